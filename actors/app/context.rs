@@ -1,0 +1,166 @@
+//! What a handler can reach: the delay queue, databases, Redis, Kafka, and the program's own state.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use bb8_redis::RedisConnectionManager;
+use diesel::SqliteConnection;
+use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AsyncMysqlConnection, AsyncPgConnection};
+use rdkafka::producer::FutureProducer;
+
+use super::services::Services;
+use crate::config::{DatabaseUrl, Settings};
+use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
+use crate::job::BoxError;
+
+/// A connection from a pool; it goes back when it is dropped.
+pub type Pooled<C> = bb8::PooledConnection<'static, <C as Database>::Manager>;
+
+/// A kind of connection that [`Context::database`] can give.
+pub trait Database: Sized + Send + 'static {
+    /// What opens the connections.
+    type Manager: bb8::ManageConnection<Connection = Self>;
+
+    /// The manager for this address; `None` where it is another kind of database.
+    #[doc(hidden)]
+    fn manager(url: &DatabaseUrl) -> Option<Self::Manager>;
+}
+
+impl Database for AsyncMysqlConnection {
+    type Manager = AsyncDieselConnectionManager<Self>;
+
+    fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
+        match url {
+            DatabaseUrl::Mysql(url) => Some(AsyncDieselConnectionManager::new(url.expose())),
+            _ => None,
+        }
+    }
+}
+
+impl Database for AsyncPgConnection {
+    type Manager = AsyncDieselConnectionManager<Self>;
+
+    fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
+        match url {
+            DatabaseUrl::Postgres(url) => Some(AsyncDieselConnectionManager::new(url.expose())),
+            _ => None,
+        }
+    }
+}
+
+impl Database for SyncConnectionWrapper<SqliteConnection> {
+    type Manager = AsyncDieselConnectionManager<Self>;
+
+    fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
+        match url {
+            DatabaseUrl::Sqlite(path) => {
+                Some(AsyncDieselConnectionManager::new(path.to_string_lossy()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What a handler gets beside its job: the same in consumers, delayed tasks and cron processes. Cheap to clone.
+pub struct Context<S = ()> {
+    services: Arc<Services>,
+    state: Arc<S>,
+}
+
+impl<S> Clone for Context<S> {
+    fn clone(&self) -> Self {
+        Self {
+            services: Arc::clone(&self.services),
+            state: Arc::clone(&self.state),
+        }
+    }
+}
+
+impl<S> Context<S> {
+    pub(super) fn new(services: Arc<Services>, state: S) -> Self {
+        Self {
+            services,
+            state: Arc::new(state),
+        }
+    }
+
+    /// The program's own state.
+    pub fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// The settings of `etc/{env}.json`.
+    pub fn settings(&self) -> &Settings {
+        &self.services.settings
+    }
+
+    /// The address of DelayQueueActor, for `ctx.delay_queue().send(Push(items)).await??`.
+    ///
+    /// To be asked for each time: the actor behind it may be another one later.
+    ///
+    /// # Panics
+    ///
+    /// Never in a handler: the actor is started before any of them.
+    #[expect(clippy::expect_used, reason = "handlers are called after the actor was started")]
+    pub fn delay_queue(&self) -> Addr<DelayQueueActor> {
+        self.services
+            .delay_queue
+            .get()
+            .expect("DelayQueueActor is started before any handler")
+    }
+
+    /// Pushes delayed tasks; answers their ids after they are durable.
+    ///
+    /// # Errors
+    ///
+    /// When an item is not right (then none was taken), or the database did not take them.
+    pub async fn push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<i64>, PushError> {
+        self.delay_queue().send(Push(items.into())).await?
+    }
+
+    /// A connection to the database of this name in the settings' `databases`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such database, it is of another kind, or it does not answer.
+    pub async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
+        self.services.database::<C>(name).await
+    }
+
+    /// A connection to the server of this name in the settings' `redis`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such server, or it does not answer.
+    pub async fn redis(
+        &self,
+        name: &str,
+    ) -> Result<bb8::PooledConnection<'static, RedisConnectionManager>, BoxError> {
+        self.services.redis(name).await
+    }
+
+    /// A producer for the cluster of this name in the settings' `kafka`; one is made at the first call.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such cluster, or its settings do not make a producer.
+    pub fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
+        self.services.kafka(name)
+    }
+
+    /// Whether the daemon is stopping: long work should come to an end.
+    pub fn stopping(&self) -> bool {
+        self.services.stop.begun()
+    }
+
+    /// Waits for a future in a blocking handler.
+    ///
+    /// # Panics
+    ///
+    /// In an async handler, which can `await` instead.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.services.home.block_on(future)
+    }
+}

@@ -1,0 +1,69 @@
+//! `dead`: what will not be tried again.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Local};
+use clap::Subcommand;
+
+use super::failure::{Failure, chain};
+use super::{App, start, writer};
+use crate::config::Places;
+use crate::db::rows::DeadLetter;
+
+/// Characters of a payload that a line shows.
+const SHOWN_CHARS: usize = 60;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadCommand {
+    /// Show dead letters, the newest first
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Prints the letters.
+pub(super) fn dead<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    command: DeadCommand,
+) -> Result<ExitCode, Failure> {
+    let DeadCommand::List { limit, json } = command;
+    let config = start::configuration(app, places)?;
+    let store = writer::migrated_store(&config)?;
+    let letters = writer::in_system(async move { store.reader().dead_letters(limit).await })
+        .map_err(|cause| Failure::failed(chain(&cause)))?;
+    for letter in &letters {
+        if json {
+            println!("{}", serde_json::to_string(letter).map_err(Failure::failed)?);
+        } else {
+            println!("{}", line(letter));
+        }
+    }
+    if letters.is_empty() && !json {
+        println!("no dead letters");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let died = DateTime::from_timestamp_millis(letter.died_ms).unwrap_or_default();
+    let payload = String::from_utf8_lossy(&letter.payload);
+    let shown: String = payload.chars().take(SHOWN_CHARS).collect();
+    format!(
+        "{}  {}  {} {} `{}` (`{}`), attempt {}: {}: {:?}",
+        letter.id,
+        died.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"),
+        letter.kind,
+        letter.original_id,
+        letter.name,
+        letter.exec_cmd,
+        letter.attempts,
+        letter.error,
+        shown
+    )
+}

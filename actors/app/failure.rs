@@ -1,0 +1,51 @@
+//! How a command ends that could not do its work.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Exit status of a command that failed.
+pub(super) const FAILED: u8 = 1;
+/// Exit status for bad configuration or usage: nothing was started.
+pub(super) const MISUSED: u8 = 2;
+
+/// What to say, and with which exit status to end.
+#[derive(Debug)]
+pub(super) struct Failure {
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    /// The work failed.
+    pub(super) fn failed(what: impl Display) -> Self {
+        Self {
+            text: what.to_string(),
+            code: FAILED,
+        }
+    }
+
+    /// Configuration or command line are not right.
+    pub(super) fn misused(what: impl Display) -> Self {
+        Self {
+            text: what.to_string(),
+            code: MISUSED,
+        }
+    }
+
+    /// Says it on standard error.
+    pub(super) fn report(self) -> ExitCode {
+        eprintln!("{}", self.text.trim_end());
+        ExitCode::from(self.code)
+    }
+}
+
+/// An error and the causes behind it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

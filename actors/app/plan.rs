@@ -1,0 +1,243 @@
+//! From the configuration and the handlers to the plan of the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::failure::{Failure, chain};
+use crate::clock::millis;
+use crate::config::{Config, DatabaseUrl, Places, QueueEntry, SourceConfig};
+use crate::cron::{CronConfig, LiveEntry};
+use crate::db::rows::{BootRow, EntryName};
+use crate::db::{Db, Liveness, Store};
+use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
+use crate::consumer::Work;
+use crate::identity::{Owner, host};
+use crate::job::slots::SlotFile;
+use crate::job::{Gate, Handlers};
+use crate::pool::PoolConfig;
+use crate::source::TableSource;
+use crate::supervisor::Plan;
+use crate::workers::Workers;
+
+/// Below the data directory: the files of cron runs.
+pub(super) const RUNS: &str = "runs";
+/// Below the log directory: what cron runs print.
+const OUTPUT: &str = "cron";
+
+/// What the daemon itself must keep on disk lies beside its SQLite file; with another database, in `data`.
+pub(super) fn data_dir(config: &Config) -> PathBuf {
+    match &config.settings.database.url {
+        DatabaseUrl::Sqlite(path) => path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .map_or_else(|| PathBuf::from("."), PathBuf::from),
+        DatabaseUrl::Mysql(_) | DatabaseUrl::Postgres(_) => PathBuf::from("data"),
+    }
+}
+
+/// Refuses live entries that this version cannot run.
+pub(super) fn supported(config: &Config) -> Result<(), Failure> {
+    let refused: Vec<String> = config
+        .queues
+        .iter()
+        .filter(|entry| entry.live && !matches!(entry.source, SourceConfig::Table { .. }))
+        .map(|entry| {
+            format!(
+                "queue `{}`: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
+                entry.name
+            )
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::misused(format!("{}\nnothing was started", refused.join("\n"))))
+}
+
+/// The parts that the plan is made of.
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a Config,
+    pub(super) places: &'a Places,
+    pub(super) handlers: Handlers,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) delay_queue: DelayQueueHandle,
+    pub(super) started: Instant,
+}
+
+/// To be called inside the System: it starts the workers.
+pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
+    let config = parts.config;
+    let settings = &config.settings;
+    let owner = Owner::new(config.partition.clone());
+    let data_dir = data_dir(config);
+    let slots = SlotFile::create(&data_dir, config.partition.as_ref(), owner.boot())
+        .map_err(|cause| Failure::failed(chain(&cause)))?;
+    let workers = usize::try_from(settings.workers).unwrap_or(0);
+    let shared = Shared {
+        config,
+        db: Db::new(parts.store.reader()),
+        owner: owner.to_string(),
+        liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
+        slots: Arc::new(slots),
+        workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
+    };
+    log::info!("{} worker threads, boot {owner}", shared.workers.len());
+    let mut handlers = parts.handlers;
+    let live = || config.queues.iter().filter(|entry| entry.live);
+    let pools = live()
+        .map(|entry| shared.pool(entry, &handlers))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Plan {
+        started: parts.started,
+        boot: BootRow {
+            owner: shared.owner.clone(),
+            partition: config.partition.to_string(),
+            host: host(),
+            pid: std::process::id().cast_signed(),
+            interval_ms: millis(settings.heartbeat_interval),
+        },
+        delay: Arc::new(shared.delay(std::mem::take(&mut handlers.delayed))),
+        cron: shared.cron(parts.places, data_dir.join(RUNS))?,
+        tables: live().filter_map(table_rules).collect(),
+        hints: hints(config),
+        pools,
+        data_dir,
+        delay_queue: parts.delay_queue,
+        shutdown_deadline: settings.shutdown_deadline,
+        store: parts.store,
+        db: shared.db,
+        liveness: shared.liveness,
+        slots: shared.slots,
+    })
+}
+
+/// What several children are given.
+struct Shared<'a> {
+    config: &'a Config,
+    db: Db,
+    owner: String,
+    liveness: Arc<Liveness>,
+    slots: Arc<SlotFile>,
+    workers: Arc<Workers>,
+}
+
+impl Shared<'_> {
+    fn pool(&self, entry: &QueueEntry, handlers: &Handlers) -> Result<PoolConfig, Failure> {
+        let handler = handlers.consumers.get(&entry.exec_cmd).ok_or_else(|| {
+            Failure::misused(format!("queue `{}`: no consumer `{}`", entry.name, entry.exec_cmd))
+        })?;
+        let SourceConfig::Table { table } = &entry.source else {
+            return Err(Failure::misused(format!("queue `{}` is no `table` queue", entry.name)));
+        };
+        let source = TableSource::new(
+            self.db.clone(),
+            self.owner.clone(),
+            Arc::clone(&self.liveness),
+            table,
+            entry_name(entry),
+        );
+        let work = Work {
+            queue: entry.name.as_str().into(),
+            source: Arc::new(source),
+            handler: handler.clone(),
+            retry: entry.retry,
+            timeout: entry.timeout,
+            batch: entry.batch,
+            slots: Some(Arc::clone(&self.slots)),
+            gate: Gate::default(),
+        };
+        Ok(PoolConfig {
+            work,
+            limits: entry.limits,
+            lag_check_interval: self.config.settings.lag_check_interval,
+            consumer_lease: self.config.settings.consumer_lease,
+            workers: Arc::clone(&self.workers),
+        })
+    }
+
+    fn delay(
+        &self,
+        handlers: std::collections::BTreeMap<
+            String,
+            crate::job::Handler<crate::job::Task, serde_json::Value>,
+        >,
+    ) -> DelayConfig {
+        let settings = &self.config.settings;
+        let rules = settings.delayed.iter().map(|(exec_cmd, rules)| {
+            let rules = TaskRules {
+                timeout: rules.timeout,
+                retry: rules.retry,
+            };
+            (exec_cmd.clone(), rules)
+        });
+        DelayConfig {
+            owner: self.owner.clone(),
+            liveness: Arc::clone(&self.liveness),
+            handlers,
+            rules: rules.collect(),
+            default_rules: TaskRules::default(),
+            slots: Some(Arc::clone(&self.slots)),
+            gate: Gate::default(),
+            workers: Arc::clone(&self.workers),
+            concurrency: settings.delay_concurrency,
+            running: RunningTasks::default(),
+        }
+    }
+
+    fn cron(&self, places: &Places, runs: PathBuf) -> Result<CronConfig, Failure> {
+        let settings = &self.config.settings;
+        let live = self.config.crontab.iter();
+        let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
+        let program = match &settings.cron_command {
+            Some(command) => PathBuf::from(command),
+            // Read once: after an upgrade in place this path names the new program.
+            None => std::env::current_exe()
+                .map_err(|cause| Failure::failed(format!("this program's own path: {cause}")))?,
+        };
+        Ok(CronConfig {
+            db: self.db.clone(),
+            partition: self.config.partition.to_string(),
+            owner: self.owner.clone(),
+            entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
+            misfire_grace: settings.misfire_grace,
+            program,
+            environment: vec![
+                ("SCRIPT_ETC".to_owned(), places.etc.display().to_string()),
+                ("SCRIPT_ENV".to_owned(), places.environment.to_string()),
+                ("SCRIPT_PARTITION".to_owned(), places.partition.to_string()),
+            ],
+            runs,
+            output: settings.logger.path.join(OUTPUT),
+        })
+    }
+}
+
+fn entry_name(entry: &QueueEntry) -> EntryName {
+    EntryName {
+        name: entry.name.clone(),
+        exec_cmd: entry.exec_cmd.clone(),
+    }
+}
+
+fn table_rules(entry: &QueueEntry) -> Option<(String, EntryName, crate::config::RetryRules)> {
+    match &entry.source {
+        SourceConfig::Table { table } => Some((table.clone(), entry_name(entry), entry.retry)),
+        _ => None,
+    }
+}
+
+/// What to try next, for a person who sees this for the first time.
+fn hints(config: &Config) -> Vec<String> {
+    let logs = config.settings.logger.path.display();
+    let program = std::env::args().next().unwrap_or_default();
+    let queue = config.queues.iter().find(|entry| entry.live);
+    let try_next = match queue {
+        Some(entry) => format!("try `{program} send {} hello`; ", entry.name),
+        None => String::new(),
+    };
+    vec![format!(
+        "{try_next}what happens is in {logs}/{}-*.log, what cron runs print in {logs}/{OUTPUT}/",
+        config.partition
+    )]
+}

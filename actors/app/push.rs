@@ -1,0 +1,73 @@
+//! `push`: a task onto the delay queue, from a shell.
+
+use std::process::ExitCode;
+
+use actix::Actor;
+use clap::Args;
+
+use super::failure::{Failure, chain};
+use super::{App, start, writer};
+use crate::config::Places;
+use crate::delay_queue::{DelayQueueActor, Push, PushItem};
+use crate::gone::GoneNotice;
+
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    /// The registered delayed task
+    exec_cmd: String,
+    /// Handed to the handler as it is
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
+    params: String,
+    /// Shown to people
+    #[arg(long, default_value = "")]
+    name: String,
+    #[command(flatten)]
+    when: When,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct When {
+    /// Seconds from now
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    delay_time: Option<i64>,
+    /// Unix seconds
+    #[arg(long, value_name = "UNIX_SECONDS", allow_negative_numbers = true)]
+    exec_time: Option<i64>,
+}
+
+/// Prints the id once the task is durable.
+pub(super) fn push<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    args: PushArgs,
+) -> Result<ExitCode, Failure> {
+    if args.when.exec_time == Some(0) {
+        return Err(Failure::misused(
+            "`--exec-time 0` would mean none; use `--delay-time 0` for at once",
+        ));
+    }
+    let config = start::configuration(app, places)?;
+    let store = writer::migrated_store(&config)?;
+    let known = app.registry.commands().delayed;
+    let item = PushItem {
+        name: args.name,
+        exec_cmd: args.exec_cmd,
+        params: args.params,
+        delay_time: args.when.delay_time.unwrap_or(0),
+        exec_time: args.when.exec_time.unwrap_or(0),
+    };
+    let pushed = writer::in_system(async move {
+        let db = writer::start_db(&store);
+        let queue = DelayQueueActor::new(db, known, None, GoneNotice::none()).start();
+        queue.send(Push(vec![item])).await
+    });
+    match pushed {
+        Ok(Ok(ids)) => {
+            ids.iter().for_each(|id| println!("{id}"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Ok(Err(refused)) => Err(Failure::failed(chain(&refused))),
+        Err(gone) => Err(Failure::failed(gone)),
+    }
+}

@@ -1,0 +1,169 @@
+//! How handlers are registered: plain functions in, handlers of one shape out.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{App, Context};
+use crate::job::{
+    BatchOutcome, Consumer, FromJob, Handler, Job, JobError, JobResult, Message, Run, Task,
+};
+
+impl<S: Send + Sync + 'static> App<S> {
+    /// Registers an async function that consumes the messages of queue entries with this `exec_cmd`, one by one.
+    pub fn consumer<A, F, Fut>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        A: FromJob<Message>,
+        F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = JobResult> + 'static,
+    {
+        let bind = |ctx| Consumer::Single(asynchronous(handler, ctx, Ok));
+        self.registry.consumer(exec_cmd.into(), bind);
+        self
+    }
+
+    /// As [`consumer`](Self::consumer), with a plain function that may block; it runs on a pool of threads for that.
+    pub fn blocking_consumer<A, F>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        A: FromJob<Message> + Send + 'static,
+        F: Fn(A, Context<S>) -> JobResult + Send + Sync + 'static,
+    {
+        let bind = |ctx| Consumer::Single(blocking(handler, ctx, Ok));
+        self.registry.consumer(exec_cmd.into(), bind);
+        self
+    }
+
+    /// Registers an async function that consumes messages in batches (`batch_size`, `batch_wait`). It answers one outcome
+    /// for all, or a `Vec` with one for each.
+    pub fn batch_consumer<F, Fut>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Vec<Message>, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: BatchOutcome> + 'static,
+    {
+        let bind = |ctx: Context<S>| {
+            Consumer::Batch(Handler::Async(Arc::new(move |messages: Vec<Message>| {
+                let n = messages.len();
+                let outcomes = handler(messages, ctx.clone());
+                async move { Ok(outcomes.await.outcomes(n)) }.boxed_local()
+            })))
+        };
+        self.registry.consumer(exec_cmd.into(), bind);
+        self
+    }
+
+    /// As [`batch_consumer`](Self::batch_consumer), with a plain function that may block.
+    pub fn blocking_batch_consumer<F, O>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Vec<Message>, Context<S>) -> O + Send + Sync + 'static,
+        O: BatchOutcome,
+    {
+        let bind = |ctx: Context<S>| {
+            Consumer::Batch(Handler::Blocking(Arc::new(move |messages: Vec<Message>| {
+                let n = messages.len();
+                Ok(handler(messages, ctx.clone()).outcomes(n))
+            })))
+        };
+        self.registry.consumer(exec_cmd.into(), bind);
+        self
+    }
+
+    /// Registers an async function that runs the delayed tasks pushed with this `exec_cmd`.
+    pub fn delayed<A, F, Fut, R>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        A: FromJob<Task>,
+        F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = JobResult<R>> + 'static,
+        R: Serialize + 'static,
+    {
+        let bind = |ctx| asynchronous(handler, ctx, to_value);
+        self.registry.delayed(exec_cmd.into(), bind);
+        self
+    }
+
+    /// As [`delayed`](Self::delayed), with a plain function that may block.
+    pub fn blocking_delayed<A, F, R>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        A: FromJob<Task> + Send + 'static,
+        F: Fn(A, Context<S>) -> JobResult<R> + Send + Sync + 'static,
+        R: Serialize + 'static,
+    {
+        let bind = |ctx| blocking(handler, ctx, to_value);
+        self.registry.delayed(exec_cmd.into(), bind);
+        self
+    }
+
+    /// Registers an async function that runs cron entries with this `exec_cmd`, each run in a process of its own.
+    pub fn cron<A, F, Fut, R>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        A: FromJob<Run>,
+        F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = JobResult<R>> + 'static,
+        R: Serialize + 'static,
+    {
+        let bind = |ctx| asynchronous(handler, ctx, to_value);
+        self.registry.cron(exec_cmd.into(), bind);
+        self
+    }
+
+    /// As [`cron`](Self::cron), with a plain function that may block.
+    pub fn blocking_cron<A, F, R>(mut self, exec_cmd: impl Into<String>, handler: F) -> Self
+    where
+        A: FromJob<Run> + Send + 'static,
+        F: Fn(A, Context<S>) -> JobResult<R> + Send + Sync + 'static,
+        R: Serialize + 'static,
+    {
+        let bind = |ctx| blocking(handler, ctx, to_value);
+        self.registry.cron(exec_cmd.into(), bind);
+        self
+    }
+}
+
+/// A value that cannot be JSON is a fault of the handler, and no retry can mend it.
+pub(super) fn to_value<R: Serialize>(result: R) -> JobResult<Value> {
+    serde_json::to_value(result)
+        .map_err(|cause| JobError::discard(format!("the handler's result is no JSON: {cause}")))
+}
+
+pub(super) fn asynchronous<S, J, A, F, Fut, R, T>(
+    handler: F,
+    ctx: Context<S>,
+    finish: fn(R) -> JobResult<T>,
+) -> Handler<J, T>
+where
+    S: Send + Sync + 'static,
+    J: Job,
+    A: FromJob<J>,
+    F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult<R>> + 'static,
+    R: 'static,
+    T: 'static,
+{
+    Handler::Async(Arc::new(move |job| match A::from_job(job) {
+        Ok(argument) => {
+            let ended = handler(argument, ctx.clone());
+            async move { finish(ended.await?) }.boxed_local()
+        }
+        Err(error) => ready(Err(error)).boxed_local(),
+    }))
+}
+
+fn blocking<S, J, A, F, R, T>(
+    handler: F,
+    ctx: Context<S>,
+    finish: fn(R) -> JobResult<T>,
+) -> Handler<J, T>
+where
+    S: Send + Sync + 'static,
+    J: Job,
+    A: FromJob<J>,
+    F: Fn(A, Context<S>) -> JobResult<R> + Send + Sync + 'static,
+    R: 'static,
+    T: 'static,
+{
+    Handler::Blocking(Arc::new(move |job| {
+        finish(handler(A::from_job(job)?, ctx.clone())?)
+    }))
+}

@@ -1,0 +1,82 @@
+//! `run`: the daemon.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::Actor;
+use actix_rt::System;
+
+use super::failure::{Failure, chain};
+use super::plan::{self, Parts};
+use super::services::Services;
+use super::{App, Context, signals, start, writer};
+use crate::config::{Config, Places};
+use crate::delay_queue::DelayQueueHandle;
+use crate::logs::StderrFormat;
+use crate::stop::StopSignal;
+use crate::supervisor::SupervisorActor;
+
+/// Runs until a signal ends it. Nothing is started before the whole configuration is known to be right.
+pub(super) fn run<S: Send + Sync + 'static>(
+    app: App<S>,
+    places: &Places,
+    started: Instant,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(&app, places)?;
+    plan::supported(&config)?;
+    let _log = start::log(&config, StderrFormat::Person)?;
+    let signals = signals::watch().map_err(Failure::failed)?;
+    introduce(&config, places);
+    let store = writer::open_store(&config)?;
+    let done = store.migrate().map_err(|cause| Failure::failed(chain(&cause)))?;
+    if !done.is_empty() {
+        log::info!("{}: {} migrations done", store.address(), done.len());
+    }
+
+    let system = System::new();
+    system.block_on(async {
+        let stop = StopSignal::new();
+        let delay_queue = DelayQueueHandle::default();
+        let services = Services::new(config.settings.clone(), delay_queue.clone(), stop.clone());
+        let state = (app.init)(config.settings.clone()).await;
+        let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
+        let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
+        let plan = plan::plan(Parts {
+            config: &config,
+            places,
+            handlers,
+            store,
+            delay_queue,
+            started,
+        })?;
+        let supervisor = SupervisorActor::new(plan, stop).start();
+        signals.forward(supervisor)
+    })?;
+    let code = system.run_with_code().map_err(Failure::failed)?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::failure::FAILED)))
+}
+
+/// The first lines of the log: what this is, what is live, and where things are.
+fn introduce(config: &Config, places: &Places) {
+    log::info!(
+        "simplest_script {} starts: environment {}, partition {}, pid {}, configuration in {}",
+        env!("CARGO_PKG_VERSION"),
+        config.environment,
+        config.partition,
+        std::process::id(),
+        places.etc.display()
+    );
+    log::debug!("settings: {:?}", config.settings);
+    let not_live = config.why_not_live();
+    log::info!(
+        "{} of {} entries are live; data in {}, logs in {}",
+        config.queues.len() + config.crontab.len() - not_live.len(),
+        config.queues.len() + config.crontab.len(),
+        plan::data_dir(config).display(),
+        config.settings.logger.path.display()
+    );
+    for line in not_live.iter().chain(&config.notes) {
+        log::info!("{line}");
+    }
+}

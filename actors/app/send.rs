@@ -1,0 +1,119 @@
+//! `send`: messages onto a configured queue, from a shell.
+
+use std::io::BufRead;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::Args;
+
+use super::failure::{Failure, chain};
+use super::{App, start, writer};
+use crate::config::{Config, Places, SourceConfig};
+use crate::db::Db;
+use crate::db::rows::NewMessage;
+
+/// Messages in one transaction: enough for the commit to cost little, few enough for the memory.
+const PORTION: usize = 1000;
+
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// The queue entry's `name`
+    queue: String,
+    /// The messages; `-`: one a line from standard input
+    #[arg(required = true, allow_hyphen_values = true, value_name = "MESSAGE")]
+    messages: Vec<String>,
+    /// The key of the messages
+    #[arg(long)]
+    key: Option<String>,
+    /// A header of the messages, `NAME=VALUE`; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+}
+
+/// Prints how many messages are durable.
+pub(super) fn send<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    args: SendArgs,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    let table = table(&config, &args.queue)?;
+    let headers = args.header.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
+    let key = args.key.map(Bytes::from);
+    let store = writer::migrated_store(&config)?;
+    let message = move |payload: Vec<u8>| NewMessage {
+        payload: payload.into(),
+        key: key.clone(),
+        headers: headers.clone(),
+    };
+    let sent = writer::in_system(async move {
+        let db = writer::start_db(&store);
+        if args.messages == ["-"] {
+            from_stdin(&db, &table, message).await
+        } else {
+            let payloads = args.messages.into_iter().map(String::into_bytes);
+            let messages: Vec<_> = payloads.map(message).collect();
+            insert(&db, &table, messages).await
+        }
+    })?;
+    println!("{sent} messages sent to `{}`", args.queue);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(config: &Config, queue: &str) -> Result<String, Failure> {
+    let Some(entry) = config.queues.iter().find(|entry| entry.name == queue) else {
+        let known = config.queues.iter().map(|entry| entry.name.clone()).collect();
+        let hint = crate::config::did_you_mean(queue, &known);
+        return Err(Failure::misused(format!("no queue is named `{queue}`{hint}")));
+    };
+    match &entry.source {
+        SourceConfig::Table { table } => Ok(table.clone()),
+        SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => Err(Failure::misused(format!(
+            "queue `{queue}` is no `table` queue; this version sends to those only"
+        ))),
+    }
+}
+
+fn header(text: &str) -> Result<(String, Bytes), Failure> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.to_owned(), Bytes::from(value.to_owned())))
+        }
+        _ => Err(Failure::misused(format!("`--header {text}`: `NAME=VALUE` would be right"))),
+    }
+}
+
+async fn from_stdin(
+    db: &Db,
+    table: &str,
+    message: impl Fn(Vec<u8>) -> NewMessage,
+) -> Result<usize, Failure> {
+    let mut sent = 0;
+    let mut lines = std::io::stdin().lock().split(b'\n');
+    loop {
+        let portion: Vec<NewMessage> = lines
+            .by_ref()
+            .take(PORTION)
+            .map(|line| line.map(|line| message(without_cr(line))))
+            .collect::<Result<_, _>>()
+            .map_err(|cause| Failure::failed(format!("{sent} messages sent, then: {cause}")))?;
+        if portion.is_empty() {
+            return Ok(sent);
+        }
+        sent += insert(db, table, portion).await?;
+    }
+}
+
+fn without_cr(mut line: Vec<u8>) -> Vec<u8> {
+    if line.last() == Some(&b'\r') {
+        line.pop();
+    }
+    line
+}
+
+async fn insert(db: &Db, table: &str, messages: Vec<NewMessage>) -> Result<usize, Failure> {
+    db.insert_messages(table.to_owned(), messages)
+        .await
+        .map(|ids| ids.len())
+        .map_err(|cause| Failure::failed(chain(&cause)))
+}

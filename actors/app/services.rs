@@ -1,0 +1,138 @@
+//! The connections that handlers ask for, made at the first use.
+//!
+//! They are opened on the System's runtime, where no business code runs: a handler that blocks its worker while a
+//! connection is being opened there would hold up everybody who waits for one.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bb8_redis::RedisConnectionManager;
+use rdkafka::ClientConfig;
+use rdkafka::producer::FutureProducer;
+use tokio::runtime::Handle;
+
+use super::context::{Database, Pooled};
+use crate::config::{Brokers, Settings};
+use crate::delay_queue::DelayQueueHandle;
+use crate::job::BoxError;
+use crate::stop::StopSignal;
+
+/// See the module's header.
+pub(super) struct Services {
+    pub(super) settings: Settings,
+    pub(super) delay_queue: DelayQueueHandle,
+    pub(super) stop: StopSignal,
+    /// The System's runtime.
+    pub(super) home: Handle,
+    databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
+    redis: Mutex<HashMap<String, bb8::Pool<RedisConnectionManager>>>,
+    kafka: Mutex<HashMap<String, FutureProducer>>,
+}
+
+impl Services {
+    /// To be called on the System's thread.
+    pub(super) fn new(settings: Settings, delay_queue: DelayQueueHandle, stop: StopSignal) -> Self {
+        Self {
+            settings,
+            delay_queue,
+            stop,
+            home: Handle::current(),
+            databases: Mutex::default(),
+            redis: Mutex::default(),
+            kafka: Mutex::default(),
+        }
+    }
+
+    pub(super) async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
+        let pool = self.database_pool::<C>(name)?;
+        let connection = self.home.spawn(async move { pool.get_owned().await }).await?;
+        connection.map_err(|cause| format!("database `{name}`: {cause:?}").into())
+    }
+
+    fn database_pool<C: Database>(&self, name: &str) -> Result<bb8::Pool<C::Manager>, BoxError> {
+        let settings = self
+            .settings
+            .databases
+            .get(name)
+            .ok_or_else(|| missing("databases", name, self.settings.databases.keys()))?;
+        let mut pools = lock(&self.databases);
+        let key = (name.to_owned(), TypeId::of::<C>());
+        if let Some(pool) = pools.get(&key).and_then(|pool| pool.downcast_ref::<bb8::Pool<_>>()) {
+            return Ok(pool.clone());
+        }
+        let manager = C::manager(&settings.url).ok_or_else(|| {
+            format!(
+                "database `{name}` is {}, which is not what this connection speaks",
+                settings.url.redacted()
+            )
+        })?;
+        let pool = bb8::Pool::builder()
+            .max_size(settings.max_connections.get())
+            .build_unchecked(manager);
+        pools.insert(key, Box::new(pool.clone()));
+        Ok(pool)
+    }
+
+    pub(super) async fn redis(
+        &self,
+        name: &str,
+    ) -> Result<bb8::PooledConnection<'static, RedisConnectionManager>, BoxError> {
+        let pool = self.redis_pool(name)?;
+        let connection = self.home.spawn(async move { pool.get_owned().await }).await?;
+        connection.map_err(|cause| format!("redis `{name}`: {cause}").into())
+    }
+
+    fn redis_pool(&self, name: &str) -> Result<bb8::Pool<RedisConnectionManager>, BoxError> {
+        let settings = self
+            .settings
+            .redis
+            .get(name)
+            .ok_or_else(|| missing("redis", name, self.settings.redis.keys()))?;
+        let mut pools = lock(&self.redis);
+        if let Some(pool) = pools.get(name) {
+            return Ok(pool.clone());
+        }
+        let manager = RedisConnectionManager::new(settings.url.expose())?;
+        let pool = bb8::Pool::builder().build_unchecked(manager);
+        pools.insert(name.to_owned(), pool.clone());
+        Ok(pool)
+    }
+
+    pub(super) fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
+        let settings = self
+            .settings
+            .kafka
+            .get(name)
+            .ok_or_else(|| missing("kafka", name, self.settings.kafka.keys()))?;
+        let mut producers = lock(&self.kafka);
+        if let Some(producer) = producers.get(name) {
+            return Ok(producer.clone());
+        }
+        let Brokers::Servers(servers) = &settings.brokers else {
+            return Err(format!("kafka `{name}` is {}: this version has no clusters inside the process", settings.brokers).into());
+        };
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", servers);
+        for (name, value) in &settings.properties {
+            config.set(name, value.expose());
+        }
+        let producer: FutureProducer = config.create()?;
+        producers.insert(name.to_owned(), producer.clone());
+        Ok(producer)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A pool that was being made when its maker panicked is simply not there.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn missing<'a>(key: &str, name: &str, known: impl Iterator<Item = &'a String>) -> BoxError {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    format!(
+        "the settings have no `{key}.{name}`; they have {}",
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    )
+    .into()
+}

@@ -1,0 +1,245 @@
+//! `etc/crontab_{partition}.json`: what fires when.
+
+use std::{collections::HashMap, num::NonZeroU32, time::Duration};
+
+use chrono::Utc;
+use chrono_tz::Tz;
+
+use super::{
+    Reading,
+    commands::Kind,
+    environment::{Environment, StatusBits},
+    node::Node,
+    object::Object,
+    queue::STATUS,
+    retry, show, zone,
+};
+use crate::cron::Schedule;
+
+/// `crontab_log.name` is a varchar(255).
+const LONGEST_NAME: usize = 255;
+/// `crontab_log.exec_cmd` and `params` are varchar(500).
+const LONGEST_LOGGED: usize = 500;
+/// Without a row in `crontab_log`, `params` need only fit a command line: Linux takes 128 KiB an
+/// argument, of which a character has up to four bytes.
+const LONGEST_UNLOGGED: usize = 30_000;
+
+/// The most missed fires that are caught up: all start within seconds of each other.
+const MOST_CAUGHT_UP: u64 = 1_000;
+
+/// How the Go project drives its delay queue each minute; ours runs by itself.
+const DELAY_QUEUE: &str = "delay_queue";
+
+/// One line of the crontab.
+#[derive(Debug, Clone)]
+pub(crate) struct CronEntry {
+    pub(crate) expression: String,
+    pub(crate) schedule: Schedule,
+    pub(crate) timezone: Tz,
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    pub(crate) status: StatusBits,
+    pub(crate) live: bool,
+    /// Whether each run is a row in `crontab_log`.
+    pub(crate) is_log: bool,
+    pub(crate) overlap: Overlap,
+    pub(crate) misfire: Misfire,
+    pub(crate) timeout: Option<Duration>,
+    /// Its number, from 0, among entries of the same expression, zone, command and params.
+    pub(crate) ordinal: u32,
+    /// It is the Go project's entry that drives the delay queue: it needs no handler and does
+    /// nothing.
+    pub(crate) drives_delay_queue: bool,
+}
+
+/// What a fire does while the run before is still going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    Allow,
+    Forbid,
+    Replace,
+}
+
+/// What becomes of fires that were missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Misfire {
+    /// Nothing.
+    Skip,
+    /// One run for all of them.
+    Coalesce,
+    /// A run for each of the last so many.
+    CatchUp(NonZeroU32),
+}
+
+impl CronEntry {
+    /// Why an entry that is not live is not.
+    pub(crate) fn why_not_live(&self, environment: Environment) -> String {
+        self.status.why_not_live(&self.name, environment)
+    }
+}
+
+/// What an entry is known by, beside its ordinal.
+type Identity = (String, Tz, String, String);
+
+/// Reads all entries of the file.
+pub(super) fn read(root: &Node<'_>, reading: &mut Reading<'_>) -> Vec<CronEntry> {
+    let nodes = root.array().unwrap_or_default();
+    let mut entries: Vec<CronEntry> = nodes
+        .iter()
+        .filter_map(|node| node.object(|o| entry(o, node, reading)))
+        .collect();
+    number(&mut entries, reading);
+    for entry in entries.iter().filter(|entry| entry.drives_delay_queue) {
+        reading.notes.push(format!(
+            "{}: `{DELAY_QUEUE}` does nothing here, the delay queue runs by itself; the entry may be left out",
+            show::name(&entry.name)
+        ));
+    }
+    entries
+}
+
+/// Numbers identical entries in their order, and mentions those that fire together.
+fn number(entries: &mut [CronEntry], reading: &mut Reading<'_>) {
+    let mut counts: HashMap<Identity, (u32, Vec<String>)> = HashMap::new();
+    let mut order = Vec::new();
+    for entry in entries {
+        let identity = (
+            entry.expression.clone(),
+            entry.timezone,
+            entry.exec_cmd.clone(),
+            entry.params.clone(),
+        );
+        let (count, live) = counts.entry(identity.clone()).or_default();
+        if *count == 0 {
+            order.push(identity);
+        }
+        entry.ordinal = *count;
+        *count += 1;
+        if entry.live && !entry.drives_delay_queue {
+            live.push(entry.name.clone());
+        }
+    }
+    for (_, live) in order.iter().filter_map(|identity| counts.get(identity)) {
+        if live.len() > 1 {
+            let names = show::names(live.iter().map(String::as_str));
+            reading
+                .notes
+                .push(format!("{names} are identical, and each of them fires"));
+        }
+    }
+}
+
+fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Option<CronEntry> {
+    let timezone = o.maybe("timezone", |node| {
+        let name = node.string()?;
+        zone::parse(&name)
+            .map_err(|message| node.fault(message))
+            .ok()
+    });
+    let timezone = match timezone {
+        Some(None) => reading.machine_zone(node),
+        given => given.flatten(),
+    };
+    let cron = o.required(
+        "cron",
+        "six fields: second minute hour day-of-month month day-of-week",
+        |node| schedule(node, timezone),
+    );
+    let name = o.required("name", "a name for people", |n| n.text(LONGEST_NAME));
+    let exec_cmd = o.required("exec_cmd", "the registered cron job", |n| {
+        n.text(LONGEST_LOGGED)
+    });
+    let status = o.required("status", STATUS, StatusBits::read);
+    let is_log = o.optional("is_log", false, |node| node.integer(0..=1).map(|n| n == 1));
+    let params = o.optional("params", String::new(), |node| {
+        let logged = is_log.unwrap_or(false);
+        let params = node.string()?;
+        node.within(
+            &params,
+            if logged {
+                LONGEST_LOGGED
+            } else {
+                LONGEST_UNLOGGED
+            },
+        )?;
+        Some(params)
+    });
+    let overlap = o.optional("overlap", Overlap::Allow, |node| {
+        let words = [
+            ("allow", Overlap::Allow),
+            ("forbid", Overlap::Forbid),
+            ("replace", Overlap::Replace),
+        ];
+        node.one_of(&words)
+    });
+    let misfire = o.optional("misfire", Misfire::Skip, misfire);
+    let timeout = retry::timeout(o);
+
+    let drives_delay_queue = exec_cmd.as_deref() == Some(DELAY_QUEUE);
+    if let (Some(exec_cmd), Some(status), false) = (&exec_cmd, status, drives_delay_queue) {
+        reading.check_command(o, Kind::Cron, exec_cmd, status, name.as_deref());
+    }
+    let (expression, schedule) = cron?;
+    Some(CronEntry {
+        expression,
+        schedule,
+        timezone: timezone?,
+        live: status?.contains(reading.environment),
+        name: name?,
+        exec_cmd: exec_cmd?,
+        params: params?,
+        status: status?,
+        is_log: is_log?,
+        overlap: overlap?,
+        misfire: misfire?,
+        timeout: timeout?,
+        ordinal: 0,
+        drives_delay_queue,
+    })
+}
+
+/// Reads an expression, and refuses one that never fires.
+fn schedule(node: &Node<'_>, timezone: Option<Tz>) -> Option<(String, Schedule)> {
+    let expression = node.string()?;
+    let schedule: Schedule = match expression.parse() {
+        Ok(schedule) => schedule,
+        Err(error) => {
+            let error: crate::cron::ScheduleError = error;
+            node.fault_inside(error.offset(), error.to_string());
+            return None;
+        }
+    };
+    let now = Utc::now().with_timezone(&timezone.unwrap_or(Tz::UTC));
+    if schedule.next_after(&now).is_none() {
+        let expression = show::name(&expression);
+        node.fault(format!(
+            "{expression} never fires: no such date comes; a day its month has would be right"
+        ));
+        return None;
+    }
+    Some((expression, schedule))
+}
+
+fn misfire(node: &Node<'_>) -> Option<Misfire> {
+    if !node.is_object() {
+        let words = [("skip", Misfire::Skip), ("coalesce", Misfire::Coalesce)];
+        return if node.is_string() {
+            node.one_of(&words)
+        } else {
+            node.wanted("`skip`, `coalesce` or `{\"catch_up\": n}`")
+        };
+    }
+    node.object(|o| {
+        let most = o.required(
+            "catch_up",
+            "how many missed fires are run, 1 or more",
+            |node| node.positive(MOST_CAUGHT_UP),
+        );
+        most.map(Misfire::CatchUp)
+    })
+}
+
+#[cfg(test)]
+#[path = "crontab_tests.rs"]
+mod tests;

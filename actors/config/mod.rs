@@ -1,0 +1,296 @@
+//! The configuration: three JSON files of `etc/`, read into types in which a wrong value cannot
+//! exist.
+//!
+//! [`load`] reads all three and answers either with all that the daemon needs to know or with all
+//! that is wrong, each fault with its file, line, column and what would be right. A text becomes a
+//! tree whose values know their places ([`tree`], [`syntax`]), a value is read by a [`node`] as what it should
+//! be, an [`object`] knows the keys that its reader asked for; the readers of the files
+//! ([`settings`], [`queue`], [`crontab`]) are tables of keys.
+
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use chrono_tz::Tz;
+
+mod backoff;
+mod commands;
+mod crontab;
+mod duration;
+mod environment;
+mod fault;
+mod file;
+mod interpolate;
+mod lines;
+mod node;
+mod object;
+mod partition;
+mod queue;
+mod retry;
+mod secret;
+mod settings;
+mod show;
+mod source;
+mod suggest;
+mod syntax;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod zone;
+
+pub use self::{
+    backoff::Backoff,
+    environment::{Environment, UnknownEnvironment},
+    fault::{Fault, Place, Report},
+    partition::{BadPartition, Partition},
+    retry::RetryRules,
+    secret::Secret,
+    settings::{
+        AlertSettings, BadBrokers, BadDatabaseUrl, Brokers, DatabaseSettings, DatabaseUrl,
+        DelayedSettings, HttpSettings, KafkaSettings, LoggerSettings, RedisSettings, Settings,
+        Webhook, WebhookKind,
+    },
+};
+pub(crate) use self::{
+    commands::Commands,
+    crontab::{CronEntry, Misfire, Overlap},
+    environment::StatusBits,
+    queue::{BatchLimits, PoolLimits, QueueEntry},
+    source::SourceConfig,
+};
+use self::{
+    commands::Kind, fault::FileFaults, interpolate::Lookup, node::Node, object::Object,
+    settings::ServerNames,
+};
+
+/// Which files are read.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// The directory.
+    pub(crate) etc: PathBuf,
+    pub(crate) environment: Environment,
+    pub(crate) partition: Partition,
+}
+
+impl Places {
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.etc.join(format!("{}.json", self.environment))
+    }
+
+    pub(crate) fn queues(&self) -> PathBuf {
+        self.etc.join(format!("queue_{}.json", self.partition))
+    }
+
+    pub(crate) fn crontab(&self) -> PathBuf {
+        self.etc.join(format!("crontab_{}.json", self.partition))
+    }
+}
+
+/// All that the files say, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) environment: Environment,
+    pub(crate) partition: Partition,
+    pub(crate) settings: Settings,
+    pub(crate) queues: Vec<QueueEntry>,
+    pub(crate) crontab: Vec<CronEntry>,
+    /// What is no fault and yet worth a line at the start.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Config {
+    /// Why each entry that is not live is not: queues, then crontab, in the order of the files.
+    pub(crate) fn why_not_live(&self) -> Vec<String> {
+        let queues = self.queues.iter().filter(|entry| !entry.live);
+        let crontab = self.crontab.iter().filter(|entry| !entry.live);
+        queues
+            .map(|entry| entry.why_not_live(self.environment))
+            .chain(crontab.map(|entry| entry.why_not_live(self.environment)))
+            .collect()
+    }
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+///
+/// All faults of all files, when there is one; nothing may be started then.
+pub(crate) fn load(places: &Places, commands: &Commands) -> Result<Config, Report> {
+    load_with(places, commands, &|name| env::var(name).ok())
+}
+
+fn load_with(
+    places: &Places,
+    commands: &Commands,
+    environment: Lookup<'_>,
+) -> Result<Config, Report> {
+    if let Some(fault) = no_directory(&places.etc) {
+        return Err(fault.into());
+    }
+    let mut reading = Reading {
+        environment: places.environment,
+        commands,
+        lookup: environment,
+        servers: None,
+        machine_zone: None,
+        notes: Vec::new(),
+    };
+    let path = places.settings();
+    let (settings, of_settings) = reading.file(
+        &path,
+        "write `{}` into it for the defaults",
+        |root, reading| {
+            reading.servers = Some(ServerNames::read(&path.display().to_string(), root));
+            Settings::read(root, reading)
+        },
+    );
+    let empty = "write `[]` into it for none";
+    let (queues, of_queues) = reading.file(&places.queues(), empty, |root, reading| {
+        Some(queue::read(root, reading))
+    });
+    let (crontab, of_crontab) = reading.file(&places.crontab(), empty, |root, reading| {
+        Some(crontab::read(root, reading))
+    });
+
+    if let Some(report) = Report::of([of_settings, of_queues, of_crontab]) {
+        return Err(report);
+    }
+    match (settings, queues, crontab) {
+        (Some(settings), Some(queues), Some(crontab)) => Ok(Config {
+            environment: places.environment,
+            partition: places.partition.clone(),
+            settings,
+            queues,
+            crontab,
+            notes: reading.notes,
+        }),
+        // A value is left out only with a fault: a reader that forgot to say which is refused too.
+        _ => {
+            let etc = places.etc.display().to_string();
+            let fault = Fault::of_file(
+                &etc,
+                "a value cannot be read; please report it as a fault of ours",
+            );
+            Err(fault.into())
+        }
+    }
+}
+
+/// One fault for the directory, instead of one for each file in it.
+fn no_directory(etc: &Path) -> Option<Fault> {
+    let message = match fs::metadata(etc) {
+        Ok(metadata) if metadata.is_dir() => return None,
+        Ok(_) => "is no directory".to_owned(),
+        Err(error) => format!("cannot be opened: {error}"),
+    };
+    let right =
+        "the directory of the configuration is `etc` below the working directory, or `--etc DIR`";
+    Some(Fault::of_file(
+        &etc.display().to_string(),
+        format!("{message}; {right}"),
+    ))
+}
+
+/// What the readers of all files share.
+struct Reading<'a> {
+    environment: Environment,
+    commands: &'a Commands,
+    lookup: Lookup<'a>,
+    /// `None` where the settings cannot be read: then every server may be right.
+    servers: Option<ServerNames>,
+    machine_zone: Option<Result<Tz, String>>,
+    notes: Vec<String>,
+}
+
+impl Reading<'_> {
+    /// Reads one file; `empty` is what to write into one that has nothing to say.
+    fn file<T>(
+        &mut self,
+        path: &Path,
+        empty: &str,
+        read: impl FnOnce(&Node<'_>, &mut Self) -> Option<T>,
+    ) -> (Option<T>, FileFaults) {
+        let text = match file::read(path, || format!("{empty}{}", others(path))) {
+            Ok(text) => text,
+            Err(fault) => return (None, fault.into()),
+        };
+        let name = path.display().to_string();
+        let lookup = self.lookup;
+        let (value, faults) = tree::read(&name, &text, lookup, empty, |root| read(root, self));
+        (value.flatten(), faults)
+    }
+
+    /// An unknown command is a fault of live entries, and worth a note for the others.
+    fn check_command(
+        &mut self,
+        o: &Object<'_, '_>,
+        kind: Kind,
+        command: &str,
+        status: StatusBits,
+        name: Option<&str>,
+    ) {
+        if let Some(message) = self.commands.missing(kind, command) {
+            self.fault_or_note(&o.place_of("exec_cmd"), status, name, message);
+        }
+    }
+
+    fn fault_or_note(
+        &mut self,
+        node: &Node<'_>,
+        status: StatusBits,
+        name: Option<&str>,
+        message: String,
+    ) {
+        if status.contains(self.environment) {
+            node.fault(message);
+        } else {
+            let name = show::name(name.unwrap_or_default());
+            self.notes.push(format!("{name}, not live here: {message}"));
+        }
+    }
+
+    /// The machine's zone, for an entry that names none.
+    fn machine_zone(&mut self, entry: &Node<'_>) -> Option<Tz> {
+        let lookup = self.lookup;
+        let zone = self
+            .machine_zone
+            .get_or_insert_with(|| zone::of_machine(lookup));
+        zone.as_ref()
+            .map_err(|message| entry.fault(message.as_str()))
+            .ok()
+            .copied()
+    }
+}
+
+/// The JSON files that there are beside a missing one: the wanted one may be among them.
+fn others(missing: &Path) -> String {
+    /// A directory that holds more is no `etc`.
+    const LISTED: usize = 12;
+    let Some(Ok(files)) = missing.parent().map(fs::read_dir) else {
+        return String::new();
+    };
+    let mut names: Vec<String> = files
+        .filter_map(|file| file.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".json"))
+        .collect();
+    names.sort();
+    names.truncate(LISTED);
+    let options = "`--env`, `--partition` and `--etc` choose others";
+    match names.len() {
+        0 => format!("; the directory has no JSON file at all; {options}"),
+        _ => format!(
+            "; the directory has {}; {options}",
+            show::names(names.iter().map(String::as_str))
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// The end of a message about a name that is not among those known.
+pub(crate) fn did_you_mean(found: &str, known: &BTreeSet<String>) -> String {
+    suggest::hint(found, "registered are", known.iter().map(String::as_str))
+}

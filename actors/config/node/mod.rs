@@ -1,0 +1,216 @@
+//! One value of a file, read as what it should be.
+//!
+//! Each reading answers `None` where the value is another, and has recorded the fault then: a
+//! reader of many values reads them all first and gives up afterwards.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Display,
+};
+
+use jsonc_parser::{
+    ast::{ObjectProp, StringLit, Value},
+    common::Ranged,
+};
+
+use super::{fault::Place, object::Object, show, tree::FileReader};
+
+mod values;
+
+/// A value with its file and the way to it.
+#[derive(Clone)]
+pub(super) struct Node<'r> {
+    file: &'r FileReader<'r>,
+    value: &'r Value<'r>,
+    path: String,
+}
+
+impl<'r> Node<'r> {
+    pub(super) fn root(file: &'r FileReader<'r>, value: &'r Value<'r>) -> Self {
+        Self {
+            file,
+            value,
+            path: String::new(),
+        }
+    }
+
+    /// Whether further faults of the file are only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.file.is_full()
+    }
+
+    /// Records a fault at this value.
+    pub(super) fn fault(&self, message: impl Into<String>) {
+        self.file.fault(self.value.start(), &self.path, message);
+    }
+
+    /// Records a fault at a byte of this string, as far as that can be found in the file.
+    pub(super) fn fault_inside(&self, offset: usize, message: impl Into<String>) {
+        let start = self.value.start();
+        let inside = match self.value {
+            // Escapes shift what follows them; then the string itself is the place.
+            Value::StringLit(text)
+                if self.is_written_plainly(text) && text.value.is_char_boundary(offset) =>
+            {
+                start + "\"".len() + offset
+            }
+            _ => start,
+        };
+        self.file.fault(inside, &self.path, message);
+    }
+
+    /// Records a fault of a key, at the key.
+    pub(super) fn fault_of_key(&self, member: &ObjectProp<'r>, message: impl Into<String>) {
+        let path = key_path(&self.path, member.name.as_str());
+        self.file.fault(member.start(), &path, message);
+    }
+
+    /// Records that another value was wanted.
+    pub(super) fn wanted<T>(&self, what: impl Display) -> Option<T> {
+        self.fault(format!("wanted {what}, found {}", self.found()));
+        None
+    }
+
+    /// The same without showing the value, which may be a secret.
+    pub(super) fn wanted_secret<T>(&self, what: impl Display) -> Option<T> {
+        self.fault(format!("wanted {what}, found {}", self.kind()));
+        None
+    }
+
+    /// Where the value starts.
+    pub(super) fn place(&self) -> Place {
+        self.file.place(self.value.start())
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::NullKeyword(_))
+    }
+
+    pub(super) fn is_string(&self) -> bool {
+        matches!(self.value, Value::StringLit(_))
+    }
+
+    pub(super) fn is_object(&self) -> bool {
+        matches!(self.value, Value::Object(_))
+    }
+
+    /// The elements of an array.
+    pub(super) fn array(&self) -> Option<Vec<Self>> {
+        let Value::Array(array) = self.value else {
+            return self.wanted_secret("an array `[…]`");
+        };
+        let node = |(index, value)| Self {
+            path: format!("{}[{index}]", self.path),
+            value,
+            file: self.file,
+        };
+        Some(array.elements.iter().enumerate().map(node).collect())
+    }
+
+    /// An object of known keys; those that `read` asked for are the known ones.
+    pub(super) fn object<T>(&self, read: impl FnOnce(&Object<'r, '_>) -> Option<T>) -> Option<T> {
+        let members = self.members()?;
+        let object = Object::new(self, members);
+        let value = read(&object);
+        object.finish();
+        value
+    }
+
+    /// The values of an object whose keys are free, in the order of the file.
+    pub(super) fn entries(&self) -> Option<Vec<(String, Self)>> {
+        let members = self.members()?;
+        let entry = |member: &'r ObjectProp<'r>| {
+            let key = member.name.as_str();
+            if key.is_empty() {
+                self.fault_of_key(member, "wanted a name, found an empty string");
+            }
+            (key.to_owned(), self.member(member))
+        };
+        Some(members.iter().map(entry).collect())
+    }
+
+    /// The keys of an object that is a member of this one, without recording faults.
+    pub(super) fn member_names(&self, key: &str) -> Option<BTreeSet<String>> {
+        let Value::Object(object) = self.value else {
+            return None;
+        };
+        let member = object
+            .properties
+            .iter()
+            .find(|member| member.name.as_str() == key)?;
+        let inner = member.value.as_object()?;
+        Some(
+            inner
+                .properties
+                .iter()
+                .map(|member| member.name.as_str().to_owned())
+                .collect(),
+        )
+    }
+
+    /// The node of a member of this object.
+    pub(super) fn member(&self, member: &'r ObjectProp<'r>) -> Self {
+        Self {
+            file: self.file,
+            value: &member.value,
+            path: key_path(&self.path, member.name.as_str()),
+        }
+    }
+
+    fn members(&self) -> Option<&'r [ObjectProp<'r>]> {
+        let Value::Object(object) = self.value else {
+            return self.wanted_secret("an object `{…}`");
+        };
+        let mut first = HashMap::new();
+        for member in &object.properties {
+            let earlier = *first.entry(member.name.as_str()).or_insert(member);
+            if !std::ptr::eq(earlier, member) {
+                let place = self.file.place(earlier.start());
+                self.fault_of_key(member, format!("this key is here twice; first at {place}"));
+            }
+        }
+        Some(&object.properties)
+    }
+
+    fn is_written_plainly(&self, text: &StringLit<'r>) -> bool {
+        let written = &self.file.text()[text.range.start..text.range.end];
+        written.len() == text.value.len() + "\"\"".len() && !text.value.contains('\\')
+    }
+
+    /// What stands in the file: of a string with `${NAME}` that, not what the environment holds.
+    fn found(&self) -> String {
+        match self.value {
+            Value::StringLit(text) => format!("\"{}\"", show::short(&text.value)),
+            Value::NumberLit(number) => show::short(number.value),
+            Value::BooleanLit(boolean) => boolean.value.to_string(),
+            _ => self.kind().to_owned(),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.value {
+            Value::StringLit(_) => "a string",
+            Value::NumberLit(_) => "a number",
+            Value::BooleanLit(_) => "a boolean",
+            Value::Object(_) => "an object `{…}`",
+            Value::Array(_) => "an array `[…]`",
+            Value::NullKeyword(_) => "null",
+        }
+    }
+}
+
+/// The way to a member: names with a dot, all else in brackets.
+fn key_path(path: &str, key: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let key_shown = show::short(key);
+    if key.is_empty() || !key.chars().all(is_plain) {
+        format!("{path}[\"{key_shown}\"]")
+    } else if path.is_empty() {
+        key_shown
+    } else {
+        format!("{path}.{key_shown}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

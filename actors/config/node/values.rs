@@ -1,0 +1,223 @@
+//! What a single value is read as: strings, numbers, durations.
+
+use std::{fmt::Display, num::NonZeroU64, ops::RangeInclusive, str::FromStr, time::Duration};
+
+use jsonc_parser::ast::{StringLit, Value};
+
+use super::Node;
+use crate::config::{
+    duration::{self, Bounds},
+    interpolate::interpolate,
+    show,
+};
+
+impl<'r> Node<'r> {
+    /// `null` as `None`, anything else as `read` has it.
+    pub(in crate::config) fn nullable<T>(
+        &self,
+        read: impl FnOnce(&Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        if self.is_null() {
+            Some(None)
+        } else {
+            read(self).map(Some)
+        }
+    }
+
+    /// Any string, with the environment put in.
+    pub(in crate::config) fn string(&self) -> Option<String> {
+        let Value::StringLit(text) = self.value else {
+            return self.wanted("a string");
+        };
+        self.interpolated(text)
+    }
+
+    /// A string that is never shown.
+    pub(in crate::config) fn secret_string(&self) -> Option<String> {
+        let Value::StringLit(text) = self.value else {
+            return self.wanted_secret("a string");
+        };
+        self.interpolated(text)
+    }
+
+    /// A string of 1 to `longest` characters, without NUL, which databases and command lines
+    /// cannot hold.
+    pub(in crate::config) fn text(&self, longest: usize) -> Option<String> {
+        let text = self.string()?;
+        if text.is_empty() {
+            return self.wanted("a string that is not empty");
+        }
+        self.within(&text, longest)?;
+        Some(text)
+    }
+
+    /// Checks a string for NUL and its length in characters.
+    pub(in crate::config) fn within(&self, text: &str, longest: usize) -> Option<()> {
+        if let Some(offset) = text.find('\0') {
+            self.fault_inside(
+                offset,
+                "a NUL character, which no database or command line can hold",
+            );
+            return None;
+        }
+        let length = text.chars().count();
+        if length > longest {
+            self.fault(format!(
+                "wanted at most {longest} characters, found {length}"
+            ));
+            return None;
+        }
+        Some(())
+    }
+
+    /// A string that is a `T`.
+    pub(in crate::config) fn parsed<T: FromStr<Err: Display>>(&self) -> Option<T> {
+        self.string()?
+            .parse()
+            .map_err(|error: T::Err| self.fault(error.to_string()))
+            .ok()
+    }
+
+    /// A string that is a `T`, and may hold a secret: its errors must not repeat it.
+    pub(in crate::config) fn parsed_secret<T: FromStr<Err: Display>>(&self) -> Option<T> {
+        self.secret_string()?
+            .parse()
+            .map_err(|error: T::Err| self.fault(error.to_string()))
+            .ok()
+    }
+
+    /// A whole number of a range.
+    pub(in crate::config) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let what = || format!("a whole number from {} to {}", range.start(), range.end());
+        match self.value {
+            Value::NumberLit(number) => match number.value.parse::<i128>() {
+                Ok(n) => match u64::try_from(n).ok().filter(|n| range.contains(n)) {
+                    None => self.wanted(what()),
+                    within => within,
+                },
+                Err(_) => self.wanted(what()),
+            },
+            Value::StringLit(text) if text.value.parse::<i128>().is_ok() => {
+                self.wanted(format!("{} without quotes", what()))
+            }
+            _ => self.wanted(what()),
+        }
+    }
+
+    /// A whole number of a range that fits a smaller type.
+    pub(in crate::config) fn small<T: TryFrom<u64>>(
+        &self,
+        range: RangeInclusive<u64>,
+    ) -> Option<T> {
+        let number = self.integer(range)?;
+        // Only a range larger than the type can get here; the value is refused all the same.
+        T::try_from(number)
+            .map_err(|_| self.fault("this number is too large"))
+            .ok()
+    }
+
+    /// A whole number from 1 to `most`.
+    pub(in crate::config) fn positive<T: TryFrom<NonZeroU64>>(&self, most: u64) -> Option<T> {
+        let number = NonZeroU64::new(self.integer(1..=most)?)?;
+        T::try_from(number)
+            .map_err(|_| self.fault("this number is too large"))
+            .ok()
+    }
+
+    /// `true` or `false`.
+    pub(in crate::config) fn boolean(&self) -> Option<bool> {
+        match self.value {
+            Value::BooleanLit(boolean) => Some(boolean.value),
+            _ => self.wanted("`true` or `false`"),
+        }
+    }
+
+    /// One of a few words.
+    pub(in crate::config) fn one_of<T: Clone>(&self, words: &[(&str, T)]) -> Option<T> {
+        let what = || {
+            format!(
+                "one of {}",
+                show::names(words.iter().map(|(word, _)| *word))
+            )
+        };
+        if !matches!(self.value, Value::StringLit(_)) {
+            return self.wanted(what());
+        }
+        let text = self.string()?;
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => Some(value.clone()),
+            None => self.wanted(what()),
+        }
+    }
+
+    /// A number of seconds, or a string with units.
+    pub(in crate::config) fn duration(&self, bounds: &Bounds) -> Option<Duration> {
+        let parsed = match self.value {
+            Value::NumberLit(number) => duration::seconds(number.value),
+            Value::StringLit(_) => duration::parse(&self.string()?),
+            _ => {
+                return self
+                    .wanted("a duration: a number of seconds, or a string such as `\"90s\"`");
+            }
+        };
+        match parsed {
+            Ok(duration) if bounds.contain(duration) => Some(duration),
+            Ok(_) => {
+                let (least, most) = (duration::show(bounds.least), duration::show(bounds.most));
+                self.wanted(format!(
+                    "a duration from {least} to {most} ({})",
+                    bounds.why
+                ))
+            }
+            Err(error) => self.wanted(format!("a duration ({error})")),
+        }
+    }
+
+    /// Any value, as it is, with the environment put into its strings.
+    pub(in crate::config) fn json(&self) -> Option<serde_json::Value> {
+        use serde_json::Value as Json;
+        Some(match self.value {
+            Value::NullKeyword(_) => Json::Null,
+            Value::BooleanLit(boolean) => Json::Bool(boolean.value),
+            Value::StringLit(_) => Json::String(self.string()?),
+            Value::NumberLit(number) => match serde_json::from_str(number.value) {
+                Ok(number) => Json::Number(number),
+                Err(_) => return self.wanted("a number that fits 64 bits"),
+            },
+            Value::Array(_) => {
+                let all: Vec<_> = self.array()?.iter().map(Self::json).collect();
+                Json::Array(all.into_iter().collect::<Option<_>>()?)
+            }
+            Value::Object(_) => {
+                let all: Vec<_> = self
+                    .entries()?
+                    .into_iter()
+                    .map(|(key, node)| (key, node.json()))
+                    .collect();
+                let all = all.into_iter().map(|(key, value)| Some((key, value?)));
+                Json::Object(all.collect::<Option<_>>()?)
+            }
+        })
+    }
+
+    /// A string, number or boolean as the text it is written as, for what takes all as text.
+    pub(in crate::config) fn scalar(&self) -> Option<String> {
+        match self.value {
+            Value::StringLit(text) => self.interpolated(text),
+            Value::NumberLit(number) => Some(number.value.to_owned()),
+            Value::BooleanLit(boolean) => Some(boolean.value.to_string()),
+            _ => self.wanted("a string, a number, `true` or `false`"),
+        }
+    }
+
+    fn interpolated(&self, text: &StringLit<'r>) -> Option<String> {
+        match interpolate(&text.value, self.file.environment()) {
+            Ok(text) => Some(text.into_owned()),
+            Err(bad) => {
+                bad.into_iter()
+                    .for_each(|bad| self.fault_inside(bad.offset, bad.message));
+                None
+            }
+        }
+    }
+}

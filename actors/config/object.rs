@@ -1,0 +1,176 @@
+//! An object of known keys.
+//!
+//! A reader asks for its keys one by one; the keys it asked for are the known ones, so a key is
+//! added in one place. What nobody asked for is unknown, what was asked for and is not there is
+//! missing; a missing key that is there misspelled is one fault, not two.
+
+use std::cell::RefCell;
+
+use jsonc_parser::ast::ObjectProp;
+
+use super::{node::Node, suggest};
+
+pub(super) struct Object<'r, 'n> {
+    node: &'n Node<'r>,
+    members: &'r [ObjectProp<'r>],
+    asked: RefCell<Vec<&'static str>>,
+    missing: RefCell<Vec<(&'static str, &'static str)>>,
+}
+
+impl<'r, 'n> Object<'r, 'n> {
+    pub(super) fn new(node: &'n Node<'r>, members: &'r [ObjectProp<'r>]) -> Self {
+        Self {
+            node,
+            members,
+            asked: RefCell::default(),
+            missing: RefCell::default(),
+        }
+    }
+
+    /// The value of a key that must be there; `what` says what it is, for who left it out.
+    pub(super) fn required<T>(
+        &self,
+        key: &'static str,
+        what: &'static str,
+        read: impl FnOnce(&Node<'r>) -> Option<T>,
+    ) -> Option<T> {
+        match self.get(key) {
+            Some(node) => read(&node),
+            None => {
+                self.missing.borrow_mut().push((key, what));
+                None
+            }
+        }
+    }
+
+    /// The value of a key, or its default where it is not there.
+    pub(super) fn optional<T>(
+        &self,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Node<'r>) -> Option<T>,
+    ) -> Option<T> {
+        match self.get(key) {
+            Some(node) => read(&node),
+            None => Some(default),
+        }
+    }
+
+    /// The value of a key that may be left out or `null`.
+    pub(super) fn maybe<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Node<'r>) -> Option<T>,
+    ) -> Option<Option<T>> {
+        self.optional(key, None, |node| node.nullable(read))
+    }
+
+    /// A key's node, where it is there.
+    pub(super) fn get(&self, key: &'static str) -> Option<Node<'r>> {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
+        let member = self
+            .members
+            .iter()
+            .find(|member| member.name.as_str() == key)?;
+        Some(self.node.member(member))
+    }
+
+    /// Where a fault of this key belongs: at its value, else at the object.
+    pub(super) fn place_of(&self, key: &'static str) -> Node<'r> {
+        self.get(key).unwrap_or_else(|| self.node.clone())
+    }
+
+    /// Records unknown and missing keys.
+    pub(super) fn finish(self) {
+        let known = self.asked.into_inner();
+        let mut missing = self.missing.into_inner();
+        for member in self.members {
+            let key = member.name.as_str();
+            if known.contains(&key) {
+                continue;
+            }
+            if self.node.is_full() {
+                self.node.fault_of_key(member, "unknown key");
+                continue;
+            }
+            if let Some(meant) = suggest::nearest(key, known.iter().copied()) {
+                missing.retain(|(key, _)| *key != meant);
+            }
+            let hint = suggest::hint(key, "the keys here are", known.iter().copied());
+            self.node.fault_of_key(member, format!("unknown key{hint}"));
+        }
+        for (key, what) in missing {
+            self.node.fault(format!("`{key}` is missing: {what}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::faults;
+
+    fn read(text: &str) -> Vec<String> {
+        faults(text, |root| {
+            root.object(|o| {
+                let name = o.required("name", "shown to people", |node| node.string());
+                let size = o.optional("size", 1, |node| node.integer(1..=9));
+                let zone = o.maybe("zone", |node| node.string());
+                Some((name?, size?, zone?))
+            })
+        })
+    }
+
+    #[test]
+    fn optional_keys_may_be_left_out() {
+        assert!(read("{\"name\": \"a\"}").is_empty());
+        assert!(read("{\"name\": \"a\", \"zone\": null, \"size\": 3}").is_empty());
+    }
+
+    #[test]
+    fn all_faults_of_an_object_are_told() {
+        assert_eq!(
+            read("{\"sise\": 1, \"size\": 10,\n \"zone\": 1}"),
+            [
+                "f:1:1: `name` is missing: shown to people",
+                "f:1:2: `sise`: unknown key; did you mean `size`?",
+                "f:1:21: `size`: wanted a whole number from 1 to 9, found 10",
+                "f:2:10: `zone`: wanted a string, found 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_misspelled_key_is_one_fault() {
+        assert_eq!(
+            read("{\"nmae\": \"a\"}"),
+            ["f:1:2: `nmae`: unknown key; did you mean `name`?"]
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_like_none_gets_the_list() {
+        assert_eq!(
+            read("{\"name\": \"a\", \"colour\": 1}"),
+            ["f:1:15: `colour`: unknown key; the keys here are `name`, `size`, `zone`"]
+        );
+    }
+
+    #[test]
+    fn a_key_may_be_there_once() {
+        assert_eq!(
+            read("{\"name\": \"a\",\n\"name\": \"b\"}"),
+            ["f:2:1: `name`: this key is here twice; first at 1:2"]
+        );
+    }
+
+    #[test]
+    fn another_value_is_no_object() {
+        assert_eq!(
+            read("[]"),
+            ["f:1:1: wanted an object `{…}`, found an array `[…]`"]
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! The keys `database` and `databases`: an address in URL or in Go form, and how many connections.
+
+use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
+
+use url::Url;
+
+use super::go_dsn;
+use crate::config::{
+    node::Node,
+    object::Object,
+    secret::{self, Secret},
+};
+
+/// More connections than this no server of ours accepts.
+const MOST_CONNECTIONS: u64 = 1_000;
+
+/// One database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// How many connections the pool opens at most.
+    pub max_connections: NonZeroU32,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: DatabaseUrl::Sqlite(PathBuf::from("data/simplest_script.db")),
+            max_connections: NonZeroU32::MIN.saturating_add(7),
+        }
+    }
+}
+
+impl DatabaseSettings {
+    /// The daemon's own, which has a default.
+    pub(super) fn read_own(node: &Node<'_>) -> Option<Self> {
+        node.object(|o| {
+            let url = o.optional("url", Self::default().url, Node::parsed_secret);
+            Self::with_url(o, url)
+        })
+    }
+
+    /// One of the others.
+    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        node.object(|o| {
+            let url = o.required(
+                "url",
+                "the database, such as `mysql://user:password@host:3306/db`",
+                Node::parsed_secret,
+            );
+            Self::with_url(o, url)
+        })
+    }
+
+    fn with_url(o: &Object<'_, '_>, url: Option<DatabaseUrl>) -> Option<Self> {
+        let default = Self::default().max_connections;
+        let most = o.optional("max_connections", default, |node| {
+            node.positive(MOST_CONNECTIONS)
+        });
+        Some(Self {
+            url: url?,
+            max_connections: most?,
+        })
+    }
+}
+
+/// Where a database is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file; a relative path starts at the working directory.
+    Sqlite(PathBuf),
+    /// A `mysql://` URL.
+    Mysql(Secret),
+    /// A `postgres://` URL.
+    Postgres(Secret),
+}
+
+impl DatabaseUrl {
+    /// The address as it may be logged.
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{}", path.display()),
+            Self::Mysql(url) | Self::Postgres(url) => secret::redacted(url.expose()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+/// Why an address is none; does not repeat it, as it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadDatabaseUrl {
+    /// Neither of the known forms.
+    #[error(
+        "wanted `sqlite://data/file.db`, `mysql://user:password@host:3306/db`, \
+         `postgres://user:password@host:5432/db` or the Go form `user:password@tcp(host:3306)/db`"
+    )]
+    Form,
+    /// A URL the library does not take.
+    #[error(
+        "this is no URL ({0}); do `@`, `:`, `/`, `#` in the password stand as `%40`, `%3A`, `%2F`, `%23`?"
+    )]
+    Url(#[from] url::ParseError),
+    /// Nobody to connect to.
+    #[error("the host is missing; `scheme://user:password@host/db` would be right")]
+    Host,
+    /// A server has many databases.
+    #[error("the database's name is missing; `…@host/db` would be right")]
+    Name,
+    /// SQLite in memory, or with options.
+    #[error("wanted a file's path after `sqlite://`: what it keeps must outlive the process")]
+    File,
+    /// A parameter of the Go form with a meaning that would be lost.
+    #[error(
+        "the parameter `{0}` of the Go form is not taken over; leave it out, or write a `mysql://` URL"
+    )]
+    GoParameter(String),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = BadDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once("://") {
+            Some(("sqlite", path)) => sqlite(path),
+            Some(("mysql", _)) => server(text).map(Self::Mysql),
+            Some(("postgres" | "postgresql", _)) => server(text).map(Self::Postgres),
+            _ => server(&go_dsn::to_url(text)?).map(Self::Mysql),
+        }
+    }
+}
+
+fn sqlite(path: &str) -> Result<DatabaseUrl, BadDatabaseUrl> {
+    if path.is_empty() || path.contains([':', '?', '\0']) {
+        return Err(BadDatabaseUrl::File);
+    }
+    Ok(DatabaseUrl::Sqlite(PathBuf::from(path)))
+}
+
+fn server(text: &str) -> Result<Secret, BadDatabaseUrl> {
+    let url = Url::parse(text)?;
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(BadDatabaseUrl::Host);
+    }
+    if url.path().trim_start_matches('/').is_empty() {
+        return Err(BadDatabaseUrl::Name);
+    }
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_known_by_its_scheme() {
+        for (text, wanted) in [
+            (
+                "sqlite://data/a.db",
+                DatabaseUrl::Sqlite("data/a.db".into()),
+            ),
+            (
+                "sqlite:///var/a.db",
+                DatabaseUrl::Sqlite("/var/a.db".into()),
+            ),
+            (
+                "mysql://u:p@h/db",
+                DatabaseUrl::Mysql(Secret::new("mysql://u:p@h/db")),
+            ),
+            (
+                "postgres://h/db",
+                DatabaseUrl::Postgres(Secret::new("postgres://h/db")),
+            ),
+            (
+                "postgresql://h/db",
+                DatabaseUrl::Postgres(Secret::new("postgresql://h/db")),
+            ),
+            (
+                "u:p@tcp(h:3307)/db",
+                DatabaseUrl::Mysql(Secret::new("mysql://u:p@h:3307/db")),
+            ),
+        ] {
+            assert_eq!(text.parse(), Ok(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        for (text, wanted) in [
+            ("", BadDatabaseUrl::Form),
+            ("data/a.db", BadDatabaseUrl::Form),
+            ("oracle://h/db", BadDatabaseUrl::Form),
+            ("sqlite://", BadDatabaseUrl::File),
+            ("sqlite://:memory:", BadDatabaseUrl::File),
+            ("mysql://h", BadDatabaseUrl::Name),
+            ("mysql://h/", BadDatabaseUrl::Name),
+            ("mysql:///db", BadDatabaseUrl::Host),
+            (
+                "postgres://h:99999/db",
+                BadDatabaseUrl::Url(url::ParseError::InvalidPort),
+            ),
+        ] {
+            assert_eq!(text.parse::<DatabaseUrl>(), Err(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let url: DatabaseUrl = "root:hunter2@tcp(h:3306)/db".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "mysql://root:***@h:3306/db");
+    }
+}

@@ -1,0 +1,326 @@
+//! The key `kafka`: clusters by name, and librdkafka properties handed through.
+
+use std::{collections::BTreeMap, fmt, num::NonZeroU16, str::FromStr};
+
+use rdkafka::{ClientConfig, error::KafkaError};
+
+use crate::config::{node::Node, secret::Secret, show};
+
+/// More brokers than a process could pretend to be.
+const MOST_MOCK_BROKERS: u16 = 16;
+
+/// Properties that are the daemon's own, with what would be right.
+const OWNED: [(&str, &str); 12] = [
+    ("group.id", "it is the queue entry's `group_id`"),
+    ("bootstrap.servers", "write `brokers`"),
+    ("metadata.broker.list", "write `brokers`"),
+    ("enable.auto.commit", COMMITS),
+    ("auto.commit.enable", COMMITS),
+    ("auto.commit.interval.ms", COMMITS),
+    ("enable.auto.offset.store", COMMITS),
+    ("offset.store.method", COMMITS),
+    ("enable.partition.eof", "lag is read from the brokers"),
+    (
+        "group.instance.id",
+        "two daemons of a partition may overlap, and a static member allows one",
+    ),
+    ("test.mock.num.brokers", "write `mock://3` as `brokers`"),
+    ("test.mock.broker.rtt", "write `mock://3` as `brokers`"),
+];
+const COMMITS: &str = "an offset is committed when its message is finished";
+
+/// What KIP-848 takes over from the client; with it client creation fails.
+const CLASSIC_GROUP: [&str; 4] = [
+    "partition.assignment.strategy",
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "group.protocol.type",
+];
+
+/// One Kafka cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// Where it is.
+    pub brokers: Brokers,
+    /// librdkafka's own settings; any may be a password.
+    pub properties: BTreeMap<String, Secret>,
+}
+
+impl Default for KafkaSettings {
+    fn default() -> Self {
+        Self {
+            brokers: Brokers::Servers("127.0.0.1:9092".to_owned()),
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+/// The brokers of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Brokers {
+    /// `host:port`, with commas between several.
+    Servers(String),
+    /// `mock://3`: a cluster of so many brokers inside this process.
+    Mock(NonZeroU16),
+}
+
+impl fmt::Display for Brokers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Servers(servers) => f.write_str(servers),
+            Self::Mock(count) => write!(f, "mock://{count}"),
+        }
+    }
+}
+
+/// A text that names no brokers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadBrokers {
+    /// One of them is no `host:port`.
+    #[error("{} is no `host:port`; `host1:9092,host2:9092` would be right", show::name(.0))]
+    Server(String),
+    /// Too many or too few, or no number.
+    #[error(
+        "wanted `mock://1` to `mock://{MOST_MOCK_BROKERS}`, a number of brokers inside this process"
+    )]
+    Mock,
+}
+
+impl FromStr for Brokers {
+    type Err = BadBrokers;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(count) = text.strip_prefix("mock://") {
+            let count = count
+                .parse()
+                .ok()
+                .filter(|count: &NonZeroU16| count.get() <= MOST_MOCK_BROKERS);
+            return count.map(Self::Mock).ok_or(BadBrokers::Mock);
+        }
+        let servers: Vec<&str> = text.split(',').map(str::trim).collect();
+        match servers.iter().find(|server| !is_server(server)) {
+            Some(bad) => Err(BadBrokers::Server((*bad).to_owned())),
+            None => Ok(Self::Servers(servers.join(","))),
+        }
+    }
+}
+
+fn is_server(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    is_port && !host.contains(['/', '@', ' ']) && url::Host::parse(host).is_ok()
+}
+
+impl KafkaSettings {
+    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        node.object(|o| {
+            let d = Self::default();
+            let brokers = o.required(
+                "brokers",
+                "the cluster, such as `127.0.0.1:9092`, or `mock://3`",
+                Node::parsed,
+            );
+            let properties = o.optional("properties", d.properties, properties);
+            Some(Self {
+                brokers: brokers?,
+                properties: properties?,
+            })
+        })
+    }
+}
+
+fn properties(node: &Node<'_>) -> Option<BTreeMap<String, Secret>> {
+    let all: Vec<_> = node
+        .entries()?
+        .into_iter()
+        .map(|(name, node)| {
+            let value = node.scalar();
+            (name, value, node)
+        })
+        .collect();
+    let next_generation = all
+        .iter()
+        .any(|(name, value, _)| name == "group.protocol" && value.as_deref() == Some("consumer"));
+    let checked: Vec<_> = all
+        .into_iter()
+        .map(|(name, value, node)| {
+            let value = value?;
+            let fault = fault(&name, &value, next_generation);
+            match fault {
+                Some(message) => {
+                    node.fault(message);
+                    None
+                }
+                None => Some((name, Secret::new(value))),
+            }
+        })
+        .collect();
+    checked.into_iter().collect()
+}
+
+/// What is wrong with a property; shows no value, except where librdkafka refuses one.
+fn fault(name: &str, value: &str, next_generation: bool) -> Option<String> {
+    if let Some((_, right)) = OWNED.iter().find(|(owned, _)| *owned == name) {
+        return Some(format!(
+            "`{name}` is the daemon's own: {right}; leave it out"
+        ));
+    }
+    if next_generation && CLASSIC_GROUP.contains(&name) {
+        return Some(format!(
+            "with `group.protocol` `consumer` the brokers decide `{name}`; leave it out"
+        ));
+    }
+    missing_feature(name, value).or_else(|| refused_by_librdkafka(name, value))
+}
+
+/// What this build cannot do: librdkafka would say so only when it connects.
+fn missing_feature(name: &str, value: &str) -> Option<String> {
+    let needed = match name {
+        "security.protocol" => {
+            value.eq_ignore_ascii_case("ssl") || value.eq_ignore_ascii_case("sasl_ssl")
+        }
+        "sasl.mechanism" | "sasl.mechanisms" => {
+            let value = value.to_ascii_uppercase();
+            if value == "GSSAPI" {
+                return Some(format!(
+                    "`{name}`: Kerberos is in no build of this daemon; `PLAIN` or `SCRAM-SHA-512` would be right"
+                ));
+            }
+            value.starts_with("SCRAM-") || value == "OAUTHBEARER"
+        }
+        name => name.starts_with("ssl.") || name == "enable.ssl.certificate.verification",
+    };
+    (needed && !cfg!(feature = "tls")).then(|| {
+        format!("`{name}` needs TLS, which this build lacks; build with the feature `tls`")
+    })
+}
+
+/// Names and values that librdkafka itself does not know.
+fn refused_by_librdkafka(name: &str, value: &str) -> Option<String> {
+    if name.contains('\0') || value.contains('\0') {
+        return Some("a NUL character, which librdkafka cannot take".to_owned());
+    }
+    let tried =
+        ClientConfig::from_iter([(name.to_owned(), value.to_owned())]).create_native_config();
+    match tried {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(_, reason, ..)) => {
+            Some(format!("librdkafka refuses it: {reason}"))
+        }
+        Err(error) => Some(format!("librdkafka refuses it: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{faults, good};
+
+    #[test]
+    fn brokers_are_hosts_with_ports_or_a_mock() {
+        for text in [
+            "h:9092",
+            "a:1,b:2",
+            "[::1]:9092",
+            "127.0.0.1:9092",
+            "mock://3",
+        ] {
+            assert_eq!(text.parse::<Brokers>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "a:1, b:2".parse::<Brokers>().unwrap().to_string(),
+            "a:1,b:2"
+        );
+        for text in [
+            "",
+            "h",
+            "h:",
+            "h:0",
+            "h:99999",
+            ":9092",
+            "a:1,",
+            "PLAINTEXT://h:1",
+            "mock://0",
+            "mock://17",
+            "mock://",
+        ] {
+            assert!(text.parse::<Brokers>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn scalars_become_properties() {
+        let read = good(
+            "{\"fetch.wait.max.ms\": 50, \"check.crcs\": true, \"client.id\": \"${NAME}\"}",
+            properties,
+        );
+        let shown: Vec<_> = read
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("check.crcs", "true"),
+                ("client.id", "zeshi"),
+                ("fetch.wait.max.ms", "50")
+            ]
+        );
+    }
+
+    #[test]
+    fn properties_that_cannot_be_are_refused_by_name() {
+        for (text, wanted) in [
+            (
+                "{\"group.id\": \"g\"}",
+                "`group.id` is the daemon's own: it is the queue entry's",
+            ),
+            (
+                "{\"enable.auto.commit\": true}",
+                "`enable.auto.commit` is the daemon's own",
+            ),
+            (
+                "{\"sasl.mechanism\": \"GSSAPI\"}",
+                "`sasl.mechanism`: Kerberos",
+            ),
+            (
+                "{\"fetch.wait.max.msec\": 1}",
+                "librdkafka refuses it: No such configuration property",
+            ),
+            (
+                "{\"fetch.wait.max.ms\": -1}",
+                "librdkafka refuses it: Configuration property",
+            ),
+            (
+                "{\"client.id\": []}",
+                "wanted a string, a number, `true` or `false`",
+            ),
+            (
+                "{\"group.protocol\": \"consumer\", \"session.timeout.ms\": 6000}",
+                "with `group.protocol` `consumer` the brokers decide",
+            ),
+        ] {
+            let found = faults(text, properties);
+            assert!(
+                found.len() == 1 && found[0].contains(wanted),
+                "{text} {found:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tls_is_refused_by_a_build_without_it() {
+        for text in [
+            "{\"security.protocol\": \"SASL_SSL\"}",
+            "{\"ssl.ca.location\": \"/a\"}",
+            "{\"sasl.mechanisms\": \"SCRAM-SHA-256\"}",
+        ] {
+            let refused = faults(text, properties)
+                .iter()
+                .any(|fault| fault.contains("needs TLS"));
+            assert_eq!(refused, !cfg!(feature = "tls"), "{text}");
+        }
+    }
+}

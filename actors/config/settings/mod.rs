@@ -1,0 +1,340 @@
+//! `etc/{env}.json`: the daemon's settings. Every key has a default that works.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    Reading,
+    commands::Kind,
+    duration::{self, Bounds},
+    node::Node,
+    object::Object,
+    retry::{self, RetryRules},
+    show,
+};
+
+mod alert;
+mod database;
+mod go_dsn;
+mod http;
+mod kafka;
+mod logger;
+mod redis;
+
+pub use self::{
+    alert::{AlertSettings, Webhook, WebhookKind},
+    database::{BadDatabaseUrl, DatabaseSettings, DatabaseUrl},
+    http::HttpSettings,
+    kafka::{BadBrokers, Brokers, KafkaSettings},
+    logger::LoggerSettings,
+    redis::RedisSettings,
+};
+
+/// More threads than any machine has cores for.
+const MOST_WORKERS: u64 = 1_024;
+/// More delayed tasks at once than this are more than a process has memory for.
+const MOST_DELAYED: u64 = 1_000_000;
+/// The longest interval between looks at something that must be looked at.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The shortest interval: below it the daemon does nothing else.
+const A_TICK: Duration = Duration::from_millis(100);
+
+const LAG_CHECK_INTERVAL: Bounds = Bounds {
+    least: A_TICK,
+    most: A_DAY,
+    why: "each check asks every broker and server",
+};
+const CONSUMER_LEASE: Bounds = Bounds {
+    least: A_TICK,
+    most: duration::LONGEST,
+    why: "it must outlast `lag_check_interval`",
+};
+const HEARTBEAT_INTERVAL: Bounds = Bounds {
+    least: A_TICK,
+    most: Duration::from_secs(60),
+    why: "after three missed heartbeats others take over; a minute each is the longest to wait for that",
+};
+const MISFIRE_GRACE: Bounds = Bounds {
+    least: Duration::from_secs(1),
+    most: A_DAY,
+    why: "with less a busy second would be a misfire",
+};
+const SHUTDOWN_DEADLINE: Bounds = Bounds {
+    least: Duration::ZERO,
+    most: A_DAY,
+    why: "0 stops without waiting for running jobs",
+};
+const DELAY_RETENTION: Bounds = Bounds {
+    least: Duration::from_secs(1),
+    most: duration::LONGEST,
+    why: "`null` keeps finished rows for ever",
+};
+
+/// The daemon's settings, complete: what a file leaves out has its default.
+///
+/// Secrets print as `***`.
+#[derive(Clone)]
+pub struct Settings {
+    /// The daemon's own database.
+    pub database: DatabaseSettings,
+    /// More databases, for handlers, by name.
+    pub databases: BTreeMap<String, DatabaseSettings>,
+    /// Redis servers by name.
+    pub redis: BTreeMap<String, RedisSettings>,
+    /// Kafka clusters by name.
+    pub kafka: BTreeMap<String, KafkaSettings>,
+    /// Time limit and retries of delayed tasks, by `exec_cmd`.
+    pub delayed: BTreeMap<String, DelayedSettings>,
+    /// The log files.
+    pub logger: LoggerSettings,
+    /// The HTTP port.
+    pub http: HttpSettings,
+    /// Where alerts go.
+    pub alert: AlertSettings,
+    /// Worker threads; 0 is one per core.
+    pub workers: u32,
+    /// How often pools are sized.
+    pub lag_check_interval: Duration,
+    /// How long a consumer above `progress` stays without being wanted again.
+    pub consumer_lease: Duration,
+    /// How often a boot says that it lives; dead after three missed ones.
+    pub heartbeat_interval: Duration,
+    /// How many delayed tasks run at once.
+    pub delay_concurrency: u32,
+    /// How late a fire may be before it is a misfire.
+    pub misfire_grace: Duration,
+    /// How long a stop waits for running jobs.
+    pub shutdown_deadline: Duration,
+    /// The program that runs cron handlers; `None` is the daemon's own.
+    pub cron_command: Option<String>,
+    /// How long finished rows of `delay_queue_log` are kept; `None` is for ever.
+    pub delay_retention: Option<Duration>,
+    app: serde_json::Value,
+}
+
+/// Time limit and retries of one delayed task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DelayedSettings {
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How often and when it is tried again.
+    pub retry: RetryRules,
+}
+
+/// The servers that queue entries may name.
+pub(super) struct ServerNames {
+    /// The settings file, for messages.
+    pub(super) file: String,
+    pub(super) redis: BTreeSet<String>,
+    pub(super) kafka: BTreeSet<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database: DatabaseSettings::default(),
+            databases: BTreeMap::new(),
+            redis: [("default".to_owned(), RedisSettings::default())].into(),
+            kafka: [("default".to_owned(), KafkaSettings::default())].into(),
+            delayed: BTreeMap::new(),
+            logger: LoggerSettings::default(),
+            http: HttpSettings::default(),
+            alert: AlertSettings::default(),
+            workers: 0,
+            lag_check_interval: Duration::from_secs(3 * 60),
+            consumer_lease: Duration::from_secs(5 * 60),
+            heartbeat_interval: Duration::from_secs(5),
+            delay_concurrency: 1_000,
+            misfire_grace: Duration::from_secs(10),
+            shutdown_deadline: Duration::from_secs(25),
+            cron_command: None,
+            delay_retention: None,
+            app: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+impl Settings {
+    /// The user's own settings, the key `app`.
+    ///
+    /// # Errors
+    ///
+    /// When `app` is not a `T`.
+    pub fn app<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        T::deserialize(&self.app)
+    }
+
+    pub(super) fn read(root: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
+        root.object(|o| Self::read_keys(o, reading))
+    }
+
+    fn read_keys(o: &Object<'_, '_>, reading: &mut Reading<'_>) -> Option<Self> {
+        let d = Self::default();
+        let database = o.optional("database", d.database, DatabaseSettings::read_own);
+        let databases = o.optional("databases", d.databases, |n| {
+            named(n, DatabaseSettings::read)
+        });
+        let redis = o.optional("redis", d.redis, |n| named(n, RedisSettings::read));
+        let kafka = o.optional("kafka", d.kafka, |n| named(n, KafkaSettings::read));
+        let delayed = o.optional("delayed", d.delayed, |n| delayed(n, reading));
+        let logger = o.optional("logger", d.logger, LoggerSettings::read);
+        let http = o.optional("http", d.http, HttpSettings::read);
+        let alert = o.optional("alert", d.alert, AlertSettings::read);
+        let app = o.optional("app", d.app, Node::json);
+        let workers = o.optional("workers", d.workers, |n| n.small(0..=MOST_WORKERS));
+        let interval = o.optional("lag_check_interval", d.lag_check_interval, |n| {
+            n.duration(&LAG_CHECK_INTERVAL)
+        });
+        let lease = o.optional("consumer_lease", d.consumer_lease, |n| {
+            n.duration(&CONSUMER_LEASE)
+        });
+        let heartbeat = o.optional("heartbeat_interval", d.heartbeat_interval, |n| {
+            n.duration(&HEARTBEAT_INTERVAL)
+        });
+        let concurrency = o.optional("delay_concurrency", d.delay_concurrency, |n| {
+            n.small(1..=MOST_DELAYED)
+        });
+        let grace = o.optional("misfire_grace", d.misfire_grace, |n| {
+            n.duration(&MISFIRE_GRACE)
+        });
+        let deadline = o.optional("shutdown_deadline", d.shutdown_deadline, |n| {
+            n.duration(&SHUTDOWN_DEADLINE)
+        });
+        let retention = o.maybe("delay_retention", |n| n.duration(&DELAY_RETENTION));
+        let cron_command = o.maybe("cron_command", |n| n.text(LONGEST_PATH));
+        if let (Some(interval), Some(lease)) = (interval, lease) {
+            check_lease(o, interval, lease);
+        }
+        Some(Self {
+            database: database?,
+            databases: databases?,
+            redis: redis?,
+            kafka: kafka?,
+            delayed: delayed?,
+            logger: logger?,
+            http: http?,
+            alert: alert?,
+            app: app?,
+            workers: workers?,
+            lag_check_interval: interval?,
+            consumer_lease: lease?,
+            heartbeat_interval: heartbeat?,
+            delay_concurrency: concurrency?,
+            misfire_grace: grace?,
+            shutdown_deadline: deadline?,
+            cron_command: cron_command?,
+            delay_retention: retention?,
+        })
+    }
+}
+
+/// The longest path of a system.
+const LONGEST_PATH: usize = 4_096;
+
+/// A lease that ends before the next check would end every consumer it is for.
+fn check_lease(o: &Object<'_, '_>, interval: Duration, lease: Duration) {
+    if lease > interval {
+        return;
+    }
+    let (interval, lease) = (duration::show(interval), duration::show(lease));
+    let given = ["consumer_lease", "lag_check_interval"]
+        .into_iter()
+        .find(|key| o.get(key).is_some());
+    let place = o.place_of(given.unwrap_or("consumer_lease"));
+    place.fault(format!(
+        "`consumer_lease` ({lease}) must be longer than `lag_check_interval` ({interval}), which renews it"
+    ));
+}
+
+/// An object of named things; all are read, so that all faults are told.
+fn named<T>(node: &Node<'_>, read: impl Fn(&Node<'_>) -> Option<T>) -> Option<BTreeMap<String, T>> {
+    let all: Vec<_> = node
+        .entries()?
+        .into_iter()
+        .map(|(name, node)| (name, read(&node)))
+        .collect();
+    all.into_iter()
+        .map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+fn delayed(node: &Node<'_>, reading: &Reading<'_>) -> Option<BTreeMap<String, DelayedSettings>> {
+    let all: Vec<_> = node
+        .entries()?
+        .into_iter()
+        .map(|(command, node)| {
+            if let Some(message) = reading.commands.missing(Kind::Delayed, &command) {
+                node.fault(message);
+            }
+            (command, node.object(DelayedSettings::read))
+        })
+        .collect();
+    all.into_iter()
+        .map(|(command, value)| Some((command, value?)))
+        .collect()
+}
+
+impl DelayedSettings {
+    fn read(o: &Object<'_, '_>) -> Option<Self> {
+        let timeout = retry::timeout(o);
+        let retry = RetryRules::read(o);
+        Some(Self {
+            timeout: timeout?,
+            retry: retry?,
+        })
+    }
+}
+
+impl ServerNames {
+    /// The names alone: known even where what stands behind them is faulty.
+    pub(super) fn read(file: &str, root: &Node<'_>) -> Self {
+        let d = Settings::default();
+        Self {
+            file: file.to_owned(),
+            redis: root
+                .member_names("redis")
+                .unwrap_or_else(|| d.redis.into_keys().collect()),
+            kafka: root
+                .member_names("kafka")
+                .unwrap_or_else(|| d.kafka.into_keys().collect()),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The user's own settings may hold secrets of any name: only their names are shown.
+        let app: Vec<String> = match &self.app {
+            serde_json::Value::Object(app) => app.keys().map(|key| show::short(key)).collect(),
+            _ => vec!["***".to_owned()],
+        };
+        f.debug_struct("Settings")
+            .field("database", &self.database)
+            .field("databases", &self.databases)
+            .field("redis", &self.redis)
+            .field("kafka", &self.kafka)
+            .field("delayed", &self.delayed)
+            .field("logger", &self.logger)
+            .field("http", &self.http)
+            .field("alert", &self.alert)
+            .field("app", &app)
+            .field("workers", &self.workers)
+            .field("lag_check_interval", &self.lag_check_interval)
+            .field("consumer_lease", &self.consumer_lease)
+            .field("heartbeat_interval", &self.heartbeat_interval)
+            .field("delay_concurrency", &self.delay_concurrency)
+            .field("misfire_grace", &self.misfire_grace)
+            .field("shutdown_deadline", &self.shutdown_deadline)
+            .field("cron_command", &self.cron_command)
+            .field("delay_retention", &self.delay_retention)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

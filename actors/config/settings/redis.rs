@@ -1,0 +1,134 @@
+//! The key `redis`: servers by name.
+
+use std::fmt;
+
+use crate::config::{
+    node::Node,
+    secret::{self, Secret},
+};
+
+/// One Redis server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Its address, `redis://` or `rediss://`, which may hold a password.
+    pub url: Secret,
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("redis://127.0.0.1:6379/0"),
+        }
+    }
+}
+
+impl RedisSettings {
+    pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        node.object(|o| {
+            let url = o.required(
+                "url",
+                "the server, such as `redis://127.0.0.1:6379/0`",
+                |node| {
+                    let url = node.secret_string()?;
+                    match fault(&url) {
+                        Some(message) => {
+                            node.fault(message);
+                            None
+                        }
+                        None => Some(Secret::new(url)),
+                    }
+                },
+            );
+            Some(Self { url: url? })
+        })
+    }
+
+    /// The address as it may be logged.
+    pub fn redacted(&self) -> String {
+        secret::redacted(self.url.expose())
+    }
+}
+
+impl fmt::Debug for RedisSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSettings")
+            .field("url", &self.redacted())
+            .finish()
+    }
+}
+
+/// What is wrong with an address; does not repeat it.
+fn fault(address: &str) -> Option<String> {
+    const RIGHT: &str = "`redis://[user:password@]host:6379/0` or `rediss://…` would be right";
+    let url = match url::Url::parse(address) {
+        Ok(url) => url,
+        Err(error) => return Some(format!("this is no URL ({error}); {RIGHT}")),
+    };
+    match url.scheme() {
+        "redis" => {}
+        "rediss" if cfg!(feature = "tls") => {}
+        "rediss" => {
+            return Some(
+                "`rediss` needs TLS, which this build lacks; build with the feature `tls`"
+                    .to_owned(),
+            );
+        }
+        scheme => return Some(format!("`{scheme}` is another protocol; {RIGHT}")),
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Some(format!("the host is missing; {RIGHT}"));
+    }
+    let database = url.path().trim_start_matches('/');
+    if !database.is_empty() && database.parse::<u32>().is_err() {
+        return Some(format!(
+            "what follows the host is the number of a database; {RIGHT}"
+        ));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_and_not_repeated() {
+        for address in [
+            "redis://h",
+            "redis://h:1/15",
+            "redis://:pw@[::1]:6379/0",
+            "redis://u:p@h",
+        ] {
+            assert_eq!(fault(address), None, "{address}");
+        }
+        for (address, wanted) in [
+            ("hunter2:6379", "`hunter2` is another"),
+            ("127.0.0.1:6379", "this is no URL"),
+            ("http://h/hunter3", "`http` is another protocol"),
+            ("redis:///0", "the host is missing"),
+            ("redis://h/hunter3", "what follows the host"),
+            (
+                "redis://h:99999/hunter3",
+                "this is no URL (invalid port number)",
+            ),
+        ] {
+            let message = fault(address).unwrap_or_default();
+            assert!(
+                message.starts_with(wanted) && !message.contains("hunter3"),
+                "{address}: {message}"
+            );
+        }
+        assert_eq!(fault("rediss://h").is_none(), cfg!(feature = "tls"));
+    }
+
+    #[test]
+    fn a_server_is_shown_without_its_password() {
+        let server = RedisSettings {
+            url: Secret::new("redis://:hunter2@h:6379/0"),
+        };
+        assert_eq!(
+            format!("{server:?}"),
+            "RedisSettings { url: \"redis://:***@h:6379/0\" }"
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! Where a queue entry's messages come from: a Kafka topic, a Redis list, or our own table.
+
+use super::{node::Node, object::Object, settings::ServerNames, show};
+
+/// The longest topic, by Kafka's own rule.
+const LONGEST_TOPIC: usize = 249;
+/// The longest name of a group, list or table queue: they stand in varchar(255) columns.
+const LONGEST: usize = 255;
+/// The server that is meant where none is named.
+const DEFAULT_SERVER: &str = "default";
+
+/// What is right, for an entry without a source or with several.
+const KINDS: &str = "one of `topic` with `group_id` (Kafka), `key` (a Redis list), `table` (the daemon's own database)";
+
+/// One source; two entries that can be live together must not share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum SourceConfig {
+    /// A topic and consumer group of one of the named clusters.
+    Kafka {
+        topic: String,
+        group_id: String,
+        cluster: String,
+    },
+    /// A list of one of the named servers.
+    Redis { key: String, server: String },
+    /// A durable queue inside the daemon's own database.
+    Table { table: String },
+}
+
+impl SourceConfig {
+    /// Reads the keys of the three kinds, of which exactly one must be there.
+    pub(super) fn read(entry: &Node<'_>, o: &Object<'_, '_>) -> Option<Self> {
+        let topic = filled(o, "topic", LONGEST_TOPIC);
+        let group_id = filled(o, "group_id", LONGEST);
+        let key = filled(o, "key", LONGEST);
+        let table = filled(o, "table", LONGEST);
+        let server = o.optional("redis", DEFAULT_SERVER.to_owned(), |node| {
+            node.text(LONGEST)
+        });
+        let cluster = o.optional("kafka", DEFAULT_SERVER.to_owned(), |node| {
+            node.text(LONGEST)
+        });
+        let (topic, group_id, key, table) = (topic?, group_id?, key?, table?);
+
+        let kafka = topic.is_some() || group_id.is_some();
+        let found = [
+            (kafka, "`topic` and `group_id`"),
+            (key.is_some(), "`key`"),
+            (table.is_some(), "`table`"),
+        ];
+        let found: Vec<&str> = found
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, name)| name)
+            .collect();
+        match found.len() {
+            0 => {
+                entry.fault(format!("a source is missing: {KINDS}"));
+                return None;
+            }
+            1 => {}
+            _ => {
+                entry.fault(format!("wanted {KINDS}, found {}", found.join(" and ")));
+                return None;
+            }
+        }
+        let source = match (topic, group_id, key, table) {
+            (Some(topic), Some(group_id), ..) => {
+                check_topic(&o.place_of("topic"), &topic)?;
+                Self::Kafka {
+                    topic,
+                    group_id,
+                    cluster: cluster?,
+                }
+            }
+            (Some(_), None, ..) => {
+                o.place_of("topic")
+                    .fault("`topic` needs a `group_id`, the consumer group");
+                return None;
+            }
+            (None, Some(_), ..) => {
+                o.place_of("group_id").fault("`group_id` needs a `topic`");
+                return None;
+            }
+            (.., Some(key), _) => Self::Redis {
+                key,
+                server: server?,
+            },
+            (.., Some(table)) => Self::Table { table },
+            (.., None) => return None,
+        };
+        source.check_foreign_server(o)?;
+        Some(source)
+    }
+
+    /// What is wrong with the server it names: the settings do not know it.
+    pub(super) fn unknown_server(&self, servers: &ServerNames) -> Option<(&'static str, String)> {
+        let (section, known, name) = match self {
+            Self::Kafka { cluster, .. } => ("kafka", &servers.kafka, cluster),
+            Self::Redis { server, .. } => ("redis", &servers.redis, server),
+            Self::Table { .. } => return None,
+        };
+        if known.contains(name) {
+            return None;
+        }
+        let names = known.iter().map(String::as_str);
+        let hint = super::suggest::hint(name, "it has", names);
+        let name = show::name(name);
+        Some((
+            section,
+            format!("`{section}` of {} has no server {name}{hint}", servers.file),
+        ))
+    }
+
+    /// A server of another kind than the source is a mistake, not a superfluous word.
+    fn check_foreign_server(&self, o: &Object<'_, '_>) -> Option<()> {
+        let foreign: &[&'static str] = match self {
+            Self::Kafka { .. } => &["redis"],
+            Self::Redis { .. } => &["kafka"],
+            Self::Table { .. } => &["redis", "kafka"],
+        };
+        let found: Vec<Node<'_>> = foreign.iter().filter_map(|key| o.get(key)).collect();
+        for node in &found {
+            node.fault("this entry's source is of another kind; leave the key out");
+        }
+        found.is_empty().then_some(())
+    }
+}
+
+/// A string where it is there and not empty: as in Go, an empty one means absent.
+fn filled(o: &Object<'_, '_>, key: &'static str, longest: usize) -> Option<Option<String>> {
+    let text = o.optional(key, String::new(), |node| {
+        let text = node.string()?;
+        node.within(&text, longest)?;
+        Some(text)
+    })?;
+    Some(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn check_topic(node: &Node<'_>, topic: &str) -> Option<()> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let bad = topic.find(|c| !is_allowed(c));
+    match bad {
+        Some(offset) => {
+            node.fault_inside(
+                offset,
+                "a topic's name has only letters, digits, `.`, `_` and `-`",
+            );
+            None
+        }
+        None if matches!(topic, "." | "..") => node.wanted("a topic's name"),
+        None => Some(()),
+    }
+}

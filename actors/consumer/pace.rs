@@ -1,0 +1,78 @@
+//! How many messages to fetch at once, by how fast the handler is.
+//!
+//! Fast handlers want large batches: the fetch is the cost. Slow ones want small batches, so that one consumer does
+//! not hoard what another could be working on.
+
+use std::time::Duration;
+
+/// A batch is worth so much work at most. One more is fetched ahead, so a consumer holds a second's work.
+const WORK_PER_BATCH: Duration = Duration::from_millis(500);
+/// Where larger batches stopped being faster.
+const MAX_BATCH: u32 = 500;
+/// How much the last message counts in the running mean.
+const WEIGHT: f64 = 0.2;
+
+/// The running mean of the handler's time.
+#[derive(Debug)]
+pub(super) struct Pace {
+    mean_seconds: f64,
+    last_size: u32,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self {
+            mean_seconds: 0.0,
+            last_size: 0,
+        }
+    }
+
+    /// One message took so long.
+    pub(super) fn note(&mut self, took: Duration) {
+        self.mean_seconds += WEIGHT * (took.as_secs_f64() - self.mean_seconds);
+    }
+
+    /// The next batch. Grows to twice the last one at most: a handler is not believed to be fast before it was.
+    pub(super) fn next_size(&mut self) -> u32 {
+        let by_work = WORK_PER_BATCH.as_secs_f64() / self.mean_seconds.max(f64::MIN_POSITIVE);
+        // A float beyond u32 saturates.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "saturating is what is wanted, and it is never negative"
+        )]
+        let by_work = by_work as u32;
+        let limit = (self.last_size * 2).clamp(1, MAX_BATCH);
+        self.last_size = by_work.clamp(1, limit);
+        self.last_size
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(took: Duration, n: usize) -> Vec<u32> {
+        let mut pace = Pace::new();
+        (0..n)
+            .map(|_| {
+                let size = pace.next_size();
+                (0..size).for_each(|_| pace.note(took));
+                size
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fast_handlers_get_large_batches_step_by_step() {
+        let sizes = sizes(Duration::from_micros(5), 11);
+        assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500]);
+    }
+
+    #[test]
+    fn slow_handlers_get_one_message_at_a_time() {
+        assert_eq!(*sizes(Duration::from_secs(2), 20).last().unwrap(), 1);
+        let medium = *sizes(Duration::from_millis(10), 20).last().unwrap();
+        assert!((45..=55).contains(&medium), "{medium}");
+    }
+}

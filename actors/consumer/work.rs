@@ -1,0 +1,321 @@
+//! The loop of one consumer: fetch, run, settle. The next batch is fetched while this one runs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+
+use super::held::{Held, Running};
+use super::pace::Pace;
+use crate::config::{BatchLimits, RetryRules};
+use crate::job::slots::{Slot, SlotFile};
+use crate::job::{
+    BatchHandler, Consumer, Gate, Handler, JobResult, Message, Verdict, alone_at_first, run, run_batch,
+    verdict,
+};
+use crate::outage::Outage;
+use crate::settler::Settler;
+use crate::db::Standing;
+use crate::source::{Delivery, End, Receipt, Settled, Source};
+use crate::stop::StopListener;
+
+/// Between two looks whether a message is still ours, while the heartbeats are late.
+const UNSURE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Everything a consumer needs.
+#[derive(Clone)]
+pub(crate) struct Work {
+    /// The `name` of the queue entry.
+    pub(crate) queue: Arc<str>,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) handler: Consumer,
+    pub(crate) retry: RetryRules,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) batch: BatchLimits,
+    pub(crate) slots: Option<Arc<SlotFile>>,
+    pub(crate) gate: Gate,
+}
+
+impl Work {
+    /// Works until the stop begins, then until what runs has ended or its deadline has come.
+    pub(crate) async fn run(self, mut stop: StopListener) {
+        // A batch handler is given full batches from the start; else the handler's speed decides.
+        let first_size = match &self.handler {
+            Consumer::Single(_) => 1,
+            Consumer::Batch(_) => self.batch.size.get(),
+        };
+        let (size, wanted) = watch::channel(first_size);
+        let source = Arc::clone(&self.source);
+        let what = format!("settling of queue `{}`", self.queue);
+        let settler = Settler::start(what, move |ends| {
+            let source = Arc::clone(&source);
+            async move { source.settle(ends).await }
+        });
+        let mut batches = self.start_fetching(stop.clone(), wanted);
+        let mut pace = Pace::new();
+        while let Some(mut held) = next_batch(&mut batches, &mut stop).await {
+            match &self.handler {
+                Consumer::Single(handler) => {
+                    while !stop.begun()
+                        && let Some(delivery) = held.next()
+                    {
+                        let started = Instant::now();
+                        self.run_one(handler, delivery, &settler, &mut stop).await;
+                        pace.note(started.elapsed());
+                    }
+                    size.send_replace(pace.next_size());
+                }
+                Consumer::Batch(handler) => {
+                    self.run_batches(handler, held, &mut batches, &settler, &mut stop)
+                        .await;
+                }
+            }
+        }
+        // Dropping the channel gives back what was fetched ahead.
+        drop(batches);
+        settler.finish().await;
+    }
+
+    /// The fetching runs beside the handler, one batch ahead.
+    fn start_fetching(
+        &self,
+        mut stop: StopListener,
+        wanted: watch::Receiver<u32>,
+    ) -> mpsc::Receiver<Held> {
+        let (sender, receiver) = mpsc::channel(1);
+        let source = Arc::clone(&self.source);
+        let mut outage = Outage::new(format!("queue `{}`", self.queue));
+        actix_rt::spawn(async move {
+            // Room first, then the fetch: what was fetched never waits for room.
+            while let Ok(room) = sender.reserve().await {
+                if stop.begun() {
+                    break;
+                }
+                let max = *wanted.borrow();
+                match source.fetch(max, &mut stop).await {
+                    Ok(deliveries) => {
+                        outage.passed();
+                        room.send(Held::new(&source, deliveries));
+                    }
+                    Err(cause) => {
+                        let pause = outage.failed(cause);
+                        tokio::select! {
+                            () = tokio::time::sleep(pause) => {}
+                            () = stop.quiet() => {}
+                        }
+                    }
+                }
+            }
+        });
+        receiver
+    }
+
+    async fn run_one(
+        &self,
+        handler: &Handler<Message, ()>,
+        delivery: Delivery,
+        settler: &Settler<Settled>,
+        stop: &mut StopListener,
+    ) {
+        let delivery = match self.ours(delivery, stop).await {
+            Ok(delivery) => delivery,
+            Err(receipt) => return give_back(settler, receipt).await,
+        };
+        let slot = self.slot(std::slice::from_ref(&delivery));
+        let attempt = delivery.message.attempt;
+        let id = delivery.message.id.clone();
+        let running = Running::new(&self.source, vec![delivery.receipt]);
+        let job = async {
+            let pass = self.gate.enter(delivery.suspect).await;
+            let job = run(handler, delivery.message, slot, self.timeout);
+            alone_at_first(pass, job).await
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = job => outcome,
+            () = stop.deadline() => {
+                log::warn!("queue `{}`: message {id} still ran at the deadline and is given back", self.queue);
+                return;
+            }
+        };
+        for receipt in running.ended() {
+            let end = self.end(&id, attempt, &outcome);
+            settler.settle(Settled { receipt, end }).await;
+        }
+    }
+
+    /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
+    async fn run_batches(
+        &self,
+        handler: &BatchHandler,
+        mut held: Held,
+        batches: &mut mpsc::Receiver<Held>,
+        settler: &Settler<Settled>,
+        stop: &mut StopListener,
+    ) {
+        let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
+        let mut batch = Vec::new();
+        let wait_until = tokio::time::Instant::now() + self.batch.wait;
+        while !stop.begun() {
+            // A suspect is a batch of its own.
+            let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
+            if suspect_next && batch.is_empty() {
+                batch.extend(held.next());
+                break;
+            }
+            if suspect_next || batch.len() == full {
+                break;
+            }
+            if let Some(delivery) = held.next() {
+                batch.push(delivery);
+                continue;
+            }
+            tokio::select! {
+                more = batches.recv() => match more {
+                    Some(more) => held = more,
+                    None => break,
+                },
+                () = tokio::time::sleep_until(wait_until) => break,
+                () = stop.quiet() => break,
+            }
+        }
+        let mut unstarted = Held::new(&self.source, batch);
+        if stop.begun() {
+            return;
+        }
+        let batch = std::iter::from_fn(|| unstarted.next()).collect();
+        self.run_batch(handler, batch, settler, stop).await;
+        // What is left over (a suspect, or more than one batch) has its turn at once.
+        if held.peek().is_some() && !stop.begun() {
+            Box::pin(self.run_batches(handler, held, batches, settler, stop)).await;
+        }
+    }
+
+    async fn run_batch(
+        &self,
+        handler: &BatchHandler,
+        fetched: Vec<Delivery>,
+        settler: &Settler<Settled>,
+        stop: &mut StopListener,
+    ) {
+        let mut batch = Vec::with_capacity(fetched.len());
+        for delivery in fetched {
+            match self.ours(delivery, stop).await {
+                Ok(delivery) => batch.push(delivery),
+                Err(receipt) => give_back(settler, receipt).await,
+            }
+        }
+        let Some(first) = batch.first() else {
+            return;
+        };
+        let suspect = first.suspect;
+        // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
+        let slot = self.slot(&batch);
+        let running = Running::new(&self.source, batch.iter().map(|d| d.receipt).collect());
+        let names: Vec<(String, u32)> = batch
+            .iter()
+            .map(|d| (d.message.id.clone(), d.message.attempt))
+            .collect();
+        let messages = batch.into_iter().map(|delivery| delivery.message).collect();
+        let job = async {
+            let pass = self.gate.enter(suspect).await;
+            alone_at_first(pass, run_batch(handler, messages, slot, self.timeout)).await
+        };
+        let outcomes = tokio::select! {
+            biased;
+            outcomes = job => outcomes,
+            () = stop.deadline() => {
+                log::warn!("queue `{}`: a batch of {} messages still ran at the deadline and is given back", self.queue, names.len());
+                return;
+            }
+        };
+        let ends = running.ended().into_iter().zip(names).zip(outcomes);
+        for ((receipt, (id, attempt)), outcome) in ends {
+            let end = self.end(&id, attempt, &outcome);
+            settler.settle(Settled { receipt, end }).await;
+        }
+    }
+
+    /// Answers the delivery when it may start. What others took over is theirs; while that is not known (the heartbeats
+    /// are late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
+    async fn ours(&self, delivery: Delivery, stop: &mut StopListener) -> Result<Delivery, Receipt> {
+        loop {
+            match self.source.standing(&delivery.receipt) {
+                Standing::Ours => return Ok(delivery),
+                Standing::Lost => break,
+                Standing::Unsure if stop.begun() => break,
+                Standing::Unsure => tokio::time::sleep(UNSURE_PAUSE).await,
+            }
+        }
+        log::warn!(
+            "queue `{}`: message {} does not start here, this daemon had been silent for too long",
+            self.queue,
+            delivery.message.id
+        );
+        Err(delivery.receipt)
+    }
+
+    fn slot(&self, batch: &[Delivery]) -> Option<Slot> {
+        let slots = self.slots.as_ref()?;
+        let slot = match batch {
+            [one] => slots.take(&self.source.identity(one)),
+            all => {
+                let identities: Vec<_> = all.iter().map(|d| self.source.identity(d)).collect();
+                slots.take_batch(&identities)
+            }
+        };
+        slot.inspect_err(|cause| {
+            log::error!(
+                "queue `{}`: {} messages run without a mark that would tell if they end the process: {cause}",
+                self.queue,
+                batch.len()
+            );
+        })
+        .ok()
+    }
+
+    fn end(&self, id: &str, attempt: u32, outcome: &JobResult) -> End {
+        let Err(error) = outcome else {
+            return End::Done;
+        };
+        match verdict(error, attempt, &self.retry, fastrand::f64()) {
+            Verdict::Retry(after) => {
+                log::warn!(
+                    "queue `{}`: message {id} failed on attempt {attempt} and runs again in {after:.1?}: {error}",
+                    self.queue
+                );
+                End::Retry(after)
+            }
+            Verdict::Dead => {
+                log::error!(
+                    "queue `{}`: message {id} is a dead letter after attempt {attempt}: {error}",
+                    self.queue
+                );
+                End::Dead {
+                    error: error.to_string(),
+                    attempts: attempt,
+                }
+            }
+        }
+    }
+}
+
+/// A stop ends the wait for the next batch.
+async fn next_batch(
+    batches: &mut mpsc::Receiver<Held>,
+    stop: &mut StopListener,
+) -> Option<Held> {
+    if stop.begun() {
+        return None;
+    }
+    tokio::select! {
+        biased;
+        () = stop.quiet() => None,
+        batch = batches.recv() => batch,
+    }
+}
+
+async fn give_back(settler: &Settler<Settled>, receipt: Receipt) {
+    let end = End::GiveBack;
+    settler.settle(Settled { receipt, end }).await;
+}

@@ -1,0 +1,237 @@
+//! Runs that no living daemon watches: those of daemons that ended while the runs went on.
+//!
+//! Looked for at the start and every few seconds. A run that lives is watched to its end; one that has ended left its
+//! result in its file, or is `lost`. Only runs of this host, kernel boot and pid namespace are judged here; others only
+//! when their timeout (none: a day) is over and their boot is dead.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::fire::{Running, end_run, log_end};
+use super::outcome::Outcome;
+use super::process::machine::Place;
+use super::process::{Liveness, RunState, Uk, Watched, inspect, list, remove, terminate};
+use super::CronConfig;
+use crate::clock::now_ms;
+use crate::db::rows::OpenRun;
+
+/// A run elsewhere without a timeout is given up after a day.
+const ELSEWHERE_MS: i64 = 24 * 3600 * 1000;
+/// A file whose run has ended in the database is deleted when it is this old: its own process may just be ending.
+const STALE_FILE: Duration = Duration::from_secs(60);
+
+/// The keys of the runs that are watched in this process.
+#[derive(Clone, Default)]
+pub(super) struct WatchedRuns {
+    uks: Arc<Mutex<HashSet<String>>>,
+}
+
+/// Watched until this is dropped.
+pub(super) struct Watching {
+    runs: WatchedRuns,
+    uk: String,
+}
+
+impl WatchedRuns {
+    pub(super) fn begin(&self, uk: &str) -> Watching {
+        self.lock().insert(uk.to_owned());
+        Watching {
+            runs: self.clone(),
+            uk: uk.to_owned(),
+        }
+    }
+
+    fn contains(&self, uk: &str) -> bool {
+        self.lock().contains(uk)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+        // Nothing that is done under this lock can panic half way.
+        self.uks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.runs.lock().remove(&self.uk);
+    }
+}
+
+/// Looks once, and leaves a watcher with each run that lives.
+pub(super) async fn look(config: Arc<CronConfig>, watched: WatchedRuns, running: Running) {
+    let open = match config.db.reader().open_runs(&config.partition).await {
+        Ok(open) => open,
+        Err(cause) => {
+            log::warn!("cron cannot look after the runs of earlier daemons: {cause}");
+            return;
+        }
+    };
+    let stale = {
+        let (runs, open) = (config.runs.clone(), open.clone());
+        let watched = watched.clone();
+        actix_rt::task::spawn_blocking(move || remove_stale(&runs, &open, &watched))
+    };
+    for run in open {
+        if !run.owner_alive && !watched.contains(&run.uk) {
+            attend(&config, run, &watched, &running).await;
+        }
+    }
+    if let Err(cause) = stale.await {
+        log::warn!("stale files of cron runs stay: {cause}");
+    }
+}
+
+async fn attend(config: &Arc<CronConfig>, run: OpenRun, watched: &WatchedRuns, running: &Running) {
+    let Ok(uk) = run.uk.parse::<Uk>() else {
+        log::error!("cron run `{}` has a key that is none of ours", run.uk);
+        return;
+    };
+    let path = config.runs.join(format!("{uk}.json"));
+    let state = actix_rt::task::spawn_blocking(move || inspect(&path)).await;
+    let state = match state {
+        Ok(Ok(state)) => Some(state),
+        Ok(Err(cause)) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Ok(Err(cause)) => {
+            log::warn!("cron run {uk} cannot be looked at: {cause}");
+            return;
+        }
+        Err(_) => return,
+    };
+    match judge(&run, state.as_ref()) {
+        Verdict::Wait => {}
+        Verdict::Ended(outcome) => {
+            log_end(&run.name, &uk, &outcome);
+            end_run(config, uk.as_str(), outcome, run.pid).await;
+            forget(config, &uk);
+        }
+        Verdict::Watch(process) => {
+            log::info!(
+                "cron `{}`: run {uk} (pid {}) of an earlier daemon goes on and is watched",
+                run.name,
+                process.0
+            );
+            let watching = watched.begin(uk.as_str());
+            running.add(&run.entry, process.0, process.1);
+            let (config, running) = (Arc::clone(config), running.clone());
+            actix_rt::spawn(async move {
+                watch(&config, &run, &uk, process, &running).await;
+                drop(watching);
+            });
+        }
+    }
+}
+
+enum Verdict {
+    /// Not yet, or not here.
+    Wait,
+    Watch((i32, Option<u64>)),
+    Ended(Outcome),
+}
+
+fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
+    let said = state.and_then(|state| state.result.as_ref());
+    let here = serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
+    match state {
+        Some(state) if state.alive == Liveness::Locked => match &state.head {
+            Some(head) => Verdict::Watch((head.pid, head.start_ticks)),
+            None => Verdict::Wait,
+        },
+        Some(state) if state.may_yet_begin(now_ms()) => Verdict::Wait,
+        _ if said.is_some() => Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown)),
+        Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
+        // Its daemon died before it announced the run: there never was a process.
+        None if here => Verdict::Ended(Outcome::not_started("the daemon ended before it could start it")),
+        _ => {
+            let patience = if run.timeout_ms > 0 { run.timeout_ms } else { ELSEWHERE_MS };
+            if now_ms() - run.started_ms > patience {
+                Verdict::Ended(Outcome::lost())
+            } else {
+                Verdict::Wait
+            }
+        }
+    }
+}
+
+/// Waits for the end of a process that is not our child: only its file tells how it ended.
+async fn watch(
+    config: &CronConfig,
+    run: &OpenRun,
+    uk: &Uk,
+    (pid, start_ticks): (i32, Option<u64>),
+    running: &Running,
+) {
+    let ended = async {
+        match Watched::open(pid, start_ticks) {
+            Ok(Some(process)) => process.ended().await,
+            Ok(None) => {}
+            Err(cause) => {
+                log::error!("cron run {uk} (pid {pid}) cannot be watched: {cause}");
+                tokio::time::sleep(STALE_FILE).await;
+            }
+        }
+    };
+    let left = run.started_ms + run.timeout_ms - now_ms();
+    let over = async {
+        match run.timeout_ms {
+            0 => std::future::pending().await,
+            _ => tokio::time::sleep(Duration::from_millis(left.max(0).unsigned_abs())).await,
+        }
+    };
+    let outcome = tokio::select! {
+        () = ended => match result_of(&config.runs.join(format!("{uk}.json"))) {
+            Some(result) => Outcome::said(&result),
+            None => Outcome::lost(),
+        },
+        () = over => {
+            if let Err(cause) = terminate(pid, start_ticks).await {
+                log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", run.name);
+            }
+            let limit = Duration::from_millis(run.timeout_ms.unsigned_abs());
+            Outcome::timeout(limit.as_secs_f64())
+        }
+    };
+    running.remove(&run.entry, pid);
+    log_end(&run.name, uk, &outcome);
+    end_run(config, uk.as_str(), outcome, pid).await;
+    forget(config, uk);
+}
+
+fn result_of(path: &Path) -> Option<super::RunResult> {
+    inspect(path).ok()?.result
+}
+
+fn forget(config: &CronConfig, uk: &Uk) {
+    if let Err(cause) = remove(&config.runs, uk)
+        && cause.kind() != std::io::ErrorKind::NotFound
+    {
+        log::warn!("the file of cron run {uk} stays: {cause}");
+    }
+}
+
+/// Files of runs that have ended in the database, and of runs by hand: their processes are gone.
+fn remove_stale(runs: &Path, open: &[OpenRun], watched: &WatchedRuns) {
+    let files: Vec<PathBuf> = list(runs).unwrap_or_default();
+    for path in files {
+        let Some(uk) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            continue;
+        };
+        let known = open.iter().any(|run| run.uk == uk) || watched.contains(uk);
+        if known || !is_old(&path) {
+            continue;
+        }
+        if inspect(&path).is_ok_and(|state| state.alive == Liveness::Unlocked && state.head.is_some())
+            && let Ok(uk) = uk.parse::<Uk>()
+        {
+            // Another daemon may be quicker.
+            let _ = remove(runs, &uk);
+        }
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    path.metadata()
+        .and_then(|metadata| metadata.modified())
+        .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE_FILE))
+}

@@ -1,0 +1,94 @@
+//! A live cron entry and how it is known.
+
+use chrono::DateTime;
+use uuid::Uuid;
+
+use crate::config::CronEntry;
+use crate::db::rows::KnownEntry;
+
+/// The namespace of the names made below; any constant does, as long as it never changes.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_4c0e_2e4d_5a43_9c58_41d1_7a39_0d11);
+
+/// An entry that fires.
+#[derive(Debug)]
+pub(crate) struct LiveEntry {
+    pub(crate) config: CronEntry,
+    /// Made of expression, zone, exec_cmd, params and the ordinal among identical ones: a new `name` or another order in
+    /// the file re-fires nothing.
+    pub(crate) key: String,
+}
+
+impl LiveEntry {
+    pub(crate) fn new(config: CronEntry) -> Self {
+        let identity = serde_json::json!([
+            config.expression,
+            config.timezone.name(),
+            config.exec_cmd,
+            config.params,
+            config.ordinal
+        ]);
+        let key = Uuid::new_v5(&NAMESPACE, identity.to_string().as_bytes()).to_string();
+        Self { config, key }
+    }
+
+    /// The next time after that, both in unix milliseconds.
+    pub(super) fn next_after(&self, ms: i64) -> Option<i64> {
+        let after = DateTime::from_timestamp_millis(ms)?.with_timezone(&self.config.timezone);
+        let next = self.config.schedule.next_after(&after)?;
+        Some(next.timestamp_millis())
+    }
+
+    /// A time for people, in the entry's zone.
+    pub(super) fn shown(&self, ms: i64) -> String {
+        DateTime::from_timestamp_millis(ms).map_or_else(String::new, |at| {
+            at.with_timezone(&self.config.timezone)
+                .format("%Y-%m-%d %H:%M:%S %Z")
+                .to_string()
+        })
+    }
+
+    pub(super) fn known(&self) -> KnownEntry {
+        KnownEntry {
+            entry: self.key.clone(),
+            name: self.config.name.clone(),
+            expression: self.config.expression.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::config::{Misfire, Overlap, StatusBits};
+
+    pub(in crate::cron) fn entry(expression: &str, misfire: Misfire) -> LiveEntry {
+        LiveEntry::new(CronEntry {
+            expression: expression.to_owned(),
+            schedule: expression.parse().unwrap(),
+            timezone: chrono_tz::UTC,
+            name: "n".to_owned(),
+            exec_cmd: "c".to_owned(),
+            params: String::new(),
+            status: StatusBits::default(),
+            live: true,
+            is_log: true,
+            overlap: Overlap::Allow,
+            misfire,
+            timeout: None,
+            ordinal: 0,
+            drives_delay_queue: false,
+        })
+    }
+
+    #[test]
+    fn a_new_name_is_the_same_entry() {
+        let one = entry("0 * * * * *", Misfire::Skip);
+        let mut renamed = one.config.clone();
+        renamed.name = "another".to_owned();
+        assert_eq!(LiveEntry::new(renamed).key, one.key);
+        let mut second = one.config.clone();
+        second.ordinal = 1;
+        assert_ne!(LiveEntry::new(second).key, one.key);
+        assert_ne!(entry("1 * * * * *", Misfire::Skip).key, one.key);
+    }
+}

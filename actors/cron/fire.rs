@@ -1,0 +1,322 @@
+//! One fire: its row, its process, its end.
+//!
+//! The row of `cron_run` decides that this daemon fires, and no other. Then the run is announced in a file, so that
+//! whatever happens from here on can be told by a daemon that comes later; then the process starts. From then on it does
+//! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
+//! write itself.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::attend::WatchedRuns;
+use super::outcome::Outcome;
+use super::process::machine::Place;
+use super::process::{
+    Announcement, Child, Command, Spawner, Uk, announce, inspect, remove, terminate,
+};
+use super::{CronConfig, LiveEntry, Processes};
+use crate::clock::{millis, now_ms};
+use crate::config::Overlap;
+use crate::db::rows::{Fire, RunEnd};
+use crate::outage::Outage;
+
+/// The processes of each entry that are known to run, for `overlap`.
+#[derive(Clone, Default)]
+pub(super) struct Running {
+    by_entry: Arc<Mutex<Processes>>,
+    /// Those that were ended to make room.
+    replaced: Arc<Mutex<BTreeSet<i32>>>,
+}
+
+impl Running {
+    pub(super) fn add(&self, entry: &str, pid: i32, start_ticks: Option<u64>) {
+        self.lock().entry(entry.to_owned()).or_default().push((pid, start_ticks));
+    }
+
+    pub(super) fn remove(&self, entry: &str, pid: i32) {
+        let mut running = self.lock();
+        if let Some(processes) = running.get_mut(entry) {
+            processes.retain(|(other, _)| *other != pid);
+            if processes.is_empty() {
+                running.remove(entry);
+            }
+        }
+    }
+
+    fn of(&self, entry: &str) -> Vec<(i32, Option<u64>)> {
+        self.lock().get(entry).cloned().unwrap_or_default()
+    }
+
+    fn replace(&self, pid: i32) {
+        lock(&self.replaced).insert(pid);
+    }
+
+    fn was_replaced(&self, pid: i32) -> bool {
+        lock(&self.replaced).remove(&pid)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Processes> {
+        lock(&self.by_entry)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is done under these locks can panic half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the fire, and watches its process to the end.
+pub(super) async fn run(
+    config: Arc<CronConfig>,
+    entry: Arc<LiveEntry>,
+    scheduled_ms: i64,
+    spawner: Arc<Spawner>,
+    running: Running,
+    watched: WatchedRuns,
+) {
+    let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
+        return;
+    };
+    // Watched from before its row exists: nobody here may take it for one that was left behind.
+    let _watched = watched.begin(uk.as_str());
+    let fire = Firing {
+        config,
+        entry,
+        scheduled_ms,
+        uk,
+    };
+    if !fire.claim().await {
+        return;
+    }
+    if let Some(ended) = fire.overlap(&running).await {
+        fire.end(ended, 0).await;
+        return;
+    }
+    match fire.start(&spawner).await {
+        Ok(child) => fire.watch(child, &running).await,
+        Err(why) => {
+            log::error!("cron `{}`: {why}", fire.name());
+            fire.end(Outcome::not_started(why), 0).await;
+        }
+    }
+    if let Err(cause) = remove(&fire.config.runs, &fire.uk) {
+        log::warn!("cron `{}`: the file of run {} stays: {cause}", fire.name(), fire.uk);
+    }
+}
+
+struct Firing {
+    config: Arc<CronConfig>,
+    entry: Arc<LiveEntry>,
+    scheduled_ms: i64,
+    uk: Uk,
+}
+
+impl Firing {
+    fn name(&self) -> &str {
+        &self.entry.config.name
+    }
+
+    /// Whether this daemon fires. With the database away it waits up to the grace: late, but not missed.
+    async fn claim(&self) -> bool {
+        let claim = self.config.db.claim_fire(self.row());
+        tokio::pin!(claim);
+        let late = now_ms() - self.scheduled_ms;
+        let patience = millis(self.config.misfire_grace).saturating_sub(late).max(0);
+        let patience = Duration::from_millis(patience.unsigned_abs());
+        match tokio::time::timeout(patience, &mut claim).await {
+            Ok(Ok(mine)) => mine,
+            Ok(Err(cause)) => {
+                log::error!("cron `{}`: a fire was missed: {cause}", self.name());
+                false
+            }
+            Err(_) => {
+                log::error!(
+                    "cron `{}`: the fire of {} was missed: the database did not take its row within {:?}",
+                    self.name(),
+                    self.entry.shown(self.scheduled_ms),
+                    self.config.misfire_grace
+                );
+                // The row may come to be yet; it must not stay as if something ran.
+                if let Ok(true) = claim.await {
+                    let why = "the database was away for longer than misfire_grace";
+                    self.end(Outcome::not_started(why), 0).await;
+                }
+                false
+            }
+        }
+    }
+
+    fn row(&self) -> Fire {
+        let entry = &self.entry.config;
+        Fire {
+            partition: self.config.partition.clone(),
+            entry: self.entry.key.clone(),
+            scheduled_ms: self.scheduled_ms,
+            uk: self.uk.to_string(),
+            name: entry.name.clone(),
+            exec_cmd: entry.exec_cmd.clone(),
+            params: entry.params.clone(),
+            owner: self.config.owner.clone(),
+            machine: serde_json::to_string(Place::here()).unwrap_or_default(),
+            timeout_ms: entry.timeout.map_or(0, millis),
+            is_log: entry.is_log,
+        }
+    }
+
+    /// The end of this fire, where an earlier run forbids it.
+    async fn overlap(&self, running: &Running) -> Option<Outcome> {
+        let earlier = running.of(&self.entry.key);
+        if earlier.is_empty() {
+            return None;
+        }
+        match self.entry.config.overlap {
+            Overlap::Allow => None,
+            Overlap::Forbid => {
+                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+                Some(Outcome::skipped())
+            }
+            Overlap::Replace => {
+                for (pid, start_ticks) in earlier {
+                    log::warn!("cron `{}`: the earlier run (pid {pid}) is ended", self.name());
+                    running.replace(pid);
+                    if let Err(cause) = terminate(pid, start_ticks).await {
+                        log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    async fn start(&self, spawner: &Spawner) -> Result<Child, String> {
+        let runs = self.config.runs.clone();
+        let announcement = self.announcement();
+        let announced = actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
+        announced
+            .map_err(|cause| cause.to_string())?
+            .map_err(|cause| format!("its file below `data/` cannot be written: {cause}"))?;
+        let command = self.command();
+        let shown = command.shell_quoted();
+        let child = spawner.spawn(command).await.map_err(|cause| cause.to_string())?;
+        log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
+        if let Some(cause) = &child.output_error {
+            log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
+        }
+        Ok(child)
+    }
+
+    fn announcement(&self) -> Announcement {
+        Announcement {
+            uk: self.uk.clone(),
+            entry: self.entry.key.clone(),
+            name: self.entry.config.name.clone(),
+            log_id: None,
+            boot: self.config.owner.clone(),
+            place: Place::here().clone(),
+            scheduled_ms: self.scheduled_ms,
+            fired_ms: now_ms(),
+            timeout_ms: self.entry.config.timeout.map(|t| millis(t).unsigned_abs()),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let entry = &self.entry.config;
+        let mut args = vec!["exec", "--uk", self.uk.as_str(), entry.exec_cmd.as_str()];
+        if !entry.params.is_empty() {
+            args.push(&entry.params);
+        }
+        Command {
+            program: self.config.program.clone(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: self
+                .config
+                .environment
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            output: self.output(),
+        }
+    }
+
+    /// One file a day for each `exec_cmd`.
+    fn output(&self) -> PathBuf {
+        let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let name: String = self.entry.config.exec_cmd.chars().map(safe).collect();
+        let day = chrono::Local::now().format("%Y%m%d");
+        self.config.output.join(format!("{name}-{day}.out"))
+    }
+
+    async fn watch(&self, child: Child, running: &Running) {
+        let (pid, start_ticks) = (child.pid, child.start_ticks);
+        running.add(&self.entry.key, pid, start_ticks);
+        if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
+            log::warn!("cron `{}`: the pid of run {} is not in its row: {cause}", self.name(), self.uk);
+        }
+        let exited = child.exited();
+        tokio::pin!(exited);
+        let limit = self.entry.config.timeout;
+        let over = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let outcome = tokio::select! {
+            biased;
+            exit = &mut exited => {
+                let said = self.said();
+                match running.was_replaced(pid) {
+                    true if said.is_none() => Outcome::replaced(),
+                    _ => Outcome::seen(said.as_ref(), exit),
+                }
+            }
+            () = over => {
+                log::error!("cron `{}`: run {} (pid {pid}) exceeds its timeout and is ended", self.name(), self.uk);
+                if let Err(cause) = terminate(pid, start_ticks).await {
+                    log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
+                }
+                Outcome::timeout(limit.unwrap_or_default().as_secs_f64())
+            }
+        };
+        running.remove(&self.entry.key, pid);
+        log_end(self.name(), &self.uk, &outcome);
+        self.end(outcome, pid).await;
+    }
+
+    fn said(&self) -> Option<super::RunResult> {
+        let path = self.config.runs.join(format!("{}.json", self.uk));
+        inspect(&path).ok()?.result
+    }
+
+    async fn end(&self, outcome: Outcome, pid: i32) {
+        end_run(&self.config, self.uk.as_str(), outcome, pid).await;
+    }
+}
+
+/// A line for the run's end: an error where someone should look.
+pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
+    if outcome.status == "success" {
+        log::info!("cron `{name}`: run {uk} ended: success");
+    } else {
+        log::error!("cron `{name}`: run {uk} ended: {}: {}", outcome.status, outcome.result);
+    }
+}
+
+/// Writes the end; a run ends in the database, however long that is away.
+pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid: i32) {
+    let end = RunEnd {
+        uk: uk.to_owned(),
+        status: outcome.status.to_owned(),
+        result: outcome.result,
+        pid,
+        ended_ms: now_ms(),
+    };
+    let mut outage = Outage::new("the writing of cron runs");
+    while let Err(cause) = config.db.end_run(end.clone()).await {
+        tokio::time::sleep(outage.failed(cause)).await;
+    }
+}

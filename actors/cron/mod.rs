@@ -1,0 +1,321 @@
+//! Cron: expressions, and the actor that fires entries at their second, as processes that outlive the daemon.
+//!
+//! Owns: the live entries and when each is due.   Told by: SupervisorActor (Quiet), itself (Ring, Attend).
+//! Tells: DbActor, the thread that spawns.        Started by: SupervisorActor, after the delay queue and the pools.
+//! Ends: with the daemon; runs in progress live on and are found by the next one.
+
+mod agenda;
+mod alarm;
+mod attend;
+mod entry;
+mod fire;
+mod misfire;
+mod outcome;
+mod process;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use chrono::{DateTime, Utc};
+
+use self::agenda::Agenda;
+use self::alarm::Alarm;
+pub(crate) use self::entry::LiveEntry;
+use self::process::Spawner;
+pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
+pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+pub use self::schedule::{Schedule, ScheduleError};
+use crate::clock::{millis, now_ms};
+use crate::db::Db;
+use crate::db::rows::KnownEntry;
+use crate::gone::GoneNotice;
+use crate::outage::Outage;
+
+/// A longer sleep would miss a jump of the clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// A clock that goes back by more than this has jumped; less is a correction, which needs nothing.
+const JUMP_BACK_MS: i64 = 5_000;
+/// How often to look after runs that no living daemon watches.
+const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
+/// How often old rows of `cron_run` are deleted, and how old they are then.
+const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+const RUNS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What CronActor is started with.
+#[derive(Clone)]
+pub(crate) struct CronConfig {
+    pub(crate) db: Db,
+    pub(crate) partition: String,
+    pub(crate) owner: String,
+    pub(crate) entries: Vec<Arc<LiveEntry>>,
+    pub(crate) misfire_grace: Duration,
+    /// The program of the runs.
+    pub(crate) program: PathBuf,
+    /// What the runs find in their environment: which configuration is theirs.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where the files of runs are.
+    pub(crate) runs: PathBuf,
+    /// Where their output goes.
+    pub(crate) output: PathBuf,
+}
+
+/// Fires nothing any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Quiet;
+
+/// To itself: see what is due.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ring;
+
+/// To itself: look after runs that no living daemon watches.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Attend;
+
+/// See the module's header.
+pub(crate) struct CronActor {
+    config: Arc<CronConfig>,
+    agenda: Agenda,
+    alarm: Alarm,
+    running: fire::Running,
+    spawner: Option<Arc<Spawner>>,
+    /// Runs that are watched here.
+    watched: attend::WatchedRuns,
+    attending: bool,
+    last_ring_ms: i64,
+    timer: Option<SpawnHandle>,
+    quiet: bool,
+    _gone: GoneNotice,
+}
+
+impl CronActor {
+    pub(crate) fn new(config: CronConfig, gone: GoneNotice) -> Self {
+        Self {
+            config: Arc::new(config),
+            agenda: Agenda::default(),
+            alarm: Alarm::new(),
+            running: fire::Running::default(),
+            spawner: None,
+            watched: attend::WatchedRuns::default(),
+            attending: false,
+            last_ring_ms: now_ms(),
+            timer: None,
+            quiet: false,
+            _gone: gone,
+        }
+    }
+
+    /// Tells the database which entries are live, and hears when each fired last. Nothing fires before that is known.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        let config = Arc::clone(&self.config);
+        let learn = async move {
+            let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
+            let mut outage = Outage::new("cron");
+            loop {
+                match config.db.sync_entries(config.partition.clone(), known.clone()).await {
+                    Ok(last_fires) => return last_fires,
+                    Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+                }
+            }
+        };
+        ctx.spawn(learn.into_actor(self).map(|last_fires, actor, ctx| {
+            actor.plan(&last_fires, ctx);
+        }));
+    }
+
+    fn plan(&mut self, last_fires: &[Option<i64>], ctx: &mut Context<Self>) {
+        let now = now_ms();
+        let config = Arc::clone(&self.config);
+        for (entry, last_fire) in config.entries.iter().zip(last_fires) {
+            let from = last_fire.unwrap_or(now).min(now);
+            self.catch_up(entry, from, now, ctx);
+        }
+        ctx.notify(Attend);
+        ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
+        ctx.run_interval(TRIM_INTERVAL, |actor, ctx| actor.trim(ctx));
+        self.set_alarm(ctx);
+    }
+
+    /// Deals with the fires of (`from`, `now`] that were not made in time, and plans the next one.
+    fn catch_up(&mut self, entry: &Arc<LiveEntry>, from: i64, now: i64, ctx: &mut Context<Self>) {
+        let missed = misfire::missed(entry, from, now, self.config.misfire_grace);
+        if missed.skipped > 0 {
+            log::error!(
+                "cron `{}`: {} fires up to {} were missed{}",
+                entry.config.name,
+                missed.skipped_text(),
+                entry.shown(now),
+                match missed.fire.len() {
+                    0 => String::new(),
+                    n => format!(", {n} of them are made up for now"),
+                }
+            );
+        }
+        for scheduled_ms in missed.fire {
+            self.fire(entry, scheduled_ms, ctx);
+        }
+        match entry.next_after(missed.planned_from) {
+            Some(due) => self.agenda.add(due, Arc::clone(entry)),
+            None => log::warn!("cron `{}`: never fires again", entry.config.name),
+        }
+    }
+
+    /// Fires what is due, late ones within the grace; what is later than that is a misfire.
+    fn ring(&mut self, ctx: &mut Context<Self>) {
+        if self.quiet {
+            return;
+        }
+        let now = now_ms();
+        if now < self.last_ring_ms - JUMP_BACK_MS {
+            self.replan_after_jump_back(now, ctx);
+        }
+        self.last_ring_ms = now;
+        self.alarm.tick();
+        let grace = millis(self.config.misfire_grace);
+        while let Some((due, entry)) = self.agenda.take_due(now) {
+            if now - due <= grace {
+                self.fire(&entry, due, ctx);
+                self.catch_up(&entry, due, now, ctx);
+            } else {
+                // The clock jumped forward, or the machine slept.
+                let before = entry.config.schedule.every().map_or(1, millis);
+                self.catch_up(&entry, due - before, now, ctx);
+            }
+        }
+        self.set_alarm(ctx);
+    }
+
+    /// The clock went back: every entry is due by the clock as it is now. Seconds that come a second time fire nothing:
+    /// their rows are there.
+    fn replan_after_jump_back(&mut self, now: i64, ctx: &mut Context<Self>) {
+        log::warn!(
+            "the clock went back by {:.1} s; cron follows it, and fires nothing twice",
+            Duration::from_millis(self.last_ring_ms.abs_diff(now)).as_secs_f64()
+        );
+        self.agenda = Agenda::default();
+        let config = Arc::clone(&self.config);
+        for entry in &config.entries {
+            self.catch_up(entry, now, now, ctx);
+        }
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(due) = self.agenda.next_due_ms().and_then(DateTime::<Utc>::from_timestamp_millis)
+        else {
+            return;
+        };
+        let wait = self.alarm.set(due).min(LONGEST_SLEEP);
+        self.timer = Some(ctx.run_later(wait, |_, ctx| ctx.notify(Ring)));
+    }
+
+    fn fire(&mut self, entry: &Arc<LiveEntry>, scheduled_ms: i64, ctx: &mut Context<Self>) {
+        if self.quiet {
+            return;
+        }
+        let Some(spawner) = self.spawner() else {
+            return;
+        };
+        let run = fire::run(
+            Arc::clone(&self.config),
+            Arc::clone(entry),
+            scheduled_ms,
+            spawner,
+            self.running.clone(),
+            self.watched.clone(),
+        );
+        // Not in this actor's context: an end of the actor must not leave a claimed fire without its process.
+        ctx.spawn(async { actix_rt::spawn(run).await.map_or((), drop) }.into_actor(self));
+    }
+
+    /// The thread that spawns; a failure to start it is tried again at the next fire.
+    fn spawner(&mut self) -> Option<Arc<Spawner>> {
+        if self.spawner.is_none() {
+            match Spawner::start() {
+                Ok(spawner) => self.spawner = Some(Arc::new(spawner)),
+                Err(cause) => {
+                    log::error!("cron cannot fire: the thread that spawns does not start: {cause}");
+                }
+            }
+        }
+        self.spawner.clone()
+    }
+
+    fn attend(&mut self, ctx: &mut Context<Self>) {
+        if self.attending {
+            return;
+        }
+        self.attending = true;
+        let look = attend::look(Arc::clone(&self.config), self.watched.clone(), self.running.clone());
+        ctx.spawn(look.into_actor(self).map(|(), actor, _| actor.attending = false));
+    }
+
+    fn trim(&self, ctx: &mut Context<Self>) {
+        let db = self.config.db.clone();
+        let before = now_ms() - millis(RUNS_KEPT);
+        let trim = async move {
+            if let Err(cause) = db.trim_runs(before).await {
+                log::warn!("old rows of `cron_run` could not be deleted: {cause}");
+            }
+        };
+        ctx.spawn(trim.into_actor(self));
+    }
+}
+
+impl Actor for CronActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Handler<Ring> for CronActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ring, ctx: &mut Self::Context) {
+        self.ring(ctx);
+    }
+}
+
+impl Handler<Attend> for CronActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Attend, ctx: &mut Self::Context) {
+        self.attend(ctx);
+    }
+}
+
+impl Handler<Quiet> for CronActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
+        self.quiet = true;
+    }
+}
+
+/// Ends the actor as a panic would, for tests of its owner.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash;
+
+#[cfg(test)]
+impl Handler<Crash> for CronActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed by a test");
+    }
+}
+
+/// Processes of runs by their entry.
+type Processes = BTreeMap<String, Vec<(i32, Option<u64>)>>;

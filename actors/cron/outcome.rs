@@ -1,0 +1,107 @@
+//! What is written of a run's end: from what it said itself and how its process ended.
+
+use serde_json::{Value, json};
+
+use super::process::{ExitStatus, RunResult};
+
+/// Success in `crontab_log.result`, as the Go project writes it.
+pub(crate) const RESULT_OK: u8 = 0;
+/// Failure there.
+pub(crate) const RESULT_FAILED: u8 = 1;
+
+/// `crontab_log.status` and `result`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) status: &'static str,
+    pub(crate) result: String,
+}
+
+impl Outcome {
+    fn failure(status: &'static str, why: impl Into<Value>) -> Self {
+        Self {
+            status,
+            result: result_text(RESULT_FAILED, &why.into()),
+        }
+    }
+
+    /// What the run said itself.
+    pub(crate) fn said(result: &RunResult) -> Self {
+        Self {
+            status: if result.status == RESULT_OK {
+                "success"
+            } else {
+                "failed"
+            },
+            result: result_text(result.status, &result.data),
+        }
+    }
+
+    /// It never ran.
+    pub(super) fn not_started(why: impl Into<Value>) -> Self {
+        Self::failure("failed", why)
+    }
+
+    /// `overlap: forbid`.
+    pub(super) fn skipped() -> Self {
+        Self::failure("skipped", "an earlier run of this entry still runs")
+    }
+
+    /// It ran longer than the entry's `timeout`, and was ended with its whole group.
+    pub(super) fn timeout(seconds: f64) -> Self {
+        Self::failure("timeout", format!("ended after its timeout of {seconds} s"))
+    }
+
+    /// `overlap: replace`.
+    pub(super) fn replaced() -> Self {
+        Self::failure("killed", "ended to make room for the entry's next run")
+    }
+
+    /// Nobody saw how it ended.
+    pub(super) fn lost() -> Self {
+        Self::failure("lost", "it ended without a result, and nobody saw how")
+    }
+
+    /// How it ended, seen by who started it. What it said itself goes first.
+    pub(super) fn seen(said: Option<&RunResult>, exit: ExitStatus) -> Self {
+        match (said, exit) {
+            (Some(result), _) => Self::said(result),
+            (None, ExitStatus::Signaled(signal, _)) => {
+                Self::failure("killed", format!("killed by signal {signal}"))
+            }
+            (None, ExitStatus::Exited(code)) => {
+                Self::failure("failed", format!("ended without a result, exit status {code}"))
+            }
+            (None, ExitStatus::Unknown) => Self::lost(),
+        }
+    }
+}
+
+fn result_text(status: u8, data: &Value) -> String {
+    json!({ "status": status, "data": data }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_its_word() {
+        let said = |status| RunResult {
+            status,
+            data: json!("x"),
+            ended_ms: 0,
+        };
+        let cases = [
+            (Outcome::seen(Some(&said(0)), ExitStatus::Exited(0)), "success"),
+            (Outcome::seen(Some(&said(1)), ExitStatus::Exited(1)), "failed"),
+            (Outcome::seen(Some(&said(0)), ExitStatus::Signaled(9, false)), "success"),
+            (Outcome::seen(None, ExitStatus::Signaled(9, false)), "killed"),
+            (Outcome::seen(None, ExitStatus::Exited(3)), "failed"),
+            (Outcome::seen(None, ExitStatus::Unknown), "lost"),
+        ];
+        for (outcome, status) in cases {
+            assert_eq!(outcome.status, status, "{outcome:?}");
+        }
+        assert_eq!(Outcome::said(&said(0)).result, r#"{"data":"x","status":0}"#);
+    }
+}

@@ -1,0 +1,165 @@
+//! Starts processes on a thread of its own, and reaps them there.
+//!
+//! A start blocks for milliseconds, which the control thread must not: a hundred fires of one
+//! second would hold up each other and everything else. Reaping is this thread's as well and needs
+//! no one to ask for it, so a [`Child`] that is dropped leaves no zombie.
+
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot};
+
+use super::command::{Command, SpawnError, Started};
+use super::exit::{ExitStatus, reap};
+use super::machine;
+
+/// Most starts that wait: as many as 10 s (`misfire_grace`) suffice for, at 5 ms each. What waits
+/// longer would be too late anyway.
+const QUEUE: usize = 2_000;
+
+/// How often, and after what pause, a program is tried whose file is just being written: 0.2 s in
+/// all, for an upgrade that copies. Those who wait behind want the same file.
+const BUSY_TRIES: u32 = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Starts processes; its thread ends when this is dropped, after what waits was started.
+///
+/// The processes live on, and are no longer reaped by us: drop it when the daemon ends.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    orders: mpsc::Sender<Order>,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its pid, which is also its process group and session.
+    pub(crate) pid: i32,
+    /// When it started (see [`machine::start_ticks`]): with the pid it names the process.
+    pub(crate) start_ticks: Option<u64>,
+    /// Why its output goes to `/dev/null` and not to the file asked for.
+    pub(crate) output_error: Option<io::Error>,
+    exit: oneshot::Receiver<ExitStatus>,
+}
+
+impl Child {
+    /// Waits until it has ended and was reaped.
+    pub(crate) async fn exited(self) -> ExitStatus {
+        self.exit.await.unwrap_or(ExitStatus::Unknown)
+    }
+}
+
+#[derive(Debug)]
+enum Order {
+    Start {
+        command: Command,
+        reply: oneshot::Sender<Result<Child, SpawnError>>,
+    },
+    #[cfg(test)]
+    Panic,
+}
+
+impl Spawner {
+    /// Starts the thread `cron-spawn`.
+    ///
+    /// # Errors
+    ///
+    /// The system gives no thread, or no descriptors for its runtime.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new().name("cron-spawn".into());
+        thread.spawn(move || serve(&runtime, queue))?;
+        Ok(Self { orders })
+    }
+
+    /// Has the process started; the order is given at once, the future only waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// One variant per action that can fail, with what to do about it. The process does not run.
+    pub(crate) fn spawn(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Child, SpawnError>> + Send + use<> {
+        let program = command.name();
+        let (reply, answer) = oneshot::channel();
+        let sent = self.orders.try_send(Order::Start { command, reply });
+        async move {
+            if let Err(mpsc::error::TrySendError::Full(_)) = sent {
+                return Err(SpawnError::Busy {
+                    program,
+                    waiting: QUEUE,
+                });
+            }
+            answer
+                .await
+                .unwrap_or(Err(SpawnError::NoAnswer { program }))
+        }
+    }
+}
+
+/// The thread. A panic costs the order it came from its answer, and nobody else anything.
+fn serve(runtime: &Runtime, mut queue: mpsc::Receiver<Order>) {
+    let mut open = true;
+    while open {
+        let turn = catch_unwind(AssertUnwindSafe(|| {
+            runtime.block_on(async {
+                while let Some(order) = queue.recv().await {
+                    carry_out(order).await;
+                }
+            });
+        }));
+        // The panic hook has told what and where.
+        open = turn.is_err();
+    }
+}
+
+async fn carry_out(order: Order) {
+    match order {
+        Order::Start { command, reply } => {
+            let result = start_patiently(&command).await.map(watched);
+            // Nobody waits for the answer: the process runs, and is reaped, all the same.
+            let _ = reply.send(result);
+        }
+        #[cfg(test)]
+        Order::Panic => panic!("as the test asked"),
+    }
+}
+
+async fn start_patiently(command: &Command) -> Result<Started, SpawnError> {
+    for _ in 1..BUSY_TRIES {
+        match command.start() {
+            Err(error) if error.is_passing() => tokio::time::sleep(BUSY_PAUSE).await,
+            result => return result,
+        }
+    }
+    command.start()
+}
+
+fn watched(started: Started) -> Child {
+    let Started { pid, output_error } = started;
+    // Not reaped yet, so the pid is still this process's even when it has ended.
+    let start_ticks = machine::start_ticks(pid);
+    let (report, exit) = oneshot::channel();
+    if let Some(pid) = Pid::from_raw(pid) {
+        tokio::spawn(async move {
+            let _ = report.send(reap(pid).await);
+        });
+    }
+    Child {
+        pid,
+        start_ticks,
+        output_error,
+        exit,
+    }
+}
+
+#[cfg(test)]
+#[path = "spawner_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! What can go wrong between us and the database.
+
+use std::path::PathBuf;
+
+/// Why a write or a read did not happen.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DbError {
+    /// The database cannot be used at the moment; DbActor tries again by itself.
+    #[error("the database is away: {0}")]
+    Away(String),
+    /// This write is refused by the database; others are not touched by it.
+    #[error("the database refused the write: {0}")]
+    Refused(String),
+    /// DbActor ended while the write was under way; whether it was committed is not known.
+    #[error("the database writer was restarted; whether the write was committed is not known")]
+    Restarted,
+    /// The process stops and takes no more writes.
+    #[error("the daemon has stopped writing")]
+    Stopped,
+    /// The database file could not be made or opened.
+    #[error("cannot open the database `{path}`: {cause}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system or SQLite said.
+        cause: String,
+    },
+    /// There is no adapter for this database yet.
+    #[error("the daemon's own tables cannot be kept in `{0}` by this version; `sqlite://data/simplest_script.db` would be right")]
+    Unsupported(String),
+    /// The migrations could not be run.
+    #[error("cannot bring the tables up to date: {0}")]
+    Migrate(String),
+}
+
+/// What SQLite says when the write itself is fine and a later try may succeed.
+const PASSING: [&str; 7] = [
+    "database is locked",
+    "database table is locked",
+    "database or disk is full",
+    "disk I/O error",
+    "unable to open database file",
+    "attempt to write a readonly database",
+    "out of memory",
+];
+
+impl From<diesel::result::Error> for DbError {
+    fn from(error: diesel::result::Error) -> Self {
+        use diesel::result::{DatabaseErrorKind as Kind, Error};
+
+        let text = error.to_string();
+        let passing = match &error {
+            Error::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, _)
+            | Error::BrokenTransactionManager => true,
+            Error::DatabaseError(Kind::Unknown, _) => PASSING.iter().any(|p| text.contains(p)),
+            _ => false,
+        };
+        if passing {
+            Self::Away(text)
+        } else {
+            Self::Refused(text)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! How everything else speaks to DbActor.
+
+use std::sync::Arc;
+
+use actix::Addr;
+use tokio::sync::{Semaphore, watch};
+
+use super::actor::{DbActor, Submit};
+use super::error::DbError;
+use super::rows::{
+    BootRow, Charge, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
+    NewTask, Reaped, RunEnd, TaskEnd,
+};
+use super::store::Reader;
+use super::write::{Write, Written};
+
+/// Writes under way at once. What is beyond waits with its sender, who slows down: that is the back-pressure while the
+/// database is slow or away. Enough to fill several transactions.
+const MAX_PENDING: usize = 1024;
+
+/// A handle on whichever DbActor there is at the moment. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Db {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    actor: watch::Sender<Option<Addr<DbActor>>>,
+    permits: Semaphore,
+    reader: Arc<dyn Reader>,
+}
+
+impl Db {
+    /// A handle without an actor: writes wait until there is one.
+    pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                actor: watch::Sender::new(None),
+                permits: Semaphore::new(MAX_PENDING),
+                reader,
+            }),
+        }
+    }
+
+    /// From now on this actor writes.
+    pub(crate) fn set_actor(&self, actor: Option<Addr<DbActor>>) {
+        self.shared.actor.send_replace(actor);
+    }
+
+    /// What may be asked without DbActor.
+    pub(crate) fn reader(&self) -> &dyn Reader {
+        self.shared.reader.as_ref()
+    }
+
+    /// Answers after the commit. Waits while the database is away.
+    pub(crate) async fn write(&self, write: Write) -> Result<Written, DbError> {
+        let permit = self.shared.permits.acquire().await;
+        let _permit = permit.map_err(|_| DbError::Stopped)?;
+        let mut actor = self.shared.actor.subscribe();
+        let request = {
+            let addr = actor
+                .wait_for(|addr| addr.as_ref().is_some_and(Addr::connected))
+                .await
+                .map_err(|_| DbError::Stopped)?;
+            let addr = addr.as_ref().ok_or(DbError::Stopped)?;
+            addr.send(Submit(write))
+        };
+        request.await.map_err(|_| DbError::Restarted)?
+    }
+
+    pub(crate) async fn begin_boot(&self, row: BootRow) -> Result<(), DbError> {
+        self.write(Write::BeginBoot(row)).await.map(drop)
+    }
+
+    pub(crate) async fn end_boot(&self, owner: String) -> Result<Reaped, DbError> {
+        self.reaped(Write::EndBoot { owner }).await
+    }
+
+    pub(crate) async fn reap_gone(
+        &self,
+        owner: String,
+        charges: Vec<Charge>,
+    ) -> Result<Reaped, DbError> {
+        self.reaped(Write::ReapGone { owner, charges }).await
+    }
+
+    async fn reaped(&self, write: Write) -> Result<Reaped, DbError> {
+        match self.write(write).await? {
+            Written::Reaped(reaped) => Ok(reaped),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn insert_tasks(
+        &self,
+        rows: Vec<NewTask>,
+        owner: String,
+    ) -> Result<Vec<i64>, DbError> {
+        self.ids(Write::InsertTasks { rows, owner }).await
+    }
+
+    pub(crate) async fn insert_messages(
+        &self,
+        queue: String,
+        rows: Vec<NewMessage>,
+    ) -> Result<Vec<i64>, DbError> {
+        self.ids(Write::InsertMessages { queue, rows }).await
+    }
+
+    async fn ids(&self, write: Write) -> Result<Vec<i64>, DbError> {
+        match self.write(write).await? {
+            Written::Ids(ids) => Ok(ids),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn claim_tasks(
+        &self,
+        owner: String,
+        from_s: Option<i64>,
+        until_s: i64,
+        limit: u32,
+    ) -> Result<Vec<ClaimedTask>, DbError> {
+        let write = Write::ClaimTasks {
+            owner,
+            from_s,
+            until_s,
+            limit,
+        };
+        match self.write(write).await? {
+            Written::Tasks(tasks) => Ok(tasks),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn claim_messages(
+        &self,
+        queue: String,
+        owner: String,
+        limit: u32,
+    ) -> Result<Vec<ClaimedMessage>, DbError> {
+        let write = Write::ClaimMessages {
+            queue,
+            owner,
+            limit,
+        };
+        match self.write(write).await? {
+            Written::Messages(messages) => Ok(messages),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    /// Answers the ids that a stale owner reported.
+    pub(crate) async fn end_tasks(
+        &self,
+        owner: String,
+        ends: Vec<TaskEnd>,
+    ) -> Result<Vec<i64>, DbError> {
+        self.refused(Write::EndTasks { owner, ends }).await
+    }
+
+    /// Answers the ids that a stale owner reported.
+    pub(crate) async fn end_messages(
+        &self,
+        owner: String,
+        ends: Vec<MessageEnd>,
+    ) -> Result<Vec<i64>, DbError> {
+        self.refused(Write::EndMessages { owner, ends }).await
+    }
+
+    async fn refused(&self, write: Write) -> Result<Vec<i64>, DbError> {
+        match self.write(write).await? {
+            Written::Refused(ids) => Ok(ids),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn sync_entries(
+        &self,
+        partition: String,
+        entries: Vec<KnownEntry>,
+    ) -> Result<Vec<Option<i64>>, DbError> {
+        match self.write(Write::SyncEntries { partition, entries }).await? {
+            Written::LastFires(fires) => Ok(fires),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    /// Whether this daemon is the one that fires.
+    pub(crate) async fn claim_fire(&self, fire: Fire) -> Result<bool, DbError> {
+        match self.write(Write::ClaimFire(Box::new(fire))).await? {
+            Written::Fired(fired) => Ok(fired),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn run_started(&self, uk: String, pid: i32) -> Result<(), DbError> {
+        self.write(Write::RunStarted { uk, pid }).await.map(drop)
+    }
+
+    /// Whether this was the run's first end.
+    pub(crate) async fn end_run(&self, end: RunEnd) -> Result<bool, DbError> {
+        match self.write(Write::EndRun(end)).await? {
+            Written::Ended(first) => Ok(first),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn give_back_tasks(
+        &self,
+        owner: String,
+        keep: Vec<i64>,
+    ) -> Result<usize, DbError> {
+        self.count(Write::GiveBackTasks { owner, keep }).await
+    }
+
+    pub(crate) async fn trim_runs(&self, before_ms: i64) -> Result<usize, DbError> {
+        self.count(Write::TrimRuns { before_ms }).await
+    }
+
+    async fn count(&self, write: Write) -> Result<usize, DbError> {
+        match self.write(write).await? {
+            Written::Count(rows) => Ok(rows),
+            other => Err(mixed_up(&other)),
+        }
+    }
+}
+
+/// An adapter answered another write than it was given: a fault of the adapter.
+fn mixed_up(answer: &Written) -> DbError {
+    DbError::Refused(format!("the adapter gave an answer of another kind: {answer:?}"))
+}

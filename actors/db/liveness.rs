@@ -1,0 +1,161 @@
+//! Whether this boot still holds what it claimed: what its heartbeats say.
+//!
+//! Others judge a boot dead after three missed heartbeats and take its rows. So nothing that was claimed may *start*
+//! once the last confirmed heartbeat is two intervals old: the third interval is the margin between the two. A boot
+//! that finds out that it was judged dead (it was stopped or cut off for longer) begins a new generation: what was
+//! claimed before and has not started is not its own any more.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Claims start only while the last confirmed heartbeat is younger than so many intervals.
+const FRESH_INTERVALS: u32 = 2;
+/// Others are judged only after heartbeats of our own have held for so many intervals.
+const STEADY_INTERVALS: u32 = 3;
+
+/// What a boot knows of something it claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may start.
+    Ours,
+    /// The heartbeats are late: others may have taken over, or not.
+    Unsure,
+    /// Others have taken over.
+    Lost,
+}
+
+/// Shared by DbActor, which confirms, and all that start claimed work.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    origin: Instant,
+    interval: Duration,
+    /// Milliseconds since `origin`: when the last confirmed heartbeat was sent.
+    confirmed: AtomicU64,
+    /// Milliseconds since `origin`: since when no heartbeat came late.
+    steady_since: AtomicU64,
+    generation: AtomicU64,
+}
+
+impl Liveness {
+    /// Alive from now on: the boot's row has just been written.
+    pub(crate) fn new(interval: Duration) -> Self {
+        Self {
+            origin: Instant::now(),
+            interval,
+            confirmed: AtomicU64::new(0),
+            steady_since: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// A heartbeat sent at this moment is in the database. The moment is that of sending: it arrived no earlier.
+    pub(crate) fn confirm(&self, sent: Instant) {
+        let sent = self.since_origin(sent);
+        let before = self.confirmed.swap(sent, Ordering::AcqRel);
+        if sent.saturating_sub(before) > ms(self.interval * FRESH_INTERVALS) {
+            self.steady_since.store(sent, Ordering::Release);
+        }
+    }
+
+    /// Others had judged this boot dead.
+    pub(crate) fn was_dead(&self, sent: Instant) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.confirmed.store(self.since_origin(sent), Ordering::Release);
+        self.steady_since
+            .store(self.since_origin(sent), Ordering::Release);
+    }
+
+    /// To be kept with each claim.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether something claimed in this generation may start now.
+    pub(crate) fn standing(&self, generation: u64) -> Standing {
+        self.standing_at(generation, Instant::now())
+    }
+
+    fn standing_at(&self, generation: u64, now: Instant) -> Standing {
+        if generation != self.generation() {
+            Standing::Lost
+        } else if self.fresh_at(now) {
+            Standing::Ours
+        } else {
+            Standing::Unsure
+        }
+    }
+
+    fn fresh_at(&self, now: Instant) -> bool {
+        let age = self.since_origin(now).saturating_sub(self.confirmed.load(Ordering::Acquire));
+        age < ms(self.interval * FRESH_INTERVALS)
+    }
+
+    /// Whether others may be judged: after an outage, theirs may have failed for the same reason as ours.
+    pub(crate) fn may_judge(&self) -> bool {
+        self.may_judge_at(Instant::now())
+    }
+
+    fn may_judge_at(&self, now: Instant) -> bool {
+        let steady = self
+            .since_origin(now)
+            .saturating_sub(self.steady_since.load(Ordering::Acquire));
+        self.fresh_at(now) && steady >= ms(self.interval * STEADY_INTERVALS)
+    }
+
+    fn since_origin(&self, at: Instant) -> u64 {
+        ms(at.saturating_duration_since(self.origin))
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn at(liveness: &Liveness, seconds: u64) -> Instant {
+        liveness.origin + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn nothing_starts_once_the_heartbeat_is_two_intervals_old() {
+        let liveness = Liveness::new(INTERVAL);
+        assert_eq!(liveness.standing_at(0, at(&liveness, 9)), Standing::Ours);
+        assert_eq!(liveness.standing_at(0, at(&liveness, 10)), Standing::Unsure);
+        liveness.confirm(at(&liveness, 12));
+        assert_eq!(liveness.standing_at(0, at(&liveness, 21)), Standing::Ours);
+    }
+
+    #[test]
+    fn claims_of_before_a_judged_death_never_start() {
+        let liveness = Liveness::new(INTERVAL);
+        liveness.was_dead(at(&liveness, 60));
+        assert_eq!(liveness.standing_at(0, at(&liveness, 61)), Standing::Lost);
+        assert_eq!(liveness.standing_at(1, at(&liveness, 61)), Standing::Ours);
+    }
+
+    #[test]
+    fn nobody_judges_before_its_own_heartbeats_hold() {
+        let liveness = Liveness::new(INTERVAL);
+        for second in [5, 10] {
+            liveness.confirm(at(&liveness, second));
+        }
+        assert!(!liveness.may_judge_at(at(&liveness, 14)));
+        assert!(liveness.may_judge_at(at(&liveness, 15)));
+        // An outage: the next heartbeat comes 40 s later.
+        liveness.confirm(at(&liveness, 50));
+        assert!(!liveness.may_judge_at(at(&liveness, 51)));
+        for second in [55, 60, 65] {
+            liveness.confirm(at(&liveness, second));
+        }
+        assert!(liveness.may_judge_at(at(&liveness, 65)));
+    }
+}

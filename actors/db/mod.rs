@@ -1,0 +1,37 @@
+//! The database: DbActor, the only writer, and one adapter per database behind it.
+
+mod actor;
+mod error;
+mod handle;
+mod liveness;
+pub(crate) mod rows;
+mod schema;
+mod sqlite;
+mod status;
+mod store;
+pub(crate) mod text;
+mod write;
+
+use std::sync::Arc;
+
+use self::sqlite::SqliteStore;
+use crate::config::DatabaseUrl;
+
+pub use self::error::DbError;
+pub(crate) use self::actor::{DbActor, Heartbeats};
+pub(crate) use self::handle::Db;
+pub(crate) use self::liveness::{Liveness, Standing};
+pub(crate) use self::store::{Reader, Store};
+pub(crate) use self::write::Write;
+
+/// The adapter for the daemon's own database.
+///
+/// # Errors
+///
+/// When this version has no adapter for it.
+pub(crate) fn store(url: &DatabaseUrl) -> Result<Arc<dyn Store>, DbError> {
+    match url {
+        DatabaseUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::new(path.clone()))),
+        other => Err(DbError::Unsupported(other.redacted())),
+    }
+}

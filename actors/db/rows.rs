@@ -1,0 +1,247 @@
+//! What goes into the tables and comes out of them.
+
+use bytes::Bytes;
+
+use crate::clock::millis;
+use crate::config::Backoff;
+
+/// A start of the daemon, as other daemons see it.
+#[derive(Debug, Clone)]
+pub(crate) struct BootRow {
+    pub(crate) owner: String,
+    pub(crate) partition: String,
+    pub(crate) host: String,
+    pub(crate) pid: i32,
+    /// How often its heartbeat comes, in milliseconds; three missed ones mean death.
+    pub(crate) interval_ms: i64,
+}
+
+/// A delayed task to be inserted.
+#[derive(Debug, Clone)]
+pub(crate) struct NewTask {
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    /// Unix milliseconds.
+    pub(crate) due_ms: i64,
+    /// Inserted already claimed by the one who inserts it, with the fence `FIRST_FENCE`.
+    pub(crate) claimed: bool,
+}
+
+/// The fence of a row that is inserted already claimed.
+pub(crate) const FIRST_FENCE: i64 = 1;
+
+/// A delayed task that is ours to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimedTask {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    pub(crate) due_ms: i64,
+    /// Attempts that failed or ended a process, before this one.
+    pub(crate) attempts: u32,
+    /// Raised by each claim: names this one.
+    pub(crate) fence: i64,
+    /// The last attempt ended its process: it runs alone.
+    pub(crate) suspect: bool,
+}
+
+/// How a delayed task ended.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskEnd {
+    pub(crate) id: i64,
+    pub(crate) fence: i64,
+    pub(crate) outcome: TaskOutcome,
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone)]
+pub(crate) enum TaskOutcome {
+    /// Status 3, with the handler's result.
+    Done { result: String },
+    /// Back to status 1, due then, with this result in the meantime.
+    Retry { due_ms: i64, result: String },
+    /// Status 4 and a dead letter.
+    Failed {
+        result: String,
+        error: String,
+        attempts: u32,
+    },
+    /// Back to status 1 as it was: it has not run, or its run was cut short by a stop.
+    GiveBack,
+}
+
+/// A message to be inserted into a `table` queue.
+#[derive(Debug, Clone)]
+pub(crate) struct NewMessage {
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Bytes)>,
+}
+
+/// A message of a `table` queue that is ours to run.
+#[derive(Debug, Clone)]
+pub(crate) struct ClaimedMessage {
+    pub(crate) id: i64,
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Bytes)>,
+    pub(crate) attempts: u32,
+    pub(crate) fence: i64,
+    /// An attempt ended its process: it runs alone.
+    pub(crate) suspect: bool,
+}
+
+/// How a message of a `table` queue ended.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageEnd {
+    pub(crate) id: i64,
+    pub(crate) fence: i64,
+    pub(crate) outcome: MessageOutcome,
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone)]
+pub(crate) enum MessageOutcome {
+    /// Deleted.
+    Done,
+    /// Waiting again, due so many milliseconds from now.
+    Retry { after_ms: i64 },
+    /// Deleted, and a dead letter.
+    Dead {
+        entry: EntryName,
+        error: String,
+        attempts: u32,
+    },
+    /// Waiting again as it was.
+    GiveBack,
+}
+
+/// The queue entry a dead letter came through.
+#[derive(Debug, Clone)]
+pub(crate) struct EntryName {
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+}
+
+/// A handler that ended its process, to be charged to what it ran.
+#[derive(Debug, Clone)]
+pub(crate) struct Charge {
+    pub(crate) victim: Victim,
+    /// How the process ended, for people.
+    pub(crate) how: String,
+    /// From this many attempts on it is a dead letter.
+    pub(crate) max_attempts: u32,
+    /// Until it may run again.
+    pub(crate) backoff: Backoff,
+}
+
+impl Charge {
+    /// Milliseconds until it may run again, after so many attempts. No jitter: deaths come one at a time.
+    pub(crate) fn after_ms(&self, attempts: u32) -> i64 {
+        millis(self.backoff.delay(attempts, 0.5))
+    }
+}
+
+/// What was running when the process ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Victim {
+    /// A row of `queue_message`.
+    Message { id: i64, entry: EntryName },
+    /// A row of `delay_queue_log`.
+    Task { id: i64 },
+}
+
+/// What was given back when dead boots were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    pub(crate) boots: Vec<String>,
+    pub(crate) messages: usize,
+    pub(crate) tasks: usize,
+    pub(crate) charged: usize,
+    pub(crate) dead_letters: usize,
+}
+
+/// What a heartbeat found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// The boot is known to be alive.
+    Alive,
+    /// Another daemon had judged it dead and has taken over its rows; it is alive again from here.
+    WasDead,
+}
+
+/// A fire that this daemon wants to make.
+#[derive(Debug, Clone)]
+pub(crate) struct Fire {
+    pub(crate) partition: String,
+    pub(crate) entry: String,
+    pub(crate) scheduled_ms: i64,
+    pub(crate) uk: String,
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    pub(crate) owner: String,
+    pub(crate) machine: String,
+    pub(crate) timeout_ms: i64,
+    /// Whether the run is a row of `crontab_log` too.
+    pub(crate) is_log: bool,
+}
+
+/// How a cron run ended.
+#[derive(Debug, Clone)]
+pub(crate) struct RunEnd {
+    pub(crate) uk: String,
+    /// `success`, `failed`, `timeout`, `killed`, `lost` or `skipped`.
+    pub(crate) status: String,
+    /// `{"status":0|1,"data":…}`.
+    pub(crate) result: String,
+    pub(crate) pid: i32,
+    pub(crate) ended_ms: i64,
+}
+
+/// A run whose end is not in the database.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenRun {
+    pub(crate) uk: String,
+    pub(crate) entry: String,
+    pub(crate) name: String,
+    pub(crate) owner: String,
+    pub(crate) machine: String,
+    pub(crate) pid: i32,
+    pub(crate) timeout_ms: i64,
+    pub(crate) started_ms: i64,
+    /// Whether the boot that fired it is still alive, as the database knows.
+    pub(crate) owner_alive: bool,
+}
+
+/// A live cron entry, as the database knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownEntry {
+    pub(crate) entry: String,
+    pub(crate) name: String,
+    pub(crate) expression: String,
+}
+
+/// A dead letter, for people.
+#[derive(Debug, Clone, serde::Serialize)]
+pub(crate) struct DeadLetter {
+    pub(crate) id: i64,
+    pub(crate) kind: String,
+    pub(crate) source: String,
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) original_id: String,
+    #[serde(serialize_with = "lossy")]
+    pub(crate) payload: Vec<u8>,
+    pub(crate) error: String,
+    pub(crate) attempts: i32,
+    pub(crate) partition: String,
+    pub(crate) first_ms: i64,
+    pub(crate) died_ms: i64,
+}
+
+fn lossy<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(bytes))
+}

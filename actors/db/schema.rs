@@ -1,0 +1,118 @@
+//! The tables as diesel sees them (SPEC 6). The SQL that makes them is under `migrations/`.
+
+diesel::table! {
+    crontab_log (id) {
+        id -> BigInt,
+        pid -> Integer,
+        name -> Text,
+        exec_cmd -> Text,
+        params -> Text,
+        result -> Text,
+        status -> Text,
+        start_time -> BigInt,
+        end_time -> BigInt,
+        cost_time -> BigInt,
+        #[sql_name = "partition"]
+        partition_name -> Text,
+        uk -> Text,
+        create_time -> Nullable<Text>,
+        update_time -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    delay_queue_log (id) {
+        id -> BigInt,
+        name -> Text,
+        exec_cmd -> Text,
+        params -> Text,
+        status -> SmallInt,
+        result -> Text,
+        exec_time -> BigInt,
+        create_time -> Nullable<Text>,
+        update_time -> Nullable<Text>,
+        owner -> Text,
+        fence -> BigInt,
+        attempts -> Integer,
+        due_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    boot (owner) {
+        owner -> Text,
+        partition_name -> Text,
+        host -> Text,
+        pid -> Integer,
+        state -> SmallInt,
+        started_ms -> BigInt,
+        heartbeat_ms -> BigInt,
+        interval_ms -> BigInt,
+        deaths_counted -> SmallInt,
+    }
+}
+
+diesel::table! {
+    queue_message (id) {
+        id -> BigInt,
+        queue -> Text,
+        payload -> Binary,
+        msg_key -> Nullable<Binary>,
+        headers -> Nullable<Text>,
+        due_ms -> BigInt,
+        attempts -> Integer,
+        deaths -> Integer,
+        owner -> Text,
+        fence -> BigInt,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    dead_letter (id) {
+        id -> BigInt,
+        kind -> Text,
+        source -> Text,
+        name -> Text,
+        exec_cmd -> Text,
+        original_id -> Text,
+        payload -> Binary,
+        msg_key -> Nullable<Binary>,
+        headers -> Nullable<Text>,
+        error -> Text,
+        attempts -> Integer,
+        partition_name -> Text,
+        first_ms -> BigInt,
+        died_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    cron_entry (partition_name, entry) {
+        partition_name -> Text,
+        entry -> Text,
+        name -> Text,
+        expression -> Text,
+        live -> SmallInt,
+        last_fire_ms -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    cron_run (id) {
+        id -> BigInt,
+        partition_name -> Text,
+        entry -> Text,
+        scheduled_ms -> BigInt,
+        uk -> Text,
+        name -> Text,
+        owner -> Text,
+        machine -> Text,
+        state -> SmallInt,
+        status -> Text,
+        pid -> Integer,
+        timeout_ms -> BigInt,
+        started_ms -> BigInt,
+        ended_ms -> BigInt,
+    }
+}

@@ -1,0 +1,131 @@
+//! Who lives, who is dead, and whose rows go to whom.
+
+use diesel::prelude::*;
+
+use super::{messages, tasks};
+use crate::clock::now_ms;
+use crate::db::rows::{Beat, BootRow, Charge, Reaped, Victim};
+use crate::db::schema::boot::{self, dsl};
+use crate::db::status::{ALIVE, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
+use crate::db::write::Written;
+
+/// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
+const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+
+pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Written> {
+    let now = now_ms();
+    diesel::delete(
+        boot::table
+            .filter(dsl::state.ne(ALIVE))
+            .filter(dsl::heartbeat_ms.lt(now - KEPT_MS)),
+    )
+    .execute(connection)?;
+    note(connection, row)?;
+    Ok(Written::Nothing)
+}
+
+/// Its own transaction is the caller's. A boot that another judged dead learns it here, once.
+pub(super) fn beat(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Beat> {
+    let state: Option<i16> = boot::table
+        .filter(dsl::owner.eq(&row.owner))
+        .select(dsl::state)
+        .first(connection)
+        .optional()?;
+    note(connection, row)?;
+    Ok(if state == Some(ALIVE) {
+        Beat::Alive
+    } else {
+        Beat::WasDead
+    })
+}
+
+/// The boot is alive at this moment. Its row may be gone, after a week's sleep.
+fn note(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<usize> {
+    let now = now_ms();
+    diesel::insert_into(boot::table)
+        .values((
+            dsl::owner.eq(&row.owner),
+            dsl::partition_name.eq(&row.partition),
+            dsl::host.eq(&row.host),
+            dsl::pid.eq(row.pid),
+            dsl::state.eq(ALIVE),
+            dsl::started_ms.eq(now),
+            dsl::heartbeat_ms.eq(now),
+            dsl::interval_ms.eq(row.interval_ms),
+        ))
+        .on_conflict(dsl::owner)
+        .do_update()
+        .set((dsl::heartbeat_ms.eq(now), dsl::state.eq(ALIVE)))
+        .execute(connection)
+}
+
+pub(super) fn end(connection: &mut SqliteConnection, owner: &str) -> QueryResult<Written> {
+    let mut reaped = Reaped::default();
+    bury(connection, owner, ENDED, &mut reaped)?;
+    Ok(Written::Reaped(reaped))
+}
+
+/// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither.
+pub(super) fn reap_silent(connection: &mut SqliteConnection, me: &str) -> QueryResult<Written> {
+    let now = now_ms();
+    let silent: Vec<String> = boot::table
+        .filter(dsl::state.eq(ALIVE))
+        .filter(dsl::owner.ne(me))
+        .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + now))
+        .select(dsl::owner)
+        .load(connection)?;
+    let mut reaped = Reaped::default();
+    for owner in silent {
+        bury(connection, &owner, JUDGED_DEAD, &mut reaped)?;
+    }
+    Ok(Written::Reaped(reaped))
+}
+
+/// The process of this boot is known to be gone (its lock is free), so nobody waits for its heartbeats to stop.
+/// The charges are counted once, whoever comes first: `deaths_counted` changes in the same transaction.
+pub(super) fn reap_gone(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    charges: &[Charge],
+) -> QueryResult<Written> {
+    let mut reaped = Reaped::default();
+    bury(connection, owner, JUDGED_DEAD, &mut reaped)?;
+    let uncounted = boot::table
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::deaths_counted.eq(0));
+    let first = diesel::update(uncounted)
+        .set(dsl::deaths_counted.eq(1))
+        .execute(connection)?
+        == 1;
+    if first {
+        for charge in charges {
+            let dead = match &charge.victim {
+                Victim::Message { id, entry } => {
+                    messages::charge(connection, *id, entry, owner, charge)?
+                }
+                Victim::Task { id } => tasks::charge(connection, *id, owner, charge)?,
+            };
+            reaped.charged += usize::from(dead.is_some());
+            reaped.dead_letters += usize::from(dead == Some(true));
+        }
+    }
+    Ok(Written::Reaped(reaped))
+}
+
+fn bury(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    state: i16,
+    reaped: &mut Reaped,
+) -> QueryResult<()> {
+    let alive = boot::table
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::state.eq(ALIVE));
+    diesel::update(alive)
+        .set(dsl::state.eq(state))
+        .execute(connection)?;
+    reaped.tasks += tasks::give_back_all(connection, owner)?;
+    reaped.messages += messages::give_back_all(connection, owner)?;
+    reaped.boots.push(owner.to_owned());
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! The statements of cron: who fires, and how runs end.
+
+use diesel::prelude::*;
+
+use crate::clock::{local_text, now_ms};
+use crate::db::rows::{Fire, KnownEntry, RunEnd};
+use crate::db::schema::{cron_entry, cron_run, crontab_log};
+use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_STARTED};
+use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::write::Written;
+
+/// Old rows are deleted in portions of this many, so that no transaction is long.
+const TRIM_ROWS: i64 = 500;
+
+/// An entry that was not live in between has no last fire: it is not caught up.
+pub(super) fn sync_entries(
+    connection: &mut SqliteConnection,
+    partition: &str,
+    entries: &[KnownEntry],
+) -> QueryResult<Written> {
+    use cron_entry::dsl;
+
+    let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
+    let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
+    diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
+        .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
+        .execute(connection)?;
+    let mut last_fires = Vec::with_capacity(entries.len());
+    for entry in entries {
+        diesel::insert_into(cron_entry::table)
+            .values((
+                dsl::partition_name.eq(partition),
+                dsl::entry.eq(&entry.entry),
+                dsl::name.eq(&entry.name),
+                dsl::expression.eq(&entry.expression),
+                dsl::live.eq(1),
+            ))
+            .on_conflict((dsl::partition_name, dsl::entry))
+            .do_update()
+            .set((dsl::live.eq(1), dsl::name.eq(&entry.name)))
+            .execute(connection)?;
+        let last = of_partition
+            .filter(dsl::entry.eq(&entry.entry))
+            .select(dsl::last_fire_ms)
+            .first(connection)?;
+        last_fires.push(last);
+    }
+    Ok(Written::LastFires(last_fires))
+}
+
+/// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
+/// transaction: there is no fire without it, and none of it without a fire.
+pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    let started_ms = now_ms();
+    let inserted = diesel::insert_into(cron_run::table)
+        .values((
+            dsl::partition_name.eq(&fire.partition),
+            dsl::entry.eq(&fire.entry),
+            dsl::scheduled_ms.eq(fire.scheduled_ms),
+            dsl::uk.eq(&fire.uk),
+            dsl::name.eq(&fire.name),
+            dsl::owner.eq(&fire.owner),
+            dsl::machine.eq(&fire.machine),
+            dsl::state.eq(RUN_CLAIMED),
+            dsl::status.eq("running"),
+            dsl::timeout_ms.eq(fire.timeout_ms),
+            dsl::started_ms.eq(started_ms),
+        ))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    if inserted == 0 {
+        return Ok(Written::Fired(false));
+    }
+    note_last_fire(connection, fire)?;
+    if fire.is_log {
+        log_start(connection, fire, started_ms)?;
+    }
+    Ok(Written::Fired(true))
+}
+
+fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<usize> {
+    use cron_entry::dsl;
+
+    let earlier = dsl::last_fire_ms
+        .is_null()
+        .or(dsl::last_fire_ms.lt(fire.scheduled_ms));
+    diesel::update(
+        cron_entry::table
+            .filter(dsl::partition_name.eq(&fire.partition))
+            .filter(dsl::entry.eq(&fire.entry))
+            .filter(earlier),
+    )
+    .set(dsl::last_fire_ms.eq(fire.scheduled_ms))
+    .execute(connection)
+}
+
+fn log_start(connection: &mut SqliteConnection, fire: &Fire, started_ms: i64) -> QueryResult<usize> {
+    use crontab_log::dsl;
+
+    let now = local_text();
+    diesel::insert_into(crontab_log::table)
+        .values((
+            dsl::pid.eq(0),
+            dsl::name.eq(&fire.name),
+            dsl::exec_cmd.eq(&fire.exec_cmd),
+            dsl::params.eq(&fire.params),
+            dsl::result.eq(""),
+            dsl::status.eq("running"),
+            dsl::start_time.eq(started_ms),
+            dsl::end_time.eq(0),
+            dsl::cost_time.eq(0),
+            dsl::partition_name.eq(&fire.partition),
+            dsl::uk.eq(&fire.uk),
+            dsl::create_time.eq(&now),
+            dsl::update_time.eq(&now),
+        ))
+        .execute(connection)
+}
+
+pub(super) fn run_started(
+    connection: &mut SqliteConnection,
+    uk: &str,
+    pid: i32,
+) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    diesel::update(
+        cron_run::table
+            .filter(dsl::uk.eq(uk))
+            .filter(dsl::state.eq(RUN_CLAIMED)),
+    )
+    .set((dsl::state.eq(RUN_STARTED), dsl::pid.eq(pid)))
+    .execute(connection)?;
+    diesel::update(
+        crontab_log::table
+            .filter(crontab_log::uk.eq(uk))
+            .filter(crontab_log::status.eq("running")),
+    )
+    .set(crontab_log::pid.eq(pid))
+    .execute(connection)?;
+    Ok(Written::Nothing)
+}
+
+/// The process itself and the daemon that watches it both report the end; the state in the condition lets only the
+/// first one through.
+pub(super) fn end_run(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    let ended = diesel::update(
+        cron_run::table
+            .filter(dsl::uk.eq(&end.uk))
+            .filter(dsl::state.lt(RUN_ENDED)),
+    )
+    .set((
+        dsl::state.eq(RUN_ENDED),
+        dsl::status.eq(&end.status),
+        dsl::pid.eq(end.pid),
+        dsl::ended_ms.eq(end.ended_ms),
+    ))
+    .execute(connection)?;
+    if ended == 0 {
+        return Ok(Written::Ended(false));
+    }
+    log_end(connection, end)?;
+    Ok(Written::Ended(true))
+}
+
+fn log_end(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<()> {
+    use crontab_log::dsl;
+
+    let row = crontab_log::table
+        .filter(dsl::uk.eq(&end.uk))
+        .filter(dsl::status.eq("running"));
+    let start: Option<i64> = row.select(dsl::start_time).first(connection).optional()?;
+    let Some(start) = start else {
+        return Ok(());
+    };
+    let cost = (end.ended_ms - start).clamp(0, i64::from(i32::MAX));
+    diesel::update(row)
+        .set((
+            dsl::status.eq(&end.status),
+            dsl::result.eq(shorten(&end.result, RESULT_CHARS)),
+            dsl::pid.eq(end.pid),
+            dsl::end_time.eq(end.ended_ms),
+            dsl::cost_time.eq(cost),
+            dsl::update_time.eq(local_text()),
+        ))
+        .execute(connection)
+        .map(drop)
+}
+
+pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    let old: Vec<i64> = cron_run::table
+        .filter(dsl::state.eq(RUN_ENDED))
+        .filter(dsl::started_ms.lt(before_ms))
+        .select(dsl::id)
+        .limit(TRIM_ROWS)
+        .load(connection)?;
+    diesel::delete(cron_run::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .map(Written::Count)
+}

@@ -1,0 +1,112 @@
+//! Makes dead letters of rows, in the transaction that ends them.
+
+use diesel::prelude::*;
+
+use crate::clock::now_ms;
+use crate::db::rows::EntryName;
+use crate::db::schema::{dead_letter, delay_queue_log, queue_message};
+use crate::db::text::{ERROR_CHARS, shorten};
+use crate::identity::partition_of;
+
+#[derive(Insertable)]
+#[diesel(table_name = dead_letter)]
+struct NewLetter<'a> {
+    kind: &'a str,
+    source: &'a str,
+    name: &'a str,
+    exec_cmd: &'a str,
+    original_id: String,
+    payload: Vec<u8>,
+    msg_key: Option<Vec<u8>>,
+    headers: Option<String>,
+    error: String,
+    attempts: i32,
+    partition_name: &'a str,
+    first_ms: i64,
+    died_ms: i64,
+}
+
+/// From a row of `delay_queue_log`, which stays.
+pub(super) fn from_task(
+    connection: &mut SqliteConnection,
+    id: i64,
+    owner: &str,
+    error: &str,
+) -> QueryResult<()> {
+    use delay_queue_log::dsl;
+
+    let (name, exec_cmd, params, attempts, exec_time): (String, String, String, i32, i64) =
+        dsl::delay_queue_log
+            .filter(dsl::id.eq(id))
+            .select((
+                dsl::name,
+                dsl::exec_cmd,
+                dsl::params,
+                dsl::attempts,
+                dsl::exec_time,
+            ))
+            .first(connection)?;
+    let letter = NewLetter {
+        kind: "delay",
+        source: "delay_queue_log",
+        name: &name,
+        exec_cmd: &exec_cmd,
+        original_id: id.to_string(),
+        payload: params.into_bytes(),
+        msg_key: None,
+        headers: None,
+        error: shorten(error, ERROR_CHARS),
+        attempts,
+        partition_name: partition_of(owner),
+        first_ms: exec_time.saturating_mul(1000),
+        died_ms: now_ms(),
+    };
+    insert(connection, &letter)
+}
+
+/// From a row of `queue_message`, which the caller deletes.
+pub(super) fn from_message(
+    connection: &mut SqliteConnection,
+    id: i64,
+    owner: &str,
+    entry: &EntryName,
+    error: &str,
+    attempts: u32,
+) -> QueryResult<()> {
+    use queue_message::dsl;
+
+    type Row = (String, Vec<u8>, Option<Vec<u8>>, Option<String>, i64);
+    let (queue, payload, msg_key, headers, created_ms): Row = dsl::queue_message
+        .filter(dsl::id.eq(id))
+        .select((
+            dsl::queue,
+            dsl::payload,
+            dsl::msg_key,
+            dsl::headers,
+            dsl::created_ms,
+        ))
+        .first(connection)?;
+    let letter = NewLetter {
+        kind: "queue",
+        source: &queue,
+        name: &entry.name,
+        exec_cmd: &entry.exec_cmd,
+        original_id: id.to_string(),
+        payload,
+        msg_key,
+        headers,
+        error: shorten(error, ERROR_CHARS),
+        attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
+        partition_name: partition_of(owner),
+        first_ms: created_ms,
+        died_ms: now_ms(),
+    };
+    insert(connection, &letter)
+}
+
+fn insert(connection: &mut SqliteConnection, letter: &NewLetter<'_>) -> QueryResult<()> {
+    diesel::insert_into(dead_letter::table)
+        .values(letter)
+        .execute(connection)
+        .map(drop)
+}

@@ -1,0 +1,192 @@
+//! The statements of `table` queues.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Text};
+
+use super::{dead, headers};
+use crate::clock::now_ms;
+use crate::db::rows::{
+    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage,
+};
+use crate::db::schema::queue_message::{self as message, dsl};
+use crate::db::write::Written;
+
+pub(super) fn insert(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    rows: &[NewMessage],
+) -> QueryResult<Written> {
+    let now = now_ms();
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = diesel::insert_into(message::table)
+            .values((
+                dsl::queue.eq(queue),
+                dsl::payload.eq(row.payload.as_ref()),
+                dsl::msg_key.eq(row.key.as_deref()),
+                dsl::headers.eq(headers::encode(&row.headers)),
+                dsl::due_ms.eq(now),
+                dsl::created_ms.eq(now),
+            ))
+            .returning(dsl::id)
+            .get_result(connection)?;
+        ids.push(id);
+    }
+    Ok(Written::Ids(ids))
+}
+
+/// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.
+/// Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
+const CLAIM: &str = "
+    UPDATE queue_message SET owner = ?, fence = fence + 1
+    WHERE id IN (SELECT id FROM queue_message
+                 WHERE owner = '' AND queue = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?)
+    RETURNING id, payload, msg_key, headers, due_ms, attempts, deaths, fence";
+
+#[derive(QueryableByName)]
+#[diesel(table_name = message)]
+struct Claimed {
+    id: i64,
+    payload: Vec<u8>,
+    msg_key: Option<Vec<u8>>,
+    headers: Option<String>,
+    due_ms: i64,
+    attempts: i32,
+    deaths: i32,
+    fence: i64,
+}
+
+pub(super) fn claim(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    owner: &str,
+    limit: u32,
+) -> QueryResult<Written> {
+    let mut rows: Vec<Claimed> = diesel::sql_query(CLAIM)
+        .bind::<Text, _>(owner)
+        .bind::<Text, _>(queue)
+        .bind::<BigInt, _>(now_ms())
+        .bind::<Integer, _>(i32::try_from(limit).unwrap_or(i32::MAX))
+        .load(connection)?;
+    // RETURNING promises no order.
+    rows.sort_by_key(|row| (row.due_ms, row.id));
+    Ok(Written::Messages(rows.into_iter().map(claimed).collect()))
+}
+
+fn claimed(row: Claimed) -> ClaimedMessage {
+    ClaimedMessage {
+        id: row.id,
+        payload: row.payload.into(),
+        key: row.msg_key.map(Into::into),
+        headers: headers::decode(row.headers.as_deref()),
+        attempts: u32::try_from(row.attempts).unwrap_or(0),
+        fence: row.fence,
+        suspect: row.deaths > 0,
+    }
+}
+
+pub(super) fn end(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    ends: &[MessageEnd],
+) -> QueryResult<Written> {
+    let mut refused = Vec::new();
+    for end in ends {
+        if end_one(connection, owner, end)? == 0 {
+            refused.push(end.id);
+        }
+    }
+    Ok(Written::Refused(refused))
+}
+
+/// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another
+/// owner, one that came back to the same owner has a higher fence.
+fn end_one(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    end: &MessageEnd,
+) -> QueryResult<usize> {
+    let mine = message::table
+        .filter(dsl::id.eq(end.id))
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::fence.eq(end.fence));
+    match &end.outcome {
+        MessageOutcome::Done => diesel::delete(mine).execute(connection),
+        MessageOutcome::Retry { after_ms } => diesel::update(mine)
+            .set((
+                dsl::owner.eq(""),
+                dsl::attempts.eq(dsl::attempts + 1),
+                dsl::due_ms.eq(now_ms().saturating_add(*after_ms)),
+            ))
+            .execute(connection),
+        MessageOutcome::Dead {
+            entry,
+            error,
+            attempts,
+        } => {
+            let mine_count = mine.count().get_result::<i64>(connection)?;
+            if mine_count == 0 {
+                return Ok(0);
+            }
+            bury(connection, end.id, owner, entry, error, *attempts)
+        }
+        MessageOutcome::GiveBack => diesel::update(mine)
+            .set(dsl::owner.eq(""))
+            .execute(connection),
+    }
+}
+
+/// Moves a message to the dead letters.
+fn bury(
+    connection: &mut SqliteConnection,
+    id: i64,
+    owner: &str,
+    entry: &EntryName,
+    error: &str,
+    attempts: u32,
+) -> QueryResult<usize> {
+    dead::from_message(connection, id, owner, entry, error, attempts)?;
+    diesel::delete(message::table.filter(dsl::id.eq(id))).execute(connection)
+}
+
+/// Gives back all messages of a boot that is gone.
+pub(super) fn give_back_all(connection: &mut SqliteConnection, owner: &str) -> QueryResult<usize> {
+    diesel::update(message::table.filter(dsl::owner.eq(owner)))
+        .set(dsl::owner.eq(""))
+        .execute(connection)
+}
+
+/// Charges a message for the end of its process. It is waiting already: its boot's rows were given back before.
+/// Answers whether it became a dead letter; `None` where the row is not there any more.
+pub(super) fn charge(
+    connection: &mut SqliteConnection,
+    id: i64,
+    entry: &EntryName,
+    owner: &str,
+    charge: &Charge,
+) -> QueryResult<Option<bool>> {
+    let row = message::table.filter(dsl::id.eq(id));
+    let counted: Option<(i32, String)> = row
+        .select((dsl::attempts, dsl::owner))
+        .first(connection)
+        .optional()?;
+    let Some((attempts, now_owned_by)) = counted else {
+        return Ok(None);
+    };
+    let attempts = attempts + 1;
+    let reached = u32::try_from(attempts).unwrap_or(0);
+    diesel::update(row)
+        .set((
+            dsl::attempts.eq(attempts),
+            dsl::deaths.eq(dsl::deaths + 1),
+            dsl::due_ms.eq(now_ms().saturating_add(charge.after_ms(reached))),
+        ))
+        .execute(connection)?;
+    // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
+    if reached >= charge.max_attempts && now_owned_by.is_empty() {
+        let error = format!("the process ended while it ran: {}", charge.how);
+        bury(connection, id, owner, entry, &error, reached)?;
+        return Ok(Some(true));
+    }
+    Ok(Some(false))
+}

@@ -1,0 +1,89 @@
+//! SQLite: the embedded default. Many processes write one file (the daemon, its cron processes, `push` and `send`).
+
+mod boots;
+mod connect;
+mod cron;
+mod dead;
+mod headers;
+mod messages;
+mod reader;
+mod tasks;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use diesel::Connection;
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use self::reader::SqliteReader;
+use self::writer::SqliteWriter;
+use super::error::DbError;
+use super::store::{Reader, Store, Writer};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+
+/// A database file.
+#[derive(Debug, Clone)]
+pub(crate) struct SqliteStore {
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+}
+
+impl Store for SqliteStore {
+    fn address(&self) -> String {
+        format!("sqlite://{}", self.path.display())
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, DbError> {
+        if let Some(directory) = self.path.parent() {
+            std::fs::create_dir_all(directory).map_err(|cause| DbError::Open {
+                path: self.path.clone(),
+                cause: cause.to_string(),
+            })?;
+        }
+        let mut connection = connect::open(&self.path)?;
+        // One immediate transaction round all of them: of two daemons that start at once, the second waits here and
+        // then finds nothing to do. Reading first keeps the usual start free of a write lock.
+        if !connection
+            .has_pending_migration(MIGRATIONS)
+            .map_err(|cause| DbError::Migrate(cause.to_string()))?
+        {
+            return Ok(Vec::new());
+        }
+        let mut failure = None;
+        let run = connection.immediate_transaction(|connection| {
+            connection
+                .run_pending_migrations(MIGRATIONS)
+                .map(|versions| versions.iter().map(ToString::to_string).collect())
+                .map_err(|cause| {
+                    failure = Some(cause.to_string());
+                    diesel::result::Error::RollbackTransaction
+                })
+        });
+        run.map_err(|cause| DbError::Migrate(failure.unwrap_or_else(|| cause.to_string())))
+    }
+
+    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
+        let path = self.path.clone();
+        async move {
+            let opened = actix_rt::task::spawn_blocking(move || connect::open(&path)).await;
+            let connection = opened.map_err(|cause| DbError::Away(cause.to_string()))??;
+            let writer = SqliteWriter::new(SyncConnectionWrapper::new(connection));
+            Ok(Box::new(writer) as Box<dyn Writer>)
+        }
+        .boxed_local()
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(SqliteReader::new(self.path.clone()))
+    }
+}

@@ -1,0 +1,170 @@
+//! What is asked without DbActor. A connection a question: they are rare, and an open one costs half a millisecond.
+
+use std::path::PathBuf;
+
+use diesel::prelude::*;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::connect;
+use crate::db::error::DbError;
+use crate::db::rows::{DeadLetter, OpenRun};
+use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
+use crate::db::status::{ALIVE, RUN_ENDED, RUNNING};
+use crate::db::store::Reader;
+
+pub(super) struct SqliteReader {
+    path: PathBuf,
+}
+
+impl SqliteReader {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T, DbError>> {
+        let path = self.path.clone();
+        async move {
+            actix_rt::task::spawn_blocking(move || {
+                let mut connection = connect::open(&path)?;
+                question(&mut connection).map_err(DbError::from)
+            })
+            .await
+            .map_err(|cause| DbError::Away(cause.to_string()))?
+        }
+        .boxed()
+    }
+}
+
+fn count(rows: i64) -> u64 {
+    u64::try_from(rows).unwrap_or(0)
+}
+
+impl Reader for SqliteReader {
+    fn queue_lag(&self, queue: &str) -> BoxFuture<'_, Result<u64, DbError>> {
+        let queue = queue.to_owned();
+        self.ask(move |connection| {
+            queue_message::table
+                .filter(queue_message::queue.eq(queue))
+                .count()
+                .get_result(connection)
+                .map(count)
+        })
+    }
+
+    fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
+        self.ask(|connection| {
+            delay_queue_log::table
+                .filter(delay_queue_log::status.eq(RUNNING))
+                .filter(delay_queue_log::owner.eq(""))
+                .count()
+                .get_result(connection)
+                .map(count)
+        })
+    }
+
+    fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
+        self.ask(move |connection| {
+            delay_queue_log::table
+                .filter(delay_queue_log::id.eq(id))
+                .select(delay_queue_log::exec_cmd)
+                .first(connection)
+                .optional()
+        })
+    }
+
+    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        self.ask(move |connection| {
+            dead_letter::table
+                .order(dead_letter::id.desc())
+                .limit(i64::from(limit))
+                .select(Letter::as_select())
+                .load(connection)
+                .map(|letters| letters.into_iter().map(DeadLetter::from).collect())
+        })
+    }
+
+    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+        let partition = partition.to_owned();
+        self.ask(move |connection| {
+            let alive: Vec<String> = boot::table
+                .filter(boot::state.eq(ALIVE))
+                .select(boot::owner)
+                .load(connection)?;
+            let runs: Vec<Run> = cron_run::table
+                .filter(cron_run::partition_name.eq(partition))
+                .filter(cron_run::state.lt(RUN_ENDED))
+                .select(Run::as_select())
+                .load(connection)?;
+            Ok(runs.into_iter().map(|run| run.open(&alive)).collect())
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = dead_letter)]
+struct Letter {
+    id: i64,
+    kind: String,
+    source: String,
+    name: String,
+    exec_cmd: String,
+    original_id: String,
+    payload: Vec<u8>,
+    error: String,
+    attempts: i32,
+    partition_name: String,
+    first_ms: i64,
+    died_ms: i64,
+}
+
+impl From<Letter> for DeadLetter {
+    fn from(row: Letter) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            source: row.source,
+            name: row.name,
+            exec_cmd: row.exec_cmd,
+            original_id: row.original_id,
+            payload: row.payload,
+            error: row.error,
+            attempts: row.attempts,
+            partition: row.partition_name,
+            first_ms: row.first_ms,
+            died_ms: row.died_ms,
+        }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = cron_run)]
+struct Run {
+    uk: String,
+    entry: String,
+    name: String,
+    owner: String,
+    machine: String,
+    pid: i32,
+    timeout_ms: i64,
+    started_ms: i64,
+}
+
+impl Run {
+    fn open(self, alive: &[String]) -> OpenRun {
+        OpenRun {
+            owner_alive: alive.contains(&self.owner),
+            uk: self.uk,
+            entry: self.entry,
+            name: self.name,
+            owner: self.owner,
+            machine: self.machine,
+            pid: self.pid,
+            timeout_ms: self.timeout_ms,
+            started_ms: self.started_ms,
+        }
+    }
+}

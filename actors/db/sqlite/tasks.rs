@@ -1,0 +1,263 @@
+//! The delay queue's statements.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Text};
+
+use super::dead;
+use crate::clock::{local_text, now_ms};
+use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::schema::delay_queue_log::{self as log, dsl};
+use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
+use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::write::Written;
+
+pub(super) fn insert(
+    connection: &mut SqliteConnection,
+    rows: &[NewTask],
+    owner: &str,
+) -> QueryResult<Written> {
+    let now = local_text();
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (status, owner, fence) = if row.claimed {
+            (RUNNING, owner, FIRST_FENCE)
+        } else {
+            (WAITING, "", 0)
+        };
+        let id = diesel::insert_into(log::table)
+            .values((
+                dsl::name.eq(&row.name),
+                dsl::exec_cmd.eq(&row.exec_cmd),
+                dsl::params.eq(&row.params),
+                dsl::status.eq(status),
+                dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+                dsl::due_ms.eq(row.due_ms),
+                dsl::owner.eq(owner),
+                dsl::fence.eq(fence),
+                dsl::create_time.eq(&now),
+                dsl::update_time.eq(&now),
+            ))
+            .returning(dsl::id)
+            .get_result(connection)?;
+        ids.push(id);
+    }
+    Ok(Written::Ids(ids))
+}
+
+/// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.
+/// The inner select walks `idx_status_exectime` in order and stops at the limit.
+const CLAIM: &str = "
+    UPDATE delay_queue_log SET status = 2, owner = ?, fence = fence + 1, update_time = ?
+    WHERE id IN (SELECT id FROM delay_queue_log
+                 WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?)
+    RETURNING id, name, exec_cmd, params, exec_time, due_ms, attempts, fence, result";
+
+#[derive(QueryableByName)]
+#[diesel(table_name = log)]
+struct Claimed {
+    id: i64,
+    name: String,
+    exec_cmd: String,
+    params: String,
+    exec_time: i64,
+    due_ms: Option<i64>,
+    attempts: i32,
+    fence: i64,
+    result: String,
+}
+
+pub(super) fn claim(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    from_s: Option<i64>,
+    until_s: i64,
+    limit: u32,
+) -> QueryResult<Written> {
+    let rows: Vec<Claimed> = diesel::sql_query(CLAIM)
+        .bind::<Text, _>(owner)
+        .bind::<Text, _>(local_text())
+        .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
+        .bind::<BigInt, _>(until_s)
+        .bind::<Integer, _>(i32::try_from(limit).unwrap_or(i32::MAX))
+        .load(connection)?;
+    let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(claimed).collect();
+    // RETURNING promises no order.
+    tasks.sort_by_key(|task| (task.due_ms, task.id));
+    Ok(Written::Tasks(tasks))
+}
+
+/// Our rows are due to the millisecond, as long as `due_ms` lies in the second that `exec_time` names; a program that
+/// changed `exec_time` means what it wrote. Rows of others are due at the start of their second.
+fn claimed(row: Claimed) -> ClaimedTask {
+    let due_ms = row
+        .due_ms
+        .filter(|due| due.div_euclid(1000) == row.exec_time)
+        .unwrap_or_else(|| row.exec_time.saturating_mul(1000));
+    ClaimedTask {
+        id: row.id,
+        name: row.name,
+        exec_cmd: row.exec_cmd,
+        params: row.params,
+        due_ms,
+        attempts: u32::try_from(row.attempts).unwrap_or(0),
+        fence: row.fence,
+        suspect: is_death(&row.result),
+    }
+}
+
+pub(super) fn end(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    ends: &[TaskEnd],
+) -> QueryResult<Written> {
+    let mut refused = Vec::new();
+    for end in ends {
+        if end_one(connection, owner, end)? == 0 {
+            refused.push(end.id);
+        }
+    }
+    Ok(Written::Refused(refused))
+}
+
+/// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another
+/// owner, one that came back to the same owner has a higher fence.
+fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> QueryResult<usize> {
+    let mine = log::table
+        .filter(dsl::id.eq(end.id))
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::fence.eq(end.fence));
+    let now = local_text();
+    match &end.outcome {
+        TaskOutcome::Done { result } => diesel::update(mine)
+            .set((
+                dsl::status.eq(DONE),
+                dsl::result.eq(shorten(result, RESULT_CHARS)),
+                dsl::owner.eq(""),
+                dsl::update_time.eq(&now),
+            ))
+            .execute(connection),
+        TaskOutcome::Retry { due_ms, result } => diesel::update(mine)
+            .set((
+                dsl::status.eq(WAITING),
+                dsl::result.eq(shorten(result, RESULT_CHARS)),
+                dsl::owner.eq(""),
+                dsl::attempts.eq(dsl::attempts + 1),
+                dsl::exec_time.eq(due_ms.div_euclid(1000)),
+                dsl::due_ms.eq(due_ms),
+                dsl::update_time.eq(&now),
+            ))
+            .execute(connection),
+        TaskOutcome::Failed {
+            result,
+            error,
+            attempts,
+        } => {
+            let changed = diesel::update(mine)
+                .set((
+                    dsl::status.eq(FAILED),
+                    dsl::result.eq(shorten(result, RESULT_CHARS)),
+                    dsl::owner.eq(""),
+                    dsl::attempts.eq(i32::try_from(*attempts).unwrap_or(i32::MAX)),
+                    dsl::update_time.eq(&now),
+                ))
+                .execute(connection)?;
+            if changed == 1 {
+                dead::from_task(connection, end.id, owner, error)?;
+            }
+            Ok(changed)
+        }
+        TaskOutcome::GiveBack => diesel::update(mine)
+            .set((
+                dsl::status.eq(WAITING),
+                dsl::owner.eq(""),
+                dsl::update_time.eq(&now),
+            ))
+            .execute(connection),
+    }
+}
+
+/// Gives back the tasks of a boot that lives on, but for those that are known to run.
+pub(super) fn give_back_except(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    keep: &[i64],
+) -> QueryResult<Written> {
+    let ids: Vec<i64> = log::table
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.eq(owner))
+        .select(dsl::id)
+        .load(connection)?;
+    let mut given_back = 0;
+    for id in ids.into_iter().filter(|id| !keep.contains(id)) {
+        given_back += diesel::update(log::table.filter(dsl::id.eq(id)))
+            .set((dsl::status.eq(WAITING), dsl::owner.eq("")))
+            .execute(connection)?;
+    }
+    Ok(Written::Count(given_back))
+}
+
+/// Gives back all tasks of a boot that is gone. `idx_status_exectime` bounds the look to the running ones.
+pub(super) fn give_back_all(connection: &mut SqliteConnection, owner: &str) -> QueryResult<usize> {
+    diesel::update(
+        log::table
+            .filter(dsl::status.eq(RUNNING))
+            .filter(dsl::owner.eq(owner)),
+    )
+    .set((
+        dsl::status.eq(WAITING),
+        dsl::owner.eq(""),
+        dsl::update_time.eq(local_text()),
+    ))
+    .execute(connection)
+}
+
+/// Charges a task for the end of its process. It is waiting already: its boot's rows were given back before.
+/// Answers whether it became a dead letter; `None` where the row is not there or finished since.
+pub(super) fn charge(
+    connection: &mut SqliteConnection,
+    id: i64,
+    owner: &str,
+    charge: &Charge,
+) -> QueryResult<Option<bool>> {
+    let attempts: Option<i32> = log::table
+        .filter(dsl::id.eq(id))
+        .filter(dsl::status.eq_any([WAITING, RUNNING]))
+        .select(dsl::attempts)
+        .first(connection)
+        .optional()?;
+    let Some(attempts) = attempts.map(|attempts| attempts + 1) else {
+        return Ok(None);
+    };
+    let result = shorten(&death_result(&charge.how), RESULT_CHARS);
+    let reached = u32::try_from(attempts).unwrap_or(0);
+    let dead = reached >= charge.max_attempts;
+    let row = log::table.filter(dsl::id.eq(id));
+    diesel::update(row)
+        .set((
+            dsl::attempts.eq(attempts),
+            dsl::result.eq(&result),
+            dsl::update_time.eq(local_text()),
+        ))
+        .execute(connection)?;
+    let waiting = row.filter(dsl::status.eq(WAITING));
+    if dead {
+        let changed = diesel::update(waiting)
+            .set(dsl::status.eq(FAILED))
+            .execute(connection)?;
+        if changed == 1 {
+            let error = format!("the process ended while it ran: {}", charge.how);
+            dead::from_task(connection, id, owner, &error)?;
+            return Ok(Some(true));
+        }
+    } else {
+        let due_ms = now_ms() + charge.after_ms(reached);
+        diesel::update(waiting)
+            .set((
+                dsl::exec_time.eq(due_ms.div_euclid(1000)),
+                dsl::due_ms.eq(due_ms),
+            ))
+            .execute(connection)?;
+    }
+    Ok(Some(false))
+}

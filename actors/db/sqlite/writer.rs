@@ -1,0 +1,124 @@
+//! A connection that writes: batches in one transaction each, and heartbeats.
+
+use std::sync::Arc;
+
+use diesel::{Connection, SqliteConnection};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::{boots, cron, messages, tasks};
+use crate::db::error::DbError;
+use crate::db::rows::{Beat, BootRow};
+use crate::db::store::{Applied, Writer};
+use crate::db::write::{Write, Written};
+
+pub(super) struct SqliteWriter {
+    connection: SyncConnectionWrapper<SqliteConnection>,
+}
+
+impl SqliteWriter {
+    pub(super) fn new(connection: SyncConnectionWrapper<SqliteConnection>) -> Self {
+        Self { connection }
+    }
+}
+
+impl Writer for SqliteWriter {
+    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
+        let all = Arc::clone(&batch);
+        async move {
+            let applied = self
+                .connection
+                .spawn_blocking(move |connection| Ok(apply(connection, &all)))
+                .await;
+            // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
+            applied.unwrap_or_else(|cause| Applied {
+                answers: Vec::new(),
+                away: Some(DbError::Away(cause.to_string())),
+            })
+        }
+        .boxed_local()
+    }
+
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+        let boot = boot.clone();
+        async move {
+            self.connection
+                .spawn_blocking(move |connection| {
+                    connection.immediate_transaction(|connection| boots::beat(connection, &boot))
+                })
+                .await
+                .map_err(DbError::from)
+        }
+        .boxed_local()
+    }
+}
+
+/// All in one transaction; if one write is refused, each in its own, so that the refused one fails alone.
+fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
+    let together = connection
+        .immediate_transaction(|connection| batch.iter().map(|write| one(connection, write)).collect());
+    match together.map_err(DbError::from) {
+        Ok(answers) => Applied {
+            answers: Vec::into_iter(answers).map(Ok).collect(),
+            away: None,
+        },
+        Err(away @ DbError::Away(_)) => Applied {
+            answers: Vec::new(),
+            away: Some(away),
+        },
+        Err(_) => one_by_one(connection, batch),
+    }
+}
+
+fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
+    let mut answers = Vec::with_capacity(batch.len());
+    for write in batch {
+        let answer = connection.immediate_transaction(|connection| one(connection, write));
+        match answer.map_err(DbError::from) {
+            Err(away @ DbError::Away(_)) => {
+                return Applied {
+                    answers,
+                    away: Some(away),
+                };
+            }
+            answer => answers.push(answer),
+        }
+    }
+    Applied {
+        answers,
+        away: None,
+    }
+}
+
+fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<Written> {
+    match write {
+        Write::BeginBoot(row) => boots::begin(connection, row),
+        Write::EndBoot { owner } => boots::end(connection, owner),
+        Write::ReapSilent { me } => boots::reap_silent(connection, me),
+        Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges),
+        Write::InsertTasks { rows, owner } => tasks::insert(connection, rows, owner),
+        Write::GiveBackTasks { owner, keep } => tasks::give_back_except(connection, owner, keep),
+        Write::ClaimTasks {
+            owner,
+            from_s,
+            until_s,
+            limit,
+        } => tasks::claim(connection, owner, *from_s, *until_s, *limit),
+        Write::EndTasks { owner, ends } => tasks::end(connection, owner, ends),
+        Write::InsertMessages { queue, rows } => messages::insert(connection, queue, rows),
+        Write::ClaimMessages {
+            queue,
+            owner,
+            limit,
+        } => messages::claim(connection, queue, owner, *limit),
+        Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
+        Write::SyncEntries { partition, entries } => {
+            cron::sync_entries(connection, partition, entries)
+        }
+        Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
+        Write::RunStarted { uk, pid } => cron::run_started(connection, uk, *pid),
+        Write::EndRun(end) => cron::end_run(connection, end),
+        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms),
+    }
+}

@@ -1,0 +1,47 @@
+//! The numbers and words that stand in the tables.
+
+/// `delay_queue_log.status`, as in the Go project.
+pub(crate) const WAITING: i16 = 1;
+pub(crate) const RUNNING: i16 = 2;
+pub(crate) const DONE: i16 = 3;
+pub(crate) const FAILED: i16 = 4;
+
+/// `boot.state`.
+pub(crate) const ALIVE: i16 = 1;
+pub(crate) const ENDED: i16 = 2;
+pub(crate) const JUDGED_DEAD: i16 = 3;
+
+/// A boot that missed so many heartbeats is dead.
+pub(crate) const MISSED_HEARTBEATS: i64 = 3;
+
+/// `cron_run.state`.
+pub(crate) const RUN_CLAIMED: i16 = 1;
+pub(crate) const RUN_STARTED: i16 = 2;
+pub(crate) const RUN_ENDED: i16 = 3;
+
+/// How the `result` of a waiting task begins whose last attempt ended its process. The table is shared with the Go
+/// program and gets no more columns than it must, so the mark stands where a person looks anyway.
+const DEATH_MARK: &str = "{\"data\":\"the process ended while it ran: ";
+
+/// The `result` of a task that ended its process.
+pub(crate) fn death_result(how: &str) -> String {
+    let text = serde_json::Value::from(format!("the process ended while it ran: {how}"));
+    format!("{{\"data\":{text},\"status\":false}}")
+}
+
+/// Whether a waiting row's `result` says that its last attempt ended the process.
+pub(crate) fn is_death(result: &str) -> bool {
+    result.starts_with(DEATH_MARK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_known_by_its_result() {
+        assert!(is_death(&death_result("SIGABRT")));
+        assert!(!is_death("{\"data\":\"boom\",\"status\":false}"));
+        assert!(!is_death(""));
+    }
+}

@@ -1,0 +1,52 @@
+//! What a database must be able to do for us: the trait under which each one stands.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+
+use super::error::DbError;
+use super::rows::{Beat, BootRow, DeadLetter, OpenRun};
+use super::write::{Write, Written};
+
+/// Opens connections to one database.
+pub(crate) trait Store: Send + Sync {
+    /// The address for people, without secrets.
+    fn address(&self) -> String;
+    /// Brings the tables up to date; several processes may do so at once.
+    fn migrate(&self) -> Result<Vec<String>, DbError>;
+    /// A connection that writes. Opened on the thread that will use it.
+    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>>;
+    /// Connections that read.
+    fn reader(&self) -> Arc<dyn Reader>;
+}
+
+/// What became of a batch of writes.
+pub(crate) struct Applied {
+    /// As many answers as writes were tried, in their order; all of them are final.
+    pub(crate) answers: Vec<Result<Written, DbError>>,
+    /// Why the rest was not tried. Those are to be tried again.
+    pub(crate) away: Option<DbError>,
+}
+
+/// One connection that writes. Only DbActor has any.
+pub(crate) trait Writer {
+    /// Applies the writes in one transaction. When one of them is refused, each is applied in a transaction of its
+    /// own instead, so that it fails alone.
+    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
+    /// Says that this boot lives, by the database's clock.
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>>;
+}
+
+/// What may be asked without going through DbActor.
+pub(crate) trait Reader: Send + Sync {
+    /// Unfinished messages of a `table` queue.
+    fn queue_lag(&self, queue: &str) -> BoxFuture<'_, Result<u64, DbError>>;
+    /// Delayed tasks in status 2 that no boot of ours owns: the Go program's.
+    fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
+    /// The `exec_cmd` of a delayed task.
+    fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
+    /// The newest dead letters first.
+    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>>;
+    /// Runs of the partition whose end is not known.
+    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>>;
+}

@@ -1,0 +1,82 @@
+//! Everything that may be written, and what each write answers.
+
+use super::rows::{
+    BootRow, Charge, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
+    NewTask, Reaped, RunEnd, TaskEnd,
+};
+
+/// One write. A batch of them is one transaction; a failing one fails alone.
+#[derive(Debug, Clone)]
+pub(crate) enum Write {
+    /// Makes this boot known. Answers `Nothing`.
+    BeginBoot(BootRow),
+    /// Gives back all that a boot still owns and marks it ended. Answers `Reaped`.
+    EndBoot { owner: String },
+    /// Takes over from boots whose heartbeats stopped. Answers `Reaped`.
+    ReapSilent { me: String },
+    /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers `Reaped`.
+    ReapGone { owner: String, charges: Vec<Charge> },
+
+    /// Delayed tasks, durable when answered with `Ids`. The owner is that of the rows that are `claimed`.
+    InsertTasks { rows: Vec<NewTask>, owner: String },
+    /// Gives back the owner's tasks but for those. Answers `Count`.
+    GiveBackTasks { owner: String, keep: Vec<i64> },
+    /// Claims waiting tasks due by then, oldest first. Answers `Tasks`.
+    ClaimTasks {
+        owner: String,
+        from_s: Option<i64>,
+        until_s: i64,
+        limit: u32,
+    },
+    /// Ends of tasks; those of a stale owner change nothing. Answers `Refused`, their ids.
+    EndTasks { owner: String, ends: Vec<TaskEnd> },
+
+    /// Messages for a `table` queue. Answers `Ids`.
+    InsertMessages {
+        queue: String,
+        rows: Vec<NewMessage>,
+    },
+    /// Claims waiting messages, oldest first. Answers `Messages`.
+    ClaimMessages {
+        queue: String,
+        owner: String,
+        limit: u32,
+    },
+    /// Ends of messages; those of a stale owner change nothing. Answers `Refused`, their ids.
+    EndMessages {
+        owner: String,
+        ends: Vec<MessageEnd>,
+    },
+
+    /// Marks which cron entries are live, all others of the partition as not. Answers `LastFires`.
+    SyncEntries {
+        partition: String,
+        entries: Vec<KnownEntry>,
+    },
+    /// Claims one entry's scheduled second. Answers `Fired`.
+    ClaimFire(Box<Fire>),
+    /// The run's process exists. Answers `Nothing`.
+    RunStarted { uk: String, pid: i32 },
+    /// The run's end; only the first one counts. Answers `Ended`.
+    EndRun(RunEnd),
+    /// Deletes a small portion of old, ended `cron_run` rows. Answers `Count`.
+    TrimRuns { before_ms: i64 },
+}
+
+/// What a committed write answers.
+#[derive(Debug, Clone)]
+pub(crate) enum Written {
+    Nothing,
+    Ids(Vec<i64>),
+    Tasks(Vec<ClaimedTask>),
+    Messages(Vec<ClaimedMessage>),
+    Refused(Vec<i64>),
+    Reaped(Reaped),
+    /// In the order of the entries asked about: the last fire known, unix milliseconds.
+    LastFires(Vec<Option<i64>>),
+    /// Whether this daemon is the one that fires.
+    Fired(bool),
+    /// Whether this was the run's first end.
+    Ended(bool),
+    Count(usize),
+}

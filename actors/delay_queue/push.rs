@@ -1,0 +1,187 @@
+//! What may be pushed, and what a push answers.
+
+use std::collections::BTreeSet;
+
+use actix::{MailboxError, Message};
+
+use crate::db::DbError;
+use crate::db::rows::NewTask;
+
+/// Characters that the columns of `delay_queue_log` hold.
+const NAME_CHARS: usize = 255;
+const EXEC_CMD_CHARS: usize = 50;
+const PARAMS_CHARS: usize = 500;
+/// The Go project's `exec_time` is an unsigned 32-bit number of seconds: up to 7 February 2106.
+const LAST_SECOND: i64 = u32::MAX as i64;
+
+/// A task for later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct PushItem {
+    /// Shown to people. At most 255 characters.
+    #[serde(default)]
+    pub name: String,
+    /// The registered handler.
+    pub exec_cmd: String,
+    /// Handed to the handler as it is. At most 500 characters.
+    #[serde(default)]
+    pub params: String,
+    /// Seconds from now.
+    #[serde(default)]
+    pub delay_time: i64,
+    /// Unix seconds; where it is not 0 it overrides `delay_time`.
+    #[serde(default)]
+    pub exec_time: i64,
+}
+
+/// Asks DelayQueueActor to take tasks. Answered with their ids, in their order, after they are durable; refused whole.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<Vec<i64>, PushError>")]
+pub struct Push(pub Vec<PushItem>);
+
+/// Why nothing was pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// An item is not right; none of the list was taken.
+    #[error("item {index} (`{name}`) cannot be pushed, and none of the list was: {reason}")]
+    Item {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// The database did not take them.
+    #[error("the tasks could not be stored")]
+    Database(#[from] DbError),
+    /// DelayQueueActor did not answer.
+    #[error("the delay queue did not answer")]
+    Gone(#[from] MailboxError),
+}
+
+/// The rows for a list, or the first item that is not right.
+pub(super) fn rows(
+    items: &[PushItem],
+    known: &BTreeSet<String>,
+    now_ms: i64,
+) -> Result<Vec<NewTask>, PushError> {
+    let row = |(index, item): (usize, &PushItem)| {
+        row(item, known, now_ms).map_err(|reason| PushError::Item {
+            index,
+            name: item.name.clone(),
+            reason,
+        })
+    };
+    items.iter().enumerate().map(row).collect()
+}
+
+fn row(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Result<NewTask, String> {
+    if !known.contains(&item.exec_cmd) {
+        return Err(unknown(&item.exec_cmd, known));
+    }
+    fits("name", &item.name, NAME_CHARS)?;
+    fits("exec_cmd", &item.exec_cmd, EXEC_CMD_CHARS)?;
+    fits("params", &item.params, PARAMS_CHARS)?;
+    Ok(NewTask {
+        name: item.name.clone(),
+        exec_cmd: item.exec_cmd.clone(),
+        params: item.params.clone(),
+        due_ms: due_ms(item, now_ms)?,
+        claimed: false,
+    })
+}
+
+/// What a person should know of a name that no handler has.
+pub(super) fn unknown(exec_cmd: &str, known: &BTreeSet<String>) -> String {
+    let hint = crate::config::did_you_mean(exec_cmd, known);
+    format!("no delayed task `{exec_cmd}` is registered{hint}")
+}
+
+fn fits(column: &str, text: &str, max_chars: usize) -> Result<(), String> {
+    let chars = text.chars().count();
+    if chars > max_chars {
+        return Err(format!(
+            "`{column}` has {chars} characters; at most {max_chars} fit its column"
+        ));
+    }
+    if text.contains('\0') {
+        return Err(format!(
+            "`{column}` holds a NUL character, which not every database can store"
+        ));
+    }
+    Ok(())
+}
+
+fn due_ms(item: &PushItem, now_ms: i64) -> Result<i64, String> {
+    let (key, value) = match item.exec_time {
+        0 => ("delay_time", item.delay_time),
+        exec_time => ("exec_time", exec_time),
+    };
+    if value < 0 {
+        return Err(format!("`{key}` is {value}; it must not be negative"));
+    }
+    let due_ms = match item.exec_time {
+        0 => value.checked_mul(1000).and_then(|ms| ms.checked_add(now_ms)),
+        _ => value.checked_mul(1000),
+    };
+    due_ms
+        .filter(|due| due.div_euclid(1000) <= LAST_SECOND)
+        .ok_or_else(|| {
+            format!("`{key}` is {value}; tasks can be due up to {LAST_SECOND} (the year 2106)")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> BTreeSet<String> {
+        ["mail".to_owned()].into()
+    }
+
+    fn item() -> PushItem {
+        PushItem {
+            name: "n".to_owned(),
+            exec_cmd: "mail".to_owned(),
+            ..PushItem::default()
+        }
+    }
+
+    #[test]
+    fn exec_time_overrides_delay_time() {
+        let now = 1_700_000_000_123;
+        let due = |delay_time, exec_time| {
+            let item = PushItem {
+                delay_time,
+                exec_time,
+                ..item()
+            };
+            rows(&[item], &known(), now).map(|rows| rows[0].due_ms)
+        };
+        assert_eq!(due(0, 0).unwrap(), now);
+        assert_eq!(due(5, 0).unwrap(), now + 5000);
+        assert_eq!(due(5, 1).unwrap(), 1000, "in 1970: at once");
+        assert_eq!(due(0, LAST_SECOND).unwrap(), LAST_SECOND * 1000);
+        for (delay, exec) in [(-1, 0), (0, -1), (0, LAST_SECOND + 1), (i64::MAX, 0), (0, i64::MAX)] {
+            assert!(due(delay, exec).is_err(), "{delay} {exec}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_refused_whole_with_the_item_that_is_wrong() {
+        let cases = [
+            (PushItem { exec_cmd: "mial".to_owned(), ..item() }, "did you mean `mail`"),
+            (PushItem { params: "😀".repeat(501), ..item() }, "at most 500"),
+            (PushItem { name: "a\0b".to_owned(), ..item() }, "NUL"),
+            (PushItem { name: "x".repeat(256), ..item() }, "at most 255"),
+        ];
+        for (wrong, reason) in cases {
+            let error = rows(&[item(), wrong], &known(), 0).unwrap_err().to_string();
+            assert!(error.starts_with("item 1 "), "{error}");
+            assert!(error.contains(reason), "{error}");
+        }
+        let longest = PushItem { params: "😀".repeat(500), ..item() };
+        assert_eq!(rows(&[longest.clone()], &known(), 0).unwrap()[0].params, longest.params);
+        assert!(rows(&[], &known(), 0).unwrap().is_empty());
+    }
+}

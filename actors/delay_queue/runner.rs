@@ -1,0 +1,172 @@
+//! Runs one delayed task on a worker and turns its end into what becomes of the row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::agenda::Claim;
+use super::{DelayConfig, push};
+use crate::clock::{millis, now_ms};
+use crate::config::RetryRules;
+use crate::db::Standing;
+use crate::db::rows::{TaskEnd, TaskOutcome};
+use crate::job::slots::{Identity, Kind, Slot};
+use crate::job::{Handler, JobResult, Task, Verdict, alone_at_first, run, verdict};
+use crate::stop::StopListener;
+
+/// Between two looks whether a task is still ours, while the heartbeats are late.
+const UNSURE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
+pub(super) async fn run_claim(
+    config: Arc<DelayConfig>,
+    claim: Claim,
+    mut stop: StopListener,
+    ends: mpsc::Sender<TaskEnd>,
+) {
+    let (id, fence) = (claim.task.id, claim.task.fence);
+    let outcome = tokio::select! {
+        biased;
+        outcome = outcome(&config, claim, stop.clone()) => outcome,
+        () = stop.deadline() => {
+            log::warn!("delayed task {id} still ran at the deadline and is given back");
+            TaskOutcome::GiveBack
+        }
+    };
+    // The receiver outlives every sender.
+    let _ = ends.send(TaskEnd { id, fence, outcome }).await;
+}
+
+async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> TaskOutcome {
+    if !still_ours(config, &claim, &stop).await {
+        return TaskOutcome::GiveBack;
+    }
+    let Some(handler) = config.handlers.get(&claim.task.exec_cmd) else {
+        return unregistered(config, &claim);
+    };
+    let rules = config.rules_of(&claim.task.exec_cmd);
+    let attempt = claim.task.attempts.saturating_add(1);
+    let job = call(config, handler, &claim, attempt, rules.timeout);
+    let pass = config.gate.enter(claim.task.suspect).await;
+    let ended = alone_at_first(pass, job).await;
+    ended_as(ended, &claim, attempt, &rules.retry)
+}
+
+/// What others took over is theirs; while that is not known (the heartbeats are late), it waits.
+async fn still_ours(config: &DelayConfig, claim: &Claim, stop: &StopListener) -> bool {
+    loop {
+        match config.liveness.standing(claim.generation) {
+            Standing::Ours => return true,
+            Standing::Unsure if !stop.begun() => tokio::time::sleep(UNSURE_PAUSE).await,
+            Standing::Unsure | Standing::Lost => {
+                log::warn!(
+                    "delayed task {} does not start here, this daemon had been silent for too long",
+                    claim.task.id
+                );
+                return false;
+            }
+        }
+    }
+}
+
+async fn call(
+    config: &DelayConfig,
+    handler: &Handler<Task, Value>,
+    claim: &Claim,
+    attempt: u32,
+    timeout: Option<Duration>,
+) -> JobResult<Value> {
+    let task = Task {
+        id: claim.task.id,
+        name: claim.task.name.clone(),
+        params: claim.task.params.clone(),
+        attempt,
+        due: DateTime::from_timestamp_millis(claim.task.due_ms).unwrap_or_default(),
+    };
+    run(handler, task, slot(config, claim), timeout).await
+}
+
+fn slot(config: &DelayConfig, claim: &Claim) -> Option<Slot> {
+    let slots = config.slots.as_ref()?;
+    let id = claim.task.id.to_string();
+    let slot = slots.take(&Identity::new(Kind::Delay, "", &id, claim.task.fence));
+    slot.inspect_err(|cause| {
+        log::error!(
+            "delayed task {} runs without a mark that would tell if it ends the process: {cause}",
+            claim.task.id
+        );
+    })
+    .ok()
+}
+
+/// Nobody here can run it, and no retry can mend that. The dead letter can be replayed once its handler is there.
+fn unregistered(config: &DelayConfig, claim: &Claim) -> TaskOutcome {
+    let known = config.handlers.keys().cloned().collect();
+    let error = push::unknown(&claim.task.exec_cmd, &known);
+    log::error!("delayed task {} is a dead letter: {error}", claim.task.id);
+    TaskOutcome::Failed {
+        result: result_text(Value::from(error.clone()), false),
+        error,
+        attempts: claim.task.attempts,
+    }
+}
+
+fn ended_as(
+    ended: JobResult<Value>,
+    claim: &Claim,
+    attempt: u32,
+    rules: &RetryRules,
+) -> TaskOutcome {
+    let (id, exec_cmd) = (claim.task.id, &claim.task.exec_cmd);
+    let error = match ended {
+        Ok(data) => {
+            log::debug!("delayed task {id} (`{exec_cmd}`) is done");
+            return TaskOutcome::Done {
+                result: result_text(data, true),
+            };
+        }
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    let result = result_text(Value::from(text.clone()), false);
+    match verdict(&error, attempt, rules, fastrand::f64()) {
+        Verdict::Retry(after) => {
+            log::warn!(
+                "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and runs again in {after:.1?}: {text}"
+            );
+            TaskOutcome::Retry {
+                due_ms: now_ms().saturating_add(millis(after)),
+                result,
+            }
+        }
+        Verdict::Dead => {
+            log::error!(
+                "delayed task {id} (`{exec_cmd}`) is a dead letter after attempt {attempt}: {text}"
+            );
+            TaskOutcome::Failed {
+                result,
+                error: text,
+                attempts: attempt,
+            }
+        }
+    }
+}
+
+/// The `result` column, as the Go project writes it.
+fn result_text(data: Value, status: bool) -> String {
+    json!({ "data": data, "status": status }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_read_as_the_go_projects_do() {
+        assert_eq!(result_text(json!({"n": 1}), true), r#"{"data":{"n":1},"status":true}"#);
+        assert_eq!(result_text("no".into(), false), r#"{"data":"no","status":false}"#);
+    }
+}

@@ -1,0 +1,104 @@
+//! How a handler says that it did not succeed, and what it wants then.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// Any error, as `?` makes it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What a handler answers.
+pub type JobResult<T = ()> = Result<T, JobError>;
+
+/// A failed job: its cause, and whether it is to be tried again.
+///
+/// `?` on any error makes one that is retried after the entry's `backoff`, until `max_attempts` are used up.
+///
+/// ```
+/// use simplest_script::{JobError, JobResult};
+///
+/// fn price(text: &str) -> JobResult<u32> {
+///     let price: u32 = text.parse()?; // retried
+///     if price == 0 {
+///         return Err(JobError::discard("a price of 0 is never right")); // a dead letter at once
+///     }
+///     Ok(price)
+/// }
+/// assert_eq!(price("7").unwrap(), 7);
+/// assert!(price("seven").is_err());
+/// ```
+///
+/// It is not a [`std::error::Error`] itself: otherwise `?` could not take every error.
+pub struct JobError {
+    next: Next,
+    cause: BoxError,
+}
+
+/// What is to happen after a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Again, after the entry's back-off.
+    Retry,
+    /// Again, after so long.
+    RetryIn(Duration),
+    /// Never: a dead letter.
+    Discard,
+}
+
+impl JobError {
+    /// An error that no retry can mend: the job becomes a dead letter at once.
+    pub fn discard(cause: impl Into<BoxError>) -> Self {
+        Self {
+            next: Next::Discard,
+            cause: cause.into(),
+        }
+    }
+
+    /// An error after which the job is to run again in so long, whatever the entry's back-off. It counts as an attempt.
+    pub fn retry_in(after: Duration, cause: impl Into<BoxError>) -> Self {
+        Self {
+            next: Next::RetryIn(after),
+            cause: cause.into(),
+        }
+    }
+
+    pub(crate) fn next(&self) -> Next {
+        self.next
+    }
+
+    /// The same failure once more, for another message of the batch.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            next: self.next,
+            cause: self.to_string().into(),
+        }
+    }
+}
+
+impl<E: Into<BoxError>> From<E> for JobError {
+    fn from(cause: E) -> Self {
+        Self {
+            next: Next::Retry,
+            cause: cause.into(),
+        }
+    }
+}
+
+impl fmt::Display for JobError {
+    /// The cause and the causes behind it, in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        let mut source = self.cause.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for JobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobError({:?}: {self})", self.next)
+    }
+}

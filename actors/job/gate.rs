@@ -1,0 +1,89 @@
+//! Lets a suspect run alone.
+//!
+//! A job whose attempt ended the process may do so again. While it runs, nothing else of its queue runs in this
+//! process, so that no neighbour is in flight if the process goes down with it. Both waits are bounded: a neighbour
+//! that hangs must not keep a suspect waiting for ever, nor a suspect that takes hours its neighbours.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+
+/// A suspect waits so long at most for its neighbours to end, then runs beside those that are left.
+const WAIT_TO_BE_ALONE: Duration = Duration::from_secs(10);
+/// What is going to end the process mostly does so early; after this long the neighbours go on beside it.
+const STAY_ALONE: Duration = Duration::from_secs(60);
+
+/// One per pool, and one for the delay queue.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate {
+    lock: Arc<RwLock<()>>,
+}
+
+/// The right to run; ends when dropped.
+#[derive(Debug)]
+pub(crate) enum Pass {
+    Beside { _guard: OwnedRwLockReadGuard<()> },
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+    /// Nobody left in time.
+    Late,
+}
+
+impl Gate {
+    /// Waits for the right to run.
+    pub(crate) async fn enter(&self, suspect: bool) -> Pass {
+        let lock = Arc::clone(&self.lock);
+        if !suspect {
+            let _guard = lock.read_owned().await;
+            return Pass::Beside { _guard };
+        }
+        match tokio::time::timeout(WAIT_TO_BE_ALONE, lock.write_owned()).await {
+            Ok(_guard) => Pass::Alone { _guard },
+            Err(_) => Pass::Late,
+        }
+    }
+}
+
+/// Runs the job under its pass. A suspect's right to be alone ends after a while; the job goes on.
+pub(crate) async fn alone_at_first<T>(pass: Pass, job: impl Future<Output = T>) -> T {
+    if !matches!(pass, Pass::Alone { .. }) {
+        let ended = job.await;
+        drop(pass);
+        return ended;
+    }
+    let mut job = std::pin::pin!(job);
+    tokio::select! {
+        ended = &mut job => return ended,
+        () = tokio::time::sleep(STAY_ALONE) => drop(pass),
+    }
+    job.await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspect_runs_alone() {
+        let gate = Gate::default();
+        let neighbour = gate.enter(false).await;
+        let mut suspect = Box::pin(gate.enter(true));
+        assert!((&mut suspect).now_or_never().is_none());
+        drop(neighbour);
+        let alone = suspect.await;
+        assert!(matches!(alone, Pass::Alone { .. }));
+        assert!(gate.enter(false).now_or_never().is_none());
+        drop(alone);
+        assert!(gate.enter(false).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hanging_neighbour_does_not_hold_a_suspect_for_ever() {
+        let gate = Gate::default();
+        let _hangs = gate.enter(false).await;
+        assert!(matches!(gate.enter(true).await, Pass::Late));
+        assert!(gate.enter(false).now_or_never().is_some());
+    }
+}

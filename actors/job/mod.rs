@@ -1,0 +1,24 @@
+//! Business code and how one piece of it is run.
+//!
+//! What handlers receive and answer, how they are registered by name, and the one place that runs them: time limit,
+//! panics, and the slot that tells the next start what ended the process.
+
+mod batch;
+mod error;
+mod from_job;
+mod gate;
+mod kinds;
+mod registry;
+mod retry;
+mod run;
+pub(crate) mod slots;
+
+pub use self::batch::BatchOutcome;
+pub use self::error::{BoxError, JobError, JobResult};
+pub use self::from_job::{FromJob, Json};
+pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
+pub(crate) use self::error::Next;
+pub(crate) use self::gate::{Gate, alone_at_first};
+pub(crate) use self::registry::{BatchHandler, Consumer, Handler, Handlers, Registry};
+pub(crate) use self::retry::{Verdict, verdict};
+pub(crate) use self::run::{run, run_batch};

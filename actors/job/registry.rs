@@ -1,0 +1,135 @@
+//! The handlers by their `exec_cmd`: one registry each for consumers, delayed tasks and cron jobs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
+
+use super::error::JobResult;
+use super::kinds::{Message, Run, Task};
+use crate::config::Commands;
+
+/// A handler, ready to be called on any worker.
+pub(crate) enum Handler<J, R> {
+    /// Polled on the worker that calls it.
+    Async(Arc<dyn Fn(J) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync>),
+    /// Called on the blocking pool.
+    Blocking(Arc<dyn Fn(J) -> JobResult<R> + Send + Sync>),
+}
+
+impl<J, R> Clone for Handler<J, R> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Async(call) => Self::Async(Arc::clone(call)),
+            Self::Blocking(call) => Self::Blocking(Arc::clone(call)),
+        }
+    }
+}
+
+/// A handler of whole batches.
+pub(crate) type BatchHandler = Handler<Vec<Message>, Vec<JobResult>>;
+
+/// A consumer takes messages one by one, or in batches.
+#[derive(Clone)]
+pub(crate) enum Consumer {
+    Single(Handler<Message, ()>),
+    Batch(BatchHandler),
+}
+
+/// A handler that still wants its context.
+type Unbound<C, H> = Box<dyn FnOnce(C) -> H>;
+
+/// What a program registers before there is any context.
+pub(crate) struct Registry<C> {
+    consumers: BTreeMap<String, Unbound<C, Consumer>>,
+    delayed: BTreeMap<String, Unbound<C, Handler<Task, Value>>>,
+    cron: BTreeMap<String, Unbound<C, Handler<Run, Value>>>,
+    /// What was registered twice; refused at the start.
+    doubles: Vec<String>,
+}
+
+impl<C: Clone + 'static> Registry<C> {
+    pub(crate) fn new() -> Self {
+        Self {
+            consumers: BTreeMap::new(),
+            delayed: BTreeMap::new(),
+            cron: BTreeMap::new(),
+            doubles: Vec::new(),
+        }
+    }
+
+    pub(crate) fn consumer(
+        &mut self,
+        exec_cmd: String,
+        bind: impl FnOnce(C) -> Consumer + 'static,
+    ) {
+        let earlier = self.consumers.insert(exec_cmd.clone(), Box::new(bind));
+        self.note("consumer", exec_cmd, earlier.is_some());
+    }
+
+    pub(crate) fn delayed(
+        &mut self,
+        exec_cmd: String,
+        bind: impl FnOnce(C) -> Handler<Task, Value> + 'static,
+    ) {
+        let earlier = self.delayed.insert(exec_cmd.clone(), Box::new(bind));
+        self.note("delayed task", exec_cmd, earlier.is_some());
+    }
+
+    pub(crate) fn cron(
+        &mut self,
+        exec_cmd: String,
+        bind: impl FnOnce(C) -> Handler<Run, Value> + 'static,
+    ) {
+        let earlier = self.cron.insert(exec_cmd.clone(), Box::new(bind));
+        self.note("cron job", exec_cmd, earlier.is_some());
+    }
+
+    fn note(&mut self, kind: &str, exec_cmd: String, double: bool) {
+        if double {
+            self.doubles
+                .push(format!("two handlers are registered as {kind} `{exec_cmd}`"));
+        }
+    }
+
+    /// Faults of the program itself.
+    pub(crate) fn doubles(&self) -> &[String] {
+        &self.doubles
+    }
+
+    /// The names, for the configuration to be checked against.
+    pub(crate) fn commands(&self) -> Commands {
+        Commands {
+            consumers: self.consumers.keys().cloned().collect(),
+            delayed: self.delayed.keys().cloned().collect(),
+            cron: self.cron.keys().cloned().collect(),
+        }
+    }
+
+    /// Gives every handler the context.
+    pub(crate) fn bind(self, context: &C) -> Handlers {
+        Handlers {
+            consumers: bind_all(self.consumers, context),
+            delayed: bind_all(self.delayed, context),
+            cron: bind_all(self.cron, context),
+        }
+    }
+}
+
+fn bind_all<C: Clone, H>(
+    handlers: BTreeMap<String, Unbound<C, H>>,
+    context: &C,
+) -> BTreeMap<String, H> {
+    handlers
+        .into_iter()
+        .map(|(name, bind)| (name, bind(context.clone())))
+        .collect()
+}
+
+/// All handlers of the program, ready to be called.
+pub(crate) struct Handlers {
+    pub(crate) consumers: BTreeMap<String, Consumer>,
+    pub(crate) delayed: BTreeMap<String, Handler<Task, Value>>,
+    pub(crate) cron: BTreeMap<String, Handler<Run, Value>>,
+}

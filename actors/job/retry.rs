@@ -1,0 +1,64 @@
+//! From a failure to what becomes of the job.
+
+use std::time::Duration;
+
+use super::error::{JobError, Next};
+use crate::config::RetryRules;
+
+/// What becomes of a job that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It runs again after so long.
+    Retry(Duration),
+    /// It is a dead letter.
+    Dead,
+}
+
+/// Decides by what the handler wants, the attempt that failed (1 for the first) and the entry's rules.
+/// `jitter` is a random number from 0 to 1.
+pub(crate) fn verdict(error: &JobError, attempt: u32, rules: &RetryRules, jitter: f64) -> Verdict {
+    if attempt >= rules.max_attempts.get() {
+        return Verdict::Dead;
+    }
+    match error.next() {
+        Next::Discard => Verdict::Dead,
+        Next::RetryIn(after) => Verdict::Retry(after),
+        Next::Retry => Verdict::Retry(rules.backoff.delay(attempt, jitter)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::config::Backoff;
+
+    fn rules(max_attempts: u32) -> RetryRules {
+        RetryRules {
+            max_attempts: NonZeroU32::new(max_attempts).unwrap(),
+            backoff: Backoff {
+                base: Duration::from_secs(1),
+                max: Duration::from_secs(300),
+            },
+        }
+    }
+
+    #[test]
+    fn attempts_run_out() {
+        let error = JobError::from("no");
+        assert!(matches!(verdict(&error, 1, &rules(2), 0.5), Verdict::Retry(_)));
+        assert_eq!(verdict(&error, 2, &rules(2), 0.5), Verdict::Dead);
+        let error = JobError::retry_in(Duration::from_secs(9), "later");
+        assert_eq!(
+            verdict(&error, 1, &rules(2), 0.5),
+            Verdict::Retry(Duration::from_secs(9))
+        );
+        assert_eq!(verdict(&error, 2, &rules(2), 0.5), Verdict::Dead);
+    }
+
+    #[test]
+    fn a_discard_is_dead_at_once() {
+        assert_eq!(verdict(&JobError::discard("no"), 1, &rules(5), 0.5), Verdict::Dead);
+    }
+}

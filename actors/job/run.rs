@@ -1,0 +1,152 @@
+//! Runs one piece of business code: within its time, with its panics caught, marked in its slot.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+
+use super::error::{JobError, JobResult};
+use super::registry::{BatchHandler, Handler};
+use super::slots::{Slot, watch};
+use super::{Message, batch};
+
+/// Calls the handler and waits for its end. Never panics.
+///
+/// The limit ends an async handler's future; a blocking handler that overruns keeps its caller until it returns, and
+/// only then has failed: it cannot be stopped, and must not run twice at once.
+pub(crate) async fn run<J, R>(
+    handler: &Handler<J, R>,
+    job: J,
+    slot: Option<Slot>,
+    limit: Option<Duration>,
+) -> JobResult<R>
+where
+    J: Send + 'static,
+    R: Send + 'static,
+{
+    match handler {
+        Handler::Async(call) => {
+            let call = call.clone();
+            // The call itself is business code too: it runs inside the guarded future, at its first poll.
+            let future = AssertUnwindSafe(async move { call(job).await }).catch_unwind();
+            let ended = match slot {
+                Some(slot) => within(limit, watch(slot, future)).await?,
+                None => within(limit, future).await?,
+            };
+            ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+        }
+        Handler::Blocking(call) => {
+            let call = call.clone();
+            let started = Instant::now();
+            let task = actix_rt::task::spawn_blocking(move || {
+                let guarded = || catch_unwind(AssertUnwindSafe(|| call(job)));
+                match &slot {
+                    Some(slot) => slot.enter(guarded),
+                    None => guarded(),
+                }
+            });
+            let ended = task.await.map_err(|cause| cause.to_string())?;
+            match limit {
+                Some(limit) if started.elapsed() > limit => Err(timed_out(limit)),
+                _ => ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))),
+            }
+        }
+    }
+}
+
+/// Calls a batch handler: one outcome per message, whatever happens.
+pub(crate) async fn run_batch(
+    handler: &BatchHandler,
+    messages: Vec<Message>,
+    slot: Option<Slot>,
+    limit: Option<Duration>,
+) -> Vec<JobResult> {
+    let n = messages.len();
+    match run(handler, messages, slot, limit).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => batch::same_for_all(&error, n),
+    }
+}
+
+async fn within<F: Future>(limit: Option<Duration>, future: F) -> JobResult<F::Output> {
+    match limit {
+        None => Ok(future.await),
+        Some(limit) => tokio::time::timeout(limit, future)
+            .await
+            .map_err(|_| timed_out(limit)),
+    }
+}
+
+fn timed_out(limit: Duration) -> JobError {
+    format!("the handler ran longer than its timeout of {limit:?}").into()
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> JobError {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("(no text)");
+    format!("the handler panicked: {text}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn asynchronous<F, Fut>(f: F) -> Handler<u8, u8>
+    where
+        F: Fn(u8) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = JobResult<u8>> + 'static,
+    {
+        Handler::Async(Arc::new(move |job| f(job).boxed_local()))
+    }
+
+    #[actix_rt::test]
+    async fn a_panic_is_an_error() {
+        let handler = asynchronous(|_| async { panic!("boom") });
+        let error = run(&handler, 1, None, None).await.unwrap_err();
+        assert!(error.to_string().contains("panicked: boom"), "{error}");
+
+        let before_the_future = asynchronous(|job| {
+            assert!(job > 1, "too small");
+            async { Ok(1) }
+        });
+        let error = run(&before_the_future, 1, None, None).await.unwrap_err();
+        assert!(error.to_string().contains("too small"), "{error}");
+
+        let blocking: Handler<u8, u8> = Handler::Blocking(Arc::new(|_| panic!("thread")));
+        let error = run(&blocking, 1, None, None).await.unwrap_err();
+        assert!(error.to_string().contains("panicked: thread"), "{error}");
+    }
+
+    #[actix_rt::test]
+    async fn the_limit_ends_a_future() {
+        tokio::time::pause();
+        let handler = asynchronous(|_| std::future::pending());
+        let limit = Some(Duration::from_secs(30));
+        let error = run(&handler, 1, None, limit).await.unwrap_err();
+        assert!(error.to_string().contains("timeout of 30s"), "{error}");
+    }
+
+    #[actix_rt::test]
+    async fn a_blocking_handler_is_awaited_beyond_its_limit() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let handler: Handler<u8, u8> = Handler::Blocking(Arc::new(move |job| {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_millis(20) {
+                std::thread::yield_now();
+            }
+            tell.send(()).map_err(|cause| cause.to_string())?;
+            Ok(job)
+        }));
+        let limit = Some(Duration::from_millis(1));
+        let error = run(&handler, 1, None, limit).await.unwrap_err();
+        assert!(told.try_recv().is_ok(), "it returned before the verdict");
+        assert!(error.to_string().contains("timeout"), "{error}");
+    }
+}

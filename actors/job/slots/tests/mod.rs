@@ -1,0 +1,47 @@
+//! The slots as a whole: real processes die, and their files are judged.
+
+mod child;
+mod cost;
+mod deaths;
+mod files;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{DeadFile, Death, Identity, Kind, SlotFile, dead_files, kernel};
+
+fn identity(id: &str) -> Identity {
+    Identity::new(Kind::Queue, "orders", id, 7)
+}
+
+fn slots(data: &Path) -> Arc<SlotFile> {
+    Arc::new(SlotFile::create(data, "script1", "boot-1").unwrap())
+}
+
+fn ids(identities: &[Identity]) -> Vec<&str> {
+    let mut ids: Vec<_> = identities.iter().map(Identity::id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[track_caller]
+fn only(mut files: Vec<DeadFile>) -> DeadFile {
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+#[track_caller]
+fn assert_charged(data: &Path, charged: &[(&str, Death)]) -> DeadFile {
+    let file = only(dead_files(data).unwrap());
+    let charged: Vec<_> = charged
+        .iter()
+        .map(|&(id, death)| (identity(id), death))
+        .collect();
+    assert_eq!(file.deaths, charged);
+    file
+}
+
+/// What a question about a boot is answered; nothing where the system does not name its boots.
+fn alive(dead: bool) -> Option<bool> {
+    kernel::boot_id().map(|_| dead)
+}

@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+
+mod app;
+mod clock;
+mod config;
+mod consumer;
+pub mod cron;
+mod db;
+mod delay_queue;
+mod gone;
+mod identity;
+mod job;
+mod logs;
+mod outage;
+mod pool;
+mod settler;
+mod source;
+mod stop;
+mod supervisor;
+mod workers;
+
+pub use app::{App, Context, Database, Pooled};
+pub use config::{Environment, Partition, Secret, Settings};
+pub use db::DbError;
+pub use delay_queue::{DelayQueueActor, Push, PushError, PushItem};
+pub use job::{
+    BatchOutcome, BoxError, FromJob, Job, JobError, JobResult, Json, Message, MessageSource, Run,
+    SourceKind, Task,
+};
+pub use logs::{Logger, logger};
+
+/// Trying handlers without a daemon.
+pub mod testing {
+    pub use crate::app::Harness;
+}

@@ -1,0 +1,254 @@
+//! One log file, rolled by day and by size, that several processes may write at once.
+//!
+//! A line is one `write` to a file opened for appending, and nothing is kept in memory: no line is
+//! torn or mixed with another process's, and none is lost at exit, abort or `kill -9`.
+//! Each writer holds its file locked shared while it is open, looks before each line whether the
+//! path still leads to that file, and moves on when it does not; so a file that another process
+//! rolled away is packed or deleted only when nobody can write to it any more.
+//!
+//! A file that cannot be written (full disk, missing rights) never stops anyone: lines are
+//! counted, and the number is the first thing it says when it works again.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::{DateTime, Local, NaiveDate, TimeDelta};
+
+use super::names::Names;
+use super::open_file::{OpenFile, Torn};
+use super::{Limits, line, lock};
+
+/// How long a file that could not be written is left alone.
+const RETRY_AFTER: TimeDelta = TimeDelta::seconds(10);
+
+/// Where a log is written, and how much of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Spec {
+    pub(super) names: Names,
+    pub(super) limits: Limits,
+}
+
+/// A rolling log file, shared by the threads of this process.
+#[derive(Debug)]
+pub(crate) struct RollingFile {
+    state: Mutex<State>,
+    /// Makes a whole line of this file's format out of a warning about the file itself.
+    notice: fn(DateTime<Local>, &str) -> String,
+    /// Told when there may be something to pack or to delete; must not block.
+    rolled: fn(&Spec, NaiveDate),
+}
+
+#[derive(Debug)]
+struct State {
+    spec: Spec,
+    open: Option<OpenFile>,
+    outage: Option<Outage>,
+    /// When rolling last failed.
+    stuck: Option<DateTime<Local>>,
+    /// The last write ended within a line, so the next one starts with a line break.
+    torn: bool,
+}
+
+#[derive(Debug)]
+struct Outage {
+    tried: DateTime<Local>,
+    dropped: u64,
+    error: String,
+}
+
+impl RollingFile {
+    pub(super) fn new(
+        spec: Spec,
+        notice: fn(DateTime<Local>, &str) -> String,
+        rolled: fn(&Spec, NaiveDate),
+    ) -> Self {
+        Self {
+            state: Mutex::new(State::new(spec)),
+            notice,
+            rolled,
+        }
+    }
+
+    /// Writes `line`, which ends with a line break, into the file of `now`.
+    pub(super) fn write(&self, now: DateTime<Local>, line: &str) {
+        let mut state = self.state();
+        if let Some(outage) = &mut state.outage
+            && is_fresh(outage.tried, now)
+        {
+            outage.dropped += 1;
+            return;
+        }
+        let result = self.append(&mut state, now, line);
+        match result {
+            Ok(()) => state.outage = None,
+            Err(error) => state.fail(now, &error),
+        }
+    }
+
+    /// Goes on elsewhere: with the next line, `spec` is what counts.
+    pub(super) fn configure(&self, spec: Spec) {
+        let mut state = self.state();
+        if state.spec != spec {
+            *state = State::new(spec);
+        }
+    }
+
+    /// Lets go of a file of an earlier day that nothing was written to since, so it can be packed.
+    pub(super) fn release_before(&self, today: NaiveDate) {
+        let mut state = self.state();
+        if state.open.as_ref().is_some_and(|open| open.day < today) {
+            state.open = None;
+        }
+    }
+
+    fn append(&self, state: &mut State, now: DateTime<Local>, line: &str) -> io::Result<()> {
+        let day = now.date_naive();
+        if state.open.as_ref().is_some_and(|open| open.day != day) {
+            state.open = None;
+            (self.rolled)(&state.spec, day);
+        }
+        // Moved on by another process, deleted by a person: then this file is not ours any more.
+        let mut open = match state.open.take().and_then(OpenFile::refreshed) {
+            Some(open) => open,
+            None => OpenFile::at(state.spec.names.active(day), day)?,
+        };
+        if state.spec.limits.are_exceeded(open.size, line) && !state.is_stuck(now) {
+            open = self.roll(state, open, now)?;
+        }
+        let text = match state.preamble(&open, now, self.notice) {
+            None => Cow::Borrowed(line),
+            Some(before) => Cow::Owned(before + line),
+        };
+        let written = open.append(&text);
+        state.torn = matches!(written, Err((_, Torn::Yes)));
+        written.map_err(|(error, _)| error)?;
+        state.open = Some(open);
+        Ok(())
+    }
+
+    /// Moves the full file out of the way. A file that cannot be moved just now grows on.
+    fn roll(
+        &self,
+        state: &mut State,
+        open: OpenFile,
+        now: DateTime<Local>,
+    ) -> io::Result<OpenFile> {
+        let (path, day) = (open.path.clone(), open.day);
+        match move_away(&state.spec.names, &open) {
+            Ok(Moved::Yes) => {}
+            Ok(Moved::Busy) => return Ok(open),
+            Err(error) => {
+                if state.stuck.is_none() {
+                    let path = path.display();
+                    complain(
+                        now,
+                        &format!(
+                            "log file `{path}` is full and cannot be rolled, it grows on: {error}"
+                        ),
+                    );
+                }
+                state.stuck = Some(now);
+                return Ok(open);
+            }
+        }
+        state.stuck = None;
+        // Let go first: the keeper may look at it at once.
+        drop(open);
+        let fresh = OpenFile::at(path, day)?;
+        (self.rolled)(&state.spec, day);
+        Ok(fresh)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while logging must not end all logging; the state is whole between statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a full file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    Yes,
+    /// Another process is renaming files of this log at this moment.
+    Busy,
+}
+
+fn move_away(names: &Names, full: &OpenFile) -> io::Result<Moved> {
+    let Some(_gate) = lock::gate(&names.gate())? else {
+        return Ok(Moved::Busy);
+    };
+    // Another process may have rolled it between our look and our lock.
+    if full.is_current()? {
+        fs::rename(&full.path, names.next_rolled(full.day)?)?;
+    }
+    Ok(Moved::Yes)
+}
+
+/// Tells a person what the log cannot say.
+fn complain(now: DateTime<Local>, text: &str) {
+    // The last resort: when standard error is gone too there is nobody left to tell.
+    let _ = io::stderr().write_all(line::warning(now, text).as_bytes());
+}
+
+/// Whether something failed too recently for another try. A clock that was set back tries at once.
+fn is_fresh(tried: DateTime<Local>, now: DateTime<Local>) -> bool {
+    (TimeDelta::zero()..RETRY_AFTER).contains(&(now - tried))
+}
+
+impl State {
+    fn new(spec: Spec) -> Self {
+        Self {
+            spec,
+            open: None,
+            outage: None,
+            stuck: None,
+            torn: false,
+        }
+    }
+
+    fn is_stuck(&self, now: DateTime<Local>) -> bool {
+        self.stuck.is_some_and(|tried| is_fresh(tried, now))
+    }
+
+    /// What must come before the next line: the end of a torn one, and how many are missing.
+    fn preamble(
+        &self,
+        open: &OpenFile,
+        now: DateTime<Local>,
+        notice: fn(DateTime<Local>, &str) -> String,
+    ) -> Option<String> {
+        let missing = self.outage.as_ref().map(|outage| {
+            let (lines, error) = (outage.dropped, &outage.error);
+            notice(now, &format!("lines dropped here: {lines}; {error}"))
+        });
+        match (self.torn && open.size > 0, missing) {
+            (false, missing) => missing,
+            (true, missing) => Some(format!("\n{}", missing.unwrap_or_default())),
+        }
+    }
+
+    fn fail(&mut self, now: DateTime<Local>, error: &io::Error) {
+        self.open = None;
+        let dropped = self.outage.as_ref().map_or(0, |outage| outage.dropped) + 1;
+        if dropped == 1 {
+            let path = self.spec.names.active(now.date_naive());
+            let seconds = RETRY_AFTER.num_seconds();
+            let text = format!(
+                "log file `{}` cannot be written: {error}; tried again every {seconds} s, its lines are dropped until then",
+                path.display()
+            );
+            complain(now, &text);
+        }
+        self.outage = Some(Outage {
+            tried: now,
+            dropped,
+            error: error.to_string(),
+        });
+    }
+}
+
+#[cfg(test)]
+#[path = "rolling_tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+//! How many consumers a queue gets: the arithmetic of SPEC 2, with nothing else in it.
+
+use crate::config::PoolLimits;
+
+/// Consumers for this lag: at rest `progress`, above the limit so many more as it takes to work the lag off, within
+/// the ceiling.
+pub(crate) fn wanted(limits: &PoolLimits, ceiling: u32, lag: u64) -> u32 {
+    let rest = limits.progress.get();
+    if lag <= limits.lag_limit {
+        return rest;
+    }
+    let more = u32::try_from(lag / limits.avg_msgcount.get()).unwrap_or(u32::MAX);
+    rest.saturating_add(more).min(ceiling).max(rest)
+}
+
+/// The most consumers the pool may have where the source sets no limit of its own.
+pub(crate) fn ceiling(limits: &PoolLimits) -> u32 {
+    limits.max_progress.unwrap_or(limits.progress).get()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::{NonZeroU32, NonZeroU64};
+
+    use super::*;
+
+    fn limits(progress: u32, max: Option<u32>, lag_limit: u64, avg: u64) -> PoolLimits {
+        PoolLimits {
+            progress: NonZeroU32::new(progress).unwrap(),
+            max_progress: max.map(|max| NonZeroU32::new(max).unwrap()),
+            lag_limit,
+            avg_msgcount: NonZeroU64::new(avg).unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_formula() {
+        let cases = [
+            // (progress, max, limit, avg, lag, wanted)
+            (2, Some(10), 5000, 1000, 0, 2),
+            (2, Some(10), 5000, 1000, 5000, 2),
+            (2, Some(10), 5000, 1000, 5001, 7),
+            (2, Some(10), 5000, 1000, 7999, 9),
+            (2, Some(10), 5000, 1000, 8000, 10),
+            (2, Some(10), 5000, 1000, 1_000_000, 10),
+            (2, Some(10), 0, 1000, 1, 2),
+            (2, None, 0, 1, 1_000_000, 2),
+            (1, Some(10_000), 0, 1, u64::MAX, 10_000),
+        ];
+        for (progress, max, limit, avg, lag, expected) in cases {
+            let limits = limits(progress, max, limit, avg);
+            assert_eq!(wanted(&limits, ceiling(&limits), lag), expected, "lag {lag}");
+        }
+    }
+
+    #[test]
+    fn a_low_ceiling_never_takes_consumers_at_rest() {
+        assert_eq!(wanted(&limits(4, None, 0, 1), 2, 100), 4);
+    }
+}

@@ -1,0 +1,87 @@
+//! Where messages come from: one trait for every kind of queue.
+//!
+//! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
+//! settling does nothing once the boot's work was given to others.
+
+mod table;
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::db::{DbError, Standing};
+use crate::job::Message;
+use crate::job::slots::Identity;
+use crate::stop::StopListener;
+
+pub(crate) use self::table::TableSource;
+
+/// A message and what its source must know to settle it.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) message: Message,
+    pub(crate) receipt: Receipt,
+    /// An earlier attempt ended its process: it runs alone.
+    pub(crate) suspect: bool,
+}
+
+/// Names exactly what was fetched: never a position, never a bare payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    /// A row, the claim of it, and the generation of this boot that claimed.
+    Row {
+        id: i64,
+        fence: i64,
+        generation: u64,
+    },
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is finished and goes.
+    Done,
+    /// It runs again after so long; the attempt counts.
+    Retry(Duration),
+    /// It goes to the dead letters.
+    Dead { error: String, attempts: u32 },
+    /// It goes back as it was: it has not run, or was cut short by a stop.
+    GiveBack,
+}
+
+/// A delivery's end, to be made durable.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub(crate) receipt: Receipt,
+    pub(crate) end: End,
+}
+
+/// Why a source could not do what it was asked; it may be asked again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// The daemon's database did not do it.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+/// A queue. Shared by all ConsumerActors of a pool.
+pub(crate) trait Source: Send + Sync {
+    /// Waits for messages, at most so many. Answers none when a stop begins. What it answers is ours until settled.
+    fn fetch<'a>(
+        &'a self,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>>;
+
+    /// Whether the delivery may start now: others may have taken over in the meantime.
+    fn standing(&self, receipt: &Receipt) -> Standing;
+
+    /// What the slot says of it while it runs.
+    fn identity(&self, delivery: &Delivery) -> Identity;
+
+    /// Makes ends durable. May be repeated after an error: each receipt counts once.
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>>;
+
+    /// Messages that are not finished, those under way included.
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
+}

@@ -1,0 +1,165 @@
+//! A queue in the daemon's own database: rows of `queue_message`.
+//!
+//! At least once: a row is deleted only by the settling of its claim. A claim belongs to this boot (`owner`) and has a
+//! number (`fence`); the rows of a dead boot are given back by whoever finds it dead, and from then on its settling
+//! matches no row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::Mutex;
+
+use super::{Delivery, End, Receipt, Settled, Source, SourceError};
+use crate::clock::millis;
+use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
+use crate::db::{Db, Liveness, Standing};
+use crate::job::slots::{Identity, Kind};
+use crate::job::{Message, MessageSource, SourceKind};
+use crate::stop::StopListener;
+
+/// Pauses between looks into an empty queue: they double from the first to the longest. A message is never noticed
+/// later than the longest; an idle queue costs four empty claims a second.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// See the module's header.
+pub(crate) struct TableSource {
+    db: Db,
+    owner: String,
+    liveness: Arc<Liveness>,
+    table: Arc<str>,
+    queue: Arc<str>,
+    entry: EntryName,
+    /// Of all consumers that wait for messages only the one that holds this looks.
+    look: Mutex<()>,
+}
+
+impl TableSource {
+    pub(crate) fn new(
+        db: Db,
+        owner: String,
+        liveness: Arc<Liveness>,
+        table: &str,
+        entry: EntryName,
+    ) -> Self {
+        Self {
+            db,
+            owner,
+            liveness,
+            table: table.into(),
+            queue: entry.name.as_str().into(),
+            entry,
+            look: Mutex::new(()),
+        }
+    }
+
+    fn delivery(&self, row: ClaimedMessage, generation: u64) -> Delivery {
+        Delivery {
+            message: Message {
+                id: row.id.to_string(),
+                payload: row.payload,
+                key: row.key,
+                headers: row.headers,
+                source: MessageSource {
+                    queue: Arc::clone(&self.queue),
+                    kind: SourceKind::Table {
+                        table: Arc::clone(&self.table),
+                    },
+                },
+                attempt: row.attempts.saturating_add(1),
+            },
+            receipt: Receipt::Row {
+                id: row.id,
+                fence: row.fence,
+                generation,
+            },
+            suspect: row.suspect,
+        }
+    }
+
+    fn row_end(&self, settled: Settled) -> MessageEnd {
+        let Receipt::Row { id, fence, .. } = settled.receipt;
+        let outcome = match settled.end {
+            End::Done => MessageOutcome::Done,
+            End::Retry(after) => MessageOutcome::Retry {
+                after_ms: millis(after),
+            },
+            End::Dead { error, attempts } => MessageOutcome::Dead {
+                entry: self.entry.clone(),
+                error,
+                attempts,
+            },
+            End::GiveBack => MessageOutcome::GiveBack,
+        };
+        MessageEnd { id, fence, outcome }
+    }
+}
+
+impl Source for TableSource {
+    fn fetch<'a>(
+        &'a self,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+        async move {
+            let _look = tokio::select! {
+                biased;
+                () = stop.quiet() => return Ok(Vec::new()),
+                look = self.look.lock() => look,
+            };
+            let mut pause = FIRST_PAUSE;
+            while !stop.begun() {
+                // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
+                let generation = self.liveness.generation();
+                // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
+                let rows = self
+                    .db
+                    .claim_messages(self.table.to_string(), self.owner.clone(), max)
+                    .await?;
+                if !rows.is_empty() {
+                    let deliveries = rows.into_iter().map(|row| self.delivery(row, generation));
+                    return Ok(deliveries.collect());
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.quiet() => {}
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        let Receipt::Row { generation, .. } = receipt;
+        self.liveness.standing(*generation)
+    }
+
+    fn identity(&self, delivery: &Delivery) -> Identity {
+        let Receipt::Row { id, fence, .. } = delivery.receipt;
+        Identity::new(Kind::Queue, &self.table, &id.to_string(), fence)
+    }
+
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+        async move {
+            let ends = ends.into_iter().map(|end| self.row_end(end)).collect();
+            let refused = self.db.end_messages(self.owner.clone(), ends).await?;
+            if !refused.is_empty() {
+                log::warn!(
+                    "queue `{}`: {} results came too late, others had taken over: messages {refused:?}",
+                    self.queue,
+                    refused.len()
+                );
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
+        async move { Ok(self.db.reader().queue_lag(&self.table).await?) }.boxed()
+    }
+}

@@ -1,0 +1,130 @@
+//! The two steps of a stop, as everything that works must see them: Quiet, then Stop by one deadline.
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How far the stop has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Work is taken and done.
+    Run,
+    /// No new work is taken; what runs goes on.
+    Quiet,
+    /// What still runs at this moment is given back.
+    Stop(Instant),
+}
+
+/// Tells the phase to all that listen.
+#[derive(Debug, Clone)]
+pub(crate) struct StopSignal {
+    sender: watch::Sender<Phase>,
+}
+
+impl StopSignal {
+    pub(crate) fn new() -> Self {
+        Self {
+            sender: watch::Sender::new(Phase::Run),
+        }
+    }
+
+    /// Begins the first step; does nothing later.
+    pub(crate) fn quiet(&self) {
+        self.sender.send_if_modified(|phase| {
+            let first = *phase == Phase::Run;
+            if first {
+                *phase = Phase::Quiet;
+            }
+            first
+        });
+    }
+
+    /// Sets the deadline; the first one holds.
+    pub(crate) fn stop(&self, deadline: Instant) {
+        self.sender.send_if_modified(|phase| {
+            let first = !matches!(phase, Phase::Stop(_));
+            if first {
+                *phase = Phase::Stop(deadline);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn begun(&self) -> bool {
+        *self.sender.borrow() != Phase::Run
+    }
+
+    pub(crate) fn listen(&self) -> StopListener {
+        StopListener {
+            receiver: self.sender.subscribe(),
+        }
+    }
+}
+
+/// Hears of the stop.
+#[derive(Debug, Clone)]
+pub(crate) struct StopListener {
+    receiver: watch::Receiver<Phase>,
+}
+
+impl StopListener {
+    /// Whether no new work is to be taken. True too when the owner is gone: nobody would hear of the work's end.
+    pub(crate) fn begun(&self) -> bool {
+        *self.receiver.borrow() != Phase::Run || self.orphaned()
+    }
+
+    /// Waits until no new work is to be taken.
+    pub(crate) async fn quiet(&mut self) {
+        // An error means that the owner is gone, which is as good.
+        let _ = self.receiver.wait_for(|phase| *phase != Phase::Run).await;
+    }
+
+    /// Waits for the deadline of the stop; for ever while there is none.
+    pub(crate) async fn deadline(&mut self) {
+        let stop = self
+            .receiver
+            .wait_for(|phase| matches!(phase, Phase::Stop(_)))
+            .await
+            .map(|phase| *phase);
+        match stop {
+            Ok(Phase::Stop(deadline)) => tokio::time::sleep_until(deadline).await,
+            // The owner is gone without a word: what runs may end in peace.
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn orphaned(&self) -> bool {
+        self.receiver.has_changed().is_err()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_deadline_holds() {
+        let signal = StopSignal::new();
+        let mut listener = signal.listen();
+        assert!(!listener.begun());
+        signal.quiet();
+        listener.quiet().await;
+        let begin = Instant::now();
+        signal.stop(begin + Duration::from_secs(5));
+        signal.stop(begin + Duration::from_secs(50));
+        signal.quiet();
+        listener.deadline().await;
+        assert_eq!(begin.elapsed(), Duration::from_secs(5));
+        assert!(signal.begun());
+    }
+
+    #[tokio::test]
+    async fn an_orphan_takes_no_new_work() {
+        let signal = StopSignal::new();
+        let mut listener = signal.listen();
+        drop(signal);
+        assert!(listener.begun());
+        listener.quiet().await;
+    }
+}

@@ -1,0 +1,123 @@
+//! What the daemon consists of: the plan of it, and the one place that starts every part, in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use actix_rt::Arbiter;
+
+use super::Child;
+use crate::config::RetryRules;
+use crate::cron::{CronActor, CronConfig};
+use crate::db::rows::{BootRow, EntryName};
+use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
+use crate::delay_queue::{DelayConfig, DelayQueueActor, DelayQueueHandle};
+use crate::gone::GoneNotice;
+use crate::job::slots::SlotFile;
+use crate::pool::{PoolActor, PoolConfig};
+
+/// All that the children are made of; the same for one that is started and one that replaces it.
+pub(crate) struct Plan {
+    /// When the process began, for the ready line.
+    pub(crate) started: Instant,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) db: Db,
+    pub(crate) boot: BootRow,
+    pub(crate) liveness: Arc<Liveness>,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) slots: Arc<SlotFile>,
+    pub(crate) delay: Arc<DelayConfig>,
+    pub(crate) delay_queue: DelayQueueHandle,
+    pub(crate) pools: Vec<PoolConfig>,
+    pub(crate) cron: CronConfig,
+    pub(crate) shutdown_deadline: Duration,
+    /// Which entry a table belongs to here, and its rules: for messages whose handler ended a process.
+    pub(crate) tables: Vec<(String, EntryName, RetryRules)>,
+    /// Said once everything has been started.
+    pub(crate) hints: Vec<String>,
+}
+
+impl Plan {
+    pub(super) fn describe(&self, child: Child) -> String {
+        match child {
+            Child::Db => "DbActor".to_owned(),
+            Child::DelayQueue => "DelayQueueActor".to_owned(),
+            Child::Pool(index) => format!("PoolActor of queue `{}`", self.pools[index].work.queue),
+            Child::Cron => "CronActor".to_owned(),
+        }
+    }
+
+    pub(super) fn say_ready(&self) {
+        log::info!(
+            "ready in {} ms: {} queues, {} cron entries, {} kinds of delayed tasks",
+            self.started.elapsed().as_millis(),
+            self.pools.len(),
+            self.cron.entries.len(),
+            self.delay.handlers.len()
+        );
+        for hint in &self.hints {
+            log::info!("{hint}");
+        }
+    }
+}
+
+/// The addresses, in the order in which the children are started; stopping reads it upwards.
+#[derive(Clone, Default)]
+pub(super) struct Children {
+    pub(super) delay_queue: Option<Addr<DelayQueueActor>>,
+    pub(super) pools: Vec<Addr<PoolActor>>,
+    pub(super) cron: Option<Addr<CronActor>>,
+}
+
+impl Children {
+    /// DbActor comes before everything else, on an Arbiter of its own: nothing that happens on the System's thread can
+    /// hold up its heartbeats.
+    pub(super) fn start_db(&mut self, plan: &Plan, notice: GoneNotice) {
+        plan.db.set_actor(None);
+        let store = Arc::clone(&plan.store);
+        let heartbeats = Heartbeats {
+            boot: plan.boot.clone(),
+            liveness: Arc::clone(&plan.liveness),
+        };
+        let arbiter = Arbiter::new();
+        let addr = DbActor::start_in_arbiter(&arbiter.handle(), move |_| {
+            DbActor::new(store, Some(heartbeats), notice)
+        });
+        plan.db.set_actor(Some(addr));
+    }
+
+    /// Everything that takes work, in order.
+    pub(super) fn start(&mut self, plan: &Plan, notice: impl Fn(Child) -> GoneNotice) {
+        self.start_one(plan, Child::DelayQueue, notice(Child::DelayQueue));
+        for index in 0..plan.pools.len() {
+            let child = Child::Pool(index);
+            self.start_one(plan, child, notice(child));
+        }
+        self.start_one(plan, Child::Cron, notice(Child::Cron));
+    }
+
+    /// One child, in the place of an earlier one if there was one.
+    pub(super) fn start_one(&mut self, plan: &Plan, child: Child, notice: GoneNotice) {
+        match child {
+            Child::Db => self.start_db(plan, notice),
+            Child::DelayQueue => {
+                let known = plan.delay.handlers.keys().cloned().collect();
+                let config = Some(Arc::clone(&plan.delay));
+                let addr = DelayQueueActor::new(plan.db.clone(), known, config, notice).start();
+                plan.delay_queue.set(addr.clone());
+                self.delay_queue = Some(addr);
+            }
+            Child::Pool(index) => {
+                let addr = PoolActor::new(plan.pools[index].clone(), notice).start();
+                match self.pools.get_mut(index) {
+                    Some(earlier) => *earlier = addr,
+                    None => self.pools.push(addr),
+                }
+            }
+            Child::Cron => {
+                self.cron = Some(CronActor::new(plan.cron.clone(), notice).start());
+            }
+        }
+    }
+}

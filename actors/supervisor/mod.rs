@@ -1,0 +1,196 @@
+//! Starts everything in order, replaces what dies, and stops everything in reverse by one deadline.
+//!
+//! Owns: DbActor, DelayQueueActor, one PoolActor per live queue entry, CronActor.
+//! Told by: the signals (BeginStop), its children (ChildGone).   Tells: its children (Quiet, Stop).
+//! Started by: `App`, on the System's thread.                    Ends: the System, after a stop.
+
+mod children;
+mod rescue;
+mod stopping;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+
+use self::children::Children;
+pub(crate) use self::children::Plan;
+use self::stopping::{Stopped, stop_all};
+use crate::gone::GoneNotice;
+use crate::outage::Outage;
+use crate::stop::StopSignal;
+
+/// Pauses before a dead child is replaced: they double from the first to the longest, and start anew after a while
+/// without a death.
+const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
+const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
+const QUIET_TIME: Duration = Duration::from_secs(60);
+
+/// Which child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Child {
+    Db,
+    DelayQueue,
+    Pool(usize),
+    Cron,
+}
+
+/// Ends the daemon: nobody takes new work, and by the deadline everything has ended or is given back.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct BeginStop {
+    pub(crate) reason: &'static str,
+}
+
+/// A child died.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct ChildGone {
+    child: Child,
+}
+
+/// To itself: start this child again.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Replace {
+    child: Child,
+}
+
+/// See the module's header.
+pub(crate) struct SupervisorActor {
+    plan: Arc<Plan>,
+    children: Children,
+    stop: StopSignal,
+    pause: Duration,
+    last_death: Option<Instant>,
+}
+
+impl SupervisorActor {
+    /// `stop` tells the rest of the process, handlers too, that a stop has begun.
+    pub(crate) fn new(plan: Plan, stop: StopSignal) -> Self {
+        Self {
+            plan: Arc::new(plan),
+            children: Children::default(),
+            stop,
+            pause: FIRST_REPLACEMENT,
+            last_death: None,
+        }
+    }
+
+    /// The boot is known, and what dead boots left is given back, before any child takes work.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        self.children.start_db(&self.plan, Self::notice(Child::Db, ctx));
+        let plan = Arc::clone(&self.plan);
+        let announce = async move {
+            let mut outage = Outage::new("the start");
+            while let Err(cause) = plan.db.begin_boot(plan.boot.clone()).await {
+                tokio::time::sleep(outage.failed(cause)).await;
+            }
+            rescue::look(&plan).await;
+            rescue::note_foreign(&plan).await;
+        };
+        ctx.spawn(announce.into_actor(self).map(|(), actor, ctx| actor.start_all(ctx)));
+    }
+
+    fn start_all(&mut self, ctx: &mut Context<Self>) {
+        if self.stop.begun() {
+            return;
+        }
+        self.children.start(&self.plan, |child| Self::notice(child, ctx));
+        let interval = self.plan.liveness.interval();
+        ctx.run_interval(interval, |actor, ctx| {
+            let plan = Arc::clone(&actor.plan);
+            ctx.spawn(async move { rescue::look(&plan).await }.into_actor(actor));
+        });
+        self.plan.say_ready();
+    }
+
+    fn notice(child: Child, ctx: &Context<Self>) -> GoneNotice {
+        let addr = ctx.address().downgrade();
+        GoneNotice::new(move || {
+            if let Some(addr) = addr.upgrade() {
+                addr.do_send(ChildGone { child });
+            }
+        })
+    }
+
+    fn child_gone(&mut self, child: Child, ctx: &mut Context<Self>) {
+        // DbActor is needed to the end; the others end as they are told during a stop.
+        if self.stop.begun() && child != Child::Db {
+            return;
+        }
+        if self.last_death.is_none_or(|last| last.elapsed() > QUIET_TIME) {
+            self.pause = FIRST_REPLACEMENT;
+        }
+        self.last_death = Some(Instant::now());
+        log::error!(
+            "{} died and is replaced in {:?}",
+            self.plan.describe(child),
+            self.pause
+        );
+        ctx.notify_later(Replace { child }, self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_REPLACEMENT);
+    }
+
+    fn replace(&mut self, child: Child, ctx: &mut Context<Self>) {
+        if self.stop.begun() && child != Child::Db {
+            return;
+        }
+        let notice = Self::notice(child, ctx);
+        self.children.start_one(&self.plan, child, notice);
+    }
+
+    fn begin_stop(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        if self.stop.begun() {
+            return;
+        }
+        let limit = self.plan.shutdown_deadline;
+        log::info!(
+            "{reason}: taking no new work, what runs has up to {:.0} s; a second signal ends at once",
+            limit.as_secs_f64()
+        );
+        let deadline = tokio::time::Instant::now() + limit;
+        self.stop.quiet();
+        self.stop.stop(deadline);
+        let stop = stop_all(Arc::clone(&self.plan), self.children.clone(), deadline);
+        ctx.spawn(stop.into_actor(self).map(|stopped, _, _| {
+            let code = match stopped {
+                Stopped::Clean => 0,
+                Stopped::Unwritten => 1,
+            };
+            System::current().stop_with_code(code);
+        }));
+    }
+}
+
+impl Actor for SupervisorActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Handler<BeginStop> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, BeginStop { reason }: BeginStop, ctx: &mut Self::Context) {
+        self.begin_stop(reason, ctx);
+    }
+}
+
+impl Handler<ChildGone> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, ChildGone { child }: ChildGone, ctx: &mut Self::Context) {
+        self.child_gone(child, ctx);
+    }
+}
+
+impl Handler<Replace> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, Replace { child }: Replace, ctx: &mut Self::Context) {
+        self.replace(child, ctx);
+    }
+}

@@ -1,0 +1,111 @@
+//! Finds daemons of this machine that died, and gives back at once what they owned.
+//!
+//! Their heartbeats would tell too, three intervals later; the lock of their slot file tells at once, and the slots tell
+//! which handler ended the process. Heartbeats are for other machines.
+
+use std::sync::Arc;
+
+use super::Plan;
+use crate::config::RetryRules;
+use crate::db::rows::{Charge, EntryName, Victim};
+use crate::job::slots::{DeadFile, Death, Identity, Kind, dead_files};
+
+/// Looks once. Called at the start and with every heartbeat.
+pub(super) async fn look(plan: &Arc<Plan>) {
+    plan.slots.note_heartbeat();
+    let data_dir = plan.data_dir.clone();
+    let found = actix_rt::task::spawn_blocking(move || dead_files(&data_dir)).await;
+    let files = match found {
+        Ok(Ok(files)) => files,
+        Ok(Err(cause)) => {
+            log::warn!("daemons that died on this machine cannot be looked for: {cause}");
+            return;
+        }
+        Err(_) => return,
+    };
+    for file in files {
+        rescue(plan, file).await;
+    }
+}
+
+async fn rescue(plan: &Plan, file: DeadFile) {
+    let owner = format!("{}/{}", file.partition, file.boot);
+    let mut charges = Vec::new();
+    for (identity, death) in &file.deaths {
+        match charge(plan, identity, death).await {
+            Some(charge) => charges.push(charge),
+            None => log::error!("a slot names `{}`, which is none of ours", identity.id()),
+        }
+    }
+    for charge in &charges {
+        log::error!("{}: it ended the process that ran it ({})", shown(&charge.victim), charge.how);
+    }
+    match plan.db.reap_gone(owner.clone(), charges).await {
+        Ok(reaped) => {
+            log::warn!(
+                "the daemon {owner} had died: {} messages and {} delayed tasks given back, {} deaths counted, {} dead letters",
+                reaped.messages,
+                reaped.tasks,
+                reaped.charged,
+                reaped.dead_letters
+            );
+            file.remove();
+        }
+        // The file is still there, and the next look finds it again; the deaths count once.
+        Err(cause) => log::warn!("the rows of the dead daemon {owner} are not given back yet: {cause}"),
+    }
+}
+
+fn shown(victim: &Victim) -> String {
+    match victim {
+        Victim::Message { id, entry } => format!("queue `{}`: message {id}", entry.name),
+        Victim::Task { id } => format!("delayed task {id}"),
+    }
+}
+
+async fn charge(plan: &Plan, identity: &Identity, death: &Death) -> Option<Charge> {
+    let id = identity.id().parse().ok()?;
+    let (victim, rules) = match identity.kind() {
+        Kind::Queue => message(plan, id, identity.queue()),
+        Kind::Delay => task(plan, id).await,
+    };
+    Some(Charge {
+        victim,
+        how: death.to_string(),
+        max_attempts: rules.max_attempts.get(),
+        backoff: rules.backoff,
+    })
+}
+
+/// A table without an entry here is another partition's; its messages keep the usual number of attempts.
+fn message(plan: &Plan, id: i64, table: &str) -> (Victim, RetryRules) {
+    let known = plan.tables.iter().find(|(name, ..)| name == table);
+    let (entry, rules) = match known {
+        Some((_, entry, rules)) => (entry.clone(), *rules),
+        None => {
+            let entry = EntryName {
+                name: table.to_owned(),
+                exec_cmd: String::new(),
+            };
+            (entry, RetryRules::default())
+        }
+    };
+    (Victim::Message { id, entry }, rules)
+}
+
+async fn task(plan: &Plan, id: i64) -> (Victim, RetryRules) {
+    let exec_cmd = plan.db.reader().task_command(id).await.ok().flatten();
+    let rules = exec_cmd.map(|exec_cmd| plan.delay.rules_of(&exec_cmd).retry);
+    (Victim::Task { id }, rules.unwrap_or_default())
+}
+
+/// Rows that the Go program is running, or left behind, are not ours to take over; a person should know of them.
+pub(super) async fn note_foreign(plan: &Plan) {
+    match plan.db.reader().foreign_running().await {
+        Ok(0) => {}
+        Ok(rows) => log::warn!(
+            "{rows} delayed tasks are in status 2 without an owner: another program's, which are left alone"
+        ),
+        Err(cause) => log::warn!("delayed tasks of other programs cannot be counted: {cause}"),
+    }
+}

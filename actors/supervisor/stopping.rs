@@ -1,0 +1,97 @@
+//! The life of a stop: Quiet to all, then Stop by one deadline, then the boot's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout_at};
+
+use super::Plan;
+use super::children::Children;
+use crate::{cron, delay_queue, pool};
+
+/// Kept back from the deadline for giving back what still ran, and for the boot's end: a tenth of it, two seconds at
+/// most.
+const RESERVE_SHARE: u32 = 10;
+const LONGEST_RESERVE: Duration = Duration::from_secs(2);
+
+/// How a stop went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// Everything is in the database.
+    Clean,
+    /// The database could not be told that this boot has ended; its rows wait until that is found out.
+    Unwritten,
+}
+
+/// Returns by the deadline.
+pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Instant) -> Stopped {
+    let begun = Instant::now();
+    let reserve = (plan.shutdown_deadline / RESERVE_SHARE).min(LONGEST_RESERVE);
+    let work_until = deadline - reserve;
+    quiet(&children);
+    let left = stop(&children, work_until, deadline).await;
+    if left > 0 {
+        log::warn!("{left} jobs or consumers did not end by the deadline; their work is given back and runs again");
+    }
+    match timeout_at(deadline, plan.db.end_boot(plan.boot.owner.clone())).await {
+        Ok(Ok(reaped)) => {
+            plan.slots.remove();
+            log::info!(
+                "stopped after {:.1} s; {} messages and {} delayed tasks given back at the end",
+                begun.elapsed().as_secs_f64(),
+                reaped.messages,
+                reaped.tasks
+            );
+            Stopped::Clean
+        }
+        // The slot file stays: the next daemon on this machine finds it and gives back at once what this boot owned.
+        Ok(Err(cause)) => unwritten(&cause.to_string()),
+        Err(_) => unwritten("it did not answer by the deadline"),
+    }
+}
+
+fn unwritten(cause: &str) -> Stopped {
+    log::error!(
+        "stopped, but the database could not be told: {cause}; what was under way runs again once that is found out"
+    );
+    Stopped::Unwritten
+}
+
+fn quiet(children: &Children) {
+    if let Some(cron) = &children.cron {
+        cron.do_send(cron::Quiet);
+    }
+    for pool in children.pools.iter().rev() {
+        pool.do_send(pool::Quiet);
+    }
+    if let Some(delay_queue) = &children.delay_queue {
+        delay_queue.do_send(delay_queue::Quiet);
+    }
+}
+
+/// Answers how many did not end. Pools first: what they run may still push; the delay queue takes that to the end.
+async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> usize {
+    let pools = children.pools.iter().rev().map(|pool| {
+        pool.send(pool::Stop {
+            deadline: work_until,
+        })
+    });
+    let tasks = async {
+        match &children.delay_queue {
+            Some(delay_queue) => {
+                let stop = delay_queue::Stop {
+                    deadline: work_until,
+                };
+                delay_queue.send(stop).await.unwrap_or(0)
+            }
+            None => 0,
+        }
+    };
+    let all = async {
+        let (consumers, tasks) = tokio::join!(join_all(pools), tasks);
+        // A child that is gone has nothing left: what it held was given back when it died.
+        consumers.into_iter().map(|left| left.unwrap_or(0)).sum::<usize>() + tasks
+    };
+    timeout_at(deadline, all).await.unwrap_or(1)
+}

@@ -1,0 +1,48 @@
+//! The threads that run business code: one Arbiter each.
+//!
+//! A handler that blocks its thread may hold up its neighbours on that worker, never cron, timers, polling or the
+//! stop: those are on the System's thread. The threads are not joined at the end; a blocked one ends with the process.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_rt::{Arbiter, ArbiterHandle};
+
+/// The worker Arbiters, taken in turn.
+pub(crate) struct Workers {
+    arbiters: Vec<Arbiter>,
+    next: AtomicUsize,
+}
+
+impl Workers {
+    /// Starts so many; 0 means one per core. To be called on the System's thread.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no more threads.
+    pub(crate) fn start(count: usize) -> std::io::Result<Self> {
+        let count = match count {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        };
+        let arbiters = (0..count).map(|_| Arbiter::try_new()).collect::<Result<_, _>>()?;
+        Ok(Self {
+            arbiters,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.arbiters.len()
+    }
+
+    /// The next one in turn.
+    pub(crate) fn next(&self) -> ArbiterHandle {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.arbiters[turn % self.arbiters.len()].handle()
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = ArbiterHandle> {
+        self.arbiters.iter().map(Arbiter::handle)
+    }
+}
