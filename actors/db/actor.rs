@@ -200,9 +200,12 @@ async fn beat_once(
         Some(connection) => connection,
         None => writer.insert(store.writer().await?),
     };
-    match connection.heartbeat(&heartbeats.boot).await? {
+    let beat = connection.heartbeat(&heartbeats.boot).await?;
+    let has_just_begun = beat == Beat::Unknown && heartbeats.liveness.is_fresh();
+    match beat {
         Beat::Alive => heartbeats.liveness.confirm(sent),
-        Beat::WasDead => {
+        Beat::Unknown if has_just_begun => heartbeats.liveness.confirm(sent),
+        Beat::Unknown | Beat::WasDead => {
             log::warn!(
                 "this daemon ({}) had been silent for so long that others took over its work; it starts anew",
                 heartbeats.boot.owner

@@ -89,6 +89,11 @@ impl Liveness {
         }
     }
 
+    /// Whether the last confirmed heartbeat is young enough for claims to start.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh_at(Instant::now())
+    }
+
     fn fresh_at(&self, now: Instant) -> bool {
         let age = self.since_origin(now).saturating_sub(self.confirmed.load(Ordering::Acquire));
         age < ms(self.interval * FRESH_INTERVALS)

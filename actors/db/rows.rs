@@ -170,6 +170,8 @@ pub(crate) enum Beat {
     Alive,
     /// Another daemon had judged it dead and has taken over its rows; it is alive again from here.
     WasDead,
+    /// The boot had no row, and has one now: it has just begun, or had been dead for so long that the row was deleted.
+    Unknown,
 }
 
 /// A fire that this daemon wants to make.

@@ -63,6 +63,8 @@ pub(crate) struct SupervisorActor {
     stop: StopSignal,
     pause: Duration,
     last_death: Option<Instant>,
+    /// The stop is over: children end with the System now.
+    ended: bool,
 }
 
 impl SupervisorActor {
@@ -74,6 +76,7 @@ impl SupervisorActor {
             stop,
             pause: FIRST_REPLACEMENT,
             last_death: None,
+            ended: false,
         }
     }
 
@@ -116,7 +119,7 @@ impl SupervisorActor {
 
     fn child_gone(&mut self, child: Child, ctx: &mut Context<Self>) {
         // DbActor is needed to the end; the others end as they are told during a stop.
-        if self.stop.begun() && child != Child::Db {
+        if self.ended || (self.stop.begun() && child != Child::Db) {
             return;
         }
         if self.last_death.is_none_or(|last| last.elapsed() > QUIET_TIME) {
@@ -153,7 +156,8 @@ impl SupervisorActor {
         self.stop.quiet();
         self.stop.stop(deadline);
         let stop = stop_all(Arc::clone(&self.plan), self.children.clone(), deadline);
-        ctx.spawn(stop.into_actor(self).map(|stopped, _, _| {
+        ctx.spawn(stop.into_actor(self).map(|stopped, actor, _| {
+            actor.ended = true;
             let code = match stopped {
                 Stopped::Clean => 0,
                 Stopped::Unwritten => 1,

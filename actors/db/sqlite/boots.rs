@@ -32,10 +32,10 @@ pub(super) fn beat(connection: &mut SqliteConnection, row: &BootRow) -> QueryRes
         .first(connection)
         .optional()?;
     note(connection, row)?;
-    Ok(if state == Some(ALIVE) {
-        Beat::Alive
-    } else {
-        Beat::WasDead
+    Ok(match state {
+        Some(ALIVE) => Beat::Alive,
+        Some(_) => Beat::WasDead,
+        None => Beat::Unknown,
     })
 }
 
