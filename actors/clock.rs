@@ -4,18 +4,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Unix milliseconds by this machine's clock.
 pub(crate) fn now_ms() -> i64 {
-    i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Unix microseconds by this machine's clock.
-pub(crate) fn now_us() -> i64 {
-    i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX)
-}
-
-fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+    millis(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
 }
 
 /// The local time as `create_time` and `update_time` hold it, which is what the Go program writes.

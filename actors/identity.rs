@@ -22,10 +22,6 @@ impl Owner {
         }
     }
 
-    pub(crate) fn partition(&self) -> &Partition {
-        &self.partition
-    }
-
     pub(crate) fn boot(&self) -> &str {
         &self.boot
     }
@@ -39,7 +35,9 @@ impl fmt::Display for Owner {
 
 /// The partition in an owner as it stands in a row.
 pub(crate) fn partition_of(owner: &str) -> &str {
-    owner.split_once('/').map_or(owner, |(partition, _)| partition)
+    owner
+        .split_once('/')
+        .map_or(owner, |(partition, _)| partition)
 }
 
 /// This machine's name, for people and for `boot.host`.

@@ -28,6 +28,16 @@ pub use job::{
     SourceKind, Task,
 };
 pub use logs::{Logger, logger};
+pub use source::SendError;
+
+/// The parts of [`Settings`].
+pub mod settings {
+    pub use crate::config::{
+        AlertSettings, Backoff, BadBrokers, BadDatabaseUrl, BadPartition, Brokers,
+        DatabaseSettings, DatabaseUrl, DelayedSettings, HttpSettings, KafkaSettings,
+        LoggerSettings, RedisSettings, RetryRules, UnknownEnvironment, Webhook, WebhookKind,
+    };
+}
 
 /// Trying handlers without a daemon.
 pub mod testing {

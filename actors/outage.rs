@@ -28,7 +28,10 @@ impl Outage {
     /// A try failed. Answers how long to wait before the next.
     pub(crate) fn failed(&mut self, cause: impl Display) -> Duration {
         if self.since.is_none() {
-            log::warn!("{} is away, trying again until it is back: {cause}", self.what);
+            log::warn!(
+                "{} is away, trying again until it is back: {cause}",
+                self.what
+            );
             self.since = Some(Instant::now());
         }
         let pause = FIRST_PAUSE

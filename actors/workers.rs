@@ -24,7 +24,9 @@ impl Workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             count => count,
         };
-        let arbiters = (0..count).map(|_| Arbiter::try_new()).collect::<Result<_, _>>()?;
+        let arbiters = (0..count)
+            .map(|_| Arbiter::try_new())
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             arbiters,
             next: AtomicUsize::new(0),
@@ -39,10 +41,5 @@ impl Workers {
     pub(crate) fn next(&self) -> ArbiterHandle {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         self.arbiters[turn % self.arbiters.len()].handle()
-    }
-
-    /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = ArbiterHandle> {
-        self.arbiters.iter().map(Arbiter::handle)
     }
 }

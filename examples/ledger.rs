@@ -75,7 +75,10 @@ struct Entry {
 
 impl Entry {
     async fn act(&self, ctx: &Context) -> JobResult {
-        let (what, rest) = self.body.split_once(':').unwrap_or((self.body.as_str(), ""));
+        let (what, rest) = self
+            .body
+            .split_once(':')
+            .unwrap_or((self.body.as_str(), ""));
         match what {
             "sleep" => tokio::time::sleep(millis(rest)?).await,
             "block" => std::thread::sleep(millis(rest)?),
@@ -118,7 +121,9 @@ fn millis(rest: &str) -> Result<Duration, BoxError> {
 
 /// `S:…`: a delayed task with what follows, so many seconds away.
 async fn push(ctx: &Context, rest: &str) -> Result<(), BoxError> {
-    let (seconds, params) = rest.split_once(':').ok_or("`push:SECONDS:PARAMS` would be right")?;
+    let (seconds, params) = rest
+        .split_once(':')
+        .ok_or("`push:SECONDS:PARAMS` would be right")?;
     let item = PushItem {
         name: "pushed".to_owned(),
         exec_cmd: "ledger".to_owned(),
@@ -131,7 +136,9 @@ async fn push(ctx: &Context, rest: &str) -> Result<(), BoxError> {
 }
 
 fn now_us() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 

@@ -4,6 +4,8 @@
 //! `oracle/refused.txt` one refused expression a line, as a JSON string; `oracle/clock-changes.tsv`
 //! the next fires over changes of the clock, where Vixie cron and not robfig/cron is the model.
 
+#![expect(clippy::expect_used, reason = "a test ends with its first surprise")]
+
 use std::fmt::Write;
 
 use chrono::DateTime;

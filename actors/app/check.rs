@@ -39,7 +39,10 @@ pub(super) fn check<S: Send + Sync + 'static>(
 
 fn fires(entry: &CronEntry) -> String {
     if entry.drives_delay_queue {
-        return format!("cron `{}`: not needed, the delay queue runs by itself", entry.name);
+        return format!(
+            "cron `{}`: not needed, the delay queue runs by itself",
+            entry.name
+        );
     }
     let zone = entry.timezone;
     let first = entry.schedule.next_after(&Utc::now().with_timezone(&zone));

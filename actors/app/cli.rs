@@ -34,10 +34,22 @@ Exit status: 0 done, 1 failed, 2 bad configuration or usage.";
 #[derive(Debug, Args)]
 struct PlaceArgs {
     /// Directory of the configuration
-    #[arg(long, global = true, env = "SCRIPT_ETC", default_value = "etc", value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "SCRIPT_ETC",
+        default_value = "etc",
+        value_name = "DIR"
+    )]
     etc: PathBuf,
     /// Environment: dev, test, release or pre; chooses etc/ENV.json and what is live
-    #[arg(long, global = true, env = "SCRIPT_ENV", default_value = "dev", value_name = "ENV")]
+    #[arg(
+        long,
+        global = true,
+        env = "SCRIPT_ENV",
+        default_value = "dev",
+        value_name = "ENV"
+    )]
     env: Environment,
     /// Partition: chooses `etc/queue_PARTITION.json` and `etc/crontab_PARTITION.json`
     #[arg(
@@ -105,7 +117,10 @@ fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     let name = args
         .first()
         .and_then(|path| Path::new(path).file_stem())
-        .map_or_else(|| "simplest_script".to_owned(), |name| name.to_string_lossy().into_owned());
+        .map_or_else(
+            || "simplest_script".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
     // The help names the program that shows it, which is the user's own.
     let command = Cli::command().bin_name(name);
     let matches = command.try_get_matches_from(args)?;
@@ -154,7 +169,11 @@ mod tests {
     #[test]
     fn go_flags_are_answered_with_our_commands() {
         assert!(go_flags(&args("x -mode queue")).unwrap().contains("`run`"));
-        assert!(go_flags(&args("x -f=etc/dev.yaml")).unwrap().contains("--etc"));
+        assert!(
+            go_flags(&args("x -f=etc/dev.yaml"))
+                .unwrap()
+                .contains("--etc")
+        );
         assert!(go_flags(&args("x send demo a")).is_none());
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Addr;
 use bb8_redis::RedisConnectionManager;
+use bytes::Bytes;
 use diesel::SqliteConnection;
 use diesel_async::pooled_connection::AsyncDieselConnectionManager;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
@@ -12,8 +13,10 @@ use rdkafka::producer::FutureProducer;
 
 use super::services::Services;
 use crate::config::{DatabaseUrl, Settings};
+use crate::db::rows::NewMessage;
 use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
 use crate::job::BoxError;
+use crate::source::SendError;
 
 /// A connection from a pool; it goes back when it is dropped.
 pub type Pooled<C> = bb8::PooledConnection<'static, <C as Database>::Manager>;
@@ -103,7 +106,10 @@ impl<S> Context<S> {
     /// # Panics
     ///
     /// Never in a handler: the actor is started before any of them.
-    #[expect(clippy::expect_used, reason = "handlers are called after the actor was started")]
+    #[expect(
+        clippy::expect_used,
+        reason = "handlers are called after the actor was started"
+    )]
     pub fn delay_queue(&self) -> Addr<DelayQueueActor> {
         self.services
             .delay_queue
@@ -118,6 +124,26 @@ impl<S> Context<S> {
     /// When an item is not right (then none was taken), or the database did not take them.
     pub async fn push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<i64>, PushError> {
         self.delay_queue().send(Push(items.into())).await?
+    }
+
+    /// Sends messages to the `table` queue whose entry has this `name`, live here or not; answers their ids after they
+    /// are durable.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such queue, it is no `table` queue, or the database did not take the messages.
+    pub async fn send<P: Into<Bytes>>(
+        &self,
+        queue: &str,
+        payloads: impl IntoIterator<Item = P>,
+    ) -> Result<Vec<i64>, SendError> {
+        let message = |payload: P| NewMessage {
+            payload: payload.into(),
+            key: None,
+            headers: Vec::new(),
+        };
+        let messages = payloads.into_iter().map(message).collect();
+        self.services.sender.send(queue, messages).await
     }
 
     /// A connection to the database of this name in the settings' `databases`.

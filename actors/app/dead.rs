@@ -39,7 +39,10 @@ pub(super) fn dead<S: Send + Sync + 'static>(
         .map_err(|cause| Failure::failed(chain(&cause)))?;
     for letter in &letters {
         if json {
-            println!("{}", serde_json::to_string(letter).map_err(Failure::failed)?);
+            println!(
+                "{}",
+                serde_json::to_string(letter).map_err(Failure::failed)?
+            );
         } else {
             println!("{}", line(letter));
         }

@@ -25,6 +25,7 @@ use crate::delay_queue::{DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
 use crate::job::{Handler, JobResult, Run, run};
 use crate::logs::StderrFormat;
+use crate::source::Sender;
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -50,8 +51,18 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     args: ExecArgs,
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(&app, places)?;
-    let _log = start::log(&config, StderrFormat::Person)?;
-    let uk = args.uk.as_deref().map(str::parse::<Uk>).transpose().map_err(Failure::misused)?;
+    // A run of the daemon's writes to a file, a person sits at a terminal.
+    let stderr = match args.uk {
+        Some(_) => StderrFormat::Plain,
+        None => StderrFormat::Person,
+    };
+    let _log = start::log(&config, stderr)?;
+    let uk = args
+        .uk
+        .as_deref()
+        .map(str::parse::<Uk>)
+        .transpose()
+        .map_err(Failure::misused)?;
     let runs = super::plan::data_dir(&config).join(super::plan::RUNS);
     let mut file = uk.as_ref().map(|uk| begin(&runs, uk)).transpose()?;
     let job = job(&args, uk.as_ref(), file.as_ref());
@@ -106,14 +117,23 @@ async fn call<S: Send + Sync + 'static>(
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let services = Services::new(config.settings.clone(), delay_queue, StopSignal::new());
+    let sender = Sender::new(db.clone(), &config.queues);
+    let services = Services::new(
+        config.settings.clone(),
+        delay_queue,
+        sender,
+        StopSignal::new(),
+    );
     let state = (app.init)(config.settings.clone()).await;
     let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
     let mut handlers = app.registry.bind(&Context::new(Arc::new(services), state));
     let Some(handler) = handlers.cron.remove(exec_cmd) else {
         // Not an error of the command line alone: a cron entry's run must end as failed.
         let hint = crate::config::did_you_mean(exec_cmd, &known.cron);
-        return Ok(Err(format!("no cron handler `{exec_cmd}` is registered{hint}").into()));
+        return Ok(Err(format!(
+            "no cron handler `{exec_cmd}` is registered{hint}"
+        )
+        .into()));
     };
     let workers = Workers::start(1).map_err(Failure::failed)?;
     Ok(on_worker(&workers, handler, job).await)
@@ -147,7 +167,10 @@ async fn finish(db: &Db, uk: &Uk, file: &mut RunFile, result: &RunResult) {
     match tokio::time::timeout(DATABASE_PATIENCE, db.end_run(end)).await {
         Ok(Ok(_)) => {}
         Ok(Err(cause)) => {
-            log::error!("run {uk}: its end is not in the database yet: {}", chain(&cause));
+            log::error!(
+                "run {uk}: its end is not in the database yet: {}",
+                chain(&cause)
+            );
         }
         Err(_) => log::error!("run {uk}: its end is not in the database yet, which did not answer"),
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Actor;
 use actix_rt::System;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use super::services::Services;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
 use crate::job::{FromJob, Handler, JobResult, Message, Run, Task, run};
+use crate::source::Sender;
 use crate::stop::StopSignal;
 
 /// Runs handlers in a plain `#[test]`: no daemon, no database, no server.
@@ -38,6 +40,7 @@ pub struct Harness<S> {
     system: actix_rt::SystemRunner,
     context: Context<S>,
     pushed: Arc<Mutex<Vec<PushItem>>>,
+    sent: Arc<Mutex<Vec<(String, Bytes)>>>,
 }
 
 impl<S: Send + Sync + 'static> Harness<S> {
@@ -50,16 +53,19 @@ impl<S: Send + Sync + 'static> Harness<S> {
     pub fn with_settings(state: S, settings: Settings) -> Self {
         let system = System::new();
         let pushed = Arc::new(Mutex::new(Vec::new()));
+        let sent = Arc::new(Mutex::new(Vec::new()));
         let context = system.block_on(async {
             let delay_queue = DelayQueueHandle::default();
             delay_queue.set(DelayQueueActor::for_tests(Arc::clone(&pushed)).start());
-            let services = Services::new(settings, delay_queue, StopSignal::new());
+            let sender = Sender::Test(Arc::clone(&sent));
+            let services = Services::new(settings, delay_queue, sender, StopSignal::new());
             Context::new(Arc::new(services), state)
         });
         Self {
             system,
             context,
             pushed,
+            sent,
         }
     }
 
@@ -109,7 +115,18 @@ impl<S: Send + Sync + 'static> Harness<S> {
 
     /// What handlers pushed so far, in order.
     pub fn pushed(&self) -> Vec<PushItem> {
-        self.pushed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pushed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What handlers sent to queues so far, in order: the queue's name and the payload.
+    pub fn sent(&self) -> Vec<(String, Bytes)> {
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The context that handlers get.

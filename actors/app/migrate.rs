@@ -13,10 +13,16 @@ pub(super) fn migrate<S: Send + Sync + 'static>(
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(app, places)?;
     let store = writer::open_store(&config)?;
-    let done = store.migrate().map_err(|cause| Failure::failed(chain(&cause)))?;
+    let done = store
+        .migrate()
+        .map_err(|cause| Failure::failed(chain(&cause)))?;
     match done.len() {
         0 => println!("{}: nothing to do", store.address()),
-        n => println!("{}: {n} migrations done: {}", store.address(), done.join(", ")),
+        n => println!(
+            "{}: {n} migrations done: {}",
+            store.address(),
+            done.join(", ")
+        ),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::failure::{Failure, chain};
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Places, QueueEntry, SourceConfig};
+use crate::consumer::Work;
 use crate::cron::{CronConfig, LiveEntry};
 use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
-use crate::consumer::Work;
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Handlers};
@@ -52,7 +52,10 @@ pub(super) fn supported(config: &Config) -> Result<(), Failure> {
     if refused.is_empty() {
         return Ok(());
     }
-    Err(Failure::misused(format!("{}\nnothing was started", refused.join("\n"))))
+    Err(Failure::misused(format!(
+        "{}\nnothing was started",
+        refused.join("\n")
+    )))
 }
 
 /// The parts that the plan is made of.
@@ -61,6 +64,7 @@ pub(super) struct Parts<'a> {
     pub(super) places: &'a Places,
     pub(super) handlers: Handlers,
     pub(super) store: Arc<dyn Store>,
+    pub(super) db: Db,
     pub(super) delay_queue: DelayQueueHandle,
     pub(super) started: Instant,
 }
@@ -76,7 +80,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let workers = usize::try_from(settings.workers).unwrap_or(0);
     let shared = Shared {
         config,
-        db: Db::new(parts.store.reader()),
+        db: parts.db,
         owner: owner.to_string(),
         liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
         slots: Arc::new(slots),
@@ -125,10 +129,16 @@ struct Shared<'a> {
 impl Shared<'_> {
     fn pool(&self, entry: &QueueEntry, handlers: &Handlers) -> Result<PoolConfig, Failure> {
         let handler = handlers.consumers.get(&entry.exec_cmd).ok_or_else(|| {
-            Failure::misused(format!("queue `{}`: no consumer `{}`", entry.name, entry.exec_cmd))
+            Failure::misused(format!(
+                "queue `{}`: no consumer `{}`",
+                entry.name, entry.exec_cmd
+            ))
         })?;
         let SourceConfig::Table { table } = &entry.source else {
-            return Err(Failure::misused(format!("queue `{}` is no `table` queue", entry.name)));
+            return Err(Failure::misused(format!(
+                "queue `{}` is no `table` queue",
+                entry.name
+            )));
         };
         let source = TableSource::new(
             self.db.clone(),

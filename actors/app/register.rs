@@ -61,10 +61,12 @@ impl<S: Send + Sync + 'static> App<S> {
         O: BatchOutcome,
     {
         let bind = |ctx: Context<S>| {
-            Consumer::Batch(Handler::Blocking(Arc::new(move |messages: Vec<Message>| {
-                let n = messages.len();
-                Ok(handler(messages, ctx.clone()).outcomes(n))
-            })))
+            Consumer::Batch(Handler::Blocking(Arc::new(
+                move |messages: Vec<Message>| {
+                    let n = messages.len();
+                    Ok(handler(messages, ctx.clone()).outcomes(n))
+                },
+            )))
         };
         self.registry.consumer(exec_cmd.into(), bind);
         self

@@ -12,8 +12,10 @@ use super::plan::{self, Parts};
 use super::services::Services;
 use super::{App, Context, signals, start, writer};
 use crate::config::{Config, Places};
+use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
 use crate::logs::StderrFormat;
+use crate::source::Sender;
 use crate::stop::StopSignal;
 use crate::supervisor::SupervisorActor;
 
@@ -29,7 +31,9 @@ pub(super) fn run<S: Send + Sync + 'static>(
     let signals = signals::watch().map_err(Failure::failed)?;
     introduce(&config, places);
     let store = writer::open_store(&config)?;
-    let done = store.migrate().map_err(|cause| Failure::failed(chain(&cause)))?;
+    let done = store
+        .migrate()
+        .map_err(|cause| Failure::failed(chain(&cause)))?;
     if !done.is_empty() {
         log::info!("{}: {} migrations done", store.address(), done.len());
     }
@@ -38,15 +42,23 @@ pub(super) fn run<S: Send + Sync + 'static>(
     system.block_on(async {
         let stop = StopSignal::new();
         let delay_queue = DelayQueueHandle::default();
-        let services = Services::new(config.settings.clone(), delay_queue.clone(), stop.clone());
+        let db = Db::new(store.reader());
+        let services = Services::new(
+            config.settings.clone(),
+            delay_queue.clone(),
+            Sender::new(db.clone(), &config.queues),
+            stop.clone(),
+        );
         let state = (app.init)(config.settings.clone()).await;
-        let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
+        let state =
+            state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
         let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
         let plan = plan::plan(Parts {
             config: &config,
             places,
             handlers,
             store,
+            db,
             delay_queue,
             started,
         })?;
@@ -54,7 +66,9 @@ pub(super) fn run<S: Send + Sync + 'static>(
         signals.forward(supervisor)
     })?;
     let code = system.run_with_code().map_err(Failure::failed)?;
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::failure::FAILED)))
+    Ok(ExitCode::from(
+        u8::try_from(code).unwrap_or(super::failure::FAILED),
+    ))
 }
 
 /// The first lines of the log: what this is, what is live, and where things are.

@@ -38,7 +38,11 @@ pub(super) fn send<S: Send + Sync + 'static>(
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(app, places)?;
     let table = table(&config, &args.queue)?;
-    let headers = args.header.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
+    let headers = args
+        .header
+        .iter()
+        .map(|text| header(text))
+        .collect::<Result<Vec<_>, _>>()?;
     let key = args.key.map(Bytes::from);
     let store = writer::migrated_store(&config)?;
     let message = move |payload: Vec<u8>| NewMessage {
@@ -62,9 +66,15 @@ pub(super) fn send<S: Send + Sync + 'static>(
 
 fn table(config: &Config, queue: &str) -> Result<String, Failure> {
     let Some(entry) = config.queues.iter().find(|entry| entry.name == queue) else {
-        let known = config.queues.iter().map(|entry| entry.name.clone()).collect();
+        let known = config
+            .queues
+            .iter()
+            .map(|entry| entry.name.clone())
+            .collect();
         let hint = crate::config::did_you_mean(queue, &known);
-        return Err(Failure::misused(format!("no queue is named `{queue}`{hint}")));
+        return Err(Failure::misused(format!(
+            "no queue is named `{queue}`{hint}"
+        )));
     };
     match &entry.source {
         SourceConfig::Table { table } => Ok(table.clone()),
@@ -79,7 +89,9 @@ fn header(text: &str) -> Result<(String, Bytes), Failure> {
         Some((name, value)) if !name.is_empty() => {
             Ok((name.to_owned(), Bytes::from(value.to_owned())))
         }
-        _ => Err(Failure::misused(format!("`--header {text}`: `NAME=VALUE` would be right"))),
+        _ => Err(Failure::misused(format!(
+            "`--header {text}`: `NAME=VALUE` would be right"
+        ))),
     }
 }
 

@@ -16,12 +16,14 @@ use super::context::{Database, Pooled};
 use crate::config::{Brokers, Settings};
 use crate::delay_queue::DelayQueueHandle;
 use crate::job::BoxError;
+use crate::source::Sender;
 use crate::stop::StopSignal;
 
 /// See the module's header.
 pub(super) struct Services {
     pub(super) settings: Settings,
     pub(super) delay_queue: DelayQueueHandle,
+    pub(super) sender: Sender,
     pub(super) stop: StopSignal,
     /// The System's runtime.
     pub(super) home: Handle,
@@ -32,8 +34,14 @@ pub(super) struct Services {
 
 impl Services {
     /// To be called on the System's thread.
-    pub(super) fn new(settings: Settings, delay_queue: DelayQueueHandle, stop: StopSignal) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        delay_queue: DelayQueueHandle,
+        sender: Sender,
+        stop: StopSignal,
+    ) -> Self {
         Self {
+            sender,
             settings,
             delay_queue,
             stop,
@@ -46,7 +54,10 @@ impl Services {
 
     pub(super) async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
         let pool = self.database_pool::<C>(name)?;
-        let connection = self.home.spawn(async move { pool.get_owned().await }).await?;
+        let connection = self
+            .home
+            .spawn(async move { pool.get_owned().await })
+            .await?;
         connection.map_err(|cause| format!("database `{name}`: {cause:?}").into())
     }
 
@@ -58,7 +69,10 @@ impl Services {
             .ok_or_else(|| missing("databases", name, self.settings.databases.keys()))?;
         let mut pools = lock(&self.databases);
         let key = (name.to_owned(), TypeId::of::<C>());
-        if let Some(pool) = pools.get(&key).and_then(|pool| pool.downcast_ref::<bb8::Pool<_>>()) {
+        if let Some(pool) = pools
+            .get(&key)
+            .and_then(|pool| pool.downcast_ref::<bb8::Pool<_>>())
+        {
             return Ok(pool.clone());
         }
         let manager = C::manager(&settings.url).ok_or_else(|| {
@@ -79,7 +93,10 @@ impl Services {
         name: &str,
     ) -> Result<bb8::PooledConnection<'static, RedisConnectionManager>, BoxError> {
         let pool = self.redis_pool(name)?;
-        let connection = self.home.spawn(async move { pool.get_owned().await }).await?;
+        let connection = self
+            .home
+            .spawn(async move { pool.get_owned().await })
+            .await?;
         connection.map_err(|cause| format!("redis `{name}`: {cause}").into())
     }
 
@@ -110,7 +127,11 @@ impl Services {
             return Ok(producer.clone());
         }
         let Brokers::Servers(servers) = &settings.brokers else {
-            return Err(format!("kafka `{name}` is {}: this version has no clusters inside the process", settings.brokers).into());
+            return Err(format!(
+                "kafka `{name}` is {}: this version has no clusters inside the process",
+                settings.brokers
+            )
+            .into());
         };
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", servers);
@@ -132,7 +153,11 @@ fn missing<'a>(key: &str, name: &str, known: impl Iterator<Item = &'a String>) -
     let known: Vec<&str> = known.map(String::as_str).collect();
     format!(
         "the settings have no `{key}.{name}`; they have {}",
-        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+        if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        }
     )
     .into()
 }

@@ -35,7 +35,9 @@ pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Fai
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("(no text)");
-        let place = panic.location().map_or_else(String::new, |at| format!(" at {at}"));
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!(" at {at}"));
         log::error!("panic{place}: {text}");
     }));
 }

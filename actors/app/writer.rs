@@ -18,7 +18,9 @@ pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
 /// Brings the tables up to date; a command may come before the first daemon.
 pub(super) fn migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     let store = open_store(config)?;
-    store.migrate().map_err(|cause| Failure::failed(chain(&cause)))?;
+    store
+        .migrate()
+        .map_err(|cause| Failure::failed(chain(&cause)))?;
     Ok(store)
 }
 

@@ -73,11 +73,11 @@ impl FromStr for Environment {
 pub(crate) struct StatusBits(u8);
 
 impl StatusBits {
-    /// Every environment's bit.
-    const ALL: u8 = 15;
+    /// Live in every environment.
+    pub(crate) const ALL: Self = Self(15);
 
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let bits = node.small(0..=u64::from(Self::ALL))?;
+        let bits = node.small(0..=u64::from(Self::ALL.0))?;
         Some(Self(bits))
     }
 

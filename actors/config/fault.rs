@@ -62,22 +62,20 @@ impl Fault {
     }
 
     /// The file, as it was given on the command line or found below the working directory.
-    pub fn file(&self) -> &str {
+    #[cfg(test)]
+    pub(crate) fn file(&self) -> &str {
         &self.file
     }
 
     /// Where in the file; `None` where the fault is the file itself.
-    pub fn place(&self) -> Option<Place> {
+    #[cfg(test)]
+    pub(crate) fn place(&self) -> Option<Place> {
         self.place
     }
 
-    /// The way to the value in the document, such as `[0].progress`; empty at its root.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
     /// What was found, and what would be right.
-    pub fn message(&self) -> &str {
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 }
@@ -149,13 +147,9 @@ impl Report {
         (report.count > 0).then_some(report)
     }
 
-    /// The faults by file (settings, queues, crontab), then by place.
-    pub fn faults(&self) -> &[Fault] {
-        &self.faults
-    }
-
     /// How many faults there are, those that are not listed included.
-    pub fn count(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 }

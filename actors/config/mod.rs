@@ -43,7 +43,7 @@ mod zone;
 pub use self::{
     backoff::Backoff,
     environment::{Environment, UnknownEnvironment},
-    fault::{Fault, Place, Report},
+    fault::{Fault, Report},
     partition::{BadPartition, Partition},
     retry::RetryRules,
     secret::Secret,

@@ -75,7 +75,9 @@ fn give_back(source: &Arc<dyn Source>, receipts: impl Iterator<Item = Receipt>) 
         let source = Arc::clone(source);
         runtime.spawn(async move {
             if let Err(cause) = source.settle(ends).await {
-                log::warn!("messages could not be given back, they wait for this daemon's end: {cause}");
+                log::warn!(
+                    "messages could not be given back, they wait for this daemon's end: {cause}"
+                );
             }
         });
     }

@@ -57,7 +57,11 @@ impl Actor for ConsumerActor {
         }
         if let Some(mut pool) = self.pool.take() {
             let orphaned = async move { pool.quiet().await };
-            ctx.spawn(orphaned.into_actor(self).map(|(), actor, _| actor.stop.quiet()));
+            ctx.spawn(
+                orphaned
+                    .into_actor(self)
+                    .map(|(), actor, _| actor.stop.quiet()),
+            );
         }
     }
 }

@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, watch};
 use super::held::{Held, Running};
 use super::pace::Pace;
 use crate::config::{BatchLimits, RetryRules};
+use crate::db::Standing;
 use crate::job::slots::{Slot, SlotFile};
 use crate::job::{
-    BatchHandler, Consumer, Gate, Handler, JobResult, Message, Verdict, alone_at_first, run, run_batch,
-    verdict,
+    BatchHandler, Consumer, Gate, Handler, JobResult, Message, Verdict, alone_at_first, run,
+    run_batch, verdict,
 };
 use crate::outage::Outage;
 use crate::settler::Settler;
-use crate::db::Standing;
 use crate::source::{Delivery, End, Receipt, Settled, Source};
 use crate::stop::StopListener;
 
@@ -301,10 +301,7 @@ impl Work {
 }
 
 /// A stop ends the wait for the next batch.
-async fn next_batch(
-    batches: &mut mpsc::Receiver<Held>,
-    stop: &mut StopListener,
-) -> Option<Held> {
+async fn next_batch(batches: &mut mpsc::Receiver<Held>, stop: &mut StopListener) -> Option<Held> {
     if stop.begun() {
         return None;
     }

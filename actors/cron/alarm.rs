@@ -73,11 +73,19 @@ mod tests {
     #[test]
     fn it_rings_at_the_second_it_is_set_to() {
         let mut alarm = Alarm::new();
-        let due = (Utc::now() + TimeDelta::seconds(90)).with_nanosecond(0).unwrap();
+        let due = (Utc::now() + TimeDelta::seconds(90))
+            .with_nanosecond(0)
+            .unwrap();
         let wait = alarm.set(due);
         let expected = (due - Utc::now()).to_std().unwrap();
-        assert!(wait.abs_diff(expected) < Duration::from_millis(50), "{wait:?}");
-        assert_eq!(alarm.set(Utc::now() - TimeDelta::seconds(1)), Duration::ZERO);
+        assert!(
+            wait.abs_diff(expected) < Duration::from_millis(50),
+            "{wait:?}"
+        );
+        assert_eq!(
+            alarm.set(Utc::now() - TimeDelta::seconds(1)),
+            Duration::ZERO
+        );
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::CronConfig;
 use super::fire::{Running, end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Liveness, RunState, Uk, Watched, inspect, list, remove, terminate};
-use super::CronConfig;
 use crate::clock::now_ms;
 use crate::db::rows::OpenRun;
 
@@ -132,19 +132,28 @@ enum Verdict {
 
 fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
     let said = state.and_then(|state| state.result.as_ref());
-    let here = serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
+    let here =
+        serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
     match state {
         Some(state) if state.alive == Liveness::Locked => match &state.head {
             Some(head) => Verdict::Watch((head.pid, head.start_ticks)),
             None => Verdict::Wait,
         },
         Some(state) if state.may_yet_begin(now_ms()) => Verdict::Wait,
-        _ if said.is_some() => Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown)),
+        _ if said.is_some() => {
+            Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown))
+        }
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
         // Its daemon died before it announced the run: there never was a process.
-        None if here => Verdict::Ended(Outcome::not_started("the daemon ended before it could start it")),
+        None if here => Verdict::Ended(Outcome::not_started(
+            "the daemon ended before it could start it",
+        )),
         _ => {
-            let patience = if run.timeout_ms > 0 { run.timeout_ms } else { ELSEWHERE_MS };
+            let patience = if run.timeout_ms > 0 {
+                run.timeout_ms
+            } else {
+                ELSEWHERE_MS
+            };
             if now_ms() - run.started_ms > patience {
                 Verdict::Ended(Outcome::lost())
             } else {
@@ -221,7 +230,8 @@ fn remove_stale(runs: &Path, open: &[OpenRun], watched: &WatchedRuns) {
         if known || !is_old(&path) {
             continue;
         }
-        if inspect(&path).is_ok_and(|state| state.alive == Liveness::Unlocked && state.head.is_some())
+        if inspect(&path)
+            .is_ok_and(|state| state.alive == Liveness::Unlocked && state.head.is_some())
             && let Ok(uk) = uk.parse::<Uk>()
         {
             // Another daemon may be quicker.

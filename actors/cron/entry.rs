@@ -69,7 +69,7 @@ pub(super) mod tests {
             name: "n".to_owned(),
             exec_cmd: "c".to_owned(),
             params: String::new(),
-            status: StatusBits::default(),
+            status: StatusBits::ALL,
             live: true,
             is_log: true,
             overlap: Overlap::Allow,

@@ -34,7 +34,10 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn add(&self, entry: &str, pid: i32, start_ticks: Option<u64>) {
-        self.lock().entry(entry.to_owned()).or_default().push((pid, start_ticks));
+        self.lock()
+            .entry(entry.to_owned())
+            .or_default()
+            .push((pid, start_ticks));
     }
 
     pub(super) fn remove(&self, entry: &str, pid: i32) {
@@ -104,7 +107,11 @@ pub(super) async fn run(
         }
     }
     if let Err(cause) = remove(&fire.config.runs, &fire.uk) {
-        log::warn!("cron `{}`: the file of run {} stays: {cause}", fire.name(), fire.uk);
+        log::warn!(
+            "cron `{}`: the file of run {} stays: {cause}",
+            fire.name(),
+            fire.uk
+        );
     }
 }
 
@@ -125,7 +132,9 @@ impl Firing {
         let claim = self.config.db.claim_fire(self.row());
         tokio::pin!(claim);
         let late = now_ms() - self.scheduled_ms;
-        let patience = millis(self.config.misfire_grace).saturating_sub(late).max(0);
+        let patience = millis(self.config.misfire_grace)
+            .saturating_sub(late)
+            .max(0);
         let patience = Duration::from_millis(patience.unsigned_abs());
         match tokio::time::timeout(patience, &mut claim).await {
             Ok(Ok(mine)) => mine,
@@ -181,7 +190,10 @@ impl Firing {
             }
             Overlap::Replace => {
                 for (pid, start_ticks) in earlier {
-                    log::warn!("cron `{}`: the earlier run (pid {pid}) is ended", self.name());
+                    log::warn!(
+                        "cron `{}`: the earlier run (pid {pid}) is ended",
+                        self.name()
+                    );
                     running.replace(pid);
                     if let Err(cause) = terminate(pid, start_ticks).await {
                         log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
@@ -195,13 +207,17 @@ impl Firing {
     async fn start(&self, spawner: &Spawner) -> Result<Child, String> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
-        let announced = actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
+        let announced =
+            actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
         announced
             .map_err(|cause| cause.to_string())?
             .map_err(|cause| format!("its file below `data/` cannot be written: {cause}"))?;
         let command = self.command();
         let shown = command.shell_quoted();
-        let child = spawner.spawn(command).await.map_err(|cause| cause.to_string())?;
+        let child = spawner
+            .spawn(command)
+            .await
+            .map_err(|cause| cause.to_string())?;
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
@@ -244,7 +260,13 @@ impl Firing {
 
     /// One file a day for each `exec_cmd`.
     fn output(&self) -> PathBuf {
-        let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let safe = |c: char| {
+            if c.is_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
         let name: String = self.entry.config.exec_cmd.chars().map(safe).collect();
         let day = chrono::Local::now().format("%Y%m%d");
         self.config.output.join(format!("{name}-{day}.out"))
@@ -254,7 +276,11 @@ impl Firing {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         running.add(&self.entry.key, pid, start_ticks);
         if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
-            log::warn!("cron `{}`: the pid of run {} is not in its row: {cause}", self.name(), self.uk);
+            log::warn!(
+                "cron `{}`: the pid of run {} is not in its row: {cause}",
+                self.name(),
+                self.uk
+            );
         }
         let exited = child.exited();
         tokio::pin!(exited);
@@ -302,7 +328,11 @@ pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
     if outcome.status == "success" {
         log::info!("cron `{name}`: run {uk} ended: success");
     } else {
-        log::error!("cron `{name}`: run {uk} ended: {}: {}", outcome.status, outcome.result);
+        log::error!(
+            "cron `{name}`: run {uk} ended: {}: {}",
+            outcome.status,
+            outcome.result
+        );
     }
 }
 

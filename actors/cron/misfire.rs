@@ -8,7 +8,14 @@ use crate::config::Misfire;
 
 /// Windows in which the latest missed fires are looked for, from small to large (seconds): an entry of every second that
 /// was away for a year costs as little as one that was away for a minute.
-const WINDOWS_S: [i64; 6] = [60, 3600, 24 * 3600, 40 * 24 * 3600, 400 * 24 * 3600, i64::MAX / 1000];
+const WINDOWS_S: [i64; 6] = [
+    60,
+    3600,
+    24 * 3600,
+    40 * 24 * 3600,
+    400 * 24 * 3600,
+    i64::MAX / 1000,
+];
 /// Missed fires are counted for the log up to so many.
 const MOST_COUNTED: usize = 1000;
 
@@ -41,7 +48,10 @@ pub(super) fn missed(entry: &LiveEntry, from: i64, now: i64, grace: Duration) ->
         Misfire::Coalesce => 1,
         Misfire::CatchUp(n) => usize::try_from(n.get()).unwrap_or(usize::MAX),
     };
-    let fires = Fires { entry, origin: from };
+    let fires = Fires {
+        entry,
+        origin: from,
+    };
     // A fire that is late by exactly the grace is in time.
     let too_late = (now - millis(grace) - 1).max(from);
     let skipped = fires.within(from, too_late, MOST_COUNTED).len();
@@ -123,13 +133,23 @@ mod tests {
     #[test]
     fn misfires_are_made_up_for_as_asked() {
         let day = 24 * 3600 * SECOND;
-        let hourly = |misfire| missed(&entry("0 0 * * * *", misfire), NOON - day, NOON - 60 * SECOND, GRACE);
+        let hourly = |misfire| {
+            missed(
+                &entry("0 0 * * * *", misfire),
+                NOON - day,
+                NOON - 60 * SECOND,
+                GRACE,
+            )
+        };
         let hour = 3600 * SECOND;
-        assert_eq!(hourly(Misfire::Skip).fire, []);
+        assert!(hourly(Misfire::Skip).fire.is_empty());
         assert_eq!(hourly(Misfire::Skip).skipped, 23);
         assert_eq!(hourly(Misfire::Coalesce).fire, [NOON - hour]);
         let three = Misfire::CatchUp(3.try_into().unwrap());
-        assert_eq!(hourly(three).fire, [NOON - 3 * hour, NOON - 2 * hour, NOON - hour]);
+        assert_eq!(
+            hourly(three).fire,
+            [NOON - 3 * hour, NOON - 2 * hour, NOON - hour]
+        );
     }
 
     #[test]
@@ -138,7 +158,11 @@ mod tests {
         let year = 366 * 24 * 3600 * SECOND;
         let found = missed(&entry, NOON - year, NOON, GRACE);
         assert_eq!(found.skipped, MOST_COUNTED);
-        assert_eq!(found.fire.len(), 12, "eleven within the grace, and one for all before");
+        assert_eq!(
+            found.fire.len(),
+            12,
+            "eleven within the grace, and one for all before"
+        );
         assert_eq!(found.fire[0], NOON - 11 * SECOND);
     }
 

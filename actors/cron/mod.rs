@@ -25,8 +25,8 @@ use chrono::{DateTime, Utc};
 use self::agenda::Agenda;
 use self::alarm::Alarm;
 pub(crate) use self::entry::LiveEntry;
-use self::process::Spawner;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
+use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
 pub use self::schedule::{Schedule, ScheduleError};
 use crate::clock::{millis, now_ms};
@@ -118,7 +118,11 @@ impl CronActor {
             let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
             let mut outage = Outage::new("cron");
             loop {
-                match config.db.sync_entries(config.partition.clone(), known.clone()).await {
+                match config
+                    .db
+                    .sync_entries(config.partition.clone(), known.clone())
+                    .await
+                {
                     Ok(last_fires) => return last_fires,
                     Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
                 }
@@ -209,7 +213,10 @@ impl CronActor {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
-        let Some(due) = self.agenda.next_due_ms().and_then(DateTime::<Utc>::from_timestamp_millis)
+        let Some(due) = self
+            .agenda
+            .next_due_ms()
+            .and_then(DateTime::<Utc>::from_timestamp_millis)
         else {
             return;
         };
@@ -254,8 +261,15 @@ impl CronActor {
             return;
         }
         self.attending = true;
-        let look = attend::look(Arc::clone(&self.config), self.watched.clone(), self.running.clone());
-        ctx.spawn(look.into_actor(self).map(|(), actor, _| actor.attending = false));
+        let look = attend::look(
+            Arc::clone(&self.config),
+            self.watched.clone(),
+            self.running.clone(),
+        );
+        ctx.spawn(
+            look.into_actor(self)
+                .map(|(), actor, _| actor.attending = false),
+        );
     }
 
     fn trim(&self, ctx: &mut Context<Self>) {

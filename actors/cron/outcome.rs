@@ -68,9 +68,10 @@ impl Outcome {
             (None, ExitStatus::Signaled(signal, _)) => {
                 Self::failure("killed", format!("killed by signal {signal}"))
             }
-            (None, ExitStatus::Exited(code)) => {
-                Self::failure("failed", format!("ended without a result, exit status {code}"))
-            }
+            (None, ExitStatus::Exited(code)) => Self::failure(
+                "failed",
+                format!("ended without a result, exit status {code}"),
+            ),
             (None, ExitStatus::Unknown) => Self::lost(),
         }
     }
@@ -92,10 +93,22 @@ mod tests {
             ended_ms: 0,
         };
         let cases = [
-            (Outcome::seen(Some(&said(0)), ExitStatus::Exited(0)), "success"),
-            (Outcome::seen(Some(&said(1)), ExitStatus::Exited(1)), "failed"),
-            (Outcome::seen(Some(&said(0)), ExitStatus::Signaled(9, false)), "success"),
-            (Outcome::seen(None, ExitStatus::Signaled(9, false)), "killed"),
+            (
+                Outcome::seen(Some(&said(0)), ExitStatus::Exited(0)),
+                "success",
+            ),
+            (
+                Outcome::seen(Some(&said(1)), ExitStatus::Exited(1)),
+                "failed",
+            ),
+            (
+                Outcome::seen(Some(&said(0)), ExitStatus::Signaled(9, false)),
+                "success",
+            ),
+            (
+                Outcome::seen(None, ExitStatus::Signaled(9, false)),
+                "killed",
+            ),
             (Outcome::seen(None, ExitStatus::Exited(3)), "failed"),
             (Outcome::seen(None, ExitStatus::Unknown), "lost"),
         ];

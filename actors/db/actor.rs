@@ -97,15 +97,22 @@ impl DbActor {
                     let applied = writer.apply(writes).await;
                     (Some(writer), applied)
                 }
-                Err(cause) => (None, Applied {
-                    answers: Vec::new(),
-                    away: Some(cause),
-                }),
+                Err(cause) => (
+                    None,
+                    Applied {
+                        answers: Vec::new(),
+                        away: Some(cause),
+                    },
+                ),
             }
         };
-        ctx.spawn(commit.into_actor(self).map(|(writer, applied), actor, ctx| {
-            actor.committed(batch, writer, applied, ctx);
-        }));
+        ctx.spawn(
+            commit
+                .into_actor(self)
+                .map(|(writer, applied), actor, ctx| {
+                    actor.committed(batch, writer, applied, ctx);
+                }),
+        );
     }
 
     /// Answers what was committed or refused; what was not tried goes back to the front of the queue, in its order.
@@ -179,7 +186,10 @@ impl DbActor {
                 {
                     addr.do_send(Judge);
                 }
-                let next = heartbeats.liveness.interval().saturating_sub(sent.elapsed());
+                let next = heartbeats
+                    .liveness
+                    .interval()
+                    .saturating_sub(sent.elapsed());
                 tokio::time::sleep(next.max(SHORTEST_BEAT)).await;
             }
         };

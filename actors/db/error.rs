@@ -26,7 +26,9 @@ pub enum DbError {
         cause: String,
     },
     /// There is no adapter for this database yet.
-    #[error("the daemon's own tables cannot be kept in `{0}` by this version; `sqlite://data/simplest_script.db` would be right")]
+    #[error(
+        "the daemon's own tables cannot be kept in `{0}` by this version; `sqlite://data/simplest_script.db` would be right"
+    )]
     Unsupported(String),
     /// The migrations could not be run.
     #[error("cannot bring the tables up to date: {0}")]

@@ -180,7 +180,10 @@ impl Db {
         partition: String,
         entries: Vec<KnownEntry>,
     ) -> Result<Vec<Option<i64>>, DbError> {
-        match self.write(Write::SyncEntries { partition, entries }).await? {
+        match self
+            .write(Write::SyncEntries { partition, entries })
+            .await?
+        {
             Written::LastFires(fires) => Ok(fires),
             other => Err(mixed_up(&other)),
         }
@@ -228,5 +231,7 @@ impl Db {
 
 /// An adapter answered another write than it was given: a fault of the adapter.
 fn mixed_up(answer: &Written) -> DbError {
-    DbError::Refused(format!("the adapter gave an answer of another kind: {answer:?}"))
+    DbError::Refused(format!(
+        "the adapter gave an answer of another kind: {answer:?}"
+    ))
 }

@@ -64,7 +64,8 @@ impl Liveness {
     /// Others had judged this boot dead.
     pub(crate) fn was_dead(&self, sent: Instant) {
         self.generation.fetch_add(1, Ordering::AcqRel);
-        self.confirmed.store(self.since_origin(sent), Ordering::Release);
+        self.confirmed
+            .store(self.since_origin(sent), Ordering::Release);
         self.steady_since
             .store(self.since_origin(sent), Ordering::Release);
     }
@@ -95,7 +96,9 @@ impl Liveness {
     }
 
     fn fresh_at(&self, now: Instant) -> bool {
-        let age = self.since_origin(now).saturating_sub(self.confirmed.load(Ordering::Acquire));
+        let age = self
+            .since_origin(now)
+            .saturating_sub(self.confirmed.load(Ordering::Acquire));
         age < ms(self.interval * FRESH_INTERVALS)
     }
 

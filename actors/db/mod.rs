@@ -17,12 +17,11 @@ use std::sync::Arc;
 use self::sqlite::SqliteStore;
 use crate::config::DatabaseUrl;
 
-pub use self::error::DbError;
 pub(crate) use self::actor::{DbActor, Heartbeats};
+pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing};
-pub(crate) use self::store::{Reader, Store};
-pub(crate) use self::write::Write;
+pub(crate) use self::store::Store;
 
 /// The adapter for the daemon's own database.
 ///

@@ -209,7 +209,6 @@ pub(crate) struct OpenRun {
     pub(crate) uk: String,
     pub(crate) entry: String,
     pub(crate) name: String,
-    pub(crate) owner: String,
     pub(crate) machine: String,
     pub(crate) pid: i32,
     pub(crate) timeout_ms: i64,

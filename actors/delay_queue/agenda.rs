@@ -104,7 +104,9 @@ impl RunningTasks {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<i64, bool>> {
         // Nothing in here can panic half way.
-        self.overdue_by_id.lock().unwrap_or_else(PoisonError::into_inner)
+        self.overdue_by_id
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,7 +140,9 @@ mod tests {
         }
         assert_eq!((agenda.len(), agenda.overdue()), (4, 2));
         assert_eq!(agenda.take_due(9), None);
-        let ids: Vec<i64> = std::iter::from_fn(|| agenda.take_due(20)).map(|c| c.task.id).collect();
+        let ids: Vec<i64> = std::iter::from_fn(|| agenda.take_due(20))
+            .map(|c| c.task.id)
+            .collect();
         assert_eq!(ids, [2, 4, 3]);
         assert_eq!(agenda.next_due_ms(), Some(30));
         assert_eq!(agenda.overdue(), 0);

@@ -19,6 +19,9 @@ impl DelayQueueHandle {
 
     /// None before the actor was started for the first time.
     pub(crate) fn get(&self) -> Option<Addr<DelayQueueActor>> {
-        self.addr.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.addr
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

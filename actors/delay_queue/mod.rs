@@ -23,8 +23,8 @@ use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 pub(crate) use self::agenda::RunningTasks;
-pub(crate) use self::handle::DelayQueueHandle;
 use self::agenda::{Agenda, Claim};
+pub(crate) use self::handle::DelayQueueHandle;
 pub use self::push::{Push, PushError, PushItem};
 use self::runner::run_claim;
 use crate::clock::{millis, now_ms};
@@ -399,7 +399,11 @@ impl Engine {
         };
         self.config.running.begin(claim.task.id, claim.overdue);
         self.note_busy();
-        let (config, stop, ends) = (Arc::clone(&self.config), self.stop.listen(), settler.sender());
+        let (config, stop, ends) = (
+            Arc::clone(&self.config),
+            self.stop.listen(),
+            settler.sender(),
+        );
         self.config.workers.next().spawn_fn(move || {
             actix_rt::spawn(run_claim(config, claim, stop, ends));
         });
@@ -407,7 +411,8 @@ impl Engine {
 
     fn note_busy(&self) {
         let (running, _) = self.config.running.counts();
-        self.busy.send_replace(usize::try_from(running).unwrap_or(usize::MAX));
+        self.busy
+            .send_replace(usize::try_from(running).unwrap_or(usize::MAX));
     }
 }
 
@@ -447,7 +452,11 @@ async fn claim(
     Ok(Claimed { tasks, more_waits })
 }
 
-fn settler(db: &Db, config: &Arc<DelayConfig>, actor: actix::WeakAddr<DelayQueueActor>) -> Settler<TaskEnd> {
+fn settler(
+    db: &Db,
+    config: &Arc<DelayConfig>,
+    actor: actix::WeakAddr<DelayQueueActor>,
+) -> Settler<TaskEnd> {
     let (db, config) = (db.clone(), Arc::clone(config));
     Settler::start("settling of delayed tasks".to_owned(), move |ends| {
         let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
@@ -494,18 +503,23 @@ impl Handler<Push> for DelayQueueActor {
         if rows.is_empty() {
             return Box::pin(actix::fut::ready(Ok(Vec::new())));
         }
-        let owner = self.engine.as_ref().map_or_else(String::new, |e| e.config.owner.clone());
+        let owner = self
+            .engine
+            .as_ref()
+            .map_or_else(String::new, |e| e.config.owner.clone());
         let insert = async move {
             let ids = db.insert_tasks(rows.clone(), owner).await?;
             Ok((rows, ids))
         };
-        Box::pin(insert.into_actor(self).map(
-            move |inserted: Result<_, DbError>, actor, ctx| {
-                let (rows, ids) = inserted?;
-                actor.pushed(rows, &ids, generation, ctx);
-                Ok(ids)
-            },
-        ))
+        Box::pin(
+            insert
+                .into_actor(self)
+                .map(move |inserted: Result<_, DbError>, actor, ctx| {
+                    let (rows, ids) = inserted?;
+                    actor.pushed(rows, &ids, generation, ctx);
+                    Ok(ids)
+                }),
+        )
     }
 }
 

@@ -121,7 +121,9 @@ fn due_ms(item: &PushItem, now_ms: i64) -> Result<i64, String> {
         return Err(format!("`{key}` is {value}; it must not be negative"));
     }
     let due_ms = match item.exec_time {
-        0 => value.checked_mul(1000).and_then(|ms| ms.checked_add(now_ms)),
+        0 => value
+            .checked_mul(1000)
+            .and_then(|ms| ms.checked_add(now_ms)),
         _ => value.checked_mul(1000),
     };
     due_ms
@@ -162,7 +164,13 @@ mod tests {
         assert_eq!(due(5, 0).unwrap(), now + 5000);
         assert_eq!(due(5, 1).unwrap(), 1000, "in 1970: at once");
         assert_eq!(due(0, LAST_SECOND).unwrap(), LAST_SECOND * 1000);
-        for (delay, exec) in [(-1, 0), (0, -1), (0, LAST_SECOND + 1), (i64::MAX, 0), (0, i64::MAX)] {
+        for (delay, exec) in [
+            (-1, 0),
+            (0, -1),
+            (0, LAST_SECOND + 1),
+            (i64::MAX, 0),
+            (0, i64::MAX),
+        ] {
             assert!(due(delay, exec).is_err(), "{delay} {exec}");
         }
     }
@@ -170,18 +178,48 @@ mod tests {
     #[test]
     fn a_list_is_refused_whole_with_the_item_that_is_wrong() {
         let cases = [
-            (PushItem { exec_cmd: "mial".to_owned(), ..item() }, "did you mean `mail`"),
-            (PushItem { params: "😀".repeat(501), ..item() }, "at most 500"),
-            (PushItem { name: "a\0b".to_owned(), ..item() }, "NUL"),
-            (PushItem { name: "x".repeat(256), ..item() }, "at most 255"),
+            (
+                PushItem {
+                    exec_cmd: "mial".to_owned(),
+                    ..item()
+                },
+                "did you mean `mail`",
+            ),
+            (
+                PushItem {
+                    params: "😀".repeat(501),
+                    ..item()
+                },
+                "at most 500",
+            ),
+            (
+                PushItem {
+                    name: "a\0b".to_owned(),
+                    ..item()
+                },
+                "NUL",
+            ),
+            (
+                PushItem {
+                    name: "x".repeat(256),
+                    ..item()
+                },
+                "at most 255",
+            ),
         ];
         for (wrong, reason) in cases {
             let error = rows(&[item(), wrong], &known(), 0).unwrap_err().to_string();
             assert!(error.starts_with("item 1 "), "{error}");
             assert!(error.contains(reason), "{error}");
         }
-        let longest = PushItem { params: "😀".repeat(500), ..item() };
-        assert_eq!(rows(&[longest.clone()], &known(), 0).unwrap()[0].params, longest.params);
+        let longest = PushItem {
+            params: "😀".repeat(500),
+            ..item()
+        };
+        assert_eq!(
+            rows(std::slice::from_ref(&longest), &known(), 0).unwrap()[0].params,
+            longest.params
+        );
         assert!(rows(&[], &known(), 0).unwrap().is_empty());
     }
 }

@@ -35,7 +35,10 @@ mod tests {
             ((1, 0, 0), (1, 1)),
         ];
         for ((capacity, held, overdue_held), (on_time, overdue)) in cases {
-            assert_eq!(look(capacity, held, overdue_held), Look { on_time, overdue });
+            assert_eq!(
+                look(capacity, held, overdue_held),
+                Look { on_time, overdue }
+            );
         }
     }
 }

@@ -166,7 +166,13 @@ mod tests {
 
     #[test]
     fn results_read_as_the_go_projects_do() {
-        assert_eq!(result_text(json!({"n": 1}), true), r#"{"data":{"n":1},"status":true}"#);
-        assert_eq!(result_text("no".into(), false), r#"{"data":"no","status":false}"#);
+        assert_eq!(
+            result_text(json!({"n": 1}), true),
+            r#"{"data":{"n":1},"status":true}"#
+        );
+        assert_eq!(
+            result_text("no".into(), false),
+            r#"{"data":"no","status":false}"#
+        );
     }
 }

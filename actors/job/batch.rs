@@ -38,12 +38,16 @@ pub(crate) fn same_for_all(error: &JobError, n: usize) -> Vec<JobResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Next;
+    use crate::job::error::Next;
 
     #[test]
     fn one_outcome_stands_for_all() {
         let outcomes = JobResult::Err(JobError::discard("no")).outcomes(2);
-        assert!(outcomes.iter().all(|o| matches!(o, Err(e) if e.next() == Next::Discard)));
+        assert!(
+            outcomes
+                .iter()
+                .all(|o| matches!(o, Err(e) if e.next() == Next::Discard))
+        );
         assert_eq!(Ok::<(), JobError>(()).outcomes(3).len(), 3);
     }
 

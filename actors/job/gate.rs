@@ -23,8 +23,12 @@ pub(crate) struct Gate {
 /// The right to run; ends when dropped.
 #[derive(Debug)]
 pub(crate) enum Pass {
-    Beside { _guard: OwnedRwLockReadGuard<()> },
-    Alone { _guard: OwnedRwLockWriteGuard<()> },
+    Beside {
+        _guard: OwnedRwLockReadGuard<()>,
+    },
+    Alone {
+        _guard: OwnedRwLockWriteGuard<()>,
+    },
     /// Nobody left in time.
     Late,
 }

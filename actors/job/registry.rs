@@ -88,8 +88,9 @@ impl<C: Clone + 'static> Registry<C> {
 
     fn note(&mut self, kind: &str, exec_cmd: String, double: bool) {
         if double {
-            self.doubles
-                .push(format!("two handlers are registered as {kind} `{exec_cmd}`"));
+            self.doubles.push(format!(
+                "two handlers are registered as {kind} `{exec_cmd}`"
+            ));
         }
     }
 

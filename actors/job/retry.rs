@@ -47,7 +47,10 @@ mod tests {
     #[test]
     fn attempts_run_out() {
         let error = JobError::from("no");
-        assert!(matches!(verdict(&error, 1, &rules(2), 0.5), Verdict::Retry(_)));
+        assert!(matches!(
+            verdict(&error, 1, &rules(2), 0.5),
+            Verdict::Retry(_)
+        ));
         assert_eq!(verdict(&error, 2, &rules(2), 0.5), Verdict::Dead);
         let error = JobError::retry_in(Duration::from_secs(9), "later");
         assert_eq!(
@@ -59,6 +62,9 @@ mod tests {
 
     #[test]
     fn a_discard_is_dead_at_once() {
-        assert_eq!(verdict(&JobError::discard("no"), 1, &rules(5), 0.5), Verdict::Dead);
+        assert_eq!(
+            verdict(&JobError::discard("no"), 1, &rules(5), 0.5),
+            Verdict::Dead
+        );
     }
 }

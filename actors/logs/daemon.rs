@@ -69,14 +69,12 @@ pub(super) fn config(file: Arc<RollingFile>, options: &LogOptions) -> Result<Con
         .build(Root::builder().appender(APPENDER).build(options.level))
 }
 
-/// None: standard error shows nothing.
-fn stderr_colour(format: StderrFormat) -> Option<Colour> {
+fn stderr_colour(format: StderrFormat) -> Colour {
     // https://no-color.org: set and not empty means none.
     let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match format {
-        StderrFormat::Off => None,
-        StderrFormat::Person if wanted && io::stderr().is_terminal() => Some(Colour::Ansi),
-        StderrFormat::Person | StderrFormat::Plain => Some(Colour::Plain),
+        StderrFormat::Person if wanted && io::stderr().is_terminal() => Colour::Ansi,
+        StderrFormat::Person | StderrFormat::Plain => Colour::Plain,
     }
 }
 
@@ -84,7 +82,7 @@ fn stderr_colour(format: StderrFormat) -> Option<Colour> {
 #[derive(Debug)]
 struct DaemonLog {
     file: Arc<RollingFile>,
-    stderr: Option<Colour>,
+    stderr: Colour,
 }
 
 impl Append for DaemonLog {
@@ -96,9 +94,8 @@ impl Append for DaemonLog {
         self.file.write(now, &plain);
         // Standard error that is closed or full is no reason to stop, and nobody to tell.
         let _ = match self.stderr {
-            None => Ok(()),
-            Some(Colour::Plain) => io::stderr().write_all(plain.as_bytes()),
-            Some(Colour::Ansi) => io::stderr().write_all(render(Colour::Ansi).as_bytes()),
+            Colour::Plain => io::stderr().write_all(plain.as_bytes()),
+            Colour::Ansi => io::stderr().write_all(render(Colour::Ansi).as_bytes()),
         };
         Ok(())
     }

@@ -59,7 +59,6 @@ pub(crate) enum StderrFormat {
     Person,
     /// Never any colour.
     Plain,
-    Off,
 }
 
 /// How much of a log is kept, and in which form. Zero is no limit.

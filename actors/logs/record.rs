@@ -55,8 +55,8 @@ pub(super) fn render(
         line: caller.map(Location::line),
         fields,
     };
-    let mut line = serde_json::to_string(&record)
-        .expect("text, numbers and JSON values with text as keys always become JSON");
+    // Text, numbers and JSON values with text as keys always become JSON.
+    let mut line = serde_json::to_string(&record).unwrap_or_default();
     line.push('\n');
     line
 }

@@ -22,7 +22,10 @@ impl Leases {
     pub(crate) fn want(&mut self, more: u32, now: Instant) {
         let more = usize::try_from(more).unwrap_or(usize::MAX);
         let renewed = now + self.length;
-        self.ends.iter_mut().take(more).for_each(|end| *end = renewed);
+        self.ends
+            .iter_mut()
+            .take(more)
+            .for_each(|end| *end = renewed);
         if self.ends.len() < more {
             self.ends.resize(more, renewed);
         }

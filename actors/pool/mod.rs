@@ -185,11 +185,14 @@ impl PoolActor {
         let addr = ConsumerActor::start_in_arbiter(&self.config.workers.next(), move |_| {
             ConsumerActor::new(work, life, gone)
         });
-        self.members.insert(id, Member {
-            addr,
-            born: Instant::now(),
-            leaving: false,
-        });
+        self.members.insert(
+            id,
+            Member {
+                addr,
+                born: Instant::now(),
+                leaving: false,
+            },
+        );
         self.alive.send_replace(self.members.len());
     }
 
@@ -245,7 +248,9 @@ impl Actor for PoolActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.reconcile(ctx);
         ctx.notify(LagCheck);
-        ctx.run_interval(self.config.lag_check_interval, |_, ctx| ctx.notify(LagCheck));
+        ctx.run_interval(self.config.lag_check_interval, |_, ctx| {
+            ctx.notify(LagCheck)
+        });
     }
 }
 

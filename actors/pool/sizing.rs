@@ -49,7 +49,11 @@ mod tests {
         ];
         for (progress, max, limit, avg, lag, expected) in cases {
             let limits = limits(progress, max, limit, avg);
-            assert_eq!(wanted(&limits, ceiling(&limits), lag), expected, "lag {lag}");
+            assert_eq!(
+                wanted(&limits, ceiling(&limits), lag),
+                expected,
+                "lag {lag}"
+            );
         }
     }
 

@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod send;
 mod table;
 
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::job::Message;
 use crate::job::slots::Identity;
 use crate::stop::StopListener;
 
+pub use self::send::SendError;
+pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
 
 /// A message and what its source must know to settle it.

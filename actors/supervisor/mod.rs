@@ -82,7 +82,8 @@ impl SupervisorActor {
 
     /// The boot is known, and what dead boots left is given back, before any child takes work.
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        self.children.start_db(&self.plan, Self::notice(Child::Db, ctx));
+        self.children
+            .start_db(&self.plan, Self::notice(Child::Db, ctx));
         let plan = Arc::clone(&self.plan);
         let announce = async move {
             let mut outage = Outage::new("the start");
@@ -92,14 +93,19 @@ impl SupervisorActor {
             rescue::look(&plan).await;
             rescue::note_foreign(&plan).await;
         };
-        ctx.spawn(announce.into_actor(self).map(|(), actor, ctx| actor.start_all(ctx)));
+        ctx.spawn(
+            announce
+                .into_actor(self)
+                .map(|(), actor, ctx| actor.start_all(ctx)),
+        );
     }
 
     fn start_all(&mut self, ctx: &mut Context<Self>) {
         if self.stop.begun() {
             return;
         }
-        self.children.start(&self.plan, |child| Self::notice(child, ctx));
+        self.children
+            .start(&self.plan, |child| Self::notice(child, ctx));
         let interval = self.plan.liveness.interval();
         ctx.run_interval(interval, |actor, ctx| {
             let plan = Arc::clone(&actor.plan);
@@ -122,7 +128,10 @@ impl SupervisorActor {
         if self.ended || (self.stop.begun() && child != Child::Db) {
             return;
         }
-        if self.last_death.is_none_or(|last| last.elapsed() > QUIET_TIME) {
+        if self
+            .last_death
+            .is_none_or(|last| last.elapsed() > QUIET_TIME)
+        {
             self.pause = FIRST_REPLACEMENT;
         }
         self.last_death = Some(Instant::now());

@@ -38,12 +38,17 @@ async fn rescue(plan: &Plan, file: DeadFile) {
         }
     }
     for charge in &charges {
-        log::error!("{}: it ended the process that ran it ({})", shown(&charge.victim), charge.how);
+        log::error!(
+            "{}: it ended the process that ran it ({})",
+            shown(&charge.victim),
+            charge.how
+        );
     }
     match plan.db.reap_gone(owner.clone(), charges).await {
         Ok(reaped) => {
             log::warn!(
-                "the daemon {owner} had died: {} messages and {} delayed tasks given back, {} deaths counted, {} dead letters",
+                "the daemon {owner} had died with {} jobs in flight: {} messages and {} delayed tasks given back, {} deaths counted, {} dead letters",
+                file.in_flight.len(),
                 reaped.messages,
                 reaped.tasks,
                 reaped.charged,
@@ -52,7 +57,9 @@ async fn rescue(plan: &Plan, file: DeadFile) {
             file.remove();
         }
         // The file is still there, and the next look finds it again; the deaths count once.
-        Err(cause) => log::warn!("the rows of the dead daemon {owner} are not given back yet: {cause}"),
+        Err(cause) => {
+            log::warn!("the rows of the dead daemon {owner} are not given back yet: {cause}")
+        }
     }
 }
 

@@ -32,7 +32,9 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
     quiet(&children);
     let left = stop(&children, work_until, deadline).await;
     if left > 0 {
-        log::warn!("{left} jobs or consumers did not end by the deadline; their work is given back and runs again");
+        log::warn!(
+            "{left} jobs or consumers did not end by the deadline; their work is given back and runs again"
+        );
     }
     match timeout_at(deadline, plan.db.end_boot(plan.boot.owner.clone())).await {
         Ok(Ok(reaped)) => {
@@ -91,7 +93,11 @@ async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> us
     let all = async {
         let (consumers, tasks) = tokio::join!(join_all(pools), tasks);
         // A child that is gone has nothing left: what it held was given back when it died.
-        consumers.into_iter().map(|left| left.unwrap_or(0)).sum::<usize>() + tasks
+        consumers
+            .into_iter()
+            .map(|left| left.unwrap_or(0))
+            .sum::<usize>()
+            + tasks
     };
     timeout_at(deadline, all).await.unwrap_or(1)
 }

@@ -25,11 +25,11 @@ mod watch;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use command::{Command, SpawnError};
+pub(crate) use command::Command;
 pub(crate) use exit::ExitStatus;
 pub(crate) use run_file::{Announcement, RunFile, RunHead, RunResult, announce, list, remove};
 pub(crate) use run_state::{Liveness, RunState, inspect};
 pub(crate) use spawner::{Child, Spawner};
-pub(crate) use terminate::{Termination, terminate};
-pub(crate) use uk::{InvalidUk, Uk};
+pub(crate) use terminate::terminate;
+pub(crate) use uk::Uk;
 pub(crate) use watch::Watched;

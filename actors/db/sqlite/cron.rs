@@ -96,7 +96,11 @@ fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult
     .execute(connection)
 }
 
-fn log_start(connection: &mut SqliteConnection, fire: &Fire, started_ms: i64) -> QueryResult<usize> {
+fn log_start(
+    connection: &mut SqliteConnection,
+    fire: &Fire,
+    started_ms: i64,
+) -> QueryResult<usize> {
     use crontab_log::dsl;
 
     let now = local_text();

@@ -5,9 +5,7 @@ use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::{dead, headers};
 use crate::clock::now_ms;
-use crate::db::rows::{
-    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage,
-};
+use crate::db::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage};
 use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::write::Written;
 
@@ -101,11 +99,7 @@ pub(super) fn end(
 
 /// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another
 /// owner, one that came back to the same owner has a higher fence.
-fn end_one(
-    connection: &mut SqliteConnection,
-    owner: &str,
-    end: &MessageEnd,
-) -> QueryResult<usize> {
+fn end_one(connection: &mut SqliteConnection, owner: &str, end: &MessageEnd) -> QueryResult<usize> {
     let mine = message::table
         .filter(dsl::id.eq(end.id))
         .filter(dsl::owner.eq(owner))

@@ -13,7 +13,6 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use diesel::Connection;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt;

@@ -160,7 +160,6 @@ impl Run {
             uk: self.uk,
             entry: self.entry,
             name: self.name,
-            owner: self.owner,
             machine: self.machine,
             pid: self.pid,
             timeout_ms: self.timeout_ms,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use diesel::{Connection, SqliteConnection};
+use diesel::SqliteConnection;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -56,8 +56,9 @@ impl Writer for SqliteWriter {
 
 /// All in one transaction; if one write is refused, each in its own, so that the refused one fails alone.
 fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
-    let together = connection
-        .immediate_transaction(|connection| batch.iter().map(|write| one(connection, write)).collect());
+    let together = connection.immediate_transaction(|connection| {
+        batch.iter().map(|write| one(connection, write)).collect()
+    });
     match together.map_err(DbError::from) {
         Ok(answers) => Applied {
             answers: Vec::into_iter(answers).map(Ok).collect(),

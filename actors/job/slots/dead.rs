@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use super::file::UNLOCKED_PREFIX;
 use super::kernel::{self, OomKills};
-use super::layout::{self, FILE_PREFIX, HEADER_BYTES, Header, Unreadable};
+use super::layout::{FILE_PREFIX, HEADER_BYTES, Header, Unreadable};
 use super::lock::{Against, Locked};
 use super::verdict::{self, Death};
 use super::{Identity, SlotError};
 
 /// A daemon locks its new file within microseconds; one this old lost its daemon in between.
 const STALE_UNLOCKED: Duration = Duration::from_secs(3600);
-/// A question of [`boot_is_dead`] holds a dead file's lock for microseconds: worth asking again.
+/// A judge that looks whether a file is dead holds its lock for microseconds: worth asking again.
 const LOCK_TRIES: u32 = 100;
 /// Longer than any such question, unless its thread is off the processor.
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
@@ -64,25 +64,6 @@ pub(crate) fn dead_files(data_dir: &Path) -> Result<Vec<DeadFile>, SlotError> {
             kills: OomKills::read(),
         },
     )
-}
-
-/// Whether the daemon of this boot is known to be dead; `None` when its file is gone, or not for us to judge.
-///
-/// A dead daemon whose file another is judging right now still counts as alive: its deaths are not yet
-/// in the database.
-pub(crate) fn boot_is_dead(data_dir: &Path, partition: &str, boot: &str) -> Option<bool> {
-    let path = data_dir.join(layout::file_name(partition, boot).ok()?);
-    let mut file = File::open(path).ok()?;
-    let mut bytes = [0; HEADER_BYTES];
-    file.read_exact(&mut bytes).ok()?;
-    let header = Header::decode(&bytes).ok()?;
-    if header.kernel_boot.is_empty() || Some(header.kernel_boot) != kernel::boot_id() {
-        return None;
-    }
-    match Locked::try_new(file, Against::Exclusive).ok()? {
-        None => Some(false),
-        Some(locked) => is_in_place(locked.file()).then_some(true),
-    }
 }
 
 /// What the kernel says at the moment of judging.

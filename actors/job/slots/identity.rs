@@ -61,6 +61,7 @@ impl Identity {
     }
 
     /// The claim's fencing number; 0 where there is none.
+    #[cfg(test)]
     pub(crate) fn fence(&self) -> i64 {
         self.fence
     }

@@ -50,10 +50,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub(crate) use dead::{DeadFile, boot_is_dead, dead_files};
+pub(crate) use dead::{DeadFile, dead_files};
 pub(crate) use file::SlotFile;
 pub(crate) use identity::{Identity, Kind};
-pub(crate) use slot::{Slot, Watched, watch};
+pub(crate) use slot::{Slot, watch};
 pub(crate) use verdict::Death;
 
 /// Why slots could not be made, taken or read.

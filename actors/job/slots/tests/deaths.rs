@@ -5,11 +5,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use super::child::{die, start_waiting};
-use super::{alive, assert_charged, identity, ids, only};
+use super::{assert_charged, identity, ids, only};
 use crate::job::slots::dead::{Now, judge_all};
 use crate::job::slots::kernel::{self, OomKills};
 use crate::job::slots::layout;
-use crate::job::slots::{Death, boot_is_dead, dead_files};
+use crate::job::slots::{Death, dead_files};
 
 const ABORTED: Death = Death::Signal(libc::SIGABRT);
 
@@ -110,11 +110,9 @@ fn an_operators_kill_charges_nobody() {
     let data = tempfile::tempdir().unwrap();
     let (mut child, _) = start_waiting("wait", data.path());
     assert!(dead_files(data.path()).unwrap().is_empty());
-    assert_eq!(boot_is_dead(data.path(), "script1", "boot-1"), alive(false));
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
 
-    assert_eq!(boot_is_dead(data.path(), "script1", "boot-1"), alive(true));
     // With the counts as the child noted them: another process may be killed for memory meanwhile.
     let noted = noted(data.path());
     let now = Now {
@@ -209,7 +207,6 @@ fn deaths_are_told_at_each_start_until_the_file_is_removed() {
     assert_charged(data.path(), &[("culprit", ABORTED)]).remove();
     assert!(dead_files(data.path()).unwrap().is_empty());
     assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
-    assert_eq!(boot_is_dead(data.path(), "script1", "boot-1"), None);
 }
 
 fn noted(data: &Path) -> OomKills {

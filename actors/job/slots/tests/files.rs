@@ -5,15 +5,13 @@ use std::fs::{self, File};
 use std::future;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::mpsc;
 use std::task::{Context, Waker};
-use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::{alive, assert_charged, identity, only, slots};
+use super::{assert_charged, identity, slots};
 use crate::job::slots::layout;
 use crate::job::slots::verdict;
-use crate::job::slots::{SlotError, SlotFile, boot_is_dead, dead_files, watch};
+use crate::job::slots::{SlotError, SlotFile, dead_files, watch};
 
 #[test]
 fn a_living_daemon_is_not_judged() {
@@ -24,18 +22,11 @@ fn a_living_daemon_is_not_judged() {
     slot.enter(|| {
         slots.note_heartbeat();
         assert!(dead_files(data).unwrap().is_empty());
-        assert_eq!(boot_is_dead(data, "script1", "boot-1"), alive(false));
     });
     drop(slot);
     drop(slots);
-    assert_eq!(boot_is_dead(data, "script1", "boot-1"), alive(true));
     let file = assert_charged(data, &[]);
     assert_eq!(file.in_flight, []);
-    assert_eq!(
-        boot_is_dead(data, "script1", "boot-1"),
-        alive(false),
-        "its judge is not ready"
-    );
 }
 
 #[test]
@@ -46,28 +37,7 @@ fn a_clean_stop_leaves_nothing() {
     slots.remove();
     assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0);
     late.enter(|| ());
-    assert_eq!(boot_is_dead(data.path(), "script1", "boot-1"), None);
     slots.remove();
-}
-
-#[test]
-fn a_question_does_not_hide_a_dead_file_from_its_judge() {
-    let data = tempfile::tempdir().unwrap();
-    drop(slots(data.path()));
-    let (asked, was_asked) = mpsc::sync_channel(0);
-    let path = data.path().to_owned();
-    let asking = thread::spawn(move || {
-        // Without a pause, until the judge below has had enough.
-        while asked.try_send(()) != Err(mpsc::TrySendError::Disconnected(())) {
-            boot_is_dead(&path, "script1", "boot-1");
-        }
-    });
-    for _ in 0..100 {
-        was_asked.recv().unwrap();
-        only(dead_files(data.path()).unwrap());
-    }
-    drop(was_asked);
-    asking.join().unwrap();
 }
 
 #[test]

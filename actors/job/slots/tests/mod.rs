@@ -8,7 +8,7 @@ mod files;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DeadFile, Death, Identity, Kind, SlotFile, dead_files, kernel};
+use super::{DeadFile, Death, Identity, Kind, SlotFile, dead_files};
 
 fn identity(id: &str) -> Identity {
     Identity::new(Kind::Queue, "orders", id, 7)
@@ -39,9 +39,4 @@ fn assert_charged(data: &Path, charged: &[(&str, Death)]) -> DeadFile {
         .collect();
     assert_eq!(file.deaths, charged);
     file
-}
-
-/// What a question about a boot is answered; nothing where the system does not name its boots.
-fn alive(dead: bool) -> Option<bool> {
-    kernel::boot_id().map(|_| dead)
 }
