@@ -24,7 +24,7 @@ const STALE_FILE: Duration = Duration::from_secs(60);
 
 /// The keys of the runs that are watched in this process.
 #[derive(Clone, Default)]
-pub(super) struct WatchedRuns {
+pub(crate) struct WatchedRuns {
     uks: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -60,7 +60,8 @@ impl Drop for Watching {
 }
 
 /// Looks once, and leaves a watcher with each run that lives.
-pub(super) async fn look(config: Arc<CronConfig>, watched: WatchedRuns, running: Running) {
+pub(super) async fn look(config: Arc<CronConfig>) {
+    let (watched, running) = (config.watched.clone(), config.running.clone());
     let open = match config.db.reader().open_runs(&config.partition).await {
         Ok(open) => open,
         Err(cause) => {

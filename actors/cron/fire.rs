@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::attend::WatchedRuns;
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{
@@ -26,10 +26,21 @@ use crate::outage::Outage;
 
 /// The processes of each entry that are known to run, for `overlap`.
 #[derive(Clone, Default)]
-pub(super) struct Running {
+pub(crate) struct Running {
     by_entry: Arc<Mutex<Processes>>,
     /// Those that were ended to make room.
     replaced: Arc<Mutex<BTreeSet<i32>>>,
+    /// Fires that may have their row and do not have their process yet.
+    starting: watch::Sender<usize>,
+}
+
+/// A fire that is being started, until this is dropped.
+struct Starting(watch::Sender<usize>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.send_modify(|fires| *fires -= 1);
+    }
 }
 
 impl Running {
@@ -52,6 +63,20 @@ impl Running {
 
     fn of(&self, entry: &str) -> Vec<(i32, Option<u64>)> {
         self.lock().get(entry).cloned().unwrap_or_default()
+    }
+
+    fn begin(&self) -> Starting {
+        self.starting.send_modify(|fires| *fires += 1);
+        Starting(self.starting.clone())
+    }
+
+    /// Waits until every fire that has begun has its process, or its end.
+    pub(super) fn all_started(&self) -> impl Future<Output = ()> + use<> {
+        let mut starting = self.starting.subscribe();
+        async move {
+            // An error means that nobody can begin any more.
+            let _ = starting.wait_for(|fires| *fires == 0).await;
+        }
     }
 
     fn replace(&self, pid: i32) {
@@ -78,14 +103,14 @@ pub(super) async fn run(
     entry: Arc<LiveEntry>,
     scheduled_ms: i64,
     spawner: Arc<Spawner>,
-    running: Running,
-    watched: WatchedRuns,
 ) {
+    let running = config.running.clone();
+    let starting = running.begin();
     let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
         return;
     };
     // Watched from before its row exists: nobody here may take it for one that was left behind.
-    let _watched = watched.begin(uk.as_str());
+    let _watched = config.watched.begin(uk.as_str());
     let fire = Firing {
         config,
         entry,
@@ -99,7 +124,9 @@ pub(super) async fn run(
         fire.end(ended, 0).await;
         return;
     }
-    match fire.start(&spawner).await {
+    let started = fire.start(&spawner).await;
+    drop(starting);
+    match started {
         Ok(child) => fire.watch(child, &running).await,
         Err(why) => {
             log::error!("cron `{}`: {why}", fire.name());

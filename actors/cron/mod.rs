@@ -21,10 +21,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
+use tokio::time::timeout_at;
 
 use self::agenda::Agenda;
 use self::alarm::Alarm;
+pub(crate) use self::attend::WatchedRuns;
 pub(crate) use self::entry::LiveEntry;
+pub(crate) use self::fire::Running;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
@@ -61,12 +64,23 @@ pub(crate) struct CronConfig {
     pub(crate) runs: PathBuf,
     /// Where their output goes.
     pub(crate) output: PathBuf,
+    /// The processes that run, and the runs that are watched: they outlive an actor that dies.
+    pub(crate) running: Running,
+    pub(crate) watched: WatchedRuns,
 }
 
 /// Fires nothing any more.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Quiet;
+
+/// Fires nothing any more, and waits for the processes of fires that have begun, until the deadline at most. Answers
+/// whether all of them were started.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct Stop {
+    pub(crate) deadline: tokio::time::Instant,
+}
 
 /// To itself: see what is due.
 #[derive(Message)]
@@ -83,10 +97,7 @@ pub(crate) struct CronActor {
     config: Arc<CronConfig>,
     agenda: Agenda,
     alarm: Alarm,
-    running: fire::Running,
     spawner: Option<Arc<Spawner>>,
-    /// Runs that are watched here.
-    watched: attend::WatchedRuns,
     attending: bool,
     last_ring_ms: i64,
     timer: Option<SpawnHandle>,
@@ -100,9 +111,7 @@ impl CronActor {
             config: Arc::new(config),
             agenda: Agenda::default(),
             alarm: Alarm::new(),
-            running: fire::Running::default(),
             spawner: None,
-            watched: attend::WatchedRuns::default(),
             attending: false,
             last_ring_ms: now_ms(),
             timer: None,
@@ -236,8 +245,6 @@ impl CronActor {
             Arc::clone(entry),
             scheduled_ms,
             spawner,
-            self.running.clone(),
-            self.watched.clone(),
         );
         // Not in this actor's context: an end of the actor must not leave a claimed fire without its process.
         ctx.spawn(async { actix_rt::spawn(run).await.map_or((), drop) }.into_actor(self));
@@ -261,11 +268,7 @@ impl CronActor {
             return;
         }
         self.attending = true;
-        let look = attend::look(
-            Arc::clone(&self.config),
-            self.watched.clone(),
-            self.running.clone(),
-        );
+        let look = attend::look(Arc::clone(&self.config));
         ctx.spawn(
             look.into_actor(self)
                 .map(|(), actor, _| actor.attending = false),
@@ -313,6 +316,16 @@ impl Handler<Quiet> for CronActor {
 
     fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
         self.quiet = true;
+    }
+}
+
+impl Handler<Stop> for CronActor {
+    type Result = ResponseFuture<bool>;
+
+    fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
+        self.quiet = true;
+        let all_started = self.config.running.all_started();
+        Box::pin(async move { timeout_at(deadline, all_started).await.is_ok() })
     }
 }
 

@@ -130,6 +130,8 @@ struct Engine {
     last_unbounded: Option<Instant>,
     timer: Option<(i64, SpawnHandle)>,
     ready: bool,
+    /// Room kept for pushed tasks whose rows are being inserted already claimed.
+    reserved: u32,
 }
 
 impl DelayQueueActor {
@@ -151,6 +153,7 @@ impl DelayQueueActor {
             last_unbounded: None,
             timer: None,
             ready: false,
+            reserved: 0,
         });
         Self {
             storage: Storage::Database(db),
@@ -200,12 +203,7 @@ impl DelayQueueActor {
         if engine.looking || !engine.ready || engine.stop.begun() {
             return;
         }
-        let (running, overdue_running) = engine.config.running.counts();
-        let look = room::look(
-            engine.config.concurrency,
-            engine.agenda.len() + running,
-            engine.agenda.overdue() + overdue_running,
-        );
+        let look = engine.look();
         if look.on_time == 0 {
             return;
         }
@@ -287,19 +285,18 @@ impl DelayQueueActor {
     fn push(&mut self, items: &[PushItem]) -> Result<(Vec<NewTask>, u64), PushError> {
         let now = now_ms();
         let mut rows = push::rows(items, &self.known, now)?;
-        let Some(engine) = &self.engine else {
+        let Some(engine) = &mut self.engine else {
             return Ok((rows, 0));
         };
         // What is due before the next looks can see it is inserted already claimed, as far as there is room.
         if engine.ready && !engine.stop.begun() {
-            let (running, _) = engine.config.running.counts();
-            let held = engine.agenda.len() + running;
-            let room = room::look(engine.config.concurrency, held, 0).on_time;
+            let room = engine.look().on_time;
             let soon = now + millis(LOOK_AHEAD);
             rows.iter_mut()
                 .filter(|row| row.due_ms <= soon)
                 .take(usize::try_from(room).unwrap_or(usize::MAX))
                 .for_each(|row| row.claimed = true);
+            engine.reserved += claimed_in(&rows);
         }
         Ok((rows, engine.config.liveness.generation()))
     }
@@ -392,7 +389,22 @@ impl DelayQueueActor {
     }
 }
 
+fn claimed_in(rows: &[NewTask]) -> u32 {
+    let claimed = rows.iter().filter(|row| row.claimed).count();
+    u32::try_from(claimed).unwrap_or(u32::MAX)
+}
+
 impl Engine {
+    /// How many rows there is room for.
+    fn look(&self) -> room::Look {
+        let (running, overdue_running) = self.config.running.counts();
+        room::look(
+            self.config.concurrency,
+            self.agenda.len() + running + self.reserved,
+            self.agenda.overdue() + overdue_running,
+        )
+    }
+
     fn start(&self, claim: Claim) {
         let Some(settler) = &self.settler else {
             return;
@@ -507,6 +519,7 @@ impl Handler<Push> for DelayQueueActor {
             .engine
             .as_ref()
             .map_or_else(String::new, |e| e.config.owner.clone());
+        let reserved = claimed_in(&rows);
         let insert = async move {
             let ids = db.insert_tasks(rows.clone(), owner).await?;
             Ok((rows, ids))
@@ -515,6 +528,9 @@ impl Handler<Push> for DelayQueueActor {
             insert
                 .into_actor(self)
                 .map(move |inserted: Result<_, DbError>, actor, ctx| {
+                    if let Some(engine) = &mut actor.engine {
+                        engine.reserved -= reserved;
+                    }
                     let (rows, ids) = inserted?;
                     actor.pushed(rows, &ids, generation, ctx);
                     Ok(ids)

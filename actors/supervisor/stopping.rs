@@ -72,7 +72,7 @@ fn quiet(children: &Children) {
     }
 }
 
-/// Answers how many did not end. Pools first: what they run may still push; the delay queue takes that to the end.
+/// Answers how many did not end. What pools run may still push: the delay queue takes that to the end.
 async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> usize {
     let pools = children.pools.iter().rev().map(|pool| {
         pool.send(pool::Stop {
@@ -90,14 +90,27 @@ async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> us
             None => 0,
         }
     };
+    let fires = async {
+        match &children.cron {
+            Some(cron) => {
+                let stop = cron::Stop {
+                    deadline: work_until,
+                };
+                // A fire that has its row must have its process: nobody makes it again.
+                usize::from(!cron.send(stop).await.unwrap_or(true))
+            }
+            None => 0,
+        }
+    };
     let all = async {
-        let (consumers, tasks) = tokio::join!(join_all(pools), tasks);
+        let (fires, consumers, tasks) = tokio::join!(fires, join_all(pools), tasks);
         // A child that is gone has nothing left: what it held was given back when it died.
         consumers
             .into_iter()
             .map(|left| left.unwrap_or(0))
             .sum::<usize>()
             + tasks
+            + fires
     };
     timeout_at(deadline, all).await.unwrap_or(1)
 }
