@@ -23,6 +23,14 @@ impl Held {
         self.deliveries.pop_front()
     }
 
+    pub(super) fn add(&mut self, delivery: Option<Delivery>) {
+        self.deliveries.extend(delivery);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.deliveries.len()
+    }
+
     pub(super) fn peek(&self) -> Option<&Delivery> {
         self.deliveries.front()
     }
@@ -46,6 +54,11 @@ impl Running {
             source: Arc::clone(source),
             receipts,
         }
+    }
+
+    /// These run together with those.
+    pub(super) fn join(&mut self, mut others: Self) {
+        self.receipts.append(&mut others.receipts);
     }
 
     /// They ended; somebody else sees to it that it becomes durable.

@@ -16,7 +16,7 @@ use crate::job::{
 };
 use crate::outage::Outage;
 use crate::settler::Settler;
-use crate::source::{Delivery, End, Receipt, Settled, Source};
+use crate::source::{Delivery, End, Settled, Source};
 use crate::stop::StopListener;
 
 /// Between two looks whether a message is still ours, while the heartbeats are late.
@@ -117,14 +117,14 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let delivery = match self.ours(delivery, stop).await {
-            Ok(delivery) => delivery,
-            Err(receipt) => return give_back(settler, receipt).await,
-        };
+        // From here on it is given back whichever way this ends, unless it is settled.
+        let running = Running::new(&self.source, vec![delivery.receipt]);
+        if !self.is_ours(&delivery, stop).await {
+            return;
+        }
         let slot = self.slot(std::slice::from_ref(&delivery));
         let attempt = delivery.message.attempt;
         let id = delivery.message.id.clone();
-        let running = Running::new(&self.source, vec![delivery.receipt]);
         let job = async {
             let pass = self.gate.enter(delivery.suspect).await;
             let job = run(handler, delivery.message, slot, self.timeout);
@@ -144,7 +144,7 @@ impl Work {
         }
     }
 
-    /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
+    /// Runs what was fetched in full batches; the last one is filled up for `batch_wait`.
     async fn run_batches(
         &self,
         handler: &BatchHandler,
@@ -153,56 +153,61 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
+        while held.peek().is_some() {
+            let batch = self.gather(&mut held, batches, stop).await;
+            if stop.begun() {
+                return;
+            }
+            self.run_batch(handler, batch, settler, stop).await;
+        }
+    }
+
+    /// One batch: full, or as full as it got within `batch_wait`. A suspect is a batch of its own.
+    async fn gather(
+        &self,
+        held: &mut Held,
+        batches: &mut mpsc::Receiver<Held>,
+        stop: &mut StopListener,
+    ) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
-        let mut batch = Vec::new();
         let wait_until = tokio::time::Instant::now() + self.batch.wait;
-        while !stop.begun() {
-            // A suspect is a batch of its own.
-            let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
-            if suspect_next && batch.is_empty() {
-                batch.extend(held.next());
-                break;
-            }
-            if suspect_next || batch.len() == full {
-                break;
-            }
-            if let Some(delivery) = held.next() {
-                batch.push(delivery);
-                continue;
-            }
-            tokio::select! {
-                more = batches.recv() => match more {
-                    Some(more) => held = more,
-                    None => break,
+        let mut batch = Held::new(&self.source, Vec::new());
+        while !stop.begun() && batch.len() < full {
+            match held.peek() {
+                Some(next) if next.suspect => {
+                    if batch.len() == 0 {
+                        batch.add(held.next());
+                    }
+                    break;
+                }
+                Some(_) => batch.add(held.next()),
+                None => tokio::select! {
+                    more = batches.recv() => match more {
+                        Some(more) => *held = more,
+                        None => break,
+                    },
+                    () = tokio::time::sleep_until(wait_until) => break,
+                    () = stop.quiet() => break,
                 },
-                () = tokio::time::sleep_until(wait_until) => break,
-                () = stop.quiet() => break,
             }
         }
-        let mut unstarted = Held::new(&self.source, batch);
-        if stop.begun() {
-            return;
-        }
-        let batch = std::iter::from_fn(|| unstarted.next()).collect();
-        self.run_batch(handler, batch, settler, stop).await;
-        // What is left over (a suspect, or more than one batch) has its turn at once.
-        if held.peek().is_some() && !stop.begun() {
-            Box::pin(self.run_batches(handler, held, batches, settler, stop)).await;
-        }
+        batch
     }
 
     async fn run_batch(
         &self,
         handler: &BatchHandler,
-        fetched: Vec<Delivery>,
+        mut gathered: Held,
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let mut batch = Vec::with_capacity(fetched.len());
-        for delivery in fetched {
-            match self.ours(delivery, stop).await {
-                Ok(delivery) => batch.push(delivery),
-                Err(receipt) => give_back(settler, receipt).await,
+        let mut batch = Vec::with_capacity(gathered.len());
+        let mut running = Running::new(&self.source, Vec::new());
+        while let Some(delivery) = gathered.next() {
+            let also = Running::new(&self.source, vec![delivery.receipt]);
+            if self.is_ours(&delivery, stop).await {
+                running.join(also);
+                batch.push(delivery);
             }
         }
         let Some(first) = batch.first() else {
@@ -211,7 +216,6 @@ impl Work {
         let suspect = first.suspect;
         // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
         let slot = self.slot(&batch);
-        let running = Running::new(&self.source, batch.iter().map(|d| d.receipt).collect());
         let names: Vec<(String, u32)> = batch
             .iter()
             .map(|d| (d.message.id.clone(), d.message.attempt))
@@ -236,12 +240,13 @@ impl Work {
         }
     }
 
-    /// Answers the delivery when it may start. What others took over is theirs; while that is not known (the heartbeats
-    /// are late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
-    async fn ours(&self, delivery: Delivery, stop: &mut StopListener) -> Result<Delivery, Receipt> {
+    /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
+    /// late), it waits. What may not start is given back, which is safe in every case: that names its claim, and
+    /// matches no other.
+    async fn is_ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
         loop {
             match self.source.standing(&delivery.receipt) {
-                Standing::Ours => return Ok(delivery),
+                Standing::Ours => return true,
                 Standing::Lost => break,
                 Standing::Unsure if stop.begun() => break,
                 Standing::Unsure => tokio::time::sleep(UNSURE_PAUSE).await,
@@ -252,7 +257,7 @@ impl Work {
             self.queue,
             delivery.message.id
         );
-        Err(delivery.receipt)
+        false
     }
 
     fn slot(&self, batch: &[Delivery]) -> Option<Slot> {
@@ -310,9 +315,4 @@ async fn next_batch(batches: &mut mpsc::Receiver<Held>, stop: &mut StopListener)
         () = stop.quiet() => None,
         batch = batches.recv() => batch,
     }
-}
-
-async fn give_back(settler: &Settler<Settled>, receipt: Receipt) {
-    let end = End::GiveBack;
-    settler.settle(Settled { receipt, end }).await;
 }
