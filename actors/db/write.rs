@@ -42,6 +42,12 @@ pub(crate) enum Write {
         owner: String,
         limit: u32,
     },
+    /// Gives back the owner's messages of one queue but for those. Answers `Count`.
+    GiveBackMessages {
+        queue: String,
+        owner: String,
+        keep: Vec<i64>,
+    },
     /// Ends of messages; those of a stale owner change nothing. Answers `Refused`, their ids.
     EndMessages {
         owner: String,
