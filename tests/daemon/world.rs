@@ -158,6 +158,7 @@ impl World {
     }
 
     /// Delayed tasks as another program inserts them: (params, unix second).
+    #[track_caller]
     pub fn insert_tasks(&self, tasks: &[(String, i64)]) {
         let rows = tasks.iter().map(|(params, at)| format!("('foreign', 'ledger', '{params}', 1, {at})"));
         let rows = rows.collect::<Vec<_>>().join(", ");
