@@ -267,11 +267,14 @@ impl Database {
     }
 }
 
-/// Beside this test's own binary: cargo builds examples for `cargo test`.
+/// Beside this test's own binary: `cargo test` builds examples. `cargo test --test daemon` alone does not.
 fn ledger_program() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
     let program = profile.join("examples/ledger");
-    assert!(program.exists(), "`{}` is missing: `cargo build --example ledger`", program.display());
+    let built = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    let library = built(&profile.join("libsimplest_script.rlib"));
+    let is_current = built(&program).is_some_and(|at| library.is_none_or(|library| at >= library));
+    assert!(is_current, "`{}` is not up to date: `cargo build --example ledger`", program.display());
     program
 }
