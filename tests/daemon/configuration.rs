@@ -30,7 +30,12 @@ fn files(world: &World) -> Vec<String> {
 #[track_caller]
 fn refused(world: &World, args: &[&str]) -> String {
     let output = world.run(args);
-    assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{args:?}: {}",
+        stderr(&output)
+    );
     assert_eq!(output.stdout, b"", "{args:?}");
     assert_eq!(files(world), ["etc"], "nothing is written by {args:?}");
     stderr(&output)
@@ -67,7 +72,10 @@ fn all_faults_of_all_files_come_in_one_report_and_nothing_starts() {
         ("etc/dev.json:4:", "found -1"),
         ("etc/queue_script1.json:2:", "`[0].exec_cmd`"),
         ("etc/queue_script1.json:2:", "`[0].progress`"),
-        ("etc/queue_script1.json:2:", "did you mean `progress_lag_limit`?"),
+        (
+            "etc/queue_script1.json:2:",
+            "did you mean `progress_lag_limit`?",
+        ),
         ("etc/queue_script1.json:4:", "`[1].name`"),
         ("etc/queue_script1.json:4:", "`[1].progress`"),
         ("etc/queue_script1.json:5:", "`[1].status`"),
@@ -75,14 +83,25 @@ fn all_faults_of_all_files_come_in_one_report_and_nothing_starts() {
         ("etc/crontab_script1.json:3:", "never fires"),
         ("etc/crontab_script1.json:4:", "did you mean `ledger`?"),
     ];
-    for args in [&["run"][..], &[], &["check"], &["send", "a", "x"], &["push", "ledger", "--delay-time", "1"]] {
+    for args in [
+        &["run"][..],
+        &[],
+        &["check"],
+        &["send", "a", "x"],
+        &["push", "ledger", "--delay-time", "1"],
+    ] {
         let report = refused(&world, args);
         for (place, what) in expected {
-            let found = report.lines().any(|line| line.starts_with(place) && line.contains(what));
+            let found = report
+                .lines()
+                .any(|line| line.starts_with(place) && line.contains(what));
             assert!(found, "{place} … {what}, in:\n{report}");
         }
         assert_eq!(report.lines().count(), expected.len() + 1, "{report}");
-        assert!(report.contains("12 faults; nothing was started"), "{report}");
+        assert!(
+            report.contains("12 faults; nothing was started"),
+            "{report}"
+        );
     }
 }
 
@@ -134,10 +153,17 @@ fn the_go_projects_files_are_right_and_say_why_they_are_not_live_here() {
         let why = format!("`{name}`: status 4 is release; this is dev");
         assert!(said.lines().any(|line| line == why), "{said}");
     }
-    assert!(said.contains("0 of 2 queues and 0 of 1 cron entries are live"), "{said}");
+    assert!(
+        said.contains("0 of 2 queues and 0 of 1 cron entries are live"),
+        "{said}"
+    );
     assert_eq!(files(&world), ["etc"]);
 
     let daemon = world.start();
-    assert!(daemon.log().contains("`kafka测试`: status 4 is release; this is dev"));
+    assert!(
+        daemon
+            .log()
+            .contains("`kafka测试`: status 4 is release; this is dev")
+    );
     daemon.stop();
 }

@@ -24,13 +24,18 @@ fn within_15_s_a_cron_run_a_message_and_a_delayed_task_are_in_the_log() {
     let daemon = Daemon::spawn(world.command_of(program, &[]), &world.path("daemon.err"));
     let shown = |what: &[&str]| {
         let log = daemon.log();
-        log.lines().any(|line| what.iter().all(|part| line.contains(part)))
+        log.lines()
+            .any(|line| what.iter().all(|part| line.contains(part)))
     };
-    wait_until("a cron run, a message and a delayed task", SHOWN_WITHIN, || {
-        shown(&["cron `demo track`", "ended: success"])
-            && shown(&["demo: a message"])
-            && shown(&["demo: a delayed task"])
-    });
+    wait_until(
+        "a cron run, a message and a delayed task",
+        SHOWN_WITHIN,
+        || {
+            shown(&["cron `demo track`", "ended: success"])
+                && shown(&["demo: a message"])
+                && shown(&["demo: a delayed task"])
+        },
+    );
     assert!(shown(&["try `"]), "and what to try next");
     daemon.stop();
     world.wait_empty();

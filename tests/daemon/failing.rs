@@ -33,7 +33,9 @@ fn failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody(
     let tasks: Vec<_> = all("delay").into_iter().map(|params| (params, 1)).collect();
     world.insert_tasks(&tasks);
     let daemon = world.start();
-    wait_until("all to have their end", LONG_PATIENCE, || world.dead_letters().len() == 4);
+    wait_until("all to have their end", LONG_PATIENCE, || {
+        world.dead_letters().len() == 4
+    });
     world.wait_drained();
     daemon.stop();
 
@@ -44,13 +46,20 @@ fn failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody(
         for body in hopeless(kind) {
             let attempts: Vec<u32> = (1..=MAX_ATTEMPTS).collect();
             assert_eq!(ledger.attempts_of(&body), attempts, "{body}");
-            let letter = letters.iter().find(|letter| letter["payload"] == body.as_str()).unwrap();
+            let letter = letters
+                .iter()
+                .find(|letter| letter["payload"] == body.as_str())
+                .unwrap();
             assert_eq!(letter["kind"], kind);
             assert_eq!(letter["exec_cmd"], "ledger");
             assert_eq!(letter["attempts"], MAX_ATTEMPTS);
             let error = letter["error"].as_str().unwrap();
             assert!(error.contains("the body says"), "{letter}");
-            assert_eq!(error.contains("panicked"), body.starts_with("panic"), "{letter}");
+            assert_eq!(
+                error.contains("panicked"),
+                body.starts_with("panic"),
+                "{letter}"
+            );
         }
         assert_eq!(ledger.attempts_of(&hopeful(kind)), [1, 2, 3]);
         for neighbour in neighbours(kind) {
@@ -59,7 +68,10 @@ fn failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody(
         // Nobody waited for a retry: all first attempts come before any dead letter's last one.
         let of_kind: Vec<_> = ledger.of_kind(kind).collect();
         let last_first = of_kind.iter().rposition(|line| line.attempt == 1).unwrap();
-        let first_last = of_kind.iter().position(|line| line.attempt == MAX_ATTEMPTS).unwrap();
+        let first_last = of_kind
+            .iter()
+            .position(|line| line.attempt == MAX_ATTEMPTS)
+            .unwrap();
         assert!(last_first < first_last, "{of_kind:#?}");
     }
     let failed = "SELECT count(*) AS n FROM delay_queue_log WHERE status = 4 AND result LIKE '%\"status\":false%'";

@@ -54,22 +54,32 @@ fn work_through(world: &World, mut end: impl FnMut(Daemon)) -> Vec<String> {
     for round in 1..=ENDS {
         let daemon = world.start();
         let due = now_s() + i64::try_from(round % 3).unwrap();
-        let portion: Vec<_> =
-            (0..FOREIGN / ENDS).map(|n| (format!("foreign-{round}-{n}"), due)).collect();
+        let portion: Vec<_> = (0..FOREIGN / ENDS)
+            .map(|n| (format!("foreign-{round}-{n}"), due))
+            .collect();
         world.insert_tasks(&portion);
         tasks.extend(portion.into_iter().map(|(params, _)| params));
         let seen = world.ledger_len();
         let wanted = (MESSAGES * round / (ENDS + 2)).max(seen + 1);
-        wait_until("new lines in the ledger", LONG_PATIENCE, || world.ledger_len() >= wanted);
+        wait_until("new lines in the ledger", LONG_PATIENCE, || {
+            world.ledger_len() >= wanted
+        });
         random_moment(LONGEST_MOMENT);
         end(daemon);
     }
-    let waiting = world.database().number("SELECT count(*) AS n FROM queue_message");
-    assert!(waiting > 0, "all was done before the last end, which therefore showed nothing");
+    let waiting = world
+        .database()
+        .number("SELECT count(*) AS n FROM queue_message");
+    assert!(
+        waiting > 0,
+        "all was done before the last end, which therefore showed nothing"
+    );
     let daemon = world.start();
     world.wait_drained();
     daemon.stop();
-    let pushed = messages.iter().filter_map(|body| Some(body.strip_prefix("push:")?[2..].to_owned()));
+    let pushed = messages
+        .iter()
+        .filter_map(|body| Some(body.strip_prefix("push:")?[2..].to_owned()));
     tasks.extend(pushed);
     assert_eq!(tasks.len(), PUSHED + FOREIGN);
     tasks.extend(messages);
@@ -81,10 +91,41 @@ fn nothing_is_lost(world: &World, ledger: &Ledger, bodies: &[String]) {
     let mut database = world.database();
     let unfinished = "SELECT count(*) AS n FROM delay_queue_log WHERE status <> 3";
     assert_eq!(database.number(unfinished), 0);
-    assert!(world.dead_letters().is_empty(), "{:?}", world.dead_letters());
-    let attempts: Vec<_> = ledger.lines.iter().filter(|line| line.attempt != 1).collect();
+    assert!(
+        world.dead_letters().is_empty(),
+        "{:?}",
+        world.dead_letters()
+    );
+    let attempts: Vec<_> = ledger
+        .lines
+        .iter()
+        .filter(|line| line.attempt != 1)
+        .collect();
     assert_eq!(attempts.len(), 0, "somebody was charged: {:?}", attempts[0]);
     world.wait_empty();
+}
+
+/// Every run but the last was in flight when its own daemon was killed, and the next one came after that. Answers how
+/// many ran more than once, and how long before its kill the oldest of those runs was.
+fn only_what_was_in_flight_ran_twice(ledger: &Ledger, kills: &[Killed]) -> (usize, Duration) {
+    let mut oldest_us = 0;
+    let doubled = ledger.doubled();
+    for runs in &doubled {
+        for pair in runs.windows(2) {
+            let (run, next) = (pair[0], pair[1]);
+            let kill = kills.iter().find(|kill| kill.pid == run.pid);
+            let Some(kill) =
+                kill.filter(|kill| in_flight_at(kill, run) && next.at_us > kill.from_us)
+            else {
+                panic!("ran twice, and was not in flight at a kill: {runs:#?} {kills:#?}");
+            };
+            oldest_us = oldest_us.max(kill.from_us - run.at_us);
+        }
+    }
+    (
+        doubled.len(),
+        Duration::from_micros(oldest_us.unsigned_abs()),
+    )
 }
 
 fn in_flight_at(kill: &Killed, line: &Line) -> bool {
@@ -98,23 +139,29 @@ fn ten_kills_lose_nothing_and_repeat_only_what_was_in_flight() {
     let bodies = work_through(&world, |daemon| kills.push(daemon.kill()));
     let ledger = world.ledger();
     nothing_is_lost(&world, &ledger, &bodies);
-    let doubled = ledger.doubled();
-    let mut oldest_us = 0;
-    for runs in &doubled {
-        for run in &runs[..runs.len() - 1] {
-            let kill = kills.iter().find(|kill| in_flight_at(kill, run));
-            let Some(kill) = kill else {
-                panic!("ran twice, and was not in flight at a kill: {runs:#?} {kills:#?}");
-            };
-            oldest_us = oldest_us.max(kill.from_us - run.at_us);
-        }
-    }
+    let (doubled, oldest) = only_what_was_in_flight_ran_twice(&ledger, &kills);
     println!(
-        "{ENDS} kills: {} runs of {} messages and tasks, {} of them twice, the first run at most {} ms before the kill",
+        "{ENDS} kills: {} runs of {} messages and tasks, {doubled} of them more than once, {oldest:?} before the kill at most",
         ledger.lines.len(),
         bodies.len(),
-        doubled.len(),
-        oldest_us / 1000
+    );
+}
+
+#[test]
+fn kills_beside_a_living_daemon_repeat_only_what_was_in_flight() {
+    let world = world();
+    world.migrate();
+    let living = world.start();
+    let mut kills = Vec::new();
+    let bodies = work_through(&world, |daemon| kills.push(daemon.kill()));
+    living.stop();
+    let ledger = world.ledger();
+    nothing_is_lost(&world, &ledger, &bodies);
+    let (doubled, oldest) = only_what_was_in_flight_ran_twice(&ledger, &kills);
+    println!(
+        "{ENDS} kills beside a living daemon: {} runs of {} messages and tasks, {doubled} of them more than once, {oldest:?} before the kill at most",
+        ledger.lines.len(),
+        bodies.len(),
     );
 }
 
@@ -128,5 +175,9 @@ fn ten_stops_lose_nothing_and_double_nothing() {
     assert!(ledger.doubled().is_empty(), "{:#?}", ledger.doubled());
     assert_eq!(ledger.lines.len(), bodies.len());
     assert!(longest <= SHUTDOWN_DEADLINE, "{longest:?}");
-    println!("{ENDS} stops: {} runs of {} messages and tasks, the longest stop {longest:?}", ledger.lines.len(), bodies.len());
+    println!(
+        "{ENDS} stops: {} runs of {} messages and tasks, the longest stop {longest:?}",
+        ledger.lines.len(),
+        bodies.len()
+    );
 }

@@ -3,6 +3,8 @@
 //! A test knows only what a user could know: files, exit statuses, lines of the log, rows of the database, and what the
 //! handlers wrote into the ledger. It waits for those, never for time to pass.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 mod configuration;
 mod cron;
 mod demo;

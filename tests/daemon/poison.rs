@@ -47,7 +47,13 @@ fn keep_running(world: &World) -> (Daemon, u32) {
 fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through() {
     let world = world();
     let neighbours: Vec<String> = (0..200)
-        .map(|n| if n % 10 == 0 { format!("sleep:30:{n}") } else { format!("neighbour-{n}") })
+        .map(|n| {
+            if n % 10 == 0 {
+                format!("sleep:30:{n}")
+            } else {
+                format!("neighbour-{n}")
+            }
+        })
         .collect();
     let mut messages = neighbours.clone();
     messages.insert(50, "abort:message".to_owned());
@@ -63,15 +69,24 @@ fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through() {
     assert_eq!(letters.len(), 2, "{letters:#?}");
     for (kind, body) in [("queue", "abort:message"), ("delay", "abort:task")] {
         assert_eq!(ledger.attempts_of(body), [1, 2, 3], "{body}");
-        let letter = letters.iter().find(|letter| letter["payload"] == body).unwrap();
+        let letter = letters
+            .iter()
+            .find(|letter| letter["payload"] == body)
+            .unwrap();
         assert_eq!(letter["kind"], kind);
         assert_eq!(letter["attempts"], MAX_ATTEMPTS);
-        assert!(letter["error"].as_str().unwrap().contains("SIGABRT"), "{letter}");
+        assert!(
+            letter["error"].as_str().unwrap().contains("SIGABRT"),
+            "{letter}"
+        );
     }
     assert_eq!(deaths, 2 * MAX_ATTEMPTS);
     let tasks = tasks.iter().map(|(params, _)| params);
     assert_eq!(ledger.missing(neighbours.iter().chain(tasks)), [""; 0]);
-    let charged = ledger.lines.iter().find(|l| l.attempt > 1 && !l.body.starts_with("abort:"));
+    let charged = ledger
+        .lines
+        .iter()
+        .find(|l| l.attempt > 1 && !l.body.starts_with("abort:"));
     assert!(charged.is_none(), "a neighbour was charged: {charged:?}");
     println!(
         "{deaths} deaths: {} runs of {} messages and tasks",
@@ -93,7 +108,9 @@ fn an_operators_kills_are_never_charged() {
         let daemon = world.start();
         let now = wait_for("both to be claimed", PATIENCE, || {
             let owners = database.texts(owner).remove(0);
-            let claimed = owners.split(' ').all(|owner| !owner.is_empty() && !earlier.contains(owner));
+            let claimed = owners
+                .split(' ')
+                .all(|owner| !owner.is_empty() && !earlier.contains(owner));
             claimed.then_some(owners)
         });
         earlier = now;

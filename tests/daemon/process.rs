@@ -15,6 +15,7 @@ const SHOWN_LINES: usize = 40;
 /// When a daemon was killed: between these two moments, in unix microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Killed {
+    pub pid: u32,
     pub from_us: i64,
     pub until_us: i64,
 }
@@ -57,7 +58,10 @@ impl Daemon {
             let ended = self.child.try_wait().unwrap();
             let found = line(self.log());
             if let (Some(status), None) = (ended, &found) {
-                panic!("ended with {status} before it said `{text}`: {}", self.log());
+                panic!(
+                    "ended with {status} before it said `{text}`: {}",
+                    self.log()
+                );
             }
             found
         })
@@ -83,6 +87,7 @@ impl Daemon {
         self.signal(Signal::KILL);
         self.child.wait().unwrap();
         Killed {
+            pid: self.pid(),
             from_us,
             until_us: now_us(),
         }

@@ -51,7 +51,9 @@ fn claimed_by(database: &mut Database, pid: u32) -> BTreeSet<(String, String)> {
             "SELECT CAST(id AS TEXT) AS t FROM {table} WHERE owner = (SELECT owner FROM boot WHERE pid = {pid})"
         );
         let ids = database.texts(&sql);
-        ids.into_iter().map(|id| (kind.to_owned(), id)).collect::<Vec<_>>()
+        ids.into_iter()
+            .map(|id| (kind.to_owned(), id))
+            .collect::<Vec<_>>()
     };
     let mut all = ids(database, "queue", "queue_message");
     all.extend(ids(database, "delay", "delay_queue_log"));
@@ -104,26 +106,45 @@ fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time
 
     let ledger = world.ledger();
     assert_eq!(ledger.missing(messages.iter().chain(&more)), [""; 0]);
-    assert_eq!(ledger.missing(tasks.iter().map(|(params, _)| params)), [""; 0]);
+    assert_eq!(
+        ledger.missing(tasks.iter().map(|(params, _)| params)),
+        [""; 0]
+    );
     let id_of = |line: &crate::ledger::Line| {
-        (line.kind.clone(), line.id.to_string().trim_matches('"').to_owned())
+        (
+            line.kind.clone(),
+            line.id.to_string().trim_matches('"').to_owned(),
+        )
     };
     // What ran at the moment of the stop goes on after it: at most one message a consumer, and no task.
     let late: Vec<_> = ledger
         .lines
         .iter()
-        .filter(|line| line.pid == silent_pid && line.at_us > resumed_us && claimed.contains(&id_of(line)))
+        .filter(|line| {
+            line.pid == silent_pid && line.at_us > resumed_us && claimed.contains(&id_of(line))
+        })
         .collect();
-    assert!(late.len() <= CONSUMERS, "claimed before, started after the silence: {late:#?}");
+    assert!(
+        late.len() <= CONSUMERS,
+        "claimed before, started after the silence: {late:#?}"
+    );
     assert!(late.iter().all(|line| line.kind == "queue"), "{late:#?}");
     for runs in ledger.doubled() {
-        assert!(claimed.contains(&id_of(runs[0])), "not in flight at the silence: {runs:#?}");
+        assert!(
+            claimed.contains(&id_of(runs[0])),
+            "not in flight at the silence: {runs:#?}"
+        );
         assert_eq!(runs.len(), 2, "{runs:#?}");
         let in_flight = stopped_us - IN_FLIGHT_US..;
-        assert!(in_flight.contains(&runs[0].at_us), "ended long before: {runs:#?}");
+        assert!(
+            in_flight.contains(&runs[0].at_us),
+            "ended long before: {runs:#?}"
+        );
     }
     assert!(ledger.lines.iter().all(|line| line.attempt == 1));
-    assert!(ledger.lines.iter().any(|line| line.pid == silent_pid && line.at_us > resumed_us && line.body.contains("again")));
+    assert!(ledger.lines.iter().any(|line| line.pid == silent_pid
+        && line.at_us > resumed_us
+        && line.body.contains("again")));
     println!(
         "silent for {} ms with {messages_claimed} messages and {tasks_claimed} tasks claimed: {} ran twice, {} of them ended late",
         (resumed_us - stopped_us) / 1000,

@@ -24,7 +24,14 @@ fn world(shutdown_deadline: &str) -> World {
 
 fn hanging(world: &World) -> Daemon {
     world.output(&["send", "work", "hang:message"]);
-    world.output(&["push", "ledger", "--params", "hang:task", "--delay-time", "0"]);
+    world.output(&[
+        "push",
+        "ledger",
+        "--params",
+        "hang:task",
+        "--delay-time",
+        "0",
+    ]);
     let daemon = world.start();
     wait_until("both to hang", PATIENCE, || world.ledger_len() == 2);
     daemon
@@ -81,7 +88,9 @@ fn a_stop_waits_for_what_runs_and_starts_nothing_more() {
     let took = daemon.stop();
     assert!(took < Duration::from_secs(5), "{took:?}");
     let ran = world.ledger_len();
-    let left = world.database().number("SELECT count(*) AS n FROM queue_message WHERE owner = ''");
+    let left = world
+        .database()
+        .number("SELECT count(*) AS n FROM queue_message WHERE owner = ''");
     assert_eq!(ran + usize::try_from(left).unwrap(), bodies.len());
     assert!(left > 0);
 }

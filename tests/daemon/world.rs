@@ -37,7 +37,9 @@ impl World {
             "database": { "url": format!("sqlite://{DATABASE}") },
             "workers": 2,
         });
-        all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
         world.etc("dev.json", &all);
         world.partition("script1", &json!([]), &json!([]));
         world
@@ -73,7 +75,12 @@ impl World {
             .args(args)
             .current_dir(self.dir.path())
             .env("LEDGER", self.path("ledger"));
-        for name in ["SCRIPT_ENV", "SCRIPT_ETC", "SCRIPT_PARTITION", "RUST_BACKTRACE"] {
+        for name in [
+            "SCRIPT_ENV",
+            "SCRIPT_ETC",
+            "SCRIPT_PARTITION",
+            "RUST_BACKTRACE",
+        ] {
             command.env_remove(name);
         }
         command
@@ -89,7 +96,11 @@ impl World {
     pub fn output(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let text = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{args:?}: {}: {text}", output.status);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}: {text}",
+            output.status
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -146,7 +157,9 @@ impl World {
         let path = self.path(DATABASE);
         assert!(path.exists(), "there is no database yet");
         let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-        connection.batch_execute("PRAGMA busy_timeout = 20000").unwrap();
+        connection
+            .batch_execute("PRAGMA busy_timeout = 20000")
+            .unwrap();
         Database(connection)
     }
 
@@ -160,7 +173,9 @@ impl World {
     /// Delayed tasks as another program inserts them: (params, unix second).
     #[track_caller]
     pub fn insert_tasks(&self, tasks: &[(String, i64)]) {
-        let rows = tasks.iter().map(|(params, at)| format!("('foreign', 'ledger', '{params}', 1, {at})"));
+        let rows = tasks
+            .iter()
+            .map(|(params, at)| format!("('foreign', 'ledger', '{params}', 1, {at})"));
         let rows = rows.collect::<Vec<_>>().join(", ");
         let insert = format!(
             "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time) VALUES {rows}"
@@ -183,7 +198,9 @@ impl World {
     #[track_caller]
     pub fn dead_letters(&self) -> Vec<Value> {
         let text = self.output(&["dead", "list", "--json", "--limit", "1000"]);
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// Processes that run in this world's directory: daemons, and what they started.
@@ -193,7 +210,9 @@ impl World {
         };
         let root = fs::canonicalize(self.dir.path()).unwrap();
         let pid = |entry: fs::DirEntry| -> Option<u32> {
-            let here = fs::read_link(entry.path().join("cwd")).ok()?.starts_with(&root);
+            let here = fs::read_link(entry.path().join("cwd"))
+                .ok()?
+                .starts_with(&root);
             here.then(|| entry.file_name().to_str()?.parse().ok())?
         };
         entries.filter_map(|entry| pid(entry.ok()?)).collect()
@@ -202,7 +221,9 @@ impl World {
     /// Nothing runs any more: what a daemon starts ends by itself.
     #[track_caller]
     pub fn wait_empty(&self) {
-        wait_for("all processes to end", PATIENCE, || self.processes().is_empty().then_some(()));
+        wait_for("all processes to end", PATIENCE, || {
+            self.processes().is_empty().then_some(())
+        });
     }
 }
 
@@ -275,6 +296,10 @@ fn ledger_program() -> PathBuf {
     let built = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
     let library = built(&profile.join("libsimplest_script.rlib"));
     let is_current = built(&program).is_some_and(|at| library.is_none_or(|library| at >= library));
-    assert!(is_current, "`{}` is not up to date: `cargo build --example ledger`", program.display());
+    assert!(
+        is_current,
+        "`{}` is not up to date: `cargo build --example ledger`",
+        program.display()
+    );
     program
 }
