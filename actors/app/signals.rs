@@ -2,7 +2,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use actix::Addr;
 use rustix::time::{ClockId, clock_gettime};
@@ -14,13 +15,22 @@ use super::failure::{FAILED, Failure};
 use crate::supervisor::{BeginStop, SupervisorActor};
 
 /// What arrives so soon after the first signal is the same order once more: `timeout` and other wrappers signal both
-/// their child and its group. No person is so quick, in milliseconds.
-const SAME_ORDER_MS: i64 = 100;
+/// their child and its group. The stop begins, and says so, after this; from then on the next signal is a second one.
+const ECHO: Duration = Duration::from_millis(20);
+/// Were the stop not to begin (the System's thread hangs, or the start does), a signal so much later is a second one.
+const UNHEARD_MS: i64 = 1000;
 
 /// Signals are watched from here on.
 pub(super) struct Signals {
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
     /// Milliseconds of the monotonic clock at the first signal; 0 before.
-    first: Arc<AtomicI64>,
+    first_ms: AtomicI64,
+    /// The stop has begun.
+    armed: AtomicBool,
 }
 
 /// The second signal's end works in the signal handler itself, whatever the threads are doing.
@@ -29,28 +39,31 @@ pub(super) struct Signals {
 ///
 /// When the system does not take the handlers.
 pub(super) fn watch() -> io::Result<Signals> {
-    let signals = Signals {
-        first: Arc::new(AtomicI64::new(0)),
-    };
+    let state = Arc::new(State::default());
     for signal in [SIGTERM, SIGINT] {
-        let first = Arc::clone(&signals.first);
+        let state = Arc::clone(&state);
         // SAFETY: what runs in the handler is async-signal-safe: atomics, clock_gettime and _exit.
-        unsafe { low_level::register(signal, move || note(&first)) }?;
+        unsafe { low_level::register(signal, move || state.signalled()) }?;
     }
-    Ok(signals)
+    Ok(Signals { state })
 }
 
-fn note(first: &AtomicI64) {
-    let now = clock_gettime(ClockId::Monotonic);
-    let now_ms = (now.tv_sec * 1000 + now.tv_nsec / 1_000_000).max(1);
-    let earlier = first.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Acquire);
-    if is_second(earlier.err(), now_ms) {
-        low_level::exit(i32::from(FAILED));
+impl State {
+    fn signalled(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let now_ms = (now.tv_sec * 1000 + now.tv_nsec / 1_000_000).max(1);
+        if self.is_second(now_ms) {
+            low_level::exit(i32::from(FAILED));
+        }
     }
-}
 
-fn is_second(earlier_ms: Option<i64>, now_ms: i64) -> bool {
-    earlier_ms.is_some_and(|earlier| now_ms - earlier >= SAME_ORDER_MS)
+    fn is_second(&self, now_ms: i64) -> bool {
+        let first = &self.first_ms;
+        match first.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => false,
+            Err(first_ms) => self.armed.load(Ordering::Acquire) || now_ms - first_ms >= UNHEARD_MS,
+        }
+    }
 }
 
 impl Signals {
@@ -59,12 +72,15 @@ impl Signals {
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
         actix_rt::spawn(async move {
+            let came_early = self.state.first_ms.load(Ordering::Acquire) != 0;
             let reason = tokio::select! {
-                // One that came before anybody listened: during the migrations, or the making of the state.
-                () = std::future::ready(()), if self.first.load(Ordering::Acquire) != 0 => "a signal during the start",
+                // Before anybody listened: during the migrations, or the making of the state.
+                () = std::future::ready(()), if came_early => "a signal during the start",
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
+            tokio::time::sleep(ECHO).await;
+            self.state.armed.store(true, Ordering::Release);
             supervisor.do_send(BeginStop { reason });
         });
         Ok(())
@@ -77,9 +93,18 @@ mod tests {
 
     #[test]
     fn an_echo_of_the_first_signal_is_not_a_second_one() {
-        assert!(!is_second(None, 1_000));
-        assert!(!is_second(Some(1_000), 1_000));
-        assert!(!is_second(Some(1_000), 1_099));
-        assert!(is_second(Some(1_000), 1_100));
+        let state = State::default();
+        assert!(!state.is_second(1_000));
+        assert!(!state.is_second(1_019));
+        state.armed.store(true, Ordering::Release);
+        assert!(state.is_second(1_020));
+    }
+
+    #[test]
+    fn a_daemon_that_hears_nothing_ends_by_a_later_signal() {
+        let state = State::default();
+        assert!(!state.is_second(1_000));
+        assert!(!state.is_second(1_999));
+        assert!(state.is_second(2_000));
     }
 }
