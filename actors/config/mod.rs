@@ -22,6 +22,8 @@ mod duration;
 mod environment;
 mod fault;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod interpolate;
 mod lines;
 mod misread;
