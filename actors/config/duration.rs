@@ -48,7 +48,7 @@ pub(super) enum DurationError {
     #[error("it is too long; ten years are the most")]
     TooLong,
     /// Another writing.
-    #[error("as seconds (`90`, `0.5`) or with units `d`, `h`, `m`, `s`, `ms` (`90s`, `1h30m`)")]
+    #[error("in another writing")]
     Malformed,
 }
 

@@ -268,7 +268,10 @@ fn delayed(node: &Node<'_>, reading: &Reading<'_>) -> Option<BTreeMap<String, De
         .entries()?
         .into_iter()
         .map(|(command, node)| {
-            if let Some(message) = reading.commands.missing(Kind::Delayed, &command) {
+            // That a name is empty is told already.
+            if let Some(message) = reading.commands.missing(Kind::Delayed, &command, &command)
+                && !command.is_empty()
+            {
                 node.fault(message);
             }
             (command, node.object(DelayedSettings::read))
