@@ -23,7 +23,7 @@ use crate::workers::Workers;
 /// Below the data directory: the files of cron runs.
 pub(super) const RUNS: &str = "runs";
 /// Below the log directory: what cron runs print.
-const OUTPUT: &str = "cron";
+pub(super) const OUTPUT: &str = "cron";
 
 /// What the daemon itself must keep on disk lies beside its SQLite file; with another database, in `data`.
 pub(super) fn data_dir(config: &Config) -> PathBuf {
@@ -36,19 +36,26 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
+/// Why live entries cannot be run by this version, one sentence each.
+pub(super) fn refused(config: &Config) -> Vec<String> {
+    let live = config.queues.iter().filter(|entry| entry.live);
+    let why = |entry: &QueueEntry| {
+        let kind = match &entry.source {
+            SourceConfig::Table { .. } => return None,
+            SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
+            SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
+        };
+        Some(format!(
+            "queue `{}` reads the {kind}: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
+            entry.name
+        ))
+    };
+    live.filter_map(why).collect()
+}
+
 /// Refuses live entries that this version cannot run.
 pub(super) fn supported(config: &Config) -> Result<(), Failure> {
-    let refused: Vec<String> = config
-        .queues
-        .iter()
-        .filter(|entry| entry.live && !matches!(entry.source, SourceConfig::Table { .. }))
-        .map(|entry| {
-            format!(
-                "queue `{}`: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
-                entry.name
-            )
-        })
-        .collect();
+    let refused = refused(config);
     if refused.is_empty() {
         return Ok(());
     }
@@ -66,6 +73,7 @@ pub(super) struct Parts<'a> {
     pub(super) store: Arc<dyn Store>,
     pub(super) db: Db,
     pub(super) delay_queue: DelayQueueHandle,
+    pub(super) owner: Owner,
     pub(super) started: Instant,
 }
 
@@ -73,7 +81,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let config = parts.config;
     let settings = &config.settings;
-    let owner = Owner::new(config.partition.clone());
+    let owner = parts.owner;
     let data_dir = data_dir(config);
     let slots = SlotFile::create(&data_dir, config.partition.as_ref(), owner.boot())
         .map_err(|cause| Failure::failed(chain(&cause)))?;
@@ -86,7 +94,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
     };
-    log::info!("{} worker threads, boot {owner}", shared.workers.len());
+    log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
     let live = || config.queues.iter().filter(|entry| entry.live);
     let pools = live()
