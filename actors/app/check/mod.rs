@@ -6,6 +6,7 @@ mod online;
 mod report;
 mod text;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -44,7 +45,7 @@ pub(super) fn check<S: Send + Sync + 'static>(
     if args.json {
         print_json(&report)?;
     } else {
-        print!("{}", text::show(&report));
+        print(&text::show(&report))?;
     }
     plan::supported(&config)?;
     Ok(match report.ok {
@@ -63,6 +64,13 @@ fn refused(places: &Places, args: &CheckArgs, report: Report) -> Result<ExitCode
 
 fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document).map_err(Failure::failed)?;
-    println!("{text}");
-    Ok(())
+    print(&format!("{text}\n"))
+}
+
+/// Who reads only the beginning (`| head`) has what they want.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(cause)),
+        _ => Ok(()),
+    }
 }

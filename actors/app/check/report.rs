@@ -1,6 +1,7 @@
 //! What `check` found, in the form in which `--json` shows it. README lists the keys; a key that is there stays.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::online::Found;
@@ -52,7 +53,7 @@ pub(super) struct Refused<'a> {
 pub(super) struct QueueReport {
     pub(super) name: String,
     pub(super) exec_cmd: String,
-    pub(super) status: String,
+    pub(super) status: u8,
     pub(super) live: bool,
     pub(super) why_not_live: Option<String>,
     pub(super) source: SourceReport,
@@ -98,7 +99,7 @@ pub(super) struct CronReport {
     pub(super) name: String,
     pub(super) exec_cmd: String,
     pub(super) params: String,
-    pub(super) status: String,
+    pub(super) status: u8,
     pub(super) live: bool,
     pub(super) why_not_live: Option<String>,
     pub(super) cron: String,
@@ -172,7 +173,7 @@ impl QueueReport {
         Self {
             name: entry.name.clone(),
             exec_cmd: entry.exec_cmd.clone(),
-            status: entry.status.to_string(),
+            status: entry.status.bits(),
             live: entry.live,
             why_not_live: (!entry.live).then(|| entry.why_not_live(config.environment)),
             source: SourceReport::new(&entry.source),
@@ -238,7 +239,7 @@ impl CronReport {
             name: entry.name.clone(),
             exec_cmd: entry.exec_cmd.clone(),
             params: entry.params.clone(),
-            status: entry.status.to_string(),
+            status: entry.status.bits(),
             live: entry.live,
             why_not_live: (!entry.live).then(|| entry.why_not_live(config.environment)),
             cron: entry.expression.clone(),
@@ -276,14 +277,21 @@ fn fires(entry: &CronEntry, now: DateTime<Utc>) -> Vec<FireReport> {
             FireReport {
                 local: at.to_rfc3339_opts(SecondsFormat::Secs, false),
                 utc: utc.to_rfc3339_opts(SecondsFormat::Secs, true),
-                shown: format!(
-                    "{} = {} UTC",
-                    at.format("%Y-%m-%d %H:%M:%S %Z"),
-                    utc.format("%Y-%m-%d %H:%M:%S")
-                ),
+                shown: shown(&at, &utc),
             }
         })
         .collect()
+}
+
+/// In the entry's zone and in UTC, which may be the same.
+fn shown(at: &DateTime<Tz>, utc: &DateTime<Utc>) -> String {
+    let local = at.format("%Y-%m-%d %H:%M:%S %Z").to_string();
+    let utc = utc.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    if local == utc {
+        local
+    } else {
+        format!("{local} = {utc}")
+    }
 }
 
 #[cfg(test)]
