@@ -123,7 +123,7 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// A duration as one would write it into a file.
-pub(super) fn show(duration: Duration) -> String {
+pub(crate) fn show(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {
         return "0".to_owned();

@@ -87,6 +87,11 @@ impl StatusBits {
         self.0 & environment.bit() != 0
     }
 
+    /// The sum itself, as in the file.
+    pub(crate) fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether both are live in some environment.
     pub(super) fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0

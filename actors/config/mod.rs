@@ -59,6 +59,7 @@ pub use self::{
 pub(crate) use self::{
     commands::Commands,
     crontab::{CronEntry, Misfire, Overlap},
+    duration::show as show_duration,
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
     source::SourceConfig,
@@ -193,6 +194,33 @@ fn load_texts(
             Err(fault.into())
         }
     }
+}
+
+/// Reads a text as the settings of an environment; `name` is shown as its file.
+///
+/// # Errors
+///
+/// All faults of it, when there is one.
+pub(crate) fn settings_of(name: &str, text: &str) -> Result<Settings, Report> {
+    let commands = Commands::default();
+    let lookup = |name: &str| env::var(name).ok();
+    let mut reading = Reading {
+        environment: Environment::default(),
+        commands: &commands,
+        lookup: &lookup,
+        servers: None,
+        machine_zone: None,
+        notes: Vec::new(),
+    };
+    let (settings, faults) = tree::read(name, text, &lookup, "", |root| {
+        Settings::read(root, &mut reading)
+    });
+    if let Some(report) = Report::of([faults]) {
+        return Err(report);
+    }
+    settings
+        .flatten()
+        .ok_or_else(|| Fault::of_file(name, "cannot be read").into())
 }
 
 /// One fault for the directory, instead of one for each file in it.
