@@ -92,11 +92,6 @@ impl StatusBits {
         self.0
     }
 
-    /// Whether both are live in some environment.
-    pub(super) fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
     /// Why the entry of that name is not live there.
     pub(super) fn why_not_live(self, name: &str, environment: Environment) -> String {
         let name = show::name(name);
