@@ -1,9 +1,10 @@
 //! The loop of one consumer: fetch, run, settle. The next batch is fetched while this one runs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::held::{Held, Running};
 use super::pace::Pace;
@@ -16,7 +17,7 @@ use crate::job::{
 };
 use crate::outage::Outage;
 use crate::settler::Settler;
-use crate::source::{Delivery, End, Receipt, Settled, Source};
+use crate::source::{Delivery, End, Settled, Source};
 use crate::stop::StopListener;
 
 /// Between two looks whether a message is still ours, while the heartbeats are late.
@@ -117,14 +118,15 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let delivery = match self.ours(delivery, stop).await {
-            Ok(delivery) => delivery,
-            Err(receipt) => return give_back(settler, receipt).await,
-        };
+        let running = Running::new(&self.source, std::iter::once(delivery.receipt));
+        if !self.ours(&delivery, stop).await {
+            return running
+                .settle(settler, std::iter::once(End::GiveBack))
+                .await;
+        }
         let slot = self.slot(std::slice::from_ref(&delivery));
         let attempt = delivery.message.attempt;
         let id = delivery.message.id.clone();
-        let running = Running::new(&self.source, vec![delivery.receipt]);
         let job = async {
             let pass = self.gate.enter(delivery.suspect).await;
             let job = run(handler, delivery.message, slot, self.timeout);
@@ -138,10 +140,8 @@ impl Work {
                 return;
             }
         };
-        for receipt in running.ended() {
-            let end = self.end(&id, attempt, &outcome);
-            settler.settle(Settled { receipt, end }).await;
-        }
+        let end = self.end(&id, attempt, &outcome);
+        running.settle(settler, std::iter::once(end)).await;
     }
 
     /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
@@ -153,65 +153,78 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
+        // What is left over (a suspect, or more than one batch) has its turn at once.
+        while held.peek().is_some() && !stop.begun() {
+            let batch = self.fill(&mut held, batches, stop).await;
+            if !stop.begun() {
+                self.run_batch(handler, batch, settler, stop).await;
+            }
+        }
+    }
+
+    /// The next batch. Returns early, with what there is, when a stop begins.
+    async fn fill(
+        &self,
+        held: &mut Held,
+        batches: &mut mpsc::Receiver<Held>,
+        stop: &mut StopListener,
+    ) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
-        let mut batch = Vec::new();
-        let wait_until = tokio::time::Instant::now() + self.batch.wait;
-        while !stop.begun() {
+        let mut batch = Held::new(&self.source, Vec::new());
+        let wait_until = Instant::now() + self.batch.wait;
+        while !stop.begun() && batch.len() < full {
             // A suspect is a batch of its own.
             let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
-            if suspect_next && batch.is_empty() {
-                batch.extend(held.next());
-                break;
-            }
-            if suspect_next || batch.len() == full {
+            if suspect_next && batch.len() > 0 {
                 break;
             }
             if let Some(delivery) = held.next() {
-                batch.push(delivery);
+                batch.add(delivery);
+                if suspect_next {
+                    break;
+                }
                 continue;
             }
             tokio::select! {
                 more = batches.recv() => match more {
-                    Some(more) => held = more,
+                    Some(more) => *held = more,
                     None => break,
                 },
                 () = tokio::time::sleep_until(wait_until) => break,
                 () = stop.quiet() => break,
             }
         }
-        let mut unstarted = Held::new(&self.source, batch);
-        if stop.begun() {
-            return;
-        }
-        let batch = std::iter::from_fn(|| unstarted.next()).collect();
-        self.run_batch(handler, batch, settler, stop).await;
-        // What is left over (a suspect, or more than one batch) has its turn at once.
-        if held.peek().is_some() && !stop.begun() {
-            Box::pin(self.run_batches(handler, held, batches, settler, stop)).await;
-        }
+        batch
     }
 
     async fn run_batch(
         &self,
         handler: &BatchHandler,
-        fetched: Vec<Delivery>,
+        mut filled: Held,
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let mut batch = Vec::with_capacity(fetched.len());
-        for delivery in fetched {
-            match self.ours(delivery, stop).await {
-                Ok(delivery) => batch.push(delivery),
-                Err(receipt) => give_back(settler, receipt).await,
+        let mut ours = Held::new(&self.source, Vec::new());
+        while let Some(delivery) = filled.peek() {
+            let may_start = self.ours(delivery, stop).await;
+            let Some(delivery) = filled.next() else {
+                break;
+            };
+            if may_start {
+                ours.add(delivery);
+            } else {
+                let stale = Running::new(&self.source, std::iter::once(delivery.receipt));
+                stale.settle(settler, std::iter::once(End::GiveBack)).await;
             }
         }
+        let batch: Vec<Delivery> = std::iter::from_fn(|| ours.next()).collect();
         let Some(first) = batch.first() else {
             return;
         };
         let suspect = first.suspect;
+        let running = Running::new(&self.source, batch.iter().map(|d| d.receipt));
         // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
         let slot = self.slot(&batch);
-        let running = Running::new(&self.source, batch.iter().map(|d| d.receipt).collect());
         let names: Vec<(String, u32)> = batch
             .iter()
             .map(|d| (d.message.id.clone(), d.message.attempt))
@@ -229,19 +242,19 @@ impl Work {
                 return;
             }
         };
-        let ends = running.ended().into_iter().zip(names).zip(outcomes);
-        for ((receipt, (id, attempt)), outcome) in ends {
-            let end = self.end(&id, attempt, &outcome);
-            settler.settle(Settled { receipt, end }).await;
-        }
+        let ends = names
+            .into_iter()
+            .zip(outcomes)
+            .map(|((id, attempt), outcome)| self.end(&id, attempt, &outcome));
+        running.settle(settler, ends).await;
     }
 
-    /// Answers the delivery when it may start. What others took over is theirs; while that is not known (the heartbeats
-    /// are late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
-    async fn ours(&self, delivery: Delivery, stop: &mut StopListener) -> Result<Delivery, Receipt> {
+    /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
+    /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
+    async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
         loop {
             match self.source.standing(&delivery.receipt) {
-                Standing::Ours => return Ok(delivery),
+                Standing::Ours => return true,
                 Standing::Lost => break,
                 Standing::Unsure if stop.begun() => break,
                 Standing::Unsure => tokio::time::sleep(UNSURE_PAUSE).await,
@@ -252,7 +265,7 @@ impl Work {
             self.queue,
             delivery.message.id
         );
-        Err(delivery.receipt)
+        false
     }
 
     fn slot(&self, batch: &[Delivery]) -> Option<Slot> {
@@ -310,9 +323,4 @@ async fn next_batch(batches: &mut mpsc::Receiver<Held>, stop: &mut StopListener)
         () = stop.quiet() => None,
         batch = batches.recv() => batch,
     }
-}
-
-async fn give_back(settler: &Settler<Settled>, receipt: Receipt) {
-    let end = End::GiveBack;
-    settler.settle(Settled { receipt, end }).await;
 }
