@@ -15,12 +15,12 @@ mod runner;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::agenda::RunningTasks;
 use self::agenda::{Agenda, Claim};
@@ -88,7 +88,7 @@ pub(crate) struct Quiet;
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct Stop {
-    pub(crate) deadline: tokio::time::Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// To itself: claim what is due soon.
@@ -369,11 +369,7 @@ impl DelayQueueActor {
         ctx.spawn(give_back.into_actor(self));
     }
 
-    fn stop(
-        &mut self,
-        deadline: tokio::time::Instant,
-        ctx: &mut Context<Self>,
-    ) -> ResponseFuture<usize> {
+    fn stop(&mut self, deadline: Instant, ctx: &mut Context<Self>) -> ResponseFuture<usize> {
         self.quiet(ctx);
         let Some(engine) = &mut self.engine else {
             return Box::pin(std::future::ready(0));

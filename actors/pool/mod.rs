@@ -10,11 +10,11 @@ mod sizing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use self::lease::Leases;
 use crate::config::PoolLimits;
@@ -55,7 +55,7 @@ pub(crate) struct Quiet;
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct Stop {
-    pub(crate) deadline: tokio::time::Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// A consumer ended, as it was told or by a panic.
@@ -228,7 +228,7 @@ impl PoolActor {
     }
 
     /// A worker blocked by business code cannot answer, so the deadline is watched here too.
-    fn stop(&mut self, deadline: tokio::time::Instant) -> ResponseFuture<usize> {
+    fn stop(&mut self, deadline: Instant) -> ResponseFuture<usize> {
         self.stopping = true;
         for member in self.members.values() {
             member.addr.do_send(consumer::Stop { deadline });
