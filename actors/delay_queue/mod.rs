@@ -12,6 +12,8 @@ mod handle;
 mod push;
 mod room;
 mod runner;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +21,6 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use serde_json::Value;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use self::agenda::RunningTasks;
@@ -122,8 +123,6 @@ struct Engine {
     agenda: Agenda,
     settler: Option<Settler<TaskEnd>>,
     stop: StopSignal,
-    /// How many tasks run, for those that wait for the end.
-    busy: watch::Sender<usize>,
     looking: bool,
     /// The last look found as much as it asked for.
     more_waits: bool,
@@ -147,7 +146,6 @@ impl DelayQueueActor {
             agenda: Agenda::default(),
             settler: None,
             stop: StopSignal::new(),
-            busy: watch::Sender::new(0),
             looking: false,
             more_waits: false,
             last_unbounded: None,
@@ -259,12 +257,20 @@ impl DelayQueueActor {
         let Some(engine) = &mut self.engine else {
             return;
         };
-        while let Some(claim) = engine.agenda.take_due(now_ms()) {
+        let now = now_ms();
+        // Looks and pushes at the same time may together claim more than there is room for: the rest waits here.
+        while engine.config.running.len() < engine.config.concurrency
+            && let Some(claim) = engine.agenda.take_due(now)
+        {
             engine.start(claim);
         }
         let Some(due) = engine.agenda.next_due_ms() else {
             return;
         };
+        if due <= now {
+            // The end of a task makes room.
+            return;
+        }
         if let Some((at, timer)) = engine.timer.take() {
             if at == due {
                 engine.timer = Some((at, timer));
@@ -272,7 +278,7 @@ impl DelayQueueActor {
             }
             ctx.cancel_future(timer);
         }
-        let wait = Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0));
+        let wait = Duration::from_millis(u64::try_from(due - now).unwrap_or(0));
         let timer = ctx.run_later(wait.min(LONGEST_SLEEP), |actor, ctx| {
             if let Some(engine) = &mut actor.engine {
                 engine.timer = None;
@@ -354,7 +360,6 @@ impl DelayQueueActor {
         for claim in &waiting {
             engine.config.running.begin(claim.task.id, claim.overdue);
         }
-        engine.note_busy();
         let give_back = async move {
             for Claim { task, .. } in waiting {
                 let end = TaskEnd {
@@ -375,8 +380,7 @@ impl DelayQueueActor {
             return Box::pin(std::future::ready(0));
         };
         engine.stop.stop(deadline);
-        engine.note_busy();
-        let mut busy = engine.busy.subscribe();
+        let mut busy = engine.config.running.count();
         Box::pin(async move {
             let all_ended = busy.wait_for(|busy| *busy == 0);
             let in_time = timeout_at(deadline + LAST_WORDS, all_ended).await.is_ok();
@@ -406,7 +410,6 @@ impl Engine {
             return;
         };
         self.config.running.begin(claim.task.id, claim.overdue);
-        self.note_busy();
         let (config, stop, ends) = (
             Arc::clone(&self.config),
             self.stop.listen(),
@@ -415,12 +418,6 @@ impl Engine {
         self.config.workers.next().spawn_fn(move || {
             actix_rt::spawn(run_claim(config, claim, stop, ends));
         });
-    }
-
-    fn note_busy(&self) {
-        let (running, _) = self.config.running.counts();
-        self.busy
-            .send_replace(usize::try_from(running).unwrap_or(usize::MAX));
     }
 }
 
@@ -553,6 +550,8 @@ impl Handler<LookAhead> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, _: LookAhead, ctx: &mut Self::Context) {
+        // Tasks of an earlier actor end without a word to this one.
+        self.start_due(ctx);
         self.look_ahead(ctx);
     }
 }
@@ -561,13 +560,13 @@ impl Handler<TasksSettled> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, _: TasksSettled, ctx: &mut Self::Context) {
+        self.start_due(ctx);
         let Some(engine) = &self.engine else {
             return;
         };
-        engine.note_busy();
         // A downtime's rows are worked off as fast as they go, not once an interval.
-        let (running, _) = engine.config.running.counts();
-        if engine.more_waits && engine.agenda.len() + running < engine.config.concurrency / 2 {
+        let held = engine.agenda.len() + engine.config.running.len();
+        if engine.more_waits && held < engine.config.concurrency / 2 {
             self.look_ahead(ctx);
         }
     }
