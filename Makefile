@@ -1,10 +1,15 @@
-# `make test` is the one command: it does all set-up, checks and tests. CI runs the same.
+# `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test check
+.PHONY: test setup check
 
-test: check
+test: setup check
 	cargo test --workspace --all-targets
 	cargo test --workspace --doc
+
+# Rust with cargo, a C compiler and make are expected; what else is needed is installed here.
+setup:
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
 check:
 	cargo fmt --check

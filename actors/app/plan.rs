@@ -36,9 +36,11 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
-/// Refuses live entries that this version cannot run.
+/// Refuses what this version cannot run: other databases for the daemon's own tables, live entries of other kinds.
 pub(super) fn supported(config: &Config) -> Result<(), Failure> {
-    let refused: Vec<String> = config
+    let store = crate::db::store(&config.settings.database.url);
+    let mut refused: Vec<String> = store.err().iter().map(ToString::to_string).collect();
+    let entries = config
         .queues
         .iter()
         .filter(|entry| entry.live && !matches!(entry.source, SourceConfig::Table { .. }))
@@ -47,8 +49,8 @@ pub(super) fn supported(config: &Config) -> Result<(), Failure> {
                 "queue `{}`: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
                 entry.name
             )
-        })
-        .collect();
+        });
+    refused.extend(entries);
     if refused.is_empty() {
         return Ok(());
     }
@@ -201,9 +203,7 @@ impl Shared<'_> {
         let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
         let program = match &settings.cron_command {
             Some(command) => PathBuf::from(command),
-            // Read once: after an upgrade in place this path names the new program.
-            None => std::env::current_exe()
-                .map_err(|cause| Failure::failed(format!("this program's own path: {cause}")))?,
+            None => own_path()?,
         };
         Ok(CronConfig {
             db: self.db.clone(),
@@ -222,6 +222,18 @@ impl Shared<'_> {
             running: Running::default(),
             watched: WatchedRuns::default(),
         })
+    }
+}
+
+/// The path this program was started from, links kept: after an upgrade in place, or another target of the link, it
+/// names the new program.
+fn own_path() -> Result<PathBuf, Failure> {
+    let failed = |cause| Failure::failed(format!("this program's own path: {cause}"));
+    let named = std::env::args_os().next().map(PathBuf::from);
+    match named.filter(|path| path.components().count() > 1) {
+        Some(path) => std::path::absolute(path).map_err(failed),
+        // Found by `PATH`, or started without a name.
+        None => std::env::current_exe().map_err(failed),
     }
 }
 

@@ -60,7 +60,7 @@ pub(super) fn send<S: Send + Sync + 'static>(
             insert(&db, &table, messages).await
         }
     })?;
-    println!("{sent} messages sent to `{}`", args.queue);
+    println!("sent to `{}`: {sent}", args.queue);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,31 +2,68 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use actix::Addr;
+use rustix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::low_level;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::{FAILED, Failure};
 use crate::supervisor::{BeginStop, SupervisorActor};
 
-/// Signals are watched from here on.
-pub(super) struct Signals(());
+/// What arrives so soon after the first signal is the same order once more: `timeout` and other wrappers signal both
+/// their child and its group. The stop begins, and says so, after this; from then on the next signal is a second one.
+const ECHO: Duration = Duration::from_millis(20);
+/// Were the stop not to begin (the System's thread hangs, or the start does), a signal so much later is a second one.
+const UNHEARD_MS: i64 = 1000;
 
-/// Registers the second signal's end first: it works in the signal handler itself, whatever the threads are doing.
+/// Signals are watched from here on.
+pub(super) struct Signals {
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Milliseconds of the monotonic clock at the first signal; 0 before.
+    first_ms: AtomicI64,
+    /// The stop has begun.
+    armed: AtomicBool,
+}
+
+/// The second signal's end works in the signal handler itself, whatever the threads are doing.
 ///
 /// # Errors
 ///
 /// When the system does not take the handlers.
 pub(super) fn watch() -> io::Result<Signals> {
-    let seen = Arc::new(AtomicBool::new(false));
+    let state = Arc::new(State::default());
     for signal in [SIGTERM, SIGINT] {
-        flag::register_conditional_shutdown(signal, i32::from(FAILED), Arc::clone(&seen))?;
-        flag::register(signal, Arc::clone(&seen))?;
+        let state = Arc::clone(&state);
+        // SAFETY: what runs in the handler is async-signal-safe: atomics, clock_gettime and _exit.
+        unsafe { low_level::register(signal, move || state.signalled()) }?;
     }
-    Ok(Signals(()))
+    Ok(Signals { state })
+}
+
+impl State {
+    fn signalled(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let now_ms = (now.tv_sec * 1000 + now.tv_nsec / 1_000_000).max(1);
+        if self.is_second(now_ms) {
+            low_level::exit(i32::from(FAILED));
+        }
+    }
+
+    fn is_second(&self, now_ms: i64) -> bool {
+        let first = &self.first_ms;
+        match first.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => false,
+            Err(first_ms) => self.armed.load(Ordering::Acquire) || now_ms - first_ms >= UNHEARD_MS,
+        }
+    }
 }
 
 impl Signals {
@@ -35,12 +72,39 @@ impl Signals {
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
         actix_rt::spawn(async move {
+            let came_early = self.state.first_ms.load(Ordering::Acquire) != 0;
             let reason = tokio::select! {
+                // Before anybody listened: during the migrations, or the making of the state.
+                () = std::future::ready(()), if came_early => "a signal during the start",
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
+            tokio::time::sleep(ECHO).await;
+            self.state.armed.store(true, Ordering::Release);
             supervisor.do_send(BeginStop { reason });
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_of_the_first_signal_is_not_a_second_one() {
+        let state = State::default();
+        assert!(!state.is_second(1_000));
+        assert!(!state.is_second(1_019));
+        state.armed.store(true, Ordering::Release);
+        assert!(state.is_second(1_020));
+    }
+
+    #[test]
+    fn a_daemon_that_hears_nothing_ends_by_a_later_signal() {
+        let state = State::default();
+        assert!(!state.is_second(1_000));
+        assert!(!state.is_second(1_999));
+        assert!(state.is_second(2_000));
     }
 }

@@ -19,8 +19,11 @@ use crate::db::rows::OpenRun;
 
 /// A run elsewhere without a timeout is given up after a day.
 const ELSEWHERE_MS: i64 = 24 * 3600 * 1000;
-/// A file whose run has ended in the database is deleted when it is this old: its own process may just be ending.
-const STALE_FILE: Duration = Duration::from_secs(60);
+/// A file whose run is not open in this database is deleted when it is this old (a day, and an hour to be later than
+/// the above): until then it may be that of a daemon with another database and the same directory.
+const STALE_FILE: Duration = Duration::from_secs(25 * 3600);
+/// Between two tries to watch a process.
+const WATCH_AGAIN: Duration = Duration::from_secs(60);
 
 /// The keys of the runs that are watched in this process.
 #[derive(Clone, Default)]
@@ -178,7 +181,7 @@ async fn watch(
             Ok(None) => {}
             Err(cause) => {
                 log::error!("cron run {uk} (pid {pid}) cannot be watched: {cause}");
-                tokio::time::sleep(STALE_FILE).await;
+                tokio::time::sleep(WATCH_AGAIN).await;
             }
         }
     };

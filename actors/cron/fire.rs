@@ -268,7 +268,12 @@ impl Firing {
 
     fn command(&self) -> Command {
         let entry = &self.entry.config;
-        let mut args = vec!["exec", "--uk", self.uk.as_str(), entry.exec_cmd.as_str()];
+        let mut args = vec!["exec", "--uk", self.uk.as_str()];
+        // Params such as `--help` or `--env=release` are the handler's, not the command line's.
+        if entry.params.starts_with('-') {
+            args.push("--");
+        }
+        args.push(&entry.exec_cmd);
         if !entry.params.is_empty() {
             args.push(&entry.params);
         }

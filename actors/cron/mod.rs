@@ -126,16 +126,19 @@ impl CronActor {
         let learn = async move {
             let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
             let mut outage = Outage::new("cron");
-            loop {
+            let last_fires = loop {
                 match config
                     .db
                     .sync_entries(config.partition.clone(), known.clone())
                     .await
                 {
-                    Ok(last_fires) => return last_fires,
+                    Ok(last_fires) => break last_fires,
                     Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
                 }
-            }
+            };
+            // `overlap` must know of the runs of earlier daemons before anything fires.
+            attend::look(config).await;
+            last_fires
         };
         ctx.spawn(learn.into_actor(self).map(|last_fires, actor, ctx| {
             actor.plan(&last_fires, ctx);
@@ -149,7 +152,6 @@ impl CronActor {
             let from = last_fire.unwrap_or(now).min(now);
             self.catch_up(entry, from, now, ctx);
         }
-        ctx.notify(Attend);
         ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
         ctx.run_interval(TRIM_INTERVAL, |actor, ctx| actor.trim(ctx));
         self.set_alarm(ctx);

@@ -224,6 +224,16 @@ impl Db {
         self.count(Write::GiveBackTasks { owner, keep }).await
     }
 
+    pub(crate) async fn give_back_messages(
+        &self,
+        queue: String,
+        owner: String,
+        keep: Vec<i64>,
+    ) -> Result<usize, DbError> {
+        let write = Write::GiveBackMessages { queue, owner, keep };
+        self.count(write).await
+    }
+
     pub(crate) async fn trim_runs(&self, before_ms: i64) -> Result<usize, DbError> {
         self.count(Write::TrimRuns { before_ms }).await
     }

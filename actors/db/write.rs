@@ -14,7 +14,8 @@ pub(crate) enum Write {
     EndBoot { owner: String },
     /// Takes over from boots whose heartbeats stopped. Answers `Reaped`.
     ReapSilent { me: String },
-    /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers `Reaped`.
+    /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers
+    /// `Reaped`, without any boot where this database does not know it.
     ReapGone { owner: String, charges: Vec<Charge> },
 
     /// Delayed tasks, durable when answered with `Ids`. The owner is that of the rows that are `claimed`.
@@ -41,6 +42,12 @@ pub(crate) enum Write {
         queue: String,
         owner: String,
         limit: u32,
+    },
+    /// Gives back the owner's messages of one queue but for those. Answers `Count`.
+    GiveBackMessages {
+        queue: String,
+        owner: String,
+        keep: Vec<i64>,
     },
     /// Ends of messages; those of a stale owner change nothing. Answers `Refused`, their ids.
     EndMessages {

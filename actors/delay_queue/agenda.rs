@@ -64,6 +64,10 @@ impl Agenda {
         Some(claim)
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = i64> + '_ {
+        self.heap.iter().map(|Reverse(claim)| claim.task.id)
+    }
+
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.heap.len()).unwrap_or(u32::MAX)
     }

@@ -4,7 +4,8 @@
 //! number (`fence`); the rows of a dead boot are given back by whoever finds it dead, and from then on its settling
 //! matches no row.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -32,8 +33,11 @@ pub(crate) struct TableSource {
     table: Arc<str>,
     queue: Arc<str>,
     entry: EntryName,
-    /// Of all consumers that wait for messages only the one that holds this looks.
-    look: Mutex<()>,
+    /// Of all consumers that wait for messages only the one that holds this looks. True after a look whose answer was
+    /// lost: it may have claimed rows that nobody knows of.
+    look: Mutex<bool>,
+    /// The claims (id and fence) of what was fetched and is not settled.
+    held: std::sync::Mutex<HashSet<(i64, i64)>>,
 }
 
 impl TableSource {
@@ -51,8 +55,21 @@ impl TableSource {
             table: table.into(),
             queue: entry.name.as_str().into(),
             entry,
-            look: Mutex::new(()),
+            look: Mutex::new(false),
+            held: std::sync::Mutex::default(),
         }
+    }
+
+    fn lock_held(&self) -> std::sync::MutexGuard<'_, HashSet<(i64, i64)>> {
+        // Nothing that is done under this lock can panic half way.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn give_back_strays(&self) -> Result<(), SourceError> {
+        let keep = self.lock_held().iter().map(|(id, _)| *id).collect();
+        let (table, owner) = (self.table.to_string(), self.owner.clone());
+        self.db.give_back_messages(table, owner, keep).await?;
+        Ok(())
     }
 
     fn delivery(&self, row: ClaimedMessage, generation: u64) -> Delivery {
@@ -104,7 +121,7 @@ impl Source for TableSource {
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
         async move {
-            let _look = tokio::select! {
+            let mut strays = tokio::select! {
                 biased;
                 () = stop.quiet() => return Ok(Vec::new()),
                 look = self.look.lock() => look,
@@ -113,12 +130,20 @@ impl Source for TableSource {
             while !stop.begun() {
                 // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
                 let generation = self.liveness.generation();
+                if *strays {
+                    self.give_back_strays().await?;
+                    *strays = false;
+                }
                 // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
+                *strays = true;
                 let rows = self
                     .db
                     .claim_messages(self.table.to_string(), self.owner.clone(), max)
                     .await?;
+                *strays = false;
                 if !rows.is_empty() {
+                    self.lock_held()
+                        .extend(rows.iter().map(|row| (row.id, row.fence)));
                     let deliveries = rows.into_iter().map(|row| self.delivery(row, generation));
                     return Ok(deliveries.collect());
                 }
@@ -145,8 +170,14 @@ impl Source for TableSource {
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
         async move {
-            let ends = ends.into_iter().map(|end| self.row_end(end)).collect();
+            let ends: Vec<MessageEnd> = ends.into_iter().map(|end| self.row_end(end)).collect();
+            let claims: Vec<(i64, i64)> = ends.iter().map(|end| (end.id, end.fence)).collect();
             let refused = self.db.end_messages(self.owner.clone(), ends).await?;
+            let mut held = self.lock_held();
+            for claim in claims {
+                held.remove(&claim);
+            }
+            drop(held);
             if !refused.is_empty() {
                 log::warn!(
                     "queue `{}`: {} results came too late, others had taken over: messages {refused:?}",

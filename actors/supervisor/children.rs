@@ -50,7 +50,7 @@ impl Plan {
 
     pub(super) fn say_ready(&self) {
         log::info!(
-            "ready in {} ms: {} queues, {} cron entries, {} kinds of delayed tasks",
+            "ready in {} ms; queues: {}, cron entries: {}, kinds of delayed tasks: {}",
             self.started.elapsed().as_millis(),
             self.pools.len(),
             self.cron.entries.len(),

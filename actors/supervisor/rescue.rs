@@ -4,11 +4,16 @@
 //! which handler ended the process. Heartbeats are for other machines.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Plan;
 use crate::config::RetryRules;
 use crate::db::rows::{Charge, EntryName, Victim};
 use crate::job::slots::{DeadFile, Death, Identity, Kind, dead_files};
+
+/// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
+/// keeps its rows.
+const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Looks once. Called at the start and with every heartbeat.
 pub(super) async fn look(plan: &Arc<Plan>) {
@@ -37,15 +42,22 @@ async fn rescue(plan: &Plan, file: DeadFile) {
             None => log::error!("a slot names `{}`, which is none of ours", identity.id()),
         }
     }
-    for charge in &charges {
-        log::error!(
-            "{}: it ended the process that ran it ({})",
-            shown(&charge.victim),
-            charge.how
-        );
-    }
+
+    let victims: Vec<(String, String)> = charges
+        .iter()
+        .map(|charge| (shown(&charge.victim), charge.how.clone()))
+        .collect();
     match plan.db.reap_gone(owner.clone(), charges).await {
+        // A daemon with another database and the same directory, or one that died before its first write.
+        Ok(reaped) if reaped.boots.is_empty() => {
+            if file.is_older_than(FORGOTTEN) {
+                file.remove();
+            }
+        }
         Ok(reaped) => {
+            for (victim, how) in &victims {
+                log::error!("{victim} ended the process that ran it ({how})");
+            }
             log::warn!(
                 "the daemon {owner} had died with {} jobs in flight: {} messages and {} delayed tasks given back, {} deaths counted, {} dead letters",
                 file.in_flight.len(),

@@ -89,6 +89,13 @@ pub(super) fn reap_gone(
     charges: &[Charge],
 ) -> QueryResult<Written> {
     let mut reaped = Reaped::default();
+    let known: i64 = boot::table
+        .filter(dsl::owner.eq(owner))
+        .count()
+        .get_result(connection)?;
+    if known == 0 {
+        return Ok(Written::Reaped(reaped));
+    }
     bury(connection, owner, JUDGED_DEAD, &mut reaped)?;
     let uncounted = boot::table
         .filter(dsl::owner.eq(owner))

@@ -143,6 +143,27 @@ fn bury(
     diesel::delete(message::table.filter(dsl::id.eq(id))).execute(connection)
 }
 
+/// Gives back the messages of a boot that lives on, but for those that are known to be held.
+pub(super) fn give_back_except(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    owner: &str,
+    keep: &[i64],
+) -> QueryResult<Written> {
+    let ids: Vec<i64> = message::table
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::queue.eq(queue))
+        .select(dsl::id)
+        .load(connection)?;
+    let mut given_back = 0;
+    for id in ids.into_iter().filter(|id| !keep.contains(id)) {
+        given_back += diesel::update(message::table.filter(dsl::id.eq(id)))
+            .set(dsl::owner.eq(""))
+            .execute(connection)?;
+    }
+    Ok(Written::Count(given_back))
+}
+
 /// Gives back all messages of a boot that is gone.
 pub(super) fn give_back_all(connection: &mut SqliteConnection, owner: &str) -> QueryResult<usize> {
     diesel::update(message::table.filter(dsl::owner.eq(owner)))

@@ -113,6 +113,9 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             owner,
             limit,
         } => messages::claim(connection, queue, owner, *limit),
+        Write::GiveBackMessages { queue, owner, keep } => {
+            messages::give_back_except(connection, queue, owner, keep)
+        }
         Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
         Write::SyncEntries { partition, entries } => {
             cron::sync_entries(connection, partition, entries)

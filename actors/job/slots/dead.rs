@@ -41,6 +41,12 @@ pub(crate) struct DeadFile {
 }
 
 impl DeadFile {
+    /// Whether nobody wrote to it for so long, as far as the file system tells.
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        let modified = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
+    }
+
     /// Removes the file; to be called when its deaths are in the database.
     pub(crate) fn remove(self) {
         if let Err(error) = fs::remove_file(&self.path) {

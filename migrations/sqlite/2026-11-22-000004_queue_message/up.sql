@@ -1,7 +1,7 @@
 -- The messages of all `table` queues. A row is waiting while `owner` is empty, and is deleted when it is done.
 CREATE TABLE queue_message (
     id         INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
-    queue      VARCHAR(100) NOT NULL,
+    queue      VARCHAR(255) NOT NULL,
     payload    BLOB NOT NULL,
     msg_key    BLOB NULL,
     headers    TEXT NULL,

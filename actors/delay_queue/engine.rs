@@ -1,0 +1,138 @@
+//! What a daemon's DelayQueueActor works with: its configuration, the tasks it holds, and the settling of their ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{SpawnHandle, WeakAddr};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::agenda::{Agenda, Claim, RunningTasks};
+use super::room::{self, Look};
+use super::runner::run_claim;
+use super::{DelayQueueActor, TasksSettled};
+use crate::config::RetryRules;
+use crate::db::rows::TaskEnd;
+use crate::db::{Db, DbError, Liveness};
+use crate::job::slots::SlotFile;
+use crate::job::{Gate, Handler, Task};
+use crate::settler::Settler;
+use crate::stop::StopSignal;
+use crate::workers::Workers;
+
+/// Time limit and retries of one kind of delayed task.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskRules {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: RetryRules,
+}
+
+/// What runs tasks; processes that only push have none.
+pub(crate) struct DelayConfig {
+    pub(crate) owner: String,
+    pub(crate) liveness: Arc<Liveness>,
+    pub(crate) handlers: BTreeMap<String, Handler<Task, Value>>,
+    pub(crate) rules: BTreeMap<String, TaskRules>,
+    pub(crate) default_rules: TaskRules,
+    pub(crate) slots: Option<Arc<SlotFile>>,
+    pub(crate) gate: Gate,
+    pub(crate) workers: Arc<Workers>,
+    /// Tasks held at once, those that wait for their time included.
+    pub(crate) concurrency: u32,
+    pub(crate) running: RunningTasks,
+}
+
+impl DelayConfig {
+    pub(crate) fn rules_of(&self, exec_cmd: &str) -> &TaskRules {
+        self.rules.get(exec_cmd).unwrap_or(&self.default_rules)
+    }
+}
+
+/// What only a daemon's actor has.
+pub(super) struct Engine {
+    pub(super) config: Arc<DelayConfig>,
+    pub(super) agenda: Agenda,
+    pub(super) settler: Option<Settler<TaskEnd>>,
+    pub(super) stop: StopSignal,
+    pub(super) looking: bool,
+    /// The last look found as much as it asked for.
+    pub(super) more_waits: bool,
+    pub(super) last_unbounded: Option<Instant>,
+    pub(super) timer: Option<(i64, SpawnHandle)>,
+    pub(super) ready: bool,
+    /// Room kept for pushed tasks whose rows are being inserted already claimed.
+    pub(super) reserved: u32,
+    /// Rows that nobody knows of are to be given back as soon as no push is under way.
+    pub(super) strays: bool,
+}
+
+impl Engine {
+    pub(super) fn new(config: Arc<DelayConfig>) -> Self {
+        Self {
+            config,
+            agenda: Agenda::default(),
+            settler: None,
+            stop: StopSignal::new(),
+            looking: false,
+            more_waits: false,
+            last_unbounded: None,
+            timer: None,
+            ready: false,
+            reserved: 0,
+            strays: false,
+        }
+    }
+
+    /// How many rows there is room for.
+    pub(super) fn look(&self) -> Look {
+        let (running, overdue_running) = self.config.running.counts();
+        room::look(
+            self.config.concurrency,
+            self.agenda.len() + running + self.reserved,
+            self.agenda.overdue() + overdue_running,
+        )
+    }
+
+    pub(super) fn start(&self, claim: Claim) {
+        let Some(settler) = &self.settler else {
+            return;
+        };
+        self.config.running.begin(claim.task.id, claim.overdue);
+        let (config, stop, ends) = (
+            Arc::clone(&self.config),
+            self.stop.listen(),
+            settler.sender(),
+        );
+        self.config.workers.next().spawn_fn(move || {
+            actix_rt::spawn(run_claim(config, claim, stop, ends));
+        });
+    }
+}
+
+/// Makes ends durable, and tells the actor of the room they leave.
+pub(super) fn settler(
+    db: &Db,
+    config: &Arc<DelayConfig>,
+    actor: WeakAddr<DelayQueueActor>,
+) -> Settler<TaskEnd> {
+    let (db, config) = (db.clone(), Arc::clone(config));
+    Settler::start("settling of delayed tasks".to_owned(), move |ends| {
+        let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
+        async move {
+            let ids: Vec<i64> = ends.iter().map(|end: &TaskEnd| end.id).collect();
+            let refused = db.end_tasks(config.owner.clone(), ends).await?;
+            if !refused.is_empty() {
+                log::warn!(
+                    "{} results of delayed tasks came too late, others had taken over: {refused:?}",
+                    refused.len()
+                );
+            }
+            config.running.end(ids.into_iter());
+            if let Some(actor) = actor.upgrade() {
+                actor.do_send(TasksSettled);
+            }
+            Ok::<(), DbError>(())
+        }
+    })
+}

@@ -1,0 +1,205 @@
+//! Looking ahead: claims what is due soon, and starts it at its time.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::Instant;
+
+use super::agenda::Claim;
+use super::engine::settler;
+use super::room::Look;
+use super::{DelayQueueActor, LookAhead, Storage};
+use crate::clock::now_ms;
+use crate::db::rows::ClaimedTask;
+use crate::db::{Db, DbError};
+use crate::outage::Outage;
+
+/// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
+/// leaves a slow claim eight intervals before its rows are due.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(2);
+/// Usual looks go so far back and no further: the bound keeps them off the index entries of rows long finished, which
+/// an old snapshot may hold in the database. Once a second one look goes back without a bound.
+const LOOK_BACK_S: i64 = 60;
+const UNBOUNDED_INTERVAL: Duration = Duration::from_secs(1);
+/// A longer sleep would miss a jump of the clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+impl DelayQueueActor {
+    /// Begins to look, after what an earlier DelayQueueActor of this boot left behind has been given back.
+    pub(super) fn begin(&mut self, ctx: &mut Context<Self>) {
+        let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
+            return;
+        };
+        engine.settler = Some(settler(db, &engine.config, ctx.address().downgrade()));
+        self.give_back_strays(ctx);
+        ctx.run_interval(LOOK_INTERVAL, |_, ctx| ctx.notify(LookAhead));
+    }
+
+    /// Rows that this boot owns and nobody here knows of are given back: those of an earlier DelayQueueActor, and those
+    /// of a claim or a push whose answer was lost. Nothing is claimed meanwhile.
+    pub(super) fn give_back_strays(&mut self, ctx: &mut Context<Self>) {
+        let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
+            return;
+        };
+        engine.ready = false;
+        // The ids of tasks that are being pushed are not known yet: they would be given back, and run all the same.
+        engine.strays = engine.reserved > 0;
+        if engine.strays {
+            return;
+        }
+        let mut keep = engine.config.running.ids();
+        keep.extend(engine.agenda.ids());
+        let (db, owner) = (db.clone(), engine.config.owner.clone());
+        let give_back = async move {
+            let mut outage = Outage::new("the delay queue");
+            while let Err(cause) = db.give_back_tasks(owner.clone(), keep.clone()).await {
+                tokio::time::sleep(outage.failed(cause)).await;
+            }
+        };
+        ctx.spawn(give_back.into_actor(self).map(|(), actor, ctx| {
+            if let Some(engine) = &mut actor.engine {
+                engine.ready = true;
+            }
+            ctx.notify(LookAhead);
+        }));
+    }
+
+    pub(super) fn look_ahead(&mut self, ctx: &mut Context<Self>) {
+        let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
+            return;
+        };
+        if engine.looking || !engine.ready || engine.stop.begun() {
+            return;
+        }
+        let look = engine.look();
+        if look.on_time == 0 {
+            return;
+        }
+        engine.looking = true;
+        let now = Instant::now();
+        let unbounded = engine
+            .last_unbounded
+            .is_none_or(|last| now - last >= UNBOUNDED_INTERVAL);
+        if unbounded {
+            engine.last_unbounded = Some(now);
+        }
+        // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
+        let generation = engine.config.liveness.generation();
+        let owner = engine.config.owner.clone();
+        let claims = claim(db.clone(), owner, look, unbounded);
+        ctx.spawn(claims.into_actor(self).map(move |claimed, actor, ctx| {
+            actor.claimed(claimed, generation, ctx);
+        }));
+    }
+
+    fn claimed(
+        &mut self,
+        claimed: Result<Claimed, DbError>,
+        generation: u64,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        engine.looking = false;
+        match claimed {
+            Err(cause) => {
+                log::warn!("the delay queue could not look for tasks: {cause}");
+                self.give_back_strays(ctx);
+                return;
+            }
+            Ok(claimed) => {
+                engine.more_waits = claimed.more_waits;
+                for (task, overdue) in claimed.tasks {
+                    engine.agenda.add(Claim {
+                        task,
+                        generation,
+                        overdue,
+                    });
+                }
+            }
+        }
+        if engine.stop.begun() {
+            self.give_back_waiting(ctx);
+        } else {
+            self.start_due(ctx);
+        }
+    }
+
+    /// Ends are durable: there is room again. A downtime's rows are worked off as fast as they go, not once an interval.
+    pub(super) fn settled(&mut self, ctx: &mut Context<Self>) {
+        self.start_due(ctx);
+        let Some(engine) = &self.engine else {
+            return;
+        };
+        let held = engine.agenda.len() + engine.config.running.len();
+        if engine.more_waits && held < engine.config.concurrency / 2 {
+            self.look_ahead(ctx);
+        }
+    }
+
+    /// Starts every task whose time has come, and sleeps until the next one's.
+    pub(super) fn start_due(&mut self, ctx: &mut Context<Self>) {
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        let now = now_ms();
+        // Looks and pushes at the same time may together claim more than there is room for: the rest waits here.
+        while engine.config.running.len() < engine.config.concurrency
+            && let Some(claim) = engine.agenda.take_due(now)
+        {
+            engine.start(claim);
+        }
+        let Some(due) = engine.agenda.next_due_ms() else {
+            return;
+        };
+        if due <= now {
+            // The end of a task makes room.
+            return;
+        }
+        if let Some((at, timer)) = engine.timer.take() {
+            if at == due {
+                engine.timer = Some((at, timer));
+                return;
+            }
+            ctx.cancel_future(timer);
+        }
+        let wait = Duration::from_millis(u64::try_from(due - now).unwrap_or(0));
+        let timer = ctx.run_later(wait.min(LONGEST_SLEEP), |actor, ctx| {
+            if let Some(engine) = &mut actor.engine {
+                engine.timer = None;
+            }
+            actor.start_due(ctx);
+        });
+        engine.timer = Some((due, timer));
+    }
+}
+
+/// Tasks and whether each was overdue.
+struct Claimed {
+    tasks: Vec<(ClaimedTask, bool)>,
+    more_waits: bool,
+}
+
+/// Those that are due from this second on first: they must not wait for what is late anyway.
+async fn claim(db: Db, owner: String, look: Look, unbounded: bool) -> Result<Claimed, DbError> {
+    let now_s = now_ms().div_euclid(1000);
+    let until_s = now_s + i64::try_from(LOOK_AHEAD.as_secs()).unwrap_or(0);
+    let on_time = db
+        .claim_tasks(owner.clone(), Some(now_s), until_s, look.on_time)
+        .await?;
+    let taken = u32::try_from(on_time.len()).unwrap_or(u32::MAX);
+    let mut tasks: Vec<_> = on_time.into_iter().map(|task| (task, false)).collect();
+    let overdue_room = look.overdue.min(look.on_time - taken.min(look.on_time));
+    let mut more_waits = taken == look.on_time;
+    if overdue_room > 0 {
+        let from_s = (!unbounded).then_some(now_s - LOOK_BACK_S);
+        let overdue = db
+            .claim_tasks(owner, from_s, now_s - 1, overdue_room)
+            .await?;
+        more_waits |= overdue.len() == usize::try_from(overdue_room).unwrap_or(usize::MAX);
+        tasks.extend(overdue.into_iter().map(|task| (task, true)));
+    }
+    Ok(Claimed { tasks, more_waits })
+}

@@ -1,0 +1,130 @@
+//! Taking new tasks.
+
+use std::sync::{Mutex, PoisonError};
+
+use actix::prelude::*;
+
+use super::agenda::Claim;
+use super::looking::LOOK_AHEAD;
+use super::push::{self, PushError, PushItem};
+use super::{DelayQueueActor, Storage};
+use crate::clock::{millis, now_ms};
+use crate::db::DbError;
+use crate::db::rows::{ClaimedTask, FIRST_FENCE, NewTask};
+
+/// What a push is answered, when it is.
+pub(super) type Pushing = ResponseActFuture<DelayQueueActor, Result<Vec<i64>, PushError>>;
+
+impl DelayQueueActor {
+    /// Checks the items, inserts them, and answers after that is durable.
+    pub(super) fn take(&mut self, items: Vec<PushItem>) -> Pushing {
+        let db = match &self.storage {
+            Storage::Database(db) => db.clone(),
+            Storage::Test(pushed) => {
+                return Box::pin(actix::fut::ready(push_for_test(pushed, items)));
+            }
+        };
+        let (rows, generation) = match self.rows(&items) {
+            Ok(rows) => rows,
+            Err(refused) => return Box::pin(actix::fut::ready(Err(refused))),
+        };
+        if rows.is_empty() {
+            return Box::pin(actix::fut::ready(Ok(Vec::new())));
+        }
+        let engine = self.engine.as_ref();
+        let owner = engine.map_or_else(String::new, |engine| engine.config.owner.clone());
+        let reserved = claimed_in(&rows);
+        let insert = async move {
+            let ids = db.insert_tasks(rows.clone(), owner).await?;
+            Ok((rows, ids))
+        };
+        let insert = insert.into_actor(self);
+        Box::pin(insert.map(move |inserted: Result<_, DbError>, actor, ctx| {
+            if let Some(engine) = &mut actor.engine {
+                engine.reserved -= reserved;
+                // Whether its rows were inserted is not known then.
+                engine.strays |= inserted.is_err() && reserved > 0;
+            }
+            let answer = inserted.map(|(rows, ids)| {
+                actor.pushed(rows, &ids, generation, ctx);
+                ids
+            });
+            if actor.engine.as_ref().is_some_and(|engine| engine.strays) {
+                actor.give_back_strays(ctx);
+            }
+            Ok(answer?)
+        }))
+    }
+
+    fn rows(&mut self, items: &[PushItem]) -> Result<(Vec<NewTask>, u64), PushError> {
+        let now = now_ms();
+        let mut rows = push::rows(items, &self.known, now)?;
+        let Some(engine) = &mut self.engine else {
+            return Ok((rows, 0));
+        };
+        // What is due before the next looks can see it is inserted already claimed, as far as there is room.
+        if engine.ready && !engine.stop.begun() {
+            let room = engine.look().on_time;
+            let soon = now + millis(LOOK_AHEAD);
+            rows.iter_mut()
+                .filter(|row| row.due_ms <= soon)
+                .take(usize::try_from(room).unwrap_or(usize::MAX))
+                .for_each(|row| row.claimed = true);
+            engine.reserved += claimed_in(&rows);
+        }
+        Ok((rows, engine.config.liveness.generation()))
+    }
+
+    fn pushed(
+        &mut self,
+        rows: Vec<NewTask>,
+        ids: &[i64],
+        generation: u64,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(engine) = &mut self.engine else {
+            return;
+        };
+        for (row, id) in rows.into_iter().zip(ids).filter(|(row, _)| row.claimed) {
+            let task = ClaimedTask {
+                id: *id,
+                name: row.name,
+                exec_cmd: row.exec_cmd,
+                params: row.params,
+                due_ms: row.due_ms,
+                attempts: 0,
+                fence: FIRST_FENCE,
+                suspect: false,
+            };
+            engine.agenda.add(Claim {
+                task,
+                generation,
+                overdue: false,
+            });
+        }
+        if engine.stop.begun() {
+            self.give_back_waiting(ctx);
+        } else {
+            self.start_due(ctx);
+        }
+    }
+}
+
+fn claimed_in(rows: &[NewTask]) -> u32 {
+    let claimed = rows.iter().filter(|row| row.claimed).count();
+    u32::try_from(claimed).unwrap_or(u32::MAX)
+}
+
+/// Checked as in the daemon, but for the names of handlers, which a test does not register.
+fn push_for_test(
+    pushed: &Mutex<Vec<PushItem>>,
+    items: Vec<PushItem>,
+) -> Result<Vec<i64>, PushError> {
+    let named = items.iter().map(|item| item.exec_cmd.clone()).collect();
+    push::rows(&items, &named, now_ms())?;
+    let mut pushed = pushed.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = pushed.len();
+    pushed.extend(items);
+    let ids = (first..pushed.len()).map(|index| i64::try_from(index + 1).unwrap_or(i64::MAX));
+    Ok(ids.collect())
+}

@@ -1,0 +1,353 @@
+//! Cron runs: processes of their own, whose rows always end.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::process::signal_pid;
+use crate::wait::{PATIENCE, random_moment, wait_for, wait_until};
+use crate::world::{Database, World};
+
+fn entry(cron: &str, params: &str) -> Value {
+    json!({ "cron": cron, "name": params, "exec_cmd": "ledger", "params": params, "status": 1, "is_log": 1 })
+}
+
+fn world(crontab: &[Value]) -> World {
+    let world = World::new(json!({ "heartbeat_interval": "300ms" }));
+    world.partition("script1", &json!([]), &json!(crontab));
+    world
+}
+
+/// The runs of an entry that ended, as `status result`.
+fn ends(database: &mut Database, params: &str) -> Vec<String> {
+    database.texts(&format!(
+        "SELECT status || ' ' || result AS t FROM crontab_log
+         WHERE params = '{params}' AND status NOT IN ('running', 'skipped') ORDER BY id"
+    ))
+}
+
+#[track_caller]
+fn no_run_is_left_open(database: &mut Database) {
+    let open = "SELECT (SELECT count(*) FROM crontab_log WHERE status = 'running' OR end_time < start_time)
+        + (SELECT count(*) FROM cron_run WHERE state <> 3) AS n";
+    assert_eq!(database.number(open), 0);
+}
+
+#[test]
+fn every_run_ends_in_its_row_as_it_went() {
+    const SECONDS: usize = 11;
+    let bodies = ["plain", "fail:x", "panic:x", "abort:x", "hang:x"];
+    let crontab = bodies.map(|body| match body {
+        "plain" => entry("* * * * * *", body),
+        _ => entry("*/3 * * * * *", body),
+    });
+    let world = world(&crontab);
+    let daemon = world.start();
+    let mut database = world.database();
+    let hanging = "SELECT pid AS n FROM crontab_log WHERE params = 'hang:x' AND status = 'running' AND pid <> 0";
+    wait_until("enough fires", PATIENCE, || {
+        for pid in database.numbers(hanging) {
+            let pid = u32::try_from(pid).unwrap();
+            // It says that it hangs; from then on the kill is the only way for it to end.
+            let hangs = |world: &World| {
+                world
+                    .ledger()
+                    .of_body("hang:x")
+                    .iter()
+                    .any(|l| l.pid == pid)
+            };
+            wait_until("the run to hang", PATIENCE, || hangs(&world));
+            signal_pid(pid, Signal::KILL);
+            let running = format!("{hanging} AND pid = {pid}");
+            wait_until("its row to end", PATIENCE, || {
+                database.numbers(&running).is_empty()
+            });
+        }
+        world.ledger().of_body("plain").len() > SECONDS
+    });
+    wait_until("the last runs to end", PATIENCE, || {
+        let last = database.numbers(hanging);
+        last.into_iter()
+            .for_each(|pid| signal_pid(u32::try_from(pid).unwrap(), Signal::KILL));
+        database.number("SELECT count(*) AS n FROM crontab_log WHERE status = 'running'") == 0
+    });
+    daemon.stop();
+    world.wait_empty();
+    no_run_is_left_open(&mut database);
+
+    let expected = [
+        ("plain", "success", "\"status\":0"),
+        ("fail:x", "failed", "the body says fail"),
+        ("panic:x", "failed", "the body says panic"),
+        ("abort:x", "killed", "killed by signal 6"),
+        ("hang:x", "killed", "killed by signal 9"),
+    ];
+    for (body, status, result) in expected {
+        let ends = ends(&mut database, body);
+        assert!(ends.len() >= 3, "{body}: {ends:?}");
+        for end in ends {
+            assert!(
+                end.starts_with(status) && end.contains(result),
+                "{body}: {end}"
+            );
+        }
+    }
+    let ledger = world.ledger();
+    let mut late_us: Vec<i64> = ledger
+        .of_body("plain")
+        .iter()
+        .map(|l| l.late_us.unwrap())
+        .collect();
+    late_us.sort_unstable();
+    println!(
+        "{} runs each second: the handler's first line after p50 {:.1} ms, max {:.1} ms",
+        late_us.len(),
+        median_ms(&late_us),
+        ms(late_us[late_us.len() - 1])
+    );
+    assert!(ledger.doubled().is_empty());
+}
+
+fn median_ms(sorted: &[i64]) -> f64 {
+    ms(sorted[sorted.len() / 2])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn ms(us: i64) -> f64 {
+    us as f64 / 1000.0
+}
+
+#[test]
+fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted() {
+    let all = [
+        r#"{"name":"测试 it's"}"#,
+        "-x",
+        "--uk",
+        "--help",
+        "--env=release",
+        "--",
+        "  two  spaces ",
+        "a\tb\nc",
+        r#"$HOME `id` $(id) \ "q" 'q' * ? ~ # ! & ; | < >"#,
+        "",
+        "😀 é",
+        "exec",
+    ];
+    let name = |number: usize| format!("entry {number}");
+    let mut crontab = all.map(|params| entry("* * * * * *", params));
+    for (number, entry) in crontab.iter_mut().enumerate() {
+        entry["name"] = json!(name(number));
+    }
+    let world = world(&crontab);
+    let daemon = world.start();
+    let complete = || {
+        let ledger = world.ledger();
+        all.iter().all(|params| !ledger.of_body(params).is_empty())
+    };
+    wait_until("every entry to run", PATIENCE, complete);
+    let log = daemon.log();
+    daemon.stop();
+    world.wait_empty();
+    let ledger = world.ledger();
+    let strange = ledger
+        .lines
+        .iter()
+        .find(|line| !all.contains(&line.body.as_str()));
+    assert!(strange.is_none(), "{strange:?}");
+    for (number, params) in all.iter().enumerate() {
+        assert_eq!(ledger.of_body(params)[0].name, name(number));
+    }
+    let mut database = world.database();
+    let stored = database.texts("SELECT DISTINCT params AS t FROM crontab_log");
+    assert!(
+        all.iter()
+            .all(|params| stored.contains(&(*params).to_owned())),
+        "{stored:?}"
+    );
+    let failed = "SELECT count(*) AS n FROM crontab_log WHERE status <> 'success'";
+    assert_eq!(database.number(failed), 0);
+
+    // As a person would run it once more: copied from the log, after `pid N: `.
+    // The log shows a line break as `\n`, to keep its lines whole: such params cannot be pasted.
+    for (number, params) in all
+        .iter()
+        .enumerate()
+        .filter(|(_, params)| !params.contains('\n'))
+    {
+        let fired = format!("cron `{}` fired, pid ", name(number));
+        let line = log.lines().find(|line| line.contains(&fired)).unwrap();
+        let (_, command) = line.split_once(&fired).unwrap().1.split_once(": ").unwrap();
+        let mut shell = Command::new("sh");
+        let shell = shell.arg("-c").arg(command).current_dir(world.path(""));
+        let before = world.ledger().of_body(params).len();
+        let output = shell.env("LEDGER", world.path("ledger")).output().unwrap();
+        assert!(output.status.success(), "{command}: {output:?}");
+        assert_eq!(
+            world.ledger().of_body(params).len(),
+            before + 1,
+            "{command}"
+        );
+    }
+}
+
+/// An entry of which one run at a time runs, and that fires each second until one does.
+fn long_run(params: &str) -> Value {
+    let mut long = entry("* * * * * *", params);
+    long["overlap"] = json!("forbid");
+    long
+}
+
+/// The pid of the run that is under way, and has begun to run.
+#[track_caller]
+fn running(database: &mut Database, world: &World) -> u32 {
+    let pid = "SELECT pid AS n FROM crontab_log WHERE status = 'running' AND pid <> 0";
+    let pid = wait_for("a run to be under way", PATIENCE, || {
+        database.numbers(pid).pop()
+    });
+    // Its file is locked from its first moment on.
+    let begun = || {
+        let files = fs::read_dir(world.path("data/runs")).unwrap();
+        files
+            .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap_or_default())
+            .any(|text| text.contains(&format!("\"pid\":{pid},")))
+    };
+    wait_until("the run to have begun", PATIENCE, begun);
+    u32::try_from(pid).unwrap()
+}
+
+#[test]
+fn a_run_survives_the_daemon_and_the_next_one_ends_its_row() {
+    let world = world(&[long_run("sleep:4000:long")]);
+    let daemon = world.start();
+    let mut database = world.database();
+    let pid = running(&mut database, &world);
+    random_moment(Duration::from_millis(500));
+    daemon.kill();
+    assert_eq!(world.processes(), [pid], "it goes on alone");
+
+    let mut next = world.start();
+    next.wait_log(&format!(
+        "(pid {pid}) of an earlier daemon goes on and is watched"
+    ));
+    wait_until("the row to end", PATIENCE, || {
+        !ends(&mut database, "sleep:4000:long").is_empty()
+    });
+    let first = "SELECT pid AS n FROM crontab_log WHERE status = 'success'";
+    assert_eq!(database.numbers(first)[0], i64::from(pid));
+    next.stop();
+    let ledger = world.ledger();
+    assert_eq!(ledger.lines[0].pid, pid, "it ran to its end");
+    assert!(ledger.doubled().is_empty());
+}
+
+#[test]
+fn a_run_that_dies_after_its_daemon_is_lost() {
+    for died_before_the_next_daemon in [true, false] {
+        let world = world(&[long_run("sleep:30000:long")]);
+        let daemon = world.start();
+        let mut database = world.database();
+        let pid = running(&mut database, &world);
+        daemon.kill();
+        if died_before_the_next_daemon {
+            signal_pid(pid, Signal::KILL);
+            world.wait_empty();
+        }
+        let mut next = world.start();
+        if !died_before_the_next_daemon {
+            next.wait_log(&format!(
+                "(pid {pid}) of an earlier daemon goes on and is watched"
+            ));
+            signal_pid(pid, Signal::KILL);
+        }
+        let end = format!(
+            "SELECT status AS t FROM crontab_log WHERE pid = {pid} AND status <> 'running'"
+        );
+        let status = wait_for("the row to end", PATIENCE, || database.texts(&end).pop());
+        assert_eq!(
+            status, "lost",
+            "died before the next daemon: {died_before_the_next_daemon}"
+        );
+        next.stop();
+    }
+}
+
+#[test]
+fn a_run_that_ends_while_no_daemon_lives_writes_its_own_end() {
+    let world = world(&[long_run("sleep:1500:long")]);
+    let daemon = world.start();
+    let mut database = world.database();
+    running(&mut database, &world);
+    daemon.stop();
+    world.wait_empty();
+    assert_eq!(ends(&mut database, "sleep:1500:long").len(), 1);
+    no_run_is_left_open(&mut database);
+}
+
+#[test]
+fn kills_of_the_daemon_leave_no_run_open_and_no_second_out() {
+    const KILLS: usize = 12;
+    let world = world(&[entry("* * * * * *", "sleep:300:short")]);
+    world.migrate();
+    for _ in 0..KILLS {
+        let daemon = world.start();
+        // Most often at the moment of a fire, when a run is claimed, announced and started.
+        let seen = daemon.log().matches(" fired, pid").count();
+        let mut database = world.database();
+        let claimed = database.number("SELECT count(*) AS n FROM cron_run");
+        let more = fastrand::bool();
+        wait_until("a fire", PATIENCE, || {
+            if more {
+                database.number("SELECT count(*) AS n FROM cron_run") > claimed
+            } else {
+                daemon.log().matches(" fired, pid").count() > seen
+            }
+        });
+        random_moment(Duration::from_millis(if fastrand::bool() {
+            20
+        } else {
+            500
+        }));
+        daemon.kill();
+    }
+    let mut database = world.database();
+    let last = world.start();
+    let open = "SELECT count(*) AS n FROM cron_run WHERE state <> 3 AND owner NOT IN
+        (SELECT owner FROM boot WHERE state = 1)";
+    wait_until("the runs of dead daemons to end", PATIENCE, || {
+        database.number(open) == 0
+    });
+    last.stop();
+    world.wait_empty();
+    no_run_is_left_open(&mut database);
+
+    let seconds =
+        database.numbers("SELECT scheduled_ms / 1000 AS n FROM cron_run ORDER BY scheduled_ms");
+    let expected: Vec<i64> = (seconds[0]..).take(seconds.len()).collect();
+    assert_eq!(
+        seconds, expected,
+        "each second once, and none left out: it is made up for within the grace"
+    );
+    let ends = database.texts("SELECT status || ' ' || result AS t FROM crontab_log");
+    assert_eq!(ends.len(), seconds.len());
+    let never_began = ends
+        .iter()
+        .filter(|end| !end.starts_with("success"))
+        .collect::<Vec<_>>();
+    assert!(
+        never_began
+            .iter()
+            .all(|end| end.contains("the daemon ended before it could start it")),
+        "{never_began:?}"
+    );
+    let ledger = world.ledger();
+    assert!(ledger.doubled().is_empty());
+    assert_eq!(ledger.lines.len() + never_began.len(), seconds.len());
+    println!(
+        "{KILLS} kills: {} fires, {} of them claimed and not begun",
+        seconds.len(),
+        never_began.len()
+    );
+}

@@ -1,0 +1,154 @@
+//! A daemon that falls silent (a suspended machine, a stopped container) while another lives.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::process::{Daemon, wait_stopped};
+use crate::wait::{LONG_PATIENCE, PATIENCE, now_s, now_us, random_moment, wait_until};
+use crate::world::{Database, World};
+
+const CONSUMERS: usize = 4;
+const MESSAGES: usize = 400;
+const TASKS: usize = 200;
+/// Further away than a daemon looks ahead: they are waiting, claimed, when the silence begins.
+const TASKS_DUE_IN_S: i64 = 4;
+/// What ran twice was in flight at the silence: its first run is at most so old then (microseconds).
+const IN_FLIGHT_US: i64 = 1_000_000;
+const CLAIMED: &str = "SELECT (SELECT count(*) FROM queue_message WHERE owner <> '')
+    + (SELECT count(*) FROM delay_queue_log WHERE owner <> '' AND status = 2) AS n";
+
+fn world() -> World {
+    let world = World::new(json!({ "heartbeat_interval": "300ms" }));
+    let queue = json!([{
+        "name": "work", "exec_cmd": "ledger", "table": "work", "progress": CONSUMERS,
+        "progress_lag_limit": 1_000_000, "progress_avg_msgcount": 1000, "status": 1,
+    }]);
+    world.partition("script1", &queue, &json!([]));
+    world
+}
+
+/// Stops it while it is not in the middle of a write: SQLite has one lock, and nobody can work past one who holds it.
+fn fall_silent(daemon: &Daemon, database: &mut Database) {
+    wait_until("a moment without a write", PATIENCE, || {
+        random_moment(Duration::from_millis(50));
+        daemon.signal(Signal::STOP);
+        wait_stopped(daemon.pid());
+        let free = database.is_unlocked();
+        if !free {
+            daemon.signal(Signal::CONT);
+        }
+        free
+    });
+}
+
+/// What the boot of this process has claimed, as (kind, id).
+fn claimed_by(database: &mut Database, pid: u32) -> BTreeSet<(String, String)> {
+    let ids = |database: &mut Database, kind: &str, table: &str| {
+        let sql = format!(
+            "SELECT CAST(id AS TEXT) AS t FROM {table} WHERE owner = (SELECT owner FROM boot WHERE pid = {pid})"
+        );
+        let ids = database.texts(&sql);
+        ids.into_iter()
+            .map(|id| (kind.to_owned(), id))
+            .collect::<Vec<_>>()
+    };
+    let mut all = ids(database, "queue", "queue_message");
+    all.extend(ids(database, "delay", "delay_queue_log"));
+    all.into_iter().collect()
+}
+
+#[test]
+fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time() {
+    let world = world();
+    let messages: Vec<String> = (0..MESSAGES).map(|n| format!("sleep:40:{n}")).collect();
+    let due = now_s() + TASKS_DUE_IN_S;
+    let tasks: Vec<_> = (0..TASKS).map(|n| (format!("task-{n}"), due)).collect();
+    let mut database = world.migrate();
+    let mut silent = world.start();
+    let silent_pid = silent.pid();
+    world.insert_tasks(&tasks);
+    wait_until("tasks to be claimed ahead of their time", PATIENCE, || {
+        let claimed = "SELECT count(*) AS n FROM delay_queue_log WHERE status = 2";
+        database.number(claimed) > 0
+    });
+    world.send("work", &messages);
+    wait_until("more to be claimed than can be running", PATIENCE, || {
+        let claimed = "SELECT count(*) AS n FROM queue_message WHERE owner <> ''";
+        database.number(claimed) > i64::try_from(2 * CONSUMERS).unwrap()
+    });
+    let mut other = world.start();
+    fall_silent(&silent, &mut database);
+    let stopped_us = now_us();
+    let claimed = claimed_by(&mut database, silent_pid);
+    let messages_claimed = claimed.iter().filter(|(kind, _)| kind == "queue").count();
+    let tasks_claimed = claimed.len() - messages_claimed;
+    assert!(messages_claimed > CONSUMERS, "more than can be running");
+    assert!(tasks_claimed > 0, "all have run already");
+
+    other.wait_log("silent for three heartbeats");
+    world.wait_drained();
+    let resumed_us = now_us();
+    silent.signal(Signal::CONT);
+    silent.wait_log("others took over its work; it starts anew");
+    silent.wait_log("results came too late, others had taken over");
+
+    // It works again, on what is claimed anew.
+    let more: Vec<String> = (0..100).map(|n| format!("sleep:20:again-{n}")).collect();
+    world.send("work", &more);
+    wait_until("new work to be done", LONG_PATIENCE, || {
+        world.ledger().missing(&more).is_empty() && database.number(CLAIMED) == 0
+    });
+    silent.stop();
+    other.stop();
+
+    let ledger = world.ledger();
+    assert_eq!(ledger.missing(messages.iter().chain(&more)), [""; 0]);
+    assert_eq!(
+        ledger.missing(tasks.iter().map(|(params, _)| params)),
+        [""; 0]
+    );
+    let id_of = |line: &crate::ledger::Line| {
+        (
+            line.kind.clone(),
+            line.id.to_string().trim_matches('"').to_owned(),
+        )
+    };
+    // What ran at the moment of the stop goes on after it: at most one message a consumer, and no task.
+    let late: Vec<_> = ledger
+        .lines
+        .iter()
+        .filter(|line| {
+            line.pid == silent_pid && line.at_us > resumed_us && claimed.contains(&id_of(line))
+        })
+        .collect();
+    assert!(
+        late.len() <= CONSUMERS,
+        "claimed before, started after the silence: {late:#?}"
+    );
+    assert!(late.iter().all(|line| line.kind == "queue"), "{late:#?}");
+    for runs in ledger.doubled() {
+        assert!(
+            claimed.contains(&id_of(runs[0])),
+            "not in flight at the silence: {runs:#?}"
+        );
+        assert_eq!(runs.len(), 2, "{runs:#?}");
+        let in_flight = stopped_us - IN_FLIGHT_US..;
+        assert!(
+            in_flight.contains(&runs[0].at_us),
+            "ended long before: {runs:#?}"
+        );
+    }
+    assert!(ledger.lines.iter().all(|line| line.attempt == 1));
+    assert!(ledger.lines.iter().any(|line| line.pid == silent_pid
+        && line.at_us > resumed_us
+        && line.body.contains("again")));
+    println!(
+        "silent for {} ms with {messages_claimed} messages and {tasks_claimed} tasks claimed: {} ran twice, {} of them ended late",
+        (resumed_us - stopped_us) / 1000,
+        ledger.doubled().len(),
+        late.len()
+    );
+}

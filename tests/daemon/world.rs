@@ -1,0 +1,305 @@
+//! A test's own world: a directory with `etc/`, the database, the ledger, and the daemons that run in it.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::ledger::Ledger;
+use crate::process::{Daemon, signal_pid};
+use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for};
+
+const DATABASE: &str = "data/simplest_script.db";
+
+/// See the module's header. Whatever still runs in the directory is ended with it.
+pub struct World {
+    dir: TempDir,
+    started: Cell<u32>,
+}
+
+impl World {
+    /// With these settings, and partition `script1` without queues and cron entries.
+    pub fn new(settings: Value) -> Self {
+        let world = Self {
+            dir: tempfile::tempdir().unwrap(),
+            started: Cell::new(0),
+        };
+        fs::create_dir(world.path("etc")).unwrap();
+        let mut all = json!({
+            "database": { "url": format!("sqlite://{DATABASE}") },
+            "workers": 2,
+        });
+        all.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        world.etc("dev.json", &all);
+        world.partition("script1", &json!([]), &json!([]));
+        world
+    }
+
+    /// The queues and cron entries of a partition.
+    pub fn partition(&self, name: &str, queues: &Value, crontab: &Value) {
+        self.etc(&format!("queue_{name}.json"), queues);
+        self.etc(&format!("crontab_{name}.json"), crontab);
+    }
+
+    pub fn etc(&self, file: &str, content: &Value) {
+        self.etc_text(file, &content.to_string());
+    }
+
+    pub fn etc_text(&self, file: &str, content: &str) {
+        fs::write(self.path("etc").join(file), content).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The ledger program, as it would be started in this world's directory.
+    pub fn command(&self, args: &[&str]) -> Command {
+        self.command_of(&ledger_program(), args)
+    }
+
+    /// Any program of ours.
+    pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env("LEDGER", self.path("ledger"));
+        for name in [
+            "SCRIPT_ENV",
+            "SCRIPT_ETC",
+            "SCRIPT_PARTITION",
+            "RUST_BACKTRACE",
+        ] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// A command that ends by itself.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// A command that must succeed; its standard output.
+    #[track_caller]
+    pub fn output(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success(),
+            "{args:?}: {}: {text}",
+            output.status
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Messages to a queue, by `send QUEUE -`.
+    #[track_caller]
+    pub fn send<'a>(&self, queue: &str, bodies: impl IntoIterator<Item = &'a String>) {
+        let mut child = self
+            .command(&["send", queue, "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines: String = bodies.into_iter().map(|body| format!("{body}\n")).collect();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(lines.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(child.wait().unwrap().success());
+    }
+
+    /// The daemon of partition `script1`, ready.
+    #[track_caller]
+    pub fn start(&self) -> Daemon {
+        self.start_as("script1")
+    }
+
+    /// The daemon of a partition, ready.
+    #[track_caller]
+    pub fn start_as(&self, partition: &str) -> Daemon {
+        let mut daemon = self.spawn(&["--partition", partition, "run"]);
+        daemon.wait_ready();
+        daemon
+    }
+
+    /// A daemon that need not become ready.
+    pub fn spawn(&self, args: &[&str]) -> Daemon {
+        let number = self.started.get() + 1;
+        self.started.set(number);
+        let stderr = self.path(&format!("daemon-{number}.err"));
+        Daemon::spawn(self.command(args), &stderr)
+    }
+
+    pub fn ledger(&self) -> Ledger {
+        Ledger::read(&self.path("ledger"))
+    }
+
+    /// How many lines the ledger has; cheaper than reading them.
+    pub fn ledger_len(&self) -> usize {
+        let bytes = fs::read(self.path("ledger")).unwrap_or_default();
+        bytes.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// The database, as any other program would open it. It must exist.
+    pub fn database(&self) -> Database {
+        let path = self.path(DATABASE);
+        assert!(path.exists(), "there is no database yet");
+        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        connection
+            .batch_execute("PRAGMA busy_timeout = 20000")
+            .unwrap();
+        Database(connection)
+    }
+
+    /// The tables, before any daemon ran.
+    #[track_caller]
+    pub fn migrate(&self) -> Database {
+        self.output(&["migrate"]);
+        self.database()
+    }
+
+    /// Delayed tasks as another program inserts them: (params, unix second).
+    #[track_caller]
+    pub fn insert_tasks(&self, tasks: &[(String, i64)]) {
+        let rows = tasks
+            .iter()
+            .map(|(params, at)| format!("('foreign', 'ledger', '{params}', 1, {at})"));
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        let insert = format!(
+            "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time) VALUES {rows}"
+        );
+        self.database().execute(&insert);
+    }
+
+    /// Waits until no message and no delayed task is left to be done.
+    #[track_caller]
+    pub fn wait_drained(&self) {
+        let mut database = self.database();
+        wait_for("all work to be done", LONG_PATIENCE, || {
+            let left = "SELECT (SELECT count(*) FROM queue_message)
+                + (SELECT count(*) FROM delay_queue_log WHERE status IN (1, 2)) AS n";
+            (database.number(left) == 0).then_some(())
+        });
+    }
+
+    /// The dead letters, as `dead list --json` shows them.
+    #[track_caller]
+    pub fn dead_letters(&self) -> Vec<Value> {
+        let text = self.output(&["dead", "list", "--json", "--limit", "1000"]);
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    /// Processes that run in this world's directory: daemons, and what they started.
+    pub fn processes(&self) -> Vec<u32> {
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        let root = fs::canonicalize(self.dir.path()).unwrap();
+        let pid = |entry: fs::DirEntry| -> Option<u32> {
+            let here = fs::read_link(entry.path().join("cwd"))
+                .ok()?
+                .starts_with(&root);
+            here.then(|| entry.file_name().to_str()?.parse().ok())?
+        };
+        entries.filter_map(|entry| pid(entry.ok()?)).collect()
+    }
+
+    /// Nothing runs any more: what a daemon starts ends by itself.
+    #[track_caller]
+    pub fn wait_empty(&self) {
+        wait_for("all processes to end", PATIENCE, || {
+            self.processes().is_empty().then_some(())
+        });
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            if fs::exists(format!("/proc/{pid}")).unwrap_or(false) {
+                signal_pid(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+/// The tables, with as little between a test and its SQL as possible.
+pub struct Database(SqliteConnection);
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+#[derive(QueryableByName)]
+struct Words {
+    #[diesel(sql_type = Text)]
+    t: String,
+}
+
+impl Database {
+    /// The column `n` of the only row.
+    #[track_caller]
+    pub fn number(&mut self, sql: &str) -> i64 {
+        let rows: Vec<Number> = diesel::sql_query(sql).load(&mut self.0).unwrap();
+        rows[0].n
+    }
+
+    /// The column `n` of all rows.
+    #[track_caller]
+    pub fn numbers(&mut self, sql: &str) -> Vec<i64> {
+        let rows: Vec<Number> = diesel::sql_query(sql).load(&mut self.0).unwrap();
+        rows.into_iter().map(|row| row.n).collect()
+    }
+
+    /// The column `t` of all rows.
+    #[track_caller]
+    pub fn texts(&mut self, sql: &str) -> Vec<String> {
+        let rows: Vec<Words> = diesel::sql_query(sql).load(&mut self.0).unwrap();
+        rows.into_iter().map(|row| row.t).collect()
+    }
+
+    #[track_caller]
+    pub fn execute(&mut self, sql: &str) {
+        self.0.batch_execute(sql).unwrap();
+    }
+
+    /// Whether nobody is in the middle of a write.
+    pub fn is_unlocked(&mut self) -> bool {
+        self.execute("PRAGMA busy_timeout = 0");
+        let free = self.0.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        self.execute("PRAGMA busy_timeout = 20000");
+        free
+    }
+}
+
+/// Beside this test's own binary: `cargo test` builds examples. `cargo test --test daemon` alone does not.
+fn ledger_program() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let profile = own.ancestors().nth(2).unwrap();
+    let program = profile.join("examples/ledger");
+    let built = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
+    let library = built(&profile.join("libsimplest_script.rlib"));
+    let is_current = built(&program).is_some_and(|at| library.is_none_or(|library| at >= library));
+    assert!(
+        is_current,
+        "`{}` is not up to date: `cargo build --example ledger`",
+        program.display()
+    );
+    program
+}
