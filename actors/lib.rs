@@ -17,6 +17,8 @@ mod settler;
 mod source;
 mod stop;
 mod supervisor;
+#[cfg(test)]
+mod testing_support;
 mod workers;
 
 pub use app::{App, Context, Database, Pooled};

@@ -1,7 +1,9 @@
 //! One outage is two log lines: went away, came back after.
 
 use std::fmt::Display;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The shortest and the longest pause between two tries at something that is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 
 /// The worker Arbiters, taken in turn.
 pub(crate) struct Workers {
-    arbiters: Vec<Arbiter>,
+    arbiters: Vec<ArbiterHandle>,
     next: AtomicUsize,
 }
 
@@ -25,12 +25,21 @@ impl Workers {
             count => count,
         };
         let arbiters = (0..count)
-            .map(|_| Arbiter::try_new())
+            .map(|_| Arbiter::try_new().map(|arbiter| arbiter.handle()))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             arbiters,
             next: AtomicUsize::new(0),
         })
+    }
+
+    /// This thread as the only worker, so that a test and what it tests share one clock.
+    #[cfg(test)]
+    pub(crate) fn here() -> Self {
+        Self {
+            arbiters: vec![Arbiter::current()],
+            next: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -40,6 +49,6 @@ impl Workers {
     /// The next one in turn.
     pub(crate) fn next(&self) -> ArbiterHandle {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.arbiters[turn % self.arbiters.len()].handle()
+        self.arbiters[turn % self.arbiters.len()].clone()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::settler::Settler;
 use crate::source::{Delivery, End, Receipt, Settled, Source};
 
 /// Holds messages that wait for their turn.
@@ -23,8 +24,8 @@ impl Held {
         self.deliveries.pop_front()
     }
 
-    pub(super) fn add(&mut self, delivery: Option<Delivery>) {
-        self.deliveries.extend(delivery);
+    pub(super) fn add(&mut self, delivery: Delivery) {
+        self.deliveries.push_back(delivery);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,25 +46,30 @@ impl Drop for Held {
 /// Holds messages that run.
 pub(super) struct Running {
     source: Arc<dyn Source>,
-    receipts: Vec<Receipt>,
+    receipts: VecDeque<Receipt>,
 }
 
 impl Running {
-    pub(super) fn new(source: &Arc<dyn Source>, receipts: Vec<Receipt>) -> Self {
+    pub(super) fn new(source: &Arc<dyn Source>, receipts: impl Iterator<Item = Receipt>) -> Self {
         Self {
             source: Arc::clone(source),
-            receipts,
+            receipts: receipts.collect(),
         }
     }
 
-    /// These run together with those.
-    pub(super) fn join(&mut self, mut others: Self) {
-        self.receipts.append(&mut others.receipts);
-    }
-
-    /// They ended; somebody else sees to it that it becomes durable.
-    pub(super) fn ended(mut self) -> Vec<Receipt> {
-        std::mem::take(&mut self.receipts)
+    /// Hands their ends over, in their order. One that could not be handed over is still held.
+    pub(super) async fn settle(
+        mut self,
+        settler: &Settler<Settled>,
+        ends: impl Iterator<Item = End>,
+    ) {
+        for end in ends {
+            let Some(receipt) = self.receipts.front().copied() else {
+                return;
+            };
+            settler.settle(Settled { receipt, end }).await;
+            self.receipts.pop_front();
+        }
     }
 }
 

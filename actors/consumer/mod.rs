@@ -6,6 +6,8 @@
 
 mod held;
 mod pace;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use actix::prelude::*;

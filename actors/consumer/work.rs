@@ -1,9 +1,10 @@
 //! The loop of one consumer: fetch, run, settle. The next batch is fetched while this one runs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use super::held::{Held, Running};
 use super::pace::Pace;
@@ -117,10 +118,11 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        // From here on it is given back whichever way this ends, unless it is settled.
-        let running = Running::new(&self.source, vec![delivery.receipt]);
-        if !self.is_ours(&delivery, stop).await {
-            return;
+        let running = Running::new(&self.source, std::iter::once(delivery.receipt));
+        if !self.ours(&delivery, stop).await {
+            return running
+                .settle(settler, std::iter::once(End::GiveBack))
+                .await;
         }
         let slot = self.slot(std::slice::from_ref(&delivery));
         let attempt = delivery.message.attempt;
@@ -138,13 +140,11 @@ impl Work {
                 return;
             }
         };
-        for receipt in running.ended() {
-            let end = self.end(&id, attempt, &outcome);
-            settler.settle(Settled { receipt, end }).await;
-        }
+        let end = self.end(&id, attempt, &outcome);
+        running.settle(settler, std::iter::once(end)).await;
     }
 
-    /// Runs what was fetched in full batches; the last one is filled up for `batch_wait`.
+    /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
     async fn run_batches(
         &self,
         handler: &BatchHandler,
@@ -153,42 +153,45 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        while held.peek().is_some() {
-            let batch = self.gather(&mut held, batches, stop).await;
-            if stop.begun() {
-                return;
+        // What is left over (a suspect, or more than one batch) has its turn at once.
+        while held.peek().is_some() && !stop.begun() {
+            let batch = self.fill(&mut held, batches, stop).await;
+            if !stop.begun() {
+                self.run_batch(handler, batch, settler, stop).await;
             }
-            self.run_batch(handler, batch, settler, stop).await;
         }
     }
 
-    /// One batch: full, or as full as it got within `batch_wait`. A suspect is a batch of its own.
-    async fn gather(
+    /// The next batch. Returns early, with what there is, when a stop begins.
+    async fn fill(
         &self,
         held: &mut Held,
         batches: &mut mpsc::Receiver<Held>,
         stop: &mut StopListener,
     ) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
-        let wait_until = tokio::time::Instant::now() + self.batch.wait;
         let mut batch = Held::new(&self.source, Vec::new());
+        let wait_until = Instant::now() + self.batch.wait;
         while !stop.begun() && batch.len() < full {
-            match held.peek() {
-                Some(next) if next.suspect => {
-                    if batch.len() == 0 {
-                        batch.add(held.next());
-                    }
+            // A suspect is a batch of its own.
+            let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
+            if suspect_next && batch.len() > 0 {
+                break;
+            }
+            if let Some(delivery) = held.next() {
+                batch.add(delivery);
+                if suspect_next {
                     break;
                 }
-                Some(_) => batch.add(held.next()),
-                None => tokio::select! {
-                    more = batches.recv() => match more {
-                        Some(more) => *held = more,
-                        None => break,
-                    },
-                    () = tokio::time::sleep_until(wait_until) => break,
-                    () = stop.quiet() => break,
+                continue;
+            }
+            tokio::select! {
+                more = batches.recv() => match more {
+                    Some(more) => *held = more,
+                    None => break,
                 },
+                () = tokio::time::sleep_until(wait_until) => break,
+                () = stop.quiet() => break,
             }
         }
         batch
@@ -197,23 +200,29 @@ impl Work {
     async fn run_batch(
         &self,
         handler: &BatchHandler,
-        mut gathered: Held,
+        mut filled: Held,
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let mut batch = Vec::with_capacity(gathered.len());
-        let mut running = Running::new(&self.source, Vec::new());
-        while let Some(delivery) = gathered.next() {
-            let also = Running::new(&self.source, vec![delivery.receipt]);
-            if self.is_ours(&delivery, stop).await {
-                running.join(also);
-                batch.push(delivery);
+        let mut ours = Held::new(&self.source, Vec::new());
+        while let Some(delivery) = filled.peek() {
+            let may_start = self.ours(delivery, stop).await;
+            let Some(delivery) = filled.next() else {
+                break;
+            };
+            if may_start {
+                ours.add(delivery);
+            } else {
+                let stale = Running::new(&self.source, std::iter::once(delivery.receipt));
+                stale.settle(settler, std::iter::once(End::GiveBack)).await;
             }
         }
+        let batch: Vec<Delivery> = std::iter::from_fn(|| ours.next()).collect();
         let Some(first) = batch.first() else {
             return;
         };
         let suspect = first.suspect;
+        let running = Running::new(&self.source, batch.iter().map(|d| d.receipt));
         // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
         let slot = self.slot(&batch);
         let names: Vec<(String, u32)> = batch
@@ -233,17 +242,16 @@ impl Work {
                 return;
             }
         };
-        let ends = running.ended().into_iter().zip(names).zip(outcomes);
-        for ((receipt, (id, attempt)), outcome) in ends {
-            let end = self.end(&id, attempt, &outcome);
-            settler.settle(Settled { receipt, end }).await;
-        }
+        let ends = names
+            .into_iter()
+            .zip(outcomes)
+            .map(|((id, attempt), outcome)| self.end(&id, attempt, &outcome));
+        running.settle(settler, ends).await;
     }
 
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
-    /// late), it waits. What may not start is given back, which is safe in every case: that names its claim, and
-    /// matches no other.
-    async fn is_ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
+    /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
+    async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
         loop {
             match self.source.standing(&delivery.receipt) {
                 Standing::Ours => return true,

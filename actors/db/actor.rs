@@ -8,11 +8,14 @@
 //! them. So a lone write waits for nobody, and a thousand at once share one commit.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::error::DbError;
 use super::liveness::Liveness;
@@ -24,13 +27,15 @@ use crate::outage::Outage;
 
 /// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
 const MAX_BATCH: usize = 256;
-/// `ctx.notify` and the like never fill it; senders are bounded by the permits of `Db`.
-const MAILBOX: usize = 1024;
 
-/// One write, answered after its commit.
+/// One write, answered after its commit. How many there are at once is bounded by the permits of `Db`. An answer that
+/// is dropped says that the write was never tried.
 #[derive(Message)]
-#[rtype(result = "Result<Written, DbError>")]
-pub(crate) struct Submit(pub(crate) Write);
+#[rtype(result = "()")]
+pub(crate) struct Submit {
+    pub(crate) write: Write,
+    pub(crate) answer: oneshot::Sender<Result<Written, DbError>>,
+}
 
 /// This boot's heartbeats; processes without claims have none.
 #[derive(Clone)]
@@ -39,16 +44,20 @@ pub(crate) struct Heartbeats {
     pub(crate) liveness: Arc<Liveness>,
 }
 
-struct Pending {
-    write: Write,
-    answer: oneshot::Sender<Result<Written, DbError>>,
+/// What became of a batch.
+struct Committed {
+    /// None where the next batch needs a new connection.
+    writer: Option<Box<dyn Writer>>,
+    /// Not tried, in their order, and why.
+    left: Vec<Submit>,
+    away: Option<DbError>,
 }
 
 /// See the module's header.
 pub(crate) struct DbActor {
     store: Arc<dyn Store>,
     heartbeats: Option<Heartbeats>,
-    pending: VecDeque<Pending>,
+    pending: VecDeque<Submit>,
     /// None before the first write, after an outage, and while a batch is under way.
     writer: Option<Box<dyn Writer>>,
     busy: bool,
@@ -76,81 +85,44 @@ impl DbActor {
 
     /// Begins the next transaction, if none is under way and there is something to write.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.busy || self.pending.is_empty() {
+        if self.busy {
+            return;
+        }
+        // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
+        self.pending.retain(|submit| !submit.answer.is_closed());
+        if self.pending.is_empty() {
             return;
         }
         self.busy = true;
-        let batch: Vec<Pending> = self
-            .pending
-            .drain(..self.pending.len().min(MAX_BATCH))
-            .collect();
-        let writes: Arc<[Write]> = batch.iter().map(|pending| pending.write.clone()).collect();
-        let writer = self.writer.take();
-        let store = Arc::clone(&self.store);
-        let commit = async move {
-            let opened = match writer {
-                Some(writer) => Ok(writer),
-                None => store.writer().await,
-            };
-            match opened {
-                Ok(mut writer) => {
-                    let applied = writer.apply(writes).await;
-                    (Some(writer), applied)
-                }
-                Err(cause) => (
-                    None,
-                    Applied {
-                        answers: Vec::new(),
-                        away: Some(cause),
-                    },
-                ),
+        let size = self.pending.len().min(MAX_BATCH);
+        let batch: Vec<Submit> = self.pending.drain(..size).collect();
+        // Not in this actor's context: if it dies, what is being committed is answered all the same.
+        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), self.writer.take(), batch));
+        ctx.spawn(commit.into_actor(self).map(|committed, actor, ctx| {
+            // An error means that the runtime ends.
+            if let Ok(committed) = committed {
+                actor.committed(committed, ctx);
             }
-        };
-        ctx.spawn(
-            commit
-                .into_actor(self)
-                .map(|(writer, applied), actor, ctx| {
-                    actor.committed(batch, writer, applied, ctx);
-                }),
-        );
+        }));
     }
 
-    /// Answers what was committed or refused; what was not tried goes back to the front of the queue, in its order.
-    fn committed(
-        &mut self,
-        batch: Vec<Pending>,
-        writer: Option<Box<dyn Writer>>,
-        applied: Applied,
-        ctx: &mut Context<Self>,
-    ) {
+    /// What was not tried goes back to the front of the queue, in its order.
+    fn committed(&mut self, committed: Committed, ctx: &mut Context<Self>) {
         self.busy = false;
-        let mut batch = batch.into_iter();
-        for answer in applied.answers {
-            if let Some(pending) = batch.next() {
-                // A caller that is gone does not need its answer.
-                let _ = pending.answer.send(answer);
-            }
+        for submit in committed.left.into_iter().rev() {
+            self.pending.push_front(submit);
         }
-        for pending in batch.rev() {
-            self.pending.push_front(pending);
-        }
-        match applied.away {
-            None => {
-                self.outage.passed();
-                self.writer = writer;
-                self.pump(ctx);
-            }
-            Some(cause) => {
-                // Nobody waits for the answers of callers that gave up.
-                self.pending.retain(|pending| !pending.answer.is_closed());
-                let pause = self.outage.failed(cause);
-                self.busy = true;
-                ctx.run_later(pause, |actor, ctx| {
-                    actor.busy = false;
-                    actor.pump(ctx);
-                });
-            }
-        }
+        let Some(cause) = committed.away else {
+            self.outage.passed();
+            self.writer = committed.writer;
+            return self.pump(ctx);
+        };
+        let pause = self.outage.failed(cause);
+        self.busy = true;
+        ctx.run_later(pause, |actor, ctx| {
+            actor.busy = false;
+            actor.pump(ctx);
+        });
     }
 
     fn submit(
@@ -159,9 +131,13 @@ impl DbActor {
         ctx: &mut Context<Self>,
     ) -> oneshot::Receiver<Result<Written, DbError>> {
         let (answer, answered) = oneshot::channel();
-        self.pending.push_back(Pending { write, answer });
-        self.pump(ctx);
+        self.accept(Submit { write, answer }, ctx);
         answered
+    }
+
+    fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
+        self.pending.push_back(submit);
+        self.pump(ctx);
     }
 
     /// Sends heartbeats on a connection of their own, which no queue of writes can hold up, and after each one looks
@@ -194,6 +170,61 @@ impl DbActor {
             }
         };
         ctx.spawn(beats.into_actor(self));
+    }
+}
+
+/// Answers each write that was committed or refused.
+async fn commit(
+    store: Arc<dyn Store>,
+    writer: Option<Box<dyn Writer>>,
+    batch: Vec<Submit>,
+) -> Committed {
+    let writes: Arc<[Write]> = batch.iter().map(|submit| submit.write.clone()).collect();
+    let apply = AssertUnwindSafe(apply(store.as_ref(), writer, writes)).catch_unwind();
+    let Ok((writer, applied)) = apply.await else {
+        log::error!("{} writes panicked in the database's adapter", batch.len());
+        for submit in batch {
+            let _ = submit.answer.send(Err(DbError::Restarted));
+        }
+        return Committed {
+            writer: None,
+            left: Vec::new(),
+            away: None,
+        };
+    };
+    let mut batch = batch.into_iter();
+    for (answer, submit) in applied.answers.into_iter().zip(batch.by_ref()) {
+        // A caller that is gone does not need its answer.
+        let _ = submit.answer.send(answer);
+    }
+    Committed {
+        writer,
+        left: batch.collect(),
+        away: applied.away,
+    }
+}
+
+async fn apply(
+    store: &dyn Store,
+    writer: Option<Box<dyn Writer>>,
+    writes: Arc<[Write]>,
+) -> (Option<Box<dyn Writer>>, Applied) {
+    let opened = match writer {
+        Some(writer) => Ok(writer),
+        None => store.writer().await,
+    };
+    match opened {
+        Ok(mut writer) => {
+            let applied = writer.apply(writes).await;
+            (Some(writer), applied)
+        }
+        Err(cause) => {
+            let nothing = Applied {
+                answers: Vec::new(),
+                away: Some(cause),
+            };
+            (None, nothing)
+        }
     }
 }
 
@@ -230,7 +261,6 @@ impl Actor for DbActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
         if let Some(heartbeats) = self.heartbeats.clone() {
             self.beat(heartbeats, ctx);
         }
@@ -238,11 +268,10 @@ impl Actor for DbActor {
 }
 
 impl Handler<Submit> for DbActor {
-    type Result = ResponseFuture<Result<Written, DbError>>;
+    type Result = ();
 
-    fn handle(&mut self, Submit(write): Submit, ctx: &mut Self::Context) -> Self::Result {
-        let answered = self.submit(write, ctx);
-        Box::pin(async move { answered.await.unwrap_or(Err(DbError::Restarted)) })
+    fn handle(&mut self, submit: Submit, ctx: &mut Self::Context) {
+        self.accept(submit, ctx);
     }
 }
 

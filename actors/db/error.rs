@@ -11,7 +11,7 @@ pub enum DbError {
     /// This write is refused by the database; others are not touched by it.
     #[error("the database refused the write: {0}")]
     Refused(String),
-    /// DbActor ended while the write was under way; whether it was committed is not known.
+    /// The adapter panicked while the write was under way; whether it was committed is not known.
     #[error("the database writer was restarted; whether the write was committed is not known")]
     Restarted,
     /// The process stops and takes no more writes.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::Addr;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
@@ -52,20 +52,27 @@ impl Db {
         self.shared.reader.as_ref()
     }
 
-    /// Answers after the commit. Waits while the database is away.
+    /// Answers after the commit. Waits while the database is away, and while a dead DbActor is replaced.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, DbError> {
         let permit = self.shared.permits.acquire().await;
         let _permit = permit.map_err(|_| DbError::Stopped)?;
         let mut actor = self.shared.actor.subscribe();
-        let request = {
-            let addr = actor
-                .wait_for(|addr| addr.as_ref().is_some_and(Addr::connected))
-                .await
-                .map_err(|_| DbError::Stopped)?;
-            let addr = addr.as_ref().ok_or(DbError::Stopped)?;
-            addr.send(Submit(write))
-        };
-        request.await.map_err(|_| DbError::Restarted)?
+        loop {
+            let (answer, answered) = oneshot::channel();
+            let submit = Submit {
+                write: write.clone(),
+                answer,
+            };
+            let lives = |addr: &Option<Addr<DbActor>>| addr.as_ref().is_some_and(Addr::connected);
+            match actor.wait_for(lives).await.as_deref() {
+                Ok(Some(addr)) => addr.do_send(submit),
+                Ok(None) | Err(_) => return Err(DbError::Stopped),
+            }
+            // Without an answer that DbActor died before it tried this write.
+            if let Ok(answer) = answered.await {
+                return answer;
+            }
+        }
     }
 
     pub(crate) async fn begin_boot(&self, row: BootRow) -> Result<(), DbError> {

@@ -6,7 +6,9 @@
 //! claimed before and has not started is not its own any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Claims start only while the last confirmed heartbeat is younger than so many intervals.
 const FRESH_INTERVALS: u32 = 2;

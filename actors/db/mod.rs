@@ -9,6 +9,8 @@ mod schema;
 mod sqlite;
 mod status;
 mod store;
+#[cfg(test)]
+mod tests;
 pub(crate) mod text;
 mod write;
 

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::db::rows::ClaimedTask;
 
 /// A claimed task and the generation of this boot that claimed it.
@@ -80,11 +82,14 @@ impl Agenda {
 #[derive(Debug, Default)]
 pub(crate) struct RunningTasks {
     overdue_by_id: Mutex<HashMap<i64, bool>>,
+    count: watch::Sender<usize>,
 }
 
 impl RunningTasks {
     pub(super) fn begin(&self, id: i64, overdue: bool) {
-        self.lock().insert(id, overdue);
+        let mut running = self.lock();
+        running.insert(id, overdue);
+        self.count.send_replace(running.len());
     }
 
     pub(super) fn end(&self, ids: impl Iterator<Item = i64>) {
@@ -92,6 +97,16 @@ impl RunningTasks {
         for id in ids {
             running.remove(&id);
         }
+        self.count.send_replace(running.len());
+    }
+
+    /// How many there are, for those that wait for the end.
+    pub(super) fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(*self.count.borrow()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn ids(&self) -> Vec<i64> {

@@ -32,7 +32,6 @@ impl DelayQueueActor {
         for claim in &waiting {
             engine.config.running.begin(claim.task.id, claim.overdue);
         }
-        engine.note_busy();
         let give_back = async move {
             for Claim { task, .. } in waiting {
                 let end = TaskEnd {
@@ -57,8 +56,7 @@ impl DelayQueueActor {
             return Box::pin(std::future::ready(0));
         };
         engine.stop.stop(deadline);
-        engine.note_busy();
-        let mut busy = engine.busy.subscribe();
+        let mut busy = engine.config.running.count();
         Box::pin(async move {
             let all_ended = busy.wait_for(|busy| *busy == 0);
             let in_time = timeout_at(deadline + LAST_WORDS, all_ended).await.is_ok();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::{SpawnHandle, WeakAddr};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::agenda::{Agenda, Claim, RunningTasks};
 use super::room::{self, Look};
@@ -55,8 +55,6 @@ pub(super) struct Engine {
     pub(super) agenda: Agenda,
     pub(super) settler: Option<Settler<TaskEnd>>,
     pub(super) stop: StopSignal,
-    /// How many tasks run, for those that wait for the end.
-    pub(super) busy: watch::Sender<usize>,
     pub(super) looking: bool,
     /// The last look found as much as it asked for.
     pub(super) more_waits: bool,
@@ -65,6 +63,8 @@ pub(super) struct Engine {
     pub(super) ready: bool,
     /// Room kept for pushed tasks whose rows are being inserted already claimed.
     pub(super) reserved: u32,
+    /// Rows that nobody knows of are to be given back as soon as no push is under way.
+    pub(super) strays: bool,
 }
 
 impl Engine {
@@ -74,13 +74,13 @@ impl Engine {
             agenda: Agenda::default(),
             settler: None,
             stop: StopSignal::new(),
-            busy: watch::Sender::new(0),
             looking: false,
             more_waits: false,
             last_unbounded: None,
             timer: None,
             ready: false,
             reserved: 0,
+            strays: false,
         }
     }
 
@@ -99,7 +99,6 @@ impl Engine {
             return;
         };
         self.config.running.begin(claim.task.id, claim.overdue);
-        self.note_busy();
         let (config, stop, ends) = (
             Arc::clone(&self.config),
             self.stop.listen(),
@@ -108,12 +107,6 @@ impl Engine {
         self.config.workers.next().spawn_fn(move || {
             actix_rt::spawn(run_claim(config, claim, stop, ends));
         });
-    }
-
-    pub(super) fn note_busy(&self) {
-        let (running, _) = self.config.running.counts();
-        self.busy
-            .send_replace(usize::try_from(running).unwrap_or(usize::MAX));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Looking ahead: claims what is due soon, and starts it at its time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use super::agenda::Claim;
 use super::engine::settler;
@@ -36,12 +37,17 @@ impl DelayQueueActor {
     }
 
     /// Rows that this boot owns and nobody here knows of are given back: those of an earlier DelayQueueActor, and those
-    /// of a claim whose answer was lost. Nothing is claimed meanwhile.
-    fn give_back_strays(&mut self, ctx: &mut Context<Self>) {
+    /// of a claim or a push whose answer was lost. Nothing is claimed meanwhile.
+    pub(super) fn give_back_strays(&mut self, ctx: &mut Context<Self>) {
         let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
             return;
         };
         engine.ready = false;
+        // The ids of tasks that are being pushed are not known yet: they would be given back, and run all the same.
+        engine.strays = engine.reserved > 0;
+        if engine.strays {
+            return;
+        }
         let mut keep = engine.config.running.ids();
         keep.extend(engine.agenda.ids());
         let (db, owner) = (db.clone(), engine.config.owner.clone());
@@ -123,12 +129,12 @@ impl DelayQueueActor {
 
     /// Ends are durable: there is room again. A downtime's rows are worked off as fast as they go, not once an interval.
     pub(super) fn settled(&mut self, ctx: &mut Context<Self>) {
+        self.start_due(ctx);
         let Some(engine) = &self.engine else {
             return;
         };
-        engine.note_busy();
-        let (running, _) = engine.config.running.counts();
-        if engine.more_waits && engine.agenda.len() + running < engine.config.concurrency / 2 {
+        let held = engine.agenda.len() + engine.config.running.len();
+        if engine.more_waits && held < engine.config.concurrency / 2 {
             self.look_ahead(ctx);
         }
     }
@@ -138,12 +144,20 @@ impl DelayQueueActor {
         let Some(engine) = &mut self.engine else {
             return;
         };
-        while let Some(claim) = engine.agenda.take_due(now_ms()) {
+        let now = now_ms();
+        // Looks and pushes at the same time may together claim more than there is room for: the rest waits here.
+        while engine.config.running.len() < engine.config.concurrency
+            && let Some(claim) = engine.agenda.take_due(now)
+        {
             engine.start(claim);
         }
         let Some(due) = engine.agenda.next_due_ms() else {
             return;
         };
+        if due <= now {
+            // The end of a task makes room.
+            return;
+        }
         if let Some((at, timer)) = engine.timer.take() {
             if at == due {
                 engine.timer = Some((at, timer));
@@ -151,7 +165,7 @@ impl DelayQueueActor {
             }
             ctx.cancel_future(timer);
         }
-        let wait = Duration::from_millis(u64::try_from(due - now_ms()).unwrap_or(0));
+        let wait = Duration::from_millis(u64::try_from(due - now).unwrap_or(0));
         let timer = ctx.run_later(wait.min(LONGEST_SLEEP), |actor, ctx| {
             if let Some(engine) = &mut actor.engine {
                 engine.timer = None;

@@ -16,6 +16,8 @@ mod push;
 mod room;
 mod runner;
 mod taking;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -115,6 +117,8 @@ impl Handler<LookAhead> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, _: LookAhead, ctx: &mut Self::Context) {
+        // Tasks of an earlier actor end without a word to this one.
+        self.start_due(ctx);
         self.look_ahead(ctx);
     }
 }

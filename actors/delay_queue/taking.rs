@@ -42,10 +42,17 @@ impl DelayQueueActor {
         Box::pin(insert.map(move |inserted: Result<_, DbError>, actor, ctx| {
             if let Some(engine) = &mut actor.engine {
                 engine.reserved -= reserved;
+                // Whether its rows were inserted is not known then.
+                engine.strays |= inserted.is_err() && reserved > 0;
             }
-            let (rows, ids) = inserted?;
-            actor.pushed(rows, &ids, generation, ctx);
-            Ok(ids)
+            let answer = inserted.map(|(rows, ids)| {
+                actor.pushed(rows, &ids, generation, ctx);
+                ids
+            });
+            if actor.engine.as_ref().is_some_and(|engine| engine.strays) {
+                actor.give_back_strays(ctx);
+            }
+            Ok(answer?)
         }))
     }
 

@@ -1,6 +1,8 @@
 //! How long consumers above `progress` stay: the leases of SPEC 2.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// The leases of the consumers above those at rest. Each is one consumer's.
 #[derive(Debug)]

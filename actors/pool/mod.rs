@@ -7,14 +7,16 @@
 
 mod lease;
 mod sizing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use self::lease::Leases;
 use crate::config::PoolLimits;
@@ -55,7 +57,7 @@ pub(crate) struct Quiet;
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct Stop {
-    pub(crate) deadline: tokio::time::Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// A consumer ended, as it was told or by a panic.
@@ -88,6 +90,8 @@ pub(crate) struct PoolActor {
     stopping: bool,
     pause: Duration,
     replacing: bool,
+    /// Rings when the next lease is over.
+    timer: Option<SpawnHandle>,
     /// Dropped with this actor, so that its consumers hear of its end.
     life: StopSignal,
     _gone: GoneNotice,
@@ -104,6 +108,7 @@ impl PoolActor {
             stopping: false,
             pause: FIRST_REPLACEMENT,
             replacing: false,
+            timer: None,
             life: StopSignal::new(),
             _gone: gone,
         }
@@ -164,10 +169,15 @@ impl PoolActor {
                 member.addr.do_send(consumer::Quiet);
             }
         }
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
         if let Some(end) = self.leases.next_end() {
-            ctx.run_later(end.saturating_duration_since(now), |pool, ctx| {
+            let wait = end.saturating_duration_since(now);
+            self.timer = Some(ctx.run_later(wait, |pool, ctx| {
+                pool.timer = None;
                 pool.reconcile(ctx);
-            });
+            }));
         }
     }
 
@@ -228,7 +238,7 @@ impl PoolActor {
     }
 
     /// A worker blocked by business code cannot answer, so the deadline is watched here too.
-    fn stop(&mut self, deadline: tokio::time::Instant) -> ResponseFuture<usize> {
+    fn stop(&mut self, deadline: Instant) -> ResponseFuture<usize> {
         self.stopping = true;
         for member in self.members.values() {
             member.addr.do_send(consumer::Stop { deadline });
@@ -304,5 +314,34 @@ impl Handler<CountConsumers> for PoolActor {
     }
 }
 
+/// Ends the actor as a panic would, for tests of its owner.
 #[cfg(test)]
-mod tests;
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash;
+
+#[cfg(test)]
+impl Handler<Crash> for PoolActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed by a test");
+    }
+}
+
+/// Ends one consumer as a panic would.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct CrashConsumer;
+
+#[cfg(test)]
+impl Handler<CrashConsumer> for PoolActor {
+    type Result = ();
+
+    fn handle(&mut self, _: CrashConsumer, _: &mut Self::Context) {
+        if let Some(member) = self.members.values().find(|m| m.addr.connected()) {
+            member.addr.do_send(consumer::Crash);
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 
 use super::Child;
 use crate::config::RetryRules;
@@ -65,6 +65,8 @@ impl Plan {
 /// The addresses, in the order in which the children are started; stopping reads it upwards.
 #[derive(Clone, Default)]
 pub(super) struct Children {
+    /// The thread of DbActor, and of each that replaces it.
+    db_arbiter: Option<ArbiterHandle>,
     pub(super) delay_queue: Option<Addr<DelayQueueActor>>,
     pub(super) pools: Vec<Addr<PoolActor>>,
     pub(super) cron: Option<Addr<CronActor>>,
@@ -80,8 +82,10 @@ impl Children {
             boot: plan.boot.clone(),
             liveness: Arc::clone(&plan.liveness),
         };
-        let arbiter = Arbiter::new();
-        let addr = DbActor::start_in_arbiter(&arbiter.handle(), move |_| {
+        let arbiter = self
+            .db_arbiter
+            .get_or_insert_with(|| Arbiter::new().handle());
+        let addr = DbActor::start_in_arbiter(arbiter, move |_| {
             DbActor::new(store, Some(heartbeats), notice)
         });
         plan.db.set_actor(Some(addr));

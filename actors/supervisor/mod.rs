@@ -9,9 +9,10 @@ mod rescue;
 mod stopping;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::*;
+use tokio::time::Instant;
 
 use self::children::Children;
 pub(crate) use self::children::Plan;
@@ -161,7 +162,7 @@ impl SupervisorActor {
             "{reason}: taking no new work, what runs has up to {:.0} s; a second signal ends at once",
             limit.as_secs_f64()
         );
-        let deadline = tokio::time::Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         self.stop.quiet();
         self.stop.stop(deadline);
         let stop = stop_all(Arc::clone(&self.plan), self.children.clone(), deadline);

@@ -1,0 +1,482 @@
+//! DbActor on a scripted database, on a paused clock.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
+
+use super::actor::{Crash, DbActor, Heartbeats};
+use super::rows::{Beat, BootRow, DeadLetter, OpenRun};
+use super::store::{Applied, Reader, Store, Writer};
+use super::write::{Write, Written};
+use super::{Db, DbError, Liveness, Standing};
+use crate::testing_support::{Barrier, Deaths, Seen, settle_down, soon};
+
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Refused by the scripted database.
+const REFUSED: i64 = 13;
+/// The adapter panics on it.
+const PANICS: i64 = 666;
+
+/// A database that does as a test tells it.
+#[derive(Clone)]
+struct FakeStore {
+    /// Each transaction, by the numbers of its writes.
+    transactions: Seen<Vec<i64>>,
+    connections: Seen<()>,
+    beats: Seen<()>,
+    script: Arc<Mutex<Script>>,
+    /// Closed: no transaction ends.
+    commits: Barrier,
+}
+
+#[derive(Default)]
+struct Script {
+    away: bool,
+    /// It goes away after so many writes of the next transaction.
+    away_after: Option<usize>,
+    beats: VecDeque<Beat>,
+}
+
+struct FakeWriter(FakeStore);
+
+fn away() -> DbError {
+    DbError::Away("as the test wants it".to_owned())
+}
+
+impl FakeStore {
+    fn new() -> Self {
+        let commits = Barrier::closed();
+        commits.open();
+        Self {
+            transactions: Seen::new(),
+            connections: Seen::new(),
+            beats: Seen::new(),
+            script: Arc::default(),
+            commits,
+        }
+    }
+
+    fn go_away(&self, away: bool) {
+        self.script.lock().unwrap().away = away;
+    }
+
+    fn is_away(&self) -> bool {
+        self.script.lock().unwrap().away
+    }
+
+    fn written(&self) -> Vec<i64> {
+        self.transactions.all().concat()
+    }
+
+    fn answer(write: &Write) -> Result<Written, DbError> {
+        match number(write) {
+            REFUSED => Err(DbError::Refused("as the test wants it".to_owned())),
+            PANICS => panic!("as the test wants it"),
+            n => Ok(Written::Count(usize::try_from(n).unwrap_or(0))),
+        }
+    }
+}
+
+/// A write that is known by a number.
+fn write(n: i64) -> Write {
+    Write::TrimRuns { before_ms: n }
+}
+
+fn number(write: &Write) -> i64 {
+    match write {
+        Write::TrimRuns { before_ms } => *before_ms,
+        Write::ReapSilent { .. } => -1,
+        _ => 0,
+    }
+}
+
+impl Store for FakeStore {
+    fn address(&self) -> String {
+        "fake://".to_owned()
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, DbError> {
+        Ok(Vec::new())
+    }
+
+    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
+        let store = self.clone();
+        async move {
+            if store.is_away() {
+                return Err(away());
+            }
+            store.connections.note(());
+            Ok(Box::new(FakeWriter(store)) as Box<dyn Writer>)
+        }
+        .boxed_local()
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(NoReader)
+    }
+}
+
+impl Writer for FakeWriter {
+    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
+        async move {
+            self.0.commits.pass().await;
+            let away_after = self.0.script.lock().unwrap().away_after.take();
+            let tried = match away_after {
+                Some(n) => n.min(batch.len()),
+                None if self.0.is_away() => 0,
+                None => batch.len(),
+            };
+            let answers: Vec<_> = batch[..tried].iter().map(FakeStore::answer).collect();
+            if tried > 0 {
+                let numbers = batch[..tried].iter().map(number);
+                self.0.transactions.note(numbers.collect());
+            }
+            Applied {
+                away: (tried < batch.len()).then(away),
+                answers,
+            }
+        }
+        .boxed_local()
+    }
+
+    fn heartbeat(&mut self, _: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+        async move {
+            if self.0.is_away() {
+                return Err(away());
+            }
+            self.0.beats.note(());
+            let scripted = self.0.script.lock().unwrap().beats.pop_front();
+            Ok(scripted.unwrap_or(Beat::Alive))
+        }
+        .boxed_local()
+    }
+}
+
+struct NoReader;
+
+impl Reader for NoReader {
+    fn queue_lag(&self, _: &str) -> BoxFuture<'_, Result<u64, DbError>> {
+        async { Ok(0) }.boxed()
+    }
+    fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
+        async { Ok(0) }.boxed()
+    }
+    fn task_command(&self, _: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
+        async { Ok(None) }.boxed()
+    }
+    fn dead_letters(&self, _: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn open_runs(&self, _: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+}
+
+struct World {
+    store: FakeStore,
+    db: Db,
+    addr: Addr<DbActor>,
+    deaths: Deaths,
+}
+
+impl World {
+    fn start() -> Self {
+        Self::with(None)
+    }
+
+    fn with(heartbeats: Option<Heartbeats>) -> Self {
+        tokio::time::pause();
+        let (store, deaths) = (FakeStore::new(), Deaths::new());
+        let addr = DbActor::new(Arc::new(store.clone()), heartbeats, deaths.notice()).start();
+        let db = Db::new(store.reader());
+        db.set_actor(Some(addr.clone()));
+        Self {
+            store,
+            db,
+            addr,
+            deaths,
+        }
+    }
+
+    /// As its owner does.
+    fn replace(&mut self) {
+        let store = Arc::new(self.store.clone());
+        self.addr = DbActor::new(store, None, self.deaths.notice()).start();
+        self.db.set_actor(Some(self.addr.clone()));
+    }
+
+    /// Sends writes in this order; answers their answers in the same.
+    fn write_all(
+        &self,
+        numbers: impl IntoIterator<Item = i64>,
+    ) -> tokio::task::JoinHandle<Vec<Result<Written, DbError>>> {
+        let writes: Vec<_> = numbers
+            .into_iter()
+            .map(|n| {
+                let db = self.db.clone();
+                async move { db.write(write(n)).await }
+            })
+            .collect();
+        actix_rt::spawn(join_all(writes))
+    }
+}
+
+fn counts(answers: &[Result<Written, DbError>]) -> Vec<i64> {
+    let count = |answer: &Result<Written, DbError>| match answer {
+        Ok(Written::Count(n)) => i64::try_from(*n).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    answers.iter().map(count).collect()
+}
+
+#[actix::test]
+async fn a_thousand_writes_at_once_share_few_transactions() {
+    let world = World::start();
+    world.store.commits.close();
+    let answers = world.write_all(1000..2000);
+    settle_down().await;
+    world.store.commits.open();
+    let answers = soon(answers).await.unwrap();
+    assert!(counts(&answers).into_iter().eq(1000..2000));
+    assert!(world.store.transactions.len() <= 6);
+    assert_eq!(world.store.connections.len(), 1);
+}
+
+#[actix::test]
+async fn writes_are_done_in_the_order_in_which_they_came() {
+    let world = World::start();
+    soon(world.write_all(1000..1050)).await.unwrap();
+    assert!(world.store.written().into_iter().eq(1000..1050));
+}
+
+#[actix::test]
+async fn a_lone_write_waits_for_nobody() {
+    let world = World::start();
+    let begun = tokio::time::Instant::now();
+    soon(world.db.write(write(1))).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[actix::test]
+async fn nothing_is_answered_before_its_commit() {
+    let world = World::start();
+    world.store.commits.close();
+    let mut answers = world.write_all([1, 2]);
+    settle_down().await;
+    assert!((&mut answers).now_or_never().is_none());
+    world.store.commits.open();
+    assert_eq!(counts(&soon(answers).await.unwrap()), [1, 2]);
+}
+
+#[actix::test]
+async fn a_refused_write_fails_alone() {
+    let world = World::start();
+    let answers = soon(world.write_all([11, 12, REFUSED, 14])).await.unwrap();
+    assert!(matches!(answers[2], Err(DbError::Refused(_))));
+    assert_eq!(counts(&answers[..2]), [11, 12]);
+    assert_eq!(counts(&answers[3..]), [14]);
+}
+
+#[actix::test]
+async fn writes_wait_while_the_database_is_away_and_keep_their_order() {
+    let world = World::start();
+    world.store.go_away(true);
+    let first = world.write_all([1, 2]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let second = world.write_all([3]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.store.written().is_empty());
+    world.store.go_away(false);
+    soon(first).await.unwrap();
+    soon(second).await.unwrap();
+    assert_eq!(world.store.written(), [1, 2, 3]);
+}
+
+#[actix::test]
+async fn what_was_not_tried_is_tried_again_on_a_new_connection_and_the_rest_is_not() {
+    let world = World::start();
+    world.store.script.lock().unwrap().away_after = Some(2);
+    let answers = soon(world.write_all([1, 2, 3, 4])).await.unwrap();
+    assert_eq!(counts(&answers), [1, 2, 3, 4]);
+    // The first transaction may have taken only the first write.
+    assert_eq!(
+        world.store.written(),
+        [1, 2, 3, 4],
+        "each once, in their order"
+    );
+    assert!(world.store.connections.len() <= 2);
+}
+
+#[actix::test]
+async fn what_a_caller_wanted_that_gave_up_does_not_happen() {
+    let world = World::start();
+    world.store.go_away(true);
+    let gave_up = world.db.write(write(1));
+    let waited = tokio::time::timeout(Duration::from_secs(30), gave_up).await;
+    assert!(waited.is_err());
+    let answers = world.write_all([2]);
+    settle_down().await;
+    world.store.go_away(false);
+    soon(answers).await.unwrap();
+    assert_eq!(world.store.written(), [2]);
+}
+
+#[actix::test]
+async fn callers_beyond_the_permits_wait_and_none_is_forgotten() {
+    let world = World::start();
+    world.store.go_away(true);
+    let answers = world.write_all(1000..6000);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.store.go_away(false);
+    let answers = soon(answers).await.unwrap();
+    assert!(counts(&answers).into_iter().eq(1000..6000));
+    assert_eq!(world.store.written().len(), 5000);
+}
+
+#[actix::test]
+async fn a_panic_in_the_adapter_is_an_error_of_its_batch_and_nothing_else() {
+    let world = World::start();
+    let answer = soon(world.db.write(write(PANICS))).await;
+    assert!(matches!(answer, Err(DbError::Restarted)));
+    assert_eq!(counts(&soon(world.write_all([5])).await.unwrap()), [5]);
+    assert_eq!(world.deaths.count(), 0);
+    assert_eq!(
+        world.store.connections.len(),
+        2,
+        "not on the connection that panicked"
+    );
+}
+
+#[actix::test]
+async fn what_is_being_committed_is_answered_though_the_actor_dies() {
+    let mut world = World::start();
+    world.store.commits.close();
+    let under_way = world.write_all([1]);
+    settle_down().await;
+    let waiting = world.write_all([2, 3]);
+    settle_down().await;
+    world.addr.do_send(Crash);
+    world.deaths.wait_for(1).await;
+    world.store.commits.open();
+    assert_eq!(counts(&soon(under_way).await.unwrap()), [1]);
+    world.replace();
+    assert_eq!(counts(&soon(waiting).await.unwrap()), [2, 3]);
+    assert_eq!(world.store.written(), [1, 2, 3], "each once");
+}
+
+#[actix::test]
+async fn writes_wait_until_a_dead_actor_is_replaced() {
+    let mut world = World::start();
+    world.store.go_away(true);
+    let early = world.write_all([1]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.addr.do_send(Crash);
+    world.deaths.wait_for(1).await;
+    let late = world.write_all([2]);
+    world.store.go_away(false);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.store.written().is_empty());
+    world.replace();
+    soon(early).await.unwrap();
+    soon(late).await.unwrap();
+    let mut written = world.store.written();
+    written.sort_unstable();
+    assert_eq!(written, [1, 2]);
+}
+
+fn heartbeats(liveness: &Arc<Liveness>) -> Option<Heartbeats> {
+    Some(Heartbeats {
+        boot: BootRow {
+            owner: "script1/a".to_owned(),
+            partition: "script1".to_owned(),
+            host: "here".to_owned(),
+            pid: 1,
+            interval_ms: 5000,
+        },
+        liveness: Arc::clone(liveness),
+    })
+}
+
+/// To be called with the clock paused: it begins now.
+fn liveness() -> Arc<Liveness> {
+    tokio::time::pause();
+    let liveness = Arc::new(Liveness::new(INTERVAL));
+    tokio::time::resume();
+    liveness
+}
+
+#[actix::test]
+async fn heartbeats_come_while_no_commit_ends() {
+    let liveness = liveness();
+    let world = World::with(heartbeats(&liveness));
+    world.store.commits.close();
+    let _stuck = world.write_all([1]);
+    tokio::time::sleep(INTERVAL * 20).await;
+    assert!((20..=22).contains(&world.store.beats.len()));
+    assert_eq!(liveness.standing(0), Standing::Ours);
+}
+
+#[actix::test]
+async fn silence_makes_unsure_and_a_heartbeat_makes_sure_again() {
+    let liveness = liveness();
+    let world = World::with(heartbeats(&liveness));
+    world.store.beats.wait_for(1).await;
+    world.store.go_away(true);
+    tokio::time::sleep(INTERVAL * 4).await;
+    assert_eq!(liveness.standing(0), Standing::Unsure);
+    world.store.go_away(false);
+    let beats = world.store.beats.len();
+    world.store.beats.wait_for(beats + 1).await;
+    settle_down().await;
+    assert_eq!(liveness.standing(0), Standing::Ours);
+}
+
+#[actix::test]
+async fn a_judged_death_begins_a_new_generation() {
+    let liveness = liveness();
+    let world = World::with(heartbeats(&liveness));
+    world.store.beats.wait_for(2).await;
+    world.store.script.lock().unwrap().beats = [Beat::WasDead].into();
+    world.store.beats.wait_for(3).await;
+    settle_down().await;
+    assert_eq!(liveness.standing(0), Standing::Lost);
+    assert_eq!(liveness.standing(1), Standing::Ours);
+    world.store.beats.wait_for(6).await;
+    assert_eq!(liveness.generation(), 1, "once");
+}
+
+#[actix::test]
+async fn others_are_judged_after_three_heartbeats_of_ones_own_and_not_during_an_outage() {
+    let liveness = liveness();
+    let world = World::with(heartbeats(&liveness));
+    world.store.beats.wait_for(3).await;
+    settle_down().await;
+    assert!(!world.store.written().contains(&-1));
+    world.store.transactions.wait_for(1).await;
+    world.store.go_away(true);
+    tokio::time::sleep(INTERVAL * 10).await;
+    let judged = world.store.written().len();
+    world.store.go_away(false);
+    let beats = world.store.beats.len();
+    world.store.beats.wait_for(beats + 3).await;
+    settle_down().await;
+    // One order to judge may have waited since the last heartbeat before the outage.
+    assert!(world.store.written().len() <= judged + 1);
+}
+
+#[actix::test]
+async fn the_heart_stops_with_the_actor() {
+    let liveness = liveness();
+    let world = World::with(heartbeats(&liveness));
+    world.store.beats.wait_for(2).await;
+    world.addr.do_send(Crash);
+    world.deaths.wait_for(1).await;
+    let beats = world.store.beats.len();
+    tokio::time::sleep(INTERVAL * 10).await;
+    assert_eq!(world.store.beats.len(), beats);
+}

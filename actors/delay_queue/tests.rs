@@ -1,0 +1,483 @@
+//! The delay queue on a real SQLite file, on a paused clock that the time of day follows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Crash, DelayConfig, DelayQueueActor, Push, PushError, PushItem, Quiet, RunningTasks, Stop,
+    TaskRules,
+};
+use crate::clock::now_ms;
+use crate::db::Liveness;
+use crate::job::{Gate, Handler as JobHandler, JobResult, Task};
+use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
+use crate::workers::Workers;
+
+const OWNER: &str = "script1/here";
+
+/// What a handler saw: params, attempt, and how late it was.
+type Ran = (String, u32, i64);
+
+struct World {
+    db: TestDb,
+    ran: Seen<Ran>,
+    crowd: Crowd,
+    /// Closed: tasks whose params begin with `wait` wait.
+    barrier: Barrier,
+    deaths: Deaths,
+    config: Arc<DelayConfig>,
+    actor: Addr<DelayQueueActor>,
+}
+
+impl World {
+    async fn start() -> Self {
+        Self::with(1000, Duration::from_secs(3600)).await
+    }
+
+    async fn with(concurrency: u32, interval: Duration) -> Self {
+        let world = Self::before_the_first_look(concurrency, interval);
+        // Until the first look is over.
+        sleep(Duration::from_millis(10)).await;
+        world
+    }
+
+    fn before_the_first_look(concurrency: u32, interval: Duration) -> Self {
+        tokio::time::pause();
+        let (ran, crowd, barrier) = (Seen::new(), Crowd::default(), Barrier::closed());
+        let handler = handler(&ran, &crowd, &barrier);
+        let config = Arc::new(DelayConfig {
+            owner: OWNER.to_owned(),
+            liveness: Arc::new(Liveness::new(interval)),
+            handlers: [("job".to_owned(), handler)].into(),
+            rules: BTreeMap::new(),
+            default_rules: TaskRules {
+                timeout: Some(Duration::from_secs(600)),
+                retry: rules(),
+            },
+            slots: None,
+            gate: Gate::default(),
+            workers: Arc::new(Workers::here()),
+            concurrency,
+            running: RunningTasks::default(),
+        });
+        let (db, deaths) = (TestDb::start(), Deaths::new());
+        let actor = actor(&db, &config, &deaths);
+        Self {
+            db,
+            ran,
+            crowd,
+            barrier,
+            deaths,
+            config,
+            actor,
+        }
+    }
+
+    async fn push(&self, items: Vec<PushItem>) -> Result<Vec<i64>, PushError> {
+        self.actor.send(Push(items)).await.unwrap()
+    }
+
+    async fn push_one(&self, params: &str, delay_time: i64) -> i64 {
+        self.push(vec![item(params, delay_time)]).await.unwrap()[0]
+    }
+
+    /// Rows as another program inserts them.
+    fn foreign(&self, n: u32, exec_cmd: &str, params: &str, exec_time: i64) {
+        self.db.sql(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+             INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
+             SELECT 'theirs', '{exec_cmd}', '{params}', 1, {exec_time} FROM n"
+        ));
+    }
+
+    fn in_status(&self, status: i64) -> i64 {
+        self.db.number(&format!(
+            "SELECT count(*) AS n FROM delay_queue_log WHERE status = {status}"
+        ))
+    }
+
+    /// Waits until so many rows are in that status.
+    async fn until(&self, status: i64, rows: i64) {
+        soon(async {
+            while self.in_status(status) < rows {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+
+    async fn crash(&mut self) {
+        let deaths = self.deaths.count();
+        self.actor.do_send(Crash);
+        self.deaths.wait_for(deaths + 1).await;
+    }
+
+    fn replace(&mut self) {
+        self.actor = actor(&self.db, &self.config, &self.deaths);
+    }
+
+    async fn stop_within(&self, limit: Duration) -> usize {
+        let deadline = Instant::now() + limit;
+        self.actor.send(Stop { deadline }).await.unwrap()
+    }
+
+    fn params(&self) -> Vec<String> {
+        self.ran
+            .all()
+            .into_iter()
+            .map(|(params, ..)| params)
+            .collect()
+    }
+}
+
+fn actor(db: &TestDb, config: &Arc<DelayConfig>, deaths: &Deaths) -> Addr<DelayQueueActor> {
+    let known: BTreeSet<String> = ["job".to_owned()].into();
+    DelayQueueActor::new(
+        db.db.clone(),
+        known,
+        Some(Arc::clone(config)),
+        deaths.notice(),
+    )
+    .start()
+}
+
+fn item(params: &str, delay_time: i64) -> PushItem {
+    PushItem {
+        name: "n".to_owned(),
+        exec_cmd: "job".to_owned(),
+        params: params.to_owned(),
+        delay_time,
+        exec_time: 0,
+    }
+}
+
+fn handler(ran: &Seen<Ran>, crowd: &Crowd, barrier: &Barrier) -> JobHandler<Task, Value> {
+    let (ran, crowd, barrier) = (ran.clone(), crowd.clone(), barrier.clone());
+    JobHandler::Async(Arc::new(move |task: Task| {
+        let (ran, crowd, barrier) = (ran.clone(), crowd.clone(), barrier.clone());
+        Box::pin(async move {
+            let _inside = crowd.enter();
+            let late = now_ms() - task.due.timestamp_millis();
+            ran.note((task.params.clone(), task.attempt, late));
+            outcome(&task, &barrier).await
+        })
+    }))
+}
+
+async fn outcome(task: &Task, barrier: &Barrier) -> JobResult<Value> {
+    if task.params.starts_with("wait") {
+        barrier.pass().await;
+    }
+    if task.params == "fail" || (task.params == "fail once" && task.attempt == 1) {
+        return Err("as the test wants it".into());
+    }
+    assert!(task.params != "panic", "as the test wants it");
+    Ok(json!(task.params))
+}
+
+fn second() -> i64 {
+    now_ms().div_euclid(1000)
+}
+
+#[actix::test]
+async fn a_task_runs_at_its_time_and_ends_in_its_row() {
+    let world = World::start().await;
+    let id = world.push_one("later", 30).await;
+    sleep(Duration::from_secs(29)).await;
+    assert_eq!(world.ran.len(), 0);
+    let ran = world.ran.wait_for(1).await;
+    assert!((0..=5).contains(&ran[0].2), "late by {} ms", ran[0].2);
+    world.until(3, 1).await;
+    let rows = world.db.lines(&format!(
+        "SELECT name || '|' || result || '|' || owner AS line FROM delay_queue_log WHERE id = {id}"
+    ));
+    assert_eq!(rows, [r#"n|{"data":"later","status":true}|"#]);
+    assert_eq!(world.stop_within(Duration::from_secs(25)).await, 0);
+    assert_eq!(world.stop_within(Duration::from_secs(25)).await, 0);
+}
+
+#[actix::test]
+async fn what_is_pushed_for_the_next_two_seconds_needs_no_claim() {
+    let world = World::start().await;
+    world.push(vec![item("a", 0), item("b", 1)]).await.unwrap();
+    let claimed = world
+        .db
+        .lines("SELECT owner || '|' || fence || '|' || status AS line FROM delay_queue_log WHERE params = 'b'");
+    assert_eq!(claimed, [format!("{OWNER}|1|2")]);
+    world.push(vec![item("c", 10)]).await.unwrap();
+    let ran = world.ran.wait_for(2).await;
+    assert!(ran.iter().all(|(.., late)| *late <= 5), "{ran:?}");
+    world.until(3, 2).await;
+    assert_eq!(
+        world
+            .db
+            .number("SELECT max(fence) AS n FROM delay_queue_log"),
+        1
+    );
+}
+
+#[actix::test]
+async fn a_push_is_refused_whole() {
+    let world = World::start().await;
+    let mut wrong = item("b", 0);
+    wrong.exec_cmd = "jbo".to_owned();
+    let refused = world.push(vec![item("a", 0), wrong]).await;
+    assert!(matches!(refused, Err(PushError::Item { index: 1, .. })));
+    assert_eq!(world.push(Vec::new()).await.unwrap(), Vec::<i64>::new());
+    let marker = world.push_one("marker", 0).await;
+    world.ran.wait_for(1).await;
+    assert_eq!((world.params(), marker), (vec!["marker".to_owned()], 1));
+}
+
+#[actix::test]
+async fn an_earlier_task_pushed_later_runs_first() {
+    let world = World::start().await;
+    world.push_one("second", 2).await;
+    world.push_one("third", 100).await;
+    world.push_one("first", 1).await;
+    let ran = world.ran.wait_for(3).await;
+    assert_eq!(world.params(), ["first", "second", "third"]);
+    assert!(
+        ran.iter().all(|(.., late)| (0..=5).contains(late)),
+        "{ran:?}"
+    );
+}
+
+#[actix::test]
+async fn a_failed_task_is_retried_and_then_dead() {
+    let world = World::start().await;
+    world
+        .push(vec![
+            item("fail", 0),
+            item("fail once", 0),
+            item("panic", 0),
+        ])
+        .await
+        .unwrap();
+    world.until(4, 2).await;
+    world.until(3, 1).await;
+    let mut ran: Vec<(String, u32)> = world
+        .ran
+        .all()
+        .into_iter()
+        .map(|(p, n, _)| (p, n))
+        .collect();
+    ran.sort();
+    let expected = [
+        ("fail", 1),
+        ("fail", 2),
+        ("fail", 3),
+        ("fail once", 1),
+        ("fail once", 2),
+        ("panic", 1),
+        ("panic", 2),
+        ("panic", 3),
+    ];
+    assert!(
+        ran.iter().map(|(p, n)| (p.as_str(), *n)).eq(expected),
+        "{ran:?}"
+    );
+    let letters = world.db.lines(
+        "SELECT payload || '|' || attempts || '|' || exec_cmd AS line FROM dead_letter ORDER BY payload",
+    );
+    assert_eq!(letters, ["fail|3|job", "panic|3|job"]);
+}
+
+#[actix::test]
+async fn rows_of_other_programs_run_within_a_second() {
+    let world = World::start().await;
+    world.foreign(1, "job", "now", second());
+    let begun = Instant::now();
+    world.ran.wait_for(1).await;
+    assert!(begun.elapsed() <= Duration::from_secs(1));
+    world.foreign(1, "job", "old", 1);
+    let begun = Instant::now();
+    world.ran.wait_for(2).await;
+    assert!(
+        begun.elapsed() <= Duration::from_millis(1300),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[actix::test]
+async fn an_unknown_command_of_another_program_is_a_dead_letter_without_a_call() {
+    let world = World::start().await;
+    world.foreign(1, "jbo", "x", second());
+    world.until(4, 1).await;
+    let letters = world
+        .db
+        .lines("SELECT exec_cmd || '|' || error AS line FROM dead_letter");
+    assert!(letters[0].contains("did you mean `job`"), "{letters:?}");
+    assert_eq!(world.ran.len(), 0);
+}
+
+#[actix::test]
+async fn overdue_rows_take_half_of_the_room() {
+    let world = World::before_the_first_look(20, Duration::from_secs(3600));
+    world.foreign(100, "job", "wait old", second() - 30);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.crowd.now(), 10);
+    assert_eq!(world.in_status(2), 10, "no more is claimed than may run");
+    world.push_one("new", 0).await;
+    world.ran.wait_for(11).await;
+    world.barrier.open();
+    world.until(3, 101).await;
+    assert!(world.crowd.most() <= 20);
+}
+
+#[actix::test]
+async fn never_more_run_at_once_than_there_is_room_for() {
+    let world = World::with(10, Duration::from_secs(3600)).await;
+    let pushes = (0..10).map(|_| world.push((0..20).map(|_| item("wait", 0)).collect()));
+    for pushed in futures_util::future::join_all(pushes).await {
+        pushed.unwrap();
+    }
+    world.foreign(50, "job", "wait", second());
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.crowd.now(), 10);
+    assert!(world.in_status(2) <= 20);
+    world.barrier.open();
+    world.until(3, 250).await;
+    assert_eq!(world.crowd.most(), 10);
+    assert_eq!(world.ran.len(), 250, "each once");
+}
+
+#[actix::test]
+async fn quiet_gives_back_what_waits_and_takes_nothing_new() {
+    let world = World::start().await;
+    world
+        .push(vec![item("wait", 0), item("soon", 1)])
+        .await
+        .unwrap();
+    world.ran.wait_for(1).await;
+    world.actor.send(Quiet).await.unwrap();
+    world.until(1, 1).await;
+    let waits = world.push_one("during the stop", 0).await;
+    assert!(waits > 0, "taken, for the next daemon");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.ran.len(), 1);
+    assert_eq!((world.in_status(1), world.in_status(2)), (2, 1));
+    world.barrier.open();
+    assert_eq!(world.stop_within(Duration::from_secs(25)).await, 0);
+    assert_eq!((world.in_status(1), world.in_status(3)), (2, 1));
+}
+
+#[actix::test]
+async fn a_stop_gives_back_what_still_runs_at_its_deadline() {
+    let world = World::start().await;
+    world.push(vec![item("wait", 0)]).await.unwrap();
+    world.ran.wait_for(1).await;
+    let begun = Instant::now();
+    assert_eq!(world.stop_within(Duration::from_secs(20)).await, 0);
+    assert_eq!(begun.elapsed().as_secs(), 20);
+    assert_eq!(world.in_status(1), 1);
+    let attempts = world.db.number("SELECT attempts AS n FROM delay_queue_log");
+    assert_eq!(attempts, 0, "the attempt does not count");
+}
+
+#[actix::test]
+async fn a_stop_before_the_first_look_ends_at_once() {
+    let world = World::before_the_first_look(10, Duration::from_secs(3600));
+    world.foreign(5, "job", "x", second());
+    assert_eq!(world.stop_within(Duration::from_secs(20)).await, 0);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!((world.ran.len(), world.in_status(2)), (0, 0));
+}
+
+#[actix::test]
+async fn nothing_starts_while_the_heartbeats_are_late() {
+    let world = World::with(10, Duration::ZERO).await;
+    world.push_one("x", 0).await;
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.ran.len(), 0);
+    assert_eq!(world.stop_within(Duration::from_secs(20)).await, 0);
+    assert_eq!(world.in_status(1), 1);
+}
+
+#[actix::test]
+async fn what_was_claimed_before_a_judged_death_does_not_start() {
+    let world = World::start().await;
+    world.push_one("x", 1).await;
+    world.config.liveness.was_dead(Instant::now());
+    let begun = Instant::now();
+    let ran = world.ran.wait_for(1).await;
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    assert_eq!(ran.len(), 1, "by a new claim");
+    world.until(3, 1).await;
+    assert_eq!(world.db.number("SELECT fence AS n FROM delay_queue_log"), 2);
+}
+
+#[actix::test]
+async fn a_replaced_actor_gives_back_what_waits_and_leaves_alone_what_runs() {
+    let mut world = World::start().await;
+    world
+        .push(vec![item("wait", 0), item("soon", 2)])
+        .await
+        .unwrap();
+    world.ran.wait_for(1).await;
+    world.crash().await;
+    assert_eq!(world.in_status(2), 2);
+    world.replace();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.params(), ["wait", "soon"]);
+    world.barrier.open();
+    world.until(3, 2).await;
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(world.ran.len(), 2, "each once");
+    assert_eq!(world.in_status(2), 0);
+}
+
+#[actix::test]
+async fn a_stop_after_a_replacement_ends_with_the_last_task() {
+    let mut world = World::start().await;
+    world.push(vec![item("wait", 0)]).await.unwrap();
+    world.ran.wait_for(1).await;
+    world.crash().await;
+    world.replace();
+    sleep(Duration::from_secs(1)).await;
+    let begun = Instant::now();
+    let deadline = begun + Duration::from_secs(25);
+    let stop = world.actor.send(Stop { deadline });
+    world.barrier.open();
+    assert_eq!(stop.await.unwrap(), 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(world.in_status(3), 1);
+}
+
+#[actix::test]
+async fn crashes_at_any_moment_lose_nothing_and_leave_nothing_claimed() {
+    let mut world = World::start().await;
+    let mut pushed = 0;
+    for round in 0..20_u64 {
+        let items = (0..10).map(|n| item("x", n % 3)).collect();
+        let push = world.actor.send(Push(items));
+        let (steps, actor) = (round * 3, world.actor.clone());
+        let crash = async move {
+            for _ in 0..steps {
+                tokio::task::yield_now().await;
+            }
+            sleep(Duration::from_millis(round * 7)).await;
+            actor.do_send(Crash);
+        };
+        let (answer, ()) = tokio::join!(push, crash);
+        pushed += answer.map_or(0, |ids| ids.unwrap().len());
+        let deaths = usize::try_from(round + 1).unwrap();
+        world.deaths.wait_for(deaths).await;
+        world.replace();
+    }
+    sleep(Duration::from_secs(30)).await;
+    let rows = world.db.number("SELECT count(*) AS n FROM delay_queue_log");
+    assert!(rows >= i64::try_from(pushed).unwrap());
+    assert_eq!((world.in_status(3), world.in_status(2)), (rows, 0));
+    assert_eq!(world.ran.len(), usize::try_from(rows).unwrap(), "each once");
+}

@@ -1,0 +1,86 @@
+//! A database of one test: a SQLite file in a directory that goes with it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::config::DatabaseUrl;
+use crate::db::{Db, DbActor, Store, store};
+use crate::gone::GoneNotice;
+
+/// See the module's header.
+pub(crate) struct TestDb {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) db: Db,
+    pub(crate) actor: Addr<DbActor>,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+impl TestDb {
+    /// With a DbActor on this thread, without heartbeats.
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&DatabaseUrl::Sqlite(Self::file(&dir))).unwrap();
+        store.migrate().unwrap();
+        let db = Db::new(store.reader());
+        let actor = DbActor::new(Arc::clone(&store), None, GoneNotice::none()).start();
+        db.set_actor(Some(actor.clone()));
+        Self {
+            dir,
+            store,
+            db,
+            actor,
+        }
+    }
+
+    fn file(dir: &tempfile::TempDir) -> PathBuf {
+        dir.path().join("test.db")
+    }
+
+    /// A connection as another program would open it.
+    pub(crate) fn foreign(&self) -> SqliteConnection {
+        let path = Self::file(&self.dir);
+        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        connection
+            .batch_execute("PRAGMA busy_timeout = 20000")
+            .unwrap();
+        connection
+    }
+
+    /// Runs statements of another program.
+    pub(crate) fn sql(&self, statements: &str) {
+        self.foreign().batch_execute(statements).unwrap();
+    }
+
+    /// The number that a question `SELECT … AS n` answers.
+    pub(crate) fn number(&self, question: &str) -> i64 {
+        let number: Number = diesel::sql_query(question)
+            .get_result(&mut self.foreign())
+            .unwrap();
+        number.n
+    }
+
+    /// The texts that a question `SELECT … AS line` answers.
+    pub(crate) fn lines(&self, question: &str) -> Vec<String> {
+        let lines: Vec<Line> = diesel::sql_query(question)
+            .load(&mut self.foreign())
+            .unwrap();
+        lines.into_iter().map(|line| line.line).collect()
+    }
+}

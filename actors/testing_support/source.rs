@@ -1,0 +1,251 @@
+//! A queue that does as a test tells it, and remembers what it was told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::{Barrier, soon};
+use crate::db::{DbError, Standing};
+use crate::job::Message;
+use crate::job::slots::{Identity, Kind};
+use crate::source::{Delivery, End, Receipt, Settled, Source, SourceError};
+use crate::stop::StopListener;
+
+/// The message of this number.
+pub(crate) fn message(id: i64) -> Message {
+    let mut message = Message::new(format!("body {id}"));
+    message.id = id.to_string();
+    message
+}
+
+/// See the module's header.
+pub(crate) struct FakeSource {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+    /// Closed: settling waits.
+    pub(crate) settling: Barrier,
+}
+
+#[derive(Default)]
+struct State {
+    /// What each fetch answers, suspects marked. Their attempt is 1.
+    portions: VecDeque<Vec<(i64, bool)>>,
+    /// Given back or to be retried: they come in the next fetch.
+    back: VecDeque<(i64, u32)>,
+    /// Fetched and not settled, with their attempt.
+    out: BTreeMap<i64, (i64, u32)>,
+    ends: Vec<(i64, End)>,
+    asked: Vec<u32>,
+    standing: Option<Standing>,
+    lag: Option<u64>,
+    lag_asked: usize,
+    fence: i64,
+    fail_fetches: usize,
+    fail_settles: usize,
+}
+
+impl FakeSource {
+    pub(crate) fn new() -> Arc<Self> {
+        let settling = Barrier::closed();
+        settling.open();
+        Arc::new(Self {
+            state: Mutex::default(),
+            changed: watch::Sender::new(0),
+            settling,
+        })
+    }
+
+    /// One fetch answers these.
+    pub(crate) fn offer(&self, ids: impl IntoIterator<Item = i64>) {
+        self.offer_marked(ids.into_iter().map(|id| (id, false)));
+    }
+
+    /// One fetch answers these; those marked are suspects.
+    pub(crate) fn offer_marked(&self, ids: impl IntoIterator<Item = (i64, bool)>) {
+        let portion = ids.into_iter().collect();
+        self.change(|state| state.portions.push_back(portion));
+    }
+
+    pub(crate) fn set_standing(&self, standing: Standing) {
+        self.change(|state| state.standing = Some(standing));
+    }
+
+    pub(crate) fn set_lag(&self, lag: Option<u64>) {
+        self.change(|state| state.lag = lag);
+    }
+
+    pub(crate) fn fail(&self, fetches: usize, settles: usize) {
+        self.change(|state| {
+            state.fail_fetches = fetches;
+            state.fail_settles = settles;
+        });
+    }
+
+    /// All ends so far, in the order in which they became durable.
+    pub(crate) fn ends(&self) -> Vec<(i64, End)> {
+        self.lock().ends.clone()
+    }
+
+    /// Those that ended so, in the order in which they became durable.
+    pub(crate) fn ended(&self, end: &End) -> Vec<i64> {
+        let state = self.lock();
+        let same = state.ends.iter().filter(|(_, other)| other == end);
+        same.map(|(id, _)| *id).collect()
+    }
+
+    /// Fetched and not settled.
+    pub(crate) fn out(&self) -> Vec<i64> {
+        self.lock().out.keys().copied().collect()
+    }
+
+    /// How many each fetch was allowed to answer.
+    pub(crate) fn asked(&self) -> Vec<u32> {
+        self.lock().asked.clone()
+    }
+
+    /// Waits until it is so.
+    pub(crate) async fn until(&self, what: impl Fn(&Self) -> bool) {
+        let mut changed = self.changed.subscribe();
+        soon(async {
+            while !what(self) {
+                changed.changed().await.unwrap();
+            }
+        })
+        .await;
+    }
+
+    pub(crate) async fn until_done(&self, n: usize) {
+        self.until(|source| source.ended(&End::Done).len() >= n)
+            .await;
+    }
+
+    /// Waits until the lag was asked for so many times.
+    pub(crate) async fn until_checked(&self, n: usize) {
+        self.until(|source| source.lock().lag_asked >= n).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    fn take(&self, max: u32) -> Option<Vec<Delivery>> {
+        let mut state = self.lock();
+        let portion: Vec<(i64, u32, bool)> = if state.back.is_empty() {
+            let portion = state.portions.pop_front()?;
+            portion.into_iter().map(|(id, s)| (id, 1, s)).collect()
+        } else {
+            let n = state.back.len().min(usize::try_from(max).unwrap());
+            state
+                .back
+                .drain(..n)
+                .map(|(id, a)| (id, a, false))
+                .collect()
+        };
+        state.asked.push(max);
+        let deliveries = portion.into_iter().map(|(id, attempt, suspect)| {
+            state.fence += 1;
+            let fence = state.fence;
+            let twice = state.out.insert(id, (fence, attempt));
+            assert_eq!(twice, None, "message {id} was fetched twice");
+            let mut message = message(id);
+            message.attempt = attempt;
+            Delivery {
+                message,
+                receipt: Receipt::Row {
+                    id,
+                    fence,
+                    generation: 0,
+                },
+                suspect,
+            }
+        });
+        Some(deliveries.collect())
+    }
+
+    fn end(state: &mut State, Settled { receipt, end }: Settled) {
+        let Receipt::Row { id, fence, .. } = receipt;
+        let Some((claimed, attempt)) = state.out.get(&id).copied() else {
+            return;
+        };
+        if claimed != fence {
+            return;
+        }
+        state.out.remove(&id);
+        match &end {
+            End::GiveBack => state.back.push_back((id, attempt)),
+            End::Retry(_) => state.back.push_back((id, attempt + 1)),
+            End::Done | End::Dead { .. } => {}
+        }
+        state.ends.push((id, end));
+    }
+}
+
+fn away() -> SourceError {
+    SourceError::Database(DbError::Away("as the test wants it".to_owned()))
+}
+
+impl Source for FakeSource {
+    fn fetch<'a>(
+        &'a self,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+        async move {
+            let mut changed = self.changed.subscribe();
+            while !stop.begun() {
+                if self.lock().fail_fetches > 0 {
+                    self.lock().fail_fetches -= 1;
+                    return Err(away());
+                }
+                if let Some(portion) = self.take(max) {
+                    self.changed.send_modify(|n| *n += 1);
+                    return Ok(portion);
+                }
+                tokio::select! {
+                    _ = changed.changed() => {}
+                    () = stop.quiet() => {}
+                }
+            }
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+
+    fn standing(&self, _: &Receipt) -> Standing {
+        self.lock().standing.unwrap_or(Standing::Ours)
+    }
+
+    fn identity(&self, delivery: &Delivery) -> Identity {
+        Identity::new(Kind::Queue, "q", &delivery.message.id, 0)
+    }
+
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+        async move {
+            self.settling.pass().await;
+            if self.lock().fail_settles > 0 {
+                self.lock().fail_settles -= 1;
+                return Err(away());
+            }
+            self.change(|state| ends.into_iter().for_each(|end| Self::end(state, end)));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
+        async move {
+            let lag = self.lock().lag;
+            self.change(|state| state.lag_asked += 1);
+            lag.ok_or_else(away)
+        }
+        .boxed()
+    }
+}
