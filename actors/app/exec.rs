@@ -71,7 +71,10 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     if uk.is_none()
         && let Err(cause) = store.migrate()
     {
-        log::warn!("what the handler writes waits for the database: {}", chain(&cause));
+        log::warn!(
+            "what the handler writes waits for the database: {}",
+            chain(&cause)
+        );
     }
     let ended = writer::in_system(async move {
         let db = writer::start_db(&store);

@@ -216,6 +216,7 @@ impl Shared<'_> {
         };
         Ok(CronConfig {
             db: self.db.clone(),
+            liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
             owner: self.owner.clone(),
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::CronConfig;
-use super::fire::{Running, end_run, log_end};
+use super::fire::{Running, end_run, log_end, run_again};
 use super::outcome::Outcome;
 use super::process::machine::Place;
-use super::process::{Liveness, RunState, Uk, Watched, inspect, list, remove, terminate};
-use crate::clock::now_ms;
+use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};
+use super::{CronConfig, LiveEntry};
+use crate::clock::{millis, now_ms};
 use crate::db::rows::OpenRun;
 
 /// A run elsewhere without a timeout is given up after a day.
@@ -63,8 +63,8 @@ impl Drop for Watching {
 }
 
 /// Looks once, and leaves a watcher with each run that lives.
-pub(super) async fn look(config: Arc<CronConfig>) {
-    let (watched, running) = (config.watched.clone(), config.running.clone());
+pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>) {
+    let watched = config.watched.clone();
     let open = match config.db.reader().open_runs(&config.partition).await {
         Ok(open) => open,
         Err(cause) => {
@@ -79,7 +79,7 @@ pub(super) async fn look(config: Arc<CronConfig>) {
     };
     for run in open {
         if !run.owner_alive && !watched.contains(&run.uk) {
-            attend(&config, run, &watched, &running).await;
+            attend(&config, run, spawner.as_ref()).await;
         }
     }
     if let Err(cause) = stale.await {
@@ -87,7 +87,8 @@ pub(super) async fn look(config: Arc<CronConfig>) {
     }
 }
 
-async fn attend(config: &Arc<CronConfig>, run: OpenRun, watched: &WatchedRuns, running: &Running) {
+async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spawner>>) {
+    let (watched, running) = (&config.watched, &config.running);
     let Ok(uk) = run.uk.parse::<Uk>() else {
         log::error!("cron run `{}` has a key that is none of ours", run.uk);
         return;
@@ -110,6 +111,19 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, watched: &WatchedRuns, r
             end_run(config, uk.as_str(), outcome, run.pid).await;
             forget(config, &uk);
         }
+        Verdict::NeverStarted => match (in_time(config, &run), spawner) {
+            (Some(entry), Some(spawner)) => {
+                let again = run_again(Arc::clone(config), entry, run, uk, Arc::clone(spawner));
+                actix_rt::spawn(again);
+            }
+            // Nothing is started during a stop; the next daemon may still be in time.
+            (Some(_), None) => {}
+            (None, _) => {
+                let outcome = Outcome::not_started("the daemon ended before it could start it");
+                log_end(&run.name, &uk, &outcome);
+                end_run(config, uk.as_str(), outcome, run.pid).await;
+            }
+        },
         Verdict::Watch(process) => {
             log::info!(
                 "cron `{}`: run {uk} (pid {}) of an earlier daemon goes on and is watched",
@@ -132,6 +146,15 @@ enum Verdict {
     Wait,
     Watch((i32, Option<u64>)),
     Ended(Outcome),
+    /// Its daemon died before it announced the run: there never was a process.
+    NeverStarted,
+}
+
+/// The entry of a fire that can still be made: late, but within the grace.
+fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
+    let late = now_ms() - run.scheduled_ms;
+    let entry = config.entries.iter().find(|entry| entry.key == run.entry)?;
+    (late <= millis(config.misfire_grace)).then(|| Arc::clone(entry))
 }
 
 fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
@@ -148,10 +171,7 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
             Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown))
         }
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
-        // Its daemon died before it announced the run: there never was a process.
-        None if here => Verdict::Ended(Outcome::not_started(
-            "the daemon ended before it could start it",
-        )),
+        None if here => Verdict::NeverStarted,
         _ => {
             let patience = if run.timeout_ms > 0 {
                 run.timeout_ms

@@ -21,7 +21,8 @@ use super::process::{
 use super::{CronConfig, LiveEntry, Processes};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{Fire, RunEnd};
+use crate::db::Standing;
+use crate::db::rows::{Fire, OpenRun, RunEnd};
 use crate::outage::Outage;
 
 /// The processes of each entry that are known to run, for `overlap`.
@@ -104,41 +105,48 @@ pub(super) async fn run(
     scheduled_ms: i64,
     spawner: Arc<Spawner>,
 ) {
-    let running = config.running.clone();
-    let starting = running.begin();
+    let starting = config.running.begin();
     let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
         return;
     };
     // Watched from before its row exists: nobody here may take it for one that was left behind.
     let _watched = config.watched.begin(uk.as_str());
     let fire = Firing {
+        generation: config.liveness.generation(),
         config,
         entry,
         scheduled_ms,
         uk,
     };
-    if !fire.claim().await {
-        return;
+    if fire.claim().await {
+        fire.make(&spawner, starting).await;
     }
-    if let Some(ended) = fire.overlap(&running).await {
-        fire.end(ended, 0).await;
-        return;
-    }
-    let started = fire.start(&spawner).await;
-    drop(starting);
-    match started {
-        Ok(child) => fire.watch(child, &running).await,
-        Err(why) => {
-            log::error!("cron `{}`: {why}", fire.name());
-            fire.end(Outcome::not_started(why), 0).await;
-        }
-    }
-    if let Err(cause) = remove(&fire.config.runs, &fire.uk) {
+}
+
+/// Makes a fire that an earlier daemon claimed, and died before it could start it.
+pub(super) async fn run_again(
+    config: Arc<CronConfig>,
+    entry: Arc<LiveEntry>,
+    left: OpenRun,
+    uk: Uk,
+    spawner: Arc<Spawner>,
+) {
+    let starting = config.running.begin();
+    let _watched = config.watched.begin(uk.as_str());
+    let fire = Firing {
+        generation: config.liveness.generation(),
+        config,
+        entry,
+        scheduled_ms: left.scheduled_ms,
+        uk,
+    };
+    if fire.take_from(left.owner).await {
         log::warn!(
-            "cron `{}`: the file of run {} stays: {cause}",
+            "cron `{}`: the fire of {} is made by this daemon, the one that claimed it died",
             fire.name(),
-            fire.uk
+            fire.entry.shown(fire.scheduled_ms)
         );
+        fire.make(&spawner, starting).await;
     }
 }
 
@@ -147,9 +155,64 @@ struct Firing {
     entry: Arc<LiveEntry>,
     scheduled_ms: i64,
     uk: Uk,
+    /// This boot's at the claim.
+    generation: u64,
 }
 
 impl Firing {
+    /// From the row to the end of the process.
+    async fn make(&self, spawner: &Spawner, starting: Starting) {
+        let running = &self.config.running;
+        if !self.is_still_ours().await {
+            return;
+        }
+        if let Some(ended) = self.overlap(running).await {
+            self.end(ended, 0).await;
+            return;
+        }
+        let started = self.start(spawner).await;
+        drop(starting);
+        match started {
+            Ok(child) => self.watch(child, running).await,
+            Err(why) => {
+                log::error!("cron `{}`: {why}", self.name());
+                self.end(Outcome::not_started(why), 0).await;
+            }
+        }
+        if let Err(cause) = remove(&self.config.runs, &self.uk) {
+            log::warn!(
+                "cron `{}`: the file of run {} stays: {cause}",
+                self.name(),
+                self.uk
+            );
+        }
+    }
+
+    /// A daemon that was silent for long may have been taken for dead, and its fire taken over: the database knows.
+    async fn is_still_ours(&self) -> bool {
+        match self.config.liveness.standing(self.generation) {
+            Standing::Ours => true,
+            Standing::Unsure | Standing::Lost => self.take_from(self.config.owner.clone()).await,
+        }
+    }
+
+    async fn take_from(&self, from: String) -> bool {
+        let owner = self.config.owner.clone();
+        let taken = self
+            .config
+            .db
+            .take_fire(self.uk.to_string(), from, owner)
+            .await;
+        taken.unwrap_or_else(|cause| {
+            log::warn!(
+                "cron `{}`: run {} is left to others: {cause}",
+                self.name(),
+                self.uk
+            );
+            false
+        })
+    }
+
     fn name(&self) -> &str {
         &self.entry.config.name
     }

@@ -33,8 +33,8 @@ use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
 pub use self::schedule::{Schedule, ScheduleError};
 use crate::clock::{millis, now_ms};
-use crate::db::Db;
 use crate::db::rows::KnownEntry;
+use crate::db::{Db, Liveness};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 
@@ -52,6 +52,7 @@ const RUNS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 #[derive(Clone)]
 pub(crate) struct CronConfig {
     pub(crate) db: Db,
+    pub(crate) liveness: Arc<Liveness>,
     pub(crate) partition: String,
     pub(crate) owner: String,
     pub(crate) entries: Vec<Arc<LiveEntry>>,
@@ -123,6 +124,7 @@ impl CronActor {
     /// Tells the database which entries are live, and hears when each fired last. Nothing fires before that is known.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let config = Arc::clone(&self.config);
+        let spawner = self.spawner_if_needed();
         let learn = async move {
             let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
             let mut outage = Outage::new("cron");
@@ -137,7 +139,7 @@ impl CronActor {
                 }
             };
             // `overlap` must know of the runs of earlier daemons before anything fires.
-            attend::look(config).await;
+            attend::look(config, spawner).await;
             last_fires
         };
         ctx.spawn(learn.into_actor(self).map(|last_fires, actor, ctx| {
@@ -252,6 +254,14 @@ impl CronActor {
         ctx.spawn(async { actix_rt::spawn(run).await.map_or((), drop) }.into_actor(self));
     }
 
+    /// Without entries there is nothing to spawn, and no thread for it.
+    fn spawner_if_needed(&mut self) -> Option<Arc<Spawner>> {
+        match self.config.entries.is_empty() || self.quiet {
+            true => None,
+            false => self.spawner(),
+        }
+    }
+
     /// The thread that spawns; a failure to start it is tried again at the next fire.
     fn spawner(&mut self) -> Option<Arc<Spawner>> {
         if self.spawner.is_none() {
@@ -270,7 +280,7 @@ impl CronActor {
             return;
         }
         self.attending = true;
-        let look = attend::look(Arc::clone(&self.config));
+        let look = attend::look(Arc::clone(&self.config), self.spawner_if_needed());
         ctx.spawn(
             look.into_actor(self)
                 .map(|(), actor, _| actor.attending = false),

@@ -204,6 +204,19 @@ impl Db {
         }
     }
 
+    /// Whether the fire is this daemon's now.
+    pub(crate) async fn take_fire(
+        &self,
+        uk: String,
+        from: String,
+        owner: String,
+    ) -> Result<bool, DbError> {
+        match self.write(Write::TakeFire { uk, from, owner }).await? {
+            Written::Fired(taken) => Ok(taken),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
     pub(crate) async fn run_started(&self, uk: String, pid: i32) -> Result<(), DbError> {
         self.write(Write::RunStarted { uk, pid }).await.map(drop)
     }

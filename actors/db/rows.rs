@@ -208,6 +208,8 @@ pub(crate) struct RunEnd {
 pub(crate) struct OpenRun {
     pub(crate) uk: String,
     pub(crate) entry: String,
+    pub(crate) scheduled_ms: i64,
+    pub(crate) owner: String,
     pub(crate) name: String,
     pub(crate) machine: String,
     pub(crate) pid: i32,

@@ -62,6 +62,12 @@ pub(crate) enum Write {
     },
     /// Claims one entry's scheduled second. Answers `Fired`.
     ClaimFire(Box<Fire>),
+    /// Takes over a fire that its daemon claimed and did not start. Answers `Fired`.
+    TakeFire {
+        uk: String,
+        from: String,
+        owner: String,
+    },
     /// The run's process exists. Answers `Nothing`.
     RunStarted { uk: String, pid: i32 },
     /// The run's end; only the first one counts. Answers `Ended`.

@@ -27,6 +27,9 @@ const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const QUIET_TIME: Duration = Duration::from_secs(60);
 
+/// How often to look for daemons of this machine that died: the look reads one directory.
+const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Which child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Child {
@@ -107,7 +110,7 @@ impl SupervisorActor {
         }
         self.children
             .start(&self.plan, |child| Self::notice(child, ctx));
-        let interval = self.plan.liveness.interval();
+        let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
         ctx.run_interval(interval, |actor, ctx| {
             let plan = Arc::clone(&actor.plan);
             ctx.spawn(async move { rescue::look(&plan).await }.into_actor(actor));

@@ -123,6 +123,26 @@ fn log_start(
         .execute(connection)
 }
 
+/// The earlier owner in the condition lets one of several daemons through.
+pub(super) fn take_fire(
+    connection: &mut SqliteConnection,
+    uk: &str,
+    from: &str,
+    owner: &str,
+) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    let taken = diesel::update(
+        cron_run::table
+            .filter(dsl::uk.eq(uk))
+            .filter(dsl::owner.eq(from))
+            .filter(dsl::state.eq(RUN_CLAIMED)),
+    )
+    .set(dsl::owner.eq(owner))
+    .execute(connection)?;
+    Ok(Written::Fired(taken == 1))
+}
+
 pub(super) fn run_started(
     connection: &mut SqliteConnection,
     uk: &str,

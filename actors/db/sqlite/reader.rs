@@ -167,6 +167,7 @@ impl From<Letter> for DeadLetter {
 struct Run {
     uk: String,
     entry: String,
+    scheduled_ms: i64,
     name: String,
     owner: String,
     machine: String,
@@ -181,6 +182,8 @@ impl Run {
             owner_alive: alive.contains(&self.owner),
             uk: self.uk,
             entry: self.entry,
+            scheduled_ms: self.scheduled_ms,
+            owner: self.owner,
             name: self.name,
             machine: self.machine,
             pid: self.pid,

@@ -121,6 +121,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             cron::sync_entries(connection, partition, entries)
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
+        Write::TakeFire { uk, from, owner } => cron::take_fire(connection, uk, from, owner),
         Write::RunStarted { uk, pid } => cron::run_started(connection, uk, *pid),
         Write::EndRun(end) => cron::end_run(connection, end),
         Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms),
