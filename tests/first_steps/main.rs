@@ -4,5 +4,6 @@
 
 mod check;
 mod new_project;
+mod servers;
 mod start;
 mod world;

@@ -84,3 +84,39 @@ fn said(cause: KafkaError) -> String {
         _ => cause.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    fn wanted(topic: &str) -> FoundQueue {
+        FoundQueue {
+            queue: "q".to_owned(),
+            source: topic.to_owned(),
+            ..FoundQueue::default()
+        }
+    }
+
+    #[test]
+    fn a_topic_is_found_with_its_partitions_and_a_missing_one_is_not_made() {
+        let cluster = MockCluster::new(2).unwrap();
+        cluster.create_topic("orders", 3, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        config.set("allow.auto.create.topics", "false");
+        for _ in 0..2 {
+            let found = ask(&config, vec![wanted("orders"), wanted("missing")]).unwrap();
+            assert_eq!((found.brokers, found.topics), (2, 1));
+            assert_eq!(found.queues[0].partitions, Some(3));
+            assert!(
+                found.queues[1]
+                    .problem
+                    .as_deref()
+                    .unwrap()
+                    .contains("no such topic")
+            );
+        }
+    }
+}
