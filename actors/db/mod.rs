@@ -10,6 +10,8 @@ mod sqlite;
 mod status;
 mod store;
 #[cfg(test)]
+mod suite;
+#[cfg(test)]
 mod tests;
 pub(crate) mod text;
 mod write;

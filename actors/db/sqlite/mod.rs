@@ -8,6 +8,8 @@ mod headers;
 mod messages;
 mod reader;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;
