@@ -41,6 +41,13 @@ pub mod settings {
     };
 }
 
+/// The reader of the configuration, for `fuzz/`.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::config::fuzzing::configuration;
+}
+
 /// Trying handlers without a daemon.
 pub mod testing {
     pub use crate::app::Harness;

@@ -1,34 +1,25 @@
 //! The command line.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{App, check, dead, exec, migrate, push, run, send};
+use super::{App, check, completions, dead, exec, help, import, init, migrate, push, run, send};
 use crate::config::{Environment, Partition, Places};
 
 /// Cron, self-sizing queue consumers and a durable delay queue in one daemon.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(version, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
     places: PlaceArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
-
-const EXAMPLES: &str = "Examples:
-  simplest_script                                       start the daemon
-  simplest_script check                                 see whether etc/ is right, and what fires when
-  simplest_script push delay_test --params x --delay-time 5
-  simplest_script send demo 'hello' 'world'
-  simplest_script dead list
-
-Exit status: 0 done, 1 failed, 2 bad configuration or usage.";
 
 /// Which configuration is meant.
 #[derive(Debug, Args)]
@@ -67,7 +58,7 @@ enum Command {
     /// Start the daemon (what happens without a command, too)
     Run,
     /// See whether the configuration is right, and when each cron entry fires next
-    Check,
+    Check(check::CheckArgs),
     /// Run one cron handler in the foreground and print its result as JSON
     Exec(exec::ExecArgs),
     /// Push a task onto the delay queue and print its id
@@ -79,6 +70,12 @@ enum Command {
     /// Look at the dead letters
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// Make a new project: Cargo.toml, a handler of each kind, commented etc/, tests
+    Init(init::InitArgs),
+    /// Make etc/ENV.json of the Go project's YAML settings
+    Import(import::ImportArgs),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs the program; `App::main`.
@@ -103,28 +100,27 @@ pub(super) fn main<S: Send + Sync + 'static>(app: App<S>) -> ExitCode {
     };
     let done = match cli.command.unwrap_or(Command::Run) {
         Command::Run => run::run(app, &places, started),
-        Command::Check => check::check(&app, &places),
+        Command::Check(args) => check::check(&app, &places, &args),
         Command::Exec(args) => exec::exec(app, &places, args),
         Command::Push(args) => push::push(&app, &places, args),
         Command::Send(args) => send::send(&app, &places, args),
         Command::Migrate => migrate::migrate(&app, &places),
         Command::Dead(command) => dead::dead(&app, &places, command),
+        Command::Init(args) => init::init(&args),
+        Command::Import(args) => import::import(&places, &args),
+        Command::Completions(args) => completions::completions(command(&help::program()), &args),
     };
     done.unwrap_or_else(Failure::report)
 }
 
 fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
-    let name = args
-        .first()
-        .and_then(|path| Path::new(path).file_stem())
-        .map_or_else(
-            || "simplest_script".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        );
-    // The help names the program that shows it, which is the user's own.
-    let command = Cli::command().bin_name(name);
-    let matches = command.try_get_matches_from(args)?;
+    let program = help::program_of(args.first().map(OsString::as_os_str));
+    let matches = command(&program).try_get_matches_from(args)?;
     Cli::from_arg_matches(&matches)
+}
+
+fn command(program: &str) -> clap::Command {
+    help::named(Cli::command(), program)
 }
 
 /// The Go project's flags, with what replaces them.
@@ -154,7 +150,46 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        command("x").debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples_that_name_the_program() {
+        fn all(command: &clap::Command) {
+            let examples = command.get_after_help().map(ToString::to_string);
+            let examples = examples.unwrap_or_default();
+            assert!(
+                examples.contains("  orders"),
+                "{}: {examples}",
+                command.get_name()
+            );
+            assert!(!examples.contains("{}"), "{examples}");
+            command.get_subcommands().for_each(all);
+        }
+        all(&command("orders"));
+    }
+
+    #[test]
+    fn the_version_names_the_program_and_what_it_was_built_with() {
+        let tls = if cfg!(feature = "tls") {
+            "with"
+        } else {
+            "without"
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        for (program, shown) in [
+            (
+                "simplest_script",
+                format!("simplest_script {version} (sqlite; {tls} tls)\n"),
+            ),
+            (
+                "orders",
+                format!("orders (simplest_script {version}; sqlite; {tls} tls)\n"),
+            ),
+        ] {
+            let asked = parse(&args(&format!("/usr/bin/{program} --version")));
+            assert_eq!(asked.unwrap_err().to_string(), shown);
+        }
     }
 
     #[test]

@@ -4,11 +4,17 @@
 
 mod check;
 mod cli;
+mod completions;
 mod context;
 mod dead;
 mod exec;
 mod failure;
+mod go_layout;
 mod harness;
+mod help;
+mod import;
+mod init;
+mod introduce;
 mod migrate;
 mod plan;
 mod push;
@@ -18,6 +24,7 @@ mod send;
 mod services;
 mod signals;
 mod start;
+mod version;
 mod writer;
 
 use std::process::ExitCode;

@@ -23,7 +23,7 @@ use crate::workers::Workers;
 /// Below the data directory: the files of cron runs.
 pub(super) const RUNS: &str = "runs";
 /// Below the log directory: what cron runs print.
-const OUTPUT: &str = "cron";
+pub(super) const OUTPUT: &str = "cron";
 
 /// What the daemon itself must keep on disk lies beside its SQLite file; with another database, in `data`.
 pub(super) fn data_dir(config: &Config) -> PathBuf {
@@ -36,21 +36,29 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
-/// Refuses what this version cannot run: other databases for the daemon's own tables, live entries of other kinds.
+/// What this version cannot run, one sentence each: other databases for the daemon's own tables, live entries of other
+/// kinds.
+pub(super) fn refused(config: &Config) -> Vec<String> {
+    let live = config.queues.iter().filter(|entry| entry.live);
+    let why = |entry: &QueueEntry| {
+        let kind = match &entry.source {
+            SourceConfig::Table { .. } => return None,
+            SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
+            SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
+        };
+        Some(format!(
+            "queue `{}` reads the {kind}: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
+            entry.name
+        ))
+    };
+    let store = crate::db::store(&config.settings.database.url).err();
+    let store = store.iter().map(ToString::to_string);
+    store.chain(live.filter_map(why)).collect()
+}
+
+/// Refuses what this version cannot run.
 pub(super) fn supported(config: &Config) -> Result<(), Failure> {
-    let store = crate::db::store(&config.settings.database.url);
-    let mut refused: Vec<String> = store.err().iter().map(ToString::to_string).collect();
-    let entries = config
-        .queues
-        .iter()
-        .filter(|entry| entry.live && !matches!(entry.source, SourceConfig::Table { .. }))
-        .map(|entry| {
-            format!(
-                "queue `{}`: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
-                entry.name
-            )
-        });
-    refused.extend(entries);
+    let refused = refused(config);
     if refused.is_empty() {
         return Ok(());
     }
@@ -68,6 +76,7 @@ pub(super) struct Parts<'a> {
     pub(super) store: Arc<dyn Store>,
     pub(super) db: Db,
     pub(super) delay_queue: DelayQueueHandle,
+    pub(super) owner: Owner,
     pub(super) started: Instant,
 }
 
@@ -75,7 +84,7 @@ pub(super) struct Parts<'a> {
 pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let config = parts.config;
     let settings = &config.settings;
-    let owner = Owner::new(config.partition.clone());
+    let owner = parts.owner;
     let data_dir = data_dir(config);
     let slots = SlotFile::create(&data_dir, config.partition.as_ref(), owner.boot())
         .map_err(|cause| Failure::failed(chain(&cause)))?;
@@ -88,7 +97,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
     };
-    log::info!("{} worker threads, boot {owner}", shared.workers.len());
+    log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
     let live = || config.queues.iter().filter(|entry| entry.live);
     let pools = live()

@@ -10,10 +10,11 @@ use actix_rt::System;
 use super::failure::{Failure, chain};
 use super::plan::{self, Parts};
 use super::services::Services;
-use super::{App, Context, signals, start, writer};
-use crate::config::{Config, Places};
+use super::{App, Context, introduce, signals, start, writer};
+use crate::config::Places;
 use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
+use crate::identity::Owner;
 use crate::logs::StderrFormat;
 use crate::source::Sender;
 use crate::stop::StopSignal;
@@ -29,7 +30,8 @@ pub(super) fn run<S: Send + Sync + 'static>(
     plan::supported(&config)?;
     let _log = start::log(&config, StderrFormat::Person)?;
     let signals = signals::watch().map_err(Failure::failed)?;
-    introduce(&config, places);
+    let owner = Owner::new(config.partition.clone());
+    introduce::introduce(&config, places, &owner);
     let store = writer::open_store(&config)?;
     let done = store
         .migrate()
@@ -42,6 +44,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
     system.block_on(async {
         let stop = StopSignal::new();
         let delay_queue = DelayQueueHandle::default();
+        introduce::mention_others(store.as_ref(), &config.partition).await;
         let db = Db::new(store.reader());
         let services = Services::new(
             config.settings.clone(),
@@ -60,6 +63,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
             store,
             db,
             delay_queue,
+            owner,
             started,
         })?;
         let supervisor = SupervisorActor::new(plan, stop).start();
@@ -69,28 +73,4 @@ pub(super) fn run<S: Send + Sync + 'static>(
     Ok(ExitCode::from(
         u8::try_from(code).unwrap_or(super::failure::FAILED),
     ))
-}
-
-/// The first lines of the log: what this is, what is live, and where things are.
-fn introduce(config: &Config, places: &Places) {
-    log::info!(
-        "simplest_script {} starts: environment {}, partition {}, pid {}, configuration in {}",
-        env!("CARGO_PKG_VERSION"),
-        config.environment,
-        config.partition,
-        std::process::id(),
-        places.etc.display()
-    );
-    log::debug!("settings: {:?}", config.settings);
-    let not_live = config.why_not_live();
-    log::info!(
-        "{} of {} entries are live; data in {}, logs in {}",
-        config.queues.len() + config.crontab.len() - not_live.len(),
-        config.queues.len() + config.crontab.len(),
-        plan::data_dir(config).display(),
-        config.settings.logger.path.display()
-    );
-    for line in not_live.iter().chain(&config.notes) {
-        log::info!("{line}");
-    }
 }

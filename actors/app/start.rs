@@ -1,8 +1,8 @@
 //! What the commands share: reading the configuration, and opening the log.
 
-use super::App;
 use super::failure::Failure;
-use crate::config::{Config, Places, load};
+use super::{App, go_layout};
+use crate::config::{self, Config, Places, Report};
 use crate::logs::{LogGuard, LogOptions, StderrFormat, init};
 
 /// Reads all files, against the handlers that are registered.
@@ -10,7 +10,25 @@ pub(super) fn configuration<S: Send + Sync + 'static>(
     app: &App<S>,
     places: &Places,
 ) -> Result<Config, Failure> {
-    load(places, &app.registry.commands()).map_err(Failure::misused)
+    self::load(app, places).map_err(|report| misconfigured(places, &report))
+}
+
+/// As [`configuration`], for who wants the faults one by one.
+pub(super) fn load<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+) -> Result<Config, Report> {
+    config::load(places, &app.registry.commands())
+}
+
+/// The report, and where files of the Go project were found that may be the missing ones.
+pub(super) fn misconfigured(places: &Places, report: &Report) -> Failure {
+    let mut text = report.to_string();
+    for hint in go_layout::hints(places) {
+        text.push('\n');
+        text.push_str(&hint);
+    }
+    Failure::misused(text)
 }
 
 /// Opens the log; kept until the process ends.

@@ -34,12 +34,14 @@ impl Kind {
 
 impl Commands {
     /// What is wrong with a command: no handler of the kind is registered under it.
-    pub(super) fn missing(&self, kind: Kind, command: &str) -> Option<String> {
+    ///
+    /// `shown` is the command as it may be shown: a variable's name, not what the environment holds.
+    pub(super) fn missing(&self, kind: Kind, command: &str, shown: &str) -> Option<String> {
         let registered = self.of(kind);
         if registered.contains(command) {
             return None;
         }
-        let mut message = format!("no {} {} is registered", kind.noun(), show::name(command));
+        let mut message = format!("no {} {} is registered", kind.noun(), show::name(shown));
         let elsewhere = Kind::ALL
             .into_iter()
             .find(|other| self.of(*other).contains(command));
@@ -77,7 +79,7 @@ mod tests {
             delayed: set([]),
             cron: set(["crontab_track"]),
         };
-        let missing = |kind, command| commands.missing(kind, command).unwrap_or_default();
+        let missing = |kind, command| commands.missing(kind, command, command).unwrap_or_default();
         assert_eq!(missing(Kind::Consumer, "kafka_test"), "");
         assert_eq!(
             missing(Kind::Consumer, "kafka_tst"),

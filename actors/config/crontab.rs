@@ -151,9 +151,16 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
         n.text(LONGEST_LOGGED)
     });
     let status = o.required("status", STATUS, StatusBits::read);
-    let is_log = o.optional("is_log", false, |node| node.integer(0..=1).map(|n| n == 1));
-    let params = o.optional("params", String::new(), |node| {
+    // As in Go, `null` is no value.
+    let is_log = o.maybe("is_log", |node| {
+        node.integer_as(0..=1, "1 for a row of each run in `crontab_log`, or 0")
+    });
+    let is_log = is_log.map(|is_log| is_log == Some(1));
+    let params = o.maybe("params", |node| {
         let logged = is_log.unwrap_or(false);
+        if !node.is_string() {
+            return node.wanted("a string (JSON stands in it as `\"{\\\"a\\\": 1}\"`)");
+        }
         let params = node.string()?;
         node.within(
             &params,
@@ -188,7 +195,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
         live: status?.contains(reading.environment),
         name: name?,
         exec_cmd: exec_cmd?,
-        params: params?,
+        params: params?.unwrap_or_default(),
         status: status?,
         is_log: is_log?,
         overlap: overlap?,
@@ -223,11 +230,15 @@ fn schedule(node: &Node<'_>, timezone: Option<Tz>) -> Option<(String, Schedule)>
 
 fn misfire(node: &Node<'_>) -> Option<Misfire> {
     if !node.is_object() {
-        let words = [("skip", Misfire::Skip), ("coalesce", Misfire::Coalesce)];
-        return if node.is_string() {
-            node.one_of(&words)
+        let word = if node.is_string() {
+            node.string()?
         } else {
-            node.wanted("`skip`, `coalesce` or `{\"catch_up\": n}`")
+            String::new()
+        };
+        return match word.as_str() {
+            "skip" => Some(Misfire::Skip),
+            "coalesce" => Some(Misfire::Coalesce),
+            _ => node.wanted("`skip`, `coalesce` or `{\"catch_up\": n}`"),
         };
     }
     node.object(|o| {

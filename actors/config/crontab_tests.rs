@@ -127,7 +127,7 @@ fn bad_values_are_refused() {
         (r#", "timezone": 8"#, "wanted a string, found 8"),
         (
             r#", "is_log": 2"#,
-            "wanted a whole number from 0 to 1, found 2",
+            "wanted 1 for a row of each run in `crontab_log`, or 0, found 2",
         ),
         (
             r#", "overlap": "never""#,
@@ -135,7 +135,7 @@ fn bad_values_are_refused() {
         ),
         (
             r#", "misfire": "run""#,
-            "wanted one of `skip`, `coalesce`, found \"run\"",
+            "wanted `skip`, `coalesce` or `{\"catch_up\": n}`, found \"run\"",
         ),
         (
             r#", "misfire": 3"#,
@@ -151,7 +151,7 @@ fn bad_values_are_refused() {
         ),
         (
             r#", "params": {}"#,
-            "wanted a string, found an object `{…}`",
+            "wanted a string (JSON stands in it as `\"{\\\"a\\\": 1}\"`), found an object `{…}`",
         ),
         (
             r#", "params": "a\u0000""#,

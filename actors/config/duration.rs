@@ -48,7 +48,7 @@ pub(super) enum DurationError {
     #[error("it is too long; ten years are the most")]
     TooLong,
     /// Another writing.
-    #[error("as seconds (`90`, `0.5`) or with units `d`, `h`, `m`, `s`, `ms` (`90s`, `1h30m`)")]
+    #[error("in another writing")]
     Malformed,
 }
 
@@ -123,7 +123,7 @@ fn is_digits(text: &str) -> bool {
 }
 
 /// A duration as one would write it into a file.
-pub(super) fn show(duration: Duration) -> String {
+pub(crate) fn show(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     if nanos == 0 {
         return "0".to_owned();

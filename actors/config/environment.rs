@@ -77,8 +77,9 @@ impl StatusBits {
     pub(crate) const ALL: Self = Self(15);
 
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        let bits = node.small(0..=u64::from(Self::ALL.0))?;
-        Some(Self(bits))
+        let what = "a whole number from 0 to 15, the sum of dev 1, test 2, release 4, pre 8";
+        let bits = node.integer_as(0..=u64::from(Self::ALL.0), what)?;
+        u8::try_from(bits).ok().map(Self)
     }
 
     /// Whether the entry is live there.
@@ -86,9 +87,9 @@ impl StatusBits {
         self.0 & environment.bit() != 0
     }
 
-    /// Whether both are live in some environment.
-    pub(super) fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
+    /// The sum itself, as in the file.
+    pub(crate) fn bits(self) -> u8 {
+        self.0
     }
 
     /// Why the entry of that name is not live there.

@@ -12,7 +12,7 @@ use super::show;
 pub(super) const LISTED_FAULTS: usize = 1_000;
 
 /// A position in a text file, as editors show it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Place {
     /// Counts from 1.
     pub line: usize,
@@ -27,7 +27,7 @@ impl fmt::Display for Place {
 }
 
 /// One thing wrong with one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
     file: String,
     place: Option<Place>,
@@ -74,7 +74,6 @@ impl Fault {
     }
 
     /// What was found, and what would be right.
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -145,6 +144,11 @@ impl Report {
             report.faults.extend(rest);
         }
         (report.count > 0).then_some(report)
+    }
+
+    /// The faults, in the order of files and places.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.faults
     }
 
     /// How many faults there are, those that are not listed included.

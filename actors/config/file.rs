@@ -12,6 +12,7 @@ use std::{
 use super::{
     fault::{Fault, Place},
     lines::Lines,
+    show,
 };
 
 /// The largest file that is read: some 10,000 entries with their comments, and the tree made of it
@@ -28,10 +29,16 @@ pub(super) fn read(path: &Path, missing: impl FnOnce() -> String) -> Result<Stri
     let name = path.display().to_string();
     match bytes(path) {
         Ok(bytes) => text(&name, bytes),
-        Err(Unread::Io(error)) if error.kind() == io::ErrorKind::NotFound => Err(Fault::of_file(
-            &name,
-            format!("there is no such file; {}", missing()),
-        )),
+        Err(Unread::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+            let message = match fs::read_link(path) {
+                Ok(target) => format!(
+                    "is a link to {}, which is not there",
+                    show::name(&target.to_string_lossy())
+                ),
+                Err(_) => format!("there is no such file; {}", missing()),
+            };
+            Err(Fault::of_file(&name, message))
+        }
         Err(error) => Err(Fault::of_file(&name, error.to_string())),
     }
 }

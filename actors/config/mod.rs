@@ -22,8 +22,11 @@ mod duration;
 mod environment;
 mod fault;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod interpolate;
 mod lines;
+mod misread;
 mod node;
 mod object;
 mod partition;
@@ -56,6 +59,7 @@ pub use self::{
 pub(crate) use self::{
     commands::Commands,
     crontab::{CronEntry, Misfire, Overlap},
+    duration::show as show_duration,
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
     source::SourceConfig,
@@ -129,6 +133,19 @@ fn load_with(
     if let Some(fault) = no_directory(&places.etc) {
         return Err(fault.into());
     }
+    let text = |path: &Path, empty: &str| file::read(path, || format!("{empty}{}", others(path)));
+    load_texts(places, commands, environment, &text)
+}
+
+/// A file's text, or why there is none; the second argument is what to write into it.
+type TextOf<'a> = &'a dyn Fn(&Path, &str) -> Result<String, Fault>;
+
+fn load_texts(
+    places: &Places,
+    commands: &Commands,
+    environment: Lookup<'_>,
+    text: TextOf<'_>,
+) -> Result<Config, Report> {
     let mut reading = Reading {
         environment: places.environment,
         commands,
@@ -139,6 +156,7 @@ fn load_with(
     };
     let path = places.settings();
     let (settings, of_settings) = reading.file(
+        text,
         &path,
         "write `{}` into it for the defaults",
         |root, reading| {
@@ -147,10 +165,10 @@ fn load_with(
         },
     );
     let empty = "write `[]` into it for none";
-    let (queues, of_queues) = reading.file(&places.queues(), empty, |root, reading| {
+    let (queues, of_queues) = reading.file(text, &places.queues(), empty, |root, reading| {
         Some(queue::read(root, reading))
     });
-    let (crontab, of_crontab) = reading.file(&places.crontab(), empty, |root, reading| {
+    let (crontab, of_crontab) = reading.file(text, &places.crontab(), empty, |root, reading| {
         Some(crontab::read(root, reading))
     });
 
@@ -176,6 +194,33 @@ fn load_with(
             Err(fault.into())
         }
     }
+}
+
+/// Reads a text as the settings of an environment; `name` is shown as its file.
+///
+/// # Errors
+///
+/// All faults of it, when there is one.
+pub(crate) fn settings_of(name: &str, text: &str) -> Result<Settings, Report> {
+    let commands = Commands::default();
+    let lookup = |name: &str| env::var(name).ok();
+    let mut reading = Reading {
+        environment: Environment::default(),
+        commands: &commands,
+        lookup: &lookup,
+        servers: None,
+        machine_zone: None,
+        notes: Vec::new(),
+    };
+    let (settings, faults) = tree::read(name, text, &lookup, "", |root| {
+        Settings::read(root, &mut reading)
+    });
+    if let Some(report) = Report::of([faults]) {
+        return Err(report);
+    }
+    settings
+        .flatten()
+        .ok_or_else(|| Fault::of_file(name, "cannot be read").into())
 }
 
 /// One fault for the directory, instead of one for each file in it.
@@ -208,11 +253,12 @@ impl Reading<'_> {
     /// Reads one file; `empty` is what to write into one that has nothing to say.
     fn file<T>(
         &mut self,
+        text: TextOf<'_>,
         path: &Path,
         empty: &str,
         read: impl FnOnce(&Node<'_>, &mut Self) -> Option<T>,
     ) -> (Option<T>, FileFaults) {
-        let text = match file::read(path, || format!("{empty}{}", others(path))) {
+        let text = match text(path, empty) {
             Ok(text) => text,
             Err(fault) => return (None, fault.into()),
         };
@@ -231,8 +277,9 @@ impl Reading<'_> {
         status: StatusBits,
         name: Option<&str>,
     ) {
-        if let Some(message) = self.commands.missing(kind, command) {
-            self.fault_or_note(&o.place_of("exec_cmd"), status, name, message);
+        let node = o.place_of("exec_cmd");
+        if let Some(message) = self.commands.missing(kind, command, node.shown(command)) {
+            self.fault_or_note(&node, status, name, message);
         }
     }
 

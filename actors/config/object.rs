@@ -14,7 +14,14 @@ pub(super) struct Object<'r, 'n> {
     node: &'n Node<'r>,
     members: &'r [ObjectProp<'r>],
     asked: RefCell<Vec<&'static str>>,
-    missing: RefCell<Vec<(&'static str, &'static str)>>,
+    missing: RefCell<Vec<Missing<'r>>>,
+}
+
+/// What is not there, and is told unless one of the keys is there misspelled.
+struct Missing<'r> {
+    keys: Vec<&'static str>,
+    at: Node<'r>,
+    message: String,
 }
 
 impl<'r, 'n> Object<'r, 'n> {
@@ -37,7 +44,8 @@ impl<'r, 'n> Object<'r, 'n> {
         match self.get(key) {
             Some(node) => read(&node),
             None => {
-                self.missing.borrow_mut().push((key, what));
+                let message = format!("`{key}` is missing: {what}");
+                self.lacks(&[key], self.node.clone(), message);
                 None
             }
         }
@@ -78,9 +86,23 @@ impl<'r, 'n> Object<'r, 'n> {
         Some(self.node.member(member))
     }
 
+    /// The object itself, where a fault of all of it belongs.
+    pub(super) fn here(&self) -> Node<'r> {
+        self.node.clone()
+    }
+
     /// Where a fault of this key belongs: at its value, else at the object.
     pub(super) fn place_of(&self, key: &'static str) -> Node<'r> {
         self.get(key).unwrap_or_else(|| self.node.clone())
+    }
+
+    /// Records that keys are not there, at a place of this object; not told where one of them is misspelled.
+    pub(super) fn lacks(&self, keys: &[&'static str], at: Node<'r>, message: impl Into<String>) {
+        self.missing.borrow_mut().push(Missing {
+            keys: keys.to_vec(),
+            at,
+            message: message.into(),
+        });
     }
 
     /// Records unknown and missing keys.
@@ -97,13 +119,13 @@ impl<'r, 'n> Object<'r, 'n> {
                 continue;
             }
             if let Some(meant) = suggest::nearest(key, known.iter().copied()) {
-                missing.retain(|(key, _)| *key != meant);
+                missing.retain(|missing| !missing.keys.contains(&meant));
             }
             let hint = suggest::hint(key, "the keys here are", known.iter().copied());
             self.node.fault_of_key(member, format!("unknown key{hint}"));
         }
-        for (key, what) in missing {
-            self.node.fault(format!("`{key}` is missing: {what}"));
+        for missing in missing {
+            missing.at.fault(missing.message);
         }
     }
 }

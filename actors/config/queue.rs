@@ -123,7 +123,7 @@ fn entry(
         seen.name(o, name);
     }
     if let (Some(source), Some(status)) = (&source, status) {
-        seen.source(node, source, status);
+        seen.source(node, source);
         check_server(o, source, status, name.as_deref(), reading);
     }
     if let (Some(exec_cmd), Some(status)) = (&exec_cmd, status) {
@@ -216,7 +216,7 @@ impl BatchLimits {
 #[derive(Default)]
 struct Seen {
     names: HashMap<String, Place>,
-    sources: HashMap<SourceConfig, Vec<(StatusBits, Place)>>,
+    sources: HashMap<SourceConfig, Place>,
 }
 
 impl Seen {
@@ -232,15 +232,15 @@ impl Seen {
         }
     }
 
-    /// Entries of one source are duplicates where both may be live.
-    fn source(&mut self, node: &Node<'_>, source: &SourceConfig, status: StatusBits) {
-        let before = self.sources.entry(source.clone()).or_default();
-        if let Some((_, first)) = before.iter().find(|(other, _)| other.meets(status)) {
+    /// Entries of one source are duplicates wherever they are live: one entry can name several environments.
+    fn source(&mut self, node: &Node<'_>, source: &SourceConfig) {
+        if let Some(first) = self.sources.get(source) {
             node.fault(format!(
-                "another entry has this source, first at {first}; leave one of them out"
+                "another entry has this source, first at {first}; leave one of them out, the `status` of the other can \
+                 be a sum"
             ));
         } else {
-            before.push((status, node.place()));
+            self.sources.insert(source.clone(), node.place());
         }
     }
 }

@@ -66,6 +66,9 @@ pub(super) fn timeout(o: &Object<'_, '_>) -> Option<Option<Duration>> {
 
 /// A duration, which is the base, or `{"base": …, "max": …}`.
 fn backoff(node: &Node<'_>) -> Option<Backoff> {
+    if !node.is_object() && !node.is_string() && !node.is_number() {
+        return node.wanted("a duration such as `\"1s\"`, or `{\"base\": …, \"max\": …}`");
+    }
     if !node.is_object() {
         let base = node.duration(&BACKOFF)?;
         return Some(Backoff {
@@ -126,10 +129,10 @@ mod tests {
                 "0",
                 "f:1:1: wanted a duration from 1ms to 3650d (without a wait",
             ),
-            ("\"soon\"", "f:1:1: wanted a duration (as seconds"),
+            ("\"soon\"", "f:1:1: wanted a duration such as `90s`"),
             (
                 "null",
-                "f:1:1: wanted a duration: a number of seconds, or a string",
+                "f:1:1: wanted a duration such as `\"1s\"`, or `{\"base\": …",
             ),
             (
                 "{\"base\": 9, \"max\": 8}",

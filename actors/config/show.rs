@@ -38,6 +38,9 @@ pub(super) fn one_line(text: String) -> String {
 
 /// A name in backticks.
 pub(super) fn name(text: &str) -> String {
+    if text.is_empty() {
+        return "an empty string".to_owned();
+    }
     format!("`{}`", short(text))
 }
 

@@ -55,7 +55,8 @@ impl SourceConfig {
             .collect();
         match found.len() {
             0 => {
-                entry.fault(format!("a source is missing: {KINDS}"));
+                let keys = ["topic", "group_id", "key", "table"];
+                o.lacks(&keys, o.here(), format!("a source is missing: {KINDS}"));
                 return None;
             }
             1 => {}
@@ -74,12 +75,16 @@ impl SourceConfig {
                 }
             }
             (Some(_), None, ..) => {
-                o.place_of("topic")
-                    .fault("`topic` needs a `group_id`, the consumer group");
+                let message = "`topic` needs a `group_id`, the consumer group";
+                o.lacks(&["group_id"], o.place_of("topic"), message);
                 return None;
             }
             (None, Some(_), ..) => {
-                o.place_of("group_id").fault("`group_id` needs a `topic`");
+                o.lacks(
+                    &["topic"],
+                    o.place_of("group_id"),
+                    "`group_id` needs a `topic`",
+                );
                 return None;
             }
             (.., Some(key), _) => Self::Redis {
@@ -127,14 +132,14 @@ impl SourceConfig {
     }
 }
 
-/// A string where it is there and not empty: as in Go, an empty one means absent.
+/// A string where it is there and not empty: as in Go, an empty one and `null` mean absent.
 fn filled(o: &Object<'_, '_>, key: &'static str, longest: usize) -> Option<Option<String>> {
-    let text = o.optional(key, String::new(), |node| {
+    let text = o.maybe(key, |node| {
         let text = node.string()?;
         node.within(&text, longest)?;
         Some(text)
     })?;
-    Some(Some(text).filter(|text| !text.is_empty()))
+    Some(text.filter(|text| !text.is_empty()))
 }
 
 fn check_topic(node: &Node<'_>, topic: &str) -> Option<()> {

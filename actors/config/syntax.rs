@@ -4,12 +4,10 @@
 //! parser limits the depth of nesting (512), so no file overflows the stack.
 
 use jsonc_parser::{
-    ParseOptions, Scanner, ScannerOptions,
-    ast::Value,
-    errors::{ParseError, ParseErrorKind},
-    parse_to_ast,
-    tokens::Token,
+    ParseOptions, Scanner, ScannerOptions, ast::Value, parse_to_ast, tokens::Token,
 };
+
+use super::misread;
 
 const SCANNER: ScannerOptions = ScannerOptions {
     allow_single_quoted_strings: false,
@@ -34,60 +32,44 @@ pub(super) fn parse(text: &str) -> Result<Option<Value<'_>>, (usize, String)> {
         allow_non_finite_numbers: SCANNER.allow_non_finite_numbers,
         allow_extended_string_escapes: SCANNER.allow_extended_string_escapes,
     };
-    if let Some(offset) = broken_string(text) {
-        let message = "a line break or control character inside a string: is its closing quote \
-                       missing? (inside, write `\\n`, `\\t`)";
-        return Err((offset, message.to_owned()));
+    if let Some(fault) = broken_string(text) {
+        return Err(fault);
     }
     parse_to_ast(text, &Default::default(), &options)
         .map(|parsed| parsed.value)
-        .map_err(|error| (error.range().start, explain(&error)))
+        .map_err(|error| misread::explain(text, error.range().start, error.kind()))
 }
 
 /// The first string with a raw control character in it, which JSON forbids and the parser takes:
 /// a string that is not closed would swallow the lines up to the next quote, and the fault would
 /// be reported there.
-fn broken_string(text: &str) -> Option<usize> {
+fn broken_string(text: &str) -> Option<(usize, String)> {
     let mut scanner = Scanner::new(text, &SCANNER);
     while let Ok(Some(token)) = scanner.scan() {
         let (start, end) = (scanner.token_start(), scanner.token_end());
         let raw = &text.as_bytes()[start..end];
-        if matches!(token, Token::String(_)) && raw.iter().any(|byte| *byte < b' ') {
-            return Some(start);
+        if !matches!(token, Token::String(_)) {
+            continue;
         }
+        let message = match raw.iter().position(|byte| *byte < b' ') {
+            None => continue,
+            Some(at) if !matches!(raw[at], b'\n' | b'\r') => {
+                let byte = raw[at];
+                let right = if byte == b'\t' {
+                    "\\t".to_owned()
+                } else {
+                    format!("\\u{byte:04x}")
+                };
+                let message = format!("a control character inside a string; write `{right}`");
+                return Some((start + at, message));
+            }
+            Some(_) => {
+                "this string goes on over the end of its line: is its closing quote missing? (a line break inside is written `\\n`)"
+            }
+        };
+        return Some((start, message.to_owned()));
     }
     None
-}
-
-/// What is wrong with the text, and what would be right.
-fn explain(error: &ParseError) -> String {
-    use ParseErrorKind::*;
-    let message = match error.kind() {
-        ExpectedComma => "a comma is missing here",
-        UnexpectedComma => "a comma too many",
-        ExpectedColonAfterObjectKey => "a `:` is missing after this key",
-        ExpectedObjectValue => "a value is missing after the `:`",
-        ExpectedStringObjectProperty | UnexpectedTokenInObject => {
-            "a key in double quotes, or the object's `}`, would be right here"
-        }
-        UnexpectedWord => "a word without quotes; strings stand in double quotes",
-        UnexpectedToken => "no value starts with this; strings stand in double quotes",
-        SingleQuotedStringsNotAllowed => "strings stand in double quotes",
-        UnterminatedObject => "the `{` opened here is never closed; is the file cut off?",
-        UnterminatedArray => "the `[` opened here is never closed; is the file cut off?",
-        UnterminatedCommentBlock => "the comment opened here is never closed with `*/`",
-        MultipleRootJsonValues => "the file holds one value, which ends before this",
-        NestingDepthExceeded => "nested too deep; no configuration is",
-        kind => return format!("not JSON: {}", lower_case(&kind.to_string())),
-    };
-    message.to_owned()
-}
-
-fn lower_case(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }
 
 #[cfg(test)]
@@ -120,16 +102,10 @@ mod tests {
             ("{'a': 1}", "f:1:2: strings stand in double quotes"),
             (
                 "[\n  yes]",
-                "f:2:3: no value starts with this; strings stand in double quotes",
+                "f:2:3: `yes` is not JSON's; did you mean `true`?",
             ),
-            (
-                "[0x1]",
-                "f:1:2: not JSON: hexadecimal numbers are not allowed",
-            ),
-            (
-                "[+1]",
-                "f:1:2: not JSON: unary plus on numbers is not allowed",
-            ),
+            ("[0x1]", "f:1:2: a number is written in decimal digits"),
+            ("[+1]", "f:1:2: a number has no `+` before it"),
             (
                 "[{\"a\": [1, 2",
                 "f:1:8: the `[` opened here is never closed; is the file cut off?",
@@ -143,10 +119,7 @@ mod tests {
                 "/* x",
                 "f:1:1: the comment opened here is never closed with `*/`",
             ),
-            (
-                "[\"\\ud800\"]",
-                "f:1:3: not JSON: invalid unicode escape sequence",
-            ),
+            ("[\"\\ud800\"]", "f:1:3: this escape is half a character;"),
         ] {
             let found = syntax(text);
             assert!(found.starts_with(wanted), "{text}\n{found}\n{wanted}");
@@ -157,7 +130,7 @@ mod tests {
     fn a_string_that_is_not_closed_is_told_where_it_starts() {
         let found = syntax("[{\"a\": \"x,\n\"b\": \"y\"}]");
         assert!(
-            found.starts_with("f:1:8: a line break or control"),
+            found.starts_with("f:1:8: this string goes on over the end of its line"),
             "{found}"
         );
     }

@@ -9,13 +9,27 @@ use super::{interpolate::Lookup, show, suggest};
 /// Reads an IANA name.
 pub(super) fn parse(name: &str) -> Result<Tz, String> {
     name.parse().map_err(|_| {
-        let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-        let hint = suggest::hint(name, "", known);
-        format!(
-            "{} is no time zone; an IANA name such as `Asia/Shanghai` would be right{hint}",
-            show::name(name)
-        )
+        let right = match meant(name) {
+            Some(zone) => format!("did you mean {}?", show::name(zone)),
+            None => "an IANA name such as `Asia/Shanghai` would be right".to_owned(),
+        };
+        format!("{} is no time zone; {right}", show::name(name))
     })
+}
+
+/// The zone that was meant: in another case, by its city alone, or with a slip.
+///
+/// Of abbreviations and offsets none is near: `CST` is not `CET`, and `Etc/GMT+8` is sixteen hours from `GMT+8`.
+fn meant(name: &str) -> Option<&'static str> {
+    let known = || chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+    let is_its_city = |zone: &str| {
+        let city = zone.rsplit_once('/').filter(|(area, _)| *area != "Etc");
+        city.is_some_and(|(_, city)| city.eq_ignore_ascii_case(name))
+    };
+    known()
+        .find(|zone| zone.eq_ignore_ascii_case(name))
+        .or_else(|| known().find(|zone| is_its_city(zone)))
+        .or_else(|| suggest::nearest(name, known()).filter(|_| name.contains('/')))
 }
 
 /// The machine's own zone, as Go finds it: `TZ`, else what `/etc/localtime` is, else UTC.
@@ -58,7 +72,12 @@ mod tests {
         for (name, end) in [
             ("Asia/Shangai", "; did you mean `Asia/Shanghai`?"),
             ("europe/berlin", "; did you mean `Europe/Berlin`?"),
+            ("shanghai", "; did you mean `Asia/Shanghai`?"),
+            ("utc", "; did you mean `UTC`?"),
             ("UTC+8", "would be right"),
+            ("GMT+8", "would be right"),
+            ("CST", "would be right"),
+            ("", "would be right"),
         ] {
             let message = parse(name).unwrap_err();
             assert!(message.ends_with(end), "{message}");

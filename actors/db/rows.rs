@@ -246,3 +246,31 @@ pub(crate) struct DeadLetter {
 fn lossy<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&String::from_utf8_lossy(bytes))
 }
+
+/// A daemon that lives, as far as the database knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AliveBoot {
+    pub(crate) owner: String,
+    pub(crate) host: String,
+    pub(crate) pid: i32,
+    /// How long ago its last heartbeat came, in milliseconds.
+    pub(crate) silent_ms: i64,
+}
+
+/// Rows of a table are counted up to this number: counting all of millions takes seconds.
+pub(crate) const COUNT_CAP: u64 = 100_000;
+
+/// What is found in the daemon's own database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Inspection {
+    /// Of the database program.
+    pub(crate) version: String,
+    /// Whether there is a database; the first start makes a SQLite file that is not there.
+    pub(crate) exists: bool,
+    /// Of the file and what belongs to it, where it is a file.
+    pub(crate) size_bytes: Option<u64>,
+    /// Migrations that the next start will do.
+    pub(crate) pending: Vec<String>,
+    /// The tables and their rows, counted up to [`COUNT_CAP`].
+    pub(crate) tables: Vec<(String, u64)>,
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
-use super::rows::{Beat, BootRow, DeadLetter, OpenRun};
+use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun};
 use super::write::{Write, Written};
 
 /// Opens connections to one database.
@@ -14,6 +14,8 @@ pub(crate) trait Store: Send + Sync {
     fn address(&self) -> String;
     /// Brings the tables up to date; several processes may do so at once.
     fn migrate(&self) -> Result<Vec<String>, DbError>;
+    /// Looks at the database and changes nothing: one that is not there is not made.
+    fn inspect(&self) -> Result<Inspection, DbError>;
     /// A connection that writes. Opened on the thread that will use it.
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>>;
     /// Connections that read.
@@ -49,4 +51,6 @@ pub(crate) trait Reader: Send + Sync {
     fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>>;
     /// Runs of the partition whose end is not known.
     fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>>;
+    /// Daemons of the partition whose heartbeats have not stopped.
+    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
 }

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use super::actor::{Crash, DbActor, Heartbeats};
-use super::rows::{Beat, BootRow, DeadLetter, OpenRun};
+use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun};
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
@@ -104,6 +104,10 @@ impl Store for FakeStore {
         Ok(Vec::new())
     }
 
+    fn inspect(&self) -> Result<Inspection, DbError> {
+        Err(away())
+    }
+
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
         let store = self.clone();
         async move {
@@ -173,6 +177,9 @@ impl Reader for NoReader {
         async { Ok(Vec::new()) }.boxed()
     }
     fn open_runs(&self, _: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn alive_boots(&self, _: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
 }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use jsonc_parser::{
-    ast::{ObjectProp, StringLit, Value},
+    ast::{ObjectProp, Value},
     common::Ranged,
 };
 
 use super::{fault::Place, object::Object, show, tree::FileReader};
 
 mod values;
+mod written;
 
 /// A value with its file and the way to it.
 #[derive(Clone)]
@@ -44,19 +45,39 @@ impl<'r> Node<'r> {
         self.file.fault(self.value.start(), &self.path, message);
     }
 
-    /// Records a fault at a byte of this string, as far as that can be found in the file.
+    /// Records a fault at a byte of this string with the environment put in: at the string itself, where anything was
+    /// put in.
     pub(super) fn fault_inside(&self, offset: usize, message: impl Into<String>) {
+        if self.is_interpolated() {
+            self.fault(message);
+        } else {
+            self.fault_as_written(offset, message);
+        }
+    }
+
+    /// Records a fault at a byte of this string as it stands in the file.
+    fn fault_as_written(&self, offset: usize, message: impl Into<String>) {
         let start = self.value.start();
         let inside = match self.value {
-            // Escapes shift what follows them; then the string itself is the place.
-            Value::StringLit(text)
-                if self.is_written_plainly(text) && text.value.is_char_boundary(offset) =>
-            {
-                start + "\"".len() + offset
+            Value::StringLit(text) => {
+                let raw = &self.file.text()[text.range.start + 1..text.range.end - 1];
+                written::offset_of(raw, offset).map_or(start, |inside| start + 1 + inside)
             }
             _ => start,
         };
         self.file.fault(inside, &self.path, message);
+    }
+
+    fn is_interpolated(&self) -> bool {
+        matches!(self.value, Value::StringLit(text) if text.value.contains("${"))
+    }
+
+    /// A text of this string as a message may show it: what the file holds, where that names a variable.
+    pub(super) fn shown<'s>(&'s self, text: &'s str) -> &'s str {
+        match self.value {
+            Value::StringLit(written) if self.is_interpolated() => &written.value,
+            _ => text,
+        }
     }
 
     /// Records a fault of a key, at the key.
@@ -88,6 +109,10 @@ impl<'r> Node<'r> {
 
     pub(super) fn is_string(&self) -> bool {
         matches!(self.value, Value::StringLit(_))
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        matches!(self.value, Value::NumberLit(_))
     }
 
     pub(super) fn is_object(&self) -> bool {
@@ -172,11 +197,6 @@ impl<'r> Node<'r> {
         Some(&object.properties)
     }
 
-    fn is_written_plainly(&self, text: &StringLit<'r>) -> bool {
-        let written = &self.file.text()[text.range.start..text.range.end];
-        written.len() == text.value.len() + "\"\"".len() && !text.value.contains('\\')
-    }
-
     /// What stands in the file: of a string with `${NAME}` that, not what the environment holds.
     fn found(&self) -> String {
         match self.value {
@@ -204,7 +224,7 @@ fn key_path(path: &str, key: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let key_shown = show::short(key);
     if key.is_empty() || !key.chars().all(is_plain) {
-        format!("{path}[\"{key_shown}\"]")
+        format!("{path}[\"{}\"]", key_shown.replace('"', "\\\""))
     } else if path.is_empty() {
         key_shown
     } else {

@@ -16,8 +16,8 @@ fn whole_numbers_have_a_range() {
         "0",
         "10",
         "-1",
-        "1.0",
-        "1e0",
+        "1.5",
+        "1e-1",
         "1e99",
         "18446744073709551616",
         "true",
@@ -32,8 +32,17 @@ fn whole_numbers_have_a_range() {
     }
     assert_eq!(
         faults("\"3\"", |node| node.integer(1..=9)),
-        ["f:1:1: wanted a whole number from 1 to 9 without quotes, found \"3\""]
+        ["f:1:1: wanted a whole number from 1 to 9, without quotes, found \"3\""]
     );
+    for text in ["1.0", "1e0", "9.00"] {
+        let written = "written without point or exponent";
+        assert_eq!(
+            faults(text, |node| node.integer(1..=9)),
+            [format!(
+                "f:1:1: wanted a whole number from 1 to 9, {written}, found {text}"
+            )]
+        );
+    }
     let endless = faults(&"9".repeat(100_000), |node| node.integer(1..=9));
     assert!(endless[0].len() < 200, "{endless:?}");
 }
@@ -62,8 +71,13 @@ fn what_the_environment_holds_is_not_shown() {
 }
 
 #[test]
-fn a_place_inside_a_string_is_found_where_it_is_written_plainly() {
-    for (text, place) in [("\"测ab\"", "f:1:3"), ("\"\\u6d4bab\"", "f:1:1")] {
+fn a_place_inside_a_string_is_found_however_it_is_written() {
+    for (text, place) in [
+        ("\"测ab\"", "f:1:3"),
+        ("\"\\u6d4bab\"", "f:1:8"),
+        // What the environment holds is longer or shorter than its name.
+        ("\"测${NAME}\"", "f:1:1"),
+    ] {
         let all = faults(text, |node| node.fault_inside("测".len(), "odd"));
         assert_eq!(all, [format!("{place}: odd")], "{text}");
     }

@@ -6,7 +6,7 @@ use jsonc_parser::ast::{StringLit, Value};
 
 use super::Node;
 use crate::config::{
-    duration::{self, Bounds},
+    duration::{self, Bounds, DurationError},
     interpolate::interpolate,
     show,
 };
@@ -88,19 +88,31 @@ impl<'r> Node<'r> {
 
     /// A whole number of a range.
     pub(in crate::config) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
-        let what = || format!("a whole number from {} to {}", range.start(), range.end());
+        let what = format!("a whole number from {} to {}", range.start(), range.end());
+        self.integer_as(range, &what)
+    }
+
+    /// The same for a number that means something more; `what` says it.
+    pub(in crate::config) fn integer_as(
+        &self,
+        range: RangeInclusive<u64>,
+        what: &str,
+    ) -> Option<u64> {
+        let within = |number: &str| {
+            let number: i128 = number.parse().ok()?;
+            u64::try_from(number).ok().filter(|n| range.contains(n))
+        };
         match self.value {
-            Value::NumberLit(number) => match number.value.parse::<i128>() {
-                Ok(n) => match u64::try_from(n).ok().filter(|n| range.contains(n)) {
-                    None => self.wanted(what()),
-                    within => within,
-                },
-                Err(_) => self.wanted(what()),
-            },
-            Value::StringLit(text) if text.value.parse::<i128>().is_ok() => {
-                self.wanted(format!("{} without quotes", what()))
+            Value::NumberLit(number) => within(number.value).or_else(|| {
+                if is_whole_within(number.value, &range) {
+                    return self.wanted(format!("{what}, written without point or exponent"));
+                }
+                self.wanted(what)
+            }),
+            Value::StringLit(text) if within(text.value.trim()).is_some() => {
+                self.wanted(format!("{what}, without quotes"))
             }
-            _ => self.wanted(what()),
+            _ => self.wanted(what),
         }
     }
 
@@ -169,6 +181,9 @@ impl<'r> Node<'r> {
                     bounds.why
                 ))
             }
+            Err(DurationError::Malformed) => self.wanted(
+                "a duration such as `90s`, `1h30m` or `500ms` (units `d`, `h`, `m`, `s`, `ms`)",
+            ),
             Err(error) => self.wanted(format!("a duration ({error})")),
         }
     }
@@ -215,9 +230,18 @@ impl<'r> Node<'r> {
             Ok(text) => Some(text.into_owned()),
             Err(bad) => {
                 bad.into_iter()
-                    .for_each(|bad| self.fault_inside(bad.offset, bad.message));
+                    .for_each(|bad| self.fault_as_written(bad.offset, bad.message));
                 None
             }
         }
     }
+}
+
+/// Whether a number such as `1.0` or `1e3` is a whole one of the range.
+fn is_whole_within(number: &str, range: &RangeInclusive<u64>) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "a hint in a message")]
+    let (least, most) = (*range.start() as f64, *range.end() as f64);
+    let number = Some(number).filter(|number| number.contains(['.', 'e', 'E']));
+    let number = number.and_then(|number| number.parse::<f64>().ok());
+    number.is_some_and(|number| number.fract() == 0.0 && (least..=most).contains(&number))
 }

@@ -40,10 +40,12 @@ impl HttpSettings {
 }
 
 fn address(node: &Node<'_>) -> Option<SocketAddr> {
+    const WHAT: &str = "an address with a port, such as `127.0.0.1:7100`, or `null` for none";
+    if !node.is_string() {
+        return node.wanted(WHAT);
+    }
     let parsed = node.string()?.parse().ok();
-    parsed.or_else(|| {
-        node.wanted("an address with a port, such as `127.0.0.1:7100`, or `null` for none")
-    })
+    parsed.or_else(|| node.wanted(WHAT))
 }
 
 fn token(node: &Node<'_>) -> Option<Secret> {

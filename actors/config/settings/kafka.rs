@@ -147,7 +147,8 @@ fn properties(node: &Node<'_>) -> Option<BTreeMap<String, Secret>> {
         .into_iter()
         .map(|(name, value, node)| {
             let value = value?;
-            let fault = fault(&name, &value, next_generation);
+            // That a name is empty is told already.
+            let fault = fault(&name, &value, next_generation).filter(|_| !name.is_empty());
             match fault {
                 Some(message) => {
                     node.fault(message);
@@ -205,12 +206,24 @@ fn refused_by_librdkafka(name: &str, value: &str) -> Option<String> {
     let tried =
         ClientConfig::from_iter([(name.to_owned(), value.to_owned())]).create_native_config();
     match tried {
-        Ok(_) => None,
+        Ok(taken) => misread_number(value, &taken.get(name).ok()?),
         Err(KafkaError::ClientConfig(_, reason, ..)) => {
-            Some(format!("librdkafka refuses it: {reason}"))
+            Some(format!("librdkafka refuses it: {}", reason.trim_end()))
         }
         Err(error) => Some(format!("librdkafka refuses it: {error}")),
     }
+}
+
+/// librdkafka reads a number as far as it can: `5s` and `5e3` as 5.
+fn misread_number(value: &str, taken: &str) -> Option<String> {
+    let taken: i64 = taken.parse().ok()?;
+    let is_number = value.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    if !is_number || value.trim().parse() == Ok(taken) {
+        return None;
+    }
+    Some(format!(
+        "librdkafka would read this as {taken}; a whole number would be right"
+    ))
 }
 
 #[cfg(test)]
@@ -292,6 +305,14 @@ mod tests {
             (
                 "{\"fetch.wait.max.ms\": -1}",
                 "librdkafka refuses it: Configuration property",
+            ),
+            (
+                "{\"fetch.wait.max.ms\": 1e3}",
+                "librdkafka would read this as 1; a whole",
+            ),
+            (
+                "{\"fetch.wait.max.ms\": \"5s\"}",
+                "librdkafka would read this as 5; a whole",
             ),
             (
                 "{\"client.id\": []}",

@@ -115,6 +115,14 @@ pub struct Settings {
     /// How long finished rows of `delay_queue_log` are kept; `None` is for ever.
     pub delay_retention: Option<Duration>,
     app: serde_json::Value,
+    named: NamedServers,
+}
+
+/// Which servers the file itself names; the others are defaults that need not be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct NamedServers {
+    pub(crate) redis: bool,
+    pub(crate) kafka: bool,
 }
 
 /// Time limit and retries of one delayed task.
@@ -155,6 +163,7 @@ impl Default for Settings {
             cron_command: None,
             delay_retention: None,
             app: serde_json::Value::Object(serde_json::Map::new()),
+            named: NamedServers::default(),
         }
     }
 }
@@ -167,6 +176,11 @@ impl Settings {
     /// When `app` is not a `T`.
     pub fn app<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         T::deserialize(&self.app)
+    }
+
+    /// Which servers the file itself names.
+    pub(crate) fn named_servers(&self) -> NamedServers {
+        self.named
     }
 
     pub(super) fn read(root: &Node<'_>, reading: &mut Reading<'_>) -> Option<Self> {
@@ -210,7 +224,12 @@ impl Settings {
         if let (Some(interval), Some(lease)) = (interval, lease) {
             check_lease(o, interval, lease);
         }
+        let named = NamedServers {
+            redis: o.get("redis").is_some(),
+            kafka: o.get("kafka").is_some(),
+        };
         Some(Self {
+            named,
             database: database?,
             databases: databases?,
             redis: redis?,
@@ -268,7 +287,10 @@ fn delayed(node: &Node<'_>, reading: &Reading<'_>) -> Option<BTreeMap<String, De
         .entries()?
         .into_iter()
         .map(|(command, node)| {
-            if let Some(message) = reading.commands.missing(Kind::Delayed, &command) {
+            // That a name is empty is told already.
+            if let Some(message) = reading.commands.missing(Kind::Delayed, &command, &command)
+                && !command.is_empty()
+            {
                 node.fault(message);
             }
             (command, node.object(DelayedSettings::read))

@@ -61,6 +61,8 @@ impl fmt::Debug for RedisSettings {
 fn fault(address: &str) -> Option<String> {
     const RIGHT: &str = "`redis://[user:password@]host:6379/0` or `rediss://…` would be right";
     let url = match url::Url::parse(address) {
+        // `localhost:6379` would be one, of the scheme `localhost`.
+        _ if !address.contains("://") => return Some(format!("this is no URL; {RIGHT}")),
         Ok(url) => url,
         Err(error) => return Some(format!("this is no URL ({error}); {RIGHT}")),
     };
@@ -102,7 +104,7 @@ mod tests {
             assert_eq!(fault(address), None, "{address}");
         }
         for (address, wanted) in [
-            ("hunter2:6379", "`hunter2` is another"),
+            ("hunter3:6379", "this is no URL; "),
             ("127.0.0.1:6379", "this is no URL"),
             ("http://h/hunter3", "`http` is another protocol"),
             ("redis:///0", "the host is missing"),

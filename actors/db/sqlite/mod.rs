@@ -5,6 +5,7 @@ mod connect;
 mod cron;
 mod dead;
 mod headers;
+mod inspect;
 mod messages;
 mod reader;
 mod tasks;
@@ -23,6 +24,7 @@ use futures_util::future::LocalBoxFuture;
 use self::reader::SqliteReader;
 use self::writer::SqliteWriter;
 use super::error::DbError;
+use super::rows::Inspection;
 use super::store::{Reader, Store, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
@@ -71,6 +73,10 @@ impl Store for SqliteStore {
                 })
         });
         run.map_err(|cause| DbError::Migrate(failure.unwrap_or_else(|| cause.to_string())))
+    }
+
+    fn inspect(&self) -> Result<Inspection, DbError> {
+        inspect::inspect(&self.path)
     }
 
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {

@@ -7,10 +7,11 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::connect;
+use crate::clock::now_ms;
 use crate::db::error::DbError;
-use crate::db::rows::{DeadLetter, OpenRun};
+use crate::db::rows::{AliveBoot, DeadLetter, OpenRun};
 use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
-use crate::db::status::{ALIVE, RUN_ENDED, RUNNING};
+use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
 
 pub(super) struct SqliteReader {
@@ -100,6 +101,27 @@ impl Reader for SqliteReader {
                 .select(Run::as_select())
                 .load(connection)?;
             Ok(runs.into_iter().map(|run| run.open(&alive)).collect())
+        })
+    }
+
+    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
+        let partition = partition.to_owned();
+        self.ask(move |connection| {
+            let now = now_ms();
+            let rows: Vec<(String, String, i32, i64)> = boot::table
+                .filter(boot::partition_name.eq(partition))
+                .filter(boot::state.eq(ALIVE))
+                .filter(boot::heartbeat_ms.ge(boot::interval_ms * -MISSED_HEARTBEATS + now))
+                .order(boot::started_ms)
+                .select((boot::owner, boot::host, boot::pid, boot::heartbeat_ms))
+                .load(connection)?;
+            let alive = |(owner, host, pid, heartbeat_ms): (String, String, i32, i64)| AliveBoot {
+                owner,
+                host,
+                pid,
+                silent_ms: now.saturating_sub(heartbeat_ms).max(0),
+            };
+            Ok(rows.into_iter().map(alive).collect())
         })
     }
 }

@@ -1,0 +1,68 @@
+//! The daemon's own database.
+
+use std::sync::Arc;
+
+use super::{Found, FoundQueue, FoundTable, sources};
+use crate::app::failure::chain;
+use crate::config::{Config, SourceConfig};
+use crate::db::{DbError, Store, store};
+
+pub(super) async fn look(config: &Config) -> Found {
+    let found = Found::new(
+        "tables",
+        "database",
+        config.settings.database.url.redacted(),
+    );
+    match ask(
+        config,
+        Found::new("tables", "database", found.address.clone()),
+    )
+    .await
+    {
+        Ok(found) => found,
+        Err(cause) => found.failed(chain(&cause)),
+    }
+}
+
+async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
+    let store = store(&config.settings.database.url)?;
+    let inspected = {
+        let store = Arc::clone(&store);
+        let looked = actix_rt::task::spawn_blocking(move || store.inspect()).await;
+        looked.map_err(|cause| DbError::Away(cause.to_string()))??
+    };
+    let ready = inspected.exists && inspected.pending.is_empty();
+    let queues = sources(config, |source| match source {
+        SourceConfig::Table { table } => Some(table),
+        _ => None,
+    });
+    let queues = match ready {
+        true => waiting(store.as_ref(), queues).await?,
+        false => queues,
+    };
+    let tables = inspected.tables.into_iter();
+    Ok(Found {
+        reached: true,
+        note: (!inspected.exists).then(|| "not there yet, made by the first start".to_owned()),
+        version: Some(inspected.version).filter(|version| !version.is_empty()),
+        size_bytes: inspected.size_bytes,
+        pending_migrations: Some(inspected.pending),
+        tables: Some(
+            tables
+                .map(|(name, rows)| FoundTable { name, rows })
+                .collect(),
+        ),
+        queues,
+        ..found
+    })
+}
+
+async fn waiting(store: &dyn Store, queues: Vec<FoundQueue>) -> Result<Vec<FoundQueue>, DbError> {
+    let reader = store.reader();
+    let mut counted = Vec::new();
+    for queue in queues {
+        let waiting = Some(reader.queue_lag(&queue.source).await?);
+        counted.push(FoundQueue { waiting, ..queue });
+    }
+    Ok(counted)
+}

@@ -1,0 +1,121 @@
+//! The examples of the help. They name the program that shows them, which is the user's own.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use clap::Command;
+
+use super::version;
+
+/// For each command, what one might type; `{}` is the program.
+const EXAMPLES: [(&str, &str); 12] = [
+    (
+        "run",
+        "  {}                                     environment dev, partition script1
+  SCRIPT_ENV=release {} run              as a service would
+  {} --env release --partition script2   another share of the work, with files of its own",
+    ),
+    (
+        "check",
+        "  {} check                    are the files right, what is live, what fires when
+  {} --env release check      the same, as it would be there
+  {} check --online           and are the servers, topics and tables there
+  {} check --json | jq '.crontab[].next[0].utc'",
+    ),
+    (
+        "exec",
+        "  {} exec report                       as it would run, in this terminal
+  {} exec report '{\"day\":\"2026-01-31\"}'   with params",
+    ),
+    (
+        "push",
+        "  {} push remind --params 7 --delay-time 60            in a minute
+  {} push remind --params 7 --exec-time 1798761600     at that second",
+    ),
+    (
+        "send",
+        "  {} send greetings Ann Bob
+  {} send greetings - < names.txt                      a message a line
+  {} send greetings Ann --key 7 --header from=shop",
+    ),
+    (
+        "migrate",
+        "  {} migrate                  before the first start, by hand",
+    ),
+    (
+        "dead",
+        "  {} dead list                the newest first
+  {} dead list --json | jq .error",
+    ),
+    (
+        "init",
+        "  {} init orders              a project that builds, with a handler of each kind
+  cd orders && cargo test && cargo run",
+    ),
+    (
+        "import",
+        "  {} import etc/test.yaml --env test      makes etc/test.json
+  {} import conf.yaml --force             and replaces etc/dev.json",
+    ),
+    (
+        "completions",
+        "  {} completions bash > ~/.local/share/bash-completion/completions/{}
+  {} completions zsh > ~/.zfunc/_{}
+  {} completions fish > ~/.config/fish/completions/{}.fish",
+    ),
+    (
+        "dead list",
+        "  {} dead list --limit 10\n  {} dead list --json | jq .error",
+    ),
+    (
+        "",
+        "  {}                                                start the daemon
+  {} check                                          see whether etc/ is right, and what fires when
+  {} send greetings Ann                             a message for the queue of that name
+  {} push remind --params 7 --delay-time 5          a task in five seconds
+  {} exec report                                    one cron handler, here and now
+  {} init orders                                    a new project of one's own
+  {} COMMAND --help                                 examples of a command
+
+Exit status: 0 done, 1 failed, 2 bad configuration or usage.",
+    ),
+];
+
+/// What this program is called.
+pub(super) fn program() -> String {
+    program_of(std::env::args_os().next().as_deref())
+}
+
+pub(super) fn program_of(path: Option<&OsStr>) -> String {
+    path.and_then(|path| Path::new(path).file_name())
+        .map_or_else(
+            || env!("CARGO_PKG_NAME").to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        )
+}
+
+/// The command line under the program's name, with its examples and version.
+pub(super) fn named(command: Command, program: &str) -> Command {
+    let command = command
+        .name(program.to_owned())
+        .bin_name(program.to_owned())
+        .version(version::line(program));
+    with_examples(command, "", program)
+}
+
+fn with_examples(command: Command, path: &str, program: &str) -> Command {
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|below| below.get_name().to_owned())
+        .collect();
+    let command = match EXAMPLES.iter().find(|(of, _)| *of == path) {
+        Some((_, text)) => {
+            command.after_help(format!("Examples:\n{}", text.replace("{}", program)))
+        }
+        None => command,
+    };
+    names.into_iter().fold(command, |command, name| {
+        let below = format!("{path} {name}").trim_start().to_owned();
+        command.mut_subcommand(name, |command| with_examples(command, &below, program))
+    })
+}

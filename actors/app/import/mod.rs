@@ -1,0 +1,264 @@
+//! `import`: the Go project's YAML settings as `etc/{env}.json`, and what was not taken over.
+
+mod convert;
+mod go_file;
+mod write;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use self::convert::Imported;
+use super::failure::Failure;
+use super::{go_layout, help};
+use crate::config::{Environment, Places, settings_of};
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// The Go project's settings
+    #[arg(value_name = "FILE.yaml")]
+    file: PathBuf,
+    /// Replace an etc/ENV.json that is there
+    #[arg(long)]
+    force: bool,
+}
+
+/// Writes the file, or nothing; says what became of each key.
+pub(super) fn import(places: &Places, args: &ImportArgs) -> Result<ExitCode, Failure> {
+    let target = places.settings();
+    if target.exists() && !args.force {
+        return Err(Failure::misused(format!(
+            "`{}` is there already; nothing was written. `--force` replaces it, `--env` chooses another",
+            target.display()
+        )));
+    }
+    let imported = read(&args.file)?;
+    let text = imported.text(&args.file.display().to_string());
+    // What does not pass `check` is not written: each value was looked at alone, here they are together.
+    settings_of(&target.display().to_string(), &text).map_err(Failure::failed)?;
+    write::write(&target, &text, args.force)
+        .map_err(|cause| Failure::failed(format!("`{}`: {cause}", target.display())))?;
+    say(places, args, &target, &imported);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &Path) -> Result<Imported, Failure> {
+    let refused = |why: &dyn std::fmt::Display| {
+        Failure::misused(format!("`{}`: {why}; nothing was written", file.display()))
+    };
+    let text = fs::read_to_string(file).map_err(|cause| refused(&cause))?;
+    let go = go_file::GoFile::read(&text).map_err(|cause| refused(&cause))?;
+    Ok(Imported::of(&go))
+}
+
+fn say(places: &Places, args: &ImportArgs, target: &Path, imported: &Imported) {
+    println!("{} is made of {}:", target.display(), args.file.display());
+    for (from, to) in &imported.taken {
+        println!("  {from} is {to}");
+    }
+    if !imported.left.is_empty() {
+        println!("not taken over:");
+    }
+    for (from, why) in &imported.left {
+        println!("  {from}: {why}");
+    }
+    println!("next:");
+    println!(
+        "  addresses hold passwords, so only you may read the file; \"${{NAME}}\" in their place is taken from the environment"
+    );
+    if let Some(other) = named_environment(&args.file).filter(|named| *named != places.environment)
+    {
+        println!(
+            "  the file's name says {other}: `{} import {} --env {other}` makes {other}.json",
+            help::program(),
+            args.file.display()
+        );
+    }
+    for path in [places.queues(), places.crontab()] {
+        if !path.exists() {
+            println!(
+                "  {} is missing: the Go project's file is read as it is; `[]` is none",
+                path.display()
+            );
+        }
+    }
+    for hint in go_layout::hints(places) {
+        println!("  {hint}");
+    }
+    println!(
+        "  `{} check --env {}` says whether all is well, with `--online` whether the servers are there",
+        help::program(),
+        places.environment
+    );
+}
+
+/// The environment that the file is named after.
+fn named_environment(file: &Path) -> Option<Environment> {
+    file.file_name()?.to_str()?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DatabaseUrl;
+
+    const GO: &str = "
+Name: shop
+Mode: dev
+Port: 7100
+ExecCmd: /srv/shop/shop
+Mysql:
+  TestMain: \"root:p@ss/${x}@tcp(127.0.0.1:3306)/shop?charset=utf8mb4&parseTime=True&loc=Local\"
+  Secure: \"root:hunter2@tcp(h)/a?tls=true\"
+  Unused: \"\"
+Redis:
+  Default: { Addr: \"127.0.0.1:6379\", Pass: \"\", Db: 14 }
+  Data:
+    Addr: 127.0.0.1:6379
+    Pass: 0123
+    Db: 15
+Logger:
+  Path: \"./logs\"
+  MaxSize: 0
+  MaxBackups: 10
+  MaxAge: many
+  Compress: yes
+RabbitMQ: { Addr: amqp://u:hunter2@h/ }
+Robot:
+  WechatUrl: \"https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=k\"
+Kafka:
+  Brokers: 127.0.0.1:9092
+  MaxIdle: 5
+Ours: { A: 1 }
+";
+
+    fn places(directory: &Path) -> Places {
+        Places {
+            etc: directory.join("etc"),
+            environment: Environment::Test,
+            partition: "script1".parse().unwrap(),
+        }
+    }
+
+    fn imported(text: &str) -> Imported {
+        Imported::of(&go_file::GoFile::read(text).unwrap())
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_as_it_was_meant() {
+        let settings = settings_of("x", &imported(GO).text("conf.yaml")).unwrap();
+        let main = &settings.databases["test_main"].url;
+        let DatabaseUrl::Mysql(url) = main else {
+            panic!("{main:?}")
+        };
+        assert_eq!(
+            url.expose(),
+            "mysql://root:p%40ss%2F%24%7Bx%7D@127.0.0.1:3306/shop"
+        );
+        assert_eq!(
+            settings.redis["default"].url.expose(),
+            "redis://127.0.0.1:6379/14"
+        );
+        assert_eq!(
+            settings.redis["data"].url.expose(),
+            "redis://:0123@127.0.0.1:6379/15"
+        );
+        assert_eq!(
+            settings.kafka["default"].brokers.to_string(),
+            "127.0.0.1:9092"
+        );
+        assert_eq!(settings.logger.path, PathBuf::from("./logs"));
+        assert_eq!(settings.logger.max_backups, 10);
+        assert!(settings.logger.compress);
+        assert_eq!(settings.alert.webhooks.len(), 1);
+        assert_eq!(settings.cron_command, None);
+    }
+
+    #[test]
+    fn what_is_not_taken_over_is_said_with_the_reason_and_without_secrets() {
+        let imported = imported(GO);
+        let left: Vec<&str> = imported
+            .left
+            .iter()
+            .map(|(from, _)| from.as_str())
+            .collect();
+        assert_eq!(
+            left,
+            [
+                "Mysql.Secure",
+                "Mysql.Unused",
+                "Logger.MaxSize",
+                "Logger.MaxAge",
+                "Kafka.MaxIdle",
+                "ExecCmd",
+                "Name",
+                "Mode",
+                "Port",
+                "RabbitMQ",
+                "Ours",
+            ]
+        );
+        let said = format!("{:?} {:?}", imported.taken, imported.left);
+        assert!(said.contains("`tls`"), "{said}");
+        assert!(
+            !said.contains("hunter2") && !said.contains("p@ss"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_replaced_only_by_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("conf.yaml");
+        fs::write(&file, "Kafka: { Brokers: \"h:9092\" }").unwrap();
+        let places = places(dir.path());
+        let run = |force| {
+            let file = file.clone();
+            import(&places, &ImportArgs { file, force })
+        };
+        run(false).unwrap();
+        let first = fs::read_to_string(places.settings()).unwrap();
+        assert!(first.contains("h:9092"), "{first}");
+        fs::write(places.settings(), "{} // mine").unwrap();
+        let refused = format!("{:?}", run(false).unwrap_err());
+        assert!(refused.contains("--force"), "{refused}");
+        assert_eq!(fs::read_to_string(places.settings()).unwrap(), "{} // mine");
+        run(true).unwrap();
+        assert_eq!(fs::read_to_string(places.settings()).unwrap(), first);
+        assert_eq!(fs::read_dir(&places.etc).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_settings_file_is_refused_and_nothing_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("conf.yaml");
+        let places = places(dir.path());
+        for text in [
+            "",
+            "[1]",
+            "a: [",
+            "Mysql: hunter2",
+            "Redis: { Default: hunter2 }",
+            "a: 1\na: 2",
+        ] {
+            fs::write(&file, text).unwrap();
+            let file = file.clone();
+            let refused = import(&places, &ImportArgs { file, force: false }).unwrap_err();
+            let refused = format!("{refused:?}");
+            assert!(refused.contains("nothing was written"), "{text}: {refused}");
+            assert!(!refused.contains("hunter2"), "{text}: {refused}");
+        }
+        assert!(!places.etc.exists());
+    }
+
+    #[test]
+    fn the_files_name_may_say_the_environment() {
+        assert_eq!(
+            named_environment(Path::new("a/test.yaml.template")),
+            Some(Environment::Test)
+        );
+        assert_eq!(named_environment(Path::new("conf.yaml")), None);
+    }
+}

@@ -1,0 +1,31 @@
+//! What this build can do.
+
+/// Of the library, whatever program it is part of.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The databases that can hold the daemon's own tables.
+const OWN_TABLES: [&str; 1] = ["sqlite"];
+
+/// For programs: what this build has.
+pub(super) fn features() -> Vec<&'static str> {
+    let mut features = OWN_TABLES.to_vec();
+    if cfg!(feature = "tls") {
+        features.push("tls");
+    }
+    features
+}
+
+/// For people, after the program's name.
+pub(super) fn line(program: &str) -> String {
+    let tls = if cfg!(feature = "tls") {
+        "with"
+    } else {
+        "without"
+    };
+    let built = format!("{}; {tls} tls", OWN_TABLES.join(", "));
+    match program {
+        "simplest_script" => format!("{VERSION} ({built})"),
+        // A program of the user's has a version of its own, which we do not know.
+        _ => format!("(simplest_script {VERSION}; {built})"),
+    }
+}
