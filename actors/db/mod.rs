@@ -26,6 +26,8 @@ pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing};
 pub(crate) use self::store::Store;
+#[cfg(test)]
+pub(crate) use self::store::{Reader, Writer};
 
 /// The adapter for the daemon's own database.
 ///
