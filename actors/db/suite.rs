@@ -2,6 +2,7 @@
 //!
 //! Raw SQL stands only where another program is played, or a row is looked at: it must be understood by all of them.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,18 +29,19 @@ struct World {
     store: Arc<dyn Store>,
     /// Statements of another program.
     execute: Box<dyn Fn(&str)>,
-    /// The texts of the first column.
-    lines: Box<dyn Fn(&str) -> Vec<String>>,
+    /// The texts of the column `line`.
+    lines: Lines,
     _dir: TempDir,
 }
 
-type Fact = fn(Arc<World>) -> LocalBoxFuture<'static, ()>;
+type Lines = Box<dyn Fn(&str) -> Vec<String>>;
+type Fact = fn(Rc<World>) -> LocalBoxFuture<'static, ()>;
 
 /// Checks a fact on every database.
 fn on_each(fact: Fact) {
     let databases: [fn() -> World; 1] = [sqlite];
     for database in databases {
-        let world = Arc::new(database());
+        let world = Rc::new(database());
         let name = world.name;
         let _told = Told(name);
         actix_rt::System::new().block_on(async move {
@@ -379,7 +381,7 @@ facts! {
         first.push(tasks(200)).await;
         first.send((0..200).map(|_| message(b"x")).collect()).await;
         let claimers = (0..4).map(|n| {
-            let world = Arc::clone(&world);
+            let world = Rc::clone(&world);
             async move {
                 let (mut writer, owner) = (world.writer().await, format!("script{n}/x"));
                 let (mut ids, mut messages) = (Vec::new(), Vec::new());
