@@ -67,6 +67,12 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     let mut file = uk.as_ref().map(|uk| begin(&runs, uk)).transpose()?;
     let job = job(&args, uk.as_ref(), file.as_ref());
     let store = writer::open_store(&config)?;
+    // A run of the daemon's comes after the daemon; one by hand may be the first thing that ever happens here.
+    if uk.is_none()
+        && let Err(cause) = store.migrate()
+    {
+        log::warn!("what the handler writes waits for the database: {}", chain(&cause));
+    }
     let ended = writer::in_system(async move {
         let db = writer::start_db(&store);
         let (result, shown) = match call(app, &config, &db, &args.exec_cmd, job).await? {

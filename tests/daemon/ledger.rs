@@ -20,6 +20,15 @@ pub struct Line {
     pub late_us: Option<i64>,
 }
 
+/// A SIGKILL may cut a write short where a page of the file ends; the next line then follows in the same one.
+fn parse(text: &str) -> Line {
+    let whole = serde_json::from_str(text);
+    let after_a_torn_one = |_| serde_json::from_str(&text[text.rfind("{\"").unwrap_or(0)..]);
+    whole
+        .or_else(after_a_torn_one)
+        .unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
 /// All runs so far, in the order in which they were written.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -29,11 +38,10 @@ pub struct Ledger {
 impl Ledger {
     pub fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_default();
-        let lines = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")));
+        // The last line may be half written at this moment.
+        let (complete, _) = text.rsplit_once('\n').unwrap_or_default();
         Self {
-            lines: lines.collect(),
+            lines: complete.lines().map(parse).collect(),
         }
     }
 

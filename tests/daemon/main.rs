@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod commands;
 mod configuration;
 mod cron;
 mod demo;

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -87,8 +89,27 @@ impl World {
     }
 
     /// A command that ends by itself.
+    #[track_caller]
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().unwrap();
+        let pid = child.id();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(child.wait_with_output()));
+        told.recv_timeout(PATIENCE).map_or_else(
+            |_| {
+                signal_pid(pid, Signal::KILL);
+                panic!(
+                    "{args:?} did not end within {PATIENCE:?}: {:?}",
+                    told.recv()
+                );
+            },
+            Result::unwrap,
+        )
     }
 
     /// A command that must succeed; its standard output.

@@ -1,0 +1,118 @@
+//! The commands beside the daemon.
+
+use serde_json::{Value, json};
+
+use crate::wait::{PATIENCE, wait_until};
+use crate::world::World;
+
+fn world() -> World {
+    let world = World::new(json!({}));
+    let queue = json!([{
+        "name": "work", "exec_cmd": "ledger", "table": "work_table", "progress": 1,
+        "progress_lag_limit": 1000, "progress_avg_msgcount": 1000, "status": 1,
+    }]);
+    world.partition("script1", &queue, &json!([]));
+    world
+}
+
+#[track_caller]
+fn fails(world: &World, args: &[&str], code: i32, why: &str) {
+    let output = world.run(args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    assert!(said.contains(why), "{args:?}: {said}");
+}
+
+#[test]
+fn exec_runs_a_cron_handler_and_says_how_it_went() {
+    let world = world();
+    let said = world.output(&["exec", "ledger", "by hand"]);
+    let result: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(result["status"], 0, "{result}");
+    let ledger = world.ledger();
+    assert_eq!(
+        (ledger.lines[0].kind.as_str(), ledger.lines[0].body.as_str()),
+        ("cron", "by hand")
+    );
+
+    for (params, why) in [
+        ("fail:x", "the body says fail"),
+        ("panic:x", "the body says panic"),
+    ] {
+        let output = world.run(&["exec", "ledger", params]);
+        assert_eq!(output.status.code(), Some(1), "{params}");
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["status"], 1);
+        assert!(result["data"].as_str().unwrap().contains(why), "{result}");
+    }
+    let unknown = world.run(&["exec", "legder"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unknown.stdout).contains("did you mean `ledger`"));
+    let logged = "SELECT count(*) AS n FROM crontab_log";
+    assert_eq!(
+        world.migrate().number(logged),
+        0,
+        "runs by hand are no fires"
+    );
+}
+
+#[test]
+fn exec_pushes_onto_the_delay_queue_and_the_daemon_runs_it() {
+    let world = world();
+    world.output(&["exec", "ledger", "push:0:from a cron process"]);
+    let daemon = world.start();
+    wait_until("the task", PATIENCE, || world.ledger_len() == 2);
+    daemon.stop();
+    let ledger = world.ledger();
+    assert_eq!(
+        ledger.of_kind("delay").next().unwrap().body,
+        "from a cron process"
+    );
+}
+
+#[test]
+fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
+    let world = world();
+    let id = world.output(&["push", "ledger", "--params", "-x 测试", "--delay-time", "1"]);
+    let id: i64 = id.trim().parse().unwrap();
+    assert!(
+        world
+            .output(&["send", "work", "-", "-y"])
+            .contains("sent to `work`: 2")
+    );
+    world.send("work", &["行".to_owned(), "a b".to_owned()]);
+
+    let long = "x".repeat(501);
+    fails(
+        &world,
+        &["push", "legder", "--delay-time", "1"],
+        1,
+        "did you mean `ledger`",
+    );
+    fails(
+        &world,
+        &["push", "ledger", "--params", &long, "--delay-time", "1"],
+        1,
+        "501 characters",
+    );
+    fails(
+        &world,
+        &["push", "ledger", "--delay-time", "-1"],
+        1,
+        "delay_time",
+    );
+    fails(&world, &["push", "ledger"], 2, "--delay-time");
+    fails(&world, &["send", "wrok", "x"], 2, "did you mean `work`");
+
+    let daemon = world.start();
+    world.wait_drained();
+    daemon.stop();
+    let ledger = world.ledger();
+    let mut bodies: Vec<_> = ledger.lines.iter().map(|line| line.body.as_str()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["-", "-x 测试", "-y", "a b", "行"]);
+    let task = ledger.of_kind("delay").next().unwrap();
+    assert_eq!(task.id, id);
+    assert!(task.late_us.unwrap() >= 0, "never before its time");
+    assert!(world.output(&["dead", "list"]).contains("no dead letters"));
+}
