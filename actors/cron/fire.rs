@@ -222,10 +222,7 @@ impl Firing {
         let claim = self.config.db.claim_fire(self.row());
         tokio::pin!(claim);
         let late = now_ms() - self.scheduled_ms;
-        let patience = millis(self.config.misfire_grace)
-            .saturating_sub(late)
-            .max(0);
-        let patience = Duration::from_millis(patience.unsigned_abs());
+        let patience = patience(late, millis(self.config.misfire_grace));
         match tokio::time::timeout(patience, &mut claim).await {
             Ok(Ok(mine)) => mine,
             Ok(Err(cause)) => {
@@ -418,6 +415,15 @@ impl Firing {
     }
 }
 
+/// How long a fire that is so late waits for its row. One that is later than the grace is made up for: its time is now.
+fn patience(late_ms: i64, grace_ms: i64) -> Duration {
+    let left = match grace_ms - late_ms {
+        left @ 0.. => left.min(grace_ms),
+        _ => grace_ms,
+    };
+    Duration::from_millis(left.unsigned_abs())
+}
+
 /// A line for the run's end: an error where someone should look.
 pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
     if outcome.status == "success" {
@@ -443,5 +449,24 @@ pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid
     let mut outage = Outage::new("the writing of cron runs");
     while let Err(cause) = config.db.end_run(end.clone()).await {
         tokio::time::sleep(outage.failed(cause)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fire_waits_for_its_row_up_to_the_grace() {
+        let cases = [(0, 10_000), (4_000, 6_000), (-5, 10_000), (10_000, 0)];
+        for (late, expected) in cases {
+            assert_eq!(patience(late, 10_000).as_millis(), expected, "{late}");
+        }
+        let a_year = 366 * 24 * 3600 * 1000;
+        assert_eq!(
+            patience(a_year, 10_000).as_millis(),
+            10_000,
+            "made up for now"
+        );
     }
 }

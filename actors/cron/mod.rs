@@ -13,6 +13,8 @@ mod misfire;
 mod outcome;
 mod process;
 mod schedule;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

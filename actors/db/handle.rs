@@ -47,6 +47,14 @@ impl Db {
         self.shared.actor.send_replace(actor);
     }
 
+    /// Ends DbActor as a panic would, for tests of its owner.
+    #[cfg(test)]
+    pub(crate) fn crash_actor(&self) {
+        if let Some(actor) = self.shared.actor.borrow().as_ref() {
+            actor.do_send(super::actor::Crash);
+        }
+    }
+
     /// What may be asked without DbActor.
     pub(crate) fn reader(&self) -> &dyn Reader {
         self.shared.reader.as_ref()

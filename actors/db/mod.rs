@@ -10,6 +10,8 @@ mod sqlite;
 mod status;
 mod store;
 #[cfg(test)]
+mod suite;
+#[cfg(test)]
 mod tests;
 pub(crate) mod text;
 mod write;
@@ -24,6 +26,8 @@ pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing};
 pub(crate) use self::store::Store;
+#[cfg(test)]
+pub(crate) use self::store::{Reader, Writer};
 
 /// The adapter for the daemon's own database.
 ///

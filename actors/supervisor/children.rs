@@ -66,7 +66,7 @@ impl Plan {
 #[derive(Clone, Default)]
 pub(super) struct Children {
     /// The thread of DbActor, and of each that replaces it.
-    db_arbiter: Option<ArbiterHandle>,
+    pub(super) db_arbiter: Option<ArbiterHandle>,
     pub(super) delay_queue: Option<Addr<DelayQueueActor>>,
     pub(super) pools: Vec<Addr<PoolActor>>,
     pub(super) cron: Option<Addr<CronActor>>,

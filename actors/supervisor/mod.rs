@@ -7,6 +7,8 @@
 mod children;
 mod rescue;
 mod stopping;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,7 +17,6 @@ pub(crate) struct TestDb {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) db: Db,
-    pub(crate) actor: Addr<DbActor>,
 }
 
 #[derive(QueryableByName)]
@@ -40,13 +39,8 @@ impl TestDb {
         store.migrate().unwrap();
         let db = Db::new(store.reader());
         let actor = DbActor::new(Arc::clone(&store), None, GoneNotice::none()).start();
-        db.set_actor(Some(actor.clone()));
-        Self {
-            dir,
-            store,
-            db,
-            actor,
-        }
+        db.set_actor(Some(actor));
+        Self { dir, store, db }
     }
 
     fn file(dir: &tempfile::TempDir) -> PathBuf {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) use self::database::TestDb;
-pub(crate) use self::source::{FakeSource, message};
+pub(crate) use self::source::FakeSource;
 use crate::config::{Backoff, BatchLimits, PoolLimits, RetryRules};
 use crate::consumer::Work;
 use crate::gone::GoneNotice;

@@ -15,7 +15,7 @@ use crate::source::{Delivery, End, Receipt, Settled, Source, SourceError};
 use crate::stop::StopListener;
 
 /// The message of this number.
-pub(crate) fn message(id: i64) -> Message {
+fn message(id: i64) -> Message {
     let mut message = Message::new(format!("body {id}"));
     message.id = id.to_string();
     message
@@ -41,7 +41,6 @@ struct State {
     asked: Vec<u32>,
     standing: Option<Standing>,
     lag: Option<u64>,
-    lag_asked: usize,
     fence: i64,
     fail_fetches: usize,
     fail_settles: usize,
@@ -120,11 +119,6 @@ impl FakeSource {
     pub(crate) async fn until_done(&self, n: usize) {
         self.until(|source| source.ended(&End::Done).len() >= n)
             .await;
-    }
-
-    /// Waits until the lag was asked for so many times.
-    pub(crate) async fn until_checked(&self, n: usize) {
-        self.until(|source| source.lock().lag_asked >= n).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -243,7 +237,6 @@ impl Source for FakeSource {
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
         async move {
             let lag = self.lock().lag;
-            self.change(|state| state.lag_asked += 1);
             lag.ok_or_else(away)
         }
         .boxed()

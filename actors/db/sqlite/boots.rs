@@ -31,6 +31,10 @@ pub(super) fn beat(connection: &mut SqliteConnection, row: &BootRow) -> QueryRes
         .select(dsl::state)
         .first(connection)
         .optional()?;
+    if state == Some(ENDED) {
+        // The last heartbeat crossed the boot's end: it does not raise the dead.
+        return Ok(Beat::Alive);
+    }
     note(connection, row)?;
     Ok(match state {
         Some(ALIVE) => Beat::Alive,

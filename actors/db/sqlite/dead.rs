@@ -1,11 +1,13 @@
 //! Makes dead letters of rows, in the transaction that ends them.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Binary, Nullable};
 
 use crate::clock::now_ms;
 use crate::db::rows::EntryName;
 use crate::db::schema::{dead_letter, delay_queue_log, queue_message};
-use crate::db::text::{ERROR_CHARS, shorten};
+use crate::db::text::{ERROR_CHARS, readable, shorten};
 use crate::identity::partition_of;
 
 #[derive(Insertable)]
@@ -35,24 +37,25 @@ pub(super) fn from_task(
 ) -> QueryResult<()> {
     use delay_queue_log::dsl;
 
-    let (name, exec_cmd, params, attempts, exec_time): (String, String, String, i32, i64) =
-        dsl::delay_queue_log
-            .filter(dsl::id.eq(id))
-            .select((
-                dsl::name,
-                dsl::exec_cmd,
-                dsl::params,
-                dsl::attempts,
-                dsl::exec_time,
-            ))
-            .first(connection)?;
+    type Row = (Vec<u8>, Vec<u8>, Vec<u8>, i32, i64);
+    let (name, exec_cmd, params, attempts, exec_time): Row = dsl::delay_queue_log
+        .filter(dsl::id.eq(id))
+        .select((
+            sql::<Binary>("CAST(name AS BLOB)"),
+            sql::<Binary>("CAST(exec_cmd AS BLOB)"),
+            sql::<Binary>("CAST(params AS BLOB)"),
+            dsl::attempts,
+            dsl::exec_time,
+        ))
+        .first(connection)?;
+    let (name, exec_cmd) = (readable(&name), readable(&exec_cmd));
     let letter = NewLetter {
         kind: "delay",
         source: "delay_queue_log",
         name: &name,
         exec_cmd: &exec_cmd,
         original_id: id.to_string(),
-        payload: params.into_bytes(),
+        payload: params,
         msg_key: None,
         headers: None,
         error: shorten(error, ERROR_CHARS),
@@ -75,14 +78,14 @@ pub(super) fn from_message(
 ) -> QueryResult<()> {
     use queue_message::dsl;
 
-    type Row = (String, Vec<u8>, Option<Vec<u8>>, Option<String>, i64);
+    type Row = (String, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, i64);
     let (queue, payload, msg_key, headers, created_ms): Row = dsl::queue_message
         .filter(dsl::id.eq(id))
         .select((
             dsl::queue,
             dsl::payload,
             dsl::msg_key,
-            dsl::headers,
+            sql::<Nullable<Binary>>("CAST(headers AS BLOB)"),
             dsl::created_ms,
         ))
         .first(connection)?;
@@ -94,7 +97,7 @@ pub(super) fn from_message(
         original_id: id.to_string(),
         payload,
         msg_key,
-        headers,
+        headers: headers.as_deref().map(readable),
         error: shorten(error, ERROR_CHARS),
         attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
         partition_name: partition_of(owner),

@@ -1,12 +1,13 @@
 //! The statements of `table` queues.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
 use super::{dead, headers};
 use crate::clock::now_ms;
 use crate::db::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage};
 use crate::db::schema::queue_message::{self as message, dsl};
+use crate::db::text::readable;
 use crate::db::write::Written;
 
 pub(super) fn insert(
@@ -35,11 +36,11 @@ pub(super) fn insert(
 
 /// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.
 /// Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
-const CLAIM: &str = "
+pub(super) const CLAIM: &str = "
     UPDATE queue_message SET owner = ?, fence = fence + 1
     WHERE id IN (SELECT id FROM queue_message
                  WHERE owner = '' AND queue = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?)
-    RETURNING id, payload, msg_key, headers, due_ms, attempts, deaths, fence";
+    RETURNING id, payload, msg_key, CAST(headers AS BLOB) AS headers, due_ms, attempts, deaths, fence";
 
 #[derive(QueryableByName)]
 #[diesel(table_name = message)]
@@ -47,7 +48,9 @@ struct Claimed {
     id: i64,
     payload: Vec<u8>,
     msg_key: Option<Vec<u8>>,
-    headers: Option<String>,
+    /// As bytes: another program may have put anything there.
+    #[diesel(sql_type = Nullable<Binary>)]
+    headers: Option<Vec<u8>>,
     due_ms: i64,
     attempts: i32,
     deaths: i32,
@@ -76,7 +79,7 @@ fn claimed(row: Claimed) -> ClaimedMessage {
         id: row.id,
         payload: row.payload.into(),
         key: row.msg_key.map(Into::into),
-        headers: headers::decode(row.headers.as_deref()),
+        headers: headers::decode(row.headers.as_deref().map(readable).as_deref()),
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
         suspect: row.deaths > 0,

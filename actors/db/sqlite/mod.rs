@@ -9,6 +9,8 @@ mod inspect;
 mod messages;
 mod reader;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;

@@ -1,14 +1,14 @@
 //! The delay queue's statements.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Binary, Integer, Text};
 
 use super::dead;
 use crate::clock::{local_text, now_ms};
 use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
-use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::text::{RESULT_CHARS, readable, shorten};
 use crate::db::write::Written;
 
 pub(super) fn insert(
@@ -46,24 +46,32 @@ pub(super) fn insert(
 
 /// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.
 /// The inner select walks `idx_status_exectime` in order and stops at the limit.
-const CLAIM: &str = "
+pub(super) const CLAIM: &str = "
     UPDATE delay_queue_log SET status = 2, owner = ?, fence = fence + 1, update_time = ?
     WHERE id IN (SELECT id FROM delay_queue_log
                  WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?)
-    RETURNING id, name, exec_cmd, params, exec_time, due_ms, attempts, fence, result";
+    RETURNING id, CAST(name AS BLOB) AS name, CAST(exec_cmd AS BLOB) AS exec_cmd,
+              CAST(params AS BLOB) AS params, exec_time, due_ms, attempts, fence,
+              CAST(result AS BLOB) AS result";
 
+/// Text comes as bytes: SQLite lets other programs put anything into these columns, and one row that is no text must not
+/// stop all others.
 #[derive(QueryableByName)]
 #[diesel(table_name = log)]
 struct Claimed {
     id: i64,
-    name: String,
-    exec_cmd: String,
-    params: String,
+    #[diesel(sql_type = Binary)]
+    name: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    exec_cmd: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    params: Vec<u8>,
     exec_time: i64,
     due_ms: Option<i64>,
     attempts: i32,
     fence: i64,
-    result: String,
+    #[diesel(sql_type = Binary)]
+    result: Vec<u8>,
 }
 
 pub(super) fn claim(
@@ -95,13 +103,13 @@ fn claimed(row: Claimed) -> ClaimedTask {
         .unwrap_or_else(|| row.exec_time.saturating_mul(1000));
     ClaimedTask {
         id: row.id,
-        name: row.name,
-        exec_cmd: row.exec_cmd,
-        params: row.params,
+        name: readable(&row.name),
+        exec_cmd: readable(&row.exec_cmd),
+        params: readable(&row.params),
         due_ms,
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
-        suspect: is_death(&row.result),
+        suspect: is_death(&readable(&row.result)),
     }
 }
 

@@ -55,7 +55,7 @@ impl Writer for SqliteWriter {
 }
 
 /// All in one transaction; if one write is refused, each in its own, so that the refused one fails alone.
-fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
+pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
     let together = connection.immediate_transaction(|connection| {
         batch.iter().map(|write| one(connection, write)).collect()
     });

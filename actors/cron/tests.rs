@@ -1,0 +1,176 @@
+//! CronActor with real processes and a real database, on a paused clock. The entries are due in January; what fires is
+//! what `misfire` makes up for at the start, so that no test waits for a second.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::{Instant, sleep};
+
+use super::entry::tests::entry;
+use super::{Crash, CronActor, CronConfig, LiveEntry, Quiet, Running, Stop, WatchedRuns};
+use crate::clock::now_ms;
+use crate::config::Misfire;
+use crate::db::Db;
+use crate::testing_support::{Deaths, TestDb, soon};
+
+const YEARLY: &str = "0 0 0 1 1 *";
+
+struct World {
+    files: TestDb,
+    deaths: Deaths,
+    config: CronConfig,
+    actor: Addr<CronActor>,
+}
+
+impl World {
+    /// One entry that has missed a fire, which it makes up for.
+    async fn start(program: &str) -> Self {
+        tokio::time::pause();
+        let files = TestDb::start();
+        let entry = entry(YEARLY, Misfire::Coalesce);
+        let two_years_ago = now_ms() - 2 * 366 * 24 * 3600 * 1000;
+        files.sql(&format!(
+            "INSERT INTO cron_entry (partition_name, entry, name, expression, live, last_fire_ms)
+             VALUES ('script1', '{}', 'n', '{YEARLY}', 1, {two_years_ago})",
+            entry.key
+        ));
+        Self::with(files, vec![Arc::new(entry)], program)
+    }
+
+    fn with(files: TestDb, entries: Vec<Arc<LiveEntry>>, program: &str) -> Self {
+        let config = CronConfig {
+            db: files.db.clone(),
+            partition: "script1".to_owned(),
+            owner: "script1/me".to_owned(),
+            entries,
+            misfire_grace: Duration::from_secs(10),
+            program: PathBuf::from(program),
+            environment: Vec::new(),
+            runs: files.dir.path().join("runs"),
+            output: files.dir.path().join("output"),
+            running: Running::default(),
+            watched: WatchedRuns::default(),
+        };
+        let deaths = Deaths::new();
+        let actor = CronActor::new(config.clone(), deaths.notice()).start();
+        Self {
+            files,
+            deaths,
+            config,
+            actor,
+        }
+    }
+
+    fn runs(&self) -> Vec<String> {
+        self.files
+            .lines("SELECT status || ' ' || result AS line FROM crontab_log ORDER BY id")
+    }
+
+    /// Waits until so many runs have ended.
+    async fn until_ended(&self, n: usize) -> Vec<String> {
+        soon(async {
+            loop {
+                let runs = self.runs();
+                if runs
+                    .iter()
+                    .filter(|run| !run.starts_with("running"))
+                    .count()
+                    >= n
+                {
+                    return runs;
+                }
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+    }
+
+    async fn stop(&self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        self.actor.send(Stop { deadline }).await.unwrap()
+    }
+}
+
+#[actix::test]
+async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
+    let world = World::start("/bin/false").await;
+    let runs = world.until_ended(1).await;
+    assert_eq!(runs.len(), 1);
+    assert!(
+        runs[0].starts_with("failed ") && runs[0].contains("exit status 1"),
+        "{runs:?}"
+    );
+    assert!(world.stop().await);
+    assert!(world.stop().await, "twice");
+}
+
+#[actix::test]
+async fn a_program_that_does_not_start_is_a_failed_run_and_not_the_end() {
+    let world = World::start("/does/not/exist").await;
+    let runs = world.until_ended(1).await;
+    assert!(runs[0].starts_with("failed "), "{runs:?}");
+    assert!(world.actor.connected());
+}
+
+#[actix::test]
+async fn a_replaced_actor_fires_nothing_twice() {
+    let world = World::start("/bin/false").await;
+    world.until_ended(1).await;
+    world.actor.do_send(Crash);
+    world.deaths.wait_for(1).await;
+    let actor = CronActor::new(world.config.clone(), world.deaths.notice()).start();
+    let world = World { actor, ..world };
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(world.runs().len(), 1);
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_fire_under_way_survives_its_actor() {
+    let world = World::start("/bin/false").await;
+    soon(async {
+        while world.runs().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.actor.do_send(Crash);
+    world.deaths.wait_for(1).await;
+    let actor = CronActor::new(world.config.clone(), world.deaths.notice()).start();
+    let world = World { actor, ..world };
+    assert_eq!(world.until_ended(1).await.len(), 1);
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn quiet_fires_nothing_any_more() {
+    tokio::time::pause();
+    let entry = Arc::new(entry("* * * * * *", Misfire::Skip));
+    let world = World::with(TestDb::start(), vec![entry], "/bin/false");
+    world.actor.send(Quiet).await.unwrap();
+    world.actor.send(Quiet).await.unwrap();
+    sleep(Duration::from_secs(30)).await;
+    assert!(world.runs().is_empty());
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_stop_while_the_database_is_away_ends_at_once() {
+    let files = TestDb::start();
+    tokio::time::pause();
+    let entry = Arc::new(entry("* * * * * *", Misfire::Skip));
+    let away = Db::new(files.store.reader());
+    let world = World::with(files, vec![entry], "/bin/false");
+    let config = CronConfig {
+        db: away,
+        ..world.config.clone()
+    };
+    let actor = CronActor::new(config, world.deaths.notice()).start();
+    sleep(Duration::from_secs(5)).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let begun = Instant::now();
+    assert!(actor.send(Stop { deadline }).await.unwrap());
+    assert_eq!(begun.elapsed().as_secs(), 0);
+}

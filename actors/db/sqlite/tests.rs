@@ -1,0 +1,165 @@
+//! What is SQLite's own: the plans of its claims, and what it does with a full disk and a held file.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::{SqliteStore, connect, messages, tasks, writer};
+use crate::db::DbError;
+use crate::db::rows::{ClaimedTask, NewMessage, TaskEnd, TaskOutcome};
+use crate::db::store::Store;
+use crate::db::write::{Write, Written};
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+fn database(path: &Path) -> SqliteConnection {
+    SqliteStore::new(path.to_owned()).migrate().unwrap();
+    connect::open(path).unwrap()
+}
+
+fn plan(connection: &mut SqliteConnection, statement: &str) -> String {
+    let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {statement}"))
+        .load(connection)
+        .unwrap();
+    let details: Vec<String> = steps.into_iter().map(|step| step.detail).collect();
+    details.join("\n")
+}
+
+#[test]
+fn claims_walk_their_index_and_stop_at_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = database(&dir.path().join("test.db"));
+    let claims = [
+        (tasks::CLAIM, "idx_status_exectime"),
+        (messages::CLAIM, "idx_queue_message_claim"),
+    ];
+    for (statement, index) in claims {
+        let plan = plan(&mut connection, statement);
+        assert!(plan.contains(index), "{plan}");
+        assert!(!plan.contains("SCAN"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "nothing is sorted: {plan}");
+    }
+}
+
+#[test]
+fn giving_back_walks_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = database(&dir.path().join("test.db"));
+    for statement in [
+        "UPDATE delay_queue_log SET status = 1 WHERE status = 2 AND owner = 'x'",
+        "UPDATE queue_message SET owner = '' WHERE owner = 'x'",
+        "SELECT owner FROM boot WHERE state = 1 AND owner <> 'x' AND heartbeat_ms < interval_ms * -3 + 9",
+        "SELECT * FROM crontab_log WHERE uk = 'x' AND status = 'running'",
+        "SELECT * FROM cron_run WHERE uk = 'x' AND state < 3",
+    ] {
+        let plan = plan(&mut connection, statement);
+        assert!(plan.contains("SEARCH") && !plan.contains("SCAN"), "{plan}");
+    }
+}
+
+fn large_write() -> Write {
+    let row = NewMessage {
+        payload: Bytes::from(vec![7; 1 << 20]),
+        key: None,
+        headers: Vec::new(),
+    };
+    Write::InsertMessages {
+        queue: "q".to_owned(),
+        rows: vec![row],
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_outage_and_refuses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.db");
+    let mut connection = database(&path);
+    connection
+        .batch_execute("PRAGMA max_page_count = 60")
+        .unwrap();
+    for batch in [vec![large_write()], vec![large_write(), large_write()]] {
+        let applied = writer::apply(&mut connection, &batch);
+        assert!(applied.answers.is_empty(), "{:?}", applied.answers);
+        assert!(
+            matches!(applied.away, Some(DbError::Away(_))),
+            "{:?}",
+            applied.away
+        );
+        connection = connect::open(&path).unwrap();
+        connection
+            .batch_execute("PRAGMA max_page_count = 60")
+            .unwrap();
+    }
+    let mut connection = connect::open(&path).unwrap();
+    let applied = writer::apply(&mut connection, &[large_write()]);
+    assert!(applied.away.is_none() && applied.answers[0].is_ok());
+}
+
+#[test]
+fn a_file_that_somebody_holds_is_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.db");
+    let mut connection = database(&path);
+    connection.batch_execute("PRAGMA busy_timeout = 1").unwrap();
+    let mut other = connect::open(&path).unwrap();
+    other.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let applied = writer::apply(&mut connection, &[large_write()]);
+    assert!(applied.answers.is_empty());
+    assert!(
+        matches!(applied.away, Some(DbError::Away(_))),
+        "{:?}",
+        applied.away
+    );
+    other.batch_execute("ROLLBACK").unwrap();
+    let applied = writer::apply(&mut connection, &[large_write()]);
+    assert!(
+        applied.away.is_none() && applied.answers[0].is_ok(),
+        "on the same connection"
+    );
+}
+
+/// Another program may put what it likes into a text column of SQLite.
+#[test]
+fn a_row_that_is_no_text_does_not_stop_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = database(&dir.path().join("test.db"));
+    connection
+        .batch_execute(
+            "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
+             VALUES ('n', 'c', X'ff00fe', 1, 1), ('n', 'c', 'good', 1, 1), ('n', 'c', 12.5, 1, 1)",
+        )
+        .unwrap();
+    let claim = Write::ClaimTasks {
+        owner: "script1/a".to_owned(),
+        from_s: None,
+        until_s: 9,
+        limit: 9,
+    };
+    let applied = writer::apply(&mut connection, &[claim]);
+    let Ok(Written::Tasks(claimed)) = &applied.answers[0] else {
+        panic!("{:?}", applied.answers);
+    };
+    assert_eq!(claimed.len(), 3);
+    let failed = |task: &ClaimedTask| TaskEnd {
+        id: task.id,
+        fence: task.fence,
+        outcome: TaskOutcome::Failed {
+            result: String::new(),
+            error: String::new(),
+            attempts: 1,
+        },
+    };
+    let ends = Write::EndTasks {
+        owner: "script1/a".to_owned(),
+        ends: claimed.iter().map(failed).collect(),
+    };
+    let applied = writer::apply(&mut connection, &[ends]);
+    assert!(matches!(&applied.answers[0], Ok(Written::Refused(ids)) if ids.is_empty()));
+}

@@ -1,0 +1,824 @@
+//! What every database must do, written once against `Store`. A database is added by one line in `on_each`.
+//!
+//! Raw SQL stands only where another program is played, or a row is looked at: it must be understood by all of them.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use tempfile::TempDir;
+
+use super::rows::{
+    Beat, BootRow, Charge, ClaimedMessage, ClaimedTask, EntryName, Fire, KnownEntry, MessageEnd,
+    MessageOutcome, NewMessage, NewTask, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
+};
+use super::sqlite::SqliteStore;
+use super::store::{Store, Writer};
+use super::write::{Write, Written};
+use crate::clock::now_ms;
+use crate::config::Backoff;
+
+const ME: &str = "script1/me";
+const OTHER: &str = "script2/other";
+
+/// A database of one test, as the suite needs it.
+struct World {
+    name: &'static str,
+    store: Arc<dyn Store>,
+    /// Statements of another program.
+    execute: Box<dyn Fn(&str)>,
+    /// The texts of the column `line`.
+    lines: Lines,
+    _dir: TempDir,
+}
+
+type Lines = Box<dyn Fn(&str) -> Vec<String>>;
+type Fact = fn(Rc<World>) -> LocalBoxFuture<'static, ()>;
+
+/// Checks a fact on every database.
+fn on_each(fact: Fact) {
+    let databases: [fn() -> World; 1] = [sqlite];
+    for database in databases {
+        let world = Rc::new(database());
+        let name = world.name;
+        let _told = Told(name);
+        actix_rt::System::new().block_on(async move {
+            world.store.migrate().unwrap();
+            fact(world).await;
+        });
+    }
+}
+
+/// A failure names the database.
+struct Told(&'static str);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("this was on {}", self.0);
+        }
+    }
+}
+
+macro_rules! facts {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident) $body:block)*) => {$(
+        $(#[$meta])*
+        #[test]
+        fn $name() {
+            on_each(|$world| Box::pin(async move { $body }));
+        }
+    )*};
+}
+
+fn sqlite() -> World {
+    use diesel::connection::SimpleConnection;
+    use diesel::prelude::*;
+    use diesel::sql_types::Text;
+
+    #[derive(QueryableByName)]
+    struct Line {
+        #[diesel(sql_type = Text)]
+        line: String,
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data").join("test.db");
+    let open = {
+        let path = path.clone();
+        move || {
+            let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+            connection
+                .batch_execute("PRAGMA busy_timeout = 20000")
+                .unwrap();
+            connection
+        }
+    };
+    let other = open.clone();
+    World {
+        name: "SQLite",
+        store: Arc::new(SqliteStore::new(path)),
+        execute: Box::new(move |sql| open().batch_execute(sql).unwrap()),
+        lines: Box::new(move |sql| {
+            let sql = format!("SELECT CAST(line AS TEXT) AS line FROM ({sql}) AS q");
+            let lines: Vec<Line> = diesel::sql_query(sql).load(&mut other()).unwrap();
+            lines.into_iter().map(|line| line.line).collect()
+        }),
+        _dir: dir,
+    }
+}
+
+impl World {
+    async fn writer(&self) -> Connection {
+        Connection(self.store.writer().await.unwrap())
+    }
+
+    fn lines(&self, question: &str) -> Vec<String> {
+        (self.lines)(question)
+    }
+
+    fn line(&self, question: &str) -> String {
+        let mut lines = self.lines(question);
+        assert_eq!(lines.len(), 1, "{question}");
+        lines.remove(0)
+    }
+
+    fn status(&self, id: i64) -> String {
+        self.line(&format!(
+            "SELECT status AS line FROM delay_queue_log WHERE id = {id}"
+        ))
+    }
+
+    /// As if its last heartbeat had been so long ago.
+    fn silence(&self, owner: &str, ms: i64) {
+        let at = now_ms() - ms;
+        (self.execute)(&format!(
+            "UPDATE boot SET heartbeat_ms = {at} WHERE owner = '{owner}'"
+        ));
+    }
+}
+
+/// One connection that writes.
+struct Connection(Box<dyn Writer>);
+
+impl Connection {
+    async fn write(&mut self, write: Write) -> Written {
+        self.all(vec![write]).await.remove(0)
+    }
+
+    async fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
+        let applied = self.0.apply(writes.into()).await;
+        assert!(applied.away.is_none(), "{:?}", applied.away);
+        applied.answers.into_iter().map(Result::unwrap).collect()
+    }
+
+    async fn ids(&mut self, write: Write) -> Vec<i64> {
+        match self.write(write).await {
+            Written::Ids(ids) => ids,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn push(&mut self, rows: Vec<NewTask>) -> Vec<i64> {
+        let owner = ME.to_owned();
+        self.ids(Write::InsertTasks { rows, owner }).await
+    }
+
+    async fn claim(&mut self, owner: &str, limit: u32) -> Vec<ClaimedTask> {
+        self.claim_until(owner, now_ms().div_euclid(1000) + 2, limit)
+            .await
+    }
+
+    async fn claim_until(&mut self, owner: &str, until_s: i64, limit: u32) -> Vec<ClaimedTask> {
+        let write = Write::ClaimTasks {
+            owner: owner.to_owned(),
+            from_s: None,
+            until_s,
+            limit,
+        };
+        match self.write(write).await {
+            Written::Tasks(tasks) => tasks,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The ids that were refused.
+    async fn end(&mut self, owner: &str, task: &ClaimedTask, outcome: TaskOutcome) -> Vec<i64> {
+        let end = TaskEnd {
+            id: task.id,
+            fence: task.fence,
+            outcome,
+        };
+        let write = Write::EndTasks {
+            owner: owner.to_owned(),
+            ends: vec![end],
+        };
+        self.refused(write).await
+    }
+
+    async fn send(&mut self, rows: Vec<NewMessage>) -> Vec<i64> {
+        let queue = "q".to_owned();
+        self.ids(Write::InsertMessages { queue, rows }).await
+    }
+
+    async fn fetch(&mut self, owner: &str, limit: u32) -> Vec<ClaimedMessage> {
+        let write = Write::ClaimMessages {
+            queue: "q".to_owned(),
+            owner: owner.to_owned(),
+            limit,
+        };
+        match self.write(write).await {
+            Written::Messages(messages) => messages,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn settle(
+        &mut self,
+        owner: &str,
+        message: &ClaimedMessage,
+        outcome: MessageOutcome,
+    ) -> Vec<i64> {
+        let end = MessageEnd {
+            id: message.id,
+            fence: message.fence,
+            outcome,
+        };
+        let write = Write::EndMessages {
+            owner: owner.to_owned(),
+            ends: vec![end],
+        };
+        self.refused(write).await
+    }
+
+    async fn refused(&mut self, write: Write) -> Vec<i64> {
+        match self.write(write).await {
+            Written::Refused(ids) => ids,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn reaped(&mut self, write: Write) -> Reaped {
+        match self.write(write).await {
+            Written::Reaped(reaped) => reaped,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn begin(&mut self, owner: &str) {
+        self.write(Write::BeginBoot(boot(owner))).await;
+    }
+
+    async fn reap_silent(&mut self) -> Reaped {
+        self.reaped(Write::ReapSilent { me: ME.to_owned() }).await
+    }
+
+    async fn reap_gone(&mut self, owner: &str, charges: Vec<Charge>) -> Reaped {
+        let owner = owner.to_owned();
+        self.reaped(Write::ReapGone { owner, charges }).await
+    }
+
+    async fn fired(&mut self, fire: Fire) -> bool {
+        match self.write(Write::ClaimFire(Box::new(fire))).await {
+            Written::Fired(fired) => fired,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn end_run(&mut self, uk: &str, status: &str) -> bool {
+        let end = RunEnd {
+            uk: uk.to_owned(),
+            status: status.to_owned(),
+            result: "r".repeat(600),
+            pid: 7,
+            ended_ms: now_ms(),
+        };
+        match self.write(Write::EndRun(end)).await {
+            Written::Ended(first) => first,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn sync(&mut self, names: &[&str]) -> Vec<Option<i64>> {
+        let known = |name: &&str| KnownEntry {
+            entry: (*name).to_owned(),
+            name: (*name).to_owned(),
+            expression: "* * * * * *".to_owned(),
+        };
+        let write = Write::SyncEntries {
+            partition: "script1".to_owned(),
+            entries: names.iter().map(known).collect(),
+        };
+        match self.write(write).await {
+            Written::LastFires(fires) => fires,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn boot(owner: &str) -> BootRow {
+    BootRow {
+        owner: owner.to_owned(),
+        partition: "script1".to_owned(),
+        host: "here".to_owned(),
+        pid: 1,
+        interval_ms: 5000,
+    }
+}
+
+fn task(params: &str, due_ms: i64) -> NewTask {
+    NewTask {
+        name: "n".to_owned(),
+        exec_cmd: "job".to_owned(),
+        params: params.to_owned(),
+        due_ms,
+        claimed: false,
+    }
+}
+
+fn tasks(n: i64) -> Vec<NewTask> {
+    let now = now_ms();
+    (0..n).map(|i| task(&i.to_string(), now)).collect()
+}
+
+fn message(payload: &[u8]) -> NewMessage {
+    NewMessage {
+        payload: Bytes::copy_from_slice(payload),
+        key: None,
+        headers: Vec::new(),
+    }
+}
+
+fn entry() -> EntryName {
+    EntryName {
+        name: "orders".to_owned(),
+        exec_cmd: "order".to_owned(),
+    }
+}
+
+fn charge(victim: Victim, max_attempts: u32) -> Charge {
+    Charge {
+        victim,
+        how: "SIGABRT".to_owned(),
+        max_attempts,
+        backoff: Backoff {
+            base: Duration::from_secs(60),
+            max: Duration::from_secs(60),
+        },
+    }
+}
+
+fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
+    Fire {
+        partition: "script1".to_owned(),
+        entry: entry.to_owned(),
+        scheduled_ms,
+        uk: uk.to_owned(),
+        name: "n".to_owned(),
+        exec_cmd: "c".to_owned(),
+        params: String::new(),
+        owner: ME.to_owned(),
+        machine: "{}".to_owned(),
+        timeout_ms: 0,
+        is_log,
+    }
+}
+
+fn done() -> TaskOutcome {
+    TaskOutcome::Done {
+        result: "ok".to_owned(),
+    }
+}
+
+facts! {
+    async fn migrations_run_twice_and_find_nothing_to_do(world) {
+        assert!(world.store.migrate().unwrap().is_empty());
+    }
+
+    async fn a_row_is_claimed_by_one_of_many_claimers(world) {
+        let mut first = world.writer().await;
+        first.push(tasks(200)).await;
+        first.send((0..200).map(|_| message(b"x")).collect()).await;
+        let claimers = (0..4).map(|n| {
+            let world = Rc::clone(&world);
+            async move {
+                let (mut writer, owner) = (world.writer().await, format!("script{n}/x"));
+                let (mut ids, mut messages) = (Vec::new(), Vec::new());
+                for _ in 0..20 {
+                    ids.extend(writer.claim(&owner, 7).await.into_iter().map(|t| t.id));
+                    messages.extend(writer.fetch(&owner, 7).await.into_iter().map(|m| m.id));
+                }
+                (ids, messages)
+            }
+        });
+        let claimed = futures_util::future::join_all(claimers).await;
+        let (ids, messages): (Vec<_>, Vec<_>) = claimed.into_iter().unzip();
+        for mut all in [ids.concat(), messages.concat()] {
+            assert_eq!(all.len(), 200);
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), 200);
+        }
+    }
+
+    async fn a_result_of_one_who_was_taken_over_is_refused(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        writer.push(tasks(1)).await;
+        writer.send(vec![message(b"x")]).await;
+        let stale = writer.claim(OTHER, 1).await.remove(0);
+        let stale_message = writer.fetch(OTHER, 1).await.remove(0);
+        writer.reap_gone(OTHER, Vec::new()).await;
+        assert_eq!(writer.end(OTHER, &stale, done()).await, [stale.id]);
+        assert_eq!(writer.settle(OTHER, &stale_message, MessageOutcome::Done).await, [stale_message.id]);
+        let mine = writer.claim(ME, 1).await.remove(0);
+        let my_message = writer.fetch(ME, 1).await.remove(0);
+        for outcome in [done(), TaskOutcome::GiveBack] {
+            assert_eq!(writer.end(OTHER, &stale, outcome).await, [stale.id]);
+        }
+        let dead = MessageOutcome::Dead { entry: entry(), error: "e".to_owned(), attempts: 1 };
+        for outcome in [MessageOutcome::Done, MessageOutcome::GiveBack, dead] {
+            assert_eq!(writer.settle(OTHER, &stale_message, outcome).await, [stale_message.id]);
+        }
+        assert!(writer.end(ME, &mine, done()).await.is_empty());
+        assert!(writer.settle(ME, &my_message, MessageOutcome::Done).await.is_empty());
+        assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "0");
+    }
+
+    async fn a_result_of_an_earlier_claim_by_the_same_owner_is_refused(world) {
+        let mut writer = world.writer().await;
+        writer.push(tasks(1)).await;
+        writer.send(vec![message(b"x")]).await;
+        let (first, earlier) = (writer.claim(ME, 1).await.remove(0), writer.fetch(ME, 1).await.remove(0));
+        writer.end(ME, &first, TaskOutcome::GiveBack).await;
+        writer.settle(ME, &earlier, MessageOutcome::GiveBack).await;
+        let (second, later) = (writer.claim(ME, 1).await.remove(0), writer.fetch(ME, 1).await.remove(0));
+        assert_eq!((second.id, later.id), (first.id, earlier.id));
+        assert!(second.fence > first.fence && later.fence > earlier.fence);
+        assert_eq!(writer.end(ME, &first, done()).await, [first.id]);
+        assert_eq!(writer.settle(ME, &earlier, MessageOutcome::Done).await, [earlier.id]);
+        assert!(writer.end(ME, &second, done()).await.is_empty());
+        assert_eq!(writer.end(ME, &second, done()).await, [second.id], "once");
+        assert!(writer.settle(ME, &later, MessageOutcome::Done).await.is_empty());
+    }
+
+    async fn a_boot_is_judged_after_three_missed_heartbeats_and_only_its_rows_go_back(world) {
+        let mut writer = world.writer().await;
+        for owner in [ME, OTHER, "script3/alive"] {
+            writer.begin(owner).await;
+            writer.push(tasks(2)).await;
+            writer.send(vec![message(b"x"), message(b"y")]).await;
+            assert_eq!(writer.claim(owner, 2).await.len(), 2);
+            assert_eq!(writer.fetch(owner, 2).await.len(), 2);
+        }
+        world.silence(OTHER, 14_000);
+        assert_eq!(writer.reap_silent().await, Reaped::default());
+        world.silence(OTHER, 16_000);
+        world.silence(ME, 60_000);
+        let reaped = writer.reap_silent().await;
+        assert_eq!(reaped.boots, [OTHER]);
+        assert_eq!((reaped.tasks, reaped.messages), (2, 2));
+        assert_eq!(writer.reap_silent().await, Reaped::default(), "once");
+        let owners = world.lines("SELECT owner AS line FROM delay_queue_log WHERE status = 2 ORDER BY owner");
+        assert_eq!(owners, [ME, ME, "script3/alive", "script3/alive"]);
+        assert_eq!(world.line("SELECT count(*) AS line FROM queue_message WHERE owner = ''"), "2");
+    }
+
+    async fn who_was_judged_dead_hears_it_once(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::Unknown);
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::Alive);
+        world.silence(OTHER, 60_000);
+        writer.reap_silent().await;
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::WasDead);
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::Alive);
+        assert_eq!(writer.reap_silent().await, Reaped::default(), "it lives again");
+    }
+
+    async fn a_boot_that_ended_stays_ended(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        writer.push(tasks(1)).await;
+        writer.claim(OTHER, 1).await;
+        let owner = OTHER.to_owned();
+        assert_eq!(writer.reaped(Write::EndBoot { owner }).await.tasks, 1);
+        // Its heart may beat once more before the process is gone.
+        writer.0.heartbeat(&boot(OTHER)).await.unwrap();
+        world.silence(OTHER, 60_000);
+        assert_eq!(writer.reap_silent().await, Reaped::default());
+    }
+
+    async fn a_death_is_charged_once_however_often_it_is_reported(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        let ids = writer.push(tasks(2)).await;
+        let messages = writer.send(vec![message(b"x"), message(b"y")]).await;
+        writer.claim(OTHER, 2).await;
+        writer.fetch(OTHER, 2).await;
+        let charges = || vec![
+            charge(Victim::Task { id: ids[0] }, 3),
+            charge(Victim::Message { id: messages[0], entry: entry() }, 3),
+        ];
+        let reaped = writer.reap_gone(OTHER, charges()).await;
+        assert_eq!((reaped.tasks, reaped.messages, reaped.charged, reaped.dead_letters), (2, 2, 2, 0));
+        let again = writer.reap_gone(OTHER, charges()).await;
+        assert_eq!((again.tasks, again.messages, again.charged), (0, 0, 0));
+        assert_eq!(world.lines("SELECT attempts AS line FROM delay_queue_log ORDER BY id"), ["1", "0"]);
+        assert_eq!(world.lines("SELECT attempts AS line FROM queue_message ORDER BY id"), ["1", "0"]);
+        // After its back-off it runs alone; its neighbour runs now.
+        let (now, later) = (writer.claim(ME, 9).await, now_ms() / 1000 + 120);
+        assert_eq!((now.len(), now[0].id, now[0].suspect), (1, ids[1], false));
+        let suspect = writer.claim_until(ME, later, 9).await.remove(0);
+        assert_eq!((suspect.id, suspect.attempts, suspect.suspect), (ids[0], 1, true));
+        (world.execute)("UPDATE queue_message SET due_ms = 0");
+        let fetched = writer.fetch(ME, 9).await;
+        assert_eq!(fetched.iter().map(|m| m.suspect).collect::<Vec<_>>(), [true, false]);
+    }
+
+    async fn the_last_death_makes_a_dead_letter_of_all_there_is(world) {
+        let mut writer = world.writer().await;
+        let ids = writer.push(vec![task("测试 'quoted' 😀", now_ms())]).await;
+        let mut sent = message(b"\0\xff bytes");
+        sent.key = Some(Bytes::from_static(b"key"));
+        sent.headers = vec![("trace".to_owned(), Bytes::from_static(b"\x01"))];
+        let messages = writer.send(vec![sent]).await;
+        for (death, owner) in ["script1/a", "script1/b"].into_iter().enumerate() {
+            (world.execute)("UPDATE queue_message SET due_ms = 0");
+            writer.begin(owner).await;
+            assert_eq!(writer.claim_until(owner, now_ms() / 1000 + 600, 1).await.len(), 1);
+            assert_eq!(writer.fetch(owner, 1).await.len(), 1);
+            let charges = vec![
+                charge(Victim::Task { id: ids[0] }, 2),
+                charge(Victim::Message { id: messages[0], entry: entry() }, 2),
+            ];
+            assert_eq!(writer.reap_gone(owner, charges).await.dead_letters, death * 2);
+        }
+        assert_eq!(world.status(ids[0]), "4");
+        assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
+        let letters = world.store.reader().dead_letters(10).await.unwrap();
+        assert_eq!(letters.len(), 2);
+        let of = |kind: &str| letters.iter().find(|letter| letter.kind == kind).unwrap();
+        assert_eq!(of("delay").payload, "测试 'quoted' 😀".as_bytes());
+        assert_eq!(of("queue").payload, b"\0\xff bytes");
+        assert_eq!((of("queue").name.as_str(), of("queue").exec_cmd.as_str()), ("orders", "order"));
+        assert!(letters.iter().all(|l| l.attempts == 2 && l.error.contains("SIGABRT") && l.partition == "script1"));
+        let kept = world.line("SELECT headers AS line FROM dead_letter WHERE msg_key IS NOT NULL");
+        assert!(kept.contains("trace"), "{kept}");
+    }
+
+    async fn a_death_is_not_charged_to_what_has_finished(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        let ids = writer.push(tasks(1)).await;
+        let messages = writer.send(vec![message(b"x")]).await;
+        let claimed = writer.claim(OTHER, 1).await.remove(0);
+        let fetched = writer.fetch(OTHER, 1).await.remove(0);
+        writer.end(OTHER, &claimed, done()).await;
+        writer.settle(OTHER, &fetched, MessageOutcome::Done).await;
+        let charges = vec![
+            charge(Victim::Task { id: ids[0] }, 1),
+            charge(Victim::Message { id: messages[0], entry: entry() }, 1),
+        ];
+        let reaped = writer.reap_gone(OTHER, charges).await;
+        assert_eq!((reaped.charged, reaped.dead_letters), (0, 0));
+        assert_eq!(world.status(ids[0]), "3");
+    }
+
+    async fn a_retry_comes_back_when_it_is_due(world) {
+        let mut writer = world.writer().await;
+        writer.push(tasks(1)).await;
+        writer.send(vec![message(b"x")]).await;
+        let claimed = writer.claim(ME, 1).await.remove(0);
+        let due_ms = now_ms() + 60_000;
+        writer.end(ME, &claimed, TaskOutcome::Retry { due_ms, result: "no".to_owned() }).await;
+        assert!(writer.claim(ME, 9).await.is_empty());
+        let again = writer.claim_until(ME, due_ms / 1000, 9).await.remove(0);
+        assert_eq!((again.due_ms, again.attempts, again.suspect), (due_ms, 1, false));
+
+        let fetched = writer.fetch(ME, 1).await.remove(0);
+        writer.settle(ME, &fetched, MessageOutcome::Retry { after_ms: 60_000 }).await;
+        assert!(writer.fetch(ME, 9).await.is_empty());
+        (world.execute)("UPDATE queue_message SET due_ms = due_ms - 60000");
+        assert_eq!(writer.fetch(ME, 9).await[0].attempts, 1);
+    }
+
+    async fn a_failure_is_a_dead_letter(world) {
+        let mut writer = world.writer().await;
+        let ids = writer.push(tasks(1)).await;
+        let claimed = writer.claim(ME, 1).await.remove(0);
+        let failed = TaskOutcome::Failed { result: "{}".to_owned(), error: "e".repeat(2000), attempts: 5 };
+        assert!(writer.end(ME, &claimed, failed).await.is_empty());
+        assert_eq!(world.status(ids[0]), "4");
+        let letter = world.store.reader().dead_letters(1).await.unwrap().remove(0);
+        assert_eq!((letter.attempts, letter.error.chars().count()), (5, 1000));
+        assert_eq!(letter.original_id, ids[0].to_string());
+    }
+
+    async fn claims_are_first_in_first_out(world) {
+        let mut writer = world.writer().await;
+        let sent = writer.send((0..50_u8).map(|n| message(&[n])).collect()).await;
+        let mut fetched = Vec::new();
+        for _ in 0..10 {
+            fetched.extend(writer.fetch(ME, 5).await.into_iter().map(|m| m.id));
+        }
+        assert_eq!(fetched, sent);
+        let now = now_ms();
+        let rows = [30, 10, 20].map(|s| task(&s.to_string(), now - s * 1000));
+        writer.push(rows.into()).await;
+        let claimed = writer.claim(ME, 2).await;
+        assert_eq!(claimed.iter().map(|t| t.params.as_str()).collect::<Vec<_>>(), ["30", "20"]);
+    }
+
+    async fn queues_do_not_see_each_other(world) {
+        let mut writer = world.writer().await;
+        let (queue, rows) = ("another".to_owned(), vec![message(b"x")]);
+        writer.ids(Write::InsertMessages { queue, rows }).await;
+        assert!(writer.fetch(ME, 9).await.is_empty());
+        assert_eq!(world.store.reader().queue_lag("q").await.unwrap(), 0);
+        assert_eq!(world.store.reader().queue_lag("another").await.unwrap(), 1);
+    }
+
+    async fn ten_thousand_rows_in_one_list_have_their_ids_in_order(world) {
+        let mut writer = world.writer().await;
+        let ids = writer.push(tasks(10_000)).await;
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]));
+        let (last, n) = (ids[9_999], "9999");
+        assert_eq!(world.line(&format!("SELECT params AS line FROM delay_queue_log WHERE id = {last}")), n);
+        let messages = writer.send((0..10_000).map(|_| message(b"x")).collect()).await;
+        assert!(messages.len() == 10_000 && messages.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    async fn a_claimed_push_is_ours_from_the_start(world) {
+        let mut writer = world.writer().await;
+        let mut row = task("x", now_ms());
+        row.claimed = true;
+        let ids = writer.push(vec![row]).await;
+        assert!(writer.claim(OTHER, 9).await.is_empty());
+        let end = TaskEnd { id: ids[0], fence: super::rows::FIRST_FENCE, outcome: done() };
+        let write = Write::EndTasks { owner: ME.to_owned(), ends: vec![end] };
+        assert!(writer.refused(write).await.is_empty());
+    }
+
+    async fn text_and_bytes_come_back_as_they_went(world) {
+        let mut writer = world.writer().await;
+        let odd = "'; DROP TABLE boot; -- \" \\ % _ 测试 😀\r\n\t";
+        let ids = writer.push(vec![task(odd, now_ms())]).await;
+        let claimed = writer.claim(ME, 1).await.remove(0);
+        assert_eq!(claimed.params, odd);
+        let mut sent = message(b"\0\x01\xff'\"");
+        sent.key = Some(Bytes::new());
+        sent.headers = vec![(odd.to_owned(), Bytes::from_static(b"\0\xff"))];
+        writer.send(vec![sent.clone(), message(b"")]).await;
+        let fetched = writer.fetch(ME, 2).await;
+        assert_eq!((&fetched[0].payload, &fetched[0].headers), (&sent.payload, &sent.headers));
+        assert_eq!((fetched[0].key.as_deref(), fetched[1].key.as_deref()), (Some(&b""[..]), None));
+        assert!(fetched[1].payload.is_empty());
+        let result = format!("{odd}\0{}", "😀".repeat(600));
+        writer.end(ME, &claimed, TaskOutcome::Done { result }).await;
+        let kept = world.line(&format!("SELECT result AS line FROM delay_queue_log WHERE id = {}", ids[0]));
+        assert_eq!(kept.chars().count(), 500);
+        assert!(kept.starts_with(&format!("{odd}\u{fffd}😀")) && kept.ends_with('…'), "{kept}");
+    }
+
+    async fn a_refused_write_leaves_its_neighbours_alone(world) {
+        let mut writer = world.writer().await;
+        (world.execute)("DROP TABLE queue_message");
+        let writes: Vec<Write> = vec![
+            Write::InsertTasks { rows: tasks(1), owner: ME.to_owned() },
+            Write::InsertMessages { queue: "q".to_owned(), rows: vec![message(b"x")] },
+            Write::InsertTasks { rows: tasks(1), owner: ME.to_owned() },
+        ];
+        let applied = writer.0.apply(writes.into()).await;
+        let fine: Vec<bool> = applied.answers.iter().map(Result::is_ok).collect();
+        assert_eq!(fine, [true, false, true]);
+        assert_eq!(world.line("SELECT count(*) AS line FROM delay_queue_log"), "2");
+    }
+
+    async fn one_fire_for_each_entry_and_second(world) {
+        let mut writer = world.writer().await;
+        assert!(writer.fired(fire("e", 1000, "a", true)).await);
+        assert!(!writer.fired(fire("e", 1000, "b", true)).await);
+        assert!(writer.fired(fire("e", 2000, "c", true)).await);
+        assert!(writer.fired(fire("f", 1000, "d", true)).await);
+        assert_eq!(world.lines("SELECT uk AS line FROM crontab_log ORDER BY uk"), ["a", "c", "d"]);
+    }
+
+    async fn a_run_ends_once(world) {
+        let mut writer = world.writer().await;
+        writer.fired(fire("e", 1000, "a", true)).await;
+        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        assert_eq!(world.store.reader().open_runs("script1").await.unwrap().len(), 1);
+        assert!(writer.end_run("a", "success").await);
+        assert!(!writer.end_run("a", "lost").await);
+        assert!(!writer.end_run("nobody", "lost").await);
+        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 8 }).await;
+        let row = "SELECT status || pid || (end_time >= start_time) || length(result) AS line FROM crontab_log";
+        assert_eq!(world.line(row), "success71500");
+        assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
+    }
+
+    async fn runs_without_is_log_leave_crontab_log_alone(world) {
+        let mut writer = world.writer().await;
+        (world.execute)("INSERT INTO crontab_log (name, uk, status) VALUES ('theirs', 'theirs', 'running')");
+        writer.fired(fire("e", 1000, "a", false)).await;
+        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        assert!(writer.end_run("a", "success").await);
+        assert!(!writer.end_run("theirs", "lost").await);
+        assert_eq!(world.line("SELECT name || status || pid AS line FROM crontab_log"), "theirsrunning0");
+    }
+
+    async fn an_entry_that_was_not_live_in_between_has_no_last_fire(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(writer.sync(&["a", "b"]).await, [None, None]);
+        writer.fired(fire("a", 5000, "1", false)).await;
+        writer.fired(fire("a", 3000, "2", false)).await;
+        writer.fired(fire("b", 4000, "3", false)).await;
+        assert_eq!(writer.sync(&["b", "a"]).await, [Some(4000), Some(5000)]);
+        assert_eq!(writer.sync(&["b"]).await, [Some(4000)]);
+        assert_eq!(writer.sync(&["a", "b"]).await, [None, Some(4000)]);
+        assert!(writer.sync(&[]).await.is_empty());
+        assert_eq!(writer.sync(&["b"]).await, [None]);
+    }
+
+    async fn old_runs_are_trimmed_and_open_ones_stay(world) {
+        let mut writer = world.writer().await;
+        for uk in ["a", "b"] {
+            writer.fired(fire(uk, 1000, uk, false)).await;
+        }
+        writer.end_run("a", "success").await;
+        let before_ms = now_ms() + 1000;
+        writer.write(Write::TrimRuns { before_ms }).await;
+        assert_eq!(world.lines("SELECT uk AS line FROM cron_run"), ["b"]);
+    }
+
+    async fn a_row_of_the_go_program_runs_and_keeps_its_columns(world) {
+        let mut writer = world.writer().await;
+        let now_s = now_ms() / 1000;
+        (world.execute)(&format!(
+            "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time) VALUES ('theirs', 'go', 'p', 1, {now_s})"
+        ));
+        let claimed = writer.claim(ME, 9).await.remove(0);
+        assert_eq!((claimed.due_ms, claimed.attempts, claimed.fence), (now_s * 1000, 0, 1));
+        assert_eq!((claimed.exec_cmd.as_str(), claimed.params.as_str()), ("go", "p"));
+        assert!(writer.end(ME, &claimed, done()).await.is_empty());
+        let row = world.line(
+            "SELECT name || exec_cmd || params || status || result || exec_time || COALESCE(create_time, 'null') AS line FROM delay_queue_log",
+        );
+        assert_eq!(row, format!("theirsgop3ok{now_s}null"));
+    }
+
+    async fn a_changed_exec_time_means_what_it_says(world) {
+        let mut writer = world.writer().await;
+        let ids = writer.push(vec![task("x", now_ms() + 3_600_000)]).await;
+        let sooner = now_ms() / 1000 - 5;
+        (world.execute)(&format!("UPDATE delay_queue_log SET exec_time = {sooner} WHERE id = {}", ids[0]));
+        assert_eq!(writer.claim(ME, 9).await[0].due_ms, sooner * 1000);
+    }
+
+    async fn running_rows_without_an_owner_are_left_alone(world) {
+        let mut writer = world.writer().await;
+        (world.execute)("INSERT INTO delay_queue_log (name, exec_cmd, status, exec_time) VALUES ('theirs', 'go', 2, 1)");
+        assert!(writer.claim(ME, 9).await.is_empty());
+        writer.begin(OTHER).await;
+        writer.reap_gone(OTHER, Vec::new()).await;
+        writer.reap_gone("", Vec::new()).await;
+        let give_back = Write::GiveBackTasks { owner: ME.to_owned(), keep: Vec::new() };
+        writer.write(give_back).await;
+        assert_eq!(world.line("SELECT status AS line FROM delay_queue_log"), "2");
+        assert_eq!(world.store.reader().foreign_running().await.unwrap(), 1);
+    }
+
+    async fn what_is_kept_is_not_given_back(world) {
+        let mut writer = world.writer().await;
+        let ids = writer.push(tasks(3)).await;
+        let messages = writer.send((0..3).map(|_| message(b"x")).collect()).await;
+        writer.claim(ME, 3).await;
+        writer.fetch(ME, 3).await;
+        writer.write(Write::GiveBackTasks { owner: ME.to_owned(), keep: vec![ids[1]] }).await;
+        let (queue, owner, keep) = ("q".to_owned(), ME.to_owned(), vec![messages[1]]);
+        writer.write(Write::GiveBackMessages { queue, owner, keep }).await;
+        assert_eq!(world.lines("SELECT status AS line FROM delay_queue_log ORDER BY id"), ["1", "2", "1"]);
+        assert_eq!(writer.fetch(OTHER, 9).await.len(), 2);
+    }
+
+    async fn a_claim_takes_no_more_than_it_may(world) {
+        let mut writer = world.writer().await;
+        writer.push(tasks(5)).await;
+        writer.send((0..5).map(|_| message(b"x")).collect()).await;
+        assert_eq!(writer.claim(ME, 3).await.len(), 3);
+        assert_eq!(writer.fetch(ME, 3).await.len(), 3);
+        assert!(writer.claim(ME, 0).await.is_empty() && writer.fetch(ME, 0).await.is_empty());
+    }
+
+    async fn the_lag_is_what_is_unfinished(world) {
+        let mut writer = world.writer().await;
+        writer.send((0..3).map(|_| message(b"x")).collect()).await;
+        let fetched = writer.fetch(ME, 2).await;
+        assert_eq!(world.store.reader().queue_lag("q").await.unwrap(), 3);
+        writer.settle(ME, &fetched[0], MessageOutcome::Retry { after_ms: 60_000 }).await;
+        writer.settle(ME, &fetched[1], MessageOutcome::Done).await;
+        assert_eq!(world.store.reader().queue_lag("q").await.unwrap(), 2);
+    }
+}
+
+/// Of several processes that start at once on a new database one does the migrations, and none fails.
+#[test]
+fn migrations_run_by_many_at_once_are_done_once() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new.db");
+        let start = std::sync::Barrier::new(8);
+        let done: Vec<usize> = std::thread::scope(|scope| {
+            let migrate = || {
+                let store = SqliteStore::new(path.clone());
+                start.wait();
+                store.migrate().unwrap().len()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(migrate)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(done.iter().filter(|n| **n > 0).count(), 1, "{done:?}");
+    }
+}
