@@ -133,6 +133,10 @@ fn number(entries: &mut [CronEntry], reading: &mut Reading<'_>) {
 fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Option<CronEntry> {
     let timezone = o.maybe("timezone", |node| {
         let name = node.string()?;
+        if node.is_full() && name.parse::<Tz>().is_err() {
+            node.fault("no time zone");
+            return None;
+        }
         zone::parse(&name)
             .map_err(|message| node.fault(message))
             .ok()

@@ -44,7 +44,11 @@ impl<'r, 'n> Object<'r, 'n> {
         match self.get(key) {
             Some(node) => read(&node),
             None => {
-                let message = format!("`{key}` is missing: {what}");
+                let message = if self.node.is_full() {
+                    String::new()
+                } else {
+                    format!("`{key}` is missing: {what}")
+                };
                 self.lacks(&[key], self.node.clone(), message);
                 None
             }

@@ -8,6 +8,8 @@ const LONGEST: usize = 64;
 /// One slip is forgiven for each so many characters, and one always.
 const CHARS_PER_SLIP: usize = 3;
 
+/// So many candidates are looked at; there are some 600 time zones.
+const MOST_COMPARED: usize = 1_000;
 /// How many right names are listed where none is near.
 const LISTED: usize = 8;
 
@@ -24,6 +26,7 @@ pub(super) fn nearest<'a>(
     let found = found.to_lowercase();
     candidates
         .into_iter()
+        .take(MOST_COMPARED)
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= slips)
         .map(|candidate| {
             (
@@ -48,7 +51,7 @@ pub(super) fn hint<'a>(
     if let Some(near) = nearest(found, candidates.clone()) {
         return format!("; did you mean {}?", show::name(near));
     }
-    match candidates.clone().into_iter().count() {
+    match candidates.clone().into_iter().take(LISTED + 1).count() {
         0 => format!("; {listed} none"),
         count if count <= LISTED => format!("; {listed} {}", show::names(candidates)),
         _ => String::new(),

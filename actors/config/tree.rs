@@ -76,10 +76,10 @@ impl<'t> FileReader<'t> {
 
     /// Records a fault at a byte of the text.
     pub(super) fn fault(&self, offset: usize, path: &str, message: impl Into<String>) {
-        // What others wrote stands in messages too: one line each, whatever it was.
-        let message = show::one_line(message.into());
         let mut found = self.faults.borrow_mut();
         if found.listed.len() < LISTED_FAULTS {
+            // What others wrote stands in messages too: one line each, whatever it was.
+            let message = show::one_line(message.into());
             let fault = Fault::at(self.name, self.place(offset), path, message);
             found.listed.push((offset, fault));
         } else {

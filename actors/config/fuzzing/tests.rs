@@ -1,4 +1,5 @@
-//! Without cargo-fuzz: the files of the corpora, broken at random, the same ones each time.
+//! Without cargo-fuzz: the files of the corpora, broken at random, the same ones each time. More of them with
+//! `FUZZ_TRIES=1000000 cargo test --lib no_bytes`.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::configuration;
 
-/// How many files are tried; a second or two.
+/// How many files are tried where `FUZZ_TRIES` says nothing; a second or two.
 const TRIES: usize = 4_000;
 /// No file that is small takes longer, even on a busy machine.
 const A_HANG: Duration = Duration::from_secs(5);
@@ -72,7 +73,8 @@ fn no_bytes_make_the_reader_panic_or_hang() {
     let seeds = seeds();
     assert!(seeds.len() > 100, "{}", seeds.len());
     let mut random = fastrand::Rng::with_seed(20_261_122);
-    for _ in 0..TRIES {
+    let tries = std::env::var("FUZZ_TRIES").map_or(TRIES, |tries| tries.parse().unwrap());
+    for _ in 0..tries {
         let bytes = broken(&seeds, &mut random);
         let started = Instant::now();
         configuration(&bytes);

@@ -18,6 +18,9 @@ use super::{fault::Place, object::Object, show, tree::FileReader};
 mod values;
 mod written;
 
+/// In longer strings no place is looked for: a file may hold a thousand faults in one.
+const LONGEST_SEARCHED: usize = 64 * 1024;
+
 /// A value with its file and the way to it.
 #[derive(Clone)]
 pub(super) struct Node<'r> {
@@ -59,7 +62,7 @@ impl<'r> Node<'r> {
     fn fault_as_written(&self, offset: usize, message: impl Into<String>) {
         let start = self.value.start();
         let inside = match self.value {
-            Value::StringLit(text) => {
+            Value::StringLit(text) if text.value.len() <= LONGEST_SEARCHED && !self.is_full() => {
                 let raw = &self.file.text()[text.range.start + 1..text.range.end - 1];
                 written::offset_of(raw, offset).map_or(start, |inside| start + 1 + inside)
             }
