@@ -12,7 +12,7 @@ use super::entry::tests::entry;
 use super::{Crash, CronActor, CronConfig, LiveEntry, Quiet, Running, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::Db;
+use crate::db::{Db, Liveness};
 use crate::testing_support::{Deaths, TestDb, soon};
 
 const YEARLY: &str = "0 0 0 1 1 *";
@@ -42,6 +42,7 @@ impl World {
     fn with(files: TestDb, entries: Vec<Arc<LiveEntry>>, program: &str) -> Self {
         let config = CronConfig {
             db: files.db.clone(),
+            liveness: Arc::new(Liveness::new(Duration::from_secs(5))),
             partition: "script1".to_owned(),
             owner: "script1/me".to_owned(),
             entries,

@@ -247,6 +247,7 @@ fn plan(
         }],
         cron: CronConfig {
             db: db.clone(),
+            liveness: Arc::clone(&liveness),
             partition: "script1".to_owned(),
             owner: owner.to_string(),
             entries: Vec::new(),
