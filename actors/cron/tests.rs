@@ -166,6 +166,8 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
     let world = World::with(files, vec![entry], "/bin/false");
     let config = CronConfig {
         db: away,
+        running: Running::default(),
+        watched: WatchedRuns::default(),
         ..world.config.clone()
     };
     let actor = CronActor::new(config, world.deaths.notice()).start();

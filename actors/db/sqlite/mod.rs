@@ -13,8 +13,9 @@ mod tasks;
 mod tests;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
@@ -53,26 +54,15 @@ impl Store for SqliteStore {
                 cause: cause.to_string(),
             })?;
         }
-        let mut connection = connect::open(&self.path)?;
-        // One immediate transaction round all of them: of two daemons that start at once, the second waits here and
-        // then finds nothing to do. Reading first keeps the usual start free of a write lock.
-        if !connection
-            .has_pending_migration(MIGRATIONS)
-            .map_err(|cause| DbError::Migrate(cause.to_string()))?
-        {
-            return Ok(Vec::new());
+        let begun = Instant::now();
+        loop {
+            match migrate(&self.path) {
+                Err(held) if is_held(&held) && begun.elapsed() < PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                }
+                done => return done,
+            }
         }
-        let mut failure = None;
-        let run = connection.immediate_transaction(|connection| {
-            connection
-                .run_pending_migrations(MIGRATIONS)
-                .map(|versions| versions.iter().map(ToString::to_string).collect())
-                .map_err(|cause| {
-                    failure = Some(cause.to_string());
-                    diesel::result::Error::RollbackTransaction
-                })
-        });
-        run.map_err(|cause| DbError::Migrate(failure.unwrap_or_else(|| cause.to_string())))
     }
 
     fn inspect(&self) -> Result<Inspection, DbError> {
@@ -93,4 +83,37 @@ impl Store for SqliteStore {
     fn reader(&self) -> Arc<dyn Reader> {
         Arc::new(SqliteReader::new(self.path.clone()))
     }
+}
+
+/// Others may hold the file: a daemon that starts at the same moment and turns the journal into WAL, a backup. Each try
+/// waits for SQLite's own busy time-out too, where that applies. Less than the usual deadline of a stop.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(100);
+
+fn is_held(cause: &DbError) -> bool {
+    let text = cause.to_string();
+    text.contains("database is locked") || text.contains("database schema is locked")
+}
+
+fn migrate(path: &Path) -> Result<Vec<String>, DbError> {
+    let mut connection = connect::open(path)?;
+    // One immediate transaction round all of them: of two daemons that start at once, the second waits here and
+    // then finds nothing to do. Reading first keeps the usual start free of a write lock.
+    if !connection
+        .has_pending_migration(MIGRATIONS)
+        .map_err(|cause| DbError::Migrate(cause.to_string()))?
+    {
+        return Ok(Vec::new());
+    }
+    let mut failure = None;
+    let run = connection.immediate_transaction(|connection| {
+        connection
+            .run_pending_migrations(MIGRATIONS)
+            .map(|versions| versions.iter().map(ToString::to_string).collect())
+            .map_err(|cause| {
+                failure = Some(cause.to_string());
+                diesel::result::Error::RollbackTransaction
+            })
+    });
+    run.map_err(|cause| DbError::Migrate(failure.unwrap_or_else(|| cause.to_string())))
 }
