@@ -28,6 +28,11 @@ impl Held {
         self.deliveries.push_back(delivery);
     }
 
+    /// All of them, at once and not only when this is dropped.
+    pub(super) fn give_back(&mut self) {
+        give_back(&self.source, self.deliveries.drain(..).map(|d| d.receipt));
+    }
+
     pub(super) fn len(&self) -> usize {
         self.deliveries.len()
     }
@@ -39,7 +44,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        give_back(&self.source, self.deliveries.drain(..).map(|d| d.receipt));
+        self.give_back();
     }
 }
 

@@ -4,6 +4,7 @@
 //! Tells: PoolActor (ConsumerGone, when dropped).           Started by: PoolActor, on a worker Arbiter.
 //! Ends: on Quiet, after the message that runs; on Stop, by its deadline; when its pool is gone.
 
+mod ahead;
 mod held;
 mod pace;
 #[cfg(test)]

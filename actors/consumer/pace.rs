@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// A batch is worth so much work at most. One more is fetched ahead, so a consumer holds a second's work.
-const WORK_PER_BATCH: Duration = Duration::from_millis(500);
+pub(super) const WORK_PER_BATCH: Duration = Duration::from_millis(500);
 /// Where larger batches stopped being faster.
 const MAX_BATCH: u32 = 500;
 /// How much the last message counts in the running mean.

@@ -331,11 +331,42 @@ async fn a_handler_that_hangs_is_ended_by_its_timeout() {
     work.timeout = Some(Duration::from_secs(30));
     let consumer = start(work);
     let begun = Instant::now();
-    source.until(|s| s.ends().len() >= 2).await;
+    source.until_done(1).await;
     assert_eq!(begun.elapsed().as_secs(), 30);
-    assert!(matches!(source.ends()[0], (1, End::Retry(_))));
-    assert_eq!(source.ends()[1], (2, End::Done));
+    // What waited behind it was free for others meanwhile.
+    let mut ends = source.ends();
+    assert_eq!(ends.pop(), Some((2, End::Done)));
+    assert!(matches!(ends.pop(), Some((1, End::Retry(_)))));
+    assert!(!ends.is_empty() && ends.iter().all(|end| *end == (2, End::GiveBack)));
     consumer.quiet().await;
+}
+
+#[actix::test]
+async fn what_waits_behind_a_handler_that_hangs_is_run_by_its_neighbours() {
+    let source = FakeSource::new();
+    source.offer(1..=10);
+    source.offer(11..=20);
+    let handler = single(|message| async move {
+        if message.id == "1" {
+            pending::<()>().await;
+        }
+        Ok(())
+    });
+    let hangs = start(work(&source, handler.clone()));
+    source.until(|s| s.asked().len() >= 2).await;
+    let neighbour = start_another(work(&source, handler));
+    let begun = Instant::now();
+    source.until_done(19).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(source.out(), [1]);
+    neighbour.quiet().await;
+    let deadline = Instant::now();
+    hangs.addr.send(Stop { deadline }).await.unwrap();
+    hangs.deaths.wait_for(1).await;
 }
 
 #[actix::test]

@@ -1,13 +1,13 @@
-//! The loop of one consumer: fetch, run, settle. The next batch is fetched while this one runs.
+//! The loop of one consumer: run what was fetched, settle its ends.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::ahead::Ahead;
 use super::held::{Held, Running};
-use super::pace::Pace;
+use super::pace::{Pace, WORK_PER_BATCH};
 use crate::config::{BatchLimits, RetryRules};
 use crate::db::Standing;
 use crate::job::slots::{Slot, SlotFile};
@@ -15,7 +15,6 @@ use crate::job::{
     BatchHandler, Consumer, Gate, Handler, JobResult, Message, Verdict, alone_at_first, run,
     run_batch, verdict,
 };
-use crate::outage::Outage;
 use crate::settler::Settler;
 use crate::source::{Delivery, End, Settled, Source};
 use crate::stop::StopListener;
@@ -45,76 +44,45 @@ impl Work {
             Consumer::Single(_) => 1,
             Consumer::Batch(_) => self.batch.size.get(),
         };
-        let (size, wanted) = watch::channel(first_size);
         let source = Arc::clone(&self.source);
         let what = format!("settling of queue `{}`", self.queue);
         let settler = Settler::start(what, move |ends| {
             let source = Arc::clone(&source);
             async move { source.settle(ends).await }
         });
-        let mut batches = self.start_fetching(stop.clone(), wanted);
+        let mut ahead = Ahead::start(&self.queue, &self.source, first_size, stop.clone());
         let mut pace = Pace::new();
-        while let Some(mut held) = next_batch(&mut batches, &mut stop).await {
+        while let Some(mut held) = ahead.next(&mut stop).await {
             match &self.handler {
                 Consumer::Single(handler) => {
                     while !stop.begun()
                         && let Some(delivery) = held.next()
                     {
                         let started = Instant::now();
-                        self.run_one(handler, delivery, &settler, &mut stop).await;
+                        let waiting = (&mut held, &mut ahead);
+                        self.run_one(handler, delivery, waiting, &settler, &mut stop)
+                            .await;
                         pace.note(started.elapsed());
                     }
-                    size.send_replace(pace.next_size());
+                    ahead.want(pace.next_size());
                 }
                 Consumer::Batch(handler) => {
-                    self.run_batches(handler, held, &mut batches, &settler, &mut stop)
+                    self.run_batches(handler, held, &mut ahead, &settler, &mut stop)
                         .await;
+                    ahead.want(self.batch.size.get());
                 }
             }
         }
-        // Dropping the channel gives back what was fetched ahead.
-        drop(batches);
+        // Gives back what was fetched ahead.
+        drop(ahead);
         settler.finish().await;
-    }
-
-    /// The fetching runs beside the handler, one batch ahead.
-    fn start_fetching(
-        &self,
-        mut stop: StopListener,
-        wanted: watch::Receiver<u32>,
-    ) -> mpsc::Receiver<Held> {
-        let (sender, receiver) = mpsc::channel(1);
-        let source = Arc::clone(&self.source);
-        let mut outage = Outage::new(format!("queue `{}`", self.queue));
-        actix_rt::spawn(async move {
-            // Room first, then the fetch: what was fetched never waits for room.
-            while let Ok(room) = sender.reserve().await {
-                if stop.begun() {
-                    break;
-                }
-                let max = *wanted.borrow();
-                match source.fetch(max, &mut stop).await {
-                    Ok(deliveries) => {
-                        outage.passed();
-                        room.send(Held::new(&source, deliveries));
-                    }
-                    Err(cause) => {
-                        let pause = outage.failed(cause);
-                        tokio::select! {
-                            () = tokio::time::sleep(pause) => {}
-                            () = stop.quiet() => {}
-                        }
-                    }
-                }
-            }
-        });
-        receiver
     }
 
     async fn run_one(
         &self,
         handler: &Handler<Message, ()>,
         delivery: Delivery,
+        waiting: (&mut Held, &mut Ahead),
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
@@ -132,13 +100,12 @@ impl Work {
             let job = run(handler, delivery.message, slot, self.timeout);
             alone_at_first(pass, job).await
         };
-        let outcome = tokio::select! {
-            biased;
-            outcome = job => outcome,
-            () = stop.deadline() => {
-                log::warn!("queue `{}`: message {id} still ran at the deadline and is given back", self.queue);
-                return;
-            }
+        let Some(outcome) = to_the_end(job, waiting, stop).await else {
+            log::warn!(
+                "queue `{}`: message {id} still ran at the deadline and is given back",
+                self.queue
+            );
+            return;
         };
         let end = self.end(&id, attempt, &outcome);
         running.settle(settler, std::iter::once(end)).await;
@@ -149,26 +116,22 @@ impl Work {
         &self,
         handler: &BatchHandler,
         mut held: Held,
-        batches: &mut mpsc::Receiver<Held>,
+        ahead: &mut Ahead,
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
         // What is left over (a suspect, or more than one batch) has its turn at once.
         while held.peek().is_some() && !stop.begun() {
-            let batch = self.fill(&mut held, batches, stop).await;
+            let batch = self.fill(&mut held, ahead, stop).await;
             if !stop.begun() {
-                self.run_batch(handler, batch, settler, stop).await;
+                let waiting = (&mut held, &mut *ahead);
+                self.run_batch(handler, batch, waiting, settler, stop).await;
             }
         }
     }
 
     /// The next batch. Returns early, with what there is, when a stop begins.
-    async fn fill(
-        &self,
-        held: &mut Held,
-        batches: &mut mpsc::Receiver<Held>,
-        stop: &mut StopListener,
-    ) -> Held {
+    async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
         let mut batch = Held::new(&self.source, Vec::new());
         let wait_until = Instant::now() + self.batch.wait;
@@ -186,12 +149,11 @@ impl Work {
                 continue;
             }
             tokio::select! {
-                more = batches.recv() => match more {
+                more = ahead.next(stop) => match more {
                     Some(more) => *held = more,
                     None => break,
                 },
                 () = tokio::time::sleep_until(wait_until) => break,
-                () = stop.quiet() => break,
             }
         }
         batch
@@ -201,6 +163,7 @@ impl Work {
         &self,
         handler: &BatchHandler,
         mut filled: Held,
+        waiting: (&mut Held, &mut Ahead),
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
@@ -234,13 +197,13 @@ impl Work {
             let pass = self.gate.enter(suspect).await;
             alone_at_first(pass, run_batch(handler, messages, slot, self.timeout)).await
         };
-        let outcomes = tokio::select! {
-            biased;
-            outcomes = job => outcomes,
-            () = stop.deadline() => {
-                log::warn!("queue `{}`: a batch of {} messages still ran at the deadline and is given back", self.queue, names.len());
-                return;
-            }
+        let Some(outcomes) = to_the_end(job, waiting, stop).await else {
+            log::warn!(
+                "queue `{}`: a batch of {} messages still ran at the deadline and is given back",
+                self.queue,
+                names.len()
+            );
+            return;
         };
         let ends = names
             .into_iter()
@@ -313,14 +276,23 @@ impl Work {
     }
 }
 
-/// A stop ends the wait for the next batch.
-async fn next_batch(batches: &mut mpsc::Receiver<Held>, stop: &mut StopListener) -> Option<Held> {
-    if stop.begun() {
-        return None;
+/// Waits for the job's end; none where the deadline of the stop came first. What waits for this consumer is let go once
+/// the job takes longer than a batch should.
+async fn to_the_end<T>(
+    job: impl Future<Output = T>,
+    (held, ahead): (&mut Held, &mut Ahead),
+    stop: &mut StopListener,
+) -> Option<T> {
+    let mut job = std::pin::pin!(job);
+    tokio::select! {
+        biased;
+        ended = &mut job => return Some(ended),
+        () = stop.deadline() => return None,
+        () = tokio::time::sleep(WORK_PER_BATCH) => ahead.let_go(held),
     }
     tokio::select! {
         biased;
-        () = stop.quiet() => None,
-        batch = batches.recv() => batch,
+        ended = job => Some(ended),
+        () = stop.deadline() => None,
     }
 }

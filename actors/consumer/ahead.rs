@@ -1,0 +1,100 @@
+//! Fetches one batch ahead, beside the handler.
+//!
+//! What is fetched ahead waits for this consumer alone. So it is given back when the handler takes long with what it
+//! has: others may have time for it, and a handler that hangs must not keep messages that never came to it.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::held::Held;
+use crate::outage::Outage;
+use crate::source::Source;
+use crate::stop::StopListener;
+
+/// The batches fetched ahead. Dropping it gives them back.
+pub(super) struct Ahead {
+    /// Messages in the next batch; 0: none for the time being.
+    wanted: watch::Sender<u32>,
+    batches: mpsc::Receiver<Held>,
+}
+
+impl Ahead {
+    /// Begins to fetch, until the stop begins.
+    pub(super) fn start(
+        queue: &str,
+        source: &Arc<dyn Source>,
+        first_size: u32,
+        stop: StopListener,
+    ) -> Self {
+        let (wanted, wishes) = watch::channel(first_size);
+        let (sender, batches) = mpsc::channel(1);
+        let outage = Outage::new(format!("queue `{queue}`"));
+        let fetching = fetch(Arc::clone(source), wishes, sender, outage, stop);
+        actix_rt::spawn(fetching);
+        Self { wanted, batches }
+    }
+
+    /// The next batch. None when a stop begins.
+    pub(super) async fn next(&mut self, stop: &mut StopListener) -> Option<Held> {
+        if stop.begun() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = stop.quiet() => None,
+            batch = self.batches.recv() => batch,
+        }
+    }
+
+    /// The next batch is to have so many messages.
+    pub(super) fn want(&self, size: u32) {
+        self.wanted.send_replace(size);
+    }
+
+    /// Gives back what waits here and there, and fetches nothing until more is wanted.
+    pub(super) fn let_go(&mut self, held: &mut Held) {
+        self.wanted.send_replace(0);
+        held.give_back();
+        while let Ok(batch) = self.batches.try_recv() {
+            drop(batch);
+        }
+    }
+}
+
+async fn fetch(
+    source: Arc<dyn Source>,
+    mut wishes: watch::Receiver<u32>,
+    sender: mpsc::Sender<Held>,
+    mut outage: Outage,
+    mut stop: StopListener,
+) {
+    // Room first, then the fetch: what was fetched never waits for room.
+    while let Ok(room) = sender.reserve().await {
+        let size = tokio::select! {
+            biased;
+            () = stop.quiet() => return,
+            size = wishes.wait_for(|size| *size > 0) => match size {
+                Ok(size) => *size,
+                Err(_) => return,
+            },
+        };
+        match source.fetch(size, &mut stop).await {
+            Ok(deliveries) => {
+                outage.passed();
+                let batch = Held::new(&source, deliveries);
+                // Otherwise the handler began to take long in the meantime, and the batch is given back.
+                if *wishes.borrow() > 0 {
+                    room.send(batch);
+                }
+            }
+            Err(cause) => {
+                let pause = outage.failed(cause);
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.quiet() => {}
+                }
+            }
+        }
+    }
+}
