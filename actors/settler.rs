@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -20,17 +21,18 @@ pub(crate) struct Settler<T> {
     task: JoinHandle<()>,
 }
 
-impl<T: Clone + 'static> Settler<T> {
+impl<T: Clone + Send + Sync + 'static> Settler<T> {
     /// `write` makes a portion durable; after an error it is called with the same portion again, so each end in it must
-    /// count once. The task lives until everything is written, longer than the settler if need be.
-    pub(crate) fn start<F, Fut, E>(what: String, write: F) -> Self
+    /// count once. The task lives until everything is written, longer than the settler if need be. It lives on `home`, a
+    /// runtime without business code: a handler that blocks its own thread must not hold up what has ended.
+    pub(crate) fn start<F, Fut, E>(home: &Handle, what: String, write: F) -> Self
     where
-        F: Fn(Vec<T>) -> Fut + 'static,
-        Fut: Future<Output = Result<(), E>> + 'static,
-        E: Display + 'static,
+        F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        let task = actix_rt::spawn(write_all(write, receiver, Outage::new(what)));
+        let task = home.spawn(write_all(write, receiver, Outage::new(what)));
         Self { sender, task }
     }
 

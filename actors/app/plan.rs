@@ -161,6 +161,7 @@ impl Shared<'_> {
         let work = Work {
             queue: entry.name.as_str().into(),
             source: Arc::new(source),
+            home: tokio::runtime::Handle::current(),
             handler: handler.clone(),
             retry: entry.retry,
             timeout: entry.timeout,

@@ -3,13 +3,10 @@
 //! What is fetched ahead waits for this consumer alone. So it is given back when the handler takes long with what it
 //! has: others may have time for it, and a handler that hangs must not keep messages that never came to it.
 
-use std::sync::Arc;
-
 use tokio::sync::{mpsc, watch};
 
-use super::held::Held;
+use super::held::{Held, Origin};
 use crate::outage::Outage;
-use crate::source::Source;
 use crate::stop::StopListener;
 
 /// The batches fetched ahead. Dropping it gives them back.
@@ -21,17 +18,12 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Begins to fetch, until the stop begins.
-    pub(super) fn start(
-        queue: &str,
-        source: &Arc<dyn Source>,
-        first_size: u32,
-        stop: StopListener,
-    ) -> Self {
+    pub(super) fn start(queue: &str, origin: &Origin, first_size: u32, stop: StopListener) -> Self {
         let (wanted, wishes) = watch::channel(first_size);
         let (sender, batches) = mpsc::channel(1);
         let outage = Outage::new(format!("queue `{queue}`"));
-        let fetching = fetch(Arc::clone(source), wishes, sender, outage, stop);
-        actix_rt::spawn(fetching);
+        let fetching = fetch(origin.clone(), wishes, sender, outage, stop);
+        origin.home.spawn(fetching);
         Self { wanted, batches }
     }
 
@@ -63,7 +55,7 @@ impl Ahead {
 }
 
 async fn fetch(
-    source: Arc<dyn Source>,
+    origin: Origin,
     mut wishes: watch::Receiver<u32>,
     sender: mpsc::Sender<Held>,
     mut outage: Outage,
@@ -79,10 +71,10 @@ async fn fetch(
                 Err(_) => return,
             },
         };
-        match source.fetch(size, &mut stop).await {
+        match origin.source.fetch(size, &mut stop).await {
             Ok(deliveries) => {
                 outage.passed();
-                let batch = Held::new(&source, deliveries);
+                let batch = Held::new(&origin, deliveries);
                 // Otherwise the handler began to take long in the meantime, and the batch is given back.
                 if *wishes.borrow() > 0 {
                     room.send(batch);

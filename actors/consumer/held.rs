@@ -3,19 +3,29 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use crate::settler::Settler;
 use crate::source::{Delivery, End, Receipt, Settled, Source};
 
+/// Where messages come from, and the runtime on which they are given back: one without business code, which a handler
+/// that blocks its own thread cannot hold up.
+#[derive(Clone)]
+pub(super) struct Origin {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) home: Handle,
+}
+
 /// Holds messages that wait for their turn.
 pub(super) struct Held {
-    source: Arc<dyn Source>,
+    origin: Origin,
     deliveries: VecDeque<Delivery>,
 }
 
 impl Held {
-    pub(super) fn new(source: &Arc<dyn Source>, deliveries: Vec<Delivery>) -> Self {
+    pub(super) fn new(origin: &Origin, deliveries: Vec<Delivery>) -> Self {
         Self {
-            source: Arc::clone(source),
+            origin: origin.clone(),
             deliveries: deliveries.into(),
         }
     }
@@ -30,7 +40,7 @@ impl Held {
 
     /// All of them, at once and not only when this is dropped.
     pub(super) fn give_back(&mut self) {
-        give_back(&self.source, self.deliveries.drain(..).map(|d| d.receipt));
+        give_back(&self.origin, self.deliveries.drain(..).map(|d| d.receipt));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -50,14 +60,14 @@ impl Drop for Held {
 
 /// Holds messages that run.
 pub(super) struct Running {
-    source: Arc<dyn Source>,
+    origin: Origin,
     receipts: VecDeque<Receipt>,
 }
 
 impl Running {
-    pub(super) fn new(source: &Arc<dyn Source>, receipts: impl Iterator<Item = Receipt>) -> Self {
+    pub(super) fn new(origin: &Origin, receipts: impl Iterator<Item = Receipt>) -> Self {
         Self {
-            source: Arc::clone(source),
+            origin: origin.clone(),
             receipts: receipts.collect(),
         }
     }
@@ -80,11 +90,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        give_back(&self.source, self.receipts.drain(..));
+        give_back(&self.origin, self.receipts.drain(..));
     }
 }
 
-fn give_back(source: &Arc<dyn Source>, receipts: impl Iterator<Item = Receipt>) {
+fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     let ends: Vec<Settled> = receipts
         .map(|receipt| Settled {
             receipt,
@@ -94,15 +104,12 @@ fn give_back(source: &Arc<dyn Source>, receipts: impl Iterator<Item = Receipt>) 
     if ends.is_empty() {
         return;
     }
-    // Without a runtime the process is ending, and the boot's end gives back all it owns.
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        let source = Arc::clone(source);
-        runtime.spawn(async move {
-            if let Err(cause) = source.settle(ends).await {
-                log::warn!(
-                    "messages could not be given back, they wait for this daemon's end: {cause}"
-                );
-            }
-        });
-    }
+    let source = Arc::clone(&origin.source);
+    origin.home.spawn(async move {
+        if let Err(cause) = source.settle(ends).await {
+            log::warn!(
+                "messages could not be given back, they wait for this daemon's end: {cause}"
+            );
+        }
+    });
 }

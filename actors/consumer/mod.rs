@@ -1,8 +1,8 @@
 //! Takes messages of one queue, runs the handler on each, and has their ends made durable.
 //!
-//! Owns: the messages it fetched, until they are settled.   Told by: PoolActor (Quiet, Stop).
+//! Owns: the messages it fetched, until they are settled.   Told by: PoolActor (by its StopSignal).
 //! Tells: PoolActor (ConsumerGone, when dropped).           Started by: PoolActor, on a worker Arbiter.
-//! Ends: on Quiet, after the message that runs; on Stop, by its deadline; when its pool is gone.
+//! Ends: when it is to be quiet, after the message that runs; at a stop, by its deadline; when its pool is gone.
 
 mod ahead;
 mod held;
@@ -12,27 +12,16 @@ mod tests;
 mod work;
 
 use actix::prelude::*;
-use tokio::time::Instant;
 
 pub(crate) use self::work::Work;
 use crate::gone::GoneNotice;
 use crate::stop::{StopListener, StopSignal};
 
-/// Takes no more messages, ends after the one that runs.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Quiet;
-
-/// As Quiet; what still runs at the deadline is given back.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Stop {
-    pub(crate) deadline: Instant,
-}
-
 /// See the module's header.
 pub(crate) struct ConsumerActor {
     work: Option<Work>,
+    /// The pool's, and no message: a handler that blocks this thread would keep the actor from hearing it, and what is held
+    /// here would start all the same.
     stop: StopSignal,
     /// Closed when the pool is gone, whichever way it went.
     pool: Option<StopListener>,
@@ -40,10 +29,10 @@ pub(crate) struct ConsumerActor {
 }
 
 impl ConsumerActor {
-    pub(crate) fn new(work: Work, pool: StopListener, gone: GoneNotice) -> Self {
+    pub(crate) fn new(work: Work, stop: StopSignal, pool: StopListener, gone: GoneNotice) -> Self {
         Self {
             work: Some(work),
-            stop: StopSignal::new(),
+            stop,
             pool: Some(pool),
             _gone: gone,
         }
@@ -66,22 +55,6 @@ impl Actor for ConsumerActor {
                     .map(|(), actor, _| actor.stop.quiet()),
             );
         }
-    }
-}
-
-impl Handler<Quiet> for ConsumerActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
-        self.stop.quiet();
-    }
-}
-
-impl Handler<Stop> for ConsumerActor {
-    type Result = ();
-
-    fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) {
-        self.stop.stop(deadline);
     }
 }
 

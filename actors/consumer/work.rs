@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
-use super::held::{Held, Running};
+use super::held::{Held, Origin, Running};
 use super::pace::{Pace, WORK_PER_BATCH};
 use crate::config::{BatchLimits, RetryRules};
 use crate::db::Standing;
@@ -28,6 +29,8 @@ pub(crate) struct Work {
     /// The `name` of the queue entry.
     pub(crate) queue: Arc<str>,
     pub(crate) source: Arc<dyn Source>,
+    /// A runtime that runs no business code: fetching and settling live there.
+    pub(crate) home: Handle,
     pub(crate) handler: Consumer,
     pub(crate) retry: RetryRules,
     pub(crate) timeout: Option<Duration>,
@@ -46,11 +49,11 @@ impl Work {
         };
         let source = Arc::clone(&self.source);
         let what = format!("settling of queue `{}`", self.queue);
-        let settler = Settler::start(what, move |ends| {
+        let settler = Settler::start(&self.home, what, move |ends| {
             let source = Arc::clone(&source);
             async move { source.settle(ends).await }
         });
-        let mut ahead = Ahead::start(&self.queue, &self.source, first_size, stop.clone());
+        let mut ahead = Ahead::start(&self.queue, &self.origin(), first_size, stop.clone());
         let mut pace = Pace::new();
         while let Some(mut held) = ahead.next(&mut stop).await {
             match &self.handler {
@@ -78,6 +81,13 @@ impl Work {
         settler.finish().await;
     }
 
+    fn origin(&self) -> Origin {
+        Origin {
+            source: Arc::clone(&self.source),
+            home: self.home.clone(),
+        }
+    }
+
     async fn run_one(
         &self,
         handler: &Handler<Message, ()>,
@@ -86,7 +96,7 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let running = Running::new(&self.source, std::iter::once(delivery.receipt));
+        let running = Running::new(&self.origin(), std::iter::once(delivery.receipt));
         if !self.ours(&delivery, stop).await {
             return running
                 .settle(settler, std::iter::once(End::GiveBack))
@@ -133,7 +143,7 @@ impl Work {
     /// The next batch. Returns early, with what there is, when a stop begins.
     async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
-        let mut batch = Held::new(&self.source, Vec::new());
+        let mut batch = Held::new(&self.origin(), Vec::new());
         let wait_until = Instant::now() + self.batch.wait;
         while !stop.begun() && batch.len() < full {
             // A suspect is a batch of its own.
@@ -167,7 +177,7 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
-        let mut ours = Held::new(&self.source, Vec::new());
+        let mut ours = Held::new(&self.origin(), Vec::new());
         while let Some(delivery) = filled.peek() {
             let may_start = self.ours(delivery, stop).await;
             let Some(delivery) = filled.next() else {
@@ -176,7 +186,7 @@ impl Work {
             if may_start {
                 ours.add(delivery);
             } else {
-                let stale = Running::new(&self.source, std::iter::once(delivery.receipt));
+                let stale = Running::new(&self.origin(), std::iter::once(delivery.receipt));
                 stale.settle(settler, std::iter::once(End::GiveBack)).await;
             }
         }
@@ -185,7 +195,7 @@ impl Work {
             return;
         };
         let suspect = first.suspect;
-        let running = Running::new(&self.source, batch.iter().map(|d| d.receipt));
+        let running = Running::new(&self.origin(), batch.iter().map(|d| d.receipt));
         // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
         let slot = self.slot(&batch);
         let names: Vec<(String, u32)> = batch

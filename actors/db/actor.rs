@@ -22,6 +22,7 @@ use super::liveness::Liveness;
 use super::rows::{Beat, BootRow};
 use super::store::{Applied, Store, Writer};
 use super::write::{Write, Written};
+use crate::clock::{millis, now_ms};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 
@@ -148,8 +149,15 @@ impl DbActor {
         let mut outage = Outage::new(format!("the database {} (heartbeats)", store.address()));
         let beats = async move {
             let mut writer: Option<Box<dyn Writer>> = None;
+            let mut clocks = Clocks::new();
             loop {
                 let sent = Instant::now();
+                if clocks.have_drifted(sent, now_ms(), heartbeats.liveness.interval()) {
+                    log::warn!(
+                        "the clock has jumped; no other daemon is judged until its heartbeats have come again"
+                    );
+                    heartbeats.liveness.clock_jumped(sent);
+                }
                 match beat_once(store.as_ref(), &mut writer, &heartbeats, sent).await {
                     Ok(()) => outage.passed(),
                     Err(cause) => {
@@ -225,6 +233,29 @@ async fn apply(
             };
             (None, nothing)
         }
+    }
+}
+
+/// The two clocks at the last beat: one that only goes on, and the one that heartbeats are written by.
+struct Clocks {
+    steady: Instant,
+    wall_ms: i64,
+}
+
+impl Clocks {
+    fn new() -> Self {
+        Self {
+            steady: Instant::now(),
+            wall_ms: now_ms(),
+        }
+    }
+
+    /// Whether they differ by more than so much since the last call.
+    fn have_drifted(&mut self, steady: Instant, wall_ms: i64, most: Duration) -> bool {
+        let passed = millis(steady.saturating_duration_since(self.steady));
+        let drift = (wall_ms - self.wall_ms - passed).abs();
+        (self.steady, self.wall_ms) = (steady, wall_ms);
+        drift > millis(most)
     }
 }
 

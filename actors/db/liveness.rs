@@ -63,6 +63,12 @@ impl Liveness {
         }
     }
 
+    /// The clock by which others' heartbeats are judged has jumped: theirs seem old until they have come again.
+    pub(crate) fn clock_jumped(&self, sent: Instant) {
+        self.steady_since
+            .store(self.since_origin(sent), Ordering::Release);
+    }
+
     /// Others had judged this boot dead.
     pub(crate) fn was_dead(&self, sent: Instant) {
         self.generation.fetch_add(1, Ordering::AcqRel);

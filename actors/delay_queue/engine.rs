@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{SpawnHandle, WeakAddr};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Claim, RunningTasks};
@@ -17,6 +18,7 @@ use crate::db::rows::TaskEnd;
 use crate::db::{Db, DbError, Liveness};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Handler, Task};
+use crate::outage::Outage;
 use crate::settler::Settler;
 use crate::stop::StopSignal;
 use crate::workers::Workers;
@@ -58,6 +60,9 @@ pub(super) struct Engine {
     pub(super) looking: bool,
     /// The last look found as much as it asked for.
     pub(super) more_waits: bool,
+    /// A look without a bound did so.
+    pub(super) more_overdue: bool,
+    pub(super) outage: Outage,
     pub(super) last_unbounded: Option<Instant>,
     pub(super) timer: Option<(i64, SpawnHandle)>,
     pub(super) ready: bool,
@@ -76,6 +81,8 @@ impl Engine {
             stop: StopSignal::new(),
             looking: false,
             more_waits: false,
+            more_overdue: false,
+            outage: Outage::new("the looking for delayed tasks"),
             last_unbounded: None,
             timer: None,
             ready: false,
@@ -117,7 +124,8 @@ pub(super) fn settler(
     actor: WeakAddr<DelayQueueActor>,
 ) -> Settler<TaskEnd> {
     let (db, config) = (db.clone(), Arc::clone(config));
-    Settler::start("settling of delayed tasks".to_owned(), move |ends| {
+    let home = Handle::current();
+    Settler::start(&home, "settling of delayed tasks".to_owned(), move |ends| {
         let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
         async move {
             let ids: Vec<i64> = ends.iter().map(|end: &TaskEnd| end.id).collect();

@@ -43,8 +43,9 @@ impl DelayQueueActor {
             return;
         };
         engine.ready = false;
-        // The ids of tasks that are being pushed are not known yet: they would be given back, and run all the same.
-        engine.strays = engine.reserved > 0;
+        // The ids of tasks that are being pushed or claimed are not known yet: they would be given back, and run all the
+        // same.
+        engine.strays = engine.reserved > 0 || engine.looking;
         if engine.strays {
             return;
         }
@@ -80,7 +81,8 @@ impl DelayQueueActor {
         let now = Instant::now();
         let unbounded = engine
             .last_unbounded
-            .is_none_or(|last| now - last >= UNBOUNDED_INTERVAL);
+            .is_none_or(|last| now - last >= UNBOUNDED_INTERVAL)
+            || engine.more_overdue;
         if unbounded {
             engine.last_unbounded = Some(now);
         }
@@ -105,12 +107,16 @@ impl DelayQueueActor {
         engine.looking = false;
         match claimed {
             Err(cause) => {
-                log::warn!("the delay queue could not look for tasks: {cause}");
-                self.give_back_strays(ctx);
+                // Nothing is claimed during the pause.
+                engine.ready = false;
+                let pause = engine.outage.failed(cause);
+                ctx.run_later(pause, |actor, ctx| actor.give_back_strays(ctx));
                 return;
             }
             Ok(claimed) => {
+                engine.outage.passed();
                 engine.more_waits = claimed.more_waits;
+                engine.more_overdue = claimed.more_overdue;
                 for (task, overdue) in claimed.tasks {
                     engine.agenda.add(Claim {
                         task,
@@ -180,6 +186,8 @@ impl DelayQueueActor {
 struct Claimed {
     tasks: Vec<(ClaimedTask, bool)>,
     more_waits: bool,
+    /// A look without a bound found as many as it asked for: the next one is to be without a bound too.
+    more_overdue: bool,
 }
 
 /// Those that are due from this second on first: they must not wait for what is late anyway.
@@ -193,13 +201,20 @@ async fn claim(db: Db, owner: String, look: Look, unbounded: bool) -> Result<Cla
     let mut tasks: Vec<_> = on_time.into_iter().map(|task| (task, false)).collect();
     let overdue_room = look.overdue.min(look.on_time - taken.min(look.on_time));
     let mut more_waits = taken == look.on_time;
+    let mut more_overdue = false;
     if overdue_room > 0 {
         let from_s = (!unbounded).then_some(now_s - LOOK_BACK_S);
         let overdue = db
             .claim_tasks(owner, from_s, now_s - 1, overdue_room)
             .await?;
-        more_waits |= overdue.len() == usize::try_from(overdue_room).unwrap_or(usize::MAX);
+        let full = overdue.len() == usize::try_from(overdue_room).unwrap_or(usize::MAX);
+        more_overdue = full && unbounded;
+        more_waits |= full;
         tasks.extend(overdue.into_iter().map(|task| (task, true)));
     }
-    Ok(Claimed { tasks, more_waits })
+    Ok(Claimed {
+        tasks,
+        more_waits,
+        more_overdue,
+    })
 }

@@ -29,27 +29,33 @@ where
     match handler {
         Handler::Async(call) => {
             let call = call.clone();
-            // The call itself is business code too: it runs inside the guarded future, at its first poll.
-            let future = AssertUnwindSafe(async move { call(job).await }).catch_unwind();
+            // The call itself is business code too: it runs inside the guarded future, at its first poll. So are the
+            // destructors that run when the limit drops it: the guard is outermost.
+            let future = async move { call(job).await };
             let ended = match slot {
-                Some(slot) => within(limit, watch(slot, future)).await?,
-                None => within(limit, future).await?,
+                Some(slot) => guarded(within(limit, watch(slot, future))).await,
+                None => guarded(within(limit, future)).await,
             };
-            ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+            match ended {
+                Ok(in_time) => in_time?,
+                Err(panic) => Err(panicked(panic.as_ref())),
+            }
         }
         Handler::Blocking(call) => {
             let call = call.clone();
-            let started = Instant::now();
             let task = actix_rt::task::spawn_blocking(move || {
+                // From here on: waiting for a thread is not the handler's fault.
+                let started = Instant::now();
                 let guarded = || catch_unwind(AssertUnwindSafe(|| call(job)));
-                match &slot {
+                let ended = match &slot {
                     Some(slot) => slot.enter(guarded),
                     None => guarded(),
-                }
+                };
+                (started.elapsed(), ended)
             });
-            let ended = task.await.map_err(|cause| cause.to_string())?;
+            let (took, ended) = task.await.map_err(|cause| cause.to_string())?;
             match limit {
-                Some(limit) if started.elapsed() > limit => Err(timed_out(limit)),
+                Some(limit) if took > limit => Err(timed_out(limit)),
                 _ => ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))),
             }
         }
@@ -68,6 +74,10 @@ pub(crate) async fn run_batch(
         Ok(outcomes) => outcomes,
         Err(error) => batch::same_for_all(&error, n),
     }
+}
+
+async fn guarded<F: Future>(future: F) -> std::thread::Result<F::Output> {
+    AssertUnwindSafe(future).catch_unwind().await
 }
 
 async fn within<F: Future>(limit: Option<Duration>, future: F) -> JobResult<F::Output> {
@@ -131,6 +141,26 @@ mod tests {
         let limit = Some(Duration::from_secs(30));
         let error = run(&handler, 1, None, limit).await.unwrap_err();
         assert!(error.to_string().contains("timeout of 30s"), "{error}");
+    }
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("bomb");
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_destructor_that_panics_at_the_limit_is_an_error() {
+        tokio::time::pause();
+        let handler = asynchronous(|_| async {
+            let _bomb = Bomb;
+            std::future::pending().await
+        });
+        let limit = Some(Duration::from_secs(30));
+        let error = run(&handler, 1, None, limit).await.unwrap_err();
+        assert!(error.to_string().contains("panicked: bomb"), "{error}");
     }
 
     #[actix_rt::test]

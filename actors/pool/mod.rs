@@ -2,7 +2,7 @@
 //!
 //! Owns: the consumers and their number.   Told by: SupervisorActor (Quiet, Stop), itself (LagCheck),
 //!                                         its consumers (ConsumerGone).
-//! Tells: ConsumerActor (Quiet, Stop).     Started by: SupervisorActor, one per live queue entry.
+//! Tells: ConsumerActor (StopSignal).       Started by: SupervisorActor, one per live queue entry.
 //! Ends: on Stop, after its consumers; never by itself.
 
 mod lease;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::lease::Leases;
 use crate::config::PoolLimits;
-use crate::consumer::{self, ConsumerActor, Work};
+use crate::consumer::{ConsumerActor, Work};
 use crate::gone::GoneNotice;
 use crate::stop::StopSignal;
 use crate::workers::Workers;
@@ -73,7 +73,13 @@ struct ConsumerGone {
 pub(crate) struct CountConsumers;
 
 struct Member {
+    /// Keeps the actor's mailbox open.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "an actor that nobody can reach ends")
+    )]
     addr: Addr<ConsumerActor>,
+    stop: StopSignal,
     born: Instant,
     /// Told to end: it is not replaced.
     leaving: bool,
@@ -166,7 +172,7 @@ impl PoolActor {
             let leaving = self.members.values_mut().rev().filter(|m| !m.leaving);
             for member in leaving.take(staying - size) {
                 member.leaving = true;
-                member.addr.do_send(consumer::Quiet);
+                member.stop.quiet();
             }
         }
         if let Some(timer) = self.timer.take() {
@@ -192,13 +198,16 @@ impl PoolActor {
         });
         let work = self.config.work.clone();
         let life = self.life.listen();
+        let stop = StopSignal::new();
+        let told = stop.clone();
         let addr = ConsumerActor::start_in_arbiter(&self.config.workers.next(), move |_| {
-            ConsumerActor::new(work, life, gone)
+            ConsumerActor::new(work, told, life, gone)
         });
         self.members.insert(
             id,
             Member {
                 addr,
+                stop,
                 born: Instant::now(),
                 leaving: false,
             },
@@ -233,7 +242,7 @@ impl PoolActor {
     fn quiet(&mut self) {
         self.stopping = true;
         for member in self.members.values() {
-            member.addr.do_send(consumer::Quiet);
+            member.stop.quiet();
         }
     }
 
@@ -241,7 +250,7 @@ impl PoolActor {
     fn stop(&mut self, deadline: Instant) -> ResponseFuture<usize> {
         self.stopping = true;
         for member in self.members.values() {
-            member.addr.do_send(consumer::Stop { deadline });
+            member.stop.stop(deadline);
         }
         let mut alive = self.alive.subscribe();
         Box::pin(async move {
@@ -341,7 +350,7 @@ impl Handler<CrashConsumer> for PoolActor {
 
     fn handle(&mut self, _: CrashConsumer, _: &mut Self::Context) {
         if let Some(member) = self.members.values().find(|m| m.addr.connected()) {
-            member.addr.do_send(consumer::Crash);
+            member.addr.do_send(crate::consumer::Crash);
         }
     }
 }

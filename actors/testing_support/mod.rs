@@ -63,6 +63,7 @@ pub(crate) fn work(source: &Arc<FakeSource>, handler: Consumer) -> Work {
     Work {
         queue: "q".into(),
         source: Arc::<FakeSource>::clone(source),
+        home: tokio::runtime::Handle::current(),
         handler,
         retry: rules(),
         timeout: None,
