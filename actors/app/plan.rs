@@ -14,7 +14,7 @@ use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
-use crate::job::{Gate, Handlers};
+use crate::job::{Gate, Gates, Handlers};
 use crate::pool::PoolConfig;
 use crate::source::TableSource;
 use crate::supervisor::Plan;
@@ -200,7 +200,7 @@ impl Shared<'_> {
             rules: rules.collect(),
             default_rules: TaskRules::default(),
             slots: Some(Arc::clone(&self.slots)),
-            gate: Gate::default(),
+            gates: Gates::default(),
             workers: Arc::clone(&self.workers),
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),

@@ -9,13 +9,17 @@ use std::time::Duration;
 pub(super) const WORK_PER_BATCH: Duration = Duration::from_millis(500);
 /// Where larger batches stopped being faster.
 const MAX_BATCH: u32 = 500;
+/// Bytes of payload that a batch has at most, as far as the last messages tell: with one batch ahead, a consumer holds
+/// twice as much.
+const BYTES_PER_BATCH: f64 = 4.0 * 1024.0 * 1024.0;
 /// How much the last message counts in the running mean.
 const WEIGHT: f64 = 0.2;
 
-/// The running mean of the handler's time.
+/// The running means of the handler's time and of the payloads.
 #[derive(Debug)]
 pub(super) struct Pace {
     mean_seconds: f64,
+    mean_bytes: f64,
     last_size: u32,
 }
 
@@ -23,18 +27,23 @@ impl Pace {
     pub(super) fn new() -> Self {
         Self {
             mean_seconds: 0.0,
+            mean_bytes: 0.0,
             last_size: 0,
         }
     }
 
-    /// One message took so long.
-    pub(super) fn note(&mut self, took: Duration) {
+    /// One message of so many bytes took so long.
+    pub(super) fn note(&mut self, took: Duration, bytes: usize) {
         self.mean_seconds += WEIGHT * (took.as_secs_f64() - self.mean_seconds);
+        #[expect(clippy::cast_precision_loss, reason = "a mean needs no last digit")]
+        let bytes = bytes as f64;
+        self.mean_bytes += WEIGHT * (bytes - self.mean_bytes);
     }
 
     /// The next batch. Grows to twice the last one at most: a handler is not believed to be fast before it was.
     pub(super) fn next_size(&mut self) -> u32 {
         let by_work = WORK_PER_BATCH.as_secs_f64() / self.mean_seconds.max(f64::MIN_POSITIVE);
+        let by_work = by_work.min(BYTES_PER_BATCH / self.mean_bytes.max(1.0));
         // A float beyond u32 saturates.
         #[expect(
             clippy::cast_possible_truncation,
@@ -57,7 +66,7 @@ mod tests {
         (0..n)
             .map(|_| {
                 let size = pace.next_size();
-                (0..size).for_each(|_| pace.note(took));
+                (0..size).for_each(|_| pace.note(took, 100));
                 size
             })
             .collect()
@@ -67,6 +76,16 @@ mod tests {
     fn fast_handlers_get_large_batches_step_by_step() {
         let sizes = sizes(Duration::from_micros(5), 11);
         assert_eq!(sizes, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 500]);
+    }
+
+    #[test]
+    fn large_messages_come_in_small_batches() {
+        let mut pace = Pace::new();
+        for _ in 0..20 {
+            let size = pace.next_size();
+            (0..size).for_each(|_| pace.note(Duration::from_micros(5), 1024 * 1024));
+        }
+        assert_eq!(pace.next_size(), 4);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::config::{BatchLimits, RetryRules};
 use crate::db::Standing;
 use crate::job::slots::{Slot, SlotFile};
 use crate::job::{
-    BatchHandler, Consumer, Gate, Handler, JobResult, Message, Verdict, alone_at_first, run,
-    run_batch, verdict,
+    BatchHandler, Consumer, Gate, Handler, JobError, JobResult, Message, USED_UP, Verdict,
+    alone_at_first, run, run_batch, verdict,
 };
 use crate::settler::Settler;
 use crate::source::{Delivery, End, Settled, Source};
@@ -62,10 +62,11 @@ impl Work {
                         && let Some(delivery) = held.next()
                     {
                         let started = Instant::now();
+                        let bytes = delivery.message.payload.len();
                         let waiting = (&mut held, &mut ahead);
                         self.run_one(handler, delivery, waiting, &settler, &mut stop)
                             .await;
-                        pace.note(started.elapsed());
+                        pace.note(started.elapsed(), bytes);
                     }
                     ahead.want(pace.next_size());
                 }
@@ -97,20 +98,26 @@ impl Work {
         stop: &mut StopListener,
     ) {
         let running = Running::new(&self.origin(), std::iter::once(delivery.receipt));
+        let (held, ahead) = waiting;
+        let entered = self.gate.enter(delivery.suspect);
+        let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
+            return;
+        };
+        // Asked directly before it starts: the wait at the gate may have been long.
         if !self.ours(&delivery, stop).await {
             return running
                 .settle(settler, std::iter::once(End::GiveBack))
                 .await;
         }
-        let slot = self.slot(std::slice::from_ref(&delivery));
         let attempt = delivery.message.attempt;
         let id = delivery.message.id.clone();
-        let job = async {
-            let pass = self.gate.enter(delivery.suspect).await;
-            let job = run(handler, delivery.message, slot, self.timeout);
-            alone_at_first(pass, job).await
-        };
-        let Some(outcome) = to_the_end(job, waiting, stop).await else {
+        if let Some(end) = self.used_up(&id, attempt) {
+            return running.settle(settler, std::iter::once(end)).await;
+        }
+        let slot = self.slot(std::slice::from_ref(&delivery));
+        let job = run(handler, delivery.message, slot, self.timeout);
+        let job = alone_at_first(pass, job);
+        let Some(outcome) = to_the_end(job, (held, ahead), stop).await else {
             log::warn!(
                 "queue `{}`: message {id} still ran at the deadline and is given back",
                 self.queue
@@ -177,24 +184,34 @@ impl Work {
         settler: &Settler<Settled>,
         stop: &mut StopListener,
     ) {
+        let (held, ahead) = waiting;
+        let suspect = filled.peek().is_some_and(|delivery| delivery.suspect);
+        let entered = self.gate.enter(suspect);
+        let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
+            return;
+        };
         let mut ours = Held::new(&self.origin(), Vec::new());
         while let Some(delivery) = filled.peek() {
-            let may_start = self.ours(delivery, stop).await;
+            let end = match self.ours(delivery, stop).await {
+                true => self.used_up(&delivery.message.id, delivery.message.attempt),
+                false => Some(End::GiveBack),
+            };
             let Some(delivery) = filled.next() else {
                 break;
             };
-            if may_start {
-                ours.add(delivery);
-            } else {
-                let stale = Running::new(&self.origin(), std::iter::once(delivery.receipt));
-                stale.settle(settler, std::iter::once(End::GiveBack)).await;
+            match end {
+                None => ours.add(delivery),
+                Some(end) => {
+                    let receipt = std::iter::once(delivery.receipt);
+                    let not_run = Running::new(&self.origin(), receipt);
+                    not_run.settle(settler, std::iter::once(end)).await;
+                }
             }
         }
         let batch: Vec<Delivery> = std::iter::from_fn(|| ours.next()).collect();
-        let Some(first) = batch.first() else {
+        if batch.is_empty() {
             return;
-        };
-        let suspect = first.suspect;
+        }
         let running = Running::new(&self.origin(), batch.iter().map(|d| d.receipt));
         // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
         let slot = self.slot(&batch);
@@ -203,11 +220,8 @@ impl Work {
             .map(|d| (d.message.id.clone(), d.message.attempt))
             .collect();
         let messages = batch.into_iter().map(|delivery| delivery.message).collect();
-        let job = async {
-            let pass = self.gate.enter(suspect).await;
-            alone_at_first(pass, run_batch(handler, messages, slot, self.timeout)).await
-        };
-        let Some(outcomes) = to_the_end(job, waiting, stop).await else {
+        let job = alone_at_first(pass, run_batch(handler, messages, slot, self.timeout));
+        let Some(outcomes) = to_the_end(job, (held, ahead), stop).await else {
             log::warn!(
                 "queue `{}`: a batch of {} messages still ran at the deadline and is given back",
                 self.queue,
@@ -258,6 +272,12 @@ impl Work {
             );
         })
         .ok()
+    }
+
+    /// The end of a message that must not run again.
+    fn used_up(&self, id: &str, attempt: u32) -> Option<End> {
+        (attempt > self.retry.max_attempts.get())
+            .then(|| self.end(id, attempt - 1, &Err(JobError::discard(USED_UP))))
     }
 
     fn end(&self, id: &str, attempt: u32, outcome: &JobResult) -> End {

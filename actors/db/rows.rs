@@ -131,6 +131,9 @@ pub(crate) struct Charge {
     pub(crate) victim: Victim,
     /// How the process ended, for people.
     pub(crate) how: String,
+    /// Whether nothing else can have done it. Of a batch each message may have: it runs alone from now on, and no attempt
+    /// is counted for what its neighbour did.
+    pub(crate) certain: bool,
     /// From this many attempts on it is a dead letter.
     pub(crate) max_attempts: u32,
     /// Until it may run again.

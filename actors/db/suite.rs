@@ -341,6 +341,7 @@ fn charge(victim: Victim, max_attempts: u32) -> Charge {
     Charge {
         victim,
         how: "SIGABRT".to_owned(),
+        certain: true,
         max_attempts,
         backoff: Backoff {
             base: Duration::from_secs(60),

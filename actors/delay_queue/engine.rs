@@ -17,7 +17,7 @@ use crate::config::RetryRules;
 use crate::db::rows::TaskEnd;
 use crate::db::{Db, DbError, Liveness};
 use crate::job::slots::SlotFile;
-use crate::job::{Gate, Handler, Task};
+use crate::job::{Gates, Handler, Task};
 use crate::outage::Outage;
 use crate::settler::Settler;
 use crate::stop::StopSignal;
@@ -38,7 +38,7 @@ pub(crate) struct DelayConfig {
     pub(crate) rules: BTreeMap<String, TaskRules>,
     pub(crate) default_rules: TaskRules,
     pub(crate) slots: Option<Arc<SlotFile>>,
-    pub(crate) gate: Gate,
+    pub(crate) gates: Gates,
     pub(crate) workers: Arc<Workers>,
     /// Tasks held at once, those that wait for their time included.
     pub(crate) concurrency: u32,

@@ -14,7 +14,9 @@ use crate::config::RetryRules;
 use crate::db::Standing;
 use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::job::slots::{Identity, Kind, Slot};
-use crate::job::{Handler, JobResult, Task, Verdict, alone_at_first, run, verdict};
+use crate::job::{
+    Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, run, verdict,
+};
 use crate::stop::StopListener;
 
 /// Between two looks whether a task is still ours, while the heartbeats are late.
@@ -41,6 +43,9 @@ pub(super) async fn run_claim(
 }
 
 async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> TaskOutcome {
+    let gate = config.gates.of(&claim.task.exec_cmd);
+    let pass = gate.enter(claim.task.suspect).await;
+    // Asked directly before it starts: the wait at the gate may have been long.
     if !still_ours(config, &claim, &stop).await {
         return TaskOutcome::GiveBack;
     }
@@ -49,8 +54,11 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
     };
     let rules = config.rules_of(&claim.task.exec_cmd);
     let attempt = claim.task.attempts.saturating_add(1);
+    if attempt > rules.retry.max_attempts.get() {
+        let ended = Err(JobError::discard(USED_UP));
+        return ended_as(ended, &claim, claim.task.attempts, &rules.retry);
+    }
     let job = call(config, handler, &claim, attempt, rules.timeout);
-    let pass = config.gate.enter(claim.task.suspect).await;
     let ended = alone_at_first(pass, job).await;
     ended_as(ended, &claim, attempt, &rules.retry)
 }

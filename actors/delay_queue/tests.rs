@@ -14,7 +14,7 @@ use super::{
 };
 use crate::clock::now_ms;
 use crate::db::Liveness;
-use crate::job::{Gate, Handler as JobHandler, JobResult, Task};
+use crate::job::{Gates, Handler as JobHandler, JobResult, Task};
 use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
 use crate::workers::Workers;
 
@@ -60,7 +60,7 @@ impl World {
                 retry: rules(),
             },
             slots: None,
-            gate: Gate::default(),
+            gates: Gates::default(),
             workers: Arc::new(Workers::here()),
             concurrency,
             running: RunningTasks::default(),

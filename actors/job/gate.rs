@@ -4,7 +4,8 @@
 //! process, so that no neighbour is in flight if the process goes down with it. Both waits are bounded: a neighbour
 //! that hangs must not keep a suspect waiting for ever, nor a suspect that takes hours its neighbours.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
@@ -14,10 +15,27 @@ const WAIT_TO_BE_ALONE: Duration = Duration::from_secs(10);
 /// What is going to end the process mostly does so early; after this long the neighbours go on beside it.
 const STAY_ALONE: Duration = Duration::from_secs(60);
 
-/// One per pool, and one for the delay queue.
+/// One per pool, and one per kind of delayed task.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gate {
     lock: Arc<RwLock<()>>,
+}
+
+/// Gates by name: a suspect holds up only its own kind.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    by_name: Mutex<HashMap<String, Gate>>,
+}
+
+impl Gates {
+    pub(crate) fn of(&self, name: &str) -> Gate {
+        // Nothing that is done under this lock can panic half way.
+        let mut gates = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        match gates.get(name) {
+            Some(gate) => gate.clone(),
+            None => gates.entry(name.to_owned()).or_default().clone(),
+        }
+    }
 }
 
 /// The right to run; ends when dropped.

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::error::{JobError, Next};
 use crate::config::RetryRules;
 
+/// Why a job does not run: another daemon, which did not know its rules, counted the last of its attempts.
+pub(crate) const USED_UP: &str = "all attempts are used up; the last one ended its process";
+
 /// What becomes of a job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {

@@ -3,6 +3,7 @@
 //! Their heartbeats would tell too, three intervals later; the lock of their slot file tells at once, and the slots tell
 //! which handler ended the process. Heartbeats are for other machines.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,10 @@ async fn rescue(plan: &Plan, file: DeadFile) {
     let mut charges = Vec::new();
     for (identity, death) in &file.deaths {
         match charge(plan, identity, death).await {
-            Some(charge) => charges.push(charge),
+            Some(charge) => charges.push(Charge {
+                certain: file.deaths.len() == 1,
+                ..charge
+            }),
             None => log::error!("a slot names `{}`, which is none of ours", identity.id()),
         }
     }
@@ -91,12 +95,13 @@ async fn charge(plan: &Plan, identity: &Identity, death: &Death) -> Option<Charg
     Some(Charge {
         victim,
         how: death.to_string(),
+        certain: true,
         max_attempts: rules.max_attempts.get(),
         backoff: rules.backoff,
     })
 }
 
-/// A table without an entry here is another partition's; its messages keep the usual number of attempts.
+/// A table without an entry here is another partition's: the death counts, and what it comes to is decided there.
 fn message(plan: &Plan, id: i64, table: &str) -> (Victim, RetryRules) {
     let known = plan.tables.iter().find(|(name, ..)| name == table);
     let (entry, rules) = match known {
@@ -106,7 +111,11 @@ fn message(plan: &Plan, id: i64, table: &str) -> (Victim, RetryRules) {
                 name: table.to_owned(),
                 exec_cmd: String::new(),
             };
-            (entry, RetryRules::default())
+            let rules = RetryRules {
+                max_attempts: NonZeroU32::MAX,
+                ..RetryRules::default()
+            };
+            (entry, rules)
         }
     };
     (Victim::Message { id, entry }, rules)

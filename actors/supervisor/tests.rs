@@ -25,7 +25,7 @@ use crate::delay_queue::{
 };
 use crate::identity::Owner;
 use crate::job::slots::SlotFile;
-use crate::job::{Gate, Handler as JobHandler, Task};
+use crate::job::{Gates, Handler as JobHandler, Task};
 use crate::pool::{self, PoolConfig};
 use crate::source::TableSource;
 use crate::stop::StopSignal;
@@ -232,7 +232,7 @@ fn plan(
             rules: BTreeMap::new(),
             default_rules: TaskRules::default(),
             slots: Some(Arc::clone(&slots)),
-            gate: Gate::default(),
+            gates: Gates::default(),
             workers: Arc::clone(&workers),
             concurrency: 100,
             running: RunningTasks::default(),

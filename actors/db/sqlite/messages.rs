@@ -191,17 +191,17 @@ pub(super) fn charge(
     let Some((attempts, now_owned_by)) = counted else {
         return Ok(None);
     };
-    let attempts = attempts + 1;
+    let attempts = attempts + i32::from(charge.certain);
     let reached = u32::try_from(attempts).unwrap_or(0);
     diesel::update(row)
         .set((
             dsl::attempts.eq(attempts),
             dsl::deaths.eq(dsl::deaths + 1),
-            dsl::due_ms.eq(now_ms().saturating_add(charge.after_ms(reached))),
+            dsl::due_ms.eq(now_ms().saturating_add(charge.after_ms(reached.max(1)))),
         ))
         .execute(connection)?;
     // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
-    if reached >= charge.max_attempts && now_owned_by.is_empty() {
+    if charge.certain && reached >= charge.max_attempts && now_owned_by.is_empty() {
         let error = format!("the process ended while it ran: {}", charge.how);
         bury(connection, id, owner, entry, &error, reached)?;
         return Ok(Some(true));
