@@ -636,3 +636,50 @@ async fn a_fetch_that_ends_after_the_consumer_is_given_back() {
     settle_down().await;
     assert!(source.out().is_empty(), "{:?}", source.out());
 }
+
+#[actix::test]
+async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
+    let (source, seen) = (FakeSource::new(), Seen::new());
+    source.offer([1, 2]);
+    // Attempts that another daemon counted, which did not know the limit.
+    let failing = single(|_| async { Err("no".into()) });
+    let mut generous = work(&source, failing);
+    generous.retry.max_attempts = 9.try_into().unwrap();
+    let first = start(generous);
+    source.until(|s| s.ends().len() >= 6).await;
+    first.quiet().await;
+    let ran = source.ends().len();
+    let mut strict = work(&source, noting(&seen));
+    strict.retry.max_attempts = 1.try_into().unwrap();
+    let second = start_another(strict);
+    let dead = |s: &FakeSource| {
+        let ends = s.ends();
+        let dead = ends[ran..]
+            .iter()
+            .filter(|(_, end)| matches!(end, End::Dead { .. }));
+        dead.count() == 2
+    };
+    source.until(dead).await;
+    assert_eq!(seen.len(), 0);
+    second.quiet().await;
+}
+
+#[actix::test]
+async fn what_is_lost_while_it_waits_at_the_gate_does_not_start() {
+    let (source, seen, barrier) = (FakeSource::new(), Seen::new(), Barrier::closed());
+    source.offer_marked([(1, true)]);
+    let shared = work(&source, held_up(&seen, &barrier));
+    let alone = start(shared.clone());
+    source.until(|s| s.out() == [1]).await;
+    seen.wait_for(1).await;
+    source.offer([2]);
+    let neighbour = start_another(shared);
+    source.until(|s| s.out().contains(&2)).await;
+    settle_down().await;
+    source.set_standing(Standing::Lost);
+    barrier.open();
+    source.until(|s| s.ended(&End::GiveBack).contains(&2)).await;
+    assert_eq!(seen.len(), 1);
+    alone.quiet().await;
+    neighbour.quiet().await;
+}

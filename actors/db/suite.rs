@@ -490,6 +490,24 @@ facts! {
         assert_eq!(writer.reap_silent().await, Reaped::default());
     }
 
+    async fn a_death_of_a_batch_marks_its_messages_and_counts_no_attempt(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        let ids = writer.send(vec![message(b"x"), message(b"y"), message(b"z")]).await;
+        writer.fetch(OTHER, 3).await;
+        let uncertain = |id: i64| Charge {
+            certain: false,
+            ..charge(Victim::Message { id, entry: entry() }, 1)
+        };
+        let reaped = writer.reap_gone(OTHER, vec![uncertain(ids[0]), uncertain(ids[1])]).await;
+        assert_eq!((reaped.messages, reaped.charged, reaped.dead_letters), (3, 2, 0));
+        (world.execute)("UPDATE queue_message SET due_ms = 0");
+        let mut fetched = writer.fetch(ME, 9).await;
+        fetched.sort_by_key(|message| message.id);
+        let seen: Vec<(u32, bool)> = fetched.iter().map(|m| (m.attempts, m.suspect)).collect();
+        assert_eq!(seen, [(0, true), (0, true), (0, false)]);
+    }
+
     async fn a_death_is_charged_once_however_often_it_is_reported(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;
