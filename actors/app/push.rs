@@ -8,7 +8,7 @@ use clap::Args;
 use super::failure::{Failure, chain};
 use super::{App, start, writer};
 use crate::config::Places;
-use crate::delay_queue::{DelayQueueActor, Push, PushItem};
+use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
 use crate::gone::GoneNotice;
 
 #[derive(Debug, Args)]
@@ -67,6 +67,8 @@ pub(super) fn push<S: Send + Sync + 'static>(
             ids.iter().for_each(|id| println!("{id}"));
             Ok(ExitCode::SUCCESS)
         }
+        // One item: which of them, and that the others were not taken, says nothing here.
+        Ok(Err(PushError::Item { reason, .. })) => Err(Failure::misused(reason)),
         Ok(Err(refused)) => Err(Failure::failed(chain(&refused))),
         Err(gone) => Err(Failure::failed(gone)),
     }

@@ -86,19 +86,19 @@ fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
     fails(
         &world,
         &["push", "legder", "--delay-time", "1"],
-        1,
+        2,
         "did you mean `ledger`",
     );
     fails(
         &world,
         &["push", "ledger", "--params", &long, "--delay-time", "1"],
-        1,
+        2,
         "501 characters",
     );
     fails(
         &world,
         &["push", "ledger", "--delay-time", "-1"],
-        1,
+        2,
         "delay_time",
     );
     fails(&world, &["push", "ledger"], 2, "--delay-time");
