@@ -78,6 +78,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+/// The options that stand before a command with a value behind them.
+const OPTIONS: [&str; 3] = ["--etc", "--env", "--partition"];
+
 /// Runs the program; `App::main`.
 pub(super) fn main<S: Send + Sync + 'static>(app: App<S>) -> ExitCode {
     let started = Instant::now();
@@ -123,9 +126,9 @@ fn command(program: &str) -> clap::Command {
     help::named(Cli::command(), program)
 }
 
-/// The Go project's flags, with what replaces them.
+/// The Go project's flags, with what replaces them. They come before any command: behind it stand the user's own texts.
 fn go_flags(args: &[OsString]) -> Option<String> {
-    let flag = args.iter().skip(1).find_map(|arg| {
+    let flag = before_command(args).find_map(|arg| {
         let text = arg.to_str()?;
         let name = text.split('=').next()?;
         ["-mode", "-f"].contains(&name).then(|| name.to_owned())
@@ -138,6 +141,20 @@ fn go_flags(args: &[OsString]) -> Option<String> {
               choose which"
             .to_owned(),
     })
+}
+
+/// The options before the command, without the values of our own ones.
+fn before_command(args: &[OsString]) -> impl Iterator<Item = &OsString> {
+    let mut is_value = false;
+    args.iter()
+        .skip(1)
+        .take_while(move |arg| {
+            let is_option = arg.as_encoded_bytes().starts_with(b"-") && *arg != "--";
+            let goes_on = is_value || is_option;
+            is_value = !is_value && OPTIONS.iter().any(|option| *arg == option);
+            goes_on
+        })
+        .filter(|arg| arg.as_encoded_bytes().starts_with(b"-"))
 }
 
 #[cfg(test)]
@@ -209,6 +226,94 @@ mod tests {
                 .unwrap()
                 .contains("--etc")
         );
-        assert!(go_flags(&args("x send demo a")).is_none());
+        assert!(go_flags(&args("x --env test -mode queue")).is_some());
+        assert!(go_flags(&args("x --etc=a --partition b -f c")).is_some());
+    }
+
+    #[test]
+    fn what_stands_behind_a_command_is_no_go_flag() {
+        for line in [
+            "x send demo a",
+            "x send demo -- -f",
+            "x push remind --params -f --delay-time 1",
+            "x --env test exec report -mode",
+            "x --etc a exec report -- -f=x",
+            "x -- -f",
+        ] {
+            assert_eq!(go_flags(&args(line)), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_message_may_stand_anywhere() {
+        for (line, sent, key) in [
+            ("x send q Ann --key 7 --header a=b", &["Ann"][..], Some("7")),
+            ("x send --key 7 q Ann Bob", &["Ann", "Bob"], Some("7")),
+            ("x send q - --key 7", &["-"], Some("7")),
+            ("x send q -- -x --key", &["-x", "--key"], None),
+            ("x send q -7", &["-7"], None),
+        ] {
+            let Some(Command::Send(given)) = parse(&args(line)).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!(given.messages, sent, "{line}");
+            assert_eq!(given.key.as_deref(), key, "{line}");
+        }
+        assert!(parse(&args("x send q -x")).is_err());
+    }
+
+    /// What the shell makes of an example: it ends where two spaces explain it, or another program takes over.
+    fn typed(example: &str) -> Option<Vec<OsString>> {
+        let mut words: Vec<String> = Vec::new();
+        let (mut word, mut quoted, mut blanks) = (String::new(), false, 0);
+        for c in example.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => {
+                    blanks += 1;
+                    if blanks > 1 {
+                        break;
+                    }
+                    words.push(std::mem::take(&mut word));
+                    continue;
+                }
+                c => word.push(c),
+            }
+            blanks = 0;
+        }
+        words.push(word);
+        words.retain(|word| !word.is_empty());
+        let end = words
+            .iter()
+            .position(|word| ["|", "<", ">", "&&"].contains(&&**word));
+        words.truncate(end.unwrap_or(words.len()));
+        let start = words.iter().position(|word| word == "orders")?;
+        let before = &words[..start];
+        let is_command = before.iter().all(|word| word.starts_with("SCRIPT_"));
+        is_command.then(|| words[start..].iter().map(Into::into).collect())
+    }
+
+    #[test]
+    fn each_example_of_the_help_is_a_command_line() {
+        fn all(command: &clap::Command, seen: &mut usize) {
+            let examples = command.get_after_help().map(ToString::to_string);
+            let examples = examples.unwrap_or_default().replace("COMMAND", "send");
+            for line in examples.lines().skip(1) {
+                let Some(args) = typed(line.trim_start()) else {
+                    continue;
+                };
+                if let Err(error) = parse(&args) {
+                    let shown = error.kind() == clap::error::ErrorKind::DisplayHelp;
+                    assert!(shown, "{line}: {error}");
+                }
+                *seen += 1;
+            }
+            for below in command.get_subcommands() {
+                all(below, seen);
+            }
+        }
+        let mut seen = 0;
+        all(&command("orders"), &mut seen);
+        assert!(seen > 20, "{seen} examples");
     }
 }

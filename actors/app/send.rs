@@ -19,12 +19,12 @@ const PORTION: usize = 1000;
 pub(super) struct SendArgs {
     /// The queue entry's `name`
     queue: String,
-    /// The messages; `-`: one a line from standard input
-    #[arg(required = true, allow_hyphen_values = true, value_name = "MESSAGE")]
-    messages: Vec<String>,
+    /// The messages; `-`: one a line from standard input; after `--` they may start with a `-`
+    #[arg(required = true, allow_negative_numbers = true, value_name = "MESSAGE")]
+    pub(super) messages: Vec<String>,
     /// The key of the messages
     #[arg(long)]
-    key: Option<String>,
+    pub(super) key: Option<String>,
     /// A header of the messages, `NAME=VALUE`; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,

@@ -77,7 +77,7 @@ fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
     let id: i64 = id.trim().parse().unwrap();
     assert!(
         world
-            .output(&["send", "work", "-", "-y"])
+            .output(&["send", "work", "--", "-", "-y"])
             .contains("sent to `work`: 2")
     );
     world.send("work", &["行".to_owned(), "a b".to_owned()]);
