@@ -6,6 +6,7 @@ use actix::Actor;
 use clap::Args;
 
 use super::failure::{Failure, chain};
+use super::print::print;
 use super::{App, start, writer};
 use crate::config::Places;
 use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
@@ -64,7 +65,8 @@ pub(super) fn push<S: Send + Sync + 'static>(
     });
     match pushed {
         Ok(Ok(ids)) => {
-            ids.iter().for_each(|id| println!("{id}"));
+            let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+            print(&lines)?;
             Ok(ExitCode::SUCCESS)
         }
         // One item: which of them, and that the others were not taken, says nothing here.

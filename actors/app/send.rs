@@ -7,6 +7,7 @@ use bytes::Bytes;
 use clap::Args;
 
 use super::failure::{Failure, chain};
+use super::print::print;
 use super::{App, start, writer};
 use crate::config::{Config, Places, SourceConfig};
 use crate::db::Db;
@@ -60,7 +61,7 @@ pub(super) fn send<S: Send + Sync + 'static>(
             insert(&db, &table, messages).await
         }
     })?;
-    println!("sent to `{}`: {sent}", args.queue);
+    print(&format!("sent to `{}`: {sent}\n", args.queue))?;
     Ok(ExitCode::SUCCESS)
 }
 
