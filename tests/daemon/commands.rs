@@ -1,5 +1,8 @@
 //! The commands beside the daemon.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::wait::{PATIENCE, wait_until};
@@ -115,4 +118,36 @@ fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
     assert_eq!(task.id, id);
     assert!(task.late_us.unwrap() >= 0, "never before its time");
     assert!(world.output(&["dead", "list"]).contains("no dead letters"));
+}
+
+#[test]
+fn lines_are_sent_while_more_may_come() {
+    let world = world();
+    let daemon = world.start();
+    let mut sender = world
+        .command(&["send", "work", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = sender.stdin.take().unwrap();
+    for (sent, line) in ["first\n", "second\r\n", "third"].into_iter().enumerate() {
+        stdin.write_all(line.as_bytes()).unwrap();
+        if line.ends_with('\n') {
+            // Standard input stays open all the while.
+            wait_until("the message", PATIENCE, || world.ledger_len() == sent + 1);
+        }
+    }
+    drop(stdin);
+    let said = sender.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&said), "sent to `work`: 3\n");
+    world.wait_drained();
+    daemon.stop();
+    let bodies: Vec<_> = world
+        .ledger()
+        .lines
+        .into_iter()
+        .map(|line| line.body)
+        .collect();
+    assert_eq!(bodies, ["first", "second", "third"]);
 }
