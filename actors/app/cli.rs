@@ -1,8 +1,10 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Instant;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -21,36 +23,57 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// Which configuration is meant.
+/// Which configuration is meant. The variables are read where it is: a wrong one keeps nobody from `init`.
 #[derive(Debug, Args)]
 struct PlaceArgs {
-    /// Directory of the configuration
-    #[arg(
-        long,
-        global = true,
-        env = "SCRIPT_ETC",
-        default_value = "etc",
-        value_name = "DIR"
-    )]
-    etc: PathBuf,
-    /// Environment: dev, test, release or pre; chooses etc/ENV.json and what is live
-    #[arg(
-        long,
-        global = true,
-        env = "SCRIPT_ENV",
-        default_value = "dev",
-        value_name = "ENV"
-    )]
-    env: Environment,
-    /// Partition: chooses `etc/queue_PARTITION.json` and `etc/crontab_PARTITION.json`
-    #[arg(
-        long,
-        global = true,
-        env = "SCRIPT_PARTITION",
-        default_value = "script1",
-        value_name = "PARTITION"
-    )]
-    partition: Partition,
+    /// Directory of the configuration [env: SCRIPT_ETC] [default: etc]
+    #[arg(long, global = true, value_name = "DIR")]
+    etc: Option<PathBuf>,
+    /// Environment: dev, test, release or pre; chooses etc/ENV.json and what is live [env: SCRIPT_ENV] [default: dev]
+    #[arg(long, global = true, value_name = "ENV")]
+    env: Option<Environment>,
+    /// Partition: chooses `etc/queue_PARTITION.json` and `etc/crontab_PARTITION.json` [env: SCRIPT_PARTITION]
+    /// [default: script1]
+    #[arg(long, global = true, value_name = "PARTITION")]
+    partition: Option<Partition>,
+}
+
+impl PlaceArgs {
+    fn places(&self, variable: Variables<'_>) -> Result<Places, Failure> {
+        Ok(Places {
+            etc: self
+                .etc
+                .clone()
+                .or_else(|| filled(variable, "SCRIPT_ETC").map(PathBuf::from))
+                .unwrap_or_else(|| PathBuf::from("etc")),
+            environment: given(self.env, variable, "SCRIPT_ENV")?,
+            partition: given(self.partition.clone(), variable, "SCRIPT_PARTITION")?,
+        })
+    }
+}
+
+/// What the environment holds under a name.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Files that set variables for containers write `SCRIPT_ENV=` for none.
+fn filled(variable: Variables<'_>, name: &str) -> Option<OsString> {
+    variable(name).filter(|value| !value.is_empty())
+}
+
+/// What the option says, else the variable, else the default.
+fn given<T: FromStr<Err: Display> + Default>(
+    option: Option<T>,
+    variable: Variables<'_>,
+    name: &str,
+) -> Result<T, Failure> {
+    match (option, filled(variable, name)) {
+        (Some(given), _) => Ok(given),
+        (None, None) => Ok(T::default()),
+        (None, Some(value)) => value
+            .to_string_lossy()
+            .parse()
+            .map_err(|cause| Failure::misused(format!("{name}: {cause}"))),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,24 +119,27 @@ pub(super) fn main<S: Send + Sync + 'static>(app: App<S>) -> ExitCode {
     if !app.registry.doubles().is_empty() {
         return Failure::misused(app.registry.doubles().join("\n")).report();
     }
-    let places = Places {
-        etc: cli.places.etc,
-        environment: cli.places.env,
-        partition: cli.places.partition,
-    };
-    let done = match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(app, &places, started),
-        Command::Check(args) => check::check(&app, &places, &args),
-        Command::Exec(args) => exec::exec(app, &places, args),
-        Command::Push(args) => push::push(&app, &places, args),
-        Command::Send(args) => send::send(&app, &places, args),
-        Command::Migrate => migrate::migrate(&app, &places),
-        Command::Dead(command) => dead::dead(&app, &places, command),
+    done(app, cli, started).unwrap_or_else(Failure::report)
+}
+
+fn done<S: Send + Sync + 'static>(
+    app: App<S>,
+    cli: Cli,
+    started: Instant,
+) -> Result<ExitCode, Failure> {
+    let places = || cli.places.places(&|name| std::env::var_os(name));
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run::run(app, &places()?, started),
+        Command::Check(args) => check::check(&app, &places()?, &args),
+        Command::Exec(args) => exec::exec(app, &places()?, args),
+        Command::Push(args) => push::push(&app, &places()?, args),
+        Command::Send(args) => send::send(&app, &places()?, args),
+        Command::Migrate => migrate::migrate(&app, &places()?),
+        Command::Dead(command) => dead::dead(&app, &places()?, command),
         Command::Init(args) => init::init(&args),
-        Command::Import(args) => import::import(&places, &args),
+        Command::Import(args) => import::import(&places()?, &args),
         Command::Completions(args) => completions::completions(command(&help::program()), &args),
-    };
-    done.unwrap_or_else(Failure::report)
+    }
 }
 
 fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
@@ -213,9 +239,35 @@ mod tests {
     fn without_a_command_the_daemon_runs() {
         let cli = parse(&args("/usr/bin/x --env release --partition script2")).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.places.env, Environment::Release);
+        assert_eq!(cli.places.env, Some(Environment::Release));
         assert!(parse(&args("x --env prod")).is_err());
         assert!(parse(&args("x --partition a/b")).is_err());
+    }
+
+    #[test]
+    fn an_option_goes_before_its_variable_and_an_empty_variable_is_none() {
+        let places = |line: &str, value: &'static str| {
+            let cli = parse(&args(line)).unwrap();
+            cli.places.places(&|name| {
+                assert!(name.starts_with("SCRIPT_"));
+                Some(value.into())
+            })
+        };
+        let none = places("x", "").unwrap();
+        assert_eq!(none.etc, PathBuf::from("etc"));
+        assert_eq!(none.environment, Environment::Dev);
+        assert_eq!(none.partition, Partition::default());
+        let pre = places("x", "pre").unwrap();
+        assert_eq!(pre.etc, PathBuf::from("pre"));
+        assert_eq!(pre.environment, Environment::Pre);
+        assert_eq!(pre.partition.as_ref(), "pre");
+        let given = places("x check --env test --partition b", "prod").unwrap();
+        assert_eq!(given.environment, Environment::Test);
+        let wrong = format!("{:?}", places("x", "prod").unwrap_err());
+        assert!(
+            wrong.contains("SCRIPT_ENV: `prod` is no environment"),
+            "{wrong}"
+        );
     }
 
     #[test]
