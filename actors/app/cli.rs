@@ -1,8 +1,10 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Instant;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -21,36 +23,57 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// Which configuration is meant.
+/// Which configuration is meant. The variables are read where it is: a wrong one keeps nobody from `init`.
 #[derive(Debug, Args)]
 struct PlaceArgs {
-    /// Directory of the configuration
-    #[arg(
-        long,
-        global = true,
-        env = "SCRIPT_ETC",
-        default_value = "etc",
-        value_name = "DIR"
-    )]
-    etc: PathBuf,
-    /// Environment: dev, test, release or pre; chooses etc/ENV.json and what is live
-    #[arg(
-        long,
-        global = true,
-        env = "SCRIPT_ENV",
-        default_value = "dev",
-        value_name = "ENV"
-    )]
-    env: Environment,
-    /// Partition: chooses `etc/queue_PARTITION.json` and `etc/crontab_PARTITION.json`
-    #[arg(
-        long,
-        global = true,
-        env = "SCRIPT_PARTITION",
-        default_value = "script1",
-        value_name = "PARTITION"
-    )]
-    partition: Partition,
+    /// Directory of the configuration [env: SCRIPT_ETC] [default: etc]
+    #[arg(long, global = true, value_name = "DIR")]
+    etc: Option<PathBuf>,
+    /// Environment: dev, test, release or pre; chooses etc/ENV.json and what is live [env: SCRIPT_ENV] [default: dev]
+    #[arg(long, global = true, value_name = "ENV")]
+    env: Option<Environment>,
+    /// Partition: chooses `etc/queue_PARTITION.json` and `etc/crontab_PARTITION.json` [env: SCRIPT_PARTITION]
+    /// [default: script1]
+    #[arg(long, global = true, value_name = "PARTITION")]
+    partition: Option<Partition>,
+}
+
+impl PlaceArgs {
+    fn places(&self, variable: Variables<'_>) -> Result<Places, Failure> {
+        Ok(Places {
+            etc: self
+                .etc
+                .clone()
+                .or_else(|| filled(variable, "SCRIPT_ETC").map(PathBuf::from))
+                .unwrap_or_else(|| PathBuf::from("etc")),
+            environment: given(self.env, variable, "SCRIPT_ENV")?,
+            partition: given(self.partition.clone(), variable, "SCRIPT_PARTITION")?,
+        })
+    }
+}
+
+/// What the environment holds under a name.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// Files that set variables for containers write `SCRIPT_ENV=` for none.
+fn filled(variable: Variables<'_>, name: &str) -> Option<OsString> {
+    variable(name).filter(|value| !value.is_empty())
+}
+
+/// What the option says, else the variable, else the default.
+fn given<T: FromStr<Err: Display> + Default>(
+    option: Option<T>,
+    variable: Variables<'_>,
+    name: &str,
+) -> Result<T, Failure> {
+    match (option, filled(variable, name)) {
+        (Some(given), _) => Ok(given),
+        (None, None) => Ok(T::default()),
+        (None, Some(value)) => value
+            .to_string_lossy()
+            .parse()
+            .map_err(|cause| Failure::misused(format!("{name}: {cause}"))),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,6 +101,9 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+/// The options that stand before a command with a value behind them.
+const OPTIONS: [&str; 3] = ["--etc", "--env", "--partition"];
+
 /// Runs the program; `App::main`.
 pub(super) fn main<S: Send + Sync + 'static>(app: App<S>) -> ExitCode {
     let started = Instant::now();
@@ -93,24 +119,27 @@ pub(super) fn main<S: Send + Sync + 'static>(app: App<S>) -> ExitCode {
     if !app.registry.doubles().is_empty() {
         return Failure::misused(app.registry.doubles().join("\n")).report();
     }
-    let places = Places {
-        etc: cli.places.etc,
-        environment: cli.places.env,
-        partition: cli.places.partition,
-    };
-    let done = match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run::run(app, &places, started),
-        Command::Check(args) => check::check(&app, &places, &args),
-        Command::Exec(args) => exec::exec(app, &places, args),
-        Command::Push(args) => push::push(&app, &places, args),
-        Command::Send(args) => send::send(&app, &places, args),
-        Command::Migrate => migrate::migrate(&app, &places),
-        Command::Dead(command) => dead::dead(&app, &places, command),
+    done(app, cli, started).unwrap_or_else(Failure::report)
+}
+
+fn done<S: Send + Sync + 'static>(
+    app: App<S>,
+    cli: Cli,
+    started: Instant,
+) -> Result<ExitCode, Failure> {
+    let places = || cli.places.places(&|name| std::env::var_os(name));
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run::run(app, &places()?, started),
+        Command::Check(args) => check::check(&app, &places()?, &args),
+        Command::Exec(args) => exec::exec(app, &places()?, args),
+        Command::Push(args) => push::push(&app, &places()?, args),
+        Command::Send(args) => send::send(&app, &places()?, args),
+        Command::Migrate => migrate::migrate(&app, &places()?),
+        Command::Dead(command) => dead::dead(&app, &places()?, command),
         Command::Init(args) => init::init(&args),
-        Command::Import(args) => import::import(&places, &args),
+        Command::Import(args) => import::import(&places()?, &args),
         Command::Completions(args) => completions::completions(command(&help::program()), &args),
-    };
-    done.unwrap_or_else(Failure::report)
+    }
 }
 
 fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
@@ -123,9 +152,9 @@ fn command(program: &str) -> clap::Command {
     help::named(Cli::command(), program)
 }
 
-/// The Go project's flags, with what replaces them.
+/// The Go project's flags, with what replaces them. They come before any command: behind it stand the user's own texts.
 fn go_flags(args: &[OsString]) -> Option<String> {
-    let flag = args.iter().skip(1).find_map(|arg| {
+    let flag = before_command(args).find_map(|arg| {
         let text = arg.to_str()?;
         let name = text.split('=').next()?;
         ["-mode", "-f"].contains(&name).then(|| name.to_owned())
@@ -138,6 +167,20 @@ fn go_flags(args: &[OsString]) -> Option<String> {
               choose which"
             .to_owned(),
     })
+}
+
+/// The options before the command, without the values of our own ones.
+fn before_command(args: &[OsString]) -> impl Iterator<Item = &OsString> {
+    let mut is_value = false;
+    args.iter()
+        .skip(1)
+        .take_while(move |arg| {
+            let is_option = arg.as_encoded_bytes().starts_with(b"-") && *arg != "--";
+            let goes_on = is_value || is_option;
+            is_value = !is_value && OPTIONS.iter().any(|option| *arg == option);
+            goes_on
+        })
+        .filter(|arg| arg.as_encoded_bytes().starts_with(b"-"))
 }
 
 #[cfg(test)]
@@ -196,9 +239,35 @@ mod tests {
     fn without_a_command_the_daemon_runs() {
         let cli = parse(&args("/usr/bin/x --env release --partition script2")).unwrap();
         assert!(cli.command.is_none());
-        assert_eq!(cli.places.env, Environment::Release);
+        assert_eq!(cli.places.env, Some(Environment::Release));
         assert!(parse(&args("x --env prod")).is_err());
         assert!(parse(&args("x --partition a/b")).is_err());
+    }
+
+    #[test]
+    fn an_option_goes_before_its_variable_and_an_empty_variable_is_none() {
+        let places = |line: &str, value: &'static str| {
+            let cli = parse(&args(line)).unwrap();
+            cli.places.places(&|name| {
+                assert!(name.starts_with("SCRIPT_"));
+                Some(value.into())
+            })
+        };
+        let none = places("x", "").unwrap();
+        assert_eq!(none.etc, PathBuf::from("etc"));
+        assert_eq!(none.environment, Environment::Dev);
+        assert_eq!(none.partition, Partition::default());
+        let pre = places("x", "pre").unwrap();
+        assert_eq!(pre.etc, PathBuf::from("pre"));
+        assert_eq!(pre.environment, Environment::Pre);
+        assert_eq!(pre.partition.as_ref(), "pre");
+        let given = places("x check --env test --partition b", "prod").unwrap();
+        assert_eq!(given.environment, Environment::Test);
+        let wrong = format!("{:?}", places("x", "prod").unwrap_err());
+        assert!(
+            wrong.contains("SCRIPT_ENV: `prod` is no environment"),
+            "{wrong}"
+        );
     }
 
     #[test]
@@ -209,6 +278,94 @@ mod tests {
                 .unwrap()
                 .contains("--etc")
         );
-        assert!(go_flags(&args("x send demo a")).is_none());
+        assert!(go_flags(&args("x --env test -mode queue")).is_some());
+        assert!(go_flags(&args("x --etc=a --partition b -f c")).is_some());
+    }
+
+    #[test]
+    fn what_stands_behind_a_command_is_no_go_flag() {
+        for line in [
+            "x send demo a",
+            "x send demo -- -f",
+            "x push remind --params -f --delay-time 1",
+            "x --env test exec report -mode",
+            "x --etc a exec report -- -f=x",
+            "x -- -f",
+        ] {
+            assert_eq!(go_flags(&args(line)), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_a_message_may_stand_anywhere() {
+        for (line, sent, key) in [
+            ("x send q Ann --key 7 --header a=b", &["Ann"][..], Some("7")),
+            ("x send --key 7 q Ann Bob", &["Ann", "Bob"], Some("7")),
+            ("x send q - --key 7", &["-"], Some("7")),
+            ("x send q -- -x --key", &["-x", "--key"], None),
+            ("x send q -7", &["-7"], None),
+        ] {
+            let Some(Command::Send(given)) = parse(&args(line)).unwrap().command else {
+                panic!("{line}")
+            };
+            assert_eq!(given.messages, sent, "{line}");
+            assert_eq!(given.key.as_deref(), key, "{line}");
+        }
+        assert!(parse(&args("x send q -x")).is_err());
+    }
+
+    /// What the shell makes of an example: it ends where two spaces explain it, or another program takes over.
+    fn typed(example: &str) -> Option<Vec<OsString>> {
+        let mut words: Vec<String> = Vec::new();
+        let (mut word, mut quoted, mut blanks) = (String::new(), false, 0);
+        for c in example.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => {
+                    blanks += 1;
+                    if blanks > 1 {
+                        break;
+                    }
+                    words.push(std::mem::take(&mut word));
+                    continue;
+                }
+                c => word.push(c),
+            }
+            blanks = 0;
+        }
+        words.push(word);
+        words.retain(|word| !word.is_empty());
+        let end = words
+            .iter()
+            .position(|word| ["|", "<", ">", "&&"].contains(&&**word));
+        words.truncate(end.unwrap_or(words.len()));
+        let start = words.iter().position(|word| word == "orders")?;
+        let before = &words[..start];
+        let is_command = before.iter().all(|word| word.starts_with("SCRIPT_"));
+        is_command.then(|| words[start..].iter().map(Into::into).collect())
+    }
+
+    #[test]
+    fn each_example_of_the_help_is_a_command_line() {
+        fn all(command: &clap::Command, seen: &mut usize) {
+            let examples = command.get_after_help().map(ToString::to_string);
+            let examples = examples.unwrap_or_default().replace("COMMAND", "send");
+            for line in examples.lines().skip(1) {
+                let Some(args) = typed(line.trim_start()) else {
+                    continue;
+                };
+                if let Err(error) = parse(&args) {
+                    let shown = error.kind() == clap::error::ErrorKind::DisplayHelp;
+                    assert!(shown, "{line}: {error}");
+                }
+                *seen += 1;
+            }
+            for below in command.get_subcommands() {
+                all(below, seen);
+            }
+        }
+        let mut seen = 0;
+        all(&command("orders"), &mut seen);
+        assert!(seen > 20, "{seen} examples");
     }
 }

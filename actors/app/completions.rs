@@ -1,6 +1,5 @@
 //! `completions`: what a shell needs to complete our command line.
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,6 +7,7 @@ use clap_complete::{Shell, generate};
 
 use super::failure::Failure;
 use super::help;
+use super::print::print;
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -22,9 +22,6 @@ pub(super) fn completions(
 ) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
     generate(args.shell, &mut command, help::program(), &mut script);
-    // Somebody may read only its beginning.
-    match io::Write::write_all(&mut io::stdout(), &script) {
-        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(cause)),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(ExitCode::SUCCESS)
 }

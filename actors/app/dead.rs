@@ -6,6 +6,7 @@ use chrono::{DateTime, Local};
 use clap::Subcommand;
 
 use super::failure::{Failure, chain};
+use super::print::print;
 use super::{App, start, writer};
 use crate::config::Places;
 use crate::db::rows::DeadLetter;
@@ -37,19 +38,18 @@ pub(super) fn dead<S: Send + Sync + 'static>(
     let store = writer::migrated_store(&config)?;
     let letters = writer::in_system(async move { store.reader().dead_letters(limit).await })
         .map_err(|cause| Failure::failed(chain(&cause)))?;
+    let mut text = String::new();
     for letter in &letters {
-        if json {
-            println!(
-                "{}",
-                serde_json::to_string(letter).map_err(Failure::failed)?
-            );
-        } else {
-            println!("{}", line(letter));
-        }
+        text += &match json {
+            true => serde_json::to_string(letter).map_err(Failure::failed)?,
+            false => line(letter),
+        };
+        text.push('\n');
     }
     if letters.is_empty() && !json {
-        println!("no dead letters");
+        text = "no dead letters\n".to_owned();
     }
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

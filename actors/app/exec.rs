@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::failure::{FAILED, Failure, chain};
+use super::print::print;
 use super::services::Services;
 use super::{App, Context, start, writer};
 use crate::clock::now_ms;
@@ -76,9 +77,11 @@ pub(super) fn exec<S: Send + Sync + 'static>(
             chain(&cause)
         );
     }
+    let exec_cmd = args.exec_cmd;
+    let by_hand = uk.is_none();
     let ended = writer::in_system(async move {
         let db = writer::start_db(&store);
-        let (result, shown) = match call(app, &config, &db, &args.exec_cmd, job).await? {
+        let (result, shown) = match call(app, &config, &db, &exec_cmd, job).await? {
             Ok(data) => (RESULT_OK, data),
             Err(error) => (RESULT_FAILED, Value::from(error.to_string())),
         };
@@ -92,7 +95,16 @@ pub(super) fn exec<S: Send + Sync + 'static>(
         }
         Ok::<_, Failure>(result)
     })?;
-    println!("{}", json!({ "status": ended.status, "data": ended.data }));
+    let printed = print(&format!(
+        "{}\n",
+        json!({ "status": ended.status, "data": ended.data })
+    ));
+    if by_hand {
+        printed?;
+    } else if let Err(failure) = printed {
+        // The daemon knows the result already: the run ends as its handler did.
+        failure.report();
+    }
     Ok(match ended.status {
         RESULT_OK => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),

@@ -1,6 +1,7 @@
 //! How a command ends that could not do its work.
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Exit status of a command that failed.
@@ -34,7 +35,8 @@ impl Failure {
 
     /// Says it on standard error.
     pub(super) fn report(self) -> ExitCode {
-        eprintln!("{}", self.text.trim_end());
+        // Where nobody can be told, the exit status remains.
+        let _ = writeln!(io::stderr(), "{}", self.text.trim_end());
         ExitCode::from(self.code)
     }
 }

@@ -36,7 +36,8 @@ const EXAMPLES: [(&str, &str); 12] = [
         "send",
         "  {} send greetings Ann Bob
   {} send greetings - < names.txt                      a message a line
-  {} send greetings Ann --key 7 --header from=shop",
+  {} send greetings Ann --key 7 --header from=shop
+  {} send greetings -- -x                              a message that starts with a hyphen",
     ),
     (
         "migrate",

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::failure::{Failure, chain};
+use super::print::print;
 use super::{App, start, writer};
 use crate::config::Places;
 
@@ -16,13 +17,10 @@ pub(super) fn migrate<S: Send + Sync + 'static>(
     let done = store
         .migrate()
         .map_err(|cause| Failure::failed(chain(&cause)))?;
-    match done.len() {
-        0 => println!("{}: nothing to do", store.address()),
-        n => println!(
-            "{}: {n} migrations done: {}",
-            store.address(),
-            done.join(", ")
-        ),
-    }
+    let address = store.address();
+    print(&match done.len() {
+        0 => format!("{address}: nothing to do\n"),
+        n => format!("{address}: {n} migrations done: {}\n", done.join(", ")),
+    })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,11 @@
 //!
 //! A file a command; `start` is what the commands share.
 
+#![warn(
+    clippy::print_stdout,
+    reason = "`print` does not panic over a closed pipe"
+)]
+
 mod check;
 mod cli;
 mod completions;
@@ -17,6 +22,7 @@ mod init;
 mod introduce;
 mod migrate;
 mod plan;
+mod print;
 mod push;
 mod register;
 mod run;

@@ -6,9 +6,10 @@ use actix::Actor;
 use clap::Args;
 
 use super::failure::{Failure, chain};
+use super::print::print;
 use super::{App, start, writer};
 use crate::config::Places;
-use crate::delay_queue::{DelayQueueActor, Push, PushItem};
+use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
 use crate::gone::GoneNotice;
 
 #[derive(Debug, Args)]
@@ -64,9 +65,12 @@ pub(super) fn push<S: Send + Sync + 'static>(
     });
     match pushed {
         Ok(Ok(ids)) => {
-            ids.iter().for_each(|id| println!("{id}"));
+            let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
+            print(&lines)?;
             Ok(ExitCode::SUCCESS)
         }
+        // One item: which of them, and that the others were not taken, says nothing here.
+        Ok(Err(PushError::Item { reason, .. })) => Err(Failure::misused(reason)),
         Ok(Err(refused)) => Err(Failure::failed(chain(&refused))),
         Err(gone) => Err(Failure::failed(gone)),
     }

@@ -1,12 +1,15 @@
 //! `send`: messages onto a configured queue, from a shell.
 
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
+use tokio::sync::mpsc;
 
 use super::failure::{Failure, chain};
+use super::print::print;
 use super::{App, start, writer};
 use crate::config::{Config, Places, SourceConfig};
 use crate::db::Db;
@@ -14,17 +17,19 @@ use crate::db::rows::NewMessage;
 
 /// Messages in one transaction: enough for the commit to cost little, few enough for the memory.
 const PORTION: usize = 1000;
+/// So long a line waits for others to share its transaction: a person watching notices nothing.
+const GATHERING: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
     /// The queue entry's `name`
     queue: String,
-    /// The messages; `-`: one a line from standard input
-    #[arg(required = true, allow_hyphen_values = true, value_name = "MESSAGE")]
-    messages: Vec<String>,
+    /// The messages; `-`: one a line from standard input; after `--` they may start with a `-`
+    #[arg(required = true, allow_negative_numbers = true, value_name = "MESSAGE")]
+    pub(super) messages: Vec<String>,
     /// The key of the messages
     #[arg(long)]
-    key: Option<String>,
+    pub(super) key: Option<String>,
     /// A header of the messages, `NAME=VALUE`; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,
@@ -60,7 +65,7 @@ pub(super) fn send<S: Send + Sync + 'static>(
             insert(&db, &table, messages).await
         }
     })?;
-    println!("sent to `{}`: {sent}", args.queue);
+    print(&format!("sent to `{}`: {sent}\n", args.queue))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,20 +105,63 @@ async fn from_stdin(
     table: &str,
     message: impl Fn(Vec<u8>) -> NewMessage,
 ) -> Result<usize, Failure> {
+    let mut lines = stdin_lines();
     let mut sent = 0;
-    let mut lines = std::io::stdin().lock().split(b'\n');
-    loop {
-        let portion: Vec<NewMessage> = lines
-            .by_ref()
-            .take(PORTION)
-            .map(|line| line.map(|line| message(without_cr(line))))
-            .collect::<Result<_, _>>()
-            .map_err(|cause| Failure::failed(format!("{sent} messages sent, then: {cause}")))?;
-        if portion.is_empty() {
-            return Ok(sent);
+    while let Some(first) = lines.recv().await {
+        let (portion, failed) = portion(first, &mut lines).await;
+        let messages: Vec<_> = portion.into_iter().map(&message).collect();
+        if !messages.is_empty() {
+            sent += insert(db, table, messages).await?;
         }
-        sent += insert(db, table, portion).await?;
+        if let Some(cause) = failed {
+            return Err(Failure::failed(format!(
+                "{sent} messages sent, then: {cause}"
+            )));
+        }
     }
+    Ok(sent)
+}
+
+/// A line of standard input, or why there is none.
+type Line = io::Result<Vec<u8>>;
+
+/// Lines as they come, read on a thread of their own: reading may block for ever.
+fn stdin_lines() -> mpsc::Receiver<Line> {
+    let (tell, lines) = mpsc::channel(PORTION);
+    std::thread::spawn(move || {
+        let mut lines = io::stdin().lock().split(b'\n');
+        // Nobody takes them any more once a portion could not be stored.
+        while let Some(line) = lines.next()
+            && tell.blocking_send(line.map(without_cr)).is_ok()
+        {}
+    });
+    lines
+}
+
+/// The lines that go into one transaction: all that come soon, as many as it takes.
+async fn portion(
+    first: Line,
+    lines: &mut mpsc::Receiver<Line>,
+) -> (Vec<Vec<u8>>, Option<io::Error>) {
+    let until = tokio::time::Instant::now() + GATHERING;
+    let mut portion = Vec::new();
+    let mut next = Some(first);
+    while let Some(line) = next {
+        match line {
+            Ok(line) => portion.push(line),
+            Err(cause) => return (portion, Some(cause)),
+        }
+        if portion.len() >= PORTION {
+            break;
+        }
+        next = match lines.try_recv() {
+            Ok(line) => Some(line),
+            Err(_) => tokio::time::timeout_at(until, lines.recv())
+                .await
+                .unwrap_or(None),
+        };
+    }
+    (portion, None)
 }
 
 fn without_cr(mut line: Vec<u8>) -> Vec<u8> {

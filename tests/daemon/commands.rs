@@ -1,5 +1,8 @@
 //! The commands beside the daemon.
 
+use std::io::Write;
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use crate::wait::{PATIENCE, wait_until};
@@ -77,7 +80,7 @@ fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
     let id: i64 = id.trim().parse().unwrap();
     assert!(
         world
-            .output(&["send", "work", "-", "-y"])
+            .output(&["send", "work", "--", "-", "-y"])
             .contains("sent to `work`: 2")
     );
     world.send("work", &["行".to_owned(), "a b".to_owned()]);
@@ -86,19 +89,19 @@ fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
     fails(
         &world,
         &["push", "legder", "--delay-time", "1"],
-        1,
+        2,
         "did you mean `ledger`",
     );
     fails(
         &world,
         &["push", "ledger", "--params", &long, "--delay-time", "1"],
-        1,
+        2,
         "501 characters",
     );
     fails(
         &world,
         &["push", "ledger", "--delay-time", "-1"],
-        1,
+        2,
         "delay_time",
     );
     fails(&world, &["push", "ledger"], 2, "--delay-time");
@@ -115,4 +118,36 @@ fn push_and_send_are_durable_when_they_return_or_refused_with_a_reason() {
     assert_eq!(task.id, id);
     assert!(task.late_us.unwrap() >= 0, "never before its time");
     assert!(world.output(&["dead", "list"]).contains("no dead letters"));
+}
+
+#[test]
+fn lines_are_sent_while_more_may_come() {
+    let world = world();
+    let daemon = world.start();
+    let mut sender = world
+        .command(&["send", "work", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = sender.stdin.take().unwrap();
+    for (sent, line) in ["first\n", "second\r\n", "third"].into_iter().enumerate() {
+        stdin.write_all(line.as_bytes()).unwrap();
+        if line.ends_with('\n') {
+            // Standard input stays open all the while.
+            wait_until("the message", PATIENCE, || world.ledger_len() == sent + 1);
+        }
+    }
+    drop(stdin);
+    let said = sender.wait_with_output().unwrap().stdout;
+    assert_eq!(String::from_utf8_lossy(&said), "sent to `work`: 3\n");
+    world.wait_drained();
+    daemon.stop();
+    let bodies: Vec<_> = world
+        .ledger()
+        .lines
+        .into_iter()
+        .map(|line| line.body)
+        .collect();
+    assert_eq!(bodies, ["first", "second", "third"]);
 }

@@ -125,6 +125,8 @@ fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted() {
     let all = [
         r#"{"name":"测试 it's"}"#,
         "-x",
+        "-f",
+        "-mode",
         "--uk",
         "--help",
         "--env=release",

@@ -4,6 +4,7 @@
 
 mod check;
 mod new_project;
+mod output;
 mod servers;
 mod start;
 mod world;

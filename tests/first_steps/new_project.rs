@@ -134,3 +134,42 @@ fn a_shell_takes_the_completions() {
     );
     assert_eq!(world.run(&["completions", "dos"]).code, 2);
 }
+
+#[test]
+fn a_wrong_variable_stops_only_what_needs_it() {
+    let world = World::empty();
+    let run = |value: &str, args: &[&str]| {
+        let mut command = world.command(args);
+        command
+            .env("SCRIPT_ENV", value)
+            .env("SCRIPT_PARTITION", value);
+        Ended::of(command.output().unwrap())
+    };
+    for args in [
+        &["init", "orders"][..],
+        &["completions", "bash"],
+        &["--help"],
+        &["send", "--help"],
+        &["--version"],
+    ] {
+        run("a/b", args).good();
+    }
+    let ended = run("a/b", &["check"]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.err.contains("SCRIPT_ENV: `a/b` is no environment"),
+        "{ended:?}"
+    );
+    let ended = run("", &["check", "--etc", "orders/etc"]);
+    assert!(
+        ended.err.contains("orders/etc/queue_script1.json"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_name_like_an_option_comes_with_advice_that_works() {
+    let world = World::empty();
+    let said = world.run(&["init", "--", "-x"]).good().out;
+    assert!(said.contains("\n  cd ./-x\n"), "{said}");
+}

@@ -6,13 +6,13 @@ mod online;
 mod report;
 mod text;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use self::report::CheckReport;
 use super::failure::{FAILED, Failure};
+use super::print::print;
 use super::{App, plan, start, writer};
 use crate::config::{Places, Report};
 
@@ -65,12 +65,4 @@ fn refused(places: &Places, args: &CheckArgs, report: Report) -> Result<ExitCode
 fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document).map_err(Failure::failed)?;
     print(&format!("{text}\n"))
-}
-
-/// Who reads only the beginning (`| head`) has what they want.
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(cause)),
-        _ => Ok(()),
-    }
 }

@@ -12,6 +12,7 @@ use clap::Args;
 
 use self::convert::Imported;
 use super::failure::Failure;
+use super::print::print;
 use super::{go_layout, help};
 use crate::config::{Environment, Places, settings_of};
 
@@ -40,7 +41,7 @@ pub(super) fn import(places: &Places, args: &ImportArgs) -> Result<ExitCode, Fai
     settings_of(&target.display().to_string(), &text).map_err(Failure::failed)?;
     write::write(&target, &text, args.force)
         .map_err(|cause| Failure::failed(format!("`{}`: {cause}", target.display())))?;
-    say(places, args, &target, &imported);
+    print(&said(places, args, &target, &imported))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,45 +54,43 @@ fn read(file: &Path) -> Result<Imported, Failure> {
     Ok(Imported::of(&go))
 }
 
-fn say(places: &Places, args: &ImportArgs, target: &Path, imported: &Imported) {
-    println!("{} is made of {}:", target.display(), args.file.display());
-    for (from, to) in &imported.taken {
-        println!("  {from} is {to}");
-    }
+fn said(places: &Places, args: &ImportArgs, target: &Path, imported: &Imported) -> String {
+    let file = args.file.display();
+    let program = help::program();
+    let mut lines = vec![format!("{} is made of {file}:", target.display())];
+    let taken = imported.taken.iter();
+    lines.extend(taken.map(|(from, to)| format!("  {from} is {to}")));
     if !imported.left.is_empty() {
-        println!("not taken over:");
+        lines.push("not taken over:".to_owned());
     }
-    for (from, why) in &imported.left {
-        println!("  {from}: {why}");
-    }
-    println!("next:");
-    println!(
-        "  addresses hold passwords, so only you may read the file; \"${{NAME}}\" in their place is taken from the environment"
+    let left = imported.left.iter();
+    lines.extend(left.map(|(from, why)| format!("  {from}: {why}")));
+    lines.push(
+        "next:\n  addresses hold passwords, so only you may read the file; \"${NAME}\" in their place is taken from the \
+         environment"
+            .to_owned(),
     );
     if let Some(other) = named_environment(&args.file).filter(|named| *named != places.environment)
     {
-        println!(
-            "  the file's name says {other}: `{} import {} --env {other}` makes {other}.json",
-            help::program(),
-            args.file.display()
-        );
+        lines.push(format!(
+            "  the file's name says {other}: `{program} import {file} --env {other}` makes {other}.json"
+        ));
     }
     for path in [places.queues(), places.crontab()] {
         if !path.exists() {
-            println!(
+            lines.push(format!(
                 "  {} is missing: the Go project's file is read as it is; `[]` is none",
                 path.display()
-            );
+            ));
         }
     }
-    for hint in go_layout::hints(places) {
-        println!("  {hint}");
-    }
-    println!(
-        "  `{} check --env {}` says whether all is well, with `--online` whether the servers are there",
-        help::program(),
+    let hints = go_layout::hints(places).into_iter();
+    lines.extend(hints.map(|hint| format!("  {hint}")));
+    lines.push(format!(
+        "  `{program} check --env {}` says whether all is well, with `--online` whether the servers are there\n",
         places.environment
-    );
+    ));
+    lines.join("\n")
 }
 
 /// The environment that the file is named after.

@@ -11,6 +11,7 @@ use clap::Args;
 
 use self::name::package_name;
 use super::failure::Failure;
+use super::print::print;
 use super::version;
 
 #[derive(Debug, Args)]
@@ -78,18 +79,22 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     write::all(directory, &files).map_err(Failure::failed)?;
-    println!(
-        "`{name}`, a new project in `{}`: {} files\n\nnext:",
-        directory.display(),
+    let shown = directory.display();
+    let mut text = format!(
+        "`{name}`, a new project in `{shown}`: {} files\n\nnext:\n",
         files.len()
     );
     if directory.as_os_str() != "." {
-        println!("  cd {}", directory.display());
+        // A name that starts with a hyphen would be an option.
+        let here = match directory.as_os_str().as_encoded_bytes().starts_with(b"-") {
+            true => "./",
+            false => "",
+        };
+        text += &format!("  cd {here}{shown}\n");
     }
-    println!(
-        "  cargo test\n  cargo run                          # the daemon; the first build takes some minutes\n  \
-         cargo run -- send greetings Ann    # in another terminal\n\nREADME.md says how to go on from there"
-    );
+    text += "  cargo test\n  cargo run                          # the daemon; the first build takes some minutes\n  \
+             cargo run -- send greetings Ann    # in another terminal\n\nREADME.md says how to go on from there\n";
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
