@@ -22,7 +22,7 @@ use super::{CronConfig, LiveEntry, Processes};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
 use crate::db::Standing;
-use crate::db::rows::{Fire, OpenRun, RunEnd};
+use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
 use crate::outage::Outage;
 
 /// The processes of each entry that are known to run, for `overlap`.
@@ -166,10 +166,7 @@ impl Firing {
         if !self.is_still_ours().await {
             return;
         }
-        if let Some(ended) = self.overlap(running).await {
-            self.end(ended, 0).await;
-            return;
-        }
+        self.make_room(running).await;
         let started = self.start(spawner).await;
         drop(starting);
         match started {
@@ -224,7 +221,12 @@ impl Firing {
         let late = now_ms() - self.scheduled_ms;
         let patience = patience(late, millis(self.config.misfire_grace));
         match tokio::time::timeout(patience, &mut claim).await {
-            Ok(Ok(mine)) => mine,
+            Ok(Ok(Claim::Ours)) => true,
+            Ok(Ok(Claim::Others)) => false,
+            Ok(Ok(Claim::Skipped)) => {
+                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+                false
+            }
             Ok(Err(cause)) => {
                 log::error!("cron `{}`: a fire was missed: {cause}", self.name());
                 false
@@ -237,7 +239,7 @@ impl Firing {
                     self.config.misfire_grace
                 );
                 // The row may come to be yet; it must not stay as if something ran.
-                if let Ok(true) = claim.await {
+                if let Ok(Claim::Ours) = claim.await {
                     let why = "the database was away for longer than misfire_grace";
                     self.end(Outcome::not_started(why), 0).await;
                 }
@@ -260,33 +262,23 @@ impl Firing {
             machine: serde_json::to_string(Place::here()).unwrap_or_default(),
             timeout_ms: entry.timeout.map_or(0, millis),
             is_log: entry.is_log,
+            skip_with: (entry.overlap == Overlap::Forbid).then(|| Outcome::skipped().result),
         }
     }
 
-    /// The end of this fire, where an earlier run forbids it.
-    async fn overlap(&self, running: &Running) -> Option<Outcome> {
-        let earlier = running.of(&self.entry.key);
-        if earlier.is_empty() {
-            return None;
+    /// Ends the earlier runs that this one replaces.
+    async fn make_room(&self, running: &Running) {
+        if self.entry.config.overlap != Overlap::Replace {
+            return;
         }
-        match self.entry.config.overlap {
-            Overlap::Allow => None,
-            Overlap::Forbid => {
-                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
-                Some(Outcome::skipped())
-            }
-            Overlap::Replace => {
-                for (pid, start_ticks) in earlier {
-                    log::warn!(
-                        "cron `{}`: the earlier run (pid {pid}) is ended",
-                        self.name()
-                    );
-                    running.replace(pid);
-                    if let Err(cause) = terminate(pid, start_ticks).await {
-                        log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
-                    }
-                }
-                None
+        for (pid, start_ticks) in running.of(&self.entry.key) {
+            log::warn!(
+                "cron `{}`: the earlier run (pid {pid}) is ended",
+                self.name()
+            );
+            running.replace(pid);
+            if let Err(cause) = terminate(pid, start_ticks).await {
+                log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
             }
         }
     }
