@@ -5,12 +5,10 @@
 //! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
 //! write itself.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
@@ -18,85 +16,13 @@ use super::process::machine::Place;
 use super::process::{
     Announcement, Child, Command, Spawner, Uk, announce, inspect, remove, terminate,
 };
-use super::{CronConfig, LiveEntry, Processes};
+use super::running::{Process, Running, Starting};
+use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
 use crate::db::Standing;
 use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
 use crate::outage::Outage;
-
-/// The processes of each entry that are known to run, for `overlap`.
-#[derive(Clone, Default)]
-pub(crate) struct Running {
-    by_entry: Arc<Mutex<Processes>>,
-    /// Those that were ended to make room.
-    replaced: Arc<Mutex<BTreeSet<i32>>>,
-    /// Fires that may have their row and do not have their process yet.
-    starting: watch::Sender<usize>,
-}
-
-/// A fire that is being started, until this is dropped.
-struct Starting(watch::Sender<usize>);
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        self.0.send_modify(|fires| *fires -= 1);
-    }
-}
-
-impl Running {
-    pub(super) fn add(&self, entry: &str, pid: i32, start_ticks: Option<u64>) {
-        self.lock()
-            .entry(entry.to_owned())
-            .or_default()
-            .push((pid, start_ticks));
-    }
-
-    pub(super) fn remove(&self, entry: &str, pid: i32) {
-        let mut running = self.lock();
-        if let Some(processes) = running.get_mut(entry) {
-            processes.retain(|(other, _)| *other != pid);
-            if processes.is_empty() {
-                running.remove(entry);
-            }
-        }
-    }
-
-    fn of(&self, entry: &str) -> Vec<(i32, Option<u64>)> {
-        self.lock().get(entry).cloned().unwrap_or_default()
-    }
-
-    fn begin(&self) -> Starting {
-        self.starting.send_modify(|fires| *fires += 1);
-        Starting(self.starting.clone())
-    }
-
-    /// Waits until every fire that has begun has its process, or its end.
-    pub(super) fn all_started(&self) -> impl Future<Output = ()> + use<> {
-        let mut starting = self.starting.subscribe();
-        async move {
-            // An error means that nobody can begin any more.
-            let _ = starting.wait_for(|fires| *fires == 0).await;
-        }
-    }
-
-    fn replace(&self, pid: i32) {
-        lock(&self.replaced).insert(pid);
-    }
-
-    fn was_replaced(&self, pid: i32) -> bool {
-        lock(&self.replaced).remove(&pid)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Processes> {
-        lock(&self.by_entry)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks can panic half way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Makes the fire, and watches its process to the end.
 pub(super) async fn run(
@@ -271,12 +197,13 @@ impl Firing {
         if self.entry.config.overlap != Overlap::Replace {
             return;
         }
-        for (pid, start_ticks) in running.of(&self.entry.key) {
+        for earlier in running.of(&self.entry.key) {
+            let Process { pid, start_ticks } = earlier.process;
             log::warn!(
                 "cron `{}`: the earlier run (pid {pid}) is ended",
                 self.name()
             );
-            running.replace(pid);
+            running.replace(&self.entry.key, &earlier.uk);
             if let Err(cause) = terminate(pid, start_ticks).await {
                 log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
             }
@@ -358,7 +285,8 @@ impl Firing {
 
     async fn watch(&self, child: Child, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
-        running.add(&self.entry.key, pid, start_ticks);
+        let process = Process { pid, start_ticks };
+        running.add(&self.entry.key, self.uk.as_str(), process);
         if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
             log::warn!(
                 "cron `{}`: the pid of run {} is not in its row: {cause}",
@@ -379,7 +307,7 @@ impl Firing {
             biased;
             exit = &mut exited => {
                 let said = self.said();
-                match running.was_replaced(pid) {
+                match running.was_replaced(&self.entry.key, self.uk.as_str()) {
                     true if said.is_none() => Outcome::replaced(),
                     _ => Outcome::seen(said.as_ref(), exit),
                 }
@@ -392,7 +320,7 @@ impl Firing {
                 Outcome::timeout(limit.unwrap_or_default().as_secs_f64())
             }
         };
-        running.remove(&self.entry.key, pid);
+        running.remove(&self.entry.key, self.uk.as_str());
         log_end(self.name(), &self.uk, &outcome);
         self.end(outcome, pid).await;
     }
