@@ -5,6 +5,7 @@
 //! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
 //! write itself.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::process::machine::Place;
 use super::process::{
     Announcement, Child, Command, Spawner, Uk, announce, inspect, remove, terminate,
 };
-use super::running::{Process, Running, Starting};
+use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
@@ -92,9 +93,31 @@ impl Firing {
         if !self.is_still_ours().await {
             return;
         }
-        self.make_room(running).await;
+        let turn = match self.entry.config.overlap {
+            Overlap::Replace => Some(running.turn(&self.entry.key, self.scheduled_ms).await),
+            // The database decides on `forbid`.
+            Overlap::Allow | Overlap::Forbid => None,
+        };
+        if let Some(turn) = &turn {
+            if !self.make_room(turn, running).await {
+                log::warn!("cron `{}`: skipped, a later fire is due", self.name());
+                self.end(Outcome::overtaken(), 0).await;
+                return;
+            }
+            // That took a while.
+            if !self.is_still_ours().await {
+                return;
+            }
+        }
         let started = self.start(spawner).await;
-        drop(starting);
+        if let Ok(child) = &started {
+            let Child {
+                pid, start_ticks, ..
+            } = *child;
+            let process = Process { pid, start_ticks };
+            running.add(&self.entry.key, self.uk.as_str(), process);
+        }
+        drop((turn, starting));
         match started {
             Ok(child) => self.watch(child, running).await,
             Err(why) => {
@@ -192,22 +215,26 @@ impl Firing {
         }
     }
 
-    /// Ends the earlier runs that this one replaces.
-    async fn make_room(&self, running: &Running) {
-        if self.entry.config.overlap != Overlap::Replace {
-            return;
-        }
-        for earlier in running.of(&self.entry.key) {
-            let Process { pid, start_ticks } = earlier.process;
+    /// Ends the runs that this one replaces, those too that began meanwhile. Answers false where a later fire waits.
+    async fn make_room(&self, turn: &Turn, running: &Running) -> bool {
+        let mut ended = HashSet::new();
+        while !turn.is_overtaken() {
+            let mut earlier = running.of(&self.entry.key).into_iter();
+            let Some(run) = earlier.find(|run| !ended.contains(&run.uk)) else {
+                return true;
+            };
+            let Process { pid, start_ticks } = run.process;
             log::warn!(
                 "cron `{}`: the earlier run (pid {pid}) is ended",
                 self.name()
             );
-            running.replace(&self.entry.key, &earlier.uk);
+            running.replace(&self.entry.key, &run.uk);
             if let Err(cause) = terminate(pid, start_ticks).await {
                 log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
             }
+            ended.insert(run.uk);
         }
+        false
     }
 
     async fn start(&self, spawner: &Spawner) -> Result<Child, String> {
@@ -285,8 +312,6 @@ impl Firing {
 
     async fn watch(&self, child: Child, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
-        let process = Process { pid, start_ticks };
-        running.add(&self.entry.key, self.uk.as_str(), process);
         if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
             log::warn!(
                 "cron `{}`: the pid of run {} is not in its row: {cause}",
