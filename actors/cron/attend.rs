@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::fire::{Running, end_run, log_end, run_again};
+use super::fire::{end_run, log_end, run_again};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};
+use super::running::{Process, Running};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::db::rows::OpenRun;
@@ -128,10 +129,10 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             log::info!(
                 "cron `{}`: run {uk} (pid {}) of an earlier daemon goes on and is watched",
                 run.name,
-                process.0
+                process.pid
             );
             let watching = watched.begin(uk.as_str());
-            running.add(&run.entry, process.0, process.1);
+            running.add(&run.entry, uk.as_str(), process);
             let (config, running) = (Arc::clone(config), running.clone());
             actix_rt::spawn(async move {
                 watch(&config, &run, &uk, process, &running).await;
@@ -144,7 +145,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
 enum Verdict {
     /// Not yet, or not here.
     Wait,
-    Watch((i32, Option<u64>)),
+    Watch(Process),
     Ended(Outcome),
     /// Its daemon died before it announced the run: there never was a process.
     NeverStarted,
@@ -163,7 +164,10 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
         serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
     match state {
         Some(state) if state.alive == Liveness::Locked => match &state.head {
-            Some(head) => Verdict::Watch((head.pid, head.start_ticks)),
+            Some(head) => Verdict::Watch(Process {
+                pid: head.pid,
+                start_ticks: head.start_ticks,
+            }),
             None => Verdict::Wait,
         },
         Some(state) if state.may_yet_begin(now_ms()) => Verdict::Wait,
@@ -192,7 +196,7 @@ async fn watch(
     config: &CronConfig,
     run: &OpenRun,
     uk: &Uk,
-    (pid, start_ticks): (i32, Option<u64>),
+    Process { pid, start_ticks }: Process,
     running: &Running,
 ) {
     let ended = async {
@@ -215,6 +219,7 @@ async fn watch(
     let outcome = tokio::select! {
         () = ended => match result_of(&config.runs.join(format!("{uk}.json"))) {
             Some(result) => Outcome::said(&result),
+            None if running.was_replaced(&run.entry, uk.as_str()) => Outcome::replaced(),
             None => Outcome::lost(),
         },
         () = over => {
@@ -225,7 +230,7 @@ async fn watch(
             Outcome::timeout(limit.as_secs_f64())
         }
     };
-    running.remove(&run.entry, pid);
+    running.remove(&run.entry, uk.as_str());
     log_end(&run.name, uk, &outcome);
     end_run(config, uk.as_str(), outcome, pid).await;
     forget(config, uk);

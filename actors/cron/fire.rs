@@ -5,12 +5,11 @@
 //! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
 //! write itself.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
@@ -18,85 +17,13 @@ use super::process::machine::Place;
 use super::process::{
     Announcement, Child, Command, Spawner, Uk, announce, inspect, remove, terminate,
 };
-use super::{CronConfig, LiveEntry, Processes};
+use super::running::{Process, Running, Starting, Turn};
+use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
 use crate::db::Standing;
-use crate::db::rows::{Fire, OpenRun, RunEnd};
+use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
 use crate::outage::Outage;
-
-/// The processes of each entry that are known to run, for `overlap`.
-#[derive(Clone, Default)]
-pub(crate) struct Running {
-    by_entry: Arc<Mutex<Processes>>,
-    /// Those that were ended to make room.
-    replaced: Arc<Mutex<BTreeSet<i32>>>,
-    /// Fires that may have their row and do not have their process yet.
-    starting: watch::Sender<usize>,
-}
-
-/// A fire that is being started, until this is dropped.
-struct Starting(watch::Sender<usize>);
-
-impl Drop for Starting {
-    fn drop(&mut self) {
-        self.0.send_modify(|fires| *fires -= 1);
-    }
-}
-
-impl Running {
-    pub(super) fn add(&self, entry: &str, pid: i32, start_ticks: Option<u64>) {
-        self.lock()
-            .entry(entry.to_owned())
-            .or_default()
-            .push((pid, start_ticks));
-    }
-
-    pub(super) fn remove(&self, entry: &str, pid: i32) {
-        let mut running = self.lock();
-        if let Some(processes) = running.get_mut(entry) {
-            processes.retain(|(other, _)| *other != pid);
-            if processes.is_empty() {
-                running.remove(entry);
-            }
-        }
-    }
-
-    fn of(&self, entry: &str) -> Vec<(i32, Option<u64>)> {
-        self.lock().get(entry).cloned().unwrap_or_default()
-    }
-
-    fn begin(&self) -> Starting {
-        self.starting.send_modify(|fires| *fires += 1);
-        Starting(self.starting.clone())
-    }
-
-    /// Waits until every fire that has begun has its process, or its end.
-    pub(super) fn all_started(&self) -> impl Future<Output = ()> + use<> {
-        let mut starting = self.starting.subscribe();
-        async move {
-            // An error means that nobody can begin any more.
-            let _ = starting.wait_for(|fires| *fires == 0).await;
-        }
-    }
-
-    fn replace(&self, pid: i32) {
-        lock(&self.replaced).insert(pid);
-    }
-
-    fn was_replaced(&self, pid: i32) -> bool {
-        lock(&self.replaced).remove(&pid)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Processes> {
-        lock(&self.by_entry)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks can panic half way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Makes the fire, and watches its process to the end.
 pub(super) async fn run(
@@ -166,12 +93,31 @@ impl Firing {
         if !self.is_still_ours().await {
             return;
         }
-        if let Some(ended) = self.overlap(running).await {
-            self.end(ended, 0).await;
-            return;
+        let turn = match self.entry.config.overlap {
+            Overlap::Replace => Some(running.turn(&self.entry.key, self.scheduled_ms).await),
+            // The database decides on `forbid`.
+            Overlap::Allow | Overlap::Forbid => None,
+        };
+        if let Some(turn) = &turn {
+            if !self.make_room(turn, running).await {
+                log::warn!("cron `{}`: skipped, a later fire is due", self.name());
+                self.end(Outcome::overtaken(), 0).await;
+                return;
+            }
+            // That took a while.
+            if !self.is_still_ours().await {
+                return;
+            }
         }
         let started = self.start(spawner).await;
-        drop(starting);
+        if let Ok(child) = &started {
+            let Child {
+                pid, start_ticks, ..
+            } = *child;
+            let process = Process { pid, start_ticks };
+            running.add(&self.entry.key, self.uk.as_str(), process);
+        }
+        drop((turn, starting));
         match started {
             Ok(child) => self.watch(child, running).await,
             Err(why) => {
@@ -224,7 +170,12 @@ impl Firing {
         let late = now_ms() - self.scheduled_ms;
         let patience = patience(late, millis(self.config.misfire_grace));
         match tokio::time::timeout(patience, &mut claim).await {
-            Ok(Ok(mine)) => mine,
+            Ok(Ok(Claim::Ours)) => true,
+            Ok(Ok(Claim::Others)) => false,
+            Ok(Ok(Claim::Skipped)) => {
+                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+                false
+            }
             Ok(Err(cause)) => {
                 log::error!("cron `{}`: a fire was missed: {cause}", self.name());
                 false
@@ -237,7 +188,7 @@ impl Firing {
                     self.config.misfire_grace
                 );
                 // The row may come to be yet; it must not stay as if something ran.
-                if let Ok(true) = claim.await {
+                if let Ok(Claim::Ours) = claim.await {
                     let why = "the database was away for longer than misfire_grace";
                     self.end(Outcome::not_started(why), 0).await;
                 }
@@ -260,35 +211,30 @@ impl Firing {
             machine: serde_json::to_string(Place::here()).unwrap_or_default(),
             timeout_ms: entry.timeout.map_or(0, millis),
             is_log: entry.is_log,
+            skip_with: (entry.overlap == Overlap::Forbid).then(|| Outcome::skipped().result),
         }
     }
 
-    /// The end of this fire, where an earlier run forbids it.
-    async fn overlap(&self, running: &Running) -> Option<Outcome> {
-        let earlier = running.of(&self.entry.key);
-        if earlier.is_empty() {
-            return None;
-        }
-        match self.entry.config.overlap {
-            Overlap::Allow => None,
-            Overlap::Forbid => {
-                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
-                Some(Outcome::skipped())
+    /// Ends the runs that this one replaces, those too that began meanwhile. Answers false where a later fire waits.
+    async fn make_room(&self, turn: &Turn, running: &Running) -> bool {
+        let mut ended = HashSet::new();
+        while !turn.is_overtaken() {
+            let mut earlier = running.of(&self.entry.key).into_iter();
+            let Some(run) = earlier.find(|run| !ended.contains(&run.uk)) else {
+                return true;
+            };
+            let Process { pid, start_ticks } = run.process;
+            log::warn!(
+                "cron `{}`: the earlier run (pid {pid}) is ended",
+                self.name()
+            );
+            running.replace(&self.entry.key, &run.uk);
+            if let Err(cause) = terminate(pid, start_ticks).await {
+                log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
             }
-            Overlap::Replace => {
-                for (pid, start_ticks) in earlier {
-                    log::warn!(
-                        "cron `{}`: the earlier run (pid {pid}) is ended",
-                        self.name()
-                    );
-                    running.replace(pid);
-                    if let Err(cause) = terminate(pid, start_ticks).await {
-                        log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
-                    }
-                }
-                None
-            }
+            ended.insert(run.uk);
         }
+        false
     }
 
     async fn start(&self, spawner: &Spawner) -> Result<Child, String> {
@@ -366,7 +312,6 @@ impl Firing {
 
     async fn watch(&self, child: Child, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
-        running.add(&self.entry.key, pid, start_ticks);
         if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
             log::warn!(
                 "cron `{}`: the pid of run {} is not in its row: {cause}",
@@ -387,7 +332,7 @@ impl Firing {
             biased;
             exit = &mut exited => {
                 let said = self.said();
-                match running.was_replaced(pid) {
+                match running.was_replaced(&self.entry.key, self.uk.as_str()) {
                     true if said.is_none() => Outcome::replaced(),
                     _ => Outcome::seen(said.as_ref(), exit),
                 }
@@ -400,7 +345,7 @@ impl Firing {
                 Outcome::timeout(limit.unwrap_or_default().as_secs_f64())
             }
         };
-        running.remove(&self.entry.key, pid);
+        running.remove(&self.entry.key, self.uk.as_str());
         log_end(self.name(), &self.uk, &outcome);
         self.end(outcome, pid).await;
     }

@@ -12,11 +12,11 @@ mod fire;
 mod misfire;
 mod outcome;
 mod process;
+mod running;
 mod schedule;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,10 +29,10 @@ use self::agenda::Agenda;
 use self::alarm::Alarm;
 pub(crate) use self::attend::WatchedRuns;
 pub(crate) use self::entry::LiveEntry;
-pub(crate) use self::fire::Running;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+pub(crate) use self::running::Running;
 pub use self::schedule::{Schedule, ScheduleError};
 use crate::clock::{millis, now_ms};
 use crate::db::rows::KnownEntry;
@@ -357,6 +357,3 @@ impl Handler<Crash> for CronActor {
         panic!("crashed by a test");
     }
 }
-
-/// Processes of runs by their entry.
-type Processes = BTreeMap<String, Vec<(i32, Option<u64>)>>;

@@ -46,6 +46,11 @@ impl Outcome {
         Self::failure("skipped", "an earlier run of this entry still runs")
     }
 
+    /// `overlap: replace`, before it began.
+    pub(super) fn overtaken() -> Self {
+        Self::failure("skipped", "a later fire of this entry took its place")
+    }
+
     /// It ran longer than the entry's `timeout`, and was ended with its whole group.
     pub(super) fn timeout(seconds: f64) -> Self {
         Self::failure("timeout", format!("ended after its timeout of {seconds} s"))

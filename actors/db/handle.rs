@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
-    BootRow, Charge, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
+    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
     NewTask, Reaped, RunEnd, TaskEnd,
 };
 use super::store::Reader;
@@ -204,10 +204,10 @@ impl Db {
         }
     }
 
-    /// Whether this daemon is the one that fires.
-    pub(crate) async fn claim_fire(&self, fire: Fire) -> Result<bool, DbError> {
+    /// Whose the fire is.
+    pub(crate) async fn claim_fire(&self, fire: Fire) -> Result<Claim, DbError> {
         match self.write(Write::ClaimFire(Box::new(fire))).await? {
-            Written::Fired(fired) => Ok(fired),
+            Written::Claimed(claim) => Ok(claim),
             other => Err(mixed_up(&other)),
         }
     }
@@ -220,7 +220,7 @@ impl Db {
         owner: String,
     ) -> Result<bool, DbError> {
         match self.write(Write::TakeFire { uk, from, owner }).await? {
-            Written::Fired(taken) => Ok(taken),
+            Written::Taken(taken) => Ok(taken),
             other => Err(mixed_up(&other)),
         }
     }

@@ -192,6 +192,19 @@ pub(crate) struct Fire {
     pub(crate) timeout_ms: i64,
     /// Whether the run is a row of `crontab_log` too.
     pub(crate) is_log: bool,
+    /// `overlap: forbid`: while another run of the entry is open this fire ends as `skipped`, with this result.
+    pub(crate) skip_with: Option<String>,
+}
+
+/// Whose a fire is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// To be made by the one who asked.
+    Ours,
+    /// Nobody's: an earlier run of the entry is open.
+    Skipped,
+    /// Another's, or it has been made.
+    Others,
 }
 
 /// How a cron run ended.

@@ -45,3 +45,5 @@ mod tests {
         assert!(!is_death(""));
     }
 }
+/// The `status` of a fire that `overlap: forbid` did not let begin.
+pub(crate) const RUN_SKIPPED: &str = "skipped";

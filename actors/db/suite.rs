@@ -11,8 +11,8 @@ use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 
 use super::rows::{
-    Beat, BootRow, Charge, ClaimedMessage, ClaimedTask, EntryName, Fire, KnownEntry, MessageEnd,
-    MessageOutcome, NewMessage, NewTask, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
+    Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire, KnownEntry,
+    MessageEnd, MessageOutcome, NewMessage, NewTask, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
 use super::sqlite::SqliteStore;
 use super::store::{Store, Writer};
@@ -259,11 +259,15 @@ impl Connection {
         self.reaped(Write::ReapGone { owner, charges }).await
     }
 
-    async fn fired(&mut self, fire: Fire) -> bool {
+    async fn claim_fire(&mut self, fire: Fire) -> Claim {
         match self.write(Write::ClaimFire(Box::new(fire))).await {
-            Written::Fired(fired) => fired,
+            Written::Claimed(claim) => claim,
             other => panic!("{other:?}"),
         }
+    }
+
+    async fn fired(&mut self, fire: Fire) -> bool {
+        self.claim_fire(fire).await == Claim::Ours
     }
 
     async fn end_run(&mut self, uk: &str, status: &str) -> bool {
@@ -363,6 +367,15 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         machine: "{}".to_owned(),
         timeout_ms: 0,
         is_log,
+        skip_with: None,
+    }
+}
+
+fn forbidding(entry: &str, scheduled_ms: i64, uk: &str) -> Fire {
+    Fire {
+        owner: format!("script1/{uk}"),
+        skip_with: Some("one runs".to_owned()),
+        ..fire(entry, scheduled_ms, uk, true)
     }
 }
 
@@ -702,6 +715,28 @@ facts! {
         assert!(writer.fired(fire("e", 2000, "c", true)).await);
         assert!(writer.fired(fire("f", 1000, "d", true)).await);
         assert_eq!(world.lines("SELECT uk AS line FROM crontab_log ORDER BY uk"), ["a", "c", "d"]);
+    }
+
+    async fn a_forbidden_fire_is_skipped_while_a_run_of_its_entry_is_open(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Ours);
+        assert_eq!(writer.claim_fire(forbidding("e", 1000, "b")).await, Claim::Others, "not its own rival");
+        assert_eq!(writer.claim_fire(forbidding("e", 2000, "c")).await, Claim::Skipped, "claimed");
+        assert_eq!(writer.claim_fire(forbidding("f", 2000, "d")).await, Claim::Ours, "another entry");
+        let elsewhere = Fire { partition: "script2".to_owned(), ..forbidding("e", 2000, "e") };
+        assert_eq!(writer.claim_fire(elsewhere).await, Claim::Ours, "another partition");
+        assert!(writer.fired(fire("e", 2500, "g", true)).await, "allowed");
+        writer.end_run("g", "success").await;
+        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        assert_eq!(writer.claim_fire(forbidding("e", 3000, "h")).await, Claim::Skipped, "started");
+        let skipped = "SELECT uk || result || (start_time > 0 AND end_time = start_time) AS line FROM crontab_log
+            WHERE status = 'skipped' ORDER BY uk";
+        assert_eq!(world.lines(skipped), ["cone runs1", "hone runs1"]);
+        assert_eq!(world.lines("SELECT uk AS line FROM cron_run WHERE state = 3 ORDER BY uk"), ["c", "g", "h"]);
+        assert!(!writer.end_run("c", "lost").await);
+        writer.end_run("a", "success").await;
+        assert_eq!(writer.claim_fire(forbidding("e", 4000, "i")).await, Claim::Ours);
+        assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk IN ('a', 'c', 'g', 'h', 'i')"), "5");
     }
 
     async fn a_run_ends_once(world) {

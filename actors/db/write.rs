@@ -1,7 +1,7 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    BootRow, Charge, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
+    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
     NewTask, Reaped, RunEnd, TaskEnd,
 };
 
@@ -60,9 +60,9 @@ pub(crate) enum Write {
         partition: String,
         entries: Vec<KnownEntry>,
     },
-    /// Claims one entry's scheduled second. Answers `Fired`.
+    /// Claims one entry's scheduled second. Answers `Claimed`.
     ClaimFire(Box<Fire>),
-    /// Takes over a fire that its daemon claimed and did not start. Answers `Fired`.
+    /// Takes over a fire that its daemon claimed and did not start. Answers `Taken`.
     TakeFire {
         uk: String,
         from: String,
@@ -87,8 +87,10 @@ pub(crate) enum Written {
     Reaped(Reaped),
     /// In the order of the entries asked about: the last fire known, unix milliseconds.
     LastFires(Vec<Option<i64>>),
-    /// Whether this daemon is the one that fires.
-    Fired(bool),
+    /// Whose the fire is.
+    Claimed(Claim),
+    /// Whether the fire is now the one's who asked.
+    Taken(bool),
     /// Whether this was the run's first end.
     Ended(bool),
     Count(usize),

@@ -277,6 +277,37 @@ fn a_run_that_dies_after_its_daemon_is_lost() {
 }
 
 #[test]
+fn a_run_of_an_earlier_daemon_that_is_replaced_ends_as_killed() {
+    let mut hanging = entry("* * * * * *", "hang:x");
+    hanging["overlap"] = json!("replace");
+    // The run that the first daemon leaves is replaced by the next one's first fire.
+    let world = world(&[hanging]);
+    let daemon = world.start();
+    let mut database = world.database();
+    running(&mut database, &world);
+    daemon.kill();
+    let left = "SELECT uk AS t FROM cron_run WHERE state = 2";
+    let left = database.texts(left);
+    let mut next = world.start();
+    next.wait_log("of an earlier daemon goes on and is watched");
+    next.wait_log("is ended");
+    for uk in left {
+        let end = format!(
+            "SELECT status || ' ' || result AS t FROM crontab_log WHERE uk = '{uk}' AND status <> 'running'"
+        );
+        let end = wait_for("its row to end", PATIENCE, || database.texts(&end).pop());
+        assert!(
+            end.starts_with("killed ") && end.contains("to make room"),
+            "{end}"
+        );
+    }
+    next.stop();
+    for pid in world.processes() {
+        signal_pid(pid, Signal::KILL);
+    }
+}
+
+#[test]
 fn a_run_that_ends_while_no_daemon_lives_writes_its_own_end() {
     let world = world(&[long_run("sleep:1500:long")]);
     let daemon = world.start();

@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 
 use crate::clock::{local_text, now_ms};
-use crate::db::rows::{Fire, KnownEntry, RunEnd};
+use crate::db::rows::{Claim, Fire, KnownEntry, RunEnd};
 use crate::db::schema::{cron_entry, cron_run, crontab_log};
-use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_STARTED};
+use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::Written;
 
@@ -49,11 +49,15 @@ pub(super) fn sync_entries(
 }
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
-/// transaction: there is no fire without it, and none of it without a fire.
+/// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: whatever
+/// daemons there are, and however many fires are late at once, no two of them find the entry free.
 pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let started_ms = now_ms();
+    let begin = match &fire.skip_with {
+        Some(result) if has_open_run(connection, fire)? => Begin::skipped(result),
+        _ => Begin::claimed(),
+    };
     let inserted = diesel::insert_into(cron_run::table)
         .values((
             dsl::partition_name.eq(&fire.partition),
@@ -63,21 +67,69 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
             dsl::name.eq(&fire.name),
             dsl::owner.eq(&fire.owner),
             dsl::machine.eq(&fire.machine),
-            dsl::state.eq(RUN_CLAIMED),
-            dsl::status.eq("running"),
+            dsl::state.eq(begin.state),
+            dsl::status.eq(begin.status),
             dsl::timeout_ms.eq(fire.timeout_ms),
-            dsl::started_ms.eq(started_ms),
+            dsl::started_ms.eq(begin.started_ms),
+            dsl::ended_ms.eq(begin.ended_ms),
         ))
         .on_conflict_do_nothing()
         .execute(connection)?;
     if inserted == 0 {
-        return Ok(Written::Fired(false));
+        return Ok(Written::Claimed(Claim::Others));
     }
     note_last_fire(connection, fire)?;
     if fire.is_log {
-        log_start(connection, fire, started_ms)?;
+        log_start(connection, fire, &begin)?;
     }
-    Ok(Written::Fired(true))
+    Ok(Written::Claimed(begin.claim))
+}
+
+/// How a fire's rows begin.
+struct Begin<'a> {
+    claim: Claim,
+    state: i16,
+    status: &'static str,
+    result: &'a str,
+    started_ms: i64,
+    ended_ms: i64,
+}
+
+impl<'a> Begin<'a> {
+    fn claimed() -> Self {
+        Self {
+            claim: Claim::Ours,
+            state: RUN_CLAIMED,
+            status: "running",
+            result: "",
+            started_ms: now_ms(),
+            ended_ms: 0,
+        }
+    }
+
+    fn skipped(result: &'a str) -> Self {
+        let now = now_ms();
+        Self {
+            claim: Claim::Skipped,
+            state: RUN_ENDED,
+            status: RUN_SKIPPED,
+            result,
+            started_ms: now,
+            ended_ms: now,
+        }
+    }
+}
+
+/// A run whose daemon is dead and which nobody can judge yet counts: it may go on.
+fn has_open_run(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<bool> {
+    use cron_run::dsl;
+
+    let open = cron_run::table
+        .filter(dsl::partition_name.eq(&fire.partition))
+        .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+        .filter(dsl::entry.eq(&fire.entry))
+        .filter(dsl::scheduled_ms.ne(fire.scheduled_ms));
+    diesel::select(diesel::dsl::exists(open)).get_result(connection)
 }
 
 fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<usize> {
@@ -96,11 +148,7 @@ fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult
     .execute(connection)
 }
 
-fn log_start(
-    connection: &mut SqliteConnection,
-    fire: &Fire,
-    started_ms: i64,
-) -> QueryResult<usize> {
+fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> QueryResult<usize> {
     use crontab_log::dsl;
 
     let now = local_text();
@@ -110,10 +158,10 @@ fn log_start(
             dsl::name.eq(&fire.name),
             dsl::exec_cmd.eq(&fire.exec_cmd),
             dsl::params.eq(&fire.params),
-            dsl::result.eq(""),
-            dsl::status.eq("running"),
-            dsl::start_time.eq(started_ms),
-            dsl::end_time.eq(0),
+            dsl::result.eq(shorten(begin.result, RESULT_CHARS)),
+            dsl::status.eq(begin.status),
+            dsl::start_time.eq(begin.started_ms),
+            dsl::end_time.eq(begin.ended_ms),
             dsl::cost_time.eq(0),
             dsl::partition_name.eq(&fire.partition),
             dsl::uk.eq(&fire.uk),
@@ -140,7 +188,7 @@ pub(super) fn take_fire(
     )
     .set(dsl::owner.eq(owner))
     .execute(connection)?;
-    Ok(Written::Fired(taken == 1))
+    Ok(Written::Taken(taken == 1))
 }
 
 pub(super) fn run_started(

@@ -64,6 +64,30 @@ fn giving_back_walks_an_index() {
     }
 }
 
+#[test]
+fn cron_walks_open_runs_and_old_ones_not_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = database(&dir.path().join("test.db"));
+    let questions = [
+        (
+            "SELECT EXISTS (SELECT 1 FROM cron_run WHERE partition_name = 'x' AND state IN (1, 2) AND entry = 'e' AND scheduled_ms <> 9)",
+            "idx_cron_run_open (partition_name=? AND state=? AND entry=?)",
+        ),
+        (
+            "SELECT uk FROM cron_run WHERE partition_name = 'x' AND state < 3",
+            "idx_cron_run_open (partition_name=? AND state<?)",
+        ),
+        (
+            "SELECT id FROM cron_run WHERE state = 3 AND started_ms < 9 LIMIT 500",
+            "idx_cron_run_state (state=? AND started_ms<?)",
+        ),
+    ];
+    for (question, index) in questions {
+        let plan = plan(&mut connection, question);
+        assert!(plan.contains(index), "{plan}");
+    }
+}
+
 fn large_write() -> Write {
     let row = NewMessage {
         payload: Bytes::from(vec![7; 1 << 20]),

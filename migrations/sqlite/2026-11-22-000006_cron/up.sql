@@ -27,4 +27,5 @@ CREATE TABLE cron_run (
 );
 CREATE UNIQUE INDEX idx_cron_run_fire ON cron_run (partition_name, entry, scheduled_ms);
 CREATE UNIQUE INDEX idx_cron_run_uk ON cron_run (uk);
+CREATE INDEX idx_cron_run_open ON cron_run (partition_name, state, entry);
 CREATE INDEX idx_cron_run_state ON cron_run (state, started_ms);
