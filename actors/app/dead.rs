@@ -57,7 +57,7 @@ fn line(letter: &DeadLetter) -> String {
     let died = DateTime::from_timestamp_millis(letter.died_ms).unwrap_or_default();
     let payload = String::from_utf8_lossy(&letter.payload);
     let shown: String = payload.chars().take(SHOWN_CHARS).collect();
-    format!(
+    let line = format!(
         "{}  {}  {} {} `{}` (`{}`), attempt {}: {}: {:?}",
         letter.id,
         died.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"),
@@ -68,5 +68,25 @@ fn line(letter: &DeadLetter) -> String {
         letter.attempts,
         letter.error,
         shown
-    )
+    );
+    one_line(&line)
+}
+
+/// An error may hold line breaks, and what moves the cursor.
+fn one_line(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        c if c.is_control() => c.escape_debug().to_string(),
+        c => c.to_string(),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[2J测"), "a\\nb\\u{1b}[2J测");
+    }
 }

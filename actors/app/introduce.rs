@@ -34,7 +34,10 @@ pub(super) fn introduce(config: &Config, places: &Places, owner: &Owner) {
     log::debug!("settings: {:?}", config.settings);
     let all = config.queues.len() + config.crontab.len();
     let not_live = config.why_not_live();
-    log::info!("{} of {all} entries are live", all - not_live.len());
+    let crontab = config.crontab.iter();
+    let idle = crontab.filter(|entry| entry.live && entry.drives_delay_queue);
+    let live = all - not_live.len() - idle.count();
+    log::info!("{live} of {all} entries are live");
     let queues = config.queues.iter().filter(|entry| entry.live).map(queue);
     say_some("queues", queues.collect());
     let crontab = config.crontab.iter();

@@ -8,8 +8,9 @@ use clap::Args;
 use super::failure::{Failure, chain};
 use super::print::print;
 use super::{App, start, writer};
+use crate::clock::now_ms;
 use crate::config::Places;
-use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
+use crate::delay_queue::{DelayQueueActor, Push, PushItem, refusal};
 use crate::gone::GoneNotice;
 
 #[derive(Debug, Args)]
@@ -49,7 +50,6 @@ pub(super) fn push<S: Send + Sync + 'static>(
         ));
     }
     let config = start::configuration(app, places)?;
-    let store = writer::migrated_store(&config)?;
     let known = app.registry.commands().delayed;
     let item = PushItem {
         name: args.name,
@@ -58,6 +58,11 @@ pub(super) fn push<S: Send + Sync + 'static>(
         delay_time: args.when.delay_time.unwrap_or(0),
         exec_time: args.when.exec_time.unwrap_or(0),
     };
+    // Bad usage leaves nothing behind, not even a new database.
+    if let Some(reason) = refusal(&item, &known, now_ms()) {
+        return Err(Failure::misused(reason));
+    }
+    let store = writer::migrated_store(&config)?;
     let pushed = writer::in_system(async move {
         let db = writer::start_db(&store);
         let queue = DelayQueueActor::new(db, known, None, GoneNotice::none()).start();
@@ -69,8 +74,6 @@ pub(super) fn push<S: Send + Sync + 'static>(
             print(&lines)?;
             Ok(ExitCode::SUCCESS)
         }
-        // One item: which of them, and that the others were not taken, says nothing here.
-        Ok(Err(PushError::Item { reason, .. })) => Err(Failure::misused(reason)),
         Ok(Err(refused)) => Err(Failure::failed(chain(&refused))),
         Err(gone) => Err(Failure::failed(gone)),
     }

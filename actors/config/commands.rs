@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{show, suggest};
 
+/// How the Go project drives its delay queue each minute; ours runs by itself.
+pub(super) const DELAY_QUEUE: &str = "delay_queue";
+
 /// The `exec_cmd`s that handlers are registered under, by kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commands {
@@ -49,7 +52,13 @@ impl Commands {
             Some(other) => message.push_str(&format!(", though a {} is", other.noun())),
             None => {
                 let names = registered.iter().map(String::as_str);
-                message.push_str(&suggest::hint(command, "registered are", names));
+                // It needs no registration, and may be written wrong like the others.
+                let own = [DELAY_QUEUE].into_iter().filter(|_| kind == Kind::Cron);
+                let near = suggest::nearest(command, names.clone().chain(own));
+                message.push_str(&match near {
+                    Some(near) => format!("; did you mean {}?", show::name(near)),
+                    None => suggest::hint(command, "registered are", names),
+                });
             }
         }
         Some(message)
@@ -84,6 +93,10 @@ mod tests {
         assert_eq!(
             missing(Kind::Consumer, "kafka_tst"),
             "no consumer `kafka_tst` is registered; did you mean `kafka_test`?"
+        );
+        assert_eq!(
+            missing(Kind::Cron, "delay_queu"),
+            "no cron job `delay_queu` is registered; did you mean `delay_queue`?"
         );
         assert_eq!(
             missing(Kind::Consumer, "orders"),

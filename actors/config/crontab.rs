@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use super::{
     Reading,
-    commands::Kind,
+    commands::{DELAY_QUEUE, Kind},
     environment::{Environment, StatusBits},
     node::Node,
     object::Object,
@@ -26,9 +26,6 @@ const LONGEST_UNLOGGED: usize = 30_000;
 
 /// The most missed fires that are caught up: all start within seconds of each other.
 const MOST_CAUGHT_UP: u64 = 1_000;
-
-/// How the Go project drives its delay queue each minute; ours runs by itself.
-const DELAY_QUEUE: &str = "delay_queue";
 
 /// One line of the crontab.
 #[derive(Debug, Clone)]
@@ -150,7 +147,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
         "six fields: second minute hour day-of-month month day-of-week",
         |node| schedule(node, timezone),
     );
-    let name = o.required("name", "a name for people", |n| n.text(LONGEST_NAME));
+    let name = o.required("name", "a name for people", |n| n.name(LONGEST_NAME));
     let exec_cmd = o.required("exec_cmd", "the registered cron job", |n| {
         n.text(LONGEST_LOGGED)
     });

@@ -62,7 +62,7 @@ pub(super) fn seconds(number: &str) -> Result<Duration, DurationError> {
     Duration::try_from_secs_f64(seconds).map_err(|_| DurationError::TooLong)
 }
 
-/// Reads a string: a number of seconds, or numbers with units, the largest first, each once.
+/// Reads a string: numbers with units, the largest first, each once.
 pub(super) fn parse(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
@@ -76,12 +76,6 @@ pub(super) fn parse(text: &str) -> Result<Duration, DurationError> {
     while !rest.is_empty() {
         let (number, after) = split(rest, |c| c.is_ascii_digit() || c == '.');
         let (unit, after) = split(after, |c| c.is_ascii_alphabetic());
-        // A bare number is one of seconds, where it is all there is.
-        let unit = if unit.is_empty() && number == text {
-            "s"
-        } else {
-            unit
-        };
         let index = units.iter().position(|(name, _)| *name == unit);
         let index = index.ok_or(DurationError::Malformed)?;
         let part = nanoseconds(number, units[index].1)?;
@@ -152,9 +146,7 @@ mod tests {
             ("1h30m", 5_400_000),
             ("1.5h", 5_400_000),
             ("1d2h3m4s5ms", 93_784_005),
-            ("90", 90_000),
-            ("0.5", 500),
-            ("0", 0),
+            ("0s", 0),
             ("0.1s", 100),
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
@@ -171,6 +163,8 @@ mod tests {
             (" 5s", Malformed),
             ("5x", Malformed),
             ("s", Malformed),
+            ("0", Malformed),
+            ("90", Malformed),
             ("1m1h", Malformed),
             ("1m1m", Malformed),
             ("1h30", Malformed),

@@ -4,7 +4,7 @@
 //! added in one place. What nobody asked for is unknown, what was asked for and is not there is
 //! missing; a missing key that is there misspelled is one fault, not two.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use jsonc_parser::ast::ObjectProp;
 
@@ -15,7 +15,11 @@ pub(super) struct Object<'r, 'n> {
     members: &'r [ObjectProp<'r>],
     asked: RefCell<Vec<&'static str>>,
     missing: RefCell<Vec<Missing<'r>>>,
+    foreign: Cell<Option<Foreign>>,
 }
+
+/// Keys of another program, and what to say of one.
+type Foreign = (&'static [&'static str], &'static str);
 
 /// What is not there, and is told unless one of the keys is there misspelled.
 struct Missing<'r> {
@@ -31,7 +35,13 @@ impl<'r, 'n> Object<'r, 'n> {
             members,
             asked: RefCell::default(),
             missing: RefCell::default(),
+            foreign: Cell::default(),
         }
+    }
+
+    /// Keys of another program's file, which `advice` speaks for better than a similar key of ours.
+    pub(super) fn foreign(&self, keys: &'static [&'static str], advice: &'static str) {
+        self.foreign.set(Some((keys, advice)));
     }
 
     /// The value of a key that must be there; `what` says what it is, for who left it out.
@@ -120,6 +130,13 @@ impl<'r, 'n> Object<'r, 'n> {
             }
             if self.node.is_full() {
                 self.node.fault_of_key(member, "unknown key");
+                continue;
+            }
+            if let Some((keys, advice)) = self.foreign.get()
+                && keys.contains(&key)
+            {
+                self.node
+                    .fault_of_key(member, format!("unknown key; {advice}"));
                 continue;
             }
             if let Some(meant) = suggest::nearest(key, known.iter().copied()) {

@@ -107,7 +107,7 @@ fn entry(
     reading: &mut Reading<'_>,
 ) -> Option<QueueEntry> {
     let name = o.required("name", "a name for people, unique in the file", |n| {
-        n.text(LONGEST_NAME)
+        n.name(LONGEST_NAME)
     });
     let exec_cmd = o.required("exec_cmd", "the registered consumer", |n| {
         n.text(LONGEST_NAME)

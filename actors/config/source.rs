@@ -137,6 +137,9 @@ fn filled(o: &Object<'_, '_>, key: &'static str, longest: usize) -> Option<Optio
     let text = o.maybe(key, |node| {
         let text = node.string()?;
         node.within(&text, longest)?;
+        if !text.is_empty() {
+            node.printable(&text)?;
+        }
         Some(text)
     })?;
     Some(text.filter(|text| !text.is_empty()))

@@ -28,6 +28,7 @@ pub(crate) use self::agenda::RunningTasks;
 use self::engine::Engine;
 pub(crate) use self::engine::{DelayConfig, TaskRules};
 pub(crate) use self::handle::DelayQueueHandle;
+pub(crate) use self::push::refusal;
 pub use self::push::{Push, PushError, PushItem};
 use self::taking::Pushing;
 use crate::db::Db;

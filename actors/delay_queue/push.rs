@@ -75,6 +75,11 @@ pub(super) fn rows(
     items.iter().enumerate().map(row).collect()
 }
 
+/// Why an item alone would be refused; for who asks before there is a database.
+pub(crate) fn refusal(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Option<String> {
+    row(item, known, now_ms).err()
+}
+
 fn row(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Result<NewTask, String> {
     if !known.contains(&item.exec_cmd) {
         return Err(unknown(&item.exec_cmd, known));

@@ -176,3 +176,36 @@ fn a_server_that_does_not_answer_is_named_and_ends_with_1() {
     assert!(!ended.out.contains("hunter2"), "{ended:?}");
     assert_eq!(world.files(), ["etc"]);
 }
+
+#[test]
+fn a_program_that_may_come_later_is_a_note() {
+    for (program, noted) in [
+        ("./later", true),
+        ("no-such-program", true),
+        ("sh", false),
+        ("/bin/sh", false),
+    ] {
+        let settings = format!(r#"{{"cron_command": "{program}", "http": null}}"#);
+        let said = World::with_etc(&settings, "[]", CRON)
+            .run(&["check"])
+            .good()
+            .out;
+        let note = format!("`cron_command`: there is no file `{program}` yet");
+        assert_eq!(said.contains(&note), noted, "{said}");
+    }
+}
+
+#[test]
+fn the_entry_that_does_nothing_here_is_not_counted_as_live() {
+    let crontab =
+        r#"[{"cron": "0 * * * * *", "name": "go", "exec_cmd": "delay_queue", "status": 15}]"#;
+    let said = World::with_etc("{}", TABLE, crontab)
+        .run(&["check"])
+        .good()
+        .out;
+    assert!(said.contains("cron `go`: not needed"), "{said}");
+    assert!(
+        said.contains("1 of 2 queues and 0 of 1 cron entries are live"),
+        "{said}"
+    );
+}

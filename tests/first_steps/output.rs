@@ -1,4 +1,5 @@
 //! Standard output that nobody reads, or that is full: the work is done all the same, and the exit status says so.
+//! And work that is refused.
 
 use std::fs::File;
 use std::io::pipe;
@@ -67,4 +68,14 @@ fn a_full_disk_is_said_and_ends_with_1() {
             "{args:?}: {ended:?}"
         );
     }
+}
+
+#[test]
+fn a_refused_task_leaves_nothing_behind() {
+    let world = World::with_etc("{}", QUEUES, "[]");
+    let ended = world.run(&["push", "delay_tst", "--delay-time", "1"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{ended:?}");
+    let said = "no delayed task `delay_tst` is registered; did you mean `delay_test`?\n";
+    assert_eq!(ended.err, said);
+    assert_eq!(world.files(), ["etc"]);
 }

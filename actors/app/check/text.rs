@@ -55,7 +55,11 @@ fn write(out: &mut String, report: &CheckReport) -> fmt::Result {
         "{} of {} queues and {} of {} cron entries are live",
         report.queues.iter().filter(|queue| queue.live).count(),
         report.queues.len(),
-        report.crontab.iter().filter(|entry| entry.live).count(),
+        report
+            .crontab
+            .iter()
+            .filter(|entry| entry.live && !entry.drives_delay_queue)
+            .count(),
         report.crontab.len()
     )
 }

@@ -67,7 +67,14 @@ impl Imported {
         imported.databases(go.mysql.as_ref());
         imported.redis(go.redis.as_ref());
         imported.logger(go.logger.as_ref());
-        imported.kafka(go.kafka.as_ref());
+        match go.clusters.is_empty() {
+            true => imported.kafka("Kafka", "default", go.kafka.as_ref()),
+            false => {
+                for (name, cluster) in &go.clusters {
+                    imported.kafka(&format!("Kafka.{name}"), &snake(name), cluster.as_ref());
+                }
+            }
+        }
         imported.robot(go.robot.as_ref());
         imported.exec_cmd(go.exec_cmd.as_deref());
         for key in go.keys.iter().filter(|key| !READ.contains(&key.as_str())) {
@@ -150,18 +157,19 @@ impl Imported {
         }
     }
 
-    fn kafka(&mut self, kafka: Option<&GoKafka>) {
+    fn kafka(&mut self, path: &str, name: &str, kafka: Option<&GoKafka>) {
+        let from = format!("{path}.Brokers");
         let Some(kafka) = kafka else { return };
         match filled(kafka.brokers.as_ref()) {
             Some(brokers) => {
                 let value = json!({ "brokers": escaped(brokers) });
-                self.take("Kafka.Brokers", "kafka", "default", value);
+                self.take(&from, "kafka", name, value);
             }
-            None => self.leave("Kafka.Brokers", "it is empty"),
+            None => self.leave(&from, "it is empty"),
         }
         if kafka.max_idle.is_some() {
             self.leave(
-                "Kafka.MaxIdle",
+                &format!("{path}.MaxIdle"),
                 "there is one connection per broker here, and no pool of them",
             );
         }
@@ -195,6 +203,16 @@ impl Imported {
 
     /// Takes a value over if our own reader takes it, alone.
     fn take(&mut self, from: &str, section: &'static str, key: &str, value: Value) {
+        let to = format!("{section}.{key}");
+        // The webhooks grow one by one.
+        if section != "alert"
+            && let Some((first, _)) = self.taken.iter().find(|(_, taken)| *taken == to)
+        {
+            let why = format!(
+                "it would be `{to}`, which {first} is already: it is lost, rename one of the two"
+            );
+            return self.leave(from, why);
+        }
         let alone = json!({ section: { key: value } });
         if let Err(report) = settings_of(from, &alone.to_string()) {
             let why: Vec<&str> = report
@@ -209,15 +227,8 @@ impl Imported {
             self.sections.push((section, BTreeMap::new()));
             self.sections.len() - 1
         });
-        let before = self.sections[index].1.insert(key.to_owned(), value);
-        if before.is_some() && section != "alert" {
-            self.leave(
-                from,
-                format!("another key became `{section}.{key}`, which this one replaces"),
-            );
-        }
-        self.taken
-            .push((from.to_owned(), format!("{section}.{key}")));
+        self.sections[index].1.insert(key.to_owned(), value);
+        self.taken.push((from.to_owned(), to));
     }
 
     fn leave(&mut self, from: &str, why: impl ToString) {

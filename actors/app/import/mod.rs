@@ -208,6 +208,50 @@ Ours: { A: 1 }
     }
 
     #[test]
+    fn clusters_of_newer_versions_are_taken_by_their_names() {
+        let go = "Kafka:\n  Default: { Brokers: \"a:9092\", MaxIdle: 5 }\n  BigData: { Brokers: \"b:9092,c:9092\" }\n";
+        let imported = imported(go);
+        let settings = settings_of("x", &imported.text("conf.yaml")).unwrap();
+        let brokers = |name: &str| settings.kafka[name].brokers.to_string();
+        assert_eq!(brokers("default"), "a:9092");
+        assert_eq!(brokers("big_data"), "b:9092,c:9092");
+        assert_eq!(imported.left[0].0, "Kafka.Default.MaxIdle");
+    }
+
+    #[test]
+    fn of_two_names_that_become_one_the_lost_one_is_named() {
+        let imported =
+            imported("Mysql: { TestMain: \"u:p@tcp(a)/first\", testMain: \"u:p@tcp(a)/second\" }");
+        assert_eq!(imported.taken.len(), 1);
+        assert!(imported.text("x").contains("/first"));
+        let (from, why) = &imported.left[0];
+        assert_eq!(from, "Mysql.testMain");
+        assert!(
+            why.contains("`databases.test_main`, which Mysql.TestMain is already"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn each_value_of_another_form_is_named_with_what_is_wanted() {
+        let refused = |text: &str| go_file::GoFile::read(text).unwrap_err();
+        let said = refused(
+            "Mysql: hunter2\nRedis: { Default: [hunter2], Data: { Addr: {} } }\nKafka: { Default: { Brokers: [a] } }",
+        );
+        for part in [
+            "`Mysql`: wanted names with their values, found a single value",
+            "`Redis.Default`: wanted the keys `Addr`, `Pass`, `Db`, found a list",
+            "`Redis.Data.Addr`: wanted a text, found keys below it",
+            "`Kafka.Default.Brokers`: wanted a text, found a list",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!said.contains("hunter2"), "{said}");
+        let twice = refused("Mysql: { Main: hunter2 }\nName: a\nMysql: { Main: b }\n");
+        assert!(twice.starts_with("has the key `Mysql` twice"), "{twice}");
+    }
+
+    #[test]
     fn a_file_that_is_there_is_replaced_only_by_force() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("conf.yaml");

@@ -51,6 +51,29 @@ impl<'r> Node<'r> {
         Some(text)
     }
 
+    /// A name of 1 to `longest` characters that a line can show: not blank, without control characters.
+    pub(in crate::config) fn name(&self, longest: usize) -> Option<String> {
+        let name = self.text(longest)?;
+        self.printable(&name)?;
+        Some(name)
+    }
+
+    /// Refuses a text that a line of a log could not show.
+    pub(in crate::config) fn printable(&self, text: &str) -> Option<()> {
+        if let Some((offset, found)) = text.char_indices().find(|(_, c)| c.is_control()) {
+            let code = u32::from(found);
+            self.fault_inside(
+                offset,
+                format!("the control character U+{code:04X}, which a name cannot have"),
+            );
+            return None;
+        }
+        if text.trim().is_empty() {
+            return self.wanted("a name that is not blank");
+        }
+        Some(())
+    }
+
     /// Checks a string for NUL and its length in characters.
     pub(in crate::config) fn within(&self, text: &str, longest: usize) -> Option<()> {
         if let Some(offset) = text.find('\0') {

@@ -36,7 +36,7 @@ impl DatabaseSettings {
     /// The daemon's own, which has a default.
     pub(super) fn read_own(node: &Node<'_>) -> Option<Self> {
         node.object(|o| {
-            let url = o.optional("url", Self::default().url, Node::parsed_secret);
+            let url = o.optional("url", Self::default().url, address);
             Self::with_url(o, url)
         })
     }
@@ -47,7 +47,7 @@ impl DatabaseSettings {
             let url = o.required(
                 "url",
                 "the database, such as `mysql://user:password@host:3306/db`",
-                Node::parsed_secret,
+                address,
             );
             Self::with_url(o, url)
         })
@@ -62,6 +62,20 @@ impl DatabaseSettings {
             url: url?,
             max_connections: most?,
         })
+    }
+}
+
+/// Its file may not be there yet; a directory never becomes one.
+fn address(node: &Node<'_>) -> Option<DatabaseUrl> {
+    let url = node.parsed_secret()?;
+    match &url {
+        DatabaseUrl::Sqlite(path)
+            if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") =>
+        {
+            node.fault("this is a directory; wanted a file's path after `sqlite://`");
+            None
+        }
+        _ => Some(url),
     }
 }
 
@@ -112,7 +126,12 @@ pub enum BadDatabaseUrl {
     /// A server has many databases.
     #[error("the database's name is missing; `…@host/db` would be right")]
     Name,
-    /// SQLite in memory, or with options.
+    /// What follows the path would be part of the file's name.
+    #[error(
+        "nothing may follow the file's path: a query (`?…`) or fragment (`#…`) is not supported"
+    )]
+    Options,
+    /// SQLite in memory.
     #[error("wanted a file's path after `sqlite://`: what it keeps must outlive the process")]
     File,
     /// A parameter of the Go form with a meaning that would be lost.
@@ -136,7 +155,10 @@ impl FromStr for DatabaseUrl {
 }
 
 fn sqlite(path: &str) -> Result<DatabaseUrl, BadDatabaseUrl> {
-    if path.is_empty() || path.contains([':', '?', '\0']) {
+    if !path.is_empty() && path.contains(['?', '#']) {
+        return Err(BadDatabaseUrl::Options);
+    }
+    if path.is_empty() || path.contains([':', '\0']) {
         return Err(BadDatabaseUrl::File);
     }
     Ok(DatabaseUrl::Sqlite(PathBuf::from(path)))
@@ -197,6 +219,8 @@ mod tests {
             ("oracle://h/db", BadDatabaseUrl::Form),
             ("sqlite://", BadDatabaseUrl::File),
             ("sqlite://:memory:", BadDatabaseUrl::File),
+            ("sqlite://a.db?mode=ro", BadDatabaseUrl::Options),
+            ("sqlite://a.db#x", BadDatabaseUrl::Options),
             ("mysql://h", BadDatabaseUrl::Name),
             ("mysql://h/", BadDatabaseUrl::Name),
             ("mysql:///db", BadDatabaseUrl::Host),

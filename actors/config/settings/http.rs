@@ -26,7 +26,14 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
+    /// `null` is no port at all.
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
+        if node.is_null() {
+            return Some(Self {
+                listen: None,
+                token: None,
+            });
+        }
         node.object(|o| {
             let d = Self::default();
             let listen = o.optional("listen", d.listen, |node| node.nullable(address));

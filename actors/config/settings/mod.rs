@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    path::Path,
     time::Duration,
 };
 
@@ -189,6 +190,10 @@ impl Settings {
 
     fn read_keys(o: &Object<'_, '_>, reading: &mut Reading<'_>) -> Option<Self> {
         let d = Self::default();
+        o.foreign(
+            &GO_KEYS,
+            "it is the Go project's: `import FILE.yaml` makes this file of its settings",
+        );
         let database = o.optional("database", d.database, DatabaseSettings::read_own);
         let databases = o.optional("databases", d.databases, |n| {
             named(n, DatabaseSettings::read)
@@ -220,7 +225,7 @@ impl Settings {
             n.duration(&SHUTDOWN_DEADLINE)
         });
         let retention = o.maybe("delay_retention", |n| n.duration(&DELAY_RETENTION));
-        let cron_command = o.maybe("cron_command", |n| n.text(LONGEST_PATH));
+        let cron_command = o.maybe("cron_command", |n| cron_command(n, reading));
         if let (Some(interval), Some(lease)) = (interval, lease) {
             check_lease(o, interval, lease);
         }
@@ -250,6 +255,31 @@ impl Settings {
             delay_retention: retention?,
         })
     }
+}
+
+/// The keys at the top of the Go project's settings that `import` takes over.
+const GO_KEYS: [&str; 6] = ["ExecCmd", "Mysql", "Redis", "Kafka", "Logger", "Robot"];
+
+/// A program that is not there may come with the next deploy, and then is only a note.
+fn cron_command(node: &Node<'_>, reading: &mut Reading<'_>) -> Option<String> {
+    let command = node.text(LONGEST_PATH)?;
+    let path = Path::new(&command);
+    if path.is_dir() {
+        return node.wanted("a program; this is a directory");
+    }
+    let found = if command.contains('/') {
+        path.exists()
+    } else {
+        let all = (reading.lookup)("PATH").unwrap_or_default();
+        std::env::split_paths(&all).any(|directory| directory.join(path).is_file())
+    };
+    if !found {
+        let shown = show::name(node.shown(&command));
+        reading.notes.push(format!(
+            "`cron_command`: there is no file {shown} yet; without it no cron run starts"
+        ));
+    }
+    Some(command)
 }
 
 /// The longest path of a system.

@@ -44,6 +44,12 @@ const DEFAULTS: &str = r#"{
 }"#;
 
 #[test]
+fn http_may_be_none() {
+    let http = good(r#"{"http": null}"#).http;
+    assert_eq!((http.listen, http.token), (None, None));
+}
+
+#[test]
 fn every_key_has_its_default() {
     let wanted = format!("{:#?}", Settings::default());
     assert_eq!(format!("{:#?}", good("{}")), wanted);
