@@ -39,12 +39,13 @@ pub(super) struct Watching {
 }
 
 impl WatchedRuns {
-    pub(super) fn begin(&self, uk: &str) -> Watching {
-        self.lock().insert(uk.to_owned());
-        Watching {
+    /// None where it is watched already.
+    pub(super) fn begin(&self, uk: &str) -> Option<Watching> {
+        let is_new = self.lock().insert(uk.to_owned());
+        is_new.then(|| Watching {
             runs: self.clone(),
             uk: uk.to_owned(),
-        }
+        })
     }
 
     fn contains(&self, uk: &str) -> bool {
@@ -79,7 +80,9 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
         actix_rt::task::spawn_blocking(move || remove_stale(&runs, &open, &watched))
     };
     for run in open {
-        if !run.owner_alive && !watched.contains(&run.uk) {
+        // Of our own there are those whose claim was never answered, and those whose watcher died.
+        let left = !run.owner_alive || run.owner == config.owner;
+        if left && !watched.contains(&run.uk) {
             attend(&config, run, spawner.as_ref()).await;
         }
     }
@@ -108,30 +111,32 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     match judge(&run, state.as_ref()) {
         Verdict::Wait => {}
         Verdict::Ended(outcome) => {
-            log_end(&run.name, &uk, &outcome);
-            end_run(config, uk.as_str(), outcome, run.pid).await;
+            close(config, &run, &uk, outcome).await;
             forget(config, &uk);
         }
         Verdict::NeverStarted => match (in_time(config, &run), spawner) {
             (Some(entry), Some(spawner)) => {
-                let again = run_again(Arc::clone(config), entry, run, uk, Arc::clone(spawner));
-                actix_rt::spawn(again);
+                if let Some(watching) = watched.begin(uk.as_str()) {
+                    let (config, spawner) = (Arc::clone(config), Arc::clone(spawner));
+                    actix_rt::spawn(run_again(config, entry, run, uk, spawner, watching));
+                }
             }
             // Nothing is started during a stop; the next daemon may still be in time.
             (Some(_), None) => {}
             (None, _) => {
                 let outcome = Outcome::not_started("the daemon ended before it could start it");
-                log_end(&run.name, &uk, &outcome);
-                end_run(config, uk.as_str(), outcome, run.pid).await;
+                close(config, &run, &uk, outcome).await;
             }
         },
         Verdict::Watch(process) => {
+            let Some(watching) = watched.begin(uk.as_str()) else {
+                return;
+            };
             log::info!(
                 "cron `{}`: run {uk} (pid {}) of an earlier daemon goes on and is watched",
                 run.name,
                 process.pid
             );
-            let watching = watched.begin(uk.as_str());
             running.add(&run.entry, uk.as_str(), process);
             let (config, running) = (Arc::clone(config), running.clone());
             actix_rt::spawn(async move {
@@ -139,6 +144,13 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 drop(watching);
             });
         }
+    }
+}
+
+/// It may have got its end, and a line for that, since its row was read.
+async fn close(config: &CronConfig, run: &OpenRun, uk: &Uk, outcome: Outcome) {
+    if end_run(config, uk.as_str(), outcome.clone(), run.pid).await {
+        log_end(&run.name, uk, &outcome);
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::attend::Watching;
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{
@@ -21,9 +22,12 @@ use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::Standing;
 use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
+use crate::db::{DbError, Standing};
 use crate::outage::Outage;
+
+/// Before a claim whose answer was lost is repeated.
+const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 
 /// Makes the fire, and watches its process to the end.
 pub(super) async fn run(
@@ -37,7 +41,9 @@ pub(super) async fn run(
         return;
     };
     // Watched from before its row exists: nobody here may take it for one that was left behind.
-    let _watched = config.watched.begin(uk.as_str());
+    let Some(_watched) = config.watched.begin(uk.as_str()) else {
+        return;
+    };
     let fire = Firing {
         generation: config.liveness.generation(),
         config,
@@ -50,16 +56,16 @@ pub(super) async fn run(
     }
 }
 
-/// Makes a fire that an earlier daemon claimed, and died before it could start it.
+/// Makes a fire that was claimed and not started: the daemon that claimed it died, or its answer was lost.
 pub(super) async fn run_again(
     config: Arc<CronConfig>,
     entry: Arc<LiveEntry>,
     left: OpenRun,
     uk: Uk,
     spawner: Arc<Spawner>,
+    _watched: Watching,
 ) {
     let starting = config.running.begin();
-    let _watched = config.watched.begin(uk.as_str());
     let fire = Firing {
         generation: config.liveness.generation(),
         config,
@@ -69,7 +75,7 @@ pub(super) async fn run_again(
     };
     if fire.take_from(left.owner).await {
         log::warn!(
-            "cron `{}`: the fire of {} is made by this daemon, the one that claimed it died",
+            "cron `{}`: the fire of {} is made now, it had been claimed and not started",
             fire.name(),
             fire.entry.shown(fire.scheduled_ms)
         );
@@ -165,7 +171,7 @@ impl Firing {
 
     /// Whether this daemon fires. With the database away it waits up to the grace: late, but not missed.
     async fn claim(&self) -> bool {
-        let claim = self.config.db.claim_fire(self.row());
+        let claim = self.answered_claim();
         tokio::pin!(claim);
         let late = now_ms() - self.scheduled_ms;
         let patience = patience(late, millis(self.config.misfire_grace));
@@ -193,6 +199,16 @@ impl Firing {
                     self.end(Outcome::not_started(why), 0).await;
                 }
                 false
+            }
+        }
+    }
+
+    /// An answer that was lost is asked for again: the row says whose it is.
+    async fn answered_claim(&self) -> Result<Claim, DbError> {
+        loop {
+            match self.config.db.claim_fire(self.row()).await {
+                Err(DbError::Restarted) => tokio::time::sleep(CLAIM_AGAIN).await,
+                answer => return answer,
             }
         }
     }
@@ -382,8 +398,8 @@ pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
     }
 }
 
-/// Writes the end; a run ends in the database, however long that is away.
-pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid: i32) {
+/// Writes the end; a run ends in the database, however long that is away. Answers whether it had none before.
+pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid: i32) -> bool {
     let end = RunEnd {
         uk: uk.to_owned(),
         status: outcome.status.to_owned(),
@@ -392,8 +408,11 @@ pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid
         ended_ms: now_ms(),
     };
     let mut outage = Outage::new("the writing of cron runs");
-    while let Err(cause) = config.db.end_run(end.clone()).await {
-        tokio::time::sleep(outage.failed(cause)).await;
+    loop {
+        match config.db.end_run(end.clone()).await {
+            Ok(first) => return first,
+            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+        }
     }
 }
 

@@ -27,7 +27,9 @@ pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing};
 pub(crate) use self::store::Store;
 #[cfg(test)]
-pub(crate) use self::store::{Reader, Writer};
+pub(crate) use self::store::{Applied, Reader, Writer};
+#[cfg(test)]
+pub(crate) use self::write::Write;
 
 /// The adapter for the daemon's own database.
 ///

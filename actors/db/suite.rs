@@ -720,6 +720,21 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk IN ('a', 'c', 'g', 'h', 'i')"), "5");
     }
 
+    async fn a_claim_that_is_repeated_is_answered_as_before(world) {
+        let mut writer = world.writer().await;
+        for _ in 0..2 {
+            assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Ours);
+            assert_eq!(writer.claim_fire(forbidding("e", 2000, "b")).await, Claim::Skipped);
+        }
+        assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log"), "2");
+        let (uk, from, owner) = ("a".to_owned(), "script1/a".to_owned(), OTHER.to_owned());
+        writer.write(Write::TakeFire { uk, from, owner }).await;
+        assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Others, "taken over meanwhile");
+        writer.fired(fire("f", 1000, "c", false)).await;
+        writer.end_run("c", "success").await;
+        assert!(!writer.fired(fire("f", 1000, "c", false)).await, "made meanwhile");
+    }
+
     async fn a_run_ends_once(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;

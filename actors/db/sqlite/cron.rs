@@ -76,13 +76,30 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         .on_conflict_do_nothing()
         .execute(connection)?;
     if inserted == 0 {
-        return Ok(Written::Claimed(Claim::Others));
+        return row_of(connection, fire).map(Written::Claimed);
     }
     note_last_fire(connection, fire)?;
     if fire.is_log {
         log_start(connection, fire, &begin)?;
     }
     Ok(Written::Claimed(begin.claim))
+}
+
+/// Whose the row is that is there already. The one who asks may not have heard the answer to an earlier claim.
+fn row_of(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Claim> {
+    use cron_run::dsl;
+
+    let own: Option<(i16, String)> = cron_run::table
+        .filter(dsl::uk.eq(&fire.uk))
+        .filter(dsl::owner.eq(&fire.owner))
+        .select((dsl::state, dsl::status))
+        .first(connection)
+        .optional()?;
+    Ok(match own {
+        Some((RUN_CLAIMED, _)) => Claim::Ours,
+        Some((RUN_ENDED, status)) if status == RUN_SKIPPED => Claim::Skipped,
+        _ => Claim::Others,
+    })
 }
 
 /// How a fire's rows begin.
