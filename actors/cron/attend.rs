@@ -111,7 +111,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     match judge(&run, state.as_ref()) {
         Verdict::Wait => {}
         Verdict::Ended(outcome) => {
-            close(config, &run, &uk, outcome).await;
+            close(config, &run, &uk, outcome, None).await;
             forget(config, &uk);
         }
         Verdict::NeverStarted => match (in_time(config, &run), spawner) {
@@ -125,7 +125,8 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             (Some(_), None) => {}
             (None, _) => {
                 let outcome = Outcome::not_started("the daemon ended before it could start it");
-                close(config, &run, &uk, outcome).await;
+                let owner = Some(run.owner.clone());
+                close(config, &run, &uk, outcome, owner).await;
             }
         },
         Verdict::Watch(process) => {
@@ -148,8 +149,14 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
 }
 
 /// It may have got its end, and a line for that, since its row was read.
-async fn close(config: &CronConfig, run: &OpenRun, uk: &Uk, outcome: Outcome) {
-    if end_run(config, uk.as_str(), outcome.clone(), run.pid).await {
+async fn close(
+    config: &CronConfig,
+    run: &OpenRun,
+    uk: &Uk,
+    outcome: Outcome,
+    only_of: Option<String>,
+) {
+    if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
         log_end(&run.name, uk, &outcome);
     }
 }
@@ -244,7 +251,7 @@ async fn watch(
     };
     running.remove(&run.entry, uk.as_str());
     log_end(&run.name, uk, &outcome);
-    end_run(config, uk.as_str(), outcome, pid).await;
+    end_run(config, uk.as_str(), outcome, pid, None).await;
     forget(config, uk);
 }
 

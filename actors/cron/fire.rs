@@ -6,6 +6,7 @@
 //! write itself.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,13 @@ struct Firing {
     generation: u64,
 }
 
+/// Why there is no process.
+enum NotStarted {
+    /// Another daemon has announced the same run.
+    Announced,
+    Failed(String),
+}
+
 impl Firing {
     /// From the row to the end of the process.
     async fn make(&self, spawner: &Spawner, starting: Starting) {
@@ -107,7 +115,7 @@ impl Firing {
         if let Some(turn) = &turn {
             if !self.make_room(turn, running).await {
                 log::warn!("cron `{}`: skipped, a later fire is due", self.name());
-                self.end(Outcome::overtaken(), 0).await;
+                self.end_unstarted(Outcome::overtaken()).await;
                 return;
             }
             // That took a while.
@@ -126,9 +134,18 @@ impl Firing {
         drop((turn, starting));
         match started {
             Ok(child) => self.watch(child, running).await,
-            Err(why) => {
+            Err(NotStarted::Announced) => {
+                // Its row and its file are the other's.
+                log::warn!(
+                    "cron `{}`: run {} is made by another daemon that took it over",
+                    self.name(),
+                    self.uk
+                );
+                return;
+            }
+            Err(NotStarted::Failed(why)) => {
                 log::error!("cron `{}`: {why}", self.name());
-                self.end(Outcome::not_started(why), 0).await;
+                self.end_unstarted(Outcome::not_started(why)).await;
             }
         }
         if let Err(cause) = remove(&self.config.runs, &self.uk) {
@@ -196,7 +213,7 @@ impl Firing {
                 // The row may come to be yet; it must not stay as if something ran.
                 if let Ok(Claim::Ours) = claim.await {
                     let why = "the database was away for longer than misfire_grace";
-                    self.end(Outcome::not_started(why), 0).await;
+                    self.end_unstarted(Outcome::not_started(why)).await;
                 }
                 false
             }
@@ -253,20 +270,28 @@ impl Firing {
         false
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<Child, String> {
+    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
             actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
-        announced
-            .map_err(|cause| cause.to_string())?
-            .map_err(|cause| format!("its file below `data/` cannot be written: {cause}"))?;
+        match announced {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) if cause.kind() == ErrorKind::AlreadyExists => {
+                return Err(NotStarted::Announced);
+            }
+            Ok(Err(cause)) => {
+                let why = format!("its file below `data/` cannot be written: {cause}");
+                return Err(NotStarted::Failed(why));
+            }
+            Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
+        }
         let command = self.command();
         let shown = command.shell_quoted();
         let child = spawner
             .spawn(command)
             .await
-            .map_err(|cause| cause.to_string())?;
+            .map_err(|cause| NotStarted::Failed(cause.to_string()))?;
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
@@ -363,7 +388,7 @@ impl Firing {
         };
         running.remove(&self.entry.key, self.uk.as_str());
         log_end(self.name(), &self.uk, &outcome);
-        self.end(outcome, pid).await;
+        end_run(&self.config, self.uk.as_str(), outcome, pid, None).await;
     }
 
     fn said(&self) -> Option<super::RunResult> {
@@ -371,8 +396,10 @@ impl Firing {
         inspect(&path).ok()?.result
     }
 
-    async fn end(&self, outcome: Outcome, pid: i32) {
-        end_run(&self.config, self.uk.as_str(), outcome, pid).await;
+    /// Only while it is ours to start: another daemon may have taken it over, and start it.
+    async fn end_unstarted(&self, outcome: Outcome) {
+        let owner = self.config.owner.clone();
+        end_run(&self.config, self.uk.as_str(), outcome, 0, Some(owner)).await;
     }
 }
 
@@ -399,13 +426,20 @@ pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
 }
 
 /// Writes the end; a run ends in the database, however long that is away. Answers whether it had none before.
-pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid: i32) -> bool {
+pub(super) async fn end_run(
+    config: &CronConfig,
+    uk: &str,
+    outcome: Outcome,
+    pid: i32,
+    only_of: Option<String>,
+) -> bool {
     let end = RunEnd {
         uk: uk.to_owned(),
         status: outcome.status.to_owned(),
         result: outcome.result,
         pid,
         ended_ms: now_ms(),
+        only_of,
     };
     let mut outage = Outage::new("the writing of cron runs");
     loop {

@@ -71,6 +71,10 @@ impl World {
         }
     }
 
+    fn runs_file(&self, uk: &super::Uk) -> PathBuf {
+        self.config.runs.join(format!("{uk}.json"))
+    }
+
     fn runs(&self) -> Vec<String> {
         self.files
             .lines("SELECT status || ' ' || result AS line FROM crontab_log ORDER BY id")
@@ -272,4 +276,32 @@ async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
     world.until_ended(1).await;
     let left = "SELECT status AS line FROM cron_run WHERE uk = 'left'";
     assert_eq!(world.files.lines(left), ["failed"]);
+}
+
+#[actix::test]
+async fn a_fire_that_another_daemon_announced_is_left_to_it() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let runs = files.dir.path().join("runs");
+    std::fs::create_dir(&runs).unwrap();
+    let world = World::with(files, Vec::new(), "/bin/false");
+    let entry = Arc::new(entry(YEARLY, Misfire::Skip));
+    let uk: super::Uk = "3f0e4c0e-2e4d-4a43-9c58-41d17a390d11".parse().unwrap();
+    let run = world.runs_file(&uk);
+    std::fs::write(&run, "").unwrap();
+    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    world.files.sql(&format!(
+        "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         VALUES ('script1', '{}', 1000, '{uk}', 'n', 'script1/dead', '{here}', 1, 'running', 1000)",
+        entry.key
+    ));
+    let left = world.files.store.reader().open_runs("script1").await;
+    let left = left.unwrap().remove(0);
+    let config = Arc::new(world.config.clone());
+    let watching = config.watched.begin(uk.as_str()).unwrap();
+    let spawner = Arc::new(super::Spawner::start().unwrap());
+    super::fire::run_again(config, entry, left, uk, spawner, watching).await;
+    assert!(run.exists());
+    let row = "SELECT state || owner AS line FROM cron_run";
+    assert_eq!(world.files.lines(row), ["1script1/me"]);
 }

@@ -214,6 +214,8 @@ pub(crate) struct RunEnd {
     pub(crate) result: String,
     pub(crate) pid: i32,
     pub(crate) ended_ms: i64,
+    /// Only while the row is this boot's: who says that a run never began must be the one to begin it.
+    pub(crate) only_of: Option<String>,
 }
 
 /// A run whose end is not in the database.

@@ -271,12 +271,17 @@ impl Connection {
     }
 
     async fn end_run(&mut self, uk: &str, status: &str) -> bool {
+        self.end_run_of(uk, status, None).await
+    }
+
+    async fn end_run_of(&mut self, uk: &str, status: &str, owner: Option<&str>) -> bool {
         let end = RunEnd {
             uk: uk.to_owned(),
             status: status.to_owned(),
             result: "r".repeat(600),
             pid: 7,
             ended_ms: now_ms(),
+            only_of: owner.map(str::to_owned),
         };
         match self.write(Write::EndRun(end)).await {
             Written::Ended(first) => first,
@@ -747,6 +752,16 @@ facts! {
         let row = "SELECT status || pid || (end_time >= start_time) || length(result) AS line FROM crontab_log";
         assert_eq!(world.line(row), "success71500");
         assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
+    }
+
+    async fn a_run_that_was_taken_over_is_not_ended_by_who_lost_it(world) {
+        let mut writer = world.writer().await;
+        writer.fired(fire("e", 1000, "a", true)).await;
+        let (uk, from, owner) = ("a".to_owned(), ME.to_owned(), OTHER.to_owned());
+        writer.write(Write::TakeFire { uk, from, owner }).await;
+        assert!(!writer.end_run_of("a", "failed", Some(ME)).await);
+        assert_eq!(world.line("SELECT status AS line FROM crontab_log"), "running");
+        assert!(writer.end_run_of("a", "failed", Some(OTHER)).await);
     }
 
     async fn runs_without_is_log_leave_crontab_log_alone(world) {

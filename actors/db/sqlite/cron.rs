@@ -237,18 +237,23 @@ pub(super) fn run_started(
 pub(super) fn end_run(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let ended = diesel::update(
-        cron_run::table
-            .filter(dsl::uk.eq(&end.uk))
-            .filter(dsl::state.lt(RUN_ENDED)),
-    )
-    .set((
-        dsl::state.eq(RUN_ENDED),
-        dsl::status.eq(&end.status),
-        dsl::pid.eq(end.pid),
-        dsl::ended_ms.eq(end.ended_ms),
-    ))
-    .execute(connection)?;
+    let open = cron_run::table
+        .filter(dsl::uk.eq(&end.uk))
+        .filter(dsl::state.lt(RUN_ENDED));
+    if let Some(owner) = &end.only_of {
+        let of_owner = open.filter(dsl::owner.eq(owner)).count();
+        if of_owner.get_result::<i64>(connection)? == 0 {
+            return Ok(Written::Ended(false));
+        }
+    }
+    let ended = diesel::update(open)
+        .set((
+            dsl::state.eq(RUN_ENDED),
+            dsl::status.eq(&end.status),
+            dsl::pid.eq(end.pid),
+            dsl::ended_ms.eq(end.ended_ms),
+        ))
+        .execute(connection)?;
     if ended == 0 {
         return Ok(Written::Ended(false));
     }
