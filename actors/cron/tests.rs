@@ -305,3 +305,43 @@ async fn a_fire_that_another_daemon_announced_is_left_to_it() {
     let row = "SELECT state || owner AS line FROM cron_run";
     assert_eq!(world.files.lines(row), ["1script1/me"]);
 }
+
+#[actix::test]
+async fn all_old_rows_are_deleted_in_portions() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    files.sql(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1234)
+         INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         SELECT 'script1', 'e', i, 'uk' || i, 'n', 'o', '{}', 3, 'success', i FROM n",
+    );
+    let begun = Instant::now();
+    let world = World::with(files, Vec::new(), "/bin/false");
+    soon(async {
+        while world.files.number("SELECT count(*) AS n FROM cron_run") > 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    assert!(
+        begun.elapsed() < 2 * super::TRIM_INTERVAL,
+        "all at one time"
+    );
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_first_fire_that_was_missed_is_a_misfire() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let entry = entry(YEARLY, Misfire::Coalesce);
+    let two_years_ago = now_ms() - 2 * 366 * 24 * 3600 * 1000;
+    files.sql(&format!(
+        "INSERT INTO cron_entry (partition_name, entry, name, expression, live, live_since_ms)
+         VALUES ('script1', '{}', 'n', '{YEARLY}', 1, {two_years_ago})",
+        entry.key
+    ));
+    let world = World::with(files, vec![Arc::new(entry)], "/bin/false");
+    assert_eq!(world.until_ended(1).await.len(), 1);
+    assert!(world.stop().await);
+}

@@ -190,16 +190,17 @@ impl Db {
         }
     }
 
+    /// From when on each entry's fires are to be made.
     pub(crate) async fn sync_entries(
         &self,
         partition: String,
         entries: Vec<KnownEntry>,
-    ) -> Result<Vec<Option<i64>>, DbError> {
+    ) -> Result<Vec<i64>, DbError> {
         match self
             .write(Write::SyncEntries { partition, entries })
             .await?
         {
-            Written::LastFires(fires) => Ok(fires),
+            Written::Since(since) => Ok(since),
             other => Err(mixed_up(&other)),
         }
     }

@@ -28,6 +28,7 @@ pub(crate) use self::liveness::{Liveness, Standing};
 pub(crate) use self::store::Store;
 #[cfg(test)]
 pub(crate) use self::store::{Applied, Reader, Writer};
+pub(crate) use self::write::TRIM_ROWS;
 #[cfg(test)]
 pub(crate) use self::write::Write;
 

@@ -94,6 +94,7 @@ diesel::table! {
         name -> Text,
         expression -> Text,
         live -> SmallInt,
+        live_since_ms -> BigInt,
         last_fire_ms -> Nullable<BigInt>,
     }
 }

@@ -289,7 +289,7 @@ impl Connection {
         }
     }
 
-    async fn sync(&mut self, names: &[&str]) -> Vec<Option<i64>> {
+    async fn sync(&mut self, names: &[&str]) -> Vec<i64> {
         let known = |name: &&str| KnownEntry {
             entry: (*name).to_owned(),
             name: (*name).to_owned(),
@@ -300,7 +300,7 @@ impl Connection {
             entries: names.iter().map(known).collect(),
         };
         match self.write(write).await {
-            Written::LastFires(fires) => fires,
+            Written::Since(since) => since,
             other => panic!("{other:?}"),
         }
     }
@@ -774,17 +774,47 @@ facts! {
         assert_eq!(world.line("SELECT name || status || pid AS line FROM crontab_log"), "theirsrunning0");
     }
 
-    async fn an_entry_that_was_not_live_in_between_has_no_last_fire(world) {
+    async fn an_entry_that_was_not_live_in_between_begins_anew(world) {
         let mut writer = world.writer().await;
-        assert_eq!(writer.sync(&["a", "b"]).await, [None, None]);
-        writer.fired(fire("a", 5000, "1", false)).await;
-        writer.fired(fire("a", 3000, "2", false)).await;
-        writer.fired(fire("b", 4000, "3", false)).await;
-        assert_eq!(writer.sync(&["b", "a"]).await, [Some(4000), Some(5000)]);
-        assert_eq!(writer.sync(&["b"]).await, [Some(4000)]);
-        assert_eq!(writer.sync(&["a", "b"]).await, [None, Some(4000)]);
+        let begun = now_ms();
+        let since = writer.sync(&["a", "b"]).await;
+        assert!(since.iter().all(|since| *since >= begun), "{since:?}");
+        let fires = [begun + 50_000, begun + 30_000, begun + 40_000];
+        writer.fired(fire("a", fires[0], "1", false)).await;
+        writer.fired(fire("a", fires[1], "2", false)).await;
+        writer.fired(fire("b", fires[2], "3", false)).await;
+        assert_eq!(writer.sync(&["b", "a"]).await, [fires[2], fires[0]]);
+        assert_eq!(writer.sync(&["b"]).await, [fires[2]]);
+        // A daemon with the older configuration goes on firing for a moment.
+        assert!(writer.fired(fire("a", begun + 60_000, "4", false)).await);
+        let again = writer.sync(&["a", "b"]).await;
+        assert!(again[0] >= begun && again[0] <= now_ms(), "{again:?}");
+        assert_eq!(again[1], fires[2]);
         assert!(writer.sync(&[]).await.is_empty());
-        assert_eq!(writer.sync(&["b"]).await, [None]);
+        let row = "SELECT live || COALESCE(last_fire_ms, 'null') AS line FROM cron_entry WHERE entry = 'b'";
+        assert_eq!(world.line(row), "0null");
+    }
+
+    async fn an_entry_that_has_not_fired_yet_counts_from_when_it_became_live(world) {
+        let mut writer = world.writer().await;
+        let since = writer.sync(&["a"]).await;
+        (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 5000");
+        assert_eq!(writer.sync(&["a"]).await, [since[0] - 5000], "a restart keeps it");
+        writer.fired(fire("a", since[0] - 9000, "1", false)).await;
+        assert_eq!(writer.sync(&["a"]).await, [since[0] - 5000], "a fire of before does not count");
+        (world.execute)("UPDATE cron_entry SET live = 0");
+        assert!(writer.sync(&["a"]).await[0] >= since[0], "live anew");
+    }
+
+    async fn only_a_live_entry_has_a_last_fire(world) {
+        let mut writer = world.writer().await;
+        writer.sync(&["a"]).await;
+        writer.sync(&[]).await;
+        assert!(writer.fired(fire("a", 5000, "1", false)).await, "made by a daemon with an older configuration");
+        assert_eq!(world.line("SELECT COALESCE(last_fire_ms, 0) AS line FROM cron_entry"), "0");
+        // As an older version left it.
+        (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {}", now_ms() + 90_000));
+        assert!(writer.sync(&["a"]).await[0] <= now_ms());
     }
 
     async fn old_runs_are_trimmed_and_open_ones_stay(world) {

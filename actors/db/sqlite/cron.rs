@@ -7,12 +7,9 @@ use crate::db::rows::{Claim, Fire, KnownEntry, RunEnd};
 use crate::db::schema::{cron_entry, cron_run, crontab_log};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::Written;
+use crate::db::write::{TRIM_ROWS, Written};
 
-/// Old rows are deleted in portions of this many, so that no transaction is long.
-const TRIM_ROWS: i64 = 500;
-
-/// An entry that was not live in between has no last fire: it is not caught up.
+/// An entry that was not live in between begins anew: it is not caught up.
 pub(super) fn sync_entries(
     connection: &mut SqliteConnection,
     partition: &str,
@@ -20,13 +17,22 @@ pub(super) fn sync_entries(
 ) -> QueryResult<Written> {
     use cron_entry::dsl;
 
+    let now = now_ms();
     let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
     let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
     diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
         .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
         .execute(connection)?;
-    let mut last_fires = Vec::with_capacity(entries.len());
+    let mut since = Vec::with_capacity(entries.len());
     for entry in entries {
+        let this = of_partition.filter(dsl::entry.eq(&entry.entry));
+        // A daemon with an older configuration may have fired it meanwhile.
+        diesel::update(this.filter(dsl::live.eq(0)))
+            .set((
+                dsl::live_since_ms.eq(now),
+                dsl::last_fire_ms.eq(None::<i64>),
+            ))
+            .execute(connection)?;
         diesel::insert_into(cron_entry::table)
             .values((
                 dsl::partition_name.eq(partition),
@@ -34,18 +40,18 @@ pub(super) fn sync_entries(
                 dsl::name.eq(&entry.name),
                 dsl::expression.eq(&entry.expression),
                 dsl::live.eq(1),
+                dsl::live_since_ms.eq(now),
             ))
             .on_conflict((dsl::partition_name, dsl::entry))
             .do_update()
             .set((dsl::live.eq(1), dsl::name.eq(&entry.name)))
             .execute(connection)?;
-        let last = of_partition
-            .filter(dsl::entry.eq(&entry.entry))
-            .select(dsl::last_fire_ms)
+        let (last_fire, live_since): (Option<i64>, i64) = this
+            .select((dsl::last_fire_ms, dsl::live_since_ms))
             .first(connection)?;
-        last_fires.push(last);
+        since.push(last_fire.map_or(live_since, |last| last.max(live_since)));
     }
-    Ok(Written::LastFires(last_fires))
+    Ok(Written::Since(since))
 }
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
@@ -159,6 +165,7 @@ fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult
         cron_entry::table
             .filter(dsl::partition_name.eq(&fire.partition))
             .filter(dsl::entry.eq(&fire.entry))
+            .filter(dsl::live.eq(1))
             .filter(earlier),
     )
     .set(dsl::last_fire_ms.eq(fire.scheduled_ms))
@@ -292,7 +299,7 @@ pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> Qu
         .filter(dsl::state.eq(RUN_ENDED))
         .filter(dsl::started_ms.lt(before_ms))
         .select(dsl::id)
-        .limit(TRIM_ROWS)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
     diesel::delete(cron_run::table.filter(dsl::id.eq_any(old)))
         .execute(connection)
