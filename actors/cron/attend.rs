@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::fire::{end_run, log_end, run_again};
 use super::outcome::Outcome;
-use super::process::machine::Place;
+use super::process::machine::{Identity, Place, identify};
 use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};
 use super::running::{Process, Running};
 use super::{CronConfig, LiveEntry};
@@ -194,6 +194,7 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
             Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown))
         }
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
+        None if here && run.pid > 0 => without_file(run),
         None if here => Verdict::NeverStarted,
         _ => {
             let patience = if run.timeout_ms > 0 {
@@ -207,6 +208,18 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
                 Verdict::Wait
             }
         }
+    }
+}
+
+/// It was started, and its file is gone (someone cleared the directory): its row knows the process.
+fn without_file(run: &OpenRun) -> Verdict {
+    let process = Process {
+        pid: run.pid,
+        start_ticks: run.start_ticks.map(i64::cast_unsigned),
+    };
+    match identify(process.pid, process.start_ticks) {
+        Identity::Same => Verdict::Watch(process),
+        Identity::Gone | Identity::Unknown => Verdict::Ended(Outcome::lost()),
     }
 }
 
@@ -250,8 +263,11 @@ async fn watch(
         }
     };
     running.remove(&run.entry, uk.as_str());
-    log_end(&run.name, uk, &outcome);
-    end_run(config, uk.as_str(), outcome, pid, None).await;
+    let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
+    // Without its file it wrote its end into the row alone.
+    if first || outcome != Outcome::lost() {
+        log_end(&run.name, uk, &outcome);
+    }
     forget(config, uk);
 }
 
@@ -292,4 +308,40 @@ fn is_old(path: &Path) -> bool {
     path.metadata()
         .and_then(|metadata| metadata.modified())
         .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE_FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::machine::start_ticks;
+    use super::*;
+
+    fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
+        OpenRun {
+            uk: "a".to_owned(),
+            entry: "e".to_owned(),
+            scheduled_ms: 0,
+            owner: "dead".to_owned(),
+            name: "n".to_owned(),
+            machine: serde_json::to_string(Place::here()).unwrap(),
+            pid: pid.cast_signed(),
+            start_ticks: start_ticks.map(u64::cast_signed),
+            timeout_ms: 0,
+            started_ms: 0,
+            owner_alive: false,
+        }
+    }
+
+    #[test]
+    fn a_started_run_without_its_file_is_known_by_its_process() {
+        let pid = std::process::id();
+        let ticks = start_ticks(pid.cast_signed());
+        let lives = judge(&run(pid, ticks), None);
+        assert!(matches!(lives, Verdict::Watch(process) if process.start_ticks == ticks));
+        let another = ticks.map(|ticks| ticks + 1);
+        for gone in [run(pid, another), run(pid, None)] {
+            let lost = judge(&gone, None);
+            assert!(matches!(lost, Verdict::Ended(outcome) if outcome == Outcome::lost()));
+        }
+        assert!(matches!(judge(&run(0, None), None), Verdict::NeverStarted));
+    }
 }

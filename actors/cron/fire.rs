@@ -353,7 +353,13 @@ impl Firing {
 
     async fn watch(&self, child: Child, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
-        if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
+        let ticks = start_ticks.map(u64::cast_signed);
+        let noted = self
+            .config
+            .db
+            .run_started(self.uk.to_string(), pid, ticks)
+            .await;
+        if let Err(cause) = noted {
             log::warn!(
                 "cron `{}`: the pid of run {} is not in its row: {cause}",
                 self.name(),

@@ -226,8 +226,18 @@ impl Db {
         }
     }
 
-    pub(crate) async fn run_started(&self, uk: String, pid: i32) -> Result<(), DbError> {
-        self.write(Write::RunStarted { uk, pid }).await.map(drop)
+    pub(crate) async fn run_started(
+        &self,
+        uk: String,
+        pid: i32,
+        start_ticks: Option<i64>,
+    ) -> Result<(), DbError> {
+        let write = Write::RunStarted {
+            uk,
+            pid,
+            start_ticks,
+        };
+        self.write(write).await.map(drop)
     }
 
     /// Whether this was the run's first end.

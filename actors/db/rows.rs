@@ -227,7 +227,9 @@ pub(crate) struct OpenRun {
     pub(crate) owner: String,
     pub(crate) name: String,
     pub(crate) machine: String,
+    /// 0 before it is started.
     pub(crate) pid: i32,
+    pub(crate) start_ticks: Option<i64>,
     pub(crate) timeout_ms: i64,
     pub(crate) started_ms: i64,
     /// Whether the boot that fired it is still alive, as the database knows.

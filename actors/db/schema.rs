@@ -112,6 +112,7 @@ diesel::table! {
         state -> SmallInt,
         status -> Text,
         pid -> Integer,
+        start_ticks -> Nullable<BigInt>,
         timeout_ms -> BigInt,
         started_ms -> BigInt,
         ended_ms -> BigInt,

@@ -375,6 +375,15 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
     }
 }
 
+fn started(uk: &str, pid: i32) -> Write {
+    let (uk, start_ticks) = (uk.to_owned(), Some(77));
+    Write::RunStarted {
+        uk,
+        pid,
+        start_ticks,
+    }
+}
+
 fn forbidding(entry: &str, scheduled_ms: i64, uk: &str) -> Fire {
     Fire {
         owner: format!("script1/{uk}"),
@@ -713,7 +722,7 @@ facts! {
         assert_eq!(writer.claim_fire(elsewhere).await, Claim::Ours, "another partition");
         assert!(writer.fired(fire("e", 2500, "g", true)).await, "allowed");
         writer.end_run("g", "success").await;
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        writer.write(started("a", 7)).await;
         assert_eq!(writer.claim_fire(forbidding("e", 3000, "h")).await, Claim::Skipped, "started");
         let skipped = "SELECT uk || result || (start_time > 0 AND end_time = start_time) AS line FROM crontab_log
             WHERE status = 'skipped' ORDER BY uk";
@@ -743,12 +752,14 @@ facts! {
     async fn a_run_ends_once(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
-        assert_eq!(world.store.reader().open_runs("script1").await.unwrap().len(), 1);
+        writer.write(started("a", 7)).await;
+        let open = world.store.reader().open_runs("script1").await.unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!((open[0].pid, open[0].start_ticks), (7, Some(77)));
         assert!(writer.end_run("a", "success").await);
         assert!(!writer.end_run("a", "lost").await);
         assert!(!writer.end_run("nobody", "lost").await);
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 8 }).await;
+        writer.write(started("a", 8)).await;
         let row = "SELECT status || pid || (end_time >= start_time) || length(result) AS line FROM crontab_log";
         assert_eq!(world.line(row), "success71500");
         assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
@@ -768,7 +779,7 @@ facts! {
         let mut writer = world.writer().await;
         (world.execute)("INSERT INTO crontab_log (name, uk, status) VALUES ('theirs', 'theirs', 'running')");
         writer.fired(fire("e", 1000, "a", false)).await;
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        writer.write(started("a", 7)).await;
         assert!(writer.end_run("a", "success").await);
         assert!(!writer.end_run("theirs", "lost").await);
         assert_eq!(world.line("SELECT name || status || pid AS line FROM crontab_log"), "theirsrunning0");

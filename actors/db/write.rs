@@ -72,7 +72,12 @@ pub(crate) enum Write {
         owner: String,
     },
     /// The run's process exists. Answers `Nothing`.
-    RunStarted { uk: String, pid: i32 },
+    RunStarted {
+        uk: String,
+        pid: i32,
+        /// When it started, as the system tells it: the pid may become another's.
+        start_ticks: Option<i64>,
+    },
     /// The run's end; only the first one counts. Answers `Ended`.
     EndRun(RunEnd),
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.

@@ -219,6 +219,7 @@ pub(super) fn run_started(
     connection: &mut SqliteConnection,
     uk: &str,
     pid: i32,
+    start_ticks: Option<i64>,
 ) -> QueryResult<Written> {
     use cron_run::dsl;
 
@@ -227,7 +228,11 @@ pub(super) fn run_started(
             .filter(dsl::uk.eq(uk))
             .filter(dsl::state.eq(RUN_CLAIMED)),
     )
-    .set((dsl::state.eq(RUN_STARTED), dsl::pid.eq(pid)))
+    .set((
+        dsl::state.eq(RUN_STARTED),
+        dsl::pid.eq(pid),
+        dsl::start_ticks.eq(start_ticks),
+    ))
     .execute(connection)?;
     diesel::update(
         crontab_log::table

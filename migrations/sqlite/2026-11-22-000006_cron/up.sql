@@ -23,6 +23,7 @@ CREATE TABLE cron_run (
     state          SMALLINT NOT NULL,
     status         VARCHAR(20) NOT NULL,
     pid            INTEGER NOT NULL DEFAULT 0,
+    start_ticks    BIGINT NULL,
     timeout_ms     BIGINT NOT NULL DEFAULT 0,
     started_ms     BIGINT NOT NULL,
     ended_ms       BIGINT NOT NULL DEFAULT 0
