@@ -184,6 +184,7 @@ async fn finish(db: &Db, uk: &Uk, file: &mut RunFile, result: &RunResult) {
         result: outcome.result,
         pid: std::process::id().cast_signed(),
         ended_ms: result.ended_ms,
+        only_of: None,
     };
     match tokio::time::timeout(DATABASE_PATIENCE, db.end_run(end)).await {
         Ok(Ok(_)) => {}

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::fire::{end_run, log_end, run_again};
 use super::outcome::Outcome;
-use super::process::machine::Place;
+use super::process::machine::{Identity, Place, identify};
 use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};
 use super::running::{Process, Running};
 use super::{CronConfig, LiveEntry};
@@ -39,12 +39,13 @@ pub(super) struct Watching {
 }
 
 impl WatchedRuns {
-    pub(super) fn begin(&self, uk: &str) -> Watching {
-        self.lock().insert(uk.to_owned());
-        Watching {
+    /// None where it is watched already.
+    pub(super) fn begin(&self, uk: &str) -> Option<Watching> {
+        let is_new = self.lock().insert(uk.to_owned());
+        is_new.then(|| Watching {
             runs: self.clone(),
             uk: uk.to_owned(),
-        }
+        })
     }
 
     fn contains(&self, uk: &str) -> bool {
@@ -79,7 +80,9 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
         actix_rt::task::spawn_blocking(move || remove_stale(&runs, &open, &watched))
     };
     for run in open {
-        if !run.owner_alive && !watched.contains(&run.uk) {
+        // Of our own there are those whose claim was never answered, and those whose watcher died.
+        let left = !run.owner_alive || run.owner == config.owner;
+        if left && !watched.contains(&run.uk) {
             attend(&config, run, spawner.as_ref()).await;
         }
     }
@@ -108,30 +111,33 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     match judge(&run, state.as_ref()) {
         Verdict::Wait => {}
         Verdict::Ended(outcome) => {
-            log_end(&run.name, &uk, &outcome);
-            end_run(config, uk.as_str(), outcome, run.pid).await;
+            close(config, &run, &uk, outcome, None).await;
             forget(config, &uk);
         }
         Verdict::NeverStarted => match (in_time(config, &run), spawner) {
             (Some(entry), Some(spawner)) => {
-                let again = run_again(Arc::clone(config), entry, run, uk, Arc::clone(spawner));
-                actix_rt::spawn(again);
+                if let Some(watching) = watched.begin(uk.as_str()) {
+                    let (config, spawner) = (Arc::clone(config), Arc::clone(spawner));
+                    actix_rt::spawn(run_again(config, entry, run, uk, spawner, watching));
+                }
             }
             // Nothing is started during a stop; the next daemon may still be in time.
             (Some(_), None) => {}
             (None, _) => {
                 let outcome = Outcome::not_started("the daemon ended before it could start it");
-                log_end(&run.name, &uk, &outcome);
-                end_run(config, uk.as_str(), outcome, run.pid).await;
+                let owner = Some(run.owner.clone());
+                close(config, &run, &uk, outcome, owner).await;
             }
         },
         Verdict::Watch(process) => {
+            let Some(watching) = watched.begin(uk.as_str()) else {
+                return;
+            };
             log::info!(
                 "cron `{}`: run {uk} (pid {}) of an earlier daemon goes on and is watched",
                 run.name,
                 process.pid
             );
-            let watching = watched.begin(uk.as_str());
             running.add(&run.entry, uk.as_str(), process);
             let (config, running) = (Arc::clone(config), running.clone());
             actix_rt::spawn(async move {
@@ -139,6 +145,19 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 drop(watching);
             });
         }
+    }
+}
+
+/// It may have got its end, and a line for that, since its row was read.
+async fn close(
+    config: &CronConfig,
+    run: &OpenRun,
+    uk: &Uk,
+    outcome: Outcome,
+    only_of: Option<String>,
+) {
+    if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
+        log_end(&run.name, uk, &outcome);
     }
 }
 
@@ -175,6 +194,7 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
             Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown))
         }
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
+        None if here && run.pid > 0 => without_file(run),
         None if here => Verdict::NeverStarted,
         _ => {
             let patience = if run.timeout_ms > 0 {
@@ -188,6 +208,18 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
                 Verdict::Wait
             }
         }
+    }
+}
+
+/// It was started, and its file is gone (someone cleared the directory): its row knows the process.
+fn without_file(run: &OpenRun) -> Verdict {
+    let process = Process {
+        pid: run.pid,
+        start_ticks: run.start_ticks.map(i64::cast_unsigned),
+    };
+    match identify(process.pid, process.start_ticks) {
+        Identity::Same => Verdict::Watch(process),
+        Identity::Gone | Identity::Unknown => Verdict::Ended(Outcome::lost()),
     }
 }
 
@@ -231,8 +263,11 @@ async fn watch(
         }
     };
     running.remove(&run.entry, uk.as_str());
-    log_end(&run.name, uk, &outcome);
-    end_run(config, uk.as_str(), outcome, pid).await;
+    let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
+    // Without its file it wrote its end into the row alone.
+    if first || outcome != Outcome::lost() {
+        log_end(&run.name, uk, &outcome);
+    }
     forget(config, uk);
 }
 
@@ -273,4 +308,40 @@ fn is_old(path: &Path) -> bool {
     path.metadata()
         .and_then(|metadata| metadata.modified())
         .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE_FILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::machine::start_ticks;
+    use super::*;
+
+    fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
+        OpenRun {
+            uk: "a".to_owned(),
+            entry: "e".to_owned(),
+            scheduled_ms: 0,
+            owner: "dead".to_owned(),
+            name: "n".to_owned(),
+            machine: serde_json::to_string(Place::here()).unwrap(),
+            pid: pid.cast_signed(),
+            start_ticks: start_ticks.map(u64::cast_signed),
+            timeout_ms: 0,
+            started_ms: 0,
+            owner_alive: false,
+        }
+    }
+
+    #[test]
+    fn a_started_run_without_its_file_is_known_by_its_process() {
+        let pid = std::process::id();
+        let ticks = start_ticks(pid.cast_signed());
+        let lives = judge(&run(pid, ticks), None);
+        assert!(matches!(lives, Verdict::Watch(process) if process.start_ticks == ticks));
+        let another = ticks.map(|ticks| ticks + 1);
+        for gone in [run(pid, another), run(pid, None)] {
+            let lost = judge(&gone, None);
+            assert!(matches!(lost, Verdict::Ended(outcome) if outcome == Outcome::lost()));
+        }
+        assert!(matches!(judge(&run(0, None), None), Verdict::NeverStarted));
+    }
 }

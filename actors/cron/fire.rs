@@ -6,12 +6,14 @@
 //! write itself.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::attend::Watching;
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{
@@ -21,9 +23,12 @@ use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::Standing;
 use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
+use crate::db::{DbError, Standing};
 use crate::outage::Outage;
+
+/// Before a claim whose answer was lost is repeated.
+const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 
 /// Makes the fire, and watches its process to the end.
 pub(super) async fn run(
@@ -37,7 +42,9 @@ pub(super) async fn run(
         return;
     };
     // Watched from before its row exists: nobody here may take it for one that was left behind.
-    let _watched = config.watched.begin(uk.as_str());
+    let Some(_watched) = config.watched.begin(uk.as_str()) else {
+        return;
+    };
     let fire = Firing {
         generation: config.liveness.generation(),
         config,
@@ -50,16 +57,16 @@ pub(super) async fn run(
     }
 }
 
-/// Makes a fire that an earlier daemon claimed, and died before it could start it.
+/// Makes a fire that was claimed and not started: the daemon that claimed it died, or its answer was lost.
 pub(super) async fn run_again(
     config: Arc<CronConfig>,
     entry: Arc<LiveEntry>,
     left: OpenRun,
     uk: Uk,
     spawner: Arc<Spawner>,
+    _watched: Watching,
 ) {
     let starting = config.running.begin();
-    let _watched = config.watched.begin(uk.as_str());
     let fire = Firing {
         generation: config.liveness.generation(),
         config,
@@ -69,7 +76,7 @@ pub(super) async fn run_again(
     };
     if fire.take_from(left.owner).await {
         log::warn!(
-            "cron `{}`: the fire of {} is made by this daemon, the one that claimed it died",
+            "cron `{}`: the fire of {} is made now, it had been claimed and not started",
             fire.name(),
             fire.entry.shown(fire.scheduled_ms)
         );
@@ -84,6 +91,13 @@ struct Firing {
     uk: Uk,
     /// This boot's at the claim.
     generation: u64,
+}
+
+/// Why there is no process.
+enum NotStarted {
+    /// Another daemon has announced the same run.
+    Announced,
+    Failed(String),
 }
 
 impl Firing {
@@ -101,7 +115,7 @@ impl Firing {
         if let Some(turn) = &turn {
             if !self.make_room(turn, running).await {
                 log::warn!("cron `{}`: skipped, a later fire is due", self.name());
-                self.end(Outcome::overtaken(), 0).await;
+                self.end_unstarted(Outcome::overtaken()).await;
                 return;
             }
             // That took a while.
@@ -120,9 +134,18 @@ impl Firing {
         drop((turn, starting));
         match started {
             Ok(child) => self.watch(child, running).await,
-            Err(why) => {
+            Err(NotStarted::Announced) => {
+                // Its row and its file are the other's.
+                log::warn!(
+                    "cron `{}`: run {} is made by another daemon that took it over",
+                    self.name(),
+                    self.uk
+                );
+                return;
+            }
+            Err(NotStarted::Failed(why)) => {
                 log::error!("cron `{}`: {why}", self.name());
-                self.end(Outcome::not_started(why), 0).await;
+                self.end_unstarted(Outcome::not_started(why)).await;
             }
         }
         if let Err(cause) = remove(&self.config.runs, &self.uk) {
@@ -165,7 +188,7 @@ impl Firing {
 
     /// Whether this daemon fires. With the database away it waits up to the grace: late, but not missed.
     async fn claim(&self) -> bool {
-        let claim = self.config.db.claim_fire(self.row());
+        let claim = self.answered_claim();
         tokio::pin!(claim);
         let late = now_ms() - self.scheduled_ms;
         let patience = patience(late, millis(self.config.misfire_grace));
@@ -190,9 +213,19 @@ impl Firing {
                 // The row may come to be yet; it must not stay as if something ran.
                 if let Ok(Claim::Ours) = claim.await {
                     let why = "the database was away for longer than misfire_grace";
-                    self.end(Outcome::not_started(why), 0).await;
+                    self.end_unstarted(Outcome::not_started(why)).await;
                 }
                 false
+            }
+        }
+    }
+
+    /// An answer that was lost is asked for again: the row says whose it is.
+    async fn answered_claim(&self) -> Result<Claim, DbError> {
+        loop {
+            match self.config.db.claim_fire(self.row()).await {
+                Err(DbError::Restarted) => tokio::time::sleep(CLAIM_AGAIN).await,
+                answer => return answer,
             }
         }
     }
@@ -237,20 +270,28 @@ impl Firing {
         false
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<Child, String> {
+    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
             actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
-        announced
-            .map_err(|cause| cause.to_string())?
-            .map_err(|cause| format!("its file below `data/` cannot be written: {cause}"))?;
+        match announced {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) if cause.kind() == ErrorKind::AlreadyExists => {
+                return Err(NotStarted::Announced);
+            }
+            Ok(Err(cause)) => {
+                let why = format!("its file below `data/` cannot be written: {cause}");
+                return Err(NotStarted::Failed(why));
+            }
+            Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
+        }
         let command = self.command();
         let shown = command.shell_quoted();
         let child = spawner
             .spawn(command)
             .await
-            .map_err(|cause| cause.to_string())?;
+            .map_err(|cause| NotStarted::Failed(cause.to_string()))?;
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
@@ -312,7 +353,13 @@ impl Firing {
 
     async fn watch(&self, child: Child, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
-        if let Err(cause) = self.config.db.run_started(self.uk.to_string(), pid).await {
+        let ticks = start_ticks.map(u64::cast_signed);
+        let noted = self
+            .config
+            .db
+            .run_started(self.uk.to_string(), pid, ticks)
+            .await;
+        if let Err(cause) = noted {
             log::warn!(
                 "cron `{}`: the pid of run {} is not in its row: {cause}",
                 self.name(),
@@ -347,7 +394,7 @@ impl Firing {
         };
         running.remove(&self.entry.key, self.uk.as_str());
         log_end(self.name(), &self.uk, &outcome);
-        self.end(outcome, pid).await;
+        end_run(&self.config, self.uk.as_str(), outcome, pid, None).await;
     }
 
     fn said(&self) -> Option<super::RunResult> {
@@ -355,8 +402,10 @@ impl Firing {
         inspect(&path).ok()?.result
     }
 
-    async fn end(&self, outcome: Outcome, pid: i32) {
-        end_run(&self.config, self.uk.as_str(), outcome, pid).await;
+    /// Only while it is ours to start: another daemon may have taken it over, and start it.
+    async fn end_unstarted(&self, outcome: Outcome) {
+        let owner = self.config.owner.clone();
+        end_run(&self.config, self.uk.as_str(), outcome, 0, Some(owner)).await;
     }
 }
 
@@ -382,18 +431,28 @@ pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
     }
 }
 
-/// Writes the end; a run ends in the database, however long that is away.
-pub(super) async fn end_run(config: &CronConfig, uk: &str, outcome: Outcome, pid: i32) {
+/// Writes the end; a run ends in the database, however long that is away. Answers whether it had none before.
+pub(super) async fn end_run(
+    config: &CronConfig,
+    uk: &str,
+    outcome: Outcome,
+    pid: i32,
+    only_of: Option<String>,
+) -> bool {
     let end = RunEnd {
         uk: uk.to_owned(),
         status: outcome.status.to_owned(),
         result: outcome.result,
         pid,
         ended_ms: now_ms(),
+        only_of,
     };
     let mut outage = Outage::new("the writing of cron runs");
-    while let Err(cause) = config.db.end_run(end.clone()).await {
-        tokio::time::sleep(outage.failed(cause)).await;
+    loop {
+        match config.db.end_run(end.clone()).await {
+            Ok(first) => return first,
+            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) use self::running::Running;
 pub use self::schedule::{Schedule, ScheduleError};
 use crate::clock::{millis, now_ms};
 use crate::db::rows::KnownEntry;
-use crate::db::{Db, Liveness};
+use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 
@@ -48,6 +48,8 @@ const JUMP_BACK_MS: i64 = 5_000;
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
 /// How often old rows of `cron_run` are deleted, and how old they are then.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two portions of them.
+const TRIM_PAUSE: Duration = Duration::from_millis(100);
 const RUNS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What CronActor is started with.
@@ -102,6 +104,7 @@ pub(crate) struct CronActor {
     alarm: Alarm,
     spawner: Option<Arc<Spawner>>,
     attending: bool,
+    trimming: bool,
     last_ring_ms: i64,
     timer: Option<SpawnHandle>,
     quiet: bool,
@@ -116,6 +119,7 @@ impl CronActor {
             alarm: Alarm::new(),
             spawner: None,
             attending: false,
+            trimming: false,
             last_ring_ms: now_ms(),
             timer: None,
             quiet: false,
@@ -123,37 +127,38 @@ impl CronActor {
         }
     }
 
-    /// Tells the database which entries are live, and hears when each fired last. Nothing fires before that is known.
+    /// Tells the database which entries are live, and hears from when on each is to fire. Nothing fires before that is known.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let config = Arc::clone(&self.config);
         let spawner = self.spawner_if_needed();
         let learn = async move {
             let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
             let mut outage = Outage::new("cron");
-            let last_fires = loop {
+            let since = loop {
                 match config
                     .db
                     .sync_entries(config.partition.clone(), known.clone())
                     .await
                 {
-                    Ok(last_fires) => break last_fires,
+                    Ok(since) => break since,
                     Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
                 }
             };
             // `overlap` must know of the runs of earlier daemons before anything fires.
             attend::look(config, spawner).await;
-            last_fires
+            since
         };
-        ctx.spawn(learn.into_actor(self).map(|last_fires, actor, ctx| {
-            actor.plan(&last_fires, ctx);
+        ctx.spawn(learn.into_actor(self).map(|since, actor, ctx| {
+            actor.plan(&since, ctx);
         }));
     }
 
-    fn plan(&mut self, last_fires: &[Option<i64>], ctx: &mut Context<Self>) {
+    fn plan(&mut self, since: &[i64], ctx: &mut Context<Self>) {
         let now = now_ms();
         let config = Arc::clone(&self.config);
-        for (entry, last_fire) in config.entries.iter().zip(last_fires) {
-            let from = last_fire.unwrap_or(now).min(now);
+        for (entry, since) in config.entries.iter().zip(since) {
+            // A clock that went back since then skips nothing.
+            let from = *since.min(&now);
             self.catch_up(entry, from, now, ctx);
         }
         ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
@@ -289,15 +294,30 @@ impl CronActor {
         );
     }
 
-    fn trim(&self, ctx: &mut Context<Self>) {
+    /// Deletes all old rows, a portion at a time: others write in between.
+    fn trim(&mut self, ctx: &mut Context<Self>) {
+        if self.trimming {
+            return;
+        }
+        self.trimming = true;
         let db = self.config.db.clone();
         let before = now_ms() - millis(RUNS_KEPT);
         let trim = async move {
-            if let Err(cause) = db.trim_runs(before).await {
-                log::warn!("old rows of `cron_run` could not be deleted: {cause}");
+            loop {
+                match db.trim_runs(before).await {
+                    Ok(deleted) if deleted < TRIM_ROWS => return,
+                    Ok(_) => tokio::time::sleep(TRIM_PAUSE).await,
+                    Err(cause) => {
+                        log::warn!("old rows of `cron_run` could not be deleted: {cause}");
+                        return;
+                    }
+                }
             }
         };
-        ctx.spawn(trim.into_actor(self));
+        ctx.spawn(
+            trim.into_actor(self)
+                .map(|(), actor, _| actor.trimming = false),
+        );
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) const RESULT_OK: u8 = 0;
 pub(crate) const RESULT_FAILED: u8 = 1;
 
 /// `crontab_log.status` and `result`.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) status: &'static str,
     pub(crate) result: String,

@@ -3,16 +3,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
 use super::{Crash, CronActor, CronConfig, LiveEntry, Quiet, Running, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::{Db, Liveness};
+use crate::db::rows::{Beat, BootRow, Inspection};
+use crate::db::{Applied, Db, DbActor, DbError, Liveness, Reader, Store, Write, Writer};
+use crate::gone::GoneNotice;
 use crate::testing_support::{Deaths, TestDb, soon};
 
 const YEARLY: &str = "0 0 0 1 1 *";
@@ -28,7 +32,10 @@ impl World {
     /// One entry that has missed a fire, which it makes up for.
     async fn start(program: &str) -> Self {
         tokio::time::pause();
-        let files = TestDb::start();
+        Self::start_with(TestDb::start(), program).await
+    }
+
+    async fn start_with(files: TestDb, program: &str) -> Self {
         let entry = entry(YEARLY, Misfire::Coalesce);
         let two_years_ago = now_ms() - 2 * 366 * 24 * 3600 * 1000;
         files.sql(&format!(
@@ -62,6 +69,10 @@ impl World {
             config,
             actor,
         }
+    }
+
+    fn runs_file(&self, uk: &super::Uk) -> PathBuf {
+        self.config.runs.join(format!("{uk}.json"))
     }
 
     fn runs(&self) -> Vec<String> {
@@ -176,4 +187,161 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
     let begun = Instant::now();
     assert!(actor.send(Stop { deadline }).await.unwrap());
     assert_eq!(begun.elapsed().as_secs(), 0);
+}
+
+/// A database whose adapter panics after its first claim of a fire is committed.
+struct LosesAnAnswer {
+    store: Arc<dyn Store>,
+    lost: Arc<AtomicBool>,
+}
+
+struct LosesAnAnswerWriter {
+    writer: Box<dyn Writer>,
+    lost: Arc<AtomicBool>,
+}
+
+impl Store for LosesAnAnswer {
+    fn address(&self) -> String {
+        self.store.address()
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, DbError> {
+        self.store.migrate()
+    }
+
+    fn inspect(&self) -> Result<Inspection, DbError> {
+        self.store.inspect()
+    }
+
+    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
+        let (writer, lost) = (self.store.writer(), Arc::clone(&self.lost));
+        Box::pin(async move {
+            let writer = writer.await?;
+            Ok(Box::new(LosesAnAnswerWriter { writer, lost }) as Box<dyn Writer>)
+        })
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.store.reader()
+    }
+}
+
+impl Writer for LosesAnAnswerWriter {
+    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
+        Box::pin(async move {
+            let claims = batch.iter().any(|w| matches!(w, Write::ClaimFire(_)));
+            let applied = self.writer.apply(batch).await;
+            let panics = claims && !self.lost.swap(true, Ordering::Relaxed);
+            assert!(!panics, "lost by a test");
+            applied
+        })
+    }
+
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+        self.writer.heartbeat(boot)
+    }
+}
+
+#[actix::test]
+async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let lost = Arc::new(AtomicBool::new(false));
+    let store: Arc<dyn Store> = Arc::new(LosesAnAnswer {
+        store: Arc::clone(&files.store),
+        lost: Arc::clone(&lost),
+    });
+    let actor = DbActor::new(store, None, GoneNotice::none()).start();
+    files.db.set_actor(Some(actor));
+    let world = World::start_with(files, "/bin/false").await;
+    let runs = world.until_ended(1).await;
+    assert!(lost.load(Ordering::Relaxed));
+    assert_eq!(runs.len(), 1);
+    assert!(runs[0].contains("exit status 1"), "{runs:?}");
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    files.sql(&format!(
+        "INSERT INTO boot (owner, partition_name, host, pid, state, started_ms, heartbeat_ms, interval_ms)
+         VALUES ('script1/me', 'script1', 'h', 1, 1, 0, 0, 5000);
+         INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         VALUES ('script1', 'gone', 1000, 'left', 'n', 'script1/me', '{here}', 1, 'running', 1000)"
+    ));
+    let world = World::start_with(files, "/bin/false").await;
+    world.until_ended(1).await;
+    let left = "SELECT status AS line FROM cron_run WHERE uk = 'left'";
+    assert_eq!(world.files.lines(left), ["failed"]);
+}
+
+#[actix::test]
+async fn a_fire_that_another_daemon_announced_is_left_to_it() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let runs = files.dir.path().join("runs");
+    std::fs::create_dir(&runs).unwrap();
+    let world = World::with(files, Vec::new(), "/bin/false");
+    let entry = Arc::new(entry(YEARLY, Misfire::Skip));
+    let uk: super::Uk = "3f0e4c0e-2e4d-4a43-9c58-41d17a390d11".parse().unwrap();
+    let run = world.runs_file(&uk);
+    std::fs::write(&run, "").unwrap();
+    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    world.files.sql(&format!(
+        "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         VALUES ('script1', '{}', 1000, '{uk}', 'n', 'script1/dead', '{here}', 1, 'running', 1000)",
+        entry.key
+    ));
+    let left = world.files.store.reader().open_runs("script1").await;
+    let left = left.unwrap().remove(0);
+    let config = Arc::new(world.config.clone());
+    let watching = config.watched.begin(uk.as_str()).unwrap();
+    let spawner = Arc::new(super::Spawner::start().unwrap());
+    super::fire::run_again(config, entry, left, uk, spawner, watching).await;
+    assert!(run.exists());
+    let row = "SELECT state || owner AS line FROM cron_run";
+    assert_eq!(world.files.lines(row), ["1script1/me"]);
+}
+
+#[actix::test]
+async fn all_old_rows_are_deleted_in_portions() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    files.sql(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1234)
+         INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         SELECT 'script1', 'e', i, 'uk' || i, 'n', 'o', '{}', 3, 'success', i FROM n",
+    );
+    let begun = Instant::now();
+    let world = World::with(files, Vec::new(), "/bin/false");
+    soon(async {
+        while world.files.number("SELECT count(*) AS n FROM cron_run") > 0 {
+            sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+    assert!(
+        begun.elapsed() < 2 * super::TRIM_INTERVAL,
+        "all at one time"
+    );
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_first_fire_that_was_missed_is_a_misfire() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let entry = entry(YEARLY, Misfire::Coalesce);
+    let two_years_ago = now_ms() - 2 * 366 * 24 * 3600 * 1000;
+    files.sql(&format!(
+        "INSERT INTO cron_entry (partition_name, entry, name, expression, live, live_since_ms)
+         VALUES ('script1', '{}', 'n', '{YEARLY}', 1, {two_years_ago})",
+        entry.key
+    ));
+    let world = World::with(files, vec![Arc::new(entry)], "/bin/false");
+    assert_eq!(world.until_ended(1).await.len(), 1);
+    assert!(world.stop().await);
 }

@@ -190,16 +190,17 @@ impl Db {
         }
     }
 
+    /// From when on each entry's fires are to be made.
     pub(crate) async fn sync_entries(
         &self,
         partition: String,
         entries: Vec<KnownEntry>,
-    ) -> Result<Vec<Option<i64>>, DbError> {
+    ) -> Result<Vec<i64>, DbError> {
         match self
             .write(Write::SyncEntries { partition, entries })
             .await?
         {
-            Written::LastFires(fires) => Ok(fires),
+            Written::Since(since) => Ok(since),
             other => Err(mixed_up(&other)),
         }
     }
@@ -225,8 +226,18 @@ impl Db {
         }
     }
 
-    pub(crate) async fn run_started(&self, uk: String, pid: i32) -> Result<(), DbError> {
-        self.write(Write::RunStarted { uk, pid }).await.map(drop)
+    pub(crate) async fn run_started(
+        &self,
+        uk: String,
+        pid: i32,
+        start_ticks: Option<i64>,
+    ) -> Result<(), DbError> {
+        let write = Write::RunStarted {
+            uk,
+            pid,
+            start_ticks,
+        };
+        self.write(write).await.map(drop)
     }
 
     /// Whether this was the run's first end.

@@ -27,7 +27,10 @@ pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing};
 pub(crate) use self::store::Store;
 #[cfg(test)]
-pub(crate) use self::store::{Reader, Writer};
+pub(crate) use self::store::{Applied, Reader, Writer};
+pub(crate) use self::write::TRIM_ROWS;
+#[cfg(test)]
+pub(crate) use self::write::Write;
 
 /// The adapter for the daemon's own database.
 ///

@@ -217,6 +217,8 @@ pub(crate) struct RunEnd {
     pub(crate) result: String,
     pub(crate) pid: i32,
     pub(crate) ended_ms: i64,
+    /// Only while the row is this boot's: who says that a run never began must be the one to begin it.
+    pub(crate) only_of: Option<String>,
 }
 
 /// A run whose end is not in the database.
@@ -228,7 +230,9 @@ pub(crate) struct OpenRun {
     pub(crate) owner: String,
     pub(crate) name: String,
     pub(crate) machine: String,
+    /// 0 before it is started.
     pub(crate) pid: i32,
+    pub(crate) start_ticks: Option<i64>,
     pub(crate) timeout_ms: i64,
     pub(crate) started_ms: i64,
     /// Whether the boot that fired it is still alive, as the database knows.

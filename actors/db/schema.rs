@@ -94,6 +94,7 @@ diesel::table! {
         name -> Text,
         expression -> Text,
         live -> SmallInt,
+        live_since_ms -> BigInt,
         last_fire_ms -> Nullable<BigInt>,
     }
 }
@@ -111,6 +112,7 @@ diesel::table! {
         state -> SmallInt,
         status -> Text,
         pid -> Integer,
+        start_ticks -> Nullable<BigInt>,
         timeout_ms -> BigInt,
         started_ms -> BigInt,
         ended_ms -> BigInt,

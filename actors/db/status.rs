@@ -34,6 +34,9 @@ pub(crate) fn is_death(result: &str) -> bool {
     result.starts_with(DEATH_MARK)
 }
 
+/// The `status` of a fire that `overlap: forbid` did not let begin.
+pub(crate) const RUN_SKIPPED: &str = "skipped";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +48,3 @@ mod tests {
         assert!(!is_death(""));
     }
 }
-/// The `status` of a fire that `overlap: forbid` did not let begin.
-pub(crate) const RUN_SKIPPED: &str = "skipped";

@@ -271,12 +271,17 @@ impl Connection {
     }
 
     async fn end_run(&mut self, uk: &str, status: &str) -> bool {
+        self.end_run_of(uk, status, None).await
+    }
+
+    async fn end_run_of(&mut self, uk: &str, status: &str, owner: Option<&str>) -> bool {
         let end = RunEnd {
             uk: uk.to_owned(),
             status: status.to_owned(),
             result: "r".repeat(600),
             pid: 7,
             ended_ms: now_ms(),
+            only_of: owner.map(str::to_owned),
         };
         match self.write(Write::EndRun(end)).await {
             Written::Ended(first) => first,
@@ -284,7 +289,7 @@ impl Connection {
         }
     }
 
-    async fn sync(&mut self, names: &[&str]) -> Vec<Option<i64>> {
+    async fn sync(&mut self, names: &[&str]) -> Vec<i64> {
         let known = |name: &&str| KnownEntry {
             entry: (*name).to_owned(),
             name: (*name).to_owned(),
@@ -295,7 +300,7 @@ impl Connection {
             entries: names.iter().map(known).collect(),
         };
         match self.write(write).await {
-            Written::LastFires(fires) => fires,
+            Written::Since(since) => since,
             other => panic!("{other:?}"),
         }
     }
@@ -368,6 +373,15 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         timeout_ms: 0,
         is_log,
         skip_with: None,
+    }
+}
+
+fn started(uk: &str, pid: i32) -> Write {
+    let (uk, start_ticks) = (uk.to_owned(), Some(77));
+    Write::RunStarted {
+        uk,
+        pid,
+        start_ticks,
     }
 }
 
@@ -727,7 +741,7 @@ facts! {
         assert_eq!(writer.claim_fire(elsewhere).await, Claim::Ours, "another partition");
         assert!(writer.fired(fire("e", 2500, "g", true)).await, "allowed");
         writer.end_run("g", "success").await;
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        writer.write(started("a", 7)).await;
         assert_eq!(writer.claim_fire(forbidding("e", 3000, "h")).await, Claim::Skipped, "started");
         let skipped = "SELECT uk || result || (start_time > 0 AND end_time = start_time) AS line FROM crontab_log
             WHERE status = 'skipped' ORDER BY uk";
@@ -739,41 +753,98 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk IN ('a', 'c', 'g', 'h', 'i')"), "5");
     }
 
+    async fn a_claim_that_is_repeated_is_answered_as_before(world) {
+        let mut writer = world.writer().await;
+        for _ in 0..2 {
+            assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Ours);
+            assert_eq!(writer.claim_fire(forbidding("e", 2000, "b")).await, Claim::Skipped);
+        }
+        assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log"), "2");
+        let (uk, from, owner) = ("a".to_owned(), "script1/a".to_owned(), OTHER.to_owned());
+        writer.write(Write::TakeFire { uk, from, owner }).await;
+        assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Others, "taken over meanwhile");
+        writer.fired(fire("f", 1000, "c", false)).await;
+        writer.end_run("c", "success").await;
+        assert!(!writer.fired(fire("f", 1000, "c", false)).await, "made meanwhile");
+    }
+
     async fn a_run_ends_once(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
-        assert_eq!(world.store.reader().open_runs("script1").await.unwrap().len(), 1);
+        writer.write(started("a", 7)).await;
+        let open = world.store.reader().open_runs("script1").await.unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!((open[0].pid, open[0].start_ticks), (7, Some(77)));
         assert!(writer.end_run("a", "success").await);
         assert!(!writer.end_run("a", "lost").await);
         assert!(!writer.end_run("nobody", "lost").await);
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 8 }).await;
+        writer.write(started("a", 8)).await;
         let row = "SELECT status || pid || (end_time >= start_time) || length(result) AS line FROM crontab_log";
         assert_eq!(world.line(row), "success71500");
         assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
+    }
+
+    async fn a_run_that_was_taken_over_is_not_ended_by_who_lost_it(world) {
+        let mut writer = world.writer().await;
+        writer.fired(fire("e", 1000, "a", true)).await;
+        let (uk, from, owner) = ("a".to_owned(), ME.to_owned(), OTHER.to_owned());
+        writer.write(Write::TakeFire { uk, from, owner }).await;
+        assert!(!writer.end_run_of("a", "failed", Some(ME)).await);
+        assert_eq!(world.line("SELECT status AS line FROM crontab_log"), "running");
+        assert!(writer.end_run_of("a", "failed", Some(OTHER)).await);
     }
 
     async fn runs_without_is_log_leave_crontab_log_alone(world) {
         let mut writer = world.writer().await;
         (world.execute)("INSERT INTO crontab_log (name, uk, status) VALUES ('theirs', 'theirs', 'running')");
         writer.fired(fire("e", 1000, "a", false)).await;
-        writer.write(Write::RunStarted { uk: "a".to_owned(), pid: 7 }).await;
+        writer.write(started("a", 7)).await;
         assert!(writer.end_run("a", "success").await);
         assert!(!writer.end_run("theirs", "lost").await);
         assert_eq!(world.line("SELECT name || status || pid AS line FROM crontab_log"), "theirsrunning0");
     }
 
-    async fn an_entry_that_was_not_live_in_between_has_no_last_fire(world) {
+    async fn an_entry_that_was_not_live_in_between_begins_anew(world) {
         let mut writer = world.writer().await;
-        assert_eq!(writer.sync(&["a", "b"]).await, [None, None]);
-        writer.fired(fire("a", 5000, "1", false)).await;
-        writer.fired(fire("a", 3000, "2", false)).await;
-        writer.fired(fire("b", 4000, "3", false)).await;
-        assert_eq!(writer.sync(&["b", "a"]).await, [Some(4000), Some(5000)]);
-        assert_eq!(writer.sync(&["b"]).await, [Some(4000)]);
-        assert_eq!(writer.sync(&["a", "b"]).await, [None, Some(4000)]);
+        let begun = now_ms();
+        let since = writer.sync(&["a", "b"]).await;
+        assert!(since.iter().all(|since| *since >= begun), "{since:?}");
+        let fires = [begun + 50_000, begun + 30_000, begun + 40_000];
+        writer.fired(fire("a", fires[0], "1", false)).await;
+        writer.fired(fire("a", fires[1], "2", false)).await;
+        writer.fired(fire("b", fires[2], "3", false)).await;
+        assert_eq!(writer.sync(&["b", "a"]).await, [fires[2], fires[0]]);
+        assert_eq!(writer.sync(&["b"]).await, [fires[2]]);
+        // A daemon with the older configuration goes on firing for a moment.
+        assert!(writer.fired(fire("a", begun + 60_000, "4", false)).await);
+        let again = writer.sync(&["a", "b"]).await;
+        assert!(again[0] >= begun && again[0] <= now_ms(), "{again:?}");
+        assert_eq!(again[1], fires[2]);
         assert!(writer.sync(&[]).await.is_empty());
-        assert_eq!(writer.sync(&["b"]).await, [None]);
+        let row = "SELECT live || COALESCE(last_fire_ms, 'null') AS line FROM cron_entry WHERE entry = 'b'";
+        assert_eq!(world.line(row), "0null");
+    }
+
+    async fn an_entry_that_has_not_fired_yet_counts_from_when_it_became_live(world) {
+        let mut writer = world.writer().await;
+        let since = writer.sync(&["a"]).await;
+        (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 5000");
+        assert_eq!(writer.sync(&["a"]).await, [since[0] - 5000], "a restart keeps it");
+        writer.fired(fire("a", since[0] - 9000, "1", false)).await;
+        assert_eq!(writer.sync(&["a"]).await, [since[0] - 5000], "a fire of before does not count");
+        (world.execute)("UPDATE cron_entry SET live = 0");
+        assert!(writer.sync(&["a"]).await[0] >= since[0], "live anew");
+    }
+
+    async fn only_a_live_entry_has_a_last_fire(world) {
+        let mut writer = world.writer().await;
+        writer.sync(&["a"]).await;
+        writer.sync(&[]).await;
+        assert!(writer.fired(fire("a", 5000, "1", false)).await, "made by a daemon with an older configuration");
+        assert_eq!(world.line("SELECT COALESCE(last_fire_ms, 0) AS line FROM cron_entry"), "0");
+        // As an older version left it.
+        (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {}", now_ms() + 90_000));
+        assert!(writer.sync(&["a"]).await[0] <= now_ms());
     }
 
     async fn old_runs_are_trimmed_and_open_ones_stay(world) {

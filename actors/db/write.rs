@@ -5,6 +5,9 @@ use super::rows::{
     NewTask, Reaped, RunEnd, TaskEnd,
 };
 
+/// Old rows are deleted in portions of this many, so that no transaction is long.
+pub(crate) const TRIM_ROWS: usize = 500;
+
 /// One write. A batch of them is one transaction; a failing one fails alone.
 #[derive(Debug, Clone)]
 pub(crate) enum Write {
@@ -55,7 +58,7 @@ pub(crate) enum Write {
         ends: Vec<MessageEnd>,
     },
 
-    /// Marks which cron entries are live, all others of the partition as not. Answers `LastFires`.
+    /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
     SyncEntries {
         partition: String,
         entries: Vec<KnownEntry>,
@@ -69,10 +72,15 @@ pub(crate) enum Write {
         owner: String,
     },
     /// The run's process exists. Answers `Nothing`.
-    RunStarted { uk: String, pid: i32 },
+    RunStarted {
+        uk: String,
+        pid: i32,
+        /// When it started, as the system tells it: the pid may become another's.
+        start_ticks: Option<i64>,
+    },
     /// The run's end; only the first one counts. Answers `Ended`.
     EndRun(RunEnd),
-    /// Deletes a small portion of old, ended `cron_run` rows. Answers `Count`.
+    /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
 }
 
@@ -85,8 +93,8 @@ pub(crate) enum Written {
     Messages(Vec<ClaimedMessage>),
     Refused(Vec<i64>),
     Reaped(Reaped),
-    /// In the order of the entries asked about: the last fire known, unix milliseconds.
-    LastFires(Vec<Option<i64>>),
+    /// In the order of the entries asked about, unix milliseconds: the last fire known, else since when it is live.
+    Since(Vec<i64>),
     /// Whose the fire is.
     Claimed(Claim),
     /// Whether the fire is now the one's who asked.

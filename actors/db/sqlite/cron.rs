@@ -7,12 +7,9 @@ use crate::db::rows::{Claim, Fire, KnownEntry, RunEnd};
 use crate::db::schema::{cron_entry, cron_run, crontab_log};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::Written;
+use crate::db::write::{TRIM_ROWS, Written};
 
-/// Old rows are deleted in portions of this many, so that no transaction is long.
-const TRIM_ROWS: i64 = 500;
-
-/// An entry that was not live in between has no last fire: it is not caught up.
+/// An entry that was not live in between begins anew: it is not caught up.
 pub(super) fn sync_entries(
     connection: &mut SqliteConnection,
     partition: &str,
@@ -20,13 +17,22 @@ pub(super) fn sync_entries(
 ) -> QueryResult<Written> {
     use cron_entry::dsl;
 
+    let now = now_ms();
     let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
     let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
     diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
         .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
         .execute(connection)?;
-    let mut last_fires = Vec::with_capacity(entries.len());
+    let mut since = Vec::with_capacity(entries.len());
     for entry in entries {
+        let this = of_partition.filter(dsl::entry.eq(&entry.entry));
+        // A daemon with an older configuration may have fired it meanwhile.
+        diesel::update(this.filter(dsl::live.eq(0)))
+            .set((
+                dsl::live_since_ms.eq(now),
+                dsl::last_fire_ms.eq(None::<i64>),
+            ))
+            .execute(connection)?;
         diesel::insert_into(cron_entry::table)
             .values((
                 dsl::partition_name.eq(partition),
@@ -34,18 +40,18 @@ pub(super) fn sync_entries(
                 dsl::name.eq(&entry.name),
                 dsl::expression.eq(&entry.expression),
                 dsl::live.eq(1),
+                dsl::live_since_ms.eq(now),
             ))
             .on_conflict((dsl::partition_name, dsl::entry))
             .do_update()
             .set((dsl::live.eq(1), dsl::name.eq(&entry.name)))
             .execute(connection)?;
-        let last = of_partition
-            .filter(dsl::entry.eq(&entry.entry))
-            .select(dsl::last_fire_ms)
+        let (last_fire, live_since): (Option<i64>, i64) = this
+            .select((dsl::last_fire_ms, dsl::live_since_ms))
             .first(connection)?;
-        last_fires.push(last);
+        since.push(last_fire.map_or(live_since, |last| last.max(live_since)));
     }
-    Ok(Written::LastFires(last_fires))
+    Ok(Written::Since(since))
 }
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
@@ -76,13 +82,30 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         .on_conflict_do_nothing()
         .execute(connection)?;
     if inserted == 0 {
-        return Ok(Written::Claimed(Claim::Others));
+        return row_of(connection, fire).map(Written::Claimed);
     }
     note_last_fire(connection, fire)?;
     if fire.is_log {
         log_start(connection, fire, &begin)?;
     }
     Ok(Written::Claimed(begin.claim))
+}
+
+/// Whose the row is that is there already. The one who asks may not have heard the answer to an earlier claim.
+fn row_of(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Claim> {
+    use cron_run::dsl;
+
+    let own: Option<(i16, String)> = cron_run::table
+        .filter(dsl::uk.eq(&fire.uk))
+        .filter(dsl::owner.eq(&fire.owner))
+        .select((dsl::state, dsl::status))
+        .first(connection)
+        .optional()?;
+    Ok(match own {
+        Some((RUN_CLAIMED, _)) => Claim::Ours,
+        Some((RUN_ENDED, status)) if status == RUN_SKIPPED => Claim::Skipped,
+        _ => Claim::Others,
+    })
 }
 
 /// How a fire's rows begin.
@@ -142,6 +165,7 @@ fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult
         cron_entry::table
             .filter(dsl::partition_name.eq(&fire.partition))
             .filter(dsl::entry.eq(&fire.entry))
+            .filter(dsl::live.eq(1))
             .filter(earlier),
     )
     .set(dsl::last_fire_ms.eq(fire.scheduled_ms))
@@ -195,6 +219,7 @@ pub(super) fn run_started(
     connection: &mut SqliteConnection,
     uk: &str,
     pid: i32,
+    start_ticks: Option<i64>,
 ) -> QueryResult<Written> {
     use cron_run::dsl;
 
@@ -203,7 +228,11 @@ pub(super) fn run_started(
             .filter(dsl::uk.eq(uk))
             .filter(dsl::state.eq(RUN_CLAIMED)),
     )
-    .set((dsl::state.eq(RUN_STARTED), dsl::pid.eq(pid)))
+    .set((
+        dsl::state.eq(RUN_STARTED),
+        dsl::pid.eq(pid),
+        dsl::start_ticks.eq(start_ticks),
+    ))
     .execute(connection)?;
     diesel::update(
         crontab_log::table
@@ -220,18 +249,23 @@ pub(super) fn run_started(
 pub(super) fn end_run(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let ended = diesel::update(
-        cron_run::table
-            .filter(dsl::uk.eq(&end.uk))
-            .filter(dsl::state.lt(RUN_ENDED)),
-    )
-    .set((
-        dsl::state.eq(RUN_ENDED),
-        dsl::status.eq(&end.status),
-        dsl::pid.eq(end.pid),
-        dsl::ended_ms.eq(end.ended_ms),
-    ))
-    .execute(connection)?;
+    let open = cron_run::table
+        .filter(dsl::uk.eq(&end.uk))
+        .filter(dsl::state.lt(RUN_ENDED));
+    if let Some(owner) = &end.only_of {
+        let of_owner = open.filter(dsl::owner.eq(owner)).count();
+        if of_owner.get_result::<i64>(connection)? == 0 {
+            return Ok(Written::Ended(false));
+        }
+    }
+    let ended = diesel::update(open)
+        .set((
+            dsl::state.eq(RUN_ENDED),
+            dsl::status.eq(&end.status),
+            dsl::pid.eq(end.pid),
+            dsl::ended_ms.eq(end.ended_ms),
+        ))
+        .execute(connection)?;
     if ended == 0 {
         return Ok(Written::Ended(false));
     }
@@ -270,7 +304,7 @@ pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> Qu
         .filter(dsl::state.eq(RUN_ENDED))
         .filter(dsl::started_ms.lt(before_ms))
         .select(dsl::id)
-        .limit(TRIM_ROWS)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
     diesel::delete(cron_run::table.filter(dsl::id.eq_any(old)))
         .execute(connection)

@@ -172,6 +172,7 @@ struct Run {
     owner: String,
     machine: String,
     pid: i32,
+    start_ticks: Option<i64>,
     timeout_ms: i64,
     started_ms: i64,
 }
@@ -187,6 +188,7 @@ impl Run {
             name: self.name,
             machine: self.machine,
             pid: self.pid,
+            start_ticks: self.start_ticks,
             timeout_ms: self.timeout_ms,
             started_ms: self.started_ms,
         }

@@ -122,7 +122,11 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
         Write::TakeFire { uk, from, owner } => cron::take_fire(connection, uk, from, owner),
-        Write::RunStarted { uk, pid } => cron::run_started(connection, uk, *pid),
+        Write::RunStarted {
+            uk,
+            pid,
+            start_ticks,
+        } => cron::run_started(connection, uk, *pid, *start_ticks),
         Write::EndRun(end) => cron::end_run(connection, end),
         Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms),
     }

@@ -1,10 +1,12 @@
 -- The last fire of each entry, by (expression, zone, exec_cmd, params, ordinal): `entry` is a name made from those.
+-- `live_since_ms`: when it became live, and again after it was not.
 CREATE TABLE cron_entry (
     partition_name VARCHAR(20) NOT NULL,
     entry          VARCHAR(36) NOT NULL,
     name           VARCHAR(255) NOT NULL,
     expression     VARCHAR(255) NOT NULL,
     live           SMALLINT NOT NULL,
+    live_since_ms  BIGINT NOT NULL DEFAULT 0,
     last_fire_ms   BIGINT NULL,
     PRIMARY KEY (partition_name, entry)
 );
@@ -21,6 +23,7 @@ CREATE TABLE cron_run (
     state          SMALLINT NOT NULL,
     status         VARCHAR(20) NOT NULL,
     pid            INTEGER NOT NULL DEFAULT 0,
+    start_ticks    BIGINT NULL,
     timeout_ms     BIGINT NOT NULL DEFAULT 0,
     started_ms     BIGINT NOT NULL,
     ended_ms       BIGINT NOT NULL DEFAULT 0
