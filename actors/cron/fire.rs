@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
 use crate::db::{DbError, Standing};
 use crate::outage::Outage;
 
+/// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Before a claim whose answer was lost is repeated.
 const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 
@@ -124,7 +126,7 @@ impl Firing {
             }
         }
         let started = self.start(spawner).await;
-        if let Ok(child) = &started {
+        if let Ok((child, _)) = &started {
             let Child {
                 pid, start_ticks, ..
             } = *child;
@@ -133,7 +135,7 @@ impl Firing {
         }
         drop((turn, starting));
         match started {
-            Ok(child) => self.watch(child, running).await,
+            Ok((child, output)) => self.watch(child, &output, running).await,
             Err(NotStarted::Announced) => {
                 // Its row and its file are the other's.
                 log::warn!(
@@ -270,7 +272,7 @@ impl Firing {
         false
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
+    async fn start(&self, spawner: &Spawner) -> Result<(Child, PathBuf), NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
@@ -287,6 +289,7 @@ impl Firing {
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
         }
         let command = self.command();
+        let output = command.output.clone();
         let shown = command.shell_quoted();
         let child = spawner
             .spawn(command)
@@ -296,7 +299,7 @@ impl Firing {
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
-        Ok(child)
+        Ok((child, output))
     }
 
     fn announcement(&self) -> Announcement {
@@ -304,7 +307,6 @@ impl Firing {
             uk: self.uk.clone(),
             entry: self.entry.key.clone(),
             name: self.entry.config.name.clone(),
-            log_id: None,
             boot: self.config.owner.clone(),
             place: Place::here().clone(),
             scheduled_ms: self.scheduled_ms,
@@ -315,15 +317,7 @@ impl Firing {
 
     fn command(&self) -> Command {
         let entry = &self.entry.config;
-        let mut args = vec!["exec", "--uk", self.uk.as_str()];
-        // Params such as `--help` or `--env=release` are the handler's, not the command line's.
-        if entry.params.starts_with('-') {
-            args.push("--");
-        }
-        args.push(&entry.exec_cmd);
-        if !entry.params.is_empty() {
-            args.push(&entry.params);
-        }
+        let args = arguments(self.uk.as_str(), &entry.exec_cmd, &entry.params);
         Command {
             program: self.config.program.clone(),
             args: args.into_iter().map(Into::into).collect(),
@@ -351,7 +345,7 @@ impl Firing {
         self.config.output.join(format!("{name}-{day}.out"))
     }
 
-    async fn watch(&self, child: Child, running: &Running) {
+    async fn watch(&self, child: Child, output: &Path, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         let ticks = start_ticks.map(u64::cast_signed);
         let noted = self
@@ -381,7 +375,7 @@ impl Firing {
                 let said = self.said();
                 match running.was_replaced(&self.entry.key, self.uk.as_str()) {
                     true if said.is_none() => Outcome::replaced(),
-                    _ => Outcome::seen(said.as_ref(), exit),
+                    _ => Outcome::seen(said.as_ref(), exit, output),
                 }
             }
             () = over => {
@@ -409,13 +403,26 @@ impl Firing {
     }
 }
 
+fn arguments<'a>(uk: &'a str, exec_cmd: &'a str, params: &'a str) -> Vec<&'a str> {
+    let mut args = vec!["exec", "--uk", uk];
+    // Params such as `--help` or `--env=release` are the handler's, not the command line's; so is a name like `-x`.
+    if exec_cmd.starts_with('-') || params.starts_with('-') {
+        args.push("--");
+    }
+    args.push(exec_cmd);
+    if !params.is_empty() {
+        args.push(params);
+    }
+    args
+}
+
 /// How long a fire that is so late waits for its row. One that is later than the grace is made up for: its time is now.
 fn patience(late_ms: i64, grace_ms: i64) -> Duration {
     let left = match grace_ms - late_ms {
         left @ 0.. => left.min(grace_ms),
         _ => grace_ms,
     };
-    Duration::from_millis(left.unsigned_abs())
+    Duration::from_millis(left.unsigned_abs()).max(LEAST_PATIENCE)
 }
 
 /// A line for the run's end: an error where someone should look.
@@ -461,8 +468,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_or_params_with_a_dash_are_no_options() {
+        let cases = [
+            (("c", "p"), "exec --uk u c p"),
+            (("c", ""), "exec --uk u c"),
+            (("c", "-p"), "exec --uk u -- c -p"),
+            (("-c", "p"), "exec --uk u -- -c p"),
+            (("-c", ""), "exec --uk u -- -c"),
+        ];
+        for ((exec_cmd, params), expected) in cases {
+            assert_eq!(arguments("u", exec_cmd, params).join(" "), expected);
+        }
+    }
+
+    #[test]
     fn a_fire_waits_for_its_row_up_to_the_grace() {
-        let cases = [(0, 10_000), (4_000, 6_000), (-5, 10_000), (10_000, 0)];
+        let cases = [(0, 10_000), (4_000, 6_000), (-5, 10_000), (10_000, 1_000)];
         for (late, expected) in cases {
             assert_eq!(patience(late, 10_000).as_millis(), expected, "{late}");
         }
