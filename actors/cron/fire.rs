@@ -14,11 +14,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::attend::Watching;
+use super::command::command;
 use super::outcome::Outcome;
 use super::process::machine::Place;
-use super::process::{
-    Announcement, Child, Command, Spawner, Uk, announce, inspect, remove, terminate,
-};
+use super::process::{Announcement, Child, Spawner, Uk, announce, inspect, remove, terminate};
 use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
@@ -288,7 +287,7 @@ impl Firing {
             }
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
         }
-        let command = self.command();
+        let command = command(&self.config, &self.entry, &self.uk);
         let output = command.output.clone();
         let shown = command.shell_quoted();
         let child = spawner
@@ -313,36 +312,6 @@ impl Firing {
             fired_ms: now_ms(),
             timeout_ms: self.entry.config.timeout.map(|t| millis(t).unsigned_abs()),
         }
-    }
-
-    fn command(&self) -> Command {
-        let entry = &self.entry.config;
-        let args = arguments(self.uk.as_str(), &entry.exec_cmd, &entry.params);
-        Command {
-            program: self.config.program.clone(),
-            args: args.into_iter().map(Into::into).collect(),
-            env: self
-                .config
-                .environment
-                .iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-            output: self.output(),
-        }
-    }
-
-    /// One file a day for each `exec_cmd`.
-    fn output(&self) -> PathBuf {
-        let safe = |c: char| {
-            if c.is_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
-        let name: String = self.entry.config.exec_cmd.chars().map(safe).collect();
-        let day = chrono::Local::now().format("%Y%m%d");
-        self.config.output.join(format!("{name}-{day}.out"))
     }
 
     async fn watch(&self, child: Child, output: &Path, running: &Running) {
@@ -403,19 +372,6 @@ impl Firing {
     }
 }
 
-fn arguments<'a>(uk: &'a str, exec_cmd: &'a str, params: &'a str) -> Vec<&'a str> {
-    let mut args = vec!["exec", "--uk", uk];
-    // Params such as `--help` or `--env=release` are the handler's, not the command line's; so is a name like `-x`.
-    if exec_cmd.starts_with('-') || params.starts_with('-') {
-        args.push("--");
-    }
-    args.push(exec_cmd);
-    if !params.is_empty() {
-        args.push(params);
-    }
-    args
-}
-
 /// How long a fire that is so late waits for its row. One that is later than the grace is made up for: its time is now.
 fn patience(late_ms: i64, grace_ms: i64) -> Duration {
     let left = match grace_ms - late_ms {
@@ -466,20 +422,6 @@ pub(super) async fn end_run(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_or_params_with_a_dash_are_no_options() {
-        let cases = [
-            (("c", "p"), "exec --uk u c p"),
-            (("c", ""), "exec --uk u c"),
-            (("c", "-p"), "exec --uk u -- c -p"),
-            (("-c", "p"), "exec --uk u -- -c p"),
-            (("-c", ""), "exec --uk u -- -c"),
-        ];
-        for ((exec_cmd, params), expected) in cases {
-            assert_eq!(arguments("u", exec_cmd, params).join(" "), expected);
-        }
-    }
 
     #[test]
     fn a_fire_waits_for_its_row_up_to_the_grace() {

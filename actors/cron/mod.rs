@@ -7,6 +7,7 @@
 mod agenda;
 mod alarm;
 mod attend;
+mod command;
 mod entry;
 mod fire;
 mod misfire;
