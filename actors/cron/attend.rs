@@ -178,7 +178,6 @@ fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
 }
 
 fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
-    let said = state.and_then(|state| state.result.as_ref());
     let here =
         serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
     match state {
@@ -190,9 +189,9 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
             None => Verdict::Wait,
         },
         Some(state) if state.may_yet_begin(now_ms()) => Verdict::Wait,
-        _ if said.is_some() => {
-            Verdict::Ended(Outcome::seen(said, super::process::ExitStatus::Unknown))
-        }
+        Some(RunState {
+            result: Some(said), ..
+        }) => Verdict::Ended(Outcome::said(said)),
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
         None if here && run.pid > 0 => without_file(run),
         None if here => Verdict::NeverStarted,

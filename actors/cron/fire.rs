@@ -7,18 +7,17 @@
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::attend::Watching;
+use super::command::command;
 use super::outcome::Outcome;
 use super::process::machine::Place;
-use super::process::{
-    Announcement, Child, Command, Spawner, Uk, announce, inspect, remove, terminate,
-};
+use super::process::{Announcement, Child, Spawner, Uk, announce, inspect, remove, terminate};
 use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
@@ -27,6 +26,8 @@ use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
 use crate::db::{DbError, Standing};
 use crate::outage::Outage;
 
+/// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Before a claim whose answer was lost is repeated.
 const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 
@@ -124,7 +125,7 @@ impl Firing {
             }
         }
         let started = self.start(spawner).await;
-        if let Ok(child) = &started {
+        if let Ok((child, _)) = &started {
             let Child {
                 pid, start_ticks, ..
             } = *child;
@@ -133,7 +134,7 @@ impl Firing {
         }
         drop((turn, starting));
         match started {
-            Ok(child) => self.watch(child, running).await,
+            Ok((child, output)) => self.watch(child, &output, running).await,
             Err(NotStarted::Announced) => {
                 // Its row and its file are the other's.
                 log::warn!(
@@ -270,7 +271,7 @@ impl Firing {
         false
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
+    async fn start(&self, spawner: &Spawner) -> Result<(Child, PathBuf), NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
@@ -286,7 +287,8 @@ impl Firing {
             }
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
         }
-        let command = self.command();
+        let command = command(&self.config, &self.entry, &self.uk);
+        let output = command.output.clone();
         let shown = command.shell_quoted();
         let child = spawner
             .spawn(command)
@@ -296,7 +298,7 @@ impl Firing {
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
-        Ok(child)
+        Ok((child, output))
     }
 
     fn announcement(&self) -> Announcement {
@@ -304,7 +306,6 @@ impl Firing {
             uk: self.uk.clone(),
             entry: self.entry.key.clone(),
             name: self.entry.config.name.clone(),
-            log_id: None,
             boot: self.config.owner.clone(),
             place: Place::here().clone(),
             scheduled_ms: self.scheduled_ms,
@@ -313,45 +314,7 @@ impl Firing {
         }
     }
 
-    fn command(&self) -> Command {
-        let entry = &self.entry.config;
-        let mut args = vec!["exec", "--uk", self.uk.as_str()];
-        // Params such as `--help` or `--env=release` are the handler's, not the command line's.
-        if entry.params.starts_with('-') {
-            args.push("--");
-        }
-        args.push(&entry.exec_cmd);
-        if !entry.params.is_empty() {
-            args.push(&entry.params);
-        }
-        Command {
-            program: self.config.program.clone(),
-            args: args.into_iter().map(Into::into).collect(),
-            env: self
-                .config
-                .environment
-                .iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-            output: self.output(),
-        }
-    }
-
-    /// One file a day for each `exec_cmd`.
-    fn output(&self) -> PathBuf {
-        let safe = |c: char| {
-            if c.is_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
-        let name: String = self.entry.config.exec_cmd.chars().map(safe).collect();
-        let day = chrono::Local::now().format("%Y%m%d");
-        self.config.output.join(format!("{name}-{day}.out"))
-    }
-
-    async fn watch(&self, child: Child, running: &Running) {
+    async fn watch(&self, child: Child, output: &Path, running: &Running) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         let ticks = start_ticks.map(u64::cast_signed);
         let noted = self
@@ -381,7 +344,7 @@ impl Firing {
                 let said = self.said();
                 match running.was_replaced(&self.entry.key, self.uk.as_str()) {
                     true if said.is_none() => Outcome::replaced(),
-                    _ => Outcome::seen(said.as_ref(), exit),
+                    _ => Outcome::seen(said.as_ref(), exit, output),
                 }
             }
             () = over => {
@@ -415,7 +378,7 @@ fn patience(late_ms: i64, grace_ms: i64) -> Duration {
         left @ 0.. => left.min(grace_ms),
         _ => grace_ms,
     };
-    Duration::from_millis(left.unsigned_abs())
+    Duration::from_millis(left.unsigned_abs()).max(LEAST_PATIENCE)
 }
 
 /// A line for the run's end: an error where someone should look.
@@ -462,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_fire_waits_for_its_row_up_to_the_grace() {
-        let cases = [(0, 10_000), (4_000, 6_000), (-5, 10_000), (10_000, 0)];
+        let cases = [(0, 10_000), (4_000, 6_000), (-5, 10_000), (10_000, 1_000)];
         for (late, expected) in cases {
             assert_eq!(patience(late, 10_000).as_millis(), expected, "{late}");
         }

@@ -26,6 +26,8 @@ pub(super) struct Missed {
     pub(super) fire: Vec<i64>,
     /// Fires beyond the grace, those that are made up for included; counted up to a limit.
     pub(super) skipped: usize,
+    /// How many of those are made up for: the first ones of `fire`.
+    pub(super) made_up: usize,
     /// The next fire is the first one after this.
     pub(super) planned_from: i64,
 }
@@ -59,10 +61,12 @@ pub(super) fn missed(entry: &LiveEntry, from: i64, now: i64, grace: Duration) ->
         0 => Vec::new(),
         _ => fires.latest(from, too_late, keep),
     };
+    let made_up = fire.len();
     fire.extend(fires.within(too_late, now, usize::MAX));
     Missed {
         fire,
         skipped,
+        made_up,
         planned_from: fires.start(now),
     }
 }
@@ -123,7 +127,7 @@ mod tests {
         let entry = entry("*/5 * * * * *", Misfire::Skip);
         let found = missed(&entry, NOON - 60 * SECOND, NOON + 2 * SECOND, GRACE);
         assert_eq!(found.fire, [NOON - 5 * SECOND, NOON]);
-        assert_eq!(found.skipped, 10);
+        assert_eq!((found.skipped, found.made_up), (10, 0));
         assert_eq!(found.planned_from, NOON + 2 * SECOND);
         let exact = missed(&entry, NOON - SECOND, NOON + 10 * SECOND, GRACE);
         assert_eq!(exact.fire, [NOON, NOON + 5 * SECOND, NOON + 10 * SECOND]);
@@ -163,6 +167,7 @@ mod tests {
             12,
             "eleven within the grace, and one for all before"
         );
+        assert_eq!(found.made_up, 1);
         assert_eq!(found.fire[0], NOON - 11 * SECOND);
     }
 

@@ -7,6 +7,7 @@
 mod agenda;
 mod alarm;
 mod attend;
+mod command;
 mod entry;
 mod fire;
 mod misfire;
@@ -175,7 +176,7 @@ impl CronActor {
                 entry.config.name,
                 missed.skipped_text(),
                 entry.shown(now),
-                match missed.fire.len() {
+                match missed.made_up {
                     0 => String::new(),
                     n => format!(", {n} of them are made up for now"),
                 }

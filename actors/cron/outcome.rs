@@ -1,5 +1,7 @@
 //! What is written of a run's end: from what it said itself and how its process ended.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::process::{ExitStatus, RunResult};
@@ -66,16 +68,18 @@ impl Outcome {
         Self::failure("lost", "it ended without a result, and nobody saw how")
     }
 
-    /// How it ended, seen by who started it. What it said itself goes first.
-    pub(super) fn seen(said: Option<&RunResult>, exit: ExitStatus) -> Self {
+    /// How it ended, seen by who started it. What it said itself goes first; else the reason may stand in its output.
+    pub(super) fn seen(said: Option<&RunResult>, exit: ExitStatus, output: &Path) -> Self {
+        let output = output.display();
         match (said, exit) {
             (Some(result), _) => Self::said(result),
-            (None, ExitStatus::Signaled(signal, _)) => {
-                Self::failure("killed", format!("killed by signal {signal}"))
-            }
+            (None, ExitStatus::Signaled(signal, _)) => Self::failure(
+                "killed",
+                format!("killed by signal {signal}; its output is in `{output}`"),
+            ),
             (None, ExitStatus::Exited(code)) => Self::failure(
                 "failed",
-                format!("ended without a result, exit status {code}"),
+                format!("ended without a result, exit status {code}; its output is in `{output}`"),
             ),
             (None, ExitStatus::Unknown) => Self::lost(),
         }
@@ -97,29 +101,37 @@ mod tests {
             data: json!("x"),
             ended_ms: 0,
         };
+        let output = Path::new("logs/cron/c.out");
         let cases = [
             (
-                Outcome::seen(Some(&said(0)), ExitStatus::Exited(0)),
+                Outcome::seen(Some(&said(0)), ExitStatus::Exited(0), output),
                 "success",
             ),
             (
-                Outcome::seen(Some(&said(1)), ExitStatus::Exited(1)),
+                Outcome::seen(Some(&said(1)), ExitStatus::Exited(1), output),
                 "failed",
             ),
             (
-                Outcome::seen(Some(&said(0)), ExitStatus::Signaled(9, false)),
+                Outcome::seen(Some(&said(0)), ExitStatus::Signaled(9, false), output),
                 "success",
             ),
             (
-                Outcome::seen(None, ExitStatus::Signaled(9, false)),
+                Outcome::seen(None, ExitStatus::Signaled(9, false), output),
                 "killed",
             ),
-            (Outcome::seen(None, ExitStatus::Exited(3)), "failed"),
-            (Outcome::seen(None, ExitStatus::Unknown), "lost"),
+            (Outcome::seen(None, ExitStatus::Exited(3), output), "failed"),
+            (Outcome::seen(None, ExitStatus::Unknown, output), "lost"),
         ];
         for (outcome, status) in cases {
             assert_eq!(outcome.status, status, "{outcome:?}");
         }
+        let refused = Outcome::seen(None, ExitStatus::Exited(2), output);
+        assert!(
+            refused
+                .result
+                .contains("exit status 2; its output is in `logs/cron/c.out`"),
+            "{refused:?}"
+        );
         assert_eq!(Outcome::said(&said(0)).result, r#"{"data":"x","status":0}"#);
     }
 }

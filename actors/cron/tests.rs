@@ -111,7 +111,9 @@ async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
     let runs = world.until_ended(1).await;
     assert_eq!(runs.len(), 1);
     assert!(
-        runs[0].starts_with("failed ") && runs[0].contains("exit status 1"),
+        runs[0].starts_with("failed ")
+            && runs[0].contains("exit status 1; its output is in `")
+            && runs[0].contains("/output/c-"),
         "{runs:?}"
     );
     assert!(world.stop().await);

@@ -29,9 +29,6 @@ pub(crate) struct Announcement {
     pub(crate) entry: String,
     /// The entry's name, for people and for the handler.
     pub(crate) name: String,
-    /// The run's row in `crontab_log`, where the entry has `is_log`.
-    #[serde(default)]
-    pub(crate) log_id: Option<i64>,
     /// The boot of the daemon that fires it.
     pub(crate) boot: String,
     /// Where that daemon, and so the run, lives.
@@ -120,7 +117,7 @@ impl RunFile {
         Ok(run)
     }
 
-    /// What the daemon announced: the second it was due, the row of its log.
+    /// What the daemon announced: the second it was due, the entry's name.
     pub(crate) fn announcement(&self) -> Option<&Announcement> {
         self.announcement.as_ref()
     }

@@ -21,7 +21,6 @@ fn announcement(key: &str) -> Announcement {
         uk: uk(key),
         entry: "0 0 4 * * *|Asia/Shanghai|report||0".into(),
         name: "每日报表".into(),
-        log_id: Some(7),
         boot: "b1".into(),
         place: Place::here().clone(),
         scheduled_ms: NOW,
