@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::{PATIENCE, now_us, wait_for, wait_until};
@@ -126,10 +127,12 @@ impl Drop for Daemon {
     }
 }
 
-/// To a process that this test started, or that a daemon of this test started.
+/// To a process that this test started, or that a daemon of this test started. It may have ended a moment ago, when the
+/// row that names it has not.
 pub fn signal_pid(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    kill_process(pid, signal).unwrap();
+    let sent = kill_process(pid, signal);
+    assert!(matches!(sent, Ok(()) | Err(Errno::SRCH)), "{sent:?}");
 }
 
 /// Waits until the process does nothing any more: SIGSTOP is not done when `kill` returns.
