@@ -2,9 +2,9 @@
 
 .PHONY: test setup check
 
+# No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
-	cargo test --workspace --all-targets
-	cargo test --workspace --doc
+	cargo test
 
 # Rust with cargo, a C compiler and make are expected; what else is needed is installed here. Servers are only for tests:
 # where one cannot be installed its tests say LEFT OUT and the rest runs; CI leaves nothing out.
