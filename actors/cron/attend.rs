@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::fire::{end_run, log_end, run_again};
+use super::ending::{end_run, log_end};
+use super::fire::run_again;
 use super::outcome::Outcome;
 use super::process::machine::{Identity, Place, identify};
 use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::attend::Watching;
 use super::command::command;
+use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Announcement, Child, Spawner, Uk, announce, inspect, remove, terminate};
@@ -22,9 +23,8 @@ use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{Claim, Fire, OpenRun, RunEnd};
+use crate::db::rows::{Claim, Fire, OpenRun};
 use crate::db::{DbError, Standing};
-use crate::outage::Outage;
 
 /// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
@@ -379,44 +379,6 @@ fn patience(late_ms: i64, grace_ms: i64) -> Duration {
         _ => grace_ms,
     };
     Duration::from_millis(left.unsigned_abs()).max(LEAST_PATIENCE)
-}
-
-/// A line for the run's end: an error where someone should look.
-pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
-    if outcome.status == "success" {
-        log::info!("cron `{name}`: run {uk} ended: success");
-    } else {
-        log::error!(
-            "cron `{name}`: run {uk} ended: {}: {}",
-            outcome.status,
-            outcome.result
-        );
-    }
-}
-
-/// Writes the end; a run ends in the database, however long that is away. Answers whether it had none before.
-pub(super) async fn end_run(
-    config: &CronConfig,
-    uk: &str,
-    outcome: Outcome,
-    pid: i32,
-    only_of: Option<String>,
-) -> bool {
-    let end = RunEnd {
-        uk: uk.to_owned(),
-        status: outcome.status.to_owned(),
-        result: outcome.result,
-        pid,
-        ended_ms: now_ms(),
-        only_of,
-    };
-    let mut outage = Outage::new("the writing of cron runs");
-    loop {
-        match config.db.end_run(end.clone()).await {
-            Ok(first) => return first,
-            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod agenda;
 mod alarm;
 mod attend;
 mod command;
+mod ending;
 mod entry;
 mod fire;
 mod misfire;

@@ -1,0 +1,46 @@
+//! The end of a run: its line in the log, and its row.
+
+use super::CronConfig;
+use super::outcome::Outcome;
+use super::process::Uk;
+use crate::clock::now_ms;
+use crate::db::rows::RunEnd;
+use crate::outage::Outage;
+
+/// A line for the run's end: an error where someone should look.
+pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
+    if outcome.status == "success" {
+        log::info!("cron `{name}`: run {uk} ended: success");
+    } else {
+        log::error!(
+            "cron `{name}`: run {uk} ended: {}: {}",
+            outcome.status,
+            outcome.result
+        );
+    }
+}
+
+/// Writes the end; a run ends in the database, however long that is away. Answers whether it had none before.
+pub(super) async fn end_run(
+    config: &CronConfig,
+    uk: &str,
+    outcome: Outcome,
+    pid: i32,
+    only_of: Option<String>,
+) -> bool {
+    let end = RunEnd {
+        uk: uk.to_owned(),
+        status: outcome.status.to_owned(),
+        result: outcome.result,
+        pid,
+        ended_ms: now_ms(),
+        only_of,
+    };
+    let mut outage = Outage::new("the writing of cron runs");
+    loop {
+        match config.db.end_run(end.clone()).await {
+            Ok(first) => return first,
+            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+        }
+    }
+}
