@@ -68,7 +68,7 @@ pub(super) struct Engine {
     pub(super) ready: bool,
     /// Room kept for pushed tasks whose rows are being inserted already claimed.
     pub(super) reserved: u32,
-    /// Rows that nobody knows of are to be given back as soon as no push is under way.
+    /// Rows that nobody knows of are to be given back as soon as no push and no look is under way.
     pub(super) strays: bool,
 }
 

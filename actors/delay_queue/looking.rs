@@ -126,10 +126,15 @@ impl DelayQueueActor {
                 }
             }
         }
+        let strays_wait = engine.strays;
         if engine.stop.begun() {
             self.give_back_waiting(ctx);
         } else {
             self.start_due(ctx);
+        }
+        // They waited for this look: what it claimed is known now.
+        if strays_wait {
+            self.give_back_strays(ctx);
         }
     }
 

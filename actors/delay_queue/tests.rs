@@ -481,3 +481,27 @@ async fn crashes_at_any_moment_lose_nothing_and_leave_nothing_claimed() {
     assert_eq!((world.in_status(3), world.in_status(2)), (rows, 0));
     assert_eq!(world.ran.len(), usize::try_from(rows).unwrap(), "each once");
 }
+
+/// A look begins, and while it is under way strays are to be given back, as after a push that failed.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct StraysDuringALook;
+
+impl Handler<StraysDuringALook> for DelayQueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StraysDuringALook, ctx: &mut Self::Context) {
+        self.look_ahead(ctx);
+        self.give_back_strays(ctx);
+    }
+}
+
+#[actix::test]
+async fn strays_that_wait_for_a_look_do_not_end_the_looking() {
+    let world = World::start().await;
+    world.actor.send(StraysDuringALook).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    world.foreign(1, "job", "x", now_ms() / 1000);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.in_status(3), 1);
+}
