@@ -1,7 +1,9 @@
 //! The two steps of a stop, as everything that works must see them: Quiet, then Stop by one deadline.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// How far the stop has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,17 @@ impl StopSignal {
     }
 }
 
+/// After the deadline what still ran has so long to be given back.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Waits until nothing is left, past the deadline only for last words. Answers what is left. A thread that business code
+/// blocks cannot answer, so the deadline is watched here too.
+pub(crate) async fn left_at(mut count: watch::Receiver<usize>, deadline: Instant) -> usize {
+    let none_left = count.wait_for(|left| *left == 0);
+    let in_time = timeout_at(deadline + LAST_WORDS, none_left).await.is_ok();
+    if in_time { 0 } else { *count.borrow() }
+}
+
 /// Hears of the stop.
 #[derive(Debug, Clone)]
 pub(crate) struct StopListener {
@@ -99,8 +112,6 @@ impl StopListener {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use super::ahead::Ahead;
 use super::held::{Held, Origin, Running};
 use super::pace::{Pace, WORK_PER_BATCH};
 use crate::config::{BatchLimits, RetryRules};
-use crate::db::Standing;
+use crate::db::may_start;
 use crate::job::slots::{Slot, SlotFile};
 use crate::job::{
     BatchHandler, Consumer, Gate, Handler, JobError, JobResult, Message, USED_UP, Verdict,
@@ -19,9 +19,6 @@ use crate::job::{
 use crate::settler::Settler;
 use crate::source::{Delivery, End, Settled, Source};
 use crate::stop::StopListener;
-
-/// Between two looks whether a message is still ours, while the heartbeats are late.
-const UNSURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Everything a consumer needs.
 #[derive(Clone)]
@@ -239,13 +236,8 @@ impl Work {
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
     /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
     async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
-        loop {
-            match self.source.standing(&delivery.receipt) {
-                Standing::Ours => return true,
-                Standing::Lost => break,
-                Standing::Unsure if stop.begun() => break,
-                Standing::Unsure => tokio::time::sleep(UNSURE_PAUSE).await,
-            }
+        if may_start(|| self.source.standing(&delivery.receipt), stop).await {
+            return true;
         }
         log::warn!(
             "queue `{}`: message {} does not start here, this daemon had been silent for too long",

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::stop::StopListener;
+
 /// Claims start only while the last confirmed heartbeat is younger than so many intervals.
 const FRESH_INTERVALS: u32 = 2;
 /// Others are judged only after heartbeats of our own have held for so many intervals.
@@ -24,6 +26,21 @@ pub(crate) enum Standing {
     Unsure,
     /// Others have taken over.
     Lost,
+}
+
+/// Between two looks whether something is still ours, while the heartbeats are late.
+const UNSURE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether what was claimed may start. What others took over is theirs; while that is not known (the heartbeats are
+/// late), it waits, until a stop begins.
+pub(crate) async fn may_start(standing: impl Fn() -> Standing, stop: &StopListener) -> bool {
+    loop {
+        match standing() {
+            Standing::Ours => return true,
+            Standing::Unsure if !stop.begun() => tokio::time::sleep(UNSURE_PAUSE).await,
+            Standing::Unsure | Standing::Lost => return false,
+        }
+    }
 }
 
 /// Shared by DbActor, which confirms, and all that start claimed work.

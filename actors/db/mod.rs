@@ -24,7 +24,7 @@ use crate::config::DatabaseUrl;
 pub(crate) use self::actor::{DbActor, Heartbeats};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
-pub(crate) use self::liveness::{Liveness, Standing};
+pub(crate) use self::liveness::{Liveness, Standing, may_start};
 pub(crate) use self::store::Store;
 #[cfg(test)]
 pub(crate) use self::store::{Applied, Reader, Writer};

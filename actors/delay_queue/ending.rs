@@ -1,16 +1,12 @@
 //! The end: what waits is given back, what runs has until the deadline.
 
-use std::time::Duration;
-
 use actix::prelude::*;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::DelayQueueActor;
 use super::agenda::Claim;
 use crate::db::rows::{TaskEnd, TaskOutcome};
-
-/// After the deadline tasks have so long to be given back.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+use crate::stop::left_at;
 
 impl DelayQueueActor {
     pub(super) fn quiet(&mut self, ctx: &mut Context<Self>) {
@@ -56,11 +52,6 @@ impl DelayQueueActor {
             return Box::pin(std::future::ready(0));
         };
         engine.stop.stop(deadline);
-        let mut busy = engine.config.running.count();
-        Box::pin(async move {
-            let all_ended = busy.wait_for(|busy| *busy == 0);
-            let in_time = timeout_at(deadline + LAST_WORDS, all_ended).await.is_ok();
-            if in_time { 0 } else { *busy.borrow() }
-        })
+        Box::pin(left_at(engine.config.running.count(), deadline))
     }
 }

@@ -11,16 +11,13 @@ use super::agenda::Claim;
 use super::{DelayConfig, push};
 use crate::clock::{millis, now_ms};
 use crate::config::RetryRules;
-use crate::db::Standing;
+use crate::db::may_start;
 use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::job::slots::{Identity, Kind, Slot};
 use crate::job::{
     Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, run, verdict,
 };
 use crate::stop::StopListener;
-
-/// Between two looks whether a task is still ours, while the heartbeats are late.
-const UNSURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
 pub(super) async fn run_claim(
@@ -65,19 +62,15 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
 
 /// What others took over is theirs; while that is not known (the heartbeats are late), it waits.
 async fn still_ours(config: &DelayConfig, claim: &Claim, stop: &StopListener) -> bool {
-    loop {
-        match config.liveness.standing(claim.generation) {
-            Standing::Ours => return true,
-            Standing::Unsure if !stop.begun() => tokio::time::sleep(UNSURE_PAUSE).await,
-            Standing::Unsure | Standing::Lost => {
-                log::warn!(
-                    "delayed task {} does not start here, this daemon had been silent for too long",
-                    claim.task.id
-                );
-                return false;
-            }
-        }
+    let standing = || config.liveness.standing(claim.generation);
+    let ours = may_start(standing, stop).await;
+    if !ours {
+        log::warn!(
+            "delayed task {} does not start here, this daemon had been silent for too long",
+            claim.task.id
+        );
     }
+    ours
 }
 
 async fn call(

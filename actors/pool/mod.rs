@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use self::lease::Leases;
 use crate::config::PoolLimits;
 use crate::consumer::{ConsumerActor, Work};
 use crate::gone::GoneNotice;
-use crate::stop::StopSignal;
+use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
 
 /// Pauses before a dead consumer is replaced: they double from the first to the longest, and start anew once one has
@@ -30,8 +30,6 @@ use crate::workers::Workers;
 const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const LIVED_LONG: Duration = Duration::from_secs(60);
-/// After the deadline consumers have so long to give back what still ran.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What a pool is started with.
 #[derive(Clone)]
@@ -252,12 +250,7 @@ impl PoolActor {
         for member in self.members.values() {
             member.stop.stop(deadline);
         }
-        let mut alive = self.alive.subscribe();
-        Box::pin(async move {
-            let all_gone = alive.wait_for(|alive| *alive == 0);
-            let in_time = timeout_at(deadline + LAST_WORDS, all_gone).await.is_ok();
-            if in_time { 0 } else { *alive.borrow() }
-        })
+        Box::pin(left_at(self.alive.subscribe(), deadline))
     }
 }
 
