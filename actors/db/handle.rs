@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
-    NewTask, Reaped, RunEnd, TaskEnd,
+    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
+    NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{Write, Written};
@@ -188,6 +188,15 @@ impl Db {
             Written::Refused(ids) => Ok(ids),
             other => Err(mixed_up(&other)),
         }
+    }
+
+    /// Dead letters of messages that live elsewhere; durable when answered.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for queues outside the daemon's database")
+    )]
+    pub(crate) async fn insert_letters(&self, letters: Vec<NewLetter>) -> Result<(), DbError> {
+        self.write(Write::InsertLetters { letters }).await.map(drop)
     }
 
     /// From when on each entry's fires are to be made.

@@ -247,6 +247,26 @@ pub(crate) struct KnownEntry {
     pub(crate) expression: String,
 }
 
+/// A dead letter of a message that lives outside the daemon's database, to be inserted.
+#[derive(Debug, Clone)]
+pub(crate) struct NewLetter {
+    /// `redis` or `kafka`.
+    pub(crate) kind: &'static str,
+    /// The list or the topic.
+    pub(crate) source: String,
+    pub(crate) entry: EntryName,
+    pub(crate) original_id: String,
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Bytes)>,
+    pub(crate) error: String,
+    pub(crate) attempts: u32,
+    /// The partition of the daemon that gave it up.
+    pub(crate) partition: String,
+    /// When it was first seen, unix milliseconds.
+    pub(crate) first_ms: i64,
+}
+
 /// A dead letter, for people.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct DeadLetter {

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::rows::{
     Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire, KnownEntry,
-    MessageEnd, MessageOutcome, NewMessage, NewTask, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
+    MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    TaskOutcome, Victim,
 };
 use super::sqlite::SqliteStore;
 use super::store::{Store, Writer};
@@ -639,6 +640,30 @@ facts! {
         let letter = world.store.reader().dead_letters(1).await.unwrap().remove(0);
         assert_eq!((letter.attempts, letter.error.chars().count()), (5, 1000));
         assert_eq!(letter.original_id, ids[0].to_string());
+    }
+
+    async fn letters_of_messages_that_live_elsewhere_keep_all_there_is(world) {
+        let mut writer = world.writer().await;
+        let letter = |payload: &'static [u8]| NewLetter {
+            kind: "redis",
+            source: "list".to_owned(),
+            entry: entry(),
+            original_id: "b/7".to_owned(),
+            payload: Bytes::from_static(payload),
+            key: Some(Bytes::from_static(b"\xff")),
+            headers: vec![("trace".to_owned(), Bytes::from_static(b"\0"))],
+            error: "\0".repeat(2000),
+            attempts: 5,
+            partition: "script1".to_owned(),
+            first_ms: 7,
+        };
+        let letters = vec![letter(b"\0\xff"), letter(b"")];
+        writer.write(Write::InsertLetters { letters }).await;
+        let kept = world.store.reader().dead_letters(9).await.unwrap();
+        let payloads: Vec<&[u8]> = kept.iter().map(|letter| letter.payload.as_slice()).collect();
+        assert_eq!(payloads, [&b""[..], b"\0\xff"]);
+        assert_eq!((kept[0].name.as_str(), kept[0].attempts, kept[0].first_ms), ("orders", 5, 7));
+        assert_eq!(kept[0].error, "\u{fffd}".repeat(999) + "…");
     }
 
     async fn claims_are_first_in_first_out(world) {

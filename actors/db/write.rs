@@ -1,8 +1,8 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewMessage,
-    NewTask, Reaped, RunEnd, TaskEnd,
+    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
+    NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -57,6 +57,9 @@ pub(crate) enum Write {
         owner: String,
         ends: Vec<MessageEnd>,
     },
+
+    /// Dead letters of messages that live elsewhere. Answers `Nothing`.
+    InsertLetters { letters: Vec<NewLetter> },
 
     /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
     SyncEntries {

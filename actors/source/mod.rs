@@ -28,15 +28,16 @@ pub(crate) struct Delivery {
     pub(crate) suspect: bool,
 }
 
-/// Names exactly what was fetched: never a position, never a bare payload.
+/// Names exactly what was fetched: never a position, never a bare payload. What the numbers stand for is the source's
+/// own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Receipt {
-    /// A row, the claim of it, and the generation of this boot that claimed.
-    Row {
-        id: i64,
-        fence: i64,
-        generation: u64,
-    },
+pub(crate) struct Receipt {
+    /// The message. Table: its row.
+    pub(crate) id: i64,
+    /// Which fetch of it. Table: the number of the claim.
+    pub(crate) fence: i64,
+    /// In which life of ours it was fetched. Table: the generation of this boot.
+    pub(crate) generation: u64,
 }
 
 /// How a delivery ended.

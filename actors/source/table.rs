@@ -87,7 +87,7 @@ impl TableSource {
                 },
                 attempt: row.attempts.saturating_add(1),
             },
-            receipt: Receipt::Row {
+            receipt: Receipt {
                 id: row.id,
                 fence: row.fence,
                 generation,
@@ -97,7 +97,7 @@ impl TableSource {
     }
 
     fn row_end(&self, settled: Settled) -> MessageEnd {
-        let Receipt::Row { id, fence, .. } = settled.receipt;
+        let Receipt { id, fence, .. } = settled.receipt;
         let outcome = match settled.end {
             End::Done => MessageOutcome::Done,
             End::Retry(after) => MessageOutcome::Retry {
@@ -159,12 +159,12 @@ impl Source for TableSource {
     }
 
     fn standing(&self, receipt: &Receipt) -> Standing {
-        let Receipt::Row { generation, .. } = receipt;
+        let Receipt { generation, .. } = receipt;
         self.liveness.standing(*generation)
     }
 
     fn identity(&self, delivery: &Delivery) -> Identity {
-        let Receipt::Row { id, fence, .. } = delivery.receipt;
+        let Receipt { id, fence, .. } = delivery.receipt;
         Identity::new(Kind::Queue, &self.table, &id.to_string(), fence)
     }
 

@@ -153,7 +153,7 @@ impl FakeSource {
             message.attempt = attempt;
             Delivery {
                 message,
-                receipt: Receipt::Row {
+                receipt: Receipt {
                     id,
                     fence,
                     generation: 0,
@@ -165,7 +165,7 @@ impl FakeSource {
     }
 
     fn end(state: &mut State, Settled { receipt, end }: Settled) {
-        let Receipt::Row { id, fence, .. } = receipt;
+        let Receipt { id, fence, .. } = receipt;
         let Some((claimed, attempt)) = state.out.get(&id).copied() else {
             return;
         };

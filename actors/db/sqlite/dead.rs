@@ -4,10 +4,12 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable};
 
+use super::headers::encode;
 use crate::clock::now_ms;
-use crate::db::rows::EntryName;
+use crate::db::rows::{EntryName, NewLetter as Given};
 use crate::db::schema::{dead_letter, delay_queue_log, queue_message};
 use crate::db::text::{ERROR_CHARS, readable, shorten};
+use crate::db::write::Written;
 use crate::identity::partition_of;
 
 #[derive(Insertable)]
@@ -105,6 +107,32 @@ pub(super) fn from_message(
         died_ms: now_ms(),
     };
     insert(connection, &letter)
+}
+
+/// Of messages that live elsewhere.
+pub(super) fn insert_all(
+    connection: &mut SqliteConnection,
+    letters: &[Given],
+) -> QueryResult<Written> {
+    for letter in letters {
+        let row = NewLetter {
+            kind: letter.kind,
+            source: &letter.source,
+            name: &letter.entry.name,
+            exec_cmd: &letter.entry.exec_cmd,
+            original_id: letter.original_id.clone(),
+            payload: letter.payload.to_vec(),
+            msg_key: letter.key.as_ref().map(|key| key.to_vec()),
+            headers: encode(&letter.headers),
+            error: shorten(&letter.error, ERROR_CHARS),
+            attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
+            partition_name: &letter.partition,
+            first_ms: letter.first_ms,
+            died_ms: now_ms(),
+        };
+        insert(connection, &row)?;
+    }
+    Ok(Written::Nothing)
 }
 
 fn insert(connection: &mut SqliteConnection, letter: &NewLetter<'_>) -> QueryResult<()> {
