@@ -3,6 +3,7 @@
 mod actor;
 mod error;
 mod handle;
+mod headers;
 mod liveness;
 pub(crate) mod rows;
 mod schema;

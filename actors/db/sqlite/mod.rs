@@ -5,7 +5,6 @@ mod connect;
 mod cron;
 mod dead;
 mod deaths;
-mod headers;
 mod inspect;
 mod messages;
 mod reader;
