@@ -1,8 +1,14 @@
 //! The database: DbActor, the only writer, and one adapter per database behind it.
 
+#![allow(
+    dead_code,
+    reason = "replays, counts and what is due are asked for next"
+)]
+
 mod actor;
 mod error;
 mod handle;
+pub(crate) mod letters;
 mod liveness;
 pub(crate) mod rows;
 mod schema;

@@ -191,6 +191,11 @@ impl Source for TableSource {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
-        async move { Ok(self.db.reader().queue_lag(&self.table).await?) }.boxed()
+        async move {
+            let asked = vec![(self.table.to_string(), u64::MAX)];
+            let lags = self.db.reader().queue_lags(asked).await?;
+            Ok(lags.first().copied().unwrap_or(0))
+        }
+        .boxed()
     }
 }
