@@ -9,7 +9,7 @@ use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
     BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, Reaped, Replay, RunEnd, TaskEnd,
+    NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{Write, Written};
@@ -209,6 +209,12 @@ impl Db {
 
     pub(crate) async fn delete_letters(&self, ids: Vec<i64>) -> Result<usize, DbError> {
         self.count(Write::DeleteLetters { ids }).await
+    }
+
+    /// Messages that live elsewhere and were charged with deaths are finished.
+    #[expect(dead_code, reason = "for queues outside the daemon's database")]
+    pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
+        self.count(Write::ForgetDeaths { ids }).await
     }
 
     /// From when on each entry's fires are to be made.

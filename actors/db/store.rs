@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use super::error::DbError;
 use super::rows::{
     AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Inspection, LetterFilter, LetterHead,
-    OpenRun,
+    OpenRun, OutsideDeath,
 };
 use super::write::{Write, Written};
 
@@ -68,6 +68,16 @@ pub(crate) trait Reader: Send + Sync {
         above: i64,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>>;
+    /// What has been charged to messages of one source outside the database, by their ids.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for queues outside the daemon's database")
+    )]
+    fn deaths<'a>(
+        &'a self,
+        kind: &'a str,
+        source: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>>;
     /// Runs of the partition whose end is not known.
     fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>>;
     /// Daemons of the partition whose heartbeats have not stopped.

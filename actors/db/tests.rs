@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 use super::actor::{Crash, DbActor, Heartbeats};
 use super::rows::{
     AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Inspection, LetterFilter, LetterHead,
-    OpenRun,
+    OpenRun, OutsideDeath,
 };
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
@@ -195,6 +195,13 @@ impl Reader for NoReader {
         _: i64,
         _: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn deaths<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn open_runs(&self, _: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {

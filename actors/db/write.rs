@@ -2,7 +2,7 @@
 
 use super::rows::{
     BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, Reaped, Replay, RunEnd, TaskEnd,
+    NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -64,6 +64,8 @@ pub(crate) enum Write {
     ReplayLetters { letters: Vec<Replay> },
     /// Deletes dead letters. Answers `Count`.
     DeleteLetters { ids: Vec<i64> },
+    /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
+    ForgetDeaths { ids: Vec<OutsideId> },
 
     /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
     SyncEntries {

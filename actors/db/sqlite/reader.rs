@@ -6,10 +6,12 @@ use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{connect, letters, questions};
+use super::{connect, deaths, letters, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
-use crate::db::rows::{AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun};
+use crate::db::rows::{
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+};
 use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
@@ -93,6 +95,15 @@ impl Reader for SqliteReader {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         self.ask(move |connection| letters::heads(connection, filter, above, limit))
+    }
+
+    fn deaths<'a>(
+        &'a self,
+        kind: &'a str,
+        source: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
+        let (kind, source) = (kind.to_owned(), source.to_owned());
+        self.ask(move |connection| deaths::of_source(connection, &kind, &source))
     }
 
     fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
