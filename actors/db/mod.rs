@@ -1,10 +1,16 @@
 //! The database: DbActor, the only writer, and one adapter per database behind it.
 
+#![allow(
+    dead_code,
+    reason = "replays, counts and what is due are asked for next"
+)]
+
 mod actor;
 mod batch;
 mod error;
 mod handle;
 mod headers;
+pub(crate) mod letters;
 mod liveness;
 mod migrations;
 mod mysql;
