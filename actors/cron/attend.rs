@@ -328,6 +328,7 @@ mod tests {
             timeout_ms: 0,
             started_ms: 0,
             owner_alive: false,
+            replaced: false,
         }
     }
 

@@ -23,7 +23,7 @@ use super::running::{Process, Running, Starting, Turn};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{Claim, Fire, OpenRun};
+use crate::db::rows::{AtOverlap, Claim, Fire, OpenRun};
 use crate::db::{DbError, Standing};
 
 /// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
@@ -171,16 +171,38 @@ impl Firing {
         let taken = self
             .config
             .db
-            .take_fire(self.uk.to_string(), from, owner)
+            .take_fire(self.uk.to_string(), from, owner, self.at_overlap())
             .await;
-        taken.unwrap_or_else(|cause| {
-            log::warn!(
-                "cron `{}`: run {} is left to others: {cause}",
-                self.name(),
-                self.uk
-            );
-            false
-        })
+        match taken {
+            Ok(Claim::Ours) => true,
+            Ok(Claim::Others) => false,
+            Ok(Claim::Skipped) => {
+                self.say_skipped();
+                false
+            }
+            Err(cause) => {
+                log::warn!(
+                    "cron `{}`: run {} is left to others: {cause}",
+                    self.name(),
+                    self.uk
+                );
+                false
+            }
+        }
+    }
+
+    fn say_skipped(&self) {
+        log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+    }
+
+    fn at_overlap(&self) -> AtOverlap {
+        match self.entry.config.overlap {
+            Overlap::Allow => AtOverlap::Allow,
+            Overlap::Forbid => AtOverlap::Skip {
+                result: Outcome::skipped().result,
+            },
+            Overlap::Replace => AtOverlap::Replace,
+        }
     }
 
     fn name(&self) -> &str {
@@ -197,7 +219,7 @@ impl Firing {
             Ok(Ok(Claim::Ours)) => true,
             Ok(Ok(Claim::Others)) => false,
             Ok(Ok(Claim::Skipped)) => {
-                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+                self.say_skipped();
                 false
             }
             Ok(Err(cause)) => {
@@ -245,7 +267,7 @@ impl Firing {
             machine: serde_json::to_string(Place::here()).unwrap_or_default(),
             timeout_ms: entry.timeout.map_or(0, millis),
             is_log: entry.is_log,
-            skip_with: (entry.overlap == Overlap::Forbid).then(|| Outcome::skipped().result),
+            at_overlap: self.at_overlap(),
         }
     }
 

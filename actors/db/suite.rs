@@ -11,9 +11,9 @@ use futures_util::future::LocalBoxFuture;
 use tempfile::TempDir;
 
 use super::rows::{
-    Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire, KnownEntry,
-    MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
-    TaskOutcome, Victim,
+    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire,
+    KnownEntry, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, Reaped, RunEnd,
+    TaskEnd, TaskOutcome, Victim,
 };
 use super::sqlite::SqliteStore;
 use super::store::{Store, Writer};
@@ -129,6 +129,15 @@ impl World {
         self.line(&format!(
             "SELECT status AS line FROM delay_queue_log WHERE id = {id}"
         ))
+    }
+
+    /// The open runs that are to be ended.
+    async fn replaced(&self) -> Vec<String> {
+        let open = self.store.reader().open_runs("script1").await.unwrap();
+        let marked = open.into_iter().filter(|run| run.replaced);
+        let mut uks: Vec<String> = marked.map(|run| run.uk).collect();
+        uks.sort();
+        uks
     }
 
     /// As if its last heartbeat had been so long ago.
@@ -271,6 +280,21 @@ impl Connection {
         self.claim_fire(fire).await == Claim::Ours
     }
 
+    /// By `OTHER`.
+    async fn take_fire(&mut self, uk: &str, from: &str, at_overlap: AtOverlap) -> Claim {
+        let (uk, from, owner) = (uk.to_owned(), from.to_owned(), OTHER.to_owned());
+        let write = Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        };
+        match self.write(write).await {
+            Written::Claimed(claim) => claim,
+            other => panic!("{other:?}"),
+        }
+    }
+
     async fn end_run(&mut self, uk: &str, status: &str) -> bool {
         self.end_run_of(uk, status, None).await
     }
@@ -373,7 +397,7 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         machine: "{}".to_owned(),
         timeout_ms: 0,
         is_log,
-        skip_with: None,
+        at_overlap: AtOverlap::Allow,
     }
 }
 
@@ -389,7 +413,20 @@ fn started(uk: &str, pid: i32) -> Write {
 fn forbidding(entry: &str, scheduled_ms: i64, uk: &str) -> Fire {
     Fire {
         owner: format!("script1/{uk}"),
-        skip_with: Some("one runs".to_owned()),
+        at_overlap: skip(),
+        ..fire(entry, scheduled_ms, uk, true)
+    }
+}
+
+fn skip() -> AtOverlap {
+    AtOverlap::Skip {
+        result: "one runs".to_owned(),
+    }
+}
+
+fn replacing(entry: &str, scheduled_ms: i64, uk: &str) -> Fire {
+    Fire {
+        at_overlap: AtOverlap::Replace,
         ..fire(entry, scheduled_ms, uk, true)
     }
 }
@@ -785,12 +822,49 @@ facts! {
             assert_eq!(writer.claim_fire(forbidding("e", 2000, "b")).await, Claim::Skipped);
         }
         assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log"), "2");
-        let (uk, from, owner) = ("a".to_owned(), "script1/a".to_owned(), OTHER.to_owned());
-        writer.write(Write::TakeFire { uk, from, owner }).await;
+        assert_eq!(writer.take_fire("a", "script1/a", AtOverlap::Allow).await, Claim::Ours);
         assert_eq!(writer.claim_fire(forbidding("e", 1000, "a")).await, Claim::Others, "taken over meanwhile");
         writer.fired(fire("f", 1000, "c", false)).await;
         writer.end_run("c", "success").await;
         assert!(!writer.fired(fire("f", 1000, "c", false)).await, "made meanwhile");
+    }
+
+    async fn a_fire_that_replaces_marks_the_open_runs_of_earlier_seconds(world) {
+        let mut writer = world.writer().await;
+        for (second, uk) in [(1000, "a"), (2000, "b"), (5000, "late")] {
+            assert_eq!(writer.claim_fire(fire("e", second, uk, true)).await, Claim::Ours);
+        }
+        writer.fired(fire("f", 1000, "other entry", true)).await;
+        writer.fired(Fire { partition: "script2".to_owned(), ..fire("e", 1000, "other partition", true) }).await;
+        writer.write(started("a", 7)).await;
+        assert_eq!(world.replaced().await, [""; 0]);
+        for _ in 0..2 {
+            assert_eq!(writer.claim_fire(replacing("e", 3000, "c")).await, Claim::Ours);
+            assert_eq!(world.replaced().await, ["a", "b"]);
+        }
+        assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE status = 'running'"), "6");
+        writer.write(started("b", 8)).await;
+        assert_eq!(world.replaced().await, ["a", "b"], "a process that has begun meanwhile does not take the mark away");
+        assert!(writer.end_run("a", "killed").await);
+        assert_eq!(world.replaced().await, ["b"]);
+        assert_eq!(world.line("SELECT status AS line FROM cron_run WHERE uk = 'a'"), "killed");
+    }
+
+    async fn who_takes_a_fire_over_asks_again_whether_it_may_begin(world) {
+        let mut writer = world.writer().await;
+        writer.claim_fire(forbidding("e", 1000, "a")).await;
+        assert_eq!(writer.take_fire("a", "script1/nobody", skip()).await, Claim::Others);
+        assert_eq!(writer.take_fire("a", "script1/a", skip()).await, Claim::Ours, "nothing else runs");
+        writer.fired(fire("e", 2000, "b", true)).await;
+        assert_eq!(writer.take_fire("a", OTHER, skip()).await, Claim::Skipped, "an allowed run began");
+        assert_eq!(writer.take_fire("a", OTHER, skip()).await, Claim::Others, "it has ended");
+        let row = "SELECT status || result || (end_time > 0) AS line FROM crontab_log WHERE uk = 'a'";
+        assert_eq!(world.line(row), "skippedone runs1");
+        writer.fired(fire("e", 3000, "c", true)).await;
+        assert_eq!(writer.take_fire("c", ME, AtOverlap::Replace).await, Claim::Ours);
+        assert_eq!(world.replaced().await, ["b"]);
+        writer.write(started("c", 7)).await;
+        assert_eq!(writer.take_fire("c", OTHER, AtOverlap::Allow).await, Claim::Others, "it has begun");
     }
 
     async fn a_run_ends_once(world) {
@@ -812,8 +886,7 @@ facts! {
     async fn a_run_that_was_taken_over_is_not_ended_by_who_lost_it(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;
-        let (uk, from, owner) = ("a".to_owned(), ME.to_owned(), OTHER.to_owned());
-        writer.write(Write::TakeFire { uk, from, owner }).await;
+        assert_eq!(writer.take_fire("a", ME, AtOverlap::Allow).await, Claim::Ours);
         assert!(!writer.end_run_of("a", "failed", Some(ME)).await);
         assert_eq!(world.line("SELECT status AS line FROM crontab_log"), "running");
         assert!(writer.end_run_of("a", "failed", Some(OTHER)).await);

@@ -11,7 +11,7 @@ use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{AliveBoot, DeadLetter, OpenRun};
 use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
-use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
+use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUN_REPLACED, RUNNING};
 use crate::db::store::Reader;
 
 pub(super) struct SqliteReader {
@@ -175,12 +175,14 @@ struct Run {
     start_ticks: Option<i64>,
     timeout_ms: i64,
     started_ms: i64,
+    status: String,
 }
 
 impl Run {
     fn open(self, alive: &[String]) -> OpenRun {
         OpenRun {
             owner_alive: alive.contains(&self.owner),
+            replaced: self.status == RUN_REPLACED,
             uk: self.uk,
             entry: self.entry,
             scheduled_ms: self.scheduled_ms,
