@@ -227,8 +227,19 @@ pub(crate) struct Fire {
     pub(crate) timeout_ms: i64,
     /// Whether the run is a row of `crontab_log` too.
     pub(crate) is_log: bool,
-    /// `overlap: forbid`: while another run of the entry is open this fire ends as `skipped`, with this result.
-    pub(crate) skip_with: Option<String>,
+    pub(crate) at_overlap: AtOverlap,
+}
+
+/// What a fire does about other runs of its entry that are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AtOverlap {
+    Allow,
+    /// `overlap: forbid`: the fire ends as `skipped`, with this result.
+    Skip {
+        result: String,
+    },
+    /// `overlap: replace`: those of earlier seconds are marked: they are to be ended, by whoever can.
+    Replace,
 }
 
 /// Whose a fire is.
@@ -272,6 +283,8 @@ pub(crate) struct OpenRun {
     pub(crate) started_ms: i64,
     /// Whether the boot that fired it is still alive, as the database knows.
     pub(crate) owner_alive: bool,
+    /// A later fire of the entry takes its place: it is to be ended.
+    pub(crate) replaced: bool,
 }
 
 /// A live cron entry, as the database knows it.

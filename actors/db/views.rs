@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::headers;
 use super::rows::{DeadLetter, LetterHead, OpenRun};
 use super::schema::{cron_run, dead_letter};
+use super::status::RUN_REPLACED;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = cron_run)]
@@ -19,12 +20,14 @@ pub(in crate::db) struct Run {
     start_ticks: Option<i64>,
     timeout_ms: i64,
     started_ms: i64,
+    status: String,
 }
 
 impl Run {
     pub(in crate::db) fn open(self, alive: &[String]) -> OpenRun {
         OpenRun {
             owner_alive: alive.contains(&self.owner),
+            replaced: self.status == RUN_REPLACED,
             uk: self.uk,
             entry: self.entry,
             scheduled_ms: self.scheduled_ms,

@@ -1,8 +1,8 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -74,11 +74,13 @@ pub(crate) enum Write {
     },
     /// Claims one entry's scheduled second. Answers `Claimed`.
     ClaimFire(Box<Fire>),
-    /// Takes over a fire that its daemon claimed and did not start. Answers `Taken`.
+    /// Takes over a fire that its daemon claimed and did not start; what `at_overlap` asks for is asked again. Answers
+    /// `Claimed`.
     TakeFire {
         uk: String,
         from: String,
         owner: String,
+        at_overlap: AtOverlap,
     },
     /// The run's process exists. Answers `Nothing`.
     RunStarted {
@@ -125,8 +127,6 @@ pub(crate) enum Written {
     Since(Vec<i64>),
     /// Whose the fire is.
     Claimed(Claim),
-    /// Whether the fire is now the one's who asked.
-    Taken(bool),
     /// Whether this was the run's first end.
     Ended(bool),
     Count(usize),

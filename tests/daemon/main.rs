@@ -8,6 +8,8 @@
 mod commands;
 mod configuration;
 mod cron;
+mod cron_exec;
+mod cron_pairs;
 mod demo;
 mod failing;
 mod ledger;

@@ -300,6 +300,14 @@ impl Database {
         self.0.batch_execute(sql).unwrap();
     }
 
+    /// Whether somebody keeps everybody else from reading.
+    pub fn is_away(&mut self) -> bool {
+        self.execute("PRAGMA busy_timeout = 0");
+        let away = self.0.batch_execute("SELECT count(*) FROM boot").is_err();
+        self.execute("PRAGMA busy_timeout = 20000");
+        away
+    }
+
     /// Whether nobody is in the middle of a write.
     pub fn is_unlocked(&mut self) -> bool {
         self.execute("PRAGMA busy_timeout = 0");

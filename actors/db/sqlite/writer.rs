@@ -111,7 +111,12 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             cron::sync_entries(connection, partition, entries)
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
-        Write::TakeFire { uk, from, owner } => cron::take_fire(connection, uk, from, owner),
+        Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        } => cron::take_fire(connection, uk, from, owner, at_overlap),
         Write::RunStarted {
             uk,
             pid,
