@@ -25,7 +25,7 @@ pub(super) async fn queue_lags(
         .unzip();
     let counts: Vec<Count> = diesel::sql_query(
         "SELECT (SELECT COUNT(*) FROM (SELECT 1 FROM queue_message AS m
-                 WHERE m.owner = ANY($1) AND m.queue = q.queue LIMIT q.cap) AS some) AS counted
+                 WHERE m.owner = ANY($1) AND m.queue = q.queue LIMIT q.cap) AS capped) AS counted
          FROM unnest($2, $3) WITH ORDINALITY AS q(queue, cap, at) ORDER BY q.at",
     )
     .bind::<Array<Text>, _>(owners)

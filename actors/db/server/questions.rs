@@ -33,7 +33,7 @@ pub(super) async fn delay_counts(connection: &mut Connection) -> QueryResult<Del
     // One more than the cap, so that "exactly the cap" and "more" are told apart.
     let waiting: Count = diesel::sql_query(format!(
         "SELECT COUNT(*) AS counted FROM
-             (SELECT 1 AS one FROM delay_queue_log WHERE status = {WAITING} LIMIT {}) AS some",
+             (SELECT 1 AS one FROM delay_queue_log WHERE status = {WAITING} LIMIT {}) AS capped",
         COUNT_CAP + 1
     ))
     .get_result(connection)

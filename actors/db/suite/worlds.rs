@@ -87,7 +87,11 @@ macro_rules! server {
                 })
             }),
             lines: Box::new(move |sql| {
-                let sql = format!("SELECT CAST(line AS {}) AS line FROM ({sql}) AS q", $text);
+                // The limit keeps the order: some forget it in a subquery without one.
+                let sql = format!(
+                    "SELECT CAST(line AS {}) AS line FROM ({sql} LIMIT 1000000) AS q",
+                    $text
+                );
                 on_a_runtime(async {
                     let mut connection = <$connection>::establish(&other).await.unwrap();
                     connection.batch_execute($settings).await.unwrap();
