@@ -2,7 +2,7 @@
 
 use super::rows::{
     BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -60,6 +60,8 @@ pub(crate) enum Write {
 
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
     InsertLetters { letters: Vec<NewLetter> },
+    /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
+    ForgetDeaths { ids: Vec<OutsideId> },
 
     /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
     SyncEntries {
@@ -85,6 +87,23 @@ pub(crate) enum Write {
     EndRun(RunEnd),
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
+}
+
+impl Write {
+    /// How many rows it is about, roughly.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::InsertTasks { rows, .. } => rows.len(),
+            Self::InsertMessages { rows, .. } => rows.len(),
+            Self::EndTasks { ends, .. } => ends.len(),
+            Self::EndMessages { ends, .. } => ends.len(),
+            Self::ClaimTasks { limit, .. } | Self::ClaimMessages { limit, .. } => {
+                usize::try_from(*limit).unwrap_or(usize::MAX)
+            }
+            Self::InsertLetters { letters } => letters.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What a committed write answers.
