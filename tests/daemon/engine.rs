@@ -114,8 +114,8 @@ macro_rules! on_each_database {
     ($world:ident => $($fact:ident),+ $(,)?) => {$(
         mod $fact {
             $crate::engine::on!(on_sqlite, Sqlite, $world, $fact);
-            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact, ignore = "until its adapter is there");
-            $crate::engine::on!(on_postgres, Postgres, $world, $fact, ignore = "until its adapter is there");
+            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_postgres, Postgres, $world, $fact);
         }
     )+};
 }
@@ -124,16 +124,15 @@ macro_rules! on_each_database {
 macro_rules! on_each_server {
     ($world:ident => $($fact:ident),+ $(,)?) => {$(
         mod $fact {
-            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact, ignore = "until its adapter is there");
-            $crate::engine::on!(on_postgres, Postgres, $world, $fact, ignore = "until its adapter is there");
+            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_postgres, Postgres, $world, $fact);
         }
     )+};
 }
 
 macro_rules! on {
-    ($name:ident, $engine:ident, $world:ident, $fact:ident $(, $meta:meta)?) => {
+    ($name:ident, $engine:ident, $world:ident, $fact:ident) => {
         #[test]
-        $(#[$meta])?
         fn $name() {
             if let Some(world) = super::$world($crate::engine::Engine::$engine) {
                 super::$fact(world);

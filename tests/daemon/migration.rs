@@ -21,17 +21,6 @@ const LONGEST_STALL: Duration = Duration::from_secs(6);
 /// How long an open transaction keeps the migration waiting: several tries of it.
 const OPEN_FOR: Duration = Duration::from_secs(5);
 
-mod what_migrate_prints_makes_the_same_tables_by_hand {
-    use crate::engine::on;
-    on!(
-        on_sqlite,
-        Sqlite,
-        world,
-        what_migrate_prints_makes_the_same_tables_by_hand,
-        ignore = "until `migrate --print` is there"
-    );
-}
-
 fn world(engine: Engine) -> Option<World> {
     World::on(engine, json!({}))
 }
@@ -146,6 +135,7 @@ fn while_in_use(world: &World, act: impl FnOnce()) -> (Vec<String>, Duration) {
 
 on_each_database! { world =>
     a_database_of_the_go_program_is_migrated_in_use_and_no_row_is_touched,
+    what_migrate_prints_makes_the_same_tables_by_hand,
 }
 
 fn a_database_of_the_go_program_is_migrated_in_use_and_no_row_is_touched(world: World) {
