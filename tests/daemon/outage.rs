@@ -149,12 +149,12 @@ fn work_through(world: &World, mut outage: impl FnMut()) {
     }
     world.wait_drained();
     nothing_was_taken_from_the_living(world, &daemons);
+    let ledger = world.ledger();
+    everything_ran_once(world, &ledger, &messages, &tasks);
     for daemon in daemons {
         at_most_two_lines(&daemon, OUTAGES);
         daemon.stop();
     }
-    let ledger = world.ledger();
-    everything_ran_once(world, &ledger, &messages, &tasks);
     println!(
         "{:?}: {} messages and tasks ran once through {OUTAGES} outages",
         world.engine,
@@ -197,21 +197,19 @@ fn a_stop_meanwhile_ends_in_time_and_says_what_it_could_not_write(
 ) {
     const RUNNING: usize = 50;
     world.migrate();
+    // They begin together and end one after the other.
+    let due = now_s() + 2;
     let tasks: Vec<_> = (0..RUNNING)
-        .map(|n| (format!("sleep:500:{n}"), now_s()))
+        .map(|n| (format!("sleep:{}:{n}", 40 * n), due))
         .collect();
-    let mut daemon = world.start();
     world.insert_tasks(&tasks);
-    let mut database = world.database();
-    wait_until("all to be running", PATIENCE, || {
-        let claimed = "SELECT count(*) FROM delay_queue_log WHERE status = 2";
-        database.number(claimed) == i64::try_from(RUNNING).unwrap()
+    let mut daemon = world.start();
+    wait_until("the first to have run", PATIENCE, || {
+        world.ledger_len() >= RUNNING / 10
     });
     server.hang(&world);
-    // They end, and nobody can be told.
-    wait_until("all to have run", PATIENCE, || {
-        world.ledger_len() == RUNNING
-    });
+    // These end now, and nobody can be told.
+    wait_for_progress(&world, RUNNING / 10);
     let begun = Instant::now();
     daemon.signal(Signal::TERM);
     let (status, _) = daemon.wait_end(PATIENCE);
@@ -234,8 +232,10 @@ fn a_stop_meanwhile_ends_in_time_and_says_what_it_could_not_write(
             "{params}: {attempts:?}"
         );
     }
+    assert!(!ledger.doubled().is_empty(), "all ends were written");
     println!(
-        "{:?}: a stop while the database hangs: {took:?}",
-        world.engine
+        "{:?}: a stop while the database hangs: {took:?}, {} of {RUNNING} ran again",
+        world.engine,
+        ledger.doubled().len()
     );
 }
