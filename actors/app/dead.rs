@@ -9,7 +9,7 @@ use super::failure::{Failure, chain};
 use super::print::print;
 use super::{App, start, writer};
 use crate::config::Places;
-use crate::db::rows::DeadLetter;
+use crate::db::rows::{DeadLetter, LetterFilter};
 
 /// Characters of a payload that a line shows.
 const SHOWN_CHARS: usize = 60;
@@ -36,8 +36,13 @@ pub(super) fn dead<S: Send + Sync + 'static>(
     let DeadCommand::List { limit, json } = command;
     let config = start::configuration(app, places)?;
     let store = writer::migrated_store(&config)?;
-    let letters = writer::in_system(async move { store.reader().dead_letters(limit).await })
-        .map_err(|cause| Failure::failed(chain(&cause)))?;
+    let letters = writer::in_system(async move {
+        store
+            .reader()
+            .dead_letters(LetterFilter::default(), limit)
+            .await
+    })
+    .map_err(|cause| Failure::failed(chain(&cause)))?;
     let mut text = String::new();
     for letter in &letters {
         text += &match json {

@@ -8,7 +8,7 @@ use super::failure::{Failure, chain};
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Places, QueueEntry, SourceConfig};
 use crate::consumer::Work;
-use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
+use crate::cron::{CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
@@ -227,7 +227,7 @@ impl Shared<'_> {
             ],
             runs,
             output: settings.logger.path.join(OUTPUT),
-            running: Running::default(),
+            starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         })
     }

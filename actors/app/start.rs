@@ -13,6 +13,15 @@ pub(super) fn configuration<S: Send + Sync + 'static>(
     self::load(app, places).map_err(|report| misconfigured(places, &report))
 }
 
+/// As [`configuration`], without the crontab.
+pub(super) fn configuration_for_run<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+) -> Result<Config, Failure> {
+    config::load_for_run(places, &app.registry.commands())
+        .map_err(|report| misconfigured(places, &report))
+}
+
 /// As [`configuration`], for who wants the faults one by one.
 pub(super) fn load<S: Send + Sync + 'static>(
     app: &App<S>,

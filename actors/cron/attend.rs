@@ -12,9 +12,11 @@ use std::time::Duration;
 use super::ending::{end_run, log_end};
 use super::fire::run_again;
 use super::outcome::Outcome;
-use super::process::machine::{Identity, Place, identify};
-use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};
-use super::running::{Process, Running};
+use super::process::machine::{Identity, identify};
+use super::process::{
+    Liveness, Process, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate,
+};
+use super::replace::{Mark, end_here, is_here, mark_of, process_of};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::db::rows::OpenRun;
@@ -83,8 +85,10 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     for run in open {
         // Of our own there are those whose claim was never answered, and those whose watcher died.
         let left = !run.owner_alive || run.owner == config.owner;
-        if left && !watched.contains(&run.uk) {
-            attend(&config, run, spawner.as_ref()).await;
+        match watched.contains(&run.uk) {
+            true if run.replaced && is_here(&run) => end_replaced(&config, run),
+            false if left => attend(&config, run, spawner.as_ref()).await,
+            _ => {}
         }
     }
     if let Err(cause) = stale.await {
@@ -92,8 +96,25 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     }
 }
 
+/// A daemon on another machine replaces it, and cannot end it from there.
+fn end_replaced(config: &Arc<CronConfig>, run: OpenRun) {
+    let Some(process) = process_of(config, &run) else {
+        return;
+    };
+    let config = Arc::clone(config);
+    actix_rt::spawn(async move {
+        if let Err(cause) = end_here(&config, &run, process).await {
+            log::error!(
+                "cron `{}`: pid {} cannot be ended: {cause}",
+                run.name,
+                process.pid
+            );
+        }
+    });
+}
+
 async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spawner>>) {
-    let (watched, running) = (&config.watched, &config.running);
+    let watched = &config.watched;
     let Ok(uk) = run.uk.parse::<Uk>() else {
         log::error!("cron run `{}` has a key that is none of ours", run.uk);
         return;
@@ -139,10 +160,9 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 run.name,
                 process.pid
             );
-            running.add(&run.entry, uk.as_str(), process);
-            let (config, running) = (Arc::clone(config), running.clone());
+            let config = Arc::clone(config);
             actix_rt::spawn(async move {
-                watch(&config, &run, &uk, process, &running).await;
+                watch(&config, &run, &uk, process).await;
                 drop(watching);
             });
         }
@@ -158,7 +178,7 @@ async fn close(
     only_of: Option<String>,
 ) {
     if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
-        log_end(&run.name, uk, &outcome);
+        log_end(&run.name, uk.as_str(), &outcome);
     }
 }
 
@@ -179,8 +199,7 @@ fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
 }
 
 fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
-    let here =
-        serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
+    let here = is_here(run);
     match state {
         Some(state) if state.alive == Liveness::Locked => match &state.head {
             Some(head) => Verdict::Watch(Process {
@@ -224,13 +243,7 @@ fn without_file(run: &OpenRun) -> Verdict {
 }
 
 /// Waits for the end of a process that is not our child: only its file tells how it ended.
-async fn watch(
-    config: &CronConfig,
-    run: &OpenRun,
-    uk: &Uk,
-    Process { pid, start_ticks }: Process,
-    running: &Running,
-) {
+async fn watch(config: &CronConfig, run: &OpenRun, uk: &Uk, Process { pid, start_ticks }: Process) {
     let ended = async {
         match Watched::open(pid, start_ticks) {
             Ok(Some(process)) => process.ended().await,
@@ -251,8 +264,10 @@ async fn watch(
     let outcome = tokio::select! {
         () = ended => match result_of(&config.runs.join(format!("{uk}.json"))) {
             Some(result) => Outcome::said(&result),
-            None if running.was_replaced(&run.entry, uk.as_str()) => Outcome::replaced(),
-            None => Outcome::lost(),
+            None => match mark_of(config, uk.as_str()).await {
+                Mark::Replaced => Outcome::replaced(),
+                Mark::None | Mark::Ended => Outcome::lost(),
+            },
         },
         () = over => {
             if let Err(cause) = terminate(pid, start_ticks).await {
@@ -262,11 +277,10 @@ async fn watch(
             Outcome::timeout(limit.as_secs_f64())
         }
     };
-    running.remove(&run.entry, uk.as_str());
     let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
     // Without its file it wrote its end into the row alone.
     if first || outcome != Outcome::lost() {
-        log_end(&run.name, uk, &outcome);
+        log_end(&run.name, uk.as_str(), &outcome);
     }
     forget(config, uk);
 }
@@ -312,7 +326,7 @@ fn is_old(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::process::machine::start_ticks;
+    use super::super::process::machine::{Place, start_ticks};
     use super::*;
 
     fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
@@ -328,6 +342,7 @@ mod tests {
             timeout_ms: 0,
             started_ms: 0,
             owner_alive: false,
+            replaced: false,
         }
     }
 

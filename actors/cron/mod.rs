@@ -14,8 +14,11 @@ mod fire;
 mod misfire;
 mod outcome;
 mod process;
-mod running;
+mod replace;
 mod schedule;
+mod starting;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +37,8 @@ pub(crate) use self::entry::LiveEntry;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
-pub(crate) use self::running::Running;
 pub use self::schedule::{Schedule, ScheduleError};
+pub(crate) use self::starting::StartingFires;
 use crate::clock::{millis, now_ms};
 use crate::db::rows::KnownEntry;
 use crate::db::{Db, Liveness, TRIM_ROWS};
@@ -71,8 +74,8 @@ pub(crate) struct CronConfig {
     pub(crate) runs: PathBuf,
     /// Where their output goes.
     pub(crate) output: PathBuf,
-    /// The processes that run, and the runs that are watched: they outlive an actor that dies.
-    pub(crate) running: Running,
+    /// The fires that are being started, and the runs that are watched: they outlive an actor that dies.
+    pub(crate) starting: StartingFires,
     pub(crate) watched: WatchedRuns,
 }
 
@@ -360,7 +363,7 @@ impl Handler<Stop> for CronActor {
 
     fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
         self.quiet = true;
-        let all_started = self.config.running.all_started();
+        let all_started = self.config.starting.all_started();
         Box::pin(async move { timeout_at(deadline, all_started).await.is_ok() })
     }
 }

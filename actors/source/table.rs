@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use super::{Delivery, End, Receipt, Settled, Source, SourceError};
+use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 use crate::db::{Db, Liveness, Standing};
@@ -115,8 +115,15 @@ impl TableSource {
 }
 
 impl Source for TableSource {
+    fn open(&self) {}
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        None
+    }
+
     fn fetch<'a>(
         &'a self,
+        _: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
@@ -163,6 +170,8 @@ impl Source for TableSource {
         self.liveness.standing(*generation)
     }
 
+    fn halt(&self, _: &Receipt) {}
+
     fn identity(&self, delivery: &Delivery) -> Identity {
         let Receipt { id, fence, .. } = delivery.receipt;
         Identity::new(Kind::Queue, &self.table, &id.to_string(), fence)
@@ -191,6 +200,15 @@ impl Source for TableSource {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
-        async move { Ok(self.db.reader().queue_lag(&self.table).await?) }.boxed()
+        async move {
+            let asked = vec![(self.table.to_string(), u64::MAX)];
+            let lags = self.db.reader().queue_lags(asked).await?;
+            Ok(lags.first().copied().unwrap_or(0))
+        }
+        .boxed()
+    }
+
+    fn close(&self, _: Duration) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
     }
 }

@@ -9,6 +9,8 @@ mod bad_input;
 mod commands;
 mod configuration;
 mod cron;
+mod cron_exec;
+mod cron_pairs;
 mod database;
 mod demo;
 mod drop_in;

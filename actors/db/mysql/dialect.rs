@@ -16,6 +16,8 @@ pub(super) use super::migration::{
 
 pub(super) type Connection = AsyncMysqlConnection;
 
+pub(super) type Backend = diesel::mysql::Mysql;
+
 pub(super) const BEGIN: &str = "START TRANSACTION";
 
 /// The server's clock, in unix milliseconds; the same for a whole statement.
@@ -99,7 +101,8 @@ pub(super) async fn claim_tasks(
 
 /// As `CLAIM_TASKS`. Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
 pub(super) const CLAIM_MESSAGES: &str = "
-    SELECT id, payload, msg_key, headers, due_ms, attempts, deaths, fence + 1 AS fence
+    SELECT id, payload, msg_key, headers, due_ms, attempts, deaths, fence + 1 AS fence,
+           origin
     FROM queue_message FORCE INDEX (idx_queue_message_claim)
     WHERE owner = '' AND queue = ?
       AND due_ms <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)

@@ -13,6 +13,8 @@ pub(super) use super::migration::{
 
 pub(super) type Connection = AsyncPgConnection;
 
+pub(super) type Backend = diesel::pg::Pg;
+
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
@@ -75,7 +77,8 @@ pub(super) const CLAIM_MESSAGES: &str = "
         FOR UPDATE SKIP LOCKED)
     UPDATE queue_message AS t SET owner = $1, fence = t.fence + 1
     FROM c WHERE t.id = c.id
-    RETURNING t.id, t.payload, t.msg_key, t.headers, t.due_ms, t.attempts, t.deaths, t.fence";
+    RETURNING t.id, t.payload, t.msg_key, t.headers, t.due_ms, t.attempts, t.deaths, t.fence,
+              t.origin";
 
 pub(super) async fn claim_messages(
     connection: &mut Connection,

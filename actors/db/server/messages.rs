@@ -9,7 +9,9 @@ use super::claims::{Claims, accept};
 use super::dialect::{self, Connection, NOW_MS};
 use super::{IN_ONE_STATEMENT, dead};
 use crate::db::headers;
-use crate::db::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage};
+use crate::db::rows::{
+    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
+};
 use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::write::Written;
 
@@ -81,6 +83,8 @@ pub(super) struct Claimed {
     deaths: i32,
     #[diesel(sql_type = BigInt)]
     fence: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    origin: Option<String>,
 }
 
 pub(super) async fn claim(
@@ -99,6 +103,7 @@ pub(super) async fn claim(
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
         suspect: row.deaths > 0,
+        origin: Origin::decode(row.origin.as_deref()),
     });
     Ok(Written::Messages(claimed.collect()))
 }
