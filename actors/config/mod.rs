@@ -62,7 +62,7 @@ pub(crate) use self::{
     duration::show as show_duration,
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
-    source::SourceConfig,
+    source::{REPLAY_PREFIX, SourceConfig},
 };
 use self::{
     commands::Kind, fault::FileFaults, interpolate::Lookup, node::Node, object::Object,
