@@ -59,7 +59,7 @@ pub use self::{
 pub(crate) use self::{
     commands::Commands,
     crontab::{CronEntry, Misfire, Overlap},
-    duration::show as show_duration,
+    duration::{parse as parse_duration, show as show_duration},
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
     source::{REPLAY_PREFIX, SourceConfig},

@@ -1,10 +1,5 @@
 //! The database: DbActor, the only writer, and one adapter per database behind it.
 
-#![allow(
-    dead_code,
-    reason = "replays, counts and what is due are asked for next"
-)]
-
 mod actor;
 mod error;
 mod handle;
@@ -31,9 +26,9 @@ pub(crate) use self::actor::{DbActor, Heartbeats};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
-pub(crate) use self::store::Store;
 #[cfg(test)]
-pub(crate) use self::store::{Applied, Reader, Writer};
+pub(crate) use self::store::{Applied, Writer};
+pub(crate) use self::store::{Reader, Store};
 pub(crate) use self::write::TRIM_ROWS;
 #[cfg(test)]
 pub(crate) use self::write::Write;
