@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+pub(crate) mod replayed;
 mod send;
 mod table;
 
@@ -38,7 +39,8 @@ pub(crate) struct Receipt {
     pub(crate) id: i64,
     /// Which fetch of it. Table: the number of the claim.
     pub(crate) fence: i64,
-    /// In which life of ours it was fetched. Table: the generation of this boot.
+    /// In which life of ours it was fetched. Table: the generation of this boot. No source counts up to the topmost
+    /// bit, which `replayed.rs` uses.
     pub(crate) generation: u64,
 }
 

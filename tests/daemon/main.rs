@@ -12,6 +12,7 @@ mod cron;
 mod cron_exec;
 mod cron_pairs;
 mod database;
+mod dead;
 mod demo;
 mod drop_in;
 mod engine;
