@@ -211,9 +211,9 @@ impl Shared<'_> {
         let settings = &self.config.settings;
         let live = self.config.crontab.iter();
         let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
-        let program = match &settings.cron_command {
-            Some(command) => PathBuf::from(command),
-            None => own_path()?,
+        let (program, program_is_ours) = match &settings.cron_command {
+            Some(command) => (PathBuf::from(command), false),
+            None => (own_path()?, true),
         };
         Ok(CronConfig {
             db: self.db.clone(),
@@ -223,6 +223,7 @@ impl Shared<'_> {
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
+            program_is_ours,
             environment: vec![
                 ("SCRIPT_ETC".to_owned(), places.etc.display().to_string()),
                 ("SCRIPT_ENV".to_owned(), places.environment.to_string()),

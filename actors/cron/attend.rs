@@ -149,6 +149,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 let outcome = Outcome::not_started("the daemon ended before it could start it");
                 let owner = Some(run.owner.clone());
                 close(config, &run, &uk, outcome, owner).await;
+                forget(config, &uk);
             }
         },
         Verdict::Watch(process) => {
@@ -187,7 +188,7 @@ enum Verdict {
     Wait,
     Watch(Process),
     Ended(Outcome),
-    /// Its daemon died before it announced the run: there never was a process.
+    /// Its daemon died before it started a process.
     NeverStarted,
 }
 
@@ -212,6 +213,7 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
         Some(RunState {
             result: Some(said), ..
         }) => Verdict::Ended(Outcome::said(said)),
+        Some(state) if state.never_started() => Verdict::NeverStarted,
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
         None if here && run.pid > 0 => without_file(run),
         None if here => Verdict::NeverStarted,
@@ -308,8 +310,10 @@ fn remove_stale(runs: &Path, open: &[OpenRun], watched: &WatchedRuns) {
         if known || !is_old(&path) {
             continue;
         }
-        if inspect(&path)
-            .is_ok_and(|state| state.alive == Liveness::Unlocked && state.head.is_some())
+        let over = |state: RunState| {
+            state.alive == Liveness::Unlocked && (state.head.is_some() || state.never_started())
+        };
+        if inspect(&path).is_ok_and(over)
             && let Ok(uk) = uk.parse::<Uk>()
         {
             // Another daemon may be quicker.

@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::process::{Command, Uk};
+use super::process::{Announced, Command, Uk};
 use super::{CronConfig, LiveEntry};
 
-pub(super) fn command(config: &CronConfig, entry: &LiveEntry, uk: &Uk) -> Command {
+pub(super) fn command(
+    config: &CronConfig,
+    entry: &LiveEntry,
+    uk: &Uk,
+    announced: &Announced,
+) -> Command {
     let environment = config.environment.iter();
     let args = arguments(uk.as_str(), &entry.config.exec_cmd, &entry.config.params);
     Command {
@@ -15,6 +20,7 @@ pub(super) fn command(config: &CronConfig, entry: &LiveEntry, uk: &Uk) -> Comman
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
         output: output(config, &entry.config.exec_cmd),
+        handed: config.program_is_ours.then(|| announced.file()),
     }
 }
 

@@ -96,37 +96,28 @@ struct Firing {
 
 /// Why there is no process.
 enum NotStarted {
-    /// Another daemon has announced the same run.
-    Announced,
+    /// Another daemon starts the same run, or has taken it over.
+    Others,
     Failed(String),
 }
 
 impl Firing {
     /// From the row to the end of the process.
     async fn make(&self, spawner: &Spawner, starting: Starting) {
-        if !self.is_still_ours().await {
-            return;
-        }
         // The database decides on `forbid`.
-        if self.entry.config.overlap == Overlap::Replace {
-            if self.make_room().await == Room::Overtaken {
-                log::warn!("cron `{}`: skipped, a later fire is due", self.name());
-                self.end_unstarted(Outcome::overtaken()).await;
-                return;
-            }
-            // That took a while.
-            if !self.is_still_ours().await {
-                return;
-            }
+        let replaces = self.entry.config.overlap == Overlap::Replace;
+        if replaces && self.make_room().await == Room::Overtaken {
+            log::warn!("cron `{}`: skipped, a later fire is due", self.name());
+            return self.end_unstarted(Outcome::overtaken()).await;
         }
         let started = self.start(spawner).await;
         drop(starting);
         match started {
             Ok((child, output)) => self.watch(child, &output).await,
-            Err(NotStarted::Announced) => {
+            Err(NotStarted::Others) => {
                 // Its row and its file are the other's.
                 log::warn!(
-                    "cron `{}`: run {} is made by another daemon that took it over",
+                    "cron `{}`: run {} is left to the daemon that took it over",
                     self.name(),
                     self.uk
                 );
@@ -275,24 +266,33 @@ impl Firing {
         let announcement = self.announcement();
         let announced =
             actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
-        match announced {
-            Ok(Ok(())) => {}
+        let announced = match announced {
+            Ok(Ok(announced)) => announced,
             Ok(Err(cause)) if cause.kind() == ErrorKind::AlreadyExists => {
-                return Err(NotStarted::Announced);
+                return Err(NotStarted::Others);
             }
             Ok(Err(cause)) => {
                 let why = format!("its file below `data/` cannot be written: {cause}");
                 return Err(NotStarted::Failed(why));
             }
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
+        };
+        // Under the lock, which whoever takes the fire over must have: from here on nobody does.
+        if !self.is_still_ours().await {
+            announced.give_up();
+            return Err(NotStarted::Others);
         }
-        let command = command(&self.config, &self.entry, &self.uk);
+        let command = command(&self.config, &self.entry, &self.uk, &announced);
         let output = command.output.clone();
         let shown = command.shell_quoted();
-        let child = spawner
-            .spawn(command)
-            .await
-            .map_err(|cause| NotStarted::Failed(cause.to_string()))?;
+        let child = match spawner.spawn(command).await {
+            Ok(child) => child,
+            Err(cause) => {
+                announced.give_up();
+                return Err(NotStarted::Failed(cause.to_string()));
+            }
+        };
+        drop(announced);
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
@@ -310,6 +310,7 @@ impl Firing {
             scheduled_ms: self.scheduled_ms,
             fired_ms: now_ms(),
             timeout_ms: self.entry.config.timeout.map(|t| millis(t).unsigned_abs()),
+            handed: self.config.program_is_ours,
         }
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct CronConfig {
     pub(crate) misfire_grace: Duration,
     /// The program of the runs.
     pub(crate) program: PathBuf,
+    /// Whether it is this one, which knows what it is handed; not `cron_command`.
+    pub(crate) program_is_ours: bool,
     /// What the runs find in their environment: which configuration is theirs.
     pub(crate) environment: Vec<(String, String)>,
     /// Where the files of runs are.

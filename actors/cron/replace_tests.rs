@@ -63,6 +63,7 @@ async fn a_run_that_is_replaced_from_elsewhere_is_ended_by_its_own_daemon() {
         args: vec!["1000".into()],
         env: Vec::new(),
         output: files.dir.path().join("out"),
+        handed: None,
     };
     let child = Spawner::start().unwrap().spawn(command).await.unwrap();
     let ticks = child.start_ticks.unwrap();

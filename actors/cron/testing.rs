@@ -54,6 +54,7 @@ impl World {
             entries,
             misfire_grace: Duration::from_secs(10),
             program: PathBuf::from(program),
+            program_is_ours: false,
             environment: Vec::new(),
             runs: files.dir.path().join("runs"),
             output: files.dir.path().join("output"),

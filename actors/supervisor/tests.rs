@@ -253,6 +253,7 @@ fn plan(
             entries: Vec::new(),
             misfire_grace: Duration::from_secs(10),
             program: PathBuf::from("/bin/false"),
+            program_is_ours: false,
             environment: Vec::new(),
             runs: data_dir.join("runs"),
             output: data_dir.join("output"),

@@ -163,6 +163,14 @@ impl World {
         Daemon::spawn(self.command(args), &stderr)
     }
 
+    /// What all daemons have said so far.
+    pub fn all_logs(&self) -> String {
+        let number = 1..=self.started.get();
+        let read = |number| fs::read(self.path(&format!("daemon-{number}.err"))).unwrap();
+        let logs = number.map(|number| String::from_utf8_lossy(&read(number)).into_owned());
+        logs.collect()
+    }
+
     pub fn ledger(&self) -> Ledger {
         Ledger::read(&self.path("ledger"))
     }

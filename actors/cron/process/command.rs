@@ -7,12 +7,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::Access;
 use thiserror::Error;
 
-use super::posix;
+use super::posix::{self, HANDED_FD};
 use super::quote::{Word, quote};
+use super::run_file::HANDED_VARIABLE;
 
 /// A process to be started, detached from the daemon.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub(crate) struct Command {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// The file its standard output and error are appended to; made with its directories.
     pub(crate) output: PathBuf,
+    /// The run's file, locked, which the process goes on holding.
+    pub(crate) handed: Option<Arc<File>>,
 }
 
 /// Why a process could not be started.
@@ -102,6 +106,7 @@ impl Command {
             env: &env,
             input: &null,
             output: output.as_ref().unwrap_or(&null),
+            handed: self.handed.as_deref(),
         };
         match posix::spawn(&plan) {
             Ok(pid) => Ok(Started { pid, output_error }),
@@ -147,6 +152,9 @@ impl Command {
     fn environment(&self) -> Option<Vec<CString>> {
         let mut all: BTreeMap<OsString, OsString> = env::vars_os().collect();
         all.extend(self.env.iter().cloned());
+        if self.handed.is_some() {
+            all.insert(HANDED_VARIABLE.into(), HANDED_FD.to_string().into());
+        }
         let join = |(mut name, value): (OsString, OsString)| {
             name.push("=");
             name.push(value);

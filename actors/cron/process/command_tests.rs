@@ -15,6 +15,7 @@ fn a_command_is_logged_as_a_shell_reads_it() {
             .to_vec(),
         env: vec![("SECRET".into(), "hush".into())],
         output: "/dev/null".into(),
+        handed: None,
     };
     assert_eq!(
         command.shell_quoted(),

@@ -28,7 +28,9 @@ mod testing;
 pub(crate) use command::Command;
 pub(crate) use exit::ExitStatus;
 pub(crate) use machine::Process;
-pub(crate) use run_file::{Announcement, RunFile, RunHead, RunResult, announce, list, remove};
+pub(crate) use run_file::{
+    Announced, Announcement, RunFile, RunHead, RunResult, announce, list, remove,
+};
 pub(crate) use run_state::{Liveness, RunState, inspect};
 pub(crate) use spawner::{Child, Spawner};
 pub(crate) use terminate::terminate;

@@ -56,6 +56,7 @@ impl World {
             args: args.iter().map(Into::into).collect(),
             env: vec![("GATE".into(), self.path("gate").into())],
             output: self.path("output"),
+            handed: None,
         }
     }
 
