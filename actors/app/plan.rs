@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
+use super::start;
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Places, QueueEntry, SourceConfig};
 use crate::consumer::Work;
@@ -15,6 +16,7 @@ use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules}
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
+use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::TableSource;
 use crate::supervisor::Plan;
@@ -230,7 +232,7 @@ impl Shared<'_> {
                 ("SCRIPT_PARTITION".to_owned(), places.partition.to_string()),
             ],
             runs,
-            output: settings.logger.path.join(OUTPUT),
+            output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
             starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         })

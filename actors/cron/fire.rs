@@ -6,7 +6,6 @@
 //! write itself.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,7 +112,7 @@ impl Firing {
         let started = self.start(spawner).await;
         drop(starting);
         match started {
-            Ok((child, output)) => self.watch(child, &output).await,
+            Ok(child) => self.watch(child).await,
             Err(NotStarted::Others) => {
                 // Its row and its file are the other's.
                 log::warn!(
@@ -261,7 +260,7 @@ impl Firing {
         replacing.make_room().await
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<(Child, PathBuf), NotStarted> {
+    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
@@ -283,7 +282,6 @@ impl Firing {
             return Err(NotStarted::Others);
         }
         let command = command(&self.config, &self.entry, &self.uk, &announced);
-        let output = command.output.clone();
         let shown = command.shell_quoted();
         let child = match spawner.spawn(command).await {
             Ok(child) => child,
@@ -297,7 +295,7 @@ impl Firing {
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
-        Ok((child, output))
+        Ok(child)
     }
 
     fn announcement(&self) -> Announcement {
@@ -314,7 +312,7 @@ impl Firing {
         }
     }
 
-    async fn watch(&self, child: Child, output: &Path) {
+    async fn watch(&self, child: Child) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         let ticks = start_ticks.map(u64::cast_signed);
         let noted = self
@@ -329,6 +327,7 @@ impl Firing {
                 self.uk
             );
         }
+        let output = child.output.clone();
         let exited = child.exited();
         tokio::pin!(exited);
         let limit = self.entry.config.timeout;
@@ -347,7 +346,7 @@ impl Firing {
                     None => mark_of(&self.config, self.uk.as_str()).await,
                 };
                 match mark {
-                    Mark::None => Outcome::seen(said.as_ref(), exit, output),
+                    Mark::None => Outcome::seen(said.as_ref(), exit, &output),
                     Mark::Replaced => Outcome::replaced(),
                     // By who replaced it, with its line in the log.
                     Mark::Ended => return,

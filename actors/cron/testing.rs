@@ -12,6 +12,7 @@ use super::{CronActor, CronConfig, LiveEntry, StartingFires, Stop, Uk, WatchedRu
 use crate::clock::now_ms;
 use crate::config::Misfire;
 use crate::db::Liveness;
+use crate::logs::OutputLogs;
 use crate::testing_support::{Deaths, TestDb, soon};
 
 pub(super) const YEARLY: &str = "0 0 0 1 1 *";
@@ -57,7 +58,7 @@ impl World {
             program_is_ours: false,
             environment: Vec::new(),
             runs: files.dir.path().join("runs"),
-            output: files.dir.path().join("output"),
+            output: OutputLogs::below(files.dir.path().join("output")),
             starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         };

@@ -256,7 +256,7 @@ fn plan(
             program_is_ours: false,
             environment: Vec::new(),
             runs: data_dir.join("runs"),
-            output: data_dir.join("output"),
+            output: crate::logs::OutputLogs::below(data_dir.join("output")),
             starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         },

@@ -9,6 +9,7 @@ mod commands;
 mod configuration;
 mod cron;
 mod cron_exec;
+mod cron_pace;
 mod cron_pairs;
 mod demo;
 mod failing;

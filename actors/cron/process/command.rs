@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::posix::{self, HANDED_FD};
 use super::quote::{Word, quote};
 use super::run_file::HANDED_VARIABLE;
+use crate::logs::OutputLog;
 
 /// A process to be started, detached from the daemon.
 #[derive(Debug, Clone)]
@@ -25,10 +26,18 @@ pub(crate) struct Command {
     pub(crate) args: Vec<OsString>,
     /// Additions to the daemon's own environment, which is handed through.
     pub(crate) env: Vec<(OsString, OsString)>,
-    /// The file its standard output and error are appended to; made with its directories.
-    pub(crate) output: PathBuf,
+    /// What its standard output and error are appended to; made with its directories.
+    pub(crate) output: Output,
     /// The run's file, locked, which the process goes on holding.
     pub(crate) handed: Option<Arc<File>>,
+}
+
+/// Where a process prints to.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    Log(OutputLog),
+    #[cfg(test)]
+    File(PathBuf),
 }
 
 /// Why a process could not be started.
@@ -64,6 +73,7 @@ pub(crate) enum SpawnError {
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) pid: i32,
+    pub(super) output: PathBuf,
     pub(super) output_error: Option<io::Error>,
 }
 
@@ -96,9 +106,9 @@ impl Command {
             error,
         })?;
         // A run matters more than what it prints: without a log file it prints to nowhere.
-        let (output, output_error) = match self.open_output() {
-            Ok(file) => (Some(file), None),
-            Err(error) => (None, Some(error)),
+        let (output, output_path, output_error) = match self.output.open() {
+            Ok((file, path)) => (Some(file), path, None),
+            Err(error) => (None, self.output.path(), Some(error)),
         };
         let plan = posix::Plan {
             program: &path,
@@ -109,7 +119,11 @@ impl Command {
             handed: self.handed.as_deref(),
         };
         match posix::spawn(&plan) {
-            Ok(pid) => Ok(Started { pid, output_error }),
+            Ok(pid) => Ok(Started {
+                pid,
+                output: output_path,
+                output_error,
+            }),
             Err(error) => Err(SpawnError::Start {
                 program: self.name(),
                 error,
@@ -162,16 +176,35 @@ impl Command {
         };
         all.into_iter().map(join).collect()
     }
+}
 
-    fn open_output(&self) -> io::Result<File> {
-        let made = self.output.parent().map_or(Ok(()), fs::create_dir_all);
-        let mut options = OpenOptions::new();
-        let opened = made.and_then(|()| options.append(true).create(true).open(&self.output));
+impl Output {
+    fn open(&self) -> io::Result<(File, PathBuf)> {
+        let opened = match self {
+            Self::Log(log) => log.open(),
+            #[cfg(test)]
+            Self::File(path) => {
+                let mut options = OpenOptions::new();
+                let opened = options.append(true).create(true).open(path);
+                opened.map(|file| (file, path.clone()))
+            }
+        };
         opened.map_err(|error| {
-            let path = self.output.display();
-            let message = format!("cannot append to `{path}`: {error}; the output is lost");
+            let path = self.path();
+            let message = format!(
+                "cannot append to `{}`: {error}; the output is lost",
+                path.display()
+            );
             io::Error::new(error.kind(), message)
         })
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Log(log) => log.path(),
+            #[cfg(test)]
+            Self::File(path) => path.clone(),
+        }
     }
 }
 

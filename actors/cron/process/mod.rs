@@ -25,7 +25,7 @@ mod watch;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use command::Command;
+pub(crate) use command::{Command, Output};
 pub(crate) use exit::ExitStatus;
 pub(crate) use machine::Process;
 pub(crate) use run_file::{
