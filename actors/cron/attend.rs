@@ -5,6 +5,7 @@
 //! when their timeout (none: a day) is over and their boot is dead.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -123,7 +124,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     let state = actix_rt::task::spawn_blocking(move || inspect(&path)).await;
     let state = match state {
         Ok(Ok(state)) => Some(state),
-        Ok(Err(cause)) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Ok(Err(cause)) if is_absent(&cause) => None,
         Ok(Err(cause)) => {
             log::warn!("cron run {uk} cannot be looked at: {cause}");
             return;
@@ -168,6 +169,14 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             });
         }
     }
+}
+
+/// There is no file, or not even a directory for it.
+fn is_absent(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// It may have got its end, and a line for that, since its row was read.
@@ -293,7 +302,7 @@ fn result_of(path: &Path) -> Option<super::RunResult> {
 
 fn forget(config: &CronConfig, uk: &Uk) {
     if let Err(cause) = remove(&config.runs, uk)
-        && cause.kind() != std::io::ErrorKind::NotFound
+        && !is_absent(&cause)
     {
         log::warn!("the file of cron run {uk} stays: {cause}");
     }

@@ -5,7 +5,6 @@
 //! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
 //! write itself.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -266,10 +265,8 @@ impl Firing {
         let announced =
             actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
         let announced = match announced {
-            Ok(Ok(announced)) => announced,
-            Ok(Err(cause)) if cause.kind() == ErrorKind::AlreadyExists => {
-                return Err(NotStarted::Others);
-            }
+            Ok(Ok(Some(announced))) => announced,
+            Ok(Ok(None)) => return Err(NotStarted::Others),
             Ok(Err(cause)) => {
                 let why = format!("its file below `data/` cannot be written: {cause}");
                 return Err(NotStarted::Failed(why));

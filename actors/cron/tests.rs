@@ -215,7 +215,9 @@ async fn a_fire_that_another_daemon_announced_is_left_to_it() {
         timeout_ms: None,
         handed: true,
     };
-    let _about_to_start = announce(&world.config.runs, &announcement).unwrap();
+    let _about_to_start = announce(&world.config.runs, &announcement)
+        .unwrap()
+        .unwrap();
     let here = serde_json::to_string(Place::here()).unwrap();
     world.files.sql(&format!(
         "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)

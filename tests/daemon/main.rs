@@ -8,7 +8,10 @@
 mod commands;
 mod configuration;
 mod cron;
+mod cron_blocking;
 mod cron_exec;
+mod cron_faults;
+mod cron_outage;
 mod cron_pace;
 mod cron_pairs;
 mod demo;

@@ -199,27 +199,26 @@ impl Announced {
 /// Locks the run's file, makes it where it is not there, and writes that a process is about to be started. The file of
 /// a daemon that was killed at this point is taken over.
 ///
+/// `None`: another daemon is about to start the run, or it has begun.
+///
 /// # Errors
 ///
-/// Names the file. [`io::ErrorKind::AlreadyExists`]: another daemon is about to start the run, or it has begun.
-pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Announced> {
+/// Names the file.
+pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Option<Announced>> {
     let path = path_of(dir, &announcement.uk);
     let made = fs::create_dir_all(dir).and_then(|()| {
-        let taken = |error: io::Error| match error.kind() {
-            io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::AlreadyExists, error),
-            _ => error,
+        let file = match open_locked(&path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            opened => opened?,
         };
-        let file = open_locked(&path).map_err(taken)?;
         if read_lines(&file)?.head.is_some() {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it has begun"));
+            return Ok(None);
         }
         let written = append(&file, &Line::Fired(announcement.clone()));
         // A full disk: half a line tells nobody anything.
         written.inspect_err(|_| drop(fs::remove_file(&path)))?;
-        Ok(Announced {
-            file: Arc::new(file),
-            path: path.clone(),
-        })
+        let (file, path) = (Arc::new(file), path.clone());
+        Ok(Some(Announced { file, path }))
     });
     made.map_err(|error| about(&path, "write", &error))
 }

@@ -42,7 +42,7 @@ fn result() -> RunResult {
 fn a_run_is_announced_begun_and_finished() {
     let world = tempfile::tempdir().unwrap();
     let dir = world.path().join("runs");
-    let announced = announce(&dir, &announcement("a-1")).unwrap();
+    let announced = announce(&dir, &announcement("a-1")).unwrap().unwrap();
     let [path] = list(&dir).unwrap().try_into().unwrap();
     let starting = inspect(&path).unwrap();
     assert_eq!(starting.announcement, Some(announcement("a-1")));
@@ -94,8 +94,11 @@ fn a_run_begins_once_at_a_time_and_is_announced_once() {
     let error = RunFile::begin(world.path(), &head).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert!(error.to_string().contains("still lives"), "{error}");
-    let error = announce(world.path(), &announcement("a")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(
+        announce(world.path(), &announcement("a"))
+            .unwrap()
+            .is_none()
+    );
     drop(run);
     RunFile::begin(world.path(), &head).unwrap();
 }
@@ -111,31 +114,36 @@ fn what_a_daemon_left_that_died_before_the_start_is_taken_over() {
     // It died before it wrote the first line.
     drop(File::create(&path).unwrap());
     assert!(inspect(&path).unwrap().never_started());
-    let first = announce(world.path(), &fire).unwrap();
+    let first = announce(world.path(), &fire).unwrap().unwrap();
     assert!(
         !inspect(&path).unwrap().never_started(),
         "it is about to start"
     );
-    let error = announce(world.path(), &fire).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(announce(world.path(), &fire).unwrap().is_none());
     // As at its death.
     lock::unlock(&first.file()).unwrap();
     let left = inspect(&path).unwrap();
     assert!(left.never_started() && !left.may_yet_begin(NOW), "at once");
-    let second = announce(world.path(), &fire).unwrap();
+    let second = announce(world.path(), &fire).unwrap().unwrap();
     assert_eq!(inspect(&path).unwrap().alive, Liveness::Locked);
     second.give_up();
     assert!(!path.exists());
-    lock::unlock(&announce(world.path(), &fire).unwrap().file()).unwrap();
+    let third = announce(world.path(), &fire).unwrap().unwrap();
+    lock::unlock(&third.file()).unwrap();
     drop(RunFile::begin(world.path(), &RunHead::of_this_process(uk("a"), NOW)).unwrap());
-    let error = announce(world.path(), &fire).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "it has begun");
+    assert!(
+        announce(world.path(), &fire).unwrap().is_none(),
+        "it has begun"
+    );
+    // That something else is in the way is no announcement.
+    assert!(announce(&path, &fire).is_err());
 }
 
 #[tokio::test]
 async fn a_process_has_the_lock_it_was_handed_from_its_first_moment_on() {
     let world = World::new();
-    let announced = announce(world.dir.path(), &announcement("a")).unwrap();
+    let announced = announce(world.dir.path(), &announcement("a"));
+    let announced = announced.unwrap().unwrap();
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut command = world.own_test(&format!("{module}::a_run_that_stays"));
     command.handed = Some(announced.file());
@@ -166,7 +174,7 @@ async fn a_process_has_the_lock_it_was_handed_from_its_first_moment_on() {
 #[test]
 fn torn_lines_are_passed_over_and_written_behind() {
     let world = tempfile::tempdir().unwrap();
-    let announced = announce(world.path(), &announcement("a")).unwrap();
+    let announced = announce(world.path(), &announcement("a")).unwrap().unwrap();
     lock::unlock(&announced.file()).unwrap();
     let path = path_of(world.path(), &uk("a"));
     let mut torn = File::options().append(true).open(&path).unwrap();
