@@ -11,6 +11,7 @@ mod cron;
 mod cron_blocking;
 mod cron_exec;
 mod cron_faults;
+mod cron_kills;
 mod cron_outage;
 mod cron_pace;
 mod cron_pairs;
