@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
+use super::start;
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, SourceConfig};
 use crate::consumer::Work;
@@ -15,6 +16,7 @@ use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules}
 use crate::identity::{Owner, host};
 use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
+use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{Source, TableSource};
@@ -228,9 +230,9 @@ impl Shared<'_> {
         let settings = &self.config.settings;
         let live = self.config.crontab.iter();
         let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
-        let program = match &settings.cron_command {
-            Some(command) => PathBuf::from(command),
-            None => own_path()?,
+        let (program, program_is_ours) = match &settings.cron_command {
+            Some(command) => (PathBuf::from(command), false),
+            None => (own_path()?, true),
         };
         Ok(CronConfig {
             db: self.db.clone(),
@@ -240,13 +242,14 @@ impl Shared<'_> {
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
+            program_is_ours,
             environment: vec![
                 ("SCRIPT_ETC".to_owned(), places.etc.display().to_string()),
                 ("SCRIPT_ENV".to_owned(), places.environment.to_string()),
                 ("SCRIPT_PARTITION".to_owned(), places.partition.to_string()),
             ],
             runs,
-            output: settings.logger.path.join(OUTPUT),
+            output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
             starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         })
