@@ -13,6 +13,9 @@ mod job;
 mod logs;
 mod outage;
 mod pool;
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 mod settler;
 mod source;
 mod stop;

@@ -13,11 +13,11 @@ use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
 use crate::identity::{Owner, host};
-use crate::job::slots::SlotFile;
+use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
 use crate::pool::PoolConfig;
 use crate::source::TableSource;
-use crate::supervisor::Plan;
+use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
 
 /// Below the data directory: the files of cron runs.
@@ -114,7 +114,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         },
         delay: Arc::new(shared.delay(std::mem::take(&mut handlers.delayed))),
         cron: shared.cron(parts.places, data_dir.join(RUNS))?,
-        tables: live().filter_map(table_rules).collect(),
+        queues: live().filter_map(known_queue).collect(),
         hints: hints(config),
         pools,
         data_dir,
@@ -255,11 +255,18 @@ fn entry_name(entry: &QueueEntry) -> EntryName {
     }
 }
 
-fn table_rules(entry: &QueueEntry) -> Option<(String, EntryName, crate::config::RetryRules)> {
-    match &entry.source {
-        SourceConfig::Table { table } => Some((table.clone(), entry_name(entry), entry.retry)),
-        _ => None,
-    }
+fn known_queue(entry: &QueueEntry) -> Option<KnownQueue> {
+    let (kind, source) = match &entry.source {
+        SourceConfig::Table { table } => (Kind::Queue, table),
+        SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => return None,
+    };
+    Some(KnownQueue {
+        kind,
+        // A slot shortens what is too long for it.
+        source: Identity::new(kind, source, "", 0).queue().to_owned(),
+        entry: entry_name(entry),
+        rules: entry.retry,
+    })
 }
 
 /// What to try next, for a person who sees this for the first time.

@@ -9,7 +9,7 @@ use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
     BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{Write, Written};
@@ -194,6 +194,12 @@ impl Db {
     #[expect(dead_code, reason = "for queues outside the daemon's database")]
     pub(crate) async fn insert_letters(&self, letters: Vec<NewLetter>) -> Result<(), DbError> {
         self.write(Write::InsertLetters { letters }).await.map(drop)
+    }
+
+    /// Messages that live elsewhere and were charged with deaths are finished.
+    #[expect(dead_code, reason = "for queues outside the daemon's database")]
+    pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
+        self.count(Write::ForgetDeaths { ids }).await
     }
 
     /// From when on each entry's fires are to be made.

@@ -154,6 +154,29 @@ pub(crate) enum Victim {
     Message { id: i64, entry: EntryName },
     /// A row of `delay_queue_log`.
     Task { id: i64 },
+    /// A message that lives outside the database.
+    Outside(OutsideId),
+}
+
+/// Names a message that lives outside the database, as its slot does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OutsideId {
+    /// `kafka` or `redis`, as in the dead letters.
+    pub(crate) kind: &'static str,
+    /// The queue it belongs to: what the slot says of it, at most 255 bytes.
+    pub(crate) source: String,
+    /// At most 255 bytes.
+    pub(crate) id: String,
+}
+
+/// What has been charged to a message that lives outside the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutsideDeath {
+    pub(crate) id: String,
+    /// Deaths that nothing else can have caused; each counts as an attempt. 0: one of a batch may have been it.
+    pub(crate) attempts: u32,
+    /// Milliseconds until it may run again.
+    pub(crate) wait_ms: i64,
 }
 
 /// What was given back when dead boots were found.

@@ -88,6 +88,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    death (kind, source, message_id) {
+        kind -> Text,
+        source -> Text,
+        message_id -> Text,
+        attempts -> Integer,
+        deaths -> Integer,
+        due_ms -> BigInt,
+        died_ms -> BigInt,
+    }
+}
+
+diesel::table! {
     cron_entry (partition_name, entry) {
         partition_name -> Text,
         entry -> Text,

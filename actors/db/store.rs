@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
-use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun};
+use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun, OutsideDeath};
 use super::write::{Write, Written};
 
 /// Opens connections to one database.
@@ -49,6 +49,16 @@ pub(crate) trait Reader: Send + Sync {
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
     /// The newest dead letters first.
     fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>>;
+    /// What has been charged to messages of one source outside the database, by their ids.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for queues outside the daemon's database")
+    )]
+    fn deaths<'a>(
+        &'a self,
+        kind: &'a str,
+        source: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>>;
     /// Runs of the partition whose end is not known.
     fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>>;
     /// Daemons of the partition whose heartbeats have not stopped.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::rows::{
     Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire, KnownEntry,
-    MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
     TaskOutcome, Victim,
 };
 use super::sqlite::SqliteStore;
@@ -592,6 +592,56 @@ facts! {
         assert!(letters.iter().all(|l| l.attempts == 2 && l.error.contains("SIGABRT") && l.partition == "script1"));
         let kept = world.line("SELECT headers AS line FROM dead_letter WHERE msg_key IS NOT NULL");
         assert!(kept.contains("trace"), "{kept}");
+    }
+
+    async fn a_message_that_lives_elsewhere_is_charged_once_for_each_process_it_ended(world) {
+        let mut writer = world.writer().await;
+        let id = |source: &str, id: &str| OutsideId {
+            kind: "kafka",
+            source: source.to_owned(),
+            id: id.to_owned(),
+        };
+        let (longest, other_case) = ("测".repeat(255), "T/g");
+        let ids = [id("t/g", "0/7"), id("t/g", "0/8"), id(other_case, "0/7"), id(&longest, &longest)];
+        for owner in ["script1/a", "script1/b"] {
+            writer.begin(owner).await;
+            let charges = || vec![
+                charge(Victim::Outside(ids[0].clone()), 2),
+                Charge { certain: false, ..charge(Victim::Outside(ids[1].clone()), 2) },
+                charge(Victim::Outside(ids[3].clone()), 2),
+            ];
+            assert_eq!(writer.reap_gone(owner, charges()).await.charged, 3);
+            assert_eq!(writer.reap_gone(owner, charges()).await.charged, 0, "a death counts once");
+        }
+        // A boot that this database does not know.
+        writer.reap_gone("script1/c", vec![charge(Victim::Outside(ids[2].clone()), 2)]).await;
+        let reader = world.store.reader();
+        let deaths = reader.deaths("kafka", "t/g").await.unwrap();
+        let seen: Vec<(&str, u32)> = deaths.iter().map(|d| (d.id.as_str(), d.attempts)).collect();
+        assert_eq!(seen, [("0/7", 2), ("0/8", 0)]);
+        assert!(deaths.iter().all(|d| (30_000..=60_000).contains(&d.wait_ms)), "{deaths:?}");
+        assert_eq!(reader.deaths("kafka", &longest).await.unwrap()[0].id, longest);
+        assert!(reader.deaths("kafka", other_case).await.unwrap().is_empty());
+        assert!(reader.deaths("redis", "t/g").await.unwrap().is_empty());
+        assert_eq!(world.line("SELECT deaths AS line FROM death WHERE message_id = '0/8'"), "2");
+    }
+
+    async fn deaths_of_what_is_finished_are_forgotten_and_old_ones_trimmed(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        let id = |id: &str| OutsideId {
+            kind: "redis",
+            source: "list".to_owned(),
+            id: id.to_owned(),
+        };
+        let charges = ["a", "b", "c"].map(|one| charge(Victim::Outside(id(one)), 5));
+        writer.reap_gone(OTHER, charges.into()).await;
+        let forgotten = writer.write(Write::ForgetDeaths { ids: vec![id("a"), id("a"), id("z")] }).await;
+        assert!(matches!(forgotten, Written::Count(1)), "{forgotten:?}");
+        let month_ago = now_ms() - 31 * 24 * 3600 * 1000;
+        (world.execute)(&format!("UPDATE death SET died_ms = {month_ago} WHERE message_id = 'b'"));
+        writer.begin(ME).await;
+        assert_eq!(world.lines("SELECT message_id AS line FROM death"), ["c"]);
     }
 
     async fn a_death_is_not_charged_to_what_has_finished(world) {

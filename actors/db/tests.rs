@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use super::actor::{Crash, DbActor, Heartbeats};
-use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun};
+use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun, OutsideDeath};
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
@@ -174,6 +174,13 @@ impl Reader for NoReader {
         async { Ok(None) }.boxed()
     }
     fn dead_letters(&self, _: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn deaths<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn open_runs(&self, _: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {

@@ -2,7 +2,7 @@
 
 use super::rows::{
     BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -60,6 +60,8 @@ pub(crate) enum Write {
 
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
     InsertLetters { letters: Vec<NewLetter> },
+    /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
+    ForgetDeaths { ids: Vec<OutsideId> },
 
     /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
     SyncEntries {

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::db::rows::OutsideId;
 use crate::db::{DbError, Standing};
 use crate::job::Message;
-use crate::job::slots::Identity;
+use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
 pub use self::send::SendError;
@@ -66,6 +67,20 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
+}
+
+/// What the daemon's database calls a message that lives outside of it; none for one that lives there.
+pub(crate) fn outside(identity: &Identity) -> Option<OutsideId> {
+    let kind = match identity.kind() {
+        Kind::Kafka => "kafka",
+        Kind::Redis => "redis",
+        Kind::Queue | Kind::Delay => return None,
+    };
+    Some(OutsideId {
+        kind,
+        source: identity.queue().to_owned(),
+        id: identity.id().to_owned(),
+    })
 }
 
 /// A queue. Shared by all ConsumerActors of a pool.

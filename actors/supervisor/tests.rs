@@ -260,7 +260,7 @@ fn plan(
             watched: WatchedRuns::default(),
         },
         shutdown_deadline: DEADLINE,
-        tables: Vec::new(),
+        queues: Vec::new(),
         hints: Vec::new(),
         store,
         db,

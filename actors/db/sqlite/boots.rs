@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{messages, tasks};
+use super::{deaths, messages, tasks};
 use crate::clock::now_ms;
 use crate::db::rows::{Beat, BootRow, Charge, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
@@ -11,6 +11,8 @@ use crate::db::write::Written;
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+/// So long counts what was charged to a message outside of the database: a month, longer than topics keep records.
+const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Written> {
     let now = now_ms();
@@ -20,6 +22,7 @@ pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryRe
             .filter(dsl::heartbeat_ms.lt(now - KEPT_MS)),
     )
     .execute(connection)?;
+    deaths::trim(connection, now - DEATHS_KEPT_MS)?;
     note(connection, row)?;
     Ok(Written::Nothing)
 }
@@ -115,6 +118,11 @@ pub(super) fn reap_gone(
                     messages::charge(connection, *id, entry, owner, charge)?
                 }
                 Victim::Task { id } => tasks::charge(connection, *id, owner, charge)?,
+                // Whether it is a dead letter is decided where the message is.
+                Victim::Outside(id) => {
+                    deaths::charge(connection, id, charge)?;
+                    Some(false)
+                }
             };
             reaped.charged += usize::from(dead.is_some());
             reaped.dead_letters += usize::from(dead == Some(true));

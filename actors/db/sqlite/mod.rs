@@ -4,6 +4,7 @@ mod boots;
 mod connect;
 mod cron;
 mod dead;
+mod deaths;
 mod headers;
 mod inspect;
 mod messages;

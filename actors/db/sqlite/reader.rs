@@ -6,10 +6,10 @@ use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::connect;
+use super::{connect, deaths};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
-use crate::db::rows::{AliveBoot, DeadLetter, OpenRun};
+use crate::db::rows::{AliveBoot, DeadLetter, OpenRun, OutsideDeath};
 use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
@@ -86,6 +86,15 @@ impl Reader for SqliteReader {
                 .load(connection)
                 .map(|letters| letters.into_iter().map(DeadLetter::from).collect())
         })
+    }
+
+    fn deaths<'a>(
+        &'a self,
+        kind: &'a str,
+        source: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
+        let (kind, source) = (kind.to_owned(), source.to_owned());
+        self.ask(move |connection| deaths::of_source(connection, &kind, &source))
     }
 
     fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
