@@ -1,12 +1,13 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Places, QueueEntry, SourceConfig};
+use crate::config::{Config, DatabaseUrl, Places, QueueEntry, Settings, SourceConfig};
 use crate::consumer::Work;
 use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName};
@@ -16,7 +17,7 @@ use crate::identity::{Owner, host};
 use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
 use crate::pool::PoolConfig;
-use crate::source::TableSource;
+use crate::source::{RedisQueue, RedisServer, RedisSource, Source, TableSource};
 use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
 
@@ -42,12 +43,11 @@ pub(super) fn refused(config: &Config) -> Vec<String> {
     let live = config.queues.iter().filter(|entry| entry.live);
     let why = |entry: &QueueEntry| {
         let kind = match &entry.source {
-            SourceConfig::Table { .. } => return None,
+            SourceConfig::Table { .. } | SourceConfig::Redis { .. } => return None,
             SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
-            SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
         };
         Some(format!(
-            "queue `{}` reads the {kind}: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
+            "queue `{}` reads the {kind}: this version consumes Redis and `table` queues only; set its `status` to 0 to keep the entry",
             entry.name
         ))
     };
@@ -92,7 +92,11 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let shared = Shared {
         config,
         db: parts.db,
-        owner: owner.to_string(),
+        owner,
+        redis: RedisServers {
+            settings,
+            made: Mutex::default(),
+        },
         liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
@@ -106,7 +110,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     Ok(Plan {
         started: parts.started,
         boot: BootRow {
-            owner: shared.owner.clone(),
+            owner: shared.owner.to_string(),
             partition: config.partition.to_string(),
             host: host(),
             pid: std::process::id().cast_signed(),
@@ -131,10 +135,33 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
 struct Shared<'a> {
     config: &'a Config,
     db: Db,
-    owner: String,
+    owner: Owner,
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
+    redis: RedisServers<'a>,
+}
+
+/// Redis servers by name: queues of one server share its connections, and its outages are said once.
+struct RedisServers<'a> {
+    settings: &'a Settings,
+    made: Mutex<BTreeMap<String, Arc<RedisServer>>>,
+}
+
+impl RedisServers<'_> {
+    fn get(&self, name: &str) -> Result<Arc<RedisServer>, Failure> {
+        let failed = |why: String| Failure::misused(format!("redis `{name}`: {why}"));
+        let settings = self.settings.redis.get(name);
+        let settings = settings.ok_or_else(|| failed("the settings do not name it".to_owned()))?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = made.get(name) {
+            return Ok(Arc::clone(server));
+        }
+        let server = RedisServer::new(name, settings.url.expose());
+        let server = server.map_err(|cause| failed(cause.to_string()))?;
+        made.insert(name.to_owned(), Arc::clone(&server));
+        Ok(server)
+    }
 }
 
 impl Shared<'_> {
@@ -145,22 +172,9 @@ impl Shared<'_> {
                 entry.name, entry.exec_cmd
             ))
         })?;
-        let SourceConfig::Table { table } = &entry.source else {
-            return Err(Failure::misused(format!(
-                "queue `{}` is no `table` queue",
-                entry.name
-            )));
-        };
-        let source = TableSource::new(
-            self.db.clone(),
-            self.owner.clone(),
-            Arc::clone(&self.liveness),
-            table,
-            entry_name(entry),
-        );
         let work = Work {
             queue: entry.name.as_str().into(),
-            source: Arc::new(source),
+            source: self.source(entry)?,
             home: tokio::runtime::Handle::current(),
             handler: handler.clone(),
             retry: entry.retry,
@@ -175,6 +189,35 @@ impl Shared<'_> {
             lag_check_interval: self.config.settings.lag_check_interval,
             consumer_lease: self.config.settings.consumer_lease,
             workers: Arc::clone(&self.workers),
+        })
+    }
+
+    fn source(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
+        Ok(match &entry.source {
+            SourceConfig::Table { table } => Arc::new(TableSource::new(
+                self.db.clone(),
+                self.owner.to_string(),
+                Arc::clone(&self.liveness),
+                table,
+                entry_name(entry),
+            )),
+            SourceConfig::Redis { key, server } => RedisSource::start(RedisQueue {
+                server: self.redis.get(server)?,
+                server_name: server.clone(),
+                key: key.clone(),
+                entry: entry_name(entry),
+                rules: entry.retry,
+                db: self.db.clone(),
+                partition: self.config.partition.to_string(),
+                boot: self.owner.boot().to_owned(),
+                heartbeat_interval: self.config.settings.heartbeat_interval,
+            }),
+            SourceConfig::Kafka { .. } => {
+                return Err(Failure::misused(format!(
+                    "queue `{}` is a Kafka queue",
+                    entry.name
+                )));
+            }
         })
     }
 
@@ -194,7 +237,7 @@ impl Shared<'_> {
             (exec_cmd.clone(), rules)
         });
         DelayConfig {
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             liveness: Arc::clone(&self.liveness),
             handlers,
             rules: rules.collect(),
@@ -219,7 +262,7 @@ impl Shared<'_> {
             db: self.db.clone(),
             liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
@@ -257,13 +300,14 @@ fn entry_name(entry: &QueueEntry) -> EntryName {
 
 fn known_queue(entry: &QueueEntry) -> Option<KnownQueue> {
     let (kind, source) = match &entry.source {
-        SourceConfig::Table { table } => (Kind::Queue, table),
-        SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => return None,
+        SourceConfig::Table { table } => (Kind::Queue, table.clone()),
+        SourceConfig::Redis { key, server } => (Kind::Redis, RedisSource::slot_name(server, key)),
+        SourceConfig::Kafka { .. } => return None,
     };
     Some(KnownQueue {
         kind,
         // A slot shortens what is too long for it.
-        source: Identity::new(kind, source, "", 0).queue().to_owned(),
+        source: Identity::new(kind, &source, "", 0).queue().to_owned(),
         entry: entry_name(entry),
         rules: entry.retry,
     })

@@ -42,6 +42,13 @@ pub enum SourceKind {
         /// The entry's `table`.
         table: Arc<str>,
     },
+    /// A Redis list.
+    Redis {
+        /// The server's name in the settings.
+        server: Arc<str>,
+        /// The entry's `key`.
+        key: Arc<str>,
+    },
     /// Made by hand, for a test.
     Test,
 }

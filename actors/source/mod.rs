@@ -3,11 +3,13 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod redis;
 mod send;
 mod table;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::db::rows::OutsideId;
@@ -16,6 +18,7 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
+pub(crate) use self::redis::{RedisQueue, RedisSource, Server as RedisServer};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
@@ -67,6 +70,31 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The server that the queue lives on did not do it.
+    #[error("{0}")]
+    Elsewhere(String),
+}
+
+/// A daemon of this machine that is gone, for queues outside the daemon's database.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    /// Its boot.
+    pub(crate) boot: String,
+    /// Messages whose handlers ended it.
+    pub(crate) deaths: Vec<OutsideCharge>,
+}
+
+/// A message whose handler ended its process.
+#[derive(Debug)]
+pub(crate) struct OutsideCharge {
+    /// The queue, as slots name it.
+    pub(crate) source: String,
+    pub(crate) id: String,
+    /// Which attempt it was.
+    pub(crate) attempt: u32,
+    /// Whether nothing else can have done it; see [`Charge`](crate::db::rows::Charge).
+    pub(crate) certain: bool,
+    pub(crate) how: String,
 }
 
 /// What the daemon's database calls a message that lives outside of it; none for one that lives there.
@@ -103,4 +131,14 @@ pub(crate) trait Source: Send + Sync {
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
+
+    /// Notes what a dead daemon of this machine is charged with, then gives back what it held. May be repeated.
+    fn bury<'a>(&'a self, _burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    /// The end of this daemon, after its consumers: what it still holds is given back.
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {}.boxed()
+    }
 }
