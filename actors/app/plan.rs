@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::failure::{Failure, chain};
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Places, QueueEntry, Settings, SourceConfig};
+use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, Settings, SourceConfig};
 use crate::consumer::Work;
 use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName};
@@ -17,6 +17,7 @@ use crate::identity::{Owner, host};
 use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
 use crate::pool::PoolConfig;
+use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{RedisQueue, RedisServer, RedisSource, Source, TableSource};
 use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
@@ -91,6 +92,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let workers = usize::try_from(settings.workers).unwrap_or(0);
     let shared = Shared {
         config,
+        due: DueReplays::new(parts.db.clone()),
         db: parts.db,
         owner,
         redis: RedisServers {
@@ -107,6 +109,9 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let pools = live()
         .map(|entry| shared.pool(entry, &handlers))
         .collect::<Result<Vec<_>, _>>()?;
+    let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
+    let delay = shared.delay(std::mem::take(&mut handlers.delayed));
+    actix_rt::spawn(shared.due.look());
     Ok(Plan {
         started: parts.started,
         boot: BootRow {
@@ -116,9 +121,11 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             pid: std::process::id().cast_signed(),
             interval_ms: millis(settings.heartbeat_interval),
         },
-        delay: Arc::new(shared.delay(std::mem::take(&mut handlers.delayed))),
-        cron: shared.cron(parts.places, data_dir.join(RUNS))?,
-        queues: live().filter_map(known_queue).collect(),
+        delay: Arc::new(delay),
+        cron,
+        queues: live()
+            .flat_map(|entry| known_queues(entry, &config.partition))
+            .collect(),
         hints: hints(config),
         pools,
         data_dir,
@@ -139,6 +146,7 @@ struct Shared<'a> {
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
+    due: DueReplays,
     redis: RedisServers<'a>,
 }
 
@@ -194,24 +202,21 @@ impl Shared<'_> {
 
     fn source(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
         Ok(match &entry.source {
-            SourceConfig::Table { table } => Arc::new(TableSource::new(
-                self.db.clone(),
-                self.owner.to_string(),
-                Arc::clone(&self.liveness),
-                table,
-                entry_name(entry),
-            )),
-            SourceConfig::Redis { key, server } => RedisSource::start(RedisQueue {
-                server: self.redis.get(server)?,
-                server_name: server.clone(),
-                key: key.clone(),
-                entry: entry_name(entry),
-                rules: entry.retry,
-                db: self.db.clone(),
-                partition: self.config.partition.to_string(),
-                boot: self.owner.boot().to_owned(),
-                heartbeat_interval: self.config.settings.heartbeat_interval,
-            }),
+            SourceConfig::Table { table } => Arc::new(self.table(table, entry)),
+            SourceConfig::Redis { key, server } => {
+                let queue = RedisSource::new(RedisQueue {
+                    server: self.redis.get(server)?,
+                    server_name: server.clone(),
+                    key: key.clone(),
+                    entry: entry_name(entry),
+                    rules: entry.retry,
+                    db: self.db.clone(),
+                    partition: self.config.partition.to_string(),
+                    boot: self.owner.boot().to_owned(),
+                    heartbeat_interval: self.config.settings.heartbeat_interval,
+                });
+                self.replayed(entry, queue)
+            }
             SourceConfig::Kafka { .. } => {
                 return Err(Failure::misused(format!(
                     "queue `{}` is a Kafka queue",
@@ -219,6 +224,23 @@ impl Shared<'_> {
                 )));
             }
         })
+    }
+
+    fn table(&self, table: &str, entry: &QueueEntry) -> TableSource {
+        TableSource::new(
+            self.db.clone(),
+            self.owner.to_string(),
+            Arc::clone(&self.liveness),
+            table,
+            entry_name(entry),
+        )
+    }
+
+    /// A queue outside the database, and beside it the replayed dead letters of its entry.
+    fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
+        let table = replay_table(self.config.partition.as_ref(), &entry.name);
+        let letters = self.table(&table, entry);
+        Arc::new(Replayed::new(queue, letters, self.due.of(table)))
     }
 
     fn delay(
@@ -298,19 +320,27 @@ fn entry_name(entry: &QueueEntry) -> EntryName {
     }
 }
 
-fn known_queue(entry: &QueueEntry) -> Option<KnownQueue> {
-    let (kind, source) = match &entry.source {
-        SourceConfig::Table { table } => (Kind::Queue, table.clone()),
-        SourceConfig::Redis { key, server } => (Kind::Redis, RedisSource::slot_name(server, key)),
-        SourceConfig::Kafka { .. } => return None,
-    };
-    Some(KnownQueue {
+/// Of an entry outside the database: the table of its replayed dead letters.
+fn known_queues(entry: &QueueEntry, partition: &Partition) -> Vec<KnownQueue> {
+    let known = |kind, source: &str| KnownQueue {
         kind,
         // A slot shortens what is too long for it.
-        source: Identity::new(kind, &source, "", 0).queue().to_owned(),
+        source: Identity::new(kind, source, "", 0).queue().to_owned(),
         entry: entry_name(entry),
         rules: entry.retry,
-    })
+    };
+    match &entry.source {
+        SourceConfig::Table { table } => vec![known(Kind::Queue, table)],
+        SourceConfig::Kafka { .. } => {
+            let letters = replay_table(partition.as_ref(), &entry.name);
+            vec![known(Kind::Queue, &letters)]
+        }
+        SourceConfig::Redis { key, server } => {
+            let letters = replay_table(partition.as_ref(), &entry.name);
+            let list = RedisSource::slot_name(server, key);
+            vec![known(Kind::Queue, &letters), known(Kind::Redis, &list)]
+        }
+    }
 }
 
 /// What to try next, for a person who sees this for the first time.

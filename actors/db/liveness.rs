@@ -26,6 +26,8 @@ pub(crate) enum Standing {
     Unsure,
     /// Others have taken over.
     Lost,
+    /// One before it runs again, and it after that.
+    Halted,
 }
 
 /// Between two looks whether something is still ours, while the heartbeats are late.
@@ -38,7 +40,7 @@ pub(crate) async fn may_start(standing: impl Fn() -> Standing, stop: &StopListen
         match standing() {
             Standing::Ours => return true,
             Standing::Unsure if !stop.begun() => tokio::time::sleep(UNSURE_PAUSE).await,
-            Standing::Unsure | Standing::Lost => return false,
+            Standing::Unsure | Standing::Lost | Standing::Halted => return false,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod actor;
 mod error;
 mod handle;
+pub(crate) mod letters;
 mod liveness;
 pub(crate) mod rows;
 mod schema;
@@ -25,9 +26,9 @@ pub(crate) use self::actor::{DbActor, Heartbeats};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
-pub(crate) use self::store::Store;
 #[cfg(test)]
-pub(crate) use self::store::{Applied, Reader, Writer};
+pub(crate) use self::store::{Applied, Writer};
+pub(crate) use self::store::{Reader, Store};
 pub(crate) use self::write::TRIM_ROWS;
 #[cfg(test)]
 pub(crate) use self::write::Write;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
 use crate::clock::millis;
 use crate::config::Backoff;
 
@@ -91,6 +92,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) fence: i64,
     /// An attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
+    /// Of a replayed dead letter that came from elsewhere.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// How a message of a `table` queue ended.
@@ -290,28 +293,6 @@ pub(crate) struct NewLetter {
     pub(crate) first_ms: i64,
 }
 
-/// A dead letter, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct DeadLetter {
-    pub(crate) id: i64,
-    pub(crate) kind: String,
-    pub(crate) source: String,
-    pub(crate) name: String,
-    pub(crate) exec_cmd: String,
-    pub(crate) original_id: String,
-    #[serde(serialize_with = "lossy")]
-    pub(crate) payload: Vec<u8>,
-    pub(crate) error: String,
-    pub(crate) attempts: i32,
-    pub(crate) partition: String,
-    pub(crate) first_ms: i64,
-    pub(crate) died_ms: i64,
-}
-
-fn lossy<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(bytes))
-}
-
 /// A daemon that lives, as far as the database knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AliveBoot {
@@ -338,4 +319,13 @@ pub(crate) struct Inspection {
     pub(crate) pending: Vec<String>,
     /// The tables and their rows, counted up to [`COUNT_CAP`].
     pub(crate) tables: Vec<(String, u64)>,
+}
+
+/// What waits in the delay queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DelayCounts {
+    /// Tasks that wait for their time, counted up to one more than [`COUNT_CAP`].
+    pub(crate) waiting: u64,
+    /// When the first of them is due, unix milliseconds.
+    pub(crate) oldest_due_ms: Option<i64>,
 }

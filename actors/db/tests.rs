@@ -9,7 +9,10 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use super::actor::{Crash, DbActor, Heartbeats};
-use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun, OutsideDeath};
+use super::rows::{
+    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Inspection, LetterFilter, LetterHead,
+    OpenRun, OutsideDeath,
+};
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
@@ -164,8 +167,14 @@ impl Writer for FakeWriter {
 struct NoReader;
 
 impl Reader for NoReader {
-    fn queue_lag(&self, _: &str) -> BoxFuture<'_, Result<u64, DbError>> {
-        async { Ok(0) }.boxed()
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        async move { Ok(vec![0; queues.len()]) }.boxed()
+    }
+    fn due_queues(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
+        async { Ok(DelayCounts::default()) }.boxed()
     }
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
@@ -173,7 +182,19 @@ impl Reader for NoReader {
     fn task_command(&self, _: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
         async { Ok(None) }.boxed()
     }
-    fn dead_letters(&self, _: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+    fn dead_letters(
+        &self,
+        _: LetterFilter,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn letter_heads(
+        &self,
+        _: LetterFilter,
+        _: i64,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn deaths<'a>(

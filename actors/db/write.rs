@@ -2,7 +2,7 @@
 
 use super::rows::{
     BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
+    NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -60,6 +60,10 @@ pub(crate) enum Write {
 
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
     InsertLetters { letters: Vec<NewLetter> },
+    /// Runs dead letters again: each of them goes and its row comes, or neither. Answers `Replayed`.
+    ReplayLetters { letters: Vec<Replay> },
+    /// Deletes dead letters. Answers `Count`.
+    DeleteLetters { ids: Vec<i64> },
     /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
     ForgetDeaths { ids: Vec<OutsideId> },
 
@@ -97,6 +101,8 @@ pub(crate) enum Written {
     Tasks(Vec<ClaimedTask>),
     Messages(Vec<ClaimedMessage>),
     Refused(Vec<i64>),
+    /// In the order of the letters asked for: the row that each became; none where the letter was gone.
+    Replayed(Vec<Option<i64>>),
     Reaped(Reaped),
     /// In the order of the entries asked about, unix milliseconds: the last fire known, else since when it is live.
     Since(Vec<i64>),

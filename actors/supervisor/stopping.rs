@@ -36,7 +36,6 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
             "{left} jobs or consumers did not end by the deadline; their work is given back and runs again"
         );
     }
-    close(&plan, deadline).await;
     match timeout_at(deadline, plan.db.end_boot(plan.boot.owner.clone())).await {
         Ok(Ok(reaped)) => {
             plan.slots.remove();
@@ -51,16 +50,6 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
         // The slot file stays: the next daemon on this machine finds it and gives back at once what this boot owned.
         Ok(Err(cause)) => unwritten(&cause.to_string()),
         Err(_) => unwritten("it did not answer by the deadline"),
-    }
-}
-
-/// Queues outside of the daemon's database take back what is left.
-async fn close(plan: &Plan, deadline: Instant) {
-    let closed = plan.pools.iter().map(|pool| pool.work.source.close());
-    if timeout_at(deadline, join_all(closed)).await.is_err() {
-        log::warn!(
-            "not every queue's server could be told that this daemon stops; what it held is given back by others when its heartbeats have stopped for long enough"
-        );
     }
 }
 

@@ -8,6 +8,7 @@
 mod commands;
 mod configuration;
 mod cron;
+mod dead;
 mod demo;
 mod failing;
 mod ledger;

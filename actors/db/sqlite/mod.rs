@@ -7,8 +7,11 @@ mod dead;
 mod deaths;
 mod headers;
 mod inspect;
+mod letters;
 mod messages;
+mod questions;
 mod reader;
+mod replay;
 mod tasks;
 #[cfg(test)]
 mod tests;

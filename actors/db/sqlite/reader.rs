@@ -6,11 +6,13 @@ use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{connect, deaths};
+use super::{connect, deaths, letters, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
-use crate::db::rows::{AliveBoot, DeadLetter, OpenRun, OutsideDeath};
-use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
+use crate::db::rows::{
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+};
+use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
 
@@ -45,15 +47,16 @@ fn count(rows: i64) -> u64 {
 }
 
 impl Reader for SqliteReader {
-    fn queue_lag(&self, queue: &str) -> BoxFuture<'_, Result<u64, DbError>> {
-        let queue = queue.to_owned();
-        self.ask(move |connection| {
-            queue_message::table
-                .filter(queue_message::queue.eq(queue))
-                .count()
-                .get_result(connection)
-                .map(count)
-        })
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        self.ask(move |connection| questions::queue_lags(connection, &queues))
+    }
+
+    fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        self.ask(move |connection| questions::due_queues(connection, queues))
+    }
+
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
+        self.ask(questions::delay_counts)
     }
 
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
@@ -77,15 +80,21 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
-        self.ask(move |connection| {
-            dead_letter::table
-                .order(dead_letter::id.desc())
-                .limit(i64::from(limit))
-                .select(Letter::as_select())
-                .load(connection)
-                .map(|letters| letters.into_iter().map(DeadLetter::from).collect())
-        })
+    fn dead_letters(
+        &self,
+        filter: LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        self.ask(move |connection| letters::newest(connection, filter, limit))
+    }
+
+    fn letter_heads(
+        &self,
+        filter: LetterFilter,
+        above: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+        self.ask(move |connection| letters::heads(connection, filter, above, limit))
     }
 
     fn deaths<'a>(
@@ -132,42 +141,6 @@ impl Reader for SqliteReader {
             };
             Ok(rows.into_iter().map(alive).collect())
         })
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = dead_letter)]
-struct Letter {
-    id: i64,
-    kind: String,
-    source: String,
-    name: String,
-    exec_cmd: String,
-    original_id: String,
-    payload: Vec<u8>,
-    error: String,
-    attempts: i32,
-    partition_name: String,
-    first_ms: i64,
-    died_ms: i64,
-}
-
-impl From<Letter> for DeadLetter {
-    fn from(row: Letter) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            source: row.source,
-            name: row.name,
-            exec_cmd: row.exec_cmd,
-            original_id: row.original_id,
-            payload: row.payload,
-            error: row.error,
-            attempts: row.attempts,
-            partition: row.partition_name,
-            first_ms: row.first_ms,
-            died_ms: row.died_ms,
-        }
     }
 }
 

@@ -16,32 +16,37 @@ pub(super) fn insert(
     rows: &[NewTask],
     owner: &str,
 ) -> QueryResult<Written> {
+    let one = |row: &NewTask| insert_one(connection, row, owner);
+    let ids: QueryResult<Vec<i64>> = rows.iter().map(one).collect();
+    ids.map(Written::Ids)
+}
+
+pub(super) fn insert_one(
+    connection: &mut SqliteConnection,
+    row: &NewTask,
+    owner: &str,
+) -> QueryResult<i64> {
     let now = local_text();
-    let mut ids = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (status, owner, fence) = if row.claimed {
-            (RUNNING, owner, FIRST_FENCE)
-        } else {
-            (WAITING, "", 0)
-        };
-        let id = diesel::insert_into(log::table)
-            .values((
-                dsl::name.eq(&row.name),
-                dsl::exec_cmd.eq(&row.exec_cmd),
-                dsl::params.eq(&row.params),
-                dsl::status.eq(status),
-                dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
-                dsl::due_ms.eq(row.due_ms),
-                dsl::owner.eq(owner),
-                dsl::fence.eq(fence),
-                dsl::create_time.eq(&now),
-                dsl::update_time.eq(&now),
-            ))
-            .returning(dsl::id)
-            .get_result(connection)?;
-        ids.push(id);
-    }
-    Ok(Written::Ids(ids))
+    let (status, owner, fence) = if row.claimed {
+        (RUNNING, owner, FIRST_FENCE)
+    } else {
+        (WAITING, "", 0)
+    };
+    diesel::insert_into(log::table)
+        .values((
+            dsl::name.eq(&row.name),
+            dsl::exec_cmd.eq(&row.exec_cmd),
+            dsl::params.eq(&row.params),
+            dsl::status.eq(status),
+            dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+            dsl::due_ms.eq(row.due_ms),
+            dsl::owner.eq(owner),
+            dsl::fence.eq(fence),
+            dsl::create_time.eq(&now),
+            dsl::update_time.eq(&now),
+        ))
+        .returning(dsl::id)
+        .get_result(connection)
 }
 
 /// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.
@@ -94,13 +99,8 @@ pub(super) fn claim(
     Ok(Written::Tasks(tasks))
 }
 
-/// Our rows are due to the millisecond, as long as `due_ms` lies in the second that `exec_time` names; a program that
-/// changed `exec_time` means what it wrote. Rows of others are due at the start of their second.
 fn claimed(row: Claimed) -> ClaimedTask {
-    let due_ms = row
-        .due_ms
-        .filter(|due| due.div_euclid(1000) == row.exec_time)
-        .unwrap_or_else(|| row.exec_time.saturating_mul(1000));
+    let due_ms = due(row.exec_time, row.due_ms);
     ClaimedTask {
         id: row.id,
         name: readable(&row.name),
@@ -111,6 +111,14 @@ fn claimed(row: Claimed) -> ClaimedTask {
         fence: row.fence,
         suspect: is_death(&readable(&row.result)),
     }
+}
+
+/// Our rows are due to the millisecond, as long as `due_ms` lies in the second that `exec_time` names; a program that
+/// changed `exec_time` means what it wrote. Rows of others are due at the start of their second.
+pub(super) fn due(exec_time: i64, due_ms: Option<i64>) -> i64 {
+    due_ms
+        .filter(|due| due.div_euclid(1000) == exec_time)
+        .unwrap_or_else(|| exec_time.saturating_mul(1000))
 }
 
 pub(super) fn end(

@@ -7,7 +7,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{boots, cron, dead, deaths, messages, tasks};
+use super::{boots, cron, dead, deaths, messages, replay, tasks};
 use crate::db::error::DbError;
 use crate::db::rows::{Beat, BootRow};
 use crate::db::store::{Applied, Writer};
@@ -118,6 +118,8 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
         }
         Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
         Write::InsertLetters { letters } => dead::insert_all(connection, letters),
+        Write::ReplayLetters { letters } => replay::replay(connection, letters),
+        Write::DeleteLetters { ids } => replay::delete(connection, ids),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
         Write::SyncEntries { partition, entries } => {
             cron::sync_entries(connection, partition, entries)

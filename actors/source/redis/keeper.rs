@@ -284,24 +284,30 @@ impl RedisSource {
     }
 
     /// The end of this boot: everything is told, and what is left is given back.
-    pub(super) async fn leave(&self) {
+    pub(super) async fn leave(&self, within: Duration) {
         let generation = self.liveness.generation();
         let gave_up = |why: &str| {
             log::warn!(
-                "queue `{}`: what this daemon held is given back by others, when its heartbeats have stopped for long enough: {why}",
+                "queue `{}`: what this daemon still holds is given back by others, when its heartbeats have stopped for long enough: {why}",
                 self.queue()
             );
         };
+        let left = async {
+            // Waits for a question that is under way, and keeps the next one from being asked.
+            let _look = self.look.lock().await;
+            self.tell(Hurry::No).await;
+            self.leave_nothing(generation).await
+        };
         if self.server().is_down() {
-            self.closed.store(true, Ordering::Release);
-            return gave_up("its server is away");
+            gave_up("its server is away");
+        } else {
+            match tokio::time::timeout(within, left).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => gave_up(fault.text()),
+                Err(_) => gave_up("its server did not answer in time"),
+            }
         }
-        // Waits for a question that is under way, and keeps the next one from being asked.
-        let _look = self.look.lock().await;
-        self.tell(Hurry::No).await;
-        if let Err(fault) = self.leave_nothing(generation).await {
-            gave_up(fault.text());
-        }
+        self.closed.store(true, Ordering::Release);
         *self.lock_batches() = super::Batches::default();
     }
 

@@ -35,13 +35,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use self::fetch::Look;
 use self::keeper::Registration;
 use self::open::Batches;
 pub(crate) use self::server::Server;
-use super::{Burial, Delivery, Receipt, Settled, Source, SourceError};
+use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;
 use crate::db::{Db, Liveness, Standing};
@@ -89,16 +89,16 @@ pub(crate) struct RedisSource {
     troubled: AtomicBool,
     /// A task will tell what waits for too long.
     ringing: AtomicBool,
+    opened: AtomicBool,
     closed: AtomicBool,
     /// Dead boots of this machine that have been buried here: their files may be found again.
     buried: Mutex<BTreeSet<String>>,
 }
 
 impl RedisSource {
-    /// To be called inside a runtime without business code: heartbeats live there, until the source is dropped.
-    pub(crate) fn start(config: RedisQueue) -> Arc<Self> {
-        let home = Handle::current();
-        let source = Arc::new_cyclic(|me| Self {
+    /// To be called inside a runtime without business code: heartbeats will live there.
+    pub(crate) fn new(config: RedisQueue) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
             liveness: Liveness::new(config.heartbeat_interval),
             trouble: Mutex::new(Outage::new(format!("queue `{}`", config.entry.name))),
             config,
@@ -114,10 +114,9 @@ impl RedisSource {
             ringing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             buried: Mutex::default(),
-            home: home.clone(),
-        });
-        home.spawn(keeper::keep(Arc::downgrade(&source)));
-        source
+            opened: AtomicBool::new(false),
+            home: Handle::current(),
+        })
     }
 
     fn server(&self) -> &Server {
@@ -162,8 +161,19 @@ impl RedisSource {
 }
 
 impl Source for RedisSource {
+    fn open(&self) {
+        if !self.opened.swap(true, Ordering::AcqRel) {
+            self.home.spawn(keeper::keep(Weak::clone(&self.me)));
+        }
+    }
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        None
+    }
+
     fn fetch<'a>(
         &'a self,
+        _who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
@@ -173,6 +183,8 @@ impl Source for RedisSource {
     fn standing(&self, receipt: &Receipt) -> Standing {
         self.liveness.standing(receipt.generation)
     }
+
+    fn halt(&self, _: &Receipt) {}
 
     fn identity(&self, delivery: &Delivery) -> Identity {
         let queue = format!("{}/{}", self.config.server_name, self.config.key);
@@ -193,7 +205,7 @@ impl Source for RedisSource {
         self.bury_dead(burial).boxed()
     }
 
-    fn close(&self) -> BoxFuture<'_, ()> {
-        self.leave().boxed()
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.leave(within).boxed()
     }
 }

@@ -76,7 +76,7 @@ async fn a_full_server_gives_back_what_dead_boots_held() {
     let found = fetch_all(&source, 200).await;
     assert_eq!(bodies(&found), sent);
     settle(&source, &found, End::GiveBack).await;
-    source.close().await;
+    source.close(PATIENCE).await;
 }
 
 #[actix::test]
@@ -164,12 +164,12 @@ async fn a_stop_does_not_wait_for_a_server_that_is_away() {
     stop.quiet();
     assert!(
         source
-            .fetch(1, &mut stop.listen())
+            .fetch(ME, 1, &mut stop.listen())
             .await
             .unwrap()
             .is_empty()
     );
-    tokio::time::timeout(PATIENCE, source.close())
+    tokio::time::timeout(PATIENCE, source.close(PATIENCE))
         .await
         .unwrap();
 }

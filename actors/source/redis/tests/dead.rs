@@ -88,7 +88,7 @@ async fn the_messages_of_a_dead_boot_come_before_what_waits() {
     let found = fetch_all(&source, 5).await;
     assert_eq!(bodies(&found), ["1", "2", "3", "4", "5"]);
     settle(&source, &found, End::Done).await;
-    source.close().await;
+    source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
 }
 
@@ -169,7 +169,7 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
     assert!(!poison[0].suspect && poison[0].message.attempt == 3);
     settle(&source, &poison, End::Done).await;
     settle(&source, &neighbours, End::Done).await;
-    source.close().await;
+    source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
 }
 

@@ -12,7 +12,7 @@ async fn what_is_finished_leaves_nothing_behind() {
     let all = fetch(&source, 100).await;
     settle(&source, &all, End::Done).await;
     assert_eq!(source.lag().await.unwrap(), 0);
-    source.close().await;
+    source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
 }
 
@@ -153,7 +153,7 @@ async fn a_boot_that_ends_gives_back_everything_in_order() {
     settle(&source, &retried, End::Retry(Duration::from_secs(1000))).await;
     let (first, _second) = (fetch(&source, 3).await, fetch(&source, 100).await);
     settle(&source, &first[..1], End::Done).await;
-    source.close().await;
+    source.close(PATIENCE).await;
     assert_eq!(world.waiting().await, ["3", "4", "5", "6"]);
     assert_eq!(world.beside().await, ["retries"]);
     // What others of this process say later changes nothing.

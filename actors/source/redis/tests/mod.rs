@@ -16,7 +16,7 @@ use super::{RedisQueue, RedisSource, Server, scripts};
 use crate::config::{Backoff, RetryRules};
 use crate::db::rows::EntryName;
 use crate::servers::redis::{self, Redis};
-use crate::source::{Delivery, End, Settled, Source};
+use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
 use crate::stop::StopSignal;
 use crate::testing_support::TestDb;
 
@@ -24,6 +24,11 @@ use crate::testing_support::TestDb;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Messages of a list have no order to keep.
+const ME: Fetcher = Fetcher {
+    consumer: 1,
+    breadth: Breadth::Any,
+};
 /// Short, so that a silent boot is found dead soon.
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -66,7 +71,7 @@ impl World {
     }
 
     fn source_of(&self, boot: &str) -> Arc<RedisSource> {
-        RedisSource::start(RedisQueue {
+        let source = RedisSource::new(RedisQueue {
             server: Server::new("default", &self.url).unwrap(),
             server_name: "default".to_owned(),
             key: self.key.clone(),
@@ -85,7 +90,9 @@ impl World {
             partition: "script1".to_owned(),
             boot: boot.to_owned(),
             heartbeat_interval: INTERVAL,
-        })
+        });
+        source.open();
+        source
     }
 
     async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
@@ -132,7 +139,7 @@ impl World {
 async fn fetch(source: &RedisSource, max: u32) -> Vec<Delivery> {
     let stop = StopSignal::new();
     let mut listener = stop.listen();
-    let fetched = source.fetch(max, &mut listener);
+    let fetched = source.fetch(ME, max, &mut listener);
     tokio::time::timeout(PATIENCE, fetched)
         .await
         .expect("nothing came")
