@@ -107,7 +107,7 @@ fn nothing_is_lost(world: &World, ledger: &Ledger, bodies: &[String]) {
 
 /// Every run but the last was in flight when its own daemon was killed, and the next one came after that. Answers how
 /// many ran more than once, and how long before its kill the oldest of those runs was.
-fn only_what_was_in_flight_ran_twice(ledger: &Ledger, kills: &[Killed]) -> (usize, Duration) {
+pub fn only_what_was_in_flight_ran_twice(ledger: &Ledger, kills: &[Killed]) -> (usize, Duration) {
     let mut oldest_us = 0;
     let doubled = ledger.doubled();
     for runs in &doubled {

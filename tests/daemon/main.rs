@@ -16,6 +16,9 @@ mod losses;
 mod pairs;
 mod poison;
 mod process;
+mod redis;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod silence;
 mod stopping;
 mod wait;

@@ -3,6 +3,7 @@
 mod away;
 mod dead;
 mod ending;
+mod equal;
 mod taking;
 
 use std::sync::Arc;
