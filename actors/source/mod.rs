@@ -73,9 +73,9 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The server that the queue lives on did not do it.
+    /// The server that the queue lives on did not do it, and the source has said so: an outage is two log lines.
     #[error("{0}")]
-    Elsewhere(String),
+    Said(String),
 }
 
 /// A daemon of this machine that is gone, for queues outside the daemon's database.

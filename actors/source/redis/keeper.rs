@@ -276,7 +276,7 @@ impl RedisSource {
         };
         buried
             .await
-            .map_err(|fault: Fault| SourceError::Elsewhere(fault.text().to_owned()))?;
+            .map_err(|fault: Fault| SourceError::Said(fault.text().to_owned()))?;
         if let Ok(mut buried) = self.buried.lock() {
             buried.insert(burial.boot.clone());
         }

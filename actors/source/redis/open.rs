@@ -14,7 +14,7 @@ use super::frame::Head;
 use crate::source::Receipt;
 
 /// What has ended waits so long at most for the rest of its batch: it would run again after a crash.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(300);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
 
 /// A message of a batch.
 #[derive(Debug)]

@@ -199,13 +199,17 @@ impl RedisSource {
     /// Messages that are not finished, by what the server and this daemon know.
     pub(super) async fn unfinished(&self) -> Result<u64, SourceError> {
         let script = super::scripts::LAG.key(self.config.key.as_str());
-        let counted: u64 = self
-            .server()
-            .run(&script)
-            .await
-            .map_err(|fault| match fault {
-                Fault::Away(why) | Fault::Refused(why) => SourceError::Elsewhere(why),
-            })?;
+        let counted: u64 = match self.server().run(&script).await {
+            Ok(counted) => counted,
+            Err(Fault::Away(why)) => {
+                self.server().failed(&why, None);
+                return Err(SourceError::Said(why));
+            }
+            Err(Fault::Refused(why)) => {
+                self.refused(&why);
+                return Err(SourceError::Said(why));
+            }
+        };
         let ended = self.lock_batches().ended();
         Ok(counted.saturating_sub(u64::try_from(ended).unwrap_or(0)))
     }
