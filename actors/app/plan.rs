@@ -16,7 +16,7 @@ use crate::identity::{Owner, host};
 use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
 use crate::pool::PoolConfig;
-use crate::source::TableSource;
+use crate::source::{Clusters, KafkaSource, Source, Subscription, TableSource};
 use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
 
@@ -42,12 +42,11 @@ pub(super) fn refused(config: &Config) -> Vec<String> {
     let live = config.queues.iter().filter(|entry| entry.live);
     let why = |entry: &QueueEntry| {
         let kind = match &entry.source {
-            SourceConfig::Table { .. } => return None,
-            SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
+            SourceConfig::Table { .. } | SourceConfig::Kafka { .. } => return None,
             SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
         };
         Some(format!(
-            "queue `{}` reads the {kind}: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
+            "queue `{}` reads the {kind}: this version consumes Kafka topics and `table` queues only; set its `status` to 0 to keep the entry",
             entry.name
         ))
     };
@@ -76,6 +75,7 @@ pub(super) struct Parts<'a> {
     pub(super) store: Arc<dyn Store>,
     pub(super) db: Db,
     pub(super) delay_queue: DelayQueueHandle,
+    pub(super) clusters: Arc<Clusters>,
     pub(super) owner: Owner,
     pub(super) started: Instant,
 }
@@ -96,6 +96,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
+        clusters: parts.clusters,
     };
     log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
@@ -114,7 +115,9 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         },
         delay: Arc::new(shared.delay(std::mem::take(&mut handlers.delayed))),
         cron: shared.cron(parts.places, data_dir.join(RUNS))?,
-        queues: live().filter_map(known_queue).collect(),
+        queues: live()
+            .filter_map(|entry| known_queue(entry, config))
+            .collect(),
         hints: hints(config),
         pools,
         data_dir,
@@ -135,6 +138,7 @@ struct Shared<'a> {
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
+    clusters: Arc<Clusters>,
 }
 
 impl Shared<'_> {
@@ -145,22 +149,9 @@ impl Shared<'_> {
                 entry.name, entry.exec_cmd
             ))
         })?;
-        let SourceConfig::Table { table } = &entry.source else {
-            return Err(Failure::misused(format!(
-                "queue `{}` is no `table` queue",
-                entry.name
-            )));
-        };
-        let source = TableSource::new(
-            self.db.clone(),
-            self.owner.clone(),
-            Arc::clone(&self.liveness),
-            table,
-            entry_name(entry),
-        );
         let work = Work {
             queue: entry.name.as_str().into(),
-            source: Arc::new(source),
+            source: self.source(entry)?,
             home: tokio::runtime::Handle::current(),
             handler: handler.clone(),
             retry: entry.retry,
@@ -176,6 +167,29 @@ impl Shared<'_> {
             consumer_lease: self.config.settings.consumer_lease,
             workers: Arc::clone(&self.workers),
         })
+    }
+
+    fn source(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
+        match &entry.source {
+            SourceConfig::Table { table } => Ok(Arc::new(TableSource::new(
+                self.db.clone(),
+                self.owner.clone(),
+                Arc::clone(&self.liveness),
+                table,
+                entry_name(entry),
+            ))),
+            SourceConfig::Kafka { .. } => {
+                let subscription =
+                    subscription(entry, self.config).ok_or_else(|| no_source(entry))?;
+                let home = tokio::runtime::Handle::current();
+                let source = KafkaSource::new(subscription, &self.clusters, self.db.clone(), home);
+                let source = source.map_err(|cause| {
+                    Failure::misused(format!("queue `{}`: {}", entry.name, chain(&cause)))
+                })?;
+                Ok(Arc::new(source))
+            }
+            SourceConfig::Redis { .. } => Err(no_source(entry)),
+        }
     }
 
     fn delay(
@@ -255,15 +269,41 @@ fn entry_name(entry: &QueueEntry) -> EntryName {
     }
 }
 
-fn known_queue(entry: &QueueEntry) -> Option<KnownQueue> {
+fn no_source(entry: &QueueEntry) -> Failure {
+    Failure::misused(format!(
+        "queue `{}` is of a kind that this version does not consume",
+        entry.name
+    ))
+}
+
+fn subscription(entry: &QueueEntry, config: &Config) -> Option<Subscription> {
+    let SourceConfig::Kafka {
+        topic,
+        group_id,
+        cluster,
+    } = &entry.source
+    else {
+        return None;
+    };
+    Some(Subscription {
+        entry: entry_name(entry),
+        topic: topic.clone(),
+        group: group_id.clone(),
+        cluster: cluster.clone(),
+        partition: config.partition.to_string(),
+    })
+}
+
+fn known_queue(entry: &QueueEntry, config: &Config) -> Option<KnownQueue> {
     let (kind, source) = match &entry.source {
-        SourceConfig::Table { table } => (Kind::Queue, table),
-        SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => return None,
+        SourceConfig::Table { table } => (Kind::Queue, table.clone()),
+        SourceConfig::Kafka { .. } => (Kind::Kafka, subscription(entry, config)?.source()),
+        SourceConfig::Redis { .. } => return None,
     };
     Some(KnownQueue {
         kind,
         // A slot shortens what is too long for it.
-        source: Identity::new(kind, source, "", 0).queue().to_owned(),
+        source: Identity::new(kind, &source, "", 0).queue().to_owned(),
         entry: entry_name(entry),
         rules: entry.retry,
     })

@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod kafka;
 mod send;
 mod table;
 
@@ -17,6 +18,7 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
+pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
@@ -68,6 +70,12 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// Kafka did not answer.
+    #[error("Kafka did not answer: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+    /// The member of the group is only being made.
+    #[error("there is no connection to Kafka yet")]
+    NotYet,
 }
 
 /// What the daemon's database calls a message that lives outside of it; none for one that lives there.
