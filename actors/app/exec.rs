@@ -67,7 +67,7 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     let runs = super::plan::data_dir(&config).join(super::plan::RUNS);
     let mut file = uk.as_ref().map(|uk| begin(&runs, uk)).transpose()?;
     let job = job(&args, uk.as_ref(), file.as_ref());
-    let store = writer::open_store(&config)?;
+    let store = writer::own_store(&config);
     // A run of the daemon's comes after the daemon; one by hand may be the first thing that ever happens here.
     if uk.is_none()
         && let Err(cause) = store.migrate()

@@ -36,8 +36,7 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
-/// What this version cannot run, one sentence each: other databases for the daemon's own tables, live entries of other
-/// kinds.
+/// What this version cannot run, one sentence each: live entries of other kinds.
 pub(super) fn refused(config: &Config) -> Vec<String> {
     let live = config.queues.iter().filter(|entry| entry.live);
     let why = |entry: &QueueEntry| {
@@ -50,9 +49,7 @@ pub(super) fn refused(config: &Config) -> Vec<String> {
             entry.name
         ))
     };
-    let store = crate::db::store(&config.settings.database.url).err();
-    let store = store.iter().map(ToString::to_string);
-    store.chain(live.filter_map(why)).collect()
+    live.filter_map(why).collect()
 }
 
 /// Refuses what this version cannot run.

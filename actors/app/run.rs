@@ -32,7 +32,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
     let signals = signals::watch().map_err(Failure::failed)?;
     let owner = Owner::new(config.partition.clone());
     introduce::introduce(&config, places, &owner);
-    let store = writer::open_store(&config)?;
+    let store = writer::own_store(&config);
     let done = store
         .migrate()
         .map_err(|cause| Failure::failed(chain(&cause)))?;

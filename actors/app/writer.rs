@@ -11,13 +11,13 @@ use crate::db::{Db, DbActor, Store, store};
 use crate::gone::GoneNotice;
 
 /// The daemon's own database.
-pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
-    store(&config.settings.database.url).map_err(Failure::misused)
+pub(super) fn own_store(config: &Config) -> Arc<dyn Store> {
+    store(&config.settings.database)
 }
 
 /// Brings the tables up to date; a command may come before the first daemon.
 pub(super) fn migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
-    let store = open_store(config)?;
+    let store = own_store(config);
     store
         .migrate()
         .map_err(|cause| Failure::failed(chain(&cause)))?;

@@ -211,6 +211,10 @@ impl Store for LosesAnAnswer {
         self.store.migrate()
     }
 
+    fn statements(&self) -> String {
+        self.store.statements()
+    }
+
     fn inspect(&self) -> Result<Inspection, DbError> {
         self.store.inspect()
     }

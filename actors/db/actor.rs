@@ -28,6 +28,9 @@ use crate::outage::Outage;
 
 /// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
 const MAX_BATCH: usize = 256;
+/// Rows in one transaction at most, unless a single write has more: a push of thousands is no reason for hundreds of such
+/// pushes to wait for each other.
+const MAX_ROWS: usize = 5_000;
 
 /// One write, answered after its commit. How many there are at once is bounded by the permits of `Db`. An answer that
 /// is dropped says that the write was never tried.
@@ -52,6 +55,23 @@ struct Committed {
     /// Not tried, in their order, and why.
     left: Vec<Submit>,
     away: Option<DbError>,
+    /// Some of `left` may be committed: `writer` finds out, when it is given just those again.
+    unsure: bool,
+}
+
+/// Writes that may be committed or not, and the writer that can find out.
+struct Unsure {
+    writer: Option<Box<dyn Writer>>,
+    batch: Vec<Submit>,
+}
+
+/// If nobody finds out, the callers must not believe that nothing was written: they would write it again.
+impl Drop for Unsure {
+    fn drop(&mut self) {
+        for submit in self.batch.drain(..) {
+            let _ = submit.answer.send(Err(DbError::Restarted));
+        }
+    }
 }
 
 /// See the module's header.
@@ -61,6 +81,8 @@ pub(crate) struct DbActor {
     pending: VecDeque<Submit>,
     /// None before the first write, after an outage, and while a batch is under way.
     writer: Option<Box<dyn Writer>>,
+    /// To be tried again as it is, before anything else.
+    unsure: Option<Unsure>,
     busy: bool,
     outage: Outage,
     _gone: GoneNotice,
@@ -79,6 +101,7 @@ impl DbActor {
             heartbeats,
             pending: VecDeque::new(),
             writer: None,
+            unsure: None,
             busy: false,
             _gone: gone,
         }
@@ -89,16 +112,12 @@ impl DbActor {
         if self.busy {
             return;
         }
-        // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
-        self.pending.retain(|submit| !submit.answer.is_closed());
-        if self.pending.is_empty() {
+        let Some((writer, batch)) = self.next_batch() else {
             return;
-        }
+        };
         self.busy = true;
-        let size = self.pending.len().min(MAX_BATCH);
-        let batch: Vec<Submit> = self.pending.drain(..size).collect();
         // Not in this actor's context: if it dies, what is being committed is answered all the same.
-        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), self.writer.take(), batch));
+        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), writer, batch));
         ctx.spawn(commit.into_actor(self).map(|committed, actor, ctx| {
             // An error means that the runtime ends.
             if let Ok(committed) = committed {
@@ -107,17 +126,46 @@ impl DbActor {
         }));
     }
 
+    fn next_batch(&mut self) -> Option<(Option<Box<dyn Writer>>, Vec<Submit>)> {
+        if let Some(mut unsure) = self.unsure.take() {
+            // Whoever gave up meanwhile stays in it: it is the batch that is asked about.
+            return Some((unsure.writer.take(), std::mem::take(&mut unsure.batch)));
+        }
+        // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
+        self.pending.retain(|submit| !submit.answer.is_closed());
+        let mut rows = 0;
+        let fits = self.pending.iter().take(MAX_BATCH).take_while(|submit| {
+            rows += submit.write.rows();
+            rows <= MAX_ROWS
+        });
+        let size = fits.count().max(1).min(self.pending.len());
+        let batch: Vec<Submit> = self.pending.drain(..size).collect();
+        (!batch.is_empty()).then(|| (self.writer.take(), batch))
+    }
+
     /// What was not tried goes back to the front of the queue, in its order.
     fn committed(&mut self, committed: Committed, ctx: &mut Context<Self>) {
         self.busy = false;
+        if committed.unsure {
+            self.unsure = Some(Unsure {
+                writer: committed.writer,
+                batch: committed.left,
+            });
+            return self.retry_later(committed.away, ctx);
+        }
         for submit in committed.left.into_iter().rev() {
             self.pending.push_front(submit);
         }
-        let Some(cause) = committed.away else {
-            self.outage.passed();
-            self.writer = committed.writer;
-            return self.pump(ctx);
-        };
+        if committed.away.is_some() {
+            return self.retry_later(committed.away, ctx);
+        }
+        self.outage.passed();
+        self.writer = committed.writer;
+        self.pump(ctx);
+    }
+
+    fn retry_later(&mut self, cause: Option<DbError>, ctx: &mut Context<Self>) {
+        let cause = cause.map_or_else(String::new, |cause| cause.to_string());
         let pause = self.outage.failed(cause);
         self.busy = true;
         ctx.run_later(pause, |actor, ctx| {
@@ -198,6 +246,7 @@ async fn commit(
             writer: None,
             left: Vec::new(),
             away: None,
+            unsure: false,
         };
     };
     let mut batch = batch.into_iter();
@@ -209,6 +258,7 @@ async fn commit(
         writer,
         left: batch.collect(),
         away: applied.away,
+        unsure: applied.unsure,
     }
 }
 
@@ -226,13 +276,7 @@ async fn apply(
             let applied = writer.apply(writes).await;
             (Some(writer), applied)
         }
-        Err(cause) => {
-            let nothing = Applied {
-                answers: Vec::new(),
-                away: Some(cause),
-            };
-            (None, nothing)
-        }
+        Err(cause) => (None, Applied::away(Vec::new(), cause)),
     }
 }
 

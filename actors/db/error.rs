@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::verdict::Verdict;
+
 /// Why a write or a read did not happen.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
@@ -25,14 +27,19 @@ pub enum DbError {
         /// What the system or SQLite said.
         cause: String,
     },
-    /// There is no adapter for this database yet.
-    #[error(
-        "the daemon's own tables cannot be kept in `{0}` by this version; `sqlite://data/simplest_script.db` would be right"
-    )]
-    Unsupported(String),
     /// The migrations could not be run.
     #[error("cannot bring the tables up to date: {0}")]
     Migrate(String),
+}
+
+impl DbError {
+    /// What a server's error means, as its adapter judged.
+    pub(in crate::db) fn from_server(error: &diesel::result::Error, verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Away | Verdict::Conflict => Self::Away(error.to_string()),
+            Verdict::Refused => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 /// What SQLite says when the write itself is fine and a later try may succeed.

@@ -47,6 +47,15 @@ pub(crate) struct ClaimedTask {
     pub(crate) suspect: bool,
 }
 
+/// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second that
+/// `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start of
+/// their second.
+pub(crate) fn due_ms(exec_time: i64, due_ms: Option<i64>) -> i64 {
+    due_ms
+        .filter(|due| due.div_euclid(1000) == exec_time)
+        .unwrap_or_else(|| exec_time.saturating_mul(1000))
+}
+
 /// How a delayed task ended.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskEnd {

@@ -14,6 +14,8 @@ pub(crate) trait Store: Send + Sync {
     fn address(&self) -> String;
     /// Brings the tables up to date; several processes may do so at once.
     fn migrate(&self) -> Result<Vec<String>, DbError>;
+    /// The statements that `migrate` would run on an empty database, for those who may not alter.
+    fn statements(&self) -> String;
     /// Looks at the database and changes nothing: one that is not there is not made.
     fn inspect(&self) -> Result<Inspection, DbError>;
     /// A connection that writes. Opened on the thread that will use it.
@@ -28,6 +30,37 @@ pub(crate) struct Applied {
     pub(crate) answers: Vec<Result<Written, DbError>>,
     /// Why the rest was not tried. Those are to be tried again.
     pub(crate) away: Option<DbError>,
+    /// Whether some of the rest may have been committed all the same. This writer finds out, if it is given exactly the
+    /// rest again.
+    pub(crate) unsure: bool,
+}
+
+impl Applied {
+    /// Every write has its answer.
+    pub(crate) fn all(answers: Vec<Result<Written, DbError>>) -> Self {
+        Self {
+            answers,
+            away: None,
+            unsure: false,
+        }
+    }
+
+    /// Those without an answer are to be tried again.
+    pub(crate) fn away(answers: Vec<Result<Written, DbError>>, cause: DbError) -> Self {
+        Self {
+            answers,
+            away: Some(cause),
+            unsure: false,
+        }
+    }
+
+    /// See `unsure`.
+    pub(crate) fn unsure(self) -> Self {
+        Self {
+            unsure: true,
+            ..self
+        }
+    }
 }
 
 /// One connection that writes. Only DbActor has any.
@@ -42,7 +75,7 @@ pub(crate) trait Writer {
 /// What may be asked without going through DbActor.
 pub(crate) trait Reader: Send + Sync {
     /// Unfinished messages of a `table` queue.
-    fn queue_lag(&self, queue: &str) -> BoxFuture<'_, Result<u64, DbError>>;
+    fn queue_lag<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, DbError>>;
     /// Delayed tasks in status 2 that no boot of ours owns: the Go program's.
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
     /// The `exec_cmd` of a delayed task.
@@ -56,7 +89,10 @@ pub(crate) trait Reader: Send + Sync {
         source: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>>;
     /// Runs of the partition whose end is not known.
-    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>>;
+    fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
     /// Daemons of the partition whose heartbeats have not stopped.
-    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
+    fn alive_boots<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>>;
 }

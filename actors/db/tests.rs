@@ -104,6 +104,10 @@ impl Store for FakeStore {
         Ok(Vec::new())
     }
 
+    fn statements(&self) -> String {
+        String::new()
+    }
+
     fn inspect(&self) -> Result<Inspection, DbError> {
         Err(away())
     }
@@ -143,6 +147,7 @@ impl Writer for FakeWriter {
             Applied {
                 away: (tried < batch.len()).then(away),
                 answers,
+                unsure: false,
             }
         }
         .boxed_local()
@@ -164,7 +169,7 @@ impl Writer for FakeWriter {
 struct NoReader;
 
 impl Reader for NoReader {
-    fn queue_lag(&self, _: &str) -> BoxFuture<'_, Result<u64, DbError>> {
+    fn queue_lag<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
     }
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
@@ -183,10 +188,10 @@ impl Reader for NoReader {
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn open_runs(&self, _: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+    fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn alive_boots(&self, _: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
+    fn alive_boots<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
 }

@@ -89,6 +89,23 @@ pub(crate) enum Write {
     TrimRuns { before_ms: i64 },
 }
 
+impl Write {
+    /// How many rows it is about, roughly.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::InsertTasks { rows, .. } => rows.len(),
+            Self::InsertMessages { rows, .. } => rows.len(),
+            Self::EndTasks { ends, .. } => ends.len(),
+            Self::EndMessages { ends, .. } => ends.len(),
+            Self::ClaimTasks { limit, .. } | Self::ClaimMessages { limit, .. } => {
+                usize::try_from(*limit).unwrap_or(usize::MAX)
+            }
+            Self::InsertLetters { letters } => letters.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// What a committed write answers.
 #[derive(Debug, Clone)]
 pub(crate) enum Written {

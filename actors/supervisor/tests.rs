@@ -63,6 +63,10 @@ impl Store for Remote {
         self.store.migrate()
     }
 
+    fn statements(&self) -> String {
+        self.store.statements()
+    }
+
     fn inspect(&self) -> Result<Inspection, DbError> {
         self.store.inspect()
     }

@@ -4,8 +4,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable};
 
-use super::headers::encode;
 use crate::clock::now_ms;
+use crate::db::headers::encode;
 use crate::db::rows::{EntryName, NewLetter as Given};
 use crate::db::schema::{dead_letter, delay_queue_log, queue_message};
 use crate::db::text::{ERROR_CHARS, readable, shorten};

@@ -13,6 +13,7 @@ use crate::db::rows::{AliveBoot, DeadLetter, OpenRun, OutsideDeath};
 use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
+use crate::db::views::{Letter, Run};
 
 pub(super) struct SqliteReader {
     path: PathBuf,
@@ -45,7 +46,7 @@ fn count(rows: i64) -> u64 {
 }
 
 impl Reader for SqliteReader {
-    fn queue_lag(&self, queue: &str) -> BoxFuture<'_, Result<u64, DbError>> {
+    fn queue_lag<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, DbError>> {
         let queue = queue.to_owned();
         self.ask(move |connection| {
             queue_message::table
@@ -97,7 +98,7 @@ impl Reader for SqliteReader {
         self.ask(move |connection| deaths::of_source(connection, &kind, &source))
     }
 
-    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+    fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let alive: Vec<String> = boot::table
@@ -113,7 +114,10 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
+    fn alive_boots<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let now = now_ms();
@@ -132,74 +136,5 @@ impl Reader for SqliteReader {
             };
             Ok(rows.into_iter().map(alive).collect())
         })
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = dead_letter)]
-struct Letter {
-    id: i64,
-    kind: String,
-    source: String,
-    name: String,
-    exec_cmd: String,
-    original_id: String,
-    payload: Vec<u8>,
-    error: String,
-    attempts: i32,
-    partition_name: String,
-    first_ms: i64,
-    died_ms: i64,
-}
-
-impl From<Letter> for DeadLetter {
-    fn from(row: Letter) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            source: row.source,
-            name: row.name,
-            exec_cmd: row.exec_cmd,
-            original_id: row.original_id,
-            payload: row.payload,
-            error: row.error,
-            attempts: row.attempts,
-            partition: row.partition_name,
-            first_ms: row.first_ms,
-            died_ms: row.died_ms,
-        }
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = cron_run)]
-struct Run {
-    uk: String,
-    entry: String,
-    scheduled_ms: i64,
-    name: String,
-    owner: String,
-    machine: String,
-    pid: i32,
-    start_ticks: Option<i64>,
-    timeout_ms: i64,
-    started_ms: i64,
-}
-
-impl Run {
-    fn open(self, alive: &[String]) -> OpenRun {
-        OpenRun {
-            owner_alive: alive.contains(&self.owner),
-            uk: self.uk,
-            entry: self.entry,
-            scheduled_ms: self.scheduled_ms,
-            owner: self.owner,
-            name: self.name,
-            machine: self.machine,
-            pid: self.pid,
-            start_ticks: self.start_ticks,
-            timeout_ms: self.timeout_ms,
-            started_ms: self.started_ms,
-        }
     }
 }

@@ -32,10 +32,8 @@ impl Writer for SqliteWriter {
                 .spawn_blocking(move |connection| Ok(apply(connection, &all)))
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
-            applied.unwrap_or_else(|cause| Applied {
-                answers: Vec::new(),
-                away: Some(DbError::Away(cause.to_string())),
-            })
+            applied
+                .unwrap_or_else(|cause| Applied::away(Vec::new(), DbError::Away(cause.to_string())))
         }
         .boxed_local()
     }
@@ -60,14 +58,8 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
         batch.iter().map(|write| one(connection, write)).collect()
     });
     match together.map_err(DbError::from) {
-        Ok(answers) => Applied {
-            answers: Vec::into_iter(answers).map(Ok).collect(),
-            away: None,
-        },
-        Err(away @ DbError::Away(_)) => Applied {
-            answers: Vec::new(),
-            away: Some(away),
-        },
+        Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
+        Err(away @ DbError::Away(_)) => Applied::away(Vec::new(), away),
         Err(_) => one_by_one(connection, batch),
     }
 }
@@ -78,18 +70,12 @@ fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
         let answer = connection.immediate_transaction(|connection| one(connection, write));
         match answer.map_err(DbError::from) {
             Err(away @ DbError::Away(_)) => {
-                return Applied {
-                    answers,
-                    away: Some(away),
-                };
+                return Applied::away(answers, away);
             }
             answer => answers.push(answer),
         }
     }
-    Applied {
-        answers,
-        away: None,
-    }
+    Applied::all(answers)
 }
 
 fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<Written> {

@@ -1,0 +1,75 @@
+//! Rows as questions read them, on every database.
+
+use diesel::prelude::*;
+
+use super::rows::{DeadLetter, OpenRun};
+use super::schema::{cron_run, dead_letter};
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = dead_letter)]
+pub(in crate::db) struct Letter {
+    id: i64,
+    kind: String,
+    source: String,
+    name: String,
+    exec_cmd: String,
+    original_id: String,
+    payload: Vec<u8>,
+    error: String,
+    attempts: i32,
+    partition_name: String,
+    first_ms: i64,
+    died_ms: i64,
+}
+
+impl From<Letter> for DeadLetter {
+    fn from(row: Letter) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            source: row.source,
+            name: row.name,
+            exec_cmd: row.exec_cmd,
+            original_id: row.original_id,
+            payload: row.payload,
+            error: row.error,
+            attempts: row.attempts,
+            partition: row.partition_name,
+            first_ms: row.first_ms,
+            died_ms: row.died_ms,
+        }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = cron_run)]
+pub(in crate::db) struct Run {
+    uk: String,
+    entry: String,
+    scheduled_ms: i64,
+    name: String,
+    owner: String,
+    machine: String,
+    pid: i32,
+    start_ticks: Option<i64>,
+    timeout_ms: i64,
+    started_ms: i64,
+}
+
+impl Run {
+    pub(in crate::db) fn open(self, alive: &[String]) -> OpenRun {
+        OpenRun {
+            owner_alive: alive.contains(&self.owner),
+            uk: self.uk,
+            entry: self.entry,
+            scheduled_ms: self.scheduled_ms,
+            owner: self.owner,
+            name: self.name,
+            machine: self.machine,
+            pid: self.pid,
+            start_ticks: self.start_ticks,
+            timeout_ms: self.timeout_ms,
+            started_ms: self.started_ms,
+        }
+    }
+}
