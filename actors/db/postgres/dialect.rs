@@ -38,6 +38,12 @@ macro_rules! insert_returning_ids {
 }
 pub(super) use insert_returning_ids;
 
+/// Bytes of one message to the server at most, a little below the protocol's 1 GiB. One that is larger breaks the
+/// connection, each time.
+pub(super) async fn largest_message(_: &mut Connection) -> QueryResult<usize> {
+    Ok(1_000_000_000)
+}
+
 /// The index is walked in its order and left at the limit. Rows that others are claiming are skipped, not waited for.
 /// MATERIALIZED: the select must run once, however the update is planned.
 pub(super) const CLAIM_TASKS: &str = "

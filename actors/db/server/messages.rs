@@ -24,6 +24,8 @@ pub(super) async fn insert(
     connection: &mut Connection,
     rows: &[(&NewMessage, &str)],
 ) -> QueryResult<Vec<i64>> {
+    let sizes = rows.iter().map(|(row, _)| row.payload.len());
+    refuse_too_large(connection, sizes.max().unwrap_or(0)).await?;
     let mut ids = Vec::with_capacity(rows.len());
     let mut rest = rows;
     while !rest.is_empty() {
@@ -52,6 +54,24 @@ pub(super) async fn insert(
         ));
     }
     Ok(ids)
+}
+
+/// Every server takes payloads up to so many bytes.
+const SURELY_TAKEN: usize = 512 << 10;
+/// What stands in a statement beside the payload: key, headers, names.
+const BESIDE: usize = 256 << 10;
+
+/// Sent, it would break the connection, and look like an outage for ever.
+pub(super) async fn refuse_too_large(connection: &mut Connection, bytes: usize) -> QueryResult<()> {
+    if bytes <= SURELY_TAKEN {
+        return Ok(());
+    }
+    let most = dialect::largest_message(connection).await?;
+    if bytes.saturating_add(BESIDE) <= most {
+        return Ok(());
+    }
+    let told = format!("a payload of {bytes} bytes; the server takes messages of at most {most}");
+    Err(diesel::result::Error::QueryBuilderError(told.into()))
 }
 
 /// How many of the rows fit one statement; at least one.
