@@ -122,17 +122,18 @@ macro_rules! on_each_database {
 
 /// The same, for what SQLite does not have.
 macro_rules! on_each_server {
-    ($world:ident => $($fact:ident),+ $(,)?) => {$(
+    ($world:ident $(, $meta:meta)? => $($fact:ident),+ $(,)?) => {$(
         mod $fact {
-            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
-            $crate::engine::on!(on_postgres, Postgres, $world, $fact);
+            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact $(, $meta)?);
+            $crate::engine::on!(on_postgres, Postgres, $world, $fact $(, $meta)?);
         }
     )+};
 }
 
 macro_rules! on {
-    ($name:ident, $engine:ident, $world:ident, $fact:ident) => {
+    ($name:ident, $engine:ident, $world:ident, $fact:ident $(, $meta:meta)?) => {
         #[test]
+        $(#[$meta])?
         fn $name() {
             if let Some(world) = super::$world($crate::engine::Engine::$engine) {
                 super::$fact(world);
