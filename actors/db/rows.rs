@@ -201,6 +201,14 @@ pub(crate) struct Reaped {
     pub(crate) dead_letters: usize,
 }
 
+/// A heartbeat that is in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    pub(crate) beat: Beat,
+    /// When, by the clock that heartbeats are written by, in unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {

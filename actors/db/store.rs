@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
 use super::rows::{
-    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Inspection, LetterFilter, LetterHead,
+    AliveBoot, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter, LetterHead,
     OpenRun, OutsideDeath,
 };
 use super::write::{Write, Written};
@@ -72,7 +72,7 @@ pub(crate) trait Writer {
     /// own instead, so that it fails alone.
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
     /// Says that this boot lives, by the database's clock.
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>>;
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }
 
 /// What may be asked without going through DbActor.

@@ -219,7 +219,8 @@ impl Connection {
     }
 
     async fn reap_silent(&mut self) -> Reaped {
-        self.reaped(Write::ReapSilent { me: ME.to_owned() }).await
+        let (me, as_of_ms) = (ME.to_owned(), now_ms());
+        self.reaped(Write::ReapSilent { me, as_of_ms }).await
     }
 
     async fn reap_gone(&mut self, owner: &str, charges: Vec<Charge>) -> Reaped {
@@ -489,14 +490,38 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message WHERE owner = ''"), "2");
     }
 
-    async fn who_was_judged_dead_hears_it_once(world) {
+    async fn who_was_late_for_the_same_reason_as_the_judge_is_not_judged(world) {
         let mut writer = world.writer().await;
-        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::Unknown);
-        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::Alive);
+        writer.begin(OTHER).await;
+        world.silence(OTHER, 16_000);
+        // The judge's own heartbeat is as old: both wait for the same server.
+        let (me, as_of_ms) = (ME.to_owned(), now_ms() - 16_000);
+        assert_eq!(writer.reaped(Write::ReapSilent { me, as_of_ms }).await, Reaped::default());
+        let heard = writer.0.heartbeat(&boot(ME)).await.unwrap();
+        assert!((heard.at_ms - now_ms()).abs() < 5_000, "{heard:?}");
+    }
+
+    async fn what_a_dead_boot_claims_while_it_is_judged_goes_back_too(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
         world.silence(OTHER, 60_000);
         writer.reap_silent().await;
-        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::WasDead);
-        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap(), Beat::Alive);
+        writer.push(tasks(1)).await;
+        writer.send(vec![message(b"x")]).await;
+        writer.claim(OTHER, 1).await;
+        writer.fetch(OTHER, 1).await;
+        writer.reap_silent().await;
+        assert_eq!((writer.claim(ME, 9).await.len(), writer.fetch(ME, 9).await.len()), (1, 1));
+    }
+
+    async fn who_was_judged_dead_hears_it_once(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap().beat, Beat::Unknown);
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap().beat, Beat::Alive);
+        world.silence(OTHER, 60_000);
+        writer.reap_silent().await;
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap().beat, Beat::WasDead);
+        assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap().beat, Beat::Alive);
         assert_eq!(writer.reap_silent().await, Reaped::default(), "it lives again");
     }
 

@@ -15,8 +15,10 @@ pub(crate) enum Write {
     BeginBoot(BootRow),
     /// Gives back all that a boot still owns and marks it ended. Answers `Reaped`.
     EndBoot { owner: String },
-    /// Takes over from boots whose heartbeats stopped. Answers `Reaped`.
-    ReapSilent { me: String },
+    /// Takes over from boots whose last heartbeat is three intervals older than this moment, which is that of a heartbeat
+    /// of our own: what was late for the same reason as ours is not judged, however late this is written. Answers
+    /// `Reaped`.
+    ReapSilent { me: String, as_of_ms: i64 },
     /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers
     /// `Reaped`, without any boot where this database does not know it.
     ReapGone { owner: String, charges: Vec<Charge> },

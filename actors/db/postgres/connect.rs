@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use crate::config::Secret;
 use crate::db::error::DbError;
+use crate::tls::NoConnection;
 
 /// A server that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ const SETTINGS: &str = "\
 /// A connection.
 pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     match timeout(PATIENCE, try_open(url)).await {
-        Ok(opened) => opened.map_err(DbError::Away),
+        Ok(opened) => opened,
         Err(_) => Err(DbError::Away(format!(
             "no connection within {} s",
             PATIENCE.as_secs()
@@ -31,13 +32,14 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     }
 }
 
-async fn try_open(url: &Secret) -> Result<AsyncPgConnection, String> {
+async fn try_open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     let mut connection = crate::tls::postgres(url.expose())
         .await
-        .map_err(|cause| cause.to_string())?;
-    connection
-        .batch_execute(SETTINGS)
-        .await
-        .map_err(|cause| cause.to_string())?;
+        .map_err(|cause| match cause {
+            NoConnection::Denied(why) => DbError::Denied(why),
+            NoConnection::Away(why) => DbError::Away(why),
+        })?;
+    let set = connection.batch_execute(SETTINGS).await;
+    set.map_err(|cause| DbError::Away(cause.to_string()))?;
     Ok(connection)
 }

@@ -45,7 +45,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row).await,
         Write::EndBoot { owner } => boots::end(connection, owner).await,
-        Write::ReapSilent { me } => boots::reap_silent(connection, me).await,
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms).await,
         Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges).await,
         Write::GiveBackTasks { owner, keep } => {
             tasks::give_back_except(connection, owner, keep).await

@@ -1,6 +1,5 @@
 //! A connection that writes: batches in one transaction each, and heartbeats.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use super::dialect::{self, Connection};
 use super::{boots, connect, marks};
 use crate::config::Secret;
 use crate::db::error::DbError;
-use crate::db::rows::{Beat, BootRow};
+use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
 use crate::db::verdict::Verdict;
 use crate::db::write::{Write, Written};
@@ -88,15 +87,17 @@ impl ServerWriter {
                 }
             }
         }
-        let mut portions: VecDeque<Range<usize>> = VecDeque::from([answers.len()..batch.len()]);
-        while let Some(portion) = portions.pop_front().filter(|portion| !portion.is_empty()) {
+        // A stack, the next portion on top.
+        let mut portions: Vec<Range<usize>> = Vec::new();
+        portions.push(answers.len()..batch.len());
+        while let Some(portion) = portions.pop().filter(|portion| !portion.is_empty()) {
             match self.transaction(&batch[portion.clone()]).await {
                 Ok(written) => answers.extend(written.into_iter().map(Ok)),
                 Err(Failed::Refused(cause)) if portion.len() == 1 => answers.push(Err(cause)),
                 Err(Failed::Refused(_)) => {
                     let middle = portion.start + portion.len() / 2;
-                    portions.push_front(middle..portion.end);
-                    portions.push_front(portion.start..middle);
+                    portions.push(middle..portion.end);
+                    portions.push(portion.start..middle);
                 }
                 Err(Failed::Away(cause) | Failed::Conflict(cause)) => {
                     return Applied::away(answers, cause);
@@ -199,12 +200,16 @@ impl ServerWriter {
         }
     }
 
-    async fn beat(&mut self, boot: &BootRow) -> Result<Beat, DbError> {
+    async fn beat(&mut self, boot: &BootRow) -> Result<Heartbeat, DbError> {
         let connection = self.connection().await?;
-        connection.batch_execute(dialect::BEGIN).await?;
-        let beat = boots::beat(connection, boot).await?;
-        connection.batch_execute("COMMIT").await?;
-        Ok(beat)
+        let beat = async {
+            connection.batch_execute(dialect::BEGIN).await?;
+            let beat = boots::beat(connection, boot).await?;
+            connection.batch_execute("COMMIT").await?;
+            Ok(beat)
+        };
+        beat.await
+            .map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))
     }
 }
 
@@ -213,7 +218,7 @@ impl Writer for ServerWriter {
         async move { self.apply_all(&batch).await }.boxed_local()
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         // One that takes longer than the time to the next is of no use, and the next needs a connection that works.
         let patience = Duration::from_millis(u64::try_from(boot.interval_ms).unwrap_or(0))

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{boots, cron, dead, deaths, messages, replay, tasks};
 use crate::db::error::DbError;
-use crate::db::rows::{Beat, BootRow};
+use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
 use crate::db::write::{Write, Written};
 
@@ -38,7 +38,7 @@ impl Writer for SqliteWriter {
         .boxed_local()
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         async move {
             self.connection
@@ -82,7 +82,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row),
         Write::EndBoot { owner } => boots::end(connection, owner),
-        Write::ReapSilent { me } => boots::reap_silent(connection, me),
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms),
         Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges),
         Write::InsertTasks { rows, owner } => tasks::insert(connection, rows, owner),
         Write::GiveBackTasks { owner, keep } => tasks::give_back_except(connection, owner, keep),
