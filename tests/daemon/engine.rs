@@ -122,10 +122,10 @@ macro_rules! on_each_database {
 
 /// The same, for what SQLite does not have.
 macro_rules! on_each_server {
-    ($world:ident $(, $meta:meta)? => $($fact:ident),+ $(,)?) => {$(
+    ($world:ident => $($fact:ident),+ $(,)?) => {$(
         mod $fact {
-            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact $(, $meta)?);
-            $crate::engine::on!(on_postgres, Postgres, $world, $fact $(, $meta)?);
+            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_postgres, Postgres, $world, $fact);
         }
     )+};
 }
