@@ -40,10 +40,10 @@ pub(super) fn misconfigured(places: &Places, report: &Report) -> Failure {
     Failure::misused(text)
 }
 
-/// Opens the log; kept until the process ends.
-pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Failure> {
+/// What the settings say of all logs.
+pub(super) fn log_options(config: &Config, stderr: StderrFormat) -> LogOptions {
     let logger = &config.settings.logger;
-    let options = LogOptions {
+    LogOptions {
         path: logger.path.clone(),
         level: logger.level,
         partition: config.partition.to_string(),
@@ -52,7 +52,12 @@ pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Fai
         max_age_days: logger.max_age_days,
         compress: logger.compress,
         stderr,
-    };
+    }
+}
+
+/// Opens the log; kept until the process ends.
+pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Failure> {
+    let options = log_options(config, stderr);
     let guard = init(&options).map_err(Failure::failed)?;
     log_panics();
     Ok(guard)

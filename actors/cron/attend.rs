@@ -5,6 +5,7 @@
 //! when their timeout (none: a day) is over and their boot is dead.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -123,7 +124,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     let state = actix_rt::task::spawn_blocking(move || inspect(&path)).await;
     let state = match state {
         Ok(Ok(state)) => Some(state),
-        Ok(Err(cause)) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Ok(Err(cause)) if is_absent(&cause) => None,
         Ok(Err(cause)) => {
             log::warn!("cron run {uk} cannot be looked at: {cause}");
             return;
@@ -149,6 +150,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 let outcome = Outcome::not_started("the daemon ended before it could start it");
                 let owner = Some(run.owner.clone());
                 close(config, &run, &uk, outcome, owner).await;
+                forget(config, &uk);
             }
         },
         Verdict::Watch(process) => {
@@ -169,6 +171,14 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     }
 }
 
+/// There is no file, or not even a directory for it.
+fn is_absent(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 /// It may have got its end, and a line for that, since its row was read.
 async fn close(
     config: &CronConfig,
@@ -187,7 +197,7 @@ enum Verdict {
     Wait,
     Watch(Process),
     Ended(Outcome),
-    /// Its daemon died before it announced the run: there never was a process.
+    /// Its daemon died before it started a process.
     NeverStarted,
 }
 
@@ -212,6 +222,7 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
         Some(RunState {
             result: Some(said), ..
         }) => Verdict::Ended(Outcome::said(said)),
+        Some(state) if state.never_started() => Verdict::NeverStarted,
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
         None if here && run.pid > 0 => without_file(run),
         None if here => Verdict::NeverStarted,
@@ -291,7 +302,7 @@ fn result_of(path: &Path) -> Option<super::RunResult> {
 
 fn forget(config: &CronConfig, uk: &Uk) {
     if let Err(cause) = remove(&config.runs, uk)
-        && cause.kind() != std::io::ErrorKind::NotFound
+        && !is_absent(&cause)
     {
         log::warn!("the file of cron run {uk} stays: {cause}");
     }
@@ -308,8 +319,10 @@ fn remove_stale(runs: &Path, open: &[OpenRun], watched: &WatchedRuns) {
         if known || !is_old(&path) {
             continue;
         }
-        if inspect(&path)
-            .is_ok_and(|state| state.alive == Liveness::Unlocked && state.head.is_some())
+        let over = |state: RunState| {
+            state.alive == Liveness::Unlocked && (state.head.is_some() || state.never_started())
+        };
+        if inspect(&path).is_ok_and(over)
             && let Ok(uk) = uk.parse::<Uk>()
         {
             // Another daemon may be quicker.

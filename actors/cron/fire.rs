@@ -5,8 +5,6 @@
 //! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
 //! write itself.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,37 +94,28 @@ struct Firing {
 
 /// Why there is no process.
 enum NotStarted {
-    /// Another daemon has announced the same run.
-    Announced,
+    /// Another daemon starts the same run, or has taken it over.
+    Others,
     Failed(String),
 }
 
 impl Firing {
     /// From the row to the end of the process.
     async fn make(&self, spawner: &Spawner, starting: Starting) {
-        if !self.is_still_ours().await {
-            return;
-        }
         // The database decides on `forbid`.
-        if self.entry.config.overlap == Overlap::Replace {
-            if self.make_room().await == Room::Overtaken {
-                log::warn!("cron `{}`: skipped, a later fire is due", self.name());
-                self.end_unstarted(Outcome::overtaken()).await;
-                return;
-            }
-            // That took a while.
-            if !self.is_still_ours().await {
-                return;
-            }
+        let replaces = self.entry.config.overlap == Overlap::Replace;
+        if replaces && self.make_room().await == Room::Overtaken {
+            log::warn!("cron `{}`: skipped, a later fire is due", self.name());
+            return self.end_unstarted(Outcome::overtaken()).await;
         }
         let started = self.start(spawner).await;
         drop(starting);
         match started {
-            Ok((child, output)) => self.watch(child, &output).await,
-            Err(NotStarted::Announced) => {
+            Ok(child) => self.watch(child).await,
+            Err(NotStarted::Others) => {
                 // Its row and its file are the other's.
                 log::warn!(
-                    "cron `{}`: run {} is made by another daemon that took it over",
+                    "cron `{}`: run {} is left to the daemon that took it over",
                     self.name(),
                     self.uk
                 );
@@ -272,34 +261,40 @@ impl Firing {
         replacing.make_room().await
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<(Child, PathBuf), NotStarted> {
+    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
             actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
-        match announced {
-            Ok(Ok(())) => {}
-            Ok(Err(cause)) if cause.kind() == ErrorKind::AlreadyExists => {
-                return Err(NotStarted::Announced);
-            }
+        let announced = match announced {
+            Ok(Ok(Some(announced))) => announced,
+            Ok(Ok(None)) => return Err(NotStarted::Others),
             Ok(Err(cause)) => {
                 let why = format!("its file below `data/` cannot be written: {cause}");
                 return Err(NotStarted::Failed(why));
             }
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
+        };
+        // Under the lock, which whoever takes the fire over must have: from here on nobody does.
+        if !self.is_still_ours().await {
+            announced.give_up();
+            return Err(NotStarted::Others);
         }
-        let command = command(&self.config, &self.entry, &self.uk);
-        let output = command.output.clone();
+        let command = command(&self.config, &self.entry, &self.uk, &announced);
         let shown = command.shell_quoted();
-        let child = spawner
-            .spawn(command)
-            .await
-            .map_err(|cause| NotStarted::Failed(cause.to_string()))?;
+        let child = match spawner.spawn(command).await {
+            Ok(child) => child,
+            Err(cause) => {
+                announced.give_up();
+                return Err(NotStarted::Failed(cause.to_string()));
+            }
+        };
+        drop(announced);
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
-        Ok((child, output))
+        Ok(child)
     }
 
     fn announcement(&self) -> Announcement {
@@ -312,10 +307,11 @@ impl Firing {
             scheduled_ms: self.scheduled_ms,
             fired_ms: now_ms(),
             timeout_ms: self.entry.config.timeout.map(|t| millis(t).unsigned_abs()),
+            handed: self.config.program_is_ours,
         }
     }
 
-    async fn watch(&self, child: Child, output: &Path) {
+    async fn watch(&self, child: Child) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         let ticks = start_ticks.map(u64::cast_signed);
         let noted = self
@@ -330,6 +326,7 @@ impl Firing {
                 self.uk
             );
         }
+        let output = child.output.clone();
         let exited = child.exited();
         tokio::pin!(exited);
         let limit = self.entry.config.timeout;
@@ -348,7 +345,7 @@ impl Firing {
                     None => mark_of(&self.config, self.uk.as_str()).await,
                 };
                 match mark {
-                    Mark::None => Outcome::seen(said.as_ref(), exit, output),
+                    Mark::None => Outcome::seen(said.as_ref(), exit, &output),
                     Mark::Replaced => Outcome::replaced(),
                     // By who replaced it, with its line in the log.
                     Mark::Ended => return,

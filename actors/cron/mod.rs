@@ -43,6 +43,7 @@ use crate::clock::{millis, now_ms};
 use crate::db::rows::KnownEntry;
 use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
+use crate::logs::OutputLogs;
 use crate::outage::Outage;
 
 /// A longer sleep would miss a jump of the clock.
@@ -68,12 +69,14 @@ pub(crate) struct CronConfig {
     pub(crate) misfire_grace: Duration,
     /// The program of the runs.
     pub(crate) program: PathBuf,
+    /// Whether it is this one, which knows what it is handed; not `cron_command`.
+    pub(crate) program_is_ours: bool,
     /// What the runs find in their environment: which configuration is theirs.
     pub(crate) environment: Vec<(String, String)>,
     /// Where the files of runs are.
     pub(crate) runs: PathBuf,
     /// Where their output goes.
-    pub(crate) output: PathBuf,
+    pub(crate) output: OutputLogs,
     /// The fires that are being started, and the runs that are watched: they outlive an actor that dies.
     pub(crate) starting: StartingFires,
     pub(crate) watched: WatchedRuns,

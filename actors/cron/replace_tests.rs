@@ -1,7 +1,7 @@
 //! Fires that replace runs which this daemon has not started.
 
 use super::super::entry::tests::entry;
-use super::super::process::{Command, machine::Place};
+use super::super::process::{Command, Output, machine::Place};
 use super::super::testing::{World, YEARLY};
 use super::super::{LiveEntry, Spawner};
 use crate::clock::now_ms;
@@ -62,7 +62,8 @@ async fn a_run_that_is_replaced_from_elsewhere_is_ended_by_its_own_daemon() {
         program: "/bin/sleep".into(),
         args: vec!["1000".into()],
         env: Vec::new(),
-        output: files.dir.path().join("out"),
+        output: Output::File(files.dir.path().join("out")),
+        handed: None,
     };
     let child = Spawner::start().unwrap().spawn(command).await.unwrap();
     let ticks = child.start_ticks.unwrap();

@@ -12,6 +12,7 @@ use super::{CronActor, CronConfig, LiveEntry, StartingFires, Stop, Uk, WatchedRu
 use crate::clock::now_ms;
 use crate::config::Misfire;
 use crate::db::Liveness;
+use crate::logs::OutputLogs;
 use crate::testing_support::{Deaths, TestDb, soon};
 
 pub(super) const YEARLY: &str = "0 0 0 1 1 *";
@@ -54,9 +55,10 @@ impl World {
             entries,
             misfire_grace: Duration::from_secs(10),
             program: PathBuf::from(program),
+            program_is_ours: false,
             environment: Vec::new(),
             runs: files.dir.path().join("runs"),
-            output: files.dir.path().join("output"),
+            output: OutputLogs::below(files.dir.path().join("output")),
             starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         };

@@ -10,6 +10,8 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
+use super::process::machine::Place;
+use super::process::{Announcement, announce};
 use super::testing::{World, YEARLY};
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
@@ -185,7 +187,7 @@ async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
 async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
     tokio::time::pause();
     let files = TestDb::start();
-    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    let here = serde_json::to_string(Place::here()).unwrap();
     files.sql(&format!(
         "INSERT INTO boot (owner, partition_name, host, pid, state, started_ms, heartbeat_ms, interval_ms)
          VALUES ('script1/me', 'script1', 'h', 1, 1, 0, 0, 5000);
@@ -202,14 +204,25 @@ async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
 async fn a_fire_that_another_daemon_announced_is_left_to_it() {
     tokio::time::pause();
     let files = TestDb::start();
-    let runs = files.dir.path().join("runs");
-    std::fs::create_dir(&runs).unwrap();
     let world = World::with(files, Vec::new(), "/bin/false");
     let entry = Arc::new(entry(YEARLY, Misfire::Skip));
     let uk: super::Uk = "3f0e4c0e-2e4d-4a43-9c58-41d17a390d11".parse().unwrap();
     let run = world.runs_file(&uk);
-    std::fs::write(&run, "").unwrap();
-    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    let announcement = Announcement {
+        uk: uk.clone(),
+        entry: entry.key.clone(),
+        name: "n".to_owned(),
+        boot: "script1/dead".to_owned(),
+        place: Place::here().clone(),
+        scheduled_ms: 1000,
+        fired_ms: 1000,
+        timeout_ms: None,
+        handed: true,
+    };
+    let _about_to_start = announce(&world.config.runs, &announcement)
+        .unwrap()
+        .unwrap();
+    let here = serde_json::to_string(Place::here()).unwrap();
     world.files.sql(&format!(
         "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
          VALUES ('script1', '{}', 1000, '{uk}', 'n', 'script1/dead', '{here}', 1, 'running', 1000)",

@@ -1,10 +1,5 @@
 //! The database: DbActor, the only writer, and one adapter per database behind it.
 
-#![allow(
-    dead_code,
-    reason = "replays, counts and what is due are asked for next"
-)]
-
 mod actor;
 mod batch;
 mod error;
