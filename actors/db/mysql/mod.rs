@@ -18,6 +18,8 @@ mod dead;
 mod deaths;
 mod dialect;
 mod errors;
+#[cfg(test)]
+mod figures;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;

@@ -260,15 +260,25 @@ pub(super) async fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Gives back all messages of boots that are gone.
+/// Gives back all messages of boots that are gone. Rows that are locked are left for the next look; see
+/// `tasks::give_back_all`.
 pub(super) async fn give_back_all(
     connection: &mut Connection,
     owners: &[String],
 ) -> QueryResult<usize> {
-    diesel::update(message::table.filter(dsl::owner.eq_any(owners)))
-        .set(dsl::owner.eq(""))
-        .execute(connection)
-        .await
+    let ids: Vec<i64> = message::table
+        .filter(dsl::owner.eq_any(owners))
+        .order(dsl::id)
+        .select(dsl::id)
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    let mut given_back = 0;
+    for chunk in ids.chunks(IN_ONE_STATEMENT) {
+        given_back += wait_again(connection, chunk).await?;
+    }
+    Ok(given_back)
 }
 
 /// Charges a message for the end of its process. It is waiting already: its boot's rows were given back before.
