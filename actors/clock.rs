@@ -41,6 +41,16 @@ fn since_epoch() -> Duration {
     }
 }
 
+/// The local time as `create_time` and `update_time` hold it, which is what the Go program writes.
+pub(crate) fn local_text() -> String {
+    chrono::Local::now().format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Milliseconds of a duration, for a column.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Somebody sets the machine's clock.
 #[cfg(test)]
 pub(crate) mod jumps {
@@ -54,14 +64,4 @@ pub(crate) mod jumps {
     pub(crate) fn jump(seconds: i64) {
         SHIFT_MS.set(SHIFT_MS.get() + seconds * 1000);
     }
-}
-
-/// The local time as `create_time` and `update_time` hold it, which is what the Go program writes.
-pub(crate) fn local_text() -> String {
-    chrono::Local::now().format("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// Milliseconds of a duration, for a column.
-pub(crate) fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
