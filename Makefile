@@ -1,6 +1,6 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test setup check
+.PHONY: test setup servers check
 
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
@@ -11,7 +11,16 @@ test: setup check
 setup:
 	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
-	@command -v redis-server >/dev/null || { apt-get update -q && apt-get install -qy redis-server; } || test -z "$$CI"
+	@$(MAKE) --no-print-directory servers || test -z "$$CI"
+
+# Debian's packages; a policy that says no keeps them from starting services of their own. PostgreSQL's programs are not
+# in the path.
+servers:
+	@missing=""; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
+	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	test -z "$$missing" || sh tests/servers/install.sh $$missing
 
 check:
 	cargo fmt --check

@@ -13,12 +13,16 @@ mod job;
 mod logs;
 mod outage;
 mod pool;
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 mod settler;
 mod source;
 mod stop;
 mod supervisor;
 #[cfg(test)]
 mod testing_support;
+mod tls;
 mod workers;
 
 pub use app::{App, Context, Database, Pooled};

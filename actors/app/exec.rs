@@ -72,7 +72,7 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     // Nothing of the database, Redis or Kafka is touched before the handler asks for it, or the end is written. A run of
     // the daemon's comes after the daemon; one by hand may be the first thing that ever happens here.
     let store = match uk {
-        Some(_) => writer::open_store(&config)?,
+        Some(_) => writer::own_store(&config),
         None => writer::lazily_migrated_store(&config)?,
     };
     let exec_cmd = args.exec_cmd;

@@ -14,13 +14,13 @@ use crate::db::{Db, DbActor, DbError, Reader, Store, Writer, store};
 use crate::gone::GoneNotice;
 
 /// The daemon's own database.
-pub(super) fn open_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
-    store(&config.settings.database.url).map_err(Failure::misused)
+pub(super) fn own_store(config: &Config) -> Arc<dyn Store> {
+    store(&config.settings.database)
 }
 
 /// Brings the tables up to date; a command may come before the first daemon.
 pub(super) fn migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
-    let store = open_store(config)?;
+    let store = own_store(config);
     store
         .migrate()
         .map_err(|cause| Failure::failed(chain(&cause)))?;
@@ -29,7 +29,7 @@ pub(super) fn migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure>
 
 /// Brings the tables up to date before the first write, if there is any.
 pub(super) fn lazily_migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
-    Ok(Arc::new(MigratesFirst(open_store(config)?)))
+    Ok(Arc::new(MigratesFirst(own_store(config))))
 }
 
 struct MigratesFirst(Arc<dyn Store>);
@@ -41,6 +41,10 @@ impl Store for MigratesFirst {
 
     fn migrate(&self) -> Result<Vec<String>, DbError> {
         self.0.migrate()
+    }
+
+    fn statements(&self) -> String {
+        self.0.statements()
     }
 
     fn inspect(&self) -> Result<Inspection, DbError> {

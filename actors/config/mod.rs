@@ -59,10 +59,10 @@ pub use self::{
 pub(crate) use self::{
     commands::Commands,
     crontab::{CronEntry, Misfire, Overlap},
-    duration::show as show_duration,
+    duration::{parse as parse_duration, show as show_duration},
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
-    source::SourceConfig,
+    source::{REPLAY_PREFIX, SourceConfig},
 };
 use self::{
     commands::Kind, fault::FileFaults, interpolate::Lookup, node::Node, object::Object,

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::held::{Held, Origin};
 use crate::outage::Outage;
+use crate::source::Fetcher;
 use crate::stop::StopListener;
 
 /// The batches fetched ahead. Dropping it gives them back.
@@ -18,11 +19,17 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Begins to fetch, until the stop begins.
-    pub(super) fn start(queue: &str, origin: &Origin, first_size: u32, stop: StopListener) -> Self {
+    pub(super) fn start(
+        queue: &str,
+        origin: &Origin,
+        who: Fetcher,
+        first_size: u32,
+        stop: StopListener,
+    ) -> Self {
         let (wanted, wishes) = watch::channel(first_size);
         let (sender, batches) = mpsc::channel(1);
         let outage = Outage::new(format!("queue `{queue}`"));
-        let fetching = fetch(origin.clone(), wishes, sender, outage, stop);
+        let fetching = fetch(origin.clone(), who, wishes, sender, outage, stop);
         origin.home.spawn(fetching);
         Self { wanted, batches }
     }
@@ -56,6 +63,7 @@ impl Ahead {
 
 async fn fetch(
     origin: Origin,
+    who: Fetcher,
     mut wishes: watch::Receiver<u32>,
     sender: mpsc::Sender<Held>,
     mut outage: Outage,
@@ -71,7 +79,7 @@ async fn fetch(
                 Err(_) => return,
             },
         };
-        match origin.source.fetch(size, &mut stop).await {
+        match origin.source.fetch(who, size, &mut stop).await {
             Ok(deliveries) => {
                 outage.passed();
                 let batch = Held::new(&origin, deliveries);

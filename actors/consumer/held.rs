@@ -82,6 +82,9 @@ impl Running {
             let Some(receipt) = self.receipts.front().copied() else {
                 return;
             };
+            if matches!(end, End::Retry(_) | End::GiveBack) {
+                self.origin.source.halt(&receipt);
+            }
             settler.settle(Settled { receipt, end }).await;
             self.receipts.pop_front();
         }
@@ -105,6 +108,7 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
         return;
     }
     let source = Arc::clone(&origin.source);
+    ends.iter().for_each(|end| source.halt(&end.receipt));
     origin.home.spawn(async move {
         if let Err(cause) = source.settle(ends).await {
             log::warn!(

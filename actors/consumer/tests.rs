@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{ConsumerActor, Crash, Work};
 use crate::db::Standing;
-use crate::job::{Consumer, Handler, JobError};
+use crate::job::{Consumer, Handler, JobError, Message};
 use crate::source::End;
 use crate::stop::StopSignal;
 use crate::testing_support::{
@@ -299,6 +299,38 @@ async fn failures_are_retried_and_then_dead() {
     };
     assert_eq!(ends[2], (1, dead));
     consumer.quiet().await;
+}
+
+#[actix::test]
+async fn where_order_counts_nothing_overtakes_a_message_that_runs_again() {
+    tokio::time::pause();
+    let (singles, batches) = (Seen::new(), Seen::new());
+    let failing_once = |seen: &Seen<String>| {
+        let seen = seen.clone();
+        move |message: &Message| {
+            seen.note(message.id.clone());
+            let fails = message.id == "2" && message.attempt == 1;
+            if fails { Err("not yet".into()) } else { Ok(()) }
+        }
+    };
+    let run = failing_once(&singles);
+    let single = single(move |message| std::future::ready(run(&message)));
+    let run = failing_once(&batches);
+    let batch =
+        batch(move |messages| std::future::ready(messages.iter().map(&run).collect::<Vec<_>>()));
+    for handler in [single, batch] {
+        let source = FakeSource::new();
+        source.keep_order();
+        source.offer([1, 2, 3, 4, 5]);
+        let mut work = work(&source, handler);
+        // Two batches of what was fetched at once.
+        work.batch.size = std::num::NonZeroU32::new(3).unwrap();
+        let consumer = start_another(work);
+        source.until_done(5).await;
+        consumer.quiet().await;
+    }
+    assert_eq!(singles.all(), ["1", "2", "2", "3", "4", "5"]);
+    assert_eq!(batches.all(), ["1", "2", "3", "2", "4", "5"]);
 }
 
 #[actix::test]

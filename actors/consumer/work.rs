@@ -1,6 +1,7 @@
 //! The loop of one consumer: run what was fetched, settle its ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -10,14 +11,14 @@ use super::ahead::Ahead;
 use super::held::{Held, Origin, Running};
 use super::pace::{Pace, WORK_PER_BATCH};
 use crate::config::{BatchLimits, RetryRules};
-use crate::db::may_start;
+use crate::db::{Standing, may_start};
 use crate::job::slots::{Slot, SlotFile};
 use crate::job::{
     BatchHandler, Consumer, Gate, Handler, JobError, JobResult, Message, USED_UP, Verdict,
     alone_at_first, run, run_batch, verdict,
 };
 use crate::settler::Settler;
-use crate::source::{Delivery, End, Settled, Source};
+use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
 use crate::stop::StopListener;
 
 /// Everything a consumer needs.
@@ -50,7 +51,13 @@ impl Work {
             let source = Arc::clone(&source);
             async move { source.settle(ends).await }
         });
-        let mut ahead = Ahead::start(&self.queue, &self.origin(), first_size, stop.clone());
+        let mut ahead = Ahead::start(
+            &self.queue,
+            &self.origin(),
+            self.fetcher(),
+            first_size,
+            stop.clone(),
+        );
         let mut pace = Pace::new();
         while let Some(mut held) = ahead.next(&mut stop).await {
             match &self.handler {
@@ -77,6 +84,17 @@ impl Work {
         // Gives back what was fetched ahead.
         drop(ahead);
         settler.finish().await;
+    }
+
+    fn fetcher(&self) -> Fetcher {
+        static CONSUMERS: AtomicU64 = AtomicU64::new(1);
+        Fetcher {
+            consumer: CONSUMERS.fetch_add(1, Ordering::Relaxed),
+            breadth: match &self.handler {
+                Consumer::Single(_) => Breadth::One,
+                Consumer::Batch(_) => Breadth::Any,
+            },
+        }
     }
 
     fn origin(&self) -> Origin {
@@ -236,8 +254,17 @@ impl Work {
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
     /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
     async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
-        if may_start(|| self.source.standing(&delivery.receipt), stop).await {
+        let standing = || self.source.standing(&delivery.receipt);
+        if may_start(standing, stop).await {
             return true;
+        }
+        if standing() == Standing::Halted {
+            log::debug!(
+                "queue `{}`: message {} waits for one before it",
+                self.queue,
+                delivery.message.id
+            );
+            return false;
         }
         log::warn!(
             "queue `{}`: message {} does not start here, this daemon had been silent for too long",

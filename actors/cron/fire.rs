@@ -139,7 +139,9 @@ impl Firing {
     async fn is_still_ours(&self) -> bool {
         match self.config.liveness.standing(self.generation) {
             Standing::Ours => true,
-            Standing::Unsure | Standing::Lost => self.take_from(self.config.owner.clone()).await,
+            Standing::Unsure | Standing::Lost | Standing::Halted => {
+                self.take_from(self.config.owner.clone()).await
+            }
         }
     }
 

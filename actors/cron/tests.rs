@@ -16,7 +16,7 @@ use super::testing::{World, YEARLY};
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::rows::{Beat, BootRow, Inspection};
+use crate::db::rows::{BootRow, Heartbeat, Inspection};
 use crate::db::{Applied, Db, DbActor, DbError, Reader, Store, Write, Writer};
 use crate::gone::GoneNotice;
 use crate::testing_support::{TestDb, soon};
@@ -127,6 +127,10 @@ impl Store for LosesAnAnswer {
         self.store.migrate()
     }
 
+    fn statements(&self) -> String {
+        self.store.statements()
+    }
+
     fn inspect(&self) -> Result<Inspection, DbError> {
         self.store.inspect()
     }
@@ -155,7 +159,7 @@ impl Writer for LosesAnAnswerWriter {
         })
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         self.writer.heartbeat(boot)
     }
 }

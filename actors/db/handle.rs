@@ -9,7 +9,7 @@ use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
-    NewLetter, NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{Write, Written};
@@ -191,9 +191,33 @@ impl Db {
     }
 
     /// Dead letters of messages that live elsewhere; durable when answered.
-    #[expect(dead_code, reason = "for queues outside the daemon's database")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for queues outside the daemon's database")
+    )]
     pub(crate) async fn insert_letters(&self, letters: Vec<NewLetter>) -> Result<(), DbError> {
         self.write(Write::InsertLetters { letters }).await.map(drop)
+    }
+
+    /// The row that each letter became; none where it was gone.
+    pub(crate) async fn replay_letters(
+        &self,
+        letters: Vec<Replay>,
+    ) -> Result<Vec<Option<i64>>, DbError> {
+        match self.write(Write::ReplayLetters { letters }).await? {
+            Written::Replayed(rows) => Ok(rows),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn delete_letters(&self, ids: Vec<i64>) -> Result<usize, DbError> {
+        self.count(Write::DeleteLetters { ids }).await
+    }
+
+    /// Messages that live elsewhere and were charged with deaths are finished.
+    #[expect(dead_code, reason = "for queues outside the daemon's database")]
+    pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
+        self.count(Write::ForgetDeaths { ids }).await
     }
 
     /// From when on each entry's fires are to be made.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
 use crate::clock::millis;
 use crate::config::Backoff;
 
@@ -45,6 +46,15 @@ pub(crate) struct ClaimedTask {
     pub(crate) fence: i64,
     /// The last attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
+}
+
+/// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second that
+/// `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start of
+/// their second.
+pub(crate) fn due_ms(exec_time: i64, due_ms: Option<i64>) -> i64 {
+    due_ms
+        .filter(|due| due.div_euclid(1000) == exec_time)
+        .unwrap_or_else(|| exec_time.saturating_mul(1000))
 }
 
 /// How a delayed task ended.
@@ -91,6 +101,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) fence: i64,
     /// An attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
+    /// Of a replayed dead letter that came from elsewhere.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// How a message of a `table` queue ended.
@@ -154,6 +166,29 @@ pub(crate) enum Victim {
     Message { id: i64, entry: EntryName },
     /// A row of `delay_queue_log`.
     Task { id: i64 },
+    /// A message that lives outside the database.
+    Outside(OutsideId),
+}
+
+/// Names a message that lives outside the database, as its slot does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OutsideId {
+    /// `kafka` or `redis`, as in the dead letters.
+    pub(crate) kind: &'static str,
+    /// The queue it belongs to: what the slot says of it, at most 255 bytes.
+    pub(crate) source: String,
+    /// At most 255 bytes.
+    pub(crate) id: String,
+}
+
+/// What has been charged to a message that lives outside the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutsideDeath {
+    pub(crate) id: String,
+    /// Deaths that nothing else can have caused; each counts as an attempt. 0: one of a batch may have been it.
+    pub(crate) attempts: u32,
+    /// Milliseconds until it may run again.
+    pub(crate) wait_ms: i64,
 }
 
 /// What was given back when dead boots were found.
@@ -164,6 +199,14 @@ pub(crate) struct Reaped {
     pub(crate) tasks: usize,
     pub(crate) charged: usize,
     pub(crate) dead_letters: usize,
+}
+
+/// A heartbeat that is in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    pub(crate) beat: Beat,
+    /// When, by the clock that heartbeats are written by, in unix milliseconds.
+    pub(crate) at_ms: i64,
 }
 
 /// What a heartbeat found.
@@ -280,28 +323,6 @@ pub(crate) struct NewLetter {
     pub(crate) first_ms: i64,
 }
 
-/// A dead letter, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct DeadLetter {
-    pub(crate) id: i64,
-    pub(crate) kind: String,
-    pub(crate) source: String,
-    pub(crate) name: String,
-    pub(crate) exec_cmd: String,
-    pub(crate) original_id: String,
-    #[serde(serialize_with = "lossy")]
-    pub(crate) payload: Vec<u8>,
-    pub(crate) error: String,
-    pub(crate) attempts: i32,
-    pub(crate) partition: String,
-    pub(crate) first_ms: i64,
-    pub(crate) died_ms: i64,
-}
-
-fn lossy<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(bytes))
-}
-
 /// A daemon that lives, as far as the database knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AliveBoot {
@@ -328,4 +349,13 @@ pub(crate) struct Inspection {
     pub(crate) pending: Vec<String>,
     /// The tables and their rows, counted up to [`COUNT_CAP`].
     pub(crate) tables: Vec<(String, u64)>,
+}
+
+/// What waits in the delay queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DelayCounts {
+    /// Tasks that wait for their time, counted up to one more than [`COUNT_CAP`].
+    pub(crate) waiting: u64,
+    /// When the first of them is due, unix milliseconds.
+    pub(crate) oldest_due_ms: Option<i64>,
 }

@@ -65,6 +65,7 @@ diesel::table! {
         owner -> Text,
         fence -> BigInt,
         created_ms -> BigInt,
+        origin -> Nullable<Text>,
     }
 }
 
@@ -83,6 +84,18 @@ diesel::table! {
         attempts -> Integer,
         partition_name -> Text,
         first_ms -> BigInt,
+        died_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    death (kind, source, message_id) {
+        kind -> Text,
+        source -> Text,
+        message_id -> Text,
+        attempts -> Integer,
+        deaths -> Integer,
+        due_ms -> BigInt,
         died_ms -> BigInt,
     }
 }

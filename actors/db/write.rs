@@ -2,7 +2,7 @@
 
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
-    NewLetter, NewMessage, NewTask, Reaped, RunEnd, TaskEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -15,8 +15,10 @@ pub(crate) enum Write {
     BeginBoot(BootRow),
     /// Gives back all that a boot still owns and marks it ended. Answers `Reaped`.
     EndBoot { owner: String },
-    /// Takes over from boots whose heartbeats stopped. Answers `Reaped`.
-    ReapSilent { me: String },
+    /// Takes over from boots whose last heartbeat is three intervals older than this moment, which is that of a heartbeat
+    /// of our own: what was late for the same reason as ours is not judged, however late this is written. Answers
+    /// `Reaped`.
+    ReapSilent { me: String, as_of_ms: i64 },
     /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers
     /// `Reaped`, without any boot where this database does not know it.
     ReapGone { owner: String, charges: Vec<Charge> },
@@ -60,6 +62,12 @@ pub(crate) enum Write {
 
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
     InsertLetters { letters: Vec<NewLetter> },
+    /// Runs dead letters again: each of them goes and its row comes, or neither. Answers `Replayed`.
+    ReplayLetters { letters: Vec<Replay> },
+    /// Deletes dead letters. Answers `Count`.
+    DeleteLetters { ids: Vec<i64> },
+    /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
+    ForgetDeaths { ids: Vec<OutsideId> },
 
     /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
     SyncEntries {
@@ -89,6 +97,23 @@ pub(crate) enum Write {
     TrimRuns { before_ms: i64 },
 }
 
+impl Write {
+    /// How many rows it is about, roughly.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::InsertTasks { rows, .. } => rows.len(),
+            Self::InsertMessages { rows, .. } => rows.len(),
+            Self::EndTasks { ends, .. } => ends.len(),
+            Self::EndMessages { ends, .. } => ends.len(),
+            Self::ClaimTasks { limit, .. } | Self::ClaimMessages { limit, .. } => {
+                usize::try_from(*limit).unwrap_or(usize::MAX)
+            }
+            Self::InsertLetters { letters } => letters.len(),
+            _ => 1,
+        }
+    }
+}
+
 /// What a committed write answers.
 #[derive(Debug, Clone)]
 pub(crate) enum Written {
@@ -97,6 +122,8 @@ pub(crate) enum Written {
     Tasks(Vec<ClaimedTask>),
     Messages(Vec<ClaimedMessage>),
     Refused(Vec<i64>),
+    /// In the order of the letters asked for: the row that each became; none where the letter was gone.
+    Replayed(Vec<Option<i64>>),
     Reaped(Reaped),
     /// In the order of the entries asked about, unix milliseconds: the last fire known, else since when it is live.
     Since(Vec<i64>),

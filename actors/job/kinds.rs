@@ -42,6 +42,14 @@ pub enum SourceKind {
         /// The entry's `table`.
         table: Arc<str>,
     },
+    /// A dead letter that came from elsewhere, and was made to run again by `dead replay`. The message has the id that
+    /// it had there.
+    DeadLetter {
+        /// `redis` or `kafka`.
+        kind: Arc<str>,
+        /// The list or the topic.
+        source: Arc<str>,
+    },
     /// Made by hand, for a test.
     Test,
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,6 +23,7 @@ use self::lease::Leases;
 use crate::config::PoolLimits;
 use crate::consumer::{ConsumerActor, Work};
 use crate::gone::GoneNotice;
+use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
 
@@ -30,6 +32,10 @@ use crate::workers::Workers;
 const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const LIVED_LONG: Duration = Duration::from_secs(60);
+
+/// A source has so long at least for its end, though consumers took all the time there was. Within what a stop keeps in
+/// reserve.
+const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// What a pool is started with.
 #[derive(Clone)]
@@ -89,6 +95,8 @@ pub(crate) struct PoolActor {
     members: BTreeMap<u64, Member>,
     next_id: u64,
     leases: Leases,
+    /// How many consumers the source has a use for.
+    limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
     alive: watch::Sender<usize>,
     stopping: bool,
@@ -108,6 +116,7 @@ impl PoolActor {
             config,
             members: BTreeMap::new(),
             next_id: 1,
+            limit: None,
             alive: watch::Sender::new(0),
             stopping: false,
             pause: FIRST_REPLACEMENT,
@@ -132,8 +141,11 @@ impl PoolActor {
             None => self.leases.keep_all(now),
             Some(lag) => {
                 let limits = &self.config.limits;
-                let before = limits.progress.get() + self.leases.held(now);
-                let wanted = sizing::wanted(limits, sizing::ceiling(limits), lag);
+                let leased = self.leases.held(now);
+                let before = self.useful(limits.progress.get() + leased);
+                let ceiling = sizing::ceiling(limits, self.limit().map(|limit| limit.ceiling));
+                let asked = sizing::wanted(limits, ceiling, lag);
+                let wanted = self.useful(asked);
                 if wanted > before {
                     log::info!(
                         "queue `{}` grows from {before} to {wanted} consumers: its lag of {lag} is above {}",
@@ -141,7 +153,7 @@ impl PoolActor {
                         limits.lag_limit
                     );
                 }
-                self.leases.want(wanted - limits.progress.get(), now);
+                self.leases.want(asked - limits.progress.get(), now);
             }
         }
         self.reconcile(ctx);
@@ -153,7 +165,8 @@ impl PoolActor {
             return;
         }
         let now = Instant::now();
-        let size = self.config.limits.progress.get() + self.leases.held(now);
+        let leased = self.leases.held(now);
+        let size = self.useful(self.config.limits.progress.get() + leased);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let staying = self.members.values().filter(|m| !m.leaving).count();
         if !self.replacing {
@@ -163,8 +176,9 @@ impl PoolActor {
         }
         if staying > size {
             log::info!(
-                "queue `{}` shrinks from {staying} to {size} consumers: nothing renewed their lease",
-                self.queue()
+                "queue `{}` shrinks from {staying} to {size} consumers: {}",
+                self.queue(),
+                self.why_smaller(size)
             );
             // The youngest leave.
             let leaving = self.members.values_mut().rev().filter(|m| !m.leaving);
@@ -183,6 +197,41 @@ impl PoolActor {
                 pool.reconcile(ctx);
             }));
         }
+    }
+
+    /// What the source has a use for, where it says so.
+    fn limit(&self) -> Option<Limit> {
+        self.limit.as_ref().map(|limit| *limit.borrow())
+    }
+
+    /// So many, or as many of them as have something to do.
+    fn useful(&self, size: u32) -> u32 {
+        self.limit().map_or(size, |limit| size.min(limit.useful))
+    }
+
+    fn why_smaller(&self, size: usize) -> &'static str {
+        let useful = self.limit().map(|limit| limit.useful);
+        match useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
+            true => "this process has no work for more",
+            false => "nothing renewed their lease",
+        }
+    }
+
+    /// Comes back whenever the source has a use for more or fewer.
+    fn watch_limit(&mut self, ctx: &mut Context<Self>) {
+        self.limit = self.config.work.source.limit();
+        let Some(limit) = self.limit.clone() else {
+            return;
+        };
+        let changes = unfold(limit, |mut limit| async move {
+            limit.changed().await.is_ok().then_some(((), limit))
+        });
+        ctx.spawn(
+            changes
+                .into_actor(self)
+                .map(|(), pool, ctx| pool.reconcile(ctx))
+                .finish(),
+        );
     }
 
     fn start_consumer(&mut self, ctx: &mut Context<Self>) {
@@ -250,7 +299,14 @@ impl PoolActor {
         for member in self.members.values() {
             member.stop.stop(deadline);
         }
-        Box::pin(left_at(self.alive.subscribe(), deadline))
+        let left = left_at(self.alive.subscribe(), deadline);
+        let source = Arc::clone(&self.config.work.source);
+        Box::pin(async move {
+            let left = left.await;
+            let within = deadline.saturating_duration_since(Instant::now());
+            source.close(within.max(TIME_TO_CLOSE)).await;
+            left
+        })
     }
 }
 
@@ -258,6 +314,8 @@ impl Actor for PoolActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.config.work.source.open();
+        self.watch_limit(ctx);
         self.reconcile(ctx);
         ctx.notify(LagCheck);
         ctx.run_interval(self.config.lag_check_interval, |_, ctx| {

@@ -1,5 +1,7 @@
 //! How many consumers a queue gets: the arithmetic of SPEC 2, with nothing else in it.
 
+use std::num::NonZeroU32;
+
 use crate::config::PoolLimits;
 
 /// Consumers for this lag: at rest `progress`, above the limit so many more as it takes to work the lag off, within
@@ -13,14 +15,15 @@ pub(crate) fn wanted(limits: &PoolLimits, ceiling: u32, lag: u64) -> u32 {
     rest.saturating_add(more).min(ceiling).max(rest)
 }
 
-/// The most consumers the pool may have where the source sets no limit of its own.
-pub(crate) fn ceiling(limits: &PoolLimits) -> u32 {
-    limits.max_progress.unwrap_or(limits.progress).get()
+/// The most consumers the pool may have: the entry's word, else the source's, else those at rest.
+pub(crate) fn ceiling(limits: &PoolLimits, of_source: Option<u32>) -> u32 {
+    let of_entry = limits.max_progress.map(NonZeroU32::get);
+    of_entry.or(of_source).unwrap_or(limits.progress.get())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::num::{NonZeroU32, NonZeroU64};
+    use std::num::NonZeroU64;
 
     use super::*;
 
@@ -50,11 +53,18 @@ mod tests {
         for (progress, max, limit, avg, lag, expected) in cases {
             let limits = limits(progress, max, limit, avg);
             assert_eq!(
-                wanted(&limits, ceiling(&limits), lag),
+                wanted(&limits, ceiling(&limits, None), lag),
                 expected,
                 "lag {lag}"
             );
         }
+    }
+
+    #[test]
+    fn the_source_knows_a_ceiling_where_the_entry_has_none() {
+        assert_eq!(ceiling(&limits(2, None, 0, 1), Some(12)), 12);
+        assert_eq!(ceiling(&limits(2, Some(5), 0, 1), Some(12)), 5);
+        assert_eq!(ceiling(&limits(2, None, 0, 1), None), 2);
     }
 
     #[test]

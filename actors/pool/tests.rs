@@ -29,8 +29,19 @@ struct World {
 impl World {
     /// A pool of so many consumers at rest and at most.
     fn start(progress: u32, max: u32) -> Self {
+        Self::of(FakeSource::new(), progress, max)
+    }
+
+    /// Its source has a use for so many consumers.
+    fn limited(progress: u32, max: u32, useful: u32) -> Self {
+        let source = FakeSource::new();
+        source.set_limit(useful, useful);
+        Self::of(source, progress, max)
+    }
+
+    fn of(source: Arc<FakeSource>, progress: u32, max: u32) -> Self {
         tokio::time::pause();
-        let (source, crowd) = (FakeSource::new(), Crowd::default());
+        let crowd = Crowd::default();
         source.set_lag(Some(0));
         let (barrier, deaths) = (Barrier::closed(), Deaths::new());
         let handler = counting(&crowd, &barrier);
@@ -114,6 +125,25 @@ async fn a_stop_before_the_consumers_began_ends_them() {
     world.source.offer([1]);
     sleep(10 * MINUTE).await;
     assert!(world.source.out().is_empty(), "nobody fetches any more");
+}
+
+#[actix::test]
+async fn a_pool_has_no_more_consumers_than_its_source_has_a_use_for() {
+    let world = World::limited(2, 10, 0);
+    assert_eq!(world.count().await, 0);
+    world.source.set_limit(1, 8);
+    assert_eq!(world.count().await, 1, "fewer than at rest");
+    world.source.set_lag(Some(1_000_000));
+    world.pool.send(LagCheck).await.unwrap();
+    assert_eq!(world.count().await, 1);
+    world.source.set_limit(6, 8);
+    assert_eq!(world.count().await, 6, "as soon as there is a use for them");
+    world.source.set_limit(20, 20);
+    assert_eq!(world.count().await, 10);
+    world.source.set_limit(3, 20);
+    assert_eq!(world.count().await, 3);
+    assert_eq!(world.stop_within(MINUTE).await, 0);
+    assert_eq!(world.source.told(), ["open", "close"]);
 }
 
 #[actix::test]

@@ -3,16 +3,19 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+pub(crate) mod replayed;
 mod send;
 mod table;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
 
+use crate::db::rows::OutsideId;
 use crate::db::{DbError, Standing};
 use crate::job::Message;
-use crate::job::slots::Identity;
+use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
 pub use self::send::SendError;
@@ -36,7 +39,8 @@ pub(crate) struct Receipt {
     pub(crate) id: i64,
     /// Which fetch of it. Table: the number of the claim.
     pub(crate) fence: i64,
-    /// In which life of ours it was fetched. Table: the generation of this boot.
+    /// In which life of ours it was fetched. Table: the generation of this boot. No source counts up to the topmost
+    /// bit, which `replayed.rs` uses.
     pub(crate) generation: u64,
 }
 
@@ -68,17 +72,69 @@ pub(crate) enum SourceError {
     Database(#[from] DbError),
 }
 
+/// What the daemon's database calls a message that lives outside of it; none for one that lives there.
+pub(crate) fn outside(identity: &Identity) -> Option<OutsideId> {
+    let kind = match identity.kind() {
+        Kind::Kafka => "kafka",
+        Kind::Redis => "redis",
+        Kind::Queue | Kind::Delay => return None,
+    };
+    Some(OutsideId {
+        kind,
+        source: identity.queue().to_owned(),
+        id: identity.id().to_owned(),
+    })
+}
+
+/// Who fetches: a source whose messages have an order gives the next ones to the one who has those before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fetcher {
+    /// No two consumers of a process have the same.
+    pub(crate) consumer: u64,
+    pub(crate) breadth: Breadth,
+}
+
+/// From how many orders of one source (Kafka: partitions) a consumer has messages at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breadth {
+    /// One: a second would wait for the first, while another consumer might have time for it.
+    One,
+    /// Any number: they share a batch.
+    Any,
+}
+
+/// How many consumers a source has a use for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// Any more would have nothing to do at this moment.
+    pub(crate) useful: u32,
+    /// The most there are where the entry has no `max_progress`.
+    pub(crate) ceiling: u32,
+}
+
 /// A queue. Shared by all ConsumerActors of a pool.
 pub(crate) trait Source: Send + Sync {
-    /// Waits for messages, at most so many. Answers none when a stop begins. What it answers is ours until settled.
+    /// The pool has begun: from now on there may be fetches. Does nothing the second time.
+    fn open(&self);
+
+    /// How many consumers it has a use for, whenever that changes; `None`: as many as the entry says.
+    fn limit(&self) -> Option<watch::Receiver<Limit>>;
+
+    /// Waits for messages, at most so many. Answers none when a stop begins. What it answers is ours until settled. A
+    /// fetch that is dropped has taken nothing.
     fn fetch<'a>(
         &'a self,
+        who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>>;
 
     /// Whether the delivery may start now: others may have taken over in the meantime.
     fn standing(&self, receipt: &Receipt) -> Standing;
+
+    /// It is about to be settled as one that runs again. Told at once, while settling takes its time: where messages have
+    /// an order, those behind it do not start from here on (`Standing::Halted`).
+    fn halt(&self, receipt: &Receipt);
 
     /// What the slot says of it while it runs.
     fn identity(&self, delivery: &Delivery) -> Identity;
@@ -88,4 +144,8 @@ pub(crate) trait Source: Send + Sync {
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
+
+    /// The pool has ended: what is settled is made durable elsewhere too, and nothing is held any more. Returns after so
+    /// long at the latest.
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()>;
 }

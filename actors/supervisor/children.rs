@@ -14,7 +14,7 @@ use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
-use crate::job::slots::SlotFile;
+use crate::job::slots::{Kind, SlotFile};
 use crate::pool::{PoolActor, PoolConfig};
 
 /// All that the children are made of; the same for one that is started and one that replaces it.
@@ -32,10 +32,19 @@ pub(crate) struct Plan {
     pub(crate) pools: Vec<PoolConfig>,
     pub(crate) cron: CronConfig,
     pub(crate) shutdown_deadline: Duration,
-    /// Which entry a table belongs to here, and its rules: for messages whose handler ended a process.
-    pub(crate) tables: Vec<(String, EntryName, RetryRules)>,
+    /// For messages whose handler ended a process.
+    pub(crate) queues: Vec<KnownQueue>,
     /// Said once everything has been started.
     pub(crate) hints: Vec<String>,
+}
+
+/// Which entry a queue belongs to here, and its rules.
+pub(crate) struct KnownQueue {
+    pub(crate) kind: Kind,
+    /// The queue, as slots name it.
+    pub(crate) source: String,
+    pub(crate) entry: EntryName,
+    pub(crate) rules: RetryRules,
 }
 
 impl Plan {

@@ -17,7 +17,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use self::children::Children;
-pub(crate) use self::children::Plan;
+pub(crate) use self::children::{KnownQueue, Plan};
 use self::stopping::{Stopped, stop_all};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;

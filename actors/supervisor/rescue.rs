@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::Plan;
 use crate::config::RetryRules;
-use crate::db::rows::{Charge, EntryName, Victim};
+use crate::db::rows::{Charge, EntryName, OutsideId, Victim};
 use crate::job::slots::{DeadFile, Death, Identity, Kind, dead_files};
+use crate::source::outside;
 
 /// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
 /// keeps its rows.
@@ -83,14 +84,19 @@ fn shown(victim: &Victim) -> String {
     match victim {
         Victim::Message { id, entry } => format!("queue `{}`: message {id}", entry.name),
         Victim::Task { id } => format!("delayed task {id}"),
+        Victim::Outside(OutsideId { kind, source, id }) => {
+            format!("{kind} queue `{source}`: message {id}")
+        }
     }
 }
 
 async fn charge(plan: &Plan, identity: &Identity, death: &Death) -> Option<Charge> {
-    let id = identity.id().parse().ok()?;
+    let row = || identity.id().parse().ok();
+    let (entry, rules) = entry(plan, identity);
     let (victim, rules) = match identity.kind() {
-        Kind::Queue => message(plan, id, identity.queue()),
-        Kind::Delay => task(plan, id).await,
+        Kind::Queue => (Victim::Message { id: row()?, entry }, rules),
+        Kind::Delay => task(plan, row()?).await,
+        Kind::Kafka | Kind::Redis => (Victim::Outside(outside(identity)?), rules),
     };
     Some(Charge {
         victim,
@@ -101,24 +107,25 @@ async fn charge(plan: &Plan, identity: &Identity, death: &Death) -> Option<Charg
     })
 }
 
-/// A table without an entry here is another partition's: the death counts, and what it comes to is decided there.
-fn message(plan: &Plan, id: i64, table: &str) -> (Victim, RetryRules) {
-    let known = plan.tables.iter().find(|(name, ..)| name == table);
-    let (entry, rules) = match known {
-        Some((_, entry, rules)) => (entry.clone(), *rules),
-        None => {
-            let entry = EntryName {
-                name: table.to_owned(),
-                exec_cmd: String::new(),
-            };
-            let rules = RetryRules {
-                max_attempts: NonZeroU32::MAX,
-                ..RetryRules::default()
-            };
-            (entry, rules)
-        }
+/// A queue without an entry here is another partition's: the death counts, and what it comes to is decided there.
+fn entry(plan: &Plan, identity: &Identity) -> (EntryName, RetryRules) {
+    let wanted = (identity.kind(), identity.queue());
+    let known = plan
+        .queues
+        .iter()
+        .find(|known| (known.kind, known.source.as_str()) == wanted);
+    if let Some(known) = known {
+        return (known.entry.clone(), known.rules);
+    }
+    let entry = EntryName {
+        name: identity.queue().to_owned(),
+        exec_cmd: String::new(),
     };
-    (Victim::Message { id, entry }, rules)
+    let rules = RetryRules {
+        max_attempts: NonZeroU32::MAX,
+        ..RetryRules::default()
+    };
+    (entry, rules)
 }
 
 async fn task(plan: &Plan, id: i64) -> (Victim, RetryRules) {

@@ -63,6 +63,10 @@ impl Store for Remote {
         self.store.migrate()
     }
 
+    fn statements(&self) -> String {
+        self.store.statements()
+    }
+
     fn inspect(&self) -> Result<Inspection, DbError> {
         self.store.inspect()
     }
@@ -261,7 +265,7 @@ fn plan(
             watched: WatchedRuns::default(),
         },
         shutdown_deadline: DEADLINE,
-        tables: Vec::new(),
+        queues: Vec::new(),
         hints: Vec::new(),
         store,
         db,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,7 +12,7 @@ use super::{Barrier, soon};
 use crate::db::{DbError, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
-use crate::source::{Delivery, End, Receipt, Settled, Source, SourceError};
+use crate::source::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::stop::StopListener;
 
 /// The message of this number.
@@ -44,6 +45,13 @@ struct State {
     fence: i64,
     fail_fetches: usize,
     fail_settles: usize,
+    /// `open` and `close`, in their order.
+    told: Vec<&'static str>,
+    /// Those that run again; what was fetched with them and is behind them does not start.
+    halted: Vec<Receipt>,
+    fetches: u64,
+    ordered: bool,
+    limit: Option<watch::Sender<Limit>>,
 }
 
 impl FakeSource {
@@ -74,6 +82,24 @@ impl FakeSource {
 
     pub(crate) fn set_lag(&self, lag: Option<u64>) {
         self.change(|state| state.lag = lag);
+    }
+
+    /// From now on it has a use for so many consumers.
+    pub(crate) fn set_limit(&self, useful: u32, ceiling: u32) {
+        let limit = Limit { useful, ceiling };
+        let mut state = self.lock();
+        let sender = state.limit.get_or_insert_with(|| watch::Sender::new(limit));
+        sender.send_replace(limit);
+    }
+
+    /// `open` and `close`, in their order.
+    pub(crate) fn told(&self) -> Vec<&'static str> {
+        self.lock().told.clone()
+    }
+
+    /// From now on its messages have an order: those behind one that runs again do not start.
+    pub(crate) fn keep_order(&self) {
+        self.change(|state| state.ordered = true);
     }
 
     pub(crate) fn fail(&self, fetches: usize, settles: usize) {
@@ -144,6 +170,7 @@ impl FakeSource {
                 .collect()
         };
         state.asked.push(max);
+        state.fetches += 1;
         let deliveries = portion.into_iter().map(|(id, attempt, suspect)| {
             state.fence += 1;
             let fence = state.fence;
@@ -156,7 +183,7 @@ impl FakeSource {
                 receipt: Receipt {
                     id,
                     fence,
-                    generation: 0,
+                    generation: state.fetches,
                 },
                 suspect,
             }
@@ -187,8 +214,17 @@ fn away() -> SourceError {
 }
 
 impl Source for FakeSource {
+    fn open(&self) {
+        self.change(|state| state.told.push("open"));
+    }
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        self.lock().limit.as_ref().map(watch::Sender::subscribe)
+    }
+
     fn fetch<'a>(
         &'a self,
+        _: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
@@ -213,8 +249,23 @@ impl Source for FakeSource {
         .boxed()
     }
 
-    fn standing(&self, _: &Receipt) -> Standing {
-        self.lock().standing.unwrap_or(Standing::Ours)
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        let state = self.lock();
+        let overtakes =
+            |first: &Receipt| receipt.generation == first.generation && receipt.fence > first.fence;
+        let halted = state.halted.iter().any(overtakes);
+        match halted {
+            true => Standing::Halted,
+            false => state.standing.unwrap_or(Standing::Ours),
+        }
+    }
+
+    fn halt(&self, receipt: &Receipt) {
+        self.change(|state| {
+            if state.ordered {
+                state.halted.push(*receipt);
+            }
+        });
     }
 
     fn identity(&self, delivery: &Delivery) -> Identity {
@@ -240,5 +291,9 @@ impl Source for FakeSource {
             lag.ok_or_else(away)
         }
         .boxed()
+    }
+
+    fn close(&self, _: Duration) -> BoxFuture<'_, ()> {
+        async { self.change(|state| state.told.push("close")) }.boxed()
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::database::Database;
 use crate::process::signal_pid;
 use crate::wait::{PATIENCE, random_moment, wait_for, wait_until};
-use crate::world::{Database, World};
+use crate::world::World;
 
 pub fn entry(cron: &str, params: &str) -> Value {
     json!({ "cron": cron, "name": params, "exec_cmd": "ledger", "params": params, "status": 1, "is_log": 1 })

@@ -8,9 +8,10 @@ use std::path::Path;
 use rustix::process::{Resource, Signal, getrlimit};
 use serde_json::{Value, json};
 
+use crate::database::Database;
 use crate::process::{Daemon, signal_pid, wait_stopped};
 use crate::wait::{PATIENCE, wait_for, wait_until};
-use crate::world::{Database, World, ledger_program};
+use crate::world::{World, ledger_program};
 
 /// Each second, with what is special about it.
 fn entry(params: &str, special: Value) -> Value {

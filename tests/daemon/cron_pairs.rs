@@ -6,9 +6,10 @@ use std::env;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::database::Database;
 use crate::process::{Daemon, signal_pid, wait_stopped};
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for, wait_until};
-use crate::world::{Database, World};
+use crate::world::World;
 
 /// Seconds that several daemons fire together. `CRON_SECONDS=120 cargo test --test daemon cron_pairs` is the long version.
 fn seconds() -> usize {

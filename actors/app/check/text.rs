@@ -210,7 +210,7 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
         write!(out, "    queue `{}`, `{}`: ", queue.queue, queue.source)?;
         match (&queue.problem, queue.waiting, queue.partitions) {
             (Some(problem), ..) => writeln!(out, "NOT REACHED: {problem}")?,
-            (None, Some(waiting), _) => writeln!(out, "{waiting} messages waiting")?,
+            (None, Some(waiting), _) => writeln!(out, "{} messages waiting", rows(waiting))?,
             (None, None, Some(partitions)) => writeln!(out, "{partitions} partitions")?,
             (None, None, None) => writeln!(out, "not there yet")?,
         }

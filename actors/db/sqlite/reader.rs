@@ -6,13 +6,16 @@ use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::connect;
+use super::{connect, deaths, letters, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
-use crate::db::rows::{AliveBoot, DeadLetter, OpenRun};
-use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
-use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUN_REPLACED, RUNNING};
+use crate::db::rows::{
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+};
+use crate::db::schema::{boot, cron_run, delay_queue_log};
+use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
+use crate::db::views::Run;
 
 pub(super) struct SqliteReader {
     path: PathBuf,
@@ -45,15 +48,16 @@ fn count(rows: i64) -> u64 {
 }
 
 impl Reader for SqliteReader {
-    fn queue_lag(&self, queue: &str) -> BoxFuture<'_, Result<u64, DbError>> {
-        let queue = queue.to_owned();
-        self.ask(move |connection| {
-            queue_message::table
-                .filter(queue_message::queue.eq(queue))
-                .count()
-                .get_result(connection)
-                .map(count)
-        })
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        self.ask(move |connection| questions::queue_lags(connection, &queues))
+    }
+
+    fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        self.ask(move |connection| questions::due_queues(connection, queues))
+    }
+
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
+        self.ask(questions::delay_counts)
     }
 
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
@@ -77,18 +81,33 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
-        self.ask(move |connection| {
-            dead_letter::table
-                .order(dead_letter::id.desc())
-                .limit(i64::from(limit))
-                .select(Letter::as_select())
-                .load(connection)
-                .map(|letters| letters.into_iter().map(DeadLetter::from).collect())
-        })
+    fn dead_letters(
+        &self,
+        filter: LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        self.ask(move |connection| letters::newest(connection, filter, limit))
     }
 
-    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+    fn letter_heads(
+        &self,
+        filter: LetterFilter,
+        above: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+        self.ask(move |connection| letters::heads(connection, filter, above, limit))
+    }
+
+    fn deaths<'a>(
+        &'a self,
+        kind: &'a str,
+        source: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
+        let (kind, source) = (kind.to_owned(), source.to_owned());
+        self.ask(move |connection| deaths::of_source(connection, &kind, &source))
+    }
+
+    fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let alive: Vec<String> = boot::table
@@ -104,7 +123,10 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
+    fn alive_boots<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let now = now_ms();
@@ -123,76 +145,5 @@ impl Reader for SqliteReader {
             };
             Ok(rows.into_iter().map(alive).collect())
         })
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = dead_letter)]
-struct Letter {
-    id: i64,
-    kind: String,
-    source: String,
-    name: String,
-    exec_cmd: String,
-    original_id: String,
-    payload: Vec<u8>,
-    error: String,
-    attempts: i32,
-    partition_name: String,
-    first_ms: i64,
-    died_ms: i64,
-}
-
-impl From<Letter> for DeadLetter {
-    fn from(row: Letter) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            source: row.source,
-            name: row.name,
-            exec_cmd: row.exec_cmd,
-            original_id: row.original_id,
-            payload: row.payload,
-            error: row.error,
-            attempts: row.attempts,
-            partition: row.partition_name,
-            first_ms: row.first_ms,
-            died_ms: row.died_ms,
-        }
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = cron_run)]
-struct Run {
-    uk: String,
-    entry: String,
-    scheduled_ms: i64,
-    name: String,
-    owner: String,
-    machine: String,
-    pid: i32,
-    start_ticks: Option<i64>,
-    timeout_ms: i64,
-    started_ms: i64,
-    status: String,
-}
-
-impl Run {
-    fn open(self, alive: &[String]) -> OpenRun {
-        OpenRun {
-            owner_alive: alive.contains(&self.owner),
-            replaced: self.status == RUN_REPLACED,
-            uk: self.uk,
-            entry: self.entry,
-            scheduled_ms: self.scheduled_ms,
-            owner: self.owner,
-            name: self.name,
-            machine: self.machine,
-            pid: self.pid,
-            start_ticks: self.start_ticks,
-            timeout_ms: self.timeout_ms,
-            started_ms: self.started_ms,
-        }
     }
 }

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Text};
 
 use super::dead;
 use crate::clock::{local_text, now_ms};
-use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome, due_ms};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
 use crate::db::text::{RESULT_CHARS, readable, shorten};
@@ -16,32 +16,37 @@ pub(super) fn insert(
     rows: &[NewTask],
     owner: &str,
 ) -> QueryResult<Written> {
+    let one = |row: &NewTask| insert_one(connection, row, owner);
+    let ids: QueryResult<Vec<i64>> = rows.iter().map(one).collect();
+    ids.map(Written::Ids)
+}
+
+pub(super) fn insert_one(
+    connection: &mut SqliteConnection,
+    row: &NewTask,
+    owner: &str,
+) -> QueryResult<i64> {
     let now = local_text();
-    let mut ids = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (status, owner, fence) = if row.claimed {
-            (RUNNING, owner, FIRST_FENCE)
-        } else {
-            (WAITING, "", 0)
-        };
-        let id = diesel::insert_into(log::table)
-            .values((
-                dsl::name.eq(&row.name),
-                dsl::exec_cmd.eq(&row.exec_cmd),
-                dsl::params.eq(&row.params),
-                dsl::status.eq(status),
-                dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
-                dsl::due_ms.eq(row.due_ms),
-                dsl::owner.eq(owner),
-                dsl::fence.eq(fence),
-                dsl::create_time.eq(&now),
-                dsl::update_time.eq(&now),
-            ))
-            .returning(dsl::id)
-            .get_result(connection)?;
-        ids.push(id);
-    }
-    Ok(Written::Ids(ids))
+    let (status, owner, fence) = if row.claimed {
+        (RUNNING, owner, FIRST_FENCE)
+    } else {
+        (WAITING, "", 0)
+    };
+    diesel::insert_into(log::table)
+        .values((
+            dsl::name.eq(&row.name),
+            dsl::exec_cmd.eq(&row.exec_cmd),
+            dsl::params.eq(&row.params),
+            dsl::status.eq(status),
+            dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+            dsl::due_ms.eq(row.due_ms),
+            dsl::owner.eq(owner),
+            dsl::fence.eq(fence),
+            dsl::create_time.eq(&now),
+            dsl::update_time.eq(&now),
+        ))
+        .returning(dsl::id)
+        .get_result(connection)
 }
 
 /// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.
@@ -94,19 +99,13 @@ pub(super) fn claim(
     Ok(Written::Tasks(tasks))
 }
 
-/// Our rows are due to the millisecond, as long as `due_ms` lies in the second that `exec_time` names; a program that
-/// changed `exec_time` means what it wrote. Rows of others are due at the start of their second.
 fn claimed(row: Claimed) -> ClaimedTask {
-    let due_ms = row
-        .due_ms
-        .filter(|due| due.div_euclid(1000) == row.exec_time)
-        .unwrap_or_else(|| row.exec_time.saturating_mul(1000));
     ClaimedTask {
         id: row.id,
         name: readable(&row.name),
         exec_cmd: readable(&row.exec_cmd),
         params: readable(&row.params),
-        due_ms,
+        due_ms: due_ms(row.exec_time, row.due_ms),
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
         suspect: is_death(&readable(&row.result)),

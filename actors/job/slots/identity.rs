@@ -22,6 +22,10 @@ pub(crate) enum Kind {
     Queue = 1,
     /// A row of the delay queue.
     Delay = 2,
+    /// A record of a Kafka topic.
+    Kafka = 3,
+    /// A message of a Redis list.
+    Redis = 4,
 }
 
 /// The name of one message: equal for the same message, before and after a crash.
@@ -87,6 +91,8 @@ impl Identity {
         let kind = match record[8] {
             1 => Kind::Queue,
             2 => Kind::Delay,
+            3 => Kind::Kafka,
+            4 => Kind::Redis,
             _ => return None,
         };
         let (queue_bytes, id_bytes) = (usize::from(record[9]), usize::from(record[10]));
@@ -146,7 +152,7 @@ mod tests {
                 &long,
             ] {
                 for fence in [0, 1, -1, i64::MAX, i64::MIN] {
-                    for kind in [Kind::Queue, Kind::Delay] {
+                    for kind in [Kind::Queue, Kind::Delay, Kind::Kafka, Kind::Redis] {
                         let identity = Identity::new(kind, queue, id, fence);
                         assert_eq!(Identity::decode(&identity.encode()), Some(identity));
                     }

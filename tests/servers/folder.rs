@@ -1,0 +1,98 @@
+//! Where servers keep their data: `target/servers/`.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::install::output;
+
+fn root() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(target)
+        .join("servers")
+}
+
+/// The folder of one server; removed with it.
+pub struct Folder {
+    path: PathBuf,
+    /// Held as long as the folder is in use, by a process: the lock ends with it.
+    _lock: File,
+}
+
+impl Folder {
+    /// A new one. Those that processes left behind are removed on the way.
+    pub fn new(server: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let root = root().join("run");
+        fs::create_dir_all(&root).unwrap();
+        // One at a time, so that no folder is taken for one that was left behind before its lock is held.
+        let _turn = lock(&root.join("lock"));
+        sweep(&root);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = root.join(format!("{server}-{}-{number}", process::id()));
+        fs::create_dir(&path).unwrap();
+        let lock = lock(&path.join("lock"));
+        Self { path, _lock: lock }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A copy of what `make` made once, for what takes seconds to make.
+    pub fn copy(&self, name: &str, template: &str, make: impl FnOnce(&Path)) {
+        let template = made_once(template, make);
+        output(
+            Command::new("cp")
+                .arg("-Rp")
+                .arg(template)
+                .arg(self.path(name)),
+        );
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is still there is swept by the next one.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn sweep(root: &Path) {
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            continue;
+        }
+        // No lock: its process died before it had one, or while it removed the folder.
+        let free = File::open(path.join("lock")).map_or(true, |lock| lock.try_lock().is_ok());
+        if free {
+            let _ = fs::remove_dir_all(&path);
+        }
+    }
+}
+
+/// A folder below `target/servers/` that `make` fills once, for all test processes: it is given a path that does not
+/// exist, and what it left half done is never seen.
+pub fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let root = root();
+    fs::create_dir_all(&root).unwrap();
+    let _turn = lock(&root.join(format!("{name}.lock")));
+    let made = root.join(name);
+    if !made.exists() {
+        let unfinished = root.join(format!("{name}.unfinished"));
+        let _ = fs::remove_dir_all(&unfinished);
+        make(&unfinished);
+        fs::rename(&unfinished, &made).unwrap();
+    }
+    made
+}
+
+fn lock(path: &Path) -> File {
+    let file = File::create(path).unwrap();
+    file.lock().unwrap();
+    file
+}
