@@ -138,7 +138,7 @@ async fn call<S: Send + Sync + 'static>(
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let sender = Sender::new(db.clone(), &config.queues);
+    let sender = Sender::new(db.clone(), config);
     let services = Services::new(
         config.settings.clone(),
         delay_queue,

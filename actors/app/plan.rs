@@ -1,13 +1,12 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, Settings, SourceConfig};
+use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, SourceConfig};
 use crate::consumer::Work;
 use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName};
@@ -18,7 +17,7 @@ use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
 use crate::pool::PoolConfig;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
-use crate::source::{RedisQueue, RedisServer, RedisSource, Source, TableSource};
+use crate::source::{RedisQueue, RedisServers, RedisSource, Source, TableSource};
 use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
 
@@ -95,10 +94,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         due: DueReplays::new(parts.db.clone()),
         db: parts.db,
         owner,
-        redis: RedisServers {
-            settings,
-            made: Mutex::default(),
-        },
+        redis: RedisServers::new(settings),
         liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
@@ -147,29 +143,7 @@ struct Shared<'a> {
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
     due: DueReplays,
-    redis: RedisServers<'a>,
-}
-
-/// Redis servers by name: queues of one server share its connections, and its outages are said once.
-struct RedisServers<'a> {
-    settings: &'a Settings,
-    made: Mutex<BTreeMap<String, Arc<RedisServer>>>,
-}
-
-impl RedisServers<'_> {
-    fn get(&self, name: &str) -> Result<Arc<RedisServer>, Failure> {
-        let failed = |why: String| Failure::misused(format!("redis `{name}`: {why}"));
-        let settings = self.settings.redis.get(name);
-        let settings = settings.ok_or_else(|| failed("the settings do not name it".to_owned()))?;
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(server) = made.get(name) {
-            return Ok(Arc::clone(server));
-        }
-        let server = RedisServer::new(name, settings.url.expose());
-        let server = server.map_err(|cause| failed(cause.to_string()))?;
-        made.insert(name.to_owned(), Arc::clone(&server));
-        Ok(server)
-    }
+    redis: RedisServers,
 }
 
 impl Shared<'_> {
@@ -205,7 +179,7 @@ impl Shared<'_> {
             SourceConfig::Table { table } => Arc::new(self.table(table, entry)),
             SourceConfig::Redis { key, server } => {
                 let queue = RedisSource::new(RedisQueue {
-                    server: self.redis.get(server)?,
+                    server: self.redis.get(server).map_err(Failure::misused)?,
                     server_name: server.clone(),
                     key: key.clone(),
                     entry: entry_name(entry),

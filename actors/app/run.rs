@@ -49,7 +49,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
-            Sender::new(db.clone(), &config.queues),
+            Sender::new(db.clone(), &config),
             stop.clone(),
         );
         let state = (app.init)(config.settings.clone()).await;

@@ -20,7 +20,7 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
-pub(crate) use self::redis::{RedisQueue, RedisSource, Server as RedisServer};
+pub(crate) use self::redis::{RedisQueue, RedisServers, RedisSource};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;

@@ -3,6 +3,7 @@
 mod losses;
 mod outages;
 mod poison;
+mod servers;
 
 use redis::Connection;
 use serde_json::{Value, json};
