@@ -20,7 +20,9 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
-pub(crate) use self::redis::{RedisQueue, RedisServers, RedisSource};
+pub(crate) use self::redis::{
+    RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,
+};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;

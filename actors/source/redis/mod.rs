@@ -40,6 +40,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::connect::unsuitable;
 use self::fetch::Look;
 use self::keeper::Registration;
 use self::open::Batches;
