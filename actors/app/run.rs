@@ -7,16 +7,16 @@ use std::time::Instant;
 use actix::Actor;
 use actix_rt::System;
 
-use super::failure::{Failure, chain};
+use super::failure::Failure;
 use super::plan::{self, Parts};
 use super::services::Services;
-use super::{App, Context, introduce, signals, start, writer};
+use super::{App, Context, await_database, introduce, signals, start, writer};
 use crate::config::Places;
 use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
 use crate::identity::Owner;
 use crate::logs::StderrFormat;
-use crate::source::Sender;
+use crate::source::{Clusters, Inside, Sender};
 use crate::stop::StopSignal;
 use crate::supervisor::SupervisorActor;
 
@@ -27,17 +27,13 @@ pub(super) fn run<S: Send + Sync + 'static>(
     started: Instant,
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(&app, places)?;
-    plan::supported(&config)?;
     let _log = start::log(&config, StderrFormat::Person)?;
     let signals = signals::watch().map_err(Failure::failed)?;
     let owner = Owner::new(config.partition.clone());
     introduce::introduce(&config, places, &owner);
-    let store = writer::open_store(&config)?;
-    let done = store
-        .migrate()
-        .map_err(|cause| Failure::failed(chain(&cause)))?;
-    if !done.is_empty() {
-        log::info!("{}: {} migrations done", store.address(), done.len());
+    let store = writer::own_store(&config);
+    if await_database::migrate(store.as_ref(), &signals)?.is_none() {
+        return Ok(ExitCode::SUCCESS);
     }
 
     let system = System::new();
@@ -46,10 +42,12 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let delay_queue = DelayQueueHandle::default();
         introduce::mention_others(store.as_ref(), &config.partition).await;
         let db = Db::new(store.reader());
+        let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Daemon));
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
             Sender::new(db.clone(), &config),
+            Arc::clone(&clusters),
             stop.clone(),
         );
         let state = (app.init)(config.settings.clone()).await;
@@ -63,6 +61,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
             store,
             db,
             delay_queue,
+            clusters,
             owner,
             started,
         })?;

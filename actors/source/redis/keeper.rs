@@ -111,7 +111,7 @@ impl RedisSource {
                 Beat::Alive { now_ms, numbers } => {
                     registration.generation = Some(generation);
                     self.known.store(generation + 1, Ordering::Release);
-                    self.liveness.confirm(sent);
+                    self.liveness.confirm(sent, Instant::now());
                     self.watch_clock(&mut registration, sent, now_ms);
                     if registration.restore {
                         self.restore(generation).await?;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{List, shared_world};
+use crate::flight::only_what_was_in_flight_ran_twice;
 use crate::ledger::Ledger;
-use crate::losses::only_what_was_in_flight_ran_twice;
 use crate::process::Daemon;
 use crate::wait::{LONG_PATIENCE, PATIENCE, random_moment, wait_until};
 use crate::world::World;
