@@ -1,7 +1,6 @@
 //! Where each queue entry's messages come from: its source, and what a death in it is called.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::failure::{Failure, chain};
 use crate::config::{Config, QueueEntry, SourceConfig};
@@ -11,7 +10,7 @@ use crate::identity::Owner;
 use crate::job::slots::{Identity, Kind};
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
-    Clusters, KafkaSource, RedisQueue, RedisServer, RedisSource, Source, Subscription, TableSource,
+    Clusters, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription, TableSource,
 };
 use crate::supervisor::KnownQueue;
 
@@ -23,8 +22,7 @@ pub(super) struct Sources<'a> {
     pub(super) liveness: Arc<Liveness>,
     pub(super) due: DueReplays,
     pub(super) clusters: Arc<Clusters>,
-    /// Redis servers by name: queues of one server share its connections, and its outages are said once.
-    pub(super) redis: Mutex<BTreeMap<String, Arc<RedisServer>>>,
+    pub(super) redis: RedisServers,
 }
 
 impl Sources<'_> {
@@ -33,7 +31,7 @@ impl Sources<'_> {
             SourceConfig::Table { table } => Arc::new(self.table(table, entry)),
             SourceConfig::Redis { key, server } => {
                 let queue = RedisSource::new(RedisQueue {
-                    server: self.redis(server)?,
+                    server: self.redis.get(server).map_err(Failure::misused)?,
                     server_name: server.clone(),
                     key: key.clone(),
                     entry: entry_name(entry),
@@ -123,20 +121,6 @@ impl Sources<'_> {
         let table = replay_table(self.config.partition.as_ref(), &entry.name);
         let letters = self.table(&table, entry);
         Arc::new(Replayed::new(queue, letters, self.due.of(table)))
-    }
-
-    fn redis(&self, name: &str) -> Result<Arc<RedisServer>, Failure> {
-        let failed = |why: String| Failure::misused(format!("redis `{name}`: {why}"));
-        let settings = self.config.settings.redis.get(name);
-        let settings = settings.ok_or_else(|| failed("the settings do not name it".to_owned()))?;
-        let mut made = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(server) = made.get(name) {
-            return Ok(Arc::clone(server));
-        }
-        let server = RedisServer::new(name, settings.url.expose());
-        let server = server.map_err(|cause| failed(cause.to_string()))?;
-        made.insert(name.to_owned(), Arc::clone(&server));
-        Ok(server)
     }
 }
 

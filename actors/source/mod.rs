@@ -22,7 +22,9 @@ use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
 pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
-pub(crate) use self::redis::{RedisQueue, RedisSource, Server as RedisServer};
+pub(crate) use self::redis::{
+    RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,
+};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
