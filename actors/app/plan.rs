@@ -9,15 +9,15 @@ use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, SourceConfig};
 use crate::consumer::Work;
 use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
-use crate::db::rows::{BootRow, EntryName};
+use crate::db::rows::{BootRow, COUNT_CAP, EntryName};
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
 use crate::identity::{Owner, host};
 use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
-use crate::pool::PoolConfig;
+use crate::pool::{PoolConfig, enough};
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
-use crate::source::{Source, TableSource};
+use crate::source::{Source, TableLags, TableSource};
 use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
 
@@ -93,6 +93,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let shared = Shared {
         config,
         due: DueReplays::new(parts.db.clone()),
+        lags: TableLags::new(parts.db.clone()),
         db: parts.db,
         owner: owner.to_string(),
         liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
@@ -143,6 +144,7 @@ struct Shared<'a> {
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
     due: DueReplays,
+    lags: Arc<TableLags>,
 }
 
 impl Shared<'_> {
@@ -159,7 +161,7 @@ impl Shared<'_> {
                 entry.name
             )));
         };
-        let source = self.table(table, entry);
+        let source = self.table(table, entry, enough(&entry.limits));
         let work = Work {
             queue: entry.name.as_str().into(),
             source: Arc::new(source),
@@ -180,7 +182,7 @@ impl Shared<'_> {
         })
     }
 
-    fn table(&self, table: &str, entry: &QueueEntry) -> TableSource {
+    fn table(&self, table: &str, entry: &QueueEntry, lag_cap: u64) -> TableSource {
         TableSource::new(
             self.db.clone(),
             self.owner.clone(),
@@ -188,13 +190,14 @@ impl Shared<'_> {
             table,
             entry_name(entry),
         )
+        .with_lags(Arc::clone(&self.lags), lag_cap)
     }
 
     /// A queue outside the database, and beside it the replayed dead letters of its entry.
     #[expect(dead_code, reason = "for queues outside the daemon's database")]
     fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
         let table = replay_table(self.config.partition.as_ref(), &entry.name);
-        let letters = self.table(&table, entry);
+        let letters = self.table(&table, entry, COUNT_CAP);
         Arc::new(Replayed::new(queue, letters, self.due.of(table)))
     }
 

@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod lags;
 pub(crate) mod replayed;
 mod send;
 mod table;
@@ -18,6 +19,7 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
+pub(crate) use self::lags::TableLags;
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
