@@ -22,6 +22,7 @@ mod stop;
 mod supervisor;
 #[cfg(test)]
 mod testing_support;
+mod tls;
 mod workers;
 
 pub use app::{App, Context, Database, Pooled};

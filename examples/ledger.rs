@@ -3,7 +3,7 @@
 //! Each `ledger` handler appends one JSON line to the file named by the environment variable `LEDGER`, in a single
 //! write, when it has run and before it returns. The body of a message, or the params of a task or run, chooses what it
 //! does: `sleep:MS:…`, `block:MS:…`, `fail:…`, `fail2:…`, `panic:…`, `abort:…`, `hang:…`, `push:S:…`; anything else is
-//! done at once.
+//! done at once. Beside them, `push_list` pushes delayed tasks from a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         .consumer("noop", async |_: Message, _| Ok(()))
         .delayed("noop", async |_: Task, _| Ok(()))
         .cron("noop", async |_: Run, _| Ok(()))
+        .cron("push_list", push_list)
         .batch_consumer("noop_batch", async |_: Vec<Message>, _| JobResult::Ok(()))
         .main()
 }
@@ -62,6 +63,12 @@ async fn cron(run: Run, ctx: Context) -> JobResult {
         late_us,
     };
     entry.act(&ctx).await
+}
+
+/// Pushes the list in the file that `params` names, for lists that no command line holds. Answers the ids.
+async fn push_list(run: Run, ctx: Context) -> JobResult<Vec<i64>> {
+    let items: Vec<PushItem> = serde_json::from_slice(&std::fs::read(run.params)?)?;
+    Ok(ctx.push(items).await?)
 }
 
 struct Entry {

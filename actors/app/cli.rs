@@ -89,7 +89,7 @@ enum Command {
     /// Send messages to a configured queue
     Send(send::SendArgs),
     /// Bring the tables up to date
-    Migrate,
+    Migrate(migrate::MigrateArgs),
     /// Look at the dead letters
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -134,7 +134,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Exec(args) => exec::exec(app, &places()?, args),
         Command::Push(args) => push::push(&app, &places()?, args),
         Command::Send(args) => send::send(&app, &places()?, args),
-        Command::Migrate => migrate::migrate(&app, &places()?),
+        Command::Migrate(args) => migrate::migrate(&app, &places()?, &args),
         Command::Dead(command) => dead::dead(&app, &places()?, command),
         Command::Init(args) => init::init(&args),
         Command::Import(args) => import::import(&places()?, &args),

@@ -2,18 +2,32 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
+
 use super::failure::{Failure, chain};
 use super::print::print;
 use super::{App, start, writer};
 use crate::config::Places;
 
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Print the statements and run none, for those who may not alter: whoever may, runs them
+    #[arg(long)]
+    print: bool,
+}
+
 /// Prints what was done.
 pub(super) fn migrate<S: Send + Sync + 'static>(
     app: &App<S>,
     places: &Places,
+    args: &MigrateArgs,
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(app, places)?;
-    let store = writer::open_store(&config)?;
+    let store = writer::own_store(&config);
+    if args.print {
+        print(&store.statements())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let done = store
         .migrate()
         .map_err(|cause| Failure::failed(chain(&cause)))?;

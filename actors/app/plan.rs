@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
+use super::start;
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, SourceConfig};
 use crate::consumer::Work;
-use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
+use crate::cron::{CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, COUNT_CAP, EntryName};
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
 use crate::identity::{Owner, host};
 use crate::job::slots::{Identity, Kind, SlotFile};
 use crate::job::{Gate, Gates, Handlers};
+use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::{PoolConfig, enough};
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{Source, TableLags, TableSource};
@@ -37,8 +39,7 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
-/// What this version cannot run, one sentence each: other databases for the daemon's own tables, live entries of other
-/// kinds.
+/// What this version cannot run, one sentence each: live entries of other kinds.
 pub(super) fn refused(config: &Config) -> Vec<String> {
     let live = config.queues.iter().filter(|entry| entry.live);
     let why = |entry: &QueueEntry| {
@@ -52,9 +53,7 @@ pub(super) fn refused(config: &Config) -> Vec<String> {
             entry.name
         ))
     };
-    let store = crate::db::store(&config.settings.database.url).err();
-    let store = store.iter().map(ToString::to_string);
-    store.chain(live.filter_map(why)).collect()
+    live.filter_map(why).collect()
 }
 
 /// Refuses what this version cannot run.
@@ -234,9 +233,9 @@ impl Shared<'_> {
         let settings = &self.config.settings;
         let live = self.config.crontab.iter();
         let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
-        let program = match &settings.cron_command {
-            Some(command) => PathBuf::from(command),
-            None => own_path()?,
+        let (program, program_is_ours) = match &settings.cron_command {
+            Some(command) => (PathBuf::from(command), false),
+            None => (own_path()?, true),
         };
         Ok(CronConfig {
             db: self.db.clone(),
@@ -246,14 +245,15 @@ impl Shared<'_> {
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
+            program_is_ours,
             environment: vec![
                 ("SCRIPT_ETC".to_owned(), places.etc.display().to_string()),
                 ("SCRIPT_ENV".to_owned(), places.environment.to_string()),
                 ("SCRIPT_PARTITION".to_owned(), places.partition.to_string()),
             ],
             runs,
-            output: settings.logger.path.join(OUTPUT),
-            running: Running::default(),
+            output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
+            starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         })
     }

@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use super::verdict::Verdict;
+
 /// Why a write or a read did not happen.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
     /// The database cannot be used at the moment; DbActor tries again by itself.
     #[error("the database is away: {0}")]
     Away(String),
+    /// The server answers and does not let us in: wrong password, no such database.
+    #[error("the database lets nobody in with this address: {0}")]
+    Denied(String),
     /// This write is refused by the database; others are not touched by it.
     #[error("the database refused the write: {0}")]
     Refused(String),
@@ -25,14 +30,19 @@ pub enum DbError {
         /// What the system or SQLite said.
         cause: String,
     },
-    /// There is no adapter for this database yet.
-    #[error(
-        "the daemon's own tables cannot be kept in `{0}` by this version; `sqlite://data/simplest_script.db` would be right"
-    )]
-    Unsupported(String),
     /// The migrations could not be run.
     #[error("cannot bring the tables up to date: {0}")]
     Migrate(String),
+}
+
+impl DbError {
+    /// What a server's error means, as its adapter judged.
+    pub(in crate::db) fn from_server(error: &diesel::result::Error, verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Away | Verdict::Conflict => Self::Away(error.to_string()),
+            Verdict::Refused => Self::Refused(error.to_string()),
+        }
+    }
 }
 
 /// What SQLite says when the write itself is fine and a later try may succeed.

@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{Write, Written};
@@ -243,15 +243,22 @@ impl Db {
         }
     }
 
-    /// Whether the fire is this daemon's now.
+    /// Whose the fire is that another daemon, or this one, had claimed and not started.
     pub(crate) async fn take_fire(
         &self,
         uk: String,
         from: String,
         owner: String,
-    ) -> Result<bool, DbError> {
-        match self.write(Write::TakeFire { uk, from, owner }).await? {
-            Written::Taken(taken) => Ok(taken),
+        at_overlap: AtOverlap,
+    ) -> Result<Claim, DbError> {
+        let write = Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        };
+        match self.write(write).await? {
+            Written::Claimed(claim) => Ok(claim),
             other => Err(mixed_up(&other)),
         }
     }

@@ -1,10 +1,19 @@
 //! The database: DbActor, the only writer, and one adapter per database behind it.
 
 mod actor;
+mod batch;
 mod error;
 mod handle;
+mod headers;
 pub(crate) mod letters;
 mod liveness;
+mod migrations;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "what is the same on every server is compiled once for each, with its connection"
+)]
+mod mysql;
+mod postgres;
 pub(crate) mod rows;
 mod schema;
 mod sqlite;
@@ -15,32 +24,38 @@ mod suite;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+mod verdict;
+mod views;
 mod write;
 
 use std::sync::Arc;
 
+use self::mysql::MysqlStore;
+use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseSettings, DatabaseUrl};
 
 pub(crate) use self::actor::{DbActor, Heartbeats};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
 #[cfg(test)]
-pub(crate) use self::store::{Applied, Writer};
-pub(crate) use self::store::{Reader, Store};
+pub(crate) use self::store::Applied;
+pub(crate) use self::store::Store;
+pub(crate) use self::store::{Reader, Writer};
 pub(crate) use self::write::TRIM_ROWS;
 #[cfg(test)]
 pub(crate) use self::write::Write;
 
 /// The adapter for the daemon's own database.
-///
-/// # Errors
-///
-/// When this version has no adapter for it.
-pub(crate) fn store(url: &DatabaseUrl) -> Result<Arc<dyn Store>, DbError> {
-    match url {
-        DatabaseUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::new(path.clone()))),
-        other => Err(DbError::Unsupported(other.redacted())),
+pub(crate) fn store(settings: &DatabaseSettings) -> Arc<dyn Store> {
+    let address = settings.url.redacted();
+    let connections = settings.max_connections.get();
+    match &settings.url {
+        DatabaseUrl::Sqlite(path) => Arc::new(SqliteStore::new(path.clone())),
+        DatabaseUrl::Mysql(url) => Arc::new(MysqlStore::new(url.clone(), address, connections)),
+        DatabaseUrl::Postgres(url) => {
+            Arc::new(PostgresStore::new(url.clone(), address, connections))
+        }
     }
 }

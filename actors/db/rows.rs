@@ -48,6 +48,15 @@ pub(crate) struct ClaimedTask {
     pub(crate) suspect: bool,
 }
 
+/// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second that
+/// `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start of
+/// their second.
+pub(crate) fn due_ms(exec_time: i64, due_ms: Option<i64>) -> i64 {
+    due_ms
+        .filter(|due| due.div_euclid(1000) == exec_time)
+        .unwrap_or_else(|| exec_time.saturating_mul(1000))
+}
+
 /// How a delayed task ended.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskEnd {
@@ -192,6 +201,14 @@ pub(crate) struct Reaped {
     pub(crate) dead_letters: usize,
 }
 
+/// A heartbeat that is in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    pub(crate) beat: Beat,
+    /// When, by the clock that heartbeats are written by, in unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {
@@ -218,8 +235,19 @@ pub(crate) struct Fire {
     pub(crate) timeout_ms: i64,
     /// Whether the run is a row of `crontab_log` too.
     pub(crate) is_log: bool,
-    /// `overlap: forbid`: while another run of the entry is open this fire ends as `skipped`, with this result.
-    pub(crate) skip_with: Option<String>,
+    pub(crate) at_overlap: AtOverlap,
+}
+
+/// What a fire does about other runs of its entry that are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AtOverlap {
+    Allow,
+    /// `overlap: forbid`: the fire ends as `skipped`, with this result.
+    Skip {
+        result: String,
+    },
+    /// `overlap: replace`: those of earlier seconds are marked: they are to be ended, by whoever can.
+    Replace,
 }
 
 /// Whose a fire is.
@@ -263,6 +291,8 @@ pub(crate) struct OpenRun {
     pub(crate) started_ms: i64,
     /// Whether the boot that fired it is still alive, as the database knows.
     pub(crate) owner_alive: bool,
+    /// A later fire of the entry takes its place: it is to be ended.
+    pub(crate) replaced: bool,
 }
 
 /// A live cron entry, as the database knows it.

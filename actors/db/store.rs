@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
 use super::rows::{
-    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Inspection, LetterFilter, LetterHead,
+    AliveBoot, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter, LetterHead,
     OpenRun, OutsideDeath,
 };
 use super::write::{Write, Written};
@@ -17,6 +17,8 @@ pub(crate) trait Store: Send + Sync {
     fn address(&self) -> String;
     /// Brings the tables up to date; several processes may do so at once.
     fn migrate(&self) -> Result<Vec<String>, DbError>;
+    /// The statements that `migrate` would run on an empty database, for those who may not alter.
+    fn statements(&self) -> String;
     /// Looks at the database and changes nothing: one that is not there is not made.
     fn inspect(&self) -> Result<Inspection, DbError>;
     /// A connection that writes. Opened on the thread that will use it.
@@ -31,6 +33,37 @@ pub(crate) struct Applied {
     pub(crate) answers: Vec<Result<Written, DbError>>,
     /// Why the rest was not tried. Those are to be tried again.
     pub(crate) away: Option<DbError>,
+    /// Whether some of the rest may have been committed all the same. This writer finds out, if it is given exactly the
+    /// rest again.
+    pub(crate) unsure: bool,
+}
+
+impl Applied {
+    /// Every write has its answer.
+    pub(crate) fn all(answers: Vec<Result<Written, DbError>>) -> Self {
+        Self {
+            answers,
+            away: None,
+            unsure: false,
+        }
+    }
+
+    /// Those without an answer are to be tried again.
+    pub(crate) fn away(answers: Vec<Result<Written, DbError>>, cause: DbError) -> Self {
+        Self {
+            answers,
+            away: Some(cause),
+            unsure: false,
+        }
+    }
+
+    /// See `unsure`.
+    pub(crate) fn unsure(self) -> Self {
+        Self {
+            unsure: true,
+            ..self
+        }
+    }
 }
 
 /// One connection that writes. Only DbActor has any.
@@ -39,7 +72,7 @@ pub(crate) trait Writer {
     /// own instead, so that it fails alone.
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
     /// Says that this boot lives, by the database's clock.
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>>;
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }
 
 /// What may be asked without going through DbActor.
@@ -80,7 +113,10 @@ pub(crate) trait Reader: Send + Sync {
         source: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>>;
     /// Runs of the partition whose end is not known.
-    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>>;
+    fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
     /// Daemons of the partition whose heartbeats have not stopped.
-    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
+    fn alive_boots<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>>;
 }

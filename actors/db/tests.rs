@@ -10,12 +10,13 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use super::actor::{Crash, DbActor, Heartbeats};
 use super::rows::{
-    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Inspection, LetterFilter, LetterHead,
-    OpenRun, OutsideDeath,
+    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
+    LetterHead, OpenRun, OutsideDeath,
 };
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
+use crate::clock::now_ms;
 use crate::testing_support::{Barrier, Deaths, Seen, settle_down, soon};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -107,6 +108,10 @@ impl Store for FakeStore {
         Ok(Vec::new())
     }
 
+    fn statements(&self) -> String {
+        String::new()
+    }
+
     fn inspect(&self) -> Result<Inspection, DbError> {
         Err(away())
     }
@@ -146,19 +151,23 @@ impl Writer for FakeWriter {
             Applied {
                 away: (tried < batch.len()).then(away),
                 answers,
+                unsure: false,
             }
         }
         .boxed_local()
     }
 
-    fn heartbeat(&mut self, _: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, _: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         async move {
             if self.0.is_away() {
                 return Err(away());
             }
             self.0.beats.note(());
             let scripted = self.0.script.lock().unwrap().beats.pop_front();
-            Ok(scripted.unwrap_or(Beat::Alive))
+            Ok(Heartbeat {
+                beat: scripted.unwrap_or(Beat::Alive),
+                at_ms: now_ms(),
+            })
         }
         .boxed_local()
     }
@@ -204,10 +213,10 @@ impl Reader for NoReader {
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn open_runs(&self, _: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+    fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn alive_boots(&self, _: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
+    fn alive_boots<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
 }

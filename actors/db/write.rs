@@ -1,8 +1,8 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -15,8 +15,10 @@ pub(crate) enum Write {
     BeginBoot(BootRow),
     /// Gives back all that a boot still owns and marks it ended. Answers `Reaped`.
     EndBoot { owner: String },
-    /// Takes over from boots whose heartbeats stopped. Answers `Reaped`.
-    ReapSilent { me: String },
+    /// Takes over from boots whose last heartbeat is three intervals older than this moment, which is that of a heartbeat
+    /// of our own: what was late for the same reason as ours is not judged, however late this is written. Answers
+    /// `Reaped`.
+    ReapSilent { me: String, as_of_ms: i64 },
     /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers
     /// `Reaped`, without any boot where this database does not know it.
     ReapGone { owner: String, charges: Vec<Charge> },
@@ -74,11 +76,13 @@ pub(crate) enum Write {
     },
     /// Claims one entry's scheduled second. Answers `Claimed`.
     ClaimFire(Box<Fire>),
-    /// Takes over a fire that its daemon claimed and did not start. Answers `Taken`.
+    /// Takes over a fire that its daemon claimed and did not start; what `at_overlap` asks for is asked again. Answers
+    /// `Claimed`.
     TakeFire {
         uk: String,
         from: String,
         owner: String,
+        at_overlap: AtOverlap,
     },
     /// The run's process exists. Answers `Nothing`.
     RunStarted {
@@ -91,6 +95,23 @@ pub(crate) enum Write {
     EndRun(RunEnd),
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
+}
+
+impl Write {
+    /// How many rows it is about, roughly.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::InsertTasks { rows, .. } => rows.len(),
+            Self::InsertMessages { rows, .. } => rows.len(),
+            Self::EndTasks { ends, .. } => ends.len(),
+            Self::EndMessages { ends, .. } => ends.len(),
+            Self::ClaimTasks { limit, .. } | Self::ClaimMessages { limit, .. } => {
+                usize::try_from(*limit).unwrap_or(usize::MAX)
+            }
+            Self::InsertLetters { letters } => letters.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What a committed write answers.
@@ -108,8 +129,6 @@ pub(crate) enum Written {
     Since(Vec<i64>),
     /// Whose the fire is.
     Claimed(Claim),
-    /// Whether the fire is now the one's who asked.
-    Taken(bool),
     /// Whether this was the run's first end.
     Ended(bool),
     Count(usize),

@@ -8,7 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::db::{Db, DbActor, Store, store};
 use crate::gone::GoneNotice;
 
@@ -35,7 +35,10 @@ impl TestDb {
     /// With a DbActor on this thread, without heartbeats.
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = store(&DatabaseUrl::Sqlite(Self::file(&dir))).unwrap();
+        let store = store(&DatabaseSettings {
+            url: DatabaseUrl::Sqlite(Self::file(&dir)),
+            ..DatabaseSettings::default()
+        });
         store.migrate().unwrap();
         let db = Db::new(store.reader());
         let actor = DbActor::new(Arc::clone(&store), None, GoneNotice::none()).start();

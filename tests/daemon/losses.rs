@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::ledger::{Ledger, Line};
-use crate::process::{Daemon, Killed};
+use crate::flight::only_what_was_in_flight_ran_twice;
+use crate::ledger::Ledger;
+use crate::process::Daemon;
 use crate::wait::{LONG_PATIENCE, now_s, random_moment, wait_until};
 use crate::world::World;
 
@@ -18,8 +19,6 @@ const FOREIGN: usize = 500;
 const ENDS: usize = 10;
 /// What is seen of the ledger before each end is followed by at most so long a moment.
 const LONGEST_MOMENT: Duration = Duration::from_millis(150);
-/// What ran twice was in flight at a kill: its first run is at most so old (microseconds).
-const IN_FLIGHT_US: i64 = 1_000_000;
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 
 fn world() -> World {
@@ -103,33 +102,6 @@ fn nothing_is_lost(world: &World, ledger: &Ledger, bodies: &[String]) {
         .collect();
     assert_eq!(attempts.len(), 0, "somebody was charged: {:?}", attempts[0]);
     world.wait_empty();
-}
-
-/// Every run but the last was in flight when its own daemon was killed, and the next one came after that. Answers how
-/// many ran more than once, and how long before its kill the oldest of those runs was.
-fn only_what_was_in_flight_ran_twice(ledger: &Ledger, kills: &[Killed]) -> (usize, Duration) {
-    let mut oldest_us = 0;
-    let doubled = ledger.doubled();
-    for runs in &doubled {
-        for pair in runs.windows(2) {
-            let (run, next) = (pair[0], pair[1]);
-            let kill = kills.iter().find(|kill| kill.pid == run.pid);
-            let Some(kill) =
-                kill.filter(|kill| in_flight_at(kill, run) && next.at_us > kill.from_us)
-            else {
-                panic!("ran twice, and was not in flight at a kill: {runs:#?} {kills:#?}");
-            };
-            oldest_us = oldest_us.max(kill.from_us - run.at_us);
-        }
-    }
-    (
-        doubled.len(),
-        Duration::from_micros(oldest_us.unsigned_abs()),
-    )
-}
-
-fn in_flight_at(kill: &Killed, line: &Line) -> bool {
-    line.at_us >= kill.from_us - IN_FLIGHT_US && line.at_us <= kill.until_us
 }
 
 #[test]

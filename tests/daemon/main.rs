@@ -5,18 +5,37 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod bad_input;
 mod commands;
 mod configuration;
 mod cron;
+mod cron_blocking;
+mod cron_exec;
+mod cron_faults;
+mod cron_kills;
+mod cron_outage;
+mod cron_pace;
+mod cron_pairs;
+mod database;
 mod dead;
 mod demo;
+mod drop_in;
+mod engine;
 mod failing;
+mod flight;
+mod go_program;
+mod lateness;
 mod ledger;
 mod losses;
+mod migration;
+mod outage;
 mod pairs;
 mod poison;
 mod process;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod silence;
 mod stopping;
+mod two_daemons;
 mod wait;
 mod world;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::database::Database;
+use crate::engine::{Engine, on_each_database};
 use crate::process::{Daemon, wait_stopped};
 use crate::wait::{LONG_PATIENCE, PATIENCE, now_s, now_us, random_moment, wait_until};
-use crate::world::{Database, World};
+use crate::world::World;
 
 const CONSUMERS: usize = 4;
 const MESSAGES: usize = 400;
@@ -20,17 +22,22 @@ const IN_FLIGHT_US: i64 = 1_000_000;
 const CLAIMED: &str = "SELECT (SELECT count(*) FROM queue_message WHERE owner <> '')
     + (SELECT count(*) FROM delay_queue_log WHERE owner <> '' AND status = 2) AS n";
 
-fn world() -> World {
-    let world = World::new(json!({ "heartbeat_interval": "300ms" }));
+on_each_database! { world =>
+    what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time,
+}
+
+fn world(engine: Engine) -> Option<World> {
+    let world = World::on(engine, json!({ "heartbeat_interval": "300ms" }))?;
     let queue = json!([{
         "name": "work", "exec_cmd": "ledger", "table": "work", "progress": CONSUMERS,
         "progress_lag_limit": 1_000_000, "progress_avg_msgcount": 1000, "status": 1,
     }]);
     world.partition("script1", &queue, &json!([]));
-    world
+    Some(world)
 }
 
-/// Stops it while it is not in the middle of a write: SQLite has one lock, and nobody can work past one who holds it.
+/// Stops it at any moment; on SQLite while it is not in the middle of a write: that has one lock, and nobody can work past
+/// one who holds it.
 fn fall_silent(daemon: &Daemon, database: &mut Database) {
     wait_until("a moment without a write", PATIENCE, || {
         random_moment(Duration::from_millis(50));
@@ -48,7 +55,7 @@ fn fall_silent(daemon: &Daemon, database: &mut Database) {
 fn claimed_by(database: &mut Database, pid: u32) -> BTreeSet<(String, String)> {
     let ids = |database: &mut Database, kind: &str, table: &str| {
         let sql = format!(
-            "SELECT CAST(id AS TEXT) AS t FROM {table} WHERE owner = (SELECT owner FROM boot WHERE pid = {pid})"
+            "SELECT id FROM {table} WHERE owner = (SELECT owner FROM boot WHERE pid = {pid})"
         );
         let ids = database.texts(&sql);
         ids.into_iter()
@@ -60,9 +67,7 @@ fn claimed_by(database: &mut Database, pid: u32) -> BTreeSet<(String, String)> {
     all.into_iter().collect()
 }
 
-#[test]
-fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time() {
-    let world = world();
+fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time(world: World) {
     let messages: Vec<String> = (0..MESSAGES).map(|n| format!("sleep:40:{n}")).collect();
     let due = now_s() + TASKS_DUE_IN_S;
     let tasks: Vec<_> = (0..TASKS).map(|n| (format!("task-{n}"), due)).collect();
@@ -146,7 +151,8 @@ fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time
         && line.at_us > resumed_us
         && line.body.contains("again")));
     println!(
-        "silent for {} ms with {messages_claimed} messages and {tasks_claimed} tasks claimed: {} ran twice, {} of them ended late",
+        "{:?}: silent for {} ms with {messages_claimed} messages and {tasks_claimed} tasks claimed: {} ran twice, {} of them ended late",
+        world.engine,
         (resumed_us - stopped_us) / 1000,
         ledger.doubled().len(),
         late.len()

@@ -1,42 +1,57 @@
 //! A test's own world: a directory with `etc/`, the database, the ledger, and the daemons that run in it.
 
-use std::cell::Cell;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::database::Database;
+use crate::engine::Engine;
 use crate::ledger::Ledger;
 use crate::process::{Daemon, signal_pid};
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for};
 
-const DATABASE: &str = "data/simplest_script.db";
+/// Rows that are inserted by one statement.
+const ROWS_AT_ONCE: usize = 1000;
 
 /// See the module's header. Whatever still runs in the directory is ended with it.
 pub struct World {
     dir: TempDir,
-    started: Cell<u32>,
+    pub engine: Engine,
+    /// As in the settings.
+    url: String,
+    started: AtomicU32,
 }
 
 impl World {
-    /// With these settings, and partition `script1` without queues and cron entries.
+    /// With these settings, on SQLite, and partition `script1` without queues and cron entries.
     pub fn new(settings: Value) -> Self {
+        Self::on(Engine::Sqlite, settings).unwrap()
+    }
+
+    /// As [`World::new`], with a database of its own on the server of all tests. `None`: that is not installed.
+    pub fn on(engine: Engine, settings: Value) -> Option<Self> {
+        Some(Self::at(engine, engine.database()?, settings))
+    }
+
+    /// As [`World::new`], with the database that has this URL.
+    pub fn at(engine: Engine, url: String, settings: Value) -> Self {
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
-            started: Cell::new(0),
+            engine,
+            url,
+            started: AtomicU32::new(0),
         };
         fs::create_dir(world.path("etc")).unwrap();
         let mut all = json!({
-            "database": { "url": format!("sqlite://{DATABASE}") },
+            "database": { "url": world.url },
             "workers": 2,
         });
         all.as_object_mut()
@@ -59,6 +74,11 @@ impl World {
 
     pub fn etc_text(&self, file: &str, content: &str) {
         fs::write(self.path("etc").join(file), content).unwrap();
+    }
+
+    /// A file in its directory.
+    pub fn write(&self, file: &str, content: &Value) {
+        fs::write(self.path(file), content.to_string()).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -157,10 +177,29 @@ impl World {
 
     /// A daemon that need not become ready.
     pub fn spawn(&self, args: &[&str]) -> Daemon {
-        let number = self.started.get() + 1;
-        self.started.set(number);
+        self.spawn_command(self.command(args))
+    }
+
+    /// As [`World::spawn`], behind another program that starts it.
+    pub fn spawn_in(&self, wrapper: &[&str], args: &[&str]) -> Daemon {
+        let ledger = ledger_program();
+        let inner = [ledger.to_str().unwrap()];
+        let words: Vec<&str> = [&wrapper[1..], &inner, args].concat();
+        self.spawn_command(self.command_of(Path::new(wrapper[0]), &words))
+    }
+
+    pub fn spawn_command(&self, command: Command) -> Daemon {
+        let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
         let stderr = self.path(&format!("daemon-{number}.err"));
-        Daemon::spawn(self.command(args), &stderr)
+        Daemon::spawn(command, &stderr)
+    }
+
+    /// What all daemons have said so far.
+    pub fn all_logs(&self) -> String {
+        let number = 1..=self.started.load(Ordering::Relaxed);
+        let read = |number| fs::read(self.path(&format!("daemon-{number}.err"))).unwrap();
+        let logs = number.map(|number| String::from_utf8_lossy(&read(number)).into_owned());
+        logs.collect()
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -173,15 +212,53 @@ impl World {
         bytes.iter().filter(|byte| **byte == b'\n').count()
     }
 
+    /// Whether this machine lets us do so. Where it does not the test is left out, and says so; CI leaves nothing out.
+    pub fn can(&self, command: &[&str]) -> bool {
+        let mut tried = self.command_of(Path::new(command[0]), &command[1..]);
+        let works = tried.status().is_ok_and(|status| status.success());
+        if !works {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "{command:?} does not work"
+            );
+            println!("LEFT OUT: {command:?} does not work here");
+        }
+        works
+    }
+
+    /// What stands in the files of runs.
+    pub fn run_files(&self) -> Vec<String> {
+        let files = fs::read_dir(self.path("data/runs")).unwrap();
+        let read = |entry: fs::DirEntry| fs::read_to_string(entry.path()).unwrap_or_default();
+        files.map(|entry| read(entry.unwrap())).collect()
+    }
+
+    /// Without links in it.
+    pub fn real_path(&self, name: &str) -> PathBuf {
+        fs::canonicalize(self.path(name)).unwrap()
+    }
+
     /// The database, as any other program would open it. It must exist.
+    #[track_caller]
     pub fn database(&self) -> Database {
-        let path = self.path(DATABASE);
+        self.try_database().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// A SQLite file other than the world's own.
+    pub fn database_at(&self, path: &Path) -> Database {
         assert!(path.exists(), "there is no database yet");
-        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-        connection
-            .batch_execute("PRAGMA busy_timeout = 20000")
-            .unwrap();
-        Database(connection)
+        Database::open(&format!("sqlite://{}", path.display())).unwrap()
+    }
+
+    /// As [`World::database`], where it may be away.
+    pub fn try_database(&self) -> Result<Database, String> {
+        let Some(path) = self.url.strip_prefix("sqlite://") else {
+            return Database::open(&self.url);
+        };
+        let path = self.path(path);
+        // It would be made else.
+        assert!(path.exists(), "there is no database yet");
+        Database::open(&format!("sqlite://{}", path.display()))
     }
 
     /// The tables, before any daemon ran.
@@ -194,14 +271,16 @@ impl World {
     /// Delayed tasks as another program inserts them: (params, unix second).
     #[track_caller]
     pub fn insert_tasks(&self, tasks: &[(String, i64)]) {
-        let rows = tasks
-            .iter()
-            .map(|(params, at)| format!("('foreign', 'ledger', '{params}', 1, {at})"));
-        let rows = rows.collect::<Vec<_>>().join(", ");
-        let insert = format!(
-            "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time) VALUES {rows}"
-        );
-        self.database().execute(&insert);
+        let mut database = self.database();
+        for portion in tasks.chunks(ROWS_AT_ONCE) {
+            let rows = portion
+                .iter()
+                .map(|(params, at)| format!("('foreign', 'ledger', '{params}', 1, {at})"));
+            let rows = rows.collect::<Vec<_>>().join(", ");
+            database.execute(&format!(
+                "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time) VALUES {rows}"
+            ));
+        }
     }
 
     /// Waits until no message and no delayed task is left to be done.
@@ -258,59 +337,8 @@ impl Drop for World {
     }
 }
 
-/// The tables, with as little between a test and its SQL as possible.
-pub struct Database(SqliteConnection);
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    n: i64,
-}
-
-#[derive(QueryableByName)]
-struct Words {
-    #[diesel(sql_type = Text)]
-    t: String,
-}
-
-impl Database {
-    /// The column `n` of the only row.
-    #[track_caller]
-    pub fn number(&mut self, sql: &str) -> i64 {
-        let rows: Vec<Number> = diesel::sql_query(sql).load(&mut self.0).unwrap();
-        rows[0].n
-    }
-
-    /// The column `n` of all rows.
-    #[track_caller]
-    pub fn numbers(&mut self, sql: &str) -> Vec<i64> {
-        let rows: Vec<Number> = diesel::sql_query(sql).load(&mut self.0).unwrap();
-        rows.into_iter().map(|row| row.n).collect()
-    }
-
-    /// The column `t` of all rows.
-    #[track_caller]
-    pub fn texts(&mut self, sql: &str) -> Vec<String> {
-        let rows: Vec<Words> = diesel::sql_query(sql).load(&mut self.0).unwrap();
-        rows.into_iter().map(|row| row.t).collect()
-    }
-
-    #[track_caller]
-    pub fn execute(&mut self, sql: &str) {
-        self.0.batch_execute(sql).unwrap();
-    }
-
-    /// Whether nobody is in the middle of a write.
-    pub fn is_unlocked(&mut self) -> bool {
-        self.execute("PRAGMA busy_timeout = 0");
-        let free = self.0.batch_execute("BEGIN IMMEDIATE; ROLLBACK").is_ok();
-        self.execute("PRAGMA busy_timeout = 20000");
-        free
-    }
-}
-
 /// Beside this test's own binary: `cargo test` builds examples. `cargo test --test daemon` alone does not.
-fn ledger_program() -> PathBuf {
+pub fn ledger_program() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
     let program = profile.join("examples/ledger");

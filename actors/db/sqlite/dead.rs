@@ -4,8 +4,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable};
 
-use super::headers::encode;
 use crate::clock::now_ms;
+use crate::db::headers::encode;
 use crate::db::letters::{KIND_DELAY, KIND_TABLE};
 use crate::db::rows::{EntryName, NewLetter as Given, Origin};
 use crate::db::schema::{dead_letter, delay_queue_log, queue_message};

@@ -5,9 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel::sqlite::Sqlite;
 
-use super::headers;
 use crate::db::rows::{DeadLetter, LetterFilter, LetterHead};
 use crate::db::schema::dead_letter::{self as letter, dsl};
+use crate::db::views::{Head, Letter};
 
 /// The newest first.
 pub(super) fn newest(
@@ -65,68 +65,4 @@ fn matching(filter: LetterFilter) -> letter::BoxedQuery<'static, Sqlite> {
         query = query.filter(like.sql(") ESCAPE '!'"));
     }
     query
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = letter)]
-struct Letter {
-    id: i64,
-    kind: String,
-    source: String,
-    name: String,
-    exec_cmd: String,
-    original_id: String,
-    payload: Vec<u8>,
-    msg_key: Option<Vec<u8>>,
-    headers: Option<String>,
-    error: String,
-    attempts: i32,
-    partition_name: String,
-    first_ms: i64,
-    died_ms: i64,
-}
-
-impl From<Letter> for DeadLetter {
-    fn from(row: Letter) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            source: row.source,
-            name: row.name,
-            exec_cmd: row.exec_cmd,
-            original_id: row.original_id,
-            payload: row.payload,
-            key: row.msg_key,
-            headers: headers::decode(row.headers.as_deref()),
-            error: row.error,
-            attempts: row.attempts,
-            partition: row.partition_name,
-            first_ms: row.first_ms,
-            died_ms: row.died_ms,
-        }
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = letter)]
-struct Head {
-    id: i64,
-    kind: String,
-    source: String,
-    name: String,
-    exec_cmd: String,
-    partition_name: String,
-}
-
-impl From<Head> for LetterHead {
-    fn from(row: Head) -> Self {
-        Self {
-            id: row.id,
-            kind: row.kind,
-            source: row.source,
-            name: row.name,
-            exec_cmd: row.exec_cmd,
-            partition: row.partition_name,
-        }
-    }
 }

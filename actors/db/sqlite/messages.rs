@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
-use super::{dead, headers};
+use super::dead;
 use crate::clock::now_ms;
+use crate::db::headers;
 use crate::db::rows::{
     Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
 };

@@ -5,7 +5,6 @@ mod connect;
 mod cron;
 mod dead;
 mod deaths;
-mod headers;
 mod inspect;
 mod letters;
 mod messages;
@@ -29,10 +28,20 @@ use futures_util::future::LocalBoxFuture;
 use self::reader::SqliteReader;
 use self::writer::SqliteWriter;
 use super::error::DbError;
+use super::migrations::{self, print};
 use super::rows::Inspection;
 use super::store::{Reader, Store, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
+/// Where diesel notes what was done, as it makes it.
+const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (
+    version VARCHAR(50) PRIMARY KEY NOT NULL,
+    run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+)";
+
+fn note(version: &str) -> String {
+    format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')")
+}
 
 /// A database file.
 #[derive(Debug, Clone)]
@@ -67,6 +76,10 @@ impl Store for SqliteStore {
                 done => return done,
             }
         }
+    }
+
+    fn statements(&self) -> String {
+        print(migrations::SQLITE, VERSIONS, note)
     }
 
     fn inspect(&self) -> Result<Inspection, DbError> {

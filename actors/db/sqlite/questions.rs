@@ -5,9 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::Sqlite;
 
-use super::tasks;
 use crate::clock::now_ms;
-use crate::db::rows::{COUNT_CAP, DelayCounts};
+use crate::db::rows::{COUNT_CAP, DelayCounts, due_ms};
 use crate::db::schema::{boot, delay_queue_log, queue_message};
 use crate::db::status::{ALIVE, WAITING};
 
@@ -97,6 +96,6 @@ pub(super) fn delay_counts(connection: &mut SqliteConnection) -> QueryResult<Del
         .optional()?;
     Ok(DelayCounts {
         waiting: u64::try_from(waiting.rows).unwrap_or(0),
-        oldest_due_ms: oldest.map(|(exec_time, due_ms)| tasks::due(exec_time, due_ms)),
+        oldest_due_ms: oldest.map(|(exec_time, due)| due_ms(exec_time, due)),
     })
 }

@@ -15,6 +15,7 @@ use crate::db::rows::{
 use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
+use crate::db::views::Run;
 
 pub(super) struct SqliteReader {
     path: PathBuf,
@@ -106,7 +107,7 @@ impl Reader for SqliteReader {
         self.ask(move |connection| deaths::of_source(connection, &kind, &source))
     }
 
-    fn open_runs(&self, partition: &str) -> BoxFuture<'_, Result<Vec<OpenRun>, DbError>> {
+    fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let alive: Vec<String> = boot::table
@@ -122,7 +123,10 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn alive_boots(&self, partition: &str) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
+    fn alive_boots<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let now = now_ms();
@@ -141,38 +145,5 @@ impl Reader for SqliteReader {
             };
             Ok(rows.into_iter().map(alive).collect())
         })
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = cron_run)]
-struct Run {
-    uk: String,
-    entry: String,
-    scheduled_ms: i64,
-    name: String,
-    owner: String,
-    machine: String,
-    pid: i32,
-    start_ticks: Option<i64>,
-    timeout_ms: i64,
-    started_ms: i64,
-}
-
-impl Run {
-    fn open(self, alive: &[String]) -> OpenRun {
-        OpenRun {
-            owner_alive: alive.contains(&self.owner),
-            uk: self.uk,
-            entry: self.entry,
-            scheduled_ms: self.scheduled_ms,
-            owner: self.owner,
-            name: self.name,
-            machine: self.machine,
-            pid: self.pid,
-            start_ticks: self.start_ticks,
-            timeout_ms: self.timeout_ms,
-            started_ms: self.started_ms,
-        }
     }
 }

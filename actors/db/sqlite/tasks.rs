@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Text};
 
 use super::dead;
 use crate::clock::{local_text, now_ms};
-use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome, due_ms};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
 use crate::db::text::{RESULT_CHARS, readable, shorten};
@@ -100,25 +100,16 @@ pub(super) fn claim(
 }
 
 fn claimed(row: Claimed) -> ClaimedTask {
-    let due_ms = due(row.exec_time, row.due_ms);
     ClaimedTask {
         id: row.id,
         name: readable(&row.name),
         exec_cmd: readable(&row.exec_cmd),
         params: readable(&row.params),
-        due_ms,
+        due_ms: due_ms(row.exec_time, row.due_ms),
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
         suspect: is_death(&readable(&row.result)),
     }
-}
-
-/// Our rows are due to the millisecond, as long as `due_ms` lies in the second that `exec_time` names; a program that
-/// changed `exec_time` means what it wrote. Rows of others are due at the start of their second.
-pub(super) fn due(exec_time: i64, due_ms: Option<i64>) -> i64 {
-    due_ms
-        .filter(|due| due.div_euclid(1000) == exec_time)
-        .unwrap_or_else(|| exec_time.saturating_mul(1000))
 }
 
 pub(super) fn end(

@@ -9,7 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::{boots, cron, dead, deaths, messages, replay, tasks};
 use crate::db::error::DbError;
-use crate::db::rows::{Beat, BootRow};
+use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
 use crate::db::write::{Write, Written};
 
@@ -32,15 +32,13 @@ impl Writer for SqliteWriter {
                 .spawn_blocking(move |connection| Ok(apply(connection, &all)))
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
-            applied.unwrap_or_else(|cause| Applied {
-                answers: Vec::new(),
-                away: Some(DbError::Away(cause.to_string())),
-            })
+            applied
+                .unwrap_or_else(|cause| Applied::away(Vec::new(), DbError::Away(cause.to_string())))
         }
         .boxed_local()
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         async move {
             self.connection
@@ -60,14 +58,8 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
         batch.iter().map(|write| one(connection, write)).collect()
     });
     match together.map_err(DbError::from) {
-        Ok(answers) => Applied {
-            answers: Vec::into_iter(answers).map(Ok).collect(),
-            away: None,
-        },
-        Err(away @ DbError::Away(_)) => Applied {
-            answers: Vec::new(),
-            away: Some(away),
-        },
+        Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
+        Err(away @ DbError::Away(_)) => Applied::away(Vec::new(), away),
         Err(_) => one_by_one(connection, batch),
     }
 }
@@ -78,25 +70,19 @@ fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
         let answer = connection.immediate_transaction(|connection| one(connection, write));
         match answer.map_err(DbError::from) {
             Err(away @ DbError::Away(_)) => {
-                return Applied {
-                    answers,
-                    away: Some(away),
-                };
+                return Applied::away(answers, away);
             }
             answer => answers.push(answer),
         }
     }
-    Applied {
-        answers,
-        away: None,
-    }
+    Applied::all(answers)
 }
 
 fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<Written> {
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row),
         Write::EndBoot { owner } => boots::end(connection, owner),
-        Write::ReapSilent { me } => boots::reap_silent(connection, me),
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms),
         Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges),
         Write::InsertTasks { rows, owner } => tasks::insert(connection, rows, owner),
         Write::GiveBackTasks { owner, keep } => tasks::give_back_except(connection, owner, keep),
@@ -125,7 +111,12 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             cron::sync_entries(connection, partition, entries)
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
-        Write::TakeFire { uk, from, owner } => cron::take_fire(connection, uk, from, owner),
+        Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        } => cron::take_fire(connection, uk, from, owner, at_overlap),
         Write::RunStarted {
             uk,
             pid,

@@ -26,7 +26,7 @@ pub(super) async fn look(config: &Config) -> Found {
 }
 
 async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
-    let store = store(&config.settings.database.url)?;
+    let store = store(&config.settings.database);
     let inspected = {
         let store = Arc::clone(&store);
         let looked = actix_rt::task::spawn_blocking(move || store.inspect()).await;

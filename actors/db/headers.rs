@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 /// `None` where there are none: the column stays NULL.
-pub(super) fn encode(headers: &[(String, Bytes)]) -> Option<String> {
+pub(in crate::db) fn encode(headers: &[(String, Bytes)]) -> Option<String> {
     if headers.is_empty() {
         return None;
     }
@@ -17,7 +17,7 @@ pub(super) fn encode(headers: &[(String, Bytes)]) -> Option<String> {
 }
 
 /// What `encode` wrote. Text that it cannot have written gives no headers: a foreign insert must not stop a queue.
-pub(super) fn decode(text: Option<&str>) -> Vec<(String, Bytes)> {
+pub(in crate::db) fn decode(text: Option<&str>) -> Vec<(String, Bytes)> {
     let pairs: Vec<(String, String)> = text
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();

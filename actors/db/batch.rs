@@ -1,0 +1,225 @@
+//! Gathers the writes of one transaction, so that many of one kind become one statement of many rows.
+//!
+//! Nobody has an answer to any of them yet, so none can depend on another: their order among inserts, ends and claims is
+//! free. Those that give rows back or judge boots stay where they are, with nothing moved across them.
+
+use super::rows::{MessageEnd, NewMessage, NewTask, TaskEnd};
+use super::write::Write;
+
+/// Items of several writes, and whose each is.
+#[derive(Debug)]
+pub(in crate::db) struct Gathered<T> {
+    items: Vec<T>,
+    /// The write and how many of the items are its own, in their order.
+    shares: Vec<(usize, usize)>,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            shares: Vec::new(),
+        }
+    }
+}
+
+impl<T> Gathered<T> {
+    fn add(&mut self, at: usize, items: impl Iterator<Item = T>) {
+        let before = self.items.len();
+        self.items.extend(items);
+        self.shares.push((at, self.items.len() - before));
+    }
+
+    pub(in crate::db) fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// One answer for each item, shared out among their writes.
+    pub(in crate::db) fn share_out<A>(
+        &self,
+        answers: Vec<A>,
+    ) -> impl Iterator<Item = (usize, Vec<A>)> {
+        let mut answers = answers.into_iter();
+        self.shares
+            .iter()
+            .map(move |(at, count)| (*at, answers.by_ref().take(*count).collect()))
+    }
+
+    /// The items of each write that were not accepted, by what names them.
+    pub(in crate::db) fn refused<N>(
+        &self,
+        accepted: Vec<bool>,
+        name: impl Fn(&T) -> N,
+    ) -> impl Iterator<Item = (usize, Vec<N>)> {
+        let mut all = self.items.iter().zip(accepted);
+        self.shares.iter().map(move |(at, count)| {
+            let own = all.by_ref().take(*count);
+            let refused = own.filter(|(_, accepted)| !accepted);
+            (*at, refused.map(|(item, _)| name(item)).collect())
+        })
+    }
+}
+
+/// One step of a transaction. The numbers are the places of the writes.
+#[derive(Debug)]
+pub(in crate::db) enum Step<'a> {
+    /// Each row with the owner of those that are claimed.
+    InsertTasks(Gathered<(&'a NewTask, &'a str)>),
+    /// Each row with its queue.
+    InsertMessages(Gathered<(&'a NewMessage, &'a str)>),
+    EndTasks {
+        owner: &'a str,
+        ends: Gathered<&'a TaskEnd>,
+    },
+    EndMessages {
+        owner: &'a str,
+        ends: Gathered<&'a MessageEnd>,
+    },
+    Single(usize),
+}
+
+/// The steps of a transaction with these writes.
+pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    // Steps before this one are behind a write that nothing is moved across.
+    let mut first_open = 0;
+    for (at, write) in writes.iter().enumerate() {
+        match write {
+            Write::InsertTasks { rows, owner } => {
+                let rows = rows.iter().map(|row| (row, owner.as_str()));
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::InsertTasks(gathered) => Some(gathered),
+                    _ => None,
+                });
+                match open {
+                    Some(gathered) => gathered.add(at, rows),
+                    None => steps.push(Step::InsertTasks(gathered(at, rows))),
+                }
+            }
+            Write::InsertMessages { queue, rows } => {
+                let rows = rows.iter().map(|row| (row, queue.as_str()));
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::InsertMessages(gathered) => Some(gathered),
+                    _ => None,
+                });
+                match open {
+                    Some(gathered) => gathered.add(at, rows),
+                    None => steps.push(Step::InsertMessages(gathered(at, rows))),
+                }
+            }
+            Write::EndTasks { owner, ends } => {
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::EndTasks { owner: of, ends } if of == owner => Some(ends),
+                    _ => None,
+                });
+                match open {
+                    Some(gathered) => gathered.add(at, ends.iter()),
+                    None => steps.push(Step::EndTasks {
+                        owner,
+                        ends: gathered(at, ends.iter()),
+                    }),
+                }
+            }
+            Write::EndMessages { owner, ends } => {
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::EndMessages { owner: of, ends } if of == owner => Some(ends),
+                    _ => None,
+                });
+                match open {
+                    Some(gathered) => gathered.add(at, ends.iter()),
+                    None => steps.push(Step::EndMessages {
+                        owner,
+                        ends: gathered(at, ends.iter()),
+                    }),
+                }
+            }
+            Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => steps.push(Step::Single(at)),
+            _ => {
+                steps.push(Step::Single(at));
+                first_open = steps.len();
+            }
+        }
+    }
+    steps
+}
+
+fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
+    let mut gathered = Gathered::default();
+    gathered.add(at, items);
+    gathered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(params: &[&str]) -> Write {
+        let row = |params: &&str| NewTask {
+            name: String::new(),
+            exec_cmd: String::new(),
+            params: (*params).to_owned(),
+            due_ms: 0,
+            claimed: false,
+        };
+        Write::InsertTasks {
+            rows: params.iter().map(row).collect(),
+            owner: String::new(),
+        }
+    }
+
+    fn give_back() -> Write {
+        Write::GiveBackTasks {
+            owner: String::new(),
+            keep: Vec::new(),
+        }
+    }
+
+    fn claim() -> Write {
+        Write::ClaimTasks {
+            owner: String::new(),
+            from_s: None,
+            until_s: 0,
+            limit: 1,
+        }
+    }
+
+    fn shape(writes: &[Write]) -> Vec<String> {
+        let shape = |step: &Step<'_>| match step {
+            Step::InsertTasks(gathered) => {
+                let params = gathered.items().iter().map(|(row, _)| row.params.as_str());
+                format!("insert {}", params.collect::<Vec<_>>().join(" "))
+            }
+            Step::Single(at) => format!("single {at}"),
+            other => format!("{other:?}"),
+        };
+        steps(writes).iter().map(shape).collect()
+    }
+
+    #[test]
+    fn pushes_are_gathered_across_claims_and_not_across_what_gives_back() {
+        let writes = [
+            push(&["a", "b"]),
+            claim(),
+            push(&["c"]),
+            give_back(),
+            push(&["d"]),
+            push(&[]),
+        ];
+        let wanted = ["insert a b c", "single 1", "single 3", "insert d"];
+        assert_eq!(shape(&writes), wanted);
+    }
+
+    #[test]
+    fn each_write_is_answered_with_its_own() {
+        let mut gathered = Gathered::default();
+        gathered.add(3, ["a", "b"].into_iter());
+        gathered.add(5, std::iter::empty());
+        gathered.add(4, ["c"].into_iter());
+        let shared: Vec<_> = gathered.share_out(vec![1, 2, 3]).collect();
+        assert_eq!(shared, [(3, vec![1, 2]), (5, vec![]), (4, vec![3])]);
+        let refused: Vec<_> = gathered
+            .refused(vec![true, false, false], |item| *item)
+            .collect();
+        assert_eq!(refused, [(3, vec!["b"]), (5, vec![]), (4, vec!["c"])]);
+    }
+}

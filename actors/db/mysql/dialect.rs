@@ -1,0 +1,176 @@
+//! The statements that are MySQL's own.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
+
+use super::schema::delay_queue_log;
+use super::{messages, tasks};
+use crate::db::schema::queue_message;
+use crate::db::status::{DONE, RUNNING};
+
+pub(super) use super::errors::{is_lock_timeout, is_unique_violation, verdict};
+pub(super) use super::migration::{
+    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
+};
+
+pub(super) type Connection = AsyncMysqlConnection;
+
+pub(super) type Backend = diesel::mysql::Mysql;
+
+pub(super) const BEGIN: &str = "START TRANSACTION";
+
+/// The server's clock, in unix milliseconds; the same for a whole statement.
+pub(super) const NOW_MS: &str =
+    "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)";
+
+pub(super) const UPSERT_BOOT: &str = "
+    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
+    VALUES (?, ?, ?, ?, ?, ?,
+            (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000),
+            (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000))
+    ON DUPLICATE KEY UPDATE heartbeat_ms = VALUES(heartbeat_ms), state = VALUES(state)";
+
+/// MySQL has no RETURNING. The ids of one INSERT with a known number of rows follow each other, in every
+/// `innodb_autoinc_lock_mode`, in steps of `auto_increment_increment`.
+macro_rules! insert_returning_ids {
+    ($connection:expr, $insert:expr, $id:expr, $rows:expr) => {{
+        $insert.execute($connection).await?;
+        dialect::last_ids($connection, $rows).await?
+    }};
+}
+pub(super) use insert_returning_ids;
+
+#[derive(QueryableByName)]
+struct FirstId {
+    #[diesel(sql_type = BigInt)]
+    first: i64,
+    #[diesel(sql_type = BigInt)]
+    step: i64,
+}
+
+pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryResult<Vec<i64>> {
+    let last: FirstId = diesel::sql_query(
+        "SELECT CAST(LAST_INSERT_ID() AS SIGNED) AS first, CAST(@@auto_increment_increment AS SIGNED) AS step",
+    )
+    .get_result(connection)
+    .await?;
+    let ids = (0..).map(|n| last.first + n * last.step);
+    Ok(ids.take(rows).collect())
+}
+
+/// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit.
+/// Rows that others are claiming are skipped, not waited for.
+pub(super) const CLAIM_TASKS: &str = "
+    SELECT CAST(id AS SIGNED) AS id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd,
+           COALESCE(params, '') AS params, CAST(exec_time AS SIGNED) AS exec_time, due_ms,
+           attempts, fence + 1 AS fence, COALESCE(result, '') AS result
+    FROM delay_queue_log FORCE INDEX (idx_status_exectime)
+    WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?
+    FOR UPDATE SKIP LOCKED";
+
+pub(super) async fn claim_tasks(
+    connection: &mut Connection,
+    owner: &str,
+    from_s: Option<i64>,
+    until_s: i64,
+    limit: i64,
+) -> QueryResult<Vec<tasks::Claimed>> {
+    use delay_queue_log::dsl;
+
+    let rows: Vec<tasks::Claimed> = diesel::sql_query(CLAIM_TASKS)
+        .bind::<BigInt, _>(from_s.unwrap_or(0))
+        .bind::<BigInt, _>(until_s)
+        .bind::<BigInt, _>(limit)
+        .load(connection)
+        .await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    for ids in ids.chunks(super::IN_ONE_STATEMENT) {
+        diesel::update(delay_queue_log::table.filter(dsl::id.eq_any(ids)))
+            .set((
+                dsl::status.eq(RUNNING),
+                dsl::owner.eq(owner),
+                dsl::fence.eq(dsl::fence + 1),
+                dsl::update_time.eq(diesel::dsl::now),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    Ok(rows)
+}
+
+/// As `CLAIM_TASKS`. Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
+pub(super) const CLAIM_MESSAGES: &str = "
+    SELECT id, payload, msg_key, headers, due_ms, attempts, deaths, fence + 1 AS fence,
+           origin
+    FROM queue_message FORCE INDEX (idx_queue_message_claim)
+    WHERE owner = '' AND queue = ?
+      AND due_ms <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)
+    ORDER BY due_ms, id LIMIT ?
+    FOR UPDATE SKIP LOCKED";
+
+pub(super) async fn claim_messages(
+    connection: &mut Connection,
+    queue: &str,
+    owner: &str,
+    limit: i64,
+) -> QueryResult<Vec<messages::Claimed>> {
+    use queue_message::dsl;
+
+    let rows: Vec<messages::Claimed> = diesel::sql_query(CLAIM_MESSAGES)
+        .bind::<Text, _>(queue)
+        .bind::<BigInt, _>(limit)
+        .load(connection)
+        .await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    for ids in ids.chunks(super::IN_ONE_STATEMENT) {
+        diesel::update(queue_message::table.filter(dsl::id.eq_any(ids)))
+            .set((dsl::owner.eq(owner), dsl::fence.eq(dsl::fence + 1)))
+            .execute(connection)
+            .await?;
+    }
+    Ok(rows)
+}
+
+/// Status 3 and a result each, for rows that the caller has locked.
+pub(super) async fn finish_tasks(
+    connection: &mut Connection,
+    done: &[(i64, String)],
+) -> QueryResult<()> {
+    let Some((_, first)) = done.first() else {
+        return Ok(());
+    };
+    let ids: Vec<String> = done.iter().map(|(id, _)| id.to_string()).collect();
+    let all_alike = done.iter().all(|(_, result)| result == first);
+    let (value, bound) = if all_alike {
+        ("?".to_owned(), &done[..1])
+    } else {
+        let cases: String = ids.iter().map(|id| format!(" WHEN {id} THEN ?")).collect();
+        (format!("CASE id{cases} END"), done)
+    };
+    let statement = format!(
+        "UPDATE delay_queue_log SET status = {DONE}, result = {value}, owner = '', update_time = NOW() WHERE id IN ({})",
+        ids.join(",")
+    );
+    let mut query = diesel::sql_query(statement).into_boxed();
+    for (_, result) in bound {
+        query = query.bind::<Text, _>(result);
+    }
+    query.execute(connection).await.map(drop)
+}
+
+/// Deletes those of the rows that are the owner's by these claims. Answers which.
+pub(super) async fn delete_messages(
+    connection: &mut Connection,
+    owner: &str,
+    claims: &[(i64, i64)],
+) -> QueryResult<Vec<(i64, i64)>> {
+    let mut mine = messages::mine(connection, owner, claims.iter().map(|(id, _)| *id)).await?;
+    let named: std::collections::HashSet<&(i64, i64)> = claims.iter().collect();
+    mine.retain(|id, fence| named.contains(&(*id, *fence)));
+    let ids: Vec<i64> = mine.keys().copied().collect();
+    diesel::delete(queue_message::table.filter(queue_message::id.eq_any(ids)))
+        .execute(connection)
+        .await?;
+    Ok(mine.into_iter().collect())
+}

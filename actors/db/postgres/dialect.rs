@@ -1,0 +1,143 @@
+//! The statements that are PostgreSQL's own.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::{messages, tasks};
+
+pub(super) use super::errors::{is_lock_timeout, is_unique_violation, verdict};
+pub(super) use super::migration::{
+    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
+};
+
+pub(super) type Connection = AsyncPgConnection;
+
+pub(super) type Backend = diesel::pg::Pg;
+
+pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
+pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
+
+pub(super) const UPSERT_BOOT: &str = "
+    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
+    VALUES ($1, $2, $3, $4, $5, $6,
+            (extract(epoch from statement_timestamp()) * 1000)::bigint,
+            (extract(epoch from statement_timestamp()) * 1000)::bigint)
+    ON CONFLICT (owner) DO UPDATE SET heartbeat_ms = EXCLUDED.heartbeat_ms, state = EXCLUDED.state";
+
+/// Ids come from a sequence, in the order of the rows.
+macro_rules! insert_returning_ids {
+    ($connection:expr, $insert:expr, $id:expr, $rows:expr) => {{
+        let mut ids: Vec<i64> = $insert.returning($id).get_results($connection).await?;
+        ids.sort_unstable();
+        debug_assert_eq!(ids.len(), $rows);
+        ids
+    }};
+}
+pub(super) use insert_returning_ids;
+
+/// The index is walked in its order and left at the limit. Rows that others are claiming are skipped, not waited for.
+/// MATERIALIZED: the select must run once, however the update is planned.
+pub(super) const CLAIM_TASKS: &str = "
+    WITH c AS MATERIALIZED (
+        SELECT id FROM delay_queue_log
+        WHERE status = 1 AND exec_time BETWEEN $2 AND $3 ORDER BY exec_time, id LIMIT $4
+        FOR UPDATE SKIP LOCKED)
+    UPDATE delay_queue_log AS t SET status = 2, owner = $1, fence = t.fence + 1, update_time = now()
+    FROM c WHERE t.id = c.id
+    RETURNING t.id, COALESCE(t.name, '') AS name, COALESCE(t.exec_cmd, '') AS exec_cmd,
+              COALESCE(t.params, '') AS params, t.exec_time::bigint AS exec_time, t.due_ms,
+              t.attempts, t.fence, COALESCE(t.result, '') AS result";
+
+pub(super) async fn claim_tasks(
+    connection: &mut Connection,
+    owner: &str,
+    from_s: Option<i64>,
+    until_s: i64,
+    limit: i64,
+) -> QueryResult<Vec<tasks::Claimed>> {
+    diesel::sql_query(CLAIM_TASKS)
+        .bind::<Text, _>(owner)
+        .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
+        .bind::<BigInt, _>(until_s)
+        .bind::<BigInt, _>(limit)
+        .load(connection)
+        .await
+}
+
+/// As `CLAIM_TASKS`. Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
+pub(super) const CLAIM_MESSAGES: &str = "
+    WITH c AS MATERIALIZED (
+        SELECT id FROM queue_message
+        WHERE owner = '' AND queue = $2
+          AND due_ms <= (extract(epoch from statement_timestamp()) * 1000)::bigint
+        ORDER BY due_ms, id LIMIT $3
+        FOR UPDATE SKIP LOCKED)
+    UPDATE queue_message AS t SET owner = $1, fence = t.fence + 1
+    FROM c WHERE t.id = c.id
+    RETURNING t.id, t.payload, t.msg_key, t.headers, t.due_ms, t.attempts, t.deaths, t.fence,
+              t.origin";
+
+pub(super) async fn claim_messages(
+    connection: &mut Connection,
+    queue: &str,
+    owner: &str,
+    limit: i64,
+) -> QueryResult<Vec<messages::Claimed>> {
+    diesel::sql_query(CLAIM_MESSAGES)
+        .bind::<Text, _>(owner)
+        .bind::<Text, _>(queue)
+        .bind::<BigInt, _>(limit)
+        .load(connection)
+        .await
+}
+
+/// Status 3 and a result each, for rows that the caller has locked.
+pub(super) async fn finish_tasks(
+    connection: &mut Connection,
+    done: &[(i64, String)],
+) -> QueryResult<()> {
+    let (ids, results): (Vec<i64>, Vec<&str>) = done
+        .iter()
+        .map(|(id, result)| (*id, result.as_str()))
+        .unzip();
+    diesel::sql_query(
+        "UPDATE delay_queue_log AS t SET status = 3, result = e.result, owner = '', update_time = now()
+         FROM unnest($1, $2) AS e(id, result) WHERE t.id = e.id",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<Text>, _>(results)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+#[derive(QueryableByName)]
+struct Deleted {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+}
+
+/// Deletes those of the rows that are the owner's by these claims. Answers which.
+pub(super) async fn delete_messages(
+    connection: &mut Connection,
+    owner: &str,
+    claims: &[(i64, i64)],
+) -> QueryResult<Vec<(i64, i64)>> {
+    let (ids, fences): (Vec<i64>, Vec<i64>) = claims.iter().copied().unzip();
+    let deleted: Vec<Deleted> = diesel::sql_query(
+        "DELETE FROM queue_message AS t USING unnest($1, $2) AS e(id, fence)
+         WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+         RETURNING t.id, t.fence",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .bind::<Array<BigInt>, _>(fences)
+    .bind::<Text, _>(owner)
+    .load(connection)
+    .await?;
+    Ok(deleted.into_iter().map(|row| (row.id, row.fence)).collect())
+}

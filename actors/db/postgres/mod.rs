@@ -1,0 +1,50 @@
+//! PostgreSQL.
+//!
+//! What is the same on every server stands in `db/server/`, and is compiled here with this database's connection. Its own
+//! are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
+
+#[path = "../server/apply.rs"]
+mod apply;
+#[path = "../server/boots.rs"]
+mod boots;
+#[path = "../server/claims.rs"]
+mod claims;
+mod connect;
+#[path = "../server/cron.rs"]
+mod cron;
+#[path = "../server/dead.rs"]
+mod dead;
+#[path = "../server/deaths.rs"]
+mod deaths;
+mod dialect;
+mod errors;
+mod lags;
+#[path = "../server/letters.rs"]
+mod letters;
+#[path = "../server/marks.rs"]
+mod marks;
+#[path = "../server/messages.rs"]
+mod messages;
+#[path = "../server/migrate.rs"]
+mod migrate;
+mod migration;
+#[path = "../server/questions.rs"]
+mod questions;
+#[path = "../server/reader.rs"]
+mod reader;
+#[path = "../server/replay.rs"]
+mod replay;
+#[path = "../server/schema.rs"]
+mod schema;
+#[path = "../server/store.rs"]
+mod store;
+#[path = "../server/tasks.rs"]
+mod tasks;
+#[path = "../server/writer.rs"]
+mod writer;
+
+pub(in crate::db) use self::store::ServerStore as PostgresStore;
+
+/// Rows of one statement: many, so that a round trip costs little; and few enough for the protocol's limit on
+/// placeholders (65,535).
+const IN_ONE_STATEMENT: usize = 500;

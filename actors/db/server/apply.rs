@@ -1,0 +1,93 @@
+//! The statements of one transaction: writes of one kind are gathered into statements of many rows.
+
+use diesel::QueryResult;
+
+use super::dialect::Connection;
+use super::{boots, cron, dead, deaths, messages, replay, tasks};
+use crate::db::batch::{Step, steps};
+use crate::db::write::{Write, Written};
+
+/// The answers, in the order of the writes.
+pub(super) async fn apply(
+    connection: &mut Connection,
+    writes: &[Write],
+) -> QueryResult<Vec<Written>> {
+    let mut answers: Vec<(usize, Written)> = Vec::with_capacity(writes.len());
+    for step in steps(writes) {
+        match step {
+            Step::InsertTasks(rows) => {
+                let ids = tasks::insert(connection, rows.items()).await?;
+                answers.extend(rows.share_out(ids).map(|(at, ids)| (at, Written::Ids(ids))));
+            }
+            Step::InsertMessages(rows) => {
+                let ids = messages::insert(connection, rows.items()).await?;
+                answers.extend(rows.share_out(ids).map(|(at, ids)| (at, Written::Ids(ids))));
+            }
+            Step::EndTasks { owner, ends } => {
+                let accepted = tasks::end(connection, owner, ends.items()).await?;
+                let refused = ends.refused(accepted, |end| end.id);
+                answers.extend(refused.map(|(at, ids)| (at, Written::Refused(ids))));
+            }
+            Step::EndMessages { owner, ends } => {
+                let accepted = messages::end(connection, owner, ends.items()).await?;
+                let refused = ends.refused(accepted, |end| end.id);
+                answers.extend(refused.map(|(at, ids)| (at, Written::Refused(ids))));
+            }
+            Step::Single(at) => answers.push((at, one(connection, &writes[at]).await?)),
+        }
+    }
+    answers.sort_unstable_by_key(|(at, _)| *at);
+    Ok(answers.into_iter().map(|(_, written)| written).collect())
+}
+
+/// What is not gathered.
+async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written> {
+    match write {
+        Write::BeginBoot(row) => boots::begin(connection, row).await,
+        Write::EndBoot { owner } => boots::end(connection, owner).await,
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms).await,
+        Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges).await,
+        Write::GiveBackTasks { owner, keep } => {
+            tasks::give_back_except(connection, owner, keep).await
+        }
+        Write::ClaimTasks {
+            owner,
+            from_s,
+            until_s,
+            limit,
+        } => tasks::claim(connection, owner, *from_s, *until_s, *limit).await,
+        Write::ClaimMessages {
+            queue,
+            owner,
+            limit,
+        } => messages::claim(connection, queue, owner, *limit).await,
+        Write::GiveBackMessages { queue, owner, keep } => {
+            messages::give_back_except(connection, queue, owner, keep).await
+        }
+        Write::InsertLetters { letters } => dead::insert_all(connection, letters).await,
+        Write::ReplayLetters { letters } => replay::replay(connection, letters).await,
+        Write::DeleteLetters { ids } => replay::delete(connection, ids).await,
+        Write::ForgetDeaths { ids } => deaths::forget(connection, ids).await,
+        Write::SyncEntries { partition, entries } => {
+            cron::sync_entries(connection, partition, entries).await
+        }
+        Write::ClaimFire(fire) => cron::claim_fire(connection, fire).await,
+        Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        } => cron::take_fire(connection, uk, from, owner, at_overlap).await,
+        Write::RunStarted {
+            uk,
+            pid,
+            start_ticks,
+        } => cron::run_started(connection, uk, *pid, *start_ticks).await,
+        Write::EndRun(end) => cron::end_run(connection, end).await,
+        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms).await,
+        Write::InsertTasks { .. }
+        | Write::InsertMessages { .. }
+        | Write::EndTasks { .. }
+        | Write::EndMessages { .. } => unreachable!("gathered by `steps`"),
+    }
+}

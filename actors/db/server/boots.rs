@@ -1,0 +1,194 @@
+//! Who lives, who is dead, and whose rows go to whom. By the server's clock: those of the daemons may differ.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
+use diesel_async::RunQueryDsl;
+
+use super::dialect::{Connection, NOW_MS, UPSERT_BOOT};
+use super::{deaths, marks, messages, tasks};
+use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
+use crate::db::schema::boot::{self, dsl};
+use crate::db::status::{ALIVE, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
+use crate::db::write::Written;
+
+/// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
+const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+/// So long counts what was charged to a message outside of the database: a month, longer than topics keep records.
+const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+
+pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<Written> {
+    diesel::delete(
+        boot::table
+            .filter(dsl::state.ne(ALIVE))
+            .filter(dsl::heartbeat_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS)),
+    )
+    .execute(connection)
+    .await?;
+    deaths::trim(connection, DEATHS_KEPT_MS).await?;
+    marks::trim(connection).await?;
+    note(connection, row).await?;
+    Ok(Written::Nothing)
+}
+
+/// Its own transaction is the caller's. A boot that another judged dead learns it here, once. The row is locked before
+/// it is read: a judgement under way is waited for, and seen.
+pub(super) async fn beat(connection: &mut Connection, row: &BootRow) -> QueryResult<Heartbeat> {
+    let state: Option<i16> = boot::table
+        .filter(dsl::owner.eq(&row.owner))
+        .select(dsl::state)
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    if state == Some(ENDED) {
+        // The last heartbeat crossed the boot's end: it does not raise the dead.
+        let (beat, at_ms) = (Beat::Alive, 0);
+        return Ok(Heartbeat { beat, at_ms });
+    }
+    note(connection, row).await?;
+    let at_ms: i64 = boot::table
+        .find(&row.owner)
+        .select(dsl::heartbeat_ms)
+        .first(connection)
+        .await?;
+    let beat = match state {
+        Some(ALIVE) => Beat::Alive,
+        Some(_) => Beat::WasDead,
+        None => Beat::Unknown,
+    };
+    Ok(Heartbeat { beat, at_ms })
+}
+
+/// The boot is alive at this moment. Its row may be gone, after a week's sleep.
+async fn note(connection: &mut Connection, row: &BootRow) -> QueryResult<usize> {
+    diesel::sql_query(UPSERT_BOOT)
+        .bind::<Text, _>(&row.owner)
+        .bind::<Text, _>(&row.partition)
+        .bind::<Text, _>(&row.host)
+        .bind::<Integer, _>(row.pid)
+        .bind::<SmallInt, _>(ALIVE)
+        .bind::<BigInt, _>(row.interval_ms)
+        .execute(connection)
+        .await
+}
+
+pub(super) async fn end(connection: &mut Connection, owner: &str) -> QueryResult<Written> {
+    let mut reaped = Reaped::default();
+    bury(connection, owner, ENDED, &mut reaped).await?;
+    Ok(Written::Reaped(reaped))
+}
+
+/// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither. The condition is
+/// asked again where the row is changed: a heartbeat may have come since it was read.
+pub(super) async fn reap_silent(
+    connection: &mut Connection,
+    me: &str,
+    as_of_ms: i64,
+) -> QueryResult<Written> {
+    let silent = || {
+        boot::table
+            .filter(dsl::state.eq(ALIVE))
+            .filter(dsl::owner.ne(me))
+            .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms))
+    };
+    let owners: Vec<String> = silent()
+        .select(dsl::owner)
+        .order(dsl::owner)
+        .load(connection)
+        .await?;
+    let mut reaped = Reaped::default();
+    for owner in owners {
+        let judged = diesel::update(silent().filter(dsl::owner.eq(&owner)))
+            .set(dsl::state.eq(JUDGED_DEAD))
+            .execute(connection)
+            .await?;
+        if judged == 1 {
+            give_back(connection, &owner, &mut reaped).await?;
+        }
+    }
+    // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
+    // never does.
+    let dead: Vec<String> = boot::table
+        .filter(dsl::state.eq(JUDGED_DEAD))
+        .select(dsl::owner)
+        .load(connection)
+        .await?;
+    if !dead.is_empty() {
+        tasks::give_back_all(connection, &dead).await?;
+        messages::give_back_all(connection, &dead).await?;
+    }
+    Ok(Written::Reaped(reaped))
+}
+
+/// The process of this boot is known to be gone (its lock is free), so nobody waits for its heartbeats to stop.
+/// The charges are counted once, whoever comes first: `deaths_counted` changes in the same transaction.
+pub(super) async fn reap_gone(
+    connection: &mut Connection,
+    owner: &str,
+    charges: &[Charge],
+) -> QueryResult<Written> {
+    let mut reaped = Reaped::default();
+    let known: Option<i16> = boot::table
+        .filter(dsl::owner.eq(owner))
+        .select(dsl::deaths_counted)
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let Some(counted) = known else {
+        return Ok(Written::Reaped(reaped));
+    };
+    bury(connection, owner, JUDGED_DEAD, &mut reaped).await?;
+    if counted != 0 {
+        return Ok(Written::Reaped(reaped));
+    }
+    diesel::update(boot::table.filter(dsl::owner.eq(owner)))
+        .set(dsl::deaths_counted.eq(1))
+        .execute(connection)
+        .await?;
+    for charge in charges {
+        let dead = match &charge.victim {
+            Victim::Message { id, entry } => {
+                messages::charge(connection, *id, entry, owner, charge).await?
+            }
+            Victim::Task { id } => tasks::charge(connection, *id, owner, charge).await?,
+            // Whether it is a dead letter is decided where the message is.
+            Victim::Outside(id) => {
+                deaths::charge(connection, id, charge).await?;
+                Some(false)
+            }
+        };
+        reaped.charged += usize::from(dead.is_some());
+        reaped.dead_letters += usize::from(dead == Some(true));
+    }
+    Ok(Written::Reaped(reaped))
+}
+
+async fn bury(
+    connection: &mut Connection,
+    owner: &str,
+    state: i16,
+    reaped: &mut Reaped,
+) -> QueryResult<()> {
+    let alive = boot::table
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::state.eq(ALIVE));
+    diesel::update(alive)
+        .set(dsl::state.eq(state))
+        .execute(connection)
+        .await?;
+    give_back(connection, owner, reaped).await
+}
+
+async fn give_back(
+    connection: &mut Connection,
+    owner: &str,
+    reaped: &mut Reaped,
+) -> QueryResult<()> {
+    let owner = [owner.to_owned()];
+    reaped.tasks += tasks::give_back_all(connection, &owner).await?;
+    reaped.messages += messages::give_back_all(connection, &owner).await?;
+    reaped.boots.extend(owner);
+    Ok(())
+}

@@ -1,0 +1,457 @@
+//! The statements of cron: who fires, and how runs end. By the daemons' clocks, which the fires are made by.
+
+use diesel::dsl::now;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::dialect::Connection;
+use super::marks;
+use super::schema::crontab_log;
+use crate::clock::now_ms;
+use crate::db::rows::{AtOverlap, Claim, Fire, KnownEntry, RunEnd};
+use crate::db::schema::{cron_entry, cron_run};
+use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
+use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::write::{TRIM_ROWS, Written};
+
+/// An entry that was not live in between begins anew: it is not caught up. Two daemons that do so at once may collide on
+/// an entry's key; the one that lost tries its transaction again.
+pub(super) async fn sync_entries(
+    connection: &mut Connection,
+    partition: &str,
+    entries: &[KnownEntry],
+) -> QueryResult<Written> {
+    use cron_entry::dsl;
+
+    let of_partition = || cron_entry::table.filter(dsl::partition_name.eq(partition));
+    let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
+    diesel::update(of_partition().filter(dsl::entry.ne_all(&names)))
+        .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
+        .execute(connection)
+        .await?;
+    let known: Vec<Known> = of_partition()
+        .order(dsl::entry)
+        .select(Known::as_select())
+        .for_update()
+        .load(connection)
+        .await?;
+    let mut known: std::collections::HashMap<String, Known> = known
+        .into_iter()
+        .map(|row| (row.entry.clone(), row))
+        .collect();
+    let mut since = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match known.get_mut(&entry.entry) {
+            Some(row) => {
+                let (renamed, live) = (row.name != entry.name, row.live == 1);
+                if !live {
+                    // A daemon with an older configuration may have fired it meanwhile.
+                    (row.live, row.live_since_ms, row.last_fire_ms) = (1, now_ms(), None);
+                }
+                if renamed || !live {
+                    row.name.clone_from(&entry.name);
+                    let row: &Known = row;
+                    diesel::update(of_partition().filter(dsl::entry.eq(&entry.entry)))
+                        .set(row)
+                        .execute(connection)
+                        .await?;
+                }
+            }
+            None => {
+                let row = Known {
+                    entry: entry.entry.clone(),
+                    name: entry.name.clone(),
+                    live: 1,
+                    live_since_ms: now_ms(),
+                    last_fire_ms: None,
+                };
+                diesel::insert_into(cron_entry::table)
+                    .values((
+                        &row,
+                        dsl::partition_name.eq(partition),
+                        dsl::expression.eq(&entry.expression),
+                    ))
+                    .execute(connection)
+                    .await?;
+                known.insert(entry.entry.clone(), row);
+            }
+        }
+        let row = &known[&entry.entry];
+        let last = row.last_fire_ms.unwrap_or(row.live_since_ms);
+        since.push(last.max(row.live_since_ms));
+    }
+    Ok(Written::Since(since))
+}
+
+#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = cron_entry, treat_none_as_null = true)]
+struct Known {
+    entry: String,
+    name: String,
+    live: i16,
+    live_since_ms: i64,
+    last_fire_ms: Option<i64>,
+}
+
+/// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
+/// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: it locks
+/// the entry first, so whatever daemons there are, no two of them find the entry free.
+pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    // Looked at before it is inserted: a collision would cost the whole transaction. It may collide all the same; the
+    // transaction is tried again then, and finds the row.
+    let there: Option<(i16, String, String, String)> = cron_run::table
+        .filter(dsl::partition_name.eq(&fire.partition))
+        .filter(dsl::entry.eq(&fire.entry))
+        .filter(dsl::scheduled_ms.eq(fire.scheduled_ms))
+        .select((dsl::state, dsl::status, dsl::uk, dsl::owner))
+        .first(connection)
+        .await
+        .optional()?;
+    if let Some((state, status, uk, owner)) = there {
+        // The one who asks may not have heard the answer to an earlier claim.
+        let own = uk == fire.uk && owner == fire.owner;
+        return Ok(Written::Claimed(match state {
+            RUN_CLAIMED if own => Claim::Ours,
+            RUN_ENDED if own && status == RUN_SKIPPED => Claim::Skipped,
+            _ => Claim::Others,
+        }));
+    }
+    let rivals = Rivals {
+        partition: &fire.partition,
+        entry: &fire.entry,
+        scheduled_ms: fire.scheduled_ms,
+    };
+    if fire.at_overlap != AtOverlap::Allow {
+        rivals.lock(connection).await?;
+    }
+    let begin = match &fire.at_overlap {
+        AtOverlap::Skip { result } if rivals.are_open(connection).await? => Begin::skipped(result),
+        _ => Begin::claimed(),
+    };
+    diesel::insert_into(cron_run::table)
+        .values((
+            dsl::partition_name.eq(&fire.partition),
+            dsl::entry.eq(&fire.entry),
+            dsl::scheduled_ms.eq(fire.scheduled_ms),
+            dsl::uk.eq(&fire.uk),
+            dsl::name.eq(&fire.name),
+            dsl::owner.eq(&fire.owner),
+            dsl::machine.eq(&fire.machine),
+            dsl::state.eq(begin.state),
+            dsl::status.eq(begin.status),
+            dsl::timeout_ms.eq(fire.timeout_ms),
+            dsl::started_ms.eq(begin.started_ms),
+            dsl::ended_ms.eq(begin.ended_ms),
+        ))
+        .execute(connection)
+        .await?;
+    note_last_fire(connection, fire).await?;
+    if fire.at_overlap == AtOverlap::Replace {
+        rivals.mark_replaced(connection).await?;
+    }
+    if fire.is_log {
+        log_start(connection, fire, &begin).await?;
+    }
+    Ok(Written::Claimed(begin.claim))
+}
+
+/// How a fire's rows begin.
+struct Begin<'a> {
+    claim: Claim,
+    state: i16,
+    status: &'static str,
+    result: &'a str,
+    started_ms: i64,
+    ended_ms: i64,
+}
+
+impl<'a> Begin<'a> {
+    fn claimed() -> Self {
+        Self {
+            claim: Claim::Ours,
+            state: RUN_CLAIMED,
+            status: "running",
+            result: "",
+            started_ms: now_ms(),
+            ended_ms: 0,
+        }
+    }
+
+    fn skipped(result: &'a str) -> Self {
+        let at = now_ms();
+        Self {
+            claim: Claim::Skipped,
+            state: RUN_ENDED,
+            status: RUN_SKIPPED,
+            result,
+            started_ms: at,
+            ended_ms: at,
+        }
+    }
+}
+
+/// The other runs of a fire's entry.
+struct Rivals<'a> {
+    partition: &'a str,
+    entry: &'a str,
+    scheduled_ms: i64,
+}
+
+impl Rivals<'_> {
+    /// Locks the entry until the transaction ends, so that of two who look at its runs, the second sees what the first
+    /// decided.
+    async fn lock(&self, connection: &mut Connection) -> QueryResult<()> {
+        let entry = cron_entry::table
+            .find((self.partition, self.entry))
+            .select(cron_entry::live)
+            .for_update();
+        let _: Option<i16> = entry.first(connection).await.optional()?;
+        Ok(())
+    }
+
+    /// A run whose daemon is dead and which nobody can judge yet counts: it may go on.
+    async fn are_open(&self, connection: &mut Connection) -> QueryResult<bool> {
+        use cron_run::dsl;
+
+        let open: i64 = cron_run::table
+            .filter(dsl::partition_name.eq(self.partition))
+            .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+            .filter(dsl::entry.eq(self.entry))
+            .filter(dsl::scheduled_ms.ne(self.scheduled_ms))
+            .count()
+            .get_result(connection)
+            .await?;
+        Ok(open > 0)
+    }
+
+    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first.
+    async fn mark_replaced(&self, connection: &mut Connection) -> QueryResult<usize> {
+        use cron_run::dsl;
+
+        let earlier = cron_run::table
+            .filter(dsl::partition_name.eq(self.partition))
+            .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+            .filter(dsl::entry.eq(self.entry))
+            .filter(dsl::scheduled_ms.lt(self.scheduled_ms));
+        diesel::update(earlier)
+            .set(dsl::status.eq(RUN_REPLACED))
+            .execute(connection)
+            .await
+    }
+}
+
+async fn note_last_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<usize> {
+    use cron_entry::dsl;
+
+    let earlier = dsl::last_fire_ms
+        .is_null()
+        .or(dsl::last_fire_ms.lt(fire.scheduled_ms));
+    diesel::update(
+        cron_entry::table
+            .filter(dsl::partition_name.eq(&fire.partition))
+            .filter(dsl::entry.eq(&fire.entry))
+            .filter(dsl::live.eq(1))
+            .filter(earlier),
+    )
+    .set(dsl::last_fire_ms.eq(fire.scheduled_ms))
+    .execute(connection)
+    .await
+}
+
+async fn log_start(
+    connection: &mut Connection,
+    fire: &Fire,
+    begin: &Begin<'_>,
+) -> QueryResult<usize> {
+    use crontab_log::dsl;
+
+    diesel::insert_into(crontab_log::table)
+        .values((
+            dsl::pid.eq(0),
+            dsl::name.eq(&fire.name),
+            dsl::exec_cmd.eq(&fire.exec_cmd),
+            dsl::params.eq(&fire.params),
+            dsl::result.eq(shorten(begin.result, RESULT_CHARS)),
+            dsl::status.eq(begin.status),
+            dsl::start_time.eq(begin.started_ms),
+            dsl::end_time.eq(begin.ended_ms),
+            dsl::cost_time.eq(0),
+            dsl::partition_name.eq(&fire.partition),
+            dsl::uk.eq(&fire.uk),
+            dsl::create_time.eq(now),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await
+}
+
+/// The earlier owner in the condition lets one of several daemons through. What the entry does at an overlap is looked
+/// at again: a daemon with an older configuration may have let another run begin meanwhile.
+pub(super) async fn take_fire(
+    connection: &mut Connection,
+    uk: &str,
+    from: &str,
+    owner: &str,
+    at_overlap: &AtOverlap,
+) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    let of_fire = || cron_run::table.filter(dsl::uk.eq(uk));
+    let fire: Option<(String, String, i64)> = of_fire()
+        .select((dsl::partition_name, dsl::entry, dsl::scheduled_ms))
+        .first(connection)
+        .await
+        .optional()?;
+    let Some((partition, entry, scheduled_ms)) = fire else {
+        return Ok(Written::Claimed(Claim::Others));
+    };
+    let rivals = Rivals {
+        partition: &partition,
+        entry: &entry,
+        scheduled_ms,
+    };
+    // The entry first, then its runs: in the order of `claim_fire`.
+    if *at_overlap != AtOverlap::Allow {
+        rivals.lock(connection).await?;
+    }
+    let left = of_fire()
+        .filter(dsl::owner.eq(from))
+        .filter(dsl::state.eq(RUN_CLAIMED));
+    let taken = diesel::update(left)
+        .set(dsl::owner.eq(owner))
+        .execute(connection)
+        .await?;
+    if taken == 0 {
+        return Ok(Written::Claimed(Claim::Others));
+    }
+    match at_overlap {
+        AtOverlap::Skip { result } if rivals.are_open(connection).await? => {
+            end_run(connection, &skipped(uk, result)).await?;
+            return Ok(Written::Claimed(Claim::Skipped));
+        }
+        AtOverlap::Replace => rivals.mark_replaced(connection).await.map(drop)?,
+        AtOverlap::Skip { .. } | AtOverlap::Allow => {}
+    }
+    Ok(Written::Claimed(Claim::Ours))
+}
+
+fn skipped(uk: &str, result: &str) -> RunEnd {
+    RunEnd {
+        uk: uk.to_owned(),
+        status: RUN_SKIPPED.to_owned(),
+        result: result.to_owned(),
+        pid: 0,
+        ended_ms: now_ms(),
+        only_of: None,
+    }
+}
+
+pub(super) async fn run_started(
+    connection: &mut Connection,
+    uk: &str,
+    pid: i32,
+    start_ticks: Option<i64>,
+) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    diesel::update(
+        cron_run::table
+            .filter(dsl::uk.eq(uk))
+            .filter(dsl::state.eq(RUN_CLAIMED)),
+    )
+    .set((
+        dsl::state.eq(RUN_STARTED),
+        dsl::pid.eq(pid),
+        dsl::start_ticks.eq(start_ticks),
+    ))
+    .execute(connection)
+    .await?;
+    diesel::update(
+        crontab_log::table
+            .filter(crontab_log::uk.eq(uk))
+            .filter(crontab_log::status.eq("running")),
+    )
+    .set(crontab_log::pid.eq(pid))
+    .execute(connection)
+    .await?;
+    Ok(Written::Nothing)
+}
+
+/// The process itself and the daemon that watches it both report the end; the row is locked and looked at first, so only
+/// the first one gets through.
+pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    let row = cron_run::table.filter(dsl::uk.eq(&end.uk));
+    let found: Option<(i16, String)> = row
+        .select((dsl::state, dsl::owner))
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let may = |state: i16, owner: &str| {
+        state < RUN_ENDED && end.only_of.as_deref().is_none_or(|only| only == owner)
+    };
+    if !found.is_some_and(|(state, owner)| may(state, &owner)) {
+        return Ok(Written::Ended(false));
+    }
+    diesel::update(row)
+        .set((
+            dsl::state.eq(RUN_ENDED),
+            dsl::status.eq(&end.status),
+            dsl::pid.eq(end.pid),
+            dsl::ended_ms.eq(end.ended_ms),
+        ))
+        .execute(connection)
+        .await?;
+    log_end(connection, end).await?;
+    Ok(Written::Ended(true))
+}
+
+async fn log_end(connection: &mut Connection, end: &RunEnd) -> QueryResult<()> {
+    use crontab_log::dsl;
+
+    let row = crontab_log::table
+        .filter(dsl::uk.eq(&end.uk))
+        .filter(dsl::status.eq("running"));
+    let start: Option<i64> = row
+        .select(dsl::start_time)
+        .first(connection)
+        .await
+        .optional()?;
+    let Some(start) = start else {
+        return Ok(());
+    };
+    let cost = (end.ended_ms - start).clamp(0, i64::from(i32::MAX));
+    diesel::update(row)
+        .set((
+            dsl::status.eq(&end.status),
+            dsl::result.eq(shorten(&end.result, RESULT_CHARS)),
+            dsl::pid.eq(end.pid),
+            dsl::end_time.eq(end.ended_ms),
+            dsl::cost_time.eq(i32::try_from(cost).unwrap_or(i32::MAX)),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    marks::trim(connection).await?;
+    let old: Vec<i64> = cron_run::table
+        .filter(dsl::state.eq(RUN_ENDED))
+        .filter(dsl::started_ms.lt(before_ms))
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)
+        .await?;
+    diesel::delete(cron_run::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}

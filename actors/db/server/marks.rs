@@ -1,0 +1,70 @@
+//! Which transaction was committed, when the answer to a commit was lost.
+//!
+//! Each transaction inserts its number as its last statement but one, in the same message as the COMMIT. When the
+//! connection breaks before the answer, the next one inserts the same number, on its own. While the server still works on
+//! the lost transaction this waits for it. Then either the number is taken, so the transaction was committed; or it is
+//! not, and now never can be: if the lost message should arrive after all, its insert collides with ours.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::dialect::{Connection, NOW_MS};
+use super::schema::commit_mark::{self, dsl};
+use crate::db::write::TRIM_ROWS;
+
+/// Marks of writers that are gone are kept for a day: no connection is that long in doubt.
+const KEPT_MS: i64 = 24 * 3600 * 1000;
+
+/// The last message of a transaction. One round trip; a statement that fails keeps those behind it from running.
+pub(super) async fn commit(
+    connection: &mut Connection,
+    writer: &str,
+    batch: i64,
+) -> QueryResult<()> {
+    let text = format!(
+        "INSERT INTO commit_mark (writer, batch, marked_ms) VALUES ('{writer}', {batch}, {NOW_MS}); \
+         DELETE FROM commit_mark WHERE writer = '{writer}' AND batch < {batch}; \
+         COMMIT"
+    );
+    connection.batch_execute(&text).await
+}
+
+/// Whether the transaction with this number was committed; if not, it never will be.
+pub(super) async fn was_committed(
+    connection: &mut Connection,
+    writer: &str,
+    batch: i64,
+) -> QueryResult<bool> {
+    let inserted = diesel::insert_into(commit_mark::table)
+        .values((
+            dsl::writer.eq(writer),
+            dsl::batch.eq(batch),
+            dsl::marked_ms.eq(sql::<BigInt>(NOW_MS)),
+        ))
+        .execute(connection)
+        .await;
+    match inserted {
+        Ok(_) => Ok(false),
+        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(true),
+        Err(other) => Err(other),
+    }
+}
+
+/// Deletes at most `TRIM_ROWS` old ones.
+pub(super) async fn trim(connection: &mut Connection) -> QueryResult<()> {
+    let old: Vec<(String, i64)> = commit_mark::table
+        .filter(dsl::marked_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
+        .select((dsl::writer, dsl::batch))
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)
+        .await?;
+    for (writer, batch) in &old {
+        diesel::delete(commit_mark::table.find((writer, batch)))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}

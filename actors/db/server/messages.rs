@@ -1,0 +1,290 @@
+//! The statements of `table` queues. Due by the server's clock: daemons' own may differ.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel_async::RunQueryDsl;
+
+use super::claims::{Claims, accept};
+use super::dialect::{self, Connection, NOW_MS};
+use super::{IN_ONE_STATEMENT, dead};
+use crate::db::headers;
+use crate::db::rows::{
+    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
+};
+use crate::db::schema::queue_message::{self as message, dsl};
+use crate::db::write::Written;
+
+/// Bytes of payloads in one statement: below the smallest packet that servers accept by default (16 MB), and small
+/// enough that one statement holds nobody up.
+const BYTES_IN_ONE_STATEMENT: usize = 4 << 20;
+
+/// Rows for several queues. Answers their ids, in their order.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    rows: &[(&NewMessage, &str)],
+) -> QueryResult<Vec<i64>> {
+    let mut ids = Vec::with_capacity(rows.len());
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (portion, left) = rest.split_at(fitting(rest));
+        rest = left;
+        let values: Vec<_> = portion
+            .iter()
+            .map(|(row, queue)| {
+                (
+                    dsl::queue.eq(*queue),
+                    dsl::payload.eq(row.payload.as_ref()),
+                    dsl::msg_key.eq(row.key.as_deref()),
+                    dsl::headers.eq(headers::encode(&row.headers)),
+                    dsl::due_ms.eq(sql::<BigInt>(NOW_MS)),
+                    dsl::created_ms.eq(sql::<BigInt>(NOW_MS)),
+                )
+            })
+            .collect();
+        let insert = diesel::insert_into(message::table).values(values);
+        let rows = portion.len();
+        ids.extend(dialect::insert_returning_ids!(
+            connection,
+            insert,
+            dsl::id,
+            rows
+        ));
+    }
+    Ok(ids)
+}
+
+/// How many of the rows fit one statement; at least one.
+fn fitting(rows: &[(&NewMessage, &str)]) -> usize {
+    let mut bytes = 0;
+    let fits = rows.iter().take(IN_ONE_STATEMENT).take_while(|(row, _)| {
+        bytes += row.payload.len() + row.key.as_ref().map_or(0, bytes::Bytes::len);
+        bytes <= BYTES_IN_ONE_STATEMENT
+    });
+    fits.count().max(1)
+}
+
+/// A row as the claim reads it, on both servers.
+#[derive(QueryableByName)]
+pub(super) struct Claimed {
+    #[diesel(sql_type = BigInt)]
+    pub(super) id: i64,
+    #[diesel(sql_type = Binary)]
+    payload: Vec<u8>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    msg_key: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    due_ms: i64,
+    #[diesel(sql_type = Integer)]
+    attempts: i32,
+    #[diesel(sql_type = Integer)]
+    deaths: i32,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    origin: Option<String>,
+}
+
+pub(super) async fn claim(
+    connection: &mut Connection,
+    queue: &str,
+    owner: &str,
+    limit: u32,
+) -> QueryResult<Written> {
+    let mut rows = dialect::claim_messages(connection, queue, owner, i64::from(limit)).await?;
+    rows.sort_by_key(|row| (row.due_ms, row.id));
+    let claimed = rows.into_iter().map(|row| ClaimedMessage {
+        id: row.id,
+        payload: row.payload.into(),
+        key: row.msg_key.map(Into::into),
+        headers: headers::decode(row.headers.as_deref()),
+        attempts: u32::try_from(row.attempts).unwrap_or(0),
+        fence: row.fence,
+        suspect: row.deaths > 0,
+        origin: Origin::decode(row.origin.as_deref()),
+    });
+    Ok(Written::Messages(claimed.collect()))
+}
+
+/// Ends of one owner's messages. Answers for each whether it was accepted: the owner and the fence refuse a stale one,
+/// as a row that was taken over has another owner, and one that came back to the same owner a higher fence.
+pub(super) async fn end(
+    connection: &mut Connection,
+    owner: &str,
+    ends: &[&MessageEnd],
+) -> QueryResult<Vec<bool>> {
+    let claims = || ends.iter().map(|end| (end.id, end.fence));
+    let all_done = ends
+        .iter()
+        .all(|end| matches!(end.outcome, MessageOutcome::Done));
+    if all_done {
+        let mut deleted = Claims::new();
+        let all: Vec<(i64, i64)> = claims().collect();
+        for chunk in all.chunks(IN_ONE_STATEMENT) {
+            deleted.extend(dialect::delete_messages(connection, owner, chunk).await?);
+        }
+        return Ok(accept(&mut deleted, claims()));
+    }
+    let mut mine = mine(connection, owner, ends.iter().map(|end| end.id)).await?;
+    let accepted = accept(&mut mine, claims());
+    let counted = ends
+        .iter()
+        .zip(&accepted)
+        .filter(|(_, accepted)| **accepted);
+    let (mut done, mut back) = (Vec::new(), Vec::new());
+    for (end, _) in counted {
+        match &end.outcome {
+            MessageOutcome::Done => done.push(end.id),
+            MessageOutcome::GiveBack => back.push(end.id),
+            MessageOutcome::Retry { after_ms } => retry(connection, end.id, *after_ms).await?,
+            MessageOutcome::Dead {
+                entry,
+                error,
+                attempts,
+            } => bury(connection, end.id, owner, entry, error, *attempts).await?,
+        }
+    }
+    for chunk in done.chunks(IN_ONE_STATEMENT) {
+        diesel::delete(message::table.filter(dsl::id.eq_any(chunk)))
+            .execute(connection)
+            .await?;
+    }
+    for chunk in back.chunks(IN_ONE_STATEMENT) {
+        wait_again(connection, chunk).await?;
+    }
+    Ok(accepted)
+}
+
+/// Locks those of the rows that are the owner's. Answers the fence of each.
+pub(super) async fn mine(
+    connection: &mut Connection,
+    owner: &str,
+    ids: impl Iterator<Item = i64>,
+) -> QueryResult<Claims> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut mine = Claims::new();
+    for chunk in ids.chunks(IN_ONE_STATEMENT) {
+        let rows: Vec<(i64, i64)> = message::table
+            .filter(dsl::id.eq_any(chunk))
+            .filter(dsl::owner.eq(owner))
+            .order(dsl::id)
+            .select((dsl::id, dsl::fence))
+            .for_update()
+            .load(connection)
+            .await?;
+        mine.extend(rows);
+    }
+    Ok(mine)
+}
+
+async fn retry(connection: &mut Connection, id: i64, after_ms: i64) -> QueryResult<()> {
+    diesel::update(message::table.filter(dsl::id.eq(id)))
+        .set((
+            dsl::owner.eq(""),
+            dsl::attempts.eq(dsl::attempts + 1),
+            dsl::due_ms.eq(sql::<BigInt>(NOW_MS) + after_ms),
+        ))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+async fn wait_again(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+    diesel::update(message::table.filter(dsl::id.eq_any(ids)))
+        .set(dsl::owner.eq(""))
+        .execute(connection)
+        .await
+}
+
+/// Moves a message to the dead letters.
+async fn bury(
+    connection: &mut Connection,
+    id: i64,
+    owner: &str,
+    entry: &EntryName,
+    error: &str,
+    attempts: u32,
+) -> QueryResult<()> {
+    dead::from_message(connection, id, owner, entry, error, attempts).await?;
+    diesel::delete(message::table.filter(dsl::id.eq(id)))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Gives back the messages of a boot that lives on, but for those that are known to be held.
+pub(super) async fn give_back_except(
+    connection: &mut Connection,
+    queue: &str,
+    owner: &str,
+    keep: &[i64],
+) -> QueryResult<Written> {
+    let ids: Vec<i64> = message::table
+        .filter(dsl::owner.eq(owner))
+        .filter(dsl::queue.eq(queue))
+        .order(dsl::id)
+        .select(dsl::id)
+        .for_update()
+        .load(connection)
+        .await?;
+    let keep: std::collections::HashSet<&i64> = keep.iter().collect();
+    let back: Vec<i64> = ids.into_iter().filter(|id| !keep.contains(id)).collect();
+    let mut given_back = 0;
+    for chunk in back.chunks(IN_ONE_STATEMENT) {
+        given_back += wait_again(connection, chunk).await?;
+    }
+    Ok(Written::Count(given_back))
+}
+
+/// Gives back all messages of boots that are gone.
+pub(super) async fn give_back_all(
+    connection: &mut Connection,
+    owners: &[String],
+) -> QueryResult<usize> {
+    diesel::update(message::table.filter(dsl::owner.eq_any(owners)))
+        .set(dsl::owner.eq(""))
+        .execute(connection)
+        .await
+}
+
+/// Charges a message for the end of its process. It is waiting already: its boot's rows were given back before.
+/// Answers whether it became a dead letter; `None` where the row is not there any more.
+pub(super) async fn charge(
+    connection: &mut Connection,
+    id: i64,
+    entry: &EntryName,
+    owner: &str,
+    charge: &Charge,
+) -> QueryResult<Option<bool>> {
+    let row = message::table.filter(dsl::id.eq(id));
+    let counted: Option<(i32, String)> = row
+        .select((dsl::attempts, dsl::owner))
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let Some((attempts, now_owned_by)) = counted else {
+        return Ok(None);
+    };
+    let attempts = attempts + i32::from(charge.certain);
+    let reached = u32::try_from(attempts).unwrap_or(0);
+    diesel::update(row)
+        .set((
+            dsl::attempts.eq(attempts),
+            dsl::deaths.eq(dsl::deaths + 1),
+            dsl::due_ms.eq(sql::<BigInt>(NOW_MS) + charge.after_ms(reached.max(1))),
+        ))
+        .execute(connection)
+        .await?;
+    // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
+    if charge.certain && reached >= charge.max_attempts && now_owned_by.is_empty() {
+        let error = format!("the process ended while it ran: {}", charge.how);
+        bury(connection, id, owner, entry, &error, reached).await?;
+        return Ok(Some(true));
+    }
+    Ok(Some(false))
+}

@@ -1,0 +1,188 @@
+//! Brings the tables up to date while others use them, and looks at them for `check`.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::connect;
+use super::dialect::{self, Connection, MIGRATIONS};
+use crate::config::Secret;
+use crate::db::error::DbError;
+use crate::db::migrations::Migration;
+use crate::db::rows::{COUNT_CAP, Inspection};
+
+/// Where diesel's own tool notes what was done, as it makes it.
+pub(super) const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (
+    version VARCHAR(50) PRIMARY KEY NOT NULL,
+    run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+)";
+
+/// A step that alters a table waits for transactions that use it, and everybody else waits behind it. So it gives up
+/// soon (`connect::LOCK_WAIT`), lets the others through, and comes again, for so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The tables that are counted for people; a database on a server may have many others.
+const OURS: [&str; 9] = [
+    "crontab_log",
+    "delay_queue_log",
+    "boot",
+    "queue_message",
+    "dead_letter",
+    "death",
+    "cron_entry",
+    "cron_run",
+    "commit_mark",
+];
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    counted: i64,
+}
+
+/// The statement that notes a migration as done.
+pub(super) fn note(version: &str) -> String {
+    format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')")
+}
+
+fn failed(cause: impl std::fmt::Display) -> DbError {
+    DbError::Migrate(cause.to_string())
+}
+
+/// Answers the versions that were done.
+pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
+    let mut connection = connect::open(&url).await?;
+    let connection = &mut connection;
+    dialect::refuse_old(&version(connection).await?)?;
+    // The usual start finds nothing to do, and waits for nobody.
+    if pending(connection).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Of two daemons that start at once the second waits here, and then finds nothing to do. The lock goes with the
+    // connection.
+    dialect::lock_migrations(connection).await.map_err(failed)?;
+    connection.batch_execute(VERSIONS).await.map_err(failed)?;
+    let mut done = Vec::new();
+    for migration in pending(connection).await? {
+        dialect::run_migration(connection, migration).await?;
+        done.push(migration.version());
+    }
+    dialect::unlock_migrations(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done)
+}
+
+/// Runs statements of one migration; one that did not get its lock is tried again.
+pub(super) async fn run(
+    connection: &mut Connection,
+    statements: &[String],
+    migration: &Migration,
+) -> Result<(), DbError> {
+    for statement in statements {
+        let begun = Instant::now();
+        loop {
+            match connection.batch_execute(statement).await {
+                Ok(()) => break,
+                Err(error) if dialect::is_lock_timeout(&error) && begun.elapsed() < PATIENCE => {
+                    if begun.elapsed() < PAUSE * 8 {
+                        log::info!(
+                            "the migration {} waits for a transaction that uses its table",
+                            migration.name
+                        );
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => {
+                    return Err(failed(format!(
+                        "{}: {error}; `simplest_script migrate --print` shows the statements, for someone who may run them",
+                        migration.name
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What is still to be done, in order.
+async fn pending(connection: &mut Connection) -> Result<Vec<&'static Migration>, DbError> {
+    let done: BTreeSet<String> = if tables(connection)
+        .await?
+        .contains("__diesel_schema_migrations")
+    {
+        let done: Vec<Name> =
+            diesel::sql_query("SELECT version AS name FROM __diesel_schema_migrations")
+                .load(connection)
+                .await
+                .map_err(failed)?;
+        done.into_iter().map(|row| row.name).collect()
+    } else {
+        BTreeSet::new()
+    };
+    let pending = MIGRATIONS
+        .iter()
+        .filter(|migration| !done.contains(&migration.version()));
+    Ok(pending.collect())
+}
+
+async fn tables(connection: &mut Connection) -> Result<BTreeSet<String>, DbError> {
+    let tables: Vec<Name> = diesel::sql_query(dialect::TABLES)
+        .load(connection)
+        .await
+        .map_err(failed)?;
+    Ok(tables.into_iter().map(|table| table.name).collect())
+}
+
+async fn version(connection: &mut Connection) -> Result<String, DbError> {
+    let version: Name = diesel::sql_query("SELECT version() AS name")
+        .get_result(connection)
+        .await
+        .map_err(failed)?;
+    Ok(version.name)
+}
+
+/// Looks and changes nothing.
+pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
+    let mut connection = connect::open(&url).await?;
+    let connection = &mut connection;
+    let version = version(connection).await?;
+    dialect::refuse_old(&version)?;
+    let there = tables(connection).await?;
+    let mut counts = Vec::new();
+    for table in OURS.iter().filter(|table| there.contains(**table)) {
+        // One more than the cap, so that "exactly the cap" and "more" are told apart.
+        let count: Count = diesel::sql_query(format!(
+            "SELECT COUNT(*) AS counted FROM (SELECT 1 AS one FROM {table} LIMIT {}) AS capped",
+            COUNT_CAP + 1
+        ))
+        .get_result(connection)
+        .await
+        .map_err(failed)?;
+        counts.push((
+            (*table).to_owned(),
+            u64::try_from(count.counted).unwrap_or(0),
+        ));
+    }
+    let pending = pending(connection).await?;
+    Ok(Inspection {
+        version: dialect::program(&version),
+        exists: true,
+        size_bytes: None,
+        pending: pending
+            .iter()
+            .map(|migration| migration.version())
+            .collect(),
+        tables: counts,
+    })
+}

@@ -1,0 +1,316 @@
+//! The delay queue's statements.
+
+use diesel::dsl::{now, sql};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+
+use super::claims::{Claims, accept};
+use super::dialect::{self, Connection};
+use super::schema::delay_queue_log::{self as log, dsl};
+use super::{IN_ONE_STATEMENT, dead};
+use crate::clock::now_ms;
+use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::status::{FAILED, RUNNING, WAITING, death_result, is_death};
+use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::write::Written;
+
+/// Rows of several pushes, each with the owner of those that are claimed. Answers their ids, in their order.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    rows: &[(&NewTask, &str)],
+) -> QueryResult<Vec<i64>> {
+    let mut ids = Vec::with_capacity(rows.len());
+    for chunk in rows.chunks(IN_ONE_STATEMENT) {
+        let values: Vec<_> = chunk
+            .iter()
+            .map(|(row, owner)| {
+                let (status, owner, fence) = if row.claimed {
+                    (RUNNING, *owner, FIRST_FENCE)
+                } else {
+                    (WAITING, "", 0)
+                };
+                (
+                    dsl::name.eq(row.name.as_str()),
+                    dsl::exec_cmd.eq(row.exec_cmd.as_str()),
+                    dsl::params.eq(row.params.as_str()),
+                    dsl::status.eq(status),
+                    dsl::result.eq(""),
+                    dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+                    dsl::due_ms.eq(row.due_ms),
+                    dsl::owner.eq(owner),
+                    dsl::fence.eq(fence),
+                    dsl::create_time.eq(now),
+                    dsl::update_time.eq(now),
+                )
+            })
+            .collect();
+        let rows = chunk.len();
+        let insert = diesel::insert_into(log::table).values(values);
+        ids.extend(dialect::insert_returning_ids!(
+            connection,
+            insert,
+            dsl::id,
+            rows
+        ));
+    }
+    Ok(ids)
+}
+
+/// A row as the claim reads it, on both servers.
+#[derive(QueryableByName)]
+pub(super) struct Claimed {
+    #[diesel(sql_type = BigInt)]
+    pub(super) id: i64,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    name: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    exec_cmd: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    params: String,
+    #[diesel(sql_type = BigInt)]
+    exec_time: i64,
+    #[diesel(sql_type = diesel::sql_types::Nullable<BigInt>)]
+    due_ms: Option<i64>,
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    attempts: i32,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    result: String,
+}
+
+pub(super) async fn claim(
+    connection: &mut Connection,
+    owner: &str,
+    from_s: Option<i64>,
+    until_s: i64,
+    limit: u32,
+) -> QueryResult<Written> {
+    let rows = dialect::claim_tasks(connection, owner, from_s, until_s, i64::from(limit)).await?;
+    let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(claimed).collect();
+    tasks.sort_by_key(|task| (task.due_ms, task.id));
+    Ok(Written::Tasks(tasks))
+}
+
+fn claimed(row: Claimed) -> ClaimedTask {
+    ClaimedTask {
+        id: row.id,
+        name: row.name,
+        exec_cmd: row.exec_cmd,
+        params: row.params,
+        due_ms: crate::db::rows::due_ms(row.exec_time, row.due_ms),
+        attempts: u32::try_from(row.attempts).unwrap_or(0),
+        fence: row.fence,
+        suspect: is_death(&row.result),
+    }
+}
+
+/// Ends of one owner's tasks. Answers for each whether it was accepted: the owner and the fence refuse a stale one, as a
+/// row that was taken over has another owner, and one that came back to the same owner a higher fence.
+pub(super) async fn end(
+    connection: &mut Connection,
+    owner: &str,
+    ends: &[&TaskEnd],
+) -> QueryResult<Vec<bool>> {
+    let mut mine = mine(connection, owner, ends.iter().map(|end| end.id)).await?;
+    let accepted = accept(&mut mine, ends.iter().map(|end| (end.id, end.fence)));
+    let counted = ends
+        .iter()
+        .zip(&accepted)
+        .filter(|(_, accepted)| **accepted);
+    let (mut done, mut back) = (Vec::new(), Vec::new());
+    for (end, _) in counted {
+        match &end.outcome {
+            TaskOutcome::Done { result } => done.push((end.id, shorten(result, RESULT_CHARS))),
+            TaskOutcome::GiveBack => back.push(end.id),
+            TaskOutcome::Retry { due_ms, result } => {
+                retry(connection, end.id, *due_ms, result).await?;
+            }
+            TaskOutcome::Failed {
+                result,
+                error,
+                attempts,
+            } => {
+                let attempts = i32::try_from(*attempts).unwrap_or(i32::MAX);
+                fail(connection, end.id, result, attempts).await?;
+                dead::from_task(connection, end.id, owner, error).await?;
+            }
+        }
+    }
+    // In the order of their ids, as everybody locks them.
+    done.sort_unstable();
+    for chunk in done.chunks(IN_ONE_STATEMENT) {
+        dialect::finish_tasks(connection, chunk).await?;
+    }
+    for chunk in back.chunks(IN_ONE_STATEMENT) {
+        wait_again(connection, chunk).await?;
+    }
+    Ok(accepted)
+}
+
+/// Locks those of the rows that run for the owner. Answers the fence of each.
+async fn mine(
+    connection: &mut Connection,
+    owner: &str,
+    ids: impl Iterator<Item = i64>,
+) -> QueryResult<Claims> {
+    let mut ids: Vec<i64> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut mine = Claims::new();
+    for chunk in ids.chunks(IN_ONE_STATEMENT) {
+        let rows: Vec<(i64, i64)> = log::table
+            .filter(dsl::id.eq_any(chunk))
+            .filter(dsl::status.eq(RUNNING))
+            .filter(dsl::owner.eq(owner))
+            .order(dsl::id)
+            .select((dsl::id, dsl::fence))
+            .for_update()
+            .load(connection)
+            .await?;
+        mine.extend(rows);
+    }
+    Ok(mine)
+}
+
+async fn retry(
+    connection: &mut Connection,
+    id: i64,
+    due_ms: i64,
+    result: &str,
+) -> QueryResult<usize> {
+    diesel::update(log::table.filter(dsl::id.eq(id)))
+        .set((
+            dsl::status.eq(WAITING),
+            dsl::result.eq(shorten(result, RESULT_CHARS)),
+            dsl::owner.eq(""),
+            dsl::attempts.eq(dsl::attempts + 1),
+            dsl::exec_time.eq(due_ms.div_euclid(1000)),
+            dsl::due_ms.eq(due_ms),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await
+}
+
+async fn fail(
+    connection: &mut Connection,
+    id: i64,
+    result: &str,
+    attempts: i32,
+) -> QueryResult<usize> {
+    diesel::update(log::table.filter(dsl::id.eq(id)))
+        .set((
+            dsl::status.eq(FAILED),
+            dsl::result.eq(shorten(result, RESULT_CHARS)),
+            dsl::owner.eq(""),
+            dsl::attempts.eq(attempts),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await
+}
+
+async fn wait_again(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+    diesel::update(log::table.filter(dsl::id.eq_any(ids)))
+        .set((
+            dsl::status.eq(WAITING),
+            dsl::owner.eq(""),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await
+}
+
+/// Gives back the tasks of a boot that lives on, but for those that are known to run.
+pub(super) async fn give_back_except(
+    connection: &mut Connection,
+    owner: &str,
+    keep: &[i64],
+) -> QueryResult<Written> {
+    let ids: Vec<i64> = log::table
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.eq(owner))
+        .order(dsl::id)
+        .select(dsl::id)
+        .for_update()
+        .load(connection)
+        .await?;
+    let keep: std::collections::HashSet<&i64> = keep.iter().collect();
+    let back: Vec<i64> = ids.into_iter().filter(|id| !keep.contains(id)).collect();
+    let mut given_back = 0;
+    for chunk in back.chunks(IN_ONE_STATEMENT) {
+        given_back += wait_again(connection, chunk).await?;
+    }
+    Ok(Written::Count(given_back))
+}
+
+/// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones.
+pub(super) async fn give_back_all(
+    connection: &mut Connection,
+    owners: &[String],
+) -> QueryResult<usize> {
+    diesel::update(
+        log::table
+            .filter(dsl::status.eq(RUNNING))
+            .filter(dsl::owner.eq_any(owners)),
+    )
+    .set((
+        dsl::status.eq(WAITING),
+        dsl::owner.eq(""),
+        dsl::update_time.eq(now),
+    ))
+    .execute(connection)
+    .await
+}
+
+/// Charges a task for the end of its process. It is waiting already: its boot's rows were given back before.
+/// Answers whether it became a dead letter; `None` where the row is not there or finished since.
+pub(super) async fn charge(
+    connection: &mut Connection,
+    id: i64,
+    owner: &str,
+    charge: &Charge,
+) -> QueryResult<Option<bool>> {
+    let found: Option<(i32, i16)> = log::table
+        .filter(dsl::id.eq(id))
+        .filter(dsl::status.eq_any([WAITING, RUNNING]))
+        .select((dsl::attempts, sql::<diesel::sql_types::SmallInt>("status")))
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let Some((attempts, status)) = found else {
+        return Ok(None);
+    };
+    let attempts = attempts + 1;
+    let result = death_result(&charge.how);
+    let reached = u32::try_from(attempts).unwrap_or(0);
+    if status == WAITING && reached >= charge.max_attempts {
+        fail(connection, id, &result, attempts).await?;
+        let error = format!("the process ended while it ran: {}", charge.how);
+        dead::from_task(connection, id, owner, &error).await?;
+        return Ok(Some(true));
+    }
+    diesel::update(log::table.filter(dsl::id.eq(id)))
+        .set((
+            dsl::attempts.eq(attempts),
+            dsl::result.eq(shorten(&result, RESULT_CHARS)),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await?;
+    // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
+    if status == WAITING && reached < charge.max_attempts {
+        let due_ms = now_ms() + charge.after_ms(reached);
+        diesel::update(log::table.filter(dsl::id.eq(id)))
+            .set((
+                dsl::exec_time.eq(due_ms.div_euclid(1000)),
+                dsl::due_ms.eq(due_ms),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    Ok(Some(false))
+}

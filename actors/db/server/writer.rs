@@ -1,0 +1,241 @@
+//! A connection that writes: batches in one transaction each, and heartbeats.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel_async::SimpleAsyncConnection;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use tokio::time::timeout;
+
+use super::apply::apply;
+use super::dialect::{self, Connection};
+use super::{boots, connect, marks};
+use crate::config::Secret;
+use crate::db::error::DbError;
+use crate::db::rows::{BootRow, Heartbeat};
+use crate::db::store::{Applied, Writer};
+use crate::db::verdict::Verdict;
+use crate::db::write::{Write, Written};
+
+/// A transaction that takes longer is given up: the server hangs, or the way to it is cut. Ours take milliseconds. After
+/// each one that was given up the next may take twice as long, up to the longest: it may be the work.
+const PATIENCE: Duration = Duration::from_secs(15);
+const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
+/// Deadlocks and collisions are tried again at once, so often; then it is an outage, with its pauses.
+const TRIES: u32 = 8;
+
+/// See the module's header. Opens its connection anew after each failure.
+pub(super) struct ServerWriter {
+    url: Secret,
+    connection: Option<Connection>,
+    /// Names this writer in `commit_mark`.
+    name: String,
+    /// The number of its last transaction.
+    batch: i64,
+    /// The last transaction's answers, while it is not known whether it was committed.
+    unsure: Option<Vec<Written>>,
+    patience: Duration,
+}
+
+/// Why a transaction did not happen, or may not have.
+enum Failed {
+    /// Nothing is written; a later try may succeed.
+    Away(DbError),
+    /// Nothing is written; the next try may succeed.
+    Conflict(DbError),
+    /// Nothing is written, and a write in it is the reason.
+    Refused(DbError),
+    /// The answer to the commit was lost.
+    Unsure(DbError, Vec<Written>),
+}
+
+impl ServerWriter {
+    /// With a connection, so that a database that is away is known at once.
+    pub(super) async fn open(url: Secret) -> Result<Self, DbError> {
+        let connection = connect::open(&url).await?;
+        Ok(Self {
+            url,
+            connection: Some(connection),
+            name: uuid::Uuid::new_v4().to_string(),
+            batch: 0,
+            unsure: None,
+            patience: PATIENCE,
+        })
+    }
+
+    async fn connection(&mut self) -> Result<&mut Connection, DbError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connect::open(&self.url).await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// All in one transaction. If one write is refused, halves of the batch are, each in its own, until the refused one
+    /// stands alone.
+    async fn apply_all(&mut self, batch: &[Write]) -> Applied {
+        let mut answers = Vec::with_capacity(batch.len());
+        if let Some(kept) = self.unsure.take() {
+            match self.was_committed().await {
+                Ok(true) => answers.extend(kept.into_iter().map(Ok)),
+                Ok(false) => {}
+                Err(cause) => {
+                    self.unsure = Some(kept);
+                    return Applied::away(answers, cause).unsure();
+                }
+            }
+        }
+        // A stack, the next portion on top.
+        let mut portions: Vec<Range<usize>> = Vec::new();
+        portions.push(answers.len()..batch.len());
+        while let Some(portion) = portions.pop().filter(|portion| !portion.is_empty()) {
+            match self.transaction(&batch[portion.clone()]).await {
+                Ok(written) => answers.extend(written.into_iter().map(Ok)),
+                Err(Failed::Refused(cause)) if portion.len() == 1 => answers.push(Err(cause)),
+                Err(Failed::Refused(_)) => {
+                    let middle = portion.start + portion.len() / 2;
+                    portions.push(middle..portion.end);
+                    portions.push(portion.start..middle);
+                }
+                Err(Failed::Away(cause) | Failed::Conflict(cause)) => {
+                    return Applied::away(answers, cause);
+                }
+                Err(Failed::Unsure(cause, written)) => {
+                    self.unsure = Some(written);
+                    return Applied::away(answers, cause).unsure();
+                }
+            }
+        }
+        Applied::all(answers)
+    }
+
+    async fn transaction(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failed> {
+        let mut tries = 1;
+        loop {
+            match self.try_transaction(writes).await {
+                Err(Failed::Conflict(_)) if tries < TRIES => {
+                    tries += 1;
+                    // Two that collided must not do so again in step.
+                    let pause = Duration::from_millis(fastrand::u64(0..(2 << tries)));
+                    tokio::time::sleep(pause).await;
+                }
+                // What collides each time collides with itself, or with what will stay.
+                Err(Failed::Conflict(cause)) if dialect::is_unique_violation(&cause) => {
+                    return Err(Failed::Refused(cause));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn try_transaction(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failed> {
+        let (patience, name) = (self.patience, self.name.clone());
+        self.batch += 1;
+        let batch = self.batch;
+        let connection = self.connection().await.map_err(Failed::Away)?;
+        let begun = timeout(patience, async {
+            connection.batch_execute(dialect::BEGIN).await?;
+            apply(connection, writes).await
+        });
+        let written = match begun.await {
+            Ok(Ok(written)) => written,
+            Ok(Err(error)) => return Err(self.roll_back(&error).await),
+            Err(_) => return Err(Failed::Away(self.give_up())),
+        };
+        // From here on the server may commit without our hearing of it.
+        match timeout(patience, marks::commit(connection, &name, batch)).await {
+            Ok(Ok(())) => {
+                self.patience = PATIENCE;
+                Ok(written)
+            }
+            Ok(Err(error)) => match self.roll_back(&error).await {
+                Failed::Away(cause) => Err(Failed::Unsure(cause, written)),
+                known => Err(known),
+            },
+            Err(_) => Err(Failed::Unsure(self.give_up(), written)),
+        }
+    }
+
+    /// After an error that the server told the connection is as good as before; after any other it is dropped.
+    async fn roll_back(&mut self, error: &diesel::result::Error) -> Failed {
+        let cause = DbError::from_server(error, dialect::verdict(error));
+        let failed = match dialect::verdict(error) {
+            Verdict::Away => {
+                self.connection = None;
+                return Failed::Away(cause);
+            }
+            Verdict::Conflict => Failed::Conflict(cause),
+            Verdict::Refused => Failed::Refused(cause),
+        };
+        if let Some(connection) = &mut self.connection {
+            let undone = timeout(self.patience, connection.batch_execute("ROLLBACK")).await;
+            if !matches!(undone, Ok(Ok(()))) {
+                self.connection = None;
+            }
+        }
+        failed
+    }
+
+    /// The server does not answer. Closing the connection undoes what it had begun.
+    fn give_up(&mut self) -> DbError {
+        self.connection = None;
+        let waited = self.patience;
+        self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+        DbError::Away(format!("no answer for {} s", waited.as_secs()))
+    }
+
+    async fn was_committed(&mut self) -> Result<bool, DbError> {
+        let (patience, name, batch) = (self.patience, self.name.clone(), self.batch);
+        let connection = self.connection().await?;
+        let asked = timeout(patience, marks::was_committed(connection, &name, batch)).await;
+        match asked {
+            Ok(Ok(committed)) => Ok(committed),
+            Ok(Err(error)) => {
+                self.connection = None;
+                Err(DbError::Away(error.to_string()))
+            }
+            Err(_) => Err(self.give_up()),
+        }
+    }
+
+    async fn beat(&mut self, boot: &BootRow) -> Result<Heartbeat, DbError> {
+        let connection = self.connection().await?;
+        let beat = async {
+            connection.batch_execute(dialect::BEGIN).await?;
+            let beat = boots::beat(connection, boot).await?;
+            connection.batch_execute("COMMIT").await?;
+            Ok(beat)
+        };
+        beat.await
+            .map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))
+    }
+}
+
+impl Writer for ServerWriter {
+    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
+        async move { self.apply_all(&batch).await }.boxed_local()
+    }
+
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
+        let boot = boot.clone();
+        // One that takes longer than the time to the next is of no use, and the next needs a connection that works.
+        let patience = Duration::from_millis(u64::try_from(boot.interval_ms).unwrap_or(0))
+            .clamp(Duration::from_secs(1), PATIENCE);
+        async move {
+            let beat = timeout(patience, self.beat(&boot)).await;
+            let beat = beat.unwrap_or_else(|_| {
+                Err(DbError::Away(format!(
+                    "no answer for {:.1} s",
+                    patience.as_secs_f64()
+                )))
+            });
+            if beat.is_err() {
+                self.connection = None;
+            }
+            beat
+        }
+        .boxed_local()
+    }
+}

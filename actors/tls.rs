@@ -1,0 +1,229 @@
+//! Connections to PostgreSQL, in clear or by rustls, as the address says. (For MySQL and Redis their libraries do it.)
+//!
+//! `sslmode` means what it means to PostgreSQL's own library: `disable`; `prefer`, the default, and `require` encrypt and
+//! do not ask who answers; `verify-ca` and `verify-full` ask, against `sslrootcert` or the certificates of the system.
+//! We are stricter in one point: `verify-ca` compares the host's name too.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Arc;
+
+use diesel_async::AsyncPgConnection;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use url::Url;
+
+/// A connection to the address.
+pub(crate) async fn postgres(address: &str) -> Result<AsyncPgConnection, NoConnection> {
+    let wanted = Wanted::read(address).map_err(NoConnection::Denied)?;
+    let config: tokio_postgres::Config = wanted
+        .address
+        .parse()
+        .map_err(|cause: tokio_postgres::Error| NoConnection::Denied(chain(&cause)))?;
+    let tls = MakeRustlsConnect::new(wanted.tls().map_err(NoConnection::Denied)?);
+    let (client, connection) = config.connect(tls).await.map_err(|cause| judged(&cause))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection)
+        .await
+        .map_err(|cause| NoConnection::Away(cause.to_string()))
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum NoConnection {
+    /// A later try may succeed.
+    #[error("{0}")]
+    Away(String),
+    /// The address is wrong, or nobody is let in with it.
+    #[error("{0}")]
+    Denied(String),
+}
+
+/// Classes of codes that say that the address is wrong: no authorization, no such catalog.
+const DENIED: [&str; 2] = ["28", "3D"];
+
+fn judged(error: &tokio_postgres::Error) -> NoConnection {
+    let code = error.code().map_or("", |code| code.code());
+    match DENIED.iter().any(|class| code.starts_with(class)) {
+        true => NoConnection::Denied(chain(error)),
+        false => NoConnection::Away(chain(error)),
+    }
+}
+
+/// The error with its causes: tokio-postgres says no more than `error connecting to server` by itself.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text += &format!(": {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+/// What the address asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    /// As tokio-postgres takes it.
+    address: String,
+    verified: bool,
+    root_certificates: Option<String>,
+}
+
+impl Wanted {
+    fn read(address: &str) -> Result<Self, String> {
+        let mut url = Url::parse(address).map_err(|cause| cause.to_string())?;
+        let (mut mode, mut root_certificates) = ("prefer".to_owned(), None);
+        let mut others = Vec::new();
+        for (name, value) in url.query_pairs() {
+            match &*name {
+                "sslmode" => mode = value.into_owned(),
+                "sslrootcert" => root_certificates = Some(value.into_owned()),
+                _ => others.push((name.into_owned(), value.into_owned())),
+            }
+        }
+        let (understood, verified) = match mode.as_str() {
+            "disable" => ("disable", false),
+            "allow" | "prefer" => ("prefer", false),
+            // With a root certificate it verifies, as PostgreSQL's own library does.
+            "require" => ("require", root_certificates.is_some()),
+            "verify-ca" | "verify-full" => ("require", true),
+            other => {
+                return Err(format!(
+                    "`sslmode={other}`: wanted `disable`, `prefer`, `require`, `verify-ca` or `verify-full`"
+                ));
+            }
+        };
+        url.query_pairs_mut()
+            .clear()
+            .extend_pairs(others)
+            .append_pair("sslmode", understood);
+        Ok(Self {
+            address: url.into(),
+            verified,
+            root_certificates,
+        })
+    }
+
+    fn tls(&self) -> Result<ClientConfig, String> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|cause| cause.to_string())?;
+        if self.verified {
+            let roots = roots(self.root_certificates.as_deref())?;
+            return Ok(builder.with_root_certificates(roots).with_no_client_auth());
+        }
+        Ok(builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            .with_no_client_auth())
+    }
+}
+
+fn roots(file: Option<&str>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let Some(file) = file else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Ok(roots);
+    };
+    let bad = |cause: &dyn std::fmt::Display| format!("sslrootcert `{file}`: {cause}");
+    let opened = File::open(file).map_err(|cause| bad(&cause))?;
+    for certificate in CertificateDer::pem_reader_iter(BufReader::new(opened)) {
+        let certificate = certificate.map_err(|cause| bad(&cause))?;
+        roots.add(certificate).map_err(|cause| bad(&cause))?;
+    }
+    match roots.is_empty() {
+        true => Err(bad(&"no certificate in it")),
+        false => Ok(roots),
+    }
+}
+
+/// Takes any certificate: against those who listen, not against those who answer in the server's place.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sslmode_means_what_it_means_to_psql() {
+        for (query, understood, verified) in [
+            ("", "sslmode=prefer", false),
+            ("?sslmode=disable", "sslmode=disable", false),
+            ("?sslmode=require", "sslmode=require", false),
+            (
+                "?sslmode=require&sslrootcert=a.pem",
+                "sslmode=require",
+                true,
+            ),
+            ("?sslmode=verify-full", "sslmode=require", true),
+            (
+                "?connect_timeout=3&sslmode=verify-ca",
+                "connect_timeout=3&sslmode=require",
+                true,
+            ),
+        ] {
+            let wanted = Wanted::read(&format!("postgres://u:p%40@h:5432/d{query}")).unwrap();
+            assert_eq!(
+                wanted.address,
+                format!("postgres://u:p%40@h:5432/d?{understood}")
+            );
+            assert_eq!(wanted.verified, verified, "{query}");
+        }
+        let error = Wanted::read("postgres://h/d?sslmode=on").unwrap_err();
+        assert!(error.contains("wanted `disable`"), "{error}");
+    }
+
+    #[test]
+    fn a_root_certificate_that_is_none_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.pem");
+        let missing = roots(file.to_str()).unwrap_err();
+        assert!(missing.contains("a.pem"), "{missing}");
+        std::fs::write(&file, "nothing").unwrap();
+        let empty = roots(file.to_str()).unwrap_err();
+        assert!(empty.contains("no certificate"), "{empty}");
+    }
+}

@@ -1,0 +1,13 @@
+-- Deaths charged to messages that live outside the database (Kafka records, Redis messages): their own row cannot be
+-- charged. `attempts`: deaths that nothing else can have caused; `deaths`: those of a batch too; `due_ms`: not before.
+CREATE TABLE IF NOT EXISTS death (
+    kind       VARCHAR(10) NOT NULL,
+    source     VARCHAR(255) NOT NULL,
+    message_id VARCHAR(255) NOT NULL,
+    attempts   INTEGER NOT NULL,
+    deaths     INTEGER NOT NULL,
+    due_ms     BIGINT NOT NULL,
+    died_ms    BIGINT NOT NULL,
+    PRIMARY KEY (kind, source, message_id)
+);
+CREATE INDEX IF NOT EXISTS idx_death_died ON death (died_ms);

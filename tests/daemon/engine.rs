@@ -1,0 +1,143 @@
+//! The databases a daemon can have, and a place for one world's tables on each.
+
+use std::sync::Mutex;
+
+use crate::database::Database;
+use crate::servers::mariadb::{self, MariaDb};
+use crate::servers::postgres::{self, Postgres};
+use crate::world::World;
+
+/// In a world's own directory.
+const SQLITE: &str = "sqlite://data/simplest_script.db";
+
+/// A kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    MariaDb,
+    Postgres,
+}
+
+impl Engine {
+    /// The URL of a fresh database on the server of all tests. `None`: it is not installed.
+    pub fn database(self) -> Option<String> {
+        match self {
+            Self::Sqlite => Some(SQLITE.to_owned()),
+            Self::MariaDb => Some(mariadb::shared()?.database()),
+            Self::Postgres => Some(postgres::shared()?.database()),
+        }
+    }
+
+    /// A query with the column `n`: the numbers from 1 to `last`.
+    pub fn numbers(self, last: usize) -> String {
+        match self {
+            Self::Sqlite => format!(
+                "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {last}) SELECT n FROM s"
+            ),
+            Self::MariaDb => format!("SELECT seq AS n FROM seq_1_to_{last}"),
+            Self::Postgres => format!("SELECT n FROM generate_series(1, {last}) AS s(n)"),
+        }
+    }
+}
+
+/// A server that is one test's own, to be hung and crashed.
+pub enum OwnServer {
+    /// No server, but a file that others can hold.
+    Sqlite(Mutex<Option<Database>>),
+    MariaDb(MariaDb),
+    Postgres(Postgres),
+}
+
+impl OwnServer {
+    /// `None`: it is not installed.
+    pub fn of(engine: Engine) -> Option<Self> {
+        match engine {
+            Engine::Sqlite => Some(Self::Sqlite(Mutex::new(None))),
+            Engine::MariaDb => MariaDb::dedicated().map(Self::MariaDb),
+            Engine::Postgres => Postgres::dedicated().map(Self::Postgres),
+        }
+    }
+
+    /// The URL of a fresh database on it.
+    pub fn database(&self) -> String {
+        match self {
+            Self::Sqlite(_) => SQLITE.to_owned(),
+            Self::MariaDb(server) => server.database(),
+            Self::Postgres(server) => server.database(),
+        }
+    }
+
+    /// It answers nobody any more. Of SQLite it is the nearest to that: another program is in the middle of a write.
+    pub fn hang(&self, world: &World) {
+        match self {
+            Self::Sqlite(holder) => {
+                let mut database = world.database();
+                database.execute("BEGIN IMMEDIATE");
+                *holder.lock().unwrap() = Some(database);
+            }
+            Self::MariaDb(server) => server.pause(),
+            Self::Postgres(server) => server.pause(),
+        }
+    }
+
+    pub fn go_on(&self) {
+        match self {
+            Self::Sqlite(holder) => *holder.lock().unwrap() = None,
+            Self::MariaDb(server) => server.resume(),
+            Self::Postgres(server) => server.resume(),
+        }
+    }
+
+    /// SIGKILL.
+    pub fn crash(&self) {
+        match self {
+            Self::Sqlite(_) => panic!("SQLite has no server"),
+            Self::MariaDb(server) => server.kill(),
+            Self::Postgres(server) => server.kill(),
+        }
+    }
+
+    /// Again, after a crash.
+    pub fn start(&self) {
+        match self {
+            Self::Sqlite(_) => panic!("SQLite has no server"),
+            Self::MariaDb(server) => server.start(),
+            Self::Postgres(server) => server.start(),
+        }
+    }
+}
+
+/// Makes a test of each of these facts on each database: `on_each_database!(world => fact, …)` with functions that take a
+/// world, made by the function before the arrow. A failure names the database by the test's name; where its server is
+/// not installed the test says so and passes.
+macro_rules! on_each_database {
+    ($world:ident => $($fact:ident),+ $(,)?) => {$(
+        mod $fact {
+            $crate::engine::on!(on_sqlite, Sqlite, $world, $fact);
+            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_postgres, Postgres, $world, $fact);
+        }
+    )+};
+}
+
+/// The same, for what SQLite does not have.
+macro_rules! on_each_server {
+    ($world:ident => $($fact:ident),+ $(,)?) => {$(
+        mod $fact {
+            $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_postgres, Postgres, $world, $fact);
+        }
+    )+};
+}
+
+macro_rules! on {
+    ($name:ident, $engine:ident, $world:ident, $fact:ident) => {
+        #[test]
+        fn $name() {
+            if let Some(world) = super::$world($crate::engine::Engine::$engine) {
+                super::$fact(world);
+            }
+        }
+    };
+}
+pub(crate) use {on, on_each_database, on_each_server};

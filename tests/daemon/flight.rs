@@ -1,0 +1,37 @@
+//! Who may have run twice: what was in flight when its daemon was killed.
+
+use std::time::Duration;
+
+use crate::ledger::{Ledger, Line};
+use crate::process::Killed;
+
+/// What ran twice was in flight at a kill: its first run is at most so old (microseconds).
+const IN_FLIGHT_US: i64 = 1_000_000;
+
+/// Every run but the last was in flight when its own daemon was killed, and the next one came after that. Answers how
+/// many ran more than once, and how long before its kill the oldest of those runs was.
+#[track_caller]
+pub fn only_what_was_in_flight_ran_twice(ledger: &Ledger, kills: &[Killed]) -> (usize, Duration) {
+    let mut oldest_us = 0;
+    let doubled = ledger.doubled();
+    for runs in &doubled {
+        for pair in runs.windows(2) {
+            let (run, next) = (pair[0], pair[1]);
+            let kill = kills.iter().find(|kill| kill.pid == run.pid);
+            let Some(kill) =
+                kill.filter(|kill| in_flight_at(kill, run) && next.at_us > kill.from_us)
+            else {
+                panic!("ran twice, and was not in flight at a kill: {runs:#?} {kills:#?}");
+            };
+            oldest_us = oldest_us.max(kill.from_us - run.at_us);
+        }
+    }
+    (
+        doubled.len(),
+        Duration::from_micros(oldest_us.unsigned_abs()),
+    )
+}
+
+fn in_flight_at(kill: &Killed, line: &Line) -> bool {
+    line.at_us >= kill.from_us - IN_FLIGHT_US && line.at_us <= kill.until_us
+}
