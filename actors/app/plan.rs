@@ -1,13 +1,14 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
 use super::start;
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, SourceConfig};
+use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, Settings, SourceConfig};
 use crate::consumer::Work;
 use crate::cron::{CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, COUNT_CAP, EntryName};
@@ -19,7 +20,7 @@ use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::{PoolConfig, enough};
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
-use crate::source::{Source, TableLags, TableSource};
+use crate::source::{RedisQueue, RedisServer, RedisSource, Source, TableLags, TableSource};
 use crate::supervisor::{KnownQueue, Plan};
 use crate::workers::Workers;
 
@@ -44,12 +45,11 @@ pub(super) fn refused(config: &Config) -> Vec<String> {
     let live = config.queues.iter().filter(|entry| entry.live);
     let why = |entry: &QueueEntry| {
         let kind = match &entry.source {
-            SourceConfig::Table { .. } => return None,
+            SourceConfig::Table { .. } | SourceConfig::Redis { .. } => return None,
             SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
-            SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
         };
         Some(format!(
-            "queue `{}` reads the {kind}: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
+            "queue `{}` reads the {kind}: this version consumes Redis and `table` queues only; set its `status` to 0 to keep the entry",
             entry.name
         ))
     };
@@ -94,7 +94,11 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         due: DueReplays::new(parts.db.clone()),
         lags: TableLags::new(parts.db.clone()),
         db: parts.db,
-        owner: owner.to_string(),
+        owner,
+        redis: RedisServers {
+            settings,
+            made: Mutex::default(),
+        },
         liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
@@ -111,7 +115,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     Ok(Plan {
         started: parts.started,
         boot: BootRow {
-            owner: shared.owner.clone(),
+            owner: shared.owner.to_string(),
             partition: config.partition.to_string(),
             host: host(),
             pid: std::process::id().cast_signed(),
@@ -138,12 +142,35 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
 struct Shared<'a> {
     config: &'a Config,
     db: Db,
-    owner: String,
+    owner: Owner,
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
     due: DueReplays,
     lags: Arc<TableLags>,
+    redis: RedisServers<'a>,
+}
+
+/// Redis servers by name: queues of one server share its connections, and its outages are said once.
+struct RedisServers<'a> {
+    settings: &'a Settings,
+    made: Mutex<BTreeMap<String, Arc<RedisServer>>>,
+}
+
+impl RedisServers<'_> {
+    fn get(&self, name: &str) -> Result<Arc<RedisServer>, Failure> {
+        let failed = |why: String| Failure::misused(format!("redis `{name}`: {why}"));
+        let settings = self.settings.redis.get(name);
+        let settings = settings.ok_or_else(|| failed("the settings do not name it".to_owned()))?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = made.get(name) {
+            return Ok(Arc::clone(server));
+        }
+        let server = RedisServer::new(name, settings.url.expose());
+        let server = server.map_err(|cause| failed(cause.to_string()))?;
+        made.insert(name.to_owned(), Arc::clone(&server));
+        Ok(server)
+    }
 }
 
 impl Shared<'_> {
@@ -154,16 +181,9 @@ impl Shared<'_> {
                 entry.name, entry.exec_cmd
             ))
         })?;
-        let SourceConfig::Table { table } = &entry.source else {
-            return Err(Failure::misused(format!(
-                "queue `{}` is no `table` queue",
-                entry.name
-            )));
-        };
-        let source = self.table(table, entry, enough(&entry.limits));
         let work = Work {
             queue: entry.name.as_str().into(),
-            source: Arc::new(source),
+            source: self.source(entry)?,
             home: tokio::runtime::Handle::current(),
             handler: handler.clone(),
             retry: entry.retry,
@@ -181,10 +201,38 @@ impl Shared<'_> {
         })
     }
 
+    fn source(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
+        Ok(match &entry.source {
+            SourceConfig::Table { table } => {
+                Arc::new(self.table(table, entry, enough(&entry.limits)))
+            }
+            SourceConfig::Redis { key, server } => {
+                let queue = RedisSource::new(RedisQueue {
+                    server: self.redis.get(server)?,
+                    server_name: server.clone(),
+                    key: key.clone(),
+                    entry: entry_name(entry),
+                    rules: entry.retry,
+                    db: self.db.clone(),
+                    partition: self.config.partition.to_string(),
+                    boot: self.owner.boot().to_owned(),
+                    heartbeat_interval: self.config.settings.heartbeat_interval,
+                });
+                self.replayed(entry, queue)
+            }
+            SourceConfig::Kafka { .. } => {
+                return Err(Failure::misused(format!(
+                    "queue `{}` is a Kafka queue",
+                    entry.name
+                )));
+            }
+        })
+    }
+
     fn table(&self, table: &str, entry: &QueueEntry, lag_cap: u64) -> TableSource {
         TableSource::new(
             self.db.clone(),
-            self.owner.clone(),
+            self.owner.to_string(),
             Arc::clone(&self.liveness),
             table,
             entry_name(entry),
@@ -193,7 +241,6 @@ impl Shared<'_> {
     }
 
     /// A queue outside the database, and beside it the replayed dead letters of its entry.
-    #[expect(dead_code, reason = "for queues outside the daemon's database")]
     fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
         let table = replay_table(self.config.partition.as_ref(), &entry.name);
         let letters = self.table(&table, entry, COUNT_CAP);
@@ -216,7 +263,7 @@ impl Shared<'_> {
             (exec_cmd.clone(), rules)
         });
         DelayConfig {
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             liveness: Arc::clone(&self.liveness),
             handlers,
             rules: rules.collect(),
@@ -241,7 +288,7 @@ impl Shared<'_> {
             db: self.db.clone(),
             liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
@@ -289,9 +336,14 @@ fn known_queues(entry: &QueueEntry, partition: &Partition) -> Vec<KnownQueue> {
     };
     match &entry.source {
         SourceConfig::Table { table } => vec![known(Kind::Queue, table)],
-        SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => {
+        SourceConfig::Kafka { .. } => {
             let letters = replay_table(partition.as_ref(), &entry.name);
             vec![known(Kind::Queue, &letters)]
+        }
+        SourceConfig::Redis { key, server } => {
+            let letters = replay_table(partition.as_ref(), &entry.name);
+            let list = RedisSource::slot_name(server, key);
+            vec![known(Kind::Queue, &letters), known(Kind::Redis, &list)]
         }
     }
 }

@@ -13,7 +13,6 @@ mod sizing;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,7 +108,7 @@ pub(crate) struct PoolActor {
     checking: bool,
     /// Another one was asked for meanwhile.
     check_again: bool,
-    /// The last lag could not be read, and that was said.
+    /// The last lag was not told in time, and that was said.
     lag_unknown: bool,
     /// How many consumers the source has a use for.
     limit: Option<watch::Receiver<Limit>>,
@@ -269,11 +268,15 @@ impl PoolActor {
             pool.checking = false;
             let lag = match lag {
                 Ok(Ok(lag)) => Some(lag),
-                Ok(Err(cause)) => pool.lag_not_read(&cause),
-                Err(_) => pool.lag_not_read(&format!("no answer for {LAG_PATIENCE:?}")),
+                // Each source tells of its outages, in two lines.
+                Ok(Err(cause)) => {
+                    log::debug!("queue `{}`: the lag cannot be read: {cause}", pool.queue());
+                    None
+                }
+                Err(_) => pool.lag_not_told(),
             };
             if lag.is_some() && std::mem::take(&mut pool.lag_unknown) {
-                log::info!("queue `{}`: the lag can be read again", pool.queue());
+                log::info!("queue `{}`: its lag is told again", pool.queue());
             }
             pool.checked(lag, ctx);
             if std::mem::take(&mut pool.check_again) {
@@ -283,10 +286,10 @@ impl PoolActor {
     }
 
     /// One line for an outage, however many checks it lasts.
-    fn lag_not_read(&mut self, cause: &dyn Display) -> Option<u64> {
+    fn lag_not_told(&mut self) -> Option<u64> {
         if !std::mem::replace(&mut self.lag_unknown, true) {
             log::warn!(
-                "queue `{}`: the lag cannot be read, until it can the pool keeps its size: {cause}",
+                "queue `{}`: its lag was not told within {LAG_PATIENCE:?}, until it is the pool keeps its size",
                 self.queue()
             );
         }

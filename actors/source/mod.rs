@@ -4,12 +4,14 @@
 //! settling does nothing once the boot's work was given to others.
 
 mod lags;
+mod redis;
 pub(crate) mod replayed;
 mod send;
 mod table;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -20,6 +22,7 @@ use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
 pub(crate) use self::lags::TableLags;
+pub(crate) use self::redis::{RedisQueue, RedisSource, Server as RedisServer};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
@@ -72,6 +75,31 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The server that the queue lives on did not do it, and the source has said so: an outage is two log lines.
+    #[error("{0}")]
+    Said(String),
+}
+
+/// A daemon of this machine that is gone, for queues outside the daemon's database.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    /// Its boot.
+    pub(crate) boot: String,
+    /// Messages whose handlers ended it.
+    pub(crate) deaths: Vec<OutsideCharge>,
+}
+
+/// A message whose handler ended its process.
+#[derive(Debug)]
+pub(crate) struct OutsideCharge {
+    /// The queue, as slots name it.
+    pub(crate) source: String,
+    pub(crate) id: String,
+    /// Which attempt it was.
+    pub(crate) attempt: u32,
+    /// Whether nothing else can have done it; see [`Charge`](crate::db::rows::Charge).
+    pub(crate) certain: bool,
+    pub(crate) how: String,
 }
 
 /// What the daemon's database calls a message that lives outside of it; none for one that lives there.
@@ -146,6 +174,11 @@ pub(crate) trait Source: Send + Sync {
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
+
+    /// Notes what a dead daemon of this machine is charged with, then gives back what it held. May be repeated.
+    fn bury<'a>(&'a self, _burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+        async { Ok(()) }.boxed()
+    }
 
     /// The pool has ended: what is settled is made durable elsewhere too, and nothing is held any more. Returns after so
     /// long at the latest.

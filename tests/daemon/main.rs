@@ -32,6 +32,7 @@ mod outage;
 mod pairs;
 mod poison;
 mod process;
+mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod silence;
