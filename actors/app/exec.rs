@@ -136,7 +136,7 @@ async fn call<S: Send + Sync + 'static>(
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let sender = Sender::new(db.clone(), &config.queues);
+    let sender = Sender::new(db.clone(), config);
     let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
     let services = Services::new(
         config.settings.clone(),

@@ -1,7 +1,7 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
@@ -20,7 +20,7 @@ use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::replayed::DueReplays;
-use crate::source::{Clusters, Source};
+use crate::source::{Clusters, RedisServers, Source, TableLags};
 use crate::supervisor::Plan;
 use crate::workers::Workers;
 
@@ -69,8 +69,9 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         owner: owner.clone(),
         liveness: Arc::clone(&liveness),
         due: DueReplays::new(parts.db.clone()),
+        lags: TableLags::new(parts.db.clone()),
         clusters: parts.clusters,
-        redis: Mutex::default(),
+        redis: RedisServers::new(settings),
     };
     let shared = Shared {
         config,

@@ -1,17 +1,18 @@
 //! Where each queue entry's messages come from: its source, and what a death in it is called.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::failure::{Failure, chain};
 use crate::config::{Config, QueueEntry, SourceConfig};
-use crate::db::rows::EntryName;
+use crate::db::rows::{COUNT_CAP, EntryName};
 use crate::db::{Db, Liveness};
 use crate::identity::Owner;
 use crate::job::slots::{Identity, Kind};
+use crate::pool::enough;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
-    Clusters, KafkaSource, RedisQueue, RedisServer, RedisSource, Source, Subscription, TableSource,
+    Clusters, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription, TableLags,
+    TableSource,
 };
 use crate::supervisor::KnownQueue;
 
@@ -22,18 +23,20 @@ pub(super) struct Sources<'a> {
     pub(super) owner: Owner,
     pub(super) liveness: Arc<Liveness>,
     pub(super) due: DueReplays,
+    pub(super) lags: Arc<TableLags>,
     pub(super) clusters: Arc<Clusters>,
-    /// Redis servers by name: queues of one server share its connections, and its outages are said once.
-    pub(super) redis: Mutex<BTreeMap<String, Arc<RedisServer>>>,
+    pub(super) redis: RedisServers,
 }
 
 impl Sources<'_> {
     pub(super) fn of(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
         Ok(match &entry.source {
-            SourceConfig::Table { table } => Arc::new(self.table(table, entry)),
+            SourceConfig::Table { table } => {
+                Arc::new(self.table(table, entry, enough(&entry.limits)))
+            }
             SourceConfig::Redis { key, server } => {
                 let queue = RedisSource::new(RedisQueue {
-                    server: self.redis(server)?,
+                    server: self.redis.get(server).map_err(Failure::misused)?,
                     server_name: server.clone(),
                     key: key.clone(),
                     entry: entry_name(entry),
@@ -92,7 +95,7 @@ impl Sources<'_> {
         }
     }
 
-    fn table(&self, table: &str, entry: &QueueEntry) -> TableSource {
+    fn table(&self, table: &str, entry: &QueueEntry, lag_cap: u64) -> TableSource {
         TableSource::new(
             self.db.clone(),
             self.owner.to_string(),
@@ -100,6 +103,7 @@ impl Sources<'_> {
             table,
             entry_name(entry),
         )
+        .with_lags(Arc::clone(&self.lags), lag_cap)
     }
 
     fn subscription(
@@ -121,22 +125,8 @@ impl Sources<'_> {
     /// A queue outside the database, and beside it the replayed dead letters of its entry.
     fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
         let table = replay_table(self.config.partition.as_ref(), &entry.name);
-        let letters = self.table(&table, entry);
+        let letters = self.table(&table, entry, COUNT_CAP);
         Arc::new(Replayed::new(queue, letters, self.due.of(table)))
-    }
-
-    fn redis(&self, name: &str) -> Result<Arc<RedisServer>, Failure> {
-        let failed = |why: String| Failure::misused(format!("redis `{name}`: {why}"));
-        let settings = self.config.settings.redis.get(name);
-        let settings = settings.ok_or_else(|| failed("the settings do not name it".to_owned()))?;
-        let mut made = self.redis.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(server) = made.get(name) {
-            return Ok(Arc::clone(server));
-        }
-        let server = RedisServer::new(name, settings.url.expose());
-        let server = server.map_err(|cause| failed(cause.to_string()))?;
-        made.insert(name.to_owned(), Arc::clone(&server));
-        Ok(server)
     }
 }
 
