@@ -2,9 +2,11 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use servers::folder::Folder;
 use servers::kafka::Kafka;
 use servers::mariadb::{self, MariaDb};
 use servers::postgres::{self, Postgres};
@@ -99,4 +101,52 @@ fn a_database_is_fresh_for_each_that_asks() {
     for [first, second] in urls.into_iter().flatten() {
         assert_ne!(first, second);
     }
+}
+
+/// A server that no machine has.
+struct Nowhere;
+
+impl Kind for Nowhere {
+    const NAME: &'static str = "a server that is nowhere";
+    const READY: &'static str = "";
+
+    fn find() -> Option<Self> {
+        None
+    }
+
+    fn prepare(&self, _folder: &Folder, _port: u16) {
+        unreachable!()
+    }
+
+    fn command(&self, _folder: &Folder, _port: u16) -> Command {
+        unreachable!()
+    }
+}
+
+#[test]
+#[ignore = "the next test runs it as a process of its own"]
+fn ask_for_a_server_that_is_nowhere() {
+    assert!(Server::<Nowhere>::dedicated().is_none());
+}
+
+#[test]
+fn what_is_not_installed_is_left_out_and_said_but_not_in_ci() {
+    let ask = |ci: bool| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "ask_for_a_server_that_is_nowhere", "--ignored"]);
+        command.env_remove("CI");
+        if ci {
+            command.env("CI", "true");
+        }
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let (passed, text) = ask(false);
+    assert!(
+        passed && text.contains("LEFT OUT: what needs a server that is nowhere"),
+        "{text}"
+    );
+    let (passed, text) = ask(true);
+    assert!(!passed && text.contains("nothing is left out"), "{text}");
 }
