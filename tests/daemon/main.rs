@@ -16,6 +16,7 @@ mod engine;
 mod failing;
 mod flight;
 mod go_program;
+mod kafka;
 mod lateness;
 mod ledger;
 mod losses;

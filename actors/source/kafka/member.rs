@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-use super::context::{Context, commit};
+use super::commit;
+use super::context::Context;
 use super::health::Problem;
 use super::record::Record;
 use super::shared::Shared;
@@ -77,7 +78,7 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
         }
         let now = Instant::now();
         if now >= next_commit {
-            commit(&consumer, shared, CommitMode::Async, |_| true);
+            commit::later(&consumer, shared);
             next_commit = now + COMMIT_INTERVAL;
         }
         if now >= next_look {
@@ -111,7 +112,7 @@ fn look(consumer: &BaseConsumer<Context>, shared: &Shared) {
 fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
     let partitions = shared.board().partitions();
     shared.board().stop_feeding(&partitions);
-    commit(&consumer, shared, CommitMode::Sync, |_| true);
+    commit::now(&consumer, shared, |_| true);
     let gone = shared.board().remove(&partitions);
     drop(gone);
     shared.rebalanced();

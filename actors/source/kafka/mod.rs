@@ -8,22 +8,21 @@
 //! (`board.rs`): the group does not notice how many consumers there are.
 
 mod board;
-#[cfg(test)]
-mod board_tests;
 mod client;
 mod clusters;
+mod commit;
 mod context;
 mod deaths;
 mod health;
 mod lag;
 mod lane;
-#[cfg(test)]
-mod lane_tests;
 mod member;
 mod record;
 mod shared;
 mod start;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

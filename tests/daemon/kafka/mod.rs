@@ -1,0 +1,4 @@
+//! Kafka queues, with a real broker.
+
+mod losses;
+mod place;
