@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::sync::Arc;
 
-use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::AsyncPgConnection;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
@@ -19,19 +18,39 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
 /// A connection to the address.
-pub(crate) async fn postgres(address: &str) -> ConnectionResult<AsyncPgConnection> {
-    let bad = ConnectionError::BadConnection;
-    let wanted = Wanted::read(address).map_err(bad)?;
+pub(crate) async fn postgres(address: &str) -> Result<AsyncPgConnection, NoConnection> {
+    let wanted = Wanted::read(address).map_err(NoConnection::Denied)?;
     let config: tokio_postgres::Config = wanted
         .address
         .parse()
-        .map_err(|cause: tokio_postgres::Error| ConnectionError::BadConnection(chain(&cause)))?;
-    let tls = MakeRustlsConnect::new(wanted.tls().map_err(ConnectionError::BadConnection)?);
-    let (client, connection) = config
-        .connect(tls)
+        .map_err(|cause: tokio_postgres::Error| NoConnection::Denied(chain(&cause)))?;
+    let tls = MakeRustlsConnect::new(wanted.tls().map_err(NoConnection::Denied)?);
+    let (client, connection) = config.connect(tls).await.map_err(|cause| judged(&cause))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection)
         .await
-        .map_err(|cause| ConnectionError::BadConnection(chain(&cause)))?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+        .map_err(|cause| NoConnection::Away(cause.to_string()))
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum NoConnection {
+    /// A later try may succeed.
+    #[error("{0}")]
+    Away(String),
+    /// The address is wrong, or nobody is let in with it.
+    #[error("{0}")]
+    Denied(String),
+}
+
+/// Classes of codes that say that the address is wrong: no authorization, no such catalog.
+const DENIED: [&str; 2] = ["28", "3D"];
+
+fn judged(error: &tokio_postgres::Error) -> NoConnection {
+    let code = error.code().map_or("", |code| code.code());
+    match DENIED.iter().any(|class| code.starts_with(class)) {
+        true => NoConnection::Denied(chain(error)),
+        false => NoConnection::Away(chain(error)),
+    }
 }
 
 /// The error with its causes: tokio-postgres says no more than `error connecting to server` by itself.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use actix::Addr;
 use bb8_redis::RedisConnectionManager;
 use bytes::Bytes;
-use diesel::SqliteConnection;
-use diesel_async::pooled_connection::AsyncDieselConnectionManager;
+use diesel::{ConnectionError, SqliteConnection};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncMysqlConnection, AsyncPgConnection};
+use futures_util::FutureExt;
 use rdkafka::producer::FutureProducer;
 
 use super::services::Services;
@@ -42,12 +43,25 @@ impl Database for AsyncMysqlConnection {
     }
 }
 
+/// Connections that speak TLS, as the address says.
+fn with_tls(url: &str) -> AsyncDieselConnectionManager<AsyncPgConnection> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|url| {
+        async move {
+            let opened = crate::tls::postgres(url).await;
+            opened.map_err(|cause| ConnectionError::BadConnection(cause.to_string()))
+        }
+        .boxed()
+    });
+    AsyncDieselConnectionManager::new_with_config(url, config)
+}
+
 impl Database for AsyncPgConnection {
     type Manager = AsyncDieselConnectionManager<Self>;
 
     fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
         match url {
-            DatabaseUrl::Postgres(url) => Some(AsyncDieselConnectionManager::new(url.expose())),
+            DatabaseUrl::Postgres(url) => Some(with_tls(url.expose())),
             _ => None,
         }
     }
@@ -126,12 +140,12 @@ impl<S> Context<S> {
         self.delay_queue().send(Push(items.into())).await?
     }
 
-    /// Sends messages to the `table` queue whose entry has this `name`, live here or not; answers their ids after they
-    /// are durable.
+    /// Sends messages to the `table` or Redis queue whose entry has this `name`, live here or not. Answers after they are
+    /// stored: their ids, and none for a Redis list, where messages have none.
     ///
     /// # Errors
     ///
-    /// When there is no such queue, it is no `table` queue, or the database did not take the messages.
+    /// When there is no such queue, it is a Kafka topic, or its server did not take the messages.
     pub async fn send<P: Into<Bytes>>(
         &self,
         queue: &str,

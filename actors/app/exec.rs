@@ -51,11 +51,13 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     places: &Places,
     args: ExecArgs,
 ) -> Result<ExitCode, Failure> {
-    let config = start::configuration(&app, places)?;
     // A run of the daemon's writes to a file, a person sits at a terminal.
-    let stderr = match args.uk {
-        Some(_) => StderrFormat::Plain,
-        None => StderrFormat::Person,
+    let (config, stderr) = match args.uk {
+        Some(_) => (
+            start::configuration_for_run(&app, places)?,
+            StderrFormat::Plain,
+        ),
+        None => (start::configuration(&app, places)?, StderrFormat::Person),
     };
     let _log = start::log(&config, stderr)?;
     let uk = args
@@ -67,16 +69,12 @@ pub(super) fn exec<S: Send + Sync + 'static>(
     let runs = super::plan::data_dir(&config).join(super::plan::RUNS);
     let mut file = uk.as_ref().map(|uk| begin(&runs, uk)).transpose()?;
     let job = job(&args, uk.as_ref(), file.as_ref());
-    let store = writer::own_store(&config);
-    // A run of the daemon's comes after the daemon; one by hand may be the first thing that ever happens here.
-    if uk.is_none()
-        && let Err(cause) = store.migrate()
-    {
-        log::warn!(
-            "what the handler writes waits for the database: {}",
-            chain(&cause)
-        );
-    }
+    // Nothing of the database, Redis or Kafka is touched before the handler asks for it, or the end is written. A run of
+    // the daemon's comes after the daemon; one by hand may be the first thing that ever happens here.
+    let store = match uk {
+        Some(_) => writer::own_store(&config),
+        None => writer::lazily_migrated_store(&config)?,
+    };
     let exec_cmd = args.exec_cmd;
     let by_hand = uk.is_none();
     let ended = writer::in_system(async move {
@@ -138,7 +136,7 @@ async fn call<S: Send + Sync + 'static>(
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let sender = Sender::new(db.clone(), &config.queues);
+    let sender = Sender::new(db.clone(), config);
     let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
     let services = Services::new(
         config.settings.clone(),

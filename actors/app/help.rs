@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 12] = [
+const EXAMPLES: [(&str, &str); 14] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -46,7 +46,8 @@ const EXAMPLES: [(&str, &str); 12] = [
     (
         "dead",
         "  {} dead list                the newest first
-  {} dead list --json | jq .error",
+  {} dead replay 17 18        those two run again
+  {} dead purge --older-than 30d",
     ),
     (
         "init",
@@ -66,7 +67,23 @@ const EXAMPLES: [(&str, &str); 12] = [
     ),
     (
         "dead list",
-        "  {} dead list --limit 10\n  {} dead list --json | jq .error",
+        "  {} dead list --limit 10
+  {} dead list --queue greetings --since 2h --error timeout
+  {} dead list --kind delay --json | jq .error",
+    ),
+    (
+        "dead replay",
+        "  {} dead replay 17 18                      those two
+  {} dead replay --queue greetings          all of one queue
+  {} dead replay --exec-cmd remind --error 'connection refused' --limit 100
+  {} dead replay --yes                      all there are",
+    ),
+    (
+        "dead purge",
+        "  {} dead purge 17 18
+  {} dead purge --older-than 30d
+  {} dead purge --queue greetings --until '2026-01-31 08:30'
+  {} dead purge --yes                       all there are",
     ),
     (
         "",

@@ -7,6 +7,7 @@
     reason = "`print` does not panic over a closed pipe"
 )]
 
+mod await_database;
 mod check;
 mod cli;
 mod completions;
@@ -29,6 +30,7 @@ mod run;
 mod send;
 mod services;
 mod signals;
+mod sources;
 mod start;
 mod version;
 mod writer;

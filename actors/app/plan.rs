@@ -5,19 +5,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
+use super::sources::Sources;
+use super::start;
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Places, QueueEntry, SourceConfig};
+use crate::config::{Config, DatabaseUrl, Places, QueueEntry};
 use crate::consumer::Work;
-use crate::cron::{CronConfig, LiveEntry, Running, WatchedRuns};
-use crate::db::rows::{BootRow, EntryName};
+use crate::cron::{CronConfig, LiveEntry, StartingFires, WatchedRuns};
+use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
 use crate::identity::{Owner, host};
-use crate::job::slots::{Identity, Kind, SlotFile};
+use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
+use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
-use crate::source::{Clusters, KafkaSource, Source, Subscription, TableSource};
-use crate::supervisor::{KnownQueue, Plan};
+use crate::source::replayed::DueReplays;
+use crate::source::{Clusters, RedisServers, Source};
+use crate::supervisor::Plan;
 use crate::workers::Workers;
 
 /// Below the data directory: the files of cron runs.
@@ -34,34 +38,6 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
             .map_or_else(|| PathBuf::from("."), PathBuf::from),
         DatabaseUrl::Mysql(_) | DatabaseUrl::Postgres(_) => PathBuf::from("data"),
     }
-}
-
-/// What this version cannot run, one sentence each: live entries of other kinds.
-pub(super) fn refused(config: &Config) -> Vec<String> {
-    let live = config.queues.iter().filter(|entry| entry.live);
-    let why = |entry: &QueueEntry| {
-        let kind = match &entry.source {
-            SourceConfig::Table { .. } | SourceConfig::Kafka { .. } => return None,
-            SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
-        };
-        Some(format!(
-            "queue `{}` reads the {kind}: this version consumes Kafka topics and `table` queues only; set its `status` to 0 to keep the entry",
-            entry.name
-        ))
-    };
-    live.filter_map(why).collect()
-}
-
-/// Refuses what this version cannot run.
-pub(super) fn supported(config: &Config) -> Result<(), Failure> {
-    let refused = refused(config);
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::misused(format!(
-        "{}\nnothing was started",
-        refused.join("\n")
-    )))
 }
 
 /// The parts that the plan is made of.
@@ -86,35 +62,46 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let slots = SlotFile::create(&data_dir, config.partition.as_ref(), owner.boot())
         .map_err(|cause| Failure::failed(chain(&cause)))?;
     let workers = usize::try_from(settings.workers).unwrap_or(0);
+    let liveness = Arc::new(Liveness::new(settings.heartbeat_interval));
+    let sources = Sources {
+        config,
+        db: parts.db.clone(),
+        owner: owner.clone(),
+        liveness: Arc::clone(&liveness),
+        due: DueReplays::new(parts.db.clone()),
+        clusters: parts.clusters,
+        redis: RedisServers::new(settings),
+    };
     let shared = Shared {
         config,
         db: parts.db,
-        owner: owner.to_string(),
-        liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
+        owner,
+        liveness,
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
-        clusters: parts.clusters,
     };
     log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
     let live = || config.queues.iter().filter(|entry| entry.live);
     let pools = live()
-        .map(|entry| shared.pool(entry, &handlers))
+        .map(|entry| shared.pool(entry, sources.of(entry)?, &handlers))
         .collect::<Result<Vec<_>, _>>()?;
+    let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
+    let delay = shared.delay(std::mem::take(&mut handlers.delayed));
+    let queues = live().flat_map(|entry| sources.known(entry)).collect();
+    actix_rt::spawn(sources.due.look());
     Ok(Plan {
         started: parts.started,
         boot: BootRow {
-            owner: shared.owner.clone(),
+            owner: shared.owner.to_string(),
             partition: config.partition.to_string(),
             host: host(),
             pid: std::process::id().cast_signed(),
             interval_ms: millis(settings.heartbeat_interval),
         },
-        delay: Arc::new(shared.delay(std::mem::take(&mut handlers.delayed))),
-        cron: shared.cron(parts.places, data_dir.join(RUNS))?,
-        queues: live()
-            .filter_map(|entry| known_queue(entry, config))
-            .collect(),
+        delay: Arc::new(delay),
+        cron,
+        queues,
         hints: hints(config),
         pools,
         data_dir,
@@ -131,15 +118,19 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
 struct Shared<'a> {
     config: &'a Config,
     db: Db,
-    owner: String,
+    owner: Owner,
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
-    clusters: Arc<Clusters>,
 }
 
 impl Shared<'_> {
-    fn pool(&self, entry: &QueueEntry, handlers: &Handlers) -> Result<PoolConfig, Failure> {
+    fn pool(
+        &self,
+        entry: &QueueEntry,
+        source: Arc<dyn Source>,
+        handlers: &Handlers,
+    ) -> Result<PoolConfig, Failure> {
         let handler = handlers.consumers.get(&entry.exec_cmd).ok_or_else(|| {
             Failure::misused(format!(
                 "queue `{}`: no consumer `{}`",
@@ -148,7 +139,7 @@ impl Shared<'_> {
         })?;
         let work = Work {
             queue: entry.name.as_str().into(),
-            source: self.source(entry)?,
+            source,
             home: tokio::runtime::Handle::current(),
             handler: handler.clone(),
             retry: entry.retry,
@@ -164,29 +155,6 @@ impl Shared<'_> {
             consumer_lease: self.config.settings.consumer_lease,
             workers: Arc::clone(&self.workers),
         })
-    }
-
-    fn source(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
-        match &entry.source {
-            SourceConfig::Table { table } => Ok(Arc::new(TableSource::new(
-                self.db.clone(),
-                self.owner.clone(),
-                Arc::clone(&self.liveness),
-                table,
-                entry_name(entry),
-            ))),
-            SourceConfig::Kafka { .. } => {
-                let subscription =
-                    subscription(entry, self.config).ok_or_else(|| no_source(entry))?;
-                let home = tokio::runtime::Handle::current();
-                let source = KafkaSource::new(subscription, &self.clusters, self.db.clone(), home);
-                let source = source.map_err(|cause| {
-                    Failure::misused(format!("queue `{}`: {}", entry.name, chain(&cause)))
-                })?;
-                Ok(Arc::new(source))
-            }
-            SourceConfig::Redis { .. } => Err(no_source(entry)),
-        }
     }
 
     fn delay(
@@ -205,7 +173,7 @@ impl Shared<'_> {
             (exec_cmd.clone(), rules)
         });
         DelayConfig {
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             liveness: Arc::clone(&self.liveness),
             handlers,
             rules: rules.collect(),
@@ -222,26 +190,27 @@ impl Shared<'_> {
         let settings = &self.config.settings;
         let live = self.config.crontab.iter();
         let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
-        let program = match &settings.cron_command {
-            Some(command) => PathBuf::from(command),
-            None => own_path()?,
+        let (program, program_is_ours) = match &settings.cron_command {
+            Some(command) => (PathBuf::from(command), false),
+            None => (own_path()?, true),
         };
         Ok(CronConfig {
             db: self.db.clone(),
             liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
+            program_is_ours,
             environment: vec![
                 ("SCRIPT_ETC".to_owned(), places.etc.display().to_string()),
                 ("SCRIPT_ENV".to_owned(), places.environment.to_string()),
                 ("SCRIPT_PARTITION".to_owned(), places.partition.to_string()),
             ],
             runs,
-            output: settings.logger.path.join(OUTPUT),
-            running: Running::default(),
+            output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
+            starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         })
     }
@@ -257,53 +226,6 @@ fn own_path() -> Result<PathBuf, Failure> {
         // Found by `PATH`, or started without a name.
         None => std::env::current_exe().map_err(failed),
     }
-}
-
-fn entry_name(entry: &QueueEntry) -> EntryName {
-    EntryName {
-        name: entry.name.clone(),
-        exec_cmd: entry.exec_cmd.clone(),
-    }
-}
-
-fn no_source(entry: &QueueEntry) -> Failure {
-    Failure::misused(format!(
-        "queue `{}` is of a kind that this version does not consume",
-        entry.name
-    ))
-}
-
-fn subscription(entry: &QueueEntry, config: &Config) -> Option<Subscription> {
-    let SourceConfig::Kafka {
-        topic,
-        group_id,
-        cluster,
-    } = &entry.source
-    else {
-        return None;
-    };
-    Some(Subscription {
-        entry: entry_name(entry),
-        topic: topic.clone(),
-        group: group_id.clone(),
-        cluster: cluster.clone(),
-        partition: config.partition.to_string(),
-    })
-}
-
-fn known_queue(entry: &QueueEntry, config: &Config) -> Option<KnownQueue> {
-    let (kind, source) = match &entry.source {
-        SourceConfig::Table { table } => (Kind::Queue, table.clone()),
-        SourceConfig::Kafka { .. } => (Kind::Kafka, subscription(entry, config)?.source()),
-        SourceConfig::Redis { .. } => return None,
-    };
-    Some(KnownQueue {
-        kind,
-        // A slot shortens what is too long for it.
-        source: Identity::new(kind, &source, "", 0).queue().to_owned(),
-        entry: entry_name(entry),
-        rules: entry.retry,
-    })
 }
 
 /// What to try next, for a person who sees this for the first time.

@@ -1,4 +1,4 @@
-//! Standard output, which may be closed or full when the work is done: that is no reason to panic over it.
+//! Standard output and error, which may be closed or full when the work is done: that is no reason to panic over it.
 
 use std::io::{self, Write};
 
@@ -17,4 +17,9 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Says on standard error what was not right. Where nobody can be told, the exit status remains.
+pub(super) fn print_error(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }

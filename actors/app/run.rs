@@ -7,10 +7,10 @@ use std::time::Instant;
 use actix::Actor;
 use actix_rt::System;
 
-use super::failure::{Failure, chain};
+use super::failure::Failure;
 use super::plan::{self, Parts};
 use super::services::Services;
-use super::{App, Context, introduce, signals, start, writer};
+use super::{App, Context, await_database, introduce, signals, start, writer};
 use crate::config::Places;
 use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
@@ -27,17 +27,13 @@ pub(super) fn run<S: Send + Sync + 'static>(
     started: Instant,
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(&app, places)?;
-    plan::supported(&config)?;
     let _log = start::log(&config, StderrFormat::Person)?;
     let signals = signals::watch().map_err(Failure::failed)?;
     let owner = Owner::new(config.partition.clone());
     introduce::introduce(&config, places, &owner);
     let store = writer::own_store(&config);
-    let done = store
-        .migrate()
-        .map_err(|cause| Failure::failed(chain(&cause)))?;
-    if !done.is_empty() {
-        log::info!("{}: {} migrations done", store.address(), done.len());
+    if await_database::migrate(store.as_ref(), &signals)?.is_none() {
+        return Ok(ExitCode::SUCCESS);
     }
 
     let system = System::new();
@@ -50,7 +46,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
-            Sender::new(db.clone(), &config.queues),
+            Sender::new(db.clone(), &config),
             Arc::clone(&clusters),
             stop.clone(),
         );

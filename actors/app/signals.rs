@@ -67,12 +67,17 @@ impl State {
 }
 
 impl Signals {
+    /// Whether one has come, while nobody listens yet.
+    pub(super) fn came(&self) -> bool {
+        self.state.first_ms.load(Ordering::Acquire) != 0
+    }
+
     /// Tells the supervisor of the first signal. To be called inside the System.
     pub(super) fn forward(self, supervisor: Addr<SupervisorActor>) -> Result<(), Failure> {
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
         actix_rt::spawn(async move {
-            let came_early = self.state.first_ms.load(Ordering::Acquire) != 0;
+            let came_early = self.came();
             let reason = tokio::select! {
                 // Before anybody listened: during the migrations, or the making of the state.
                 () = std::future::ready(()), if came_early => "a signal during the start",

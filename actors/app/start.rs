@@ -13,6 +13,15 @@ pub(super) fn configuration<S: Send + Sync + 'static>(
     self::load(app, places).map_err(|report| misconfigured(places, &report))
 }
 
+/// As [`configuration`], without the crontab.
+pub(super) fn configuration_for_run<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+) -> Result<Config, Failure> {
+    config::load_for_run(places, &app.registry.commands())
+        .map_err(|report| misconfigured(places, &report))
+}
+
 /// As [`configuration`], for who wants the faults one by one.
 pub(super) fn load<S: Send + Sync + 'static>(
     app: &App<S>,
@@ -31,10 +40,10 @@ pub(super) fn misconfigured(places: &Places, report: &Report) -> Failure {
     Failure::misused(text)
 }
 
-/// Opens the log; kept until the process ends.
-pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Failure> {
+/// What the settings say of all logs.
+pub(super) fn log_options(config: &Config, stderr: StderrFormat) -> LogOptions {
     let logger = &config.settings.logger;
-    let options = LogOptions {
+    LogOptions {
         path: logger.path.clone(),
         level: logger.level,
         partition: config.partition.to_string(),
@@ -43,7 +52,12 @@ pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Fai
         max_age_days: logger.max_age_days,
         compress: logger.compress,
         stderr,
-    };
+    }
+}
+
+/// Opens the log; kept until the process ends.
+pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Failure> {
+    let options = log_options(config, stderr);
     let guard = init(&options).map_err(Failure::failed)?;
     log_panics();
     Ok(guard)

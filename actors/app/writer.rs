@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use actix::Actor;
+use actix_rt::task::spawn_blocking;
 use actix_rt::{Arbiter, System};
+use futures_util::future::LocalBoxFuture;
 
 use super::failure::{Failure, chain};
 use crate::config::Config;
-use crate::db::{Db, DbActor, Store, store};
+use crate::db::rows::Inspection;
+use crate::db::{Db, DbActor, DbError, Reader, Store, Writer, store};
 use crate::gone::GoneNotice;
 
 /// The daemon's own database.
@@ -22,6 +25,48 @@ pub(super) fn migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure>
         .migrate()
         .map_err(|cause| Failure::failed(chain(&cause)))?;
     Ok(store)
+}
+
+/// Brings the tables up to date before the first write, if there is any.
+pub(super) fn lazily_migrated_store(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    Ok(Arc::new(MigratesFirst(own_store(config))))
+}
+
+struct MigratesFirst(Arc<dyn Store>);
+
+impl Store for MigratesFirst {
+    fn address(&self) -> String {
+        self.0.address()
+    }
+
+    fn migrate(&self) -> Result<Vec<String>, DbError> {
+        self.0.migrate()
+    }
+
+    fn statements(&self) -> String {
+        self.0.statements()
+    }
+
+    fn inspect(&self) -> Result<Inspection, DbError> {
+        self.0.inspect()
+    }
+
+    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
+        let store = Arc::clone(&self.0);
+        Box::pin(async move {
+            let migrating = Arc::clone(&store);
+            let migrated = spawn_blocking(move || migrating.migrate()).await;
+            // The tables may be there all the same, made by who may make them.
+            if let Ok(Err(cause)) = migrated {
+                log::warn!("the tables are not brought up to date: {}", chain(&cause));
+            }
+            store.writer().await
+        })
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.0.reader()
+    }
 }
 
 /// A DbActor on an Arbiter of its own. To be called inside a System.

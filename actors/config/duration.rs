@@ -37,7 +37,7 @@ impl Bounds {
 
 /// Why a text or number is no duration.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum DurationError {
+pub(crate) enum DurationError {
     /// Nothing is written.
     #[error("an empty string is none")]
     Empty,
@@ -63,7 +63,7 @@ pub(super) fn seconds(number: &str) -> Result<Duration, DurationError> {
 }
 
 /// Reads a string: numbers with units, the largest first, each once.
-pub(super) fn parse(text: &str) -> Result<Duration, DurationError> {
+pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     if text.is_empty() {
         return Err(DurationError::Empty);
     }

@@ -6,6 +6,8 @@ use super::{node::Node, object::Object, settings::ServerNames, show};
 const LONGEST_TOPIC: usize = 249;
 /// The longest name of a group, list or table queue: they stand in varchar(255) columns.
 const LONGEST: usize = 255;
+/// How the tables begin in which dead letters of Kafka and Redis entries wait to run again.
+pub(crate) const REPLAY_PREFIX: &str = "dead:";
 /// The server that is meant where none is named.
 const DEFAULT_SERVER: &str = "default";
 
@@ -91,7 +93,10 @@ impl SourceConfig {
                 key,
                 server: server?,
             },
-            (.., Some(table)) => Self::Table { table },
+            (.., Some(table)) => {
+                check_table(&o.place_of("table"), &table)?;
+                Self::Table { table }
+            }
             (.., None) => return None,
         };
         source.check_foreign_server(o)?;
@@ -143,6 +148,16 @@ fn filled(o: &Object<'_, '_>, key: &'static str, longest: usize) -> Option<Optio
         Some(text)
     })?;
     Some(text.filter(|text| !text.is_empty()))
+}
+
+fn check_table(node: &Node<'_>, table: &str) -> Option<()> {
+    if table.starts_with(REPLAY_PREFIX) {
+        node.fault(format!(
+            "`{REPLAY_PREFIX}` begins the names of tables in which dead letters wait to run again; another name would be right"
+        ));
+        return None;
+    }
+    Some(())
 }
 
 fn check_topic(node: &Node<'_>, topic: &str) -> Option<()> {

@@ -5,6 +5,7 @@
 //! when their timeout (none: a day) is over and their boot is dead.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,11 +13,14 @@ use std::time::Duration;
 use super::ending::{end_run, log_end};
 use super::fire::run_again;
 use super::outcome::Outcome;
-use super::process::machine::{Identity, Place, identify};
-use super::process::{Liveness, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate};
-use super::running::{Process, Running};
+use super::process::machine::{Identity, identify};
+use super::process::{
+    Liveness, Process, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate,
+};
+use super::replace::{Mark, end_here, is_here, mark_of, process_of};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
+use crate::db::DbError;
 use crate::db::rows::OpenRun;
 
 /// A run elsewhere without a timeout is given up after a day.
@@ -71,7 +75,15 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     let open = match config.db.reader().open_runs(&config.partition).await {
         Ok(open) => open,
         Err(cause) => {
-            log::warn!("cron cannot look after the runs of earlier daemons: {cause}");
+            // Of a database that is away DbActor has told.
+            let level = match cause {
+                DbError::Away(_) => log::Level::Debug,
+                _ => log::Level::Warn,
+            };
+            log::log!(
+                level,
+                "cron cannot look after the runs of earlier daemons: {cause}"
+            );
             return;
         }
     };
@@ -83,8 +95,10 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     for run in open {
         // Of our own there are those whose claim was never answered, and those whose watcher died.
         let left = !run.owner_alive || run.owner == config.owner;
-        if left && !watched.contains(&run.uk) {
-            attend(&config, run, spawner.as_ref()).await;
+        match watched.contains(&run.uk) {
+            true if run.replaced && is_here(&run) => end_replaced(&config, run),
+            false if left => attend(&config, run, spawner.as_ref()).await,
+            _ => {}
         }
     }
     if let Err(cause) = stale.await {
@@ -92,8 +106,25 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     }
 }
 
+/// A daemon on another machine replaces it, and cannot end it from there.
+fn end_replaced(config: &Arc<CronConfig>, run: OpenRun) {
+    let Some(process) = process_of(config, &run) else {
+        return;
+    };
+    let config = Arc::clone(config);
+    actix_rt::spawn(async move {
+        if let Err(cause) = end_here(&config, &run, process).await {
+            log::error!(
+                "cron `{}`: pid {} cannot be ended: {cause}",
+                run.name,
+                process.pid
+            );
+        }
+    });
+}
+
 async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spawner>>) {
-    let (watched, running) = (&config.watched, &config.running);
+    let watched = &config.watched;
     let Ok(uk) = run.uk.parse::<Uk>() else {
         log::error!("cron run `{}` has a key that is none of ours", run.uk);
         return;
@@ -102,7 +133,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     let state = actix_rt::task::spawn_blocking(move || inspect(&path)).await;
     let state = match state {
         Ok(Ok(state)) => Some(state),
-        Ok(Err(cause)) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Ok(Err(cause)) if is_absent(&cause) => None,
         Ok(Err(cause)) => {
             log::warn!("cron run {uk} cannot be looked at: {cause}");
             return;
@@ -128,6 +159,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 let outcome = Outcome::not_started("the daemon ended before it could start it");
                 let owner = Some(run.owner.clone());
                 close(config, &run, &uk, outcome, owner).await;
+                forget(config, &uk);
             }
         },
         Verdict::Watch(process) => {
@@ -139,14 +171,21 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 run.name,
                 process.pid
             );
-            running.add(&run.entry, uk.as_str(), process);
-            let (config, running) = (Arc::clone(config), running.clone());
+            let config = Arc::clone(config);
             actix_rt::spawn(async move {
-                watch(&config, &run, &uk, process, &running).await;
+                watch(&config, &run, &uk, process).await;
                 drop(watching);
             });
         }
     }
+}
+
+/// There is no file, or not even a directory for it.
+fn is_absent(cause: &io::Error) -> bool {
+    matches!(
+        cause.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 /// It may have got its end, and a line for that, since its row was read.
@@ -158,7 +197,7 @@ async fn close(
     only_of: Option<String>,
 ) {
     if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
-        log_end(&run.name, uk, &outcome);
+        log_end(&run.name, uk.as_str(), &outcome);
     }
 }
 
@@ -167,7 +206,7 @@ enum Verdict {
     Wait,
     Watch(Process),
     Ended(Outcome),
-    /// Its daemon died before it announced the run: there never was a process.
+    /// Its daemon died before it started a process.
     NeverStarted,
 }
 
@@ -179,8 +218,7 @@ fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
 }
 
 fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
-    let here =
-        serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here());
+    let here = is_here(run);
     match state {
         Some(state) if state.alive == Liveness::Locked => match &state.head {
             Some(head) => Verdict::Watch(Process {
@@ -193,6 +231,7 @@ fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
         Some(RunState {
             result: Some(said), ..
         }) => Verdict::Ended(Outcome::said(said)),
+        Some(state) if state.never_started() => Verdict::NeverStarted,
         Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
         None if here && run.pid > 0 => without_file(run),
         None if here => Verdict::NeverStarted,
@@ -224,13 +263,7 @@ fn without_file(run: &OpenRun) -> Verdict {
 }
 
 /// Waits for the end of a process that is not our child: only its file tells how it ended.
-async fn watch(
-    config: &CronConfig,
-    run: &OpenRun,
-    uk: &Uk,
-    Process { pid, start_ticks }: Process,
-    running: &Running,
-) {
+async fn watch(config: &CronConfig, run: &OpenRun, uk: &Uk, Process { pid, start_ticks }: Process) {
     let ended = async {
         match Watched::open(pid, start_ticks) {
             Ok(Some(process)) => process.ended().await,
@@ -251,8 +284,10 @@ async fn watch(
     let outcome = tokio::select! {
         () = ended => match result_of(&config.runs.join(format!("{uk}.json"))) {
             Some(result) => Outcome::said(&result),
-            None if running.was_replaced(&run.entry, uk.as_str()) => Outcome::replaced(),
-            None => Outcome::lost(),
+            None => match mark_of(config, uk.as_str()).await {
+                Mark::Replaced => Outcome::replaced(),
+                Mark::None | Mark::Ended => Outcome::lost(),
+            },
         },
         () = over => {
             if let Err(cause) = terminate(pid, start_ticks).await {
@@ -262,11 +297,10 @@ async fn watch(
             Outcome::timeout(limit.as_secs_f64())
         }
     };
-    running.remove(&run.entry, uk.as_str());
     let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
     // Without its file it wrote its end into the row alone.
     if first || outcome != Outcome::lost() {
-        log_end(&run.name, uk, &outcome);
+        log_end(&run.name, uk.as_str(), &outcome);
     }
     forget(config, uk);
 }
@@ -277,7 +311,7 @@ fn result_of(path: &Path) -> Option<super::RunResult> {
 
 fn forget(config: &CronConfig, uk: &Uk) {
     if let Err(cause) = remove(&config.runs, uk)
-        && cause.kind() != std::io::ErrorKind::NotFound
+        && !is_absent(&cause)
     {
         log::warn!("the file of cron run {uk} stays: {cause}");
     }
@@ -294,8 +328,10 @@ fn remove_stale(runs: &Path, open: &[OpenRun], watched: &WatchedRuns) {
         if known || !is_old(&path) {
             continue;
         }
-        if inspect(&path)
-            .is_ok_and(|state| state.alive == Liveness::Unlocked && state.head.is_some())
+        let over = |state: RunState| {
+            state.alive == Liveness::Unlocked && (state.head.is_some() || state.never_started())
+        };
+        if inspect(&path).is_ok_and(over)
             && let Ok(uk) = uk.parse::<Uk>()
         {
             // Another daemon may be quicker.
@@ -312,7 +348,7 @@ fn is_old(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::process::machine::start_ticks;
+    use super::super::process::machine::{Place, start_ticks};
     use super::*;
 
     fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
@@ -328,6 +364,7 @@ mod tests {
             timeout_ms: 0,
             started_ms: 0,
             owner_alive: false,
+            replaced: false,
         }
     }
 

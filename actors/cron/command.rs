@@ -1,11 +1,14 @@
-//! The command line of a run, and where its output goes.
+//! The command line of a run.
 
-use std::path::PathBuf;
-
-use super::process::{Command, Uk};
+use super::process::{Announced, Command, Output, Uk};
 use super::{CronConfig, LiveEntry};
 
-pub(super) fn command(config: &CronConfig, entry: &LiveEntry, uk: &Uk) -> Command {
+pub(super) fn command(
+    config: &CronConfig,
+    entry: &LiveEntry,
+    uk: &Uk,
+    announced: &Announced,
+) -> Command {
     let environment = config.environment.iter();
     let args = arguments(uk.as_str(), &entry.config.exec_cmd, &entry.config.params);
     Command {
@@ -14,22 +17,9 @@ pub(super) fn command(config: &CronConfig, entry: &LiveEntry, uk: &Uk) -> Comman
         env: environment
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
-        output: output(config, &entry.config.exec_cmd),
+        output: Output::Log(config.output.of(&entry.config.exec_cmd)),
+        handed: config.program_is_ours.then(|| announced.file()),
     }
-}
-
-/// One file a day for each `exec_cmd`.
-fn output(config: &CronConfig, exec_cmd: &str) -> PathBuf {
-    let safe = |c: char| {
-        if c.is_alphanumeric() || "-_.".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    let name: String = exec_cmd.chars().map(safe).collect();
-    let day = chrono::Local::now().format("%Y%m%d");
-    config.output.join(format!("{name}-{day}.out"))
 }
 
 fn arguments<'a>(uk: &'a str, exec_cmd: &'a str, params: &'a str) -> Vec<&'a str> {

@@ -2,13 +2,12 @@
 
 use super::CronConfig;
 use super::outcome::Outcome;
-use super::process::Uk;
 use crate::clock::now_ms;
 use crate::db::rows::RunEnd;
 use crate::outage::Outage;
 
 /// A line for the run's end: an error where someone should look.
-pub(super) fn log_end(name: &str, uk: &Uk, outcome: &Outcome) {
+pub(super) fn log_end(name: &str, uk: &str, outcome: &Outcome) {
     if outcome.status == "success" {
         log::info!("cron `{name}`: run {uk} ended: success");
     } else {

@@ -5,9 +5,6 @@
 //! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
 //! write itself.
 
-use std::collections::HashSet;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +16,12 @@ use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Announcement, Child, Spawner, Uk, announce, inspect, remove, terminate};
-use super::running::{Process, Running, Starting, Turn};
+use super::replace::{Mark, Replacing, Room, mark_of};
+use super::starting::Starting;
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{Claim, Fire, OpenRun};
+use crate::db::rows::{AtOverlap, Claim, Fire, OpenRun};
 use crate::db::{DbError, Standing};
 
 /// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
@@ -38,7 +36,7 @@ pub(super) async fn run(
     scheduled_ms: i64,
     spawner: Arc<Spawner>,
 ) {
-    let starting = config.running.begin();
+    let starting = config.starting.begin();
     let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
         return;
     };
@@ -67,7 +65,7 @@ pub(super) async fn run_again(
     spawner: Arc<Spawner>,
     _watched: Watching,
 ) {
-    let starting = config.running.begin();
+    let starting = config.starting.begin();
     let fire = Firing {
         generation: config.liveness.generation(),
         config,
@@ -96,49 +94,28 @@ struct Firing {
 
 /// Why there is no process.
 enum NotStarted {
-    /// Another daemon has announced the same run.
-    Announced,
+    /// Another daemon starts the same run, or has taken it over.
+    Others,
     Failed(String),
 }
 
 impl Firing {
     /// From the row to the end of the process.
     async fn make(&self, spawner: &Spawner, starting: Starting) {
-        let running = &self.config.running;
-        if !self.is_still_ours().await {
-            return;
-        }
-        let turn = match self.entry.config.overlap {
-            Overlap::Replace => Some(running.turn(&self.entry.key, self.scheduled_ms).await),
-            // The database decides on `forbid`.
-            Overlap::Allow | Overlap::Forbid => None,
-        };
-        if let Some(turn) = &turn {
-            if !self.make_room(turn, running).await {
-                log::warn!("cron `{}`: skipped, a later fire is due", self.name());
-                self.end_unstarted(Outcome::overtaken()).await;
-                return;
-            }
-            // That took a while.
-            if !self.is_still_ours().await {
-                return;
-            }
+        // The database decides on `forbid`.
+        let replaces = self.entry.config.overlap == Overlap::Replace;
+        if replaces && self.make_room().await == Room::Overtaken {
+            log::warn!("cron `{}`: skipped, a later fire is due", self.name());
+            return self.end_unstarted(Outcome::overtaken()).await;
         }
         let started = self.start(spawner).await;
-        if let Ok((child, _)) = &started {
-            let Child {
-                pid, start_ticks, ..
-            } = *child;
-            let process = Process { pid, start_ticks };
-            running.add(&self.entry.key, self.uk.as_str(), process);
-        }
-        drop((turn, starting));
+        drop(starting);
         match started {
-            Ok((child, output)) => self.watch(child, &output, running).await,
-            Err(NotStarted::Announced) => {
+            Ok(child) => self.watch(child).await,
+            Err(NotStarted::Others) => {
                 // Its row and its file are the other's.
                 log::warn!(
-                    "cron `{}`: run {} is made by another daemon that took it over",
+                    "cron `{}`: run {} is left to the daemon that took it over",
                     self.name(),
                     self.uk
                 );
@@ -173,16 +150,38 @@ impl Firing {
         let taken = self
             .config
             .db
-            .take_fire(self.uk.to_string(), from, owner)
+            .take_fire(self.uk.to_string(), from, owner, self.at_overlap())
             .await;
-        taken.unwrap_or_else(|cause| {
-            log::warn!(
-                "cron `{}`: run {} is left to others: {cause}",
-                self.name(),
-                self.uk
-            );
-            false
-        })
+        match taken {
+            Ok(Claim::Ours) => true,
+            Ok(Claim::Others) => false,
+            Ok(Claim::Skipped) => {
+                self.say_skipped();
+                false
+            }
+            Err(cause) => {
+                log::warn!(
+                    "cron `{}`: run {} is left to others: {cause}",
+                    self.name(),
+                    self.uk
+                );
+                false
+            }
+        }
+    }
+
+    fn say_skipped(&self) {
+        log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+    }
+
+    fn at_overlap(&self) -> AtOverlap {
+        match self.entry.config.overlap {
+            Overlap::Allow => AtOverlap::Allow,
+            Overlap::Forbid => AtOverlap::Skip {
+                result: Outcome::skipped().result,
+            },
+            Overlap::Replace => AtOverlap::Replace,
+        }
     }
 
     fn name(&self) -> &str {
@@ -199,7 +198,7 @@ impl Firing {
             Ok(Ok(Claim::Ours)) => true,
             Ok(Ok(Claim::Others)) => false,
             Ok(Ok(Claim::Skipped)) => {
-                log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+                self.say_skipped();
                 false
             }
             Ok(Err(cause)) => {
@@ -247,60 +246,55 @@ impl Firing {
             machine: serde_json::to_string(Place::here()).unwrap_or_default(),
             timeout_ms: entry.timeout.map_or(0, millis),
             is_log: entry.is_log,
-            skip_with: (entry.overlap == Overlap::Forbid).then(|| Outcome::skipped().result),
+            at_overlap: self.at_overlap(),
         }
     }
 
-    /// Ends the runs that this one replaces, those too that began meanwhile. Answers false where a later fire waits.
-    async fn make_room(&self, turn: &Turn, running: &Running) -> bool {
-        let mut ended = HashSet::new();
-        while !turn.is_overtaken() {
-            let mut earlier = running.of(&self.entry.key).into_iter();
-            let Some(run) = earlier.find(|run| !ended.contains(&run.uk)) else {
-                return true;
-            };
-            let Process { pid, start_ticks } = run.process;
-            log::warn!(
-                "cron `{}`: the earlier run (pid {pid}) is ended",
-                self.name()
-            );
-            running.replace(&self.entry.key, &run.uk);
-            if let Err(cause) = terminate(pid, start_ticks).await {
-                log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
-            }
-            ended.insert(run.uk);
-        }
-        false
+    async fn make_room(&self) -> Room {
+        let replacing = Replacing {
+            config: &self.config,
+            entry: &self.entry.key,
+            name: self.name(),
+            uk: &self.uk,
+            scheduled_ms: self.scheduled_ms,
+        };
+        replacing.make_room().await
     }
 
-    async fn start(&self, spawner: &Spawner) -> Result<(Child, PathBuf), NotStarted> {
+    async fn start(&self, spawner: &Spawner) -> Result<Child, NotStarted> {
         let runs = self.config.runs.clone();
         let announcement = self.announcement();
         let announced =
             actix_rt::task::spawn_blocking(move || announce(&runs, &announcement)).await;
-        match announced {
-            Ok(Ok(())) => {}
-            Ok(Err(cause)) if cause.kind() == ErrorKind::AlreadyExists => {
-                return Err(NotStarted::Announced);
-            }
+        let announced = match announced {
+            Ok(Ok(Some(announced))) => announced,
+            Ok(Ok(None)) => return Err(NotStarted::Others),
             Ok(Err(cause)) => {
                 let why = format!("its file below `data/` cannot be written: {cause}");
                 return Err(NotStarted::Failed(why));
             }
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
+        };
+        // Under the lock, which whoever takes the fire over must have: from here on nobody does.
+        if !self.is_still_ours().await {
+            announced.give_up();
+            return Err(NotStarted::Others);
         }
-        let command = command(&self.config, &self.entry, &self.uk);
-        let output = command.output.clone();
+        let command = command(&self.config, &self.entry, &self.uk, &announced);
         let shown = command.shell_quoted();
-        let child = spawner
-            .spawn(command)
-            .await
-            .map_err(|cause| NotStarted::Failed(cause.to_string()))?;
+        let child = match spawner.spawn(command).await {
+            Ok(child) => child,
+            Err(cause) => {
+                announced.give_up();
+                return Err(NotStarted::Failed(cause.to_string()));
+            }
+        };
+        drop(announced);
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
-        Ok((child, output))
+        Ok(child)
     }
 
     fn announcement(&self) -> Announcement {
@@ -313,10 +307,11 @@ impl Firing {
             scheduled_ms: self.scheduled_ms,
             fired_ms: now_ms(),
             timeout_ms: self.entry.config.timeout.map(|t| millis(t).unsigned_abs()),
+            handed: self.config.program_is_ours,
         }
     }
 
-    async fn watch(&self, child: Child, output: &Path, running: &Running) {
+    async fn watch(&self, child: Child) {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         let ticks = start_ticks.map(u64::cast_signed);
         let noted = self
@@ -331,6 +326,7 @@ impl Firing {
                 self.uk
             );
         }
+        let output = child.output.clone();
         let exited = child.exited();
         tokio::pin!(exited);
         let limit = self.entry.config.timeout;
@@ -344,9 +340,15 @@ impl Firing {
             biased;
             exit = &mut exited => {
                 let said = self.said();
-                match running.was_replaced(&self.entry.key, self.uk.as_str()) {
-                    true if said.is_none() => Outcome::replaced(),
-                    _ => Outcome::seen(said.as_ref(), exit, output),
+                let mark = match said {
+                    Some(_) => Mark::None,
+                    None => mark_of(&self.config, self.uk.as_str()).await,
+                };
+                match mark {
+                    Mark::None => Outcome::seen(said.as_ref(), exit, &output),
+                    Mark::Replaced => Outcome::replaced(),
+                    // By who replaced it, with its line in the log.
+                    Mark::Ended => return,
                 }
             }
             () = over => {
@@ -357,8 +359,7 @@ impl Firing {
                 Outcome::timeout(limit.unwrap_or_default().as_secs_f64())
             }
         };
-        running.remove(&self.entry.key, self.uk.as_str());
-        log_end(self.name(), &self.uk, &outcome);
+        log_end(self.name(), self.uk.as_str(), &outcome);
         end_run(&self.config, self.uk.as_str(), outcome, pid, None).await;
     }
 

@@ -11,11 +11,16 @@ mod command;
 mod ending;
 mod entry;
 mod fire;
+#[cfg(test)]
+mod jump_tests;
 mod misfire;
 mod outcome;
 mod process;
-mod running;
+mod replace;
 mod schedule;
+mod starting;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -34,12 +39,13 @@ pub(crate) use self::entry::LiveEntry;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
-pub(crate) use self::running::Running;
 pub use self::schedule::{Schedule, ScheduleError};
+pub(crate) use self::starting::StartingFires;
 use crate::clock::{millis, now_ms};
 use crate::db::rows::KnownEntry;
 use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
+use crate::logs::OutputLogs;
 use crate::outage::Outage;
 
 /// A longer sleep would miss a jump of the clock.
@@ -65,14 +71,16 @@ pub(crate) struct CronConfig {
     pub(crate) misfire_grace: Duration,
     /// The program of the runs.
     pub(crate) program: PathBuf,
+    /// Whether it is this one, which knows what it is handed; not `cron_command`.
+    pub(crate) program_is_ours: bool,
     /// What the runs find in their environment: which configuration is theirs.
     pub(crate) environment: Vec<(String, String)>,
     /// Where the files of runs are.
     pub(crate) runs: PathBuf,
     /// Where their output goes.
-    pub(crate) output: PathBuf,
-    /// The processes that run, and the runs that are watched: they outlive an actor that dies.
-    pub(crate) running: Running,
+    pub(crate) output: OutputLogs,
+    /// The fires that are being started, and the runs that are watched: they outlive an actor that dies.
+    pub(crate) starting: StartingFires,
     pub(crate) watched: WatchedRuns,
 }
 
@@ -360,7 +368,7 @@ impl Handler<Stop> for CronActor {
 
     fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
         self.quiet = true;
-        let all_started = self.config.running.all_started();
+        let all_started = self.config.starting.all_started();
         Box::pin(async move { timeout_at(deadline, all_started).await.is_ok() })
     }
 }

@@ -1,7 +1,6 @@
 //! CronActor with real processes and a real database, on a paused clock. The entries are due in January; what fires is
 //! what `misfire` makes up for at the start, so that no test waits for a second.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,99 +10,16 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
-use super::{Crash, CronActor, CronConfig, LiveEntry, Quiet, Running, Stop, WatchedRuns};
+use super::process::machine::Place;
+use super::process::{Announcement, announce};
+use super::testing::{World, YEARLY};
+use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::rows::{Beat, BootRow, Inspection};
-use crate::db::{Applied, Db, DbActor, DbError, Liveness, Reader, Store, Write, Writer};
+use crate::db::rows::{BootRow, Heartbeat, Inspection};
+use crate::db::{Applied, Db, DbActor, DbError, Reader, Store, Write, Writer};
 use crate::gone::GoneNotice;
-use crate::testing_support::{Deaths, TestDb, soon};
-
-const YEARLY: &str = "0 0 0 1 1 *";
-
-struct World {
-    files: TestDb,
-    deaths: Deaths,
-    config: CronConfig,
-    actor: Addr<CronActor>,
-}
-
-impl World {
-    /// One entry that has missed a fire, which it makes up for.
-    async fn start(program: &str) -> Self {
-        tokio::time::pause();
-        Self::start_with(TestDb::start(), program).await
-    }
-
-    async fn start_with(files: TestDb, program: &str) -> Self {
-        let entry = entry(YEARLY, Misfire::Coalesce);
-        let two_years_ago = now_ms() - 2 * 366 * 24 * 3600 * 1000;
-        files.sql(&format!(
-            "INSERT INTO cron_entry (partition_name, entry, name, expression, live, last_fire_ms)
-             VALUES ('script1', '{}', 'n', '{YEARLY}', 1, {two_years_ago})",
-            entry.key
-        ));
-        Self::with(files, vec![Arc::new(entry)], program)
-    }
-
-    fn with(files: TestDb, entries: Vec<Arc<LiveEntry>>, program: &str) -> Self {
-        let config = CronConfig {
-            db: files.db.clone(),
-            liveness: Arc::new(Liveness::new(Duration::from_secs(5))),
-            partition: "script1".to_owned(),
-            owner: "script1/me".to_owned(),
-            entries,
-            misfire_grace: Duration::from_secs(10),
-            program: PathBuf::from(program),
-            environment: Vec::new(),
-            runs: files.dir.path().join("runs"),
-            output: files.dir.path().join("output"),
-            running: Running::default(),
-            watched: WatchedRuns::default(),
-        };
-        let deaths = Deaths::new();
-        let actor = CronActor::new(config.clone(), deaths.notice()).start();
-        Self {
-            files,
-            deaths,
-            config,
-            actor,
-        }
-    }
-
-    fn runs_file(&self, uk: &super::Uk) -> PathBuf {
-        self.config.runs.join(format!("{uk}.json"))
-    }
-
-    fn runs(&self) -> Vec<String> {
-        self.files
-            .lines("SELECT status || ' ' || result AS line FROM crontab_log ORDER BY id")
-    }
-
-    /// Waits until so many runs have ended.
-    async fn until_ended(&self, n: usize) -> Vec<String> {
-        soon(async {
-            loop {
-                let runs = self.runs();
-                if runs
-                    .iter()
-                    .filter(|run| !run.starts_with("running"))
-                    .count()
-                    >= n
-                {
-                    return runs;
-                }
-                sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await
-    }
-
-    async fn stop(&self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        self.actor.send(Stop { deadline }).await.unwrap()
-    }
-}
+use crate::testing_support::{TestDb, soon};
 
 #[actix::test]
 async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
@@ -179,7 +95,7 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
     let world = World::with(files, vec![entry], "/bin/false");
     let config = CronConfig {
         db: away,
-        running: Running::default(),
+        starting: StartingFires::default(),
         watched: WatchedRuns::default(),
         ..world.config.clone()
     };
@@ -243,7 +159,7 @@ impl Writer for LosesAnAnswerWriter {
         })
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         self.writer.heartbeat(boot)
     }
 }
@@ -271,7 +187,7 @@ async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
 async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
     tokio::time::pause();
     let files = TestDb::start();
-    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    let here = serde_json::to_string(Place::here()).unwrap();
     files.sql(&format!(
         "INSERT INTO boot (owner, partition_name, host, pid, state, started_ms, heartbeat_ms, interval_ms)
          VALUES ('script1/me', 'script1', 'h', 1, 1, 0, 0, 5000);
@@ -288,14 +204,25 @@ async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
 async fn a_fire_that_another_daemon_announced_is_left_to_it() {
     tokio::time::pause();
     let files = TestDb::start();
-    let runs = files.dir.path().join("runs");
-    std::fs::create_dir(&runs).unwrap();
     let world = World::with(files, Vec::new(), "/bin/false");
     let entry = Arc::new(entry(YEARLY, Misfire::Skip));
     let uk: super::Uk = "3f0e4c0e-2e4d-4a43-9c58-41d17a390d11".parse().unwrap();
     let run = world.runs_file(&uk);
-    std::fs::write(&run, "").unwrap();
-    let here = serde_json::to_string(super::process::machine::Place::here()).unwrap();
+    let announcement = Announcement {
+        uk: uk.clone(),
+        entry: entry.key.clone(),
+        name: "n".to_owned(),
+        boot: "script1/dead".to_owned(),
+        place: Place::here().clone(),
+        scheduled_ms: 1000,
+        fired_ms: 1000,
+        timeout_ms: None,
+        handed: true,
+    };
+    let _about_to_start = announce(&world.config.runs, &announcement)
+        .unwrap()
+        .unwrap();
+    let here = serde_json::to_string(Place::here()).unwrap();
     world.files.sql(&format!(
         "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
          VALUES ('script1', '{}', 1000, '{uk}', 'n', 'script1/dead', '{here}', 1, 'running', 1000)",

@@ -19,10 +19,10 @@ use tokio::time::Instant;
 
 use super::error::DbError;
 use super::liveness::Liveness;
-use super::rows::{Beat, BootRow};
+use super::rows::{Beat, BootRow, Heartbeat};
 use super::store::{Applied, Store, Writer};
 use super::write::{Write, Written};
-use crate::clock::{millis, now_ms};
+use crate::clock::millis;
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 
@@ -57,6 +57,12 @@ struct Committed {
     away: Option<DbError>,
     /// Some of `left` may be committed: `writer` finds out, when it is given just those again.
     unsure: bool,
+}
+
+/// What the next transaction is made of.
+struct Batch {
+    writer: Option<Box<dyn Writer>>,
+    submits: Vec<Submit>,
 }
 
 /// Writes that may be committed or not, and the writer that can find out.
@@ -112,12 +118,12 @@ impl DbActor {
         if self.busy {
             return;
         }
-        let Some((writer, batch)) = self.next_batch() else {
+        let Some(Batch { writer, submits }) = self.next_batch() else {
             return;
         };
         self.busy = true;
         // Not in this actor's context: if it dies, what is being committed is answered all the same.
-        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), writer, batch));
+        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), writer, submits));
         ctx.spawn(commit.into_actor(self).map(|committed, actor, ctx| {
             // An error means that the runtime ends.
             if let Ok(committed) = committed {
@@ -126,10 +132,13 @@ impl DbActor {
         }));
     }
 
-    fn next_batch(&mut self) -> Option<(Option<Box<dyn Writer>>, Vec<Submit>)> {
+    fn next_batch(&mut self) -> Option<Batch> {
         if let Some(mut unsure) = self.unsure.take() {
             // Whoever gave up meanwhile stays in it: it is the batch that is asked about.
-            return Some((unsure.writer.take(), std::mem::take(&mut unsure.batch)));
+            return Some(Batch {
+                writer: unsure.writer.take(),
+                submits: std::mem::take(&mut unsure.batch),
+            });
         }
         // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
         self.pending.retain(|submit| !submit.answer.is_closed());
@@ -139,8 +148,11 @@ impl DbActor {
             rows <= MAX_ROWS
         });
         let size = fits.count().max(1).min(self.pending.len());
-        let batch: Vec<Submit> = self.pending.drain(..size).collect();
-        (!batch.is_empty()).then(|| (self.writer.take(), batch))
+        let submits: Vec<Submit> = self.pending.drain(..size).collect();
+        (!submits.is_empty()).then(|| Batch {
+            writer: self.writer.take(),
+            submits,
+        })
     }
 
     /// What was not tried goes back to the front of the queue, in its order.
@@ -194,29 +206,26 @@ impl DbActor {
     fn beat(&self, heartbeats: Heartbeats, ctx: &mut Context<Self>) {
         let store = Arc::clone(&self.store);
         let addr = ctx.address().downgrade();
-        let mut outage = Outage::new(format!("the database {} (heartbeats)", store.address()));
+        let mut outage = self.outage.beside();
         let beats = async move {
             let mut writer: Option<Box<dyn Writer>> = None;
-            let mut clocks = Clocks::new();
+            let mut clocks = Clocks { last: None };
             loop {
                 let sent = Instant::now();
-                if clocks.have_drifted(sent, now_ms(), heartbeats.liveness.interval()) {
-                    log::warn!(
-                        "the clock has jumped; no other daemon is judged until its heartbeats have come again"
-                    );
-                    heartbeats.liveness.clock_jumped(sent);
-                }
                 match beat_once(store.as_ref(), &mut writer, &heartbeats, sent).await {
-                    Ok(()) => outage.passed(),
+                    Ok(at_ms) => {
+                        outage.passed();
+                        clocks.compare(sent, at_ms, &heartbeats.liveness);
+                        if heartbeats.liveness.may_judge()
+                            && let Some(addr) = addr.upgrade()
+                        {
+                            addr.do_send(Judge { as_of_ms: at_ms });
+                        }
+                    }
                     Err(cause) => {
                         writer = None;
                         outage.failed(cause);
                     }
-                }
-                if heartbeats.liveness.may_judge()
-                    && let Some(addr) = addr.upgrade()
-                {
-                    addr.do_send(Judge);
                 }
                 let next = heartbeats
                     .liveness
@@ -282,24 +291,28 @@ async fn apply(
 
 /// The two clocks at the last beat: one that only goes on, and the one that heartbeats are written by.
 struct Clocks {
-    steady: Instant,
-    wall_ms: i64,
+    last: Option<(Instant, i64)>,
 }
 
 impl Clocks {
-    fn new() -> Self {
-        Self {
-            steady: Instant::now(),
-            wall_ms: now_ms(),
+    /// Tells when they differ by more than an interval since the last call: the heartbeats of others look old then.
+    fn compare(&mut self, steady: Instant, wall_ms: i64, liveness: &Liveness) {
+        let before = self.last.replace((steady, wall_ms));
+        // An answer that was late says nothing about the clock; who may judge then is seen by its lateness.
+        if steady.elapsed() > liveness.interval() {
+            self.last = None;
+            return;
         }
-    }
-
-    /// Whether they differ by more than so much since the last call.
-    fn have_drifted(&mut self, steady: Instant, wall_ms: i64, most: Duration) -> bool {
-        let passed = millis(steady.saturating_duration_since(self.steady));
-        let drift = (wall_ms - self.wall_ms - passed).abs();
-        (self.steady, self.wall_ms) = (steady, wall_ms);
-        drift > millis(most)
+        let Some((steady_before, wall_before)) = before else {
+            return;
+        };
+        let passed = millis(steady.saturating_duration_since(steady_before));
+        if (wall_ms - wall_before - passed).abs() > millis(liveness.interval()) {
+            log::warn!(
+                "the clock has jumped; no other daemon is judged until its heartbeats have come again"
+            );
+            liveness.clock_jumped(steady);
+        }
     }
 }
 
@@ -311,16 +324,17 @@ async fn beat_once(
     writer: &mut Option<Box<dyn Writer>>,
     heartbeats: &Heartbeats,
     sent: Instant,
-) -> Result<(), DbError> {
+) -> Result<i64, DbError> {
     let connection = match writer {
         Some(connection) => connection,
         None => writer.insert(store.writer().await?),
     };
-    let beat = connection.heartbeat(&heartbeats.boot).await?;
+    let Heartbeat { beat, at_ms } = connection.heartbeat(&heartbeats.boot).await?;
+    let answered = Instant::now();
     let has_just_begun = beat == Beat::Unknown && heartbeats.liveness.is_fresh();
     match beat {
-        Beat::Alive => heartbeats.liveness.confirm(sent),
-        Beat::Unknown if has_just_begun => heartbeats.liveness.confirm(sent),
+        Beat::Alive => heartbeats.liveness.confirm(sent, answered),
+        Beat::Unknown if has_just_begun => heartbeats.liveness.confirm(sent, answered),
         Beat::Unknown | Beat::WasDead => {
             log::warn!(
                 "this daemon ({}) had been silent for so long that others took over its work; it starts anew",
@@ -329,7 +343,7 @@ async fn beat_once(
             heartbeats.liveness.was_dead(sent);
         }
     }
-    Ok(())
+    Ok(at_ms)
 }
 
 impl Actor for DbActor {
@@ -353,17 +367,19 @@ impl Handler<Submit> for DbActor {
 /// To itself, after a heartbeat: take over from boots whose heartbeats stopped.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Judge;
+struct Judge {
+    as_of_ms: i64,
+}
 
 impl Handler<Judge> for DbActor {
     type Result = ();
 
-    fn handle(&mut self, _: Judge, ctx: &mut Self::Context) {
+    fn handle(&mut self, Judge { as_of_ms }: Judge, ctx: &mut Self::Context) {
         let Some(heartbeats) = &self.heartbeats else {
             return;
         };
         let me = heartbeats.boot.owner.clone();
-        let reaped = self.submit(Write::ReapSilent { me }, ctx);
+        let reaped = self.submit(Write::ReapSilent { me, as_of_ms }, ctx);
         ctx.spawn(reaped.into_actor(self).map(|reaped, _, _| {
             if let Ok(Ok(Written::Reaped(reaped))) = reaped
                 && !reaped.boots.is_empty()

@@ -10,8 +10,11 @@ pub enum DbError {
     /// The database cannot be used at the moment; DbActor tries again by itself.
     #[error("the database is away: {0}")]
     Away(String),
-    /// This write is refused by the database; others are not touched by it.
-    #[error("the database refused the write: {0}")]
+    /// The server answers and does not let us in: wrong password, no such database.
+    #[error("the database lets nobody in with this address: {0}")]
+    Denied(String),
+    /// This write or question is refused by the database; others are not touched by it.
+    #[error("the database refused it: {0}")]
     Refused(String),
     /// The adapter panicked while the write was under way; whether it was committed is not known.
     #[error("the database writer was restarted; whether the write was committed is not known")]

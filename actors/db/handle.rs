@@ -8,8 +8,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{Write, Written};
@@ -195,6 +195,21 @@ impl Db {
         self.write(Write::InsertLetters { letters }).await.map(drop)
     }
 
+    /// The row that each letter became; none where it was gone.
+    pub(crate) async fn replay_letters(
+        &self,
+        letters: Vec<Replay>,
+    ) -> Result<Vec<Option<i64>>, DbError> {
+        match self.write(Write::ReplayLetters { letters }).await? {
+            Written::Replayed(rows) => Ok(rows),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    pub(crate) async fn delete_letters(&self, ids: Vec<i64>) -> Result<usize, DbError> {
+        self.count(Write::DeleteLetters { ids }).await
+    }
+
     /// Messages that live elsewhere and were charged with deaths are finished.
     pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
         self.count(Write::ForgetDeaths { ids }).await
@@ -223,15 +238,22 @@ impl Db {
         }
     }
 
-    /// Whether the fire is this daemon's now.
+    /// Whose the fire is that another daemon, or this one, had claimed and not started.
     pub(crate) async fn take_fire(
         &self,
         uk: String,
         from: String,
         owner: String,
-    ) -> Result<bool, DbError> {
-        match self.write(Write::TakeFire { uk, from, owner }).await? {
-            Written::Taken(taken) => Ok(taken),
+        at_overlap: AtOverlap,
+    ) -> Result<Claim, DbError> {
+        let write = Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        };
+        match self.write(write).await? {
+            Written::Claimed(claim) => Ok(claim),
             other => Err(mixed_up(&other)),
         }
     }

@@ -73,12 +73,14 @@ impl Liveness {
         self.interval
     }
 
-    /// A heartbeat sent at this moment is in the database. The moment is that of sending: it arrived no earlier.
-    pub(crate) fn confirm(&self, sent: Instant) {
-        let sent = self.since_origin(sent);
+    /// A heartbeat sent at this moment is in the database, as was answered at that one. What counts is the moment of
+    /// sending: it arrived no earlier. But one whose answer came late stood still with the database, and others' with it:
+    /// they have up to one interval more on the way than ours.
+    pub(crate) fn confirm(&self, sent: Instant, answered: Instant) {
+        let (sent, answered) = (self.since_origin(sent), self.since_origin(answered));
         let before = self.confirmed.swap(sent, Ordering::AcqRel);
-        if sent.saturating_sub(before) > ms(self.interval * FRESH_INTERVALS) {
-            self.steady_since.store(sent, Ordering::Release);
+        if answered.saturating_sub(before) > ms(self.interval * FRESH_INTERVALS) {
+            self.steady_since.store(answered, Ordering::Release);
         }
     }
 
@@ -165,7 +167,7 @@ mod tests {
         let liveness = Liveness::new(INTERVAL);
         assert_eq!(liveness.standing_at(0, at(&liveness, 9)), Standing::Ours);
         assert_eq!(liveness.standing_at(0, at(&liveness, 10)), Standing::Unsure);
-        liveness.confirm(at(&liveness, 12));
+        liveness.confirm(at(&liveness, 12), at(&liveness, 12));
         assert_eq!(liveness.standing_at(0, at(&liveness, 21)), Standing::Ours);
     }
 
@@ -181,16 +183,19 @@ mod tests {
     fn nobody_judges_before_its_own_heartbeats_hold() {
         let liveness = Liveness::new(INTERVAL);
         for second in [5, 10] {
-            liveness.confirm(at(&liveness, second));
+            liveness.confirm(at(&liveness, second), at(&liveness, second));
         }
         assert!(!liveness.may_judge_at(at(&liveness, 14)));
         assert!(liveness.may_judge_at(at(&liveness, 15)));
         // An outage: the next heartbeat comes 40 s later.
-        liveness.confirm(at(&liveness, 50));
+        liveness.confirm(at(&liveness, 50), at(&liveness, 50));
         assert!(!liveness.may_judge_at(at(&liveness, 51)));
         for second in [55, 60, 65] {
-            liveness.confirm(at(&liveness, second));
+            liveness.confirm(at(&liveness, second), at(&liveness, second));
         }
         assert!(liveness.may_judge_at(at(&liveness, 65)));
+        // The database stood still for 8 s after this one was sent.
+        liveness.confirm(at(&liveness, 70), at(&liveness, 78));
+        assert!(!liveness.may_judge_at(at(&liveness, 78)));
     }
 }

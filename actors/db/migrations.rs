@@ -52,6 +52,7 @@ migrations! {
     "2026-11-22-000006_cron"
     "2026-11-26-000007_death"
     "2026-11-26-000008_commit_mark"
+    "2026-11-26-000010_message_origin"
 }
 
 /// All statements as one text, for those who may not alter: a person with the rights runs it. `versions` makes the

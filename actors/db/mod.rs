@@ -5,8 +5,13 @@ mod batch;
 mod error;
 mod handle;
 mod headers;
+pub(crate) mod letters;
 mod liveness;
 mod migrations;
+#[expect(
+    clippy::duplicate_mod,
+    reason = "what is the same on every server is compiled once for each, with its connection"
+)]
 mod mysql;
 mod postgres;
 pub(crate) mod rows;
@@ -34,9 +39,10 @@ pub(crate) use self::actor::{DbActor, Heartbeats};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
-pub(crate) use self::store::Store;
 #[cfg(test)]
-pub(crate) use self::store::{Applied, Reader, Writer};
+pub(crate) use self::store::Applied;
+pub(crate) use self::store::Store;
+pub(crate) use self::store::{Reader, Writer};
 pub(crate) use self::write::TRIM_ROWS;
 #[cfg(test)]
 pub(crate) use self::write::Write;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
 use crate::clock::millis;
 use crate::config::Backoff;
 
@@ -100,6 +101,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) fence: i64,
     /// An attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
+    /// Of a replayed dead letter that came from elsewhere.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// How a message of a `table` queue ended.
@@ -198,6 +201,14 @@ pub(crate) struct Reaped {
     pub(crate) dead_letters: usize,
 }
 
+/// A heartbeat that is in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    pub(crate) beat: Beat,
+    /// When, by the clock that heartbeats are written by, in unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
 /// What a heartbeat found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {
@@ -224,8 +235,19 @@ pub(crate) struct Fire {
     pub(crate) timeout_ms: i64,
     /// Whether the run is a row of `crontab_log` too.
     pub(crate) is_log: bool,
-    /// `overlap: forbid`: while another run of the entry is open this fire ends as `skipped`, with this result.
-    pub(crate) skip_with: Option<String>,
+    pub(crate) at_overlap: AtOverlap,
+}
+
+/// What a fire does about other runs of its entry that are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AtOverlap {
+    Allow,
+    /// `overlap: forbid`: the fire ends as `skipped`, with this result.
+    Skip {
+        result: String,
+    },
+    /// `overlap: replace`: those of earlier seconds are marked: they are to be ended, by whoever can.
+    Replace,
 }
 
 /// Whose a fire is.
@@ -269,6 +291,8 @@ pub(crate) struct OpenRun {
     pub(crate) started_ms: i64,
     /// Whether the boot that fired it is still alive, as the database knows.
     pub(crate) owner_alive: bool,
+    /// A later fire of the entry takes its place: it is to be ended.
+    pub(crate) replaced: bool,
 }
 
 /// A live cron entry, as the database knows it.
@@ -299,28 +323,6 @@ pub(crate) struct NewLetter {
     pub(crate) first_ms: i64,
 }
 
-/// A dead letter, for people.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(crate) struct DeadLetter {
-    pub(crate) id: i64,
-    pub(crate) kind: String,
-    pub(crate) source: String,
-    pub(crate) name: String,
-    pub(crate) exec_cmd: String,
-    pub(crate) original_id: String,
-    #[serde(serialize_with = "lossy")]
-    pub(crate) payload: Vec<u8>,
-    pub(crate) error: String,
-    pub(crate) attempts: i32,
-    pub(crate) partition: String,
-    pub(crate) first_ms: i64,
-    pub(crate) died_ms: i64,
-}
-
-fn lossy<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(bytes))
-}
-
 /// A daemon that lives, as far as the database knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AliveBoot {
@@ -347,4 +349,13 @@ pub(crate) struct Inspection {
     pub(crate) pending: Vec<String>,
     /// The tables and their rows, counted up to [`COUNT_CAP`].
     pub(crate) tables: Vec<(String, u64)>,
+}
+
+/// What waits in the delay queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DelayCounts {
+    /// Tasks that wait for their time, counted up to one more than [`COUNT_CAP`].
+    pub(crate) waiting: u64,
+    /// When the first of them is due, unix milliseconds.
+    pub(crate) oldest_due_ms: Option<i64>,
 }

@@ -65,6 +65,7 @@ diesel::table! {
         owner -> Text,
         fence -> BigInt,
         created_ms -> BigInt,
+        origin -> Nullable<Text>,
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
-use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun, OutsideDeath};
+use super::rows::{
+    AliveBoot, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter, LetterHead,
+    OpenRun, OutsideDeath,
+};
 use super::write::{Write, Written};
 
 /// Opens connections to one database.
@@ -69,19 +72,36 @@ pub(crate) trait Writer {
     /// own instead, so that it fails alone.
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
     /// Says that this boot lives, by the database's clock.
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>>;
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }
 
 /// What may be asked without going through DbActor.
 pub(crate) trait Reader: Send + Sync {
-    /// Unfinished messages of a `table` queue.
-    fn queue_lag<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, DbError>>;
+    /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One question for
+    /// all of them, and no look at more rows than are counted.
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
+    /// Those of the `table` queues that have a message which may be claimed now.
+    fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
+    /// What waits in the delay queue.
+    #[cfg_attr(not(test), expect(dead_code, reason = "its asker comes next"))]
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>>;
     /// Delayed tasks in status 2 that no boot of ours owns: the Go program's.
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
     /// The `exec_cmd` of a delayed task.
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
     /// The newest dead letters first.
-    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>>;
+    fn dead_letters(
+        &self,
+        filter: LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>>;
+    /// Dead letters with a higher id than that, the oldest first, without what may be large.
+    fn letter_heads(
+        &self,
+        filter: LetterFilter,
+        above: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>>;
     /// What has been charged to messages of one source outside the database, by their ids.
     fn deaths<'a>(
         &'a self,

@@ -9,10 +9,14 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use super::actor::{Crash, DbActor, Heartbeats};
-use super::rows::{AliveBoot, Beat, BootRow, DeadLetter, Inspection, OpenRun, OutsideDeath};
+use super::rows::{
+    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
+    LetterHead, OpenRun, OutsideDeath,
+};
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
+use crate::clock::now_ms;
 use crate::testing_support::{Barrier, Deaths, Seen, settle_down, soon};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -153,14 +157,17 @@ impl Writer for FakeWriter {
         .boxed_local()
     }
 
-    fn heartbeat(&mut self, _: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, _: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         async move {
             if self.0.is_away() {
                 return Err(away());
             }
             self.0.beats.note(());
             let scripted = self.0.script.lock().unwrap().beats.pop_front();
-            Ok(scripted.unwrap_or(Beat::Alive))
+            Ok(Heartbeat {
+                beat: scripted.unwrap_or(Beat::Alive),
+                at_ms: now_ms(),
+            })
         }
         .boxed_local()
     }
@@ -169,8 +176,14 @@ impl Writer for FakeWriter {
 struct NoReader;
 
 impl Reader for NoReader {
-    fn queue_lag<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64, DbError>> {
-        async { Ok(0) }.boxed()
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        async move { Ok(vec![0; queues.len()]) }.boxed()
+    }
+    fn due_queues(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
+        async { Ok(DelayCounts::default()) }.boxed()
     }
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
@@ -178,7 +191,19 @@ impl Reader for NoReader {
     fn task_command(&self, _: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
         async { Ok(None) }.boxed()
     }
-    fn dead_letters(&self, _: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+    fn dead_letters(
+        &self,
+        _: LetterFilter,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn letter_heads(
+        &self,
+        _: LetterFilter,
+        _: i64,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn deaths<'a>(

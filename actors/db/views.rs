@@ -2,8 +2,45 @@
 
 use diesel::prelude::*;
 
-use super::rows::{DeadLetter, OpenRun};
+use super::headers;
+use super::rows::{DeadLetter, LetterHead, OpenRun};
 use super::schema::{cron_run, dead_letter};
+use super::status::RUN_REPLACED;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = cron_run)]
+pub(in crate::db) struct Run {
+    uk: String,
+    entry: String,
+    scheduled_ms: i64,
+    name: String,
+    owner: String,
+    machine: String,
+    pid: i32,
+    start_ticks: Option<i64>,
+    timeout_ms: i64,
+    started_ms: i64,
+    status: String,
+}
+
+impl Run {
+    pub(in crate::db) fn open(self, alive: &[String]) -> OpenRun {
+        OpenRun {
+            owner_alive: alive.contains(&self.owner),
+            replaced: self.status == RUN_REPLACED,
+            uk: self.uk,
+            entry: self.entry,
+            scheduled_ms: self.scheduled_ms,
+            owner: self.owner,
+            name: self.name,
+            machine: self.machine,
+            pid: self.pid,
+            start_ticks: self.start_ticks,
+            timeout_ms: self.timeout_ms,
+            started_ms: self.started_ms,
+        }
+    }
+}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = dead_letter)]
@@ -15,6 +52,8 @@ pub(in crate::db) struct Letter {
     exec_cmd: String,
     original_id: String,
     payload: Vec<u8>,
+    msg_key: Option<Vec<u8>>,
+    headers: Option<String>,
     error: String,
     attempts: i32,
     partition_name: String,
@@ -32,6 +71,8 @@ impl From<Letter> for DeadLetter {
             exec_cmd: row.exec_cmd,
             original_id: row.original_id,
             payload: row.payload,
+            key: row.msg_key,
+            headers: headers::decode(row.headers.as_deref()),
             error: row.error,
             attempts: row.attempts,
             partition: row.partition_name,
@@ -42,34 +83,25 @@ impl From<Letter> for DeadLetter {
 }
 
 #[derive(Queryable, Selectable)]
-#[diesel(table_name = cron_run)]
-pub(in crate::db) struct Run {
-    uk: String,
-    entry: String,
-    scheduled_ms: i64,
+#[diesel(table_name = dead_letter)]
+pub(in crate::db) struct Head {
+    id: i64,
+    kind: String,
+    source: String,
     name: String,
-    owner: String,
-    machine: String,
-    pid: i32,
-    start_ticks: Option<i64>,
-    timeout_ms: i64,
-    started_ms: i64,
+    exec_cmd: String,
+    partition_name: String,
 }
 
-impl Run {
-    pub(in crate::db) fn open(self, alive: &[String]) -> OpenRun {
-        OpenRun {
-            owner_alive: alive.contains(&self.owner),
-            uk: self.uk,
-            entry: self.entry,
-            scheduled_ms: self.scheduled_ms,
-            owner: self.owner,
-            name: self.name,
-            machine: self.machine,
-            pid: self.pid,
-            start_ticks: self.start_ticks,
-            timeout_ms: self.timeout_ms,
-            started_ms: self.started_ms,
+impl From<Head> for LetterHead {
+    fn from(row: Head) -> Self {
+        Self {
+            id: row.id,
+            kind: row.kind,
+            source: row.source,
+            name: row.name,
+            exec_cmd: row.exec_cmd,
+            partition: row.partition_name,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd, NewLetter,
-    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
+    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -15,8 +15,10 @@ pub(crate) enum Write {
     BeginBoot(BootRow),
     /// Gives back all that a boot still owns and marks it ended. Answers `Reaped`.
     EndBoot { owner: String },
-    /// Takes over from boots whose heartbeats stopped. Answers `Reaped`.
-    ReapSilent { me: String },
+    /// Takes over from boots whose last heartbeat is three intervals older than this moment, which is that of a heartbeat
+    /// of our own: what was late for the same reason as ours is not judged, however late this is written. Answers
+    /// `Reaped`.
+    ReapSilent { me: String, as_of_ms: i64 },
     /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers
     /// `Reaped`, without any boot where this database does not know it.
     ReapGone { owner: String, charges: Vec<Charge> },
@@ -60,6 +62,10 @@ pub(crate) enum Write {
 
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
     InsertLetters { letters: Vec<NewLetter> },
+    /// Runs dead letters again: each of them goes and its row comes, or neither. Answers `Replayed`.
+    ReplayLetters { letters: Vec<Replay> },
+    /// Deletes dead letters. Answers `Count`.
+    DeleteLetters { ids: Vec<i64> },
     /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
     ForgetDeaths { ids: Vec<OutsideId> },
 
@@ -70,11 +76,13 @@ pub(crate) enum Write {
     },
     /// Claims one entry's scheduled second. Answers `Claimed`.
     ClaimFire(Box<Fire>),
-    /// Takes over a fire that its daemon claimed and did not start. Answers `Taken`.
+    /// Takes over a fire that its daemon claimed and did not start; what `at_overlap` asks for is asked again. Answers
+    /// `Claimed`.
     TakeFire {
         uk: String,
         from: String,
         owner: String,
+        at_overlap: AtOverlap,
     },
     /// The run's process exists. Answers `Nothing`.
     RunStarted {
@@ -114,13 +122,13 @@ pub(crate) enum Written {
     Tasks(Vec<ClaimedTask>),
     Messages(Vec<ClaimedMessage>),
     Refused(Vec<i64>),
+    /// In the order of the letters asked for: the row that each became; none where the letter was gone.
+    Replayed(Vec<Option<i64>>),
     Reaped(Reaped),
     /// In the order of the entries asked about, unix milliseconds: the last fire known, else since when it is live.
     Since(Vec<i64>),
     /// Whose the fire is.
     Claimed(Claim),
-    /// Whether the fire is now the one's who asked.
-    Taken(bool),
     /// Whether this was the run's first end.
     Ended(bool),
     Count(usize),

@@ -42,6 +42,21 @@ pub enum SourceKind {
         /// The entry's `table`.
         table: Arc<str>,
     },
+    /// A Redis list.
+    Redis {
+        /// The server's name in the settings.
+        server: Arc<str>,
+        /// The entry's `key`.
+        key: Arc<str>,
+    },
+    /// A dead letter that came from elsewhere, and was made to run again by `dead replay`. The message has the id that
+    /// it had there.
+    DeadLetter {
+        /// `redis` or `kafka`.
+        kind: Arc<str>,
+        /// The list or the topic.
+        source: Arc<str>,
+    },
     /// A record of a Kafka topic.
     Kafka {
         /// The entry's `topic`.

@@ -10,6 +10,7 @@ mod lock;
 mod logger;
 mod names;
 mod open_file;
+mod output;
 mod record;
 mod registry;
 mod rolling;
@@ -26,6 +27,7 @@ use self::names::Names;
 use self::rolling::{RollingFile, Spec};
 
 pub use self::logger::{Logger, logger};
+pub(crate) use self::output::{OutputLog, OutputLogs};
 
 /// Packing a hundred megabytes takes less than a second; a stop must not take longer for it.
 const LAST_PACKING: Duration = Duration::from_secs(2);
@@ -153,9 +155,11 @@ pub(crate) fn init(options: &LogOptions) -> Result<LogGuard, LogError> {
     Ok(LogGuard(()))
 }
 
-/// Packs and deletes what is due of the daemon's log and of all loggers, whoever writes them.
+/// Packs and deletes what is due of the daemon's log, of all loggers and of what cron processes print, whoever writes them.
 fn sweep_all(path: &Path, daemon: &Spec, today: NaiveDate, stop: &AtomicBool) {
-    for spec in registry::on_disk(path, daemon.limits).chain([daemon.clone()]) {
+    let output = output::on_disk(path, daemon.limits);
+    let logs = registry::on_disk(path, daemon.limits).chain(output);
+    for spec in logs.chain([daemon.clone()]) {
         sweep::sweep(&spec, today, stop);
     }
 }

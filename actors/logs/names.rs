@@ -20,6 +20,7 @@ const DAY_CHARS: usize = 8;
 pub(super) struct Names {
     dir: PathBuf,
     prefix: String,
+    extension: &'static str,
 }
 
 /// One file of a log that is no longer written to, or will not be much longer.
@@ -34,8 +35,21 @@ pub(super) struct Entry {
 
 impl Names {
     pub(super) fn new(dir: impl Into<PathBuf>, prefix: impl Into<String>) -> Self {
+        Self::with_extension(dir, prefix, "log")
+    }
+
+    /// Files that do not end in `.log`.
+    pub(super) fn with_extension(
+        dir: impl Into<PathBuf>,
+        prefix: impl Into<String>,
+        extension: &'static str,
+    ) -> Self {
         let (dir, prefix) = (dir.into(), prefix.into());
-        Self { dir, prefix }
+        Self {
+            dir,
+            prefix,
+            extension,
+        }
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -44,8 +58,9 @@ impl Names {
 
     /// The file that is written to on `day`.
     pub(super) fn active(&self, day: NaiveDate) -> PathBuf {
+        let (prefix, extension) = (&self.prefix, self.extension);
         self.dir
-            .join(format!("{}-{}.log", self.prefix, day.format(DAY)))
+            .join(format!("{prefix}-{}.{extension}", day.format(DAY)))
     }
 
     /// The name that the next full file of `day` gets. Hold the gate while it is used.
@@ -57,7 +72,8 @@ impl Names {
             .filter_map(|entry| entry.number)
             .max();
         let number = highest.unwrap_or(0).saturating_add(1);
-        let name = format!("{}-{}.{number}.log", self.prefix, day.format(DAY));
+        let (prefix, extension) = (&self.prefix, self.extension);
+        let name = format!("{prefix}-{}.{number}.{extension}", day.format(DAY));
         Ok(self.dir.join(name))
     }
 
@@ -90,7 +106,7 @@ impl Names {
             Some(plain) => (plain, true),
             None => (rest, false),
         };
-        let number = match plain.strip_suffix(".log")? {
+        let number = match plain.strip_suffix(self.extension)?.strip_suffix('.')? {
             "" => None,
             number => Some(number.strip_prefix('.')?.parse().ok()?),
         };

@@ -51,6 +51,11 @@ impl OpenFile {
         Err(io::Error::other("another process keeps it locked"))
     }
 
+    /// For a process that writes by itself, and has the lock with the file.
+    pub(super) fn into_file(self) -> File {
+        self.file
+    }
+
     /// The same with its size of now; None: the path leads elsewhere.
     pub(super) fn refreshed(self) -> Option<Self> {
         let there = fs::metadata(&self.path).ok()?;

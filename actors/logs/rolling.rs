@@ -169,13 +169,13 @@ impl RollingFile {
 
 /// What became of a full file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moved {
+pub(super) enum Moved {
     Yes,
     /// Another process is renaming files of this log at this moment.
     Busy,
 }
 
-fn move_away(names: &Names, full: &OpenFile) -> io::Result<Moved> {
+pub(super) fn move_away(names: &Names, full: &OpenFile) -> io::Result<Moved> {
     let Some(_gate) = lock::gate(&names.gate())? else {
         return Ok(Moved::Busy);
     };

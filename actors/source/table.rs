@@ -65,6 +65,31 @@ impl TableSource {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One look, for who need not wait for messages.
+    pub(super) async fn look_once(&self, max: u32) -> Result<Vec<Delivery>, SourceError> {
+        let mut strays = self.look.lock().await;
+        self.claim(max, &mut strays).await
+    }
+
+    async fn claim(&self, max: u32, strays: &mut bool) -> Result<Vec<Delivery>, SourceError> {
+        // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
+        let generation = self.liveness.generation();
+        if *strays {
+            self.give_back_strays().await?;
+            *strays = false;
+        }
+        *strays = true;
+        let rows = self
+            .db
+            .claim_messages(self.table.to_string(), self.owner.clone(), max)
+            .await?;
+        *strays = false;
+        self.lock_held()
+            .extend(rows.iter().map(|row| (row.id, row.fence)));
+        let deliveries = rows.into_iter().map(|row| self.delivery(row, generation));
+        Ok(deliveries.collect())
+    }
+
     async fn give_back_strays(&self) -> Result<(), SourceError> {
         let keep = self.lock_held().iter().map(|(id, _)| *id).collect();
         let (table, owner) = (self.table.to_string(), self.owner.clone());
@@ -73,17 +98,30 @@ impl TableSource {
     }
 
     fn delivery(&self, row: ClaimedMessage, generation: u64) -> Delivery {
+        let (id, kind) = match row.origin {
+            None => (
+                row.id.to_string(),
+                SourceKind::Table {
+                    table: Arc::clone(&self.table),
+                },
+            ),
+            Some(origin) => (
+                origin.id,
+                SourceKind::DeadLetter {
+                    kind: origin.kind.into(),
+                    source: origin.source.into(),
+                },
+            ),
+        };
         Delivery {
             message: Message {
-                id: row.id.to_string(),
+                id,
                 payload: row.payload,
                 key: row.key,
                 headers: row.headers,
                 source: MessageSource {
                     queue: Arc::clone(&self.queue),
-                    kind: SourceKind::Table {
-                        table: Arc::clone(&self.table),
-                    },
+                    kind,
                 },
                 attempt: row.attempts.saturating_add(1),
             },
@@ -135,24 +173,10 @@ impl Source for TableSource {
             };
             let mut pause = FIRST_PAUSE;
             while !stop.begun() {
-                // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
-                let generation = self.liveness.generation();
-                if *strays {
-                    self.give_back_strays().await?;
-                    *strays = false;
-                }
                 // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
-                *strays = true;
-                let rows = self
-                    .db
-                    .claim_messages(self.table.to_string(), self.owner.clone(), max)
-                    .await?;
-                *strays = false;
-                if !rows.is_empty() {
-                    self.lock_held()
-                        .extend(rows.iter().map(|row| (row.id, row.fence)));
-                    let deliveries = rows.into_iter().map(|row| self.delivery(row, generation));
-                    return Ok(deliveries.collect());
+                let deliveries = self.claim(max, &mut strays).await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
                 }
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
@@ -200,7 +224,12 @@ impl Source for TableSource {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
-        async move { Ok(self.db.reader().queue_lag(&self.table).await?) }.boxed()
+        async move {
+            let asked = vec![(self.table.to_string(), u64::MAX)];
+            let lags = self.db.reader().queue_lags(asked).await?;
+            Ok(lags.first().copied().unwrap_or(0))
+        }
+        .boxed()
     }
 
     fn close(&self, _: Duration) -> BoxFuture<'_, ()> {

@@ -17,7 +17,7 @@ use super::children::Children;
 use super::{BeginStop, Child, Plan, SupervisorActor};
 use crate::config::Partition;
 use crate::consumer::Work;
-use crate::cron::{self, CronConfig, Running, WatchedRuns};
+use crate::cron::{self, CronConfig, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
 use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
 use crate::delay_queue::{
@@ -257,10 +257,11 @@ fn plan(
             entries: Vec::new(),
             misfire_grace: Duration::from_secs(10),
             program: PathBuf::from("/bin/false"),
+            program_is_ours: false,
             environment: Vec::new(),
             runs: data_dir.join("runs"),
-            output: data_dir.join("output"),
-            running: Running::default(),
+            output: crate::logs::OutputLogs::below(data_dir.join("output")),
+            starting: StartingFires::default(),
             watched: WatchedRuns::default(),
         },
         shutdown_deadline: DEADLINE,

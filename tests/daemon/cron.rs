@@ -12,11 +12,11 @@ use crate::process::signal_pid;
 use crate::wait::{PATIENCE, random_moment, wait_for, wait_until};
 use crate::world::World;
 
-fn entry(cron: &str, params: &str) -> Value {
+pub fn entry(cron: &str, params: &str) -> Value {
     json!({ "cron": cron, "name": params, "exec_cmd": "ledger", "params": params, "status": 1, "is_log": 1 })
 }
 
-fn world(crontab: &[Value]) -> World {
+pub fn world(crontab: &[Value]) -> World {
     let world = World::new(json!({ "heartbeat_interval": "300ms" }));
     world.partition("script1", &json!([]), &json!(crontab));
     world
@@ -31,7 +31,7 @@ fn ends(database: &mut Database, params: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn no_run_is_left_open(database: &mut Database) {
+pub fn no_run_is_left_open(database: &mut Database) {
     let open = "SELECT (SELECT count(*) FROM crontab_log WHERE status = 'running' OR end_time < start_time)
         + (SELECT count(*) FROM cron_run WHERE state <> 3) AS n";
     assert_eq!(database.number(open), 0);
@@ -318,63 +318,4 @@ fn a_run_that_ends_while_no_daemon_lives_writes_its_own_end() {
     world.wait_empty();
     assert_eq!(ends(&mut database, "sleep:1500:long").len(), 1);
     no_run_is_left_open(&mut database);
-}
-
-#[test]
-fn kills_of_the_daemon_leave_no_run_open_and_no_second_out() {
-    const KILLS: usize = 12;
-    let world = world(&[entry("* * * * * *", "sleep:300:short")]);
-    world.migrate();
-    let mut database = world.database();
-    for kill in 0..KILLS {
-        let claimed = "SELECT count(*) AS n FROM cron_run";
-        let before = database.number(claimed);
-        let daemon = world.start();
-        // A fire is claimed, then announced, then started: each of those moments is hit.
-        wait_until("a fire to be claimed", PATIENCE, || {
-            let looks_without_a_pause = 1000;
-            (0..looks_without_a_pause).any(|_| database.number(claimed) > before)
-        });
-        random_moment(Duration::from_millis([0, 5, 20, 500][kill % 4]));
-        daemon.kill();
-        if kill % 4 == 3 {
-            // Seconds that pass meanwhile are made up for by the next daemon, within the grace.
-            random_moment(Duration::from_secs(2));
-        }
-    }
-    let last = world.start();
-    let open = "SELECT count(*) AS n FROM cron_run WHERE state <> 3 AND owner NOT IN
-        (SELECT owner FROM boot WHERE state = 1)";
-    wait_until("the runs of dead daemons to end", PATIENCE, || {
-        database.number(open) == 0
-    });
-    last.stop();
-    world.wait_empty();
-    no_run_is_left_open(&mut database);
-
-    let seconds =
-        database.numbers("SELECT scheduled_ms / 1000 AS n FROM cron_run ORDER BY scheduled_ms");
-    let expected: Vec<i64> = (seconds[0]..).take(seconds.len()).collect();
-    assert_eq!(seconds, expected, "each second once, and none left out");
-    let ends = database.texts("SELECT status || ' ' || result AS t FROM crontab_log");
-    assert_eq!(ends.len(), seconds.len());
-    // What was claimed and not begun says so; what was announced and not begun cannot be told from what died at once.
-    let reasons = [
-        "the daemon ended before it could start it",
-        "nobody saw how",
-    ];
-    let has_a_reason = |end: &&String| reasons.iter().any(|reason| end.contains(reason));
-    let never_began: Vec<_> = ends
-        .iter()
-        .filter(|end| !end.starts_with("success"))
-        .collect();
-    assert!(never_began.iter().all(has_a_reason), "{never_began:?}");
-    let ledger = world.ledger();
-    assert!(ledger.doubled().is_empty());
-    assert_eq!(ledger.lines.len() + never_began.len(), seconds.len());
-    println!(
-        "{KILLS} kills: {} fires, {} of them claimed and not begun",
-        seconds.len(),
-        never_began.len()
-    );
 }

@@ -111,6 +111,17 @@ impl Database {
             .unwrap_or_else(|e| panic!("{e}: {}", shortened(sql)));
     }
 
+    /// SQLite: whether somebody keeps everybody else from reading.
+    pub fn is_away(&mut self) -> bool {
+        let Link::Sqlite(link) = &mut self.link else {
+            return false;
+        };
+        link.batch_execute("PRAGMA busy_timeout = 0").unwrap();
+        let away = link.batch_execute("SELECT count(*) FROM boot").is_err();
+        link.batch_execute("PRAGMA busy_timeout = 20000").unwrap();
+        away
+    }
+
     /// SQLite: whether nobody is in the middle of a write. Servers have no such thing: writers do not wait for each other
     /// there.
     pub fn is_unlocked(&mut self) -> bool {

@@ -177,9 +177,29 @@ impl World {
 
     /// A daemon that need not become ready.
     pub fn spawn(&self, args: &[&str]) -> Daemon {
+        self.spawn_command(self.command(args))
+    }
+
+    /// As [`World::spawn`], behind another program that starts it.
+    pub fn spawn_in(&self, wrapper: &[&str], args: &[&str]) -> Daemon {
+        let ledger = ledger_program();
+        let inner = [ledger.to_str().unwrap()];
+        let words: Vec<&str> = [&wrapper[1..], &inner, args].concat();
+        self.spawn_command(self.command_of(Path::new(wrapper[0]), &words))
+    }
+
+    pub fn spawn_command(&self, command: Command) -> Daemon {
         let number = self.started.fetch_add(1, Ordering::Relaxed) + 1;
         let stderr = self.path(&format!("daemon-{number}.err"));
-        Daemon::spawn(self.command(args), &stderr)
+        Daemon::spawn(command, &stderr)
+    }
+
+    /// What all daemons have said so far.
+    pub fn all_logs(&self) -> String {
+        let number = 1..=self.started.load(Ordering::Relaxed);
+        let read = |number| fs::read(self.path(&format!("daemon-{number}.err"))).unwrap();
+        let logs = number.map(|number| String::from_utf8_lossy(&read(number)).into_owned());
+        logs.collect()
     }
 
     pub fn ledger(&self) -> Ledger {
@@ -192,10 +212,42 @@ impl World {
         bytes.iter().filter(|byte| **byte == b'\n').count()
     }
 
+    /// Whether this machine lets us do so. Where it does not the test is left out, and says so; CI leaves nothing out.
+    pub fn can(&self, command: &[&str]) -> bool {
+        let mut tried = self.command_of(Path::new(command[0]), &command[1..]);
+        let works = tried.status().is_ok_and(|status| status.success());
+        if !works {
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "{command:?} does not work"
+            );
+            println!("LEFT OUT: {command:?} does not work here");
+        }
+        works
+    }
+
+    /// What stands in the files of runs.
+    pub fn run_files(&self) -> Vec<String> {
+        let files = fs::read_dir(self.path("data/runs")).unwrap();
+        let read = |entry: fs::DirEntry| fs::read_to_string(entry.path()).unwrap_or_default();
+        files.map(|entry| read(entry.unwrap())).collect()
+    }
+
+    /// Without links in it.
+    pub fn real_path(&self, name: &str) -> PathBuf {
+        fs::canonicalize(self.path(name)).unwrap()
+    }
+
     /// The database, as any other program would open it. It must exist.
     #[track_caller]
     pub fn database(&self) -> Database {
         self.try_database().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// A SQLite file other than the world's own.
+    pub fn database_at(&self, path: &Path) -> Database {
+        assert!(path.exists(), "there is no database yet");
+        Database::open(&format!("sqlite://{}", path.display())).unwrap()
     }
 
     /// As [`World::database`], where it may be away.
@@ -286,7 +338,7 @@ impl Drop for World {
 }
 
 /// Beside this test's own binary: `cargo test` builds examples. `cargo test --test daemon` alone does not.
-fn ledger_program() -> PathBuf {
+pub fn ledger_program() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
     let program = profile.join("examples/ledger");

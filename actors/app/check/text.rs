@@ -20,10 +20,9 @@ pub(super) fn show(report: &CheckReport) -> String {
 }
 
 fn write(out: &mut String, report: &CheckReport) -> fmt::Result {
-    let verdict = match (report.ok, report.refused.is_empty()) {
-        (true, _) => "all is well",
-        (false, true) => "the files are right, but not all that they name is reached",
-        (false, false) => "the files are right, but this version cannot run all that is live",
+    let verdict = match report.ok {
+        true => "all is well",
+        false => "the files are right, but not all that they name is reached",
     };
     writeln!(
         out,
@@ -210,7 +209,7 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
         write!(out, "    queue `{}`, `{}`: ", queue.queue, queue.source)?;
         match (&queue.problem, queue.waiting, queue.partitions) {
             (Some(problem), ..) => writeln!(out, "NOT REACHED: {problem}")?,
-            (None, Some(waiting), _) => writeln!(out, "{waiting} messages waiting")?,
+            (None, Some(waiting), _) => writeln!(out, "{} messages waiting", rows(waiting))?,
             (None, None, Some(partitions)) => writeln!(out, "{partitions} partitions")?,
             (None, None, None) => writeln!(out, "not there yet")?,
         }

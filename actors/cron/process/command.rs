@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::Access;
 use thiserror::Error;
 
-use super::posix;
+use super::posix::{self, HANDED_FD};
 use super::quote::{Word, quote};
+use super::run_file::HANDED_VARIABLE;
+use crate::logs::OutputLog;
 
 /// A process to be started, detached from the daemon.
 #[derive(Debug, Clone)]
@@ -23,8 +26,18 @@ pub(crate) struct Command {
     pub(crate) args: Vec<OsString>,
     /// Additions to the daemon's own environment, which is handed through.
     pub(crate) env: Vec<(OsString, OsString)>,
-    /// The file its standard output and error are appended to; made with its directories.
-    pub(crate) output: PathBuf,
+    /// What its standard output and error are appended to; made with its directories.
+    pub(crate) output: Output,
+    /// The run's file, locked, which the process goes on holding.
+    pub(crate) handed: Option<Arc<File>>,
+}
+
+/// Where a process prints to.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    Log(OutputLog),
+    #[cfg(test)]
+    File(PathBuf),
 }
 
 /// Why a process could not be started.
@@ -60,6 +73,7 @@ pub(crate) enum SpawnError {
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) pid: i32,
+    pub(super) output: PathBuf,
     pub(super) output_error: Option<io::Error>,
 }
 
@@ -92,9 +106,9 @@ impl Command {
             error,
         })?;
         // A run matters more than what it prints: without a log file it prints to nowhere.
-        let (output, output_error) = match self.open_output() {
-            Ok(file) => (Some(file), None),
-            Err(error) => (None, Some(error)),
+        let (output, output_path, output_error) = match self.output.open() {
+            Ok((file, path)) => (Some(file), path, None),
+            Err(error) => (None, self.output.path(), Some(error)),
         };
         let plan = posix::Plan {
             program: &path,
@@ -102,9 +116,14 @@ impl Command {
             env: &env,
             input: &null,
             output: output.as_ref().unwrap_or(&null),
+            handed: self.handed.as_deref(),
         };
         match posix::spawn(&plan) {
-            Ok(pid) => Ok(Started { pid, output_error }),
+            Ok(pid) => Ok(Started {
+                pid,
+                output: output_path,
+                output_error,
+            }),
             Err(error) => Err(SpawnError::Start {
                 program: self.name(),
                 error,
@@ -147,6 +166,9 @@ impl Command {
     fn environment(&self) -> Option<Vec<CString>> {
         let mut all: BTreeMap<OsString, OsString> = env::vars_os().collect();
         all.extend(self.env.iter().cloned());
+        if self.handed.is_some() {
+            all.insert(HANDED_VARIABLE.into(), HANDED_FD.to_string().into());
+        }
         let join = |(mut name, value): (OsString, OsString)| {
             name.push("=");
             name.push(value);
@@ -154,16 +176,35 @@ impl Command {
         };
         all.into_iter().map(join).collect()
     }
+}
 
-    fn open_output(&self) -> io::Result<File> {
-        let made = self.output.parent().map_or(Ok(()), fs::create_dir_all);
-        let mut options = OpenOptions::new();
-        let opened = made.and_then(|()| options.append(true).create(true).open(&self.output));
+impl Output {
+    fn open(&self) -> io::Result<(File, PathBuf)> {
+        let opened = match self {
+            Self::Log(log) => log.open(),
+            #[cfg(test)]
+            Self::File(path) => {
+                let mut options = OpenOptions::new();
+                let opened = options.append(true).create(true).open(path);
+                opened.map(|file| (file, path.clone()))
+            }
+        };
         opened.map_err(|error| {
-            let path = self.output.display();
-            let message = format!("cannot append to `{path}`: {error}; the output is lost");
+            let path = self.path();
+            let message = format!(
+                "cannot append to `{}`: {error}; the output is lost",
+                path.display()
+            );
             io::Error::new(error.kind(), message)
         })
+    }
+
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Log(log) => log.path(),
+            #[cfg(test)]
+            Self::File(path) => path.clone(),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Commands that cannot be started, and what is said of them.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::super::ExitStatus;
 use super::super::testing::World;
 use super::*;
+use crate::logs::OutputLogs;
 
 #[test]
 fn a_command_is_logged_as_a_shell_reads_it() {
@@ -14,7 +16,8 @@ fn a_command_is_logged_as_a_shell_reads_it() {
             .map(Into::into)
             .to_vec(),
         env: vec![("SECRET".into(), "hush".into())],
-        output: "/dev/null".into(),
+        output: Output::File("/dev/null".into()),
+        handed: None,
     };
     assert_eq!(
         command.shell_quoted(),
@@ -91,13 +94,14 @@ fn every_error_says_what_to_do() {
 async fn output_is_appended_and_its_directories_are_made() {
     let world = World::new();
     let mut command = world.command("sh", &["-c", "echo out; echo err >&2"]);
-    command.output = world.path("logs/cron/日志.log");
+    let log = OutputLogs::below(world.path("logs/cron")).of("日志");
+    command.output = Output::Log(log.clone());
     for _ in 0..2 {
         let child = world.spawner.spawn(command.clone()).await.unwrap();
         assert!(child.output_error.is_none());
         assert_eq!(child.exited().await, ExitStatus::Exited(0));
     }
-    let text = fs::read_to_string(&command.output).unwrap();
+    let text = fs::read_to_string(log.path()).unwrap();
     assert_eq!(text, "out\nerr\nout\nerr\n");
 }
 
@@ -106,7 +110,7 @@ async fn a_run_without_a_log_file_runs_all_the_same() {
     let world = World::new();
     fs::write(world.path("file"), "").unwrap();
     let mut command = world.shell("echo lost; exit 3");
-    command.output = world.path("file/below.log");
+    command.output = Output::File(world.path("file/below.log"));
     let child = world.spawner.spawn(command).await.unwrap();
     let error = child.output_error.as_ref().unwrap().to_string();
     assert!(error.contains("file/below.log"), "{error}");

@@ -33,6 +33,13 @@ impl Place {
     }
 }
 
+/// A process that nothing else is mistaken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) start_ticks: Option<u64>,
+}
+
 /// What became of a process known by pid and start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {

@@ -25,9 +25,12 @@ mod watch;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use command::Command;
+pub(crate) use command::{Command, Output};
 pub(crate) use exit::ExitStatus;
-pub(crate) use run_file::{Announcement, RunFile, RunHead, RunResult, announce, list, remove};
+pub(crate) use machine::Process;
+pub(crate) use run_file::{
+    Announced, Announcement, RunFile, RunHead, RunResult, announce, list, remove,
+};
 pub(crate) use run_state::{Liveness, RunState, inspect};
 pub(crate) use spawner::{Child, Spawner};
 pub(crate) use terminate::terminate;

@@ -35,7 +35,12 @@ pub(super) struct Plan<'a> {
     pub(super) input: &'a File,
     /// Standard output and error.
     pub(super) output: &'a File,
+    /// What the child has as [`HANDED_FD`].
+    pub(super) handed: Option<&'a File>,
 }
+
+/// The first number after the standard ones.
+pub(super) const HANDED_FD: c_int = libc::STDERR_FILENO + 1;
 
 /// Starts a process, answers its pid.
 pub(super) fn spawn(plan: &Plan<'_>) -> io::Result<i32> {
@@ -44,7 +49,14 @@ pub(super) fn spawn(plan: &Plan<'_>) -> io::Result<i32> {
     actions.dup(plan.input, libc::STDIN_FILENO)?;
     actions.dup(plan.output, libc::STDOUT_FILENO)?;
     actions.dup(plan.output, libc::STDERR_FILENO)?;
-    actions.close_from(libc::STDERR_FILENO + 1)?;
+    // Last: the files above may have this number here.
+    match plan.handed {
+        Some(file) => {
+            actions.dup(file, HANDED_FD)?;
+            actions.close_from(HANDED_FD + 1)?;
+        }
+        None => actions.close_from(HANDED_FD)?,
+    }
     let mut attributes = MaybeUninit::uninit();
     let mut attributes = Attributes::new(&mut attributes)?;
     attributes.detach()?;

@@ -4,11 +4,21 @@
 //! process the rest ([`RunFile`]), while it holds the file locked. So a daemon that did not start
 //! the run, or a database that was away when it ended, can still learn how it went. Reading and
 //! judging is in `run_state`.
+//!
+//! **Never unlocked between the two.** The daemon locks the file before it writes into it, and hands the open file over
+//! to the process, which has the lock from its first moment on. So a free lock says that nobody starts this run, and
+//! whoever gets it may: a daemon that was killed half way leaves nothing to wait for, and one that was merely silent for
+//! long finds the lock taken. Only through a program of the user's own (`cron_command`) nothing is handed, as it may close
+//! what it does not know.
 
+use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +29,8 @@ use super::uk::Uk;
 
 /// What a run's file is called after its key.
 const EXTENSION: &str = "json";
+/// The number of the descriptor that a process was handed, in its environment.
+pub(super) const HANDED_VARIABLE: &str = "SCRIPT_RUN_FD";
 
 /// The daemon's part: which fire this is. Written before the process starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +53,9 @@ pub(crate) struct Announcement {
     /// How long it may take, in milliseconds.
     #[serde(default)]
     pub(crate) timeout_ms: Option<u64>,
+    /// Whether the process is handed the locked file.
+    #[serde(default)]
+    pub(crate) handed: bool,
 }
 
 /// The run's own first line: which process it is.
@@ -111,7 +126,11 @@ impl RunFile {
     /// Names the file. [`io::ErrorKind::WouldBlock`]: a process of this run still lives.
     pub(crate) fn begin(dir: &Path, head: &RunHead) -> io::Result<Self> {
         let path = path_of(dir, &head.uk);
-        let begun = fs::create_dir_all(dir).and_then(|()| Self::open_locked(&path));
+        let begun = fs::create_dir_all(dir).and_then(|()| match handed(&path) {
+            Some(file) => Ok(file),
+            None => open_locked(&path),
+        });
+        let begun = begun.and_then(|file| Self::of(file, &path));
         let mut run = begun.map_err(|error| about(&path, "lock", &error))?;
         run.append(&Line::Started(head.clone()))?;
         Ok(run)
@@ -133,26 +152,14 @@ impl RunFile {
         synced.map_err(|error| about(&self.path, "write", &error))
     }
 
-    fn open_locked(path: &Path) -> io::Result<Self> {
-        loop {
-            let mut options = OpenOptions::new();
-            let file = options.read(true).append(true).create(true).open(path)?;
-            if !lock::try_lock(&file)? {
-                let message = "a process of this run still lives; wait for it or end it";
-                return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
-            }
-            // Between open and lock a daemon may have removed it: then this is a file nobody
-            // will ever find. Each turn takes another removal, so this ends.
-            if is_at(&file, path)? {
-                let announcement = read_lines(&file)?.announcement;
-                let path = path.to_owned();
-                return Ok(Self {
-                    file,
-                    path,
-                    announcement,
-                });
-            }
-        }
+    fn of(file: File, path: &Path) -> io::Result<Self> {
+        let announcement = read_lines(&file)?.announcement;
+        let path = path.to_owned();
+        Ok(Self {
+            file,
+            path,
+            announcement,
+        })
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
@@ -167,25 +174,83 @@ impl Drop for RunFile {
     }
 }
 
-/// The daemon's side, before the process starts: makes the run's file.
+/// The daemon's side, before the process starts: holds the run's file locked until the process has it.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    file: Arc<File>,
+    path: PathBuf,
+}
+
+impl Announced {
+    /// For the process. It then shares the lock, which is not given up when this is dropped.
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
+    /// No process was started: the file is removed, and whoever wants to start the run may.
+    pub(crate) fn give_up(self) {
+        // Under the lock: whoever waits for that finds another file, or none. Where these fail, the file tells that the
+        // run never began, and the lock ends with the descriptor.
+        let _ = fs::remove_file(&self.path);
+        let _ = lock::unlock(&self.file);
+    }
+}
+
+/// Locks the run's file, makes it where it is not there, and writes that a process is about to be started. The file of
+/// a daemon that was killed at this point is taken over.
+///
+/// `None`: another daemon is about to start the run, or it has begun.
 ///
 /// # Errors
 ///
-/// Names the file. [`io::ErrorKind::AlreadyExists`]: the run was announced before.
-pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<()> {
+/// Names the file.
+pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Option<Announced>> {
     let path = path_of(dir, &announcement.uk);
     let made = fs::create_dir_all(dir).and_then(|()| {
-        let mut options = OpenOptions::new();
-        let file = options
-            .append(true)
-            .read(true)
-            .create_new(true)
-            .open(&path)?;
+        let file = match open_locked(&path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            opened => opened?,
+        };
+        if read_lines(&file)?.head.is_some() {
+            return Ok(None);
+        }
         let written = append(&file, &Line::Fired(announcement.clone()));
-        // Half a file (a full disk) would make the next attempt fail as "announced before".
-        written.inspect_err(|_| drop(fs::remove_file(&path)))
+        // A full disk: half a line tells nobody anything.
+        written.inspect_err(|_| drop(fs::remove_file(&path)))?;
+        let (file, path) = (Arc::new(file), path.clone());
+        Ok(Some(Announced { file, path }))
     });
     made.map_err(|error| about(&path, "write", &error))
+}
+
+fn open_locked(path: &Path) -> io::Result<File> {
+    loop {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(path)?;
+        if !lock::try_lock(&file)? {
+            let message = "a process of this run still lives; wait for it or end it";
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+        }
+        // Between open and lock a daemon may have removed it: then this is a file nobody will
+        // ever find. Each turn takes another removal, so this ends.
+        if is_at(&file, path)? {
+            return Ok(file);
+        }
+    }
+}
+
+/// The open file that the daemon handed to this process, where it is the run's.
+fn handed(path: &Path) -> Option<File> {
+    let number = env::var(HANDED_VARIABLE).ok()?.parse().ok()?;
+    // SAFETY: only looked at; where nothing is open under that number, the look fails.
+    let seen = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
+    // The variable may have come from a run that started this one.
+    if !is_at(&seen, path).unwrap_or(false) {
+        return None;
+    }
+    // What the handler starts must not hold the lock after it.
+    rustix::io::fcntl_setfd(&*seen, rustix::io::FdFlags::CLOEXEC).ok()?;
+    Some(ManuallyDrop::into_inner(seen))
 }
 
 /// The files of all runs; none where the directory is not there yet. Other files are left out.

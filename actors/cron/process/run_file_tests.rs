@@ -26,6 +26,7 @@ fn announcement(key: &str) -> Announcement {
         scheduled_ms: NOW,
         fired_ms: NOW + 3,
         timeout_ms: None,
+        handed: false,
     }
 }
 
@@ -41,16 +42,20 @@ fn result() -> RunResult {
 fn a_run_is_announced_begun_and_finished() {
     let world = tempfile::tempdir().unwrap();
     let dir = world.path().join("runs");
-    announce(&dir, &announcement("a-1")).unwrap();
+    let announced = announce(&dir, &announcement("a-1")).unwrap().unwrap();
     let [path] = list(&dir).unwrap().try_into().unwrap();
-    let announced = inspect(&path).unwrap();
-    assert_eq!(announced.announcement, Some(announcement("a-1")));
+    let starting = inspect(&path).unwrap();
+    assert_eq!(starting.announcement, Some(announcement("a-1")));
     assert_eq!(
-        (announced.alive, announced.head.as_ref()),
-        (Liveness::Unlocked, None)
+        (starting.alive, starting.head.as_ref()),
+        (Liveness::Locked, None)
     );
-    assert!(announced.may_yet_begin(NOW + 30_002));
-    assert!(!announced.may_yet_begin(NOW + 30_003));
+    lock::unlock(&announced.file()).unwrap();
+    let unlocked = inspect(&path).unwrap();
+    assert_eq!(unlocked.alive, Liveness::Unlocked);
+    assert!(!unlocked.never_started(), "it was handed nothing");
+    assert!(unlocked.may_yet_begin(NOW + 30_002));
+    assert!(!unlocked.may_yet_begin(NOW + 30_003));
 
     let head = RunHead::of_this_process(uk("a-1"), NOW + 5);
     let mut run = RunFile::begin(&dir, &head).unwrap();
@@ -89,16 +94,88 @@ fn a_run_begins_once_at_a_time_and_is_announced_once() {
     let error = RunFile::begin(world.path(), &head).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert!(error.to_string().contains("still lives"), "{error}");
-    let error = announce(world.path(), &announcement("a")).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert!(
+        announce(world.path(), &announcement("a"))
+            .unwrap()
+            .is_none()
+    );
     drop(run);
     RunFile::begin(world.path(), &head).unwrap();
 }
 
 #[test]
+fn what_a_daemon_left_that_died_before_the_start_is_taken_over() {
+    let world = tempfile::tempdir().unwrap();
+    let fire = Announcement {
+        handed: true,
+        ..announcement("a")
+    };
+    let path = path_of(world.path(), &uk("a"));
+    // It died before it wrote the first line.
+    drop(File::create(&path).unwrap());
+    assert!(inspect(&path).unwrap().never_started());
+    let first = announce(world.path(), &fire).unwrap().unwrap();
+    assert!(
+        !inspect(&path).unwrap().never_started(),
+        "it is about to start"
+    );
+    assert!(announce(world.path(), &fire).unwrap().is_none());
+    // As at its death.
+    lock::unlock(&first.file()).unwrap();
+    let left = inspect(&path).unwrap();
+    assert!(left.never_started() && !left.may_yet_begin(NOW), "at once");
+    let second = announce(world.path(), &fire).unwrap().unwrap();
+    assert_eq!(inspect(&path).unwrap().alive, Liveness::Locked);
+    second.give_up();
+    assert!(!path.exists());
+    let third = announce(world.path(), &fire).unwrap().unwrap();
+    lock::unlock(&third.file()).unwrap();
+    drop(RunFile::begin(world.path(), &RunHead::of_this_process(uk("a"), NOW)).unwrap());
+    assert!(
+        announce(world.path(), &fire).unwrap().is_none(),
+        "it has begun"
+    );
+    // That something else is in the way is no announcement.
+    assert!(announce(&path, &fire).is_err());
+}
+
+#[tokio::test]
+async fn a_process_has_the_lock_it_was_handed_from_its_first_moment_on() {
+    let world = World::new();
+    let announced = announce(world.dir.path(), &announcement("a"));
+    let announced = announced.unwrap().unwrap();
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let mut command = world.own_test(&format!("{module}::a_run_that_stays"));
+    command.handed = Some(announced.file());
+    command
+        .env
+        .push(("RUN_DIR".into(), world.dir.path().into()));
+    // Its program waits before it begins.
+    command
+        .env
+        .push(("RUN_WAITS".into(), world.path("gate").into()));
+    let mut run = world.spawn(command).await;
+    drop(announced);
+    run.wait_for("waits");
+    let path = path_of(world.dir.path(), &uk("a"));
+    let state = inspect(&path).unwrap();
+    assert_eq!((state.alive, state.head), (Liveness::Locked, None));
+    world.open_gate();
+    run.wait_for("begun");
+    let state = inspect(&path).unwrap();
+    assert_eq!(state.alive, Liveness::Locked);
+    assert_eq!(state.head.map(|head| head.pid), Some(run.child.pid));
+    let pid = Pid::from_raw(run.child.pid).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    run.child.exited().await;
+    assert_eq!(inspect(&path).unwrap().alive, Liveness::Unlocked);
+}
+
+#[test]
 fn torn_lines_are_passed_over_and_written_behind() {
     let world = tempfile::tempdir().unwrap();
-    announce(world.path(), &announcement("a")).unwrap();
+    let announced = announce(world.path(), &announcement("a")).unwrap().unwrap();
+    lock::unlock(&announced.file()).unwrap();
     let path = path_of(world.path(), &uk("a"));
     let mut torn = File::options().append(true).open(&path).unwrap();
     torn.write_all(b"{\"event\":\"started\",\"pid\":12,\"na\xe6")
@@ -159,8 +236,18 @@ fn a_run_that_stays() {
     let Ok(dir) = std::env::var("RUN_DIR") else {
         return;
     };
+    if let Some(gate) = std::env::var_os("RUN_WAITS") {
+        println!("waits");
+        let mut line = [0];
+        io::Read::read_exact(&mut File::open(gate).unwrap(), &mut line).unwrap();
+    }
     let head = RunHead::of_this_process(uk("a"), NOW);
-    let _run = RunFile::begin(dir.as_ref(), &head).unwrap();
+    let run = RunFile::begin(dir.as_ref(), &head).unwrap();
+    let flags = rustix::io::fcntl_getfd(&run.file).unwrap();
+    assert!(
+        flags.contains(rustix::io::FdFlags::CLOEXEC),
+        "nothing that it starts holds the lock"
+    );
     // SAFETY: between fork and its end the child calls nothing but `pause`.
     if std::env::var_os("RUN_FORKS").is_some() && unsafe { libc::fork() } == 0 {
         loop {

@@ -21,8 +21,8 @@ use super::lock;
 use super::machine::{Identity, Place, identify};
 use super::run_file::{Announcement, Line, RunHead, RunResult};
 
-/// How long an announced process may take to begin before it is given up. It takes milliseconds;
-/// half a minute allows for a machine that is swapping.
+/// How long an announced process that was handed no lock may take to begin before it is given up.
+/// It takes milliseconds; half a minute allows for a machine that is swapping.
 const BEGIN_WITHIN_MS: i64 = 30_000;
 
 /// Whether a run lives, as far as its file and its process tell.
@@ -50,10 +50,16 @@ pub(crate) struct RunState {
 }
 
 impl RunState {
-    /// Whether it was announced so lately that its process may still be on its way.
+    /// Whether it was announced so lately that its process, which was handed no lock, may still be on its way.
     pub(crate) fn may_yet_begin(&self, now_ms: i64) -> bool {
-        let fired_ms = self.announcement.as_ref().map(|fire| fire.fired_ms);
-        self.head.is_none() && fired_ms.is_some_and(|fired| now_ms < fired + BEGIN_WITHIN_MS)
+        let unhanded = self.announcement.as_ref().filter(|fire| !fire.handed);
+        self.head.is_none() && unhanded.is_some_and(|fire| now_ms < fire.fired_ms + BEGIN_WITHIN_MS)
+    }
+
+    /// Whether its daemon died before it had started a process: that would hold the lock from its first moment on.
+    pub(crate) fn never_started(&self) -> bool {
+        let handed = self.announcement.as_ref().is_none_or(|fire| fire.handed);
+        self.alive == Liveness::Unlocked && self.head.is_none() && handed
     }
 }
 

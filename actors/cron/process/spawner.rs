@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(crate) struct Child {
     pub(crate) pid: i32,
     /// When it started (see [`machine::start_ticks`]): with the pid it names the process.
     pub(crate) start_ticks: Option<u64>,
+    /// Where it prints to.
+    pub(crate) output: PathBuf,
     /// Why its output goes to `/dev/null` and not to the file asked for.
     pub(crate) output_error: Option<io::Error>,
     exit: oneshot::Receiver<ExitStatus>,
@@ -143,7 +146,11 @@ async fn start_patiently(command: &Command) -> Result<Started, SpawnError> {
 }
 
 fn watched(started: Started) -> Child {
-    let Started { pid, output_error } = started;
+    let Started {
+        pid,
+        output,
+        output_error,
+    } = started;
     // Not reaped yet, so the pid is still this process's even when it has ended.
     let start_ticks = machine::start_ticks(pid);
     let (report, exit) = oneshot::channel();
@@ -155,6 +162,7 @@ fn watched(started: Started) -> Child {
     Child {
         pid,
         start_ticks,
+        output,
         output_error,
         exit,
     }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Signal, kill_process_group};
 
 use super::machine::{Identity, identify, valid};
-use super::{Child, Command, Spawner};
+use super::{Child, Command, Output, Spawner};
 
 /// A directory of one test, with a gate its processes can wait at (`read x < $GATE`).
 pub(super) struct World {
@@ -55,7 +55,8 @@ impl World {
             program: program.into(),
             args: args.iter().map(Into::into).collect(),
             env: vec![("GATE".into(), self.path("gate").into())],
-            output: self.path("output"),
+            output: Output::File(self.path("output")),
+            handed: None,
         }
     }
 
@@ -77,12 +78,13 @@ impl World {
     /// Starts a process with its output into a pipe, which ends when the last holder of it does.
     pub(super) async fn spawn(&self, mut command: Command) -> Running {
         let number = self.started.borrow().len();
-        command.output = self.path(&format!("output-{number}"));
-        make_fifo(&command.output);
+        let output = self.path(&format!("output-{number}"));
+        make_fifo(&output);
+        command.output = Output::File(output.clone());
         // Opened without waiting for a writer, then read with waiting.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
-        let output = options.open(&command.output).unwrap();
+        let output = options.open(output).unwrap();
         let child = self.spawner.spawn(command).await.unwrap();
         let key = (child.pid, child.start_ticks);
         self.started.borrow_mut().push(key);

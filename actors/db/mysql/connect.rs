@@ -24,10 +24,14 @@ const SETTINGS: &str = "\
         SESSION lock_wait_timeout = 2, \
         SESSION innodb_lock_wait_timeout = 10";
 
+/// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
+/// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows.
+pub(super) const WRITES: &str = "SET SESSION wait_timeout = 30";
+
 /// A connection.
 pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
     match timeout(PATIENCE, try_open(url)).await {
-        Ok(opened) => opened.map_err(DbError::Away),
+        Ok(opened) => opened,
         Err(_) => Err(DbError::Away(format!(
             "no connection within {} s",
             PATIENCE.as_secs()
@@ -35,19 +39,26 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> 
     }
 }
 
-async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, String> {
-    let opts = Opts::from_url(url.expose()).map_err(|cause| cause.to_string())?;
+/// Too many connections, and a server that is going down: those pass.
+const PASSING: [u16; 3] = [1040, 1053, 1203];
+
+async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
+    let away = |cause: &dyn std::fmt::Display| DbError::Away(cause.to_string());
+    let opts = Opts::from_url(url.expose()).map_err(|cause| DbError::Denied(cause.to_string()))?;
     let opts = OptsBuilder::from_opts(opts)
         // diesel-async has a cache of its own.
         .stmt_cache_size(0)
         // A row that an UPDATE finds counts, changed or not: as on the other databases.
         .client_found_rows(true);
-    let connection = Conn::new(opts).await.map_err(|cause| cause.to_string())?;
+    let connection = Conn::new(opts).await.map_err(|cause| match cause {
+        mysql_async::Error::Server(said) if !PASSING.contains(&said.code) => {
+            DbError::Denied(said.to_string())
+        }
+        other => away(&other),
+    })?;
     let opened = AsyncMysqlConnection::try_from(connection).await;
-    let mut connection = opened.map_err(|cause| cause.to_string())?;
-    connection
-        .batch_execute(SETTINGS)
-        .await
-        .map_err(|cause| cause.to_string())?;
+    let mut connection = opened.map_err(|cause| away(&cause))?;
+    let set = connection.batch_execute(SETTINGS).await;
+    set.map_err(|cause| away(&cause))?;
     Ok(connection)
 }

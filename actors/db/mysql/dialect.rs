@@ -16,6 +16,8 @@ pub(super) use super::migration::{
 
 pub(super) type Connection = AsyncMysqlConnection;
 
+pub(super) type Backend = diesel::mysql::Mysql;
+
 pub(super) const BEGIN: &str = "START TRANSACTION";
 
 /// The server's clock, in unix milliseconds; the same for a whole statement.
@@ -40,6 +42,20 @@ macro_rules! insert_returning_ids {
 pub(super) use insert_returning_ids;
 
 #[derive(QueryableByName)]
+struct Limit {
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// Bytes of one message to the server at most. One that is larger breaks the connection, each time.
+pub(super) async fn largest_message(connection: &mut Connection) -> QueryResult<usize> {
+    let limit: Limit = diesel::sql_query("SELECT CAST(@@max_allowed_packet AS SIGNED) AS bytes")
+        .get_result(connection)
+        .await?;
+    Ok(usize::try_from(limit.bytes).unwrap_or(usize::MAX))
+}
+
+#[derive(QueryableByName)]
 struct FirstId {
     #[diesel(sql_type = BigInt)]
     first: i64,
@@ -57,14 +73,16 @@ pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryR
     Ok(ids.take(rows).collect())
 }
 
-/// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit.
+/// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit;
+/// the order names the table, as the bare names are those of the casts, which would be sorted.
 /// Rows that others are claiming are skipped, not waited for.
 pub(super) const CLAIM_TASKS: &str = "
     SELECT CAST(id AS SIGNED) AS id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd,
            COALESCE(params, '') AS params, CAST(exec_time AS SIGNED) AS exec_time, due_ms,
            attempts, fence + 1 AS fence, COALESCE(result, '') AS result
     FROM delay_queue_log FORCE INDEX (idx_status_exectime)
-    WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?
+    WHERE status = 1 AND exec_time BETWEEN ? AND ?
+    ORDER BY delay_queue_log.exec_time, delay_queue_log.id LIMIT ?
     FOR UPDATE SKIP LOCKED";
 
 pub(super) async fn claim_tasks(
@@ -99,7 +117,8 @@ pub(super) async fn claim_tasks(
 
 /// As `CLAIM_TASKS`. Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
 pub(super) const CLAIM_MESSAGES: &str = "
-    SELECT id, payload, msg_key, headers, due_ms, attempts, deaths, fence + 1 AS fence
+    SELECT id, payload, msg_key, headers, due_ms, attempts, deaths, fence + 1 AS fence,
+           origin
     FROM queue_message FORCE INDEX (idx_queue_message_claim)
     WHERE owner = '' AND queue = ?
       AND due_ms <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)

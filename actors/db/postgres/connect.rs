@@ -7,23 +7,27 @@ use tokio::time::timeout;
 
 use crate::config::Secret;
 use crate::db::error::DbError;
+use crate::tls::NoConnection;
 
 /// A server that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go
 /// program's. A row that is locked for longer than the lock time-out is tried again; it is below the patience of a
-/// transaction. One that we left behind, when the way to the server was cut, ends by itself.
+/// transaction.
 const SETTINGS: &str = "\
     SET TIME ZONE DEFAULT; \
     SET lock_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '60s'; \
     SET default_transaction_isolation = 'read committed'";
+
+/// For connections that write: one that is silent for so long in the middle of a transaction is given up by the server,
+/// with the rows it has locked. That is a daemon that was frozen, or cut off; others wait for those rows.
+pub(super) const WRITES: &str = "SET idle_in_transaction_session_timeout = '30s'";
 
 /// A connection.
 pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     match timeout(PATIENCE, try_open(url)).await {
-        Ok(opened) => opened.map_err(DbError::Away),
+        Ok(opened) => opened,
         Err(_) => Err(DbError::Away(format!(
             "no connection within {} s",
             PATIENCE.as_secs()
@@ -31,13 +35,14 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     }
 }
 
-async fn try_open(url: &Secret) -> Result<AsyncPgConnection, String> {
+async fn try_open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     let mut connection = crate::tls::postgres(url.expose())
         .await
-        .map_err(|cause| cause.to_string())?;
-    connection
-        .batch_execute(SETTINGS)
-        .await
-        .map_err(|cause| cause.to_string())?;
+        .map_err(|cause| match cause {
+            NoConnection::Denied(why) => DbError::Denied(why),
+            NoConnection::Away(why) => DbError::Away(why),
+        })?;
+    let set = connection.batch_execute(SETTINGS).await;
+    set.map_err(|cause| DbError::Away(cause.to_string()))?;
     Ok(connection)
 }

@@ -18,6 +18,9 @@ mod dead;
 mod deaths;
 mod dialect;
 mod errors;
+mod lags;
+#[path = "../server/letters.rs"]
+mod letters;
 #[path = "../server/marks.rs"]
 mod marks;
 #[path = "../server/messages.rs"]
@@ -25,14 +28,23 @@ mod messages;
 #[path = "../server/migrate.rs"]
 mod migrate;
 mod migration;
+#[path = "../server/questions.rs"]
+mod questions;
 #[path = "../server/reader.rs"]
 mod reader;
+#[path = "../server/replay.rs"]
+mod replay;
 #[path = "../server/schema.rs"]
 mod schema;
 #[path = "../server/store.rs"]
 mod store;
 #[path = "../server/tasks.rs"]
 mod tasks;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+#[path = "../server/tests.rs"]
+mod tests;
 #[path = "../server/writer.rs"]
 mod writer;
 

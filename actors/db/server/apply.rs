@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 
 use super::dialect::Connection;
-use super::{boots, cron, dead, deaths, messages, tasks};
+use super::{boots, cron, dead, deaths, messages, replay, tasks};
 use crate::db::batch::{Step, steps};
 use crate::db::write::{Write, Written};
 
@@ -45,7 +45,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row).await,
         Write::EndBoot { owner } => boots::end(connection, owner).await,
-        Write::ReapSilent { me } => boots::reap_silent(connection, me).await,
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms).await,
         Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges).await,
         Write::GiveBackTasks { owner, keep } => {
             tasks::give_back_except(connection, owner, keep).await
@@ -65,12 +65,19 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             messages::give_back_except(connection, queue, owner, keep).await
         }
         Write::InsertLetters { letters } => dead::insert_all(connection, letters).await,
+        Write::ReplayLetters { letters } => replay::replay(connection, letters).await,
+        Write::DeleteLetters { ids } => replay::delete(connection, ids).await,
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids).await,
         Write::SyncEntries { partition, entries } => {
             cron::sync_entries(connection, partition, entries).await
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire).await,
-        Write::TakeFire { uk, from, owner } => cron::take_fire(connection, uk, from, owner).await,
+        Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        } => cron::take_fire(connection, uk, from, owner, at_overlap).await,
         Write::RunStarted {
             uk,
             pid,

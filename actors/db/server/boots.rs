@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS, UPSERT_BOOT};
 use super::{deaths, marks, messages, tasks};
-use crate::db::rows::{Beat, BootRow, Charge, Reaped, Victim};
+use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
 use crate::db::status::{ALIVE, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
 use crate::db::write::Written;
@@ -18,13 +18,17 @@ const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<Written> {
-    diesel::delete(
-        boot::table
-            .filter(dsl::state.ne(ALIVE))
-            .filter(dsl::heartbeat_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS)),
-    )
-    .execute(connection)
-    .await?;
+    let old: Vec<String> = boot::table
+        .filter(dsl::state.ne(ALIVE))
+        .filter(dsl::heartbeat_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
+        .select(dsl::owner)
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    diesel::delete(boot::table.filter(dsl::owner.eq_any(old)))
+        .execute(connection)
+        .await?;
     deaths::trim(connection, DEATHS_KEPT_MS).await?;
     marks::trim(connection).await?;
     note(connection, row).await?;
@@ -33,7 +37,7 @@ pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryRe
 
 /// Its own transaction is the caller's. A boot that another judged dead learns it here, once. The row is locked before
 /// it is read: a judgement under way is waited for, and seen.
-pub(super) async fn beat(connection: &mut Connection, row: &BootRow) -> QueryResult<Beat> {
+pub(super) async fn beat(connection: &mut Connection, row: &BootRow) -> QueryResult<Heartbeat> {
     let state: Option<i16> = boot::table
         .filter(dsl::owner.eq(&row.owner))
         .select(dsl::state)
@@ -43,14 +47,21 @@ pub(super) async fn beat(connection: &mut Connection, row: &BootRow) -> QueryRes
         .optional()?;
     if state == Some(ENDED) {
         // The last heartbeat crossed the boot's end: it does not raise the dead.
-        return Ok(Beat::Alive);
+        let (beat, at_ms) = (Beat::Alive, 0);
+        return Ok(Heartbeat { beat, at_ms });
     }
     note(connection, row).await?;
-    Ok(match state {
+    let at_ms: i64 = boot::table
+        .find(&row.owner)
+        .select(dsl::heartbeat_ms)
+        .first(connection)
+        .await?;
+    let beat = match state {
         Some(ALIVE) => Beat::Alive,
         Some(_) => Beat::WasDead,
         None => Beat::Unknown,
-    })
+    };
+    Ok(Heartbeat { beat, at_ms })
 }
 
 /// The boot is alive at this moment. Its row may be gone, after a week's sleep.
@@ -72,31 +83,30 @@ pub(super) async fn end(connection: &mut Connection, owner: &str) -> QueryResult
     Ok(Written::Reaped(reaped))
 }
 
-/// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither. The condition is
-/// asked again where the row is changed: a heartbeat may have come since it was read.
-pub(super) async fn reap_silent(connection: &mut Connection, me: &str) -> QueryResult<Written> {
+/// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither. The boot's row is
+/// locked first, so no heartbeat comes in between.
+pub(super) async fn reap_silent(
+    connection: &mut Connection,
+    me: &str,
+    as_of_ms: i64,
+) -> QueryResult<Written> {
     let silent = || {
         boot::table
             .filter(dsl::state.eq(ALIVE))
             .filter(dsl::owner.ne(me))
-            .filter(
-                dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + sql::<BigInt>(NOW_MS)),
-            )
+            .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms))
     };
+    // One that was frozen in the middle of a heartbeat holds its row until the server gives it up: at the next look.
     let owners: Vec<String> = silent()
         .select(dsl::owner)
         .order(dsl::owner)
+        .for_update()
+        .skip_locked()
         .load(connection)
         .await?;
     let mut reaped = Reaped::default();
     for owner in owners {
-        let judged = diesel::update(silent().filter(dsl::owner.eq(&owner)))
-            .set(dsl::state.eq(JUDGED_DEAD))
-            .execute(connection)
-            .await?;
-        if judged == 1 {
-            give_back(connection, &owner, &mut reaped).await?;
-        }
+        bury(connection, &owner, JUDGED_DEAD, &mut reaped).await?;
     }
     // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
     // never does.

@@ -8,9 +8,9 @@ use super::dialect::Connection;
 use super::marks;
 use super::schema::crontab_log;
 use crate::clock::now_ms;
-use crate::db::rows::{Claim, Fire, KnownEntry, RunEnd};
+use crate::db::rows::{AtOverlap, Claim, Fire, KnownEntry, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
-use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED, RUN_STARTED};
+use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -118,8 +118,16 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
             _ => Claim::Others,
         }));
     }
-    let begin = match &fire.skip_with {
-        Some(result) if has_open_run(connection, fire).await? => Begin::skipped(result),
+    let rivals = Rivals {
+        partition: &fire.partition,
+        entry: &fire.entry,
+        scheduled_ms: fire.scheduled_ms,
+    };
+    if fire.at_overlap != AtOverlap::Allow {
+        rivals.lock(connection).await?;
+    }
+    let begin = match &fire.at_overlap {
+        AtOverlap::Skip { result } if rivals.are_open(connection).await? => Begin::skipped(result),
         _ => Begin::claimed(),
     };
     diesel::insert_into(cron_run::table)
@@ -140,6 +148,9 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         .execute(connection)
         .await?;
     note_last_fire(connection, fire).await?;
+    if fire.at_overlap == AtOverlap::Replace {
+        rivals.mark_replaced(connection).await?;
+    }
     if fire.is_log {
         log_start(connection, fire, &begin).await?;
     }
@@ -181,24 +192,54 @@ impl<'a> Begin<'a> {
     }
 }
 
-/// A run whose daemon is dead and which nobody can judge yet counts: it may go on. The entry's row is locked until the
-/// transaction ends, so that of two who look, the second sees what the first decided.
-async fn has_open_run(connection: &mut Connection, fire: &Fire) -> QueryResult<bool> {
-    use cron_run::dsl;
+/// The other runs of a fire's entry.
+struct Rivals<'a> {
+    partition: &'a str,
+    entry: &'a str,
+    scheduled_ms: i64,
+}
 
-    let entry = cron_entry::table
-        .find((&fire.partition, &fire.entry))
-        .select(cron_entry::live)
-        .for_update();
-    let _: Option<i16> = entry.first(connection).await.optional()?;
-    let open = cron_run::table
-        .filter(dsl::partition_name.eq(&fire.partition))
-        .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
-        .filter(dsl::entry.eq(&fire.entry))
-        .filter(dsl::scheduled_ms.ne(fire.scheduled_ms));
-    diesel::select(diesel::dsl::exists(open))
-        .get_result(connection)
-        .await
+impl Rivals<'_> {
+    /// Locks the entry until the transaction ends, so that of two who look at its runs, the second sees what the first
+    /// decided.
+    async fn lock(&self, connection: &mut Connection) -> QueryResult<()> {
+        let entry = cron_entry::table
+            .find((self.partition, self.entry))
+            .select(cron_entry::live)
+            .for_update();
+        let _: Option<i16> = entry.first(connection).await.optional()?;
+        Ok(())
+    }
+
+    /// A run whose daemon is dead and which nobody can judge yet counts: it may go on.
+    async fn are_open(&self, connection: &mut Connection) -> QueryResult<bool> {
+        use cron_run::dsl;
+
+        let open: i64 = cron_run::table
+            .filter(dsl::partition_name.eq(self.partition))
+            .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+            .filter(dsl::entry.eq(self.entry))
+            .filter(dsl::scheduled_ms.ne(self.scheduled_ms))
+            .count()
+            .get_result(connection)
+            .await?;
+        Ok(open > 0)
+    }
+
+    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first.
+    async fn mark_replaced(&self, connection: &mut Connection) -> QueryResult<usize> {
+        use cron_run::dsl;
+
+        let earlier = cron_run::table
+            .filter(dsl::partition_name.eq(self.partition))
+            .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+            .filter(dsl::entry.eq(self.entry))
+            .filter(dsl::scheduled_ms.lt(self.scheduled_ms));
+        diesel::update(earlier)
+            .set(dsl::status.eq(RUN_REPLACED))
+            .execute(connection)
+            .await
+    }
 }
 
 async fn note_last_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<usize> {
@@ -246,25 +287,65 @@ async fn log_start(
         .await
 }
 
-/// The earlier owner in the condition lets one of several daemons through.
+/// The earlier owner in the condition lets one of several daemons through. What the entry does at an overlap is looked
+/// at again: a daemon with an older configuration may have let another run begin meanwhile.
 pub(super) async fn take_fire(
     connection: &mut Connection,
     uk: &str,
     from: &str,
     owner: &str,
+    at_overlap: &AtOverlap,
 ) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let taken = diesel::update(
-        cron_run::table
-            .filter(dsl::uk.eq(uk))
-            .filter(dsl::owner.eq(from))
-            .filter(dsl::state.eq(RUN_CLAIMED)),
-    )
-    .set(dsl::owner.eq(owner))
-    .execute(connection)
-    .await?;
-    Ok(Written::Taken(taken == 1))
+    let of_fire = || cron_run::table.filter(dsl::uk.eq(uk));
+    let fire: Option<(String, String, i64)> = of_fire()
+        .select((dsl::partition_name, dsl::entry, dsl::scheduled_ms))
+        .first(connection)
+        .await
+        .optional()?;
+    let Some((partition, entry, scheduled_ms)) = fire else {
+        return Ok(Written::Claimed(Claim::Others));
+    };
+    let rivals = Rivals {
+        partition: &partition,
+        entry: &entry,
+        scheduled_ms,
+    };
+    // The entry first, then its runs: in the order of `claim_fire`.
+    if *at_overlap != AtOverlap::Allow {
+        rivals.lock(connection).await?;
+    }
+    let left = of_fire()
+        .filter(dsl::owner.eq(from))
+        .filter(dsl::state.eq(RUN_CLAIMED));
+    let taken = diesel::update(left)
+        .set(dsl::owner.eq(owner))
+        .execute(connection)
+        .await?;
+    if taken == 0 {
+        return Ok(Written::Claimed(Claim::Others));
+    }
+    match at_overlap {
+        AtOverlap::Skip { result } if rivals.are_open(connection).await? => {
+            end_run(connection, &skipped(uk, result)).await?;
+            return Ok(Written::Claimed(Claim::Skipped));
+        }
+        AtOverlap::Replace => rivals.mark_replaced(connection).await.map(drop)?,
+        AtOverlap::Skip { .. } | AtOverlap::Allow => {}
+    }
+    Ok(Written::Claimed(Claim::Ours))
+}
+
+fn skipped(uk: &str, result: &str) -> RunEnd {
+    RunEnd {
+        uk: uk.to_owned(),
+        status: RUN_SKIPPED.to_owned(),
+        result: result.to_owned(),
+        pid: 0,
+        ended_ms: now_ms(),
+        only_of: None,
+    }
 }
 
 pub(super) async fn run_started(

@@ -6,9 +6,11 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
+use super::messages;
 use super::schema::delay_queue_log;
 use crate::db::headers::encode;
-use crate::db::rows::{EntryName, NewLetter as Given};
+use crate::db::letters::{KIND_DELAY, KIND_TABLE};
+use crate::db::rows::{EntryName, NewLetter as Given, Origin};
 use crate::db::schema::{dead_letter, queue_message};
 use crate::db::text::{ERROR_CHARS, shorten};
 use crate::db::write::Written;
@@ -55,7 +57,7 @@ pub(super) async fn from_task(
             .await?;
     let params = params.unwrap_or_default();
     let letter = NewLetter {
-        kind: "delay",
+        kind: KIND_DELAY,
         source: "delay_queue_log",
         name: name.as_deref().unwrap_or_default(),
         exec_cmd: exec_cmd.as_deref().unwrap_or_default(),
@@ -82,8 +84,15 @@ pub(super) async fn from_message(
 ) -> QueryResult<()> {
     use queue_message::dsl;
 
-    type Row = (String, Vec<u8>, Option<Vec<u8>>, Option<String>, i64);
-    let (queue, payload, msg_key, headers, created_ms): Row = dsl::queue_message
+    type Row = (
+        String,
+        Vec<u8>,
+        Option<Vec<u8>>,
+        Option<String>,
+        i64,
+        Option<String>,
+    );
+    let (queue, payload, msg_key, headers, created_ms, origin): Row = dsl::queue_message
         .filter(dsl::id.eq(id))
         .select((
             dsl::queue,
@@ -91,15 +100,21 @@ pub(super) async fn from_message(
             dsl::msg_key,
             dsl::headers,
             dsl::created_ms,
+            dsl::origin,
         ))
         .first(connection)
         .await?;
+    let origin = Origin::decode(origin.as_deref()).unwrap_or_else(|| Origin {
+        kind: KIND_TABLE.to_owned(),
+        source: queue,
+        id: id.to_string(),
+    });
     let letter = NewLetter {
-        kind: "queue",
-        source: &queue,
+        kind: &origin.kind,
+        source: &origin.source,
         name: &entry.name,
         exec_cmd: &entry.exec_cmd,
-        original_id: id.to_string(),
+        original_id: origin.id.clone(),
         payload: &payload,
         msg_key: msg_key.as_deref(),
         headers,
@@ -117,6 +132,7 @@ pub(super) async fn insert_all(
     letters: &[Given],
 ) -> QueryResult<Written> {
     for letter in letters {
+        messages::refuse_too_large(connection, letter.payload.len()).await?;
         let row = NewLetter {
             kind: letter.kind,
             source: &letter.source,

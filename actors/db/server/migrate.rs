@@ -163,7 +163,7 @@ pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
     for table in OURS.iter().filter(|table| there.contains(**table)) {
         // One more than the cap, so that "exactly the cap" and "more" are told apart.
         let count: Count = diesel::sql_query(format!(
-            "SELECT COUNT(*) AS counted FROM (SELECT 1 AS one FROM {table} LIMIT {}) AS some",
+            "SELECT COUNT(*) AS counted FROM (SELECT 1 AS one FROM {table} LIMIT {}) AS capped",
             COUNT_CAP + 1
         ))
         .get_result(connection)

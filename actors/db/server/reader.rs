@@ -15,14 +15,16 @@ use tokio::time::timeout;
 
 use super::dialect::{Connection, NOW_MS, verdict};
 use super::schema::delay_queue_log;
-use super::{connect, deaths};
+use super::{connect, deaths, lags, letters, questions};
 use crate::config::Secret;
 use crate::db::error::DbError;
-use crate::db::rows::{AliveBoot, DeadLetter, OpenRun, OutsideDeath};
-use crate::db::schema::{boot, cron_run, dead_letter, queue_message};
+use crate::db::rows::{
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+};
+use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
-use crate::db::views::{Letter, Run};
+use crate::db::views::Run;
 
 /// Longer than any question of ours takes; a server that hangs must not hold up those who can go on without an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,14 +84,26 @@ fn count(rows: i64) -> u64 {
 }
 
 impl Reader for ServerReader {
-    fn queue_lag<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, DbError>> {
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
         async move {
             let mut connection = self.connection().await?;
-            let rows = queue_message::table
-                .filter(queue_message::queue.eq(queue))
-                .count()
-                .get_result(&mut *connection);
-            in_time(rows).await.map(count)
+            in_time(lags::queue_lags(&mut connection, &queues)).await
+        }
+        .boxed()
+    }
+
+    fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        async move {
+            let mut connection = self.connection().await?;
+            in_time(lags::due_queues(&mut connection, queues)).await
+        }
+        .boxed()
+    }
+
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
+        async move {
+            let mut connection = self.connection().await?;
+            in_time(questions::delay_counts(&mut connection)).await
         }
         .boxed()
     }
@@ -120,16 +134,27 @@ impl Reader for ServerReader {
         .boxed()
     }
 
-    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+    fn dead_letters(
+        &self,
+        filter: LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
         async move {
             let mut connection = self.connection().await?;
-            let letters = dead_letter::table
-                .order(dead_letter::id.desc())
-                .limit(i64::from(limit))
-                .select(Letter::as_select())
-                .load::<Letter>(&mut *connection);
-            let letters = in_time(letters).await?;
-            Ok(letters.into_iter().map(DeadLetter::from).collect())
+            in_time(letters::newest(&mut connection, filter, limit)).await
+        }
+        .boxed()
+    }
+
+    fn letter_heads(
+        &self,
+        filter: LetterFilter,
+        above: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+        async move {
+            let mut connection = self.connection().await?;
+            in_time(letters::heads(&mut connection, filter, above, limit)).await
         }
         .boxed()
     }

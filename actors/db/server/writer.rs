@@ -1,6 +1,5 @@
 //! A connection that writes: batches in one transaction each, and heartbeats.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +7,14 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::apply::apply;
 use super::dialect::{self, Connection};
 use super::{boots, connect, marks};
 use crate::config::Secret;
 use crate::db::error::DbError;
-use crate::db::rows::{Beat, BootRow};
+use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
 use crate::db::verdict::Verdict;
 use crate::db::write::{Write, Written};
@@ -26,11 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
 /// Deadlocks and collisions are tried again at once, so often; then it is an outage, with its pauses.
 const TRIES: u32 = 8;
+/// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
+const STALE: Duration = Duration::from_secs(20);
 
 /// See the module's header. Opens its connection anew after each failure.
 pub(super) struct ServerWriter {
     url: Secret,
     connection: Option<Connection>,
+    last_used: Instant,
     /// Names this writer in `commit_mark`.
     name: String,
     /// The number of its last transaction.
@@ -55,10 +57,11 @@ enum Failed {
 impl ServerWriter {
     /// With a connection, so that a database that is away is known at once.
     pub(super) async fn open(url: Secret) -> Result<Self, DbError> {
-        let connection = connect::open(&url).await?;
+        let connection = open(&url).await?;
         Ok(Self {
             url,
             connection: Some(connection),
+            last_used: Instant::now(),
             name: uuid::Uuid::new_v4().to_string(),
             batch: 0,
             unsure: None,
@@ -67,10 +70,12 @@ impl ServerWriter {
     }
 
     async fn connection(&mut self) -> Result<&mut Connection, DbError> {
-        let connection = match self.connection.take() {
+        let fresh = self.last_used.elapsed() < STALE;
+        let connection = match self.connection.take().filter(|_| fresh) {
             Some(connection) => connection,
-            None => connect::open(&self.url).await?,
+            None => open(&self.url).await?,
         };
+        self.last_used = Instant::now();
         Ok(self.connection.insert(connection))
     }
 
@@ -88,15 +93,17 @@ impl ServerWriter {
                 }
             }
         }
-        let mut portions: VecDeque<Range<usize>> = VecDeque::from([answers.len()..batch.len()]);
-        while let Some(portion) = portions.pop_front().filter(|portion| !portion.is_empty()) {
+        // A stack, the next portion on top.
+        let mut portions: Vec<Range<usize>> = Vec::new();
+        portions.push(answers.len()..batch.len());
+        while let Some(portion) = portions.pop().filter(|portion| !portion.is_empty()) {
             match self.transaction(&batch[portion.clone()]).await {
                 Ok(written) => answers.extend(written.into_iter().map(Ok)),
                 Err(Failed::Refused(cause)) if portion.len() == 1 => answers.push(Err(cause)),
                 Err(Failed::Refused(_)) => {
                     let middle = portion.start + portion.len() / 2;
-                    portions.push_front(middle..portion.end);
-                    portions.push_front(portion.start..middle);
+                    portions.push(middle..portion.end);
+                    portions.push(portion.start..middle);
                 }
                 Err(Failed::Away(cause) | Failed::Conflict(cause)) => {
                     return Applied::away(answers, cause);
@@ -199,13 +206,24 @@ impl ServerWriter {
         }
     }
 
-    async fn beat(&mut self, boot: &BootRow) -> Result<Beat, DbError> {
+    async fn beat(&mut self, boot: &BootRow) -> Result<Heartbeat, DbError> {
         let connection = self.connection().await?;
-        connection.batch_execute(dialect::BEGIN).await?;
-        let beat = boots::beat(connection, boot).await?;
-        connection.batch_execute("COMMIT").await?;
-        Ok(beat)
+        let beat = async {
+            connection.batch_execute(dialect::BEGIN).await?;
+            let beat = boots::beat(connection, boot).await?;
+            connection.batch_execute("COMMIT").await?;
+            Ok(beat)
+        };
+        beat.await
+            .map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))
     }
+}
+
+async fn open(url: &Secret) -> Result<Connection, DbError> {
+    let mut connection = connect::open(url).await?;
+    let set = connection.batch_execute(connect::WRITES).await;
+    set.map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))?;
+    Ok(connection)
 }
 
 impl Writer for ServerWriter {
@@ -213,7 +231,7 @@ impl Writer for ServerWriter {
         async move { self.apply_all(&batch).await }.boxed_local()
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         // One that takes longer than the time to the next is of no use, and the next needs a connection that works.
         let patience = Duration::from_millis(u64::try_from(boot.interval_ms).unwrap_or(0))

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{deaths, messages, tasks};
 use crate::clock::now_ms;
-use crate::db::rows::{Beat, BootRow, Charge, Reaped, Victim};
+use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
 use crate::db::status::{ALIVE, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
 use crate::db::write::Written;
@@ -28,7 +28,8 @@ pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryRe
 }
 
 /// Its own transaction is the caller's. A boot that another judged dead learns it here, once.
-pub(super) fn beat(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Beat> {
+pub(super) fn beat(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Heartbeat> {
+    let at_ms = now_ms();
     let state: Option<i16> = boot::table
         .filter(dsl::owner.eq(&row.owner))
         .select(dsl::state)
@@ -36,14 +37,16 @@ pub(super) fn beat(connection: &mut SqliteConnection, row: &BootRow) -> QueryRes
         .optional()?;
     if state == Some(ENDED) {
         // The last heartbeat crossed the boot's end: it does not raise the dead.
-        return Ok(Beat::Alive);
+        let beat = Beat::Alive;
+        return Ok(Heartbeat { beat, at_ms });
     }
     note(connection, row)?;
-    Ok(match state {
+    let beat = match state {
         Some(ALIVE) => Beat::Alive,
         Some(_) => Beat::WasDead,
         None => Beat::Unknown,
-    })
+    };
+    Ok(Heartbeat { beat, at_ms })
 }
 
 /// The boot is alive at this moment. Its row may be gone, after a week's sleep.
@@ -73,17 +76,29 @@ pub(super) fn end(connection: &mut SqliteConnection, owner: &str) -> QueryResult
 }
 
 /// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither.
-pub(super) fn reap_silent(connection: &mut SqliteConnection, me: &str) -> QueryResult<Written> {
-    let now = now_ms();
+pub(super) fn reap_silent(
+    connection: &mut SqliteConnection,
+    me: &str,
+    as_of_ms: i64,
+) -> QueryResult<Written> {
     let silent: Vec<String> = boot::table
         .filter(dsl::state.eq(ALIVE))
         .filter(dsl::owner.ne(me))
-        .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + now))
+        .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms))
         .select(dsl::owner)
         .load(connection)?;
     let mut reaped = Reaped::default();
     for owner in silent {
         bury(connection, &owner, JUDGED_DEAD, &mut reaped)?;
+    }
+    // What a boot claims after it was judged is nobody's until it learns of the judgement, and for ever if it never does.
+    let dead: Vec<String> = boot::table
+        .filter(dsl::state.eq(JUDGED_DEAD))
+        .select(dsl::owner)
+        .load(connection)?;
+    for owner in dead {
+        tasks::give_back_all(connection, &owner)?;
+        messages::give_back_all(connection, &owner)?;
     }
     Ok(Written::Reaped(reaped))
 }

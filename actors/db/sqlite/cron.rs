@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 
 use crate::clock::{local_text, now_ms};
-use crate::db::rows::{Claim, Fire, KnownEntry, RunEnd};
+use crate::db::rows::{AtOverlap, Claim, Fire, KnownEntry, RunEnd};
 use crate::db::schema::{cron_entry, cron_run, crontab_log};
-use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED, RUN_STARTED};
+use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -60,8 +60,13 @@ pub(super) fn sync_entries(
 pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let begin = match &fire.skip_with {
-        Some(result) if has_open_run(connection, fire)? => Begin::skipped(result),
+    let rivals = Rivals {
+        partition: &fire.partition,
+        entry: &fire.entry,
+        scheduled_ms: fire.scheduled_ms,
+    };
+    let begin = match &fire.at_overlap {
+        AtOverlap::Skip { result } if rivals.are_open(connection)? => Begin::skipped(result),
         _ => Begin::claimed(),
     };
     let inserted = diesel::insert_into(cron_run::table)
@@ -85,6 +90,9 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         return row_of(connection, fire).map(Written::Claimed);
     }
     note_last_fire(connection, fire)?;
+    if fire.at_overlap == AtOverlap::Replace {
+        rivals.mark_replaced(connection)?;
+    }
     if fire.is_log {
         log_start(connection, fire, &begin)?;
     }
@@ -143,16 +151,39 @@ impl<'a> Begin<'a> {
     }
 }
 
-/// A run whose daemon is dead and which nobody can judge yet counts: it may go on.
-fn has_open_run(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<bool> {
-    use cron_run::dsl;
+/// The other runs of a fire's entry.
+struct Rivals<'a> {
+    partition: &'a str,
+    entry: &'a str,
+    scheduled_ms: i64,
+}
 
-    let open = cron_run::table
-        .filter(dsl::partition_name.eq(&fire.partition))
-        .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
-        .filter(dsl::entry.eq(&fire.entry))
-        .filter(dsl::scheduled_ms.ne(fire.scheduled_ms));
-    diesel::select(diesel::dsl::exists(open)).get_result(connection)
+impl Rivals<'_> {
+    /// A run whose daemon is dead and which nobody can judge yet counts: it may go on.
+    fn are_open(&self, connection: &mut SqliteConnection) -> QueryResult<bool> {
+        use cron_run::dsl;
+
+        let open = cron_run::table
+            .filter(dsl::partition_name.eq(self.partition))
+            .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+            .filter(dsl::entry.eq(self.entry))
+            .filter(dsl::scheduled_ms.ne(self.scheduled_ms));
+        diesel::select(diesel::dsl::exists(open)).get_result(connection)
+    }
+
+    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first.
+    fn mark_replaced(&self, connection: &mut SqliteConnection) -> QueryResult<usize> {
+        use cron_run::dsl;
+
+        let earlier = cron_run::table
+            .filter(dsl::partition_name.eq(self.partition))
+            .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
+            .filter(dsl::entry.eq(self.entry))
+            .filter(dsl::scheduled_ms.lt(self.scheduled_ms));
+        diesel::update(earlier)
+            .set(dsl::status.eq(RUN_REPLACED))
+            .execute(connection)
+    }
 }
 
 fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<usize> {
@@ -195,24 +226,56 @@ fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> Q
         .execute(connection)
 }
 
-/// The earlier owner in the condition lets one of several daemons through.
+/// The earlier owner in the condition lets one of several daemons through. What the entry does at an overlap is looked
+/// at again: a daemon with an older configuration may have let another run begin meanwhile.
 pub(super) fn take_fire(
     connection: &mut SqliteConnection,
     uk: &str,
     from: &str,
     owner: &str,
+    at_overlap: &AtOverlap,
 ) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let taken = diesel::update(
-        cron_run::table
-            .filter(dsl::uk.eq(uk))
-            .filter(dsl::owner.eq(from))
-            .filter(dsl::state.eq(RUN_CLAIMED)),
-    )
-    .set(dsl::owner.eq(owner))
-    .execute(connection)?;
-    Ok(Written::Taken(taken == 1))
+    let left = cron_run::table
+        .filter(dsl::uk.eq(uk))
+        .filter(dsl::owner.eq(from))
+        .filter(dsl::state.eq(RUN_CLAIMED));
+    let fire: Option<(String, String, i64)> = left
+        .select((dsl::partition_name, dsl::entry, dsl::scheduled_ms))
+        .first(connection)
+        .optional()?;
+    let Some((partition, entry, scheduled_ms)) = fire else {
+        return Ok(Written::Claimed(Claim::Others));
+    };
+    diesel::update(left)
+        .set(dsl::owner.eq(owner))
+        .execute(connection)?;
+    let rivals = Rivals {
+        partition: &partition,
+        entry: &entry,
+        scheduled_ms,
+    };
+    match at_overlap {
+        AtOverlap::Skip { result } if rivals.are_open(connection)? => {
+            end_run(connection, &skipped(uk, result))?;
+            return Ok(Written::Claimed(Claim::Skipped));
+        }
+        AtOverlap::Replace => rivals.mark_replaced(connection).map(drop)?,
+        AtOverlap::Skip { .. } | AtOverlap::Allow => {}
+    }
+    Ok(Written::Claimed(Claim::Ours))
+}
+
+fn skipped(uk: &str, result: &str) -> RunEnd {
+    RunEnd {
+        uk: uk.to_owned(),
+        status: RUN_SKIPPED.to_owned(),
+        result: result.to_owned(),
+        pid: 0,
+        ended_ms: now_ms(),
+        only_of: None,
+    }
 }
 
 pub(super) fn run_started(

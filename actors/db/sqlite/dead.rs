@@ -6,7 +6,8 @@ use diesel::sql_types::{Binary, Nullable};
 
 use crate::clock::now_ms;
 use crate::db::headers::encode;
-use crate::db::rows::{EntryName, NewLetter as Given};
+use crate::db::letters::{KIND_DELAY, KIND_TABLE};
+use crate::db::rows::{EntryName, NewLetter as Given, Origin};
 use crate::db::schema::{dead_letter, delay_queue_log, queue_message};
 use crate::db::text::{ERROR_CHARS, readable, shorten};
 use crate::db::write::Written;
@@ -52,7 +53,7 @@ pub(super) fn from_task(
         .first(connection)?;
     let (name, exec_cmd) = (readable(&name), readable(&exec_cmd));
     let letter = NewLetter {
-        kind: "delay",
+        kind: KIND_DELAY,
         source: "delay_queue_log",
         name: &name,
         exec_cmd: &exec_cmd,
@@ -80,8 +81,15 @@ pub(super) fn from_message(
 ) -> QueryResult<()> {
     use queue_message::dsl;
 
-    type Row = (String, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>, i64);
-    let (queue, payload, msg_key, headers, created_ms): Row = dsl::queue_message
+    type Row = (
+        String,
+        Vec<u8>,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+        i64,
+        Option<Vec<u8>>,
+    );
+    let (queue, payload, msg_key, headers, created_ms, origin): Row = dsl::queue_message
         .filter(dsl::id.eq(id))
         .select((
             dsl::queue,
@@ -89,14 +97,21 @@ pub(super) fn from_message(
             dsl::msg_key,
             sql::<Nullable<Binary>>("CAST(headers AS BLOB)"),
             dsl::created_ms,
+            sql::<Nullable<Binary>>("CAST(origin AS BLOB)"),
         ))
         .first(connection)?;
+    let origin = Origin::decode(origin.as_deref().map(readable).as_deref());
+    let origin = origin.unwrap_or_else(|| Origin {
+        kind: KIND_TABLE.to_owned(),
+        source: queue,
+        id: id.to_string(),
+    });
     let letter = NewLetter {
-        kind: "queue",
-        source: &queue,
+        kind: &origin.kind,
+        source: &origin.source,
         name: &entry.name,
         exec_cmd: &entry.exec_cmd,
-        original_id: id.to_string(),
+        original_id: origin.id.clone(),
         payload,
         msg_key,
         headers: headers.as_deref().map(readable),

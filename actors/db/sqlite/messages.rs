@@ -6,7 +6,9 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use super::dead;
 use crate::clock::now_ms;
 use crate::db::headers;
-use crate::db::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage};
+use crate::db::rows::{
+    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
+};
 use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::text::readable;
 use crate::db::write::Written;
@@ -41,7 +43,8 @@ pub(super) const CLAIM: &str = "
     UPDATE queue_message SET owner = ?, fence = fence + 1
     WHERE id IN (SELECT id FROM queue_message
                  WHERE owner = '' AND queue = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?)
-    RETURNING id, payload, msg_key, CAST(headers AS BLOB) AS headers, due_ms, attempts, deaths, fence";
+    RETURNING id, payload, msg_key, CAST(headers AS BLOB) AS headers, due_ms, attempts, deaths, fence,
+              CAST(origin AS BLOB) AS origin";
 
 #[derive(QueryableByName)]
 #[diesel(table_name = message)]
@@ -56,6 +59,8 @@ struct Claimed {
     attempts: i32,
     deaths: i32,
     fence: i64,
+    #[diesel(sql_type = Nullable<Binary>)]
+    origin: Option<Vec<u8>>,
 }
 
 pub(super) fn claim(
@@ -84,6 +89,7 @@ fn claimed(row: Claimed) -> ClaimedMessage {
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
         suspect: row.deaths > 0,
+        origin: Origin::decode(row.origin.as_deref().map(readable).as_deref()),
     }
 }
 

@@ -6,8 +6,11 @@ mod cron;
 mod dead;
 mod deaths;
 mod inspect;
+mod letters;
 mod messages;
+mod questions;
 mod reader;
+mod replay;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,16 @@ use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{connect, deaths};
+use super::{connect, deaths, letters, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
-use crate::db::rows::{AliveBoot, DeadLetter, OpenRun, OutsideDeath};
-use crate::db::schema::{boot, cron_run, dead_letter, delay_queue_log, queue_message};
+use crate::db::rows::{
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+};
+use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
 use crate::db::store::Reader;
-use crate::db::views::{Letter, Run};
+use crate::db::views::Run;
 
 pub(super) struct SqliteReader {
     path: PathBuf,
@@ -46,15 +48,16 @@ fn count(rows: i64) -> u64 {
 }
 
 impl Reader for SqliteReader {
-    fn queue_lag<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64, DbError>> {
-        let queue = queue.to_owned();
-        self.ask(move |connection| {
-            queue_message::table
-                .filter(queue_message::queue.eq(queue))
-                .count()
-                .get_result(connection)
-                .map(count)
-        })
+    fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        self.ask(move |connection| questions::queue_lags(connection, &queues))
+    }
+
+    fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        self.ask(move |connection| questions::due_queues(connection, queues))
+    }
+
+    fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
+        self.ask(questions::delay_counts)
     }
 
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
@@ -78,15 +81,21 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn dead_letters(&self, limit: u32) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
-        self.ask(move |connection| {
-            dead_letter::table
-                .order(dead_letter::id.desc())
-                .limit(i64::from(limit))
-                .select(Letter::as_select())
-                .load(connection)
-                .map(|letters| letters.into_iter().map(DeadLetter::from).collect())
-        })
+    fn dead_letters(
+        &self,
+        filter: LetterFilter,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
+        self.ask(move |connection| letters::newest(connection, filter, limit))
+    }
+
+    fn letter_heads(
+        &self,
+        filter: LetterFilter,
+        above: i64,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+        self.ask(move |connection| letters::heads(connection, filter, above, limit))
     }
 
     fn deaths<'a>(

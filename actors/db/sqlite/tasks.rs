@@ -16,32 +16,37 @@ pub(super) fn insert(
     rows: &[NewTask],
     owner: &str,
 ) -> QueryResult<Written> {
+    let one = |row: &NewTask| insert_one(connection, row, owner);
+    let ids: QueryResult<Vec<i64>> = rows.iter().map(one).collect();
+    ids.map(Written::Ids)
+}
+
+pub(super) fn insert_one(
+    connection: &mut SqliteConnection,
+    row: &NewTask,
+    owner: &str,
+) -> QueryResult<i64> {
     let now = local_text();
-    let mut ids = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (status, owner, fence) = if row.claimed {
-            (RUNNING, owner, FIRST_FENCE)
-        } else {
-            (WAITING, "", 0)
-        };
-        let id = diesel::insert_into(log::table)
-            .values((
-                dsl::name.eq(&row.name),
-                dsl::exec_cmd.eq(&row.exec_cmd),
-                dsl::params.eq(&row.params),
-                dsl::status.eq(status),
-                dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
-                dsl::due_ms.eq(row.due_ms),
-                dsl::owner.eq(owner),
-                dsl::fence.eq(fence),
-                dsl::create_time.eq(&now),
-                dsl::update_time.eq(&now),
-            ))
-            .returning(dsl::id)
-            .get_result(connection)?;
-        ids.push(id);
-    }
-    Ok(Written::Ids(ids))
+    let (status, owner, fence) = if row.claimed {
+        (RUNNING, owner, FIRST_FENCE)
+    } else {
+        (WAITING, "", 0)
+    };
+    diesel::insert_into(log::table)
+        .values((
+            dsl::name.eq(&row.name),
+            dsl::exec_cmd.eq(&row.exec_cmd),
+            dsl::params.eq(&row.params),
+            dsl::status.eq(status),
+            dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+            dsl::due_ms.eq(row.due_ms),
+            dsl::owner.eq(owner),
+            dsl::fence.eq(fence),
+            dsl::create_time.eq(&now),
+            dsl::update_time.eq(&now),
+        ))
+        .returning(dsl::id)
+        .get_result(connection)
 }
 
 /// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.

@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::{SqliteStore, connect, messages, tasks, writer};
+use super::{SqliteStore, connect, messages, questions, tasks, writer};
 use crate::db::DbError;
 use crate::db::rows::{ClaimedTask, NewMessage, TaskEnd, TaskOutcome};
 use crate::db::store::Store;
@@ -44,6 +44,36 @@ fn claims_walk_their_index_and_stop_at_the_limit() {
         let plan = plan(&mut connection, statement);
         assert!(plan.contains(index), "{plan}");
         assert!(!plan.contains("SCAN"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "nothing is sorted: {plan}");
+    }
+}
+
+#[test]
+fn what_is_asked_again_and_again_is_answered_from_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = database(&dir.path().join("test.db"));
+    let lag = questions::LAG.join("'', 'script1/a', 'script2/b'");
+    let asked = [
+        (
+            lag.as_str(),
+            "COVERING INDEX idx_queue_message_claim (owner=? AND queue=?)",
+        ),
+        (
+            "SELECT id FROM queue_message WHERE owner = '' AND queue = 'q' AND due_ms <= 9 LIMIT 1",
+            "COVERING INDEX idx_queue_message_claim (owner=? AND queue=? AND due_ms<?)",
+        ),
+        (
+            questions::WAITING_TASKS,
+            "COVERING INDEX idx_status_exectime (status=?)",
+        ),
+        (
+            "SELECT exec_time, due_ms FROM delay_queue_log WHERE status = 1 ORDER BY exec_time, id LIMIT 1",
+            "INDEX idx_status_exectime (status=?)",
+        ),
+    ];
+    for (question, index) in asked {
+        let plan = plan(&mut connection, question);
+        assert!(plan.contains(index), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "nothing is sorted: {plan}");
     }
 }

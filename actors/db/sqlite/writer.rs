@@ -7,9 +7,9 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{boots, cron, dead, deaths, messages, tasks};
+use super::{boots, cron, dead, deaths, messages, replay, tasks};
 use crate::db::error::DbError;
-use crate::db::rows::{Beat, BootRow};
+use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
 use crate::db::write::{Write, Written};
 
@@ -38,7 +38,7 @@ impl Writer for SqliteWriter {
         .boxed_local()
     }
 
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Beat, DbError>> {
+    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         async move {
             self.connection
@@ -82,7 +82,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row),
         Write::EndBoot { owner } => boots::end(connection, owner),
-        Write::ReapSilent { me } => boots::reap_silent(connection, me),
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms),
         Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges),
         Write::InsertTasks { rows, owner } => tasks::insert(connection, rows, owner),
         Write::GiveBackTasks { owner, keep } => tasks::give_back_except(connection, owner, keep),
@@ -104,12 +104,19 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
         }
         Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
         Write::InsertLetters { letters } => dead::insert_all(connection, letters),
+        Write::ReplayLetters { letters } => replay::replay(connection, letters),
+        Write::DeleteLetters { ids } => replay::delete(connection, ids),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
         Write::SyncEntries { partition, entries } => {
             cron::sync_entries(connection, partition, entries)
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
-        Write::TakeFire { uk, from, owner } => cron::take_fire(connection, uk, from, owner),
+        Write::TakeFire {
+            uk,
+            from,
+            owner,
+            at_overlap,
+        } => cron::take_fire(connection, uk, from, owner, at_overlap),
         Write::RunStarted {
             uk,
             pid,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Found, FoundQueue, FoundTable, sources};
 use crate::app::failure::chain;
 use crate::config::{Config, SourceConfig};
+use crate::db::rows::COUNT_CAP;
 use crate::db::{DbError, Store, store};
 
 pub(super) async fn look(config: &Config) -> Found {
@@ -58,11 +59,13 @@ async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
 }
 
 async fn waiting(store: &dyn Store, queues: Vec<FoundQueue>) -> Result<Vec<FoundQueue>, DbError> {
-    let reader = store.reader();
-    let mut counted = Vec::new();
-    for queue in queues {
-        let waiting = Some(reader.queue_lag(&queue.source).await?);
-        counted.push(FoundQueue { waiting, ..queue });
-    }
-    Ok(counted)
+    let asked = queues
+        .iter()
+        .map(|queue| (queue.source.clone(), COUNT_CAP + 1));
+    let lags = store.reader().queue_lags(asked.collect()).await?;
+    let counted = queues.into_iter().zip(lags).map(|(queue, lag)| FoundQueue {
+        waiting: Some(lag),
+        ..queue
+    });
+    Ok(counted.collect())
 }

@@ -1,43 +1,44 @@
-//! `dead`: what will not be tried again.
+//! `dead list`: shows letters.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::{DateTime, Local};
-use clap::Subcommand;
+use clap::Args;
 
-use super::failure::{Failure, chain};
-use super::print::print;
-use super::{App, start, writer};
-use crate::config::Places;
+use super::filter::FilterArgs;
+use crate::app::failure::{Failure, chain};
+use crate::app::print::print;
+use crate::app::writer;
+use crate::db::Store;
 use crate::db::rows::DeadLetter;
 
 /// Characters of a payload that a line shows.
 const SHOWN_CHARS: usize = 60;
 
-#[derive(Debug, Subcommand)]
-pub(super) enum DeadCommand {
-    /// Show dead letters, the newest first
-    List {
-        /// At most so many
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-        /// One JSON object a line
-        #[arg(long)]
-        json: bool,
-    },
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most so many
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: u32,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints the letters.
-pub(super) fn dead<S: Send + Sync + 'static>(
-    app: &App<S>,
-    places: &Places,
-    command: DeadCommand,
-) -> Result<ExitCode, Failure> {
-    let DeadCommand::List { limit, json } = command;
-    let config = start::configuration(app, places)?;
-    let store = writer::migrated_store(&config)?;
-    let letters = writer::in_system(async move { store.reader().dead_letters(limit).await })
-        .map_err(|cause| Failure::failed(chain(&cause)))?;
+pub(super) fn list(store: &Arc<dyn Store>, args: ListArgs) -> Result<ExitCode, Failure> {
+    let ListArgs {
+        filter,
+        limit,
+        json,
+    } = args;
+    let reader = store.reader();
+    let letters =
+        writer::in_system(async move { reader.dead_letters(filter.filter(), limit).await })
+            .map_err(|cause| Failure::failed(chain(&cause)))?;
     let mut text = String::new();
     for letter in &letters {
         text += &match json {

@@ -1,0 +1,209 @@
+//! Where a dead letter runs again: through its entry in the configuration that is read here.
+
+use std::collections::BTreeSet;
+
+use crate::config::{Config, QueueEntry, SourceConfig, did_you_mean};
+use crate::db::letters::{KIND_DELAY, KIND_TABLE};
+use crate::db::rows::{LetterHead, ReplayTo};
+use crate::source::replayed::replay_table;
+
+/// The way back for letters.
+pub(super) struct Targets<'a> {
+    pub(super) config: &'a Config,
+    /// The delayed tasks that have a handler.
+    pub(super) delayed: &'a BTreeSet<String>,
+}
+
+impl Targets<'_> {
+    /// Where the letter runs, and what that is called; or why it cannot run here.
+    pub(super) fn of(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
+        if letter.kind == KIND_DELAY {
+            return self.delayed(letter);
+        }
+        let entry = self.entry(letter)?;
+        if !entry.live {
+            return Err(format!(
+                "its queue is not live here: {}",
+                entry.why_not_live(self.config.environment)
+            ));
+        }
+        let queue = match &entry.source {
+            SourceConfig::Table { table } => table.clone(),
+            SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => {
+                replay_table(self.config.partition.as_ref(), &entry.name)
+            }
+        };
+        Ok((ReplayTo::Queue(queue), format!("queue `{}`", entry.name)))
+    }
+
+    fn delayed(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
+        let exec_cmd = &letter.exec_cmd;
+        if !self.delayed.contains(exec_cmd) {
+            let hint = did_you_mean(exec_cmd, self.delayed);
+            return Err(format!("no delayed task `{exec_cmd}` is registered{hint}"));
+        }
+        Ok((ReplayTo::DelayQueue, format!("delayed task `{exec_cmd}`")))
+    }
+
+    /// The entry it came through; one that was renamed since is known by its source. A letter of another partition is
+    /// ours only if it came from the same source: entries of two partitions may share a name and nothing else.
+    fn entry(&self, letter: &LetterHead) -> Result<&QueueEntry, String> {
+        let queues = &self.config.queues;
+        let named = queues.iter().find(|entry| entry.name == letter.name);
+        let ours = letter.partition == self.config.partition.as_ref();
+        let entry = named.filter(|entry| ours || came_from(letter, entry));
+        let entry = entry.or_else(|| queues.iter().find(|entry| came_from(letter, entry)));
+        entry.ok_or_else(|| match ours {
+            true => {
+                let known = queues.iter().map(|entry| entry.name.clone()).collect();
+                let hint = did_you_mean(&letter.name, &known);
+                format!("no queue `{}` is configured here{hint}", letter.name)
+            }
+            false => format!(
+                "its queue `{}` is partition `{}`'s: `--partition {}` would be right",
+                letter.name, letter.partition, letter.partition
+            ),
+        })
+    }
+}
+
+fn came_from(letter: &LetterHead, entry: &QueueEntry) -> bool {
+    let (kind, source) = match &entry.source {
+        SourceConfig::Table { table } => (KIND_TABLE, table),
+        SourceConfig::Redis { key, .. } => ("redis", key),
+        SourceConfig::Kafka { topic, .. } => ("kafka", topic),
+    };
+    (kind, source.as_str()) == (letter.kind.as_str(), letter.source.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Commands, Environment, Partition, Places, load};
+    use serde_json::{Value, json};
+
+    fn entry(name: &str, source: Value, status: u8) -> Value {
+        let mut entry = json!({
+            "name": name, "exec_cmd": "order", "progress": 1, "progress_lag_limit": 1, "progress_avg_msgcount": 1,
+            "status": status,
+        });
+        let object = entry.as_object_mut().unwrap();
+        object.extend(source.as_object().unwrap().clone());
+        entry
+    }
+
+    fn config() -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        let queues = json!([
+            entry("orders", json!({"table": "orders_table"}), 1),
+            entry("list", json!({"key": "l"}), 1),
+            entry("clicks", json!({"topic": "clicks", "group_id": "g"}), 1),
+            entry("later", json!({"table": "later"}), 4),
+        ]);
+        let files = [
+            ("dev.json", json!({})),
+            ("queue_script1.json", queues),
+            ("crontab_script1.json", json!([])),
+        ];
+        for (file, content) in files {
+            std::fs::write(dir.path().join(file), content.to_string()).unwrap();
+        }
+        let places = Places {
+            etc: dir.path().to_owned(),
+            environment: Environment::Dev,
+            partition: Partition::default(),
+        };
+        let commands = Commands {
+            consumers: ["order".to_owned()].into(),
+            ..Commands::default()
+        };
+        load(&places, &commands).unwrap_or_else(|faults| panic!("{faults}"))
+    }
+
+    fn letter(kind: &str, source: &str, name: &str, partition: &str) -> LetterHead {
+        LetterHead {
+            id: 7,
+            kind: kind.to_owned(),
+            source: source.to_owned(),
+            name: name.to_owned(),
+            exec_cmd: "remind".to_owned(),
+            partition: partition.to_owned(),
+        }
+    }
+
+    fn target(letter: &LetterHead) -> Result<ReplayTo, String> {
+        let (config, delayed) = (config(), ["remind".to_owned()].into());
+        let targets = Targets {
+            config: &config,
+            delayed: &delayed,
+        };
+        targets.of(letter).map(|(to, _)| to)
+    }
+
+    #[test]
+    fn a_letter_runs_through_its_entry() {
+        let queue = |name: &str| Ok(ReplayTo::Queue(name.to_owned()));
+        let cases = [
+            (
+                letter("queue", "orders_table", "orders", "script1"),
+                queue("orders_table"),
+            ),
+            (
+                letter("redis", "l", "list", "script1"),
+                queue("dead:script1:list"),
+            ),
+            (
+                letter("kafka", "clicks", "clicks", "script1"),
+                queue("dead:script1:clicks"),
+            ),
+            (
+                letter("delay", "delay_queue_log", "any name", "script9"),
+                Ok(ReplayTo::DelayQueue),
+            ),
+            // The entry was renamed, or has another source now.
+            (
+                letter("redis", "l", "old name", "script1"),
+                queue("dead:script1:list"),
+            ),
+            (
+                letter("redis", "old list", "orders", "script1"),
+                queue("orders_table"),
+            ),
+            // Another partition's, which reads the same source here.
+            (
+                letter("redis", "l", "list", "script2"),
+                queue("dead:script1:list"),
+            ),
+        ];
+        for (letter, wanted) in cases {
+            assert_eq!(target(&letter), wanted, "{letter:?}");
+        }
+    }
+
+    #[test]
+    fn a_letter_that_cannot_run_here_is_refused_with_what_would_be_right() {
+        let gone = LetterHead {
+            exec_cmd: "remidn".to_owned(),
+            ..letter("delay", "delay_queue_log", "n", "script1")
+        };
+        let cases = [
+            (
+                letter("queue", "t", "ordesr", "script1"),
+                "did you mean `orders`",
+            ),
+            (
+                letter("queue", "later", "later", "script1"),
+                "status 4 is release; this is dev",
+            ),
+            (
+                letter("redis", "other", "orders", "script2"),
+                "`--partition script2` would be right",
+            ),
+            (gone, "did you mean `remind`"),
+        ];
+        for (letter, why) in cases {
+            let refused = target(&letter).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Goes through dead letters, the oldest first, in portions of one transaction each.
+
+use std::collections::VecDeque;
+
+use crate::db::rows::{LetterFilter, LetterHead};
+use crate::db::{DbError, Reader};
+
+/// Letters in one transaction: few enough for others to write in between.
+pub(super) const PORTION: u32 = 500;
+
+/// See the module's header.
+pub(super) struct Walk {
+    filter: LetterFilter,
+    /// Where ids were named: those that are still to be looked at.
+    ids: Option<VecDeque<i64>>,
+    /// Ids that were named and not found.
+    pub(super) missing: Vec<i64>,
+    above: i64,
+    /// The newest letter when the walk began. What dies again in the meantime is not met twice.
+    last: i64,
+    left: u64,
+}
+
+impl Walk {
+    /// `ids`: none means all that pass the filter.
+    pub(super) async fn begin(
+        reader: &dyn Reader,
+        mut ids: Vec<i64>,
+        filter: LetterFilter,
+        limit: Option<u64>,
+    ) -> Result<Self, DbError> {
+        let newest = reader.dead_letters(LetterFilter::default(), 1).await?;
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Self {
+            filter,
+            ids: (!ids.is_empty()).then(|| ids.into()),
+            missing: Vec::new(),
+            above: i64::MIN,
+            last: newest.first().map_or(i64::MIN, |letter| letter.id),
+            left: limit.unwrap_or(u64::MAX),
+        })
+    }
+
+    /// The next portion; an empty one is the end.
+    pub(super) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
+        let mut heads = loop {
+            let asked = self.next_ids();
+            if self.left == 0 || asked.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(Vec::new());
+            }
+            let filter = LetterFilter {
+                ids: asked.clone().unwrap_or_default(),
+                ..self.filter.clone()
+            };
+            let limit = PORTION.min(u32::try_from(self.left).unwrap_or(u32::MAX));
+            let above = if asked.is_some() {
+                i64::MIN
+            } else {
+                self.above
+            };
+            let heads = reader.letter_heads(filter, above, limit).await?;
+            let Some(asked) = asked else {
+                break heads;
+            };
+            // A limit may have cut them short; then nothing is missing.
+            if heads.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+                let found = |id: &i64| heads.iter().any(|head| head.id == *id);
+                self.missing
+                    .extend(asked.into_iter().filter(|id| !found(id)));
+            }
+            if !heads.is_empty() {
+                break heads;
+            }
+        };
+        heads.retain(|head| head.id <= self.last);
+        if let Some(head) = heads.last() {
+            self.above = head.id;
+        }
+        self.left -= u64::try_from(heads.len()).unwrap_or(self.left);
+        Ok(heads)
+    }
+
+    fn next_ids(&mut self) -> Option<Vec<i64>> {
+        let ids = self.ids.as_mut()?;
+        let portion = ids
+            .len()
+            .min(usize::try_from(PORTION).unwrap_or(usize::MAX));
+        Some(ids.drain(..portion).collect())
+    }
+}

@@ -1,0 +1,187 @@
+//! `overlap: replace`: of one entry one run at a time, whichever daemons of the partition fire it.
+//!
+//! **Never two at once.** The claim of a fire marks the open runs of earlier seconds, in the claim's own transaction, and
+//! starts only when it has seen, after that transaction, that none of them is open any more. Of two claimed fires the
+//! earlier one gives way as soon as it sees the later one's row. So, in whatever order they are committed: the later one
+//! sees the earlier one's row and waits for its end; or that row came after the look, and then its own look finds the
+//! later one. A row is open until its process is gone, or has finished its handler.
+//!
+//! **Who ends a run:** whoever replaces it, where it is on the same machine; elsewhere the daemon there, which finds the
+//! mark when it looks after its runs. A clock that went back puts runs into later seconds than those that come: such a
+//! run goes on, and the fires that see it give way.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::CronConfig;
+use super::ending::{end_run, log_end};
+use super::outcome::Outcome;
+use super::process::machine::Place;
+use super::process::{Process, RunResult, Uk, inspect, terminate};
+use crate::db::rows::OpenRun;
+use crate::outage::Outage;
+
+/// Between two looks at runs whose end is not ours to make.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Whether a fire may begin.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    Free,
+    /// A later fire of the entry is there: this one would only be replaced at once.
+    Overtaken,
+}
+
+/// A fire that replaces.
+pub(super) struct Replacing<'a> {
+    pub(super) config: &'a CronConfig,
+    pub(super) entry: &'a str,
+    pub(super) name: &'a str,
+    pub(super) uk: &'a Uk,
+    pub(super) scheduled_ms: i64,
+}
+
+/// What was done about a run.
+enum Done {
+    Ended,
+    /// Nothing: its daemon must end it, or not begin it.
+    Wait,
+    /// Nothing can be done about it: it does not hold the fire up.
+    GaveUp,
+}
+
+impl Replacing<'_> {
+    /// Ends the earlier runs, those too that begin meanwhile.
+    pub(super) async fn make_room(&self) -> Room {
+        let mut given_up = HashSet::new();
+        loop {
+            let rivals = open_runs(self.config).await.into_iter();
+            let mut rivals: Vec<OpenRun> = rivals
+                .filter(|run| run.entry == self.entry && run.uk != self.uk.as_str())
+                .collect();
+            if rivals
+                .iter()
+                .any(|run| run.scheduled_ms > self.scheduled_ms)
+            {
+                return Room::Overtaken;
+            }
+            rivals.retain(|run| !given_up.contains(&run.uk));
+            let Some(run) = rivals.first() else {
+                return Room::Free;
+            };
+            match self.end(run).await {
+                Done::Ended => {}
+                Done::Wait => tokio::time::sleep(LOOK_INTERVAL).await,
+                Done::GaveUp => drop(given_up.insert(run.uk.clone())),
+            }
+        }
+    }
+
+    async fn end(&self, run: &OpenRun) -> Done {
+        if !is_here(run) {
+            if run.owner_alive {
+                return Done::Wait;
+            }
+            log::error!(
+                "cron `{}`: run {} is on another machine ({}) whose daemon is gone; it cannot be ended from here, and may go on",
+                self.name,
+                run.uk,
+                run.machine
+            );
+            return Done::GaveUp;
+        }
+        let Some(process) = process_of(self.config, run) else {
+            return Done::Wait;
+        };
+        log::warn!(
+            "cron `{}`: the earlier run (pid {}) is ended",
+            self.name,
+            process.pid
+        );
+        match end_here(self.config, run, process).await {
+            Ok(()) => Done::Ended,
+            Err(cause) => {
+                log::error!(
+                    "cron `{}`: pid {} cannot be ended: {cause}",
+                    self.name,
+                    process.pid
+                );
+                Done::GaveUp
+            }
+        }
+    }
+}
+
+/// Ends a run of this machine that is marked, and writes its end: its watcher may be a daemon that hangs.
+pub(super) async fn end_here(
+    config: &CronConfig,
+    run: &OpenRun,
+    process: Process,
+) -> std::io::Result<()> {
+    terminate(process.pid, process.start_ticks).await?;
+    let said = result_of(config, &run.uk);
+    let outcome = said.map_or_else(Outcome::replaced, |said| Outcome::said(&said));
+    if end_run(config, &run.uk, outcome.clone(), process.pid, None).await {
+        log_end(&run.name, &run.uk, &outcome);
+    }
+    Ok(())
+}
+
+/// What the database says of a run that ended without a result.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    None,
+    Replaced,
+    /// Somebody has written its end already.
+    Ended,
+}
+
+pub(super) async fn mark_of(config: &CronConfig, uk: &str) -> Mark {
+    let open = open_runs(config).await;
+    match open.iter().find(|run| run.uk == uk) {
+        Some(run) if run.replaced => Mark::Replaced,
+        Some(_) => Mark::None,
+        None => Mark::Ended,
+    }
+}
+
+/// However long the database is away.
+async fn open_runs(config: &CronConfig) -> Vec<OpenRun> {
+    let mut outage = Outage::new("the look at open cron runs");
+    loop {
+        match config.db.reader().open_runs(&config.partition).await {
+            Ok(open) => return open,
+            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+        }
+    }
+}
+
+/// Whether its pid means its process here.
+pub(super) fn is_here(run: &OpenRun) -> bool {
+    serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here())
+}
+
+/// From its row; or, where that does not know it yet, from its file.
+pub(super) fn process_of(config: &CronConfig, run: &OpenRun) -> Option<Process> {
+    if run.pid > 0 {
+        return Some(Process {
+            pid: run.pid,
+            start_ticks: run.start_ticks.map(i64::cast_unsigned),
+        });
+    }
+    let state = inspect(&config.runs.join(format!("{}.json", run.uk))).ok()?;
+    state.head.map(|head| Process {
+        pid: head.pid,
+        start_ticks: head.start_ticks,
+    })
+}
+
+fn result_of(config: &CronConfig, uk: &str) -> Option<RunResult> {
+    inspect(&config.runs.join(format!("{uk}.json")))
+        .ok()?
+        .result
+}
+
+#[cfg(test)]
+#[path = "replace_tests.rs"]
+mod tests;

@@ -1,0 +1,80 @@
+//! What is asked again and again.
+
+use super::*;
+use crate::db::rows::DelayCounts;
+
+impl World {
+    async fn lags(&self, asked: &[(&str, u64)]) -> Vec<u64> {
+        let asked = asked.iter().map(|(queue, cap)| ((*queue).to_owned(), *cap));
+        let reader = self.store.reader();
+        reader.queue_lags(asked.collect()).await.unwrap()
+    }
+
+    async fn due(&self, queues: &[&str]) -> Vec<String> {
+        let queues = queues.iter().map(|queue| (*queue).to_owned());
+        let reader = self.store.reader();
+        let mut due = reader.due_queues(queues.collect()).await.unwrap();
+        due.sort_unstable();
+        due
+    }
+}
+
+facts! {
+    async fn lags_of_many_queues_are_one_question_and_each_is_counted_to_its_cap(world) {
+        let mut writer = world.writer().await;
+        for owner in [ME, OTHER] {
+            writer.begin(owner).await;
+        }
+        for (queue, n) in [("q", 7), ("orders'; --", 3)] {
+            let (queue, rows) = (queue.to_owned(), (0..n).map(|_| message(b"x")).collect());
+            writer.ids(Write::InsertMessages { queue, rows }).await;
+        }
+        writer.fetch(ME, 2).await;
+        writer.fetch(OTHER, 3).await;
+        let asked = [("q", 1000), ("nobody's", 1000), ("orders'; --", 1000), ("q", 4), ("q", 7)];
+        assert_eq!(world.lags(&asked).await, [7, 0, 3, 4, 7]);
+        assert!(world.lags(&[]).await.is_empty());
+        writer.reap_gone(OTHER, Vec::new()).await;
+        assert_eq!(world.lags(&[("q", 1000)]).await, [7], "given back, and still unfinished");
+    }
+
+    async fn lags_of_a_thousand_queues_are_answered_in_their_order(world) {
+        let mut writer = world.writer().await;
+        let (queue, rows) = ("q999".to_owned(), vec![message(b"x")]);
+        writer.ids(Write::InsertMessages { queue, rows }).await;
+        let names: Vec<String> = (0..1000).map(|n| format!("q{n}")).collect();
+        let asked: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 10)).collect();
+        let lags = world.lags(&asked).await;
+        assert_eq!((lags.len(), lags.iter().sum::<u64>(), lags[999]), (1000, 1, 1));
+    }
+
+    async fn a_queue_is_due_while_a_message_of_it_may_be_claimed(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        writer.send(vec![message(b"x")]).await;
+        assert_eq!(world.due(&["q", "other"]).await, ["q"]);
+        let fetched = writer.fetch(ME, 1).await.remove(0);
+        assert!(world.due(&["q", "other"]).await.is_empty(), "it is claimed");
+        writer.settle(ME, &fetched, MessageOutcome::Retry { after_ms: 60_000 }).await;
+        assert!(world.due(&["q", "other"]).await.is_empty(), "it waits for its retry");
+        (world.execute)("UPDATE queue_message SET due_ms = due_ms - 60000");
+        assert_eq!(world.due(&["other", "q"]).await, ["q"]);
+        assert!(world.due(&[]).await.is_empty());
+    }
+
+    async fn what_waits_in_the_delay_queue_is_counted(world) {
+        let reader = world.store.reader();
+        assert_eq!(reader.delay_counts().await.unwrap(), DelayCounts::default());
+        let mut writer = world.writer().await;
+        let now = now_ms();
+        writer.push(vec![task("later", now + 900_000), task("first", now - 5123), task("x", now)]).await;
+        let counts = reader.delay_counts().await.unwrap();
+        assert_eq!(counts, DelayCounts { waiting: 3, oldest_due_ms: Some(now - 5123) });
+        writer.claim(ME, 1).await;
+        let counts = reader.delay_counts().await.unwrap();
+        assert_eq!(counts, DelayCounts { waiting: 2, oldest_due_ms: Some(now) });
+        (world.execute)("INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time) VALUES ('n', 'c', 'p', 1, 1000)");
+        let counts = reader.delay_counts().await.unwrap();
+        assert_eq!(counts, DelayCounts { waiting: 3, oldest_due_ms: Some(1_000_000) });
+    }
+}

@@ -1,0 +1,257 @@
+//! A queue outside the daemon's database, and beside it the dead letters of its entry that run again.
+//!
+//! A replayed letter must not go back into the topic or list, where others would see it again: it waits in a table of
+//! our own, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Both keep
+//! their promise of *at least once* by themselves: each delivery is settled by the one it was fetched from, which its
+//! receipt tells.
+
+mod due;
+#[cfg(test)]
+mod tests;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub(crate) use self::due::DueReplays;
+use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError, TableSource};
+use crate::config::REPLAY_PREFIX;
+use crate::db::Standing;
+use crate::job::slots::Identity;
+use crate::stop::{StopListener, StopSignal};
+
+/// The receipt is the table's. Boots count their generations from 0, so theirs never get here.
+const REPLAYED: u64 = 1 << 63;
+
+/// After a portion of replays the queue itself is asked first, for so long: many letters do not hold it up, and an empty
+/// queue does not hold up the letters.
+const TURN: Duration = Duration::from_millis(20);
+
+/// The longest name of a replay table, in bytes: a slot keeps it whole, so the entry of what ended a process is found.
+const LONGEST_TABLE: usize = 120;
+/// A mark and a UUID, at the end of a shortened name.
+const HASH_BYTES: usize = 1 + 32;
+
+/// The name under which letters of this entry wait. The partition is part of it: another one may have another entry of
+/// the same name.
+pub(crate) fn replay_table(partition: &str, entry: &str) -> String {
+    let whole = format!("{REPLAY_PREFIX}{partition}:{entry}");
+    if whole.len() <= LONGEST_TABLE {
+        return whole;
+    }
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_OID, whole.as_bytes()).simple();
+    let mut end = LONGEST_TABLE - HASH_BYTES;
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}~{hash}", &whole[..end])
+}
+
+/// See the module's header.
+pub(crate) struct Replayed {
+    queue: Arc<dyn Source>,
+    letters: TableSource,
+    /// Whether letters wait, as far as is known.
+    due: watch::Sender<bool>,
+    /// The last portion was of letters.
+    queue_is_next: AtomicBool,
+}
+
+impl Replayed {
+    /// `letters` reads the entry's replay table; `due` says when it is worth looking.
+    pub(crate) fn new(
+        queue: Arc<dyn Source>,
+        letters: TableSource,
+        due: watch::Sender<bool>,
+    ) -> Self {
+        Self {
+            queue,
+            letters,
+            due,
+            queue_is_next: AtomicBool::new(false),
+        }
+    }
+
+    /// Letters, if any wait.
+    async fn letters(&self, max: u32) -> Result<Vec<Delivery>, SourceError> {
+        let mut letters = self.letters.look_once(max).await?;
+        match letters.is_empty() {
+            // What comes from now on is found by the next look for all.
+            true => drop(self.due.send_replace(false)),
+            false => self.queue_is_next.store(true, Ordering::Relaxed),
+        }
+        for letter in &mut letters {
+            letter.receipt.generation |= REPLAYED;
+        }
+        Ok(letters)
+    }
+
+    /// Messages of the queue. None when a stop begins, and when letters wait and the queue has had its turn.
+    async fn messages(
+        &self,
+        who: Fetcher,
+        max: u32,
+        stop: &mut StopListener,
+    ) -> Result<Vec<Delivery>, SourceError> {
+        let turn = self.queue_is_next.swap(false, Ordering::Relaxed);
+        let mut due = self.due.subscribe();
+        let letters_turn = async {
+            if turn {
+                tokio::time::sleep(TURN).await;
+            }
+            if due.wait_for(|due| *due).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        // To the queue the turn of the letters looks like a stop: it answers what it has, or none, and nothing that it
+        // fetched is dropped with it.
+        let leave = StopSignal::new();
+        let mut told = leave.listen();
+        let mut messages = pin!(self.queue.fetch(who, max, &mut told));
+        tokio::select! {
+            biased;
+            messages = &mut messages => return messages,
+            () = stop.quiet() => {}
+            () = letters_turn => {}
+        }
+        leave.quiet();
+        messages.await
+    }
+}
+
+/// A queue that has no work for this process (Kafka: no partition is assigned to it) must not leave its letters lying.
+fn with_letters(limit: Limit, due: bool) -> Limit {
+    Limit {
+        useful: limit.useful.max(u32::from(due)),
+        ..limit
+    }
+}
+
+fn is_letter(receipt: &Receipt) -> bool {
+    receipt.generation & REPLAYED != 0
+}
+
+/// The receipt as the table gave it.
+fn of_table(receipt: Receipt) -> Receipt {
+    Receipt {
+        generation: receipt.generation & !REPLAYED,
+        ..receipt
+    }
+}
+
+impl Source for Replayed {
+    fn open(&self) {
+        self.queue.open();
+    }
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        let mut of_queue = self.queue.limit()?;
+        let mut due = self.due.subscribe();
+        let now = with_letters(*of_queue.borrow(), *due.borrow());
+        let (tell, limit) = watch::channel(now);
+        tokio::spawn(async move {
+            loop {
+                let known = tokio::select! {
+                    known = of_queue.changed() => known.is_ok(),
+                    known = due.changed() => known.is_ok(),
+                    () = tell.closed() => false,
+                };
+                if !known {
+                    return;
+                }
+                let now = with_letters(*of_queue.borrow_and_update(), *due.borrow_and_update());
+                tell.send_if_modified(|limit| std::mem::replace(limit, now) != now);
+            }
+        });
+        Some(limit)
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        who: Fetcher,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+        async move {
+            while !stop.begun() {
+                if *self.due.borrow() && !self.queue_is_next.load(Ordering::Relaxed) {
+                    let letters = self.letters(max).await?;
+                    if !letters.is_empty() {
+                        return Ok(letters);
+                    }
+                }
+                let messages = self.messages(who, max, stop).await?;
+                if !messages.is_empty() {
+                    return Ok(messages);
+                }
+            }
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        match is_letter(receipt) {
+            true => self.letters.standing(&of_table(*receipt)),
+            false => self.queue.standing(receipt),
+        }
+    }
+
+    fn halt(&self, receipt: &Receipt) {
+        // Letters have no order.
+        if !is_letter(receipt) {
+            self.queue.halt(receipt);
+        }
+    }
+
+    fn identity(&self, delivery: &Delivery) -> Identity {
+        match is_letter(&delivery.receipt) {
+            // The table's identity is of the row and its claim, neither of which the mark changes.
+            true => self.letters.identity(delivery),
+            false => self.queue.identity(delivery),
+        }
+    }
+
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+        async move {
+            let (letters, messages): (Vec<Settled>, Vec<Settled>) =
+                ends.into_iter().partition(|end| is_letter(&end.receipt));
+            if !messages.is_empty() {
+                self.queue.settle(messages).await?;
+            }
+            // Last: the daemon's database waits rather than fail, so the others are seldom settled again.
+            if !letters.is_empty() {
+                let letters = letters.into_iter().map(|end| Settled {
+                    receipt: of_table(end.receipt),
+                    ..end
+                });
+                self.letters.settle(letters.collect()).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
+        async move {
+            let (messages, letters) =
+                futures_util::future::try_join(self.queue.lag(), self.letters.lag()).await?;
+            Ok(messages.saturating_add(letters))
+        }
+        .boxed()
+    }
+
+    fn bury<'a>(&'a self, burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.queue.bury(burial)
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.queue.close(within)
+    }
+}

@@ -1,0 +1,438 @@
+//! Letters beside a scripted queue, in a database of the test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::*;
+use crate::db::Liveness;
+use crate::db::rows::{EntryName, LetterFilter, NewLetter, Replay, ReplayTo};
+use crate::job::SourceKind;
+use crate::source::{Breadth, End};
+use crate::testing_support::{FakeSource, Seen, TestDb, single, soon, work};
+
+const OWNER: &str = "script1/me";
+const WHO: Fetcher = Fetcher {
+    consumer: 1,
+    breadth: Breadth::One,
+};
+
+struct World {
+    db: TestDb,
+    queue: Arc<FakeSource>,
+    source: Arc<Replayed>,
+    liveness: Arc<Liveness>,
+    stop: StopSignal,
+}
+
+impl World {
+    async fn start() -> Self {
+        Self::with(|queue| queue).await
+    }
+
+    async fn with(wrap: impl FnOnce(Arc<dyn Source>) -> Arc<dyn Source>) -> Self {
+        tokio::time::pause();
+        let db = TestDb::start();
+        let liveness = Arc::new(Liveness::new(Duration::from_secs(86_400)));
+        let entry = EntryName {
+            name: "orders".to_owned(),
+            exec_cmd: "order".to_owned(),
+        };
+        let table = replay_table("script1", "orders");
+        let letters = TableSource::new(
+            db.db.clone(),
+            OWNER.to_owned(),
+            Arc::clone(&liveness),
+            &table,
+            entry,
+        );
+        let due = DueReplays::new(db.db.clone());
+        let queue = FakeSource::new();
+        let source = Arc::new(Replayed::new(
+            wrap(Arc::<FakeSource>::clone(&queue)),
+            letters,
+            due.of(table),
+        ));
+        actix_rt::spawn(due.look());
+        Self {
+            db,
+            queue,
+            source,
+            liveness,
+            stop: StopSignal::new(),
+        }
+    }
+
+    /// Dead letters of the entry, made to run again.
+    async fn replay(&self, payloads: &[&'static str]) {
+        let letter = |payload: &&'static str| NewLetter {
+            kind: "redis",
+            source: "list".to_owned(),
+            entry: EntryName {
+                name: "orders".to_owned(),
+                exec_cmd: "order".to_owned(),
+            },
+            original_id: format!("id of {payload}"),
+            payload: Bytes::from_static(payload.as_bytes()),
+            key: Some(Bytes::from_static(b"k")),
+            headers: vec![("h".to_owned(), Bytes::from_static(b"v"))],
+            error: "e".to_owned(),
+            attempts: 5,
+            partition: "script1".to_owned(),
+            first_ms: 7,
+        };
+        let db = &self.db.db;
+        let letters = payloads.iter().map(letter).collect();
+        db.insert_letters(letters).await.unwrap();
+        let heads = db.reader().letter_heads(LetterFilter::default(), 0, 1000);
+        let to = ReplayTo::Queue(replay_table("script1", "orders"));
+        let replays = heads.await.unwrap().into_iter().map(|head| Replay {
+            id: head.id,
+            to: to.clone(),
+        });
+        let rows = db.replay_letters(replays.collect()).await.unwrap();
+        assert!(rows.len() == payloads.len() && rows.iter().all(Option::is_some));
+    }
+
+    async fn fetch(&self, max: u32) -> Vec<Delivery> {
+        let mut stop = self.stop.listen();
+        soon(self.source.fetch(WHO, max, &mut stop)).await.unwrap()
+    }
+
+    async fn settle(&self, delivery: &Delivery, end: End) {
+        let receipt = delivery.receipt;
+        self.source
+            .settle(vec![Settled { receipt, end }])
+            .await
+            .unwrap();
+    }
+
+    fn rows(&self) -> i64 {
+        self.db.number("SELECT count(*) AS n FROM queue_message")
+    }
+}
+
+fn payloads(deliveries: &[Delivery]) -> Vec<String> {
+    let text = |delivery: &Delivery| String::from_utf8(delivery.message.payload.to_vec()).unwrap();
+    deliveries.iter().map(text).collect()
+}
+
+#[actix::test]
+async fn a_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keeps_all_there_was() {
+    let world = World::start().await;
+    let fetched = async {
+        let fetched = world.fetch(9).await;
+        assert_eq!(payloads(&fetched), ["a"]);
+        fetched
+    };
+    let (fetched, ()) = futures_util::future::join(fetched, world.replay(&["a"])).await;
+    let message = &fetched[0].message;
+    assert_eq!((message.id.as_str(), message.attempt), ("id of a", 1));
+    assert_eq!(message.key.as_deref(), Some(&b"k"[..]));
+    assert_eq!(
+        message.headers,
+        [("h".to_owned(), Bytes::from_static(b"v"))]
+    );
+    let from = SourceKind::DeadLetter {
+        kind: "redis".into(),
+        source: "list".into(),
+    };
+    assert_eq!(message.source.kind, from);
+    world.settle(&fetched[0], End::Done).await;
+    assert_eq!(world.rows(), 0);
+    assert!(
+        world.queue.ends().is_empty(),
+        "the queue hears nothing of it"
+    );
+}
+
+#[actix::test]
+async fn letters_and_messages_take_turns_and_each_is_settled_where_it_came_from() {
+    let world = World::start().await;
+    world.replay(&["a", "b", "c"]).await;
+    (1..=3).for_each(|id| world.queue.offer([id]));
+    let mut due = world.source.due.subscribe();
+    soon(due.wait_for(|due| *due)).await.unwrap();
+    let mut order = Vec::new();
+    let mut all = Vec::new();
+    while all.len() < 6 {
+        let fetched = world.fetch(1).await;
+        order.extend(payloads(&fetched));
+        all.extend(fetched);
+    }
+    assert_eq!(order, ["a", "body 1", "b", "body 2", "c", "body 3"]);
+    assert_eq!((world.rows(), world.queue.out().len()), (3, 3));
+    let ends = all.iter().map(|delivery| Settled {
+        receipt: delivery.receipt,
+        end: End::Done,
+    });
+    world.source.settle(ends.collect()).await.unwrap();
+    assert_eq!((world.rows(), world.queue.out().len()), (0, 0));
+    assert_eq!(world.queue.ended(&End::Done).len(), 3);
+}
+
+#[actix::test]
+async fn many_letters_do_not_hold_up_the_queue_nor_an_empty_queue_the_letters() {
+    let world = World::start().await;
+    world.replay(&["x"; 200]).await;
+    let begun = Instant::now();
+    for _ in 0..199 {
+        assert_eq!(payloads(&world.fetch(1).await), ["x"]);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        begun.elapsed()
+    );
+    world.queue.offer([7]);
+    let next: Vec<String> = payloads(&world.fetch(1).await);
+    assert_eq!(next, ["body 7"], "it is the queue's turn");
+    assert_eq!(payloads(&world.fetch(1).await), ["x"]);
+}
+
+/// A queue whose messages take their time from where they are taken to who fetches.
+struct Slow(Arc<dyn Source>);
+
+impl Source for Slow {
+    fn open(&self) {}
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        self.0.limit()
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        who: Fetcher,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+        async move {
+            let fetched = self.0.fetch(who, max, stop).await;
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            fetched
+        }
+        .boxed()
+    }
+
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        self.0.standing(receipt)
+    }
+
+    fn halt(&self, _: &Receipt) {}
+
+    fn identity(&self, delivery: &Delivery) -> Identity {
+        self.0.identity(delivery)
+    }
+
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+        self.0.settle(ends)
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
+        self.0.lag()
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.0.close(within)
+    }
+}
+
+#[actix::test]
+async fn nothing_that_the_queue_gives_is_lost_when_letters_come() {
+    let world = World::with(|queue| Arc::new(Slow(queue))).await;
+    let mut seen = Vec::new();
+    for id in 0..50 {
+        // At the same moment: a look for letters, and a message.
+        let come = async {
+            world.replay(&["x"]).await;
+            tokio::time::sleep(Duration::from_millis(20 * (id % 60))).await;
+            world.queue.offer([i64::try_from(id).unwrap()]);
+        };
+        let both = async {
+            let mut both = world.fetch(1).await;
+            both.extend(world.fetch(1).await);
+            both
+        };
+        let (fetched, ()) = futures_util::future::join(both, come).await;
+        for delivery in &fetched {
+            world.settle(delivery, End::Done).await;
+        }
+        seen.extend(payloads(&fetched));
+    }
+    assert_eq!(seen.iter().filter(|payload| *payload == "x").count(), 50);
+    assert_eq!(seen.len(), 100);
+    assert!(world.queue.out().is_empty() && world.rows() == 0);
+}
+
+#[actix::test]
+async fn a_stop_ends_the_wait_and_what_comes_later_is_left() {
+    let world = World::start().await;
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        world.stop.quiet();
+    };
+    let (fetched, ()) = futures_util::future::join(world.fetch(9), stop).await;
+    assert!(fetched.is_empty());
+    world.replay(&["a"]).await;
+    world.queue.offer([1]);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(world.fetch(9).await.is_empty());
+    assert_eq!((world.rows(), world.queue.out().len()), (1, 0));
+    assert_eq!(
+        world.db.lines("SELECT owner AS line FROM queue_message"),
+        [""]
+    );
+}
+
+#[actix::test]
+async fn the_lag_counts_letters_and_messages() {
+    let world = World::start().await;
+    world.queue.set_lag(Some(40));
+    world.replay(&["a", "b"]).await;
+    assert_eq!(world.source.lag().await.unwrap(), 42);
+    world.queue.set_lag(None);
+    assert!(world.source.lag().await.is_err(), "half of it is no lag");
+}
+
+#[actix::test]
+async fn a_consumer_retries_letters_by_the_rules_of_the_entry_and_buries_them_under_their_old_name()
+{
+    let world = World::start().await;
+    let seen = Seen::new();
+    let handler = {
+        let seen = seen.clone();
+        single(move |message| {
+            seen.note((message.id.clone(), message.attempt));
+            async move {
+                match &message.payload[..] {
+                    b"bad" => Err("still bad".into()),
+                    _ => Ok(()),
+                }
+            }
+        })
+    };
+    let work = crate::consumer::Work {
+        source: Arc::<Replayed>::clone(&world.source),
+        ..work(&world.queue, handler)
+    };
+    let stop = world.stop.listen();
+    let consumer = actix_rt::spawn(work.run(stop));
+    world.replay(&["bad", "good"]).await;
+    world.queue.offer([1]);
+    seen.wait_for(5).await;
+    soon(async {
+        while world.rows() > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    world.stop.quiet();
+    soon(consumer).await.unwrap();
+    let mut seen = seen.all();
+    seen.sort();
+    let bad = |attempt| ("id of bad".to_owned(), attempt);
+    let one = |id: &str| (id.to_owned(), 1);
+    assert_eq!(seen, [one("1"), bad(1), bad(2), bad(3), one("id of good")]);
+    let letters = world
+        .db
+        .db
+        .reader()
+        .dead_letters(LetterFilter::default(), 9);
+    let letters = letters.await.unwrap();
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!(
+        (letter.kind.as_str(), letter.source.as_str()),
+        ("redis", "list")
+    );
+    assert_eq!(
+        (letter.original_id.as_str(), letter.attempts),
+        ("id of bad", 3)
+    );
+    assert_eq!((letter.first_ms, letter.error.as_str()), (7, "still bad"));
+    assert_eq!(world.queue.ended(&End::Done), [1]);
+}
+
+#[actix::test]
+async fn a_queue_that_has_no_work_for_this_process_leaves_a_consumer_for_its_letters() {
+    let world = World::start().await;
+    world.queue.set_limit(0, 8);
+    let mut limit = world.source.limit().unwrap();
+    let nobody = Limit {
+        useful: 0,
+        ceiling: 8,
+    };
+    assert_eq!(*limit.borrow_and_update(), nobody);
+    world.replay(&["a"]).await;
+    let one = Limit {
+        useful: 1,
+        ..nobody
+    };
+    assert_eq!(*soon(limit.wait_for(|now| *now == one)).await.unwrap(), one);
+    world.queue.set_limit(4, 8);
+    soon(limit.wait_for(|now| now.useful == 4)).await.unwrap();
+    world.queue.set_limit(0, 8);
+    let fetched = world.fetch(9).await;
+    assert_eq!(payloads(&fetched), ["a"]);
+    world.stop.quiet();
+    assert!(world.fetch(9).await.is_empty());
+}
+
+#[actix::test]
+async fn what_the_queue_is_told_it_hears() {
+    let world = World::start().await;
+    world.queue.keep_order();
+    world.source.open();
+    world.queue.offer([1, 2]);
+    world.replay(&["a"]).await;
+    let mut fetched = Vec::new();
+    while fetched.len() < 3 {
+        fetched.extend(world.fetch(9).await);
+    }
+    fetched.sort_by_key(|delivery| is_letter(&delivery.receipt));
+    for halted in [2, 0] {
+        world.source.halt(&fetched[halted].receipt);
+    }
+    let standing = |at: usize| world.source.standing(&fetched[at].receipt);
+    assert_eq!(
+        (standing(1), standing(2)),
+        (Standing::Halted, Standing::Ours)
+    );
+    world.source.close(Duration::from_secs(1)).await;
+    assert_eq!(world.queue.told(), ["open", "close"]);
+}
+
+#[actix::test]
+async fn a_letter_of_an_earlier_life_does_not_start() {
+    let world = World::start().await;
+    world.replay(&["a"]).await;
+    let fetched = world.fetch(1).await.remove(0);
+    assert_eq!(world.source.standing(&fetched.receipt), Standing::Ours);
+    let identity = world.source.identity(&fetched);
+    assert_eq!(identity.queue(), replay_table("script1", "orders"));
+    world.liveness.was_dead(Instant::now());
+    assert_eq!(world.source.standing(&fetched.receipt), Standing::Lost);
+}
+
+#[test]
+fn each_entry_of_each_partition_has_a_table_of_its_own() {
+    assert_eq!(replay_table("script1", "orders"), "dead:script1:orders");
+    let long = "长".repeat(200);
+    let tables = [
+        replay_table("script1", "orders"),
+        replay_table("script2", "orders"),
+        replay_table("script1", &long),
+        replay_table("script1", &format!("{long}a")),
+        replay_table("script2", &long),
+    ];
+    for (at, table) in tables.iter().enumerate() {
+        assert!(
+            table.len() <= LONGEST_TABLE && table.starts_with(REPLAY_PREFIX),
+            "{table}"
+        );
+        assert!(!tables[..at].contains(table), "{table}");
+    }
+    assert_eq!(tables[2], replay_table("script1", &long), "always the same");
+}
