@@ -95,6 +95,10 @@ pub(crate) struct PoolActor {
     members: BTreeMap<u64, Member>,
     next_id: u64,
     leases: Leases,
+    /// How many members there should be.
+    size: u32,
+    /// What the last check found.
+    last_lag: u64,
     /// How many consumers the source has a use for.
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
@@ -116,6 +120,8 @@ impl PoolActor {
             config,
             members: BTreeMap::new(),
             next_id: 1,
+            size: 0,
+            last_lag: 0,
             limit: None,
             alive: watch::Sender::new(0),
             stopping: false,
@@ -140,19 +146,11 @@ impl PoolActor {
         match lag {
             None => self.leases.keep_all(now),
             Some(lag) => {
+                log::debug!("queue `{}` has a lag of {lag}", self.queue());
                 let limits = &self.config.limits;
-                let leased = self.leases.held(now);
-                let before = self.useful(limits.progress.get() + leased);
                 let ceiling = sizing::ceiling(limits, self.limit().map(|limit| limit.ceiling));
                 let asked = sizing::wanted(limits, ceiling, lag);
-                let wanted = self.useful(asked);
-                if wanted > before {
-                    log::info!(
-                        "queue `{}` grows from {before} to {wanted} consumers: its lag of {lag} is above {}",
-                        self.queue(),
-                        limits.lag_limit
-                    );
-                }
+                self.last_lag = lag;
                 self.leases.want(asked - limits.progress.get(), now);
             }
         }
@@ -167,6 +165,7 @@ impl PoolActor {
         let now = Instant::now();
         let leased = self.leases.held(now);
         let size = self.useful(self.config.limits.progress.get() + leased);
+        self.tell_growth(size);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let staying = self.members.values().filter(|m| !m.leaving).count();
         if !self.replacing {
@@ -196,6 +195,20 @@ impl PoolActor {
                 pool.timer = None;
                 pool.reconcile(ctx);
             }));
+        }
+    }
+
+    /// The size it is to have. Those at rest are no growth, nor is one in the place of a dead one.
+    fn tell_growth(&mut self, size: u32) {
+        let rest = self.useful(self.config.limits.progress.get());
+        let before = std::mem::replace(&mut self.size, size).max(rest);
+        if size > before {
+            log::info!(
+                "queue `{}` grows from {before} to {size} consumers: its lag of {} is above {}",
+                self.queue(),
+                self.last_lag,
+                self.config.limits.lag_limit
+            );
         }
     }
 

@@ -149,6 +149,8 @@ impl Program {
         let log = "-Dorg.slf4j.simpleLogger";
         command.arg(format!("{log}.defaultLogLevel=warn"));
         command.arg(format!("{log}.log.kafka.server.KafkaRaftServer=info"));
+        // Says when a group shares out its partitions.
+        command.arg(format!("{log}.log.org.apache.kafka.coordinator.group=info"));
         command.arg("-cp").arg(format!("{}/*", self.jars.display()));
         command
     }

@@ -17,6 +17,7 @@ mod health;
 mod lag;
 mod lane;
 mod member;
+mod produce;
 mod record;
 mod shared;
 mod start;

@@ -1,4 +1,9 @@
 //! Kafka queues, with a real broker.
 
+mod growing;
 mod losses;
+mod outage;
+mod pairs;
 mod place;
+mod poison;
+mod strangers;

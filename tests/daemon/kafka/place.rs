@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
@@ -80,36 +80,24 @@ impl<'a> Place<'a> {
     /// Records, one after the other on the partitions in turn; durable when this returns.
     #[track_caller]
     pub fn produce(&self, bodies: &[String]) {
-        let producer: ThreadedProducer<_> = self.server.client().create().unwrap();
-        for (n, body) in bodies.iter().enumerate() {
-            let partition = i32::try_from(n).unwrap() % self.partitions;
-            self.send(&producer, partition, body);
-        }
-        producer.flush(PATIENCE).unwrap();
+        self.producer().produce(bodies);
     }
 
     /// Records on one partition.
     #[track_caller]
     pub fn produce_to(&self, partition: i32, bodies: &[&str]) {
-        let producer: ThreadedProducer<_> = self.server.client().create().unwrap();
-        for body in bodies {
-            self.send(&producer, partition, body);
-        }
-        producer.flush(PATIENCE).unwrap();
+        let producer = self.producer();
+        bodies
+            .iter()
+            .for_each(|body| producer.send(partition, body));
+        producer.flush();
     }
 
-    fn send(
-        &self,
-        producer: &ThreadedProducer<rdkafka::producer::DefaultProducerContext>,
-        partition: i32,
-        body: &str,
-    ) {
-        let record: BaseRecord<'_, (), str> = BaseRecord::to(&self.topic).partition(partition);
-        let mut record = record.payload(body);
-        // Its queue is full from time to time.
-        while let Err((_, back)) = producer.send(record) {
-            record = back;
-            producer.poll(Duration::from_millis(10));
+    pub fn producer(&self) -> Producer {
+        Producer {
+            client: self.server.client().create().unwrap(),
+            topic: self.topic.clone(),
+            partitions: self.partitions,
         }
     }
 
@@ -155,6 +143,39 @@ impl<'a> Place<'a> {
         wait_until("all records to be committed", LONG_PATIENCE, || {
             self.uncommitted(&onlooker) == 0
         });
+    }
+}
+
+/// Another program, which fills the topic.
+pub struct Producer {
+    client: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+    partitions: i32,
+}
+
+impl Producer {
+    /// Durable when this returns.
+    #[track_caller]
+    pub fn produce(&self, bodies: &[String]) {
+        for (n, body) in bodies.iter().enumerate() {
+            self.send(i32::try_from(n).unwrap() % self.partitions, body);
+        }
+        self.flush();
+    }
+
+    fn send(&self, partition: i32, body: &str) {
+        let record: BaseRecord<'_, (), str> = BaseRecord::to(&self.topic).partition(partition);
+        let mut record = record.payload(body);
+        // Its queue is full from time to time.
+        while let Err((_, back)) = self.client.send(record) {
+            record = back;
+            self.client.poll(Duration::from_millis(10));
+        }
+    }
+
+    #[track_caller]
+    fn flush(&self) {
+        self.client.flush(PATIENCE).unwrap();
     }
 }
 

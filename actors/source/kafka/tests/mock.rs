@@ -2,8 +2,11 @@
 
 use std::num::NonZeroU16;
 
+use bytes::Bytes;
+
 use super::{DONE, close, fetch_all, send, settle, source};
 use crate::config::{Brokers, KafkaSettings};
+use crate::db::rows::NewMessage;
 use crate::source::kafka::{Clusters, Inside};
 use crate::testing_support::TestDb;
 
@@ -34,6 +37,33 @@ async fn a_cluster_inside_the_process_is_sent_to_and_read_from() {
         0,
         "each name is a cluster of its own"
     );
+    close(&source).await;
+}
+
+#[actix::test]
+async fn what_is_sent_keeps_its_key_and_headers() {
+    let db = TestDb::start();
+    let clusters = clusters(Inside::Daemon);
+    let message = |n: usize| NewMessage {
+        payload: Bytes::from(n.to_string()),
+        key: (n == 1).then(|| Bytes::from_static(b"k\xff")),
+        headers: vec![("trace".to_owned(), Bytes::from(n.to_string()))],
+    };
+    clusters
+        .produce("default", "orders", (0..3).map(message).collect())
+        .await
+        .unwrap();
+    let source = source(&clusters, "orders", "g", &db);
+    let got = fetch_all(&source, 3).await;
+    settle(&source, &got, &DONE).await;
+    let of = |body: &str| {
+        got.iter()
+            .find(|delivery| delivery.message.payload == body)
+            .unwrap()
+    };
+    assert_eq!(of("1").message.key.as_deref(), Some(b"k\xff".as_slice()));
+    assert_eq!(of("2").message.key, None);
+    assert_eq!(of("2").message.headers, message(2).headers);
     close(&source).await;
 }
 

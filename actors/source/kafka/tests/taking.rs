@@ -10,6 +10,7 @@ use super::{
     settle, until,
 };
 use crate::db::Standing;
+use crate::db::letters::LetterFilter;
 use crate::job::SourceKind;
 use crate::source::{End, Source};
 use crate::stop::StopSignal;
@@ -128,7 +129,13 @@ async fn a_dead_letter_is_in_the_database_when_its_position_is_committed() {
         attempts: 3,
     };
     settle(&source, &got[..1], &dead).await;
-    let letters = world.db.db.reader().dead_letters(10).await.unwrap();
+    let letters = world
+        .db
+        .db
+        .reader()
+        .dead_letters(LetterFilter::default(), 10)
+        .await
+        .unwrap();
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
     assert_eq!(
