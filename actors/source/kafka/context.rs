@@ -2,6 +2,7 @@
 //!
 //! All of it is called on the member's thread, from its `poll`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     /// The one this belongs to.
     pub(super) consumer: OnceLock<Weak<BaseConsumer<Self>>>,
+    /// Whether the last partitions that went were taken from us, not given up.
+    pub(super) lost: AtomicBool,
 }
 
 impl Context {
@@ -61,7 +64,9 @@ impl Context {
         let shared = &self.shared;
         shared.board().stop_feeding(partitions);
         // Otherwise others have them already, and the brokers take no commit of ours.
-        if !base.assignment_lost() {
+        let lost = base.assignment_lost();
+        self.lost.store(lost, Ordering::Relaxed);
+        if !lost {
             shared.wait_until_settled(partitions, Instant::now() + HANDOVER);
             commit::now(base, shared, |partition| partitions.contains(&partition));
         }
@@ -108,8 +113,11 @@ impl ConsumerContext for Context {
     }
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if !matches!(rebalance, Rebalance::Error(_)) {
-            self.shared.rebalanced();
+        match rebalance {
+            // The brokers are away, and the session is over: the pool keeps its size until they share out anew.
+            Rebalance::Revoke(_) if self.lost.load(Ordering::Relaxed) => {}
+            Rebalance::Error(_) => {}
+            Rebalance::Assign(_) | Rebalance::Revoke(_) => self.shared.rebalanced(),
         }
     }
 

@@ -3,8 +3,8 @@
 //! It polls the main queue all the while, so that the group hears of us whatever handlers do; partitions come and go in
 //! callbacks of that poll (`context.rs`). Each second it commits what is finished.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -48,6 +48,7 @@ fn create(shared: &Arc<Shared>, config: &ClientConfig) -> KafkaResult<Arc<BaseCo
     let context = Context {
         shared: Arc::clone(shared),
         consumer: OnceLock::new(),
+        lost: AtomicBool::new(false),
     };
     let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
     let _ = consumer.context().consumer.set(Arc::downgrade(&consumer));

@@ -277,7 +277,7 @@ impl Source for KafkaSource {
             let shared = Arc::clone(&self.shared);
             // librdkafka's questions block their thread.
             let asked = shared.home.clone().spawn_blocking(move || {
-                let client = shared.client().ok_or(SourceError::NotYet)?;
+                let client = shared.wait_for_client().ok_or(SourceError::NotYet)?;
                 Ok(lag::lag(&client, &shared)?)
             });
             asked.await.unwrap_or(Err(SourceError::NotYet))

@@ -22,7 +22,7 @@ fn often(place: &Place<'_>) {
     let path = place.world.path("etc/dev.json");
     let mut settings: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     settings["lag_check_interval"] = "1s".into();
-    settings["consumer_lease"] = "2s".into();
+    settings["consumer_lease"] = "6s".into();
     settings["logger"] = json!({ "level": "debug" });
     place.world.etc("dev.json", &settings);
 }

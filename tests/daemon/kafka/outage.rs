@@ -120,7 +120,8 @@ fn while_the_lag_cannot_be_read_the_pool_keeps_its_size() {
     let path = place.world.path("etc/dev.json");
     let mut settings: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     settings["lag_check_interval"] = "1s".into();
-    settings["consumer_lease"] = "2s".into();
+    // Longer than a check in vain takes.
+    settings["consumer_lease"] = "30s".into();
     place.world.etc("dev.json", &settings);
     // Each consumer has one that hangs: the lag stays.
     place.produce(&(0..4).map(|n| format!("hang:{n}")).collect::<Vec<_>>());
