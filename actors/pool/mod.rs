@@ -6,6 +6,8 @@
 //! Ends: on Stop, after its consumers; never by itself.
 
 mod lease;
+#[cfg(test)]
+mod many_tests;
 mod sizing;
 #[cfg(test)]
 mod tests;
@@ -17,13 +19,14 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::lease::Leases;
+pub(crate) use self::sizing::enough;
 use crate::config::PoolLimits;
 use crate::consumer::{ConsumerActor, Work};
 use crate::gone::GoneNotice;
-use crate::source::{Limit, SourceError};
+use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
 
@@ -32,6 +35,10 @@ use crate::workers::Workers;
 const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const LIVED_LONG: Duration = Duration::from_secs(60);
+
+/// A lag that was not read after so long is not known. Shorter than the pause between two checks usually is, longer than
+/// anything takes that will still be answered.
+const LAG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A source has so long at least for its end, though consumers took all the time there was. Within what a stop keeps in
 /// reserve.
@@ -97,8 +104,14 @@ pub(crate) struct PoolActor {
     leases: Leases,
     /// How many members there should be.
     size: u32,
-    /// What the last check found.
-    last_lag: u64,
+    /// What the last check found; `None` where the lag could not be read.
+    last_lag: Option<u64>,
+    /// A check waits for its answer.
+    checking: bool,
+    /// Another one was asked for meanwhile.
+    check_again: bool,
+    /// The last lag was not told in time, and that was said.
+    lag_unknown: bool,
     /// How many consumers the source has a use for.
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
@@ -121,7 +134,10 @@ impl PoolActor {
             members: BTreeMap::new(),
             next_id: 1,
             size: 0,
-            last_lag: 0,
+            last_lag: None,
+            checking: false,
+            check_again: false,
+            lag_unknown: false,
             limit: None,
             alive: watch::Sender::new(0),
             stopping: false,
@@ -143,6 +159,7 @@ impl PoolActor {
             return;
         }
         let now = Instant::now();
+        self.last_lag = lag;
         match lag {
             None => self.leases.keep_all(now),
             Some(lag) => {
@@ -150,7 +167,6 @@ impl PoolActor {
                 let limits = &self.config.limits;
                 let ceiling = sizing::ceiling(limits, self.limit().map(|limit| limit.ceiling));
                 let asked = sizing::wanted(limits, ceiling, lag);
-                self.last_lag = lag;
                 self.leases.want(asked - limits.progress.get(), now);
             }
         }
@@ -203,11 +219,17 @@ impl PoolActor {
         let rest = self.useful(self.config.limits.progress.get());
         let before = std::mem::replace(&mut self.size, size).max(rest);
         if size > before {
+            let why = match self.last_lag {
+                Some(lag) => format!(
+                    "its lag of {} is above {}",
+                    self.shown(lag),
+                    self.config.limits.lag_limit
+                ),
+                None => "this process has work for more".to_owned(),
+            };
             log::info!(
-                "queue `{}` grows from {before} to {size} consumers: its lag of {} is above {}",
-                self.queue(),
-                self.last_lag,
-                self.config.limits.lag_limit
+                "queue `{}` grows from {before} to {size} consumers: {why}",
+                self.queue()
             );
         }
     }
@@ -222,12 +244,70 @@ impl PoolActor {
         self.limit().map_or(size, |limit| size.min(limit.useful))
     }
 
-    fn why_smaller(&self, size: usize) -> &'static str {
-        let useful = self.limit().map(|limit| limit.useful);
-        match useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
-            true => "this process has no work for more",
-            false => "nothing renewed their lease",
+    /// A lag for people: it may not have been counted to its end.
+    fn shown(&self, lag: u64) -> String {
+        match lag == enough(&self.config.limits) {
+            true => format!("{lag} or more"),
+            false => lag.to_string(),
         }
+    }
+
+    fn why_smaller(&self, size: usize) -> String {
+        let useful = self.limit().map(|limit| limit.useful);
+        if useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
+            return "this process has no work for more".to_owned();
+        }
+        let limit = self.config.limits.lag_limit;
+        match self.last_lag {
+            Some(lag) if lag <= limit => {
+                format!("its lag of {lag} is not above {limit}, and leases are over")
+            }
+            Some(lag) => format!(
+                "its lag of {} asks for no more, and leases are over",
+                self.shown(lag)
+            ),
+            None => "nothing renewed their lease".to_owned(),
+        }
+    }
+
+    /// Asks for the lag; one question at a time.
+    fn check_lag(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.checking, true) {
+            self.check_again = true;
+            return;
+        }
+        let source = Arc::clone(&self.config.work.source);
+        let lag = async move { timeout(LAG_PATIENCE, source.lag()).await };
+        ctx.spawn(lag.into_actor(self).map(|lag, pool, ctx| {
+            pool.checking = false;
+            let lag = match lag {
+                Ok(Ok(lag)) => Some(lag),
+                // Each source tells of its outages, in two lines.
+                Ok(Err(cause)) => {
+                    log::debug!("queue `{}`: the lag cannot be read: {cause}", pool.queue());
+                    None
+                }
+                Err(_) => pool.lag_not_told(),
+            };
+            if lag.is_some() && std::mem::take(&mut pool.lag_unknown) {
+                log::info!("queue `{}`: its lag is told again", pool.queue());
+            }
+            pool.checked(lag, ctx);
+            if std::mem::take(&mut pool.check_again) {
+                pool.check_lag(ctx);
+            }
+        }));
+    }
+
+    /// One line for an outage, however many checks it lasts.
+    fn lag_not_told(&mut self) -> Option<u64> {
+        if !std::mem::replace(&mut self.lag_unknown, true) {
+            log::warn!(
+                "queue `{}`: its lag was not told within {LAG_PATIENCE:?}, until it is the pool keeps its size",
+                self.queue()
+            );
+        }
+        None
     }
 
     /// Comes back whenever the source has a use for more or fewer.
@@ -341,22 +421,7 @@ impl Handler<LagCheck> for PoolActor {
     type Result = ();
 
     fn handle(&mut self, _: LagCheck, ctx: &mut Self::Context) {
-        let source = Arc::clone(&self.config.work.source);
-        let lag = async move { source.lag().await };
-        ctx.spawn(lag.into_actor(self).map(|lag, pool, ctx| {
-            let lag = lag.inspect_err(|cause| {
-                let level = match cause {
-                    SourceError::Said(_) => log::Level::Debug,
-                    _ => log::Level::Warn,
-                };
-                log::log!(
-                    level,
-                    "queue `{}`: the lag cannot be read, the pool keeps its size: {cause}",
-                    pool.queue()
-                );
-            });
-            pool.checked(lag.ok(), ctx);
-        }));
+        self.check_lag(ctx);
     }
 }
 

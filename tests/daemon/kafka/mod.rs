@@ -6,4 +6,5 @@ mod outage;
 mod pairs;
 mod place;
 mod poison;
+mod speed;
 mod strangers;
