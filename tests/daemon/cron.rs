@@ -16,7 +16,7 @@ pub fn entry(cron: &str, params: &str) -> Value {
     json!({ "cron": cron, "name": params, "exec_cmd": "ledger", "params": params, "status": 1, "is_log": 1 })
 }
 
-pub fn world(crontab: &[Value]) -> World {
+fn world(crontab: &[Value]) -> World {
     let world = World::new(json!({ "heartbeat_interval": "300ms" }));
     world.partition("script1", &json!([]), &json!(crontab));
     world
@@ -28,6 +28,12 @@ fn ends(database: &mut Database, params: &str) -> Vec<String> {
         "SELECT status || ' ' || result AS t FROM crontab_log
          WHERE params = '{params}' AND status NOT IN ('running', 'skipped') ORDER BY id"
     ))
+}
+
+/// The seconds that were fired, one row each, in their order.
+pub fn seconds_fired(database: &mut Database) -> Vec<i64> {
+    let rows = database.numbers("SELECT scheduled_ms AS n FROM cron_run ORDER BY scheduled_ms");
+    rows.into_iter().map(|ms| ms / 1000).collect()
 }
 
 #[track_caller]
