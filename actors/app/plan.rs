@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
+use super::sources::Sources;
 use super::start;
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Partition, Places, QueueEntry, SourceConfig};
+use crate::config::{Config, DatabaseUrl, Places, QueueEntry};
 use crate::consumer::Work;
 use crate::cron::{CronConfig, LateFires, LiveEntry, StartingFires, WatchedRuns};
-use crate::db::rows::{BootRow, EntryName};
+use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
 use crate::identity::{Owner, host};
-use crate::job::slots::{Identity, Kind, SlotFile};
+use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
-use crate::source::replayed::{DueReplays, Replayed, replay_table};
-use crate::source::{Source, TableSource};
-use crate::supervisor::{KnownQueue, Plan};
+use crate::source::replayed::DueReplays;
+use crate::source::{Clusters, RedisServers, Source};
+use crate::supervisor::Plan;
 use crate::workers::Workers;
 
 /// Below the data directory: the files of cron runs.
@@ -39,35 +40,6 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
-/// What this version cannot run, one sentence each: live entries of other kinds.
-pub(super) fn refused(config: &Config) -> Vec<String> {
-    let live = config.queues.iter().filter(|entry| entry.live);
-    let why = |entry: &QueueEntry| {
-        let kind = match &entry.source {
-            SourceConfig::Table { .. } => return None,
-            SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
-            SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
-        };
-        Some(format!(
-            "queue `{}` reads the {kind}: this version consumes `table` queues only; set its `status` to 0 to keep the entry",
-            entry.name
-        ))
-    };
-    live.filter_map(why).collect()
-}
-
-/// Refuses what this version cannot run.
-pub(super) fn supported(config: &Config) -> Result<(), Failure> {
-    let refused = refused(config);
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::misused(format!(
-        "{}\nnothing was started",
-        refused.join("\n")
-    )))
-}
-
 /// The parts that the plan is made of.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
@@ -76,6 +48,7 @@ pub(super) struct Parts<'a> {
     pub(super) store: Arc<dyn Store>,
     pub(super) db: Db,
     pub(super) delay_queue: DelayQueueHandle,
+    pub(super) clusters: Arc<Clusters>,
     pub(super) owner: Owner,
     pub(super) started: Instant,
 }
@@ -89,12 +62,21 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let slots = SlotFile::create(&data_dir, config.partition.as_ref(), owner.boot())
         .map_err(|cause| Failure::failed(chain(&cause)))?;
     let workers = usize::try_from(settings.workers).unwrap_or(0);
+    let liveness = Arc::new(Liveness::new(settings.heartbeat_interval));
+    let sources = Sources {
+        config,
+        db: parts.db.clone(),
+        owner: owner.clone(),
+        liveness: Arc::clone(&liveness),
+        due: DueReplays::new(parts.db.clone()),
+        clusters: parts.clusters,
+        redis: RedisServers::new(settings),
+    };
     let shared = Shared {
         config,
-        due: DueReplays::new(parts.db.clone()),
         db: parts.db,
-        owner: owner.to_string(),
-        liveness: Arc::new(Liveness::new(settings.heartbeat_interval)),
+        owner,
+        liveness,
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
     };
@@ -102,15 +84,16 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let mut handlers = parts.handlers;
     let live = || config.queues.iter().filter(|entry| entry.live);
     let pools = live()
-        .map(|entry| shared.pool(entry, &handlers))
+        .map(|entry| shared.pool(entry, sources.of(entry)?, &handlers))
         .collect::<Result<Vec<_>, _>>()?;
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
     let delay = shared.delay(std::mem::take(&mut handlers.delayed));
-    actix_rt::spawn(shared.due.look());
+    let queues = live().flat_map(|entry| sources.known(entry)).collect();
+    actix_rt::spawn(sources.due.look());
     Ok(Plan {
         started: parts.started,
         boot: BootRow {
-            owner: shared.owner.clone(),
+            owner: shared.owner.to_string(),
             partition: config.partition.to_string(),
             host: host(),
             pid: std::process::id().cast_signed(),
@@ -118,9 +101,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         },
         delay: Arc::new(delay),
         cron,
-        queues: live()
-            .flat_map(|entry| known_queues(entry, &config.partition))
-            .collect(),
+        queues,
         hints: hints(config),
         pools,
         data_dir,
@@ -137,31 +118,28 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
 struct Shared<'a> {
     config: &'a Config,
     db: Db,
-    owner: String,
+    owner: Owner,
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
-    due: DueReplays,
 }
 
 impl Shared<'_> {
-    fn pool(&self, entry: &QueueEntry, handlers: &Handlers) -> Result<PoolConfig, Failure> {
+    fn pool(
+        &self,
+        entry: &QueueEntry,
+        source: Arc<dyn Source>,
+        handlers: &Handlers,
+    ) -> Result<PoolConfig, Failure> {
         let handler = handlers.consumers.get(&entry.exec_cmd).ok_or_else(|| {
             Failure::misused(format!(
                 "queue `{}`: no consumer `{}`",
                 entry.name, entry.exec_cmd
             ))
         })?;
-        let SourceConfig::Table { table } = &entry.source else {
-            return Err(Failure::misused(format!(
-                "queue `{}` is no `table` queue",
-                entry.name
-            )));
-        };
-        let source = self.table(table, entry);
         let work = Work {
             queue: entry.name.as_str().into(),
-            source: Arc::new(source),
+            source,
             home: tokio::runtime::Handle::current(),
             handler: handler.clone(),
             retry: entry.retry,
@@ -177,24 +155,6 @@ impl Shared<'_> {
             consumer_lease: self.config.settings.consumer_lease,
             workers: Arc::clone(&self.workers),
         })
-    }
-
-    fn table(&self, table: &str, entry: &QueueEntry) -> TableSource {
-        TableSource::new(
-            self.db.clone(),
-            self.owner.clone(),
-            Arc::clone(&self.liveness),
-            table,
-            entry_name(entry),
-        )
-    }
-
-    /// A queue outside the database, and beside it the replayed dead letters of its entry.
-    #[expect(dead_code, reason = "for queues outside the daemon's database")]
-    fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
-        let table = replay_table(self.config.partition.as_ref(), &entry.name);
-        let letters = self.table(&table, entry);
-        Arc::new(Replayed::new(queue, letters, self.due.of(table)))
     }
 
     fn delay(
@@ -213,7 +173,7 @@ impl Shared<'_> {
             (exec_cmd.clone(), rules)
         });
         DelayConfig {
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             liveness: Arc::clone(&self.liveness),
             handlers,
             rules: rules.collect(),
@@ -238,7 +198,7 @@ impl Shared<'_> {
             db: self.db.clone(),
             liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
-            owner: self.owner.clone(),
+            owner: self.owner.to_string(),
             entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
             misfire_grace: settings.misfire_grace,
             program,
@@ -266,31 +226,6 @@ fn own_path() -> Result<PathBuf, Failure> {
         Some(path) => std::path::absolute(path).map_err(failed),
         // Found by `PATH`, or started without a name.
         None => std::env::current_exe().map_err(failed),
-    }
-}
-
-fn entry_name(entry: &QueueEntry) -> EntryName {
-    EntryName {
-        name: entry.name.clone(),
-        exec_cmd: entry.exec_cmd.clone(),
-    }
-}
-
-/// Of an entry outside the database: the table of its replayed dead letters.
-fn known_queues(entry: &QueueEntry, partition: &Partition) -> Vec<KnownQueue> {
-    let known = |kind, source: &str| KnownQueue {
-        kind,
-        // A slot shortens what is too long for it.
-        source: Identity::new(kind, source, "", 0).queue().to_owned(),
-        entry: entry_name(entry),
-        rules: entry.retry,
-    };
-    match &entry.source {
-        SourceConfig::Table { table } => vec![known(Kind::Queue, table)],
-        SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => {
-            let letters = replay_table(partition.as_ref(), &entry.name);
-            vec![known(Kind::Queue, &letters)]
-        }
     }
 }
 

@@ -191,10 +191,6 @@ impl Db {
     }
 
     /// Dead letters of messages that live elsewhere; durable when answered.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for queues outside the daemon's database")
-    )]
     pub(crate) async fn insert_letters(&self, letters: Vec<NewLetter>) -> Result<(), DbError> {
         self.write(Write::InsertLetters { letters }).await.map(drop)
     }
@@ -215,7 +211,6 @@ impl Db {
     }
 
     /// Messages that live elsewhere and were charged with deaths are finished.
-    #[expect(dead_code, reason = "for queues outside the daemon's database")]
     pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
         self.count(Write::ForgetDeaths { ids }).await
     }

@@ -42,6 +42,13 @@ pub enum SourceKind {
         /// The entry's `table`.
         table: Arc<str>,
     },
+    /// A Redis list.
+    Redis {
+        /// The server's name in the settings.
+        server: Arc<str>,
+        /// The entry's `key`.
+        key: Arc<str>,
+    },
     /// A dead letter that came from elsewhere, and was made to run again by `dead replay`. The message has the id that
     /// it had there.
     DeadLetter {
@@ -49,6 +56,17 @@ pub enum SourceKind {
         kind: Arc<str>,
         /// The list or the topic.
         source: Arc<str>,
+    },
+    /// A record of a Kafka topic.
+    Kafka {
+        /// The entry's `topic`.
+        topic: Arc<str>,
+        /// Its partition.
+        partition: i32,
+        /// Its offset within the partition.
+        offset: i64,
+        /// As the producer or the broker stamped it, in unix milliseconds; none in the oldest format.
+        timestamp_ms: Option<i64>,
     },
     /// Made by hand, for a test.
     Test,

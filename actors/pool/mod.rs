@@ -23,7 +23,7 @@ use self::lease::Leases;
 use crate::config::PoolLimits;
 use crate::consumer::{ConsumerActor, Work};
 use crate::gone::GoneNotice;
-use crate::source::Limit;
+use crate::source::{Limit, SourceError};
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
 
@@ -332,7 +332,12 @@ impl Handler<LagCheck> for PoolActor {
         let lag = async move { source.lag().await };
         ctx.spawn(lag.into_actor(self).map(|lag, pool, ctx| {
             let lag = lag.inspect_err(|cause| {
-                log::warn!(
+                let level = match cause {
+                    SourceError::Said(_) => log::Level::Debug,
+                    _ => log::Level::Warn,
+                };
+                log::log!(
+                    level,
                     "queue `{}`: the lag cannot be read, the pool keeps its size: {cause}",
                     pool.queue()
                 );

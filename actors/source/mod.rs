@@ -3,12 +3,15 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod kafka;
+mod redis;
 pub(crate) mod replayed;
 mod send;
 mod table;
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -18,6 +21,10 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
+pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
+pub(crate) use self::redis::{
+    RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,
+};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
@@ -70,6 +77,37 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// The server that the queue lives on did not do it, and the source has said so: an outage is two log lines.
+    #[error("{0}")]
+    Said(String),
+    /// Kafka did not answer.
+    #[error("Kafka did not answer: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+    /// The member of the group is only being made.
+    #[error("there is no connection to Kafka yet")]
+    NotYet,
+}
+
+/// A daemon of this machine that is gone, for queues outside the daemon's database.
+#[derive(Debug)]
+pub(crate) struct Burial {
+    /// Its boot.
+    pub(crate) boot: String,
+    /// Messages whose handlers ended it.
+    pub(crate) deaths: Vec<OutsideCharge>,
+}
+
+/// A message whose handler ended its process.
+#[derive(Debug)]
+pub(crate) struct OutsideCharge {
+    /// The queue, as slots name it.
+    pub(crate) source: String,
+    pub(crate) id: String,
+    /// Which attempt it was.
+    pub(crate) attempt: u32,
+    /// Whether nothing else can have done it; see [`Charge`](crate::db::rows::Charge).
+    pub(crate) certain: bool,
+    pub(crate) how: String,
 }
 
 /// What the daemon's database calls a message that lives outside of it; none for one that lives there.
@@ -144,6 +182,11 @@ pub(crate) trait Source: Send + Sync {
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
+
+    /// Notes what a dead daemon of this machine is charged with, then gives back what it held. May be repeated.
+    fn bury<'a>(&'a self, _burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+        async { Ok(()) }.boxed()
+    }
 
     /// The pool has ended: what is settled is made durable elsewhere too, and nothing is held any more. Returns after so
     /// long at the latest.

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use self::due::DueReplays;
-use super::{Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError, TableSource};
+use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError, TableSource};
 use crate::config::REPLAY_PREFIX;
 use crate::db::Standing;
 use crate::job::slots::Identity;
@@ -245,6 +245,10 @@ impl Source for Replayed {
             Ok(messages.saturating_add(letters))
         }
         .boxed()
+    }
+
+    fn bury<'a>(&'a self, burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.queue.bury(burial)
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {

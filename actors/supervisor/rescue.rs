@@ -7,15 +7,20 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::Plan;
 use crate::config::RetryRules;
 use crate::db::rows::{Charge, EntryName, OutsideId, Victim};
 use crate::job::slots::{DeadFile, Death, Identity, Kind, dead_files};
-use crate::source::outside;
+use crate::source::{Burial, OutsideCharge, SourceError, outside};
 
 /// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
 /// keeps its rows.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Between two tries to tell a server that is away what a dead daemon did to its messages.
+const BURY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Looks once. Called at the start and with every heartbeat.
 pub(super) async fn look(plan: &Arc<Plan>) {
@@ -35,10 +40,16 @@ pub(super) async fn look(plan: &Arc<Plan>) {
     }
 }
 
-async fn rescue(plan: &Plan, file: DeadFile) {
+async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
     let owner = format!("{}/{}", file.partition, file.boot);
+    let burial = burial(&file);
+    let buried = bury(plan, &burial).await;
     let mut charges = Vec::new();
-    for (identity, death) in &file.deaths {
+    for (identity, death) in file
+        .deaths
+        .iter()
+        .filter(|(id, _)| id.kind() != Kind::Redis)
+    {
         match charge(plan, identity, death).await {
             Some(charge) => charges.push(Charge {
                 certain: file.deaths.len() == 1,
@@ -48,10 +59,14 @@ async fn rescue(plan: &Plan, file: DeadFile) {
         }
     }
 
-    let victims: Vec<(String, String)> = charges
+    let mut victims: Vec<(String, String)> = charges
         .iter()
         .map(|charge| (shown(&charge.victim), charge.how.clone()))
         .collect();
+    for death in &burial.deaths {
+        let shown = format!("redis list `{}`: message {}", death.source, death.id);
+        victims.push((shown, death.how.clone()));
+    }
     match plan.db.reap_gone(owner.clone(), charges).await {
         // A daemon with another database and the same directory, or one that died before its first write.
         Ok(reaped) if reaped.boots.is_empty() => {
@@ -71,13 +86,56 @@ async fn rescue(plan: &Plan, file: DeadFile) {
                 reaped.charged,
                 reaped.dead_letters
             );
-            file.remove();
+            match buried {
+                Ok(()) => file.remove(),
+                Err(_) => bury_later(plan, file, burial),
+            }
         }
         // The file is still there, and the next look finds it again; the deaths count once.
         Err(cause) => {
             log::warn!("the rows of the dead daemon {owner} are not given back yet: {cause}")
         }
     }
+}
+
+/// What queues outside of the daemon's database are told.
+fn burial(file: &DeadFile) -> Burial {
+    let outside = file
+        .deaths
+        .iter()
+        .filter(|(identity, _)| identity.kind() == Kind::Redis);
+    let deaths = outside.map(|(identity, death)| OutsideCharge {
+        source: identity.queue().to_owned(),
+        id: identity.id().to_owned(),
+        attempt: u32::try_from(identity.fence()).unwrap_or(1),
+        certain: file.deaths.len() == 1,
+        how: death.to_string(),
+    });
+    Burial {
+        boot: file.boot.clone(),
+        deaths: deaths.collect(),
+    }
+}
+
+async fn bury(plan: &Plan, burial: &Burial) -> Result<(), SourceError> {
+    let buried = plan.pools.iter().map(|pool| pool.work.source.bury(burial));
+    join_all(buried).await.into_iter().collect()
+}
+
+/// A server that is away holds up nothing else. The file stays until it has heard of the deaths: locked, so that nobody
+/// else judges it, and to be found again if this daemon dies.
+fn bury_later(plan: &Arc<Plan>, file: DeadFile, burial: Burial) {
+    let plan = Arc::clone(plan);
+    actix_rt::spawn(async move {
+        while let Err(cause) = bury(&plan, &burial).await {
+            log::debug!(
+                "the dead boot {} is not buried everywhere yet: {cause}",
+                burial.boot
+            );
+            tokio::time::sleep(BURY_AGAIN).await;
+        }
+        file.remove();
+    });
 }
 
 fn shown(victim: &Victim) -> String {

@@ -23,6 +23,7 @@ mod drop_in;
 mod engine;
 mod failing;
 mod flight;
+mod frozen;
 mod go_program;
 mod lateness;
 mod ledger;
@@ -32,6 +33,7 @@ mod outage;
 mod pairs;
 mod poison;
 mod process;
+mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod silence;

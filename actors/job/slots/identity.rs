@@ -64,8 +64,7 @@ impl Identity {
         &self.id
     }
 
-    /// The claim's fencing number; 0 where there is none.
-    #[cfg(test)]
+    /// The claim's fencing number, of a Redis message the attempt; 0 where there is none.
     pub(crate) fn fence(&self) -> i64 {
         self.fence
     }

@@ -1,0 +1,213 @@
+//! Connections to one Redis server, and whether it is one that can be used.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bb8_redis::redis::aio::MultiplexedConnection;
+use bb8_redis::redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, cmd};
+use tokio::sync::Notify;
+
+use super::fault::Fault;
+
+/// A server that cannot be reached in this time is away. Long enough for TLS across a continent.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A server that does not answer for so long is away. Longer than what other programs' slow commands take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Since this version lists can be popped by number (`RPOP key count`).
+const OLDEST: (u32, u32) = (6, 2);
+
+/// A connection that knows whether it is still good.
+pub(super) struct Connection {
+    pub(super) inner: MultiplexedConnection,
+    pub(super) broken: bool,
+}
+
+/// Opens connections, for the pool.
+pub(super) struct Manager {
+    client: Client,
+    /// Why the last one could not be opened; the pool keeps that to itself.
+    failure: Mutex<Option<Fault>>,
+    pub(super) failed: Notify,
+    warned: AtomicBool,
+    name: String,
+}
+
+impl Manager {
+    pub(super) fn new(name: &str, url: &str) -> Result<Self, RedisError> {
+        Ok(Self {
+            client: Client::open(url)?,
+            failure: Mutex::default(),
+            failed: Notify::new(),
+            warned: AtomicBool::new(false),
+            name: name.to_owned(),
+        })
+    }
+
+    /// One whose commands may take as long as they like: for blocking ones.
+    pub(super) async fn patient(&self) -> Result<MultiplexedConnection, Fault> {
+        self.open(None).await
+    }
+
+    /// Why the last connection could not be opened.
+    pub(super) fn last_failure(&self) -> Option<Fault> {
+        let failure = self.failure.lock().ok()?;
+        failure.clone()
+    }
+
+    async fn open(&self, answer: Option<Duration>) -> Result<MultiplexedConnection, Fault> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(answer);
+        let opened = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        // Without a time limit for answers there is none for the greeting either.
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT + ANSWER_TIMEOUT, opened).await;
+        match opened {
+            Ok(opened) => opened.map_err(|cause| Fault::of(&cause)),
+            Err(_) => Err(Fault::Away("it did not answer in time".to_owned())),
+        }
+    }
+
+    async fn open_checked(&self) -> Result<Connection, Fault> {
+        let mut inner = self.open(Some(ANSWER_TIMEOUT)).await?;
+        let info: Result<String, _> = cmd("INFO").query_async(&mut inner).await;
+        match info.map_err(|cause| Fault::of(&cause)) {
+            Ok(info) => self.check(&info)?,
+            // Not everybody may ask; then its first answers must tell.
+            Err(Fault::Refused(_)) => {}
+            Err(away) => return Err(away),
+        }
+        Ok(Connection {
+            inner,
+            broken: false,
+        })
+    }
+
+    fn check(&self, info: &str) -> Result<(), Fault> {
+        if let Some(why) = unsuitable(info) {
+            return Err(Fault::Away(why));
+        }
+        if let Some(warning) = may_evict(info)
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            log::warn!("redis `{}`: {warning}", self.name);
+        }
+        Ok(())
+    }
+}
+
+impl Manager {
+    /// For the pool, which keeps the cause to itself.
+    pub(super) async fn connect(&self) -> Result<Connection, RedisError> {
+        match self.open_checked().await {
+            Ok(connection) => Ok(connection),
+            Err(fault) => {
+                if let Ok(mut failure) = self.failure.lock() {
+                    *failure = Some(fault);
+                }
+                self.failed.notify_waiters();
+                Err((ErrorKind::Io, "no connection").into())
+            }
+        }
+    }
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = info.lines();
+    lines
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+/// Why the server with this `INFO` cannot be used.
+pub(crate) fn unsuitable(info: &str) -> Option<String> {
+    let cluster = field(info, "redis_mode") == Some("cluster")
+        || field(info, "server_mode") == Some("cluster")
+        || field(info, "cluster_enabled") == Some("1");
+    if cluster {
+        return Some(
+            "it is a cluster, which is not supported: batches move between keys that a cluster spreads over its nodes; \
+             a single server (with replicas, if you like) is needed"
+                .to_owned(),
+        );
+    }
+    // Valkey calls itself Redis 7.2 here, for programs like this one.
+    let version = field(info, "redis_version")?;
+    let mut numbers = version.split('.').map(|number| number.parse().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (found < OLDEST).then(|| {
+        let (major, minor) = OLDEST;
+        format!("it is Redis {version}; {major}.{minor} or later is needed")
+    })
+}
+
+/// What is wrong with a server that may throw away queues when its memory is full.
+fn may_evict(info: &str) -> Option<String> {
+    let policy = field(info, "maxmemory_policy")?;
+    let limited = field(info, "maxmemory").is_some_and(|bytes| bytes != "0");
+    (limited && policy.starts_with("allkeys")).then(|| {
+        format!(
+            "its `maxmemory-policy` is {policy}: when its memory is full it throws queues away, messages included; \
+             `noeviction` or a `volatile` one would be right"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_and_old_servers_are_refused_by_name() {
+        for (info, wanted) in [
+            ("redis_version:7.0.15\r\nredis_mode:standalone\r\n", None),
+            ("redis_version:6.2.0\r\nredis_mode:sentinel\r\n", None),
+            (
+                "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.0.0\r\n",
+                None,
+            ),
+            (
+                "redis_version:6.0.16\r\n",
+                Some("it is Redis 6.0.16; 6.2 or later"),
+            ),
+            ("redis_version:5.0\r\n", Some("it is Redis 5.0; 6.2")),
+            (
+                "redis_version:7.0.15\r\nredis_mode:cluster\r\n",
+                Some("it is a cluster"),
+            ),
+            (
+                "redis_version:7.0.15\r\ncluster_enabled:1\r\n",
+                Some("it is a cluster"),
+            ),
+            ("", None),
+        ] {
+            let found = unsuitable(info);
+            match wanted {
+                None => assert_eq!(found, None, "{info}"),
+                Some(wanted) => assert!(
+                    found.as_ref().is_some_and(|f| f.starts_with(wanted)),
+                    "{found:?}"
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_may_throw_queues_away_is_known() {
+        assert!(may_evict("maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\n").is_some());
+        assert_eq!(
+            may_evict("maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n"),
+            None
+        );
+        assert_eq!(
+            may_evict("maxmemory:100\r\nmaxmemory_policy:noeviction\r\n"),
+            None
+        );
+        assert_eq!(
+            may_evict("maxmemory:100\r\nmaxmemory_policy:volatile-lru\r\n"),
+            None
+        );
+    }
+}

@@ -1,0 +1,261 @@
+//! Taking messages.
+//!
+//! Each question has a number, and the same number is asked again when its answer was lost: what the first question
+//! took is then found in the batch of this number. A number that was answered is never used again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+use bytes::Bytes;
+
+use super::RedisSource;
+use super::fault::Fault;
+use super::frame::{self, Head};
+use super::open::{Batch, Member, State};
+use super::scripts::TAKE;
+use super::server::Answer;
+use super::wait::Waiting;
+use crate::job::{Message, MessageSource, SourceKind};
+use crate::source::{Delivery, Receipt};
+use crate::stop::StopListener;
+
+/// More than this a script cannot hand to one command.
+const MOST: u32 = 1000;
+
+/// What the one who looks for messages knows.
+#[derive(Default)]
+pub(super) struct Look {
+    /// The number last used.
+    number: u64,
+    /// A question with this number may have been heard, in this generation.
+    unanswered: Option<u64>,
+    pub(super) waiting: Waiting,
+}
+
+#[cfg(test)]
+impl Look {
+    /// A question was asked and its answer did not arrive.
+    pub(super) fn lost_answer(&mut self, number: u64) {
+        self.number = number;
+        self.unanswered = Some(number);
+    }
+}
+
+/// What the server answers.
+enum Taken {
+    /// A batch, oldest message first.
+    Batch {
+        framed: bool,
+        taken_ms: i64,
+        messages: Vec<(Bytes, Death)>,
+    },
+    /// Nothing now; milliseconds until a retry is due, if there is one.
+    Nothing(Option<u64>),
+    /// The server does not know this boot.
+    Unknown,
+}
+
+/// What was charged to a message whose handler ended its process.
+#[derive(Debug, Default)]
+struct Death {
+    attempts: u32,
+    how: Option<String>,
+}
+
+impl RedisSource {
+    pub(super) async fn take_messages(&self, max: u32, stop: &mut StopListener) -> Vec<Delivery> {
+        let mut look = tokio::select! {
+            biased;
+            () = stop.quiet() => return Vec::new(),
+            look = self.look.lock() => look,
+        };
+        while !stop.begun() {
+            let turn = tokio::select! {
+                biased;
+                () = stop.quiet() => return Vec::new(),
+                turn = self.server().turn() => turn,
+            };
+            // Not raced against the stop: a question under way must be heard out, or what it takes would be nobody's.
+            let asked = self.ask(&mut look, max.min(MOST)).await;
+            match &asked {
+                Err(Fault::Away(why)) => self.server().failed(why, turn.as_ref()),
+                Ok(_) | Err(Fault::Refused(_)) => self.server().passed(),
+            }
+            drop(turn);
+            match asked {
+                Ok(Found::Deliveries(deliveries)) => {
+                    self.accepted();
+                    return deliveries;
+                }
+                Ok(Found::Nothing(next_due_ms)) => {
+                    self.accepted();
+                    self.wait(&mut look.waiting, next_due_ms, stop).await;
+                }
+                Err(Fault::Refused(why)) => {
+                    let pause = self.refused(&why);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = stop.quiet() => {}
+                    }
+                }
+                Err(Fault::Away(_)) => {}
+            }
+        }
+        Vec::new()
+    }
+
+    async fn ask(&self, look: &mut Look, max: u32) -> Answer<Found> {
+        loop {
+            let generation = self.registered().await?;
+            let boot = self.boot_in(generation);
+            let again = look.unanswered;
+            let number = match again {
+                Some(number) => number,
+                None => {
+                    look.number += 1;
+                    look.number
+                }
+            };
+            look.unanswered = Some(number);
+            self.asked.store(number, Ordering::Release);
+            let turn = if number % 2 == 0 { "retries" } else { "list" };
+            let mut script = TAKE.key(self.config.key.as_str());
+            script.arg(&*boot).arg(number).arg(max);
+            script
+                .arg(if again.is_some() { "again" } else { "first" })
+                .arg(turn);
+            let answer = self.server().run(&script).await;
+            if let Err(Fault::Refused(_)) = &answer {
+                // It was heard, and did nothing; see the script.
+                look.unanswered = None;
+            }
+            let taken = answer?;
+            look.unanswered = None;
+            match taken {
+                Taken::Unknown => self.beat().await?,
+                Taken::Nothing(Some(0)) => {}
+                Taken::Nothing(due) => return Ok(Found::Nothing(due)),
+                Taken::Batch {
+                    framed,
+                    taken_ms,
+                    messages,
+                } => {
+                    let batch = (boot, framed, taken_ms);
+                    let deliveries = self.open(number, generation, batch, messages);
+                    return Ok(Found::Deliveries(deliveries));
+                }
+            }
+        }
+    }
+
+    /// Keeps in mind what was taken.
+    fn open(
+        &self,
+        number: u64,
+        generation: u64,
+        (boot, framed, taken_ms): (Arc<str>, bool, i64),
+        messages: Vec<(Bytes, Death)>,
+    ) -> Vec<Delivery> {
+        let source = MessageSource {
+            queue: Arc::from(self.queue()),
+            kind: SourceKind::Redis {
+                server: self.config.server_name.as_str().into(),
+                key: self.config.key.as_str().into(),
+            },
+        };
+        let mut members = Vec::with_capacity(messages.len());
+        let mut deliveries = Vec::with_capacity(messages.len());
+        for (place, (stored, death)) in (1..).zip(messages) {
+            let bare = || Head {
+                id: frame::id(&boot, number, place),
+                attempts: 0,
+                first_ms: taken_ms,
+            };
+            let split = framed.then(|| Head::split(&stored)).flatten();
+            let (head, payload) = split.unwrap_or_else(|| (bare(), stored.clone()));
+            let attempt = head
+                .attempts
+                .saturating_add(death.attempts)
+                .saturating_add(1);
+            deliveries.push(Delivery {
+                message: Message {
+                    id: head.id.clone(),
+                    payload: payload.clone(),
+                    key: None,
+                    headers: Vec::new(),
+                    source: source.clone(),
+                    attempt,
+                },
+                receipt: Receipt {
+                    id: i64::try_from(place).unwrap_or(i64::MAX),
+                    fence: number.cast_signed(),
+                    generation,
+                },
+                suspect: death.how.is_some(),
+            });
+            members.push(Member {
+                stored,
+                payload,
+                head,
+                attempt,
+                death: death.how,
+                state: State::Held,
+            });
+        }
+        let batch = Batch::new(boot, framed, taken_ms, members);
+        self.lock_batches().open(number, batch);
+        deliveries
+    }
+}
+
+enum Found {
+    Deliveries(Vec<Delivery>),
+    Nothing(Option<u64>),
+}
+
+impl FromRedisValue for Taken {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let Value::Array(parts) = value else {
+            return Err("the script `take` answers an array".into());
+        };
+        let mut parts = parts.into_iter();
+        let mut next = || parts.next().unwrap_or(Value::Nil);
+        let what: String = from_redis_value(next())?;
+        match what.as_str() {
+            "unknown" => Ok(Self::Unknown),
+            "nothing" => {
+                let due: i64 = from_redis_value(next())?;
+                Ok(Self::Nothing(u64::try_from(due).ok()))
+            }
+            _ => {
+                let kind: String = from_redis_value(next())?;
+                let taken_ms = from_redis_value(next())?;
+                let messages: Vec<Bytes> = from_redis_value(next())?;
+                let mut deaths: Vec<Death> = from_redis_value(next())?;
+                deaths.resize_with(messages.len(), Death::default);
+                Ok(Self::Batch {
+                    framed: kind == "f",
+                    taken_ms,
+                    messages: messages.into_iter().zip(deaths).collect(),
+                })
+            }
+        }
+    }
+}
+
+impl FromRedisValue for Death {
+    /// Names and values: `until`, `how`, and the boots that died with 1 or 0 attempts.
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let fields: Vec<(String, String)> = from_redis_value(value)?;
+        let mut death = Self::default();
+        for (name, text) in fields {
+            match name.as_str() {
+                "until" => {}
+                "how" => death.how = Some(text),
+                _ => death.attempts += text.parse::<u32>().unwrap_or(0),
+            }
+        }
+        Ok(death)
+    }
+}

@@ -1,0 +1,355 @@
+//! Heartbeats in the queue's own Redis, by its clock; and what is to be done for those whose heartbeats stopped.
+//!
+//! Heartbeats are each list's own, so that one script can tell whether a batch may be touched. A boot that others judged
+//! dead goes on under a new generation, which the server knows as another boot: what the old one held is others'.
+
+use std::collections::BTreeMap;
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+use tokio::time::Instant;
+
+use super::RedisSource;
+use super::fault::Fault;
+use super::open::Hurry;
+use super::scripts::{BEAT, BURY, CHARGE, LEAVE, RESTORE, SETTLE};
+use super::server::Answer;
+use crate::clock::millis;
+use crate::source::{Burial, SourceError};
+
+/// A boot is dead after so many missed heartbeats.
+const MISSED_HEARTBEATS: u32 = 3;
+
+/// What the server was told of this boot.
+#[derive(Default)]
+pub(super) struct Registration {
+    /// The generation that it knows.
+    generation: Option<u64>,
+    /// It has lost its data, and what is held here is to be put back.
+    restore: bool,
+    /// The last heartbeat: when it was sent, and the server's time.
+    last: Option<(Instant, i64)>,
+    /// Batches of this boot that nobody here holds, and since when they are known.
+    strays: BTreeMap<u64, Instant>,
+}
+
+/// What a heartbeat is answered.
+enum Beat {
+    Alive { now_ms: i64, numbers: Vec<u64> },
+    Dead,
+    Lost,
+}
+
+/// Until the source is dropped or closed.
+pub(super) async fn keep(source: Weak<RedisSource>) {
+    while let Some(source) = source.upgrade() {
+        if source.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let pause = source.keep_once().await;
+        drop(source);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl RedisSource {
+    /// Answers when to come again.
+    async fn keep_once(&self) -> Duration {
+        let turn = self.server().turn().await;
+        let kept = async {
+            self.beat().await?;
+            if self.liveness.may_judge() {
+                self.bury_all("").await?;
+            }
+            Ok(())
+        };
+        match kept.await {
+            Ok(()) => {
+                self.server().passed();
+                self.config.heartbeat_interval
+            }
+            Err(Fault::Away(why)) => {
+                self.server().failed(&why, turn.as_ref());
+                Duration::ZERO
+            }
+            Err(Fault::Refused(why)) => {
+                self.server().passed();
+                self.refused(&why)
+            }
+        }
+    }
+
+    /// The generation that the server knows; tells it one if it knows none.
+    pub(super) async fn registered(&self) -> Answer<u64> {
+        loop {
+            let generation = self.liveness.generation();
+            if self.known.load(Ordering::Acquire) == generation + 1 {
+                return Ok(generation);
+            }
+            self.beat().await?;
+        }
+    }
+
+    /// One heartbeat, and what follows from its answer.
+    pub(super) async fn beat(&self) -> Answer<()> {
+        let mut registration = self.registration.lock().await;
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Fault::Refused("this daemon is stopping".to_owned()));
+        }
+        loop {
+            let generation = self.liveness.generation();
+            let first = registration.generation != Some(generation);
+            let sent = Instant::now();
+            let mut script = BEAT.key(self.config.key.as_str());
+            script
+                .arg(&*self.boot_in(generation))
+                .arg(millis(self.config.heartbeat_interval * MISSED_HEARTBEATS))
+                .arg(if first { "first" } else { "again" });
+            match self.server().run(&script).await? {
+                Beat::Alive { now_ms, numbers } => {
+                    registration.generation = Some(generation);
+                    self.known.store(generation + 1, Ordering::Release);
+                    self.liveness.confirm(sent, Instant::now());
+                    self.watch_clock(&mut registration, sent, now_ms);
+                    if registration.restore {
+                        self.restore(generation).await?;
+                        registration.restore = false;
+                    }
+                    return self
+                        .give_back_strays(&mut registration, generation, numbers)
+                        .await;
+                }
+                Beat::Dead => {
+                    log::warn!(
+                        "queue `{}`: this daemon had been silent for too long, another one has taken over its messages",
+                        self.queue()
+                    );
+                    self.liveness.was_dead(sent);
+                    registration.strays.clear();
+                }
+                Beat::Lost => {
+                    registration.generation = None;
+                    registration.restore = true;
+                }
+            }
+        }
+    }
+
+    /// Where the server's clock has jumped, others' heartbeats seem old until they have come again.
+    fn watch_clock(&self, registration: &mut Registration, sent: Instant, now_ms: i64) {
+        if let Some((before, before_ms)) = registration.last {
+            let passed = millis(sent.saturating_duration_since(before));
+            let off = (now_ms - before_ms).abs_diff(passed);
+            if off
+                > self
+                    .config
+                    .heartbeat_interval
+                    .as_millis()
+                    .try_into()
+                    .unwrap_or(u64::MAX)
+            {
+                self.liveness.clock_jumped(sent);
+            }
+        }
+        registration.last = Some((sent, now_ms));
+    }
+
+    /// A server that was started again without its data has forgotten the batches; what of them is held here is put
+    /// back, so that failures, back-offs and other daemons find it.
+    async fn restore(&self, generation: u64) -> Answer<()> {
+        let boot = self.boot_in(generation);
+        let lost: Vec<(u64, String, Vec<bytes::Bytes>)> = {
+            let batches = self.lock_batches();
+            let own = batches.iter().filter(|(_, batch)| batch.boot == boot);
+            own.map(|(number, batch)| (*number, batch.head(), batch.left()))
+                .collect()
+        };
+        let mut messages = 0;
+        for (number, head, left) in lost {
+            let mut script = RESTORE.key(self.config.key.as_str());
+            script.arg(&*boot).arg(number).arg(head);
+            left.iter().for_each(|message| {
+                script.arg(&message[..]);
+            });
+            let done: usize = self.server().run(&script).await?;
+            messages += done * left.len();
+        }
+        log::error!(
+            "queue `{}`: redis `{}` has lost its data, and with them the messages that waited there; the {messages} that this daemon held are put back",
+            self.queue(),
+            self.config.server_name
+        );
+        Ok(())
+    }
+
+    /// Batches of this boot that nobody here holds: their question was heard late, after it had been given up. They are
+    /// given back once they have been seen for longer than any answer takes.
+    async fn give_back_strays(
+        &self,
+        registration: &mut Registration,
+        generation: u64,
+        numbers: Vec<u64>,
+    ) -> Answer<()> {
+        let asked = self.asked.load(Ordering::Acquire);
+        let unheld: Vec<u64> = {
+            let batches = self.lock_batches();
+            let unheld = |number: &u64| *number != asked && !batches.holds(*number);
+            numbers.into_iter().filter(unheld).collect()
+        };
+        registration
+            .strays
+            .retain(|number, _| unheld.contains(number));
+        for number in unheld.into_iter().rev() {
+            let since = *registration
+                .strays
+                .entry(number)
+                .or_insert_with(Instant::now);
+            if since.elapsed() >= self.config.heartbeat_interval {
+                self.give_back(generation, number).await?;
+                registration.strays.remove(&number);
+                self.wake.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// All that is left of one batch of this boot.
+    async fn give_back(&self, generation: u64, number: u64) -> Answer<()> {
+        let mut script = SETTLE.key(self.config.key.as_str());
+        script
+            .arg(&*self.boot_in(generation))
+            .arg(number)
+            .arg("back");
+        self.server().run::<i64>(&script).await.map(drop)
+    }
+
+    /// Gives back what dead boots held: those whose heartbeats stopped, or the one that is named.
+    pub(super) async fn bury_all(&self, named: &str) -> Answer<()> {
+        let me = self.boot_in(self.liveness.generation());
+        let mut messages = 0;
+        loop {
+            let mut script = BURY.key(self.config.key.as_str());
+            script.arg(&*me).arg(named);
+            let buried: Option<(String, usize, String)> = self.server().run(&script).await?;
+            let Some((boot, given_back, rest)) = buried else {
+                return Ok(());
+            };
+            messages += given_back;
+            self.wake.notify_one();
+            if rest == "done" {
+                if messages > 0 {
+                    log::warn!(
+                        "queue `{}`: {messages} messages that the dead daemon {boot} held are given back",
+                        self.queue()
+                    );
+                }
+                messages = 0;
+            }
+        }
+    }
+
+    /// What the slots of a dead daemon say is noted first: its messages then come back with it.
+    pub(super) async fn bury_dead(&self, burial: &Burial) -> Result<(), SourceError> {
+        if self
+            .buried
+            .lock()
+            .is_ok_and(|buried| buried.contains(&burial.boot))
+        {
+            return Ok(());
+        }
+        let own = Self::slot_name(&self.config.server_name, &self.config.key);
+        let buried = async {
+            for death in burial.deaths.iter().filter(|death| death.source == own) {
+                let after = self.config.rules.backoff.delay(death.attempt, 0.5);
+                let mut script = CHARGE.key(self.config.key.as_str());
+                script
+                    .arg(&death.id)
+                    .arg(&burial.boot)
+                    .arg(u8::from(death.certain))
+                    .arg(millis(after))
+                    .arg(&death.how);
+                let _: i64 = self.server().run(&script).await?;
+            }
+            self.bury_all(&burial.boot).await
+        };
+        buried
+            .await
+            .map_err(|fault: Fault| SourceError::Said(fault.text().to_owned()))?;
+        if let Ok(mut buried) = self.buried.lock() {
+            buried.insert(burial.boot.clone());
+        }
+        Ok(())
+    }
+
+    /// The end of this boot: everything is told, and what is left is given back.
+    pub(super) async fn leave(&self, within: Duration) {
+        let generation = self.liveness.generation();
+        let gave_up = |why: &str| {
+            log::warn!(
+                "queue `{}`: what this daemon still holds is given back by others, when its heartbeats have stopped for long enough: {why}",
+                self.queue()
+            );
+        };
+        let left = async {
+            // Waits for a question that is under way, and keeps the next one from being asked.
+            let _look = self.look.lock().await;
+            self.tell(Hurry::No).await;
+            self.leave_nothing(generation).await
+        };
+        if self.server().is_down() {
+            gave_up("its server is away");
+        } else {
+            match tokio::time::timeout(within, left).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => gave_up(fault.text()),
+                Err(_) => gave_up("its server did not answer in time"),
+            }
+        }
+        self.closed.store(true, Ordering::Release);
+        *self.lock_batches() = super::Batches::default();
+    }
+
+    async fn leave_nothing(&self, generation: u64) -> Answer<()> {
+        let registration = self.registration.lock().await;
+        self.closed.store(true, Ordering::Release);
+        if registration.generation != Some(generation) {
+            return Ok(());
+        }
+        let boot = self.boot_in(generation);
+        let mut script = BEAT.key(self.config.key.as_str());
+        script
+            .arg(&*boot)
+            .arg(millis(self.config.heartbeat_interval * MISSED_HEARTBEATS))
+            .arg("again");
+        if let Beat::Alive { mut numbers, .. } = self.server().run(&script).await? {
+            // The youngest first: the oldest message comes to lie at the right end.
+            numbers.sort_unstable();
+            for number in numbers.into_iter().rev() {
+                self.give_back(generation, number).await?;
+            }
+        }
+        let mut script = LEAVE.key(self.config.key.as_str());
+        script.arg(&*boot);
+        self.server().run::<i64>(&script).await.map(drop)
+    }
+}
+
+impl FromRedisValue for Beat {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let parts: Vec<String> = from_redis_value(value)?;
+        match parts.first().map(String::as_str) {
+            Some("alive") => Ok(Self::Alive {
+                now_ms: parts.get(1).and_then(|ms| ms.parse().ok()).unwrap_or(0),
+                numbers: parts
+                    .iter()
+                    .skip(2)
+                    .filter_map(|number| number.parse().ok())
+                    .collect(),
+            }),
+            Some("lost") => Ok(Self::Lost),
+            _ => Ok(Self::Dead),
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! A Redis list, which other people's programs fill with `LPUSH`.
+//!
+//! At least once: a message moves, by one script, from the list to a batch of this boot's own, which carries a number
+//! that is never used again. It is removed there when it is finished, and named by boot, number and place: never by a
+//! position in the list, never by its bytes. Batches of a boot whose heartbeats stopped are given back by whoever finds
+//! it dead; from then on the batch is not there, and what its boot says of it changes nothing.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `scripts/`, `scripts.rs` | everything that changes keys, one step each |
+//! | `fetch.rs`, `wait.rs` | taking messages, and waiting for them |
+//! | `settle.rs`, `open.rs` | ends |
+//! | `keeper.rs` | heartbeats, dead boots, messages that nobody holds |
+//! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
+//! | `push.rs` | what producers do, for `ctx.send` |
+//! | `frame.rs` | messages that have failed, or whose boot died |
+
+mod connect;
+mod fault;
+mod fetch;
+mod frame;
+mod keeper;
+mod open;
+mod push;
+mod scripts;
+mod server;
+mod servers;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+pub(crate) use self::connect::unsuitable;
+use self::fetch::Look;
+use self::keeper::Registration;
+use self::open::Batches;
+#[cfg(test)]
+use self::server::Server;
+pub(crate) use self::servers::RedisServers;
+use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use crate::config::RetryRules;
+use crate::db::rows::EntryName;
+use crate::db::{Db, Liveness, Standing};
+use crate::job::slots::{Identity, Kind};
+use crate::outage::Outage;
+use crate::stop::StopListener;
+
+/// What a source is made of.
+pub(crate) struct RedisQueue {
+    pub(crate) server: Arc<server::Server>,
+    /// The name of the server in the settings.
+    pub(crate) server_name: String,
+    /// The list.
+    pub(crate) key: String,
+    pub(crate) entry: EntryName,
+    pub(crate) rules: RetryRules,
+    pub(crate) db: Db,
+    pub(crate) partition: String,
+    /// This start of the daemon.
+    pub(crate) boot: String,
+    pub(crate) heartbeat_interval: Duration,
+}
+
+/// See the module's header.
+pub(crate) struct RedisSource {
+    config: RedisQueue,
+    home: Handle,
+    me: Weak<Self>,
+    /// By the heartbeats in this Redis.
+    liveness: Liveness,
+    registration: tokio::sync::Mutex<Registration>,
+    /// The generation that the server knows, plus one; 0: none.
+    known: AtomicU64,
+    batches: Mutex<Batches>,
+    /// The number of the last question for messages.
+    asked: AtomicU64,
+    /// Of all consumers that wait for messages only the one that holds this looks.
+    look: tokio::sync::Mutex<Look>,
+    /// One tells the server at a time: each takes all that is to be told.
+    telling: tokio::sync::Mutex<()>,
+    /// Rings when the server has something that the waiting one cannot see.
+    wake: Notify,
+    /// What is this queue's own trouble, and not its server's.
+    trouble: Mutex<Outage>,
+    troubled: AtomicBool,
+    /// A task will tell what waits for too long.
+    ringing: AtomicBool,
+    opened: AtomicBool,
+    closed: AtomicBool,
+    /// Dead boots of this machine that have been buried here: their files may be found again.
+    buried: Mutex<BTreeSet<String>>,
+}
+
+impl RedisSource {
+    /// To be called inside a runtime without business code: heartbeats will live there.
+    pub(crate) fn new(config: RedisQueue) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            liveness: Liveness::new(config.heartbeat_interval),
+            trouble: Mutex::new(Outage::new(format!("queue `{}`", config.entry.name))),
+            config,
+            me: Weak::clone(me),
+            registration: tokio::sync::Mutex::default(),
+            known: AtomicU64::new(0),
+            batches: Mutex::default(),
+            asked: AtomicU64::new(0),
+            look: tokio::sync::Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
+            wake: Notify::new(),
+            troubled: AtomicBool::new(false),
+            ringing: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            buried: Mutex::default(),
+            opened: AtomicBool::new(false),
+            home: Handle::current(),
+        })
+    }
+
+    fn server(&self) -> &server::Server {
+        &self.config.server
+    }
+
+    fn queue(&self) -> &str {
+        &self.config.entry.name
+    }
+
+    /// This boot in this generation, as the server knows it.
+    fn boot_in(&self, generation: u64) -> Arc<str> {
+        format!("{}.{generation}", self.config.boot).into()
+    }
+
+    fn lock_batches(&self) -> MutexGuard<'_, Batches> {
+        // Nothing that is done under this lock can panic half way.
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server refuses this queue something. Answers how long to wait before the next try.
+    fn refused(&self, why: &str) -> Duration {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        self.troubled.store(true, Ordering::Release);
+        trouble.failed(why)
+    }
+
+    /// The server refuses nothing any more.
+    fn accepted(&self) {
+        if self.troubled.swap(false, Ordering::AcqRel) {
+            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            trouble.passed();
+        }
+    }
+
+    /// As slots name queues of this kind.
+    pub(crate) fn slot_name(server: &str, key: &str) -> String {
+        Identity::new(Kind::Redis, &format!("{server}/{key}"), "", 0)
+            .queue()
+            .to_owned()
+    }
+}
+
+impl Source for RedisSource {
+    fn open(&self) {
+        if !self.opened.swap(true, Ordering::AcqRel) {
+            self.home.spawn(keeper::keep(Weak::clone(&self.me)));
+        }
+    }
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        None
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        _who: Fetcher,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+        self.take_messages(max, stop).map(Ok).boxed()
+    }
+
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        self.liveness.standing(receipt.generation)
+    }
+
+    fn halt(&self, _: &Receipt) {}
+
+    fn identity(&self, delivery: &Delivery) -> Identity {
+        let queue = format!("{}/{}", self.config.server_name, self.config.key);
+        // The attempt that runs is the fence: what comes after its death depends on it.
+        let attempt = i64::from(delivery.message.attempt);
+        Identity::new(Kind::Redis, &queue, &delivery.message.id, attempt)
+    }
+
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+        self.settle_all(ends).boxed()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
+        self.unfinished().boxed()
+    }
+
+    fn bury<'a>(&'a self, burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.bury_dead(burial).boxed()
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        self.leave(within).boxed()
+    }
+}

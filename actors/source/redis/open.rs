@@ -1,0 +1,395 @@
+//! The batches that this daemon holds: what of them has ended, and what the server is to be told. No server here.
+//!
+//! Ends are noted first. A batch of which all has ended is removed whole, which costs nothing for each message; what
+//! must be told earlier (messages given back, or ends that have waited for long) is told for a part of a batch.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::frame::Head;
+use crate::source::Receipt;
+
+/// What has ended waits so long at most for the rest of its batch: it would run again after a crash.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
+
+/// A message of a batch.
+#[derive(Debug)]
+pub(super) struct Member {
+    /// As it lies in the batch: framed or not.
+    pub(super) stored: Bytes,
+    /// As the producer wrote it.
+    pub(super) payload: Bytes,
+    pub(super) head: Head,
+    /// Which attempt this is, deaths included.
+    pub(super) attempt: u32,
+    /// How the last of the deaths that were charged to it came about.
+    pub(super) death: Option<String>,
+    pub(super) state: State,
+}
+
+/// What is known of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum State {
+    /// It waits for its turn, or runs.
+    Held,
+    /// It has ended, and the server does not know.
+    Ended(Fate),
+    /// The server knows.
+    Told,
+}
+
+/// What is to become of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fate {
+    Remove,
+    /// Again at this time.
+    Retry(Instant),
+    GiveBack,
+}
+
+/// A batch as it was taken.
+#[derive(Debug)]
+pub(super) struct Batch {
+    /// With its generation: as the server knows it.
+    pub(super) boot: Arc<str>,
+    framed: bool,
+    /// Unix milliseconds by the server's clock.
+    taken_ms: i64,
+    members: Vec<Member>,
+    /// Members that have not ended, so that a look at a batch does not look at each of them.
+    held: usize,
+    /// Since when an end waits for the rest.
+    waits_since: Option<Instant>,
+    given_back: bool,
+}
+
+/// What the server is to be told of one batch.
+#[derive(Debug, PartialEq)]
+pub(super) struct Telling {
+    pub(super) boot: Arc<str>,
+    pub(super) number: u64,
+    pub(super) what: What,
+}
+
+/// See [`Telling`].
+#[derive(Debug, PartialEq)]
+pub(super) enum What {
+    /// All of it is finished; these ids of framed messages may have been charged with deaths.
+    Finished(Vec<String>),
+    /// Ends of some messages, by their places (1 for the first).
+    Some(Vec<Ended>),
+}
+
+/// The end of one message.
+#[derive(Debug, PartialEq)]
+pub(super) struct Ended {
+    pub(super) place: usize,
+    pub(super) fate: Fate,
+    /// With the attempts so far.
+    pub(super) head: Head,
+    pub(super) framed: bool,
+}
+
+/// All batches that this daemon holds, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Batches {
+    open: BTreeMap<u64, Batch>,
+}
+
+impl Batches {
+    pub(super) fn open(&mut self, number: u64, batch: Batch) {
+        self.open.insert(number, batch);
+    }
+
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.open.contains_key(&number)
+    }
+
+    pub(super) fn member(&self, receipt: &Receipt) -> Option<&Member> {
+        let (number, place) = place(receipt)?;
+        self.open.get(&number)?.members.get(place - 1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&u64, &Batch)> {
+        self.open.iter()
+    }
+
+    /// Notes an end. Each message ends once: what is noted again changes nothing.
+    pub(super) fn note(&mut self, receipt: &Receipt, fate: Fate, now: Instant) {
+        let Some((number, place)) = place(receipt) else {
+            return;
+        };
+        if let Some(batch) = self.open.get_mut(&number)
+            && batch
+                .members
+                .get(place - 1)
+                .is_some_and(|member| member.state == State::Held)
+        {
+            batch.held -= 1;
+            batch.given_back |= fate == Fate::GiveBack;
+            batch.waits_since.get_or_insert(now);
+            batch.members[place - 1].state = State::Ended(fate);
+        }
+    }
+
+    /// What the server is to be told now, the youngest batch first: so what is given back comes to lie in its order.
+    pub(super) fn due(&self, now: Instant, all: Hurry) -> Vec<Telling> {
+        let batches = self.open.iter().rev();
+        batches
+            .filter_map(|(number, batch)| batch.telling(*number, now, all))
+            .collect()
+    }
+
+    /// The server was told this, or others were given the batch.
+    pub(super) fn told(&mut self, telling: &Telling) {
+        let Some(batch) = self.open.get_mut(&telling.number) else {
+            return;
+        };
+        match &telling.what {
+            What::Finished(_) => batch.members.clear(),
+            What::Some(ends) => {
+                for end in ends {
+                    batch.members[end.place - 1].state = State::Told;
+                }
+                batch.look_again();
+            }
+        }
+        if batch
+            .members
+            .iter()
+            .all(|member| member.state == State::Told)
+        {
+            self.open.remove(&telling.number);
+        }
+    }
+
+    /// The batch is others' now.
+    pub(super) fn lost(&mut self, number: u64) {
+        self.open.remove(&number);
+    }
+
+    /// Whether ends wait for the rest of their batches.
+    pub(super) fn any_waits(&self) -> bool {
+        self.open.values().any(|batch| batch.waits_since.is_some())
+    }
+
+    /// Messages that have ended and that the server still counts.
+    pub(super) fn ended(&self) -> usize {
+        let members = self.open.values().flat_map(|batch| &batch.members);
+        members
+            .filter(|member| matches!(member.state, State::Ended(Fate::Remove)))
+            .count()
+    }
+}
+
+/// Whether ends may wait for the rest of their batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hurry {
+    /// As far as they are not too old.
+    MayWait,
+    /// This daemon stops.
+    No,
+}
+
+impl Batch {
+    pub(super) fn new(boot: Arc<str>, framed: bool, taken_ms: i64, members: Vec<Member>) -> Self {
+        Self {
+            boot,
+            framed,
+            taken_ms,
+            held: members.len(),
+            waits_since: None,
+            given_back: false,
+            members,
+        }
+    }
+
+    fn telling(&self, number: u64, now: Instant, hurry: Hurry) -> Option<Telling> {
+        let since = self.waits_since?;
+        let urgent = self.given_back || hurry == Hurry::No || now >= since + LONGEST_WAIT;
+        if self.held > 0 && !urgent {
+            return None;
+        }
+        let gone =
+            |member: &Member| matches!(member.state, State::Told | State::Ended(Fate::Remove));
+        let what = if self.members.iter().all(gone) {
+            What::Finished(self.charged())
+        } else {
+            What::Some(self.ends())
+        };
+        Some(Telling {
+            boot: Arc::clone(&self.boot),
+            number,
+            what,
+        })
+    }
+
+    /// What ended while the server was being told still waits.
+    fn look_again(&mut self) {
+        let untold = |fate: fn(&Fate) -> bool| {
+            let mut members = self.members.iter();
+            members.any(|member| matches!(&member.state, State::Ended(is) if fate(is)))
+        };
+        self.given_back = untold(|fate| *fate == Fate::GiveBack);
+        self.waits_since = untold(|_| true).then(Instant::now);
+    }
+
+    /// The head of the batch, as the scripts write it.
+    pub(super) fn head(&self) -> String {
+        let kind = if self.framed { 'f' } else { 'm' };
+        let places = self.untold().map(|(place, _)| place.to_string());
+        let places: Vec<String> = places.collect();
+        format!("{kind} {} {}", self.taken_ms, places.join(","))
+    }
+
+    /// What the server should have of it.
+    pub(super) fn left(&self) -> Vec<Bytes> {
+        self.untold()
+            .map(|(_, member)| member.stored.clone())
+            .collect()
+    }
+
+    fn untold(&self) -> impl Iterator<Item = (usize, &Member)> {
+        (1..)
+            .zip(&self.members)
+            .filter(|(_, member)| member.state != State::Told)
+    }
+
+    fn charged(&self) -> Vec<String> {
+        if !self.framed {
+            return Vec::new();
+        }
+        self.members
+            .iter()
+            .map(|member| member.head.id.clone())
+            .collect()
+    }
+
+    fn ends(&self) -> Vec<Ended> {
+        let members = self.members.iter().enumerate();
+        let end = |(index, member): (usize, &Member)| {
+            let State::Ended(fate) = &member.state else {
+                return None;
+            };
+            let mut head = member.head.clone();
+            if let Fate::Retry(_) = fate {
+                head.attempts = member.attempt;
+            }
+            Some(Ended {
+                place: index + 1,
+                fate: fate.clone(),
+                head,
+                framed: self.framed,
+            })
+        };
+        members.filter_map(end).collect()
+    }
+}
+
+fn place(receipt: &Receipt) -> Option<(u64, usize)> {
+    let place = usize::try_from(receipt.id)
+        .ok()
+        .filter(|place| *place > 0)?;
+    Some((u64::try_from(receipt.fence).ok()?, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receipt(number: i64, place: i64) -> Receipt {
+        Receipt {
+            id: place,
+            fence: number,
+            generation: 0,
+        }
+    }
+
+    fn batches(sizes: &[usize]) -> Batches {
+        let mut batches = Batches::default();
+        for (number, size) in (1..).zip(sizes) {
+            let member = |place: usize| Member {
+                stored: Bytes::from(format!("m{place}")),
+                payload: Bytes::from(format!("m{place}")),
+                attempt: 1,
+                head: Head {
+                    id: format!("b-{number}-{place}"),
+                    attempts: 0,
+                    first_ms: 7,
+                },
+                death: None,
+                state: State::Held,
+            };
+            let members = (1..=*size).map(member).collect();
+            batches.open(number, Batch::new("b".into(), false, 7, members));
+        }
+        batches
+    }
+
+    fn places(telling: &Telling) -> Vec<usize> {
+        match &telling.what {
+            What::Finished(_) => Vec::new(),
+            What::Some(ends) => ends.iter().map(|end| end.place).collect(),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_removed_whole_once_all_of_it_is_finished() {
+        let (mut batches, now) = (batches(&[2]), Instant::now());
+        batches.note(&receipt(1, 1), Fate::Remove, now);
+        assert!(batches.due(now, Hurry::MayWait).is_empty());
+        assert_eq!(batches.ended(), 1);
+        batches.note(&receipt(1, 2), Fate::Remove, now);
+        let due = batches.due(now, Hurry::MayWait);
+        assert_eq!(due[0].what, What::Finished(Vec::new()));
+        batches.told(&due[0]);
+        assert!(!batches.holds(1) && !batches.any_waits());
+    }
+
+    #[test]
+    fn what_is_given_back_is_told_at_once_the_youngest_first() {
+        let (mut batches, now) = (batches(&[3, 3]), Instant::now());
+        for (number, place) in [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)] {
+            batches.note(&receipt(number, place), Fate::GiveBack, now);
+        }
+        let due = batches.due(now, Hurry::MayWait);
+        assert_eq!(due.iter().map(|t| t.number).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(places(&due[0]), [1, 2, 3]);
+        assert_eq!(places(&due[1]), [2, 3]);
+        due.iter().for_each(|telling| batches.told(telling));
+        assert!(batches.holds(1) && !batches.holds(2));
+        assert!(batches.due(now, Hurry::No).is_empty());
+    }
+
+    #[test]
+    fn an_end_waits_for_its_batch_and_not_for_ever() {
+        let (mut batches, now) = (batches(&[3]), Instant::now());
+        batches.note(&receipt(1, 1), Fate::Remove, now);
+        batches.note(&receipt(1, 3), Fate::Retry(now), now);
+        assert!(batches.due(now, Hurry::MayWait).is_empty());
+        assert_eq!(places(&batches.due(now, Hurry::No)[0]), [1, 3]);
+        let later = batches.due(now + LONGEST_WAIT, Hurry::MayWait);
+        assert_eq!(places(&later[0]), [1, 3]);
+        batches.told(&later[0]);
+        batches.note(&receipt(1, 1), Fate::GiveBack, now);
+        assert!(
+            batches.due(now, Hurry::No).is_empty(),
+            "it has ended already"
+        );
+        batches.note(&receipt(1, 2), Fate::Remove, now);
+        assert_eq!(places(&batches.due(now, Hurry::No)[0]), [0; 0]);
+    }
+
+    #[test]
+    fn receipts_of_what_is_not_here_change_nothing() {
+        let (mut batches, now) = (batches(&[1]), Instant::now());
+        for wrong in [receipt(2, 1), receipt(1, 0), receipt(1, 2), receipt(-1, -1)] {
+            batches.note(&wrong, Fate::Remove, now);
+        }
+        assert!(batches.due(now, Hurry::No).is_empty());
+    }
+}

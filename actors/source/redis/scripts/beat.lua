@@ -1,0 +1,30 @@
+-- A heartbeat, by this server's clock.
+--
+-- KEYS: the list.   ARGV: boot, milliseconds it counts for, 'first' or 'again'.
+-- Answers {'alive', now, numbers of its batches…}, {'dead', now}: others judged it, or {'lost', now}: nobody knows it,
+-- so this server has lost its data.
+
+local ours = KEYS[1] .. ':simplest_script:'
+local boot = ARGV[1]
+local boots, graves = ours .. 'boots', ours .. 'graves'
+-- Who was judged is remembered for a week.
+local KEPT = 7 * 24 * 3600 * 1000
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_text = string.format('%.0f', now)
+local score = redis.call('ZSCORE', boots, boot)
+if score and tonumber(score) < 0 or not score and redis.call('ZSCORE', graves, boot) then
+  return {'dead', now_text}
+end
+if not score and ARGV[3] == 'again' then return {'lost', now_text} end
+
+-- The removal first: a full server refuses it not, and then not the addition either.
+redis.call('ZREM', boots, boot)
+redis.call('ZADD', boots, string.format('%.0f', now + ARGV[2]), boot)
+redis.call('ZREMRANGEBYSCORE', graves, '-inf', string.format('%.0f', now - KEPT))
+local answer = {'alive', now_text}
+for _, field in ipairs(redis.call('HKEYS', ours .. 'batches:' .. boot)) do
+  if field ~= 'last' then answer[#answer + 1] = field end
+end
+return answer

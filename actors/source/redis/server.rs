@@ -1,0 +1,171 @@
+//! One named Redis server, shared by all queues on it: its connections, and its outages.
+//!
+//! An outage is the server's, not a queue's: whoever meets it first says so, one of those who wait tries again from
+//! time to time, and all go on when it has passed. So it is two log lines, however many queues and consumers wait.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bb8::RunError;
+use bb8_redis::redis::aio::MultiplexedConnection;
+use bb8_redis::redis::{FromRedisValue, RedisError, ScriptInvocation};
+use tokio::sync::MutexGuard;
+
+use super::connect::{Connection, Manager};
+use super::fault::Fault;
+use crate::outage::Outage;
+
+/// Connections that scripts share. Each script is heard out before its connection does the next, and takes well under a
+/// millisecond: a few keep a server busy.
+const CONNECTIONS: u32 = 8;
+/// Whoever waits longer for one of them waits for a server that is away. Longer than an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module's header.
+pub(crate) struct Server {
+    manager: Arc<Manager>,
+    pool: bb8::Pool<Shared>,
+    down: AtomicBool,
+    outage: Mutex<Away>,
+    /// While the server is away one at a time tries.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// What a call to a server comes to.
+pub(super) type Answer<T> = Result<T, Fault>;
+
+impl Server {
+    /// To be called inside a runtime without business code: connections are opened there.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none.
+    pub(crate) fn new(name: &str, url: &str) -> Result<Arc<Self>, RedisError> {
+        let manager = Arc::new(Manager::new(name, url)?);
+        let pool = bb8::Pool::builder()
+            .max_size(CONNECTIONS)
+            .test_on_check_out(false)
+            .retry_connection(false)
+            .connection_timeout(PATIENCE)
+            .build_unchecked(Shared(Arc::clone(&manager)));
+        Ok(Arc::new(Self {
+            manager,
+            pool,
+            down: AtomicBool::new(false),
+            outage: Mutex::new(Away {
+                outage: Outage::new(format!("redis `{name}`")),
+                pause: Duration::ZERO,
+            }),
+            turn: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Runs a script once.
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Answer<T> {
+        let mut connection = self.connection().await?;
+        let answer = script.invoke_async(&mut connection.inner).await;
+        answer.map_err(|cause| {
+            let fault = Fault::of(&cause);
+            // What else was under way on it can be in any state.
+            connection.broken = matches!(fault, Fault::Away(_));
+            fault
+        })
+    }
+
+    /// A connection of one's own whose commands may block.
+    pub(super) async fn patient_connection(&self) -> Answer<MultiplexedConnection> {
+        self.manager.patient().await
+    }
+
+    pub(super) async fn connection(&self) -> Answer<bb8::PooledConnection<'_, Shared>> {
+        let failed = self.manager.failed.notified();
+        tokio::select! {
+            biased;
+            connection = self.pool.get() => connection.map_err(|cause| match cause {
+                RunError::TimedOut => self.why_none(),
+                RunError::User(cause) => Fault::of(&cause),
+            }),
+            () = failed => Err(self.why_none()),
+        }
+    }
+
+    fn why_none(&self) -> Fault {
+        let unknown = || Fault::Away("no connection in time".to_owned());
+        self.manager.last_failure().unwrap_or_else(unknown)
+    }
+
+    /// Waits, while the server is away, for one's turn to try; to be kept until the try is over.
+    pub(super) async fn turn(&self) -> Option<Turn<'_>> {
+        if !self.down.load(Ordering::Acquire) {
+            return None;
+        }
+        let turn = self.turn.lock().await;
+        if !self.down.load(Ordering::Acquire) {
+            return None;
+        }
+        let pause = self.lock_outage().pause;
+        tokio::time::sleep(pause).await;
+        Some(Turn(turn))
+    }
+
+    /// The server did nothing for anybody. Those that fail together count as one try.
+    pub(super) fn failed(&self, cause: &str, turn: Option<&Turn<'_>>) {
+        let mut away = self.lock_outage();
+        if turn.is_some() || !self.down.load(Ordering::Acquire) {
+            away.pause = away.outage.failed(cause);
+        }
+        self.down.store(true, Ordering::Release);
+    }
+
+    /// The server answered.
+    pub(super) fn passed(&self) {
+        if self.down.load(Ordering::Acquire) {
+            let mut away = self.lock_outage();
+            self.down.store(false, Ordering::Release);
+            away.outage.passed();
+        }
+    }
+
+    /// Whether it is known to be away: it has been said then.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    fn lock_outage(&self) -> std::sync::MutexGuard<'_, Away> {
+        // Nothing that is done under this lock can panic half way.
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Away {
+    outage: Outage,
+    /// Before the next try.
+    pause: Duration,
+}
+
+/// The right to try whether the server is back.
+pub(super) struct Turn<'a>(
+    #[expect(dead_code, reason = "others wait until it is dropped")] MutexGuard<'a, ()>,
+);
+
+/// The pool owns its manager; who opens connections without the pool needs it too.
+pub(super) struct Shared(Arc<Manager>);
+
+impl bb8::ManageConnection for Shared {
+    type Connection = Connection;
+    type Error = RedisError;
+
+    async fn connect(&self) -> Result<Connection, RedisError> {
+        self.0.connect().await
+    }
+
+    async fn is_valid(&self, _: &mut Connection) -> Result<(), RedisError> {
+        // Not asked: a round trip before each use would cost as much as the use. One that fails is marked.
+        Ok(())
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        connection.broken
+    }
+}

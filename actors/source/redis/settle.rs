@@ -1,0 +1,230 @@
+//! Ends: noted here, told to the server in portions.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::RedisSource;
+use super::fault::Fault;
+use super::open::{Ended, Fate, Hurry, LONGEST_WAIT, State, Telling, What};
+use super::scripts::{FINISH, SETTLE};
+use super::server::Answer;
+use crate::clock::millis;
+use crate::db::rows::NewLetter;
+use crate::job::USED_UP;
+use crate::source::{End, Receipt, Settled, SourceError};
+
+/// What is given back together arrives in several portions; told together it keeps its order.
+const GATHERING: Duration = Duration::from_millis(2);
+
+impl RedisSource {
+    /// Returns when the ends are noted, and what is to be told now has been told: batches that have ended, messages
+    /// that are given back. An end that waits for the rest of its batch is told by a task of its own.
+    pub(super) async fn settle_all(&self, ends: Vec<Settled>) -> Result<(), SourceError> {
+        let (dead, others): (Vec<Settled>, Vec<Settled>) = ends
+            .into_iter()
+            .partition(|settled| matches!(settled.end, End::Dead { .. }));
+        self.note(&others);
+        if !dead.is_empty() {
+            // The letter is durable before the message goes: a crash in between repeats it, and loses nothing.
+            self.ring_later();
+            self.write_letters(&dead).await?;
+            self.note(&dead);
+        }
+        if others.iter().any(|settled| settled.end == End::GiveBack) {
+            tokio::time::sleep(GATHERING).await;
+        }
+        self.tell(Hurry::MayWait).await;
+        self.ring_later();
+        Ok(())
+    }
+
+    fn note(&self, ends: &[Settled]) {
+        let now = Instant::now();
+        let mut batches = self.lock_batches();
+        for Settled { receipt, end } in ends {
+            let fate = match end {
+                End::Done | End::Dead { .. } => Fate::Remove,
+                End::Retry(after) => Fate::Retry(now + *after),
+                End::GiveBack => Fate::GiveBack,
+            };
+            batches.note(receipt, fate, now);
+        }
+    }
+
+    async fn write_letters(&self, dead: &[Settled]) -> Result<(), SourceError> {
+        let letters: Vec<NewLetter> = {
+            let batches = self.lock_batches();
+            let letter = |settled: &Settled| self.letter(&batches, &settled.receipt, &settled.end);
+            dead.iter().filter_map(letter).collect()
+        };
+        if !letters.is_empty() {
+            self.config.db.insert_letters(letters).await?;
+        }
+        Ok(())
+    }
+
+    /// None where the message is not here, or has ended.
+    fn letter(&self, batches: &super::Batches, receipt: &Receipt, end: &End) -> Option<NewLetter> {
+        let End::Dead { error, attempts } = end else {
+            return None;
+        };
+        let member = batches
+            .member(receipt)
+            .filter(|member| member.state == State::Held)?;
+        let error = match &member.death {
+            Some(how) if error.contains(USED_UP) => format!("{error} ({how})"),
+            _ => error.clone(),
+        };
+        Some(NewLetter {
+            kind: "redis",
+            source: self.config.key.clone(),
+            entry: self.config.entry.clone(),
+            original_id: member.head.id.clone(),
+            payload: member.payload.clone(),
+            key: None,
+            headers: Vec::new(),
+            error,
+            attempts: *attempts,
+            partition: self.config.partition.clone(),
+            first_ms: member.head.first_ms,
+        })
+    }
+
+    /// Tells what waits for the rest of its batch, once it has waited for long enough.
+    fn ring_later(&self) {
+        if !self.lock_batches().any_waits() || self.ringing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let me = self.me.clone();
+        self.home.spawn(async move {
+            tokio::time::sleep(LONGEST_WAIT).await;
+            if let Some(source) = me.upgrade() {
+                source.ringing.store(false, Ordering::Release);
+                source.tell(Hurry::MayWait).await;
+                source.ring_later();
+            }
+        });
+    }
+
+    /// Tells all that is to be told, and tries until it is told.
+    pub(super) async fn tell(&self, hurry: Hurry) {
+        let _one = self.telling.lock().await;
+        // After an answer that was lost a batch may be gone because this took it away.
+        let mut sure = true;
+        loop {
+            let due = self.lock_batches().due(Instant::now(), hurry);
+            if due.is_empty() {
+                return;
+            }
+            let turn = self.server().turn().await;
+            match self.tell_once(&due, sure).await {
+                Ok(()) => {
+                    self.server().passed();
+                    self.accepted();
+                    sure = true;
+                }
+                Err(Fault::Away(why)) => {
+                    self.server().failed(&why, turn.as_ref());
+                    sure = false;
+                }
+                Err(Fault::Refused(why)) => {
+                    self.server().passed();
+                    drop(turn);
+                    let pause = self.refused(&why);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn tell_once(&self, due: &[Telling], sure: bool) -> Answer<()> {
+        let finished = |telling: &&Telling| matches!(telling.what, What::Finished(_));
+        let finished: Vec<&Telling> = due.iter().filter(finished).collect();
+        if !finished.is_empty() {
+            let mut script = FINISH.key(self.config.key.as_str());
+            for telling in &finished {
+                if let What::Finished(ids) = &telling.what {
+                    script
+                        .arg(&*telling.boot)
+                        .arg(telling.number)
+                        .arg(ids.len())
+                        .arg(ids);
+                }
+            }
+            let answers: Vec<i64> = self.server().run(&script).await?;
+            for (telling, answer) in finished.iter().zip(answers) {
+                self.heard(telling, answer, sure).await?;
+            }
+        }
+        for telling in due {
+            if let What::Some(ends) = &telling.what {
+                let mut script = SETTLE.key(self.config.key.as_str());
+                script.arg(&*telling.boot).arg(telling.number).arg("some");
+                ends.iter().for_each(|end| push_end(&mut script, end));
+                let answer = self.server().run(&script).await?;
+                self.heard(telling, answer, sure).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn heard(&self, telling: &Telling, answer: i64, sure: bool) -> Answer<()> {
+        let own = *telling.boot == *self.boot_in(self.liveness.generation());
+        match answer {
+            1 => {
+                self.lock_batches().told(telling);
+                if matches!(telling.what, What::Some(_)) {
+                    // A retry may be due before the waiting one looks again.
+                    self.wake.notify_one();
+                }
+            }
+            // The server has lost its data: this puts back what is held here, and then it can be told.
+            -1 if own => self.beat().await?,
+            _ => {
+                if sure {
+                    log::warn!(
+                        "queue `{}`: results of batch {} came too late, others had taken over its messages",
+                        self.queue(),
+                        telling.number
+                    );
+                }
+                self.lock_batches().lost(telling.number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages that are not finished, by what the server and this daemon know.
+    pub(super) async fn unfinished(&self) -> Result<u64, SourceError> {
+        let script = super::scripts::LAG.key(self.config.key.as_str());
+        let counted: u64 = match self.server().run(&script).await {
+            Ok(counted) => counted,
+            Err(Fault::Away(why)) => {
+                self.server().failed(&why, None);
+                return Err(SourceError::Said(why));
+            }
+            Err(Fault::Refused(why)) => {
+                self.refused(&why);
+                return Err(SourceError::Said(why));
+            }
+        };
+        let ended = self.lock_batches().ended();
+        Ok(counted.saturating_sub(u64::try_from(ended).unwrap_or(0)))
+    }
+}
+
+/// See `scripts/settle.lua`.
+fn push_end(script: &mut bb8_redis::redis::ScriptInvocation<'_>, end: &Ended) {
+    script.arg(end.place);
+    match &end.fate {
+        Fate::Remove if end.framed => script.arg("x").arg(0).arg(&end.head.id),
+        Fate::Remove => script.arg("x").arg(0).arg(""),
+        Fate::GiveBack => script.arg("b").arg(0).arg(""),
+        Fate::Retry(due) => {
+            let after = due.saturating_duration_since(Instant::now());
+            script.arg("r").arg(millis(after)).arg(end.head.encode())
+        }
+    };
+}

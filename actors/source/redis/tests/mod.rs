@@ -1,0 +1,187 @@
+//! The source against a real server.
+
+mod away;
+mod dead;
+mod ending;
+mod equal;
+mod taking;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bb8_redis::redis::aio::MultiplexedConnection;
+use bb8_redis::redis::{Client, FromRedisValue, ToRedisArgs, cmd};
+use tokio::time::Instant;
+
+use super::{RedisQueue, RedisSource, Server, scripts};
+use crate::config::{Backoff, RetryRules};
+use crate::db::rows::EntryName;
+use crate::servers::redis::{self, Redis};
+use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
+use crate::stop::StopSignal;
+use crate::testing_support::TestDb;
+
+/// For what takes a moment, on a machine that compiles something else.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Messages of a list have no order to keep.
+const ME: Fetcher = Fetcher {
+    consumer: 1,
+    breadth: Breadth::Any,
+};
+/// Short, so that a silent boot is found dead soon.
+const INTERVAL: Duration = Duration::from_millis(300);
+
+/// A list of one's own, and a database for dead letters.
+struct World {
+    url: String,
+    key: String,
+    db: TestDb,
+    producer: MultiplexedConnection,
+}
+
+impl World {
+    /// On the server that all tests share. None where none is installed.
+    async fn shared() -> Option<Self> {
+        let server = redis::shared()?;
+        Some(Self::on(server.url(), server.key()).await)
+    }
+
+    async fn on(url: String, key: String) -> Self {
+        let client = Client::open(url.as_str()).unwrap();
+        let producer = client.get_multiplexed_async_connection().await.unwrap();
+        Self {
+            url,
+            key,
+            db: TestDb::start(),
+            producer,
+        }
+    }
+
+    /// A server of one's own, with these settings.
+    async fn dedicated() -> Option<(Redis, Self)> {
+        let server = Redis::dedicated()?;
+        let world = Self::on(server.url(), "list".to_owned()).await;
+        Some((server, world))
+    }
+
+    /// A daemon's source, of a boot of its own.
+    fn source(&self) -> Arc<RedisSource> {
+        self.source_of(&uuid::Uuid::new_v4().simple().to_string())
+    }
+
+    fn source_of(&self, boot: &str) -> Arc<RedisSource> {
+        let source = RedisSource::new(RedisQueue {
+            server: Server::new("default", &self.url).unwrap(),
+            server_name: "default".to_owned(),
+            key: self.key.clone(),
+            entry: EntryName {
+                name: "work".to_owned(),
+                exec_cmd: "ledger".to_owned(),
+            },
+            rules: RetryRules {
+                backoff: Backoff {
+                    base: Duration::from_millis(200),
+                    max: Duration::from_millis(200),
+                },
+                ..RetryRules::default()
+            },
+            db: self.db.db.clone(),
+            partition: "script1".to_owned(),
+            boot: boot.to_owned(),
+            heartbeat_interval: INTERVAL,
+        });
+        source.open();
+        source
+    }
+
+    async fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut producer = self.producer.clone();
+        let command = cmd(words[0]).arg(&words[1..]).to_owned();
+        command.query_async(&mut producer).await.unwrap()
+    }
+
+    async fn push(&self, bodies: impl IntoIterator<Item = impl ToRedisArgs>) {
+        let mut producer = self.producer.clone();
+        let mut push = cmd("LPUSH");
+        push.arg(&self.key);
+        bodies.into_iter().for_each(|body| {
+            push.arg(body);
+        });
+        let _: u64 = push.query_async(&mut producer).await.unwrap();
+    }
+
+    /// What waits, the oldest first.
+    async fn waiting(&self) -> Vec<String> {
+        let mut waiting: Vec<String> = self.ask(&["LRANGE", &self.key, "0", "-1"]).await;
+        waiting.reverse();
+        waiting
+    }
+
+    fn ours(&self, name: &str) -> String {
+        scripts::key(&self.key, name)
+    }
+
+    /// The names of our keys beside the list.
+    async fn beside(&self) -> Vec<String> {
+        let prefix = self.ours("");
+        let keys: Vec<String> = self.ask(&["KEYS", &format!("{prefix}*")]).await;
+        let mut names: Vec<String> = keys
+            .iter()
+            .map(|key| key[prefix.len()..].to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a fetch finds; it must come.
+async fn fetch(source: &RedisSource, max: u32) -> Vec<Delivery> {
+    let stop = StopSignal::new();
+    let mut listener = stop.listen();
+    let fetched = source.fetch(ME, max, &mut listener);
+    tokio::time::timeout(PATIENCE, fetched)
+        .await
+        .expect("nothing came")
+        .unwrap()
+}
+
+/// Fetches until so many have come.
+async fn fetch_all(source: &RedisSource, n: usize) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    while all.len() < n {
+        all.extend(fetch(source, 100).await);
+    }
+    all
+}
+
+fn bodies(deliveries: &[Delivery]) -> Vec<String> {
+    let body =
+        |delivery: &Delivery| String::from_utf8_lossy(&delivery.message.payload).into_owned();
+    deliveries.iter().map(body).collect()
+}
+
+async fn settle(source: &RedisSource, deliveries: &[Delivery], end: End) {
+    let ends = deliveries.iter().map(|delivery| Settled {
+        receipt: delivery.receipt,
+        end: end.clone(),
+    });
+    source.settle(ends.collect()).await.unwrap();
+}
+
+/// Looks until it is so.
+async fn until<F: Future<Output = bool>>(what: &str, mut look: impl FnMut() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !look().await {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+async fn until_lag(source: &RedisSource, lag: u64) {
+    until(&format!("a lag of {lag}"), || async {
+        source.lag().await.is_ok_and(|is| is == lag)
+    })
+    .await;
+}

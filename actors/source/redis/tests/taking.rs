@@ -1,0 +1,265 @@
+//! Taking messages, and waiting for them.
+
+use std::time::Duration;
+
+use super::*;
+use crate::source::redis::frame;
+
+#[actix::test]
+async fn the_oldest_message_comes_first() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["1", "2", "3", "4", "5"]).await;
+    let source = world.source();
+    assert_eq!(bodies(&fetch(&source, 2).await), ["1", "2"]);
+    assert_eq!(bodies(&fetch(&source, 100).await), ["3", "4", "5"]);
+    assert_eq!(
+        source.lag().await.unwrap(),
+        5,
+        "what is taken is not finished"
+    );
+}
+
+#[actix::test]
+async fn any_bytes_arrive_as_they_were_sent() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let sent: Vec<Vec<u8>> = vec![
+        b"".to_vec(),
+        b"\0\xff\xfe".to_vec(),
+        b"a 1 2\nb".to_vec(),
+        "测试".into(),
+        vec![b'x'; 1_000_000],
+    ];
+    world.push(&sent).await;
+    let source = world.source();
+    let first = fetch_all(&source, sent.len()).await;
+    let payloads = |all: &[Delivery]| {
+        all.iter()
+            .map(|d| d.message.payload.to_vec())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(payloads(&first), sent);
+    // And with a frame, and with that of a dead boot.
+    settle(&source, &first, End::Retry(Duration::ZERO)).await;
+    let again = fetch_all(&source, sent.len()).await;
+    let mut found = payloads(&again);
+    found.sort();
+    let mut wanted = sent.clone();
+    wanted.sort();
+    assert_eq!(found, wanted);
+    assert!(again.iter().all(|d| d.message.attempt == 2));
+}
+
+#[actix::test]
+async fn each_message_has_a_name_of_its_own_though_all_bodies_are_equal() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["same"; 300]).await;
+    let (one, other) = (world.source(), world.source());
+    let mut ids: Vec<String> = Vec::new();
+    while ids.len() < 300 {
+        for source in [&one, &other] {
+            if ids.len() < 300 {
+                ids.extend(fetch(source, 7).await.into_iter().map(|d| d.message.id));
+            }
+        }
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 300);
+}
+
+#[actix::test]
+async fn a_message_that_arrives_while_nobody_has_work_is_noticed_at_once() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let source = world.source();
+    let waits = {
+        let source = Arc::clone(&source);
+        actix_rt::spawn(async move { (fetch(&source, 10).await, Instant::now()) })
+    };
+    let blocked = || async {
+        let clients: String = world.ask(&["CLIENT", "LIST"]).await;
+        let waits = |line: &&str| line.contains("cmd=blmove");
+        clients.lines().filter(waits).count() > 0
+    };
+    until("the wait to begin", blocked).await;
+    let sent = Instant::now();
+    world.push(["now"]).await;
+    let (deliveries, noticed) = waits.await.unwrap();
+    assert_eq!(bodies(&deliveries), ["now"]);
+    // Others are blocked as well, at most; a poll would take longer than this on the average.
+    assert!(
+        noticed - sent < Duration::from_millis(900),
+        "{:?}",
+        noticed - sent
+    );
+}
+
+#[actix::test]
+async fn who_waits_moves_nothing_and_ends_with_the_stop() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let source = world.source();
+    let stop = StopSignal::new();
+    let waits = {
+        let (source, mut listener) = (Arc::clone(&source), stop.listen());
+        actix_rt::spawn(async move { source.fetch(ME, 10, &mut listener).await.unwrap() })
+    };
+    until("the heartbeat", || async {
+        world.beside().await == ["boots"]
+    })
+    .await;
+    stop.quiet();
+    let nothing = tokio::time::timeout(PATIENCE, waits)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(nothing.is_empty());
+    world.push(["1", "2"]).await;
+    drop(source);
+    assert_eq!(world.waiting().await, ["1", "2"]);
+}
+
+#[actix::test]
+async fn what_a_lost_answer_took_is_found_again() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["1", "2", "3"]).await;
+    let source = world.source();
+    let generation = source.registered().await.unwrap();
+    // The server hears the question, and the answer never arrives.
+    let mut question = scripts::TAKE.key(world.key.as_str());
+    question
+        .arg(&*source.boot_in(generation))
+        .arg(1)
+        .arg(2)
+        .arg("first")
+        .arg("list");
+    let _: bb8_redis::redis::Value = question
+        .invoke_async(&mut world.producer.clone())
+        .await
+        .unwrap();
+    source.look.lock().await.lost_answer(1);
+    let found = fetch(&source, 100).await;
+    assert_eq!(bodies(&found), ["1", "2"]);
+    assert_eq!(
+        found[0].message.id,
+        frame::id(&source.boot_in(generation), 1, 1)
+    );
+    assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
+}
+
+#[actix::test]
+async fn a_question_that_is_heard_after_it_was_asked_again_takes_nothing() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let source = world.source();
+    let generation = source.registered().await.unwrap();
+    source.look.lock().await.lost_answer(1);
+    world.push(["1"]).await;
+    let first = fetch(&source, 100).await;
+    assert_eq!(bodies(&first), ["1"]);
+    settle(&source, &first, End::Done).await;
+    world.push(["2"]).await;
+    let mut late = scripts::TAKE.key(world.key.as_str());
+    late.arg(&*source.boot_in(generation))
+        .arg(1)
+        .arg(2)
+        .arg("first")
+        .arg("list");
+    let _: bb8_redis::redis::Value = late
+        .invoke_async(&mut world.producer.clone())
+        .await
+        .unwrap();
+    assert_eq!(bodies(&fetch(&source, 100).await), ["2"]);
+}
+
+#[actix::test]
+async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["1", "2"]).await;
+    let source = world.source();
+    let generation = source.registered().await.unwrap();
+    // A question that was given up and heard all the same.
+    let mut stray = scripts::TAKE.key(world.key.as_str());
+    stray
+        .arg(&*source.boot_in(generation))
+        .arg(7)
+        .arg(2)
+        .arg("first")
+        .arg("list");
+    let _: bb8_redis::redis::Value = stray
+        .invoke_async(&mut world.producer.clone())
+        .await
+        .unwrap();
+    assert!(world.waiting().await.is_empty());
+    assert_eq!(source.lag().await.unwrap(), 2);
+    until("it to come back", || async {
+        world.waiting().await == ["1", "2"]
+    })
+    .await;
+    // Numbers that the server has seen are not used again.
+    assert_eq!(bodies(&fetch_all(&source, 2).await), ["1", "2"]);
+}
+
+#[actix::test]
+async fn a_key_that_is_no_list_is_said_and_taken_up_once_it_is_one() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let _: () = world.ask(&["SET", &world.key, "text"]).await;
+    let source = world.source();
+    let waits = {
+        let source = Arc::clone(&source);
+        actix_rt::spawn(async move { fetch(&source, 10).await })
+    };
+    until("the trouble", || async {
+        source.troubled.load(std::sync::atomic::Ordering::Acquire)
+    })
+    .await;
+    let lag = source.lag().await.unwrap_err().to_string();
+    assert!(
+        lag.contains("WRONGTYPE") && lag.contains("is no list"),
+        "{lag}"
+    );
+    assert!(!source.server().is_down(), "other queues go on");
+    let _: u64 = world.ask(&["DEL", &world.key]).await;
+    world.push(["1"]).await;
+    assert_eq!(bodies(&waits.await.unwrap()), ["1"]);
+}
+
+#[actix::test]
+async fn keys_of_ours_with_a_wrong_type_lose_nothing() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    for name in ["back", "retries", "boots"] {
+        let _: () = world.ask(&["SET", &world.ours(name), "text"]).await;
+        world.push(["1"]).await;
+        let source = world.source();
+        let stop = StopSignal::new();
+        let waits = {
+            let (source, mut listener) = (Arc::clone(&source), stop.listen());
+            actix_rt::spawn(async move { source.fetch(ME, 10, &mut listener).await.unwrap() })
+        };
+        until("the trouble", || async {
+            source.troubled.load(std::sync::atomic::Ordering::Acquire)
+        })
+        .await;
+        stop.quiet();
+        assert!(waits.await.unwrap().is_empty(), "{name}");
+        assert_eq!(world.waiting().await, ["1"], "{name}");
+        let _: u64 = world.ask(&["DEL", &world.ours(name), &world.key]).await;
+    }
+}

@@ -1,0 +1,116 @@
+//! A hundred thousand messages, and a daemon that is ended ten times while it works.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{List, shared_world};
+use crate::flight::only_what_was_in_flight_ran_twice;
+use crate::ledger::Ledger;
+use crate::process::Daemon;
+use crate::wait::{LONG_PATIENCE, PATIENCE, random_moment, wait_until};
+use crate::world::World;
+
+const MESSAGES: usize = 100_000;
+const ENDS: usize = 10;
+/// What is seen of the ledger before each end is followed by at most so long a moment.
+const LONGEST_MOMENT: Duration = Duration::from_millis(150);
+
+/// Handlers take nothing, or one or two milliseconds.
+fn bodies() -> Vec<String> {
+    let body = |n: usize| match n % 3 {
+        0 => format!("plain-{n}"),
+        ms => format!("sleep:{ms}:{n}"),
+    };
+    (0..MESSAGES).map(body).collect()
+}
+
+/// Starts the daemon again and again, and ends it each time after new lines were seen in the ledger.
+fn work_through(world: &World, list: &mut List, bodies: &[String], mut end: impl FnMut(Daemon)) {
+    list.push(bodies);
+    for round in 1..=ENDS {
+        let daemon = world.start();
+        let wanted = (MESSAGES * round / (ENDS + 2)).max(world.ledger_len() + 1);
+        wait_until("new lines in the ledger", LONG_PATIENCE, || {
+            world.ledger_len() >= wanted
+        });
+        random_moment(LONGEST_MOMENT);
+        end(daemon);
+    }
+    assert!(
+        !list.is_empty(),
+        "all was done before the last end, which therefore showed nothing"
+    );
+    let daemon = world.start();
+    list.wait_empty();
+    daemon.stop();
+    wait_until("nothing of ours to be left", PATIENCE, || {
+        list.keys().is_empty()
+    });
+    world.wait_empty();
+}
+
+/// How often each body ran.
+fn runs(ledger: &Ledger) -> BTreeMap<&str, usize> {
+    let mut runs = BTreeMap::new();
+    for line in &ledger.lines {
+        *runs.entry(line.body.as_str()).or_default() += 1;
+    }
+    runs
+}
+
+fn nothing_is_lost_or_charged(world: &World, ledger: &Ledger, bodies: &[String]) {
+    assert_eq!(ledger.missing(bodies), [""; 0]);
+    assert!(
+        world.dead_letters().is_empty(),
+        "{:?}",
+        world.dead_letters()
+    );
+    let charged = ledger.lines.iter().find(|line| line.attempt != 1);
+    assert!(charged.is_none(), "somebody was charged: {charged:?}");
+}
+
+#[test]
+fn ten_kills_lose_nothing_and_repeat_only_what_was_in_flight() {
+    let Some((world, mut list)) = shared_world(json!({ "progress": 16 })) else {
+        return;
+    };
+    let (bodies, begun) = (bodies(), Instant::now());
+    let mut kills = Vec::new();
+    work_through(&world, &mut list, &bodies, |daemon| {
+        kills.push(daemon.kill())
+    });
+    let ledger = world.ledger();
+    nothing_is_lost_or_charged(&world, &ledger, &bodies);
+    let (doubled, oldest) = only_what_was_in_flight_ran_twice(&ledger, &kills);
+    let by_body = runs(&ledger).values().filter(|runs| **runs > 1).count();
+    assert_eq!(by_body, doubled, "a message keeps its name");
+    println!(
+        "{ENDS} kills in {:.0?}: {} runs of {MESSAGES} messages, {doubled} of them more than once, {oldest:?} before the kill at most",
+        begun.elapsed(),
+        ledger.lines.len(),
+    );
+}
+
+#[test]
+fn ten_stops_lose_nothing_and_double_nothing() {
+    let Some((world, mut list)) = shared_world(json!({ "progress": 16 })) else {
+        return;
+    };
+    let (bodies, begun) = (bodies(), Instant::now());
+    let mut longest = Duration::ZERO;
+    work_through(&world, &mut list, &bodies, |daemon| {
+        longest = longest.max(daemon.stop())
+    });
+    let ledger = world.ledger();
+    nothing_is_lost_or_charged(&world, &ledger, &bodies);
+    let doubled = runs(&ledger).into_iter().find(|(_, runs)| *runs > 1);
+    assert_eq!(doubled, None);
+    assert_eq!(ledger.lines.len(), MESSAGES);
+    println!(
+        "{ENDS} stops in {:.0?}: {} runs of {MESSAGES} messages, the longest stop {longest:?}",
+        begun.elapsed(),
+        ledger.lines.len()
+    );
+}
