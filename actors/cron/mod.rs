@@ -42,6 +42,8 @@ pub(crate) use self::late::LateFires;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+#[cfg(fuzzing)]
+pub(crate) use self::schedule::fuzzing;
 pub use self::schedule::{Schedule, ScheduleError};
 pub(crate) use self::starting::StartingFires;
 use crate::clock::{millis, now_ms};
