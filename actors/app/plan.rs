@@ -20,7 +20,7 @@ use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::replayed::DueReplays;
-use crate::source::{Clusters, RedisServers, Source};
+use crate::source::{Clusters, RedisServers, Source, TableLags};
 use crate::supervisor::Plan;
 use crate::workers::Workers;
 
@@ -69,6 +69,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         owner: owner.clone(),
         liveness: Arc::clone(&liveness),
         due: DueReplays::new(parts.db.clone()),
+        lags: TableLags::new(parts.db.clone()),
         clusters: parts.clusters,
         redis: RedisServers::new(settings),
     };

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::failure::{Failure, chain};
 use crate::config::{Config, QueueEntry, SourceConfig};
-use crate::db::rows::EntryName;
+use crate::db::rows::{COUNT_CAP, EntryName};
 use crate::db::{Db, Liveness};
 use crate::identity::Owner;
 use crate::job::slots::{Identity, Kind};
+use crate::pool::enough;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
-    Clusters, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription, TableSource,
+    Clusters, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription, TableLags,
+    TableSource,
 };
 use crate::supervisor::KnownQueue;
 
@@ -21,6 +23,7 @@ pub(super) struct Sources<'a> {
     pub(super) owner: Owner,
     pub(super) liveness: Arc<Liveness>,
     pub(super) due: DueReplays,
+    pub(super) lags: Arc<TableLags>,
     pub(super) clusters: Arc<Clusters>,
     pub(super) redis: RedisServers,
 }
@@ -28,7 +31,9 @@ pub(super) struct Sources<'a> {
 impl Sources<'_> {
     pub(super) fn of(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
         Ok(match &entry.source {
-            SourceConfig::Table { table } => Arc::new(self.table(table, entry)),
+            SourceConfig::Table { table } => {
+                Arc::new(self.table(table, entry, enough(&entry.limits)))
+            }
             SourceConfig::Redis { key, server } => {
                 let queue = RedisSource::new(RedisQueue {
                     server: self.redis.get(server).map_err(Failure::misused)?,
@@ -90,7 +95,7 @@ impl Sources<'_> {
         }
     }
 
-    fn table(&self, table: &str, entry: &QueueEntry) -> TableSource {
+    fn table(&self, table: &str, entry: &QueueEntry, lag_cap: u64) -> TableSource {
         TableSource::new(
             self.db.clone(),
             self.owner.to_string(),
@@ -98,6 +103,7 @@ impl Sources<'_> {
             table,
             entry_name(entry),
         )
+        .with_lags(Arc::clone(&self.lags), lag_cap)
     }
 
     fn subscription(
@@ -119,7 +125,7 @@ impl Sources<'_> {
     /// A queue outside the database, and beside it the replayed dead letters of its entry.
     fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
         let table = replay_table(self.config.partition.as_ref(), &entry.name);
-        let letters = self.table(&table, entry);
+        let letters = self.table(&table, entry, COUNT_CAP);
         Arc::new(Replayed::new(queue, letters, self.due.of(table)))
     }
 }

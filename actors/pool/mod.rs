@@ -6,6 +6,8 @@
 //! Ends: on Stop, after its consumers; never by itself.
 
 mod lease;
+#[cfg(test)]
+mod many_tests;
 mod sizing;
 #[cfg(test)]
 mod tests;
@@ -17,13 +19,14 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::lease::Leases;
+pub(crate) use self::sizing::enough;
 use crate::config::PoolLimits;
 use crate::consumer::{ConsumerActor, Work};
 use crate::gone::GoneNotice;
-use crate::source::{Limit, SourceError};
+use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
 
@@ -32,6 +35,10 @@ use crate::workers::Workers;
 const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const LIVED_LONG: Duration = Duration::from_secs(60);
+
+/// A lag that was not read after so long is not known. Shorter than the pause between two checks usually is, longer than
+/// anything takes that will still be answered.
+const LAG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A source has so long at least for its end, though consumers took all the time there was. Within what a stop keeps in
 /// reserve.
@@ -95,6 +102,14 @@ pub(crate) struct PoolActor {
     members: BTreeMap<u64, Member>,
     next_id: u64,
     leases: Leases,
+    /// What the last check found; `None` where the lag could not be read.
+    last_lag: Option<u64>,
+    /// A check waits for its answer.
+    checking: bool,
+    /// Another one was asked for meanwhile.
+    check_again: bool,
+    /// The last lag was not told in time, and that was said.
+    lag_unknown: bool,
     /// How many consumers the source has a use for.
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
@@ -116,6 +131,10 @@ impl PoolActor {
             config,
             members: BTreeMap::new(),
             next_id: 1,
+            last_lag: None,
+            checking: false,
+            check_again: false,
+            lag_unknown: false,
             limit: None,
             alive: watch::Sender::new(0),
             stopping: false,
@@ -137,6 +156,7 @@ impl PoolActor {
             return;
         }
         let now = Instant::now();
+        self.last_lag = lag;
         match lag {
             None => self.leases.keep_all(now),
             Some(lag) => {
@@ -148,8 +168,9 @@ impl PoolActor {
                 let wanted = self.useful(asked);
                 if wanted > before {
                     log::info!(
-                        "queue `{}` grows from {before} to {wanted} consumers: its lag of {lag} is above {}",
+                        "queue `{}` grows from {before} to {wanted} consumers: its lag of {} is above {}",
                         self.queue(),
+                        self.shown(lag),
                         limits.lag_limit
                     );
                 }
@@ -209,12 +230,70 @@ impl PoolActor {
         self.limit().map_or(size, |limit| size.min(limit.useful))
     }
 
-    fn why_smaller(&self, size: usize) -> &'static str {
-        let useful = self.limit().map(|limit| limit.useful);
-        match useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
-            true => "this process has no work for more",
-            false => "nothing renewed their lease",
+    /// A lag for people: it may not have been counted to its end.
+    fn shown(&self, lag: u64) -> String {
+        match lag == enough(&self.config.limits) {
+            true => format!("{lag} or more"),
+            false => lag.to_string(),
         }
+    }
+
+    fn why_smaller(&self, size: usize) -> String {
+        let useful = self.limit().map(|limit| limit.useful);
+        if useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
+            return "this process has no work for more".to_owned();
+        }
+        let limit = self.config.limits.lag_limit;
+        match self.last_lag {
+            Some(lag) if lag <= limit => {
+                format!("its lag of {lag} is not above {limit}, and leases are over")
+            }
+            Some(lag) => format!(
+                "its lag of {} asks for no more, and leases are over",
+                self.shown(lag)
+            ),
+            None => "nothing renewed their lease".to_owned(),
+        }
+    }
+
+    /// Asks for the lag; one question at a time.
+    fn check_lag(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.checking, true) {
+            self.check_again = true;
+            return;
+        }
+        let source = Arc::clone(&self.config.work.source);
+        let lag = async move { timeout(LAG_PATIENCE, source.lag()).await };
+        ctx.spawn(lag.into_actor(self).map(|lag, pool, ctx| {
+            pool.checking = false;
+            let lag = match lag {
+                Ok(Ok(lag)) => Some(lag),
+                // Each source tells of its outages, in two lines.
+                Ok(Err(cause)) => {
+                    log::debug!("queue `{}`: the lag cannot be read: {cause}", pool.queue());
+                    None
+                }
+                Err(_) => pool.lag_not_told(),
+            };
+            if lag.is_some() && std::mem::take(&mut pool.lag_unknown) {
+                log::info!("queue `{}`: its lag is told again", pool.queue());
+            }
+            pool.checked(lag, ctx);
+            if std::mem::take(&mut pool.check_again) {
+                pool.check_lag(ctx);
+            }
+        }));
+    }
+
+    /// One line for an outage, however many checks it lasts.
+    fn lag_not_told(&mut self) -> Option<u64> {
+        if !std::mem::replace(&mut self.lag_unknown, true) {
+            log::warn!(
+                "queue `{}`: its lag was not told within {LAG_PATIENCE:?}, until it is the pool keeps its size",
+                self.queue()
+            );
+        }
+        None
     }
 
     /// Comes back whenever the source has a use for more or fewer.
@@ -328,22 +407,7 @@ impl Handler<LagCheck> for PoolActor {
     type Result = ();
 
     fn handle(&mut self, _: LagCheck, ctx: &mut Self::Context) {
-        let source = Arc::clone(&self.config.work.source);
-        let lag = async move { source.lag().await };
-        ctx.spawn(lag.into_actor(self).map(|lag, pool, ctx| {
-            let lag = lag.inspect_err(|cause| {
-                let level = match cause {
-                    SourceError::Said(_) => log::Level::Debug,
-                    _ => log::Level::Warn,
-                };
-                log::log!(
-                    level,
-                    "queue `{}`: the lag cannot be read, the pool keeps its size: {cause}",
-                    pool.queue()
-                );
-            });
-            pool.checked(lag.ok(), ctx);
-        }));
+        self.check_lag(ctx);
     }
 }
 

@@ -15,6 +15,14 @@ pub(crate) fn wanted(limits: &PoolLimits, ceiling: u32, lag: u64) -> u32 {
     rest.saturating_add(more).min(ceiling).max(rest)
 }
 
+/// A lag from which on the pool has all the consumers that its entry allows: there is no use in counting further.
+pub(crate) fn enough(limits: &PoolLimits) -> u64 {
+    let most = limits.max_progress.unwrap_or(limits.progress).get();
+    let more = u64::from(most.saturating_sub(limits.progress.get()));
+    let full = more.saturating_mul(limits.avg_msgcount.get());
+    full.max(limits.lag_limit.saturating_add(1))
+}
+
 /// The most consumers the pool may have: the entry's word, else the source's, else those at rest.
 pub(crate) fn ceiling(limits: &PoolLimits, of_source: Option<u32>) -> u32 {
     let of_entry = limits.max_progress.map(NonZeroU32::get);
@@ -58,6 +66,29 @@ mod tests {
                 "lag {lag}"
             );
         }
+    }
+
+    #[test]
+    fn nothing_is_counted_beyond_what_is_enough() {
+        for limits in [
+            limits(2, Some(10), 5000, 1000),
+            limits(2, Some(10), 50_000, 1000),
+            limits(2, None, 0, 1),
+            limits(1, Some(10_000), 0, 1),
+            limits(3, Some(4), 7, 9),
+        ] {
+            let ceiling = ceiling(&limits, None);
+            let enough = enough(&limits);
+            assert_eq!(wanted(&limits, ceiling, enough), ceiling);
+            assert_eq!(wanted(&limits, ceiling, u64::MAX), ceiling);
+            let below = wanted(&limits, ceiling, enough - 1);
+            assert!(
+                below < ceiling || enough - 1 == limits.lag_limit || ceiling == 2,
+                "{limits:?}"
+            );
+        }
+        let most = limits(1, Some(u32::MAX), u64::MAX, u64::MAX);
+        assert_eq!(enough(&most), u64::MAX);
     }
 
     #[test]

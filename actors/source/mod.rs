@@ -4,6 +4,7 @@
 //! settling does nothing once the boot's work was given to others.
 
 mod kafka;
+mod lags;
 mod redis;
 pub(crate) mod replayed;
 mod send;
@@ -22,6 +23,7 @@ use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
 pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
+pub(crate) use self::lags::TableLags;
 pub(crate) use self::redis::{
     RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,
 };

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, watch};
 
-use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError, TableLags};
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 use crate::db::{Db, Liveness, Standing};
@@ -38,6 +38,9 @@ pub(crate) struct TableSource {
     look: Mutex<bool>,
     /// The claims (id and fence) of what was fetched and is not settled.
     held: std::sync::Mutex<HashSet<(i64, i64)>>,
+    lags: Arc<TableLags>,
+    /// The lag is counted no further.
+    lag_cap: u64,
 }
 
 impl TableSource {
@@ -48,6 +51,7 @@ impl TableSource {
         table: &str,
         entry: EntryName,
     ) -> Self {
+        let lags = TableLags::new(db.clone());
         Self {
             db,
             owner,
@@ -57,6 +61,17 @@ impl TableSource {
             entry,
             look: Mutex::new(false),
             held: std::sync::Mutex::default(),
+            lags,
+            lag_cap: u64::MAX,
+        }
+    }
+
+    /// Asks for the lag together with other tables, and counts it no further than `cap`.
+    pub(crate) fn with_lags(self, lags: Arc<TableLags>, cap: u64) -> Self {
+        Self {
+            lags,
+            lag_cap: cap,
+            ..self
         }
     }
 
@@ -224,12 +239,7 @@ impl Source for TableSource {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
-        async move {
-            let asked = vec![(self.table.to_string(), u64::MAX)];
-            let lags = self.db.reader().queue_lags(asked).await?;
-            Ok(lags.first().copied().unwrap_or(0))
-        }
-        .boxed()
+        async move { Ok(self.lags.of(&self.table, self.lag_cap).await?) }.boxed()
     }
 
     fn close(&self, _: Duration) -> BoxFuture<'_, ()> {

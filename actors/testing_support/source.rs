@@ -42,6 +42,9 @@ struct State {
     asked: Vec<u32>,
     standing: Option<Standing>,
     lag: Option<u64>,
+    /// How long it takes to say so.
+    lag_takes: Duration,
+    lag_asked: usize,
     fence: i64,
     fail_fetches: usize,
     fail_settles: usize,
@@ -82,6 +85,16 @@ impl FakeSource {
 
     pub(crate) fn set_lag(&self, lag: Option<u64>) {
         self.change(|state| state.lag = lag);
+    }
+
+    /// From now on it takes so long to tell the lag.
+    pub(crate) fn slow_lag(&self, takes: Duration) {
+        self.change(|state| state.lag_takes = takes);
+    }
+
+    /// How often the lag was asked for.
+    pub(crate) fn lag_asked(&self) -> usize {
+        self.lock().lag_asked
     }
 
     /// From now on it has a use for so many consumers.
@@ -287,6 +300,11 @@ impl Source for FakeSource {
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
         async move {
+            self.lock().lag_asked += 1;
+            let takes = self.lock().lag_takes;
+            if takes > Duration::ZERO {
+                tokio::time::sleep(takes).await;
+            }
             let lag = self.lock().lag;
             lag.ok_or_else(away)
         }

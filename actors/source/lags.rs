@@ -1,0 +1,149 @@
+//! The lags of all `table` queues of a daemon, asked as one question.
+//!
+//! All pools check their lag at the same moments. A question each would be a connection each; here those that come
+//! together share one, and those that come while it is under way share the next.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::db::{Db, DbError};
+use crate::outage::Outage;
+
+/// So long the first one waits for others: the pools' timers ring within this time.
+const GATHERING: Duration = Duration::from_millis(10);
+
+type Answer = Result<u64, DbError>;
+
+/// See the module's header.
+pub(crate) struct TableLags {
+    db: Db,
+    state: Mutex<State>,
+}
+
+struct State {
+    asked: Vec<((String, u64), oneshot::Sender<Answer>)>,
+    /// Somebody gathers: what is asked now goes with the rest.
+    gathering: bool,
+    outage: Outage,
+}
+
+impl TableLags {
+    pub(crate) fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self {
+            db,
+            state: Mutex::new(State {
+                asked: Vec::new(),
+                gathering: false,
+                outage: Outage::new("the reading of lags"),
+            }),
+        })
+    }
+
+    /// Unfinished messages of one table, counted up to `cap`.
+    pub(super) async fn of(self: &Arc<Self>, table: &str, cap: u64) -> Answer {
+        let (tell, told) = oneshot::channel();
+        let first = {
+            let mut state = self.lock();
+            state.asked.push(((table.to_owned(), cap), tell));
+            !std::mem::replace(&mut state.gathering, true)
+        };
+        if first {
+            // Not within this future: if it is dropped, the others still want to know.
+            tokio::spawn(Arc::clone(self).ask());
+        }
+        told.await
+            .map_err(|_| DbError::Away("nobody asked it".to_owned()))?
+    }
+
+    async fn ask(self: Arc<Self>) {
+        tokio::time::sleep(GATHERING).await;
+        let asked = {
+            let mut state = self.lock();
+            state.gathering = false;
+            std::mem::take(&mut state.asked)
+        };
+        let (queues, tells): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        let answer = self.db.reader().queue_lags(queues).await;
+        let mut state = self.lock();
+        match answer {
+            Ok(lags) => {
+                state.outage.passed();
+                for (tell, lag) in tells.into_iter().zip(lags) {
+                    // Who asked may be gone.
+                    let _ = tell.send(Ok(lag));
+                }
+            }
+            Err(cause) => {
+                state.outage.failed(&cause);
+                for tell in tells {
+                    let _ = tell.send(Err(cause.clone()));
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Nothing that is done under this lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::testing_support::TestDb;
+
+    /// Alone it takes 0.1 s; the machine may build something else.
+    const SHARED_MACHINE: Duration = Duration::from_secs(3);
+
+    #[actix::test]
+    async fn a_thousand_tables_are_asked_within_a_second_and_each_hears_of_its_own() {
+        let db = TestDb::start();
+        db.sql(
+            "WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
+             INSERT INTO queue_message (queue, payload, due_ms, created_ms)
+             SELECT 'q' || (n % 1000), X'00', 0, 0 FROM n WHERE n % 1000 < 990 OR n < 50000",
+        );
+        let lags = TableLags::new(db.db.clone());
+        let begun = Instant::now();
+        let tables: Vec<String> = (0..1001).map(|n| format!("q{n}")).collect();
+        let answers = join_all(tables.iter().map(|table| lags.of(table, 75))).await;
+        let took = begun.elapsed();
+        let wanted = (0..1001).map(|n| match n {
+            0..990 => 75,
+            990..1000 => 50,
+            _ => 0,
+        });
+        let answers: Vec<u64> = answers.into_iter().map(Result::unwrap).collect();
+        assert!(answers.into_iter().eq(wanted));
+        println!("1001 tables, 100,000 rows: asked in {took:?}");
+        assert!(took < SHARED_MACHINE, "{took:?}");
+    }
+
+    #[actix::test]
+    async fn who_asks_and_goes_does_not_leave_the_others_without_an_answer() {
+        let db = TestDb::start();
+        let lags = TableLags::new(db.db.clone());
+        let first = tokio::time::timeout(Duration::ZERO, lags.of("a", 9)).await;
+        assert!(first.is_err());
+        assert_eq!(lags.of("b", 9).await.unwrap(), 0);
+        assert_eq!(lags.of("b", 9).await.unwrap(), 0, "and once more");
+    }
+
+    #[actix::test]
+    async fn all_hear_of_an_outage_and_of_its_end() {
+        let db = TestDb::start();
+        let lags = TableLags::new(db.db.clone());
+        db.sql("ALTER TABLE queue_message RENAME TO gone");
+        let answers = join_all([lags.of("a", 9), lags.of("b", 9)]).await;
+        assert!(answers.iter().all(Result::is_err));
+        db.sql("ALTER TABLE gone RENAME TO queue_message");
+        assert_eq!(lags.of("a", 9).await.unwrap(), 0);
+    }
+}
