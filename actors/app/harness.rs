@@ -58,7 +58,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
             let delay_queue = DelayQueueHandle::default();
             delay_queue.set(DelayQueueActor::for_tests(Arc::clone(&pushed)).start());
             let sender = Sender::Test(Arc::clone(&sent));
-            let services = Services::new(settings, delay_queue, sender, StopSignal::new());
+            let services = Services::new(settings, delay_queue, sender, StopSignal::new(), None);
             Context::new(Arc::new(services), state)
         });
         Self {

@@ -48,6 +48,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
             delay_queue.clone(),
             Sender::new(db.clone(), &config.queues),
             stop.clone(),
+            Some(app.registry.commands().delayed),
         );
         let state = (app.init)(config.settings.clone()).await;
         let state =

@@ -4,7 +4,7 @@
 //! connection is being opened there would hold up everybody who waits for one.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bb8_redis::RedisConnectionManager;
@@ -25,6 +25,8 @@ pub(super) struct Services {
     pub(super) delay_queue: DelayQueueHandle,
     pub(super) sender: Sender,
     pub(super) stop: StopSignal,
+    /// The delayed tasks that may be pushed; none: any, in a test.
+    pub(super) delayed: Option<BTreeSet<String>>,
     /// The System's runtime.
     pub(super) home: Handle,
     databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
@@ -39,12 +41,14 @@ impl Services {
         delay_queue: DelayQueueHandle,
         sender: Sender,
         stop: StopSignal,
+        delayed: Option<BTreeSet<String>>,
     ) -> Self {
         Self {
             sender,
             settings,
             delay_queue,
             stop,
+            delayed,
             home: Handle::current(),
             databases: Mutex::default(),
             redis: Mutex::default(),
