@@ -1,6 +1,6 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test setup servers check
+.PHONY: test setup servers kafka check
 
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
@@ -20,7 +20,18 @@ servers:
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
+	command -v mvn >/dev/null || test -d $(KAFKA) || missing="$$missing maven"; \
 	test -z "$$missing" || sh tests/servers/install.sh $$missing
+	@$(MAKE) --no-print-directory kafka
+
+# Apache Kafka's jars from Maven Central, 43 MB; the folder's name is in tests/servers/kafka.rs too.
+KAFKA = $(or $(CARGO_TARGET_DIR),target)/servers/kafka-4.1.1
+kafka: $(KAFKA)
+$(KAFKA): tests/servers/kafka.xml
+	@rm -rf $@.unfinished
+	mvn -q -B -f tests/servers/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(abspath $@.unfinished)
+	@rm -rf $@ && mv $@.unfinished $@ && touch $@
 
 check:
 	cargo fmt --check

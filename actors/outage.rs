@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The shortest and the longest pause between two tries at something that is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Keeps watch over one thing that may be away.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ mod tests {
     fn pauses_grow_to_a_limit_and_start_anew() {
         let mut outage = Outage::new("it");
         let pauses: Vec<u128> = (0..8).map(|_| outage.failed("gone").as_millis()).collect();
-        assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
         outage.passed();
         assert_eq!(outage.failed("gone"), FIRST_PAUSE);
     }

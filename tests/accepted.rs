@@ -17,9 +17,6 @@ use corpus::{World, cases, corpus};
 /// The fewest checks; fewer means that the corpus was not found.
 const LEAST_CHECKS: usize = 20;
 
-/// What `check` says of live Kafka queues as long as they cannot be consumed.
-const OF_A_LATER_VERSION: &str = "this version consumes Redis and `table` queues only";
-
 #[test]
 fn each_good_configuration_is_accepted_where_it_should_be() {
     let corpus = corpus("accepted");
@@ -48,10 +45,6 @@ fn accepted(case: &Path, environment: &str, expected: &str) -> Result<(), String
     let output = world.check();
     let printed = String::from_utf8(output.stdout).map_err(|error| error.to_string())?;
     let report = String::from_utf8(output.stderr).map_err(|error| error.to_string())?;
-    if is_of_a_later_version(&report) {
-        eprintln!("{}: not yet: {report}", case.display());
-        return Ok(());
-    }
     if output.status.code() != Some(0) || !report.is_empty() {
         return Err(format!("{}\n{report}", output.status));
     }
@@ -62,14 +55,4 @@ fn accepted(case: &Path, environment: &str, expected: &str) -> Result<(), String
         Some(missing) => Err(format!("without: {missing}\nfound:\n{printed}")),
         None => Ok(()),
     }
-}
-
-/// Whether all that is wrong is that Kafka queues are live.
-fn is_of_a_later_version(report: &str) -> bool {
-    let lines: Vec<&str> = report.lines().collect();
-    let refusals = lines.split_last().map_or(&[][..], |(_, refusals)| refusals);
-    !refusals.is_empty()
-        && refusals
-            .iter()
-            .all(|line| line.contains(OF_A_LATER_VERSION))
 }

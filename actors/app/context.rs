@@ -199,12 +199,12 @@ impl<S> Context<S> {
         rows_to_push(&items.into(), self.services.delayed.as_ref())
     }
 
-    /// Sends messages to the `table` queue whose entry has this `name`, live here or not; answers their ids after they
-    /// are durable.
+    /// Sends messages to the `table` or Redis queue whose entry has this `name`, live here or not. Answers after they are
+    /// stored: their ids, and none for a Redis list, where messages have none.
     ///
     /// # Errors
     ///
-    /// When there is no such queue, it is no `table` queue, or the database did not take the messages.
+    /// When there is no such queue, it is a Kafka topic, or its server did not take the messages.
     pub async fn send<P: Into<Bytes>>(
         &self,
         queue: &str,

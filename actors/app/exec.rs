@@ -26,7 +26,7 @@ use crate::delay_queue::{DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
 use crate::job::{Handler, JobResult, Run, run};
 use crate::logs::StderrFormat;
-use crate::source::Sender;
+use crate::source::{Clusters, Inside, Sender};
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -137,11 +137,13 @@ async fn call<S: Send + Sync + 'static>(
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let sender = Sender::new(db.clone(), &config.queues);
+    let sender = Sender::new(db.clone(), config);
+    let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
     let services = Services::new(
         config.settings.clone(),
         delay_queue,
         sender,
+        Arc::new(clusters),
         StopSignal::new(),
         delayed,
     );

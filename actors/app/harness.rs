@@ -14,7 +14,7 @@ use super::services::Services;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
 use crate::job::{FromJob, Handler, JobResult, Message, Run, Task, run};
-use crate::source::Sender;
+use crate::source::{Clusters, Inside, Sender};
 use crate::stop::StopSignal;
 
 /// Runs handlers in a plain `#[test]`: no daemon, no database, no server.
@@ -58,7 +58,15 @@ impl<S: Send + Sync + 'static> Harness<S> {
             let delay_queue = DelayQueueHandle::default();
             delay_queue.set(DelayQueueActor::for_tests(Arc::clone(&pushed)).start());
             let sender = Sender::Test(Arc::clone(&sent));
-            let services = Services::new(settings, delay_queue, sender, StopSignal::new(), None);
+            let clusters = Clusters::new(&settings.kafka, Inside::Daemon);
+            let services = Services::new(
+                settings,
+                delay_queue,
+                sender,
+                Arc::new(clusters),
+                StopSignal::new(),
+                None,
+            );
             Context::new(Arc::new(services), state)
         });
         Self {

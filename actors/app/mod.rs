@@ -30,6 +30,7 @@ mod run;
 mod send;
 mod services;
 mod signals;
+mod sources;
 mod start;
 mod version;
 mod writer;

@@ -16,7 +16,7 @@ use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
 use crate::identity::Owner;
 use crate::logs::StderrFormat;
-use crate::source::Sender;
+use crate::source::{Clusters, Inside, Sender};
 use crate::stop::StopSignal;
 use crate::supervisor::SupervisorActor;
 
@@ -27,7 +27,6 @@ pub(super) fn run<S: Send + Sync + 'static>(
     started: Instant,
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(&app, places)?;
-    plan::supported(&config)?;
     let _log = start::log(&config, StderrFormat::Person)?;
     let signals = signals::watch().map_err(Failure::failed)?;
     let owner = Owner::new(config.partition.clone());
@@ -43,10 +42,12 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let delay_queue = DelayQueueHandle::default();
         introduce::mention_others(store.as_ref(), &config.partition).await;
         let db = Db::new(store.reader());
+        let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Daemon));
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
-            Sender::new(db.clone(), &config.queues),
+            Sender::new(db.clone(), &config),
+            Arc::clone(&clusters),
             stop.clone(),
             Some(app.registry.commands().delayed),
         );
@@ -61,6 +62,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
             store,
             db,
             delay_queue,
+            clusters,
             owner,
             started,
         })?;

@@ -5,18 +5,17 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bb8_redis::RedisConnectionManager;
-use rdkafka::ClientConfig;
 use rdkafka::producer::FutureProducer;
 use tokio::runtime::Handle;
 
 use super::context::{Database, Pooled};
-use crate::config::{Brokers, Settings};
+use crate::config::Settings;
 use crate::delay_queue::DelayQueueHandle;
 use crate::job::BoxError;
-use crate::source::Sender;
+use crate::source::{Clusters, Sender};
 use crate::stop::StopSignal;
 
 /// See the module's header.
@@ -31,7 +30,7 @@ pub(super) struct Services {
     pub(super) home: Handle,
     databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
     redis: Mutex<HashMap<String, bb8::Pool<RedisConnectionManager>>>,
-    kafka: Mutex<HashMap<String, FutureProducer>>,
+    clusters: Arc<Clusters>,
 }
 
 impl Services {
@@ -40,6 +39,7 @@ impl Services {
         settings: Settings,
         delay_queue: DelayQueueHandle,
         sender: Sender,
+        clusters: Arc<Clusters>,
         stop: StopSignal,
         delayed: Option<BTreeSet<String>>,
     ) -> Self {
@@ -52,7 +52,7 @@ impl Services {
             home: Handle::current(),
             databases: Mutex::default(),
             redis: Mutex::default(),
-            kafka: Mutex::default(),
+            clusters,
         }
     }
 
@@ -121,30 +121,7 @@ impl Services {
     }
 
     pub(super) fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
-        let settings = self
-            .settings
-            .kafka
-            .get(name)
-            .ok_or_else(|| missing("kafka", name, self.settings.kafka.keys()))?;
-        let mut producers = lock(&self.kafka);
-        if let Some(producer) = producers.get(name) {
-            return Ok(producer.clone());
-        }
-        let Brokers::Servers(servers) = &settings.brokers else {
-            return Err(format!(
-                "kafka `{name}` is {}: this version has no clusters inside the process",
-                settings.brokers
-            )
-            .into());
-        };
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", servers);
-        for (name, value) in &settings.properties {
-            config.set(name, value.expose());
-        }
-        let producer: FutureProducer = config.create()?;
-        producers.insert(name.to_owned(), producer.clone());
-        Ok(producer)
+        Ok(self.clusters.producer(name)?)
     }
 }
 

@@ -9,6 +9,8 @@ use chrono::{DateTime, Datelike, Timelike, Utc};
 use job_scheduler_ng::{Cron, Job, JobScheduler};
 use uuid::Uuid;
 
+use crate::clock::now_utc;
+
 /// Holds one job: the next ring.
 pub(super) struct Alarm {
     scheduler: JobScheduler<'static>,
@@ -25,7 +27,7 @@ impl Alarm {
 
     /// Sets the alarm, and answers how long it is until it rings.
     pub(super) fn set(&mut self, due: DateTime<Utc>) -> Duration {
-        let now = Utc::now();
+        let now = now_utc();
         if due <= now {
             return Duration::ZERO;
         }
@@ -73,19 +75,16 @@ mod tests {
     #[test]
     fn it_rings_at_the_second_it_is_set_to() {
         let mut alarm = Alarm::new();
-        let due = (Utc::now() + TimeDelta::seconds(90))
+        let due = (now_utc() + TimeDelta::seconds(90))
             .with_nanosecond(0)
             .unwrap();
         let wait = alarm.set(due);
-        let expected = (due - Utc::now()).to_std().unwrap();
+        let expected = (due - now_utc()).to_std().unwrap();
         assert!(
             wait.abs_diff(expected) < Duration::from_millis(50),
             "{wait:?}"
         );
-        assert_eq!(
-            alarm.set(Utc::now() - TimeDelta::seconds(1)),
-            Duration::ZERO
-        );
+        assert_eq!(alarm.set(now_utc() - TimeDelta::seconds(1)), Duration::ZERO);
     }
 
     #[test]

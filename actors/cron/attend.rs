@@ -20,6 +20,7 @@ use super::process::{
 use super::replace::{Mark, end_here, is_here, mark_of, process_of};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
+use crate::db::DbError;
 use crate::db::rows::OpenRun;
 
 /// A run elsewhere without a timeout is given up after a day.
@@ -74,7 +75,15 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     let open = match config.db.reader().open_runs(&config.partition).await {
         Ok(open) => open,
         Err(cause) => {
-            log::warn!("cron cannot look after the runs of earlier daemons: {cause}");
+            // Of a database that is away DbActor has told.
+            let level = match cause {
+                DbError::Away(_) => log::Level::Debug,
+                _ => log::Level::Warn,
+            };
+            log::log!(
+                level,
+                "cron cannot look after the runs of earlier daemons: {cause}"
+            );
             return;
         }
     };

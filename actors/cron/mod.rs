@@ -11,6 +11,8 @@ mod command;
 mod ending;
 mod entry;
 mod fire;
+#[cfg(test)]
+mod jump_tests;
 mod misfire;
 mod outcome;
 mod process;

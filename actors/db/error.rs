@@ -13,8 +13,8 @@ pub enum DbError {
     /// The server answers and does not let us in: wrong password, no such database.
     #[error("the database lets nobody in with this address: {0}")]
     Denied(String),
-    /// This write is refused by the database; others are not touched by it.
-    #[error("the database refused the write: {0}")]
+    /// This write or question is refused by the database; others are not touched by it.
+    #[error("the database refused it: {0}")]
     Refused(String),
     /// The adapter panicked while the write was under way; whether it was committed is not known.
     #[error("the database writer was restarted; whether the write was committed is not known")]

@@ -211,7 +211,6 @@ impl Db {
     }
 
     /// Messages that live elsewhere and were charged with deaths are finished.
-    #[expect(dead_code, reason = "for queues outside the daemon's database")]
     pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
         self.count(Write::ForgetDeaths { ids }).await
     }

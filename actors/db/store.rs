@@ -102,10 +102,6 @@ pub(crate) trait Reader: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>>;
     /// What has been charged to messages of one source outside the database, by their ids.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for queues outside the daemon's database")
-    )]
     fn deaths<'a>(
         &'a self,
         kind: &'a str,

@@ -57,6 +57,17 @@ pub enum SourceKind {
         /// The list or the topic.
         source: Arc<str>,
     },
+    /// A record of a Kafka topic.
+    Kafka {
+        /// The entry's `topic`.
+        topic: Arc<str>,
+        /// Its partition.
+        partition: i32,
+        /// Its offset within the partition.
+        offset: i64,
+        /// As the producer or the broker stamped it, in unix milliseconds; none in the oldest format.
+        timestamp_ms: Option<i64>,
+    },
     /// Made by hand, for a test.
     Test,
 }

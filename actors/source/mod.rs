@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod kafka;
 mod lags;
 mod redis;
 pub(crate) mod replayed;
@@ -21,8 +22,11 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::stop::StopListener;
 
+pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
 pub(crate) use self::lags::TableLags;
-pub(crate) use self::redis::{RedisQueue, RedisSource, Server as RedisServer};
+pub(crate) use self::redis::{
+    RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,
+};
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
@@ -78,6 +82,12 @@ pub(crate) enum SourceError {
     /// The server that the queue lives on did not do it, and the source has said so: an outage is two log lines.
     #[error("{0}")]
     Said(String),
+    /// Kafka did not answer.
+    #[error("Kafka did not answer: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
+    /// The member of the group is only being made.
+    #[error("there is no connection to Kafka yet")]
+    NotYet,
 }
 
 /// A daemon of this machine that is gone, for queues outside the daemon's database.

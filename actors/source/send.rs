@@ -1,25 +1,38 @@
-//! Sending to `table` queues from in-process code: the counterpart of `LPUSH` and of a Kafka producer.
+//! Sending to queues from in-process code.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
-use crate::config::{QueueEntry, SourceConfig};
+use super::redis::RedisServers;
+use crate::config::{Config, QueueEntry, SourceConfig};
 use crate::db::rows::NewMessage;
 use crate::db::{Db, DbError};
 
-/// Why nothing was sent.
+/// Why not everything was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// No queue entry has this name.
     #[error("no queue is named `{0}`{1}")]
     Unknown(String, String),
-    /// The queue is Kafka's or Redis's, which have producers of their own.
-    #[error(
-        "queue `{0}` is no `table` queue; `Context::kafka` and `Context::redis` give producers for others"
-    )]
+    /// The queue is Kafka's, which has producers of its own.
+    #[error("queue `{0}` is a Kafka topic; `Context::kafka` gives a producer")]
     Elsewhere(String),
+    /// A list of Redis holds payloads and nothing else.
+    #[error("queue `{0}` is a Redis list, whose messages have neither keys nor headers")]
+    Bare(String),
+    /// The queue's server did not take the messages, or not all of them.
+    #[error("queue `{queue}` did not take all messages, {sent} were sent: {cause}")]
+    Refused {
+        /// The `name` of the queue entry.
+        queue: String,
+        /// So many were sent; when the answer was lost, one portion more may have been.
+        sent: usize,
+        /// What the server said, and what would help.
+        cause: String,
+    },
     /// The database did not take the messages.
     #[error("the messages could not be stored")]
     Database(#[from] DbError),
@@ -27,46 +40,41 @@ pub enum SendError {
 
 /// Sends to queues by the `name` of their entry.
 pub(crate) enum Sender {
-    /// Through DbActor.
-    Database {
-        db: Db,
-        /// The table of each queue; none where it is another kind.
-        tables: BTreeMap<String, Option<String>>,
-    },
+    /// To where the queues are.
+    Queues(Box<Queues>),
     /// A test looks at what was sent.
     Test(Arc<Mutex<Vec<(String, Bytes)>>>),
 }
 
+/// Where queues are. They need not be live here to be sent to: other partitions and environments may consume them.
+pub(crate) struct Queues {
+    db: Db,
+    sources: BTreeMap<String, SourceConfig>,
+    redis: Arc<RedisServers>,
+    /// A runtime without business code, on which connections are opened.
+    home: Handle,
+}
+
 impl Sender {
-    /// Queues need not be live here to be sent to: other partitions and environments may consume them.
-    pub(crate) fn new(db: Db, queues: &[QueueEntry]) -> Self {
-        let table = |entry: &QueueEntry| match &entry.source {
-            SourceConfig::Table { table } => Some(table.clone()),
-            SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => None,
-        };
-        let tables = queues
-            .iter()
-            .map(|entry| (entry.name.clone(), table(entry)));
-        Self::Database {
+    /// To be called inside a runtime without business code.
+    pub(crate) fn new(db: Db, config: &Config) -> Self {
+        let source = |entry: &QueueEntry| (entry.name.clone(), entry.source.clone());
+        Self::Queues(Box::new(Queues {
             db,
-            tables: tables.collect(),
-        }
+            sources: config.queues.iter().map(source).collect(),
+            redis: Arc::new(RedisServers::new(&config.settings)),
+            home: Handle::current(),
+        }))
     }
 
-    /// Answers the ids after the messages are durable.
+    /// Answers after the messages are durable: their ids where the queue gives them any.
     pub(crate) async fn send(
         &self,
         queue: &str,
         messages: Vec<NewMessage>,
     ) -> Result<Vec<i64>, SendError> {
         match self {
-            Self::Database { db, tables } => {
-                let table = table(tables, queue)?;
-                if messages.is_empty() {
-                    return Ok(Vec::new());
-                }
-                Ok(db.insert_messages(table, messages).await?)
-            }
+            Self::Queues(queues) => queues.send(queue, messages).await,
             Self::Test(sent) => {
                 let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
                 let first = sent.len();
@@ -78,33 +86,165 @@ impl Sender {
     }
 }
 
-fn table(tables: &BTreeMap<String, Option<String>>, queue: &str) -> Result<String, SendError> {
-    match tables.get(queue) {
-        Some(Some(table)) => Ok(table.clone()),
-        Some(None) => Err(SendError::Elsewhere(queue.to_owned())),
-        None => {
-            let known = tables.keys().cloned().collect();
-            let hint = crate::config::did_you_mean(queue, &known);
-            Err(SendError::Unknown(queue.to_owned(), hint))
+impl Queues {
+    async fn send(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<i64>, SendError> {
+        let source = source(&self.sources, queue)?;
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        match source {
+            SourceConfig::Table { table } => {
+                Ok(self.db.insert_messages(table.clone(), messages).await?)
+            }
+            SourceConfig::Redis { key, server } => {
+                if messages
+                    .iter()
+                    .any(|m| m.key.is_some() || !m.headers.is_empty())
+                {
+                    return Err(SendError::Bare(queue.to_owned()));
+                }
+                let payloads = messages.into_iter().map(|message| message.payload);
+                self.push(queue, server, key, payloads.collect()).await?;
+                Ok(Vec::new())
+            }
+            SourceConfig::Kafka { .. } => Err(SendError::Elsewhere(queue.to_owned())),
         }
     }
+
+    async fn push(
+        &self,
+        queue: &str,
+        server: &str,
+        key: &str,
+        payloads: Vec<Bytes>,
+    ) -> Result<(), SendError> {
+        let refused = |sent, cause| SendError::Refused {
+            queue: queue.to_owned(),
+            sent,
+            cause,
+        };
+        let (servers, server, key) = (Arc::clone(&self.redis), server.to_owned(), key.to_owned());
+        // There, as a handler may run on a worker whose neighbour blocks it.
+        let pushed = self.home.spawn(async move {
+            let server = servers.get(&server).map_err(|cause| (0, cause))?;
+            match server.push(&key, &payloads).await {
+                (_, None) => Ok(()),
+                (sent, Some(cause)) => Err((sent, cause)),
+            }
+        });
+        match pushed.await {
+            Ok(pushed) => pushed.map_err(|(sent, cause)| refused(sent, cause)),
+            Err(cause) => Err(refused(0, cause.to_string())),
+        }
+    }
+}
+
+fn source<'a>(
+    sources: &'a BTreeMap<String, SourceConfig>,
+    queue: &str,
+) -> Result<&'a SourceConfig, SendError> {
+    sources.get(queue).ok_or_else(|| {
+        let known = sources.keys().cloned().collect();
+        let hint = crate::config::did_you_mean(queue, &known);
+        SendError::Unknown(queue.to_owned(), hint)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RedisSettings;
+    use crate::testing_support::TestDb;
 
-    #[test]
-    fn only_table_queues_can_be_sent_to() {
-        let tables = [
-            ("orders".to_owned(), Some("orders_table".to_owned())),
-            ("clicks".to_owned(), None),
-        ];
-        let tables = tables.into();
-        assert_eq!(table(&tables, "orders").unwrap(), "orders_table");
-        let error = table(&tables, "clicks").unwrap_err().to_string();
-        assert!(error.contains("is no `table` queue"), "{error}");
-        let error = table(&tables, "ordres").unwrap_err().to_string();
-        assert!(error.contains("did you mean `orders`"), "{error}");
+    fn messages(payloads: &[&str]) -> Vec<NewMessage> {
+        let message = |payload: &&str| NewMessage {
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+            key: None,
+            headers: Vec::new(),
+        };
+        payloads.iter().map(message).collect()
+    }
+
+    fn queues(db: &TestDb, url: &str, key: &str) -> Sender {
+        let table = SourceConfig::Table {
+            table: "orders_table".to_owned(),
+        };
+        let list = SourceConfig::Redis {
+            key: key.to_owned(),
+            server: "default".to_owned(),
+        };
+        let mut settings = crate::config::Settings::default();
+        let redis = RedisSettings {
+            url: crate::config::Secret::new(url),
+        };
+        settings.redis.insert("default".to_owned(), redis);
+        let sources = [("orders".to_owned(), table), ("clicks".to_owned(), list)];
+        Sender::Queues(Box::new(Queues {
+            db: db.db.clone(),
+            sources: sources.into(),
+            redis: Arc::new(RedisServers::new(&settings)),
+            home: Handle::current(),
+        }))
+    }
+
+    #[actix::test]
+    async fn a_name_that_no_queue_has_is_refused_with_the_one_that_was_meant() {
+        let db = TestDb::start();
+        let sender = queues(&db, "redis://127.0.0.1:1", "clicks");
+        let error = sender.send("ordres", messages(&["1"])).await.unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean `orders`"),
+            "{error}"
+        );
+        assert_eq!(
+            sender
+                .send("orders", messages(&["1", "2"]))
+                .await
+                .unwrap()
+                .len(),
+            2
+        );
+    }
+
+    #[actix::test]
+    async fn a_list_is_given_payloads_in_their_order_and_nothing_else() {
+        let Some(server) = crate::servers::redis::shared() else {
+            return;
+        };
+        let (db, key) = (TestDb::start(), server.key());
+        let sender = queues(&db, &server.url(), &key);
+        let numbers: Vec<String> = (0..2500).map(|n| n.to_string()).collect();
+        let all: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        assert_eq!(sender.send("clicks", messages(&all)).await.unwrap(), [0; 0]);
+        let client = bb8_redis::redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let list = bb8_redis::redis::cmd("LRANGE")
+            .arg(&key)
+            .arg(0)
+            .arg(-1)
+            .to_owned();
+        let mut found: Vec<String> = list.query_async(&mut connection).await.unwrap();
+        found.reverse();
+        assert_eq!(found, numbers);
+
+        let mut keyed = messages(&["1"]);
+        keyed[0].key = Some(Bytes::from("k"));
+        let error = sender.send("clicks", keyed).await.unwrap_err();
+        assert!(
+            error.to_string().contains("neither keys nor headers"),
+            "{error}"
+        );
+    }
+
+    #[actix::test]
+    async fn a_server_that_is_away_is_told_to_the_one_who_sends() {
+        let db = TestDb::start();
+        let sender = queues(&db, "redis://127.0.0.1:1", "clicks");
+        let error = sender.send("clicks", messages(&["1"])).await.unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.contains("`clicks`") && said.contains("refused"),
+            "{said}"
+        );
     }
 }

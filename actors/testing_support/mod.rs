@@ -4,6 +4,7 @@
 //! be done, so minutes pass in no time, and what never comes is a failed test at once instead of one that hangs.
 
 mod database;
+mod proxy;
 mod source;
 
 use std::num::{NonZeroU32, NonZeroU64};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) use self::database::TestDb;
+pub(crate) use self::proxy::{Cut, Proxy};
 pub(crate) use self::source::FakeSource;
 use crate::config::{Backoff, BatchLimits, PoolLimits, RetryRules};
 use crate::consumer::Work;

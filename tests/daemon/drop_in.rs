@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::database::Database;
+use crate::database::{Database, Row};
 use crate::engine::{Engine, on_each_database};
 use crate::go_program::{self, begin, due_before, end, insert, row};
 use crate::wait::{PATIENCE, now_s, wait_for, wait_until};
@@ -56,6 +56,7 @@ fn ended(database: &mut Database, id: i64, status: &str) -> Value {
 
 on_each_database! { world =>
     each_program_understands_the_rows_of_the_other,
+    the_go_program_reads_what_cron_wrote_and_keeps_its_own_rows,
 }
 
 fn each_program_understands_the_rows_of_the_other(world: World) {
@@ -125,4 +126,81 @@ fn each_program_understands_the_rows_of_the_other(world: World) {
     let ran: BTreeSet<&str> = ledger.lines.iter().map(|line| line.body.as_str()).collect();
     assert_eq!(ran, BTreeSet::from(["fail:bad", "good", "marker", "soon"]));
     assert_eq!(ledger.of_body("good")[0].name, "theirs 他们");
+}
+
+fn fires(world: &World) {
+    let entry = |params: &str, timeout: Value| {
+        json!({
+            "cron": "* * * * * *", "name": "每秒", "exec_cmd": "ledger", "params": params, "status": 1, "is_log": 1,
+            "timeout": timeout,
+        })
+    };
+    let entries = json!([
+        entry("good 任务", Value::Null),
+        entry("fail:bad", Value::Null),
+        entry("sleep:60000:long", json!("1s")),
+    ]);
+    world.partition("script1", &json!([]), &entries);
+}
+
+/// Runs that ended so, as (start, end, milliseconds, result, seconds between the server's clock and `update_time`).
+fn ended_runs(engine: Engine, database: &mut Database, params: &str, status: &str) -> Vec<Row> {
+    let partition = match engine {
+        Engine::MariaDb => "`partition`",
+        Engine::Sqlite | Engine::Postgres => "\"partition\"",
+    };
+    let age = match engine {
+        Engine::MariaDb => "TIMESTAMPDIFF(SECOND, update_time, NOW())",
+        Engine::Postgres => "EXTRACT(EPOCH FROM LOCALTIMESTAMP - update_time)::int",
+        Engine::Sqlite => {
+            "CAST(strftime('%s', 'now', 'localtime') AS INTEGER) - strftime('%s', update_time)"
+        }
+    };
+    database.rows(&format!(
+        "SELECT start_time, end_time, cost_time, result, {age} FROM crontab_log
+         WHERE params = '{params}' AND status = '{status}' AND name = '每秒' AND exec_cmd = 'ledger'
+             AND pid > 0 AND {partition} = 'script1' AND uk <> '' AND create_time IS NOT NULL
+         ORDER BY start_time"
+    ))
+}
+
+fn the_go_program_reads_what_cron_wrote_and_keeps_its_own_rows(world: World) {
+    let mut database = world.database();
+    // One of its own runs, of which only it knows whether it lives.
+    let theirs = "SELECT pid, name, status, start_time, end_time, uk, update_time FROM crontab_log WHERE uk = 'go'";
+    database.execute(
+        "INSERT INTO crontab_log (pid, name, exec_cmd, status, start_time, uk) VALUES (1, 'theirs', 'ledger', 'running', 1, 'go')",
+    );
+    let before = database.rows(theirs);
+    fires(&world);
+    let daemon = world.start();
+    let kinds = [
+        ("good 任务", "success", 0),
+        ("fail:bad", "failed", 1),
+        ("sleep:60000:long", "timeout", 1),
+    ];
+    for (params, status, _) in kinds {
+        wait_until("runs that ended", PATIENCE, || {
+            ended_runs(world.engine, &mut database, params, status).len() >= 3
+        });
+    }
+    daemon.stop();
+    for (params, status, code) in kinds {
+        for run in ended_runs(world.engine, &mut database, params, status) {
+            let number = |n: usize| run[n].as_deref().unwrap().parse::<i64>().unwrap();
+            let (start, end, cost) = (number(0), number(1), number(2));
+            assert_eq!(end - start, cost, "{run:?}");
+            assert!(
+                start / 1000 >= now_s() - 600 && end / 1000 <= now_s(),
+                "{run:?}"
+            );
+            assert!(
+                (0..600).contains(&number(4)),
+                "not the server's own time: {run:?}"
+            );
+            let result: Value = serde_json::from_str(run[3].as_deref().unwrap()).unwrap();
+            assert_eq!(result["status"], json!(code), "{run:?}");
+        }
+    }
+    assert_eq!(database.rows(theirs), before);
 }

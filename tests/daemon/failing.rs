@@ -2,24 +2,34 @@
 
 use serde_json::json;
 
+use crate::engine::{Engine, on_each_database};
 use crate::wait::{LONG_PATIENCE, wait_until};
 use crate::world::World;
 
 const MAX_ATTEMPTS: u32 = 4;
 const KINDS: [&str; 2] = ["queue", "delay"];
 
-#[test]
-fn failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody() {
+on_each_database! { world =>
+    failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody,
+}
+
+fn world(engine: Engine) -> Option<World> {
     let backoff = json!({ "base": "50ms", "max": "200ms" });
-    let world = World::new(json!({
-        "delayed": { "ledger": { "max_attempts": MAX_ATTEMPTS, "backoff": backoff } },
-    }));
+    let world = World::on(
+        engine,
+        json!({
+            "delayed": { "ledger": { "max_attempts": MAX_ATTEMPTS, "backoff": backoff } },
+        }),
+    )?;
     let queue = json!([{
         "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 2, "progress_lag_limit": 1000,
         "progress_avg_msgcount": 1000, "status": 1, "max_attempts": MAX_ATTEMPTS, "backoff": backoff,
     }]);
     world.partition("script1", &queue, &json!([]));
+    Some(world)
+}
 
+fn failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody(world: World) {
     let hopeless = |kind: &str| ["fail", "panic"].map(|what| format!("{what}:{kind}"));
     let hopeful = |kind: &str| format!("fail2:{kind}");
     let neighbours = |kind: &str| (0..50).map(|n| format!("{kind}-{n}")).collect::<Vec<_>>();

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::ledger::{Ledger, Line};
 use crate::process::Killed;
 
-/// What ran twice was in flight at a kill: its first run is at most so old (microseconds).
-const IN_FLIGHT_US: i64 = 1_000_000;
+/// What ran twice was in flight at a kill: its end was not durable yet, and its first run is at most so old (microseconds).
+/// Usually it is a tenth of that; the machine may be compiling something else, and the disk be slow.
+const IN_FLIGHT_US: i64 = 3_000_000;
 
 /// Every run but the last was in flight when its own daemon was killed, and the next one came after that. Answers how
 /// many ran more than once, and how long before its kill the oldest of those runs was.

@@ -23,6 +23,7 @@ mod drop_in;
 mod engine;
 mod failing;
 mod flight;
+mod frozen;
 mod go_program;
 mod lateness;
 mod ledger;

@@ -6,20 +6,34 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::engine::{Engine, on_each_database};
 use crate::ledger::Line;
 use crate::process::Daemon;
 use crate::wait::{PATIENCE, now_s, wait_until};
 use crate::world::World;
 
 /// So many seconds of cron are watched; in each of them there is other work too.
-const SECONDS: usize = 11;
+const SECONDS: usize = 8;
 const MESSAGES_A_SECOND: usize = 500;
 const TASKS_A_SECOND: usize = 40;
 /// Until a daemon looks again for what is waiting, and for a busy machine.
 const SLACK: Duration = Duration::from_millis(1500);
 
-fn world(heartbeat_ms: u64) -> World {
-    let world = World::new(json!({ "heartbeat_interval": format!("{heartbeat_ms}ms") }));
+/// Of the one that is killed.
+const HEARTBEAT_MS: u64 = 1000;
+
+on_each_database! { steady =>
+    two_daemons_of_one_partition_run_nothing_twice,
+    a_killed_daemons_work_is_taken_over_after_three_heartbeats_elsewhere,
+}
+
+fn steady(engine: Engine) -> Option<World> {
+    world(engine, HEARTBEAT_MS)
+}
+
+fn world(engine: Engine, heartbeat_ms: u64) -> Option<World> {
+    let settings = json!({ "heartbeat_interval": format!("{heartbeat_ms}ms") });
+    let world = World::on(engine, settings)?;
     for partition in ["script1", "script2"] {
         let queue = json!([{
             "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 4,
@@ -27,7 +41,7 @@ fn world(heartbeat_ms: u64) -> World {
         }]);
         world.partition(partition, &queue, &json!([]));
     }
-    world
+    Some(world)
 }
 
 fn each_second(world: &World, partition: &str, params: &str) {
@@ -78,10 +92,9 @@ fn work(world: &World, mut fires: impl FnMut() -> usize) -> Vec<String> {
     bodies
 }
 
-fn nothing_runs_twice(other: &str, entries: &[&str]) {
-    let world = world(1000);
+fn nothing_runs_twice(world: &World, other: &str, entries: &[&str]) {
     for (partition, params) in ["script1", other].iter().zip(entries) {
-        each_second(&world, partition, params);
+        each_second(world, partition, params);
     }
     let daemons = [world.start(), world.start_as(other)];
     let pids: BTreeSet<u32> = daemons.iter().map(Daemon::pid).collect();
@@ -92,7 +105,7 @@ fn nothing_runs_twice(other: &str, entries: &[&str]) {
             .filter(|line| line.body == entries[0])
             .count()
     };
-    let bodies = work(&world, fires);
+    let bodies = work(world, fires);
     world.wait_drained();
     for daemon in daemons {
         daemon.stop();
@@ -124,20 +137,21 @@ fn nothing_runs_twice(other: &str, entries: &[&str]) {
         );
     }
     println!(
-        "two daemons, script1 and {other}: {} messages and tasks and {} fires, none twice",
+        "{:?}: two daemons, script1 and {other}: {} messages and tasks and {} fires, none twice",
+        world.engine,
         bodies.len(),
         ledger.of_kind("cron").count()
     );
 }
 
-#[test]
-fn two_daemons_of_one_partition_run_nothing_twice() {
-    nothing_runs_twice("script1", &["one"]);
+fn two_daemons_of_one_partition_run_nothing_twice(world: World) {
+    nothing_runs_twice(&world, "script1", &["one"]);
 }
 
 #[test]
 fn two_daemons_of_two_partitions_run_nothing_twice_and_each_fires_its_own() {
-    nothing_runs_twice("script2", &["one", "two"]);
+    let world = world(Engine::Sqlite, HEARTBEAT_MS).unwrap();
+    nothing_runs_twice(&world, "script2", &["one", "two"]);
 }
 
 /// Two daemons, of which the first has work that hangs and the second has none. Answers how long it took until the
@@ -183,7 +197,7 @@ fn take_over(world: &World, heartbeat_ms: u64, before_the_kill: impl FnOnce()) -
 #[test]
 fn a_killed_daemons_work_is_taken_over_at_once_on_its_machine() {
     let heartbeat_ms = 2000;
-    let world = world(heartbeat_ms);
+    let world = world(Engine::Sqlite, heartbeat_ms).unwrap();
     let took = take_over(&world, heartbeat_ms, || {});
     println!("taken over on the same machine, heartbeats each {heartbeat_ms} ms: {took:?}");
     assert!(
@@ -192,10 +206,7 @@ fn a_killed_daemons_work_is_taken_over_at_once_on_its_machine() {
     );
 }
 
-#[test]
-fn a_killed_daemons_work_is_taken_over_after_three_heartbeats_elsewhere() {
-    let heartbeat_ms = 1000;
-    let world = world(heartbeat_ms);
+fn a_killed_daemons_work_is_taken_over_after_three_heartbeats_elsewhere(world: World) {
     // What is seen from another machine: no lock that tells of the death.
     let hide_lock = || {
         let files = fs::read_dir(world.path("data"))
@@ -207,12 +218,12 @@ fn a_killed_daemons_work_is_taken_over_after_three_heartbeats_elsewhere() {
         assert_eq!(locks.len(), 1);
         fs::remove_file(&locks[0]).unwrap();
     };
-    let took = take_over(&world, heartbeat_ms, hide_lock);
-    println!("taken over by heartbeats alone, each {heartbeat_ms} ms: {took:?}");
+    let took = take_over(&world, HEARTBEAT_MS, hide_lock);
+    println!("taken over by heartbeats alone, each {HEARTBEAT_MS} ms: {took:?}");
     // Three missed ones, found out at the other's next one.
     assert!(
-        took < Duration::from_millis(heartbeat_ms * 4) + SLACK,
+        took < Duration::from_millis(HEARTBEAT_MS * 4) + SLACK,
         "{took:?}"
     );
-    assert!(took > Duration::from_millis(heartbeat_ms * 2), "{took:?}");
+    assert!(took > Duration::from_millis(HEARTBEAT_MS * 2), "{took:?}");
 }

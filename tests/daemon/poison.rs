@@ -4,24 +4,33 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::engine::{Engine, on_each_database};
 use crate::process::Daemon;
 use crate::wait::{LONG_PATIENCE, PATIENCE, random_moment, wait_for, wait_until};
 use crate::world::World;
 
 const MAX_ATTEMPTS: u32 = 3;
 
-fn world() -> World {
+on_each_database! { world =>
+    what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through,
+    an_operators_kills_are_never_charged,
+}
+
+fn world(engine: Engine) -> Option<World> {
     let backoff = json!({ "base": "50ms", "max": "200ms" });
-    let world = World::new(json!({
-        "heartbeat_interval": "300ms",
-        "delayed": { "ledger": { "max_attempts": MAX_ATTEMPTS, "backoff": backoff } },
-    }));
+    let world = World::on(
+        engine,
+        json!({
+            "heartbeat_interval": "300ms",
+            "delayed": { "ledger": { "max_attempts": MAX_ATTEMPTS, "backoff": backoff } },
+        }),
+    )?;
     let queue = json!([{
         "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 4, "progress_lag_limit": 1000,
         "progress_avg_msgcount": 1000, "status": 1, "max_attempts": MAX_ATTEMPTS, "backoff": backoff,
     }]);
     world.partition("script1", &queue, &json!([]));
-    world
+    Some(world)
 }
 
 /// Restarts the daemon each time it dies, as an init system would, until nothing is left to be done. Answers how often
@@ -43,9 +52,7 @@ fn keep_running(world: &World) -> (Daemon, u32) {
     (daemon, deaths)
 }
 
-#[test]
-fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through() {
-    let world = world();
+fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through(world: World) {
     let neighbours: Vec<String> = (0..200)
         .map(|n| {
             if n % 10 == 0 {
@@ -95,14 +102,12 @@ fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through() {
     );
 }
 
-#[test]
-fn an_operators_kills_are_never_charged() {
-    let world = world();
+fn an_operators_kills_are_never_charged(world: World) {
     world.migrate();
     world.output(&["send", "work", "block:3000:message"]);
     world.insert_tasks(&[("block:3000:task".to_owned(), 1)]);
     let mut database = world.database();
-    let owner = "SELECT (SELECT owner FROM queue_message) || ' ' || (SELECT owner FROM delay_queue_log) AS t";
+    let owner = "SELECT concat((SELECT owner FROM queue_message), ' ', (SELECT owner FROM delay_queue_log))";
     let mut earlier = String::new();
     for _ in 0..=MAX_ATTEMPTS {
         let daemon = world.start();

@@ -74,33 +74,6 @@ fn faults_come_as_json_too() {
 }
 
 #[test]
-fn a_live_entry_that_this_version_cannot_run_is_refused_by_name() {
-    let world = World::with_etc(
-        "{}",
-        &TABLE
-            .replace("kafka_test", "demo_greet")
-            .replace("\"status\": 4", "\"status\": 1"),
-        "[]",
-    );
-    let ended = world.run(&["check", "--json"]);
-    assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(
-        ended
-            .err
-            .contains("queue `later` reads the Kafka topic `t`"),
-        "{ended:?}"
-    );
-    let said = json(&ended.out);
-    assert_eq!(
-        (
-            said["ok"].clone(),
-            said["refused"].as_array().unwrap().len()
-        ),
-        (false.into(), 1)
-    );
-}
-
-#[test]
 fn online_looks_at_the_tables_and_leaves_unused_defaults_alone() {
     let world = World::with_etc("{}", TABLE, "[]");
     let said = json(&world.run(&["check", "--online", "--json"]).good().out);

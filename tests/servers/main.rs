@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use servers::kafka::Kafka;
 use servers::mariadb::{self, MariaDb};
 use servers::postgres::{self, Postgres};
 use servers::redis::Redis;
@@ -49,6 +52,22 @@ fn a_crashed_postgres_has_all_that_it_answered() {
         return;
     };
     crash(&server, |sql| server.execute(sql), "t");
+}
+
+#[test]
+fn a_crashed_kafka_has_its_topics() {
+    let Some(server) = Kafka::dedicated() else {
+        return;
+    };
+    let topic = server.topic(3);
+    server.kill();
+    assert!(!answers(&server));
+    server.start();
+    let client: BaseConsumer = server.client().create().unwrap();
+    let found = client
+        .fetch_metadata(Some(&topic), Duration::from_secs(30))
+        .unwrap();
+    assert_eq!(found.topics()[0].partitions().len(), 3);
 }
 
 #[test]

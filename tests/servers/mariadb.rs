@@ -94,13 +94,15 @@ fn user() -> String {
     output(Command::new("id").arg("-un")).trim().to_owned()
 }
 
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "--bind-address=127.0.0.1",
     // In the data folder: the path of a socket may be no longer than 107 bytes.
     "--socket=server.sock",
     "--pid-file=server.pid",
     "--skip-name-resolve",
     "--character-set-server=utf8mb4",
+    // Not this machine's, so that nobody takes the one for the other.
+    "--default-time-zone=+08:00",
     "--max-connections=500",
     "--innodb-buffer-pool-size=256M",
     "--innodb-log-file-size=128M",

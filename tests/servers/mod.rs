@@ -27,6 +27,7 @@
 
 mod folder;
 mod install;
+pub mod kafka;
 pub mod mariadb;
 mod port;
 pub mod postgres;

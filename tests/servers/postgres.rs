@@ -118,11 +118,13 @@ impl User {
     }
 }
 
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "listen_addresses=127.0.0.1",
     // None: the path of a socket may be no longer than 107 bytes.
     "unix_socket_directories=",
     "max_connections=300",
+    // Not this machine's, so that nobody takes the one for the other.
+    "timezone=Asia/Shanghai",
     "shared_buffers=128MB",
     "max_wal_size=1GB",
     // A container's /dev/shm is small.

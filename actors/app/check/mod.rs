@@ -13,7 +13,7 @@ use clap::Args;
 use self::report::CheckReport;
 use super::failure::{FAILED, Failure};
 use super::print::print;
-use super::{App, plan, start, writer};
+use super::{App, start, writer};
 use crate::config::{Places, Report};
 
 #[derive(Debug, Args)]
@@ -47,7 +47,6 @@ pub(super) fn check<S: Send + Sync + 'static>(
     } else {
         print(&text::show(&report))?;
     }
-    plan::supported(&config)?;
     Ok(match report.ok {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(FAILED),

@@ -5,7 +5,6 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::online::Found;
-use crate::app::plan;
 use crate::app::version;
 use crate::config::{
     Config, CronEntry, Fault, Misfire, Overlap, Places, PoolLimits, QueueEntry, SourceConfig,
@@ -22,7 +21,7 @@ pub(super) struct CheckReport {
     pub(super) format: u32,
     pub(super) version: &'static str,
     pub(super) features: Vec<&'static str>,
-    /// Nothing is refused, and all that was looked for was found.
+    /// All that was looked for was found.
     pub(super) ok: bool,
     pub(super) environment: String,
     pub(super) partition: String,
@@ -30,8 +29,6 @@ pub(super) struct CheckReport {
     pub(super) queues: Vec<QueueReport>,
     pub(super) crontab: Vec<CronReport>,
     pub(super) notes: Vec<String>,
-    /// Why live entries cannot be run by this version; `run` starts nothing then.
-    pub(super) refused: Vec<String>,
     /// `null` without `--online`.
     pub(super) online: Option<Vec<Found>>,
 }
@@ -142,12 +139,11 @@ impl<'a> Refused<'a> {
 impl CheckReport {
     pub(super) fn new(config: &Config, places: &Places) -> Self {
         let now = Utc::now();
-        let refused = plan::refused(config);
         Self {
             format: FORMAT,
             version: version::VERSION,
             features: version::features(),
-            ok: refused.is_empty(),
+            ok: true,
             environment: config.environment.to_string(),
             partition: config.partition.to_string(),
             etc: places.etc.display().to_string(),
@@ -162,7 +158,6 @@ impl CheckReport {
                 .map(|entry| CronReport::new(entry, config, now))
                 .collect(),
             notes: config.notes.clone(),
-            refused,
             online: None,
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn send<S: Send + Sync + 'static>(
             SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.reader()),
         };
         let outlet = Outlet {
-            sender: Sender::new(db, &config.queues),
+            sender: Sender::new(db, &config),
             queue: &args.queue,
             wrapping,
         };

@@ -67,14 +67,7 @@ fn fault(address: &str) -> Option<String> {
         Err(error) => return Some(format!("this is no URL ({error}); {RIGHT}")),
     };
     match url.scheme() {
-        "redis" => {}
-        "rediss" if cfg!(feature = "tls") => {}
-        "rediss" => {
-            return Some(
-                "`rediss` needs TLS, which this build lacks; build with the feature `tls`"
-                    .to_owned(),
-            );
-        }
+        "redis" | "rediss" => {}
         scheme => return Some(format!("`{scheme}` is another protocol; {RIGHT}")),
     }
     if url.host_str().is_none_or(str::is_empty) {
@@ -100,6 +93,7 @@ mod tests {
             "redis://h:1/15",
             "redis://:pw@[::1]:6379/0",
             "redis://u:p@h",
+            "rediss://:pw@h:6380/0",
         ] {
             assert_eq!(fault(address), None, "{address}");
         }
@@ -120,7 +114,6 @@ mod tests {
                 "{address}: {message}"
             );
         }
-        assert_eq!(fault("rediss://h").is_none(), cfg!(feature = "tls"));
     }
 
     #[test]

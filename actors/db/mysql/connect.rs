@@ -24,6 +24,10 @@ const SETTINGS: &str = "\
         SESSION lock_wait_timeout = 2, \
         SESSION innodb_lock_wait_timeout = 10";
 
+/// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
+/// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows.
+pub(super) const WRITES: &str = "SET SESSION wait_timeout = 30";
+
 /// A connection.
 pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
     match timeout(PATIENCE, try_open(url)).await {

@@ -42,6 +42,20 @@ macro_rules! insert_returning_ids {
 pub(super) use insert_returning_ids;
 
 #[derive(QueryableByName)]
+struct Limit {
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// Bytes of one message to the server at most. One that is larger breaks the connection, each time.
+pub(super) async fn largest_message(connection: &mut Connection) -> QueryResult<usize> {
+    let limit: Limit = diesel::sql_query("SELECT CAST(@@max_allowed_packet AS SIGNED) AS bytes")
+        .get_result(connection)
+        .await?;
+    Ok(usize::try_from(limit.bytes).unwrap_or(usize::MAX))
+}
+
+#[derive(QueryableByName)]
 struct FirstId {
     #[diesel(sql_type = BigInt)]
     first: i64,
@@ -59,14 +73,16 @@ pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryR
     Ok(ids.take(rows).collect())
 }
 
-/// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit.
+/// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit;
+/// the order names the table, as the bare names are those of the casts, which would be sorted.
 /// Rows that others are claiming are skipped, not waited for.
 pub(super) const CLAIM_TASKS: &str = "
     SELECT CAST(id AS SIGNED) AS id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd,
            COALESCE(params, '') AS params, CAST(exec_time AS SIGNED) AS exec_time, due_ms,
            attempts, fence + 1 AS fence, COALESCE(result, '') AS result
     FROM delay_queue_log FORCE INDEX (idx_status_exectime)
-    WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?
+    WHERE status = 1 AND exec_time BETWEEN ? AND ?
+    ORDER BY delay_queue_log.exec_time, delay_queue_log.id LIMIT ?
     FOR UPDATE SKIP LOCKED";
 
 pub(super) async fn claim_tasks(

@@ -1,6 +1,6 @@
 //! What errors mean. diesel keeps the texts of MySQL's errors and drops their numbers; connections speak English.
 
-use diesel::result::{DatabaseErrorKind as Kind, Error};
+use diesel::result::{DatabaseErrorKind as Kind, Error, UnexpectedEndOfRow};
 
 use crate::db::error::DbError;
 use crate::db::verdict::Verdict;
@@ -54,6 +54,8 @@ pub(in crate::db) fn verdict(error: &Error) -> Verdict {
                 Verdict::Refused
             }
         }
+        // The connection broke in the middle of an answer.
+        Error::DeserializationError(cause) if cause.is::<UnexpectedEndOfRow>() => Verdict::Away,
         _ => Verdict::Refused,
     }
 }

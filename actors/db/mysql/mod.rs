@@ -18,6 +18,8 @@ mod dead;
 mod deaths;
 mod dialect;
 mod errors;
+#[cfg(test)]
+mod figures;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;
@@ -40,6 +42,11 @@ mod schema;
 mod store;
 #[path = "../server/tasks.rs"]
 mod tasks;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+#[path = "../server/tests.rs"]
+mod tests;
 #[path = "../server/writer.rs"]
 mod writer;
 

@@ -14,12 +14,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go
 /// program's. A row that is locked for longer than the lock time-out is tried again; it is below the patience of a
-/// transaction. One that we left behind, when the way to the server was cut, ends by itself.
+/// transaction.
 const SETTINGS: &str = "\
     SET TIME ZONE DEFAULT; \
     SET lock_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '60s'; \
     SET default_transaction_isolation = 'read committed'";
+
+/// For connections that write: one that is silent for so long in the middle of a transaction is given up by the server,
+/// with the rows it has locked. That is a daemon that was frozen, or cut off; others wait for those rows.
+pub(super) const WRITES: &str = "SET idle_in_transaction_session_timeout = '30s'";
 
 /// A connection.
 pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {

@@ -38,12 +38,19 @@ macro_rules! insert_returning_ids {
 }
 pub(super) use insert_returning_ids;
 
-/// The index is walked in its order and left at the limit. Rows that others are claiming are skipped, not waited for.
+/// Bytes of one message to the server at most, a little below the protocol's 1 GiB. One that is larger breaks the
+/// connection, each time.
+pub(super) async fn largest_message(_: &mut Connection) -> QueryResult<usize> {
+    Ok(1_000_000_000)
+}
+
+/// The index is walked in its order and left at the limit: ordered by the id too, all rows of one second would be read
+/// and sorted first. Rows that others are claiming are skipped, not waited for.
 /// MATERIALIZED: the select must run once, however the update is planned.
 pub(super) const CLAIM_TASKS: &str = "
     WITH c AS MATERIALIZED (
         SELECT id FROM delay_queue_log
-        WHERE status = 1 AND exec_time BETWEEN $2 AND $3 ORDER BY exec_time, id LIMIT $4
+        WHERE status = 1 AND exec_time BETWEEN $2 AND $3 ORDER BY exec_time LIMIT $4
         FOR UPDATE SKIP LOCKED)
     UPDATE delay_queue_log AS t SET status = 2, owner = $1, fence = t.fence + 1, update_time = now()
     FROM c WHERE t.id = c.id

@@ -1,6 +1,6 @@
 //! What errors mean. diesel keeps few of PostgreSQL's codes, so some are known by their texts.
 
-use diesel::result::{DatabaseErrorKind as Kind, Error};
+use diesel::result::{DatabaseErrorKind as Kind, Error, UnexpectedEndOfRow};
 
 use crate::db::error::DbError;
 use crate::db::verdict::Verdict;
@@ -49,6 +49,8 @@ pub(in crate::db) fn verdict(error: &Error) -> Verdict {
                 Verdict::Refused
             }
         }
+        // The connection broke in the middle of an answer.
+        Error::DeserializationError(cause) if cause.is::<UnexpectedEndOfRow>() => Verdict::Away,
         _ => Verdict::Refused,
     }
 }

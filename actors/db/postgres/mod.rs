@@ -40,6 +40,11 @@ mod schema;
 mod store;
 #[path = "../server/tasks.rs"]
 mod tasks;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+#[path = "../server/tests.rs"]
+mod tests;
 #[path = "../server/writer.rs"]
 mod writer;
 

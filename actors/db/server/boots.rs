@@ -18,13 +18,17 @@ const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<Written> {
-    diesel::delete(
-        boot::table
-            .filter(dsl::state.ne(ALIVE))
-            .filter(dsl::heartbeat_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS)),
-    )
-    .execute(connection)
-    .await?;
+    let old: Vec<String> = boot::table
+        .filter(dsl::state.ne(ALIVE))
+        .filter(dsl::heartbeat_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
+        .select(dsl::owner)
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    diesel::delete(boot::table.filter(dsl::owner.eq_any(old)))
+        .execute(connection)
+        .await?;
     deaths::trim(connection, DEATHS_KEPT_MS).await?;
     marks::trim(connection).await?;
     note(connection, row).await?;
@@ -79,8 +83,8 @@ pub(super) async fn end(connection: &mut Connection, owner: &str) -> QueryResult
     Ok(Written::Reaped(reaped))
 }
 
-/// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither. The condition is
-/// asked again where the row is changed: a heartbeat may have come since it was read.
+/// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither. The boot's row is
+/// locked first, so no heartbeat comes in between.
 pub(super) async fn reap_silent(
     connection: &mut Connection,
     me: &str,
@@ -92,20 +96,17 @@ pub(super) async fn reap_silent(
             .filter(dsl::owner.ne(me))
             .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms))
     };
+    // One that was frozen in the middle of a heartbeat holds its row until the server gives it up: at the next look.
     let owners: Vec<String> = silent()
         .select(dsl::owner)
         .order(dsl::owner)
+        .for_update()
+        .skip_locked()
         .load(connection)
         .await?;
     let mut reaped = Reaped::default();
     for owner in owners {
-        let judged = diesel::update(silent().filter(dsl::owner.eq(&owner)))
-            .set(dsl::state.eq(JUDGED_DEAD))
-            .execute(connection)
-            .await?;
-        if judged == 1 {
-            give_back(connection, &owner, &mut reaped).await?;
-        }
+        bury(connection, &owner, JUDGED_DEAD, &mut reaped).await?;
     }
     // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
     // never does.

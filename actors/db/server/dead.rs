@@ -6,6 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
+use super::messages;
 use super::schema::delay_queue_log;
 use crate::db::headers::encode;
 use crate::db::letters::{KIND_DELAY, KIND_TABLE};
@@ -131,6 +132,7 @@ pub(super) async fn insert_all(
     letters: &[Given],
 ) -> QueryResult<Written> {
     for letter in letters {
+        messages::refuse_too_large(connection, letter.payload.len()).await?;
         let row = NewLetter {
             kind: letter.kind,
             source: &letter.source,

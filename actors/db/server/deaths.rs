@@ -67,6 +67,8 @@ pub(super) async fn trim(connection: &mut Connection, kept_ms: i64) -> QueryResu
         .filter(dsl::died_ms.lt(sql::<BigInt>(NOW_MS) - kept_ms))
         .select((dsl::kind, dsl::source, dsl::message_id))
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
         .load(connection)
         .await?;
     for row in &old {

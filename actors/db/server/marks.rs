@@ -59,6 +59,8 @@ pub(super) async fn trim(connection: &mut Connection) -> QueryResult<()> {
         .filter(dsl::marked_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
         .select((dsl::writer, dsl::batch))
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
         .load(connection)
         .await?;
     for (writer, batch) in &old {

@@ -24,6 +24,8 @@ pub(super) async fn insert(
     connection: &mut Connection,
     rows: &[(&NewMessage, &str)],
 ) -> QueryResult<Vec<i64>> {
+    let sizes = rows.iter().map(|(row, _)| row.payload.len());
+    refuse_too_large(connection, sizes.max().unwrap_or(0)).await?;
     let mut ids = Vec::with_capacity(rows.len());
     let mut rest = rows;
     while !rest.is_empty() {
@@ -52,6 +54,24 @@ pub(super) async fn insert(
         ));
     }
     Ok(ids)
+}
+
+/// Every server takes payloads up to so many bytes.
+const SURELY_TAKEN: usize = 512 << 10;
+/// What stands in a statement beside the payload: key, headers, names.
+const BESIDE: usize = 256 << 10;
+
+/// Sent, it would break the connection, and look like an outage for ever.
+pub(super) async fn refuse_too_large(connection: &mut Connection, bytes: usize) -> QueryResult<()> {
+    if bytes <= SURELY_TAKEN {
+        return Ok(());
+    }
+    let most = dialect::largest_message(connection).await?;
+    if bytes.saturating_add(BESIDE) <= most {
+        return Ok(());
+    }
+    let told = format!("a payload of {bytes} bytes; the server takes messages of at most {most}");
+    Err(diesel::result::Error::QueryBuilderError(told.into()))
 }
 
 /// How many of the rows fit one statement; at least one.
@@ -240,15 +260,25 @@ pub(super) async fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Gives back all messages of boots that are gone.
+/// Gives back all messages of boots that are gone. Rows that are locked are left for the next look; see
+/// `tasks::give_back_all`.
 pub(super) async fn give_back_all(
     connection: &mut Connection,
     owners: &[String],
 ) -> QueryResult<usize> {
-    diesel::update(message::table.filter(dsl::owner.eq_any(owners)))
-        .set(dsl::owner.eq(""))
-        .execute(connection)
-        .await
+    let ids: Vec<i64> = message::table
+        .filter(dsl::owner.eq_any(owners))
+        .order(dsl::id)
+        .select(dsl::id)
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    let mut given_back = 0;
+    for chunk in ids.chunks(IN_ONE_STATEMENT) {
+        given_back += wait_again(connection, chunk).await?;
+    }
+    Ok(given_back)
 }
 
 /// Charges a message for the end of its process. It is waiting already: its boot's rows were given back before.

@@ -246,23 +246,27 @@ pub(super) async fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones.
+/// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones. Rows that are
+/// locked are left for the next look: a daemon that was frozen in the middle of a transaction holds them, and nobody
+/// else may stand still with it.
 pub(super) async fn give_back_all(
     connection: &mut Connection,
     owners: &[String],
 ) -> QueryResult<usize> {
-    diesel::update(
-        log::table
-            .filter(dsl::status.eq(RUNNING))
-            .filter(dsl::owner.eq_any(owners)),
-    )
-    .set((
-        dsl::status.eq(WAITING),
-        dsl::owner.eq(""),
-        dsl::update_time.eq(now),
-    ))
-    .execute(connection)
-    .await
+    let ids: Vec<i64> = log::table
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.eq_any(owners))
+        .order(dsl::id)
+        .select(dsl::id)
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    let mut given_back = 0;
+    for chunk in ids.chunks(IN_ONE_STATEMENT) {
+        given_back += wait_again(connection, chunk).await?;
+    }
+    Ok(given_back)
 }
 
 /// Charges a task for the end of its process. It is waiting already: its boot's rows were given back before.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use diesel_async::SimpleAsyncConnection;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::apply::apply;
 use super::dialect::{self, Connection};
@@ -25,11 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
 /// Deadlocks and collisions are tried again at once, so often; then it is an outage, with its pauses.
 const TRIES: u32 = 8;
+/// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
+const STALE: Duration = Duration::from_secs(20);
 
 /// See the module's header. Opens its connection anew after each failure.
 pub(super) struct ServerWriter {
     url: Secret,
     connection: Option<Connection>,
+    last_used: Instant,
     /// Names this writer in `commit_mark`.
     name: String,
     /// The number of its last transaction.
@@ -54,10 +57,11 @@ enum Failed {
 impl ServerWriter {
     /// With a connection, so that a database that is away is known at once.
     pub(super) async fn open(url: Secret) -> Result<Self, DbError> {
-        let connection = connect::open(&url).await?;
+        let connection = open(&url).await?;
         Ok(Self {
             url,
             connection: Some(connection),
+            last_used: Instant::now(),
             name: uuid::Uuid::new_v4().to_string(),
             batch: 0,
             unsure: None,
@@ -66,10 +70,12 @@ impl ServerWriter {
     }
 
     async fn connection(&mut self) -> Result<&mut Connection, DbError> {
-        let connection = match self.connection.take() {
+        let fresh = self.last_used.elapsed() < STALE;
+        let connection = match self.connection.take().filter(|_| fresh) {
             Some(connection) => connection,
-            None => connect::open(&self.url).await?,
+            None => open(&self.url).await?,
         };
+        self.last_used = Instant::now();
         Ok(self.connection.insert(connection))
     }
 
@@ -211,6 +217,13 @@ impl ServerWriter {
         beat.await
             .map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))
     }
+}
+
+async fn open(url: &Secret) -> Result<Connection, DbError> {
+    let mut connection = connect::open(url).await?;
+    let set = connection.batch_execute(connect::WRITES).await;
+    set.map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))?;
+    Ok(connection)
 }
 
 impl Writer for ServerWriter {

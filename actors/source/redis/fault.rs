@@ -57,16 +57,17 @@ const AWAY: [(&str, &str); 14] = [
 ];
 
 /// Answers that are this queue's own trouble, and what a person can do.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str); 3] = [
     (
         "WRONGTYPE",
         "the key, or one of ours beside it (`KEY:simplest_script:…`), is no list; choose another `key`, or delete what is there",
     ),
-    (
-        "NOPERM",
-        "the user in `url` needs the rights that README names, on the list and on `KEY:simplest_script:*`",
-    ),
+    ("NOPERM", RIGHTS),
+    // Inside of a script.
+    ("The user executing the script can't", RIGHTS),
 ];
+
+const RIGHTS: &str = "the user in `url` needs the rights that README names, on the list and on `KEY:simplest_script:*`";
 
 impl Fault {
     pub(super) fn of(error: &RedisError) -> Self {

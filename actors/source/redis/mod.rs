@@ -11,7 +11,8 @@
 //! | `fetch.rs`, `wait.rs` | taking messages, and waiting for them |
 //! | `settle.rs`, `open.rs` | ends |
 //! | `keeper.rs` | heartbeats, dead boots, messages that nobody holds |
-//! | `server.rs`, `connect.rs`, `fault.rs` | the server: connections, outages, what its errors mean |
+//! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
+//! | `push.rs` | what producers do, for `ctx.send` |
 //! | `frame.rs` | messages that have failed, or whose boot died |
 
 mod connect;
@@ -20,8 +21,10 @@ mod fetch;
 mod frame;
 mod keeper;
 mod open;
+mod push;
 mod scripts;
 mod server;
+mod servers;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -37,10 +40,13 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::connect::unsuitable;
 use self::fetch::Look;
 use self::keeper::Registration;
 use self::open::Batches;
-pub(crate) use self::server::Server;
+#[cfg(test)]
+use self::server::Server;
+pub(crate) use self::servers::RedisServers;
 use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;
@@ -51,7 +57,7 @@ use crate::stop::StopListener;
 
 /// What a source is made of.
 pub(crate) struct RedisQueue {
-    pub(crate) server: Arc<Server>,
+    pub(crate) server: Arc<server::Server>,
     /// The name of the server in the settings.
     pub(crate) server_name: String,
     /// The list.
@@ -119,7 +125,7 @@ impl RedisSource {
         })
     }
 
-    fn server(&self) -> &Server {
+    fn server(&self) -> &server::Server {
         &self.config.server
     }
 

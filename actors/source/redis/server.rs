@@ -78,7 +78,7 @@ impl Server {
         self.manager.patient().await
     }
 
-    async fn connection(&self) -> Answer<bb8::PooledConnection<'_, Shared>> {
+    pub(super) async fn connection(&self) -> Answer<bb8::PooledConnection<'_, Shared>> {
         let failed = self.manager.failed.notified();
         tokio::select! {
             biased;
@@ -150,7 +150,7 @@ pub(super) struct Turn<'a>(
 );
 
 /// The pool owns its manager; who opens connections without the pool needs it too.
-struct Shared(Arc<Manager>);
+pub(super) struct Shared(Arc<Manager>);
 
 impl bb8::ManageConnection for Shared {
     type Connection = Connection;

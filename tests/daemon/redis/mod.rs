@@ -2,7 +2,10 @@
 
 mod losses;
 mod outages;
+mod pairs;
 mod poison;
+mod servers;
+mod speed;
 
 use redis::Connection;
 use serde_json::{Value, json};

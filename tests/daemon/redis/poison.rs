@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{List, shared_world};
+use super::{List, entry, settings, shared_world};
 use crate::process::Daemon;
+use crate::servers::redis::Redis;
 use crate::wait::{LONG_PATIENCE, PATIENCE, random_moment, wait_until};
 use crate::world::World;
 
@@ -66,6 +67,32 @@ fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through() {
         .iter()
         .find(|l| l.attempt > 1 && !l.body.starts_with("abort:"));
     assert!(charged.is_none(), "a neighbour was charged: {charged:?}");
+}
+
+#[test]
+fn a_death_is_counted_though_the_server_is_away_when_it_is_found() {
+    let Some(server) = Redis::dedicated() else {
+        return;
+    };
+    let world = World::new(settings(&server));
+    let mut list = List::on(&server, "list".to_owned());
+    let backoff = json!({ "base": "50ms", "max": "50ms" });
+    let work = entry("list", json!({ "max_attempts": 2, "backoff": backoff }));
+    world.partition("script1", &json!([work]), &json!([]));
+    list.push(&["abort:message".to_owned()]);
+    let mut first = world.spawn(&["run"]);
+    first.wait_end(PATIENCE);
+    server.pause();
+    let mut daemon = world.start();
+    daemon.wait_log("redis `default` is away");
+    server.resume();
+    // The second death is its last attempt.
+    daemon.wait_end(PATIENCE);
+    let daemon = world.start();
+    list.wait_empty();
+    daemon.stop();
+    assert_eq!(world.ledger().attempts_of("abort:message"), [1, 2]);
+    assert_eq!(world.dead_letters().len(), 1);
 }
 
 #[test]

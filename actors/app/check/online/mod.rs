@@ -71,7 +71,9 @@ pub(super) struct FoundQueue {
 impl Found {
     /// The server and all that is needed of it are there.
     pub(super) fn ok(&self) -> bool {
-        self.reached && self.queues.iter().all(|queue| queue.problem.is_none())
+        self.reached
+            && self.problem.is_none()
+            && self.queues.iter().all(|queue| queue.problem.is_none())
     }
 
     fn new(kind: &'static str, name: &str, address: String) -> Self {

@@ -5,13 +5,16 @@ use bb8_redis::redis::{Client, RedisError, cmd};
 
 use super::{Found, FoundQueue, in_time};
 use crate::config::RedisSettings;
+use crate::source::unsuitable_redis;
 
 pub(super) async fn look(name: &str, settings: &RedisSettings, keys: Vec<FoundQueue>) -> Found {
     let found = Found::new("redis", name, settings.redacted());
     match in_time(ask(settings.url.expose(), &keys)).await {
-        Ok((version, lengths)) => Found {
+        Ok((info, lengths)) => Found {
             reached: true,
-            version: Some(version),
+            version: Some(version(&info)),
+            // To be reached is not enough for queues.
+            problem: unsuitable_redis(&info).filter(|_| !keys.is_empty()),
             queues: keys.into_iter().zip(lengths).map(with_length).collect(),
             ..found
         },
@@ -44,7 +47,7 @@ async fn ask(url: &str, keys: &[FoundQueue]) -> Result<(String, Vec<Length>), St
     for key in keys {
         lengths.push(length(&mut connection, &key.source).await);
     }
-    Ok((version(&info), lengths))
+    Ok((info, lengths))
 }
 
 async fn length(connection: &mut MultiplexedConnection, key: &str) -> Length {

@@ -1,0 +1,56 @@
+//! The server of the tests.
+
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::{connect, dialect};
+use crate::config::Secret;
+use crate::servers::postgres;
+
+/// A gigabyte, which no test needs to make.
+pub(super) const TOO_LARGE: Option<usize> = None;
+
+/// A fresh database, and the server's port.
+pub(super) fn server() -> Option<(String, u16)> {
+    let server = postgres::shared()?;
+    Some((server.database(), server.port()))
+}
+
+#[derive(QueryableByName)]
+struct Step {
+    #[diesel(sql_type = Text)]
+    #[diesel(column_name = "QUERY PLAN")]
+    step: String,
+}
+
+pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
+    let mut connection = connect::open(&Secret::new(url)).await.unwrap();
+    connection.batch_execute("ANALYZE").await.unwrap();
+    let claims = [
+        dialect::CLAIM_TASKS
+            .replace("$1", "'me'")
+            .replace("$2", "0")
+            .replace("$3", "2000000000")
+            .replace("$4", "500"),
+        dialect::CLAIM_MESSAGES
+            .replace("$1", "'me'")
+            .replace("$2", "'q'")
+            .replace("$3", "500"),
+    ];
+    let mut plans = Vec::new();
+    for claim in claims {
+        let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN {claim}"))
+            .load(&mut connection)
+            .await
+            .unwrap();
+        // The select, which decides what is read; how the few found are updated depends on the table's size.
+        let lines = steps.into_iter().map(|row| row.step);
+        let select: Vec<String> = lines
+            .skip_while(|line| !line.contains("CTE c"))
+            .take_while(|line| !line.contains("CTE Scan") && !line.contains("Join"))
+            .collect();
+        plans.push(select.join("\n"));
+    }
+    plans
+}

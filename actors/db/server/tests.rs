@@ -1,0 +1,140 @@
+//! What is a server's own: answers that are lost on the way, and messages that are too large for it.
+
+use bytes::Bytes;
+
+use super::store::ServerStore;
+use super::test_server::{plan_of_claims, server};
+use crate::clock::now_ms;
+use crate::config::Secret;
+use crate::db::DbError;
+use crate::db::rows::{NewMessage, NewTask};
+use crate::db::store::{Store, Writer};
+use crate::db::write::{Write, Written};
+use crate::testing_support::{Cut, Proxy};
+
+fn push(params: &str) -> Write {
+    let row = NewTask {
+        name: "n".to_owned(),
+        exec_cmd: "job".to_owned(),
+        params: params.to_owned(),
+        due_ms: now_ms() + 3_600_000,
+        claimed: false,
+    };
+    Write::InsertTasks {
+        rows: vec![row],
+        owner: String::new(),
+    }
+}
+
+fn send(bytes: usize) -> Write {
+    let row = NewMessage {
+        payload: Bytes::from(vec![7; bytes]),
+        key: None,
+        headers: Vec::new(),
+    };
+    Write::InsertMessages {
+        queue: "q".to_owned(),
+        rows: vec![row],
+    }
+}
+
+fn store(url: &str) -> ServerStore {
+    ServerStore::new(Secret::new(url), "a server".to_owned(), 4)
+}
+
+/// The writer's batch, tried until it is known what became of it. Answers the ids, and how often it was unsure.
+async fn ids(writer: &mut dyn Writer, batch: &std::sync::Arc<[Write]>) -> (Vec<i64>, usize) {
+    let mut unsure = 0;
+    loop {
+        let applied = writer.apply(std::sync::Arc::clone(batch)).await;
+        if applied.away.is_none() {
+            let ids = applied.answers.into_iter().map(|answer| match answer {
+                Ok(Written::Ids(ids)) => ids[0],
+                other => panic!("{other:?}"),
+            });
+            return (ids.collect(), unsure);
+        }
+        assert!(
+            applied.answers.is_empty() && applied.unsure,
+            "{:?}",
+            applied.away
+        );
+        unsure += 1;
+        assert!(unsure < 5, "{:?}", applied.away);
+    }
+}
+
+/// A push that is written twice runs twice; one that is not written at all is lost.
+#[test]
+fn a_commit_whose_answer_is_lost_counts_once() {
+    let Some((url, port)) = server() else { return };
+    store(&url).migrate().unwrap();
+    let proxy = Proxy::to(port, b"; COMMIT");
+    let through = url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    actix_rt::System::new().block_on(async move {
+        let mut writer = store(&through).writer().await.unwrap();
+        let mut all = Vec::new();
+        for cut in [Cut::After, Cut::Before, Cut::After] {
+            let batch: std::sync::Arc<[Write]> = vec![push("a"), push("b")].into();
+            proxy.cut(cut);
+            let (ids, unsure) = ids(writer.as_mut(), &batch).await;
+            assert!(unsure > 0 && !proxy.is_armed(), "{cut:?} was no cut");
+            all.extend(ids);
+        }
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 6);
+        let counts = store(&url).reader().delay_counts().await.unwrap();
+        assert_eq!(counts.waiting, 6);
+    });
+}
+
+#[test]
+fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_not() {
+    let Some(too_large) = super::test_server::TOO_LARGE else {
+        return;
+    };
+    let Some((url, _)) = server() else { return };
+    store(&url).migrate().unwrap();
+    actix_rt::System::new().block_on(async move {
+        let mut writer = store(&url).writer().await.unwrap();
+        let batch: std::sync::Arc<[Write]> = vec![send(10), send(too_large), send(20)].into();
+        let applied = writer.apply(batch).await;
+        assert!(applied.away.is_none(), "{:?}", applied.away);
+        let refused: Vec<bool> = applied.answers.iter().map(Result::is_err).collect();
+        assert_eq!(refused, [false, true, false], "{:?}", applied.answers);
+        assert!(matches!(applied.answers[1], Err(DbError::Refused(_))));
+        let lag = store(&url)
+            .reader()
+            .queue_lags(vec![("q".to_owned(), 99)])
+            .await;
+        assert_eq!(lag.unwrap(), [2]);
+    });
+}
+
+/// Without their index the claims read every waiting row.
+#[test]
+fn claims_walk_their_index_and_sort_nothing() {
+    let Some((url, _)) = server() else { return };
+    store(&url).migrate().unwrap();
+    actix_rt::System::new().block_on(async move {
+        let mut writer = store(&url).writer().await.unwrap();
+        for _ in 0..40 {
+            let tasks: Vec<Write> = (0..250).map(|_| push("waits")).collect();
+            let messages = (0..250).map(|_| send(1));
+            let batch: Vec<Write> = tasks.into_iter().chain(messages).collect();
+            assert!(writer.apply(batch.into()).await.away.is_none());
+        }
+        for plan in plan_of_claims(&url).await {
+            assert!(plan.contains("idx_"), "{plan}");
+            for slow in [
+                "filesort",
+                "Sort",
+                "Seq Scan on delay_queue_log",
+                "Seq Scan on queue_message",
+            ] {
+                assert!(!plan.contains(slow), "{plan}");
+            }
+        }
+    });
+}

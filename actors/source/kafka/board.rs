@@ -1,0 +1,315 @@
+//! The partitions that this process has, and which consumer has which of them.
+//!
+//! A consumer without a batch takes the partition that has waited longest for its turn, and goes on with it until
+//! nothing of it is left or others have waited for a while. Who finds nothing waits here, and is woken when there is
+//! something for it: each partition that has records wakes one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::lane::{Charged, Handed, Lane, Tap};
+use super::record::Record;
+use crate::source::{Breadth, Fetcher, Receipt, Settled};
+
+/// A consumer goes on with its partition for so long while others have records too: changing costs a pause of one round
+/// between the threads.
+const TURN: Duration = Duration::from_millis(500);
+
+/// Numbers of leases that are open: asked for each record that starts, by all workers, so with a lock of its own that is
+/// held for nothing else.
+#[derive(Debug, Default)]
+pub(super) struct OpenLeases(Mutex<Vec<u64>>);
+
+impl OpenLeases {
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.lock().contains(&number)
+    }
+
+    fn add(&self, number: u64) {
+        self.lock().push(number);
+    }
+
+    fn remove(&self, number: u64) {
+        self.lock().retain(|open| *open != number);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u64>> {
+        // Nothing that is done under this lock can panic half way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records of one partition for one consumer.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) partition: i32,
+    pub(super) lease: u64,
+    pub(super) handed: Vec<Handed>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    who: Fetcher,
+    wake: Arc<Notify>,
+}
+
+#[derive(Debug)]
+pub(super) struct Board<T> {
+    lanes: BTreeMap<i32, Lane<T>>,
+    waiters: Vec<Waiter>,
+    open: Arc<OpenLeases>,
+    /// Leases so far.
+    leases: u64,
+    /// Turns so far.
+    turns: u64,
+}
+
+impl<T: Tap> Board<T> {
+    pub(super) fn new(open: Arc<OpenLeases>) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            waiters: Vec::new(),
+            open,
+            leases: 0,
+            turns: 0,
+        }
+    }
+
+    /// A partition has come. Nothing of it is given out before its deaths are known.
+    pub(super) fn assign(&mut self, partition: i32, tap: T) {
+        self.remove(&[partition]);
+        self.lanes.insert(partition, Lane::new(tap));
+    }
+
+    /// What earlier processes died of, by partition and offset.
+    pub(super) fn charge(
+        &mut self,
+        mut charged: HashMap<i32, HashMap<i64, Charged>>,
+        of: &[i32],
+        now: Instant,
+    ) {
+        for partition in of {
+            if let Some(lane) = self.lanes.get_mut(partition) {
+                lane.charge(charged.remove(partition).unwrap_or_default());
+            }
+        }
+        self.wake(now);
+    }
+
+    pub(super) fn partitions(&self) -> Vec<i32> {
+        self.lanes.keys().copied().collect()
+    }
+
+    /// Records for this consumer, if there are any.
+    pub(super) fn take(&mut self, who: Fetcher, max: usize, now: Instant) -> Option<Batch> {
+        while let Some(partition) = self.choose(who, now) {
+            let lane = self.lanes.get_mut(&partition)?;
+            let number = match lane.lease() {
+                Some(lease) => lease.number,
+                None => self.leases + 1,
+            };
+            let handed = lane.take(number, who.consumer, max.max(1), now);
+            if handed.is_empty() {
+                // What filled it was no record, or is not due: it is not chosen again.
+                continue;
+            }
+            if number > self.leases {
+                self.leases = number;
+                self.turns += 1;
+                lane.turn = self.turns;
+                self.open.add(number);
+            }
+            return Some(Batch {
+                partition,
+                lease: number,
+                handed,
+            });
+        }
+        None
+    }
+
+    /// Its own partition while that has records and its turn lasts, else the one that waits longest.
+    fn choose(&self, who: Fetcher, now: Instant) -> Option<i32> {
+        let own = |lane: &Lane<T>| {
+            lane.lease()
+                .is_some_and(|lease| lease.consumer == who.consumer)
+        };
+        let mut has_lease = false;
+        let mut going_on = None;
+        let mut free: Option<(u64, i32)> = None;
+        for (partition, lane) in &self.lanes {
+            if own(lane) {
+                has_lease = true;
+                if lane.is_extendable(now) {
+                    let since = lane.lease().map_or(now, |lease| lease.since);
+                    going_on = Some((*partition, now.saturating_duration_since(since) > TURN));
+                }
+            } else if lane.is_free(now) {
+                let this = (lane.turn, *partition);
+                free = Some(free.map_or(this, |best| best.min(this)));
+            }
+        }
+        let free = free.map(|(_, partition)| partition);
+        match (going_on, who.breadth) {
+            (Some((_, true)), Breadth::One) if free.is_some() => None,
+            (Some((_, true)), Breadth::Any) if free.is_some() => free,
+            (Some((own, _)), _) => Some(own),
+            // The batch that it has comes to its end first.
+            (None, Breadth::One) if has_lease => None,
+            (None, _) => free,
+        }
+    }
+
+    /// Waits for its turn: the notice comes when there may be something for it.
+    pub(super) fn wait(&mut self, who: Fetcher, wake: Arc<Notify>) {
+        self.waiters.push(Waiter { who, wake });
+    }
+
+    /// Waits no more. Whoever was woken and took nothing lets the others look.
+    pub(super) fn leave(&mut self, wake: &Arc<Notify>, now: Instant) {
+        self.waiters
+            .retain(|waiter| !Arc::ptr_eq(&waiter.wake, wake));
+        self.wake(now);
+    }
+
+    /// Wakes one waiter for each partition that has something for it.
+    pub(super) fn wake(&mut self, now: Instant) {
+        if self.waiters.is_empty() {
+            return;
+        }
+        let mut holders: Vec<u64> = Vec::new();
+        let mut free = 0_usize;
+        let mut extendable: Vec<u64> = Vec::new();
+        for lane in self.lanes.values() {
+            if let Some(lease) = lane.lease() {
+                holders.push(lease.consumer);
+                if lane.is_extendable(now) {
+                    extendable.push(lease.consumer);
+                }
+            } else if lane.is_free(now) {
+                free += 1;
+            }
+        }
+        self.waiters.retain(|waiter| {
+            let consumer = waiter.who.consumer;
+            let is_held_up = waiter.who.breadth == Breadth::One && holders.contains(&consumer);
+            let has_some = if extendable.contains(&consumer) {
+                true
+            } else if free > 0 && !is_held_up {
+                free -= 1;
+                true
+            } else {
+                false
+            };
+            if has_some {
+                waiter.wake.notify_one();
+            }
+            !has_some
+        });
+    }
+
+    /// The next moment at which a record that waits may run.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let idle = self.lanes.values().filter(|lane| lane.lease().is_none());
+        idle.filter_map(Lane::due).filter(|due| *due > now).min()
+    }
+
+    /// Nothing starts any more of what was given out with this.
+    pub(super) fn halt(&mut self, receipt: &Receipt) {
+        self.open.remove(receipt.generation);
+        if let Some(lane) = self.lane_of(receipt) {
+            lane.halt(receipt.generation);
+        }
+    }
+
+    /// The record of a delivery that is not settled.
+    pub(super) fn out(&mut self, receipt: &Receipt) -> Option<&Record> {
+        let (number, offset) = (receipt.generation, receipt.id);
+        self.lane_of(receipt)?.out(number, offset)
+    }
+
+    /// Ends of deliveries; those of partitions that have gone change nothing. Answers how many leases are over by that.
+    pub(super) fn settle(&mut self, ends: &[Settled], now: Instant) -> usize {
+        let mut over = 0;
+        for Settled { receipt, end } in ends {
+            let number = receipt.generation;
+            let Some(lane) = self.lane_of(receipt) else {
+                continue;
+            };
+            if lane.settle(number, receipt.id, end, now) {
+                self.open.remove(number);
+                over += 1;
+            }
+        }
+        if over > 0 {
+            self.wake(now);
+        }
+        over
+    }
+
+    /// By the receipt's partition; its lease tells whether it is still the one it was.
+    fn lane_of(&mut self, receipt: &Receipt) -> Option<&mut Lane<T>> {
+        let partition = i32::try_from(receipt.fence).ok()?;
+        self.lanes.get_mut(&partition)
+    }
+
+    /// A record that did not come by its partition's tap.
+    pub(super) fn stray(&mut self, partition: i32, record: Record, now: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.stray(record);
+            self.wake(now);
+        }
+    }
+
+    /// These partitions go to others: nothing of them is given out or starts from here on.
+    pub(super) fn stop_feeding(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            if let Some(number) = self.lanes.get_mut(partition).and_then(Lane::leave) {
+                self.open.remove(number);
+            }
+        }
+    }
+
+    /// What consumers have of these partitions.
+    pub(super) fn out_count(&self, partitions: &[i32]) -> usize {
+        let lanes = partitions
+            .iter()
+            .filter_map(|partition| self.lanes.get(partition));
+        lanes.map(Lane::out_count).sum()
+    }
+
+    /// These partitions have gone. Answers their taps, to be dropped where that may take its time.
+    pub(super) fn remove(&mut self, partitions: &[i32]) -> Vec<Lane<T>> {
+        self.stop_feeding(partitions);
+        let gone = partitions
+            .iter()
+            .filter_map(|partition| self.lanes.remove(partition));
+        gone.collect()
+    }
+
+    /// Positions that the brokers do not know.
+    pub(super) fn uncommitted(&self) -> Vec<(i32, i64)> {
+        let lanes = self.lanes.iter();
+        lanes
+            .filter_map(|(partition, lane)| Some((*partition, lane.uncommitted()?)))
+            .collect()
+    }
+
+    /// The brokers know of this position. Answers the charged records that are behind us by that.
+    pub(super) fn committed(&mut self, partition: i32, position: i64) -> Vec<i64> {
+        let lane = self.lanes.get_mut(&partition);
+        lane.map(|lane| lane.committed(position))
+            .unwrap_or_default()
+    }
+
+    /// How far each partition has come here, and whether nothing is left of it.
+    pub(super) fn positions(&self) -> BTreeMap<i32, (Option<i64>, bool)> {
+        let lanes = self.lanes.iter();
+        lanes
+            .map(|(partition, lane)| (*partition, (lane.position(), lane.is_exhausted())))
+            .collect()
+    }
+}

@@ -1,0 +1,236 @@
+//! Several partitions and consumers, without Kafka: who is given what, and who is woken.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+
+use super::board::{Batch, Board, OpenLeases};
+use super::lane::Pulled;
+use super::lane_tests::{Script, record};
+use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
+
+fn one(consumer: u64) -> Fetcher {
+    Fetcher {
+        consumer,
+        breadth: Breadth::One,
+    }
+}
+
+struct World {
+    board: Board<Script>,
+    open: Arc<OpenLeases>,
+    now: Instant,
+}
+
+impl World {
+    /// Partitions 0, 1, 2, … of so many records each.
+    fn of(records: &[i64]) -> Self {
+        let open = Arc::<OpenLeases>::default();
+        let mut world = Self {
+            board: Board::new(Arc::clone(&open)),
+            open,
+            now: Instant::now(),
+        };
+        for (partition, records) in (0..).zip(records) {
+            world.board.assign(partition, Script::of(0..*records));
+        }
+        let partitions = world.board.partitions();
+        world.board.charge(HashMap::new(), &partitions, world.now);
+        world
+    }
+
+    fn take(&mut self, who: Fetcher, max: usize) -> Option<Batch> {
+        self.board.take(who, max, self.now)
+    }
+
+    fn partition(&mut self, who: Fetcher, max: usize) -> Option<i32> {
+        self.take(who, max).map(|batch| batch.partition)
+    }
+
+    fn settle(&mut self, batch: &Batch, end: &End) {
+        let ends: Vec<Settled> = receipts(batch)
+            .map(|receipt| Settled {
+                receipt,
+                end: end.clone(),
+            })
+            .collect();
+        self.board.settle(&ends, self.now);
+    }
+
+    fn waits(&mut self, who: Fetcher) -> Arc<Notify> {
+        let wake = Arc::<Notify>::default();
+        self.board.wait(who, Arc::clone(&wake));
+        self.board.wake(self.now);
+        wake
+    }
+}
+
+fn receipts(batch: &Batch) -> impl Iterator<Item = Receipt> {
+    batch.handed.iter().map(|handed| Receipt {
+        id: handed.record.offset,
+        fence: i64::from(batch.partition),
+        generation: batch.lease,
+    })
+}
+
+fn woken(wake: &Notify) -> bool {
+    wake.notified().now_or_never().is_some()
+}
+
+#[test]
+fn each_consumer_has_a_partition_of_its_own() {
+    let mut world = World::of(&[9, 9, 9]);
+    assert_eq!(world.partition(one(1), 2), Some(0));
+    assert_eq!(world.partition(one(2), 2), Some(1));
+    assert_eq!(
+        world.partition(one(1), 2),
+        Some(0),
+        "it goes on with its own"
+    );
+    assert_eq!(world.partition(one(3), 2), Some(2));
+    assert_eq!(world.partition(one(4), 2), None);
+}
+
+#[test]
+fn a_consumer_takes_no_second_partition_before_the_first_is_through() {
+    let mut world = World::of(&[2, 9]);
+    let first = world.take(one(1), 5).unwrap();
+    assert_eq!(
+        world.partition(one(1), 5),
+        None,
+        "another may have time for it"
+    );
+    world.settle(&first, &End::Done);
+    assert_eq!(world.partition(one(1), 5), Some(1));
+}
+
+#[test]
+fn batches_are_filled_from_several_partitions() {
+    let mut world = World::of(&[2, 2, 2]);
+    let any = Fetcher {
+        consumer: 1,
+        breadth: Breadth::Any,
+    };
+    let taken: Vec<_> = (0..4).map(|_| world.partition(any, 5)).collect();
+    assert_eq!(taken, [Some(0), Some(1), Some(2), None]);
+}
+
+#[test]
+fn partitions_have_their_turns() {
+    let mut world = World::of(&[99, 99, 99]);
+    let mut order = Vec::new();
+    for _ in 0..6 {
+        let batch = world.take(one(1), 2).unwrap();
+        order.push(batch.partition);
+        world.settle(&batch, &End::Done);
+    }
+    assert_eq!(order, [0, 1, 2, 0, 1, 2]);
+    // One that is fetched ahead of goes on, but not for ever.
+    let first = world.take(one(1), 2).unwrap();
+    assert_eq!(world.partition(one(1), 2), Some(first.partition));
+    world.now += Duration::from_secs(1);
+    assert_eq!(world.partition(one(1), 2), None, "others wait");
+}
+
+#[test]
+fn a_turn_goes_on_while_nobody_waits() {
+    let mut world = World::of(&[99, 0]);
+    world.take(one(1), 2).unwrap();
+    world.now += Duration::from_secs(60);
+    assert_eq!(world.partition(one(1), 2), Some(0));
+}
+
+#[test]
+fn only_open_leases_may_start() {
+    let mut world = World::of(&[3]);
+    let batch = world.take(one(1), 3).unwrap();
+    assert!(world.open.has(batch.lease) && !world.open.has(batch.lease + 1));
+    let first = receipts(&batch).next().unwrap();
+    world.board.halt(&first);
+    assert!(!world.open.has(batch.lease));
+    world.settle(&batch, &End::GiveBack);
+    let again = world.take(one(2), 3).unwrap();
+    assert!(world.open.has(again.lease) && !world.open.has(batch.lease));
+    world.settle(&again, &End::Done);
+    assert!(!world.open.has(again.lease), "it is over");
+}
+
+#[test]
+fn a_partition_in_back_off_leaves_its_consumer_to_the_others() {
+    let mut world = World::of(&[3, 3]);
+    let batch = world.take(one(1), 1).unwrap();
+    world.settle(&batch, &End::Retry(Duration::from_secs(5)));
+    let due = world.now + Duration::from_secs(5);
+    assert_eq!(world.board.next_due(world.now), Some(due));
+    let other = world.take(one(1), 9).unwrap();
+    assert_eq!(other.partition, 1);
+    world.settle(&other, &End::Done);
+    assert_eq!(world.partition(one(1), 9), None);
+    world.now = due;
+    let again = world.take(one(1), 9).unwrap();
+    assert_eq!((again.partition, again.handed[0].attempt), (0, 2));
+}
+
+#[test]
+fn each_partition_wakes_one_that_waits() {
+    let mut world = World::of(&[0, 0]);
+    let waits: Vec<_> = (1..=3).map(|consumer| world.waits(one(consumer))).collect();
+    assert!(!waits.iter().any(|wake| woken(wake)));
+    // Both are filled.
+    for partition in [0, 1] {
+        world.board.remove(&[partition]);
+        world
+            .board
+            .assign(partition, Script([Pulled::Record(record(1))].into()));
+    }
+    world.board.charge(HashMap::new(), &[0, 1], world.now);
+    let seen: Vec<bool> = waits.iter().map(|wake| woken(wake)).collect();
+    assert_eq!(seen, [true, true, false]);
+    // The first goes without having taken anything.
+    world.board.leave(&waits[0], world.now);
+    assert!(woken(&waits[2]));
+}
+
+#[test]
+fn who_waits_for_its_own_partition_is_woken_when_that_is_over() {
+    let mut world = World::of(&[1, 1]);
+    let first = world.take(one(1), 1).unwrap();
+    let second = world.take(one(2), 1).unwrap();
+    let wake = world.waits(one(1));
+    world.settle(&second, &End::Retry(Duration::ZERO));
+    assert!(!woken(&wake), "it has a partition");
+    world.settle(&first, &End::Done);
+    assert!(woken(&wake));
+}
+
+#[test]
+fn a_partition_that_has_gone_takes_no_ends() {
+    let mut world = World::of(&[3, 3]);
+    let batch = world.take(one(1), 3).unwrap();
+    world.board.stop_feeding(&[0]);
+    assert!(!world.open.has(batch.lease));
+    assert_eq!(world.board.out_count(&[0, 1]), 3);
+    assert_eq!(world.board.remove(&[0]).len(), 1);
+    world.settle(&batch, &End::Done);
+    assert!(world.board.uncommitted().is_empty());
+    // It comes back with the same records: the old lease is not the new one.
+    world.board.assign(0, Script::of(0..3));
+    world.board.charge(HashMap::new(), &[0], world.now);
+    let again = world.take(one(2), 3).unwrap();
+    assert_eq!(again.partition, 0);
+    world.settle(&batch, &End::Done);
+    assert_eq!(world.board.out_count(&[0]), 3);
+    assert_eq!(world.board.uncommitted(), [(0, 0)]);
+}
+
+#[test]
+fn before_its_deaths_are_known_nothing_of_a_partition_is_given_out() {
+    let mut world = World::of(&[]);
+    world.board.assign(4, Script::of(0..3));
+    assert_eq!(world.partition(one(1), 3), None);
+    world.board.charge(HashMap::new(), &[4], world.now);
+    assert_eq!(world.partition(one(1), 3), Some(4));
+}

@@ -1,0 +1,159 @@
+//! The clusters of the settings, by their names: addresses, producers, and clusters inside this process.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::FutureProducer;
+
+use crate::config::{Brokers, KafkaSettings};
+
+/// Whether a cluster inside the process would be of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// The daemon: it consumes.
+    Daemon,
+    /// A process beside it, which the daemon's cluster cannot be reached from.
+    Elsewhere,
+}
+
+/// Why there is no client of a cluster.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClusterError {
+    /// The settings have no cluster of this name.
+    #[error("the settings have no `kafka.{0}`; they have {1}")]
+    Unknown(String, String),
+    /// It is inside another process.
+    #[error(
+        "`kafka.{0}` is `{1}`, a cluster inside the daemon's process, which only that process reaches; from a handler `ctx.send` and `ctx.kafka` do"
+    )]
+    Inside(String, String),
+    /// A cluster inside this process could not be made.
+    #[error("no cluster inside this process: {0}")]
+    Mock(String),
+    /// librdkafka did not make the client.
+    #[error("`kafka.{0}` makes no client")]
+    Client(String, #[source] KafkaError),
+}
+
+/// See the module's header.
+pub(crate) struct Clusters {
+    settings: BTreeMap<String, KafkaSettings>,
+    inside: Inside,
+    mocks: Mutex<HashMap<String, Mock>>,
+    producers: Mutex<HashMap<String, FutureProducer>>,
+}
+
+struct Mock {
+    addresses: String,
+    /// The cluster ends with this.
+    _life: mpsc::Sender<()>,
+}
+
+impl Clusters {
+    pub(crate) fn new(settings: &BTreeMap<String, KafkaSettings>, inside: Inside) -> Self {
+        Self {
+            settings: settings.clone(),
+            inside,
+            mocks: Mutex::default(),
+            producers: Mutex::default(),
+        }
+    }
+
+    pub(super) fn settings(&self, name: &str) -> Result<&KafkaSettings, ClusterError> {
+        self.settings.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.settings.keys().map(String::as_str).collect();
+            let known = match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            };
+            ClusterError::Unknown(name.to_owned(), known)
+        })
+    }
+
+    /// What every client of this cluster is made with.
+    pub(super) fn config(&self, name: &str) -> Result<ClientConfig, ClusterError> {
+        let settings = self.settings(name)?;
+        let mut config = ClientConfig::new();
+        match &settings.brokers {
+            Brokers::Servers(servers) => config.set("bootstrap.servers", servers),
+            Brokers::Mock(brokers) => {
+                if self.inside == Inside::Elsewhere {
+                    let brokers = settings.brokers.to_string();
+                    return Err(ClusterError::Inside(name.to_owned(), brokers));
+                }
+                let addresses = self.mock(name, i32::from(brokers.get()))?;
+                config.set("bootstrap.servers", addresses);
+                // Nobody else could make its topics.
+                config.set("allow.auto.create.topics", "true")
+            }
+        };
+        for (name, value) in &settings.properties {
+            config.set(name, value.expose());
+        }
+        Ok(config)
+    }
+
+    /// One of each name, for as long as the process lives.
+    fn mock(&self, name: &str, brokers: i32) -> Result<String, ClusterError> {
+        let mut mocks = lock(&self.mocks);
+        if let Some(mock) = mocks.get(name) {
+            return Ok(mock.addresses.clone());
+        }
+        // It cannot be sent to another thread: it lives on one of its own.
+        let (tell, told) = mpsc::channel();
+        let (life, alive) = mpsc::channel::<()>();
+        let keep = move || {
+            let cluster = MockCluster::new(brokers);
+            let addresses = cluster.as_ref().map(MockCluster::bootstrap_servers);
+            let _ = tell.send(addresses.map_err(ToString::to_string));
+            let _ = alive.recv();
+        };
+        std::thread::Builder::new()
+            .name("kafka-mock".to_owned())
+            .spawn(keep)
+            .map_err(|cause| ClusterError::Mock(cause.to_string()))?;
+        let addresses = told.recv().unwrap_or_else(|cause| Err(cause.to_string()));
+        let addresses = addresses.map_err(ClusterError::Mock)?;
+        let mock = Mock {
+            addresses: addresses.clone(),
+            _life: life,
+        };
+        mocks.insert(name.to_owned(), mock);
+        Ok(addresses)
+    }
+
+    /// One of each name.
+    pub(crate) fn producer(&self, name: &str) -> Result<FutureProducer, ClusterError> {
+        let config = self.producer_config(name)?;
+        let mut producers = lock(&self.producers);
+        if let Some(producer) = producers.get(name) {
+            return Ok(producer.clone());
+        }
+        let made = config.create();
+        let producer: FutureProducer =
+            made.map_err(|cause| ClusterError::Client(name.to_owned(), cause))?;
+        producers.insert(name.to_owned(), producer.clone());
+        Ok(producer)
+    }
+
+    fn producer_config(&self, name: &str) -> Result<ClientConfig, ClusterError> {
+        let settings = self.settings(name)?;
+        let mut config = self.config(name)?;
+        // As Java's clients: a key goes to the same partition whoever sends it.
+        if !settings.properties.contains_key("partitioner") {
+            config.set("partitioner", "murmur2_random");
+        }
+        // What goes wrong is told by the answer to what was sent.
+        config.set_log_level(RDKafkaLogLevel::Critical);
+        Ok(config)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What was being made when its maker panicked is simply not there.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,165 @@
+//! What librdkafka tells: partitions that come and go, commits, errors, its own log.
+//!
+//! All of it is called on the member's thread, from its `poll`.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use super::shared::Shared;
+use super::tap::QueueTap;
+use super::{deaths, start};
+
+/// Handlers that run have so long to end before their partition goes to others, who then start behind what they did.
+/// What takes longer runs there again.
+const HANDOVER: Duration = Duration::from_secs(5);
+
+pub(super) struct Context {
+    pub(super) shared: Arc<Shared>,
+    /// The one this belongs to.
+    pub(super) consumer: OnceLock<Weak<BaseConsumer<Self>>>,
+}
+
+impl Context {
+    /// Before librdkafka begins to fetch: its partition is split off now, or what it has fetched until then would come
+    /// by the main queue.
+    fn assigned(&self, base: &BaseConsumer<Self>, partitions: &[i32]) {
+        let shared = &self.shared;
+        // Gone when the member is about to end.
+        let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        start::resolve(base, shared, partitions);
+        let taps = partitions.iter().map(|partition| {
+            let queue = consumer.split_partition_queue(&shared.topic, *partition);
+            (*partition, queue)
+        });
+        for (partition, queue) in taps {
+            match queue {
+                Some(queue) => {
+                    let tap = QueueTap::new(queue, Arc::clone(&shared.news));
+                    shared.board().assign(partition, tap);
+                }
+                None => log::error!(
+                    "queue `{}`: librdkafka gives no queue for partition {partition}, whose records wait",
+                    shared.queue
+                ),
+            }
+        }
+        shared
+            .home
+            .spawn(deaths::load(Arc::clone(shared), partitions.to_vec()));
+    }
+
+    /// Nothing of them starts any more; what runs is waited for a while; what is finished is committed, so that the next
+    /// owner begins exactly there.
+    fn revoked(&self, base: &BaseConsumer<Self>, partitions: &[i32]) {
+        let shared = &self.shared;
+        shared.board().stop_feeding(partitions);
+        // Otherwise others have them already, and the brokers take no commit of ours.
+        if !base.assignment_lost() {
+            shared.wait_until_settled(partitions, Instant::now() + HANDOVER);
+            commit(base, shared, CommitMode::Sync, |partition| {
+                partitions.contains(&partition)
+            });
+        }
+        let gone = shared.board().remove(partitions);
+        let out: usize = gone.iter().map(super::lane::Lane::out_count).sum();
+        if out > 0 {
+            log::warn!(
+                "queue `{}`: {out} records of partitions that others have now had not ended; they run there again",
+                shared.queue
+            );
+        }
+    }
+
+    fn partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
+        let ours = list.elements_for_topic(&self.shared.topic);
+        ours.iter().map(|element| element.partition()).collect()
+    }
+}
+
+/// Tells the brokers the positions they do not know.
+pub(super) fn commit(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    mode: CommitMode,
+    of: impl Fn(i32) -> bool,
+) {
+    let mut positions = shared.board().uncommitted();
+    positions.retain(|(partition, _)| of(*partition));
+    if positions.is_empty() {
+        return;
+    }
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for (partition, position) in &positions {
+        let offset = Offset::Offset(*position);
+        if let Err(cause) = list.add_partition_offset(&shared.topic, *partition, offset) {
+            log::error!(
+                "queue `{}`: offset {position} cannot be committed: {cause}",
+                shared.queue
+            );
+        }
+    }
+    // Not made durable is not lost: the next commit has it too, or the next owner runs it again.
+    match (consumer.commit(&list, mode), mode) {
+        (Ok(()), CommitMode::Sync) => deaths::committed(shared, &positions),
+        (Ok(()), CommitMode::Async) => {}
+        (Err(cause), _) => log::debug!("queue `{}`: commit: {cause}", shared.queue),
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, fac: &str, message: &str) {
+        log::debug!(target: "librdkafka", "queue `{}`: {fac} {message}", self.shared.queue);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(code) = error.rdkafka_error_code() {
+            self.shared.health.told(code, reason);
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, base: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => self.assigned(base, &self.partitions(list)),
+            Rebalance::Revoke(list) => self.revoked(base, &self.partitions(list)),
+            Rebalance::Error(cause) => {
+                log::warn!(
+                    "queue `{}`: its group cannot share out partitions: {cause}",
+                    self.shared.queue
+                );
+            }
+        }
+    }
+
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if !matches!(rebalance, Rebalance::Error(_)) {
+            self.shared.rebalanced();
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        if let Err(cause) = result {
+            log::debug!("queue `{}`: commit: {cause}", self.shared.queue);
+            return;
+        }
+        let elements = offsets.elements_for_topic(&self.shared.topic);
+        let committed = elements
+            .iter()
+            .filter_map(|element| match element.offset() {
+                Offset::Offset(position) if element.error().is_ok() => {
+                    Some((element.partition(), position))
+                }
+                _ => None,
+            });
+        let committed: Vec<(i32, i64)> = committed.collect();
+        deaths::committed(&self.shared, &committed);
+    }
+}

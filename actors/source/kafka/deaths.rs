@@ -1,0 +1,117 @@
+//! Records whose handler ended a process, in this one or another: the database counts their deaths.
+//!
+//! They are asked for before anything of a partition is given out: whoever finds a dead daemon's slots counts its deaths
+//! within a second, and the group gives away its partitions only after its session is over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::lane::Charged;
+use super::shared::Shared;
+use crate::db::rows::{OutsideDeath, OutsideId};
+use crate::job::slots::{Identity, Kind};
+use crate::outage::Outage;
+use crate::source::outside;
+
+/// What the slot of a record says.
+pub(super) fn identity(source: &str, partition: i32, offset: i64) -> Identity {
+    Identity::new(Kind::Kafka, source, &format!("{partition}/{offset}"), 0)
+}
+
+/// Asks until the database answers.
+pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>) {
+    let source = identity(&shared.source, 0, 0).queue().to_owned();
+    let mut outage = Outage::new(format!(
+        "queue `{}`: what the database knows of it",
+        shared.queue
+    ));
+    let rows = loop {
+        match shared.db.reader().deaths("kafka", &source).await {
+            Ok(rows) => break rows,
+            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+        }
+    };
+    outage.passed();
+    let now = Instant::now();
+    let charged = by_partition(&rows, now);
+    shared.board().charge(charged, &partitions, now);
+}
+
+fn by_partition(rows: &[OutsideDeath], now: Instant) -> HashMap<i32, HashMap<i64, Charged>> {
+    let mut all: HashMap<i32, HashMap<i64, Charged>> = HashMap::new();
+    for row in rows {
+        let Some((partition, offset)) = row.id.split_once('/') else {
+            continue;
+        };
+        let (Ok(partition), Ok(offset)) = (partition.parse(), offset.parse()) else {
+            continue;
+        };
+        let wait = Duration::from_millis(u64::try_from(row.wait_ms).unwrap_or(0));
+        let charged = Charged {
+            attempts: row.attempts,
+            due: now + wait,
+        };
+        all.entry(partition).or_default().insert(offset, charged);
+    }
+    all
+}
+
+/// The brokers know of these positions: deaths of records before them need not be known any more. Not before that: a
+/// process that ends in between would begin to count anew.
+pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
+    let mut ids: Vec<OutsideId> = Vec::new();
+    {
+        let mut board = shared.board();
+        for (partition, position) in positions {
+            let passed = board.committed(*partition, *position);
+            let passed = passed
+                .into_iter()
+                .map(|offset| identity(&shared.source, *partition, offset));
+            ids.extend(passed.filter_map(|identity| outside(&identity)));
+        }
+    }
+    if ids.is_empty() {
+        return;
+    }
+    let (db, queue) = (shared.db.clone(), Arc::clone(&shared.queue));
+    shared.home.spawn(async move {
+        // The rows that stay mean nothing any more, and are trimmed in time.
+        if let Err(cause) = db.forget_deaths(ids).await {
+            log::debug!("queue `{queue}`: counted deaths of finished records stay: {cause}");
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_a_partition_and_an_offset() {
+        let now = Instant::now();
+        let row = |id: &str, attempts, wait_ms| OutsideDeath {
+            id: id.to_owned(),
+            attempts,
+            wait_ms,
+        };
+        let rows = [
+            row("3/7", 2, 1500),
+            row("3/9", 0, 0),
+            row("x/1", 1, 0),
+            row("4", 1, 0),
+        ];
+        let all = by_partition(&rows, now);
+        assert_eq!(all.len(), 1);
+        let due = now + Duration::from_millis(1500);
+        assert_eq!(all[&3][&7], Charged { attempts: 2, due });
+        assert_eq!(
+            all[&3][&9],
+            Charged {
+                attempts: 0,
+                due: now
+            }
+        );
+        assert_eq!(identity("t/default/g", 3, 7).id(), "3/7");
+    }
+}

@@ -1,0 +1,354 @@
+//! The records of one partition that are ours and not finished, in their order. Pure: takes the time and the records.
+//!
+//! A lane is given out as a *lease*: to one consumer at a time, which runs its records one after the other. So the next
+//! record starts only after the one before has ended, and consumers come and go without anything moving in the group.
+//! What has to run again stays at its place and holds up all behind it; the lease is closed by that, and nothing of it
+//! starts any more.
+//!
+//! The position, which is what may be committed, never passes an unfinished record: it is the first of them, or behind
+//! the last one taken. Offsets are only compared, never counted: compaction and transactions leave gaps.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::record::Record;
+use crate::source::End;
+
+/// Where the next records of a partition come from.
+pub(super) trait Tap {
+    fn pull(&mut self) -> Pulled;
+    /// Whether there may be something to pull. Never `false` while there is.
+    fn filled(&self) -> bool;
+}
+
+/// What a tap gave.
+#[derive(Debug)]
+pub(super) enum Pulled {
+    Record(Record),
+    /// No record is behind those it gave, at this moment.
+    End,
+    /// Nothing has come yet.
+    Nothing,
+}
+
+/// Deaths that were charged to a record before it came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Charged {
+    pub(super) attempts: u32,
+    /// When it may run again.
+    pub(super) due: Instant,
+}
+
+/// A record as it is given to a consumer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Handed {
+    pub(super) record: Record,
+    pub(super) attempt: u32,
+    pub(super) suspect: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: Record,
+    /// The one that is under way, or the next.
+    attempt: u32,
+    suspect: bool,
+    /// A consumer has it.
+    out: bool,
+    /// Not before.
+    due: Option<Instant>,
+}
+
+/// One consumer's right to the lane.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) number: u64,
+    pub(super) consumer: u64,
+    pub(super) since: Instant,
+    /// Whether what was given out under it may start.
+    open: bool,
+    /// Given out and not settled.
+    out: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Lane<T> {
+    tap: T,
+    /// Not finished, in the order in which they came.
+    entries: VecDeque<Entry>,
+    /// Behind the last record that came; none before the first.
+    next: Option<i64>,
+    lease: Option<Lease>,
+    /// By offset. None: not known yet, and nothing is given out.
+    charged: Option<HashMap<i64, Charged>>,
+    /// What the brokers know.
+    committed: Option<i64>,
+    /// All that the partition has came here.
+    at_end: bool,
+    /// The partition goes to others.
+    leaving: bool,
+    /// Charged, and finished here: to be forgotten once the position behind them is committed.
+    acquitted: Vec<i64>,
+    /// When it was given out last, by the board's count.
+    pub(super) turn: u64,
+}
+
+impl<T: Tap> Lane<T> {
+    pub(super) fn new(tap: T) -> Self {
+        Self {
+            tap,
+            entries: VecDeque::new(),
+            next: None,
+            lease: None,
+            charged: None,
+            committed: None,
+            at_end: false,
+            leaving: false,
+            acquitted: Vec::new(),
+            turn: 0,
+        }
+    }
+
+    /// What earlier processes died of is known: records may be given out.
+    pub(super) fn charge(&mut self, charged: HashMap<i64, Charged>) {
+        self.charged = Some(charged);
+    }
+
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    fn first_waiting(&self) -> Option<&Entry> {
+        self.entries.iter().find(|entry| !entry.out)
+    }
+
+    /// When its first waiting record may run, if it may not yet.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.first_waiting()?.due
+    }
+
+    /// Whether there is something to give out now.
+    fn filled(&self, now: Instant) -> bool {
+        let known = self.charged.is_some() && !self.leaving;
+        known
+            && match self.first_waiting() {
+                Some(entry) => entry.due.is_none_or(|due| due <= now),
+                None => self.tap.filled(),
+            }
+    }
+
+    /// Whether a consumer that has no lease of it can take it.
+    pub(super) fn is_free(&self, now: Instant) -> bool {
+        self.lease.is_none() && self.filled(now)
+    }
+
+    /// Whether the one who has it can take more of it.
+    pub(super) fn is_extendable(&self, now: Instant) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.open) && self.filled(now)
+    }
+
+    /// Gives out the next records: under this lease if it is free, else under the one it has. At most so many.
+    pub(super) fn take(
+        &mut self,
+        number: u64,
+        consumer: u64,
+        max: usize,
+        now: Instant,
+    ) -> Vec<Handed> {
+        let mut handed = Vec::new();
+        let mut held_up = false;
+        for entry in self.entries.iter_mut().filter(|entry| !entry.out) {
+            held_up = entry.due.is_some_and(|due| due > now);
+            if held_up || handed.len() >= max {
+                break;
+            }
+            entry.out = true;
+            handed.push(entry.hand());
+        }
+        while !held_up && handed.len() < max {
+            match self.tap.pull() {
+                Pulled::Record(record) => {
+                    let entry = self.enter(record);
+                    held_up = entry.due.is_some_and(|due| due > now);
+                    entry.out = !held_up;
+                    if !held_up {
+                        handed.push(entry.hand());
+                    }
+                }
+                Pulled::End => self.at_end = true,
+                Pulled::Nothing => break,
+            }
+        }
+        if !handed.is_empty() {
+            let lease = self.lease.get_or_insert(Lease {
+                number,
+                consumer,
+                since: now,
+                open: true,
+                out: 0,
+            });
+            lease.out += handed.len();
+        }
+        handed
+    }
+
+    fn enter(&mut self, record: Record) -> &mut Entry {
+        let offset = record.offset;
+        let charged = self.charged.as_ref().and_then(|all| all.get(&offset));
+        let entry = Entry {
+            attempt: charged
+                .map_or(0, |charged| charged.attempts)
+                .saturating_add(1),
+            suspect: charged.is_some(),
+            due: charged.map(|charged| charged.due),
+            out: false,
+            record,
+        };
+        self.next = Some(offset.saturating_add(1));
+        self.at_end = false;
+        self.entries.push_back(entry);
+        // It was pushed a moment ago.
+        let last = self.entries.len() - 1;
+        &mut self.entries[last]
+    }
+
+    /// A record that did not come by the tap. It goes to its place.
+    pub(super) fn stray(&mut self, record: Record) {
+        let offset = record.offset;
+        let place = self
+            .entries
+            .partition_point(|entry| entry.record.offset < offset);
+        let entry = Entry {
+            attempt: 1,
+            suspect: false,
+            due: None,
+            out: false,
+            record,
+        };
+        self.entries.insert(place, entry);
+        let behind = offset.saturating_add(1);
+        self.next = Some(self.next.map_or(behind, |next| next.max(behind)));
+    }
+
+    /// Whether this lease is its present one, and if so whether its records may start.
+    #[cfg(test)]
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        let lease = self.lease.as_ref().filter(|lease| lease.number == number);
+        lease.is_some_and(|lease| lease.open)
+    }
+
+    /// Nothing of this lease starts any more.
+    pub(super) fn halt(&mut self, number: u64) {
+        if let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) {
+            lease.open = false;
+        }
+    }
+
+    /// The partition goes to others: nothing is given out, and nothing starts. Answers the lease that was closed.
+    pub(super) fn leave(&mut self) -> Option<u64> {
+        self.leaving = true;
+        let lease = self.lease.as_mut()?;
+        lease.open = false;
+        Some(lease.number)
+    }
+
+    /// The record of a delivery that is not settled.
+    pub(super) fn out(&self, number: u64, offset: i64) -> Option<&Record> {
+        let of_lease = self
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.number == number);
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.record.offset == offset);
+        entry
+            .filter(|entry| of_lease && entry.out)
+            .map(|entry| &entry.record)
+    }
+
+    /// Counts once: what is settled already, or belongs to another lease, changes nothing. Answers whether the lease is
+    /// over by that.
+    pub(super) fn settle(&mut self, number: u64, offset: i64, end: &End, now: Instant) -> bool {
+        let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) else {
+            return false;
+        };
+        // Mostly the first one.
+        let place = self
+            .entries
+            .iter()
+            .position(|entry| entry.record.offset == offset);
+        let Some(place) = place.filter(|place| self.entries[*place].out) else {
+            return false;
+        };
+        let entry = &mut self.entries[place];
+        match end {
+            End::Done | End::Dead { .. } => {
+                if entry.suspect {
+                    self.acquitted.push(offset);
+                }
+                self.entries.remove(place);
+            }
+            End::Retry(after) => {
+                entry.out = false;
+                entry.attempt = entry.attempt.saturating_add(1);
+                entry.due = Some(now + bounded(*after));
+                lease.open = false;
+            }
+            End::GiveBack => {
+                entry.out = false;
+                lease.open = false;
+            }
+        }
+        lease.out -= 1;
+        let over = lease.out == 0;
+        if over {
+            self.lease = None;
+        }
+        over
+    }
+
+    /// All before it is finished; none before the first record.
+    pub(super) fn position(&self) -> Option<i64> {
+        let unfinished = self.entries.iter().map(|entry| entry.record.offset);
+        unfinished.min().or(self.next)
+    }
+
+    /// What the brokers are to be told.
+    pub(super) fn uncommitted(&self) -> Option<i64> {
+        self.position()
+            .filter(|position| self.committed != Some(*position))
+    }
+
+    /// The brokers know of this position. Answers the charged records before it, of which nobody has to know any more.
+    pub(super) fn committed(&mut self, position: i64) -> Vec<i64> {
+        self.committed = Some(position);
+        let passed = self.acquitted.extract_if(.., |offset| *offset < position);
+        passed.collect()
+    }
+
+    /// All records that the partition has are finished, as far as is known here.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.at_end && self.entries.is_empty()
+    }
+
+    /// Given out and not settled.
+    pub(super) fn out_count(&self) -> usize {
+        self.lease.as_ref().map_or(0, |lease| lease.out)
+    }
+}
+
+impl Entry {
+    fn hand(&self) -> Handed {
+        Handed {
+            record: self.record.clone(),
+            attempt: self.attempt,
+            suspect: self.suspect,
+        }
+    }
+}
+
+/// Longer than anyone waits, and a moment that can be reckoned with.
+fn bounded(after: Duration) -> Duration {
+    after.min(Duration::from_secs(365 * 24 * 3600))
+}

@@ -1,0 +1,285 @@
+//! One partition, without Kafka: what is given out when, and what may be committed.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::lane::{Charged, Handed, Lane, Pulled, Tap};
+use super::record::Record;
+use crate::source::End;
+
+/// Gives what a test puts in.
+#[derive(Debug, Default)]
+pub(super) struct Script(pub(super) VecDeque<Pulled>);
+
+impl Script {
+    pub(super) fn of(offsets: impl IntoIterator<Item = i64>) -> Self {
+        Self(
+            offsets
+                .into_iter()
+                .map(|offset| Pulled::Record(record(offset)))
+                .collect(),
+        )
+    }
+}
+
+impl Tap for Script {
+    fn pull(&mut self) -> Pulled {
+        self.0.pop_front().unwrap_or(Pulled::Nothing)
+    }
+
+    fn filled(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+pub(super) fn record(offset: i64) -> Record {
+    Record {
+        offset,
+        payload: Bytes::from(offset.to_string()),
+        key: None,
+        headers: Vec::new(),
+        timestamp_ms: None,
+    }
+}
+
+fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
+    let mut lane = Lane::new(Script::of(offsets));
+    lane.charge(HashMap::new());
+    lane
+}
+
+fn offsets(handed: &[Handed]) -> Vec<i64> {
+    handed.iter().map(|handed| handed.record.offset).collect()
+}
+
+const RETRY: End = End::Retry(Duration::from_secs(10));
+
+#[test]
+fn the_position_never_passes_an_unfinished_record() {
+    let now = Instant::now();
+    let mut lane = lane([5, 6, 9, 12]);
+    assert_eq!(lane.position(), None, "nothing came yet");
+    assert_eq!(offsets(&lane.take(1, 7, 10, now)), [5, 6, 9, 12]);
+    assert_eq!(lane.position(), Some(5));
+    lane.settle(1, 6, &End::Done, now);
+    lane.settle(1, 12, &End::Done, now);
+    assert_eq!(
+        lane.position(),
+        Some(5),
+        "what is finished behind it changes nothing"
+    );
+    lane.settle(1, 5, &End::Done, now);
+    assert_eq!(lane.position(), Some(9), "gaps are none of ours");
+    assert!(lane.settle(1, 9, &End::Done, now), "the lease is over");
+    assert_eq!(lane.position(), Some(13));
+}
+
+#[test]
+fn an_end_counts_once_and_only_for_its_own_lease() {
+    let now = Instant::now();
+    let mut lane = lane([1, 2]);
+    lane.take(1, 7, 10, now);
+    assert!(!lane.settle(9, 1, &End::Done, now), "another lease");
+    assert!(!lane.settle(1, 1, &End::GiveBack, now));
+    assert!(!lane.settle(1, 1, &End::Done, now), "it was given back");
+    assert!(lane.settle(1, 2, &End::GiveBack, now));
+    assert_eq!(offsets(&lane.take(2, 8, 10, now)), [1, 2]);
+    assert!(!lane.settle(1, 1, &End::Done, now), "a stale one");
+    assert_eq!(lane.position(), Some(1));
+}
+
+#[test]
+fn a_failed_record_keeps_its_place_and_holds_up_those_behind_it() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(10);
+    let mut lane = lane([1, 2, 3, 4]);
+    lane.take(1, 7, 3, now);
+    lane.settle(1, 1, &End::Done, now);
+    lane.settle(1, 2, &RETRY, now);
+    assert!(
+        !lane.is_open(1) && !lane.is_extendable(now),
+        "nothing of the lease starts or comes any more"
+    );
+    assert!(lane.settle(1, 3, &End::GiveBack, now));
+    assert!(!lane.is_free(now), "it waits out its back-off");
+    assert_eq!((lane.due(), lane.position()), (Some(later), Some(2)));
+    assert!(lane.is_free(later));
+    let again = lane.take(2, 8, 10, later);
+    assert_eq!(offsets(&again), [2, 3, 4]);
+    assert_eq!(
+        again
+            .iter()
+            .map(|handed| handed.attempt)
+            .collect::<Vec<_>>(),
+        [2, 1, 1]
+    );
+}
+
+#[test]
+fn of_a_batch_only_what_failed_runs_again() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(10);
+    let mut lane = lane([1, 2, 3, 4]);
+    lane.take(1, 7, 3, now);
+    for (offset, end) in [(1, End::Done), (2, RETRY), (3, End::Done)] {
+        lane.settle(1, offset, &end, now);
+    }
+    assert_eq!(lane.position(), Some(2));
+    assert_eq!(offsets(&lane.take(2, 7, 10, later)), [2, 4]);
+    lane.settle(2, 2, &End::Done, later);
+    assert_eq!(lane.position(), Some(4));
+}
+
+#[test]
+fn the_holder_takes_more_while_nothing_came_back() {
+    let now = Instant::now();
+    let mut lane = lane(1..=9);
+    lane.take(1, 7, 2, now);
+    assert!(lane.is_extendable(now) && !lane.is_free(now));
+    assert_eq!(offsets(&lane.take(1, 7, 2, now)), [3, 4]);
+    lane.halt(2);
+    assert!(lane.is_extendable(now), "another lease was halted");
+    lane.settle(1, 3, &End::GiveBack, now);
+    assert!(!lane.is_extendable(now), "the next ones would overtake it");
+    for offset in [1, 2, 4] {
+        lane.settle(1, offset, &End::Done, now);
+    }
+    assert_eq!(offsets(&lane.take(2, 7, 3, now)), [3, 5, 6]);
+}
+
+#[test]
+fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
+    let now = Instant::now();
+    let due = now + Duration::from_secs(3);
+    let mut lane = Lane::new(Script::of([1, 2, 3]));
+    assert!(!lane.is_free(now), "its deaths are not known yet");
+    lane.charge(HashMap::from([(2, Charged { attempts: 2, due })]));
+    assert_eq!(offsets(&lane.take(1, 7, 10, now)), [1]);
+    assert!(!lane.is_extendable(now));
+    assert!(lane.settle(1, 1, &End::Done, now));
+    assert!(!lane.is_free(now));
+    let handed = lane.take(2, 7, 10, due);
+    let seen: Vec<(i64, u32, bool)> = handed
+        .iter()
+        .map(|handed| (handed.record.offset, handed.attempt, handed.suspect))
+        .collect();
+    assert_eq!(seen, [(2, 3, true), (3, 1, false)]);
+    lane.settle(2, 2, &End::Done, due);
+    assert!(lane.committed(2).is_empty());
+    assert_eq!(
+        lane.committed(3),
+        [2],
+        "known until the brokers know that it is finished"
+    );
+    assert!(lane.committed(4).is_empty());
+}
+
+#[test]
+fn what_the_brokers_know_is_not_committed_again() {
+    let now = Instant::now();
+    let mut lane = lane([1]);
+    assert_eq!(lane.uncommitted(), None);
+    lane.take(1, 7, 10, now);
+    lane.settle(1, 1, &End::Done, now);
+    assert_eq!(lane.uncommitted(), Some(2));
+    lane.committed(1);
+    assert_eq!(lane.uncommitted(), Some(2), "an older answer");
+    lane.committed(2);
+    assert_eq!(lane.uncommitted(), None);
+}
+
+#[test]
+fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
+    let now = Instant::now();
+    let mut lane = lane([1]);
+    assert!(!lane.is_exhausted());
+    lane.take(1, 7, 10, now);
+    let mut with_end = Script::of([2]);
+    with_end.0.push_back(Pulled::End);
+    let mut other = Lane::new(with_end);
+    other.charge(HashMap::new());
+    other.take(1, 7, 10, now);
+    assert!(!other.is_exhausted(), "a record is not finished");
+    other.settle(1, 2, &End::Done, now);
+    assert!(other.is_exhausted() && !lane.is_exhausted());
+}
+
+#[test]
+fn a_partition_that_goes_gives_out_nothing_more() {
+    let now = Instant::now();
+    let mut lane = lane([1, 2, 3]);
+    lane.take(1, 7, 2, now);
+    assert_eq!(lane.leave(), Some(1));
+    assert!(!lane.is_open(1) && !lane.is_extendable(now));
+    lane.settle(1, 1, &End::Done, now);
+    assert!(lane.settle(1, 2, &End::GiveBack, now));
+    assert!(!lane.is_free(now));
+    assert_eq!(lane.position(), Some(2));
+}
+
+#[test]
+fn a_stray_record_goes_to_its_place_and_counts_for_the_position() {
+    let now = Instant::now();
+    let mut lane = lane([5]);
+    lane.take(1, 7, 10, now);
+    lane.stray(record(3));
+    lane.stray(record(7));
+    lane.settle(1, 5, &End::Done, now);
+    assert_eq!(lane.position(), Some(3));
+    assert_eq!(offsets(&lane.take(2, 7, 10, now)), [3, 7]);
+}
+
+/// Whatever is done in whatever order: each record is finished once, in order where nothing fails, and the position never
+/// passes one that is not.
+#[test]
+fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
+    for seed in 0..200 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut offset = 0;
+        let all: Vec<i64> = (0..60)
+            .map(|_| {
+                offset += random.i64(1..4);
+                offset
+            })
+            .collect();
+        let mut lane = lane(all.iter().copied());
+        let (mut now, mut number) = (Instant::now(), 0);
+        let mut out: VecDeque<Handed> = VecDeque::new();
+        let (mut ran, mut done) = (Vec::new(), Vec::new());
+        while done.len() < all.len() {
+            now += Duration::from_millis(random.u64(0..200));
+            if lane.is_free(now) || lane.is_extendable(now) {
+                number = lane.lease().map_or(number + 1, |lease| lease.number);
+                out.extend(lane.take(number, 1, random.usize(1..9), now));
+            }
+            for _ in 0..random.usize(0..6) {
+                let Some(handed) = out.pop_front() else { break };
+                let at = handed.record.offset;
+                let end = match (lane.is_open(number), random.u8(0..10)) {
+                    (false, _) | (_, 0) => End::GiveBack,
+                    (true, 1 | 2) => End::Retry(Duration::from_millis(random.u64(0..300))),
+                    (true, _) => End::Done,
+                };
+                if !matches!(end, End::GiveBack) {
+                    ran.push(at);
+                }
+                if matches!(end, End::Done) {
+                    done.push(at);
+                }
+                if !matches!(end, End::Done) {
+                    lane.halt(number);
+                }
+                lane.settle(number, at, &end, now);
+                let unfinished = all.iter().find(|offset| !done.contains(*offset));
+                if let (Some(position), Some(unfinished)) = (lane.position(), unfinished) {
+                    assert!(position <= *unfinished, "seed {seed}");
+                }
+            }
+        }
+        assert_eq!(done, all, "seed {seed}: in order, each once");
+        assert!(ran.is_sorted(), "seed {seed}: {ran:?}");
+        assert_eq!(lane.position(), Some(offset + 1), "seed {seed}");
+    }
+}

@@ -1,0 +1,131 @@
+//! The thread of the group's member: one for each pool and process, however many consumers it has.
+//!
+//! It polls the main queue all the while, so that the group hears of us whatever handlers do; partitions come and go in
+//! callbacks of that poll (`context.rs`). Each second it commits what is finished.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+
+use super::context::{Context, commit};
+use super::health::Problem;
+use super::record::Record;
+use super::shared::Shared;
+
+/// A stop is noticed after so long at the latest; everything else wakes the poll.
+const POLL: Duration = Duration::from_millis(50);
+/// What is finished is committed this often: so much runs twice after a crash at most, beside what was in flight.
+const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// While no broker answers one is asked so often, for so long.
+const PROBE: Duration = Duration::from_secs(1);
+/// While the topic is not there the cluster's topics are asked for so often. The usual refresh is slower.
+const TOPIC_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// Others (who ask for the lag) give the client back within this time.
+const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
+const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Runs until the source is closed.
+pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
+    while !shared.closing() {
+        let ended = create(shared, config).and_then(|consumer| serve(shared, consumer));
+        if let Err(cause) = ended {
+            let pause = shared.health.broken(&format!(
+                "its member cannot go on and is made anew: {cause}"
+            ));
+            sleep(shared, pause);
+        }
+    }
+    shared.ended.send_replace(true);
+}
+
+fn create(shared: &Arc<Shared>, config: &ClientConfig) -> KafkaResult<Arc<BaseConsumer<Context>>> {
+    let context = Context {
+        shared: Arc::clone(shared),
+        consumer: OnceLock::new(),
+    };
+    let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
+    let _ = consumer.context().consumer.set(Arc::downgrade(&consumer));
+    consumer.subscribe(&[&shared.topic])?;
+    shared.set_client(&consumer);
+    Ok(consumer)
+}
+
+/// Returns when the source is closed, or this client cannot go on.
+fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaResult<()> {
+    let mut fault = None;
+    let mut next_commit = Instant::now() + COMMIT_INTERVAL;
+    let mut next_look = Instant::now();
+    while fault.is_none() && !shared.closing() {
+        match consumer.poll(POLL) {
+            None => {}
+            Some(Ok(message)) => {
+                // Its partition's queue should have it. It must not be lost, as the position would pass it.
+                log::debug!("queue `{}`: a record came by the main queue", shared.queue);
+                let record = Record::copy(&message);
+                shared
+                    .board()
+                    .stray(message.partition(), record, Instant::now());
+            }
+            Some(Err(cause @ KafkaError::MessageConsumptionFatal(_))) => fault = Some(cause),
+            // The context was told.
+            Some(Err(_)) => {}
+        }
+        let now = Instant::now();
+        if now >= next_commit {
+            commit(&consumer, shared, CommitMode::Async, |_| true);
+            next_commit = now + COMMIT_INTERVAL;
+        }
+        if now >= next_look {
+            look(&consumer, shared);
+            next_look = Instant::now() + TOPIC_LOOK_INTERVAL;
+        }
+    }
+    end(shared, consumer);
+    fault.map_or(Ok(()), Err)
+}
+
+/// Whether what was wrong is over.
+fn look(consumer: &BaseConsumer<Context>, shared: &Shared) {
+    if shared.health.is_away() && consumer.fetch_metadata(Some(&shared.topic), PROBE).is_ok() {
+        shared.health.answered();
+    }
+    if shared.health.held_up() == Some(Problem::Topic) {
+        // Of all topics: only then does librdkafka look at its subscription anew.
+        if let Ok(metadata) = consumer.fetch_metadata(None, PROBE) {
+            let is_there = |topic: &rdkafka::metadata::MetadataTopic| {
+                topic.name() == &*shared.topic && topic.error().is_none()
+            };
+            if metadata.topics().iter().any(is_there) {
+                shared.health.found_topic();
+            }
+        }
+    }
+}
+
+/// Commits, and leaves the group at once: the others need not wait until the session is over.
+fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
+    let partitions = shared.board().partitions();
+    shared.board().stop_feeding(&partitions);
+    commit(&consumer, shared, CommitMode::Sync, |_| true);
+    let gone = shared.board().remove(&partitions);
+    drop(gone);
+    shared.rebalanced();
+    // The last owner closes the client, which may take its time: that must be this thread.
+    let deadline = Instant::now() + RETURN_OF_CLIENT;
+    while Arc::strong_count(&consumer) > 1 && Instant::now() < deadline {
+        std::thread::sleep(RETURN_LOOK_INTERVAL);
+    }
+    drop(consumer);
+}
+
+fn sleep(shared: &Shared, pause: Duration) {
+    let until = Instant::now() + pause;
+    while !shared.closing() && Instant::now() < until {
+        std::thread::sleep(POLL);
+    }
+}

@@ -1,0 +1,358 @@
+//! A topic of Kafka, read as a member of a consumer group.
+//!
+//! At least once: a position is committed only when every record before it that came here is finished (`lane.rs`), each
+//! second, when a partition goes to others, and at the end. What was in flight when the process ended runs again. The
+//! committed position is all there is: nothing is kept elsewhere but the deaths of records that ended a process.
+//!
+//! One member of the group for each pool and process (`member.rs`), whose partitions are given to its consumers in turn
+//! (`board.rs`): the group does not notice how many consumers there are.
+
+mod board;
+#[cfg(test)]
+mod board_tests;
+mod client;
+mod clusters;
+mod context;
+mod deaths;
+mod health;
+mod lag;
+mod lane;
+#[cfg(test)]
+mod lane_tests;
+mod member;
+mod record;
+mod shared;
+mod start;
+mod tap;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rdkafka::ClientConfig;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use self::board::Batch;
+pub(crate) use self::clusters::{ClusterError, Clusters, Inside};
+use self::health::Health;
+use self::shared::Shared;
+use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use crate::clock::now_ms;
+use crate::db::rows::{EntryName, NewLetter};
+use crate::db::{Db, Standing};
+use crate::job::slots::Identity;
+use crate::job::{Message, MessageSource, SourceKind};
+use crate::stop::StopListener;
+
+/// Which topic is read, and as whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscription {
+    pub(crate) entry: EntryName,
+    pub(crate) topic: String,
+    pub(crate) group: String,
+    /// The name of the cluster in the settings.
+    pub(crate) cluster: String,
+    /// The daemon's partition, for dead letters.
+    pub(crate) partition: String,
+}
+
+impl Subscription {
+    /// What slots and counted deaths call it. A topic has no `/`, a cluster's name no two of the same.
+    pub(crate) fn source(&self) -> String {
+        format!("{}/{}/{}", self.topic, self.cluster, self.group)
+    }
+}
+
+/// See the module's header.
+pub(crate) struct KafkaSource {
+    subscription: Subscription,
+    config: ClientConfig,
+    shared: Arc<Shared>,
+    opened: OnceLock<()>,
+}
+
+impl KafkaSource {
+    /// Speaks to nobody yet.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster's settings do not make a client.
+    pub(crate) fn new(
+        subscription: Subscription,
+        clusters: &Clusters,
+        db: Db,
+        home: Handle,
+    ) -> Result<Self, ClusterError> {
+        let cluster = &subscription.cluster;
+        let properties = &clusters.settings(cluster)?.properties;
+        let (config, start) =
+            client::member(clusters.config(cluster)?, properties, &subscription.group);
+        config
+            .create_native_config()
+            .map_err(|cause| ClusterError::Client(cluster.clone(), cause))?;
+        let queue = &subscription.entry.name;
+        let place = format!(
+            "topic `{}` for group `{}`",
+            subscription.topic, subscription.group
+        );
+        let health = Health::new(queue, cluster, &place);
+        let names = (
+            queue.as_str().into(),
+            subscription.topic.as_str().into(),
+            subscription.source(),
+        );
+        let shared = Shared::new(names, start, db, home, health);
+        Ok(Self {
+            subscription,
+            config,
+            shared: Arc::new(shared),
+            opened: OnceLock::new(),
+        })
+    }
+
+    fn start(&self) {
+        let (shared, config) = (Arc::clone(&self.shared), self.config.clone());
+        let member = std::thread::Builder::new().name("kafka-member".to_owned());
+        if let Err(cause) = member.spawn(move || member::run(&shared, &config)) {
+            log::error!(
+                "queue `{}` is not consumed: no thread for it: {cause}",
+                self.shared.queue
+            );
+        }
+        self.shared
+            .home
+            .spawn(wake_consumers(Arc::clone(&self.shared)));
+    }
+
+    fn deliveries(&self, batch: Batch) -> Vec<Delivery> {
+        let Batch {
+            partition, lease, ..
+        } = batch;
+        let shared = &self.shared;
+        let delivery = |handed: lane::Handed| {
+            let record = handed.record;
+            Delivery {
+                receipt: Receipt {
+                    id: record.offset,
+                    fence: i64::from(partition),
+                    generation: lease,
+                },
+                suspect: handed.suspect,
+                message: Message {
+                    id: format!("{partition}/{}", record.offset),
+                    payload: record.payload,
+                    key: record.key,
+                    headers: record.headers,
+                    source: MessageSource {
+                        queue: Arc::clone(&shared.queue),
+                        kind: SourceKind::Kafka {
+                            topic: Arc::clone(&shared.topic),
+                            partition,
+                            offset: record.offset,
+                            timestamp_ms: record.timestamp_ms,
+                        },
+                    },
+                    attempt: handed.attempt,
+                },
+            }
+        };
+        batch.handed.into_iter().map(delivery).collect()
+    }
+
+    fn letters(&self, ends: &[Settled]) -> Vec<NewLetter> {
+        let dead = ends.iter().filter_map(|settled| match &settled.end {
+            End::Dead { error, attempts } => Some((settled.receipt, error, *attempts)),
+            _ => None,
+        });
+        let mut board = self.shared.board();
+        let letters = dead.filter_map(|(receipt, error, attempts)| {
+            // What others have now is theirs to give up.
+            let record = board.out(&receipt)?;
+            Some(NewLetter {
+                kind: "kafka",
+                source: self.subscription.topic.clone(),
+                entry: self.subscription.entry.clone(),
+                original_id: format!("{}/{}", receipt.fence, receipt.id),
+                payload: record.payload.clone(),
+                key: record.key.clone(),
+                headers: record.headers.clone(),
+                error: error.clone(),
+                attempts,
+                partition: self.subscription.partition.clone(),
+                first_ms: record.timestamp_ms.unwrap_or_else(now_ms),
+            })
+        });
+        letters.collect()
+    }
+}
+
+impl Source for KafkaSource {
+    fn open(&self) {
+        self.opened.get_or_init(|| self.start());
+    }
+
+    fn limit(&self) -> Option<watch::Receiver<Limit>> {
+        Some(self.shared.limit.subscribe())
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        who: Fetcher,
+        max: u32,
+        stop: &'a mut StopListener,
+    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+        async move {
+            let max = usize::try_from(max).unwrap_or(usize::MAX);
+            while !stop.begun() {
+                let wake = Arc::<Notify>::default();
+                let taken = {
+                    let (mut board, now) = (self.shared.board(), Instant::now());
+                    let taken = board.take(who, max, now);
+                    match taken {
+                        // There may be more for others.
+                        Some(_) => board.wake(now),
+                        None => board.wait(who, Arc::clone(&wake)),
+                    }
+                    taken
+                };
+                if let Some(batch) = taken {
+                    return Ok(self.deliveries(batch));
+                }
+                let turn = Turn::new(&self.shared, wake);
+                tokio::select! {
+                    () = turn.come() => {}
+                    () = stop.quiet() => {}
+                }
+            }
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+
+    fn standing(&self, receipt: &Receipt) -> Standing {
+        match self.shared.open.has(receipt.generation) {
+            true => Standing::Ours,
+            false => Standing::Halted,
+        }
+    }
+
+    fn halt(&self, receipt: &Receipt) {
+        self.shared.board().halt(receipt);
+    }
+
+    fn identity(&self, delivery: &Delivery) -> Identity {
+        let Receipt { id, fence, .. } = delivery.receipt;
+        let partition = i32::try_from(fence).unwrap_or(i32::MAX);
+        deaths::identity(&self.shared.source, partition, id)
+    }
+
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+        async move {
+            // Durable before the position may pass them. A crash in between makes the letter twice.
+            let letters = self.letters(&ends);
+            if !letters.is_empty() {
+                self.shared.db.insert_letters(letters).await?;
+            }
+            let over = self.shared.board().settle(&ends, Instant::now());
+            if over > 0 {
+                self.shared.told_settled();
+            }
+            // Something may be due later than anything before.
+            if ends
+                .iter()
+                .any(|settled| matches!(settled.end, End::Retry(_)))
+            {
+                self.shared.news.notify_one();
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
+        async move {
+            let shared = Arc::clone(&self.shared);
+            // librdkafka's questions block their thread.
+            let asked = shared.home.clone().spawn_blocking(move || {
+                let client = shared.client().ok_or(SourceError::NotYet)?;
+                Ok(lag::lag(&client, &shared)?)
+            });
+            asked.await.unwrap_or(Err(SourceError::NotYet))
+        }
+        .boxed()
+    }
+
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        async move {
+            if self.opened.get().is_none() {
+                return;
+            }
+            self.shared.close();
+            let mut ended = self.shared.ended.subscribe();
+            let ended = ended.wait_for(|ended| *ended);
+            if tokio::time::timeout(within, ended).await.is_err() {
+                log::warn!(
+                    "queue `{}`: Kafka did not take the last positions in time; what they stand for runs again",
+                    self.shared.queue
+                );
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The turn of a fetch that waits. When it is dropped and had been woken, another may look.
+struct Turn<'a> {
+    shared: &'a Shared,
+    wake: Arc<Notify>,
+    came: AtomicBool,
+}
+
+impl<'a> Turn<'a> {
+    fn new(shared: &'a Shared, wake: Arc<Notify>) -> Self {
+        Self {
+            shared,
+            wake,
+            came: AtomicBool::new(false),
+        }
+    }
+
+    async fn come(&self) {
+        self.wake.notified().await;
+        self.came.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.came.load(Ordering::Relaxed) {
+            self.shared.board().leave(&self.wake, Instant::now());
+        }
+    }
+}
+
+/// Wakes consumers when partitions have filled, and when what waits may run.
+async fn wake_consumers(shared: Arc<Shared>) {
+    let mut ended = shared.ended.subscribe();
+    loop {
+        let due = {
+            let (mut board, now) = (shared.board(), Instant::now());
+            board.wake(now);
+            board.next_due(now)
+        };
+        let due = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shared.news.notified() => {}
+            () = due => {}
+            _ = ended.wait_for(|ended| *ended) => return,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the member's thread and the consumers share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use rdkafka::consumer::BaseConsumer;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use super::board::{Board, OpenLeases};
+use super::client::Start;
+use super::context::Context;
+use super::health::Health;
+use super::tap::QueueTap;
+use crate::db::Db;
+use crate::source::Limit;
+
+pub(super) struct Shared {
+    /// The `name` of the queue entry.
+    pub(super) queue: Arc<str>,
+    pub(super) topic: Arc<str>,
+    /// What slots and counted deaths call this source.
+    pub(super) source: String,
+    pub(super) start: Start,
+    pub(super) db: Db,
+    /// A runtime that runs no business code.
+    pub(super) home: Handle,
+    pub(super) health: Health,
+    board: Mutex<Board<QueueTap>>,
+    pub(super) open: Arc<OpenLeases>,
+    /// Told whenever leases are over.
+    settled: Condvar,
+    /// Told when a partition's queue is filled, and when something comes to be due.
+    pub(super) news: Arc<Notify>,
+    pub(super) limit: watch::Sender<Limit>,
+    /// The member's client, for questions; the member's thread owns it.
+    pub(super) client: Mutex<Weak<BaseConsumer<Context>>>,
+    closing: AtomicBool,
+    /// Whether the member has ended.
+    pub(super) ended: watch::Sender<bool>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        names: (Arc<str>, Arc<str>, String),
+        start: Start,
+        db: Db,
+        home: Handle,
+        health: Health,
+    ) -> Self {
+        let (queue, topic, source) = names;
+        let open = Arc::<OpenLeases>::default();
+        let nothing = Limit {
+            useful: 0,
+            ceiling: 0,
+        };
+        Self {
+            queue,
+            topic,
+            source,
+            start,
+            db,
+            home,
+            health,
+            board: Mutex::new(Board::new(Arc::clone(&open))),
+            open,
+            settled: Condvar::new(),
+            news: Arc::default(),
+            limit: watch::Sender::new(nothing),
+            client: Mutex::default(),
+            closing: AtomicBool::new(false),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    /// Never held while waiting for anything.
+    pub(super) fn board(&self) -> MutexGuard<'_, Board<QueueTap>> {
+        // What is done under this lock leaves it whole at each step.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leases are over.
+    pub(super) fn told_settled(&self) {
+        self.settled.notify_all();
+    }
+
+    /// Waits until consumers have nothing of these partitions, or it is too late.
+    pub(super) fn wait_until_settled(&self, partitions: &[i32], deadline: Instant) {
+        let mut board = self.board();
+        while board.out_count(partitions) > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.settled.wait_timeout(board, left);
+            (board, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The group has shared out partitions: the pool hears of it.
+    pub(super) fn rebalanced(&self) {
+        let partitions = self.board().partitions();
+        self.health.shared_out(!partitions.is_empty());
+        let useful = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
+        let before = self.limit.borrow().useful;
+        if before != useful {
+            log::info!(
+                "queue `{}`: has {useful} partitions of `{}` now, {partitions:?}",
+                self.queue,
+                self.topic
+            );
+        }
+        self.limit.send_if_modified(|limit| {
+            let changed = limit.useful != useful;
+            limit.useful = useful;
+            limit.ceiling = limit.ceiling.max(useful);
+            changed
+        });
+    }
+
+    /// The topic has so many partitions.
+    pub(super) fn counted_partitions(&self, partitions: usize) {
+        let ceiling = u32::try_from(partitions).unwrap_or(u32::MAX);
+        self.limit.send_if_modified(|limit| {
+            let changed = limit.ceiling != ceiling;
+            limit.ceiling = ceiling;
+            changed
+        });
+    }
+
+    pub(super) fn client(&self) -> Option<Arc<BaseConsumer<Context>>> {
+        self.lock_client().upgrade()
+    }
+
+    pub(super) fn set_client(&self, client: &Arc<BaseConsumer<Context>>) {
+        *self.lock_client() = Arc::downgrade(client);
+    }
+
+    fn lock_client(&self) -> MutexGuard<'_, Weak<BaseConsumer<Context>>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    pub(super) fn closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}

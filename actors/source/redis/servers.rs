@@ -1,0 +1,41 @@
+//! Redis servers by name: what uses the same one shares its connections, and its outages are said once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::server::Server;
+use crate::config::{RedisSettings, Settings};
+
+/// See the module's header.
+pub(crate) struct RedisServers {
+    settings: BTreeMap<String, RedisSettings>,
+    made: Mutex<BTreeMap<String, Arc<Server>>>,
+}
+
+impl RedisServers {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            settings: settings.redis.clone().into_iter().collect(),
+            made: Mutex::default(),
+        }
+    }
+
+    /// Made at the first use, inside a runtime without business code: its connections are opened there.
+    ///
+    /// # Errors
+    ///
+    /// When the settings do not name it, or its address is none.
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<Server>, String> {
+        // One that was being made when its maker panicked is simply not there.
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(server) = made.get(name) {
+            return Ok(Arc::clone(server));
+        }
+        let settings = self.settings.get(name);
+        let settings = settings.ok_or_else(|| format!("the settings have no `redis.{name}`"))?;
+        let server = Server::new(name, settings.url.expose());
+        let server = server.map_err(|cause| format!("redis `{name}`: {cause}"))?;
+        made.insert(name.to_owned(), Arc::clone(&server));
+        Ok(server)
+    }
+}

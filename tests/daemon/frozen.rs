@@ -1,0 +1,113 @@
+//! A daemon that falls silent in the middle of a transaction: its connection stays, and so do its locks.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::database::Database;
+use crate::engine::{Engine, OwnServer};
+use crate::process::{Daemon, wait_stopped};
+use crate::wait::{LONG_PATIENCE, random_moment, wait_until};
+use crate::world::World;
+
+const MESSAGES: usize = 3_000;
+/// What is sent when it is silent.
+const MORE: usize = 500;
+/// From the start of the other daemon until it has taken over and done what is not locked: with heartbeats of 300 ms four
+/// seconds, on a machine of its own. Nobody may wait for the end of the locks, by whatever time-out.
+const TAKEN_OVER: Duration = Duration::from_secs(20);
+/// The other daemon then works at its usual pace: half a second, on a machine of its own.
+const NOT_HELD_UP: Duration = Duration::from_secs(9);
+
+mod a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody {
+    use crate::engine::on;
+    on!(
+        on_mariadb,
+        MariaDb,
+        world,
+        a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody,
+        ignore = "not yet"
+    );
+    on!(
+        on_postgres,
+        Postgres,
+        world,
+        a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody,
+        ignore = "not yet"
+    );
+}
+
+fn world(engine: Engine) -> Option<(World, OwnServer)> {
+    let server = OwnServer::of(engine)?;
+    let settings = json!({ "heartbeat_interval": "300ms" });
+    let world = World::at(engine, server.database(), settings);
+    let queue = json!([{
+        "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 4,
+        "progress_lag_limit": 1_000_000, "progress_avg_msgcount": 1000, "status": 1,
+    }]);
+    world.partition("script1", &queue, &json!([]));
+    Some((world, server))
+}
+
+/// How many rows that are claimed are locked as well: a transaction is about to end them.
+fn locked(database: &mut Database) -> i64 {
+    let claimed = "FROM queue_message WHERE owner <> ''";
+    let all = database.number(&format!("SELECT count(*) {claimed}"));
+    let free = database.rows(&format!("SELECT id {claimed} FOR UPDATE SKIP LOCKED"));
+    all - i64::try_from(free.len()).unwrap()
+}
+
+fn fall_silent_in_a_transaction(daemon: &Daemon, database: &mut Database) {
+    wait_until("a moment in a transaction", LONG_PATIENCE, || {
+        random_moment(Duration::from_millis(20));
+        daemon.signal(Signal::STOP);
+        wait_stopped(daemon.pid());
+        // The server may still be at its last statement.
+        thread::sleep(Duration::from_millis(20));
+        let found = locked(database) > 0;
+        if !found {
+            daemon.signal(Signal::CONT);
+        }
+        found
+    });
+}
+
+fn a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody(
+    (world, _server): (World, OwnServer),
+) {
+    let mut database = world.migrate();
+    let messages: Vec<String> = (0..MESSAGES).map(|n| format!("sleep:5:{n}")).collect();
+    world.send("work", &messages);
+    let silent = world.start();
+    fall_silent_in_a_transaction(&silent, &mut database);
+    let begun = Instant::now();
+    let other = world.start();
+    wait_until("what is not locked to have run", TAKEN_OVER, || {
+        let free = "SELECT id FROM queue_message WHERE owner = '' FOR UPDATE SKIP LOCKED";
+        other.log().contains("silent for three heartbeats") && database.rows(free).is_empty()
+    });
+    let taken_over = begun.elapsed();
+    assert!(taken_over < TAKEN_OVER, "{taken_over:?}");
+
+    let more: Vec<String> = (0..MORE).map(|n| format!("more-{n}")).collect();
+    let begun = Instant::now();
+    world.send("work", &more);
+    wait_until("new work to be done", LONG_PATIENCE, || {
+        world.ledger().missing(&more).is_empty()
+    });
+    let took = begun.elapsed();
+    assert!(took < NOT_HELD_UP, "{took:?}");
+
+    silent.signal(Signal::CONT);
+    world.wait_drained();
+    silent.stop();
+    other.stop();
+    let ledger = world.ledger();
+    assert_eq!(ledger.missing(messages.iter().chain(&more)), [""; 0]);
+    println!(
+        "{:?}: beside a daemon that is silent in a transaction another starts and takes over in {taken_over:?}; {MORE} messages then take {took:?}",
+        world.engine
+    );
+}

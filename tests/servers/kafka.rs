@@ -1,0 +1,191 @@
+//! Apache Kafka: one broker that is its own controller, on the JVM, from Maven Central.
+//!
+//! A crash of the process loses nothing that was acknowledged: what the broker wrote is the kernel's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+
+use super::folder::{Folder, root};
+use super::install::{output, program};
+use super::port;
+use super::server::{Kind, Server};
+
+pub type Kafka = Server<Program>;
+
+/// Where `make setup` puts the broker's jars.
+const JARS: &str = "kafka-4.1.1";
+/// For what the broker is asked by a test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The one of this test process. `None`: not installed.
+///
+/// All tests see the same topics and groups: each takes names of its own.
+pub fn shared() -> Option<&'static Kafka> {
+    static SHARED: OnceLock<Option<Kafka>> = OnceLock::new();
+    SHARED.get_or_init(Kafka::dedicated).as_ref()
+}
+
+impl Kafka {
+    pub fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
+    /// A client's settings.
+    pub fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.brokers());
+        config
+    }
+
+    /// A fresh topic.
+    pub fn topic(&self, partitions: i32) -> String {
+        let topic = self.fresh_name();
+        self.create_topic(&topic, partitions);
+        topic
+    }
+
+    /// A name that no other test has, of a topic or a group.
+    pub fn name(&self) -> String {
+        self.fresh_name()
+    }
+
+    #[track_caller]
+    pub fn create_topic(&self, topic: &str, partitions: i32) {
+        self.create_topic_with(topic, partitions, &[]);
+    }
+
+    #[track_caller]
+    pub fn create_topic_with(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for (name, value) in settings {
+            new = new.set(name, value);
+        }
+        self.admin(async |admin, options| {
+            let done = admin.create_topics([&new], options).await.unwrap();
+            done.into_iter().for_each(|one| drop(one.unwrap()));
+        });
+    }
+
+    #[track_caller]
+    pub fn delete_topic(&self, topic: &str) {
+        self.admin(async |admin, options| {
+            let done = admin.delete_topics(&[topic], options).await.unwrap();
+            done.into_iter().for_each(|one| drop(one.unwrap()));
+        });
+    }
+
+    /// So many in all.
+    #[track_caller]
+    pub fn add_partitions(&self, topic: &str, partitions: usize) {
+        self.admin(async |admin, options| {
+            let new = NewPartitions::new(topic, partitions);
+            let done = admin.create_partitions([&new], options).await.unwrap();
+            done.into_iter().for_each(|one| drop(one.unwrap()));
+        });
+    }
+
+    fn admin(&self, ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions)) {
+        let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
+        let options = AdminOptions::new()
+            .request_timeout(Some(PATIENCE))
+            .operation_timeout(Some(PATIENCE));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(ask(&admin, &options));
+    }
+}
+
+pub struct Program {
+    java: PathBuf,
+    jars: PathBuf,
+}
+
+impl Kind for Program {
+    const NAME: &'static str = "Kafka";
+    const READY: &'static str = "Kafka Server started";
+
+    fn find() -> Option<Self> {
+        let java = program("java")?;
+        let jars = root().join(JARS);
+        jars.is_dir().then_some(Self { java, jars })
+    }
+
+    fn prepare(&self, folder: &Folder, port: u16) {
+        folder.copy("data", &format!("{JARS}-data"), |data| self.format(data));
+        let settings = settings(&folder.path("data"), port, port::free());
+        fs::write(folder.path(SETTINGS), settings).unwrap();
+    }
+
+    fn command(&self, folder: &Folder, _port: u16) -> Command {
+        let mut command = self.java();
+        command.arg("kafka.Kafka").arg(folder.path(SETTINGS));
+        command
+    }
+}
+
+impl Program {
+    fn java(&self) -> Command {
+        let mut command = Command::new(&self.java);
+        // Small and quick to start.
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+        let log = "-Dorg.slf4j.simpleLogger";
+        command.arg(format!("{log}.defaultLogLevel=warn"));
+        command.arg(format!("{log}.log.kafka.server.KafkaRaftServer=info"));
+        command.arg("-cp").arg(format!("{}/*", self.jars.display()));
+        command
+    }
+
+    fn format(&self, data: &Path) {
+        let file = data.with_extension("properties");
+        fs::write(&file, settings(data, port::free(), port::free())).unwrap();
+        let mut format = self.java();
+        format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]);
+        output(format.arg(file));
+    }
+}
+
+/// 16 bytes in base64.
+const CLUSTER: &str = "c2ltcGxlc3Rfc2NyaXB0QQ";
+const SETTINGS: &str = "server.properties";
+
+fn settings(data: &Path, port: u16, controller: u16) -> String {
+    let places = format!(
+        "log.dirs={}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n",
+        data.display()
+    );
+    places + OTHER_SETTINGS
+}
+
+/// One broker; internal topics with few partitions, which are loaded one by one; groups that begin at once.
+const OTHER_SETTINGS: &str = "\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=1000
+auto.create.topics.enable=false
+";
