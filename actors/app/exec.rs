@@ -133,6 +133,7 @@ async fn call<S: Send + Sync + 'static>(
     job: Run,
 ) -> Result<JobResult<Value>, Failure> {
     let known = app.registry.commands();
+    let delayed = Some(known.delayed.clone());
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
@@ -144,6 +145,7 @@ async fn call<S: Send + Sync + 'static>(
         sender,
         clusters,
         StopSignal::new(),
+        delayed,
     );
     let state = (app.init)(config.settings.clone()).await;
     let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;

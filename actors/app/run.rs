@@ -49,6 +49,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
             Sender::new(db.clone(), &config, Arc::clone(&clusters)),
             Arc::clone(&clusters),
             stop.clone(),
+            Some(app.registry.commands().delayed),
         );
         let state = (app.init)(config.settings.clone()).await;
         let state =
