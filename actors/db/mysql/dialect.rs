@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
 
-use super::{by_ids, messages, tasks};
+use super::by_ids::{self, list};
+use super::{messages, named, tasks};
 use crate::db::status::{DONE, RUNNING};
 
 pub(super) use super::errors::{is_lock_timeout, is_unique_violation, verdict};
@@ -24,15 +25,6 @@ pub(super) const NOW_MS: &str =
 
 /// The first bound value.
 pub(super) const FIRST: &str = "?";
-/// Tables whose rows are named by their ids; see `by_ids.rs`.
-pub(super) const TASKS: &str = "delay_queue_log FORCE INDEX (PRIMARY)";
-pub(super) const MESSAGES: &str = "queue_message FORCE INDEX (PRIMARY)";
-
-/// With the alias, as a DELETE from a single table takes no index hint.
-pub(super) const fn delete_from_messages() -> &'static str {
-    "DELETE q FROM queue_message AS q FORCE INDEX (PRIMARY)"
-}
-
 pub(super) const UPSERT_BOOT: &str = "
     INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
     VALUES (?, ?, ?, ?, ?, ?,
@@ -108,14 +100,13 @@ pub(super) async fn claim_tasks(
         .load(connection)
         .await?;
     for chunk in rows.chunks(super::IN_ONE_STATEMENT) {
-        let ids: Vec<String> = chunk.iter().map(|row| row.id.to_string()).collect();
-        diesel::sql_query(format!(
-            "UPDATE {TASKS} SET status = {RUNNING}, owner = ?, fence = fence + 1, update_time = NOW() WHERE id IN ({})",
-            ids.join(",")
-        ))
-        .bind::<Text, _>(owner)
-        .execute(connection)
-        .await?;
+        let ids: Vec<i64> = chunk.iter().map(|row| row.id).collect();
+        let claim =
+            format!("status = {RUNNING}, owner = ?, fence = fence + 1, update_time = NOW()");
+        diesel::sql_query(named::update("delay_queue_log", &claim, &list(&ids)))
+            .bind::<Text, _>(owner)
+            .execute(connection)
+            .await?;
     }
     Ok(rows)
 }
@@ -142,14 +133,12 @@ pub(super) async fn claim_messages(
         .load(connection)
         .await?;
     for chunk in rows.chunks(super::IN_ONE_STATEMENT) {
-        let ids: Vec<String> = chunk.iter().map(|row| row.id.to_string()).collect();
-        diesel::sql_query(format!(
-            "UPDATE {MESSAGES} SET owner = ?, fence = fence + 1 WHERE id IN ({})",
-            ids.join(",")
-        ))
-        .bind::<Text, _>(owner)
-        .execute(connection)
-        .await?;
+        let ids: Vec<i64> = chunk.iter().map(|row| row.id).collect();
+        let claim = "owner = ?, fence = fence + 1";
+        diesel::sql_query(named::update("queue_message", claim, &list(&ids)))
+            .bind::<Text, _>(owner)
+            .execute(connection)
+            .await?;
     }
     Ok(rows)
 }
@@ -162,18 +151,16 @@ pub(super) async fn finish_tasks(
     let Some((_, first)) = done.first() else {
         return Ok(());
     };
-    let ids: Vec<String> = done.iter().map(|(id, _)| id.to_string()).collect();
+    let ids: Vec<i64> = done.iter().map(|(id, _)| *id).collect();
     let all_alike = done.iter().all(|(_, result)| result == first);
     let (value, bound) = if all_alike {
         ("?".to_owned(), &done[..1])
     } else {
         let cases: String = ids.iter().map(|id| format!(" WHEN {id} THEN ?")).collect();
-        (format!("CASE id{cases} END"), done)
+        (format!("CASE q.id{cases} END"), done)
     };
-    let statement = format!(
-        "UPDATE {TASKS} SET status = {DONE}, result = {value}, owner = '', update_time = NOW() WHERE id IN ({})",
-        ids.join(",")
-    );
+    let finish = format!("status = {DONE}, result = {value}, owner = '', update_time = NOW()");
+    let statement = named::update("delay_queue_log", &finish, &list(&ids));
     let mut query = diesel::sql_query(statement).into_boxed();
     for (_, result) in bound {
         query = query.bind::<Text, _>(result);

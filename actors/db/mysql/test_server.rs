@@ -4,7 +4,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::{connect, dialect};
+use super::by_ids::list;
+use super::{connect, dialect, named};
 use crate::config::Secret;
 use crate::servers::mariadb;
 
@@ -19,6 +20,8 @@ pub(super) fn server() -> Option<(String, u16)> {
 
 #[derive(QueryableByName)]
 struct Step {
+    #[diesel(sql_type = Nullable<Text>)]
+    table: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     key: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -37,14 +40,19 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
             .replacen('?', "'q'", 1)
             .replacen('?', "500", 1),
     ];
-    let ids: Vec<String> = (1..400).map(|id| id.to_string()).collect();
+    let ids: Vec<i64> = (1..400).collect();
+    let ids = list(&ids);
     let by_ids = [
-        format!("SELECT id FROM {} WHERE", dialect::TASKS),
-        format!("UPDATE {} SET owner = '' WHERE", dialect::TASKS),
-        format!("UPDATE {} SET owner = '' WHERE", dialect::MESSAGES),
-        format!("{} WHERE", dialect::delete_from_messages()),
-    ]
-    .map(|statement| format!("{statement} id IN ({})", ids.join(",")));
+        named::select(
+            "q.id, q.fence",
+            "delay_queue_log",
+            &ids,
+            "q.owner = 'me' FOR UPDATE",
+        ),
+        named::update("delay_queue_log", "owner = ''", &ids),
+        named::update("queue_message", "owner = ''", &ids),
+        named::delete("queue_message", &ids),
+    ];
     let claims = claims.into_iter().chain(by_ids);
     let mut plans = Vec::new();
     for claim in claims {
@@ -52,8 +60,12 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
             .load(&mut connection)
             .await
             .unwrap();
-        let line = |step: Step| format!("{:?} {:?}", step.key, step.extra);
-        plans.push(steps.into_iter().map(line).collect::<Vec<_>>().join("\n"));
+        let line = |step: Step| format!("{:?} {:?} {:?}", step.table, step.key, step.extra);
+        // The list of ids is a table too, and read as a whole.
+        let steps = steps
+            .into_iter()
+            .filter(|step| step.table.as_deref() != Some("v"));
+        plans.push(steps.map(line).collect::<Vec<_>>().join("\n"));
     }
     plans
 }

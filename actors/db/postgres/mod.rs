@@ -30,6 +30,7 @@ mod messages;
 #[path = "../server/migrate.rs"]
 mod migrate;
 mod migration;
+mod named;
 #[path = "../server/questions.rs"]
 mod questions;
 #[path = "../server/reader.rs"]

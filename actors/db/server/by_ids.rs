@@ -1,8 +1,6 @@
-//! Rows by their ids: locked, changed and deleted through the primary key, whatever the optimizer thinks.
+//! Rows by their ids: locked, changed and deleted through the primary key.
 //!
-//! MariaDB reads a small table as a whole when the list is long, and then waits for every row that another transaction has
-//! locked, wanted or not: the ends of two daemons would wait for each other. So the index is forced (`TASKS`, `MESSAGES`).
-//! The ids are numbers of ours, and stand in the text as they are.
+//! The ids are numbers of ours, and stand in the text as they are. How they are named differs: see `named.rs`.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
@@ -10,7 +8,11 @@ use diesel_async::RunQueryDsl;
 
 use super::IN_ONE_STATEMENT;
 use super::claims::Claims;
-use super::dialect::{Connection, FIRST, MESSAGES, TASKS, delete_from_messages};
+use super::dialect::{Connection, FIRST};
+use super::named;
+
+const TASKS: &str = "delay_queue_log";
+const MESSAGES: &str = "queue_message";
 
 #[derive(QueryableByName)]
 struct Claim {
@@ -20,7 +22,7 @@ struct Claim {
     fence: i64,
 }
 
-fn list(ids: &[i64]) -> String {
+pub(super) fn list(ids: &[i64]) -> String {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     ids.join(",")
 }
@@ -31,7 +33,7 @@ pub(super) async fn lock_tasks(
     owner: &str,
     ids: Vec<i64>,
 ) -> QueryResult<Claims> {
-    let condition = format!("status = 2 AND owner = {FIRST}");
+    let condition = format!("q.status = 2 AND q.owner = {FIRST}");
     lock(connection, TASKS, &condition, owner, ids).await
 }
 
@@ -44,7 +46,7 @@ pub(super) async fn lock_messages(
     lock(
         connection,
         MESSAGES,
-        &format!("owner = {FIRST}"),
+        &format!("q.owner = {FIRST}"),
         owner,
         ids,
     )
@@ -63,13 +65,11 @@ async fn lock(
     ids.dedup();
     let mut mine = Claims::new();
     for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        let claims: Vec<Claim> = diesel::sql_query(format!(
-            "SELECT id, fence FROM {table} WHERE id IN ({}) AND {condition} ORDER BY id FOR UPDATE",
-            list(chunk)
-        ))
-        .bind::<Text, _>(owner)
-        .load(connection)
-        .await?;
+        let select = named::select("q.id, q.fence", table, &list(chunk), condition);
+        let claims: Vec<Claim> = diesel::sql_query(format!("{select} ORDER BY q.id FOR UPDATE"))
+            .bind::<Text, _>(owner)
+            .load(connection)
+            .await?;
         mine.extend(claims.into_iter().map(|claim| (claim.id, claim.fence)));
     }
     Ok(mine)
@@ -77,21 +77,15 @@ async fn lock(
 
 /// Back to waiting. The rows are the caller's.
 pub(super) async fn free_tasks(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    change(
-        connection,
-        &format!("UPDATE {TASKS} SET status = 1, owner = '', update_time = NOW()"),
-        ids,
-    )
-    .await
+    let free = "status = 1, owner = '', update_time = NOW()";
+    each(connection, ids, |ids| named::update(TASKS, free, ids)).await
 }
 
 /// Back to waiting. The rows are the caller's.
 pub(super) async fn free_messages(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    change(
-        connection,
-        &format!("UPDATE {MESSAGES} SET owner = ''"),
-        ids,
-    )
+    each(connection, ids, |ids| {
+        named::update(MESSAGES, "owner = ''", ids)
+    })
     .await
 }
 
@@ -100,13 +94,17 @@ pub(super) async fn delete_messages(
     connection: &mut Connection,
     ids: &[i64],
 ) -> QueryResult<usize> {
-    change(connection, delete_from_messages(), ids).await
+    each(connection, ids, |ids| named::delete(MESSAGES, ids)).await
 }
 
-async fn change(connection: &mut Connection, statement: &str, ids: &[i64]) -> QueryResult<usize> {
+async fn each(
+    connection: &mut Connection,
+    ids: &[i64],
+    statement: impl Fn(&str) -> String,
+) -> QueryResult<usize> {
     let mut changed = 0;
     for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        changed += diesel::sql_query(format!("{statement} WHERE id IN ({})", list(chunk)))
+        changed += diesel::sql_query(statement(&list(chunk)))
             .execute(connection)
             .await?;
     }
