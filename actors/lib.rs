@@ -45,11 +45,12 @@ pub mod settings {
     };
 }
 
-/// The reader of the configuration, for `fuzz/`.
+/// The readers of the configuration and of expressions, for `fuzz/`.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::config::fuzzing::configuration;
+    pub use crate::cron::fuzzing::schedule;
 }
 
 /// Trying handlers without a daemon.

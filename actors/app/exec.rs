@@ -137,13 +137,13 @@ async fn call<S: Send + Sync + 'static>(
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let sender = Sender::new(db.clone(), config);
-    let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
+    let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Elsewhere));
+    let sender = Sender::new(db.clone(), config, Arc::clone(&clusters));
     let services = Services::new(
         config.settings.clone(),
         delay_queue,
         sender,
-        Arc::new(clusters),
+        clusters,
         StopSignal::new(),
         delayed,
     );

@@ -46,7 +46,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
-            Sender::new(db.clone(), &config),
+            Sender::new(db.clone(), &config, Arc::clone(&clusters)),
             Arc::clone(&clusters),
             stop.clone(),
             Some(app.registry.commands().delayed),

@@ -17,7 +17,7 @@ use super::children::Children;
 use super::{BeginStop, Child, Plan, SupervisorActor};
 use crate::config::Partition;
 use crate::consumer::Work;
-use crate::cron::{self, CronConfig, StartingFires, WatchedRuns};
+use crate::cron::{self, CronConfig, LateFires, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
 use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
 use crate::delay_queue::{
@@ -263,6 +263,7 @@ fn plan(
             runs: data_dir.join("runs"),
             output: crate::logs::OutputLogs::below(data_dir.join("output")),
             starting: StartingFires::default(),
+            late: LateFires::default(),
             watched: WatchedRuns::default(),
         },
         shutdown_deadline: DEADLINE,
