@@ -4,6 +4,7 @@ mod lines;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
@@ -15,7 +16,7 @@ use super::{App, start, writer};
 use crate::config::{Config, Places, QueueEntry, SourceConfig, did_you_mean};
 use crate::db::Db;
 use crate::db::rows::NewMessage;
-use crate::source::Sender;
+use crate::source::{Clusters, Inside, Sender};
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
@@ -63,8 +64,9 @@ pub(super) fn send<S: Send + Sync + 'static>(
             SourceConfig::Table { .. } => writer::start_db(&store),
             SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.reader()),
         };
+        let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
         let outlet = Outlet {
-            sender: Sender::new(db, &config),
+            sender: Sender::new(db, &config, Arc::new(clusters)),
             queue: &args.queue,
             wrapping,
         };
