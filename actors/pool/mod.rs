@@ -5,6 +5,7 @@
 //! Tells: ConsumerActor (StopSignal).       Started by: SupervisorActor, one per live queue entry.
 //! Ends: on Stop, after its consumers; never by itself.
 
+mod checking;
 mod lease;
 #[cfg(test)]
 mod many_tests;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use self::lease::Leases;
 pub(crate) use self::sizing::enough;
@@ -35,10 +36,6 @@ use crate::workers::Workers;
 const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const LIVED_LONG: Duration = Duration::from_secs(60);
-
-/// A lag that was not read after so long is not known. Shorter than the pause between two checks usually is, longer than
-/// anything takes that will still be answered.
-const LAG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A source has so long at least for its end, though consumers took all the time there was. Within what a stop keeps in
 /// reserve.
@@ -268,46 +265,6 @@ impl PoolActor {
             ),
             None => "nothing renewed their lease".to_owned(),
         }
-    }
-
-    /// Asks for the lag; one question at a time.
-    fn check_lag(&mut self, ctx: &mut Context<Self>) {
-        if std::mem::replace(&mut self.checking, true) {
-            self.check_again = true;
-            return;
-        }
-        let source = Arc::clone(&self.config.work.source);
-        let lag = async move { timeout(LAG_PATIENCE, source.lag()).await };
-        ctx.spawn(lag.into_actor(self).map(|lag, pool, ctx| {
-            pool.checking = false;
-            let lag = match lag {
-                Ok(Ok(lag)) => Some(lag),
-                // Each source tells of its outages, in two lines.
-                Ok(Err(cause)) => {
-                    log::debug!("queue `{}`: the lag cannot be read: {cause}", pool.queue());
-                    None
-                }
-                Err(_) => pool.lag_not_told(),
-            };
-            if lag.is_some() && std::mem::take(&mut pool.lag_unknown) {
-                log::info!("queue `{}`: its lag is told again", pool.queue());
-            }
-            pool.checked(lag, ctx);
-            if std::mem::take(&mut pool.check_again) {
-                pool.check_lag(ctx);
-            }
-        }));
-    }
-
-    /// One line for an outage, however many checks it lasts.
-    fn lag_not_told(&mut self) -> Option<u64> {
-        if !std::mem::replace(&mut self.lag_unknown, true) {
-            log::warn!(
-                "queue `{}`: its lag was not told within {LAG_PATIENCE:?}, until it is the pool keeps its size",
-                self.queue()
-            );
-        }
-        None
     }
 
     /// Comes back whenever the source has a use for more or fewer.

@@ -256,9 +256,8 @@ fn letters_are_listed_and_deleted_by_what_they_are() {
     assert_eq!(world.output(&["dead", "list"]), "no dead letters\n");
 }
 
-/// Though its topic has nothing to give, and whatever becomes of the topic meanwhile.
-#[test]
-fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
+/// A topic of a cluster inside the daemon.
+fn clicks() -> World {
     let world = World::new(json!({ "kafka": { "default": { "brokers": "mock://1" } } }));
     let topic = json!([{
         "name": "clicks", "exec_cmd": "ledger", "topic": "clicks", "group_id": "g", "progress": 1,
@@ -267,6 +266,13 @@ fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
     }]);
     world.partition("script1", &topic, &json!([]));
     world.migrate();
+    world
+}
+
+/// Though its topic has nothing to give, and whatever becomes of the topic meanwhile.
+#[test]
+fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
+    let world = clicks();
     let letter = |payload| ("kafka", "clicks", "clicks", "ledger", payload, "e");
     bury(&world, &[letter("good"), letter("fail:bad")]);
     world
@@ -301,6 +307,35 @@ fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
             .database()
             .number("SELECT count(*) AS n FROM queue_message"),
         0
+    );
+}
+
+#[test]
+fn a_replayed_letter_that_ends_the_daemon_is_charged_by_the_rules_of_its_entry() {
+    let world = clicks();
+    bury(
+        &world,
+        &[("kafka", "clicks", "clicks", "ledger", "abort:it", "e")],
+    );
+    world.output(&["dead", "replay", "--yes"]);
+    for _ in 0..2 {
+        let mut daemon = world.spawn(&["run"]);
+        let (status, _) = daemon.wait_end(LONG_PATIENCE);
+        assert_eq!(status.code(), None, "it aborts: {}", daemon.log());
+    }
+    let daemon = world.start();
+    wait_until("the verdict", LONG_PATIENCE, || {
+        world.dead_letters().len() == 1
+    });
+    daemon.stop();
+    assert_eq!(world.ledger().attempts_of("abort:it"), [1, 2]);
+    let letter = world.dead_letters().remove(0);
+    let from = [&letter["kind"], &letter["source"], &letter["original_id"]];
+    assert_eq!(from, ["kafka", "clicks", "1"]);
+    assert_eq!(letter["attempts"], 2);
+    assert!(
+        letter["error"].as_str().unwrap().contains("SIGABRT"),
+        "{letter}"
     );
 }
 
