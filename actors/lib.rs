@@ -28,7 +28,7 @@ mod workers;
 pub use app::{App, Context, Database, Pooled};
 pub use config::{Environment, Partition, Secret, Settings};
 pub use db::DbError;
-pub use delay_queue::{DelayQueueActor, Push, PushError, PushItem};
+pub use delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, delay_queue_log};
 pub use job::{
     BatchOutcome, BoxError, FromJob, Job, JobError, JobResult, Json, Message, MessageSource, Run,
     SourceKind, Task,

@@ -13,7 +13,7 @@ use crate::consumer::Work;
 use crate::cron::{CronConfig, LateFires, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
-use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
+use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
@@ -184,6 +184,7 @@ impl Shared<'_> {
             workers: Arc::clone(&self.workers),
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),
+            stats: Stats::default(),
         }
     }
 
