@@ -35,10 +35,13 @@ pub(super) async fn end_run(
         ended_ms: now_ms(),
         only_of,
     };
-    let mut outage = Outage::new("the writing of cron runs");
+    let mut outage = Outage::new("the database, where the end of a cron run is written,");
     loop {
         match config.db.end_run(end.clone()).await {
-            Ok(first) => return first,
+            Ok(first) => {
+                outage.passed();
+                return first;
+            }
             Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
         }
     }

@@ -147,10 +147,13 @@ pub(super) async fn mark_of(config: &CronConfig, uk: &str) -> Mark {
 
 /// However long the database is away.
 async fn open_runs(config: &CronConfig) -> Vec<OpenRun> {
-    let mut outage = Outage::new("the look at open cron runs");
+    let mut outage = Outage::new("the database, where open cron runs are looked up,");
     loop {
         match config.db.reader().open_runs(&config.partition).await {
-            Ok(open) => return open,
+            Ok(open) => {
+                outage.passed();
+                return open;
+            }
             Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
         }
     }

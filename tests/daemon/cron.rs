@@ -157,7 +157,7 @@ fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted(world: World) 
         "exec",
     ];
     let name = |number: usize| format!("entry {number}");
-    let mut entries = all.map(|params| entry("* * * * * *", params));
+    let mut entries = all.map(|params| entry("*/3 * * * * *", params));
     for (number, entry) in entries.iter_mut().enumerate() {
         entry["name"] = json!(name(number));
     }
