@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 use super::actor::{Crash, DbActor, Heartbeats};
 use super::rows::{
     AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
-    LetterHead, OpenRun, OutsideDeath,
+    LetterHead, NewTask, OpenRun, OutsideDeath,
 };
 use super::store::{Applied, Reader, Store, Writer};
 use super::write::{Write, Written};
@@ -43,6 +43,8 @@ struct Script {
     away: bool,
     /// It goes away after so many writes of the next transaction.
     away_after: Option<usize>,
+    /// The answer to the next transaction with this write is lost.
+    lose_answer: Option<i64>,
     beats: VecDeque<Beat>,
 }
 
@@ -137,6 +139,20 @@ impl Writer for FakeWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         async move {
             self.0.commits.pass().await;
+            let numbers: Vec<i64> = batch.iter().map(number).collect();
+            let lost = |n: &mut i64| numbers.contains(n);
+            if self
+                .0
+                .script
+                .lock()
+                .unwrap()
+                .lose_answer
+                .take_if(lost)
+                .is_some()
+            {
+                self.0.transactions.note(numbers);
+                return Applied::away(Vec::new(), away()).unsure();
+            }
             let away_after = self.0.script.lock().unwrap().away_after.take();
             let tried = match away_after {
                 Some(n) => n.min(batch.len()),
@@ -354,6 +370,82 @@ async fn what_was_not_tried_is_tried_again_on_a_new_connection_and_the_rest_is_n
         "each once, in their order"
     );
     assert!(world.store.connections.len() <= 2);
+}
+
+#[actix::test]
+async fn a_batch_that_may_be_committed_is_asked_about_as_it_was() {
+    let world = World::start();
+    world.store.commits.close();
+    world.store.script.lock().unwrap().lose_answer = Some(2);
+    let first = world.write_all([1]);
+    let waiting = world.write_all([2, 3]);
+    let gives_up = world.write_all([4]);
+    settle_down().await;
+    world.store.commits.open();
+    soon(first).await.unwrap();
+    while world.store.transactions.len() < 2 {
+        settle_down().await;
+    }
+    gives_up.abort();
+    let later = world.write_all([5]);
+    soon(waiting).await.unwrap();
+    soon(later).await.unwrap();
+    let transactions = world.store.transactions.all();
+    let twice = transactions.iter().position(|writes| writes.contains(&2));
+    let lost = &transactions[twice.unwrap()];
+    assert_eq!(
+        lost,
+        &transactions[twice.unwrap() + 1],
+        "just those again, whoever gave up since"
+    );
+    assert_eq!(
+        world.store.connections.len(),
+        1,
+        "by the writer that can find out"
+    );
+}
+
+#[actix::test]
+async fn nobody_writes_again_what_a_dead_actor_may_have_committed() {
+    let world = World::start();
+    world.store.script.lock().unwrap().lose_answer = Some(7);
+    let unsure = world.write_all([7]);
+    while world.store.transactions.len() == 0 {
+        settle_down().await;
+    }
+    world.store.go_away(true);
+    world.addr.do_send(Crash);
+    let answers = soon(unsure).await.unwrap();
+    assert!(matches!(answers[0], Err(DbError::Restarted)), "{answers:?}");
+}
+
+#[actix::test]
+async fn a_transaction_has_a_bounded_number_of_rows() {
+    let world = World::start();
+    world.store.commits.close();
+    let list = |rows: usize| {
+        let row = NewTask {
+            name: String::new(),
+            exec_cmd: String::new(),
+            params: String::new(),
+            due_ms: 0,
+            claimed: false,
+        };
+        let db = world.db.clone();
+        async move { db.insert_tasks(vec![row; rows], String::new()).await }
+    };
+    let lists = actix_rt::spawn(join_all([1, 3_000, 3_000, 9_000, 10].map(list)));
+    settle_down().await;
+    world.store.commits.open();
+    soon(lists).await.unwrap();
+    let sizes: Vec<usize> = world
+        .store
+        .transactions
+        .all()
+        .iter()
+        .map(Vec::len)
+        .collect();
+    assert_eq!(sizes, [1, 1, 1, 1, 1]);
 }
 
 #[actix::test]
