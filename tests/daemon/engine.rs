@@ -131,9 +131,8 @@ macro_rules! on_each_server {
 }
 
 macro_rules! on {
-    ($name:ident, $engine:ident, $world:ident, $fact:ident $(, $meta:meta)?) => {
+    ($name:ident, $engine:ident, $world:ident, $fact:ident) => {
         #[test]
-        $(#[$meta])?
         fn $name() {
             if let Some(world) = super::$world($crate::engine::Engine::$engine) {
                 super::$fact(world);
