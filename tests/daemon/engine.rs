@@ -131,8 +131,9 @@ macro_rules! on_each_server {
 }
 
 macro_rules! on {
-    ($name:ident, $engine:ident, $world:ident, $fact:ident) => {
+    ($name:ident, $engine:ident, $world:ident, $fact:ident $(, $meta:meta)?) => {
         #[test]
+        $(#[$meta])?
         fn $name() {
             if let Some(world) = super::$world($crate::engine::Engine::$engine) {
                 super::$fact(world);
