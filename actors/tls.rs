@@ -47,7 +47,9 @@ const DENIED: [&str; 2] = ["28", "3D"];
 
 fn judged(error: &tokio_postgres::Error) -> NoConnection {
     let code = error.code().map_or("", |code| code.code());
-    match DENIED.iter().any(|class| code.starts_with(class)) {
+    let is_denied = DENIED.iter().any(|class| code.starts_with(class));
+    // The server speaks TLS in a way that the address does not accept; so it does each time.
+    match is_denied || error.to_string().contains("TLS handshake") {
         true => NoConnection::Denied(chain(error)),
         false => NoConnection::Away(chain(error)),
     }

@@ -13,11 +13,9 @@ use tokio::time::Instant;
 
 use super::RedisSource;
 use super::fault::Fault;
-use super::open::Hurry;
-use super::scripts::{BEAT, BURY, CHARGE, LEAVE, RESTORE, SETTLE};
+use super::scripts::{BEAT, RESTORE, SETTLE};
 use super::server::Answer;
 use crate::clock::millis;
-use crate::source::{Burial, SourceError};
 
 /// A boot is dead after so many missed heartbeats.
 const MISSED_HEARTBEATS: u32 = 3;
@@ -26,7 +24,7 @@ const MISSED_HEARTBEATS: u32 = 3;
 #[derive(Default)]
 pub(super) struct Registration {
     /// The generation that it knows.
-    generation: Option<u64>,
+    pub(super) generation: Option<u64>,
     /// It has lost its data, and what is held here is to be put back.
     restore: bool,
     /// The last heartbeat: when it was sent, and the server's time.
@@ -35,8 +33,16 @@ pub(super) struct Registration {
     strays: BTreeMap<u64, Instant>,
 }
 
+/// Whether the server should know this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Acquaintance {
+    New,
+    /// If it does not, it has lost its data.
+    Known,
+}
+
 /// What a heartbeat is answered.
-enum Beat {
+pub(super) enum Beat {
     Alive { now_ms: i64, numbers: Vec<u64> },
     Dead,
     Lost,
@@ -100,14 +106,12 @@ impl RedisSource {
         }
         loop {
             let generation = self.liveness.generation();
-            let first = registration.generation != Some(generation);
+            let acquaintance = match registration.generation {
+                Some(known) if known == generation => Acquaintance::Known,
+                _ => Acquaintance::New,
+            };
             let sent = Instant::now();
-            let mut script = BEAT.key(self.config.key.as_str());
-            script
-                .arg(&*self.boot_in(generation))
-                .arg(millis(self.config.heartbeat_interval * MISSED_HEARTBEATS))
-                .arg(if first { "first" } else { "again" });
-            match self.server().run(&script).await? {
+            match self.ask_for_life(generation, acquaintance).await? {
                 Beat::Alive { now_ms, numbers } => {
                     registration.generation = Some(generation);
                     self.known.store(generation + 1, Ordering::Release);
@@ -135,6 +139,22 @@ impl RedisSource {
                 }
             }
         }
+    }
+
+    pub(super) async fn ask_for_life(
+        &self,
+        generation: u64,
+        acquaintance: Acquaintance,
+    ) -> Answer<Beat> {
+        let mut script = BEAT.key(self.config.key.as_str());
+        script
+            .arg(&*self.boot_in(generation))
+            .arg(millis(self.config.heartbeat_interval * MISSED_HEARTBEATS))
+            .arg(match acquaintance {
+                Acquaintance::New => "first",
+                Acquaintance::Known => "again",
+            });
+        self.server().run(&script).await
     }
 
     /// Where the server's clock has jumped, others' heartbeats seem old until they have come again.
@@ -216,122 +236,12 @@ impl RedisSource {
     }
 
     /// All that is left of one batch of this boot.
-    async fn give_back(&self, generation: u64, number: u64) -> Answer<()> {
+    pub(super) async fn give_back(&self, generation: u64, number: u64) -> Answer<()> {
         let mut script = SETTLE.key(self.config.key.as_str());
         script
             .arg(&*self.boot_in(generation))
             .arg(number)
             .arg("back");
-        self.server().run::<i64>(&script).await.map(drop)
-    }
-
-    /// Gives back what dead boots held: those whose heartbeats stopped, or the one that is named.
-    pub(super) async fn bury_all(&self, named: &str) -> Answer<()> {
-        let me = self.boot_in(self.liveness.generation());
-        let mut messages = 0;
-        loop {
-            let mut script = BURY.key(self.config.key.as_str());
-            script.arg(&*me).arg(named);
-            let buried: Option<(String, usize, String)> = self.server().run(&script).await?;
-            let Some((boot, given_back, rest)) = buried else {
-                return Ok(());
-            };
-            messages += given_back;
-            self.wake.notify_one();
-            if rest == "done" {
-                if messages > 0 {
-                    log::warn!(
-                        "queue `{}`: {messages} messages that the dead daemon {boot} held are given back",
-                        self.queue()
-                    );
-                }
-                messages = 0;
-            }
-        }
-    }
-
-    /// What the slots of a dead daemon say is noted first: its messages then come back with it.
-    pub(super) async fn bury_dead(&self, burial: &Burial) -> Result<(), SourceError> {
-        if self
-            .buried
-            .lock()
-            .is_ok_and(|buried| buried.contains(&burial.boot))
-        {
-            return Ok(());
-        }
-        let own = Self::slot_name(&self.config.server_name, &self.config.key);
-        let buried = async {
-            for death in burial.deaths.iter().filter(|death| death.source == own) {
-                let after = self.config.rules.backoff.delay(death.attempt, 0.5);
-                let mut script = CHARGE.key(self.config.key.as_str());
-                script
-                    .arg(&death.id)
-                    .arg(&burial.boot)
-                    .arg(u8::from(death.certain))
-                    .arg(millis(after))
-                    .arg(&death.how);
-                let _: i64 = self.server().run(&script).await?;
-            }
-            self.bury_all(&burial.boot).await
-        };
-        buried
-            .await
-            .map_err(|fault: Fault| SourceError::Said(fault.text().to_owned()))?;
-        if let Ok(mut buried) = self.buried.lock() {
-            buried.insert(burial.boot.clone());
-        }
-        Ok(())
-    }
-
-    /// The end of this boot: everything is told, and what is left is given back.
-    pub(super) async fn leave(&self, within: Duration) {
-        let generation = self.liveness.generation();
-        let gave_up = |why: &str| {
-            log::warn!(
-                "queue `{}`: what this daemon still holds is given back by others, when its heartbeats have stopped for long enough: {why}",
-                self.queue()
-            );
-        };
-        let left = async {
-            // Waits for a question that is under way, and keeps the next one from being asked.
-            let _look = self.look.lock().await;
-            self.tell(Hurry::No).await;
-            self.leave_nothing(generation).await
-        };
-        if self.server().is_down() {
-            gave_up("its server is away");
-        } else {
-            match tokio::time::timeout(within, left).await {
-                Ok(Ok(())) => {}
-                Ok(Err(fault)) => gave_up(fault.text()),
-                Err(_) => gave_up("its server did not answer in time"),
-            }
-        }
-        self.closed.store(true, Ordering::Release);
-        *self.lock_batches() = super::Batches::default();
-    }
-
-    async fn leave_nothing(&self, generation: u64) -> Answer<()> {
-        let registration = self.registration.lock().await;
-        self.closed.store(true, Ordering::Release);
-        if registration.generation != Some(generation) {
-            return Ok(());
-        }
-        let boot = self.boot_in(generation);
-        let mut script = BEAT.key(self.config.key.as_str());
-        script
-            .arg(&*boot)
-            .arg(millis(self.config.heartbeat_interval * MISSED_HEARTBEATS))
-            .arg("again");
-        if let Beat::Alive { mut numbers, .. } = self.server().run(&script).await? {
-            // The youngest first: the oldest message comes to lie at the right end.
-            numbers.sort_unstable();
-            for number in numbers.into_iter().rev() {
-                self.give_back(generation, number).await?;
-            }
-        }
-        let mut script = LEAVE.key(self.config.key.as_str());
-        script.arg(&*boot);
         self.server().run::<i64>(&script).await.map(drop)
     }
 }

@@ -10,16 +10,19 @@
 //! | `scripts/`, `scripts.rs` | everything that changes keys, one step each |
 //! | `fetch.rs`, `wait.rs` | taking messages, and waiting for them |
 //! | `settle.rs`, `open.rs` | ends |
-//! | `keeper.rs` | heartbeats, dead boots, messages that nobody holds |
+//! | `keeper.rs` | heartbeats, and messages that nobody holds |
+//! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `push.rs` | what producers do, for `ctx.send` |
 //! | `frame.rs` | messages that have failed, or whose boot died |
 
+mod burial;
 mod connect;
 mod fault;
 mod fetch;
 mod frame;
 mod keeper;
+mod leave;
 mod open;
 mod push;
 mod scripts;

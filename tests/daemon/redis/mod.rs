@@ -4,6 +4,7 @@ mod losses;
 mod outages;
 mod pairs;
 mod poison;
+mod sending;
 mod servers;
 mod speed;
 
@@ -68,6 +69,41 @@ impl List {
         let holds =
             |name: &String| name.starts_with("batch:") || name == "back" || name == "retries";
         self.waiting() == 0 && !self.keys().iter().any(holds)
+    }
+
+    /// The names of all messages that daemons have taken and not finished, as the server knows them.
+    pub fn taken(&mut self) -> Vec<String> {
+        let batches = self.keys().into_iter();
+        let mut taken = Vec::new();
+        for name in batches.filter(|name| name.starts_with("batch:")) {
+            let key = format!("{}:simplest_script:{name}", self.key);
+            let batch: Vec<String> = self.ask(&["LRANGE", &key, "0", "-1"]);
+            let Some((head, messages)) = batch.split_first() else {
+                continue;
+            };
+            let (_, boot_and_number) = name.split_once(':').unwrap();
+            let (boot, number) = boot_and_number.rsplit_once(':').unwrap();
+            // `m 1764000000000 3,4`: what is left of it.
+            let head: Vec<&str> = head.split(' ').collect();
+            let left: Vec<&str> = head
+                .get(2)
+                .map_or_else(Vec::new, |left| left.split(',').collect());
+            taken.extend(
+                messages
+                    .iter()
+                    .enumerate()
+                    .map(|(at, message)| match head[0] {
+                        "m" => {
+                            let place = left
+                                .get(at)
+                                .map_or((at + 1).to_string(), ToString::to_string);
+                            format!("{boot}-{number}-{place}")
+                        }
+                        _ => message.split(' ').next().unwrap().to_owned(),
+                    }),
+            );
+        }
+        taken
     }
 
     #[track_caller]

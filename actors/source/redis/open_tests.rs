@@ -1,0 +1,93 @@
+use super::*;
+
+fn receipt(number: i64, place: i64) -> Receipt {
+    Receipt {
+        id: place,
+        fence: number,
+        generation: 0,
+    }
+}
+
+fn batches(sizes: &[usize]) -> Batches {
+    let mut batches = Batches::default();
+    for (number, size) in (1..).zip(sizes) {
+        let member = |place: usize| Member {
+            stored: Bytes::from(format!("m{place}")),
+            payload: Bytes::from(format!("m{place}")),
+            attempt: 1,
+            head: Head {
+                id: format!("b-{number}-{place}"),
+                attempts: 0,
+                first_ms: 7,
+            },
+            death: None,
+            state: State::Held,
+        };
+        let members = (1..=*size).map(member).collect();
+        batches.open(number, Batch::new("b".into(), false, 7, members));
+    }
+    batches
+}
+
+fn places(telling: &Telling) -> Vec<usize> {
+    match &telling.what {
+        What::Finished(_) => Vec::new(),
+        What::Some(ends) => ends.iter().map(|end| end.place).collect(),
+    }
+}
+
+#[test]
+fn a_batch_is_removed_whole_once_all_of_it_is_finished() {
+    let (mut batches, now) = (batches(&[2]), Instant::now());
+    batches.note(&receipt(1, 1), Fate::Remove, now);
+    assert!(batches.due(now, Hurry::MayWait).is_empty());
+    assert_eq!(batches.ended(), 1);
+    batches.note(&receipt(1, 2), Fate::Remove, now);
+    let due = batches.due(now, Hurry::MayWait);
+    assert_eq!(due[0].what, What::Finished(Vec::new()));
+    batches.told(&due[0]);
+    assert!(!batches.holds(1) && !batches.any_waits());
+}
+
+#[test]
+fn what_is_given_back_is_told_at_once_the_youngest_first() {
+    let (mut batches, now) = (batches(&[3, 3]), Instant::now());
+    for (number, place) in [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)] {
+        batches.note(&receipt(number, place), Fate::GiveBack, now);
+    }
+    let due = batches.due(now, Hurry::MayWait);
+    assert_eq!(due.iter().map(|t| t.number).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(places(&due[0]), [1, 2, 3]);
+    assert_eq!(places(&due[1]), [2, 3]);
+    due.iter().for_each(|telling| batches.told(telling));
+    assert!(batches.holds(1) && !batches.holds(2));
+    assert!(batches.due(now, Hurry::No).is_empty());
+}
+
+#[test]
+fn an_end_waits_for_its_batch_and_not_for_ever() {
+    let (mut batches, now) = (batches(&[3]), Instant::now());
+    batches.note(&receipt(1, 1), Fate::Remove, now);
+    batches.note(&receipt(1, 3), Fate::Retry(now), now);
+    assert!(batches.due(now, Hurry::MayWait).is_empty());
+    assert_eq!(places(&batches.due(now, Hurry::No)[0]), [1, 3]);
+    let later = batches.due(now + LONGEST_WAIT, Hurry::MayWait);
+    assert_eq!(places(&later[0]), [1, 3]);
+    batches.told(&later[0]);
+    batches.note(&receipt(1, 1), Fate::GiveBack, now);
+    assert!(
+        batches.due(now, Hurry::No).is_empty(),
+        "it has ended already"
+    );
+    batches.note(&receipt(1, 2), Fate::Remove, now);
+    assert_eq!(places(&batches.due(now, Hurry::No)[0]), [0; 0]);
+}
+
+#[test]
+fn receipts_of_what_is_not_here_change_nothing() {
+    let (mut batches, now) = (batches(&[1]), Instant::now());
+    for wrong in [receipt(2, 1), receipt(1, 0), receipt(1, 2), receipt(-1, -1)] {
+        batches.note(&wrong, Fate::Remove, now);
+    }
+    assert!(batches.due(now, Hurry::No).is_empty());
+}
