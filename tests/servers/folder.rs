@@ -2,9 +2,11 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
 use super::install::output;
 
@@ -30,10 +32,16 @@ impl Folder {
         fs::create_dir_all(&root).unwrap();
         // One at a time, so that no folder is taken for one that was left behind before its lock is held.
         let _turn = lock(&root.join("lock"));
-        sweep(&root);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = root.join(format!("{server}-{}-{number}", process::id()));
-        fs::create_dir(&path).unwrap();
+        remove_in_the_background(left_behind(&root));
+        // An earlier process may have had this one's id: in containers they begin anew.
+        let path = loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = root.join(format!("{server}-{}-{number}", process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => break path,
+                Err(e) => assert_eq!(e.kind(), ErrorKind::AlreadyExists, "{path:?}: {e}"),
+            }
+        };
         let lock = lock(&path.join("lock"));
         Self { path, _lock: lock }
     }
@@ -61,18 +69,26 @@ impl Drop for Folder {
     }
 }
 
-fn sweep(root: &Path) {
-    for entry in fs::read_dir(root).unwrap() {
-        let path = entry.unwrap().path();
-        if !path.is_dir() {
-            continue;
-        }
+/// Those whose processes have ended.
+fn left_behind(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let is_free = |path: &PathBuf| {
         // No lock: its process died before it had one, or while it removed the folder.
-        let free = File::open(path.join("lock")).map_or(true, |lock| lock.try_lock().is_ok());
-        if free {
-            let _ = fs::remove_dir_all(&path);
+        let lock = File::open(path.join("lock"));
+        path.is_dir() && lock.map_or(true, |lock| lock.try_lock().is_ok())
+    };
+    entries.filter(is_free).collect()
+}
+
+/// It takes a while, of gigabytes. What is not done when this process ends is left to the next one.
+fn remove_in_the_background(folders: Vec<PathBuf>) {
+    thread::spawn(move || {
+        for folder in folders {
+            let _ = fs::remove_dir_all(folder);
         }
-    }
+    });
 }
 
 /// A folder below `target/servers/` that `make` fills once, for all test processes: it is given a path that does not
