@@ -28,7 +28,7 @@ mod workers;
 pub use app::{App, Context, Database, Pooled};
 pub use config::{Environment, Partition, Secret, Settings};
 pub use db::DbError;
-pub use delay_queue::{DelayQueueActor, Push, PushError, PushItem};
+pub use delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, delay_queue_log};
 pub use job::{
     BatchOutcome, BoxError, FromJob, Job, JobError, JobResult, Json, Message, MessageSource, Run,
     SourceKind, Task,
@@ -45,11 +45,12 @@ pub mod settings {
     };
 }
 
-/// The reader of the configuration, for `fuzz/`.
+/// The readers of the configuration and of expressions, for `fuzz/`.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::config::fuzzing::configuration;
+    pub use crate::cron::fuzzing::schedule;
 }
 
 /// Trying handlers without a daemon.

@@ -25,7 +25,7 @@ pub(super) fn migrate(store: &dyn Store, signals: &Signals) -> Result<Option<()>
                 return Ok(Some(()));
             }
             Err(cause @ DbError::Away(_)) => {
-                let until = Instant::now() + outage.failed(cause);
+                let until = Instant::now() + outage.failed(cause.into_reason());
                 while Instant::now() < until {
                     if signals.came() {
                         log::info!("stopped before the database {address} was there");

@@ -223,11 +223,11 @@ mod tests {
         for (program, shown) in [
             (
                 "simplest_script",
-                format!("simplest_script {version} (sqlite; {tls} tls)\n"),
+                format!("simplest_script {version} (sqlite, mysql, postgres; {tls} tls)\n"),
             ),
             (
                 "orders",
-                format!("orders (simplest_script {version}; sqlite; {tls} tls)\n"),
+                format!("orders (simplest_script {version}; sqlite, mysql, postgres; {tls} tls)\n"),
             ),
         ] {
             let asked = parse(&args(&format!("/usr/bin/{program} --version")));

@@ -15,7 +15,7 @@ use rdkafka::producer::FutureProducer;
 use super::services::Services;
 use crate::config::{DatabaseUrl, Settings};
 use crate::db::rows::NewMessage;
-use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem};
+use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, rows_to_push};
 use crate::job::BoxError;
 use crate::source::SendError;
 
@@ -138,6 +138,65 @@ impl<S> Context<S> {
     /// When an item is not right (then none was taken), or the database did not take them.
     pub async fn push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<i64>, PushError> {
         self.delay_queue().send(Push(items.into())).await?
+    }
+
+    /// The rows of delayed tasks, for an insert in a transaction of your own: the tasks come into being with what else it
+    /// writes, or not at all. The items are checked as [`push`](Self::push) checks them, and `delay_time` counts from now.
+    ///
+    /// The transaction must be one of the daemon's own database: name its address in the settings' `databases` too. From
+    /// its commit on the daemon sees the rows within a quarter of a second. On MySQL, the others differ in the type of the
+    /// connection only:
+    ///
+    /// ```
+    /// use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl};
+    /// use simplest_script::{Context, JobResult, Message, PushItem, delay_queue_log};
+    ///
+    /// async fn order(message: Message, ctx: Context) -> JobResult {
+    ///     let rows = ctx.rows_to_push([PushItem {
+    ///         exec_cmd: "remind".to_owned(),
+    ///         params: message.id,
+    ///         delay_time: 3600,
+    ///         ..PushItem::default()
+    ///     }])?;
+    ///     let mut shop = ctx.database::<AsyncMysqlConnection>("shop").await?;
+    ///     shop.transaction(async |shop| {
+    ///         diesel::sql_query("UPDATE orders SET paid = 1").execute(shop).await?;
+    ///         let insert = diesel::insert_into(delay_queue_log::table).values(&rows);
+    ///         insert.execute(shop).await?;
+    ///         Ok::<_, diesel::result::Error>(())
+    ///     })
+    ///     .await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// On PostgreSQL:
+    ///
+    /// ```
+    /// # use diesel_async::{AsyncPgConnection, RunQueryDsl};
+    /// # use simplest_script::{PushRow, delay_queue_log};
+    /// async fn insert(shop: &mut AsyncPgConnection, rows: &[PushRow]) -> diesel::QueryResult<usize> {
+    ///     let insert = diesel::insert_into(delay_queue_log::table).values(rows);
+    ///     insert.execute(shop).await
+    /// }
+    /// ```
+    ///
+    /// On SQLite, where a blocking connection is as good:
+    ///
+    /// ```
+    /// # use diesel::{RunQueryDsl, SqliteConnection};
+    /// # use simplest_script::{PushRow, delay_queue_log};
+    /// fn insert(shop: &mut SqliteConnection, rows: &[PushRow]) -> diesel::QueryResult<usize> {
+    ///     let insert = diesel::insert_into(delay_queue_log::table).values(rows);
+    ///     insert.execute(shop)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When an item is not right: none of the list may be inserted then.
+    pub fn rows_to_push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<PushRow>, PushError> {
+        rows_to_push(&items.into(), self.services.delayed.as_ref())
     }
 
     /// Sends messages to the `table` or Redis queue whose entry has this `name`, live here or not. Answers after they are

@@ -133,17 +133,19 @@ async fn call<S: Send + Sync + 'static>(
     job: Run,
 ) -> Result<JobResult<Value>, Failure> {
     let known = app.registry.commands();
+    let delayed = Some(known.delayed.clone());
     let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
-    let sender = Sender::new(db.clone(), config);
-    let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
+    let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Elsewhere));
+    let sender = Sender::new(db.clone(), config, Arc::clone(&clusters));
     let services = Services::new(
         config.settings.clone(),
         delay_queue,
         sender,
-        Arc::new(clusters),
+        clusters,
         StopSignal::new(),
+        delayed,
     );
     let state = (app.init)(config.settings.clone()).await;
     let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;

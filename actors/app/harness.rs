@@ -65,6 +65,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
                 sender,
                 Arc::new(clusters),
                 StopSignal::new(),
+                None,
             );
             Context::new(Arc::new(services), state)
         });

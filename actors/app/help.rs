@@ -35,7 +35,8 @@ const EXAMPLES: [(&str, &str); 14] = [
     (
         "send",
         "  {} send greetings Ann Bob
-  {} send greetings - < names.txt                      a message a line
+  {} send greetings --file names.txt                   a message a line
+  tail -f names.txt | {} send greetings -              as they come
   {} send greetings Ann --key 7 --header from=shop
   {} send greetings -- -x                              a message that starts with a hyphen",
     ),

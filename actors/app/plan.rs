@@ -10,10 +10,10 @@ use super::start;
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Places, QueueEntry};
 use crate::consumer::Work;
-use crate::cron::{CronConfig, LiveEntry, StartingFires, WatchedRuns};
+use crate::cron::{CronConfig, LateFires, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
-use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, TaskRules};
+use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
@@ -184,6 +184,7 @@ impl Shared<'_> {
             workers: Arc::clone(&self.workers),
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),
+            stats: Stats::default(),
         }
     }
 
@@ -212,6 +213,7 @@ impl Shared<'_> {
             runs,
             output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
             starting: StartingFires::default(),
+            late: LateFires::default(),
             watched: WatchedRuns::default(),
         })
     }

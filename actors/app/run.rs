@@ -46,9 +46,10 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
-            Sender::new(db.clone(), &config),
+            Sender::new(db.clone(), &config, Arc::clone(&clusters)),
             Arc::clone(&clusters),
             stop.clone(),
+            Some(app.registry.commands().delayed),
         );
         let state = (app.init)(config.settings.clone()).await;
         let state =

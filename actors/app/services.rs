@@ -4,7 +4,7 @@
 //! connection is being opened there would hold up everybody who waits for one.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bb8_redis::RedisConnectionManager;
@@ -24,6 +24,8 @@ pub(super) struct Services {
     pub(super) delay_queue: DelayQueueHandle,
     pub(super) sender: Sender,
     pub(super) stop: StopSignal,
+    /// The delayed tasks that may be pushed; none: any, in a test.
+    pub(super) delayed: Option<BTreeSet<String>>,
     /// The System's runtime.
     pub(super) home: Handle,
     databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
@@ -39,12 +41,14 @@ impl Services {
         sender: Sender,
         clusters: Arc<Clusters>,
         stop: StopSignal,
+        delayed: Option<BTreeSet<String>>,
     ) -> Self {
         Self {
             sender,
             settings,
             delay_queue,
             stop,
+            delayed,
             home: Handle::current(),
             databases: Mutex::default(),
             redis: Mutex::default(),

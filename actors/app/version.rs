@@ -3,8 +3,8 @@
 /// Of the library, whatever program it is part of.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The databases that can hold the daemon's own tables.
-const OWN_TABLES: [&str; 1] = ["sqlite"];
+/// The databases that can hold the daemon's own tables; `mysql` is MariaDB too.
+const OWN_TABLES: [&str; 3] = ["sqlite", "mysql", "postgres"];
 
 /// For programs: what this build has.
 pub(super) fn features() -> Vec<&'static str> {

@@ -347,38 +347,5 @@ fn is_old(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::process::machine::{Place, start_ticks};
-    use super::*;
-
-    fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
-        OpenRun {
-            uk: "a".to_owned(),
-            entry: "e".to_owned(),
-            scheduled_ms: 0,
-            owner: "dead".to_owned(),
-            name: "n".to_owned(),
-            machine: serde_json::to_string(Place::here()).unwrap(),
-            pid: pid.cast_signed(),
-            start_ticks: start_ticks.map(u64::cast_signed),
-            timeout_ms: 0,
-            started_ms: 0,
-            owner_alive: false,
-            replaced: false,
-        }
-    }
-
-    #[test]
-    fn a_started_run_without_its_file_is_known_by_its_process() {
-        let pid = std::process::id();
-        let ticks = start_ticks(pid.cast_signed());
-        let lives = judge(&run(pid, ticks), None);
-        assert!(matches!(lives, Verdict::Watch(process) if process.start_ticks == ticks));
-        let another = ticks.map(|ticks| ticks + 1);
-        for gone in [run(pid, another), run(pid, None)] {
-            let lost = judge(&gone, None);
-            assert!(matches!(lost, Verdict::Ended(outcome) if outcome == Outcome::lost()));
-        }
-        assert!(matches!(judge(&run(0, None), None), Verdict::NeverStarted));
-    }
-}
+#[path = "attend_tests.rs"]
+mod tests;

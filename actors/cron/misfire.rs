@@ -42,14 +42,19 @@ impl Missed {
     }
 }
 
-/// The fires in (`from`, `now`], all in unix milliseconds, none of which has been made. A series (`@every`) counts from
-/// `from`.
-pub(super) fn missed(entry: &LiveEntry, from: i64, now: i64, grace: Duration) -> Missed {
-    let keep = match entry.config.misfire {
+/// How many of the last misfires are made up for.
+pub(super) fn kept(misfire: Misfire) -> usize {
+    match misfire {
         Misfire::Skip => 0,
         Misfire::Coalesce => 1,
         Misfire::CatchUp(n) => usize::try_from(n.get()).unwrap_or(usize::MAX),
-    };
+    }
+}
+
+/// The fires in (`from`, `now`], all in unix milliseconds, none of which has been made. A series (`@every`) counts from
+/// `from`.
+pub(super) fn missed(entry: &LiveEntry, from: i64, now: i64, grace: Duration) -> Missed {
+    let keep = kept(entry.config.misfire);
     let fires = Fires {
         entry,
         origin: from,

@@ -7,12 +7,14 @@
 mod agenda;
 mod alarm;
 mod attend;
+mod claim;
 mod command;
 mod ending;
 mod entry;
 mod fire;
 #[cfg(test)]
 mod jump_tests;
+mod late;
 mod misfire;
 mod outcome;
 mod process;
@@ -36,9 +38,12 @@ use self::agenda::Agenda;
 use self::alarm::Alarm;
 pub(crate) use self::attend::WatchedRuns;
 pub(crate) use self::entry::LiveEntry;
+pub(crate) use self::late::LateFires;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+#[cfg(fuzzing)]
+pub(crate) use self::schedule::fuzzing;
 pub use self::schedule::{Schedule, ScheduleError};
 pub(crate) use self::starting::StartingFires;
 use crate::clock::{millis, now_ms};
@@ -79,8 +84,10 @@ pub(crate) struct CronConfig {
     pub(crate) runs: PathBuf,
     /// Where their output goes.
     pub(crate) output: OutputLogs,
-    /// The fires that are being started, and the runs that are watched: they outlive an actor that dies.
+    /// The fires that are being started, those that missed their time, and the runs that are watched: they outlive an
+    /// actor that dies.
     pub(crate) starting: StartingFires,
+    pub(crate) late: LateFires,
     pub(crate) watched: WatchedRuns,
 }
 

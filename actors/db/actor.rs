@@ -177,7 +177,7 @@ impl DbActor {
     }
 
     fn retry_later(&mut self, cause: Option<DbError>, ctx: &mut Context<Self>) {
-        let cause = cause.map_or_else(String::new, |cause| cause.to_string());
+        let cause = cause.map_or_else(String::new, DbError::into_reason);
         let pause = self.outage.failed(cause);
         self.busy = true;
         ctx.run_later(pause, |actor, ctx| {
@@ -224,7 +224,7 @@ impl DbActor {
                     }
                     Err(cause) => {
                         writer = None;
-                        outage.failed(cause);
+                        outage.failed(cause.into_reason());
                     }
                 }
                 let next = heartbeats
@@ -298,8 +298,8 @@ impl Clocks {
     /// Tells when they differ by more than an interval since the last call: the heartbeats of others look old then.
     fn compare(&mut self, steady: Instant, wall_ms: i64, liveness: &Liveness) {
         let before = self.last.replace((steady, wall_ms));
-        // An answer that was late says nothing about the clock; who may judge then is seen by its lateness.
-        if steady.elapsed() > liveness.interval() {
+        // An answer that was late says nothing about the clock: it may have been written at its beginning or its end.
+        if steady.elapsed() > liveness.interval() / 2 {
             self.last = None;
             return;
         }

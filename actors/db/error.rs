@@ -36,6 +36,14 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// Why the database is away, for a line that says already that it is.
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Away(reason) => reason,
+            other => other.to_string(),
+        }
+    }
+
     /// What a server's error means, as its adapter judged.
     pub(in crate::db) fn from_server(error: &diesel::result::Error, verdict: Verdict) -> Self {
         match verdict {

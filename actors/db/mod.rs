@@ -39,6 +39,7 @@ pub(crate) use self::actor::{DbActor, Heartbeats};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
+pub(crate) use self::status::WAITING;
 #[cfg(test)]
 pub(crate) use self::store::Applied;
 pub(crate) use self::store::Store;

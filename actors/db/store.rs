@@ -83,7 +83,6 @@ pub(crate) trait Reader: Send + Sync {
     /// Those of the `table` queues that have a message which may be claimed now.
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
     /// What waits in the delay queue.
-    #[cfg_attr(not(test), expect(dead_code, reason = "its asker comes next"))]
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>>;
     /// Delayed tasks in status 2 that no boot of ours owns: the Go program's.
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::agenda::{Agenda, Claim, RunningTasks};
 use super::room::{self, Look};
 use super::runner::run_claim;
+use super::stats::Stats;
 use super::{DelayQueueActor, TasksSettled};
 use crate::config::RetryRules;
 use crate::db::rows::TaskEnd;
@@ -43,6 +44,7 @@ pub(crate) struct DelayConfig {
     /// Tasks held at once, those that wait for their time included.
     pub(crate) concurrency: u32,
     pub(crate) running: RunningTasks,
+    pub(crate) stats: Stats,
 }
 
 impl DelayConfig {
@@ -70,6 +72,10 @@ pub(super) struct Engine {
     pub(super) reserved: u32,
     /// Rows that nobody knows of are to be given back as soon as no push and no look is under way.
     pub(super) strays: bool,
+    /// What waits is being counted.
+    pub(super) counting: bool,
+    /// Since the log last said how the queue stands.
+    pub(super) counts_since_report: u32,
 }
 
 impl Engine {
@@ -88,6 +94,8 @@ impl Engine {
             ready: false,
             reserved: 0,
             strays: false,
+            counting: false,
+            counts_since_report: 0,
         }
     }
 

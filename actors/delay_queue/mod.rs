@@ -12,12 +12,15 @@ mod ending;
 mod engine;
 mod handle;
 mod looking;
+mod own_transaction;
 mod push;
 mod room;
 mod runner;
+mod stats;
 mod taking;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -28,9 +31,12 @@ pub(crate) use self::agenda::RunningTasks;
 use self::engine::Engine;
 pub(crate) use self::engine::{DelayConfig, TaskRules};
 pub(crate) use self::handle::DelayQueueHandle;
+pub use self::own_transaction::{PushRow, delay_queue_log};
 pub(crate) use self::push::refusal;
 pub use self::push::{Push, PushError, PushItem};
+pub(crate) use self::stats::Stats;
 use self::taking::Pushing;
+use crate::clock::now_ms;
 use crate::db::Db;
 use crate::gone::GoneNotice;
 
@@ -62,6 +68,21 @@ pub struct DelayQueueActor {
     known: BTreeSet<String>,
     engine: Option<Engine>,
     _gone: GoneNotice,
+}
+
+/// The rows of tasks for an insert in a transaction of the user's own. `known`: the commands that may be pushed; none: any.
+pub(crate) fn rows_to_push(
+    items: &[PushItem],
+    known: Option<&BTreeSet<String>>,
+) -> Result<Vec<PushRow>, PushError> {
+    let rows = match known {
+        Some(known) => push::rows(items, known, now_ms()),
+        None => {
+            let named = items.iter().map(|item| item.exec_cmd.clone()).collect();
+            push::rows(items, &named, now_ms())
+        }
+    };
+    Ok(rows?.into_iter().map(PushRow::new).collect())
 }
 
 /// Where pushed tasks go.
@@ -103,6 +124,7 @@ impl Actor for DelayQueueActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.begin(ctx);
+        self.begin_watching(ctx);
     }
 }
 

@@ -87,6 +87,7 @@ async fn call(
         attempt,
         due: DateTime::from_timestamp_millis(claim.task.due_ms).unwrap_or_default(),
     };
+    config.stats.started(claim.task.due_ms, now_ms());
     run(handler, task, slot(config, claim), timeout).await
 }
 

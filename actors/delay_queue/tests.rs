@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Crash, DelayConfig, DelayQueueActor, Push, PushError, PushItem, Quiet, RunningTasks, Stop,
-    TaskRules,
+    Crash, DelayConfig, DelayQueueActor, Push, PushError, PushItem, Quiet, RunningTasks, Stats,
+    Stop, TaskRules,
 };
 use crate::clock::now_ms;
 use crate::db::Liveness;
@@ -64,6 +64,7 @@ impl World {
             workers: Arc::new(Workers::here()),
             concurrency,
             running: RunningTasks::default(),
+            stats: Stats::default(),
         });
         let (db, deaths) = (TestDb::start(), Deaths::new());
         let actor = actor(&db, &config, &deaths);
@@ -504,4 +505,36 @@ async fn strays_that_wait_for_a_look_do_not_end_the_looking() {
     world.foreign(1, "job", "x", now_ms() / 1000);
     sleep(Duration::from_secs(5)).await;
     assert_eq!(world.in_status(3), 1);
+}
+
+#[actix::test]
+async fn it_knows_how_late_its_tasks_start_and_what_waits() {
+    let world = World::start().await;
+    let stats = &world.config.stats;
+    assert_eq!(stats.counts(), None, "not counted yet");
+    world.foreign(5, "job", "late", now_ms().div_euclid(1000) - 7);
+    world.until(3, 5).await;
+    let due_ms = now_ms() + 3_600_000;
+    world.push_one("later", 3600).await;
+    let lateness = stats.lateness(now_ms());
+    assert_eq!(lateness.started, 5);
+    assert!((7000..9000).contains(&lateness.worst_ms), "{lateness:?}");
+    let counts = soon(async {
+        loop {
+            if let Some(counts) = stats.counts() {
+                return counts;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert_eq!(counts.waiting, 1);
+    assert!((0..1000).contains(&(counts.oldest_due_ms.unwrap() - due_ms)));
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(
+        stats.lateness(now_ms()).started,
+        0,
+        "that was more than a minute ago"
+    );
+    assert_eq!(world.stop_within(Duration::from_secs(5)).await, 0);
 }

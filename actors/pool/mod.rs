@@ -102,6 +102,8 @@ pub(crate) struct PoolActor {
     members: BTreeMap<u64, Member>,
     next_id: u64,
     leases: Leases,
+    /// How many members there should be.
+    size: u32,
     /// What the last check found; `None` where the lag could not be read.
     last_lag: Option<u64>,
     /// A check waits for its answer.
@@ -131,6 +133,7 @@ impl PoolActor {
             config,
             members: BTreeMap::new(),
             next_id: 1,
+            size: 0,
             last_lag: None,
             checking: false,
             check_again: false,
@@ -160,20 +163,10 @@ impl PoolActor {
         match lag {
             None => self.leases.keep_all(now),
             Some(lag) => {
+                log::debug!("queue `{}` has a lag of {lag}", self.queue());
                 let limits = &self.config.limits;
-                let leased = self.leases.held(now);
-                let before = self.useful(limits.progress.get() + leased);
                 let ceiling = sizing::ceiling(limits, self.limit().map(|limit| limit.ceiling));
                 let asked = sizing::wanted(limits, ceiling, lag);
-                let wanted = self.useful(asked);
-                if wanted > before {
-                    log::info!(
-                        "queue `{}` grows from {before} to {wanted} consumers: its lag of {} is above {}",
-                        self.queue(),
-                        self.shown(lag),
-                        limits.lag_limit
-                    );
-                }
                 self.leases.want(asked - limits.progress.get(), now);
             }
         }
@@ -188,6 +181,7 @@ impl PoolActor {
         let now = Instant::now();
         let leased = self.leases.held(now);
         let size = self.useful(self.config.limits.progress.get() + leased);
+        self.tell_growth(size);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let staying = self.members.values().filter(|m| !m.leaving).count();
         if !self.replacing {
@@ -217,6 +211,26 @@ impl PoolActor {
                 pool.timer = None;
                 pool.reconcile(ctx);
             }));
+        }
+    }
+
+    /// The size it is to have. Those at rest are no growth, nor is one in the place of a dead one.
+    fn tell_growth(&mut self, size: u32) {
+        let rest = self.useful(self.config.limits.progress.get());
+        let before = std::mem::replace(&mut self.size, size).max(rest);
+        if size > before {
+            let why = match self.last_lag {
+                Some(lag) => format!(
+                    "its lag of {} is above {}",
+                    self.shown(lag),
+                    self.config.limits.lag_limit
+                ),
+                None => "this process has work for more".to_owned(),
+            };
+            log::info!(
+                "queue `{}` grows from {before} to {size} consumers: {why}",
+                self.queue()
+            );
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
+use super::kafka::Clusters;
 use super::redis::RedisServers;
 use crate::config::{Config, QueueEntry, SourceConfig};
 use crate::db::rows::NewMessage;
@@ -17,9 +18,6 @@ pub enum SendError {
     /// No queue entry has this name.
     #[error("no queue is named `{0}`{1}")]
     Unknown(String, String),
-    /// The queue is Kafka's, which has producers of its own.
-    #[error("queue `{0}` is a Kafka topic; `Context::kafka` gives a producer")]
-    Elsewhere(String),
     /// A list of Redis holds payloads and nothing else.
     #[error("queue `{0}` is a Redis list, whose messages have neither keys nor headers")]
     Bare(String),
@@ -51,18 +49,20 @@ pub(crate) struct Queues {
     db: Db,
     sources: BTreeMap<String, SourceConfig>,
     redis: Arc<RedisServers>,
+    clusters: Arc<Clusters>,
     /// A runtime without business code, on which connections are opened.
     home: Handle,
 }
 
 impl Sender {
     /// To be called inside a runtime without business code.
-    pub(crate) fn new(db: Db, config: &Config) -> Self {
+    pub(crate) fn new(db: Db, config: &Config, clusters: Arc<Clusters>) -> Self {
         let source = |entry: &QueueEntry| (entry.name.clone(), entry.source.clone());
         Self::Queues(Box::new(Queues {
             db,
             sources: config.queues.iter().map(source).collect(),
             redis: Arc::new(RedisServers::new(&config.settings)),
+            clusters,
             home: Handle::current(),
         }))
     }
@@ -107,7 +107,15 @@ impl Queues {
                 self.push(queue, server, key, payloads.collect()).await?;
                 Ok(Vec::new())
             }
-            SourceConfig::Kafka { .. } => Err(SendError::Elsewhere(queue.to_owned())),
+            SourceConfig::Kafka { topic, cluster, .. } => {
+                let produced = self.clusters.produce(cluster, topic, messages).await;
+                produced.map_err(|(sent, cause)| SendError::Refused {
+                    queue: queue.to_owned(),
+                    sent,
+                    cause,
+                })?;
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -154,6 +162,7 @@ fn source<'a>(
 mod tests {
     use super::*;
     use crate::config::RedisSettings;
+    use crate::source::Inside;
     use crate::testing_support::TestDb;
 
     fn messages(payloads: &[&str]) -> Vec<NewMessage> {
@@ -183,6 +192,7 @@ mod tests {
             db: db.db.clone(),
             sources: sources.into(),
             redis: Arc::new(RedisServers::new(&settings)),
+            clusters: Arc::new(Clusters::new(&settings.kafka, Inside::Daemon)),
             home: Handle::current(),
         }))
     }

@@ -17,11 +17,11 @@ use super::children::Children;
 use super::{BeginStop, Child, Plan, SupervisorActor};
 use crate::config::Partition;
 use crate::consumer::Work;
-use crate::cron::{self, CronConfig, StartingFires, WatchedRuns};
+use crate::cron::{self, CronConfig, LateFires, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
 use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
 use crate::delay_queue::{
-    self, DelayConfig, DelayQueueHandle, Push, PushItem, RunningTasks, TaskRules,
+    self, DelayConfig, DelayQueueHandle, Push, PushItem, RunningTasks, Stats, TaskRules,
 };
 use crate::identity::Owner;
 use crate::job::slots::SlotFile;
@@ -240,6 +240,7 @@ fn plan(
             workers: Arc::clone(&workers),
             concurrency: 100,
             running: RunningTasks::default(),
+            stats: Stats::default(),
         }),
         delay_queue: DelayQueueHandle::default(),
         pools: vec![PoolConfig {
@@ -262,6 +263,7 @@ fn plan(
             runs: data_dir.join("runs"),
             output: crate::logs::OutputLogs::below(data_dir.join("output")),
             starting: StartingFires::default(),
+            late: LateFires::default(),
             watched: WatchedRuns::default(),
         },
         shutdown_deadline: DEADLINE,

@@ -1,5 +1,6 @@
 //! The commands beside the daemon.
 
+use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
@@ -150,4 +151,81 @@ fn lines_are_sent_while_more_may_come() {
         .map(|line| line.body)
         .collect();
     assert_eq!(bodies, ["first", "second", "third"]);
+}
+
+#[test]
+fn a_large_file_is_sent_and_what_is_wrong_is_said_before_anything_is_sent() {
+    let world = world();
+    let mut etc: Value =
+        serde_json::from_str(&fs::read_to_string(world.path("etc/queue_script1.json")).unwrap())
+            .unwrap();
+    let list = json!({
+        "name": "list", "exec_cmd": "ledger", "key": "l", "progress": 1, "progress_lag_limit": 1000,
+        "progress_avg_msgcount": 1000, "status": 0,
+    });
+    etc.as_array_mut().unwrap().push(list);
+    world.partition("script1", &etc, &json!([]));
+
+    for (args, why) in [
+        (
+            &["send", "list", "x", "--key", "k"][..],
+            "queue `list` is a Redis list",
+        ),
+        (
+            &["send", "list", "x", "--header", "a=b"],
+            "without `--key` and `--header`",
+        ),
+        (
+            &["send", "work", "x", "--header", "a"],
+            "`NAME=VALUE` would be right",
+        ),
+        (
+            &["send", "work", "--file", "missing.txt"],
+            "`missing.txt`: No such file",
+        ),
+        (&["send", "work", "x", "--file", "a"], "cannot be used with"),
+        (&["send", "work"], "required"),
+    ] {
+        fails(&world, args, 2, why);
+    }
+    assert!(
+        !world.path("data").exists(),
+        "nothing was made for what is refused"
+    );
+
+    let lines: String = (0..5500).map(|n| format!("line {n}\r\n")).collect();
+    fs::write(world.path("big.txt"), lines).unwrap();
+    let said = world.output(&[
+        "send", "work", "--file", "big.txt", "--key", "k", "--header", "a=b=c",
+    ]);
+    assert_eq!(said, "sent to `work`: 5500\n");
+    let mut database = world.database();
+    let bodies = database.texts("SELECT CAST(payload AS TEXT) AS t FROM queue_message ORDER BY id");
+    assert!(
+        bodies
+            .iter()
+            .enumerate()
+            .all(|(n, body)| *body == format!("line {n}"))
+    );
+    let wrapped = "SELECT count(*) AS n FROM queue_message WHERE msg_key = X'6B' AND headers = '[[\"a\",\"Yj1j\"]]'";
+    assert_eq!((bodies.len(), database.number(wrapped)), (5500, 5500));
+
+    // From here on the database refuses one line.
+    database.execute(
+        "DELETE FROM queue_message; CREATE TRIGGER refuse BEFORE INSERT ON queue_message WHEN NEW.payload = CAST('line 3210' AS BLOB)
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+    );
+    let output = world.run(&["send", "work", "--file", "big.txt"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let sent = database.number("SELECT count(*) AS n FROM queue_message");
+    let wanted = format!("{sent} messages sent; lines {} to ", sent + 1);
+    assert!(
+        said.starts_with(&wanted) && said.contains("of `big.txt`"),
+        "{said}"
+    );
+    assert!(said.contains("not this one"), "{said}");
+    assert!((2210..=3210).contains(&sent), "{sent}");
+    let last = "SELECT CAST(payload AS TEXT) AS t FROM queue_message ORDER BY id DESC LIMIT 1";
+    assert_eq!(database.texts(last), [format!("line {}", sent - 1)]);
 }

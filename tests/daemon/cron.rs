@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::database::Database;
+use crate::engine::{Engine, on_each_database};
 use crate::process::signal_pid;
 use crate::wait::{PATIENCE, random_moment, wait_for, wait_until};
 use crate::world::World;
@@ -16,18 +17,36 @@ pub fn entry(cron: &str, params: &str) -> Value {
     json!({ "cron": cron, "name": params, "exec_cmd": "ledger", "params": params, "status": 1, "is_log": 1 })
 }
 
-pub fn world(crontab: &[Value]) -> World {
-    let world = World::new(json!({ "heartbeat_interval": "300ms" }));
+on_each_database! { world =>
+    every_run_ends_in_its_row_as_it_went,
+    params_arrive_as_they_are_and_the_logged_command_can_be_pasted,
+    a_run_survives_the_daemon_and_the_next_one_ends_its_row,
+    a_run_that_dies_before_the_next_daemon_is_lost,
+    a_run_that_dies_while_the_next_daemon_watches_is_lost,
+    a_run_of_an_earlier_daemon_that_is_replaced_ends_as_killed,
+    a_run_that_ends_while_no_daemon_lives_writes_its_own_end,
+}
+
+fn world(engine: Engine) -> Option<World> {
+    World::on(engine, json!({ "heartbeat_interval": "300ms" }))
+}
+
+fn crontab(world: &World, crontab: &[Value]) {
     world.partition("script1", &json!([]), &json!(crontab));
-    world
 }
 
 /// The runs of an entry that ended, as `status result`.
 fn ends(database: &mut Database, params: &str) -> Vec<String> {
     database.texts(&format!(
-        "SELECT status || ' ' || result AS t FROM crontab_log
+        "SELECT concat(status, ' ', result) AS t FROM crontab_log
          WHERE params = '{params}' AND status NOT IN ('running', 'skipped') ORDER BY id"
     ))
+}
+
+/// The seconds that were fired, one row each, in their order.
+pub fn seconds_fired(database: &mut Database) -> Vec<i64> {
+    let rows = database.numbers("SELECT scheduled_ms AS n FROM cron_run ORDER BY scheduled_ms");
+    rows.into_iter().map(|ms| ms / 1000).collect()
 }
 
 #[track_caller]
@@ -37,15 +56,14 @@ pub fn no_run_is_left_open(database: &mut Database) {
     assert_eq!(database.number(open), 0);
 }
 
-#[test]
-fn every_run_ends_in_its_row_as_it_went() {
+fn every_run_ends_in_its_row_as_it_went(world: World) {
     const SECONDS: usize = 11;
     let bodies = ["plain", "fail:x", "panic:x", "abort:x", "hang:x"];
-    let crontab = bodies.map(|body| match body {
+    let entries = bodies.map(|body| match body {
         "plain" => entry("* * * * * *", body),
         _ => entry("*/3 * * * * *", body),
     });
-    let world = world(&crontab);
+    crontab(&world, &entries);
     let daemon = world.start();
     let mut database = world.database();
     let hanging = "SELECT pid AS n FROM crontab_log WHERE params = 'hang:x' AND status = 'running' AND pid <> 0";
@@ -121,8 +139,7 @@ fn ms(us: i64) -> f64 {
     us as f64 / 1000.0
 }
 
-#[test]
-fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted() {
+fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted(world: World) {
     let all = [
         r#"{"name":"测试 it's"}"#,
         "-x",
@@ -140,11 +157,11 @@ fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted() {
         "exec",
     ];
     let name = |number: usize| format!("entry {number}");
-    let mut crontab = all.map(|params| entry("* * * * * *", params));
-    for (number, entry) in crontab.iter_mut().enumerate() {
+    let mut entries = all.map(|params| entry("* * * * * *", params));
+    for (number, entry) in entries.iter_mut().enumerate() {
         entry["name"] = json!(name(number));
     }
-    let world = world(&crontab);
+    crontab(&world, &entries);
     let daemon = world.start();
     let complete = || {
         let ledger = world.ledger();
@@ -221,9 +238,8 @@ fn running(database: &mut Database, world: &World) -> u32 {
     u32::try_from(pid).unwrap()
 }
 
-#[test]
-fn a_run_survives_the_daemon_and_the_next_one_ends_its_row() {
-    let world = world(&[long_run("sleep:4000:long")]);
+fn a_run_survives_the_daemon_and_the_next_one_ends_its_row(world: World) {
+    crontab(&world, &[long_run("sleep:4000:long")]);
     let daemon = world.start();
     let mut database = world.database();
     let pid = running(&mut database, &world);
@@ -246,43 +262,48 @@ fn a_run_survives_the_daemon_and_the_next_one_ends_its_row() {
     assert!(ledger.doubled().is_empty());
 }
 
-#[test]
-fn a_run_that_dies_after_its_daemon_is_lost() {
-    for died_before_the_next_daemon in [true, false] {
-        let world = world(&[long_run("sleep:30000:long")]);
-        let daemon = world.start();
-        let mut database = world.database();
-        let pid = running(&mut database, &world);
-        daemon.kill();
-        if died_before_the_next_daemon {
-            signal_pid(pid, Signal::KILL);
-            world.wait_empty();
-        }
-        let mut next = world.start();
-        if !died_before_the_next_daemon {
-            next.wait_log(&format!(
-                "(pid {pid}) of an earlier daemon goes on and is watched"
-            ));
-            signal_pid(pid, Signal::KILL);
-        }
-        let end = format!(
-            "SELECT status AS t FROM crontab_log WHERE pid = {pid} AND status <> 'running'"
-        );
-        let status = wait_for("the row to end", PATIENCE, || database.texts(&end).pop());
-        assert_eq!(
-            status, "lost",
-            "died before the next daemon: {died_before_the_next_daemon}"
-        );
-        next.stop();
-    }
+fn a_run_that_dies_before_the_next_daemon_is_lost(world: World) {
+    let (pid, mut database) = left_by_its_daemon(&world);
+    signal_pid(pid, Signal::KILL);
+    world.wait_empty();
+    let next = world.start();
+    assert_eq!(end_of(pid, &mut database), "lost");
+    next.stop();
 }
 
-#[test]
-fn a_run_of_an_earlier_daemon_that_is_replaced_ends_as_killed() {
+fn a_run_that_dies_while_the_next_daemon_watches_is_lost(world: World) {
+    let (pid, mut database) = left_by_its_daemon(&world);
+    let mut next = world.start();
+    next.wait_log(&format!(
+        "(pid {pid}) of an earlier daemon goes on and is watched"
+    ));
+    signal_pid(pid, Signal::KILL);
+    assert_eq!(end_of(pid, &mut database), "lost");
+    next.stop();
+}
+
+/// A run that goes on when its daemon was killed.
+fn left_by_its_daemon(world: &World) -> (u32, Database) {
+    crontab(world, &[long_run("sleep:30000:long")]);
+    let daemon = world.start();
+    let mut database = world.database();
+    let pid = running(&mut database, world);
+    daemon.kill();
+    (pid, database)
+}
+
+#[track_caller]
+fn end_of(pid: u32, database: &mut Database) -> String {
+    let end =
+        format!("SELECT status AS t FROM crontab_log WHERE pid = {pid} AND status <> 'running'");
+    wait_for("the row to end", PATIENCE, || database.texts(&end).pop())
+}
+
+fn a_run_of_an_earlier_daemon_that_is_replaced_ends_as_killed(world: World) {
     let mut hanging = entry("* * * * * *", "hang:x");
     hanging["overlap"] = json!("replace");
     // The run that the first daemon leaves is replaced by the next one's first fire.
-    let world = world(&[hanging]);
+    crontab(&world, &[hanging]);
     let daemon = world.start();
     let mut database = world.database();
     running(&mut database, &world);
@@ -294,7 +315,7 @@ fn a_run_of_an_earlier_daemon_that_is_replaced_ends_as_killed() {
     next.wait_log("is ended");
     for uk in left {
         let end = format!(
-            "SELECT status || ' ' || result AS t FROM crontab_log WHERE uk = '{uk}' AND status <> 'running'"
+            "SELECT concat(status, ' ', result) AS t FROM crontab_log WHERE uk = '{uk}' AND status <> 'running'"
         );
         let end = wait_for("its row to end", PATIENCE, || database.texts(&end).pop());
         assert!(
@@ -308,9 +329,8 @@ fn a_run_of_an_earlier_daemon_that_is_replaced_ends_as_killed() {
     }
 }
 
-#[test]
-fn a_run_that_ends_while_no_daemon_lives_writes_its_own_end() {
-    let world = world(&[long_run("sleep:1500:long")]);
+fn a_run_that_ends_while_no_daemon_lives_writes_its_own_end(world: World) {
+    crontab(&world, &[long_run("sleep:1500:long")]);
     let daemon = world.start();
     let mut database = world.database();
     running(&mut database, &world);

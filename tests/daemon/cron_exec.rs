@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::engine::Engine;
 use crate::process::Daemon;
 use crate::wait::{PATIENCE, wait_until};
 use crate::world::World;
@@ -37,6 +38,32 @@ fn a_run_reaches_its_handler_with_the_database_locked_and_no_server_asked() {
     drop(database);
     ended_well(run);
     assert!(listener.accept().is_err(), "nobody asked for a server");
+}
+
+#[test]
+fn a_run_reaches_its_handler_without_a_connection_to_the_database() {
+    for (engine, scheme) in [(Engine::MariaDb, "mysql"), (Engine::Postgres, "postgres")] {
+        // Somebody who would take a connection, and never answers.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let server = listener.local_addr().unwrap();
+        let world = World::at(engine, format!("{scheme}://u:p@{server}/d"), json!({}));
+        for by_hand in [
+            &["exec", "ledger", "hang:x"][..],
+            &["exec", "--uk", "a-1", "ledger", "hang:x"],
+        ] {
+            let before = world.ledger_len();
+            let run = world.spawn(by_hand);
+            wait_until("the handler to run", PATIENCE, || {
+                world.ledger_len() > before
+            });
+            assert!(
+                listener.accept().is_err(),
+                "{scheme}: nobody asked for the database"
+            );
+            run.kill();
+        }
+    }
 }
 
 #[test]

@@ -92,6 +92,27 @@ fn a_run_that_exceeds_its_timeout_ends_with_all_it_started() {
 }
 
 #[test]
+fn a_run_of_an_earlier_daemon_keeps_its_timeout() {
+    let world = world(
+        json!({}),
+        entry("hang:x", json!({ "timeout": "4s", "overlap": "forbid" })),
+    );
+    let first = world.start();
+    wait_until("a run", PATIENCE, || world.ledger_len() > 0);
+    let pid = world.ledger().lines[0].pid;
+    first.kill();
+    let mut next = world.start();
+    next.wait_log("of an earlier daemon goes on and is watched");
+    let mut database = world.database();
+    let end =
+        format!("SELECT status AS t FROM crontab_log WHERE pid = {pid} AND status <> 'running'");
+    let end = wait_for("its end", PATIENCE, || database.texts(&end).pop());
+    assert_eq!(end, "timeout");
+    assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
+    lives_on(next);
+}
+
+#[test]
 fn a_result_that_did_not_reach_the_database_is_picked_up_by_the_next_daemon() {
     let world = world(
         json!({}),

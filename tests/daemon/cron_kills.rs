@@ -3,15 +3,27 @@
 use std::env;
 use std::time::Duration;
 
-use crate::cron::{entry, no_run_is_left_open, world};
-use crate::wait::{PATIENCE, random_moment, wait_until};
+use serde_json::json;
 
-#[test]
-fn kills_of_the_daemon_leave_no_run_open_and_no_second_out() {
+use crate::cron::{entry, no_run_is_left_open, seconds_fired};
+use crate::engine::{Engine, on_each_database};
+use crate::wait::{PATIENCE, random_moment, wait_until};
+use crate::world::World;
+
+on_each_database! { world =>
+    kills_of_the_daemon_leave_no_run_open_and_no_second_out,
+    kills_of_the_daemon_disturb_no_run,
+}
+
+fn world(engine: Engine) -> Option<World> {
+    World::on(engine, json!({ "heartbeat_interval": "300ms" }))
+}
+
+fn kills_of_the_daemon_leave_no_run_open_and_no_second_out(world: World) {
     const KILLS: usize = 12;
-    let world = world(&[entry("* * * * * *", "sleep:300:short")]);
-    world.migrate();
-    let mut database = world.database();
+    let entry = entry("* * * * * *", "sleep:300:short");
+    world.partition("script1", &json!([]), &json!([entry]));
+    let mut database = world.migrate();
     for kill in 0..KILLS {
         let claimed = "SELECT count(*) AS n FROM cron_run";
         let before = database.number(claimed);
@@ -38,11 +50,10 @@ fn kills_of_the_daemon_leave_no_run_open_and_no_second_out() {
     world.wait_empty();
     no_run_is_left_open(&mut database);
 
-    let seconds =
-        database.numbers("SELECT scheduled_ms / 1000 AS n FROM cron_run ORDER BY scheduled_ms");
+    let seconds = seconds_fired(&mut database);
     let expected: Vec<i64> = (seconds[0]..).take(seconds.len()).collect();
     assert_eq!(seconds, expected, "each second once, and none left out");
-    let ends = database.texts("SELECT status || ' ' || result AS t FROM crontab_log");
+    let ends = database.texts("SELECT concat(status, ' ', result) AS t FROM crontab_log");
     assert_eq!(ends.len(), seconds.len());
     let others: Vec<_> = ends
         .iter()
@@ -73,11 +84,11 @@ fn kills() -> (usize, u64) {
     }
 }
 
-#[test]
-fn kills_of_the_daemon_disturb_no_run() {
+fn kills_of_the_daemon_disturb_no_run(world: World) {
     let (kills, run_ms) = kills();
     let body = format!("sleep:{run_ms}:x");
-    let world = world(&[entry("* * * * * *", &body)]);
+    let entry = entry("* * * * * *", &body);
+    world.partition("script1", &json!([]), &json!([entry]));
     let mut database = world.migrate();
     let under_way = "SELECT count(*) AS n FROM cron_run WHERE state = 2";
     for _ in 0..kills {
@@ -103,7 +114,7 @@ fn kills_of_the_daemon_disturb_no_run() {
     let once = "SELECT count(DISTINCT scheduled_ms) AS n FROM cron_run";
     assert_eq!(database.number(once), fires, "each second once at most");
     let disturbed = format!(
-        "SELECT status || ' ' || result AS t FROM crontab_log WHERE status <> 'success' OR end_time - start_time < {run_ms}"
+        "SELECT concat(status, ' ', result) AS t FROM crontab_log WHERE status <> 'success' OR end_time - start_time < {run_ms}"
     );
     assert_eq!(database.texts(&disturbed), [""; 0]);
     let ledger = world.ledger();

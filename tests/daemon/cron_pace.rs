@@ -10,6 +10,7 @@ use std::env;
 use chrono::NaiveDateTime;
 use serde_json::{Value, json};
 
+use crate::cron::seconds_fired;
 use crate::wait::{LONG_PATIENCE, wait_until};
 use crate::world::World;
 
@@ -99,8 +100,7 @@ fn of_a_thousand_entries_one_fires_each_second_on_time() {
     daemon.stop();
     world.wait_empty();
     let mut database = world.database();
-    let fired =
-        database.numbers("SELECT scheduled_ms / 1000 AS n FROM cron_run ORDER BY scheduled_ms");
+    let fired = seconds_fired(&mut database);
     let expected: Vec<i64> = (fired[0]..).take(fired.len()).collect();
     assert_eq!(fired, expected, "each second once, and none left out");
     assert_eq!(world.ledger_len(), fired.len());

@@ -6,29 +6,39 @@ use std::env;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::cron::seconds_fired;
 use crate::database::Database;
+use crate::engine::{Engine, on_each_database};
 use crate::process::{Daemon, signal_pid, wait_stopped};
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for, wait_until};
 use crate::world::World;
 
 /// Seconds that several daemons fire together. `CRON_SECONDS=120 cargo test --test daemon cron_pairs` is the long version.
 fn seconds() -> usize {
-    env::var("CRON_SECONDS").map_or(8, |seconds| seconds.parse().unwrap())
+    env::var("CRON_SECONDS").map_or(6, |seconds| seconds.parse().unwrap())
 }
 
-fn world(entry: Value) -> World {
-    let world = World::new(json!({}));
-    let mut whole = json!({ "cron": "* * * * * *", "name": "each second", "exec_cmd": "ledger", "status": 1, "is_log": 1 });
-    whole
-        .as_object_mut()
-        .unwrap()
-        .extend(entry.as_object().unwrap().clone());
-    world.partition("script1", &json!([]), &json!([whole]));
-    world
+on_each_database! { world =>
+    two_daemons_fire_each_second_once,
+    five_daemons_fire_each_second_once,
+    a_run_is_replaced_by_whichever_daemon_fires_next,
 }
 
-fn each_second_once(daemons: usize) {
-    let world = world(json!({ "params": "x" }));
+fn world(engine: Engine) -> Option<World> {
+    World::on(engine, json!({}))
+}
+
+fn each_second(world: &World, special: Value) {
+    let mut entry = json!({
+        "cron": "* * * * * *", "name": "each second", "exec_cmd": "ledger", "status": 1, "is_log": 1,
+    });
+    let special = special.as_object().unwrap().clone();
+    entry.as_object_mut().unwrap().extend(special);
+    world.partition("script1", &json!([]), &json!([entry]));
+}
+
+fn each_second_once(world: &World, daemons: usize) {
+    each_second(world, json!({ "params": "x" }));
     let daemons: Vec<Daemon> = (0..daemons).map(|_| world.start()).collect();
     let begun = world.ledger_len();
     wait_until("enough fires", LONG_PATIENCE, || {
@@ -40,8 +50,7 @@ fn each_second_once(daemons: usize) {
     }
     world.wait_empty();
     let mut database = world.database();
-    let fired =
-        database.numbers("SELECT scheduled_ms / 1000 AS n FROM cron_run ORDER BY scheduled_ms");
+    let fired = seconds_fired(&mut database);
     let expected: Vec<i64> = (fired[0]..).take(fired.len()).collect();
     assert_eq!(fired, expected, "each second once, and none left out");
     let ledger = world.ledger();
@@ -56,19 +65,17 @@ fn each_second_once(daemons: usize) {
     );
 }
 
-#[test]
-fn two_daemons_fire_each_second_once() {
-    each_second_once(2);
+fn two_daemons_fire_each_second_once(world: World) {
+    each_second_once(&world, 2);
 }
 
-#[test]
-fn five_daemons_fire_each_second_once() {
-    each_second_once(5);
+fn five_daemons_fire_each_second_once(world: World) {
+    each_second_once(&world, 5);
 }
 
 /// The pid of the daemon whose run is under way, and the run's key.
 fn owner_of_the_run(database: &mut Database) -> Option<(u32, String)> {
-    let started = "SELECT boot.pid || ' ' || uk AS t FROM cron_run JOIN boot USING (owner)
+    let started = "SELECT concat(boot.pid, ' ', uk) AS t FROM cron_run JOIN boot USING (owner)
         WHERE cron_run.state = 2 AND status = 'running'";
     let text = database.texts(started).pop()?;
     let (pid, uk) = text.split_once(' ').unwrap();
@@ -89,10 +96,9 @@ fn hang(pid: u32, database: &mut Database) {
     });
 }
 
-#[test]
-fn a_run_is_replaced_by_whichever_daemon_fires_next() {
+fn a_run_is_replaced_by_whichever_daemon_fires_next(world: World) {
     const CHANGES: usize = 4;
-    let world = world(json!({ "params": "hang:x", "overlap": "replace" }));
+    each_second(&world, json!({ "params": "hang:x", "overlap": "replace" }));
     let daemons = [world.start(), world.start()];
     let mut database = world.database();
     let mut owners = BTreeSet::new();
@@ -103,7 +109,8 @@ fn a_run_is_replaced_by_whichever_daemon_fires_next() {
         wait_until("the other daemon's run", PATIENCE, || {
             owner_of_the_run(&mut database).is_some_and(|(pid, _)| pid != hanging)
         });
-        let end = format!("SELECT status || ' ' || result AS t FROM crontab_log WHERE uk = '{uk}'");
+        let end =
+            format!("SELECT concat(status, ' ', result) AS t FROM crontab_log WHERE uk = '{uk}'");
         let end = database.texts(&end).remove(0);
         assert!(
             end.starts_with("killed ") && end.contains("to make room"),
@@ -132,7 +139,7 @@ fn a_run_is_replaced_by_whichever_daemon_fires_next() {
         );
         assert_eq!(database.number(&others), 0, "{line:?}");
     }
-    let other_ends = "SELECT status || result AS t FROM crontab_log
+    let other_ends = "SELECT concat(status, result) AS t FROM crontab_log
         WHERE status NOT IN ('running', 'killed') AND result NOT LIKE '%a later fire%'";
     assert_eq!(database.texts(other_ends), [""; 0]);
 }

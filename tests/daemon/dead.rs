@@ -256,6 +256,54 @@ fn letters_are_listed_and_deleted_by_what_they_are() {
     assert_eq!(world.output(&["dead", "list"]), "no dead letters\n");
 }
 
+/// Though its topic has nothing to give, and whatever becomes of the topic meanwhile.
+#[test]
+fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
+    let world = World::new(json!({ "kafka": { "default": { "brokers": "mock://1" } } }));
+    let topic = json!([{
+        "name": "clicks", "exec_cmd": "ledger", "topic": "clicks", "group_id": "g", "progress": 1,
+        "progress_lag_limit": 1000, "progress_avg_msgcount": 1000, "status": 1, "max_attempts": 2,
+        "backoff": "10ms",
+    }]);
+    world.partition("script1", &topic, &json!([]));
+    world.migrate();
+    let letter = |payload| ("kafka", "clicks", "clicks", "ledger", payload, "e");
+    bury(&world, &[letter("good"), letter("fail:bad")]);
+    world
+        .database()
+        .execute("UPDATE dead_letter SET original_id = 'clicks/0/' || id");
+    let daemon = world.start();
+    assert_eq!(
+        world.output(&["dead", "replay", "--yes"]),
+        "queue `clicks`: 2 letters run again\n"
+    );
+    wait_until(
+        "one to be done, and one to be dead again",
+        LONG_PATIENCE,
+        || world.ledger_len() == 3 && world.dead_letters().len() == 1,
+    );
+    daemon.stop();
+    let ledger = world.ledger();
+    assert_eq!(
+        (ledger.attempts_of("good"), ledger.attempts_of("fail:bad")),
+        (vec![1], vec![1, 2])
+    );
+    assert_eq!(ledger.of_body("good")[0].id, "clicks/0/1");
+    let letter = world.dead_letters().remove(0);
+    let from = [&letter["kind"], &letter["source"], &letter["original_id"]];
+    assert_eq!(
+        from,
+        ["kafka", "clicks", "clicks/0/2"],
+        "it died again under the name it had"
+    );
+    assert_eq!(
+        world
+            .database()
+            .number("SELECT count(*) AS n FROM queue_message"),
+        0
+    );
+}
+
 /// Letters of the next test: enough that a kill hits the work in the middle.
 const MANY: usize = 20_000;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::database::{Database, Row};
-use crate::engine::{Engine, on_each_database};
+use crate::engine::{Engine, on_each_database, on_each_server};
 use crate::go_program::{self, begin, due_before, end, insert, row};
 use crate::wait::{PATIENCE, now_s, wait_for, wait_until};
 use crate::world::World;
@@ -57,6 +57,9 @@ fn ended(database: &mut Database, id: i64, status: &str) -> Value {
 on_each_database! { world =>
     each_program_understands_the_rows_of_the_other,
     the_go_program_reads_what_cron_wrote_and_keeps_its_own_rows,
+}
+on_each_server! { world =>
+    a_row_without_name_and_params_runs_and_holds_up_nobody,
 }
 
 fn each_program_understands_the_rows_of_the_other(world: World) {
@@ -203,4 +206,35 @@ fn the_go_program_reads_what_cron_wrote_and_keeps_its_own_rows(world: World) {
         }
     }
     assert_eq!(database.rows(theirs), before);
+}
+
+/// Tables made by hand, or by an object mapper, let columns be NULL; the one inserted row must not keep the others waiting.
+fn a_row_without_name_and_params_runs_and_holds_up_nobody(world: World) {
+    let mut database = world.database();
+    for column in [
+        "name varchar(255)",
+        "params varchar(500)",
+        "result varchar(500)",
+    ] {
+        let (name, kind) = column.split_once(' ').unwrap();
+        match world.engine {
+            Engine::Sqlite => panic!("its columns cannot be changed"),
+            Engine::MariaDb => database.execute(&format!("ALTER TABLE delay_queue_log MODIFY {name} {kind} DEFAULT NULL")),
+            Engine::Postgres => database.execute(&format!(
+                "ALTER TABLE delay_queue_log ALTER {name} DROP NOT NULL, ALTER {name} SET DEFAULT NULL"
+            )),
+        }
+    }
+    let due = now_s();
+    database.execute(&format!(
+        "INSERT INTO delay_queue_log (exec_cmd, status, exec_time) VALUES ('ledger', 1, {due})"
+    ));
+    database.execute(&insert("theirs", "ledger", "neighbour", due));
+    let daemon = world.start();
+    wait_until("the neighbour to have run", PATIENCE, || {
+        !world.ledger().of_body("neighbour").is_empty()
+    });
+    world.wait_drained();
+    daemon.stop();
+    assert_eq!(world.ledger().attempts_of(""), [1]);
 }

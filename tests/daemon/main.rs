@@ -25,6 +25,7 @@ mod failing;
 mod flight;
 mod frozen;
 mod go_program;
+mod kafka;
 mod lateness;
 mod ledger;
 mod losses;

@@ -91,16 +91,25 @@ impl Kafka {
         });
     }
 
-    fn admin(&self, ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions)) {
+    /// From a thread of its own: tests that ask may be inside a runtime.
+    #[track_caller]
+    fn admin(
+        &self,
+        ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) + Send,
+    ) {
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let options = AdminOptions::new()
             .request_timeout(Some(PATIENCE))
             .operation_timeout(Some(PATIENCE));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(ask(&admin, &options));
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(ask(&admin, &options));
+        };
+        let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+        asked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 }
 
@@ -140,6 +149,8 @@ impl Program {
         let log = "-Dorg.slf4j.simpleLogger";
         command.arg(format!("{log}.defaultLogLevel=warn"));
         command.arg(format!("{log}.log.kafka.server.KafkaRaftServer=info"));
+        // Says when a group shares out its partitions.
+        command.arg(format!("{log}.log.org.apache.kafka.coordinator.group=info"));
         command.arg("-cp").arg(format!("{}/*", self.jars.display()));
         command
     }

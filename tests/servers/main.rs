@@ -1,10 +1,13 @@
 //! The servers of tests: what tests may rely on.
 
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::Path;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use servers::folder::Folder;
 use servers::kafka::Kafka;
 use servers::mariadb::{self, MariaDb};
 use servers::postgres::{self, Postgres};
@@ -18,8 +21,12 @@ fn answers<K: Kind>(server: &Server<K>) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).is_ok()
 }
 
+/// Ended; whoever took it on may be slow to notice.
 fn is_gone(pid: u32) -> bool {
-    !Path::new(&format!("/proc/{pid}")).exists()
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')')
+        .next()
+        .is_none_or(|rest| rest.trim().is_empty() || rest.trim().starts_with('Z'))
 }
 
 /// No row is missing whose insert was answered before the crash.
@@ -98,5 +105,88 @@ fn a_database_is_fresh_for_each_that_asks() {
     ];
     for [first, second] in urls.into_iter().flatten() {
         assert_ne!(first, second);
+    }
+}
+
+/// A server that no machine has.
+struct Nowhere;
+
+impl Kind for Nowhere {
+    const NAME: &'static str = "a server that is nowhere";
+    const READY: &'static str = "";
+
+    fn find() -> Option<Self> {
+        None
+    }
+
+    fn prepare(&self, _folder: &Folder, _port: u16) {
+        unreachable!()
+    }
+
+    fn command(&self, _folder: &Folder, _port: u16) -> Command {
+        unreachable!()
+    }
+}
+
+#[test]
+#[ignore = "the next test runs it as a process of its own"]
+fn ask_for_a_server_that_is_nowhere() {
+    assert!(Server::<Nowhere>::dedicated().is_none());
+}
+
+#[test]
+fn what_is_not_installed_is_left_out_and_said_but_not_in_ci() {
+    let ask = |ci: bool| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "ask_for_a_server_that_is_nowhere", "--ignored"]);
+        command.env_remove("CI");
+        if ci {
+            command.env("CI", "true");
+        }
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let (passed, text) = ask(false);
+    assert!(
+        passed && text.contains("LEFT OUT: what needs a server that is nowhere"),
+        "{text}"
+    );
+    let (passed, text) = ask(true);
+    assert!(!passed && text.contains("nothing is left out"), "{text}");
+}
+
+#[test]
+#[ignore = "the next test runs it as a process of its own"]
+fn start_a_server_and_hang() {
+    let server = Postgres::dedicated();
+    println!("server {}", server.as_ref().map_or(0, Postgres::pid));
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Also one that runs as another user than the tests do.
+#[test]
+fn a_server_ends_with_a_test_process_that_is_killed() {
+    let mut tests = Command::new(std::env::current_exe().unwrap());
+    tests.args([
+        "--exact",
+        "start_a_server_and_hang",
+        "--ignored",
+        "--nocapture",
+    ]);
+    let mut tests = tests.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tests.stdout.take().unwrap()).lines();
+    let pid = lines.find_map(|line| Some(line.unwrap().split_once("server ")?.1.parse().unwrap()));
+    tests.kill().unwrap();
+    tests.wait().unwrap();
+    let Some(pid) = pid.filter(|pid| *pid != 0) else {
+        return;
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_gone(pid) {
+        assert!(Instant::now() < deadline, "{pid} goes on without us");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -25,7 +25,7 @@
     reason = "each test program uses a part of it; a helper of a test fails the test"
 )]
 
-mod folder;
+pub mod folder;
 mod install;
 pub mod kafka;
 pub mod mariadb;

@@ -256,7 +256,11 @@ impl Imported {
         writeln!(out, "{{")?;
         writeln!(
             out,
-            "    // The daemon's own tables. Rows in the Go program's crontab_log and delay_queue_log stay there."
+            "    // The daemon's own tables. To work on the Go program's crontab_log and delay_queue_log, put the address of"
+        )?;
+        writeln!(
+            out,
+            "    // their database in here; first switch its cron entry `delay_queue` off (MIGRATING.md)."
         )?;
         writeln!(
             out,

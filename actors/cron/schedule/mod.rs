@@ -16,6 +16,8 @@ mod clock;
 mod error;
 mod every;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

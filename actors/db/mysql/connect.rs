@@ -54,6 +54,10 @@ async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
         mysql_async::Error::Server(said) if !PASSING.contains(&said.code) => {
             DbError::Denied(said.to_string())
         }
+        // The server's TLS is not what the address asks for; so it is each time.
+        mysql_async::Error::Io(mysql_async::IoError::Tls(cause)) => {
+            DbError::Denied(cause.to_string())
+        }
         other => away(&other),
     })?;
     let opened = AsyncMysqlConnection::try_from(connection).await;

@@ -4,9 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
 
-use super::schema::delay_queue_log;
-use super::{messages, tasks};
-use crate::db::schema::queue_message;
+use super::{by_ids, messages, tasks};
 use crate::db::status::{DONE, RUNNING};
 
 pub(super) use super::errors::{is_lock_timeout, is_unique_violation, verdict};
@@ -23,6 +21,17 @@ pub(super) const BEGIN: &str = "START TRANSACTION";
 /// The server's clock, in unix milliseconds; the same for a whole statement.
 pub(super) const NOW_MS: &str =
     "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)";
+
+/// The first bound value.
+pub(super) const FIRST: &str = "?";
+/// Tables whose rows are named by their ids; see `by_ids.rs`.
+pub(super) const TASKS: &str = "delay_queue_log FORCE INDEX (PRIMARY)";
+pub(super) const MESSAGES: &str = "queue_message FORCE INDEX (PRIMARY)";
+
+/// With the alias, as a DELETE from a single table takes no index hint.
+pub(super) const fn delete_from_messages() -> &'static str {
+    "DELETE q FROM queue_message AS q FORCE INDEX (PRIMARY)"
+}
 
 pub(super) const UPSERT_BOOT: &str = "
     INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
@@ -92,25 +101,21 @@ pub(super) async fn claim_tasks(
     until_s: i64,
     limit: i64,
 ) -> QueryResult<Vec<tasks::Claimed>> {
-    use delay_queue_log::dsl;
-
     let rows: Vec<tasks::Claimed> = diesel::sql_query(CLAIM_TASKS)
         .bind::<BigInt, _>(from_s.unwrap_or(0))
         .bind::<BigInt, _>(until_s)
         .bind::<BigInt, _>(limit)
         .load(connection)
         .await?;
-    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    for ids in ids.chunks(super::IN_ONE_STATEMENT) {
-        diesel::update(delay_queue_log::table.filter(dsl::id.eq_any(ids)))
-            .set((
-                dsl::status.eq(RUNNING),
-                dsl::owner.eq(owner),
-                dsl::fence.eq(dsl::fence + 1),
-                dsl::update_time.eq(diesel::dsl::now),
-            ))
-            .execute(connection)
-            .await?;
+    for chunk in rows.chunks(super::IN_ONE_STATEMENT) {
+        let ids: Vec<String> = chunk.iter().map(|row| row.id.to_string()).collect();
+        diesel::sql_query(format!(
+            "UPDATE {TASKS} SET status = {RUNNING}, owner = ?, fence = fence + 1, update_time = NOW() WHERE id IN ({})",
+            ids.join(",")
+        ))
+        .bind::<Text, _>(owner)
+        .execute(connection)
+        .await?;
     }
     Ok(rows)
 }
@@ -131,19 +136,20 @@ pub(super) async fn claim_messages(
     owner: &str,
     limit: i64,
 ) -> QueryResult<Vec<messages::Claimed>> {
-    use queue_message::dsl;
-
     let rows: Vec<messages::Claimed> = diesel::sql_query(CLAIM_MESSAGES)
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(limit)
         .load(connection)
         .await?;
-    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    for ids in ids.chunks(super::IN_ONE_STATEMENT) {
-        diesel::update(queue_message::table.filter(dsl::id.eq_any(ids)))
-            .set((dsl::owner.eq(owner), dsl::fence.eq(dsl::fence + 1)))
-            .execute(connection)
-            .await?;
+    for chunk in rows.chunks(super::IN_ONE_STATEMENT) {
+        let ids: Vec<String> = chunk.iter().map(|row| row.id.to_string()).collect();
+        diesel::sql_query(format!(
+            "UPDATE {MESSAGES} SET owner = ?, fence = fence + 1 WHERE id IN ({})",
+            ids.join(",")
+        ))
+        .bind::<Text, _>(owner)
+        .execute(connection)
+        .await?;
     }
     Ok(rows)
 }
@@ -165,7 +171,7 @@ pub(super) async fn finish_tasks(
         (format!("CASE id{cases} END"), done)
     };
     let statement = format!(
-        "UPDATE delay_queue_log SET status = {DONE}, result = {value}, owner = '', update_time = NOW() WHERE id IN ({})",
+        "UPDATE {TASKS} SET status = {DONE}, result = {value}, owner = '', update_time = NOW() WHERE id IN ({})",
         ids.join(",")
     );
     let mut query = diesel::sql_query(statement).into_boxed();
@@ -181,12 +187,11 @@ pub(super) async fn delete_messages(
     owner: &str,
     claims: &[(i64, i64)],
 ) -> QueryResult<Vec<(i64, i64)>> {
-    let mut mine = messages::mine(connection, owner, claims.iter().map(|(id, _)| *id)).await?;
+    let ids = claims.iter().map(|(id, _)| *id).collect();
+    let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
     let named: std::collections::HashSet<&(i64, i64)> = claims.iter().collect();
     mine.retain(|id, fence| named.contains(&(*id, *fence)));
     let ids: Vec<i64> = mine.keys().copied().collect();
-    diesel::delete(queue_message::table.filter(queue_message::id.eq_any(ids)))
-        .execute(connection)
-        .await?;
+    by_ids::delete_messages(connection, &ids).await?;
     Ok(mine.into_iter().collect())
 }

@@ -20,6 +20,16 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
 
+/// The first bound value.
+pub(super) const FIRST: &str = "$1";
+/// Tables whose rows are named by their ids; see `by_ids.rs`.
+pub(super) const TASKS: &str = "delay_queue_log";
+pub(super) const MESSAGES: &str = "queue_message";
+
+pub(super) const fn delete_from_messages() -> &'static str {
+    "DELETE FROM queue_message"
+}
+
 pub(super) const UPSERT_BOOT: &str = "
     INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
     VALUES ($1, $2, $3, $4, $5, $6,

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 
 use super::claims::{Claims, accept};
 use super::dialect::{self, Connection, NOW_MS};
-use super::{IN_ONE_STATEMENT, dead};
+use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::db::headers;
 use crate::db::rows::{
     Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
@@ -147,7 +147,8 @@ pub(super) async fn end(
         }
         return Ok(accept(&mut deleted, claims()));
     }
-    let mut mine = mine(connection, owner, ends.iter().map(|end| end.id)).await?;
+    let ids = ends.iter().map(|end| end.id).collect();
+    let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
     let accepted = accept(&mut mine, claims());
     let counted = ends
         .iter()
@@ -166,39 +167,9 @@ pub(super) async fn end(
             } => bury(connection, end.id, owner, entry, error, *attempts).await?,
         }
     }
-    for chunk in done.chunks(IN_ONE_STATEMENT) {
-        diesel::delete(message::table.filter(dsl::id.eq_any(chunk)))
-            .execute(connection)
-            .await?;
-    }
-    for chunk in back.chunks(IN_ONE_STATEMENT) {
-        wait_again(connection, chunk).await?;
-    }
+    by_ids::delete_messages(connection, &done).await?;
+    by_ids::free_messages(connection, &back).await?;
     Ok(accepted)
-}
-
-/// Locks those of the rows that are the owner's. Answers the fence of each.
-pub(super) async fn mine(
-    connection: &mut Connection,
-    owner: &str,
-    ids: impl Iterator<Item = i64>,
-) -> QueryResult<Claims> {
-    let mut ids: Vec<i64> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut mine = Claims::new();
-    for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        let rows: Vec<(i64, i64)> = message::table
-            .filter(dsl::id.eq_any(chunk))
-            .filter(dsl::owner.eq(owner))
-            .order(dsl::id)
-            .select((dsl::id, dsl::fence))
-            .for_update()
-            .load(connection)
-            .await?;
-        mine.extend(rows);
-    }
-    Ok(mine)
 }
 
 async fn retry(connection: &mut Connection, id: i64, after_ms: i64) -> QueryResult<()> {
@@ -211,13 +182,6 @@ async fn retry(connection: &mut Connection, id: i64, after_ms: i64) -> QueryResu
         .execute(connection)
         .await
         .map(drop)
-}
-
-async fn wait_again(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    diesel::update(message::table.filter(dsl::id.eq_any(ids)))
-        .set(dsl::owner.eq(""))
-        .execute(connection)
-        .await
 }
 
 /// Moves a message to the dead letters.
@@ -253,10 +217,7 @@ pub(super) async fn give_back_except(
         .await?;
     let keep: std::collections::HashSet<&i64> = keep.iter().collect();
     let back: Vec<i64> = ids.into_iter().filter(|id| !keep.contains(id)).collect();
-    let mut given_back = 0;
-    for chunk in back.chunks(IN_ONE_STATEMENT) {
-        given_back += wait_again(connection, chunk).await?;
-    }
+    let given_back = by_ids::free_messages(connection, &back).await?;
     Ok(Written::Count(given_back))
 }
 
@@ -274,11 +235,7 @@ pub(super) async fn give_back_all(
         .skip_locked()
         .load(connection)
         .await?;
-    let mut given_back = 0;
-    for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        given_back += wait_again(connection, chunk).await?;
-    }
-    Ok(given_back)
+    by_ids::free_messages(connection, &ids).await
 }
 
 /// Charges a message for the end of its process. It is waiting already: its boot's rows were given back before.

@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Claims, accept};
+use super::claims::accept;
 use super::dialect::{self, Connection};
 use super::schema::delay_queue_log::{self as log, dsl};
-use super::{IN_ONE_STATEMENT, dead};
+use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::now_ms;
 use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::status::{FAILED, RUNNING, WAITING, death_result, is_death};
@@ -113,7 +113,8 @@ pub(super) async fn end(
     owner: &str,
     ends: &[&TaskEnd],
 ) -> QueryResult<Vec<bool>> {
-    let mut mine = mine(connection, owner, ends.iter().map(|end| end.id)).await?;
+    let ids = ends.iter().map(|end| end.id).collect();
+    let mut mine = by_ids::lock_tasks(connection, owner, ids).await?;
     let accepted = accept(&mut mine, ends.iter().map(|end| (end.id, end.fence)));
     let counted = ends
         .iter()
@@ -143,35 +144,8 @@ pub(super) async fn end(
     for chunk in done.chunks(IN_ONE_STATEMENT) {
         dialect::finish_tasks(connection, chunk).await?;
     }
-    for chunk in back.chunks(IN_ONE_STATEMENT) {
-        wait_again(connection, chunk).await?;
-    }
+    by_ids::free_tasks(connection, &back).await?;
     Ok(accepted)
-}
-
-/// Locks those of the rows that run for the owner. Answers the fence of each.
-async fn mine(
-    connection: &mut Connection,
-    owner: &str,
-    ids: impl Iterator<Item = i64>,
-) -> QueryResult<Claims> {
-    let mut ids: Vec<i64> = ids.collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let mut mine = Claims::new();
-    for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        let rows: Vec<(i64, i64)> = log::table
-            .filter(dsl::id.eq_any(chunk))
-            .filter(dsl::status.eq(RUNNING))
-            .filter(dsl::owner.eq(owner))
-            .order(dsl::id)
-            .select((dsl::id, dsl::fence))
-            .for_update()
-            .load(connection)
-            .await?;
-        mine.extend(rows);
-    }
-    Ok(mine)
 }
 
 async fn retry(
@@ -212,17 +186,6 @@ async fn fail(
         .await
 }
 
-async fn wait_again(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    diesel::update(log::table.filter(dsl::id.eq_any(ids)))
-        .set((
-            dsl::status.eq(WAITING),
-            dsl::owner.eq(""),
-            dsl::update_time.eq(now),
-        ))
-        .execute(connection)
-        .await
-}
-
 /// Gives back the tasks of a boot that lives on, but for those that are known to run.
 pub(super) async fn give_back_except(
     connection: &mut Connection,
@@ -235,14 +198,12 @@ pub(super) async fn give_back_except(
         .order(dsl::id)
         .select(dsl::id)
         .for_update()
+        .skip_locked()
         .load(connection)
         .await?;
     let keep: std::collections::HashSet<&i64> = keep.iter().collect();
     let back: Vec<i64> = ids.into_iter().filter(|id| !keep.contains(id)).collect();
-    let mut given_back = 0;
-    for chunk in back.chunks(IN_ONE_STATEMENT) {
-        given_back += wait_again(connection, chunk).await?;
-    }
+    let given_back = by_ids::free_tasks(connection, &back).await?;
     Ok(Written::Count(given_back))
 }
 
@@ -262,11 +223,7 @@ pub(super) async fn give_back_all(
         .skip_locked()
         .load(connection)
         .await?;
-    let mut given_back = 0;
-    for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        given_back += wait_again(connection, chunk).await?;
-    }
-    Ok(given_back)
+    by_ids::free_tasks(connection, &ids).await
 }
 
 /// Charges a task for the end of its process. It is waiting already: its boot's rows were given back before.

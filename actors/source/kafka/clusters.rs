@@ -11,6 +11,9 @@ use rdkafka::producer::FutureProducer;
 
 use crate::config::{Brokers, KafkaSettings};
 
+/// A record that no broker took is given up after so long: librdkafka's own five minutes are long for whoever waits.
+const SEND_TIMEOUT_MS: &str = "30000";
+
 /// Whether a cluster inside the process would be of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Inside {
@@ -146,6 +149,10 @@ impl Clusters {
         // As Java's clients: a key goes to the same partition whoever sends it.
         if !settings.properties.contains_key("partitioner") {
             config.set("partitioner", "murmur2_random");
+        }
+        let given = |name| settings.properties.contains_key(name);
+        if !given("message.timeout.ms") && !given("delivery.timeout.ms") {
+            config.set("message.timeout.ms", SEND_TIMEOUT_MS);
         }
         // What goes wrong is told by the answer to what was sent.
         config.set_log_level(RDKafkaLogLevel::Critical);

@@ -2,17 +2,18 @@
 //!
 //! All of it is called on the member's thread, from its `poll`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::shared::Shared;
 use super::tap::QueueTap;
-use super::{deaths, start};
+use super::{commit, deaths, start};
 
 /// Handlers that run have so long to end before their partition goes to others, who then start behind what they did.
 /// What takes longer runs there again.
@@ -22,6 +23,8 @@ pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
     /// The one this belongs to.
     pub(super) consumer: OnceLock<Weak<BaseConsumer<Self>>>,
+    /// Whether the last partitions that went were taken from us, not given up.
+    pub(super) lost: AtomicBool,
 }
 
 impl Context {
@@ -61,11 +64,11 @@ impl Context {
         let shared = &self.shared;
         shared.board().stop_feeding(partitions);
         // Otherwise others have them already, and the brokers take no commit of ours.
-        if !base.assignment_lost() {
+        let lost = base.assignment_lost();
+        self.lost.store(lost, Ordering::Relaxed);
+        if !lost {
             shared.wait_until_settled(partitions, Instant::now() + HANDOVER);
-            commit(base, shared, CommitMode::Sync, |partition| {
-                partitions.contains(&partition)
-            });
+            commit::now(base, shared, |partition| partitions.contains(&partition));
         }
         let gone = shared.board().remove(partitions);
         let out: usize = gone.iter().map(super::lane::Lane::out_count).sum();
@@ -80,36 +83,6 @@ impl Context {
     fn partitions(&self, list: &TopicPartitionList) -> Vec<i32> {
         let ours = list.elements_for_topic(&self.shared.topic);
         ours.iter().map(|element| element.partition()).collect()
-    }
-}
-
-/// Tells the brokers the positions they do not know.
-pub(super) fn commit(
-    consumer: &BaseConsumer<Context>,
-    shared: &Shared,
-    mode: CommitMode,
-    of: impl Fn(i32) -> bool,
-) {
-    let mut positions = shared.board().uncommitted();
-    positions.retain(|(partition, _)| of(*partition));
-    if positions.is_empty() {
-        return;
-    }
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, position) in &positions {
-        let offset = Offset::Offset(*position);
-        if let Err(cause) = list.add_partition_offset(&shared.topic, *partition, offset) {
-            log::error!(
-                "queue `{}`: offset {position} cannot be committed: {cause}",
-                shared.queue
-            );
-        }
-    }
-    // Not made durable is not lost: the next commit has it too, or the next owner runs it again.
-    match (consumer.commit(&list, mode), mode) {
-        (Ok(()), CommitMode::Sync) => deaths::committed(shared, &positions),
-        (Ok(()), CommitMode::Async) => {}
-        (Err(cause), _) => log::debug!("queue `{}`: commit: {cause}", shared.queue),
     }
 }
 
@@ -140,26 +113,15 @@ impl ConsumerContext for Context {
     }
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if !matches!(rebalance, Rebalance::Error(_)) {
-            self.shared.rebalanced();
+        match rebalance {
+            // The brokers are away, and the session is over: the pool keeps its size until they share out anew.
+            Rebalance::Revoke(_) if self.lost.load(Ordering::Relaxed) => {}
+            Rebalance::Error(_) => {}
+            Rebalance::Assign(_) | Rebalance::Revoke(_) => self.shared.rebalanced(),
         }
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        if let Err(cause) = result {
-            log::debug!("queue `{}`: commit: {cause}", self.shared.queue);
-            return;
-        }
-        let elements = offsets.elements_for_topic(&self.shared.topic);
-        let committed = elements
-            .iter()
-            .filter_map(|element| match element.offset() {
-                Offset::Offset(position) if element.error().is_ok() => {
-                    Some((element.partition(), position))
-                }
-                _ => None,
-            });
-        let committed: Vec<(i32, i64)> = committed.collect();
-        deaths::committed(&self.shared, &committed);
+        commit::answered(&self.shared, &result, offsets);
     }
 }

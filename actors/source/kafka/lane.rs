@@ -329,7 +329,7 @@ impl<T: Tap> Lane<T> {
 
     /// All records that the partition has are finished, as far as is known here.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.at_end && self.entries.is_empty()
+        self.at_end && self.entries.is_empty() && !self.tap.filled()
     }
 
     /// Given out and not settled.

@@ -3,16 +3,17 @@
 //! It polls the main queue all the while, so that the group hears of us whatever handlers do; partitions come and go in
 //! callbacks of that poll (`context.rs`). Each second it commits what is finished.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-use super::context::{Context, commit};
+use super::commit;
+use super::context::Context;
 use super::health::Problem;
 use super::record::Record;
 use super::shared::Shared;
@@ -47,6 +48,7 @@ fn create(shared: &Arc<Shared>, config: &ClientConfig) -> KafkaResult<Arc<BaseCo
     let context = Context {
         shared: Arc::clone(shared),
         consumer: OnceLock::new(),
+        lost: AtomicBool::new(false),
     };
     let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
     let _ = consumer.context().consumer.set(Arc::downgrade(&consumer));
@@ -77,7 +79,7 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
         }
         let now = Instant::now();
         if now >= next_commit {
-            commit(&consumer, shared, CommitMode::Async, |_| true);
+            commit::later(&consumer, shared);
             next_commit = now + COMMIT_INTERVAL;
         }
         if now >= next_look {
@@ -111,7 +113,7 @@ fn look(consumer: &BaseConsumer<Context>, shared: &Shared) {
 fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
     let partitions = shared.board().partitions();
     shared.board().stop_feeding(&partitions);
-    commit(&consumer, shared, CommitMode::Sync, |_| true);
+    commit::now(&consumer, shared, |_| true);
     let gone = shared.board().remove(&partitions);
     drop(gone);
     shared.rebalanced();

@@ -8,22 +8,22 @@
 //! (`board.rs`): the group does not notice how many consumers there are.
 
 mod board;
-#[cfg(test)]
-mod board_tests;
 mod client;
 mod clusters;
+mod commit;
 mod context;
 mod deaths;
 mod health;
 mod lag;
 mod lane;
-#[cfg(test)]
-mod lane_tests;
 mod member;
+mod produce;
 mod record;
 mod shared;
 mod start;
 mod tap;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -277,7 +277,7 @@ impl Source for KafkaSource {
             let shared = Arc::clone(&self.shared);
             // librdkafka's questions block their thread.
             let asked = shared.home.clone().spawn_blocking(move || {
-                let client = shared.client().ok_or(SourceError::NotYet)?;
+                let client = shared.wait_for_client().ok_or(SourceError::NotYet)?;
                 Ok(lag::lag(&client, &shared)?)
             });
             asked.await.unwrap_or(Err(SourceError::NotYet))

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
@@ -15,6 +15,10 @@ use super::health::Health;
 use super::tap::QueueTap;
 use crate::db::Db;
 use crate::source::Limit;
+
+/// A client is made in milliseconds, or not at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 pub(super) struct Shared {
     /// The `name` of the queue entry.
@@ -131,6 +135,18 @@ impl Shared {
 
     pub(super) fn client(&self) -> Option<Arc<BaseConsumer<Context>>> {
         self.lock_client().upgrade()
+    }
+
+    /// The first check of the lag comes before there is one.
+    pub(super) fn wait_for_client(&self) -> Option<Arc<BaseConsumer<Context>>> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let client = self.client();
+            if client.is_some() || self.closing() || Instant::now() >= deadline {
+                return client;
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
     }
 
     pub(super) fn set_client(&self, client: &Arc<BaseConsumer<Context>>) {

@@ -4,6 +4,7 @@ mod losses;
 mod outages;
 mod pairs;
 mod poison;
+mod sending;
 mod servers;
 mod speed;
 

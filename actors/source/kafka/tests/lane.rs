@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::lane::{Charged, Handed, Lane, Pulled, Tap};
-use super::record::Record;
+use super::super::lane::{Charged, Handed, Lane, Pulled, Tap};
+use super::super::record::Record;
 use crate::source::End;
 
 /// Gives what a test puts in.

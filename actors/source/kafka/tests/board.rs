@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
-use super::board::{Batch, Board, OpenLeases};
-use super::lane::Pulled;
-use super::lane_tests::{Script, record};
+use super::super::board::{Batch, Board, OpenLeases};
+use super::super::lane::Pulled;
+use super::lane::{Script, record};
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
 fn one(consumer: u64) -> Fetcher {

@@ -1,0 +1,180 @@
+//! `send`: messages onto a configured queue, from a shell.
+
+mod lines;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clap::Args;
+
+use self::lines::{Lines, Portion};
+use super::failure::{Failure, chain};
+use super::print::print;
+use super::{App, start, writer};
+use crate::config::{Config, Places, QueueEntry, SourceConfig, did_you_mean};
+use crate::db::Db;
+use crate::db::rows::NewMessage;
+use crate::source::{Clusters, Inside, Sender};
+
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    /// The queue entry's `name`
+    queue: String,
+    /// The messages; `-`: one a line from standard input; after `--` they may start with a `-`
+    #[arg(
+        required_unless_present = "file",
+        allow_negative_numbers = true,
+        value_name = "MESSAGE"
+    )]
+    pub(super) messages: Vec<String>,
+    /// A file with one message a line
+    #[arg(long, value_name = "FILE", conflicts_with = "messages")]
+    file: Option<PathBuf>,
+    /// The key of the messages; not for Redis
+    #[arg(long)]
+    pub(super) key: Option<String>,
+    /// A header of the messages, `NAME=VALUE`; may be given several times; not for Redis
+    #[arg(long, value_name = "NAME=VALUE")]
+    header: Vec<String>,
+}
+
+/// Prints how many messages are durable.
+pub(super) fn send<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    args: SendArgs,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    let entry = entry(&config, &args.queue)?;
+    let wrapping = wrapping(entry, args.key, &args.header)?;
+    let lines = match args.file {
+        Some(path) => Some(Lines::of_file(path)?),
+        None if args.messages == ["-"] => Some(Lines::of_stdin()),
+        None => None,
+    };
+    // A list or topic is sent to without our own database.
+    let store = match &entry.source {
+        SourceConfig::Table { .. } => writer::migrated_store(&config)?,
+        SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => writer::own_store(&config),
+    };
+    let sent = writer::in_system(async {
+        let db = match &entry.source {
+            SourceConfig::Table { .. } => writer::start_db(&store),
+            SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.reader()),
+        };
+        let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
+        let outlet = Outlet {
+            sender: Sender::new(db, &config, Arc::new(clusters)),
+            queue: &args.queue,
+            wrapping,
+        };
+        match lines {
+            Some(lines) => outlet.send_lines(lines).await,
+            None => {
+                let payloads = args.messages.into_iter().map(String::into_bytes);
+                let payloads: Vec<_> = payloads.collect();
+                let sent = payloads.len();
+                let done = outlet.send(payloads).await.map(|()| sent);
+                done.map_err(|cause| Failure::failed(format!("not all was sent: {cause}")))
+            }
+        }
+    })?;
+    print(&format!("sent to `{}`: {sent}\n", args.queue))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn entry<'a>(config: &'a Config, queue: &str) -> Result<&'a QueueEntry, Failure> {
+    let queues = &config.queues;
+    queues
+        .iter()
+        .find(|entry| entry.name == queue)
+        .ok_or_else(|| {
+            let known = queues.iter().map(|entry| entry.name.clone()).collect();
+            let hint = did_you_mean(queue, &known);
+            Failure::misused(format!("no queue is named `{queue}`{hint}"))
+        })
+}
+
+/// What goes with each payload.
+struct Wrapping {
+    key: Option<Bytes>,
+    headers: Vec<(String, Bytes)>,
+}
+
+fn wrapping(
+    entry: &QueueEntry,
+    key: Option<String>,
+    headers: &[String],
+) -> Result<Wrapping, Failure> {
+    let bare = matches!(entry.source, SourceConfig::Redis { .. });
+    if bare && (key.is_some() || !headers.is_empty()) {
+        return Err(Failure::misused(format!(
+            "queue `{}` is a Redis list, whose messages are payloads and nothing else: without `--key` and `--header` it \
+             would be right",
+            entry.name
+        )));
+    }
+    let headers = headers.iter().map(|text| header(text));
+    Ok(Wrapping {
+        key: key.map(Bytes::from),
+        headers: headers.collect::<Result<_, _>>()?,
+    })
+}
+
+fn header(text: &str) -> Result<(String, Bytes), Failure> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.to_owned(), Bytes::from(value.to_owned())))
+        }
+        _ => Err(Failure::misused(format!(
+            "`--header {text}`: `NAME=VALUE` would be right"
+        ))),
+    }
+}
+
+/// Where the messages go.
+struct Outlet<'a> {
+    sender: Sender,
+    queue: &'a str,
+    wrapping: Wrapping,
+}
+
+impl Outlet<'_> {
+    async fn send(&self, payloads: Vec<Vec<u8>>) -> Result<(), String> {
+        let message = |payload: Vec<u8>| NewMessage {
+            payload: payload.into(),
+            key: self.wrapping.key.clone(),
+            headers: self.wrapping.headers.clone(),
+        };
+        let messages = payloads.into_iter().map(message).collect();
+        let sent = self.sender.send(self.queue, messages).await;
+        sent.map(drop).map_err(|cause| chain(&cause))
+    }
+
+    /// Portion by portion, so that what is large is never in memory as a whole. Of a portion that fails not all is sent;
+    /// what stands before it is, and nothing that stands behind it.
+    async fn send_lines(&self, mut lines: Lines) -> Result<usize, Failure> {
+        let mut sent = 0;
+        while let Some(Portion { payloads, failed }) = lines.next().await {
+            let upto = sent + payloads.len();
+            if !payloads.is_empty() {
+                self.send(payloads).await.map_err(|cause| {
+                    let (first, name) = (sent + 1, lines.name());
+                    Failure::failed(format!(
+                        "{sent} messages sent; lines {first} to {upto} of {name} were not, or not all of them: {cause}"
+                    ))
+                })?;
+            }
+            sent = upto;
+            if let Some(cause) = failed {
+                return Err(Failure::failed(format!(
+                    "{sent} messages sent; then {} could not be read: {cause}",
+                    lines.name()
+                )));
+            }
+        }
+        Ok(sent)
+    }
+}

@@ -1,0 +1,108 @@
+//! What is concluded from a run's row and its file.
+
+use super::super::process::machine::{Place, start_ticks};
+use super::*;
+
+fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
+    OpenRun {
+        uk: "a".to_owned(),
+        entry: "e".to_owned(),
+        scheduled_ms: 0,
+        owner: "dead".to_owned(),
+        name: "n".to_owned(),
+        machine: serde_json::to_string(Place::here()).unwrap(),
+        pid: pid.cast_signed(),
+        start_ticks: start_ticks.map(u64::cast_signed),
+        timeout_ms: 0,
+        started_ms: 0,
+        owner_alive: false,
+        replaced: false,
+    }
+}
+
+fn state(alive: Liveness) -> RunState {
+    RunState {
+        announcement: None,
+        head: None,
+        result: None,
+        alive,
+    }
+}
+
+fn is_lost(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Ended(outcome) if *outcome == Outcome::lost())
+}
+
+#[test]
+fn a_started_run_without_its_file_is_known_by_its_process() {
+    let pid = std::process::id();
+    let ticks = start_ticks(pid.cast_signed());
+    let lives = judge(&run(pid, ticks), None);
+    assert!(matches!(lives, Verdict::Watch(process) if process.start_ticks == ticks));
+    let another = ticks.map(|ticks| ticks + 1);
+    for gone in [run(pid, another), run(pid, None)] {
+        assert!(is_lost(&judge(&gone, None)));
+    }
+    assert!(matches!(judge(&run(0, None), None), Verdict::NeverStarted));
+}
+
+#[test]
+fn a_run_elsewhere_is_given_up_when_its_timeout_is_over_or_a_day() {
+    const HOUR_MS: i64 = 3_600_000;
+    let elsewhere = |timeout_ms: i64, age_ms: i64| OpenRun {
+        machine: "{}".to_owned(),
+        timeout_ms,
+        started_ms: now_ms() - age_ms,
+        // Here it would be another's process.
+        ..run(std::process::id(), None)
+    };
+    // With its file on a disk that both see, and without.
+    let file = state(Liveness::Elsewhere);
+    for file in [Some(&file), None] {
+        for (timeout_ms, age_ms) in [(HOUR_MS, HOUR_MS - 60_000), (0, 24 * HOUR_MS - 60_000)] {
+            let verdict = judge(&elsewhere(timeout_ms, age_ms), file);
+            assert!(matches!(verdict, Verdict::Wait), "{timeout_ms} {age_ms}");
+        }
+        for (timeout_ms, age_ms) in [(HOUR_MS, HOUR_MS + 1), (0, 24 * HOUR_MS + 1)] {
+            assert!(
+                is_lost(&judge(&elsewhere(timeout_ms, age_ms), file)),
+                "{timeout_ms} {age_ms}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_tells_how_far_its_run_came() {
+    let here = run(0, None);
+    let locked = state(Liveness::Locked);
+    assert!(
+        matches!(judge(&here, Some(&locked)), Verdict::Wait),
+        "about to start"
+    );
+    let unlocked = state(Liveness::Unlocked);
+    assert!(matches!(
+        judge(&here, Some(&unlocked)),
+        Verdict::NeverStarted
+    ));
+    let head = super::super::RunHead::of_this_process("a".parse().unwrap(), 1);
+    let (pid, start_ticks) = (head.pid, head.start_ticks);
+    let began = |alive, result| RunState {
+        head: Some(head.clone()),
+        result,
+        ..state(alive)
+    };
+    let lives = judge(&here, Some(&began(Liveness::Locked, None)));
+    assert!(matches!(lives, Verdict::Watch(process) if process == Process { pid, start_ticks }));
+    assert!(is_lost(&judge(
+        &here,
+        Some(&began(Liveness::Unlocked, None))
+    )));
+    let said = super::super::RunResult {
+        status: 0,
+        data: "x".into(),
+        ended_ms: 2,
+    };
+    let ended = judge(&here, Some(&began(Liveness::Unlocked, Some(said.clone()))));
+    assert!(matches!(ended, Verdict::Ended(outcome) if outcome == Outcome::said(&said)));
+}

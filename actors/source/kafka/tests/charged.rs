@@ -1,0 +1,102 @@
+//! Records whose handler ended a process.
+
+use std::time::Duration;
+
+use super::{DONE, World, close, fetch, fetch_all, is_dry, one, settle, until};
+use crate::db::rows::{BootRow, Charge, Victim};
+use crate::source::{Source, outside};
+use crate::testing_support::rules;
+
+impl World {
+    /// As a look finds it: the process of a boot ended while it ran this record.
+    async fn charge(&self, source: &super::KafkaSource, record: &super::Delivery) {
+        let owner = format!("script1/{}", uuid::Uuid::new_v4().simple());
+        let boot = BootRow {
+            owner: owner.clone(),
+            partition: "script1".to_owned(),
+            host: "here".to_owned(),
+            pid: 1,
+            interval_ms: 5000,
+        };
+        self.db.db.begin_boot(boot).await.unwrap();
+        let charge = Charge {
+            victim: Victim::Outside(outside(&source.identity(record)).unwrap()),
+            how: "SIGABRT".to_owned(),
+            certain: true,
+            max_attempts: 3,
+            backoff: rules().backoff,
+        };
+        let reaped = self.db.db.reap_gone(owner, vec![charge]).await.unwrap();
+        assert_eq!(reaped.charged, 1);
+    }
+}
+
+#[actix::test]
+async fn a_charged_record_comes_marked_after_its_back_off_and_is_forgotten_when_it_is_through() {
+    let Some(world) = World::new(2) else { return };
+    world.fill(3).await;
+    let source = world.source();
+    let got = fetch_all(&source, 6).await;
+    let victim = got
+        .iter()
+        .find(|delivery| delivery.message.id == "0/1")
+        .unwrap();
+    world.charge(&source, victim).await;
+    world.charge(&source, victim).await;
+    // As if this process had been killed.
+    close(&source).await;
+    drop(got);
+
+    let source = world.source();
+    let begun = tokio::time::Instant::now();
+    let mut seen = Vec::new();
+    while seen.len() < 6 {
+        let batch = fetch(&source, one(1), 100).await;
+        seen.extend(
+            batch
+                .iter()
+                .map(|d| (d.message.id.clone(), d.message.attempt, d.suspect)),
+        );
+        settle(&source, &batch, &DONE).await;
+    }
+    let place = seen.iter().position(|(id, ..)| id == "0/1").unwrap();
+    assert_eq!(seen[place], ("0/1".to_owned(), 3, true));
+    assert!(
+        place > 3,
+        "its partition waits, the other does not: {seen:?}"
+    );
+    assert!(
+        seen.iter()
+            .filter(|(_, attempt, suspect)| *attempt > 1 || *suspect)
+            .count()
+            == 1
+    );
+    let of_partition: Vec<&str> = seen
+        .iter()
+        .map(|(id, ..)| id.as_str())
+        .filter(|id| id.starts_with("0/"))
+        .collect();
+    assert_eq!(of_partition, ["0/0", "0/1", "0/2"]);
+    // One second after the second death; the start took its time.
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    until("the deaths to be forgotten", || {
+        world.db.number("SELECT count(*) AS n FROM death") == 0
+    })
+    .await;
+    close(&source).await;
+}
+
+#[actix::test]
+async fn nothing_is_given_out_while_the_database_does_not_tell_the_deaths() {
+    let Some(world) = World::new(1) else { return };
+    world.db.sql("ALTER TABLE death RENAME TO elsewhere");
+    world.fill(1).await;
+    let source = world.source();
+    let mut limit = source.limit().unwrap();
+    limit.wait_for(|limit| limit.useful == 1).await.unwrap();
+    assert!(is_dry(&source, one(1)).await);
+    world.db.sql("ALTER TABLE elsewhere RENAME TO death");
+    let got = fetch_all(&source, 1).await;
+    settle(&source, &got, &DONE).await;
+    close(&source).await;
+}

@@ -1,0 +1,150 @@
+//! Several members of a group.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, settle, until,
+};
+use crate::db::Standing;
+use crate::source::Source;
+
+async fn until_it_has(source: &KafkaSource, partitions: u32) {
+    let mut limit = source.limit().unwrap();
+    let has = limit.wait_for(|limit| limit.useful == partitions);
+    tokio::time::timeout(PATIENCE, has).await.unwrap().unwrap();
+}
+
+/// A second member comes, and goes; whatever the protocol, nothing is lost and nothing doubled.
+async fn comes_and_goes(more: &[(&str, &str)]) {
+    let Some(world) = World::new(4) else { return };
+    world.fill(5).await;
+    let first = world.source_with(more);
+    until_it_has(&first, 4).await;
+    let got = fetch(&first, super::one(1), 3).await;
+    assert_eq!(numbers(&got), [0, 1, 2]);
+
+    let second = world.source_with(more);
+    // What runs is waited for before its partition goes.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    settle(&first, &got, &DONE).await;
+    until_it_has(&second, 2).await;
+    until_it_has(&first, 2).await;
+    let mut all: Vec<(i64, i64)> = got
+        .iter()
+        .map(|d| (d.receipt.fence, d.receipt.id))
+        .collect();
+    let of_first = fetch_all(&first, if any_left(&first, &got) { 7 } else { 10 }).await;
+    let of_second = fetch_all(&second, 17 - of_first.len()).await;
+    settle(&first, &of_first, &DONE).await;
+    settle(&second, &of_second, &DONE).await;
+    all.extend(
+        of_first
+            .iter()
+            .chain(&of_second)
+            .map(|d| (d.receipt.fence, d.receipt.id)),
+    );
+    all.sort_unstable();
+    let expected: Vec<(i64, i64)> = (0..4).flat_map(|p| (0..5).map(move |o| (p, o))).collect();
+    assert_eq!(all, expected, "{more:?}");
+
+    close(&second).await;
+    until_it_has(&first, 4).await;
+    world.send(3, "5").await;
+    assert_eq!(numbers(&fetch_all(&first, 1).await), [5]);
+    close(&first).await;
+}
+
+/// Whether the first member still has the partition of these.
+fn any_left(first: &KafkaSource, got: &[super::Delivery]) -> bool {
+    let partition = i32::try_from(got[0].receipt.fence).unwrap();
+    first.shared.board().partitions().contains(&partition)
+}
+
+#[actix::test]
+async fn members_come_and_go_with_the_usual_protocol() {
+    comes_and_goes(&[]).await;
+}
+
+#[actix::test]
+async fn members_come_and_go_with_the_strategies_of_other_clients() {
+    comes_and_goes(&[("partition.assignment.strategy", "range,roundrobin")]).await;
+}
+
+#[actix::test]
+async fn members_come_and_go_with_the_next_protocol() {
+    comes_and_goes(&[("group.protocol", "consumer")]).await;
+}
+
+#[actix::test]
+async fn a_partition_that_goes_takes_only_what_had_not_ended_with_it() {
+    let Some(world) = World::new(1) else { return };
+    world.fill(10).await;
+    // So that all of it goes.
+    let eager = [("partition.assignment.strategy", "range")];
+    let first = world.source_with(&eager);
+    let got = fetch_all(&first, 10).await;
+    settle(&first, &got[..4], &DONE).await;
+    let begun = tokio::time::Instant::now();
+    let second = Arc::clone(&world.source_with(&eager));
+    until("the partition to go", || {
+        source_of(&first, &got[4]) == Standing::Halted
+    })
+    .await;
+    settle(&first, &got[4..6], &DONE).await;
+    // The rest does not end: after a while the others have it.
+    until("someone to have it", || {
+        !world.committed().is_empty() && first.limit().unwrap().borrow().useful == 0
+            || second.limit().unwrap().borrow().useful == 1
+            || begun.elapsed() > Duration::from_secs(20)
+    })
+    .await;
+    let (owner, old) = match second.limit().unwrap().borrow().useful {
+        1 => (&second, &first),
+        // It came back to the first one.
+        _ => (&first, &second),
+    };
+    let again = fetch_all(owner, 4).await;
+    assert_eq!(numbers(&again), [6, 7, 8, 9]);
+    assert!(
+        begun.elapsed() >= Duration::from_secs(4),
+        "it was waited for: {:?}",
+        begun.elapsed()
+    );
+    // Late ends change nothing.
+    settle(&first, &got[6..], &DONE).await;
+    world.until_committed(&[(0, 6)]).await;
+    settle(owner, &again, &DONE).await;
+    world.until_committed(&[(0, 10)]).await;
+    close(old).await;
+    close(owner).await;
+}
+
+fn source_of(source: &KafkaSource, delivery: &super::Delivery) -> Standing {
+    source.standing(&delivery.receipt)
+}
+
+#[actix::test]
+async fn resizing_the_pool_is_not_seen_by_the_group() {
+    let Some(world) = World::new(4) else { return };
+    world.fill(3).await;
+    let source = world.source();
+    until_it_has(&source, 4).await;
+    let client = source.shared.client().unwrap();
+    let assigned = || {
+        rdkafka::consumer::Consumer::assignment(&*client)
+            .unwrap()
+            .count()
+    };
+    // Consumers of any number come and go: the member is the same, and has all partitions all the while.
+    for consumer in 1..=8 {
+        let batch = fetch(&source, super::one(consumer), 1).await;
+        assert_eq!(batch.len(), 1);
+        settle(&source, &batch, &DONE).await;
+        assert_eq!(assigned(), 4);
+    }
+    drop(client);
+    let rest = fetch(&source, ANY, 100).await;
+    assert!(!rest.is_empty());
+    close(&source).await;
+}

@@ -1,0 +1,86 @@
+//! Clusters inside the process, for development.
+
+use std::num::NonZeroU16;
+
+use bytes::Bytes;
+
+use super::{DONE, close, fetch_all, send, settle, source};
+use crate::config::{Brokers, KafkaSettings};
+use crate::db::rows::NewMessage;
+use crate::source::kafka::{Clusters, Inside};
+use crate::testing_support::TestDb;
+
+fn clusters(inside: Inside) -> Clusters {
+    let settings = || KafkaSettings {
+        brokers: Brokers::Mock(NonZeroU16::MIN),
+        ..KafkaSettings::default()
+    };
+    let all = ["default", "other"].map(|name| (name.to_owned(), settings()));
+    Clusters::new(&all.into(), inside)
+}
+
+#[actix::test]
+async fn a_cluster_inside_the_process_is_sent_to_and_read_from() {
+    let db = TestDb::start();
+    let clusters = clusters(Inside::Daemon);
+    let source = source(&clusters, "orders", "g", &db);
+    let producer = clusters.producer("default").unwrap();
+    for number in 0..5 {
+        send(&producer, "orders", 0, &number.to_string()).await;
+    }
+    let got = fetch_all(&source, 5).await;
+    assert_eq!(super::numbers(&got), [0, 1, 2, 3, 4]);
+    settle(&source, &got, &DONE).await;
+    let other = clusters.producer("other").unwrap();
+    assert_eq!(
+        send(&other, "orders", 0, "x").await,
+        0,
+        "each name is a cluster of its own"
+    );
+    close(&source).await;
+}
+
+#[actix::test]
+async fn what_is_sent_keeps_its_key_and_headers() {
+    let db = TestDb::start();
+    let clusters = clusters(Inside::Daemon);
+    let message = |n: usize| NewMessage {
+        payload: Bytes::from(n.to_string()),
+        key: (n == 1).then(|| Bytes::from_static(b"k\xff")),
+        headers: vec![("trace".to_owned(), Bytes::from(n.to_string()))],
+    };
+    clusters
+        .produce("default", "orders", (0..3).map(message).collect())
+        .await
+        .unwrap();
+    let source = source(&clusters, "orders", "g", &db);
+    let got = fetch_all(&source, 3).await;
+    settle(&source, &got, &DONE).await;
+    let of = |body: &str| {
+        got.iter()
+            .find(|delivery| delivery.message.payload == body)
+            .unwrap()
+    };
+    assert_eq!(of("1").message.key.as_deref(), Some(b"k\xff".as_slice()));
+    assert_eq!(of("2").message.key, None);
+    assert_eq!(of("2").message.headers, message(2).headers);
+    close(&source).await;
+}
+
+#[test]
+fn another_process_is_told_that_it_cannot_reach_it() {
+    let refused = clusters(Inside::Elsewhere)
+        .producer("default")
+        .err()
+        .unwrap();
+    let why = refused.to_string();
+    assert!(
+        why.contains("`kafka.default` is `mock://1`, a cluster inside the daemon's process"),
+        "{why}"
+    );
+    let unknown = clusters(Inside::Daemon).producer("defualt").err().unwrap();
+    assert!(
+        unknown.to_string().contains("they have default, other"),
+        "{unknown}"
+    );
+}

@@ -1,0 +1,77 @@
+//! `send` onto a Redis list, which is `LPUSH` and needs nothing else of ours.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{List, entry, settings, shared_world};
+use crate::servers::redis::Redis;
+use crate::world::World;
+
+#[test]
+fn messages_of_the_command_line_and_of_a_file_are_pushed_in_their_order() {
+    let Some((world, mut list)) = shared_world(json!({})) else {
+        return;
+    };
+    assert_eq!(
+        world.output(&["send", "work", "a b", "行"]),
+        "sent to `work`: 2\n"
+    );
+    let lines: String = (0..3000).map(|n| format!("line {n}\n")).collect();
+    fs::write(world.path("lines.txt"), lines).unwrap();
+    let said = world.output(&["send", "work", "--file", "lines.txt"]);
+    assert_eq!(said, "sent to `work`: 3000\n");
+    let key = list.key.clone();
+    let mut all: Vec<String> = list.ask(&["LRANGE", &key, "0", "-1"]);
+    all.reverse();
+    assert_eq!(all[..2], ["a b", "行"]);
+    assert!(
+        all[2..]
+            .iter()
+            .enumerate()
+            .all(|(n, line)| *line == format!("line {n}"))
+    );
+    assert_eq!(all.len(), 3002);
+    assert!(
+        !world.path("data").exists(),
+        "the daemon's own database is not asked"
+    );
+    let _: u64 = list.ask(&["DEL", &key]);
+}
+
+#[test]
+fn a_list_that_takes_no_more_stops_the_file_and_where_is_said() {
+    let Some(server) = Redis::dedicated() else {
+        return;
+    };
+    let mut list = List::on(&server, "full".to_owned());
+    let world = World::new(settings(&server));
+    world.partition("script1", &json!([entry("full", json!({}))]), &json!([]));
+    let line = "x".repeat(10_000);
+    fs::write(world.path("lines.txt"), format!("{line}\n").repeat(5000)).unwrap();
+    let _: String = list.ask(&["CONFIG", "SET", "maxmemory", "20mb"]);
+    let output = world.run(&["send", "work", "--file", "lines.txt"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let waiting = list.waiting();
+    let before: u64 = said.split(' ').next().unwrap().parse().unwrap();
+    assert!(
+        0 < before && before <= waiting && waiting < before + 1000,
+        "{waiting}: {said}"
+    );
+    let wanted = format!("{before} messages sent; lines {} to ", before + 1);
+    assert!(
+        said.starts_with(&wanted) && said.contains("of `lines.txt` were not"),
+        "{said}"
+    );
+    let more: u64 = said
+        .split("messages, ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(before + more, waiting, "{said}");
+}
