@@ -77,6 +77,8 @@ pub(crate) struct RedisQueue {
 /// See the module's header.
 pub(crate) struct RedisSource {
     config: RedisQueue,
+    /// Among the sources of this process.
+    number: u64,
     home: Handle,
     me: Weak<Self>,
     /// By the heartbeats in this Redis.
@@ -107,7 +109,9 @@ pub(crate) struct RedisSource {
 impl RedisSource {
     /// To be called inside a runtime without business code: heartbeats will live there.
     pub(crate) fn new(config: RedisQueue) -> Arc<Self> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
         Arc::new_cyclic(|me| Self {
+            number: MADE.fetch_add(1, Ordering::Relaxed),
             liveness: Liveness::new(config.heartbeat_interval),
             trouble: Mutex::new(Outage::new(format!("queue `{}`", config.entry.name))),
             config,
@@ -136,9 +140,10 @@ impl RedisSource {
         &self.config.entry.name
     }
 
-    /// This boot in this generation, as the server knows it.
+    /// This boot in this generation, as the server knows it. Two names in the settings may mean one server: batches of two
+    /// sources of a process are not mixed up.
     fn boot_in(&self, generation: u64) -> Arc<str> {
-        format!("{}.{generation}", self.config.boot).into()
+        format!("{}.{}.{generation}", self.config.boot, self.number).into()
     }
 
     fn lock_batches(&self) -> MutexGuard<'_, Batches> {

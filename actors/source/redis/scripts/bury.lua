@@ -1,6 +1,6 @@
 -- Gives back one batch of a dead boot, the youngest first, so that the oldest message comes to lie at the right end.
 --
--- KEYS: the list.   ARGV: this boot, and the boot that is known to be dead (without its generation), or ''.
+-- KEYS: the list.   ARGV: this boot, and the boot that is known to be dead (without what follows its first dot), or ''.
 -- Answers {boot, messages given back, 'more' or 'done'}, or nothing where nobody is dead.
 --
 -- The messages keep their names: each gets a frame, if it has none, in a list of its own that is read before the

@@ -263,3 +263,14 @@ async fn keys_of_ours_with_a_wrong_type_lose_nothing() {
         let _: u64 = world.ask(&["DEL", &world.ours(name), &world.key]).await;
     }
 }
+
+#[actix::test]
+async fn two_names_of_one_server_do_not_mix_up_their_batches() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["1", "2"]).await;
+    let (one, other) = (world.source_of("same"), world.source_of("same"));
+    assert_eq!(bodies(&fetch(&one, 1).await), ["1"]);
+    assert_eq!(bodies(&fetch(&other, 1).await), ["2"]);
+}
