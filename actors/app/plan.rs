@@ -185,6 +185,7 @@ impl Shared<'_> {
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            retention: settings.delay_retention,
         }
     }
 

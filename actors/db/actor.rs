@@ -10,19 +10,15 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::error::DbError;
-use super::liveness::Liveness;
-use super::rows::{Beat, BootRow, Heartbeat};
+use super::heart::{self, Heartbeats};
 use super::store::{Applied, Store, Writer};
 use super::write::{Write, Written};
-use crate::clock::millis;
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 
@@ -39,13 +35,6 @@ const MAX_ROWS: usize = 5_000;
 pub(crate) struct Submit {
     pub(crate) write: Write,
     pub(crate) answer: oneshot::Sender<Result<Written, DbError>>,
-}
-
-/// This boot's heartbeats; processes without claims have none.
-#[derive(Clone)]
-pub(crate) struct Heartbeats {
-    pub(crate) boot: BootRow,
-    pub(crate) liveness: Arc<Liveness>,
 }
 
 /// What became of a batch.
@@ -201,39 +190,15 @@ impl DbActor {
         self.pump(ctx);
     }
 
-    /// Sends heartbeats on a connection of their own, which no queue of writes can hold up, and after each one looks
-    /// for boots whose heartbeats stopped.
     fn beat(&self, heartbeats: Heartbeats, ctx: &mut Context<Self>) {
-        let store = Arc::clone(&self.store);
         let addr = ctx.address().downgrade();
-        let mut outage = self.outage.beside();
-        let beats = async move {
-            let mut writer: Option<Box<dyn Writer>> = None;
-            let mut clocks = Clocks { last: None };
-            loop {
-                let sent = Instant::now();
-                match beat_once(store.as_ref(), &mut writer, &heartbeats, sent).await {
-                    Ok(at_ms) => {
-                        outage.passed();
-                        clocks.compare(sent, at_ms, &heartbeats.liveness);
-                        if heartbeats.liveness.may_judge()
-                            && let Some(addr) = addr.upgrade()
-                        {
-                            addr.do_send(Judge { as_of_ms: at_ms });
-                        }
-                    }
-                    Err(cause) => {
-                        writer = None;
-                        outage.failed(cause.into_reason());
-                    }
-                }
-                let next = heartbeats
-                    .liveness
-                    .interval()
-                    .saturating_sub(sent.elapsed());
-                tokio::time::sleep(next.max(SHORTEST_BEAT)).await;
+        let judge = move |as_of_ms| {
+            if let Some(addr) = addr.upgrade() {
+                addr.do_send(Judge { as_of_ms });
             }
         };
+        let store = Arc::clone(&self.store);
+        let beats = heart::beat(store, heartbeats, self.outage.beside(), judge);
         ctx.spawn(beats.into_actor(self));
     }
 }
@@ -287,63 +252,6 @@ async fn apply(
         }
         Err(cause) => (None, Applied::away(Vec::new(), cause)),
     }
-}
-
-/// The two clocks at the last beat: one that only goes on, and the one that heartbeats are written by.
-struct Clocks {
-    last: Option<(Instant, i64)>,
-}
-
-impl Clocks {
-    /// Tells when they differ by more than an interval since the last call: the heartbeats of others look old then.
-    fn compare(&mut self, steady: Instant, wall_ms: i64, liveness: &Liveness) {
-        let before = self.last.replace((steady, wall_ms));
-        // An answer that was late says nothing about the clock: it may have been written at its beginning or its end.
-        if steady.elapsed() > liveness.interval() / 2 {
-            self.last = None;
-            return;
-        }
-        let Some((steady_before, wall_before)) = before else {
-            return;
-        };
-        let passed = millis(steady.saturating_duration_since(steady_before));
-        if (wall_ms - wall_before - passed).abs() > millis(liveness.interval()) {
-            log::warn!(
-                "the clock has jumped; no other daemon is judged until its heartbeats have come again"
-            );
-            liveness.clock_jumped(steady);
-        }
-    }
-}
-
-/// Keeps a failing heartbeat from spinning.
-const SHORTEST_BEAT: Duration = Duration::from_millis(50);
-
-async fn beat_once(
-    store: &dyn Store,
-    writer: &mut Option<Box<dyn Writer>>,
-    heartbeats: &Heartbeats,
-    sent: Instant,
-) -> Result<i64, DbError> {
-    let connection = match writer {
-        Some(connection) => connection,
-        None => writer.insert(store.writer().await?),
-    };
-    let Heartbeat { beat, at_ms } = connection.heartbeat(&heartbeats.boot).await?;
-    let answered = Instant::now();
-    let has_just_begun = beat == Beat::Unknown && heartbeats.liveness.is_fresh();
-    match beat {
-        Beat::Alive => heartbeats.liveness.confirm(sent, answered),
-        Beat::Unknown if has_just_begun => heartbeats.liveness.confirm(sent, answered),
-        Beat::Unknown | Beat::WasDead => {
-            log::warn!(
-                "this daemon ({}) had been silent for so long that others took over its work; it starts anew",
-                heartbeats.boot.owner
-            );
-            heartbeats.liveness.was_dead(sent);
-        }
-    }
-    Ok(at_ms)
 }
 
 impl Actor for DbActor {

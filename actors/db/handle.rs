@@ -298,6 +298,10 @@ impl Db {
         self.count(write).await
     }
 
+    pub(crate) async fn trim_tasks(&self, before_s: i64) -> Result<usize, DbError> {
+        self.count(Write::TrimTasks { before_s }).await
+    }
+
     pub(crate) async fn trim_runs(&self, before_ms: i64) -> Result<usize, DbError> {
         self.count(Write::TrimRuns { before_ms }).await
     }

@@ -5,6 +5,7 @@ mod batch;
 mod error;
 mod handle;
 mod headers;
+mod heart;
 pub(crate) mod letters;
 mod liveness;
 mod migrations;
@@ -35,9 +36,10 @@ use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
-pub(crate) use self::actor::{DbActor, Heartbeats};
+pub(crate) use self::actor::DbActor;
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
+pub(crate) use self::heart::Heartbeats;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
 pub(crate) use self::status::WAITING;
 #[cfg(test)]

@@ -1008,6 +1008,17 @@ facts! {
         assert_eq!(row, format!("theirsgop3ok{now_s}"));
     }
 
+    async fn old_finished_tasks_are_deleted_and_nothing_else_is(world) {
+        let mut writer = world.writer().await;
+        (world.execute)("INSERT INTO delay_queue_log (name, exec_cmd, status, exec_time) VALUES
+            ('waits', 'c', 1, 100), ('runs', 'c', 2, 100), ('done', 'c', 3, 100), ('failed', 'c', 4, 100),
+            ('young', 'c', 3, 200)");
+        let deleted = writer.write(Write::TrimTasks { before_s: 200 }).await;
+        assert!(matches!(deleted, Written::Count(2)), "{deleted:?}");
+        let left = world.lines("SELECT name AS line FROM delay_queue_log ORDER BY name");
+        assert_eq!(left, ["runs", "waits", "young"]);
+    }
+
     async fn a_changed_exec_time_means_what_it_says(world) {
         let mut writer = world.writer().await;
         let ids = writer.push(vec![task("x", now_ms() + 3_600_000)]).await;

@@ -8,7 +8,8 @@ use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
-use super::actor::{Crash, DbActor, Heartbeats};
+use super::actor::{Crash, DbActor};
+use super::heart::Heartbeats;
 use super::rows::{
     AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
     LetterHead, NewTask, OpenRun, OutsideDeath,

@@ -37,6 +37,10 @@ pub(crate) enum Write {
     /// Ends of tasks; those of a stale owner change nothing. Answers `Refused`, their ids.
     EndTasks { owner: String, ends: Vec<TaskEnd> },
 
+    /// Deletes at most `TRIM_ROWS` finished tasks whose time was before that, in unix seconds. Answers `Count`; fewer:
+    /// none is left.
+    TrimTasks { before_s: i64 },
+
     /// Messages for a `table` queue. Answers `Ids`.
     InsertMessages {
         queue: String,

@@ -45,6 +45,8 @@ pub(crate) struct DelayConfig {
     pub(crate) concurrency: u32,
     pub(crate) running: RunningTasks,
     pub(crate) stats: Stats,
+    /// How long finished tasks are kept; none: for ever.
+    pub(crate) retention: Option<Duration>,
 }
 
 impl DelayConfig {

@@ -14,6 +14,7 @@ mod handle;
 mod looking;
 mod own_transaction;
 mod push;
+mod retention;
 mod room;
 mod runner;
 mod stats;
@@ -125,6 +126,7 @@ impl Actor for DelayQueueActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.begin(ctx);
         self.begin_watching(ctx);
+        self.begin_trimming(ctx);
     }
 }
 

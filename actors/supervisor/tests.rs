@@ -241,6 +241,7 @@ fn plan(
             concurrency: 100,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            retention: None,
         }),
         delay_queue: DelayQueueHandle::default(),
         pools: vec![PoolConfig {

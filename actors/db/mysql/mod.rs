@@ -19,6 +19,8 @@ mod dead;
 #[path = "../server/deaths.rs"]
 mod deaths;
 mod dialect;
+#[path = "../server/entries.rs"]
+mod entries;
 mod errors;
 #[cfg(test)]
 mod figures;

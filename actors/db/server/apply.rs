@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 
 use super::dialect::Connection;
-use super::{boots, cron, dead, deaths, messages, replay, tasks};
+use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
 use crate::db::batch::{Step, steps};
 use crate::db::write::{Write, Written};
 
@@ -56,6 +56,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             until_s,
             limit,
         } => tasks::claim(connection, owner, *from_s, *until_s, *limit).await,
+        Write::TrimTasks { before_s } => tasks::trim(connection, *before_s).await,
         Write::ClaimMessages {
             queue,
             owner,
@@ -69,7 +70,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::DeleteLetters { ids } => replay::delete(connection, ids).await,
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids).await,
         Write::SyncEntries { partition, entries } => {
-            cron::sync_entries(connection, partition, entries).await
+            entries::sync(connection, partition, entries).await
         }
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire).await,
         Write::TakeFire {

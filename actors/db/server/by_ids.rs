@@ -90,6 +90,11 @@ pub(super) async fn free_messages(connection: &mut Connection, ids: &[i64]) -> Q
 }
 
 /// The rows are the caller's.
+pub(super) async fn delete_tasks(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+    each(connection, ids, |ids| named::delete(TASKS, ids)).await
+}
+
+/// The rows are the caller's.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     ids: &[i64],

@@ -11,9 +11,9 @@ use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::now_ms;
 use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
-use crate::db::status::{FAILED, RUNNING, WAITING, death_result, is_death};
+use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::Written;
+use crate::db::write::{TRIM_ROWS, Written};
 
 /// Rows of several pushes, each with the owner of those that are claimed. Answers their ids, in their order.
 pub(super) async fn insert(
@@ -274,4 +274,20 @@ pub(super) async fn charge(
             .await?;
     }
     Ok(Some(false))
+}
+
+/// `idx_status_exectime` finds them.
+pub(super) async fn trim(connection: &mut Connection, before_s: i64) -> QueryResult<Written> {
+    let old: Vec<i64> = log::table
+        .filter(dsl::status.eq_any([DONE, FAILED]))
+        .filter(dsl::exec_time.lt(before_s))
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    by_ids::delete_tasks(connection, &old)
+        .await
+        .map(Written::Count)
 }

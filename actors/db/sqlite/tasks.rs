@@ -9,7 +9,7 @@ use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOu
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
 use crate::db::text::{RESULT_CHARS, readable, shorten};
-use crate::db::write::Written;
+use crate::db::write::{TRIM_ROWS, Written};
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
@@ -267,4 +267,17 @@ pub(super) fn charge(
             .execute(connection)?;
     }
     Ok(Some(false))
+}
+
+/// `idx_status_exectime` finds them.
+pub(super) fn trim(connection: &mut SqliteConnection, before_s: i64) -> QueryResult<Written> {
+    let old: Vec<i64> = log::table
+        .filter(dsl::status.eq_any([DONE, FAILED]))
+        .filter(dsl::exec_time.lt(before_s))
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)?;
+    diesel::delete(log::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .map(Written::Count)
 }

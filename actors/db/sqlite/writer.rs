@@ -92,6 +92,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             until_s,
             limit,
         } => tasks::claim(connection, owner, *from_s, *until_s, *limit),
+        Write::TrimTasks { before_s } => tasks::trim(connection, *before_s),
         Write::EndTasks { owner, ends } => tasks::end(connection, owner, ends),
         Write::InsertMessages { queue, rows } => messages::insert(connection, queue, rows),
         Write::ClaimMessages {

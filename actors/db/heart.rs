@@ -1,0 +1,108 @@
+//! Heartbeats: on a connection of their own, which no queue of writes can hold up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::error::DbError;
+use super::liveness::Liveness;
+use super::rows::{Beat, BootRow, Heartbeat};
+use super::store::{Store, Writer};
+use crate::clock::millis;
+use crate::outage::Outage;
+
+/// This boot's heartbeats; processes without claims have none.
+#[derive(Clone)]
+pub(crate) struct Heartbeats {
+    pub(crate) boot: BootRow,
+    pub(crate) liveness: Arc<Liveness>,
+}
+
+/// Sends them for ever. After each one that came in time, and once they have come so for long enough, `judge` is told its
+/// moment: to look for boots whose heartbeats stopped.
+pub(super) async fn beat(
+    store: Arc<dyn Store>,
+    heartbeats: Heartbeats,
+    mut outage: Outage,
+    judge: impl Fn(i64),
+) {
+    let mut writer: Option<Box<dyn Writer>> = None;
+    let mut clocks = Clocks { last: None };
+    loop {
+        let sent = Instant::now();
+        match beat_once(store.as_ref(), &mut writer, &heartbeats, sent).await {
+            Ok(at_ms) => {
+                outage.passed();
+                clocks.compare(sent, at_ms, &heartbeats.liveness);
+                if heartbeats.liveness.may_judge() {
+                    judge(at_ms);
+                }
+            }
+            Err(cause) => {
+                writer = None;
+                outage.failed(cause.into_reason());
+            }
+        }
+        let interval = heartbeats.liveness.interval();
+        let next = interval.saturating_sub(sent.elapsed());
+        tokio::time::sleep(next.max(SHORTEST_BEAT)).await;
+    }
+}
+
+/// The two clocks at the last beat: one that only goes on, and the one that heartbeats are written by.
+struct Clocks {
+    last: Option<(Instant, i64)>,
+}
+
+impl Clocks {
+    /// Tells when they differ by more than an interval since the last call: the heartbeats of others look old then.
+    fn compare(&mut self, steady: Instant, wall_ms: i64, liveness: &Liveness) {
+        let before = self.last.replace((steady, wall_ms));
+        // An answer that was late says nothing about the clock: it may have been written at its beginning or its end.
+        if steady.elapsed() > liveness.interval() / 2 {
+            self.last = None;
+            return;
+        }
+        let Some((steady_before, wall_before)) = before else {
+            return;
+        };
+        let passed = millis(steady.saturating_duration_since(steady_before));
+        if (wall_ms - wall_before - passed).abs() > millis(liveness.interval()) {
+            log::warn!(
+                "the clock has jumped; no other daemon is judged until its heartbeats have come again"
+            );
+            liveness.clock_jumped(steady);
+        }
+    }
+}
+
+/// Keeps a failing heartbeat from spinning.
+const SHORTEST_BEAT: Duration = Duration::from_millis(50);
+
+async fn beat_once(
+    store: &dyn Store,
+    writer: &mut Option<Box<dyn Writer>>,
+    heartbeats: &Heartbeats,
+    sent: Instant,
+) -> Result<i64, DbError> {
+    let connection = match writer {
+        Some(connection) => connection,
+        None => writer.insert(store.writer().await?),
+    };
+    let Heartbeat { beat, at_ms } = connection.heartbeat(&heartbeats.boot).await?;
+    let answered = Instant::now();
+    let has_just_begun = beat == Beat::Unknown && heartbeats.liveness.is_fresh();
+    match beat {
+        Beat::Alive => heartbeats.liveness.confirm(sent, answered),
+        Beat::Unknown if has_just_begun => heartbeats.liveness.confirm(sent, answered),
+        Beat::Unknown | Beat::WasDead => {
+            log::warn!(
+                "this daemon ({}) had been silent for so long that others took over its work; it starts anew",
+                heartbeats.boot.owner
+            );
+            heartbeats.liveness.was_dead(sent);
+        }
+    }
+    Ok(at_ms)
+}
