@@ -37,10 +37,31 @@ impl Database for AsyncMysqlConnection {
 
     fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
         match url {
-            DatabaseUrl::Mysql(url) => Some(AsyncDieselConnectionManager::new(url.expose())),
+            DatabaseUrl::Mysql(url) => Some(without_socket(url.expose())),
             _ => None,
         }
     }
+}
+
+/// Connections to where the address says: a socket of the same name on this machine may be another server's.
+fn without_socket(url: &str) -> AsyncDieselConnectionManager<AsyncMysqlConnection> {
+    let mut config = ManagerConfig::default();
+    config.custom_setup = Box::new(|url| {
+        async move {
+            let opts = mysql_async::Opts::from_url(url)
+                .map_err(|cause| ConnectionError::InvalidConnectionUrl(cause.to_string()))?;
+            let opts = mysql_async::OptsBuilder::from_opts(opts)
+                .stmt_cache_size(0)
+                .client_found_rows(true)
+                .prefer_socket(false);
+            let connection = mysql_async::Conn::new(opts).await;
+            let connection =
+                connection.map_err(|cause| ConnectionError::BadConnection(cause.to_string()))?;
+            AsyncMysqlConnection::try_from(connection).await
+        }
+        .boxed()
+    });
+    AsyncDieselConnectionManager::new_with_config(url, config)
 }
 
 /// Connections that speak TLS, as the address says.

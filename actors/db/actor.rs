@@ -44,8 +44,8 @@ struct Committed {
     /// Not tried, in their order, and why.
     left: Vec<Submit>,
     away: Option<DbError>,
-    /// Some of `left` may be committed: `writer` finds out, when it is given just those again.
-    unsure: bool,
+    /// What may be committed or not; nothing is in `left` then.
+    unsure: Option<Unsure>,
 }
 
 /// What the next transaction is made of.
@@ -147,11 +147,8 @@ impl DbActor {
     /// What was not tried goes back to the front of the queue, in its order.
     fn committed(&mut self, committed: Committed, ctx: &mut Context<Self>) {
         self.busy = false;
-        if committed.unsure {
-            self.unsure = Some(Unsure {
-                writer: committed.writer,
-                batch: committed.left,
-            });
+        if committed.unsure.is_some() {
+            self.unsure = committed.unsure;
             return self.retry_later(committed.away, ctx);
         }
         for submit in committed.left.into_iter().rev() {
@@ -220,7 +217,7 @@ async fn commit(
             writer: None,
             left: Vec::new(),
             away: None,
-            unsure: false,
+            unsure: None,
         };
     };
     let mut batch = batch.into_iter();
@@ -228,11 +225,24 @@ async fn commit(
         // A caller that is gone does not need its answer.
         let _ = submit.answer.send(answer);
     }
+    let rest: Vec<Submit> = batch.collect();
+    if applied.unsure {
+        // From here on whoever drops them says so to their callers: this actor may be dead.
+        return Committed {
+            writer: None,
+            left: Vec::new(),
+            away: applied.away,
+            unsure: Some(Unsure {
+                writer,
+                batch: rest,
+            }),
+        };
+    }
     Committed {
         writer,
-        left: batch.collect(),
+        left: rest,
         away: applied.away,
-        unsure: applied.unsure,
+        unsure: None,
     }
 }
 

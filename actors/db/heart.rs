@@ -31,6 +31,7 @@ pub(super) async fn beat(
     let mut clocks = Clocks { last: None };
     loop {
         let sent = Instant::now();
+        let mut soon = None;
         match beat_once(store.as_ref(), &mut writer, &heartbeats, sent).await {
             Ok(at_ms) => {
                 outage.passed();
@@ -41,11 +42,13 @@ pub(super) async fn beat(
             }
             Err(cause) => {
                 writer = None;
-                outage.failed(cause.into_reason());
+                // Not a whole interval later: two late ones, and nothing that is claimed may start.
+                soon = Some(outage.failed(cause.into_reason()));
             }
         }
         let interval = heartbeats.liveness.interval();
         let next = interval.saturating_sub(sent.elapsed());
+        let next = soon.map_or(next, |soon| next.min(soon));
         tokio::time::sleep(next.max(SHORTEST_BEAT)).await;
     }
 }

@@ -54,7 +54,8 @@ impl JobError {
         }
     }
 
-    /// An error after which the job is to run again in so long, whatever the entry's back-off. It counts as an attempt.
+    /// An error after which the job is to run again in so long, whatever the entry's back-off; ten years at most. It counts as an
+    /// attempt.
     pub fn retry_in(after: Duration, cause: impl Into<BoxError>) -> Self {
         Self {
             next: Next::RetryIn(after),

@@ -17,6 +17,9 @@ pub(crate) enum Verdict {
     Dead,
 }
 
+/// A handler may ask for no longer: what no column of a time can hold would be refused by the database, each time.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Decides by what the handler wants, the attempt that failed (1 for the first) and the entry's rules.
 /// `jitter` is a random number from 0 to 1.
 pub(crate) fn verdict(error: &JobError, attempt: u32, rules: &RetryRules, jitter: f64) -> Verdict {
@@ -25,7 +28,7 @@ pub(crate) fn verdict(error: &JobError, attempt: u32, rules: &RetryRules, jitter
     }
     match error.next() {
         Next::Discard => Verdict::Dead,
-        Next::RetryIn(after) => Verdict::Retry(after),
+        Next::RetryIn(after) => Verdict::Retry(after.min(LONGEST)),
         Next::Retry => Verdict::Retry(rules.backoff.delay(attempt, jitter)),
     }
 }
@@ -45,6 +48,12 @@ mod tests {
                 max: Duration::from_secs(300),
             },
         }
+    }
+
+    #[test]
+    fn no_retry_is_later_than_a_table_can_hold() {
+        let error = JobError::retry_in(Duration::MAX, "later");
+        assert_eq!(verdict(&error, 1, &rules(5), 0.5), Verdict::Retry(LONGEST));
     }
 
     #[test]

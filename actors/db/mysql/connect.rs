@@ -22,7 +22,7 @@ const SETTINGS: &str = "\
         SESSION lc_messages = 'en_US', \
         SESSION time_zone = @@GLOBAL.time_zone, \
         SESSION lock_wait_timeout = 2, \
-        SESSION innodb_lock_wait_timeout = 10";
+        SESSION innodb_lock_wait_timeout = 2";
 
 /// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
 /// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows.
@@ -39,8 +39,8 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> 
     }
 }
 
-/// Too many connections, and a server that is going down: those pass.
-const PASSING: [u16; 3] = [1040, 1053, 1203];
+/// Too many connections, of all or of ours; a server that is going down or offline; a host that is blocked: those pass.
+const PASSING: [u16; 6] = [1040, 1053, 1129, 1203, 1226, 3032];
 
 async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
     let away = |cause: &dyn std::fmt::Display| DbError::Away(cause.to_string());
@@ -48,6 +48,8 @@ async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
     let opts = OptsBuilder::from_opts(opts)
         // diesel-async has a cache of its own.
         .stmt_cache_size(0)
+        // The address says where the server is. A socket of the same name on this machine may be another's.
+        .prefer_socket(false)
         // A row that an UPDATE finds counts, changed or not: as on the other databases.
         .client_found_rows(true);
     let connection = Conn::new(opts).await.map_err(|cause| match cause {

@@ -8,7 +8,7 @@ use super::by_ids::{self, list};
 use super::{messages, named, tasks};
 use crate::db::status::{DONE, RUNNING};
 
-pub(super) use super::errors::{is_lock_timeout, is_unique_violation, verdict};
+pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
     MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
 };

@@ -9,7 +9,7 @@ use crate::db::verdict::Verdict;
 const NOT_FROM_THE_SERVER: [&str; 2] = ["Input/output error", "Driver error"];
 
 /// What a server says when a later try may succeed.
-const PASSING: [&str; 14] = [
+const PASSING: [&str; 21] = [
     "Server shutdown in progress",
     "Normal shutdown",
     "Too many connections",
@@ -18,6 +18,13 @@ const PASSING: [&str; 14] = [
     "--read-only option",
     "--super-read-only option",
     "in read only mode",
+    "read-only mode",
+    "offline mode",
+    "No space left on device",
+    "Out of memory",
+    "Too many open files",
+    "max_prepared_stmt_count",
+    "because of inactivity",
     "is full",
     "Disk full",
     "Connection was killed",
@@ -26,10 +33,12 @@ const PASSING: [&str; 14] = [
     "WSREP has not yet prepared node",
 ];
 
-const COLLISIONS: [&str; 3] = [
+const COLLISIONS: [&str; 5] = [
     "Deadlock found when trying to get lock",
     "Lock wait timeout exceeded",
     "Record has changed since last read",
+    "Table definition has changed",
+    "needs to be re-prepared",
 ];
 
 /// A single message larger than the server takes breaks the connection, and would do so each time.
@@ -68,4 +77,9 @@ pub(super) fn is_unique_violation(cause: &DbError) -> bool {
 /// Whether a statement that alters gave up waiting for those who use the table.
 pub(super) fn is_lock_timeout(error: &Error) -> bool {
     error.to_string().contains("Lock wait timeout exceeded")
+}
+
+/// Whether it waited for a row that another transaction holds: trying again at once would wait as long.
+pub(super) fn is_long_wait(cause: &DbError) -> bool {
+    cause.to_string().contains("Lock wait timeout exceeded")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::timeout;
 
 use crate::config::Secret;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// transaction.
 const SETTINGS: &str = "\
     SET TIME ZONE DEFAULT; \
-    SET lock_timeout = '10s'; \
+    SET lock_timeout = '2s'; \
     SET default_transaction_isolation = 'read committed'";
 
 /// For connections that write: one that is silent for so long in the middle of a transaction is given up by the server,
@@ -44,5 +44,35 @@ async fn try_open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
         })?;
     let set = connection.batch_execute(SETTINGS).await;
     set.map_err(|cause| DbError::Away(cause.to_string()))?;
+    speak_english(&mut connection).await?;
     Ok(connection)
+}
+
+#[derive(diesel::QueryableByName)]
+struct Language {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    lc_messages: String,
+}
+
+/// Some errors are told apart by their texts, as diesel keeps few of their codes. In another language a passing one would
+/// look like a refusal.
+async fn speak_english(connection: &mut AsyncPgConnection) -> Result<(), DbError> {
+    let told: Language = diesel::sql_query("SELECT current_setting('lc_messages') AS lc_messages")
+        .get_result(connection)
+        .await
+        .map_err(|cause| DbError::Away(cause.to_string()))?;
+    let language = told.lc_messages;
+    let is_english = ["", "C", "POSIX"].contains(&language.as_str())
+        || language.starts_with("C.")
+        || language.starts_with("en");
+    if is_english {
+        return Ok(());
+    }
+    let set = connection.batch_execute("SET lc_messages = 'C'").await;
+    set.map_err(|cause| {
+        DbError::Denied(format!(
+            "the server's messages are in `{language}`, and the daemon must understand them; \
+             `ALTER ROLE … SET lc_messages = 'C'`, by a superuser, would be right ({cause})"
+        ))
+    })
 }

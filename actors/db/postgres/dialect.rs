@@ -6,7 +6,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::{messages, tasks};
 
-pub(super) use super::errors::{is_lock_timeout, is_unique_violation, verdict};
+pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
     MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
 };

@@ -66,3 +66,10 @@ pub(super) fn is_lock_timeout(error: &Error) -> bool {
         .to_string()
         .contains("canceling statement due to lock timeout")
 }
+
+/// Whether it waited for a row that another transaction holds: trying again at once would wait as long.
+pub(super) fn is_long_wait(cause: &DbError) -> bool {
+    cause
+        .to_string()
+        .contains("canceling statement due to lock timeout")
+}

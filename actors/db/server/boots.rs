@@ -109,9 +109,9 @@ pub(super) async fn reap_silent(
         bury(connection, &owner, JUDGED_DEAD, &mut reaped).await?;
     }
     // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
-    // never does.
+    // never does. And what was locked when a boot ended was left.
     let dead: Vec<String> = boot::table
-        .filter(dsl::state.eq(JUDGED_DEAD))
+        .filter(dsl::state.ne(ALIVE))
         .select(dsl::owner)
         .load(connection)
         .await?;

@@ -32,7 +32,8 @@ pub(super) async fn commit(
     connection.batch_execute(&text).await
 }
 
-/// Whether the transaction with this number was committed; if not, it never will be.
+/// Whether the transaction with this number was committed; if not, it never will be. The mark of a question is told from
+/// that of a transaction by its sign: the answer to a question may be lost too, and it is asked again.
 pub(super) async fn was_committed(
     connection: &mut Connection,
     writer: &str,
@@ -42,13 +43,20 @@ pub(super) async fn was_committed(
         .values((
             dsl::writer.eq(writer),
             dsl::batch.eq(batch),
-            dsl::marked_ms.eq(sql::<BigInt>(NOW_MS)),
+            dsl::marked_ms.eq(sql::<BigInt>(NOW_MS) * -1_i64),
         ))
         .execute(connection)
         .await;
     match inserted {
         Ok(_) => Ok(false),
-        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(true),
+        Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            let marked_ms: i64 = commit_mark::table
+                .find((writer, batch))
+                .select(dsl::marked_ms)
+                .first(connection)
+                .await?;
+            Ok(marked_ms > 0)
+        }
         Err(other) => Err(other),
     }
 }
@@ -57,6 +65,7 @@ pub(super) async fn was_committed(
 pub(super) async fn trim(connection: &mut Connection) -> QueryResult<()> {
     let old: Vec<(String, i64)> = commit_mark::table
         .filter(dsl::marked_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
+        .filter(dsl::marked_ms.gt(sql::<BigInt>(NOW_MS) * -1_i64 + KEPT_MS))
         .select((dsl::writer, dsl::batch))
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .for_update()

@@ -55,6 +55,14 @@ pub(super) fn note(version: &str) -> String {
     format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')")
 }
 
+/// The same for a text that may be run more than once.
+pub(super) fn note_once(version: &str) -> String {
+    format!(
+        "INSERT INTO __diesel_schema_migrations (version) SELECT v FROM (SELECT '{version}' AS v) AS one \
+         WHERE NOT EXISTS (SELECT 1 FROM __diesel_schema_migrations WHERE version = '{version}')"
+    )
+}
+
 fn failed(cause: impl std::fmt::Display) -> DbError {
     DbError::Migrate(cause.to_string())
 }

@@ -198,7 +198,6 @@ pub(super) async fn give_back_except(
         .order(dsl::id)
         .select(dsl::id)
         .for_update()
-        .skip_locked()
         .load(connection)
         .await?;
     let keep: std::collections::HashSet<&i64> = keep.iter().collect();

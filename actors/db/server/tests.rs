@@ -1,9 +1,11 @@
 //! What is a server's own: answers that are lost on the way, and messages that are too large for it.
 
 use bytes::Bytes;
+use diesel_async::SimpleAsyncConnection;
 
 use super::store::ServerStore;
 use super::test_server::{plan_of_claims, server};
+use super::{connect, dialect, marks};
 use crate::clock::now_ms;
 use crate::config::Secret;
 use crate::db::DbError;
@@ -86,6 +88,29 @@ fn a_commit_whose_answer_is_lost_counts_once() {
         assert_eq!(all.len(), 6);
         let counts = store(&url).reader().delay_counts().await.unwrap();
         assert_eq!(counts.waiting, 6);
+    });
+}
+
+/// The answer to "was it committed?" may be lost too: the next question must not take the first one's mark for that of the
+/// transaction.
+#[test]
+fn a_question_does_not_answer_the_next_one() {
+    let Some((url, _)) = server() else { return };
+    store(&url).migrate().unwrap();
+    actix_rt::System::new().block_on(async move {
+        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+        let connection = &mut connection;
+        for _ in 0..2 {
+            assert!(!marks::was_committed(connection, "lost", 1).await.unwrap());
+        }
+        connection.batch_execute(dialect::BEGIN).await.unwrap();
+        marks::commit(connection, "done", 1).await.unwrap();
+        for _ in 0..2 {
+            assert!(marks::was_committed(connection, "done", 1).await.unwrap());
+        }
+        // The lost message arrives after all.
+        connection.batch_execute(dialect::BEGIN).await.unwrap();
+        assert!(marks::commit(connection, "lost", 1).await.is_err());
     });
 }
 

@@ -100,12 +100,13 @@ impl ServerWriter {
             match self.transaction(&batch[portion.clone()]).await {
                 Ok(written) => answers.extend(written.into_iter().map(Ok)),
                 Err(Failed::Refused(cause)) if portion.len() == 1 => answers.push(Err(cause)),
-                Err(Failed::Refused(_)) => {
+                // One of them may wait for a row that somebody holds; the others need not.
+                Err(Failed::Refused(_) | Failed::Conflict(_)) if portion.len() > 1 => {
                     let middle = portion.start + portion.len() / 2;
                     portions.push(middle..portion.end);
                     portions.push(portion.start..middle);
                 }
-                Err(Failed::Away(cause) | Failed::Conflict(cause)) => {
+                Err(Failed::Away(cause) | Failed::Conflict(cause) | Failed::Refused(cause)) => {
                     return Applied::away(answers, cause);
                 }
                 Err(Failed::Unsure(cause, written)) => {
@@ -121,7 +122,7 @@ impl ServerWriter {
         let mut tries = 1;
         loop {
             match self.try_transaction(writes).await {
-                Err(Failed::Conflict(_)) if tries < TRIES => {
+                Err(Failed::Conflict(cause)) if tries < TRIES && !dialect::is_long_wait(&cause) => {
                     tries += 1;
                     // Two that collided must not do so again in step.
                     let pause = Duration::from_millis(fastrand::u64(0..(2 << tries)));
