@@ -3,7 +3,7 @@
 //! Each `ledger` handler appends one JSON line to the file named by the environment variable `LEDGER`, in a single
 //! write, when it has run and before it returns. The body of a message, or the params of a task or run, chooses what it
 //! does: `sleep:MS:…`, `block:MS:…`, `fail:…`, `fail2:…`, `panic:…`, `abort:…`, `hang:…`, `push:S:…`; anything else is
-//! done at once. Beside them, `push_list` pushes delayed tasks from a file.
+//! done at once. Where `LEDGER_PUSH_LIST` is set, `push_list` pushes delayed tasks from a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,16 +15,20 @@ use serde_json::{Value, json};
 use simplest_script::{App, BoxError, Context, JobResult, Message, PushItem, Run, Task};
 
 fn main() -> ExitCode {
-    App::new()
+    let app = App::new()
         .consumer("ledger", consume)
         .delayed("ledger", delayed)
         .cron("ledger", cron)
         .consumer("noop", async |_: Message, _| Ok(()))
         .delayed("noop", async |_: Task, _| Ok(()))
         .cron("noop", async |_: Run, _| Ok(()))
-        .cron("push_list", push_list)
-        .batch_consumer("noop_batch", async |_: Vec<Message>, _| JobResult::Ok(()))
-        .main()
+        .batch_consumer("noop_batch", async |_: Vec<Message>, _| JobResult::Ok(()));
+    // Only where it is asked for: reports name what is registered.
+    let app = match std::env::var_os("LEDGER_PUSH_LIST") {
+        Some(_) => app.cron("push_list", push_list),
+        None => app,
+    };
+    app.main()
 }
 
 async fn consume(message: Message, ctx: Context) -> JobResult {
