@@ -55,20 +55,29 @@ migrations! {
     "2026-11-26-000010_message_origin"
 }
 
-/// All statements as one text, for those who may not alter: a person with the rights runs it. `versions` makes the
-/// table in which it is noted what was done, `noted` notes one.
-pub(in crate::db) fn print(
-    migrations: &[Migration],
-    versions: &str,
-    noted: impl Fn(&str) -> String,
-) -> String {
-    let mut text = format!("{};\n", versions.trim());
+/// Where diesel's own tool notes what was done, as it makes it.
+pub(in crate::db) const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (
+    version VARCHAR(50) PRIMARY KEY NOT NULL,
+    run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
+)";
+
+/// The statement that notes a migration as done, where it is not noted yet.
+pub(in crate::db) fn note(version: &str) -> String {
+    format!(
+        "INSERT INTO __diesel_schema_migrations (version) SELECT v FROM (SELECT '{version}' AS v) AS one \
+         WHERE NOT EXISTS (SELECT 1 FROM __diesel_schema_migrations WHERE version = '{version}')"
+    )
+}
+
+/// All statements as one text, for those who may not alter: a person with the rights runs it.
+pub(in crate::db) fn print(migrations: &[Migration]) -> String {
+    let mut text = format!("{VERSIONS};\n");
     for migration in migrations {
         text += &format!("\n-- {}\n{}", migration.name, migration.sql);
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        text += &format!("{};\n", noted(&migration.version()));
+        text += &format!("{};\n", note(&migration.version()));
     }
     text
 }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod batch;
+mod begin;
 mod error;
 mod handle;
 mod headers;

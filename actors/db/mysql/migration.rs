@@ -6,9 +6,9 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::dialect::Connection;
-use super::migrate::{note, run};
+use super::migrate::run;
 use crate::db::error::DbError;
-use crate::db::migrations::{self, Migration};
+use crate::db::migrations::{self, Migration, note};
 
 pub(super) const MIGRATIONS: &[Migration] = migrations::MYSQL;
 

@@ -4,9 +4,9 @@ use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection;
 
 use super::dialect::Connection;
-use super::migrate::{note, run};
+use super::migrate::run;
 use crate::db::error::DbError;
-use crate::db::migrations::{self, Migration};
+use crate::db::migrations::{self, Migration, note};
 
 pub(super) const MIGRATIONS: &[Migration] = migrations::POSTGRES;
 

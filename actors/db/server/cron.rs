@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use super::dialect::Connection;
 use super::marks;
 use super::schema::crontab_log;
-use crate::clock::now_ms;
+use crate::db::begin::{Begin, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
@@ -76,41 +76,6 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         log_start(connection, fire, &begin).await?;
     }
     Ok(Written::Claimed(begin.claim))
-}
-
-/// How a fire's rows begin.
-struct Begin<'a> {
-    claim: Claim,
-    state: i16,
-    status: &'static str,
-    result: &'a str,
-    started_ms: i64,
-    ended_ms: i64,
-}
-
-impl<'a> Begin<'a> {
-    fn claimed() -> Self {
-        Self {
-            claim: Claim::Ours,
-            state: RUN_CLAIMED,
-            status: "running",
-            result: "",
-            started_ms: now_ms(),
-            ended_ms: 0,
-        }
-    }
-
-    fn skipped(result: &'a str) -> Self {
-        let at = now_ms();
-        Self {
-            claim: Claim::Skipped,
-            state: RUN_ENDED,
-            status: RUN_SKIPPED,
-            result,
-            started_ms: at,
-            ended_ms: at,
-        }
-    }
 }
 
 /// The other runs of a fire's entry.
@@ -256,17 +221,6 @@ pub(super) async fn take_fire(
         AtOverlap::Skip { .. } | AtOverlap::Allow => {}
     }
     Ok(Written::Claimed(Claim::Ours))
-}
-
-fn skipped(uk: &str, result: &str) -> RunEnd {
-    RunEnd {
-        uk: uk.to_owned(),
-        status: RUN_SKIPPED.to_owned(),
-        result: result.to_owned(),
-        pid: 0,
-        ended_ms: now_ms(),
-        only_of: None,
-    }
 }
 
 pub(super) async fn run_started(

@@ -11,17 +11,11 @@ use super::connect;
 use super::dialect::{self, Connection, MIGRATIONS};
 use crate::config::Secret;
 use crate::db::error::DbError;
-use crate::db::migrations::Migration;
+use crate::db::migrations::{Migration, VERSIONS};
 use crate::db::rows::{COUNT_CAP, Inspection};
 
-/// Where diesel's own tool notes what was done, as it makes it.
-pub(super) const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (
-    version VARCHAR(50) PRIMARY KEY NOT NULL,
-    run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
-)";
-
 /// A step that alters a table waits for transactions that use it, and everybody else waits behind it. So it gives up
-/// soon (`connect::LOCK_WAIT`), lets the others through, and comes again, for so long.
+/// soon (the lock time-out is 2 s), lets the others through, and comes again, for so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -48,19 +42,6 @@ struct Name {
 struct Count {
     #[diesel(sql_type = BigInt)]
     counted: i64,
-}
-
-/// The statement that notes a migration as done.
-pub(super) fn note(version: &str) -> String {
-    format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')")
-}
-
-/// The same for a text that may be run more than once.
-pub(super) fn note_once(version: &str) -> String {
-    format!(
-        "INSERT INTO __diesel_schema_migrations (version) SELECT v FROM (SELECT '{version}' AS v) AS one \
-         WHERE NOT EXISTS (SELECT 1 FROM __diesel_schema_migrations WHERE version = '{version}')"
-    )
 }
 
 fn failed(cause: impl std::fmt::Display) -> DbError {

@@ -47,7 +47,7 @@ impl Store for ServerStore {
     }
 
     fn statements(&self) -> String {
-        print(dialect::MIGRATIONS, migrate::VERSIONS, migrate::note_once)
+        print(dialect::MIGRATIONS)
     }
 
     fn inspect(&self) -> Result<Inspection, DbError> {

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use crate::clock::{local_text, now_ms};
+use crate::db::begin::{Begin, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, KnownEntry, RunEnd};
 use crate::db::schema::{cron_entry, cron_run, crontab_log};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
@@ -114,41 +115,6 @@ fn row_of(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Claim> 
         Some((RUN_ENDED, status)) if status == RUN_SKIPPED => Claim::Skipped,
         _ => Claim::Others,
     })
-}
-
-/// How a fire's rows begin.
-struct Begin<'a> {
-    claim: Claim,
-    state: i16,
-    status: &'static str,
-    result: &'a str,
-    started_ms: i64,
-    ended_ms: i64,
-}
-
-impl<'a> Begin<'a> {
-    fn claimed() -> Self {
-        Self {
-            claim: Claim::Ours,
-            state: RUN_CLAIMED,
-            status: "running",
-            result: "",
-            started_ms: now_ms(),
-            ended_ms: 0,
-        }
-    }
-
-    fn skipped(result: &'a str) -> Self {
-        let now = now_ms();
-        Self {
-            claim: Claim::Skipped,
-            state: RUN_ENDED,
-            status: RUN_SKIPPED,
-            result,
-            started_ms: now,
-            ended_ms: now,
-        }
-    }
 }
 
 /// The other runs of a fire's entry.
@@ -265,17 +231,6 @@ pub(super) fn take_fire(
         AtOverlap::Skip { .. } | AtOverlap::Allow => {}
     }
     Ok(Written::Claimed(Claim::Ours))
-}
-
-fn skipped(uk: &str, result: &str) -> RunEnd {
-    RunEnd {
-        uk: uk.to_owned(),
-        status: RUN_SKIPPED.to_owned(),
-        result: result.to_owned(),
-        pid: 0,
-        ended_ms: now_ms(),
-        only_of: None,
-    }
 }
 
 pub(super) fn run_started(

@@ -33,15 +33,6 @@ use super::rows::Inspection;
 use super::store::{Reader, Store, Writer};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-/// Where diesel notes what was done, as it makes it.
-const VERSIONS: &str = "CREATE TABLE IF NOT EXISTS __diesel_schema_migrations (
-    version VARCHAR(50) PRIMARY KEY NOT NULL,
-    run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP
-)";
-
-fn note(version: &str) -> String {
-    format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')")
-}
 
 /// A database file.
 #[derive(Debug, Clone)]
@@ -79,7 +70,7 @@ impl Store for SqliteStore {
     }
 
     fn statements(&self) -> String {
-        print(migrations::SQLITE, VERSIONS, note)
+        print(migrations::SQLITE)
     }
 
     fn inspect(&self) -> Result<Inspection, DbError> {

@@ -1,0 +1,52 @@
+//! How the rows of a fire begin, on every database.
+
+use super::rows::{Claim, RunEnd};
+use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED};
+use crate::clock::now_ms;
+
+/// How a fire's rows begin.
+pub(in crate::db) struct Begin<'a> {
+    pub(in crate::db) claim: Claim,
+    pub(in crate::db) state: i16,
+    pub(in crate::db) status: &'static str,
+    pub(in crate::db) result: &'a str,
+    pub(in crate::db) started_ms: i64,
+    pub(in crate::db) ended_ms: i64,
+}
+
+impl<'a> Begin<'a> {
+    pub(in crate::db) fn claimed() -> Self {
+        Self {
+            claim: Claim::Ours,
+            state: RUN_CLAIMED,
+            status: "running",
+            result: "",
+            started_ms: now_ms(),
+            ended_ms: 0,
+        }
+    }
+
+    pub(in crate::db) fn skipped(result: &'a str) -> Self {
+        let now = now_ms();
+        Self {
+            claim: Claim::Skipped,
+            state: RUN_ENDED,
+            status: RUN_SKIPPED,
+            result,
+            started_ms: now,
+            ended_ms: now,
+        }
+    }
+}
+
+/// The end of a fire that was claimed, and may not begin after all.
+pub(in crate::db) fn skipped(uk: &str, result: &str) -> RunEnd {
+    RunEnd {
+        uk: uk.to_owned(),
+        status: RUN_SKIPPED.to_owned(),
+        result: result.to_owned(),
+        pid: 0,
+        ended_ms: now_ms(),
+        only_of: None,
+    }
+}
