@@ -4,21 +4,129 @@
 //! handler does can hold them up, so what has run is durable within one commit, not at the end of a batch.
 
 use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::outage::Outage;
 
 /// Ends that may wait; beyond that those who run wait with them. Bounds what runs twice after a crash.
-const MAX_WAITING: usize = 500;
+const MAX_WAITING: usize = 1000;
+/// The first of a portion waits so long for others: waking the writer for each would cost more than its handler did.
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// A queue of ends and the task that empties it.
 #[derive(Debug)]
 pub(crate) struct Settler<T> {
-    sender: mpsc::Sender<T>,
+    sender: Sender<T>,
     task: JoinHandle<()>,
+}
+
+/// A way to hand over ends, from any thread.
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Door<T>>);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Closes the queue when the last sender is gone.
+#[derive(Debug)]
+struct Door<T>(Arc<Queue<T>>);
+
+impl<T> Drop for Door<T> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.filled.notify_one();
+    }
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// Rings when the first end of a portion has come, and when none will come any more.
+    filled: Notify,
+    /// Rings when there is room again.
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: Vec<T>,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing that is done under this lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the end back where there is no room.
+    fn push(&self, end: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.waiting.len() >= MAX_WAITING {
+            return Err(end);
+        }
+        state.waiting.push(end);
+        let first = state.waiting.len() == 1;
+        drop(state);
+        if first {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The next portion, into an empty list. None when there will be none.
+    async fn portion(&self, portion: &mut Vec<T>) -> Option<()> {
+        loop {
+            let closed = {
+                let state = self.lock();
+                match (state.waiting.is_empty(), state.closed) {
+                    (true, true) => return None,
+                    (true, false) => None,
+                    (false, closed) => Some(closed),
+                }
+            };
+            match closed {
+                None => self.filled.notified().await,
+                // Nobody else will come.
+                Some(true) => break,
+                Some(false) => {
+                    tokio::time::sleep(GATHERING).await;
+                    break;
+                }
+            }
+        }
+        std::mem::swap(&mut self.lock().waiting, portion);
+        self.room.notify_waiters();
+        Some(())
+    }
+}
+
+impl<T> Sender<T> {
+    /// Hands over an end; waits while there is no room.
+    pub(crate) async fn settle(&self, end: T) {
+        let queue = &self.0.0;
+        let Err(mut end) = queue.push(end) else {
+            return;
+        };
+        loop {
+            // From before the try on: the room that is made after it is heard of.
+            let mut room = std::pin::pin!(queue.room.notified());
+            room.as_mut().enable();
+            match queue.push(end) {
+                Ok(()) => return,
+                Err(back) => end = back,
+            }
+            room.await;
+        }
+    }
 }
 
 impl<T: Clone + Send + Sync + 'static> Settler<T> {
@@ -31,19 +139,26 @@ impl<T: Clone + Send + Sync + 'static> Settler<T> {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Display + Send + 'static,
     {
-        let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        let task = home.spawn(write_all(write, receiver, Outage::new(what)));
+        let queue = Arc::new(Queue {
+            state: Mutex::new(State {
+                waiting: Vec::new(),
+                closed: false,
+            }),
+            filled: Notify::new(),
+            room: Notify::new(),
+        });
+        let task = home.spawn(write_all(write, Arc::clone(&queue), Outage::new(what)));
+        let sender = Sender(Arc::new(Door(queue)));
         Self { sender, task }
     }
 
-    /// Hands over an end.
+    /// Hands over an end; waits while there is no room.
     pub(crate) async fn settle(&self, end: T) {
-        // The receiver outlives every sender.
-        let _ = self.sender.send(end).await;
+        self.sender.settle(end).await;
     }
 
     /// A way to hand over ends from another thread.
-    pub(crate) fn sender(&self) -> mpsc::Sender<T> {
+    pub(crate) fn sender(&self) -> Sender<T> {
         self.sender.clone()
     }
 
@@ -56,7 +171,7 @@ impl<T: Clone + Send + Sync + 'static> Settler<T> {
     }
 }
 
-async fn write_all<T, F, Fut, E>(write: F, mut receiver: mpsc::Receiver<T>, mut outage: Outage)
+async fn write_all<T, F, Fut, E>(write: F, queue: Arc<Queue<T>>, mut outage: Outage)
 where
     T: Clone,
     F: Fn(Vec<T>) -> Fut,
@@ -64,11 +179,88 @@ where
     E: Display,
 {
     let mut portion = Vec::new();
-    while receiver.recv_many(&mut portion, MAX_WAITING).await > 0 {
+    while queue.portion(&mut portion).await.is_some() {
         while let Err(cause) = write(portion.clone()).await {
             tokio::time::sleep(outage.failed(cause)).await;
         }
         outage.passed();
         portion.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Tells each portion, and takes the answer from outside.
+    fn settler() -> (
+        Settler<u32>,
+        mpsc::UnboundedReceiver<Vec<u32>>,
+        mpsc::Sender<Result<(), &'static str>>,
+    ) {
+        let (tell, portions) = mpsc::unbounded_channel();
+        let (answer, answers) = mpsc::channel(1);
+        let answers = Arc::new(tokio::sync::Mutex::new(answers));
+        let settler = Settler::start(&Handle::current(), "it".to_owned(), move |ends| {
+            let (tell, answers) = (tell.clone(), Arc::clone(&answers));
+            async move {
+                tell.send(ends).unwrap();
+                answers.lock().await.recv().await.unwrap()
+            }
+        });
+        (settler, portions, answer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gathers_is_written_together_and_again_after_an_error() {
+        let (settler, mut portions, answer) = settler();
+        settler.settle(1).await;
+        settler.settle(2).await;
+        assert_eq!(portions.recv().await.unwrap(), [1, 2]);
+        settler.sender().settle(3).await;
+        answer.send(Err("away")).await.unwrap();
+        assert_eq!(portions.recv().await.unwrap(), [1, 2]);
+        answer.send(Ok(())).await.unwrap();
+        assert_eq!(portions.recv().await.unwrap(), [3]);
+        answer.send(Ok(())).await.unwrap();
+        settler.finish().await;
+        assert!(portions.recv().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_run_wait_while_too_much_waits() {
+        let (settler, mut portions, answer) = settler();
+        settler.settle(0).await;
+        assert_eq!(portions.recv().await.unwrap(), [0]);
+        for n in 0..u32::try_from(MAX_WAITING).unwrap() {
+            settler.settle(n).await;
+        }
+        let beyond = tokio::spawn({
+            let sender = settler.sender();
+            async move { sender.settle(7).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!beyond.is_finished());
+        answer.send(Ok(())).await.unwrap();
+        assert_eq!(portions.recv().await.unwrap().len(), MAX_WAITING);
+        beyond.await.unwrap();
+        answer.send(Ok(())).await.unwrap();
+        assert_eq!(portions.recv().await.unwrap(), [7]);
+        answer.send(Ok(())).await.unwrap();
+        settler.finish().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_waits_for_all_senders() {
+        let (settler, mut portions, answer) = settler();
+        let other = settler.sender();
+        let ended = tokio::spawn(settler.finish());
+        other.settle(1).await;
+        drop(other);
+        assert_eq!(portions.recv().await.unwrap(), [1]);
+        answer.send(Ok(())).await.unwrap();
+        ended.await.unwrap();
     }
 }
