@@ -194,12 +194,11 @@ mod tests {
 
     use super::*;
 
+    type Portions = mpsc::UnboundedReceiver<Vec<u32>>;
+    type Answers = mpsc::Sender<Result<(), &'static str>>;
+
     /// Tells each portion, and takes the answer from outside.
-    fn settler() -> (
-        Settler<u32>,
-        mpsc::UnboundedReceiver<Vec<u32>>,
-        mpsc::Sender<Result<(), &'static str>>,
-    ) {
+    fn settler() -> (Settler<u32>, Portions, Answers) {
         let (tell, portions) = mpsc::unbounded_channel();
         let (answer, answers) = mpsc::channel(1);
         let answers = Arc::new(tokio::sync::Mutex::new(answers));
