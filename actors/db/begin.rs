@@ -1,7 +1,7 @@
 //! How the rows of a fire begin, on every database.
 
 use super::rows::{Claim, RunEnd};
-use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED};
+use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_MISSED, RUN_SKIPPED};
 use crate::clock::now_ms;
 
 /// How a fire's rows begin.
@@ -26,12 +26,22 @@ impl<'a> Begin<'a> {
         }
     }
 
+    /// An earlier run is open.
     pub(in crate::db) fn skipped(result: &'a str) -> Self {
+        Self::ended(Claim::Skipped, RUN_SKIPPED, result)
+    }
+
+    /// It comes too late.
+    pub(in crate::db) fn missed(result: &'a str) -> Self {
+        Self::ended(Claim::Missed, RUN_MISSED, result)
+    }
+
+    fn ended(claim: Claim, status: &'static str, result: &'a str) -> Self {
         let now = now_ms();
         Self {
-            claim: Claim::Skipped,
+            claim,
             state: RUN_ENDED,
-            status: RUN_SKIPPED,
+            status,
             result,
             started_ms: now,
             ended_ms: now,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::rows::{
-    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire,
+    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Doom, EntryName, Fire,
     KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
     OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
@@ -357,7 +357,14 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         timeout_ms: 0,
         is_log,
         at_overlap: AtOverlap::Allow,
+        doom: Doom::new("too late"),
     }
+}
+
+/// It has waited for its row for too long.
+fn missed(fire: Fire) -> Fire {
+    fire.doom.seal();
+    fire
 }
 
 fn started(uk: &str, pid: i32) -> Write {
@@ -846,6 +853,20 @@ facts! {
         writer.end_run("a", "success").await;
         assert_eq!(writer.claim_fire(forbidding("e", 4000, "i")).await, Claim::Ours);
         assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk IN ('a', 'c', 'g', 'h', 'i')"), "5");
+    }
+
+    async fn a_missed_fire_ends_as_it_is_written_and_stands_in_nobodys_way(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(writer.claim_fire(missed(forbidding("e", 1000, "a"))).await, Claim::Missed);
+        assert_ne!(writer.claim_fire(missed(forbidding("e", 1000, "a"))).await, Claim::Ours, "asked again");
+        assert_eq!(writer.claim_fire(forbidding("e", 2000, "b")).await, Claim::Ours, "nothing runs");
+        assert_eq!(writer.claim_fire(missed(replacing("e", 3000, "c"))).await, Claim::Missed);
+        assert_eq!(world.replaced().await, [""; 0], "what does not begin replaces nothing");
+        assert_eq!(writer.claim_fire(fire("e", 1000, "d", true)).await, Claim::Others);
+        let rows = "SELECT uk || status || result || CASE WHEN start_time > 0 AND end_time = start_time THEN 1 ELSE 0 END AS line
+            FROM crontab_log ORDER BY uk";
+        assert_eq!(world.lines(rows), ["afailedtoo late1", "brunning0", "cfailedtoo late1"]);
+        assert_eq!(world.lines("SELECT uk AS line FROM cron_run WHERE state = 3 ORDER BY uk"), ["a", "c"]);
     }
 
     async fn a_claim_that_is_repeated_is_answered_as_before(world) {

@@ -44,10 +44,12 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         entry: &fire.entry,
         scheduled_ms: fire.scheduled_ms,
     };
-    if fire.at_overlap != AtOverlap::Allow {
+    let missed = fire.doom.is_sealed();
+    if !missed && fire.at_overlap != AtOverlap::Allow {
         rivals.lock(connection).await?;
     }
     let begin = match &fire.at_overlap {
+        _ if missed => Begin::missed(fire.doom.result()),
         AtOverlap::Skip { result } if rivals.are_open(connection).await? => Begin::skipped(result),
         _ => Begin::claimed(),
     };
@@ -69,7 +71,7 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         .execute(connection)
         .await?;
     note_last_fire(connection, fire).await?;
-    if fire.at_overlap == AtOverlap::Replace {
+    if begin.claim == Claim::Ours && fire.at_overlap == AtOverlap::Replace {
         rivals.mark_replaced(connection).await?;
     }
     if fire.is_log {

@@ -67,6 +67,7 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         scheduled_ms: fire.scheduled_ms,
     };
     let begin = match &fire.at_overlap {
+        _ if fire.doom.is_sealed() => Begin::missed(fire.doom.result()),
         AtOverlap::Skip { result } if rivals.are_open(connection)? => Begin::skipped(result),
         _ => Begin::claimed(),
     };
@@ -91,7 +92,7 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         return row_of(connection, fire).map(Written::Claimed);
     }
     note_last_fire(connection, fire)?;
-    if fire.at_overlap == AtOverlap::Replace {
+    if begin.claim == Claim::Ours && fire.at_overlap == AtOverlap::Replace {
         rivals.mark_replaced(connection)?;
     }
     if fire.is_log {
