@@ -1,19 +1,19 @@
 //! The live entries by when they are due next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::LiveEntry;
 
-/// Each entry stands in it once.
+/// Each entry stands in it once. Those of one second are taken in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Agenda {
-    by_due: BTreeMap<i64, Vec<Arc<LiveEntry>>>,
+    by_due: BTreeMap<i64, VecDeque<Arc<LiveEntry>>>,
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, due_ms: i64, entry: Arc<LiveEntry>) {
-        self.by_due.entry(due_ms).or_default().push(entry);
+        self.by_due.entry(due_ms).or_default().push_back(entry);
     }
 
     pub(super) fn next_due_ms(&self) -> Option<i64> {
@@ -27,10 +27,30 @@ impl Agenda {
         if due > now_ms {
             return None;
         }
-        let entry = first.get_mut().pop();
+        let entry = first.get_mut().pop_front();
         if first.get().is_empty() {
             first.remove();
         }
         entry.map(|entry| (due, entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Misfire;
+    use crate::cron::entry::tests::entry;
+
+    #[test]
+    fn entries_of_one_second_are_taken_in_one_order() {
+        let mut agenda = Agenda::default();
+        let expressions = ["1 * * * * *", "2 * * * * *", "3 * * * * *"];
+        for expression in expressions {
+            agenda.add(1000, Arc::new(entry(expression, Misfire::Skip)));
+        }
+        agenda.add(2000, Arc::new(entry("4 * * * * *", Misfire::Skip)));
+        let taken = std::iter::from_fn(|| agenda.take_due(1000));
+        let taken: Vec<String> = taken.map(|(_, e)| e.config.expression.clone()).collect();
+        assert_eq!(taken, expressions);
     }
 }

@@ -33,6 +33,11 @@ pub(super) async fn apply(
                 let refused = ends.refused(accepted, |end| end.id);
                 answers.extend(refused.map(|(at, ids)| (at, Written::Refused(ids))));
             }
+            Step::ClaimFires(claims) => {
+                for at in claims {
+                    answers.push((at, one(connection, &writes[at]).await?));
+                }
+            }
             Step::Single(at) => answers.push((at, one(connection, &writes[at]).await?)),
         }
     }
