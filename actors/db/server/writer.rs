@@ -143,7 +143,7 @@ impl ServerWriter {
         let batch = self.batch;
         let connection = self.connection().await.map_err(Failed::Away)?;
         let begun = timeout(patience, async {
-            connection.batch_execute(dialect::BEGIN).await?;
+            dialect::begin(connection).await?;
             apply(connection, writes).await
         });
         let written = match begun.await {
