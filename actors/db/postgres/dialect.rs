@@ -72,7 +72,12 @@ pub(super) async fn insert_tasks(
         })
         .collect();
     let insert = diesel::insert_into(log::table).values(values);
-    Ok(insert_returning_ids!(connection, insert, dsl::id, rows.len()))
+    Ok(insert_returning_ids!(
+        connection,
+        insert,
+        dsl::id,
+        rows.len()
+    ))
 }
 
 /// Bytes of one message to the server at most, a little below the protocol's 1 GiB. One that is larger breaks the
