@@ -1,86 +1,53 @@
 //! The only writer: gathers the writes of many callers into transactions and answers each after its commit.
 //!
-//! Owns: one connection that writes, one for heartbeats.   Told by: everybody, through `Db` (Submit).
+//! Owns: two connections that write, one for heartbeats.   Told by: everybody, through `Db` (Submit).
 //! Tells: nobody; answers.                                 Started by: SupervisorActor, on an Arbiter of its own.
 //! Ends: with the process; its callers have their answers by then.
 //!
 //! While one transaction is being committed the writes that arrive wait in a queue; the next transaction takes all of
 //! them. So a lone write waits for nobody, and a thousand at once share one commit.
+//!
+//! A write that waits for rows which somebody else has locked, as an operator or a frozen daemon may for minutes, is set
+//! aside and tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can
+//! depend on it, but for those that give rows back (`Write::keeps_its_place`).
 
-use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::error::DbError;
 use super::heart::{self, Heartbeats};
-use super::store::{Applied, Store, Writer};
+pub(crate) use super::lane::Submit;
+use super::lane::{Committed, HELD_PAUSE, Lane, MAX_BATCH, commit};
+use super::store::Store;
 use super::write::{Write, Written};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
-
-/// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
-const MAX_BATCH: usize = 256;
-/// Rows in one transaction at most, unless a single write has more: a push of thousands is no reason for hundreds of such
-/// pushes to wait for each other.
-const MAX_ROWS: usize = 5_000;
-
-/// One write, answered after its commit. How many there are at once is bounded by the permits of `Db`. An answer that
-/// is dropped says that the write was never tried.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Submit {
-    pub(crate) write: Write,
-    pub(crate) answer: oneshot::Sender<Result<Written, DbError>>,
-}
-
-/// What became of a batch.
-struct Committed {
-    /// None where the next batch needs a new connection.
-    writer: Option<Box<dyn Writer>>,
-    /// Not tried, in their order, and why.
-    left: Vec<Submit>,
-    away: Option<DbError>,
-    /// What may be committed or not; nothing is in `left` then.
-    unsure: Option<Unsure>,
-}
-
-/// What the next transaction is made of.
-struct Batch {
-    writer: Option<Box<dyn Writer>>,
-    submits: Vec<Submit>,
-}
-
-/// Writes that may be committed or not, and the writer that can find out.
-struct Unsure {
-    writer: Option<Box<dyn Writer>>,
-    batch: Vec<Submit>,
-}
-
-/// If nobody finds out, the callers must not believe that nothing was written: they would write it again.
-impl Drop for Unsure {
-    fn drop(&mut self) {
-        for submit in self.batch.drain(..) {
-            let _ = submit.answer.send(Err(DbError::Restarted));
-        }
-    }
-}
 
 /// See the module's header.
 pub(crate) struct DbActor {
     store: Arc<dyn Store>,
     heartbeats: Option<Heartbeats>,
-    pending: VecDeque<Submit>,
-    /// None before the first write, after an outage, and while a batch is under way.
-    writer: Option<Box<dyn Writer>>,
-    /// To be tried again as it is, before anything else.
-    unsure: Option<Unsure>,
-    busy: bool,
+    line: Lane,
+    aside: Aside,
     outage: Outage,
     _gone: GoneNotice,
+}
+
+/// What waits for other people's locks.
+struct Aside {
+    lane: Lane,
+    /// Writes in its next transaction: one after a wait, as any of them may be the one that waits; then ever more.
+    most: usize,
+    since: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Line,
+    Aside,
 }
 
 impl DbActor {
@@ -90,86 +57,74 @@ impl DbActor {
         heartbeats: Option<Heartbeats>,
         gone: GoneNotice,
     ) -> Self {
+        let outage = Outage::new(format!("the database {}", store.address()));
         Self {
-            outage: Outage::new(format!("the database {}", store.address())),
             store,
             heartbeats,
-            pending: VecDeque::new(),
-            writer: None,
-            unsure: None,
-            busy: false,
+            line: Lane::new(outage.beside()),
+            aside: Aside {
+                lane: Lane::new(outage.beside()),
+                most: 1,
+                since: None,
+            },
+            outage,
             _gone: gone,
         }
     }
 
-    /// Begins the next transaction, if none is under way and there is something to write.
+    /// Begins the next transactions, where none is under way and there is something to write.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.busy {
-            return;
+        let may_pass = self.aside.lane.is_empty();
+        let line = self.line.begin(MAX_BATCH, may_pass);
+        let aside = self.aside.lane.begin(self.aside.most, true);
+        for (which, batch) in [(Which::Line, line), (Which::Aside, aside)] {
+            let Some(batch) = batch else {
+                continue;
+            };
+            // Not in this actor's context: if it dies, what is being committed is answered all the same.
+            let commit = actix_rt::spawn(commit(Arc::clone(&self.store), batch));
+            ctx.spawn(commit.into_actor(self).map(move |committed, actor, ctx| {
+                // An error means that the runtime ends.
+                if let Ok(committed) = committed {
+                    actor.committed(which, committed, ctx);
+                }
+            }));
         }
-        let Some(Batch { writer, submits }) = self.next_batch() else {
-            return;
+    }
+
+    fn committed(&mut self, which: Which, committed: Committed, ctx: &mut Context<Self>) {
+        let lane = match which {
+            Which::Line => &mut self.line,
+            Which::Aside => &mut self.aside.lane,
         };
-        self.busy = true;
-        // Not in this actor's context: if it dies, what is being committed is answered all the same.
-        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), writer, submits));
-        ctx.spawn(commit.into_actor(self).map(|committed, actor, ctx| {
-            // An error means that the runtime ends.
-            if let Ok(committed) = committed {
-                actor.committed(committed, ctx);
+        let after = lane.committed(committed);
+        let mut pause = after.pause;
+        if which == Which::Aside {
+            let was_held = !after.held.is_empty();
+            self.aside.most = match was_held {
+                true => 1,
+                false => (self.aside.most * 2).min(MAX_BATCH),
+            };
+            pause = pause.or(was_held.then_some(HELD_PAUSE));
+        }
+        if let Some(cause) = after.held_by {
+            self.aside.add(after.held, cause);
+        }
+        match pause {
+            None => self.go_on(which, ctx),
+            Some(pause) => drop(ctx.run_later(pause, move |actor, ctx| actor.go_on(which, ctx))),
+        }
+    }
+
+    fn go_on(&mut self, which: Which, ctx: &mut Context<Self>) {
+        match which {
+            Which::Line => self.line.go_on(),
+            Which::Aside => {
+                self.aside.lane.go_on();
+                self.aside.end_if_empty();
             }
-        }));
-    }
-
-    fn next_batch(&mut self) -> Option<Batch> {
-        if let Some(mut unsure) = self.unsure.take() {
-            // Whoever gave up meanwhile stays in it: it is the batch that is asked about.
-            return Some(Batch {
-                writer: unsure.writer.take(),
-                submits: std::mem::take(&mut unsure.batch),
-            });
         }
-        // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
-        self.pending.retain(|submit| !submit.answer.is_closed());
-        let mut rows = 0;
-        let fits = self.pending.iter().take(MAX_BATCH).take_while(|submit| {
-            rows += submit.write.rows();
-            rows <= MAX_ROWS
-        });
-        let size = fits.count().max(1).min(self.pending.len());
-        let submits: Vec<Submit> = self.pending.drain(..size).collect();
-        (!submits.is_empty()).then(|| Batch {
-            writer: self.writer.take(),
-            submits,
-        })
-    }
-
-    /// What was not tried goes back to the front of the queue, in its order.
-    fn committed(&mut self, committed: Committed, ctx: &mut Context<Self>) {
-        self.busy = false;
-        if committed.unsure.is_some() {
-            self.unsure = committed.unsure;
-            return self.retry_later(committed.away, ctx);
-        }
-        for submit in committed.left.into_iter().rev() {
-            self.pending.push_front(submit);
-        }
-        if committed.away.is_some() {
-            return self.retry_later(committed.away, ctx);
-        }
-        self.outage.passed();
-        self.writer = committed.writer;
         self.pump(ctx);
-    }
-
-    fn retry_later(&mut self, cause: Option<DbError>, ctx: &mut Context<Self>) {
-        let cause = cause.map_or_else(String::new, DbError::into_reason);
-        let pause = self.outage.failed(cause);
-        self.busy = true;
-        ctx.run_later(pause, |actor, ctx| {
-            actor.busy = false;
-            actor.pump(ctx);
-        });
     }
 
     fn submit(
@@ -183,7 +138,7 @@ impl DbActor {
     }
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        self.pending.push_back(submit);
+        self.line.push(submit);
         self.pump(ctx);
     }
 
@@ -200,67 +155,30 @@ impl DbActor {
     }
 }
 
-/// Answers each write that was committed or refused.
-async fn commit(
-    store: Arc<dyn Store>,
-    writer: Option<Box<dyn Writer>>,
-    batch: Vec<Submit>,
-) -> Committed {
-    let writes: Arc<[Write]> = batch.iter().map(|submit| submit.write.clone()).collect();
-    let apply = AssertUnwindSafe(apply(store.as_ref(), writer, writes)).catch_unwind();
-    let Ok((writer, applied)) = apply.await else {
-        log::error!("{} writes panicked in the database's adapter", batch.len());
-        for submit in batch {
-            let _ = submit.answer.send(Err(DbError::Restarted));
+impl Aside {
+    fn add(&mut self, held: Vec<Submit>, cause: DbError) {
+        if self.since.is_none() && !held.is_empty() {
+            self.since = Some(Instant::now());
+            log::warn!(
+                "{} writes wait for rows that another transaction has locked, and are tried again; the others go on: {}",
+                held.len(),
+                cause.into_reason()
+            );
         }
-        return Committed {
-            writer: None,
-            left: Vec::new(),
-            away: None,
-            unsure: None,
-        };
-    };
-    let mut batch = batch.into_iter();
-    for (answer, submit) in applied.answers.into_iter().zip(batch.by_ref()) {
-        // A caller that is gone does not need its answer.
-        let _ = submit.answer.send(answer);
+        for submit in held {
+            self.lane.push(submit);
+        }
     }
-    let rest: Vec<Submit> = batch.collect();
-    if applied.unsure {
-        // From here on whoever drops them says so to their callers: this actor may be dead.
-        return Committed {
-            writer: None,
-            left: Vec::new(),
-            away: applied.away,
-            unsure: Some(Unsure {
-                writer,
-                batch: rest,
-            }),
-        };
-    }
-    Committed {
-        writer,
-        left: rest,
-        away: applied.away,
-        unsure: None,
-    }
-}
 
-async fn apply(
-    store: &dyn Store,
-    writer: Option<Box<dyn Writer>>,
-    writes: Arc<[Write]>,
-) -> (Option<Box<dyn Writer>>, Applied) {
-    let opened = match writer {
-        Some(writer) => Ok(writer),
-        None => store.writer().await,
-    };
-    match opened {
-        Ok(mut writer) => {
-            let applied = writer.apply(writes).await;
-            (Some(writer), applied)
+    fn end_if_empty(&mut self) {
+        if self.lane.is_empty()
+            && let Some(since) = self.since.take()
+        {
+            log::info!(
+                "the writes that waited for locked rows are done after {:.1} s",
+                since.elapsed().as_secs_f64()
+            );
         }
-        Err(cause) => (None, Applied::away(Vec::new(), cause)),
     }
 }
 

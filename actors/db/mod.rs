@@ -7,6 +7,7 @@ mod error;
 mod handle;
 mod headers;
 mod heart;
+mod lane;
 pub(crate) mod letters;
 mod liveness;
 mod migrations;

@@ -29,8 +29,8 @@ pub(crate) trait Store: Send + Sync {
 
 /// What became of a batch of writes.
 pub(crate) struct Applied {
-    /// As many answers as writes were tried, in their order; all of them are final.
-    pub(crate) answers: Vec<Result<Written, DbError>>,
+    /// As many as writes were tried, in their order.
+    pub(crate) outcomes: Vec<Outcome>,
     /// Why the rest was not tried. Those are to be tried again.
     pub(crate) away: Option<DbError>,
     /// Whether some of the rest may have been committed all the same. This writer finds out, if it is given exactly the
@@ -38,23 +38,52 @@ pub(crate) struct Applied {
     pub(crate) unsure: bool,
 }
 
+/// What became of one write.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Committed, or refused for good.
+    Answered(Result<Written, DbError>),
+    /// Nothing is written: somebody else has locked what it needs, and may do so for long. The others need not wait.
+    Held(DbError),
+}
+
+impl From<Result<Written, DbError>> for Outcome {
+    fn from(answer: Result<Written, DbError>) -> Self {
+        Self::Answered(answer)
+    }
+}
+
 impl Applied {
-    /// Every write has its answer.
-    pub(crate) fn all(answers: Vec<Result<Written, DbError>>) -> Self {
+    /// Every write was tried.
+    pub(crate) fn all<O: Into<Outcome>>(outcomes: Vec<O>) -> Self {
         Self {
-            answers,
+            outcomes: outcomes.into_iter().map(O::into).collect(),
             away: None,
             unsure: false,
         }
     }
 
-    /// Those without an answer are to be tried again.
-    pub(crate) fn away(answers: Vec<Result<Written, DbError>>, cause: DbError) -> Self {
+    /// Those without an outcome are to be tried again.
+    pub(crate) fn away<O: Into<Outcome>>(outcomes: Vec<O>, cause: DbError) -> Self {
         Self {
-            answers,
             away: Some(cause),
-            unsure: false,
+            ..Self::all(outcomes)
         }
+    }
+
+    /// The answers, where nothing was held.
+    #[cfg(test)]
+    pub(crate) fn answers(self) -> Vec<Result<Written, DbError>> {
+        let answer = |outcome| match outcome {
+            Outcome::Answered(answer) => answer,
+            Outcome::Held(cause) => panic!("held: {cause}"),
+        };
+        self.outcomes.into_iter().map(answer).collect()
+    }
+
+    /// None was tried.
+    pub(crate) fn untried(cause: DbError) -> Self {
+        Self::away(Vec::<Outcome>::new(), cause)
     }
 
     /// See `unsure`.
@@ -68,8 +97,7 @@ impl Applied {
 
 /// One connection that writes. Only DbActor has any.
 pub(crate) trait Writer {
-    /// Applies the writes in one transaction. When one of them is refused, each is applied in a transaction of its
-    /// own instead, so that it fails alone.
+    /// Applies the writes in one transaction, or in several where one of them is refused, so that it fails alone.
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
     /// Says that this boot lives, by the database's clock.
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;

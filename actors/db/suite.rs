@@ -118,7 +118,7 @@ impl Connection {
     async fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
         let applied = self.0.apply(writes.into()).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
-        applied.answers.into_iter().map(Result::unwrap).collect()
+        applied.answers().into_iter().map(Result::unwrap).collect()
     }
 
     async fn ids(&mut self, write: Write) -> Vec<i64> {
@@ -819,7 +819,7 @@ facts! {
             Write::InsertTasks { rows: tasks(1), owner: ME.to_owned() },
         ];
         let applied = writer.0.apply(writes.into()).await;
-        let fine: Vec<bool> = applied.answers.iter().map(Result::is_ok).collect();
+        let fine: Vec<bool> = applied.answers().iter().map(Result::is_ok).collect();
         assert_eq!(fine, [true, false, true]);
         assert_eq!(world.line("SELECT count(*) AS line FROM delay_queue_log"), "2");
     }

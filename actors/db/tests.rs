@@ -14,7 +14,7 @@ use super::rows::{
     AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
     LetterHead, NewTask, OpenRun, OutsideDeath,
 };
-use super::store::{Applied, Reader, Store, Writer};
+use super::store::{Applied, Outcome, Reader, Store, Writer};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
 use crate::clock::now_ms;
@@ -27,11 +27,16 @@ const REFUSED: i64 = 13;
 /// The adapter panics on it.
 const PANICS: i64 = 666;
 
+/// How long it waits for a lock.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
 /// A database that does as a test tells it.
 #[derive(Clone)]
 struct FakeStore {
     /// Each transaction, by the numbers of its writes.
     transactions: Seen<Vec<i64>>,
+    /// Each transaction that waited for a lock and gave up.
+    holds: Seen<Vec<i64>>,
     connections: Seen<()>,
     beats: Seen<()>,
     script: Arc<Mutex<Script>>,
@@ -46,6 +51,8 @@ struct Script {
     away_after: Option<usize>,
     /// The answer to the next transaction with this write is lost.
     lose_answer: Option<i64>,
+    /// Somebody else has locked what this write needs.
+    locked: Option<i64>,
     beats: VecDeque<Beat>,
 }
 
@@ -61,6 +68,7 @@ impl FakeStore {
         commits.open();
         Self {
             transactions: Seen::new(),
+            holds: Seen::new(),
             connections: Seen::new(),
             beats: Seen::new(),
             script: Arc::default(),
@@ -152,7 +160,7 @@ impl Writer for FakeWriter {
                 .is_some()
             {
                 self.0.transactions.note(numbers);
-                return Applied::away(Vec::new(), away()).unsure();
+                return Applied::untried(away()).unsure();
             }
             let away_after = self.0.script.lock().unwrap().away_after.take();
             let tried = match away_after {
@@ -160,15 +168,20 @@ impl Writer for FakeWriter {
                 None if self.0.is_away() => 0,
                 None => batch.len(),
             };
+            let locked = self.0.script.lock().unwrap().locked;
+            if locked.is_some_and(|n| numbers.contains(&n)) {
+                self.0.holds.note(numbers);
+                tokio::time::sleep(LOCK_WAIT).await;
+                return Applied::all(batch.iter().map(|_| Outcome::Held(away())).collect());
+            }
             let answers: Vec<_> = batch[..tried].iter().map(FakeStore::answer).collect();
             if tried > 0 {
                 let numbers = batch[..tried].iter().map(number);
                 self.0.transactions.note(numbers.collect());
             }
-            Applied {
-                away: (tried < batch.len()).then(away),
-                answers,
-                unsure: false,
+            match tried < batch.len() {
+                true => Applied::away(answers, away()),
+                false => Applied::all(answers),
             }
         }
         .boxed_local()
@@ -461,6 +474,72 @@ async fn what_a_caller_wanted_that_gave_up_does_not_happen() {
     world.store.go_away(false);
     soon(answers).await.unwrap();
     assert_eq!(world.store.written(), [2]);
+}
+
+#[actix::test]
+async fn who_waits_for_a_lock_holds_nobody_else_up() {
+    let world = World::start();
+    world.store.script.lock().unwrap().locked = Some(1050);
+    let waits = world.write_all(1000..1100);
+    world.store.holds.wait_for(2).await;
+    let begun = tokio::time::Instant::now();
+    for n in 2000..2020 {
+        soon(world.db.write(write(n))).await.unwrap();
+    }
+    assert!(begun.elapsed() < LOCK_WAIT, "{:?}", begun.elapsed());
+    // Those that were in one transaction with it: one wait each time, and more of them in between.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let written = world.store.written();
+    let neighbours = (1000..1100).filter(|n| *n != 1050);
+    assert!(neighbours.into_iter().all(|n| written.contains(&n)));
+    assert!(!written.contains(&1050));
+    world.store.script.lock().unwrap().locked = None;
+    assert!(
+        counts(&soon(waits).await.unwrap())
+            .into_iter()
+            .eq(1000..1100)
+    );
+    let mut written = world.store.written();
+    written.sort_unstable();
+    assert!(
+        written.into_iter().eq((1000..1100).chain(2000..2020)),
+        "each once"
+    );
+}
+
+#[actix::test]
+async fn what_gives_rows_back_passes_nothing_and_is_passed_by_nothing() {
+    let world = World::start();
+    let give_back = || {
+        let db = world.db.clone();
+        async move { db.give_back_tasks("me".to_owned(), Vec::new()).await }
+    };
+    // One that waits for a lock is not passed by it.
+    world.store.script.lock().unwrap().locked = Some(1);
+    let waits = world.write_all([1]);
+    world.store.holds.wait_for(1).await;
+    let given_back = actix_rt::spawn(give_back());
+    settle_down().await;
+    let behind = world.write_all([2]);
+    tokio::time::sleep(LOCK_WAIT * 10).await;
+    assert!(world.store.written().is_empty());
+    world.store.script.lock().unwrap().locked = None;
+    soon(waits).await.unwrap();
+    soon(given_back).await.unwrap().unwrap();
+    soon(behind).await.unwrap();
+    assert_eq!(world.store.transactions.all(), [vec![1], vec![0], vec![2]]);
+
+    // And where it waits itself, nothing passes it.
+    world.store.script.lock().unwrap().locked = Some(0);
+    let given_back = actix_rt::spawn(give_back());
+    settle_down().await;
+    let behind = world.write_all([3]);
+    tokio::time::sleep(LOCK_WAIT * 10).await;
+    assert!(!world.store.written().contains(&3));
+    world.store.script.lock().unwrap().locked = None;
+    soon(given_back).await.unwrap().unwrap();
+    soon(behind).await.unwrap();
+    assert_eq!(world.store.transactions.all()[3..], [vec![0], vec![3]]);
 }
 
 #[actix::test]

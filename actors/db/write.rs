@@ -102,6 +102,15 @@ pub(crate) enum Write {
 }
 
 impl Write {
+    /// It gives back rows of a boot that lives on, or of this one at its end: what was asked before must have happened by
+    /// then, and what is asked later must not have.
+    pub(crate) fn keeps_its_place(&self) -> bool {
+        matches!(
+            self,
+            Self::GiveBackTasks { .. } | Self::GiveBackMessages { .. } | Self::EndBoot { .. }
+        )
+    }
+
     /// How many rows it is about, roughly.
     pub(crate) fn rows(&self) -> usize {
         match self {

@@ -25,8 +25,9 @@ const SETTINGS: &str = "\
         SESSION innodb_lock_wait_timeout = 2";
 
 /// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
-/// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows.
-pub(super) const WRITES: &str = "SET SESSION wait_timeout = 30";
+/// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows. Every
+/// statement belongs to a transaction, which ends with COMMIT or ROLLBACK.
+pub(super) const WRITES: &str = "SET SESSION wait_timeout = 30, SESSION autocommit = 0";
 
 /// A connection.
 pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {

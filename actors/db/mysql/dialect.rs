@@ -9,6 +9,7 @@ use super::{messages, named, tasks};
 use crate::db::status::{DONE, RUNNING};
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
+pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
     MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
 };
@@ -18,6 +19,13 @@ pub(super) type Connection = AsyncMysqlConnection;
 pub(super) type Backend = diesel::mysql::Mysql;
 
 pub(super) const BEGIN: &str = "START TRANSACTION";
+
+/// Nothing to do on a connection that writes: its next statement begins a transaction (`connect::WRITES`), which saves a
+/// round trip.
+#[expect(clippy::unused_async, reason = "a statement elsewhere")]
+pub(super) async fn begin(_: &mut Connection) -> QueryResult<()> {
+    Ok(())
+}
 
 /// The server's clock, in unix milliseconds; the same for a whole statement.
 pub(super) const NOW_MS: &str =
@@ -32,8 +40,6 @@ pub(super) const UPSERT_BOOT: &str = "
             (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000))
     ON DUPLICATE KEY UPDATE heartbeat_ms = VALUES(heartbeat_ms), state = VALUES(state)";
 
-/// MySQL has no RETURNING. The ids of one INSERT with a known number of rows follow each other, in every
-/// `innodb_autoinc_lock_mode`, in steps of `auto_increment_increment`.
 macro_rules! insert_returning_ids {
     ($connection:expr, $insert:expr, $id:expr, $rows:expr) => {{
         $insert.execute($connection).await?;
@@ -54,24 +60,6 @@ pub(super) async fn largest_message(connection: &mut Connection) -> QueryResult<
         .get_result(connection)
         .await?;
     Ok(usize::try_from(limit.bytes).unwrap_or(usize::MAX))
-}
-
-#[derive(QueryableByName)]
-struct FirstId {
-    #[diesel(sql_type = BigInt)]
-    first: i64,
-    #[diesel(sql_type = BigInt)]
-    step: i64,
-}
-
-pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryResult<Vec<i64>> {
-    let last: FirstId = diesel::sql_query(
-        "SELECT CAST(LAST_INSERT_ID() AS SIGNED) AS first, CAST(@@auto_increment_increment AS SIGNED) AS step",
-    )
-    .get_result(connection)
-    .await?;
-    let ids = (0..).map(|n| last.first + n * last.step);
-    Ok(ids.take(rows).collect())
 }
 
 /// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit;

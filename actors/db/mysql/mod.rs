@@ -24,6 +24,7 @@ mod entries;
 mod errors;
 #[cfg(test)]
 mod figures;
+mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;

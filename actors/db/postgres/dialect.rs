@@ -1,10 +1,13 @@
 //! The statements that are PostgreSQL's own.
 
+use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
+use crate::db::rows::NewTask;
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
@@ -16,6 +19,10 @@ pub(super) type Connection = AsyncPgConnection;
 pub(super) type Backend = diesel::pg::Pg;
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+pub(super) async fn begin(connection: &mut Connection) -> QueryResult<()> {
+    connection.batch_execute(BEGIN).await
+}
 
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
@@ -39,6 +46,39 @@ macro_rules! insert_returning_ids {
     }};
 }
 pub(super) use insert_returning_ids;
+
+/// One statement. Answers the ids.
+pub(super) async fn insert_tasks(
+    connection: &mut Connection,
+    rows: &[(&NewTask, &str)],
+) -> QueryResult<Vec<i64>> {
+    let values: Vec<_> = rows
+        .iter()
+        .map(|(row, owner)| {
+            let (status, owner, fence) = tasks::beginning(row, owner);
+            (
+                dsl::name.eq(row.name.as_str()),
+                dsl::exec_cmd.eq(row.exec_cmd.as_str()),
+                dsl::params.eq(row.params.as_str()),
+                dsl::status.eq(status),
+                dsl::result.eq(""),
+                dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+                dsl::due_ms.eq(row.due_ms),
+                dsl::owner.eq(owner),
+                dsl::fence.eq(fence),
+                dsl::create_time.eq(now),
+                dsl::update_time.eq(now),
+            )
+        })
+        .collect();
+    let insert = diesel::insert_into(log::table).values(values);
+    Ok(insert_returning_ids!(
+        connection,
+        insert,
+        dsl::id,
+        rows.len()
+    ))
+}
 
 /// Bytes of one message to the server at most, a little below the protocol's 1 GiB. One that is larger breaks the
 /// connection, each time.

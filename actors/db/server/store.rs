@@ -15,8 +15,8 @@ use crate::db::migrations::print;
 use crate::db::rows::Inspection;
 use crate::db::store::{Reader, Store, Writer};
 
-/// Connections that are not for questions: one that writes, one for heartbeats.
-const NOT_FOR_QUESTIONS: u32 = 2;
+/// Connections that are not for questions: two that write, one for heartbeats.
+const NOT_FOR_QUESTIONS: u32 = 3;
 
 /// See the module's header.
 pub(in crate::db) struct ServerStore {

@@ -22,39 +22,17 @@ pub(super) async fn insert(
 ) -> QueryResult<Vec<i64>> {
     let mut ids = Vec::with_capacity(rows.len());
     for chunk in rows.chunks(IN_ONE_STATEMENT) {
-        let values: Vec<_> = chunk
-            .iter()
-            .map(|(row, owner)| {
-                let (status, owner, fence) = if row.claimed {
-                    (RUNNING, *owner, FIRST_FENCE)
-                } else {
-                    (WAITING, "", 0)
-                };
-                (
-                    dsl::name.eq(row.name.as_str()),
-                    dsl::exec_cmd.eq(row.exec_cmd.as_str()),
-                    dsl::params.eq(row.params.as_str()),
-                    dsl::status.eq(status),
-                    dsl::result.eq(""),
-                    dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
-                    dsl::due_ms.eq(row.due_ms),
-                    dsl::owner.eq(owner),
-                    dsl::fence.eq(fence),
-                    dsl::create_time.eq(now),
-                    dsl::update_time.eq(now),
-                )
-            })
-            .collect();
-        let rows = chunk.len();
-        let insert = diesel::insert_into(log::table).values(values);
-        ids.extend(dialect::insert_returning_ids!(
-            connection,
-            insert,
-            dsl::id,
-            rows
-        ));
+        ids.extend(dialect::insert_tasks(connection, chunk).await?);
     }
     Ok(ids)
+}
+
+/// How a new row begins: its status, its owner and its fence.
+pub(super) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64) {
+    match row.claimed {
+        true => (RUNNING, owner, FIRST_FENCE),
+        false => (WAITING, "", 0),
+    }
 }
 
 /// A row as the claim reads it, on both servers.

@@ -9,8 +9,8 @@ use super::{connect, dialect, marks};
 use crate::clock::now_ms;
 use crate::config::Secret;
 use crate::db::DbError;
-use crate::db::rows::{NewMessage, NewTask};
-use crate::db::store::{Store, Writer};
+use crate::db::rows::{MessageEnd, MessageOutcome, NewMessage, NewTask};
+use crate::db::store::{Outcome, Store, Writer};
 use crate::db::write::{Write, Written};
 use crate::testing_support::{Cut, Proxy};
 
@@ -50,14 +50,14 @@ async fn ids(writer: &mut dyn Writer, batch: &std::sync::Arc<[Write]>) -> (Vec<i
     loop {
         let applied = writer.apply(std::sync::Arc::clone(batch)).await;
         if applied.away.is_none() {
-            let ids = applied.answers.into_iter().map(|answer| match answer {
+            let ids = applied.answers().into_iter().map(|answer| match answer {
                 Ok(Written::Ids(ids)) => ids[0],
                 other => panic!("{other:?}"),
             });
             return (ids.collect(), unsure);
         }
         assert!(
-            applied.answers.is_empty() && applied.unsure,
+            applied.outcomes.is_empty() && applied.unsure,
             "{:?}",
             applied.away
         );
@@ -114,6 +114,49 @@ fn a_question_does_not_answer_the_next_one() {
     });
 }
 
+/// An operator's open transaction must not look like a database that is away: then nothing at all would be written.
+#[test]
+fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
+    let Some((url, _)) = server() else { return };
+    store(&url).migrate().unwrap();
+    actix_rt::System::new().block_on(async move {
+        let mut writer = store(&url).writer().await.unwrap();
+        let claim = Write::ClaimMessages {
+            queue: "q".to_owned(),
+            owner: "me".to_owned(),
+            limit: 1,
+        };
+        let answers = writer.apply(vec![send(1), claim].into()).await.answers();
+        let Ok(Written::Messages(claimed)) = &answers[1] else {
+            panic!("{answers:?}");
+        };
+        let end = Write::EndMessages {
+            owner: "me".to_owned(),
+            ends: vec![MessageEnd {
+                id: claimed[0].id,
+                fence: claimed[0].fence,
+                outcome: MessageOutcome::Done,
+            }],
+        };
+        let mut operator = connect::open(&Secret::new(&url)).await.unwrap();
+        operator.batch_execute(dialect::BEGIN).await.unwrap();
+        let touch = "UPDATE queue_message SET attempts = attempts";
+        operator.batch_execute(touch).await.unwrap();
+        let applied = writer.apply(vec![send(2), end.clone()].into()).await;
+        assert!(applied.away.is_none(), "{:?}", applied.away);
+        let held = |outcome: &Outcome| matches!(outcome, Outcome::Held(_));
+        assert!(applied.outcomes.iter().all(held), "{:?}", applied.outcomes);
+        let answers = writer.apply(vec![send(2)].into()).await.answers();
+        assert!(answers[0].is_ok(), "{answers:?}");
+        operator.batch_execute("ROLLBACK").await.unwrap();
+        let answers = writer.apply(vec![end].into()).await.answers();
+        assert!(
+            matches!(&answers[0], Ok(Written::Refused(ids)) if ids.is_empty()),
+            "{answers:?}"
+        );
+    });
+}
+
 #[test]
 fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_not() {
     let Some(too_large) = super::test_server::TOO_LARGE else {
@@ -126,9 +169,10 @@ fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_
         let batch: std::sync::Arc<[Write]> = vec![send(10), send(too_large), send(20)].into();
         let applied = writer.apply(batch).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
-        let refused: Vec<bool> = applied.answers.iter().map(Result::is_err).collect();
-        assert_eq!(refused, [false, true, false], "{:?}", applied.answers);
-        assert!(matches!(applied.answers[1], Err(DbError::Refused(_))));
+        let answers = applied.answers();
+        let refused: Vec<bool> = answers.iter().map(Result::is_err).collect();
+        assert_eq!(refused, [false, true, false], "{answers:?}");
+        assert!(matches!(answers[1], Err(DbError::Refused(_))));
         let lag = store(&url)
             .reader()
             .queue_lags(vec![("q".to_owned(), 99)])

@@ -15,7 +15,7 @@ use super::{boots, connect, marks};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
-use crate::db::store::{Applied, Writer};
+use crate::db::store::{Applied, Outcome, Writer};
 use crate::db::verdict::Verdict;
 use crate::db::write::{Write, Written};
 
@@ -23,7 +23,7 @@ use crate::db::write::{Write, Written};
 /// each one that was given up the next may take twice as long, up to the longest: it may be the work.
 const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
-/// Deadlocks and collisions are tried again at once, so often; then it is an outage, with its pauses.
+/// Deadlocks and collisions are tried again at once, so often; then later.
 const TRIES: u32 = 8;
 /// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
 const STALE: Duration = Duration::from_secs(20);
@@ -48,6 +48,8 @@ enum Failed {
     Away(DbError),
     /// Nothing is written; the next try may succeed.
     Conflict(DbError),
+    /// Nothing is written: it waited for what another transaction has locked, for as long as one may wait.
+    Held(DbError),
     /// Nothing is written, and a write in it is the reason.
     Refused(DbError),
     /// The answer to the commit was lost.
@@ -82,47 +84,54 @@ impl ServerWriter {
     /// All in one transaction. If one write is refused, halves of the batch are, each in its own, until the refused one
     /// stands alone.
     async fn apply_all(&mut self, batch: &[Write]) -> Applied {
-        let mut answers = Vec::with_capacity(batch.len());
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(batch.len());
         if let Some(kept) = self.unsure.take() {
             match self.was_committed().await {
-                Ok(true) => answers.extend(kept.into_iter().map(Ok)),
+                Ok(true) => outcomes.extend(kept.into_iter().map(|written| Ok(written).into())),
                 Ok(false) => {}
                 Err(cause) => {
                     self.unsure = Some(kept);
-                    return Applied::away(answers, cause).unsure();
+                    return Applied::away(outcomes, cause).unsure();
                 }
             }
         }
         // A stack, the next portion on top.
         let mut portions: Vec<Range<usize>> = Vec::new();
-        portions.push(answers.len()..batch.len());
+        portions.push(outcomes.len()..batch.len());
         while let Some(portion) = portions.pop().filter(|portion| !portion.is_empty()) {
             match self.transaction(&batch[portion.clone()]).await {
-                Ok(written) => answers.extend(written.into_iter().map(Ok)),
-                Err(Failed::Refused(cause)) if portion.len() == 1 => answers.push(Err(cause)),
-                // One of them may wait for a row that somebody holds; the others need not.
+                Ok(written) => {
+                    outcomes.extend(written.into_iter().map(|written| Ok(written).into()));
+                }
+                // Each look for the one that waits would cost as long as it waits.
+                Err(Failed::Held(cause)) => {
+                    outcomes.extend(portion.map(|_| Outcome::Held(cause.clone())));
+                }
                 Err(Failed::Refused(_) | Failed::Conflict(_)) if portion.len() > 1 => {
                     let middle = portion.start + portion.len() / 2;
                     portions.push(middle..portion.end);
                     portions.push(portion.start..middle);
                 }
-                Err(Failed::Away(cause) | Failed::Conflict(cause) | Failed::Refused(cause)) => {
-                    return Applied::away(answers, cause);
-                }
+                Err(Failed::Refused(cause)) => outcomes.push(Err(cause).into()),
+                Err(Failed::Conflict(cause)) => outcomes.push(Outcome::Held(cause)),
+                Err(Failed::Away(cause)) => return Applied::away(outcomes, cause),
                 Err(Failed::Unsure(cause, written)) => {
                     self.unsure = Some(written);
-                    return Applied::away(answers, cause).unsure();
+                    return Applied::away(outcomes, cause).unsure();
                 }
             }
         }
-        Applied::all(answers)
+        Applied::all(outcomes)
     }
 
     async fn transaction(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failed> {
         let mut tries = 1;
         loop {
             match self.try_transaction(writes).await {
-                Err(Failed::Conflict(cause)) if tries < TRIES && !dialect::is_long_wait(&cause) => {
+                Err(Failed::Conflict(cause)) if dialect::is_long_wait(&cause) => {
+                    return Err(Failed::Held(cause));
+                }
+                Err(Failed::Conflict(_)) if tries < TRIES => {
                     tries += 1;
                     // Two that collided must not do so again in step.
                     let pause = Duration::from_millis(fastrand::u64(0..(2 << tries)));
@@ -143,7 +152,7 @@ impl ServerWriter {
         let batch = self.batch;
         let connection = self.connection().await.map_err(Failed::Away)?;
         let begun = timeout(patience, async {
-            connection.batch_execute(dialect::BEGIN).await?;
+            dialect::begin(connection).await?;
             apply(connection, writes).await
         });
         let written = match begun.await {

@@ -140,7 +140,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
         .unwrap();
     for batch in [vec![large_write()], vec![large_write(), large_write()]] {
         let applied = writer::apply(&mut connection, &batch);
-        assert!(applied.answers.is_empty(), "{:?}", applied.answers);
+        assert!(applied.outcomes.is_empty(), "{:?}", applied.outcomes);
         assert!(
             matches!(applied.away, Some(DbError::Away(_))),
             "{:?}",
@@ -153,7 +153,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
     }
     let mut connection = connect::open(&path).unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
-    assert!(applied.away.is_none() && applied.answers[0].is_ok());
+    assert!(applied.away.is_none() && applied.answers()[0].is_ok());
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     let mut other = connect::open(&path).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
-    assert!(applied.answers.is_empty());
+    assert!(applied.outcomes.is_empty());
     assert!(
         matches!(applied.away, Some(DbError::Away(_))),
         "{:?}",
@@ -174,7 +174,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     other.batch_execute("ROLLBACK").unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
     assert!(
-        applied.away.is_none() && applied.answers[0].is_ok(),
+        applied.away.is_none() && applied.answers()[0].is_ok(),
         "on the same connection"
     );
 }
@@ -197,8 +197,9 @@ fn a_row_that_is_no_text_does_not_stop_the_others() {
         limit: 9,
     };
     let applied = writer::apply(&mut connection, &[claim]);
-    let Ok(Written::Tasks(claimed)) = &applied.answers[0] else {
-        panic!("{:?}", applied.answers);
+    let answers = applied.answers();
+    let Ok(Written::Tasks(claimed)) = &answers[0] else {
+        panic!("{answers:?}");
     };
     assert_eq!(claimed.len(), 3);
     let failed = |task: &ClaimedTask| TaskEnd {
@@ -215,5 +216,5 @@ fn a_row_that_is_no_text_does_not_stop_the_others() {
         ends: claimed.iter().map(failed).collect(),
     };
     let applied = writer::apply(&mut connection, &[ends]);
-    assert!(matches!(&applied.answers[0], Ok(Written::Refused(ids)) if ids.is_empty()));
+    assert!(matches!(&applied.answers()[0], Ok(Written::Refused(ids)) if ids.is_empty()));
 }

@@ -32,8 +32,7 @@ impl Writer for SqliteWriter {
                 .spawn_blocking(move |connection| Ok(apply(connection, &all)))
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
-            applied
-                .unwrap_or_else(|cause| Applied::away(Vec::new(), DbError::Away(cause.to_string())))
+            applied.unwrap_or_else(|cause| Applied::untried(DbError::Away(cause.to_string())))
         }
         .boxed_local()
     }
@@ -59,7 +58,7 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
     });
     match together.map_err(DbError::from) {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
-        Err(away @ DbError::Away(_)) => Applied::away(Vec::new(), away),
+        Err(away @ DbError::Away(_)) => Applied::untried(away),
         Err(_) => one_by_one(connection, batch),
     }
 }
