@@ -90,7 +90,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             start_ticks,
         } => cron::run_started(connection, uk, *pid, *start_ticks).await,
         Write::EndRun(end) => cron::end_run(connection, end).await,
-        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms).await,
+        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms).await,
         Write::InsertTasks { .. }
         | Write::InsertMessages { .. }
         | Write::EndTasks { .. }
