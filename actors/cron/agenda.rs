@@ -9,15 +9,34 @@ use super::LiveEntry;
 #[derive(Default)]
 pub(super) struct Agenda {
     by_due: BTreeMap<i64, VecDeque<Arc<LiveEntry>>>,
+    /// Those that never fire again, unless the clock goes back.
+    over: Vec<Arc<LiveEntry>>,
 }
 
 impl Agenda {
-    pub(super) fn add(&mut self, due_ms: i64, entry: Arc<LiveEntry>) {
-        self.by_due.entry(due_ms).or_default().push_back(entry);
+    pub(super) fn add(&mut self, due_ms: Option<i64>, entry: Arc<LiveEntry>) {
+        match due_ms {
+            Some(due_ms) => self.by_due.entry(due_ms).or_default().push_back(entry),
+            None => self.over.push(entry),
+        }
+    }
+
+    /// All entries, and when each was due.
+    pub(super) fn take_all(&mut self) -> Vec<(Option<i64>, Arc<LiveEntry>)> {
+        let Self { by_due, over } = std::mem::take(self);
+        let due = by_due.into_iter();
+        let due = due.flat_map(|(due, entries)| entries.into_iter().map(move |e| (Some(due), e)));
+        due.chain(over.into_iter().map(|entry| (None, entry)))
+            .collect()
     }
 
     pub(super) fn next_due_ms(&self) -> Option<i64> {
         self.by_due.keys().next().copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_due.values().map(VecDeque::len).sum::<usize>() + self.over.len()
     }
 
     /// The first entry whose time has come.
@@ -46,11 +65,16 @@ mod tests {
         let mut agenda = Agenda::default();
         let expressions = ["1 * * * * *", "2 * * * * *", "3 * * * * *"];
         for expression in expressions {
-            agenda.add(1000, Arc::new(entry(expression, Misfire::Skip)));
+            agenda.add(Some(1000), Arc::new(entry(expression, Misfire::Skip)));
         }
-        agenda.add(2000, Arc::new(entry("4 * * * * *", Misfire::Skip)));
+        agenda.add(Some(2000), Arc::new(entry("4 * * * * *", Misfire::Skip)));
+        agenda.add(None, Arc::new(entry("5 * * * * *", Misfire::Skip)));
         let taken = std::iter::from_fn(|| agenda.take_due(1000));
         let taken: Vec<String> = taken.map(|(_, e)| e.config.expression.clone()).collect();
         assert_eq!(taken, expressions);
+        let left = agenda.take_all();
+        let left: Vec<Option<i64>> = left.into_iter().map(|(due, _)| due).collect();
+        assert_eq!(left, [Some(2000), None]);
+        assert!(agenda.take_all().is_empty());
     }
 }
