@@ -12,6 +12,7 @@ mod command;
 mod ending;
 mod entry;
 mod fire;
+mod judge;
 #[cfg(test)]
 mod jump_tests;
 mod late;

@@ -186,6 +186,38 @@ async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
 }
 
 #[actix::test]
+async fn many_runs_that_are_left_behind_are_ended_together() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let here = serde_json::to_string(Place::here()).unwrap();
+    files.sql(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+         INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         SELECT 'script1', 'gone', i, 'left' || i, 'n', 'script1/dead', '{here}', 1, 'running', 1000 FROM n"
+    ));
+    let transactions = Seen::new();
+    let seen = transactions.clone();
+    let note = move |batch: Arc<[Write]>| {
+        seen.note(batch.len());
+        std::future::ready(()).boxed()
+    };
+    files.hook(Arc::new(note), no_hook());
+    let world = World::with(files, Vec::new(), "/bin/false");
+    soon(async {
+        while world
+            .files
+            .number("SELECT count(*) AS n FROM cron_run WHERE state < 3")
+            > 0
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(transactions.len() < 100, "{:?}", transactions.all());
+    assert!(world.stop().await);
+}
+
+#[actix::test]
 async fn a_fire_that_another_daemon_announced_is_left_to_it() {
     tokio::time::pause();
     let files = TestDb::start();
