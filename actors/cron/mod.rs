@@ -17,6 +17,7 @@ mod judge;
 mod jump_tests;
 mod late;
 mod misfire;
+mod orphans;
 mod outcome;
 mod plan;
 mod process;
@@ -57,7 +58,7 @@ use crate::outage::Outage;
 
 /// How often to look after runs that no living daemon watches.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
-/// How often old rows of `cron_run` are deleted, and how old they are then.
+/// How often runs of partitions that are gone are looked for, and old rows of `cron_run` are deleted; how old they are then.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two portions of them.
 const TRIM_PAUSE: Duration = Duration::from_millis(100);
@@ -211,17 +212,18 @@ impl CronActor {
         );
     }
 
-    /// Deletes all old rows, a portion at a time: others write in between.
+    /// Ends runs that nobody else will, and deletes all old rows, a portion at a time: others write in between.
     fn trim(&mut self, ctx: &mut Context<Self>) {
         if self.trimming {
             return;
         }
         self.trimming = true;
-        let db = self.config.db.clone();
+        let config = Arc::clone(&self.config);
         let before = now_ms() - millis(RUNS_KEPT);
         let trim = async move {
+            orphans::look(&config).await;
             loop {
-                match db.trim_runs(before).await {
+                match config.db.trim_runs(before).await {
                     Ok(deleted) if deleted < TRIM_ROWS => return,
                     Ok(_) => tokio::time::sleep(TRIM_PAUSE).await,
                     Err(cause) => {

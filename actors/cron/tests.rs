@@ -257,6 +257,45 @@ async fn a_fire_that_another_daemon_announced_is_left_to_it() {
 }
 
 #[actix::test]
+async fn runs_of_a_partition_that_is_gone_are_ended_when_their_time_is_over() {
+    const HOUR_MS: i64 = 3_600_000;
+    tokio::time::pause();
+    let files = TestDb::start();
+    let here = serde_json::to_string(Place::here()).unwrap();
+    let pid = std::process::id();
+    let ticks = super::process::machine::start_ticks(pid.cast_signed()).unwrap();
+    let cases = [
+        ("a day ago", "{}", 0, 25, 0),
+        ("today", "{}", 0, 23, 0),
+        ("with a timeout", "{}", HOUR_MS, 2, 0),
+        ("here and alive", here.as_str(), 0, 25, pid),
+        ("never started", here.as_str(), 0, 25, 0),
+    ];
+    for (name, machine, timeout_ms, hours, pid) in cases {
+        let uk = uuid::Uuid::new_v4();
+        let started = now_ms() - hours * HOUR_MS;
+        files.sql(&format!(
+            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms,
+                timeout_ms, pid, start_ticks)
+             VALUES ('gone', '{name}', 1000, '{uk}', '{name}', 'gone/dead', '{machine}', 1, 'running', {started},
+                {timeout_ms}, {pid}, {ticks})"
+        ));
+    }
+    let world = World::with(files, Vec::new(), "/bin/false");
+    sleep(Duration::from_secs(150)).await;
+    let ended = "SELECT name || ' ' || status AS line FROM cron_run WHERE state = 3 ORDER BY name";
+    assert_eq!(
+        world.files.lines(ended),
+        [
+            "a day ago lost",
+            "never started failed",
+            "with a timeout lost"
+        ]
+    );
+    assert!(world.stop().await);
+}
+
+#[actix::test]
 async fn all_old_rows_are_deleted_in_portions() {
     tokio::time::pause();
     let files = TestDb::start();

@@ -137,6 +137,11 @@ pub(crate) trait Reader: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>>;
     /// Runs of the partition whose end is not known.
     fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
+    /// Runs of other partitions whose end is not known, and whose daemon is dead.
+    fn orphaned_runs<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
     /// Daemons of the partition whose heartbeats have not stopped.
     fn alive_boots<'a>(
         &'a self,

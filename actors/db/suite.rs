@@ -939,6 +939,20 @@ facts! {
         assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
     }
 
+    async fn runs_of_other_partitions_are_orphans_when_their_daemon_is_dead(world) {
+        let mut writer = world.writer().await;
+        writer.begin("script2/alive").await;
+        for (owner, uk) in [("script2/alive", "a"), ("script2/dead", "b"), ("script2/dead", "c")] {
+            let of_other = Fire { partition: "script2".to_owned(), owner: owner.to_owned(), ..fire(uk, 1000, uk, true) };
+            writer.fired(of_other).await;
+        }
+        writer.end_run("c", "success").await;
+        writer.fired(Fire { owner: "script1/dead".to_owned(), ..fire("own", 1000, "own", true) }).await;
+        let orphans = world.store.reader().orphaned_runs("script1").await.unwrap();
+        let orphans: Vec<&str> = orphans.iter().map(|run| run.uk.as_str()).collect();
+        assert_eq!(orphans, ["b"]);
+    }
+
     async fn a_run_that_was_taken_over_is_not_ended_by_who_lost_it(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;

@@ -243,6 +243,9 @@ impl Reader for NoReader {
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
+    fn orphaned_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
     fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }

@@ -190,6 +190,25 @@ impl Reader for ServerReader {
         .boxed()
     }
 
+    fn orphaned_runs<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
+        async move {
+            let mut connection = self.connection().await?;
+            let alive = boot::table.filter(boot::state.eq(ALIVE));
+            let runs = cron_run::table
+                .filter(cron_run::partition_name.ne(partition))
+                .filter(cron_run::state.lt(RUN_ENDED))
+                .filter(cron_run::owner.ne_all(alive.select(boot::owner)))
+                .select(Run::as_select())
+                .load::<Run>(&mut *connection);
+            let runs = in_time(runs).await?;
+            Ok(runs.into_iter().map(|run| run.open(&[])).collect())
+        }
+        .boxed()
+    }
+
     fn alive_boots<'a>(
         &'a self,
         partition: &'a str,
