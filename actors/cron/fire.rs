@@ -177,6 +177,9 @@ impl Firing {
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
+        if let Some(cause) = &child.output_stuck {
+            log::error!("cron `{}`: its output {cause}", self.name());
+        }
         Ok(child)
     }
 

@@ -27,7 +27,7 @@ async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
     assert!(
         runs[0].starts_with("failed ")
             && runs[0].contains("exit status 1; its output is in `")
-            && runs[0].contains("/output/c-"),
+            && runs[0].contains("/output/n-"),
         "{runs:?}"
     );
     assert!(world.stop().await);

@@ -47,6 +47,8 @@ pub(crate) struct Child {
     pub(crate) output: PathBuf,
     /// Why its output goes to `/dev/null` and not to the file asked for.
     pub(crate) output_error: Option<io::Error>,
+    /// Why the file it prints to was not rolled though it is full.
+    pub(crate) output_stuck: Option<io::Error>,
     exit: oneshot::Receiver<ExitStatus>,
 }
 
@@ -150,6 +152,7 @@ fn watched(started: Started) -> Child {
         pid,
         output,
         output_error,
+        output_stuck,
     } = started;
     // Not reaped yet, so the pid is still this process's even when it has ended.
     let start_ticks = machine::start_ticks(pid);
@@ -164,6 +167,7 @@ fn watched(started: Started) -> Child {
         start_ticks,
         output,
         output_error,
+        output_stuck,
         exit,
     }
 }
