@@ -1,6 +1,6 @@
 //! The only writer: gathers the writes of many callers into transactions and answers each after its commit.
 //!
-//! Owns: two connections that write, one for heartbeats.   Told by: everybody, through `Db` (Submit).
+//! Owns: three connections that write, one for heartbeats. Told by: everybody, through `Db` (Submit).
 //! Tells: nobody; answers.                                 Started by: SupervisorActor, on an Arbiter of its own.
 //! Ends: with the process; its callers have their answers by then.
 //!
@@ -10,8 +10,12 @@
 //! A write that waits for rows which somebody else has locked, as an operator or a frozen daemon may for minutes, is set
 //! aside and tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can
 //! depend on it, but for those that give rows back (`Write::keeps_its_place`).
+//!
+//! Claims of fires, which are due to the millisecond, have a connection of their own, kept open between them: none waits for
+//! a large transaction of others. Where only one connection can write they go before what waits (`Write::is_urgent`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::oneshot;
@@ -21,7 +25,7 @@ use super::error::DbError;
 use super::heart::{self, Heartbeats};
 pub(crate) use super::lane::Submit;
 use super::lane::{Committed, HELD_PAUSE, Lane, MAX_BATCH, commit};
-use super::store::Store;
+use super::store::{Store, Writers};
 use super::write::{Write, Written};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
@@ -31,6 +35,7 @@ pub(crate) struct DbActor {
     store: Arc<dyn Store>,
     heartbeats: Option<Heartbeats>,
     line: Lane,
+    fires: Lane,
     aside: Aside,
     outage: Outage,
     _gone: GoneNotice,
@@ -47,8 +52,12 @@ struct Aside {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Which {
     Line,
+    Fires,
     Aside,
 }
+
+/// The server, or something on the way to it, may close a connection that is silent for longer.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 impl DbActor {
     /// Does nothing before its first write.
@@ -62,6 +71,7 @@ impl DbActor {
             store,
             heartbeats,
             line: Lane::new(outage.beside()),
+            fires: Lane::new(outage.beside()),
             aside: Aside {
                 lane: Lane::new(outage.beside()),
                 most: 1,
@@ -76,8 +86,14 @@ impl DbActor {
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let may_pass = self.aside.lane.is_empty();
         let line = self.line.begin(MAX_BATCH, may_pass);
+        let fires = self.fires.begin(MAX_BATCH, true);
         let aside = self.aside.lane.begin(self.aside.most, true);
-        for (which, batch) in [(Which::Line, line), (Which::Aside, aside)] {
+        let batches = [
+            (Which::Fires, fires),
+            (Which::Line, line),
+            (Which::Aside, aside),
+        ];
+        for (which, batch) in batches {
             let Some(batch) = batch else {
                 continue;
             };
@@ -95,6 +111,7 @@ impl DbActor {
     fn committed(&mut self, which: Which, committed: Committed, ctx: &mut Context<Self>) {
         let lane = match which {
             Which::Line => &mut self.line,
+            Which::Fires => &mut self.fires,
             Which::Aside => &mut self.aside.lane,
         };
         let after = lane.committed(committed);
@@ -119,6 +136,7 @@ impl DbActor {
     fn go_on(&mut self, which: Which, ctx: &mut Context<Self>) {
         match which {
             Which::Line => self.line.go_on(),
+            Which::Fires => self.fires.go_on(),
             Which::Aside => {
                 self.aside.lane.go_on();
                 self.aside.end_if_empty();
@@ -138,8 +156,26 @@ impl DbActor {
     }
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        self.line.push(submit);
+        match (submit.write.is_urgent(), self.store.writers()) {
+            (true, Writers::Many) => self.fires.push(submit),
+            _ => self.line.push(submit),
+        }
         self.pump(ctx);
+    }
+
+    /// The next claim of a fire does not have to open a connection.
+    fn keep_alive(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut writer) = self.fires.lend_writer() else {
+            return;
+        };
+        let kept = async move {
+            writer.keep_alive().await;
+            writer
+        };
+        ctx.spawn(kept.into_actor(self).map(|writer, actor, ctx| {
+            actor.fires.return_writer(writer);
+            actor.go_on(Which::Fires, ctx);
+        }));
     }
 
     fn beat(&self, heartbeats: Heartbeats, ctx: &mut Context<Self>) {
@@ -188,6 +224,9 @@ impl Actor for DbActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         if let Some(heartbeats) = self.heartbeats.clone() {
             self.beat(heartbeats, ctx);
+        }
+        if self.store.writers() == Writers::Many {
+            ctx.run_interval(KEEP_ALIVE, Self::keep_alive);
         }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Db {
 struct Shared {
     actor: watch::Sender<Option<Addr<DbActor>>>,
     permits: Semaphore,
+    /// Of those that are due to the millisecond: they do not wait with the others.
+    urgent: Semaphore,
     reader: Arc<dyn Reader>,
 }
 
@@ -37,6 +39,7 @@ impl Db {
             shared: Arc::new(Shared {
                 actor: watch::Sender::new(None),
                 permits: Semaphore::new(MAX_PENDING),
+                urgent: Semaphore::new(MAX_PENDING),
                 reader,
             }),
         }
@@ -62,7 +65,11 @@ impl Db {
 
     /// Answers after the commit. Waits while the database is away, and while a dead DbActor is replaced.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, DbError> {
-        let permit = self.shared.permits.acquire().await;
+        let permits = match write.is_urgent() {
+            true => &self.shared.urgent,
+            false => &self.shared.permits,
+        };
+        let permit = permits.acquire().await;
         let _permit = permit.map_err(|_| DbError::Stopped)?;
         let mut actor = self.shared.actor.subscribe();
         loop {

@@ -99,8 +99,32 @@ impl Lane {
         }
     }
 
+    /// Behind those that wait; what is urgent, before those that are not.
     pub(super) fn push(&mut self, submit: Submit) {
-        self.pending.push_back(submit);
+        let at = match submit.write.is_urgent() {
+            true => self.urgent(),
+            false => self.pending.len(),
+        };
+        self.pending.insert(at, submit);
+    }
+
+    fn urgent(&self) -> usize {
+        let urgent = self.pending.iter();
+        urgent.take_while(|submit| submit.write.is_urgent()).count()
+    }
+
+    /// The connection, where nothing needs it now. From then on it is busy, until it gets that back.
+    pub(super) fn lend_writer(&mut self) -> Option<Box<dyn Writer>> {
+        if self.busy || !self.pending.is_empty() {
+            return None;
+        }
+        let writer = self.writer.take()?;
+        self.busy = true;
+        Some(writer)
+    }
+
+    pub(super) fn return_writer(&mut self, writer: Box<dyn Writer>) {
+        self.writer = Some(writer);
     }
 
     /// Nothing waits in it, and nothing is under way.
@@ -141,13 +165,18 @@ impl Lane {
         })
     }
 
-    /// How many of those that wait go together. One that keeps its place goes alone: it cannot be set aside, and nothing
+    /// How many of those that wait go together. What is urgent goes without the others, whose rows it would wait for. One
+    /// that keeps its place goes alone: it cannot be set aside, and nothing
     /// that came later may be done when it could not be.
     fn size(&self, most: usize, may_pass: bool) -> usize {
         match self.pending.front() {
             None => return 0,
             Some(first) if first.write.keeps_its_place() => return usize::from(may_pass),
             Some(_) => {}
+        }
+        let urgent = self.urgent();
+        if urgent > 0 {
+            return urgent.min(most);
         }
         let mut rows = 0;
         let fits = self.pending.iter().take(most).take_while(|submit| {

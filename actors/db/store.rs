@@ -21,10 +21,22 @@ pub(crate) trait Store: Send + Sync {
     fn statements(&self) -> String;
     /// Looks at the database and changes nothing: one that is not there is not made.
     fn inspect(&self) -> Result<Inspection, DbError>;
+    /// How many connections can write at once.
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
     /// A connection that writes. Opened on the thread that will use it.
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>>;
     /// Connections that read.
     fn reader(&self) -> Arc<dyn Reader>;
+}
+
+/// How many connections to a database can write at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// A second one waits until the first has committed.
+    One,
+    Many,
 }
 
 /// What became of a batch of writes.
@@ -99,6 +111,10 @@ impl Applied {
 pub(crate) trait Writer {
     /// Applies the writes in one transaction, or in several where one of them is refused, so that it fails alone.
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
+    /// Keeps the connection such that the next write finds it open.
+    fn keep_alive(&mut self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// Says that this boot lives, by the database's clock.
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }

@@ -11,10 +11,10 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 use super::actor::{Crash, DbActor};
 use super::heart::Heartbeats;
 use super::rows::{
-    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
-    LetterHead, NewTask, OpenRun, OutsideDeath,
+    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection,
+    LetterFilter, LetterHead, NewTask, OpenRun, OutsideDeath,
 };
-use super::store::{Applied, Outcome, Reader, Store, Writer};
+use super::store::{Applied, Outcome, Reader, Store, Writer, Writers};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
 use crate::clock::now_ms;
@@ -40,8 +40,9 @@ struct FakeStore {
     connections: Seen<()>,
     beats: Seen<()>,
     script: Arc<Mutex<Script>>,
-    /// Closed: no transaction ends.
+    /// Closed: no transaction ends, but for those of claims.
     commits: Barrier,
+    writers: Writers,
 }
 
 #[derive(Default)]
@@ -73,6 +74,7 @@ impl FakeStore {
             beats: Seen::new(),
             script: Arc::default(),
             commits,
+            writers: Writers::One,
         }
     }
 
@@ -106,6 +108,7 @@ fn number(write: &Write) -> i64 {
     match write {
         Write::TrimRuns { before_ms } => *before_ms,
         Write::ReapSilent { .. } => -1,
+        Write::TakeFire { uk, .. } => uk.parse().unwrap(),
         _ => 0,
     }
 }
@@ -125,6 +128,10 @@ impl Store for FakeStore {
 
     fn inspect(&self) -> Result<Inspection, DbError> {
         Err(away())
+    }
+
+    fn writers(&self) -> Writers {
+        self.writers
     }
 
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
@@ -147,7 +154,9 @@ impl Store for FakeStore {
 impl Writer for FakeWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         async move {
-            self.0.commits.pass().await;
+            if !batch.iter().all(Write::is_urgent) {
+                self.0.commits.pass().await;
+            }
             let numbers: Vec<i64> = batch.iter().map(number).collect();
             let lost = |n: &mut i64| numbers.contains(n);
             if self
@@ -267,8 +276,12 @@ impl World {
     }
 
     fn with(heartbeats: Option<Heartbeats>) -> Self {
+        Self::on(FakeStore::new(), heartbeats)
+    }
+
+    fn on(store: FakeStore, heartbeats: Option<Heartbeats>) -> Self {
         tokio::time::pause();
-        let (store, deaths) = (FakeStore::new(), Deaths::new());
+        let deaths = Deaths::new();
         let addr = DbActor::new(Arc::new(store.clone()), heartbeats, deaths.notice()).start();
         let db = Db::new(store.reader());
         db.set_actor(Some(addr.clone()));
@@ -543,6 +556,61 @@ async fn what_gives_rows_back_passes_nothing_and_is_passed_by_nothing() {
     soon(given_back).await.unwrap().unwrap();
     soon(behind).await.unwrap();
     assert_eq!(world.store.transactions.all()[3..], [vec![0], vec![3]]);
+}
+
+/// A claim that is known by a number.
+fn claim(n: i64) -> Write {
+    Write::TakeFire {
+        uk: n.to_string(),
+        from: String::new(),
+        owner: String::new(),
+        at_overlap: AtOverlap::Allow,
+    }
+}
+
+#[actix::test]
+async fn a_claim_of_a_fire_waits_for_no_other_write() {
+    let store = FakeStore {
+        writers: Writers::Many,
+        ..FakeStore::new()
+    };
+    let world = World::on(store, None);
+    world.store.commits.close();
+    // More than may be under way at once: the others wait for their turn.
+    let others = world.write_all(1000..4000);
+    settle_down().await;
+    for n in 1..4 {
+        soon(world.db.write(claim(n))).await.unwrap();
+    }
+    assert_eq!(world.store.written(), [1, 2, 3]);
+    world.store.commits.open();
+    assert_eq!(soon(others).await.unwrap().len(), 3000);
+    assert_eq!(world.store.connections.len(), 2);
+}
+
+#[actix::test]
+async fn where_one_connection_writes_claims_of_fires_go_first_and_alone() {
+    let world = World::start();
+    world.store.commits.close();
+    let first = world.write_all([1000]);
+    settle_down().await;
+    let others = world.write_all(1001..1004);
+    settle_down().await;
+    let claims = [1, 2].map(|n| {
+        let db = world.db.clone();
+        actix_rt::spawn(async move { db.write(claim(n)).await })
+    });
+    settle_down().await;
+    world.store.commits.open();
+    soon(join_all(claims)).await;
+    soon(first).await.unwrap();
+    soon(others).await.unwrap();
+    let transactions = world.store.transactions.all();
+    assert_eq!(
+        transactions,
+        [vec![1000], vec![1, 2], vec![1001, 1002, 1003]]
+    );
+    assert_eq!(world.store.connections.len(), 1);
 }
 
 #[actix::test]

@@ -111,6 +111,15 @@ impl Write {
         )
     }
 
+    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these touches rows that other
+    /// writes are about, so it may go before them, and beside them.
+    pub(crate) fn is_urgent(&self) -> bool {
+        matches!(
+            self,
+            Self::ClaimFire(_) | Self::TakeFire { .. } | Self::SyncEntries { .. }
+        )
+    }
+
     /// How many rows it is about, roughly.
     pub(crate) fn rows(&self) -> usize {
         match self {

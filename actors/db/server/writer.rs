@@ -28,6 +28,9 @@ const TRIES: u32 = 8;
 /// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
 const STALE: Duration = Duration::from_secs(20);
 
+/// A connection that does not answer by then is given up; nobody waits for this answer.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+
 /// See the module's header. Opens its connection anew after each failure.
 pub(super) struct ServerWriter {
     url: Secret,
@@ -239,6 +242,20 @@ async fn open(url: &Secret) -> Result<Connection, DbError> {
 impl Writer for ServerWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         async move { self.apply_all(&batch).await }.boxed_local()
+    }
+
+    fn keep_alive(&mut self) -> LocalBoxFuture<'_, ()> {
+        async move {
+            // What is not open, or stale, is opened; where that fails the next write tries, and tells.
+            let Ok(connection) = self.connection().await else {
+                return;
+            };
+            let said = timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await;
+            if !matches!(said, Ok(Ok(()))) {
+                self.connection = None;
+            }
+        }
+        .boxed_local()
     }
 
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
