@@ -62,7 +62,7 @@ impl Child {
 #[derive(Debug)]
 enum Order {
     Start {
-        command: Command,
+        command: Box<Command>,
         reply: oneshot::Sender<Result<Child, SpawnError>>,
     },
     #[cfg(test)]
@@ -94,6 +94,7 @@ impl Spawner {
     ) -> impl Future<Output = Result<Child, SpawnError>> + Send + use<> {
         let program = command.name();
         let (reply, answer) = oneshot::channel();
+        let command = Box::new(command);
         let sent = self.orders.try_send(Order::Start { command, reply });
         async move {
             if let Err(mpsc::error::TrySendError::Full(_)) = sent {
