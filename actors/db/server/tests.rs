@@ -1,10 +1,13 @@
 //! What is a server's own: answers that are lost on the way, and messages that are too large for it.
 
 use bytes::Bytes;
-use diesel_async::SimpleAsyncConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
+use super::reader::ServerReader;
 use super::store::ServerStore;
-use super::test_server::{plan_of_claims, server};
+use super::test_server::{CONNECTION_ID, plan_of_claims, server};
 use super::{connect, dialect, marks};
 use crate::clock::now_ms;
 use crate::config::Secret;
@@ -154,6 +157,52 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
             matches!(&answers[0], Ok(Written::Refused(ids)) if ids.is_empty()),
             "{answers:?}"
         );
+    });
+}
+
+#[test]
+fn a_table_of_our_name_that_is_another_programs_is_told_at_the_start() {
+    let Some((url, _)) = server() else { return };
+    actix_rt::System::new().block_on(async {
+        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+        let shoes = "CREATE TABLE boot (owner VARCHAR(99) PRIMARY KEY, size INT)";
+        connection.batch_execute(shoes).await.unwrap();
+    });
+    let refused = store(&url).migrate().unwrap_err().to_string();
+    assert!(refused.contains("boot"), "{refused}");
+}
+
+#[derive(QueryableByName)]
+struct ConnectionId {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+async fn connection_id(connection: &mut dialect::Connection) -> QueryResult<i64> {
+    let asked: ConnectionId = diesel::sql_query(CONNECTION_ID)
+        .get_result(connection)
+        .await?;
+    Ok(asked.id)
+}
+
+/// The next question on it would wait for the answer to the one that nobody waits for any more.
+#[test]
+fn a_question_that_was_given_up_takes_its_connection_with_it() {
+    let Some((url, _)) = server() else { return };
+    actix_rt::System::new().block_on(async move {
+        let reader = ServerReader::new(Secret::new(&url), 1);
+        let first = reader.ask(connection_id).await.unwrap();
+        assert_eq!(reader.ask(connection_id).await.unwrap(), first);
+        let refused = reader.ask(async |connection| {
+            let nonsense = diesel::sql_query("SELECT nonsense");
+            nonsense.execute(connection).await
+        });
+        refused.await.unwrap_err();
+        assert_eq!(reader.ask(connection_id).await.unwrap(), first);
+        let given_up = reader.ask(async |_| std::future::pending::<QueryResult<()>>().await);
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), given_up).await;
+        assert!(waited.is_err());
+        assert_ne!(reader.ask(connection_id).await.unwrap(), first);
     });
 }
 
