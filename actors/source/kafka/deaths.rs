@@ -59,7 +59,7 @@ fn by_partition(rows: &[OutsideDeath], now: Instant) -> HashMap<i32, HashMap<i64
 
 /// The brokers know of these positions: deaths of records before them need not be known any more. Not before that: a
 /// process that ends in between would begin to count anew.
-pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
+pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
     let mut ids: Vec<OutsideId> = Vec::new();
     {
         let mut board = shared.board();
@@ -75,7 +75,10 @@ pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
         return;
     }
     let (db, queue) = (shared.db.clone(), Arc::clone(&shared.queue));
+    // The end waits for it: the last commit comes shortly before DbActor is stopped.
+    let order = shared.forgetting();
     shared.home.spawn(async move {
+        let _order = order;
         // The rows that stay mean nothing any more, and are trimmed in time.
         if let Err(cause) = db.forget_deaths(ids).await {
             log::debug!("queue `{queue}`: counted deaths of finished records stay: {cause}");

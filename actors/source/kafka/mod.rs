@@ -216,6 +216,7 @@ impl Source for KafkaSource {
                         Some(_) => board.wake(now),
                         None => board.wait(who, Arc::clone(&wake)),
                     }
+                    self.shared.ring_in_time(&board, now);
                     taken
                 };
                 if let Some(batch) = taken {
@@ -256,16 +257,14 @@ impl Source for KafkaSource {
             if !letters.is_empty() {
                 self.shared.db.insert_letters(letters).await?;
             }
-            let over = self.shared.board().settle(&ends, Instant::now());
+            let over = {
+                let (mut board, now) = (self.shared.board(), Instant::now());
+                let over = board.settle(&ends, now);
+                self.shared.ring_in_time(&board, now);
+                over
+            };
             if over > 0 {
                 self.shared.told_settled();
-            }
-            // Something may be due later than anything before.
-            if ends
-                .iter()
-                .any(|settled| matches!(settled.end, End::Retry(_)))
-            {
-                self.shared.news.notify_one();
             }
             Ok(())
         }
@@ -291,8 +290,7 @@ impl Source for KafkaSource {
                 return;
             }
             self.shared.close();
-            let mut ended = self.shared.ended.subscribe();
-            let ended = ended.wait_for(|ended| *ended);
+            let ended = self.shared.until_ended();
             if tokio::time::timeout(within, ended).await.is_err() {
                 log::warn!(
                     "queue `{}`: Kafka did not take the last positions in time; what they stand for runs again",
@@ -338,11 +336,7 @@ impl Drop for Turn<'_> {
 async fn wake_consumers(shared: Arc<Shared>) {
     let mut ended = shared.ended.subscribe();
     loop {
-        let due = {
-            let (mut board, now) = (shared.board(), Instant::now());
-            board.wake(now);
-            board.next_due(now)
-        };
+        let due = shared.board().ring(Instant::now());
         let due = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,
