@@ -19,6 +19,7 @@ mod misfire;
 mod outcome;
 mod process;
 mod replace;
+mod running;
 mod schedule;
 mod starting;
 #[cfg(test)]

@@ -6,20 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
-use super::process::machine::Place;
+use super::process::machine::{Identity, Place, identify};
 use super::process::{Announcement, announce};
 use super::testing::{World, YEARLY};
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::rows::{BootRow, Heartbeat, Inspection};
-use crate::db::{Applied, Db, DbActor, DbError, Reader, Store, Write, Writer};
-use crate::gone::GoneNotice;
-use crate::testing_support::{TestDb, soon};
+use crate::db::{Db, Write};
+use crate::testing_support::{Barrier, TestDb, no_hook, soon};
 
 #[actix::test]
 async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
@@ -107,79 +105,66 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
     assert_eq!(begun.elapsed().as_secs(), 0);
 }
 
-/// A database whose adapter panics after its first claim of a fire is committed.
-struct LosesAnAnswer {
-    store: Arc<dyn Store>,
-    lost: Arc<AtomicBool>,
-}
-
-struct LosesAnAnswerWriter {
-    writer: Box<dyn Writer>,
-    lost: Arc<AtomicBool>,
-}
-
-impl Store for LosesAnAnswer {
-    fn address(&self) -> String {
-        self.store.address()
-    }
-
-    fn migrate(&self) -> Result<Vec<String>, DbError> {
-        self.store.migrate()
-    }
-
-    fn statements(&self) -> String {
-        self.store.statements()
-    }
-
-    fn inspect(&self) -> Result<Inspection, DbError> {
-        self.store.inspect()
-    }
-
-    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
-        let (writer, lost) = (self.store.writer(), Arc::clone(&self.lost));
-        Box::pin(async move {
-            let writer = writer.await?;
-            Ok(Box::new(LosesAnAnswerWriter { writer, lost }) as Box<dyn Writer>)
-        })
-    }
-
-    fn reader(&self) -> Arc<dyn Reader> {
-        self.store.reader()
-    }
-}
-
-impl Writer for LosesAnAnswerWriter {
-    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
-        Box::pin(async move {
-            let claims = batch.iter().any(|w| matches!(w, Write::ClaimFire(_)));
-            let applied = self.writer.apply(batch).await;
-            let panics = claims && !self.lost.swap(true, Ordering::Relaxed);
-            assert!(!panics, "lost by a test");
-            applied
-        })
-    }
-
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
-        self.writer.heartbeat(boot)
-    }
-}
-
 #[actix::test]
 async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
     tokio::time::pause();
     let files = TestDb::start();
+    // The adapter panics after the first claim of a fire is committed.
     let lost = Arc::new(AtomicBool::new(false));
-    let store: Arc<dyn Store> = Arc::new(LosesAnAnswer {
-        store: Arc::clone(&files.store),
-        lost: Arc::clone(&lost),
-    });
-    let actor = DbActor::new(store, None, GoneNotice::none()).start();
-    files.db.set_actor(Some(actor));
+    let once = Arc::clone(&lost);
+    let panics = move |batch: Arc<[Write]>| {
+        let claims = batch.iter().any(|w| matches!(w, Write::ClaimFire(_)));
+        let panics = claims && !once.swap(true, Ordering::Relaxed);
+        async move { assert!(!panics, "lost by a test") }.boxed()
+    };
+    files.hook(no_hook(), Arc::new(panics));
     let world = World::start_with(files, "/bin/false").await;
     let runs = world.until_ended(1).await;
     assert!(lost.load(Ordering::Relaxed));
     assert_eq!(runs.len(), 1);
     assert!(runs[0].contains("exit status 1"), "{runs:?}");
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_run_is_ended_by_its_timeout_while_the_database_hangs() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let going_on = Barrier::closed();
+    let gate = going_on.clone();
+    let hangs = move |batch: Arc<[Write]>| {
+        let starts = batch.iter().any(|w| matches!(w, Write::RunStarted { .. }));
+        let gate = gate.clone();
+        async move {
+            if starts {
+                gate.pass().await;
+            }
+        }
+        .boxed()
+    };
+    files.hook(Arc::new(hangs), no_hook());
+    let pid = files.dir.path().join("pid");
+    let program = files.script(&format!("echo $$ > {}; exec sleep 1000", pid.display()));
+    let mut entry = entry(YEARLY, Misfire::Coalesce);
+    entry.config.timeout = Some(Duration::from_secs(1));
+    let world = World::start_entry(files, entry, &program);
+    let ended = async {
+        let gone = || {
+            let pid = std::fs::read_to_string(&pid).ok()?.trim().parse().ok()?;
+            (identify(pid, None) == Identity::Gone).then_some(())
+        };
+        while gone().is_none() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(ended).await;
+    assert!(
+        world.runs()[0].starts_with("running "),
+        "the database hangs"
+    );
+    going_on.open();
+    let runs = world.until_ended(1).await;
+    assert!(runs[0].starts_with("timeout "), "{runs:?}");
     assert!(world.stop().await);
 }
 
