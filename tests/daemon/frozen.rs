@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::database::Database;
-use crate::engine::{Engine, OwnServer};
+use crate::engine::{Engine, OwnServer, on_each_server};
 use crate::process::{Daemon, wait_stopped};
 use crate::wait::{LONG_PATIENCE, random_moment, wait_until};
 use crate::world::World;
@@ -21,22 +21,7 @@ const TAKEN_OVER: Duration = Duration::from_secs(20);
 /// The other daemon then works at its usual pace: half a second, on a machine of its own.
 const NOT_HELD_UP: Duration = Duration::from_secs(9);
 
-mod a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody {
-    use crate::engine::on;
-    on!(
-        on_mariadb,
-        MariaDb,
-        world,
-        a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody,
-        ignore = "the ends of the other wait for its locks on MariaDB"
-    );
-    on!(
-        on_postgres,
-        Postgres,
-        world,
-        a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody
-    );
-}
+on_each_server!(world => a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody);
 
 fn world(engine: Engine) -> Option<(World, OwnServer)> {
     let server = OwnServer::of(engine)?;
