@@ -16,7 +16,7 @@ use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 use crate::db::{Db, Liveness, Standing};
-use crate::job::slots::{Identity, Kind};
+use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
 
@@ -31,6 +31,8 @@ pub(crate) struct TableSource {
     owner: String,
     liveness: Arc<Liveness>,
     table: Arc<str>,
+    /// As slots name it.
+    name: QueueName,
     queue: Arc<str>,
     entry: EntryName,
     /// Of all consumers that wait for messages only the one that holds this looks. True after a look whose answer was
@@ -57,6 +59,7 @@ impl TableSource {
             owner,
             liveness,
             table: table.into(),
+            name: QueueName::new(Kind::Queue, table),
             queue: entry.name.as_str().into(),
             entry,
             look: Mutex::new(false),
@@ -213,7 +216,7 @@ impl Source for TableSource {
 
     fn identity(&self, delivery: &Delivery) -> Identity {
         let Receipt { id, fence, .. } = delivery.receipt;
-        Identity::new(Kind::Queue, &self.table, &id.to_string(), fence)
+        self.name.message(&id.to_string(), fence)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {

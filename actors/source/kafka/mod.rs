@@ -43,7 +43,7 @@ use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError
 use crate::clock::now_ms;
 use crate::db::rows::{EntryName, NewLetter};
 use crate::db::{Db, Standing};
-use crate::job::slots::Identity;
+use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
 
@@ -61,8 +61,9 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// What slots and counted deaths call it. A topic has no `/`, a cluster's name no two of the same.
-    pub(crate) fn source(&self) -> String {
-        format!("{}/{}/{}", self.topic, self.cluster, self.group)
+    pub(crate) fn slot_name(&self) -> QueueName {
+        let text = format!("{}/{}/{}", self.topic, self.cluster, self.group);
+        QueueName::new(Kind::Kafka, &text)
     }
 }
 
@@ -102,7 +103,7 @@ impl KafkaSource {
         let names = (
             queue.as_str().into(),
             subscription.topic.as_str().into(),
-            subscription.source(),
+            subscription.slot_name(),
         );
         let shared = Shared::new(names, start, db, home, health);
         Ok(Self {
@@ -247,7 +248,7 @@ impl Source for KafkaSource {
     fn identity(&self, delivery: &Delivery) -> Identity {
         let Receipt { id, fence, .. } = delivery.receipt;
         let partition = i32::try_from(fence).unwrap_or(i32::MAX);
-        deaths::identity(&self.shared.source, partition, id)
+        deaths::identity(&self.shared.name, partition, id)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {

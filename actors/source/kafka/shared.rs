@@ -14,6 +14,7 @@ use super::context::Context;
 use super::health::Health;
 use super::tap::QueueTap;
 use crate::db::Db;
+use crate::job::slots::QueueName;
 use crate::source::Limit;
 
 /// A client is made in milliseconds, or not at all.
@@ -25,7 +26,7 @@ pub(super) struct Shared {
     pub(super) queue: Arc<str>,
     pub(super) topic: Arc<str>,
     /// What slots and counted deaths call this source.
-    pub(super) source: String,
+    pub(super) name: QueueName,
     pub(super) start: Start,
     pub(super) db: Db,
     /// A runtime that runs no business code.
@@ -49,13 +50,13 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        names: (Arc<str>, Arc<str>, String),
+        names: (Arc<str>, Arc<str>, QueueName),
         start: Start,
         db: Db,
         home: Handle,
         health: Health,
     ) -> Self {
-        let (queue, topic, source) = names;
+        let (queue, topic, name) = names;
         let open = Arc::<OpenLeases>::default();
         let nothing = Limit {
             useful: 0,
@@ -64,7 +65,7 @@ impl Shared {
         Self {
             queue,
             topic,
-            source,
+            name,
             start,
             db,
             home,
