@@ -28,8 +28,8 @@ pub(super) async fn run(
     entry: Arc<LiveEntry>,
     scheduled_ms: i64,
     spawner: Arc<Spawner>,
+    starting: Starting,
 ) {
-    let starting = config.starting.begin();
     let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
         return;
     };

@@ -17,7 +17,7 @@ use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRun
 use crate::clock::now_ms;
 use crate::config::Misfire;
 use crate::db::{Db, Write};
-use crate::testing_support::{Barrier, TestDb, no_hook, soon};
+use crate::testing_support::{Barrier, Seen, TestDb, no_hook, soon};
 
 #[actix::test]
 async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
@@ -130,34 +130,34 @@ async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
 async fn a_run_is_ended_by_its_timeout_while_the_database_hangs() {
     tokio::time::pause();
     let files = TestDb::start();
-    let going_on = Barrier::closed();
-    let gate = going_on.clone();
+    let (going_on, pids) = (Barrier::closed(), Seen::new());
+    let (gate, seen) = (going_on.clone(), pids.clone());
     let hangs = move |batch: Arc<[Write]>| {
-        let starts = batch.iter().any(|w| matches!(w, Write::RunStarted { .. }));
-        let gate = gate.clone();
+        let started = batch.iter().find_map(|w| match w {
+            Write::RunStarted { pid, .. } => Some(*pid),
+            _ => None,
+        });
+        let (gate, seen) = (gate.clone(), seen.clone());
         async move {
-            if starts {
+            if let Some(pid) = started {
+                seen.note(pid);
                 gate.pass().await;
             }
         }
         .boxed()
     };
     files.hook(Arc::new(hangs), no_hook());
-    let pid = files.dir.path().join("pid");
-    let program = files.script(&format!("echo $$ > {}; exec sleep 1000", pid.display()));
+    let program = files.script("exec sleep 1000");
     let mut entry = entry(YEARLY, Misfire::Coalesce);
     entry.config.timeout = Some(Duration::from_secs(1));
     let world = World::start_entry(files, entry, &program);
-    let ended = async {
-        let gone = || {
-            let pid = std::fs::read_to_string(&pid).ok()?.trim().parse().ok()?;
-            (identify(pid, None) == Identity::Gone).then_some(())
-        };
-        while gone().is_none() {
+    let pid = pids.wait_for(1).await[0];
+    soon(async {
+        while identify(pid, None) != Identity::Gone {
             sleep(Duration::from_millis(10)).await;
         }
-    };
-    soon(ended).await;
+    })
+    .await;
     assert!(
         world.runs()[0].starts_with("running "),
         "the database hangs"

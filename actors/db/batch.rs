@@ -2,6 +2,9 @@
 //!
 //! Nobody has an answer to any of them yet, so none can depend on another: their order among inserts, ends and claims is
 //! free. Those that give rows back or judge boots stay where they are, with nothing moved across them.
+//!
+//! Claims of fires are made in one order in every daemon: two that claim the same hundred entries in one second would
+//! else wait for each other's rows crosswise.
 
 use super::rows::{MessageEnd, NewMessage, NewTask, TaskEnd};
 use super::write::Write;
@@ -75,6 +78,8 @@ pub(in crate::db) enum Step<'a> {
         owner: &'a str,
         ends: Gathered<&'a MessageEnd>,
     },
+    /// In the order in which they are to be made.
+    ClaimFires(Vec<usize>),
     Single(usize),
 }
 
@@ -133,6 +138,16 @@ pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                     }),
                 }
             }
+            Write::ClaimFire(_) => {
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::ClaimFires(claims) => Some(claims),
+                    _ => None,
+                });
+                match open {
+                    Some(claims) => claims.push(at),
+                    None => steps.push(Step::ClaimFires(vec![at])),
+                }
+            }
             Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => steps.push(Step::Single(at)),
             _ => {
                 steps.push(Step::Single(at));
@@ -140,7 +155,20 @@ pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
             }
         }
     }
+    for step in &mut steps {
+        if let Step::ClaimFires(claims) = step {
+            claims.sort_by_key(|at| place_of(&writes[*at]));
+        }
+    }
     steps
+}
+
+/// Of an entry the earlier second first: with `overlap: forbid` it is the one that runs.
+fn place_of(write: &Write) -> Option<(&str, &str, i64)> {
+    match write {
+        Write::ClaimFire(fire) => Some((&fire.partition, &fire.entry, fire.scheduled_ms)),
+        _ => None,
+    }
 }
 
 fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
@@ -152,6 +180,7 @@ fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::rows::{AtOverlap, Doom, Fire};
 
     fn push(params: &[&str]) -> Write {
         let row = |params: &&str| NewTask {
@@ -183,6 +212,24 @@ mod tests {
         }
     }
 
+    fn fire(entry: &str, scheduled_ms: i64) -> Write {
+        Write::ClaimFire(Box::new(Fire {
+            partition: "p".to_owned(),
+            entry: entry.to_owned(),
+            scheduled_ms,
+            uk: String::new(),
+            name: String::new(),
+            exec_cmd: String::new(),
+            params: String::new(),
+            owner: String::new(),
+            machine: String::new(),
+            timeout_ms: 0,
+            is_log: false,
+            at_overlap: AtOverlap::Allow,
+            doom: Doom::new(""),
+        }))
+    }
+
     fn shape(writes: &[Write]) -> Vec<String> {
         let shape = |step: &Step<'_>| match step {
             Step::InsertTasks(gathered) => {
@@ -190,6 +237,7 @@ mod tests {
                 format!("insert {}", params.collect::<Vec<_>>().join(" "))
             }
             Step::Single(at) => format!("single {at}"),
+            Step::ClaimFires(claims) => format!("fires {claims:?}"),
             other => format!("{other:?}"),
         };
         steps(writes).iter().map(shape).collect()
@@ -206,6 +254,20 @@ mod tests {
             push(&[]),
         ];
         let wanted = ["insert a b c", "single 1", "single 3", "insert d"];
+        assert_eq!(shape(&writes), wanted);
+    }
+
+    #[test]
+    fn fires_are_claimed_in_one_order_whichever_daemon_claims_them() {
+        let writes = [
+            fire("b", 2000),
+            fire("b", 1000),
+            push(&["x"]),
+            fire("a", 2000),
+            give_back(),
+            fire("a", 1000),
+        ];
+        let wanted = ["fires [3, 1, 0]", "insert x", "single 4", "fires [5]"];
         assert_eq!(shape(&writes), wanted);
     }
 

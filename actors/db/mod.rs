@@ -18,6 +18,7 @@ mod migrations;
 mod mysql;
 mod postgres;
 pub(crate) mod rows;
+mod runs;
 mod schema;
 mod sqlite;
 mod status;

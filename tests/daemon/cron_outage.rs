@@ -113,7 +113,10 @@ fn what_was_missed_in_an_outage_is_made_up_for_as_misfire_says(
     (world, server): (World, OwnServer),
 ) {
     let (away, _) = outage();
+    let mut forbid = each_second("forbid", json!("skip"));
+    forbid["overlap"] = json!("forbid");
     let crontab = json!([
+        forbid,
         each_second("skip", json!("skip")),
         each_second("coalesce", json!("coalesce")),
         each_second("catch up", json!({ "catch_up": 2 })),
@@ -132,7 +135,7 @@ fn what_was_missed_in_an_outage_is_made_up_for_as_misfire_says(
             .iter()
             .filter(|line| on_time(line.late_us.unwrap()))
             .count()
-            > 6
+            > 8
     });
     let log = daemon.log();
     daemon.stop();
@@ -140,6 +143,14 @@ fn what_was_missed_in_an_outage_is_made_up_for_as_misfire_says(
     let ledger = world.ledger();
     assert!(ledger.doubled().is_empty());
     let mut database = world.database();
+    let behind = "SELECT status AS t FROM cron_run WHERE name = 'forbid' AND scheduled_ms >
+        (SELECT max(scheduled_ms) FROM cron_run WHERE name = 'forbid' AND status = 'failed')
+        ORDER BY scheduled_ms";
+    let behind = database.texts(behind);
+    assert_eq!(
+        behind[0], "success",
+        "no missed fire held it up: {behind:?}"
+    );
     for (params, most) in [("skip", 0), ("coalesce", 1), ("catch up", 2)] {
         let lines = |end: &str| {
             let of_entry = log

@@ -15,6 +15,8 @@ pub(super) use super::migration::{
     unlock_migrations,
 };
 
+pub(super) use crate::db::verdict::Collision;
+
 pub(super) type Connection = AsyncMysqlConnection;
 
 pub(super) type Backend = diesel::mysql::Mysql;
@@ -27,6 +29,17 @@ pub(super) const BEGIN: &str = "START TRANSACTION";
 pub(super) async fn begin(_: &mut Connection) -> QueryResult<()> {
     Ok(())
 }
+
+/// What a second row under one key does: an error that ends the transaction, or none.
+pub(super) const COLLISION: Collision = Collision::Fails;
+
+/// A second row under one key is an error.
+macro_rules! insert_or_leave {
+    ($connection:expr, $insert:expr) => {
+        $insert.execute($connection).await?
+    };
+}
+pub(super) use insert_or_leave;
 
 /// The server's clock, in unix milliseconds; the same for a whole statement.
 pub(super) const NOW_MS: &str =

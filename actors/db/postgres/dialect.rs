@@ -15,6 +15,8 @@ pub(super) use super::migration::{
     unlock_migrations,
 };
 
+pub(super) use crate::db::verdict::Collision;
+
 pub(super) type Connection = AsyncPgConnection;
 
 pub(super) type Backend = diesel::pg::Pg;
@@ -24,6 +26,20 @@ pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 pub(super) async fn begin(connection: &mut Connection) -> QueryResult<()> {
     connection.batch_execute(BEGIN).await
 }
+
+/// What a second row under one key does: an error that ends the transaction, or none.
+pub(super) const COLLISION: Collision = Collision::Answers;
+
+/// A second row under one key is not inserted.
+macro_rules! insert_or_leave {
+    ($connection:expr, $insert:expr) => {
+        $insert
+            .on_conflict_do_nothing()
+            .execute($connection)
+            .await?
+    };
+}
+pub(super) use insert_or_leave;
 
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";

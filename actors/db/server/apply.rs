@@ -33,6 +33,11 @@ pub(super) async fn apply(
                 let refused = ends.refused(accepted, |end| end.id);
                 answers.extend(refused.map(|(at, ids)| (at, Written::Refused(ids))));
             }
+            Step::ClaimFires(claims) => {
+                for at in claims {
+                    answers.push((at, one(connection, &writes[at]).await?));
+                }
+            }
             Step::Single(at) => answers.push((at, one(connection, &writes[at]).await?)),
         }
     }
@@ -85,7 +90,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             start_ticks,
         } => cron::run_started(connection, uk, *pid, *start_ticks).await,
         Write::EndRun(end) => cron::end_run(connection, end).await,
-        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms).await,
+        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms).await,
         Write::InsertTasks { .. }
         | Write::InsertMessages { .. }
         | Write::EndTasks { .. }

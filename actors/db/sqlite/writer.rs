@@ -7,7 +7,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{boots, cron, dead, deaths, messages, replay, tasks};
+use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
@@ -107,9 +107,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
         Write::ReplayLetters { letters } => replay::replay(connection, letters),
         Write::DeleteLetters { ids } => replay::delete(connection, ids),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
-        Write::SyncEntries { partition, entries } => {
-            cron::sync_entries(connection, partition, entries)
-        }
+        Write::SyncEntries { partition, entries } => entries::sync(connection, partition, entries),
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
         Write::TakeFire {
             uk,
@@ -123,6 +121,6 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             start_ticks,
         } => cron::run_started(connection, uk, *pid, *start_ticks),
         Write::EndRun(end) => cron::end_run(connection, end),
-        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms),
+        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms),
     }
 }
