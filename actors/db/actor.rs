@@ -7,10 +7,11 @@
 //! While one transaction is being committed the writes that arrive wait in a queue; the next transaction takes all of
 //! them. So a lone write waits for nobody, and a thousand at once share one commit.
 //!
-//! A write that waits for rows which somebody else has locked, as an operator or a frozen daemon may for minutes, is set
-//! aside and tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can
-//! depend on it, but for those that give rows back (`Write::keeps_its_place`).
+//! A write that waits for what somebody else has locked, as an operator or a frozen daemon may for minutes, is set aside and
+//! tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can depend
+//! on it, but for those that give rows back (`Write::keeps_its_place`). Ends mostly do not even wait: see `by_ids::lock`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use super::error::DbError;
 use super::heart::{self, Heartbeats};
 pub(crate) use super::lane::Submit;
-use super::lane::{Committed, HELD_PAUSE, Lane, MAX_BATCH, commit};
+use super::lane::{Committed, HELD_PAUSE, Lane, Together, commit};
 use super::store::Store;
 use super::write::{Write, Written};
 use crate::gone::GoneNotice;
@@ -32,6 +33,8 @@ pub(crate) struct DbActor {
     heartbeats: Option<Heartbeats>,
     line: Lane,
     aside: Aside,
+    /// The last order to judge is under way.
+    judging: bool,
     outage: Outage,
     _gone: GoneNotice,
 }
@@ -39,8 +42,10 @@ pub(crate) struct DbActor {
 /// What waits for other people's locks.
 struct Aside {
     lane: Lane,
-    /// Writes in its next transaction: one after a wait, as any of them may be the one that waits; then ever more.
-    most: usize,
+    /// The tables that are inserted into by what waits: more of the same would wait as well, and goes straight there.
+    tables: BTreeSet<&'static str>,
+    /// Whether there are ends among it: what gives rows back would make them stale.
+    has_ends: bool,
     since: Option<Instant>,
 }
 
@@ -64,9 +69,11 @@ impl DbActor {
             line: Lane::new(outage.beside()),
             aside: Aside {
                 lane: Lane::new(outage.beside()),
-                most: 1,
+                tables: BTreeSet::new(),
+                has_ends: false,
                 since: None,
             },
+            judging: false,
             outage,
             _gone: gone,
         }
@@ -74,9 +81,13 @@ impl DbActor {
 
     /// Begins the next transactions, where none is under way and there is something to write.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let may_pass = self.aside.lane.is_empty();
-        let line = self.line.begin(MAX_BATCH, may_pass);
-        let aside = self.aside.lane.begin(self.aside.most, true);
+        let aside = self.aside.lane.begin(Together::OfOneTable);
+        self.aside.end_if_empty();
+        let together = match self.aside.has_ends {
+            false => Together::All,
+            true => Together::AllWhoMayPass,
+        };
+        let line = self.line.begin(together);
         for (which, batch) in [(Which::Line, line), (Which::Aside, aside)] {
             let Some(batch) = batch else {
                 continue;
@@ -101,10 +112,6 @@ impl DbActor {
         let mut pause = after.pause;
         if which == Which::Aside {
             let was_held = !after.held.is_empty();
-            self.aside.most = match was_held {
-                true => 1,
-                false => (self.aside.most * 2).min(MAX_BATCH),
-            };
             pause = pause.or(was_held.then_some(HELD_PAUSE));
         }
         if let Some(cause) = after.held_by {
@@ -119,10 +126,7 @@ impl DbActor {
     fn go_on(&mut self, which: Which, ctx: &mut Context<Self>) {
         match which {
             Which::Line => self.line.go_on(),
-            Which::Aside => {
-                self.aside.lane.go_on();
-                self.aside.end_if_empty();
-            }
+            Which::Aside => self.aside.lane.go_on(),
         }
         self.pump(ctx);
     }
@@ -138,7 +142,10 @@ impl DbActor {
     }
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        self.line.push(submit);
+        match self.aside.waits_too(&submit.write) {
+            true => self.aside.lane.push(submit),
+            false => self.line.push(submit),
+        }
         self.pump(ctx);
     }
 
@@ -160,22 +167,33 @@ impl Aside {
         if self.since.is_none() && !held.is_empty() {
             self.since = Some(Instant::now());
             log::warn!(
-                "{} writes wait for rows that another transaction has locked, and are tried again; the others go on: {}",
+                "{} writes wait for what another transaction has locked, and are tried again; the others go on: {}",
                 held.len(),
                 cause.into_reason()
             );
         }
         for submit in held {
+            self.tables.extend(submit.write.inserts_into());
+            self.has_ends |= submit.write.is_end();
             self.lane.push(submit);
         }
     }
 
+    fn waits_too(&self, write: &Write) -> bool {
+        write
+            .inserts_into()
+            .is_some_and(|table| self.tables.contains(table))
+    }
+
     fn end_if_empty(&mut self) {
-        if self.lane.is_empty()
-            && let Some(since) = self.since.take()
-        {
+        if !self.lane.is_empty() {
+            return;
+        }
+        self.tables.clear();
+        self.has_ends = false;
+        if let Some(since) = self.since.take() {
             log::info!(
-                "the writes that waited for locked rows are done after {:.1} s",
+                "the writes that waited for locks are done after {:.1} s",
                 since.elapsed().as_secs_f64()
             );
         }
@@ -214,9 +232,14 @@ impl Handler<Judge> for DbActor {
         let Some(heartbeats) = &self.heartbeats else {
             return;
         };
+        // One that waits is about an older heartbeat; the next one comes with its own.
+        if std::mem::replace(&mut self.judging, true) {
+            return;
+        }
         let me = heartbeats.boot.owner.clone();
         let reaped = self.submit(Write::ReapSilent { me, as_of_ms }, ctx);
-        ctx.spawn(reaped.into_actor(self).map(|reaped, _, _| {
+        ctx.spawn(reaped.into_actor(self).map(|reaped, actor, _| {
+            actor.judging = false;
             if let Ok(Ok(Written::Reaped(reaped))) = reaped
                 && !reaped.boots.is_empty()
             {

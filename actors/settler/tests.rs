@@ -4,7 +4,6 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-
 #[derive(Debug)]
 enum Fault {
     Refused,

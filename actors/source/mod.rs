@@ -186,8 +186,9 @@ pub(crate) trait Source: Send + Sync {
     /// What the slot says of it while it runs.
     fn identity(&self, delivery: &Delivery) -> Identity;
 
-    /// Makes ends durable. May be repeated after an error: each receipt counts once.
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>>;
+    /// Makes ends durable, and answers those that are to be tried again later: somebody else has locked their messages. May
+    /// be repeated after an error: each receipt counts once.
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;

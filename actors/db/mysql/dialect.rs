@@ -170,14 +170,14 @@ pub(super) async fn finish_tasks(
     query.execute(connection).await.map(drop)
 }
 
-/// Deletes those of the rows that are the owner's by these claims. Answers which.
+/// Deletes those of the rows that are the owner's by these claims and that nobody else has locked. Answers which.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     owner: &str,
     claims: &[(i64, i64)],
 ) -> QueryResult<Vec<(i64, i64)>> {
     let ids = claims.iter().map(|(id, _)| *id).collect();
-    let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
+    let mut mine = by_ids::lock_messages(connection, owner, ids).await?.locked;
     let named: std::collections::HashSet<&(i64, i64)> = claims.iter().collect();
     mine.retain(|id, fence| named.contains(&(*id, *fence)));
     let ids: Vec<i64> = mine.keys().copied().collect();

@@ -188,7 +188,7 @@ struct Deleted {
     fence: i64,
 }
 
-/// Deletes those of the rows that are the owner's by these claims. Answers which.
+/// Deletes those of the rows that are the owner's by these claims and that nobody else has locked. Answers which.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     owner: &str,
@@ -196,8 +196,11 @@ pub(super) async fn delete_messages(
 ) -> QueryResult<Vec<(i64, i64)>> {
     let (ids, fences): (Vec<i64>, Vec<i64>) = claims.iter().copied().unzip();
     let deleted: Vec<Deleted> = diesel::sql_query(
-        "DELETE FROM queue_message AS t USING unnest($1, $2) AS e(id, fence)
-         WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+        "WITH c AS MATERIALIZED (
+             SELECT t.id FROM queue_message AS t, unnest($1, $2) AS e(id, fence)
+             WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+             ORDER BY t.id FOR UPDATE OF t SKIP LOCKED)
+         DELETE FROM queue_message AS t USING c WHERE t.id = c.id
          RETURNING t.id, t.fence",
     )
     .bind::<Array<BigInt>, _>(ids)

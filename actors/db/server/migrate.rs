@@ -64,22 +64,25 @@ pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
     dialect::refuse_settings(connection).await?;
     // The usual start finds nothing to do, and waits for nobody.
     if pending(connection).await?.is_empty() {
-        ours::refuse_others(connection).await?;
+        ours::refuse_misfits(connection).await?;
         return Ok(Vec::new());
     }
     // Of two daemons that start at once the second waits here, and then finds nothing to do. The lock goes with the
     // connection.
     dialect::lock_migrations(connection).await?;
+    let pending = pending(connection).await?;
+    let there = tables(connection).await?;
+    ours::refuse_strangers(connection, &pending, &there).await?;
     connection.batch_execute(VERSIONS).await.map_err(failed)?;
     let mut done = Vec::new();
-    for migration in pending(connection).await? {
+    for migration in pending {
         dialect::run_migration(connection, migration).await?;
         done.push(migration.version());
     }
     dialect::unlock_migrations(connection)
         .await
         .map_err(failed)?;
-    ours::refuse_others(connection).await?;
+    ours::refuse_misfits(connection).await?;
     Ok(done)
 }
 

@@ -8,7 +8,9 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
-use diesel_async::{AnsiTransactionManager, RunQueryDsl, TransactionManager};
+use diesel_async::{
+    AnsiTransactionManager, RunQueryDsl, SimpleAsyncConnection, TransactionManager,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
@@ -63,27 +65,52 @@ impl ServerReader {
             bb8::Pool::builder()
                 .max_size(self.connections)
                 .connection_timeout(PATIENCE)
+                .test_on_check_out(false)
                 .build_unchecked(Manager::new_with_config(self.url.expose(), config))
         });
         let connection = pool.await.get().await;
         connection.map_err(|cause| DbError::Away(cause.to_string()))
     }
 
-    /// A connection whose answer was not waited for does not go back to the pool: the next question would meet it.
+    /// A connection whose answer was not waited for does not go back to the pool: the next question would meet it. The
+    /// pool's own ping would give it back; so each is asked here whether it is good. The server may have closed those
+    /// that were idle, and then the next one is taken.
     pub(super) async fn ask<T>(
         &self,
         question: impl AsyncFnOnce(&mut Connection) -> QueryResult<T>,
     ) -> Result<T, DbError> {
-        let mut connection = self.connection().await?;
-        status(&mut connection).set_in_error();
+        let mut idle = self.connections;
+        let mut connection = loop {
+            let mut connection = self.connection().await?;
+            status(&mut connection).set_in_error();
+            match in_time(connection.batch_execute("SELECT 1")).await {
+                Ok(()) => break connection,
+                Err(_) if idle > 0 => idle -= 1,
+                Err(cause) => return Err(cause),
+            }
+        };
         let answer = timeout(PATIENCE, question(&mut connection)).await;
         let Ok(answer) = answer else {
-            let waited = PATIENCE.as_secs();
-            return Err(DbError::Away(format!("no answer for {waited} s")));
+            return Err(silent());
         };
         *status(&mut connection) = TransactionManagerStatus::default();
-        answer.map_err(|error| DbError::from_server(&error, verdict(&error)))
+        answer.map_err(told)
     }
+}
+
+async fn in_time<T>(question: impl Future<Output = QueryResult<T>>) -> Result<T, DbError> {
+    match timeout(PATIENCE, question).await {
+        Ok(answer) => answer.map_err(told),
+        Err(_) => Err(silent()),
+    }
+}
+
+fn told(error: diesel::result::Error) -> DbError {
+    DbError::from_server(&error, verdict(&error))
+}
+
+fn silent() -> DbError {
+    DbError::Away(format!("no answer for {} s", PATIENCE.as_secs()))
 }
 
 /// What the pool judges by whether a connection is broken.

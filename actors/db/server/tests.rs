@@ -14,7 +14,7 @@ use crate::config::Secret;
 use crate::db::DbError;
 use crate::db::rows::{MessageEnd, MessageOutcome, NewMessage, NewTask};
 use crate::db::store::{Outcome, Store, Writer};
-use crate::db::write::{Write, Written};
+use crate::db::write::{Settlement, Write, Written};
 use crate::testing_support::{Cut, Proxy};
 
 fn push(params: &str) -> Write {
@@ -60,7 +60,7 @@ async fn ids(writer: &mut dyn Writer, batch: &std::sync::Arc<[Write]>) -> (Vec<i
             return (ids.collect(), unsure);
         }
         assert!(
-            applied.outcomes.is_empty() && applied.unsure,
+            applied.is_untried() && applied.is_unsure,
             "{:?}",
             applied.away
         );
@@ -145,31 +145,55 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
         operator.batch_execute(dialect::BEGIN).await.unwrap();
         let touch = "UPDATE queue_message SET attempts = attempts";
         operator.batch_execute(touch).await.unwrap();
-        let applied = writer.apply(vec![send(2), end.clone()].into()).await;
+        // Its end is told apart, and waits for nobody.
+        let answers = writer
+            .apply(vec![send(2), end.clone()].into())
+            .await
+            .answers();
+        let Ok(Written::Settlement(told)) = &answers[1] else {
+            panic!("{answers:?}");
+        };
+        assert_eq!((told.held.len(), told.stale.len()), (1, 0));
+        // What has to wait is left out, and the others are written.
+        let give_back = Write::GiveBackMessages {
+            queue: "q".to_owned(),
+            owner: "me".to_owned(),
+            keep: Vec::new(),
+        };
+        let applied = writer.apply(vec![send(3), give_back, send(4)].into()).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
-        let held = |outcome: &Outcome| matches!(outcome, Outcome::Held(_));
-        assert!(applied.outcomes.iter().all(held), "{:?}", applied.outcomes);
-        let answers = writer.apply(vec![send(2)].into()).await.answers();
-        assert!(answers[0].is_ok(), "{answers:?}");
+        let held: Vec<bool> = applied
+            .outcomes
+            .iter()
+            .map(|outcome| matches!(outcome, Some(Outcome::Held(_))))
+            .collect();
+        assert_eq!(held, [false, true, false], "{:?}", applied.outcomes);
         operator.batch_execute("ROLLBACK").await.unwrap();
         let answers = writer.apply(vec![end].into()).await.answers();
         assert!(
-            matches!(&answers[0], Ok(Written::Refused(ids)) if ids.is_empty()),
+            matches!(&answers[0], Ok(Written::Settlement(told)) if *told == Settlement::default()),
             "{answers:?}"
         );
     });
 }
 
 #[test]
-fn a_table_of_our_name_that_is_another_programs_is_told_at_the_start() {
+fn a_table_of_our_name_that_is_another_programs_is_told_at_the_start_and_left_alone() {
     let Some((url, _)) = server() else { return };
-    actix_rt::System::new().block_on(async {
+    let runtime = actix_rt::System::new();
+    runtime.block_on(async {
         let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
-        let shoes = "CREATE TABLE boot (owner VARCHAR(99) PRIMARY KEY, size INT)";
+        let shoes = "CREATE TABLE queue_message (id INT PRIMARY KEY, body INT)";
         connection.batch_execute(shoes).await.unwrap();
     });
     let refused = store(&url).migrate().unwrap_err().to_string();
-    assert!(refused.contains("boot"), "{refused}");
+    assert!(refused.contains("`queue_message`"), "{refused}");
+    runtime.block_on(async {
+        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+        let away = "ALTER TABLE queue_message RENAME TO shoes";
+        connection.batch_execute(away).await.unwrap();
+    });
+    store(&url).migrate().unwrap();
 }
 
 #[derive(QueryableByName)]
