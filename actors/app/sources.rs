@@ -7,7 +7,7 @@ use crate::config::{Config, QueueEntry, SourceConfig};
 use crate::db::rows::{COUNT_CAP, EntryName};
 use crate::db::{Db, Liveness};
 use crate::identity::Owner;
-use crate::job::slots::{Identity, Kind};
+use crate::job::slots::{Kind, QueueName};
 use crate::pool::enough;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
@@ -67,19 +67,20 @@ impl Sources<'_> {
     /// The queues whose deaths this daemon charges, as their slots name them: of an entry outside the database, the table
     /// of its replayed dead letters too.
     pub(super) fn known(&self, entry: &QueueEntry) -> Vec<KnownQueue> {
-        let known = |kind, source: &str| KnownQueue {
+        let known = |kind, name: &QueueName| KnownQueue {
             kind,
-            // A slot shortens what is too long for it.
-            source: Identity::new(kind, source, "", 0).queue().to_owned(),
+            source: name.as_str().to_owned(),
             entry: entry_name(entry),
             rules: entry.retry,
         };
         let letters = || {
             let table = replay_table(self.config.partition.as_ref(), &entry.name);
-            known(Kind::Queue, &table)
+            known(Kind::Queue, &QueueName::new(Kind::Queue, &table))
         };
         match &entry.source {
-            SourceConfig::Table { table } => vec![known(Kind::Queue, table)],
+            SourceConfig::Table { table } => {
+                vec![known(Kind::Queue, &QueueName::new(Kind::Queue, table))]
+            }
             SourceConfig::Redis { key, server } => {
                 let list = RedisSource::slot_name(server, key);
                 vec![letters(), known(Kind::Redis, &list)]
@@ -90,7 +91,7 @@ impl Sources<'_> {
                 cluster,
             } => {
                 let subscription = self.subscription(entry, topic, group_id, cluster);
-                vec![letters(), known(Kind::Kafka, &subscription.source())]
+                vec![letters(), known(Kind::Kafka, &subscription.slot_name())]
             }
         }
     }

@@ -16,10 +16,11 @@ pub(super) struct Origin {
     pub(super) home: Handle,
 }
 
-/// Holds messages that wait for their turn.
+/// Holds messages that wait for their turn, and the one that has it.
 pub(super) struct Held {
     origin: Origin,
     deliveries: VecDeque<Delivery>,
+    running: Option<Receipt>,
 }
 
 impl Held {
@@ -27,7 +28,24 @@ impl Held {
         Self {
             origin: origin.clone(),
             deliveries: deliveries.into(),
+            running: None,
         }
+    }
+
+    /// The next one, which is still held until it is settled.
+    pub(super) fn start(&mut self) -> Option<Delivery> {
+        let delivery = self.deliveries.pop_front()?;
+        self.running = Some(delivery.receipt);
+        Some(delivery)
+    }
+
+    /// Hands over the end of the one that was started.
+    pub(super) async fn settle(&mut self, settler: &Settler<Settled>, end: End) {
+        let Some(receipt) = self.running else {
+            return;
+        };
+        hand_over(&self.origin, settler, receipt, end).await;
+        self.running = None;
     }
 
     pub(super) fn next(&mut self) -> Option<Delivery> {
@@ -38,7 +56,7 @@ impl Held {
         self.deliveries.push_back(delivery);
     }
 
-    /// All of them, at once and not only when this is dropped.
+    /// All that wait, at once and not only when this is dropped.
     pub(super) fn give_back(&mut self) {
         give_back(&self.origin, self.deliveries.drain(..).map(|d| d.receipt));
     }
@@ -54,11 +72,12 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.give_back();
+        let waiting = self.deliveries.drain(..).map(|d| d.receipt);
+        give_back(&self.origin, self.running.take().into_iter().chain(waiting));
     }
 }
 
-/// Holds messages that run.
+/// Holds messages that run together.
 pub(super) struct Running {
     origin: Origin,
     receipts: VecDeque<Receipt>,
@@ -82,10 +101,7 @@ impl Running {
             let Some(receipt) = self.receipts.front().copied() else {
                 return;
             };
-            if matches!(end, End::Retry(_) | End::GiveBack) {
-                self.origin.source.halt(&receipt);
-            }
-            settler.settle(Settled { receipt, end }).await;
+            hand_over(&self.origin, settler, receipt, end).await;
             self.receipts.pop_front();
         }
     }
@@ -95,6 +111,13 @@ impl Drop for Running {
     fn drop(&mut self) {
         give_back(&self.origin, self.receipts.drain(..));
     }
+}
+
+async fn hand_over(origin: &Origin, settler: &Settler<Settled>, receipt: Receipt, end: End) {
+    if matches!(end, End::Retry(_) | End::GiveBack) {
+        origin.source.halt(&receipt);
+    }
+    settler.settle(Settled { receipt, end }).await;
 }
 
 fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
@@ -110,10 +133,11 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     let source = Arc::clone(&origin.source);
     ends.iter().for_each(|end| source.halt(&end.receipt));
     origin.home.spawn(async move {
-        if let Err(cause) = source.settle(ends).await {
-            log::warn!(
-                "messages could not be given back, they wait for this daemon's end: {cause}"
-            );
-        }
+        let why = match source.settle(ends).await {
+            Ok(later) if later.is_empty() => return,
+            Ok(_) => "another transaction has locked them".to_owned(),
+            Err(cause) => cause.to_string(),
+        };
+        log::warn!("messages could not be given back, they wait for this daemon's end: {why}");
     });
 }

@@ -5,8 +5,10 @@
 //! Ends: when it is to be quiet, after the message that runs; at a stop, by its deadline; when its pool is gone.
 
 mod ahead;
+mod batches;
 mod held;
 mod pace;
+mod single;
 #[cfg(test)]
 mod tests;
 mod work;

@@ -1,24 +1,22 @@
-//! The loop of one consumer: run what was fetched, settle its ends.
+//! The loop of one consumer: run what was fetched (`single.rs`, `batches.rs`), settle its ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 
 use super::ahead::Ahead;
-use super::held::{Held, Origin, Running};
-use super::pace::{Pace, WORK_PER_BATCH};
+use super::held::{Held, Origin};
+use super::pace::WORK_PER_BATCH;
+use super::single::Single;
 use crate::config::{BatchLimits, RetryRules};
 use crate::db::{Standing, may_start};
-use crate::job::slots::{Slot, SlotFile};
-use crate::job::{
-    BatchHandler, Consumer, Gate, Handler, JobError, JobResult, Message, USED_UP, Verdict,
-    alone_at_first, run, run_batch, verdict,
-};
+use crate::job::slots::{Identity, Slot, SlotFile};
+use crate::job::{Consumer, Gate, JobError, JobResult, USED_UP, Verdict, verdict};
 use crate::settler::Settler;
-use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
+use crate::source::{Breadth, Delivery, End, Fetcher, Source};
 use crate::stop::StopListener;
 
 /// Everything a consumer needs.
@@ -58,23 +56,16 @@ impl Work {
             first_size,
             stop.clone(),
         );
-        let mut pace = Pace::new();
-        while let Some(mut held) = ahead.next(&mut stop).await {
-            match &self.handler {
-                Consumer::Single(handler) => {
-                    while !stop.begun()
-                        && let Some(delivery) = held.next()
-                    {
-                        let started = Instant::now();
-                        let bytes = delivery.message.payload.len();
-                        let waiting = (&mut held, &mut ahead);
-                        self.run_one(handler, delivery, waiting, &settler, &mut stop)
-                            .await;
-                        pace.note(started.elapsed(), bytes);
-                    }
-                    ahead.want(pace.next_size());
+        match &self.handler {
+            Consumer::Single(handler) => {
+                let mut single = Single::new(&self, handler, &settler);
+                while let Some(held) = ahead.next(&mut stop).await {
+                    let next_size = single.run(held, &mut ahead, &mut stop).await;
+                    ahead.want(next_size);
                 }
-                Consumer::Batch(handler) => {
+            }
+            Consumer::Batch(handler) => {
+                while let Some(held) = ahead.next(&mut stop).await {
                     self.run_batches(handler, held, &mut ahead, &settler, &mut stop)
                         .await;
                     ahead.want(self.batch.size.get());
@@ -97,163 +88,16 @@ impl Work {
         }
     }
 
-    fn origin(&self) -> Origin {
+    pub(super) fn origin(&self) -> Origin {
         Origin {
             source: Arc::clone(&self.source),
             home: self.home.clone(),
         }
     }
 
-    async fn run_one(
-        &self,
-        handler: &Handler<Message, ()>,
-        delivery: Delivery,
-        waiting: (&mut Held, &mut Ahead),
-        settler: &Settler<Settled>,
-        stop: &mut StopListener,
-    ) {
-        let running = Running::new(&self.origin(), std::iter::once(delivery.receipt));
-        let (held, ahead) = waiting;
-        let entered = self.gate.enter(delivery.suspect);
-        let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
-            return;
-        };
-        // Asked directly before it starts: the wait at the gate may have been long.
-        if !self.ours(&delivery, stop).await {
-            return running
-                .settle(settler, std::iter::once(End::GiveBack))
-                .await;
-        }
-        let attempt = delivery.message.attempt;
-        let id = delivery.message.id.clone();
-        if let Some(end) = self.used_up(&id, attempt) {
-            return running.settle(settler, std::iter::once(end)).await;
-        }
-        let slot = self.slot(std::slice::from_ref(&delivery));
-        let job = run(handler, delivery.message, slot, self.timeout);
-        let job = alone_at_first(pass, job);
-        let Some(outcome) = to_the_end(job, (held, ahead), stop).await else {
-            log::warn!(
-                "queue `{}`: message {id} still ran at the deadline and is given back",
-                self.queue
-            );
-            return;
-        };
-        let end = self.end(&id, attempt, &outcome);
-        running.settle(settler, std::iter::once(end)).await;
-    }
-
-    /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
-    async fn run_batches(
-        &self,
-        handler: &BatchHandler,
-        mut held: Held,
-        ahead: &mut Ahead,
-        settler: &Settler<Settled>,
-        stop: &mut StopListener,
-    ) {
-        // What is left over (a suspect, or more than one batch) has its turn at once.
-        while held.peek().is_some() && !stop.begun() {
-            let batch = self.fill(&mut held, ahead, stop).await;
-            if !stop.begun() {
-                let waiting = (&mut held, &mut *ahead);
-                self.run_batch(handler, batch, waiting, settler, stop).await;
-            }
-        }
-    }
-
-    /// The next batch. Returns early, with what there is, when a stop begins.
-    async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
-        let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
-        let mut batch = Held::new(&self.origin(), Vec::new());
-        let wait_until = Instant::now() + self.batch.wait;
-        while !stop.begun() && batch.len() < full {
-            // A suspect is a batch of its own.
-            let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
-            if suspect_next && batch.len() > 0 {
-                break;
-            }
-            if let Some(delivery) = held.next() {
-                batch.add(delivery);
-                if suspect_next {
-                    break;
-                }
-                continue;
-            }
-            tokio::select! {
-                more = ahead.next(stop) => match more {
-                    Some(more) => *held = more,
-                    None => break,
-                },
-                () = tokio::time::sleep_until(wait_until) => break,
-            }
-        }
-        batch
-    }
-
-    async fn run_batch(
-        &self,
-        handler: &BatchHandler,
-        mut filled: Held,
-        waiting: (&mut Held, &mut Ahead),
-        settler: &Settler<Settled>,
-        stop: &mut StopListener,
-    ) {
-        let (held, ahead) = waiting;
-        let suspect = filled.peek().is_some_and(|delivery| delivery.suspect);
-        let entered = self.gate.enter(suspect);
-        let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
-            return;
-        };
-        let mut ours = Held::new(&self.origin(), Vec::new());
-        while let Some(delivery) = filled.peek() {
-            let end = match self.ours(delivery, stop).await {
-                true => self.used_up(&delivery.message.id, delivery.message.attempt),
-                false => Some(End::GiveBack),
-            };
-            let Some(delivery) = filled.next() else {
-                break;
-            };
-            match end {
-                None => ours.add(delivery),
-                Some(end) => {
-                    let receipt = std::iter::once(delivery.receipt);
-                    let not_run = Running::new(&self.origin(), receipt);
-                    not_run.settle(settler, std::iter::once(end)).await;
-                }
-            }
-        }
-        let batch: Vec<Delivery> = std::iter::from_fn(|| ours.next()).collect();
-        if batch.is_empty() {
-            return;
-        }
-        let running = Running::new(&self.origin(), batch.iter().map(|d| d.receipt));
-        // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
-        let slot = self.slot(&batch);
-        let names: Vec<(String, u32)> = batch
-            .iter()
-            .map(|d| (d.message.id.clone(), d.message.attempt))
-            .collect();
-        let messages = batch.into_iter().map(|delivery| delivery.message).collect();
-        let job = alone_at_first(pass, run_batch(handler, messages, slot, self.timeout));
-        let Some(outcomes) = to_the_end(job, (held, ahead), stop).await else {
-            log::warn!(
-                "queue `{}`: a batch of {} messages still ran at the deadline and is given back",
-                self.queue,
-                names.len()
-            );
-            return;
-        };
-        let ends = names
-            .into_iter()
-            .zip(outcomes)
-            .map(|((id, attempt), outcome)| self.end(&id, attempt, &outcome));
-        running.settle(settler, ends).await;
-    }
-
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
     /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
-    async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
+    pub(super) async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
         let standing = || self.source.standing(&delivery.receipt);
         if may_start(standing, stop).await {
             return true;
@@ -274,32 +118,29 @@ impl Work {
         false
     }
 
-    fn slot(&self, batch: &[Delivery]) -> Option<Slot> {
+    /// A mark that tells if these messages end the process.
+    pub(super) fn slot(&self, messages: &[&Delivery]) -> Option<Slot> {
         let slots = self.slots.as_ref()?;
-        let slot = match batch {
-            [one] => slots.take(&self.source.identity(one)),
-            all => {
-                let identities: Vec<_> = all.iter().map(|d| self.source.identity(d)).collect();
-                slots.take_batch(&identities)
-            }
-        };
+        let identity = |delivery: &&Delivery| self.source.identity(delivery);
+        let identities: Vec<Identity> = messages.iter().map(identity).collect();
+        let slot = slots.take_batch(&identities);
         slot.inspect_err(|cause| {
             log::error!(
                 "queue `{}`: {} messages run without a mark that would tell if they end the process: {cause}",
                 self.queue,
-                batch.len()
+                messages.len()
             );
         })
         .ok()
     }
 
     /// The end of a message that must not run again.
-    fn used_up(&self, id: &str, attempt: u32) -> Option<End> {
+    pub(super) fn used_up(&self, id: &str, attempt: u32) -> Option<End> {
         (attempt > self.retry.max_attempts.get())
             .then(|| self.end(id, attempt - 1, &Err(JobError::discard(USED_UP))))
     }
 
-    fn end(&self, id: &str, attempt: u32, outcome: &JobResult) -> End {
+    pub(super) fn end(&self, id: &str, attempt: u32, outcome: &JobResult) -> End {
         let Err(error) = outcome else {
             return End::Done;
         };
@@ -327,12 +168,16 @@ impl Work {
 
 /// Waits for the job's end; none where the deadline of the stop came first. What waits for this consumer is let go once
 /// the job takes longer than a batch should.
-async fn to_the_end<T>(
+pub(super) async fn to_the_end<T>(
     job: impl Future<Output = T>,
     (held, ahead): (&mut Held, &mut Ahead),
     stop: &mut StopListener,
 ) -> Option<T> {
     let mut job = std::pin::pin!(job);
+    // Much of what is fast has ended already: a timer would cost more.
+    if let Poll::Ready(ended) = futures_util::poll!(&mut job) {
+        return Some(ended);
+    }
     tokio::select! {
         biased;
         ended = &mut job => return Some(ended),

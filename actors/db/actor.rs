@@ -7,13 +7,14 @@
 //! While one transaction is being committed the writes that arrive wait in a queue; the next transaction takes all of
 //! them. So a lone write waits for nobody, and a thousand at once share one commit.
 //!
-//! A write that waits for rows which somebody else has locked, as an operator or a frozen daemon may for minutes, is set
-//! aside and tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can
-//! depend on it, but for those that give rows back (`Write::keeps_its_place`).
+//! A write that waits for what somebody else has locked, as an operator or a frozen daemon may for minutes, is set aside and
+//! tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can depend
+//! on it, but for those that give rows back (`Write::keeps_its_place`). Ends mostly do not even wait: see `by_ids::lock`.
 //!
 //! Claims of fires, which are due to the millisecond, have a connection of their own, kept open between them: none waits for
 //! a large transaction of others. Where only one connection can write they go before what waits (`Write::is_urgent`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 use super::error::DbError;
 use super::heart::{self, Heartbeats};
 pub(crate) use super::lane::Submit;
-use super::lane::{Committed, HELD_PAUSE, Lane, MAX_BATCH, commit};
+use super::lane::{Committed, HELD_PAUSE, Lane, Together, commit};
 use super::store::{Store, Writers};
 use super::write::{Write, Written};
 use crate::gone::GoneNotice;
@@ -37,6 +38,8 @@ pub(crate) struct DbActor {
     line: Lane,
     fires: Lane,
     aside: Aside,
+    /// The last order to judge is under way.
+    judging: bool,
     outage: Outage,
     _gone: GoneNotice,
 }
@@ -44,8 +47,10 @@ pub(crate) struct DbActor {
 /// What waits for other people's locks.
 struct Aside {
     lane: Lane,
-    /// Writes in its next transaction: one after a wait, as any of them may be the one that waits; then ever more.
-    most: usize,
+    /// The tables that are inserted into by what waits: more of the same would wait as well, and goes straight there.
+    tables: BTreeSet<&'static str>,
+    /// Whether there are ends among it: what gives rows back would make them stale.
+    has_ends: bool,
     since: Option<Instant>,
 }
 
@@ -74,9 +79,11 @@ impl DbActor {
             fires: Lane::new(outage.beside()),
             aside: Aside {
                 lane: Lane::new(outage.beside()),
-                most: 1,
+                tables: BTreeSet::new(),
+                has_ends: false,
                 since: None,
             },
+            judging: false,
             outage,
             _gone: gone,
         }
@@ -84,10 +91,14 @@ impl DbActor {
 
     /// Begins the next transactions, where none is under way and there is something to write.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let may_pass = self.aside.lane.is_empty();
-        let line = self.line.begin(MAX_BATCH, may_pass);
-        let fires = self.fires.begin(MAX_BATCH, true);
-        let aside = self.aside.lane.begin(self.aside.most, true);
+        let aside = self.aside.lane.begin(Together::OfOneTable);
+        self.aside.end_if_empty();
+        let together = match self.aside.has_ends {
+            false => Together::All,
+            true => Together::AllWhoMayPass,
+        };
+        let fires = self.fires.begin(Together::All);
+        let line = self.line.begin(together);
         let batches = [
             (Which::Fires, fires),
             (Which::Line, line),
@@ -118,10 +129,6 @@ impl DbActor {
         let mut pause = after.pause;
         if which == Which::Aside {
             let was_held = !after.held.is_empty();
-            self.aside.most = match was_held {
-                true => 1,
-                false => (self.aside.most * 2).min(MAX_BATCH),
-            };
             pause = pause.or(was_held.then_some(HELD_PAUSE));
         }
         if let Some(cause) = after.held_by {
@@ -137,10 +144,7 @@ impl DbActor {
         match which {
             Which::Line => self.line.go_on(),
             Which::Fires => self.fires.go_on(),
-            Which::Aside => {
-                self.aside.lane.go_on();
-                self.aside.end_if_empty();
-            }
+            Which::Aside => self.aside.lane.go_on(),
         }
         self.pump(ctx);
     }
@@ -156,10 +160,13 @@ impl DbActor {
     }
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        match (submit.write.is_urgent(), self.store.writers()) {
-            (true, Writers::Many) => self.fires.push(submit),
-            _ => self.line.push(submit),
-        }
+        let beside = self.store.writers() == Writers::Many;
+        let lane = match &submit.write {
+            write if self.aside.waits_too(write) => &mut self.aside.lane,
+            write if write.is_urgent() && beside => &mut self.fires,
+            _ => &mut self.line,
+        };
+        lane.push(submit);
         self.pump(ctx);
     }
 
@@ -196,22 +203,33 @@ impl Aside {
         if self.since.is_none() && !held.is_empty() {
             self.since = Some(Instant::now());
             log::warn!(
-                "{} writes wait for rows that another transaction has locked, and are tried again; the others go on: {}",
+                "{} writes wait for what another transaction has locked, and are tried again; the others go on: {}",
                 held.len(),
                 cause.into_reason()
             );
         }
         for submit in held {
+            self.tables.extend(submit.write.inserts_into());
+            self.has_ends |= submit.write.is_end();
             self.lane.push(submit);
         }
     }
 
+    fn waits_too(&self, write: &Write) -> bool {
+        write
+            .inserts_into()
+            .is_some_and(|table| self.tables.contains(table))
+    }
+
     fn end_if_empty(&mut self) {
-        if self.lane.is_empty()
-            && let Some(since) = self.since.take()
-        {
+        if !self.lane.is_empty() {
+            return;
+        }
+        self.tables.clear();
+        self.has_ends = false;
+        if let Some(since) = self.since.take() {
             log::info!(
-                "the writes that waited for locked rows are done after {:.1} s",
+                "the writes that waited for locks are done after {:.1} s",
                 since.elapsed().as_secs_f64()
             );
         }
@@ -253,9 +271,14 @@ impl Handler<Judge> for DbActor {
         let Some(heartbeats) = &self.heartbeats else {
             return;
         };
+        // One that waits is about an older heartbeat; the next one comes with its own.
+        if std::mem::replace(&mut self.judging, true) {
+            return;
+        }
         let me = heartbeats.boot.owner.clone();
         let reaped = self.submit(Write::ReapSilent { me, as_of_ms }, ctx);
-        ctx.spawn(reaped.into_actor(self).map(|reaped, _, _| {
+        ctx.spawn(reaped.into_actor(self).map(|reaped, actor, _| {
+            actor.judging = false;
             if let Ok(Ok(Written::Reaped(reaped))) = reaped
                 && !reaped.boots.is_empty()
             {

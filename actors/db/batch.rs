@@ -48,18 +48,8 @@ impl<T> Gathered<T> {
             .map(move |(at, count)| (*at, answers.by_ref().take(*count).collect()))
     }
 
-    /// The items of each write that were not accepted, by what names them.
-    pub(in crate::db) fn refused<N>(
-        &self,
-        accepted: Vec<bool>,
-        name: impl Fn(&T) -> N,
-    ) -> impl Iterator<Item = (usize, Vec<N>)> {
-        let mut all = self.items.iter().zip(accepted);
-        self.shares.iter().map(move |(at, count)| {
-            let own = all.by_ref().take(*count);
-            let refused = own.filter(|(_, accepted)| !accepted);
-            (*at, refused.map(|(item, _)| name(item)).collect())
-        })
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.shares.iter().map(|(at, _)| *at)
     }
 }
 
@@ -79,8 +69,31 @@ pub(in crate::db) enum Step<'a> {
         ends: Gathered<&'a MessageEnd>,
     },
     /// In the order in which they are to be made.
-    ClaimFires(Vec<usize>),
-    Single(usize),
+    Singles(Vec<usize>),
+}
+
+impl Step<'_> {
+    /// The writes that it is about.
+    pub(in crate::db) fn places(&self) -> Vec<usize> {
+        match self {
+            Self::InsertTasks(rows) => rows.places().collect(),
+            Self::InsertMessages(rows) => rows.places().collect(),
+            Self::EndTasks { ends, .. } => ends.places().collect(),
+            Self::EndMessages { ends, .. } => ends.places().collect(),
+            Self::Singles(places) => places.clone(),
+        }
+    }
+
+    /// Steps that fail for what is in one write each, as far as there are such.
+    pub(in crate::db) fn into_smallest(self) -> Vec<Self> {
+        match self {
+            Self::Singles(places) => {
+                let single = |at| Self::Singles(vec![at]);
+                places.into_iter().map(single).collect()
+            }
+            gathered => vec![gathered],
+        }
+    }
 }
 
 /// The steps of a transaction with these writes.
@@ -139,25 +152,28 @@ pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                 }
             }
             Write::ClaimFire(_) => {
+                let is_fire = |at: &usize| matches!(writes[*at], Write::ClaimFire(_));
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
-                    Step::ClaimFires(claims) => Some(claims),
+                    Step::Singles(fires) if fires.iter().all(is_fire) => Some(fires),
                     _ => None,
                 });
                 match open {
-                    Some(claims) => claims.push(at),
-                    None => steps.push(Step::ClaimFires(vec![at])),
+                    Some(fires) => fires.push(at),
+                    None => steps.push(Step::Singles(vec![at])),
                 }
             }
-            Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => steps.push(Step::Single(at)),
+            Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => {
+                steps.push(Step::Singles(vec![at]));
+            }
             _ => {
-                steps.push(Step::Single(at));
+                steps.push(Step::Singles(vec![at]));
                 first_open = steps.len();
             }
         }
     }
     for step in &mut steps {
-        if let Step::ClaimFires(claims) = step {
-            claims.sort_by_key(|at| place_of(&writes[*at]));
+        if let Step::Singles(fires) = step {
+            fires.sort_by_key(|at| place_of(&writes[*at]));
         }
     }
     steps
@@ -236,8 +252,7 @@ mod tests {
                 let params = gathered.items().iter().map(|(row, _)| row.params.as_str());
                 format!("insert {}", params.collect::<Vec<_>>().join(" "))
             }
-            Step::Single(at) => format!("single {at}"),
-            Step::ClaimFires(claims) => format!("fires {claims:?}"),
+            Step::Singles(places) => format!("singles {places:?}"),
             other => format!("{other:?}"),
         };
         steps(writes).iter().map(shape).collect()
@@ -253,7 +268,7 @@ mod tests {
             push(&["d"]),
             push(&[]),
         ];
-        let wanted = ["insert a b c", "single 1", "single 3", "insert d"];
+        let wanted = ["insert a b c", "singles [1]", "singles [3]", "insert d"];
         assert_eq!(shape(&writes), wanted);
     }
 
@@ -267,7 +282,12 @@ mod tests {
             give_back(),
             fire("a", 1000),
         ];
-        let wanted = ["fires [3, 1, 0]", "insert x", "single 4", "fires [5]"];
+        let wanted = [
+            "singles [3, 1, 0]",
+            "insert x",
+            "singles [4]",
+            "singles [5]",
+        ];
         assert_eq!(shape(&writes), wanted);
     }
 
@@ -279,9 +299,5 @@ mod tests {
         gathered.add(4, ["c"].into_iter());
         let shared: Vec<_> = gathered.share_out(vec![1, 2, 3]).collect();
         assert_eq!(shared, [(3, vec![1, 2]), (5, vec![]), (4, vec![3])]);
-        let refused: Vec<_> = gathered
-            .refused(vec![true, false, false], |item| *item)
-            .collect();
-        assert_eq!(refused, [(3, vec!["b"]), (5, vec![]), (4, vec!["c"])]);
     }
 }

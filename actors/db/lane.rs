@@ -15,7 +15,7 @@ use super::write::{Write, Written};
 use crate::outage::Outage;
 
 /// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
-pub(super) const MAX_BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 /// Rows in one transaction at most, unless a single write has more: a push of thousands is no reason for hundreds of such
 /// pushes to wait for each other.
 const MAX_ROWS: usize = 5_000;
@@ -67,6 +67,17 @@ impl Drop for Unsure {
     }
 }
 
+/// Which of the writes that wait make one transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Together {
+    /// All, as long as there is room.
+    All,
+    /// The same; what keeps its place has to wait, and those behind it.
+    AllWhoMayPass,
+    /// Those that wait for the same lock: inserts into one table. Any other goes alone.
+    OfOneTable,
+}
+
 /// What the owner of a lane has to do after a batch.
 pub(super) struct After {
     /// The next batch must not begin before that.
@@ -101,19 +112,16 @@ impl Lane {
 
     /// Behind those that wait; what is urgent, before those that are not.
     pub(super) fn push(&mut self, submit: Submit) {
-        let at = match submit.write.is_urgent() {
-            true => self.urgent(),
-            false => self.pending.len(),
+        let at = if submit.write.is_urgent() {
+            let urgent = self.pending.iter();
+            urgent.take_while(|submit| submit.write.is_urgent()).count()
+        } else {
+            self.pending.len()
         };
         self.pending.insert(at, submit);
     }
 
-    fn urgent(&self) -> usize {
-        let urgent = self.pending.iter();
-        urgent.take_while(|submit| submit.write.is_urgent()).count()
-    }
-
-    /// The connection, where nothing needs it now. From then on it is busy, until it gets that back.
+    /// The connection, where nothing needs it now. From then on it is busy, until it has that back and is told to go on.
     pub(super) fn lend_writer(&mut self) -> Option<Box<dyn Writer>> {
         if self.busy || !self.pending.is_empty() {
             return None;
@@ -132,13 +140,13 @@ impl Lane {
         self.pending.is_empty() && self.unsure.is_none() && !self.busy
     }
 
-    /// The next transaction, if none is under way and there is something to write: at most so many writes. From then on
-    /// it is busy, until it is told to go on. What keeps its place waits while `may_pass` says no.
-    pub(super) fn begin(&mut self, most: usize, may_pass: bool) -> Option<Batch> {
+    /// The next transaction, if none is under way and there is something to write. From then on it is busy, until it is
+    /// told to go on.
+    pub(super) fn begin(&mut self, together: Together) -> Option<Batch> {
         if self.busy {
             return None;
         }
-        let batch = self.next_batch(most, may_pass)?;
+        let batch = self.next_batch(together)?;
         self.busy = true;
         Some(batch)
     }
@@ -147,7 +155,7 @@ impl Lane {
         self.busy = false;
     }
 
-    fn next_batch(&mut self, most: usize, may_pass: bool) -> Option<Batch> {
+    fn next_batch(&mut self, together: Together) -> Option<Batch> {
         if let Some(mut unsure) = self.unsure.take() {
             // Whoever gave up meanwhile stays in it: it is the batch that is asked about.
             return Some(Batch {
@@ -157,7 +165,11 @@ impl Lane {
         }
         // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
         self.pending.retain(|submit| !submit.answer.is_closed());
-        let size = self.size(most, may_pass);
+        if self.pending.is_empty() {
+            // Nobody needs the database any more, who saw it away.
+            self.outage.passed();
+        }
+        let size = self.size(together);
         let submits: Vec<Submit> = self.pending.drain(..size).collect();
         (!submits.is_empty()).then(|| Batch {
             writer: self.writer.take(),
@@ -165,23 +177,29 @@ impl Lane {
         })
     }
 
-    /// How many of those that wait go together. What is urgent goes without the others, whose rows it would wait for. One
-    /// that keeps its place goes alone: it cannot be set aside, and nothing
-    /// that came later may be done when it could not be.
-    fn size(&self, most: usize, may_pass: bool) -> usize {
-        match self.pending.front() {
-            None => return 0,
-            Some(first) if first.write.keeps_its_place() => return usize::from(may_pass),
-            Some(_) => {}
+    /// How many of those that wait go together. One that keeps its place goes alone: it cannot be set aside, and nothing
+    /// that came later may be done when it could not be. What is urgent does not wait for the statements of what is not.
+    fn size(&self, together: Together) -> usize {
+        let Some(first) = self.pending.front() else {
+            return 0;
+        };
+        if first.write.keeps_its_place() {
+            return usize::from(together != Together::AllWhoMayPass);
         }
-        let urgent = self.urgent();
-        if urgent > 0 {
-            return urgent.min(most);
-        }
+        let goes_with_first = |submit: &Submit| match together {
+            Together::All | Together::AllWhoMayPass => {
+                !submit.write.keeps_its_place()
+                    && submit.write.is_urgent() == first.write.is_urgent()
+            }
+            Together::OfOneTable => {
+                let table = first.write.inserts_into();
+                table.is_some() && submit.write.inserts_into() == table
+            }
+        };
         let mut rows = 0;
-        let fits = self.pending.iter().take(most).take_while(|submit| {
+        let fits = self.pending.iter().take(MAX_BATCH).take_while(|submit| {
             rows += submit.write.rows();
-            rows <= MAX_ROWS && !submit.write.keeps_its_place()
+            rows <= MAX_ROWS && goes_with_first(submit)
         });
         fits.count().max(1)
     }
@@ -198,19 +216,17 @@ impl Lane {
             after.pause = Some(self.failed(committed.away));
             return after;
         }
-        let (fixed, held) = std::mem::take(&mut after.held)
+        let (fixed, held): (Vec<Submit>, Vec<Submit>) = std::mem::take(&mut after.held)
             .into_iter()
             .partition(|submit| submit.write.keeps_its_place());
         after.held = held;
-        let back: Vec<Submit> = fixed;
-        if !back.is_empty() {
-            after.pause = Some(HELD_PAUSE);
-        }
-        for submit in back.into_iter().chain(committed.left).rev() {
+        // While it waits for a lock all behind it wait too: for them the database is away.
+        let waits = after.held_by.take_if(|_| !fixed.is_empty());
+        for submit in fixed.into_iter().chain(committed.left).rev() {
             self.pending.push_front(submit);
         }
-        if committed.away.is_some() {
-            after.pause = Some(self.failed(committed.away));
+        if let Some(cause) = committed.away.or(waits) {
+            after.pause = Some(self.failed(Some(cause)));
             return after;
         }
         self.outage.passed();
@@ -246,20 +262,19 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
             held_by: None,
         };
     };
-    let mut submits = submits.into_iter();
-    let (mut held, mut held_by) = (Vec::new(), None);
-    for (outcome, submit) in applied.outcomes.into_iter().zip(submits.by_ref()) {
+    let (mut rest, mut held, mut held_by) = (Vec::new(), Vec::new(), None);
+    for (submit, outcome) in submits.into_iter().zip(applied.outcomes) {
         match outcome {
             // A caller that is gone does not need its answer.
-            Outcome::Answered(answer) => drop(submit.answer.send(answer)),
-            Outcome::Held(cause) => {
+            Some(Outcome::Answered(answer)) => drop(submit.answer.send(answer)),
+            Some(Outcome::Held(cause)) => {
                 held.push(submit);
                 held_by = Some(cause);
             }
+            None => rest.push(submit),
         }
     }
-    let rest: Vec<Submit> = submits.collect();
-    let (writer, left, unsure) = if applied.unsure {
+    let (writer, left, unsure) = if applied.is_unsure {
         // From here on whoever drops them says so to their callers: the actor may be dead.
         let unsure = Unsure {
             writer,
@@ -284,6 +299,7 @@ async fn apply(
     writer: Option<Box<dyn Writer>>,
     writes: Arc<[Write]>,
 ) -> (Option<Box<dyn Writer>>, Applied) {
+    let tried = writes.len();
     let opened = match writer {
         Some(writer) => Ok(writer),
         None => store.writer().await,
@@ -293,6 +309,6 @@ async fn apply(
             let applied = writer.apply(writes).await;
             (Some(writer), applied)
         }
-        Err(cause) => (None, Applied::untried(cause)),
+        Err(cause) => (None, Applied::none_of(tried).away(cause)),
     }
 }

@@ -41,13 +41,13 @@ pub(crate) enum Writers {
 
 /// What became of a batch of writes.
 pub(crate) struct Applied {
-    /// As many as writes were tried, in their order.
-    pub(crate) outcomes: Vec<Outcome>,
-    /// Why the rest was not tried. Those are to be tried again.
+    /// In the order of the writes. None: not tried, and to be tried again.
+    pub(crate) outcomes: Vec<Option<Outcome>>,
+    /// Why some were not tried.
     pub(crate) away: Option<DbError>,
-    /// Whether some of the rest may have been committed all the same. This writer finds out, if it is given exactly the
-    /// rest again.
-    pub(crate) unsure: bool,
+    /// Whether some of those may have been committed all the same. This writer finds out, if it is given exactly those
+    /// again.
+    pub(crate) is_unsure: bool,
 }
 
 /// What became of one write.
@@ -59,51 +59,77 @@ pub(crate) enum Outcome {
     Held(DbError),
 }
 
-impl From<Result<Written, DbError>> for Outcome {
-    fn from(answer: Result<Written, DbError>) -> Self {
-        Self::Answered(answer)
-    }
-}
-
 impl Applied {
-    /// Every write was tried.
-    pub(crate) fn all<O: Into<Outcome>>(outcomes: Vec<O>) -> Self {
+    /// So many that are not tried yet.
+    pub(crate) fn none_of(writes: usize) -> Self {
         Self {
-            outcomes: outcomes.into_iter().map(O::into).collect(),
+            outcomes: std::iter::repeat_with(|| None).take(writes).collect(),
             away: None,
-            unsure: false,
+            is_unsure: false,
+        }
+    }
+
+    /// Every write has its answer.
+    pub(crate) fn all(answers: Vec<Result<Written, DbError>>) -> Self {
+        let answered = |answer| Some(Outcome::Answered(answer));
+        Self {
+            outcomes: answers.into_iter().map(answered).collect(),
+            away: None,
+            is_unsure: false,
+        }
+    }
+
+    /// The writes at these places are committed.
+    pub(crate) fn answer(&mut self, places: impl IntoIterator<Item = usize>, all: Vec<Written>) {
+        for (at, written) in places.into_iter().zip(all) {
+            self.outcomes[at] = Some(Outcome::Answered(Ok(written)));
+        }
+    }
+
+    /// The writes at these places are refused for good.
+    pub(crate) fn refuse(&mut self, places: Vec<usize>, cause: &DbError) {
+        for at in places {
+            self.outcomes[at] = Some(Outcome::Answered(Err(cause.clone())));
+        }
+    }
+
+    /// The writes at these places wait for somebody's locks.
+    pub(crate) fn hold(&mut self, places: Vec<usize>, cause: &DbError) {
+        for at in places {
+            self.outcomes[at] = Some(Outcome::Held(cause.clone()));
         }
     }
 
     /// Those without an outcome are to be tried again.
-    pub(crate) fn away<O: Into<Outcome>>(outcomes: Vec<O>, cause: DbError) -> Self {
+    pub(crate) fn away(self, cause: DbError) -> Self {
         Self {
             away: Some(cause),
-            ..Self::all(outcomes)
+            ..self
         }
     }
 
-    /// The answers, where nothing was held.
+    /// See `is_unsure`.
+    pub(crate) fn unsure(self, cause: DbError) -> Self {
+        Self {
+            is_unsure: true,
+            ..self.away(cause)
+        }
+    }
+
+    /// The answers, where nothing was held or left.
     #[cfg(test)]
     pub(crate) fn answers(self) -> Vec<Result<Written, DbError>> {
         let answer = |outcome| match outcome {
-            Outcome::Answered(answer) => answer,
-            Outcome::Held(cause) => panic!("held: {cause}"),
+            Some(Outcome::Answered(answer)) => answer,
+            other => panic!("{other:?}"),
         };
         self.outcomes.into_iter().map(answer).collect()
     }
 
-    /// None was tried.
-    pub(crate) fn untried(cause: DbError) -> Self {
-        Self::away(Vec::<Outcome>::new(), cause)
-    }
-
-    /// See `unsure`.
-    pub(crate) fn unsure(self) -> Self {
-        Self {
-            unsure: true,
-            ..self
-        }
+    /// No write has an outcome.
+    #[cfg(test)]
+    pub(crate) fn is_untried(&self) -> bool {
+        self.outcomes.iter().all(Option::is_none)
     }
 }
 

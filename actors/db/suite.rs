@@ -202,7 +202,7 @@ impl Connection {
 
     async fn refused(&mut self, write: Write) -> Vec<i64> {
         match self.write(write).await {
-            Written::Refused(ids) => ids,
+            Written::Settlement(told) => told.stale,
             other => panic!("{other:?}"),
         }
     }

@@ -12,9 +12,9 @@ use super::actor::{Crash, DbActor};
 use super::heart::Heartbeats;
 use super::rows::{
     AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection,
-    LetterFilter, LetterHead, NewTask, OpenRun, OutsideDeath,
+    LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath,
 };
-use super::store::{Applied, Outcome, Reader, Store, Writer, Writers};
+use super::store::{Applied, Reader, Store, Writer, Writers};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
 use crate::clock::now_ms;
@@ -26,6 +26,10 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const REFUSED: i64 = 13;
 /// The adapter panics on it.
 const PANICS: i64 = 666;
+
+/// The numbers of writes that have none of their own.
+const INSERTS: i64 = -2;
+const ENDS: i64 = -3;
 
 /// How long it waits for a lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -109,6 +113,8 @@ fn number(write: &Write) -> i64 {
         Write::TrimRuns { before_ms } => *before_ms,
         Write::ReapSilent { .. } => -1,
         Write::TakeFire { uk, .. } => uk.parse().unwrap(),
+        Write::InsertMessages { .. } => INSERTS,
+        Write::EndTasks { .. } => ENDS,
         _ => 0,
     }
 }
@@ -169,7 +175,7 @@ impl Writer for FakeWriter {
                 .is_some()
             {
                 self.0.transactions.note(numbers);
-                return Applied::untried(away()).unsure();
+                return Applied::none_of(batch.len()).unsure(away());
             }
             let away_after = self.0.script.lock().unwrap().away_after.take();
             let tried = match away_after {
@@ -181,17 +187,31 @@ impl Writer for FakeWriter {
             if locked.is_some_and(|n| numbers.contains(&n)) {
                 self.0.holds.note(numbers);
                 tokio::time::sleep(LOCK_WAIT).await;
-                return Applied::all(batch.iter().map(|_| Outcome::Held(away())).collect());
+                let (held, others): (Vec<usize>, Vec<usize>) =
+                    (0..batch.len()).partition(|at| locked == Some(number(&batch[*at])));
+                let mut applied = Applied::none_of(batch.len());
+                applied.hold(held, &away());
+                let written: Vec<i64> = others.iter().map(|at| number(&batch[*at])).collect();
+                if !written.is_empty() {
+                    self.0.transactions.note(written);
+                }
+                for at in others {
+                    let answer = FakeStore::answer(&batch[at]);
+                    applied.answer([at], vec![answer.unwrap()]);
+                }
+                return applied;
             }
             let answers: Vec<_> = batch[..tried].iter().map(FakeStore::answer).collect();
             if tried > 0 {
                 let numbers = batch[..tried].iter().map(number);
                 self.0.transactions.note(numbers.collect());
             }
-            match tried < batch.len() {
-                true => Applied::away(answers, away()),
-                false => Applied::all(answers),
+            let mut applied = Applied::all(answers);
+            if tried < batch.len() {
+                applied.outcomes.resize_with(batch.len(), || None);
+                applied = applied.away(away());
             }
+            applied
         }
         .boxed_local()
     }
@@ -503,12 +523,11 @@ async fn who_waits_for_a_lock_holds_nobody_else_up() {
         soon(world.db.write(write(n))).await.unwrap();
     }
     assert!(begun.elapsed() < LOCK_WAIT, "{:?}", begun.elapsed());
-    // Those that were in one transaction with it: one wait each time, and more of them in between.
-    tokio::time::sleep(Duration::from_secs(60)).await;
     let written = world.store.written();
     let neighbours = (1000..1100).filter(|n| *n != 1050);
     assert!(neighbours.into_iter().all(|n| written.contains(&n)));
-    assert!(!written.contains(&1050));
+    tokio::time::sleep(LOCK_WAIT * 10).await;
+    assert!(!world.store.written().contains(&1050));
     world.store.script.lock().unwrap().locked = None;
     assert!(
         counts(&soon(waits).await.unwrap())
@@ -523,16 +542,58 @@ async fn who_waits_for_a_lock_holds_nobody_else_up() {
     );
 }
 
+/// As while somebody alters the table: each of them would wait, and all others behind it.
 #[actix::test]
-async fn what_gives_rows_back_passes_nothing_and_is_passed_by_nothing() {
+async fn more_of_what_waits_for_a_table_waits_beside_it() {
+    let world = World::start();
+    let send = |rows: usize| {
+        let row = NewMessage {
+            payload: Vec::new().into(),
+            key: None,
+            headers: Vec::new(),
+        };
+        let db = world.db.clone();
+        actix_rt::spawn(async move { db.insert_messages("q".to_owned(), vec![row; rows]).await })
+    };
+    world.store.script.lock().unwrap().locked = Some(INSERTS);
+    let first = send(1);
+    // The second one is set aside.
+    world.store.holds.wait_for(2).await;
+    let holds = world.store.holds.len();
+    let others: Vec<_> = (1..10).map(|_| send(1)).collect();
+    settle_down().await;
+    let begun = tokio::time::Instant::now();
+    for n in 2000..2020 {
+        soon(world.db.write(write(n))).await.unwrap();
+    }
+    assert!(begun.elapsed() < LOCK_WAIT / 2, "{:?}", begun.elapsed());
+    tokio::time::sleep(LOCK_WAIT * 4).await;
+    let tries = world.store.holds.len() - holds;
+    assert!(
+        tries <= 6,
+        "together, not one after the other: {tries} tries"
+    );
+    world.store.script.lock().unwrap().locked = None;
+    soon(first).await.unwrap().unwrap();
+    for other in others {
+        soon(other).await.unwrap().unwrap();
+    }
+}
+
+#[actix::test]
+async fn what_gives_rows_back_waits_for_ends_and_is_passed_by_nothing() {
     let world = World::start();
     let give_back = || {
         let db = world.db.clone();
         async move { db.give_back_tasks("me".to_owned(), Vec::new()).await }
     };
-    // One that waits for a lock is not passed by it.
-    world.store.script.lock().unwrap().locked = Some(1);
-    let waits = world.write_all([1]);
+    let end = || {
+        let db = world.db.clone();
+        actix_rt::spawn(async move { db.end_tasks("me".to_owned(), Vec::new()).await })
+    };
+    // An end that waits for a lock is not passed by it.
+    world.store.script.lock().unwrap().locked = Some(ENDS);
+    let waits = end();
     world.store.holds.wait_for(1).await;
     let given_back = actix_rt::spawn(give_back());
     settle_down().await;
@@ -540,10 +601,13 @@ async fn what_gives_rows_back_passes_nothing_and_is_passed_by_nothing() {
     tokio::time::sleep(LOCK_WAIT * 10).await;
     assert!(world.store.written().is_empty());
     world.store.script.lock().unwrap().locked = None;
-    soon(waits).await.unwrap();
+    soon(waits).await.unwrap().unwrap_err();
     soon(given_back).await.unwrap().unwrap();
     soon(behind).await.unwrap();
-    assert_eq!(world.store.transactions.all(), [vec![1], vec![0], vec![2]]);
+    assert_eq!(
+        world.store.transactions.all(),
+        [vec![ENDS], vec![0], vec![2]]
+    );
 
     // And where it waits itself, nothing passes it.
     world.store.script.lock().unwrap().locked = Some(0);
@@ -556,6 +620,20 @@ async fn what_gives_rows_back_passes_nothing_and_is_passed_by_nothing() {
     soon(given_back).await.unwrap().unwrap();
     soon(behind).await.unwrap();
     assert_eq!(world.store.transactions.all()[3..], [vec![0], vec![3]]);
+}
+
+/// A claim whose caller is gone is nobody's: it is not made, and keeps nobody waiting.
+#[actix::test]
+async fn nothing_waits_for_a_write_that_nobody_wants_any_more() {
+    let world = World::start();
+    world.store.script.lock().unwrap().locked = Some(ENDS);
+    let db = world.db.clone();
+    let end = actix_rt::spawn(async move { db.end_tasks("me".to_owned(), Vec::new()).await });
+    world.store.holds.wait_for(1).await;
+    end.abort();
+    soon(world.db.give_back_tasks("me".to_owned(), Vec::new()))
+        .await
+        .unwrap();
 }
 
 /// A claim that is known by a number.

@@ -35,8 +35,7 @@ impl DelayQueueActor {
                     fence: task.fence,
                     outcome: TaskOutcome::GiveBack,
                 };
-                // The receiver outlives every sender.
-                let _ = ends.send(end).await;
+                ends.settle(end).await;
             }
         };
         ctx.spawn(give_back.into_actor(self));

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::agenda::Claim;
 use super::{DelayConfig, push};
@@ -17,6 +16,7 @@ use crate::job::slots::{Identity, Kind, Slot};
 use crate::job::{
     Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, run, verdict,
 };
+use crate::settler::Sender;
 use crate::stop::StopListener;
 
 /// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
@@ -24,7 +24,7 @@ pub(super) async fn run_claim(
     config: Arc<DelayConfig>,
     claim: Claim,
     mut stop: StopListener,
-    ends: mpsc::Sender<TaskEnd>,
+    ends: Sender<TaskEnd>,
 ) {
     let (id, fence) = (claim.task.id, claim.task.fence);
     let outcome = tokio::select! {
@@ -35,8 +35,7 @@ pub(super) async fn run_claim(
             TaskOutcome::GiveBack
         }
     };
-    // The receiver outlives every sender.
-    let _ = ends.send(TaskEnd { id, fence, outcome }).await;
+    ends.settle(TaskEnd { id, fence, outcome }).await;
 }
 
 async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> TaskOutcome {

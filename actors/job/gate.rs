@@ -5,6 +5,7 @@
 //! that hangs must not keep a suspect waiting for ever, nor a suspect that takes hours its neighbours.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,17 @@ const STAY_ALONE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gate {
     lock: Arc<RwLock<()>>,
+    /// Suspects that wait to be alone.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A suspect waits, until this is dropped.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// Gates by name: a suspect holds up only its own kind.
@@ -59,10 +71,17 @@ impl Gate {
             let _guard = lock.read_owned().await;
             return Pass::Beside { _guard };
         }
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let _waits = Waits(&self.waiting);
         match tokio::time::timeout(WAIT_TO_BE_ALONE, lock.write_owned()).await {
             Ok(_guard) => Pass::Alone { _guard },
             Err(_) => Pass::Late,
         }
+    }
+
+    /// Whether a suspect waits: who keeps a pass from one job to the next gives it up then.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
     }
 }
 
@@ -91,10 +110,13 @@ mod tests {
     async fn a_suspect_runs_alone() {
         let gate = Gate::default();
         let neighbour = gate.enter(false).await;
+        assert!(!gate.is_wanted());
         let mut suspect = Box::pin(gate.enter(true));
         assert!((&mut suspect).now_or_never().is_none());
+        assert!(gate.is_wanted());
         drop(neighbour);
         let alone = suspect.await;
+        assert!(!gate.is_wanted());
         assert!(matches!(alone, Pass::Alone { .. }));
         assert!(gate.enter(false).now_or_never().is_none());
         drop(alone);

@@ -4,6 +4,7 @@
 //! panics, and the slot that tells the next start what ended the process.
 
 mod batch;
+mod business;
 mod error;
 mod from_job;
 mod gate;
@@ -16,8 +17,8 @@ pub(crate) mod slots;
 pub use self::batch::BatchOutcome;
 pub use self::error::{BoxError, JobError, JobResult};
 pub use self::from_job::{FromJob, Json};
-pub(crate) use self::gate::{Gate, Gates, alone_at_first};
+pub(crate) use self::gate::{Gate, Gates, Pass, alone_at_first};
 pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
 pub(crate) use self::registry::{BatchHandler, Consumer, Handler, Handlers, Registry};
 pub(crate) use self::retry::{USED_UP, Verdict, verdict};
-pub(crate) use self::run::{run, run_batch};
+pub(crate) use self::run::{run, run_batch, run_in};

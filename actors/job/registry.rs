@@ -10,10 +10,14 @@ use super::error::JobResult;
 use super::kinds::{Message, Run, Task};
 use crate::config::Commands;
 
+/// An async function that was registered.
+pub(crate) type AsyncHandler<J, R> =
+    dyn Fn(J) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync;
+
 /// A handler, ready to be called on any worker.
 pub(crate) enum Handler<J, R> {
     /// Polled on the worker that calls it.
-    Async(Arc<dyn Fn(J) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync>),
+    Async(Arc<AsyncHandler<J, R>>),
     /// Called on the blocking pool.
     Blocking(Arc<dyn Fn(J) -> JobResult<R> + Send + Sync>),
 }

@@ -1,15 +1,15 @@
 //! Runs one piece of business code: within its time, with its panics caught, marked in its slot.
 
 use std::any::Any;
-use std::future::Future;
+use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
-
+use super::business::Business;
 use super::error::{JobError, JobResult};
-use super::registry::{BatchHandler, Handler};
-use super::slots::{Slot, watch};
+use super::registry::{AsyncHandler, BatchHandler, Handler};
+use super::slots::{OwnSlot, Slot};
 use super::{Message, batch};
 
 /// Calls the handler and waits for its end. Never panics.
@@ -27,20 +27,7 @@ where
     R: Send + 'static,
 {
     match handler {
-        Handler::Async(call) => {
-            let call = call.clone();
-            // The call itself is business code too: it runs inside the guarded future, at its first poll. So are the
-            // destructors that run when the limit drops it: the guard is outermost.
-            let future = async move { call(job).await };
-            let ended = match slot {
-                Some(slot) => guarded(within(limit, watch(slot, future))).await,
-                None => guarded(within(limit, future)).await,
-            };
-            match ended {
-                Ok(in_time) => in_time?,
-                Err(panic) => Err(panicked(panic.as_ref())),
-            }
-        }
+        Handler::Async(call) => poll(call, job, slot, limit).await,
         Handler::Blocking(call) => {
             let call = call.clone();
             let task = actix_rt::task::spawn_blocking(move || {
@@ -62,6 +49,41 @@ where
     }
 }
 
+/// As [`run`], in the slot of a consumer that runs its messages one after the other. A blocking handler takes it away:
+/// it may run on when the consumer is gone.
+pub(crate) async fn run_in<J, R>(
+    handler: &Handler<J, R>,
+    job: J,
+    own: &mut Option<OwnSlot>,
+    limit: Option<Duration>,
+) -> JobResult<R>
+where
+    J: Send + 'static,
+    R: Send + 'static,
+{
+    match (handler, own.as_ref()) {
+        (Handler::Async(call), Some(own)) => poll(call, job, Some(own.slot()), limit).await,
+        _ => run(handler, job, own.take().map(OwnSlot::into_slot), limit).await,
+    }
+}
+
+async fn poll<J, R, S: Borrow<Slot>>(
+    call: &Arc<AsyncHandler<J, R>>,
+    job: J,
+    slot: Option<S>,
+    limit: Option<Duration>,
+) -> JobResult<R> {
+    let mut business = Business::new(Arc::clone(call), job, slot);
+    let ended = match limit {
+        None => (&mut business).await,
+        Some(limit) => match tokio::time::timeout(limit, &mut business).await {
+            Ok(ended) => ended,
+            Err(_) => business.abandon().map(|()| Err(timed_out(limit))),
+        },
+    };
+    ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
 /// Calls a batch handler: one outcome per message, whatever happens.
 pub(crate) async fn run_batch(
     handler: &BatchHandler,
@@ -73,19 +95,6 @@ pub(crate) async fn run_batch(
     match run(handler, messages, slot, limit).await {
         Ok(outcomes) => outcomes,
         Err(error) => batch::same_for_all(&error, n),
-    }
-}
-
-async fn guarded<F: Future>(future: F) -> std::thread::Result<F::Output> {
-    AssertUnwindSafe(future).catch_unwind().await
-}
-
-async fn within<F: Future>(limit: Option<Duration>, future: F) -> JobResult<F::Output> {
-    match limit {
-        None => Ok(future.await),
-        Some(limit) => tokio::time::timeout(limit, future)
-            .await
-            .map_err(|_| timed_out(limit)),
     }
 }
 
@@ -104,7 +113,7 @@ fn panicked(panic: &(dyn Any + Send)) -> JobError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use futures_util::FutureExt;
 
     use super::*;
 

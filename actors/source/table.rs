@@ -16,7 +16,7 @@ use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 use crate::db::{Db, Liveness, Standing};
-use crate::job::slots::{Identity, Kind};
+use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
 
@@ -31,6 +31,8 @@ pub(crate) struct TableSource {
     owner: String,
     liveness: Arc<Liveness>,
     table: Arc<str>,
+    /// As slots name it.
+    name: QueueName,
     queue: Arc<str>,
     entry: EntryName,
     /// Of all consumers that wait for messages only the one that holds this looks. True after a look whose answer was
@@ -57,6 +59,7 @@ impl TableSource {
             owner,
             liveness,
             table: table.into(),
+            name: QueueName::new(Kind::Queue, table),
             queue: entry.name.as_str().into(),
             entry,
             look: Mutex::new(false),
@@ -213,27 +216,31 @@ impl Source for TableSource {
 
     fn identity(&self, delivery: &Delivery) -> Identity {
         let Receipt { id, fence, .. } = delivery.receipt;
-        Identity::new(Kind::Queue, &self.table, &id.to_string(), fence)
+        self.name.message(&id.to_string(), fence)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            let ends: Vec<MessageEnd> = ends.into_iter().map(|end| self.row_end(end)).collect();
-            let claims: Vec<(i64, i64)> = ends.iter().map(|end| (end.id, end.fence)).collect();
-            let refused = self.db.end_messages(self.owner.clone(), ends).await?;
-            let mut held = self.lock_held();
-            for claim in claims {
-                held.remove(&claim);
-            }
-            drop(held);
-            if !refused.is_empty() {
+            let rows = ends.iter().map(|end| self.row_end(end.clone())).collect();
+            let told = self.db.end_messages(self.owner.clone(), rows).await?;
+            let mut later = ends;
+            later.retain(|end| {
+                let is_held = told.held.contains(&end.receipt.id);
+                if !is_held {
+                    self.lock_held()
+                        .remove(&(end.receipt.id, end.receipt.fence));
+                }
+                is_held
+            });
+            if !told.stale.is_empty() {
                 log::warn!(
-                    "queue `{}`: {} results came too late, others had taken over: messages {refused:?}",
+                    "queue `{}`: {} results came too late, others had taken over: messages {:?}",
                     self.queue,
-                    refused.len()
+                    told.stale.len(),
+                    told.stale
                 );
             }
-            Ok(())
+            Ok(later)
         }
         .boxed()
     }

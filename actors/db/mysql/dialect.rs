@@ -11,7 +11,8 @@ use crate::db::status::{DONE, RUNNING};
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
-    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
+    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, refuse_settings, run_migration,
+    unlock_migrations,
 };
 
 pub(super) use crate::db::verdict::Collision;
@@ -169,14 +170,14 @@ pub(super) async fn finish_tasks(
     query.execute(connection).await.map(drop)
 }
 
-/// Deletes those of the rows that are the owner's by these claims. Answers which.
+/// Deletes those of the rows that are the owner's by these claims and that nobody else has locked. Answers which.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     owner: &str,
     claims: &[(i64, i64)],
 ) -> QueryResult<Vec<(i64, i64)>> {
     let ids = claims.iter().map(|(id, _)| *id).collect();
-    let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
+    let mut mine = by_ids::lock_messages(connection, owner, ids).await?.locked;
     let named: std::collections::HashSet<&(i64, i64)> = claims.iter().collect();
     mine.retain(|id, fence| named.contains(&(*id, *fence)));
     let ids: Vec<i64> = mine.keys().copied().collect();

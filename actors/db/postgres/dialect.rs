@@ -11,7 +11,8 @@ use crate::db::rows::NewTask;
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
-    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
+    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, refuse_settings, run_migration,
+    unlock_migrations,
 };
 
 pub(super) use crate::db::verdict::Collision;
@@ -187,7 +188,7 @@ struct Deleted {
     fence: i64,
 }
 
-/// Deletes those of the rows that are the owner's by these claims. Answers which.
+/// Deletes those of the rows that are the owner's by these claims and that nobody else has locked. Answers which.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     owner: &str,
@@ -195,8 +196,11 @@ pub(super) async fn delete_messages(
 ) -> QueryResult<Vec<(i64, i64)>> {
     let (ids, fences): (Vec<i64>, Vec<i64>) = claims.iter().copied().unzip();
     let deleted: Vec<Deleted> = diesel::sql_query(
-        "DELETE FROM queue_message AS t USING unnest($1, $2) AS e(id, fence)
-         WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+        "WITH c AS MATERIALIZED (
+             SELECT t.id FROM queue_message AS t, unnest($1, $2) AS e(id, fence)
+             WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+             ORDER BY t.id FOR UPDATE OF t SKIP LOCKED)
+         DELETE FROM queue_message AS t USING c WHERE t.id = c.id
          RETURNING t.id, t.fence",
     )
     .bind::<Array<BigInt>, _>(ids)

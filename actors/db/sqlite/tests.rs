@@ -11,7 +11,7 @@ use super::{SqliteStore, connect, messages, questions, tasks, writer};
 use crate::db::DbError;
 use crate::db::rows::{ClaimedTask, NewMessage, TaskEnd, TaskOutcome};
 use crate::db::store::Store;
-use crate::db::write::{Write, Written};
+use crate::db::write::{Settlement, Write, Written};
 
 #[derive(QueryableByName)]
 struct Step {
@@ -140,7 +140,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
         .unwrap();
     for batch in [vec![large_write()], vec![large_write(), large_write()]] {
         let applied = writer::apply(&mut connection, &batch);
-        assert!(applied.outcomes.is_empty(), "{:?}", applied.outcomes);
+        assert!(applied.is_untried(), "{:?}", applied.outcomes);
         assert!(
             matches!(applied.away, Some(DbError::Away(_))),
             "{:?}",
@@ -165,7 +165,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     let mut other = connect::open(&path).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
-    assert!(applied.outcomes.is_empty());
+    assert!(applied.is_untried());
     assert!(
         matches!(applied.away, Some(DbError::Away(_))),
         "{:?}",
@@ -216,5 +216,7 @@ fn a_row_that_is_no_text_does_not_stop_the_others() {
         ends: claimed.iter().map(failed).collect(),
     };
     let applied = writer::apply(&mut connection, &[ends]);
-    assert!(matches!(&applied.answers()[0], Ok(Written::Refused(ids)) if ids.is_empty()));
+    assert!(
+        matches!(&applied.answers()[0], Ok(Written::Settlement(told)) if *told == Settlement::default())
+    );
 }

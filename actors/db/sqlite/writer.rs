@@ -32,7 +32,9 @@ impl Writer for SqliteWriter {
                 .spawn_blocking(move |connection| Ok(apply(connection, &all)))
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
-            applied.unwrap_or_else(|cause| Applied::untried(DbError::Away(cause.to_string())))
+            applied.unwrap_or_else(|cause| {
+                Applied::none_of(batch.len()).away(DbError::Away(cause.to_string()))
+            })
         }
         .boxed_local()
     }
@@ -58,23 +60,22 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
     });
     match together.map_err(DbError::from) {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
-        Err(away @ DbError::Away(_)) => Applied::untried(away),
+        Err(away @ DbError::Away(_)) => Applied::none_of(batch.len()).away(away),
         Err(_) => one_by_one(connection, batch),
     }
 }
 
 fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
-    let mut answers = Vec::with_capacity(batch.len());
-    for write in batch {
+    let mut applied = Applied::none_of(batch.len());
+    for (at, write) in batch.iter().enumerate() {
         let answer = connection.immediate_transaction(|connection| one(connection, write));
         match answer.map_err(DbError::from) {
-            Err(away @ DbError::Away(_)) => {
-                return Applied::away(answers, away);
-            }
-            answer => answers.push(answer),
+            Ok(written) => applied.answer([at], vec![written]),
+            Err(away @ DbError::Away(_)) => return applied.away(away),
+            Err(cause) => applied.refuse(vec![at], &cause),
         }
     }
-    Applied::all(answers)
+    applied
 }
 
 fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<Written> {

@@ -4,6 +4,8 @@
 //! beginning, for people, and a hash of the whole, for comparing. It is shortened when it is *made*, so
 //! one read from a dead daemon's file equals the one made anew from the same message, and `==` does.
 
+use std::sync::Arc;
+
 use super::layout::RECORD_BYTES;
 
 /// Fence (8 bytes), kind, the two lengths (a byte each), and padding.
@@ -28,11 +30,42 @@ pub(crate) enum Kind {
     Redis = 4,
 }
 
+/// The part of the name that all messages of a queue share: made once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct QueueName {
+    kind: Kind,
+    text: Arc<str>,
+}
+
+impl QueueName {
+    /// One that is too long for a slot is shortened, always in the same way.
+    pub(crate) fn new(kind: Kind, queue: &str) -> Self {
+        Self {
+            kind,
+            text: shorten(queue, QUEUE_BYTES).into(),
+        }
+    }
+
+    /// Names a message of this queue; an id that is too long is shortened as well.
+    pub(crate) fn message(&self, id: &str, fence: i64) -> Identity {
+        Identity {
+            kind: self.kind,
+            queue: Arc::clone(&self.text),
+            id: shorten(id, TEXT_BYTES - self.text.len()),
+            fence,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
 /// The name of one message: equal for the same message, before and after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     kind: Kind,
-    queue: String,
+    queue: Arc<str>,
     id: String,
     fence: i64,
 }
@@ -40,14 +73,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// Names a message; a queue or id that is too long for a slot is shortened, always in the same way.
     pub(crate) fn new(kind: Kind, queue: &str, id: &str, fence: i64) -> Self {
-        let queue = shorten(queue, QUEUE_BYTES);
-        let id = shorten(id, TEXT_BYTES - queue.len());
-        Self {
-            kind,
-            queue,
-            id,
-            fence,
-        }
+        QueueName::new(kind, queue).message(id, fence)
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -99,7 +125,7 @@ impl Identity {
         let (queue, id) = text.split_at(queue_bytes);
         Some(Self {
             kind,
-            queue: str::from_utf8(queue).ok()?.to_owned(),
+            queue: str::from_utf8(queue).ok()?.into(),
             id: str::from_utf8(id).ok()?.to_owned(),
             fence: i64::from_ne_bytes(*fence),
         })

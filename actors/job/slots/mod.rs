@@ -52,8 +52,8 @@ use thiserror::Error;
 
 pub(crate) use dead::{DeadFile, dead_files};
 pub(crate) use file::SlotFile;
-pub(crate) use identity::{Identity, Kind};
-pub(crate) use slot::{Slot, watch};
+pub(crate) use identity::{Identity, Kind, QueueName};
+pub(crate) use slot::{OwnSlot, Slot};
 pub(crate) use verdict::Death;
 
 /// Why slots could not be made, taken or read.

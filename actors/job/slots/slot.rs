@@ -1,13 +1,9 @@
-//! One running handler's slot, and the future that is watched through it.
+//! One running handler's slot.
 
-use std::borrow::Borrow;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
-use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 
 use super::layout::{RECORD_BYTES, RawSlot, level};
 use super::signals::Entered;
@@ -74,50 +70,42 @@ impl Slot {
     }
 }
 
+/// One slot for the messages that one consumer runs one after the other: taken once, and free in between.
+#[derive(Debug)]
+pub(crate) struct OwnSlot(Slot);
+
+impl OwnSlot {
+    /// From a slot that was taken for one message.
+    pub(crate) fn keep(slot: Slot) -> Self {
+        debug_assert!(slot.followers.is_empty(), "taken for a batch");
+        Self(slot)
+    }
+
+    /// It stands for this message now.
+    pub(crate) fn name(&mut self, identity: &Identity) {
+        self.0.place.occupy(identity, level::IDLE);
+    }
+
+    /// It stands for nothing until it is named again.
+    pub(crate) fn clear(&mut self) {
+        self.0
+            .place
+            .raw()
+            .state
+            .store(level::FREE, Ordering::Release);
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.0
+    }
+
+    pub(crate) fn into_slot(self) -> Slot {
+        self.0
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         self.file.give_back(self.place, &mut self.followers);
     }
 }
-
-/// A future whose polls, and whose end, run inside a slot.
-pub(crate) struct Watched<S: Borrow<Slot>, F> {
-    slot: S,
-    future: ManuallyDrop<F>,
-}
-
-/// Polls `future` inside `slot`; hand the slot over to free it with the future, or lend it to keep it.
-pub(crate) fn watch<S: Borrow<Slot>, F: Future>(slot: S, future: F) -> Watched<S, F> {
-    Watched {
-        slot,
-        future: ManuallyDrop::new(future),
-    }
-}
-
-impl<S: Borrow<Slot>, F: Future> Future for Watched<S, F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is pinned with its owner: never moved out, and dropped where it lies. `slot`
-        // is only looked at.
-        let (slot, future) = unsafe {
-            let this = self.get_unchecked_mut();
-            (&this.slot, Pin::new_unchecked(&mut *this.future))
-        };
-        slot.borrow().enter(|| future.poll(context))
-    }
-}
-
-impl<S: Borrow<Slot>, F> Drop for Watched<S, F> {
-    /// A future that ran out of time is dropped half done, and its destructors are business code too.
-    fn drop(&mut self) {
-        let Self { slot, future } = self;
-        // SAFETY: dropped once, here, and not touched again.
-        (*slot)
-            .borrow()
-            .enter(|| unsafe { ManuallyDrop::drop(future) });
-    }
-}
-
-// Only a pinned future must not move; the slot beside it may.
-impl<S: Borrow<Slot>, F: Unpin> Unpin for Watched<S, F> {}

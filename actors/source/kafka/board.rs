@@ -4,7 +4,7 @@
 //! nothing of it is left or others have waited for a while. Who finds nothing waits here, and is woken when there is
 //! something for it: each partition that has records wakes one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,11 @@ pub(super) struct Board<T> {
     lanes: BTreeMap<i32, Lane<T>>,
     waiters: Vec<Waiter>,
     open: Arc<OpenLeases>,
+    /// Records that the database knows deaths of, by partition and offset. Not the lanes': the answer to a commit may come
+    /// when its partition has gone, or has gone and come back.
+    suspects: BTreeSet<(i32, i64)>,
+    /// When those who wait will be looked after by the clock.
+    rings: Option<Instant>,
     /// Leases so far.
     leases: u64,
     /// Turns so far.
@@ -73,6 +78,8 @@ impl<T: Tap> Board<T> {
             lanes: BTreeMap::new(),
             waiters: Vec::new(),
             open,
+            suspects: BTreeSet::new(),
+            rings: None,
             leases: 0,
             turns: 0,
         }
@@ -93,7 +100,10 @@ impl<T: Tap> Board<T> {
     ) {
         for partition in of {
             if let Some(lane) = self.lanes.get_mut(partition) {
-                lane.charge(charged.remove(partition).unwrap_or_default());
+                let charged = charged.remove(partition).unwrap_or_default();
+                let offsets = charged.keys().map(|offset| (*partition, *offset));
+                self.suspects.extend(offsets);
+                lane.charge(charged);
             }
         }
         self.wake(now);
@@ -212,9 +222,23 @@ impl<T: Tap> Board<T> {
     }
 
     /// The next moment at which a record that waits may run.
-    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+    fn next_due(&self, now: Instant) -> Option<Instant> {
         let idle = self.lanes.values().filter(|lane| lane.lease().is_none());
         idle.filter_map(Lane::due).filter(|due| *due > now).min()
+    }
+
+    /// Wakes whom it can, and answers when to come again for what is not due yet.
+    pub(super) fn ring(&mut self, now: Instant) -> Option<Instant> {
+        self.wake(now);
+        self.rings = self.next_due(now);
+        self.rings
+    }
+
+    /// Whether a record comes to be due before the clock rings: a fetch may have found it at its place, an end may have
+    /// left it as the first one.
+    pub(super) fn rings_too_late(&self, now: Instant) -> bool {
+        let due = self.next_due(now);
+        due.is_some_and(|due| self.rings.is_none_or(|rings| rings > due))
     }
 
     /// Nothing starts any more of what was given out with this.
@@ -298,11 +322,15 @@ impl<T: Tap> Board<T> {
             .collect()
     }
 
-    /// The brokers know of this position. Answers the charged records that are behind us by that.
+    /// The brokers know of this position. Answers the charged records that are behind us by that: whoever finished them,
+    /// nobody has to know their deaths any more.
     pub(super) fn committed(&mut self, partition: i32, position: i64) -> Vec<i64> {
-        let lane = self.lanes.get_mut(&partition);
-        lane.map(|lane| lane.committed(position))
-            .unwrap_or_default()
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.committed(position);
+        }
+        let passed = |(of, offset): &(i32, i64)| *of == partition && *offset < position;
+        let passed = self.suspects.extract_if(.., passed);
+        passed.map(|(_, offset)| offset).collect()
     }
 
     /// How far each partition has come here, and whether nothing is left of it.

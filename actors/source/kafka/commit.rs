@@ -1,6 +1,7 @@
 //! Telling the brokers how far we have come.
 
 use std::ptr;
+use std::sync::Arc;
 
 use rdkafka::bindings::{
     rd_kafka_commit_queue, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
@@ -21,7 +22,11 @@ pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
 }
 
 /// Those of some partitions. Waits for the answer: while no broker answers, for most of a minute.
-pub(super) fn now(consumer: &BaseConsumer<Context>, shared: &Shared, of: impl Fn(i32) -> bool) {
+pub(super) fn now(
+    consumer: &BaseConsumer<Context>,
+    shared: &Arc<Shared>,
+    of: impl Fn(i32) -> bool,
+) {
     let mut positions = shared.board().uncommitted();
     positions.retain(|(partition, _)| of(*partition));
     if positions.is_empty() {
@@ -72,7 +77,11 @@ fn send(consumer: &BaseConsumer<Context>, list: &TopicPartitionList) -> KafkaRes
 }
 
 /// The brokers answered a commit.
-pub(super) fn answered(shared: &Shared, result: &KafkaResult<()>, offsets: &TopicPartitionList) {
+pub(super) fn answered(
+    shared: &Arc<Shared>,
+    result: &KafkaResult<()>,
+    offsets: &TopicPartitionList,
+) {
     if let Err(cause) = result {
         log::debug!("queue `{}`: commit: {cause}", shared.queue);
         return;

@@ -10,24 +10,28 @@ use std::time::{Duration, Instant};
 use super::lane::Charged;
 use super::shared::Shared;
 use crate::db::rows::{OutsideDeath, OutsideId};
-use crate::job::slots::{Identity, Kind};
+use crate::job::slots::{Identity, QueueName};
 use crate::outage::Outage;
 use crate::source::outside;
 
 /// What the slot of a record says.
-pub(super) fn identity(source: &str, partition: i32, offset: i64) -> Identity {
-    Identity::new(Kind::Kafka, source, &format!("{partition}/{offset}"), 0)
+pub(super) fn identity(name: &QueueName, partition: i32, offset: i64) -> Identity {
+    name.message(&format!("{partition}/{offset}"), 0)
 }
 
 /// Asks until the database answers.
 pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>) {
-    let source = identity(&shared.source, 0, 0).queue().to_owned();
     let mut outage = Outage::new(format!(
         "queue `{}`: what the database knows of it",
         shared.queue
     ));
     let rows = loop {
-        match shared.db.reader().deaths("kafka", &source).await {
+        match shared
+            .db
+            .reader()
+            .deaths("kafka", shared.name.as_str())
+            .await
+        {
             Ok(rows) => break rows,
             Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
         }
@@ -59,7 +63,7 @@ fn by_partition(rows: &[OutsideDeath], now: Instant) -> HashMap<i32, HashMap<i64
 
 /// The brokers know of these positions: deaths of records before them need not be known any more. Not before that: a
 /// process that ends in between would begin to count anew.
-pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
+pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
     let mut ids: Vec<OutsideId> = Vec::new();
     {
         let mut board = shared.board();
@@ -67,7 +71,7 @@ pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
             let passed = board.committed(*partition, *position);
             let passed = passed
                 .into_iter()
-                .map(|offset| identity(&shared.source, *partition, offset));
+                .map(|offset| identity(&shared.name, *partition, offset));
             ids.extend(passed.filter_map(|identity| outside(&identity)));
         }
     }
@@ -75,7 +79,10 @@ pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
         return;
     }
     let (db, queue) = (shared.db.clone(), Arc::clone(&shared.queue));
+    // The end waits for it: the last commit comes shortly before DbActor is stopped.
+    let order = shared.forgetting();
     shared.home.spawn(async move {
+        let _order = order;
         // The rows that stay mean nothing any more, and are trimmed in time.
         if let Err(cause) = db.forget_deaths(ids).await {
             log::debug!("queue `{queue}`: counted deaths of finished records stay: {cause}");
@@ -86,6 +93,7 @@ pub(super) fn committed(shared: &Shared, positions: &[(i32, i64)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::slots::Kind;
 
     #[test]
     fn ids_are_a_partition_and_an_offset() {
@@ -112,6 +120,7 @@ mod tests {
                 due: now
             }
         );
-        assert_eq!(identity("t/default/g", 3, 7).id(), "3/7");
+        let name = QueueName::new(Kind::Kafka, "t/default/g");
+        assert_eq!(identity(&name, 3, 7).id(), "3/7");
     }
 }

@@ -1,4 +1,7 @@
 //! What is wrong with the brokers, the topic or the group: two log lines for each time it is.
+//!
+//! That no broker answers is believed once questions of our own go unanswered. librdkafka's word alone is news of a moment
+//! that may be over: it stands in a queue, and is read after the answer of a broker that has come back since.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,20 +9,33 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::outage::Outage;
 
+/// Unanswered questions that confirm what librdkafka said. The first one may have met a connection that was already broken.
+const CONFIRMING: u32 = 2;
+
 pub(super) struct Health {
     queue: String,
     state: Mutex<State>,
 }
 
 struct State {
-    brokers: Outage,
-    /// No broker answers.
-    away: bool,
+    outage: Outage,
+    brokers: Brokers,
     /// What librdkafka said last of one connection: mostly the cause.
     last_reason: String,
     place: Outage,
     /// Something keeps the group from giving us partitions.
     held_up: Option<Problem>,
+}
+
+/// What is known of all brokers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brokers {
+    Answer,
+    /// librdkafka said that none does; so many questions since then were not answered.
+    InDoubt {
+        unanswered: u32,
+    },
+    Away,
 }
 
 /// What keeps partitions from coming.
@@ -37,8 +53,8 @@ impl Health {
         Self {
             queue: queue.to_owned(),
             state: Mutex::new(State {
-                brokers: Outage::new(format!("queue `{queue}`: Kafka `{cluster}`")),
-                away: false,
+                outage: Outage::new(format!("queue `{queue}`: Kafka `{cluster}`")),
+                brokers: Brokers::Answer,
                 last_reason: String::new(),
                 place: Outage::new(format!("queue `{queue}`: {place}")),
                 held_up: None,
@@ -82,13 +98,9 @@ impl Health {
 
     fn no_broker(&self) {
         let mut state = self.lock();
-        state.away = true;
-        let reason = match state.last_reason.is_empty() {
-            true => "no broker answers".to_owned(),
-            false => format!("no broker answers; {}", state.last_reason),
-        };
-        // How long to wait is librdkafka's business.
-        let _ = state.brokers.failed(reason);
+        if state.brokers == Brokers::Answer {
+            state.brokers = Brokers::InDoubt { unanswered: 0 };
+        }
     }
 
     fn hold_up(&self, problem: Problem, why: &str) {
@@ -104,20 +116,40 @@ impl Health {
         state.place.failed(why)
     }
 
-    pub(super) fn is_away(&self) -> bool {
-        self.lock().away
+    pub(super) fn brokers(&self) -> Brokers {
+        self.lock().brokers
     }
 
     pub(super) fn held_up(&self) -> Option<Problem> {
         self.lock().held_up
     }
 
-    /// A broker answered.
+    /// A broker answered a question that was asked after all that it was doubted for: a later outage is told anew.
     pub(super) fn answered(&self) {
         let mut state = self.lock();
-        state.away = false;
+        state.brokers = Brokers::Answer;
         state.last_reason.clear();
-        state.brokers.passed();
+        state.outage.passed();
+    }
+
+    /// A question was not answered.
+    pub(super) fn unanswered(&self) {
+        let mut state = self.lock();
+        let Brokers::InDoubt { unanswered } = state.brokers else {
+            return;
+        };
+        let unanswered = unanswered + 1;
+        if unanswered < CONFIRMING {
+            state.brokers = Brokers::InDoubt { unanswered };
+            return;
+        }
+        state.brokers = Brokers::Away;
+        let reason = match state.last_reason.is_empty() {
+            true => "no broker answers".to_owned(),
+            false => format!("no broker answers; {}", state.last_reason),
+        };
+        // How long to wait is librdkafka's business.
+        let _ = state.outage.failed(reason);
     }
 
     /// The topic is there.
@@ -135,6 +167,60 @@ impl Health {
         if state.held_up.is_some_and(of) {
             state.held_up = None;
             state.place.passed();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn health() -> Health {
+        Health::new("orders", "default", "topic `t` for group `g`")
+    }
+
+    fn told_none_answers(health: &Health) {
+        health.told(Code::AllBrokersDown, "1/1 brokers are down");
+    }
+
+    #[test]
+    fn an_outage_that_was_told_late_and_is_over_is_none() {
+        let health = health();
+        health.answered();
+        told_none_answers(&health);
+        assert_eq!(health.brokers(), Brokers::InDoubt { unanswered: 0 });
+        health.answered();
+        assert_eq!(health.brokers(), Brokers::Answer);
+    }
+
+    #[test]
+    fn a_question_that_met_a_broken_connection_is_no_outage() {
+        let health = health();
+        told_none_answers(&health);
+        health.unanswered();
+        assert_eq!(health.brokers(), Brokers::InDoubt { unanswered: 1 });
+        // Told once more meanwhile: what was asked still counts.
+        told_none_answers(&health);
+        assert_eq!(health.brokers(), Brokers::InDoubt { unanswered: 1 });
+        health.answered();
+        health.unanswered();
+        assert_eq!(health.brokers(), Brokers::Answer);
+    }
+
+    #[test]
+    fn an_outage_is_believed_when_questions_go_unanswered_and_over_when_one_is_answered() {
+        let health = health();
+        for _ in 0..2 {
+            told_none_answers(&health);
+            health.unanswered();
+            health.unanswered();
+            assert_eq!(health.brokers(), Brokers::Away);
+            // Neither is news.
+            told_none_answers(&health);
+            health.unanswered();
+            assert_eq!(health.brokers(), Brokers::Away);
+            health.answered();
+            assert_eq!(health.brokers(), Brokers::Answer);
         }
     }
 }

@@ -87,8 +87,6 @@ pub(super) struct Lane<T> {
     at_end: bool,
     /// The partition goes to others.
     leaving: bool,
-    /// Charged, and finished here: to be forgotten once the position behind them is committed.
-    acquitted: Vec<i64>,
     /// When it was given out last, by the board's count.
     pub(super) turn: u64,
 }
@@ -104,7 +102,6 @@ impl<T: Tap> Lane<T> {
             committed: None,
             at_end: false,
             leaving: false,
-            acquitted: Vec::new(),
             turn: 0,
         }
     }
@@ -284,9 +281,6 @@ impl<T: Tap> Lane<T> {
         let entry = &mut self.entries[place];
         match end {
             End::Done | End::Dead { .. } => {
-                if entry.suspect {
-                    self.acquitted.push(offset);
-                }
                 self.entries.remove(place);
             }
             End::Retry(after) => {
@@ -320,11 +314,9 @@ impl<T: Tap> Lane<T> {
             .filter(|position| self.committed != Some(*position))
     }
 
-    /// The brokers know of this position. Answers the charged records before it, of which nobody has to know any more.
-    pub(super) fn committed(&mut self, position: i64) -> Vec<i64> {
+    /// The brokers know of this position.
+    pub(super) fn committed(&mut self, position: i64) {
         self.committed = Some(position);
-        let passed = self.acquitted.extract_if(.., |offset| *offset < position);
-        passed.collect()
     }
 
     /// All records that the partition has are finished, as far as is known here.

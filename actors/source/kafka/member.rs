@@ -14,7 +14,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::commit;
 use super::context::Context;
-use super::health::Problem;
+use super::health::{Brokers, Problem};
 use super::record::Record;
 use super::shared::Shared;
 
@@ -22,10 +22,10 @@ use super::shared::Shared;
 const POLL: Duration = Duration::from_millis(50);
 /// What is finished is committed this often: so much runs twice after a crash at most, beside what was in flight.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// While no broker answers one is asked so often, for so long.
+/// So long a broker has for the answer to a question of ours.
 const PROBE: Duration = Duration::from_secs(1);
-/// While the topic is not there the cluster's topics are asked for so often. The usual refresh is slower.
-const TOPIC_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// While something is wrong it is asked so often whether it is over. librdkafka's usual refresh is slower.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Others (who ask for the lag) give the client back within this time.
 const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
 const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -82,19 +82,23 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
             commit::later(&consumer, shared);
             next_commit = now + COMMIT_INTERVAL;
         }
-        if now >= next_look {
+        let in_doubt = matches!(shared.health.brokers(), Brokers::InDoubt { .. });
+        if in_doubt || now >= next_look {
             look(&consumer, shared);
-            next_look = Instant::now() + TOPIC_LOOK_INTERVAL;
+            next_look = Instant::now() + LOOK_INTERVAL;
         }
     }
     end(shared, consumer);
     fault.map_or(Ok(()), Err)
 }
 
-/// Whether what was wrong is over.
+/// Whether what is wrong is so, and whether it is over.
 fn look(consumer: &BaseConsumer<Context>, shared: &Shared) {
-    if shared.health.is_away() && consumer.fetch_metadata(Some(&shared.topic), PROBE).is_ok() {
-        shared.health.answered();
+    if shared.health.brokers() != Brokers::Answer {
+        match consumer.fetch_metadata(Some(&shared.topic), PROBE) {
+            Ok(_) => shared.health.answered(),
+            Err(_) => shared.health.unanswered(),
+        }
     }
     if shared.health.held_up() == Some(Problem::Topic) {
         // Of all topics: only then does librdkafka look at its subscription anew.

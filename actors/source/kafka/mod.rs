@@ -43,7 +43,7 @@ use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError
 use crate::clock::now_ms;
 use crate::db::rows::{EntryName, NewLetter};
 use crate::db::{Db, Standing};
-use crate::job::slots::Identity;
+use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
 
@@ -61,8 +61,9 @@ pub(crate) struct Subscription {
 
 impl Subscription {
     /// What slots and counted deaths call it. A topic has no `/`, a cluster's name no two of the same.
-    pub(crate) fn source(&self) -> String {
-        format!("{}/{}/{}", self.topic, self.cluster, self.group)
+    pub(crate) fn slot_name(&self) -> QueueName {
+        let text = format!("{}/{}/{}", self.topic, self.cluster, self.group);
+        QueueName::new(Kind::Kafka, &text)
     }
 }
 
@@ -102,7 +103,7 @@ impl KafkaSource {
         let names = (
             queue.as_str().into(),
             subscription.topic.as_str().into(),
-            subscription.source(),
+            subscription.slot_name(),
         );
         let shared = Shared::new(names, start, db, home, health);
         Ok(Self {
@@ -216,6 +217,7 @@ impl Source for KafkaSource {
                         Some(_) => board.wake(now),
                         None => board.wait(who, Arc::clone(&wake)),
                     }
+                    self.shared.ring_in_time(&board, now);
                     taken
                 };
                 if let Some(batch) = taken {
@@ -246,28 +248,26 @@ impl Source for KafkaSource {
     fn identity(&self, delivery: &Delivery) -> Identity {
         let Receipt { id, fence, .. } = delivery.receipt;
         let partition = i32::try_from(fence).unwrap_or(i32::MAX);
-        deaths::identity(&self.shared.source, partition, id)
+        deaths::identity(&self.shared.name, partition, id)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
             // Durable before the position may pass them. A crash in between makes the letter twice.
             let letters = self.letters(&ends);
             if !letters.is_empty() {
                 self.shared.db.insert_letters(letters).await?;
             }
-            let over = self.shared.board().settle(&ends, Instant::now());
+            let over = {
+                let (mut board, now) = (self.shared.board(), Instant::now());
+                let over = board.settle(&ends, now);
+                self.shared.ring_in_time(&board, now);
+                over
+            };
             if over > 0 {
                 self.shared.told_settled();
             }
-            // Something may be due later than anything before.
-            if ends
-                .iter()
-                .any(|settled| matches!(settled.end, End::Retry(_)))
-            {
-                self.shared.news.notify_one();
-            }
-            Ok(())
+            Ok(Vec::new())
         }
         .boxed()
     }
@@ -291,8 +291,7 @@ impl Source for KafkaSource {
                 return;
             }
             self.shared.close();
-            let mut ended = self.shared.ended.subscribe();
-            let ended = ended.wait_for(|ended| *ended);
+            let ended = self.shared.until_ended();
             if tokio::time::timeout(within, ended).await.is_err() {
                 log::warn!(
                     "queue `{}`: Kafka did not take the last positions in time; what they stand for runs again",
@@ -338,11 +337,7 @@ impl Drop for Turn<'_> {
 async fn wake_consumers(shared: Arc<Shared>) {
     let mut ended = shared.ended.subscribe();
     loop {
-        let due = {
-            let (mut board, now) = (shared.board(), Instant::now());
-            board.wake(now);
-            board.next_due(now)
-        };
+        let due = shared.board().ring(Instant::now());
         let due = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,

@@ -14,6 +14,7 @@ use super::context::Context;
 use super::health::Health;
 use super::tap::QueueTap;
 use crate::db::Db;
+use crate::job::slots::QueueName;
 use crate::source::Limit;
 
 /// A client is made in milliseconds, or not at all.
@@ -25,7 +26,7 @@ pub(super) struct Shared {
     pub(super) queue: Arc<str>,
     pub(super) topic: Arc<str>,
     /// What slots and counted deaths call this source.
-    pub(super) source: String,
+    pub(super) name: QueueName,
     pub(super) start: Start,
     pub(super) db: Db,
     /// A runtime that runs no business code.
@@ -43,17 +44,19 @@ pub(super) struct Shared {
     closing: AtomicBool,
     /// Whether the member has ended.
     pub(super) ended: watch::Sender<bool>,
+    /// How many orders to forget deaths the database has not answered.
+    forgetting: watch::Sender<usize>,
 }
 
 impl Shared {
     pub(super) fn new(
-        names: (Arc<str>, Arc<str>, String),
+        names: (Arc<str>, Arc<str>, QueueName),
         start: Start,
         db: Db,
         home: Handle,
         health: Health,
     ) -> Self {
-        let (queue, topic, source) = names;
+        let (queue, topic, name) = names;
         let open = Arc::<OpenLeases>::default();
         let nothing = Limit {
             useful: 0,
@@ -62,7 +65,7 @@ impl Shared {
         Self {
             queue,
             topic,
-            source,
+            name,
             start,
             db,
             home,
@@ -75,6 +78,7 @@ impl Shared {
             client: Mutex::default(),
             closing: AtomicBool::new(false),
             ended: watch::Sender::new(false),
+            forgetting: watch::Sender::new(0),
         }
     }
 
@@ -82,6 +86,13 @@ impl Shared {
     pub(super) fn board(&self) -> MutexGuard<'_, Board<QueueTap>> {
         // What is done under this lock leaves it whole at each step.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever changed the board sees to it that nothing on it comes to be due unnoticed.
+    pub(super) fn ring_in_time(&self, board: &Board<QueueTap>, now: Instant) {
+        if board.rings_too_late(now) {
+            self.news.notify_one();
+        }
     }
 
     /// Leases are over.
@@ -157,11 +168,34 @@ impl Shared {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The database is being told to forget deaths, until the answer is dropped.
+    pub(super) fn forgetting(self: &Arc<Self>) -> Forgetting {
+        self.forgetting.send_modify(|orders| *orders += 1);
+        Forgetting(Arc::clone(self))
+    }
+
+    /// Waits until the member has ended and the database was told all that follows from that.
+    pub(super) async fn until_ended(&self) {
+        let (mut ended, mut forgetting) = (self.ended.subscribe(), self.forgetting.subscribe());
+        // Neither sender goes before this does.
+        let _ = ended.wait_for(|ended| *ended).await;
+        let _ = forgetting.wait_for(|orders| *orders == 0).await;
+    }
+
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
     }
 
     pub(super) fn closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// See [`Shared::forgetting`].
+pub(super) struct Forgetting(Arc<Shared>);
+
+impl Drop for Forgetting {
+    fn drop(&mut self) {
+        self.0.forgetting.send_modify(|orders| *orders -= 1);
     }
 }

@@ -42,7 +42,7 @@ impl RedisSource {
         {
             return Ok(());
         }
-        let own = Self::slot_name(&self.config.server_name, &self.config.key);
+        let own = self.name.as_str();
         let buried = async {
             for death in burial.deaths.iter().filter(|death| death.source == own) {
                 let after = self.config.rules.backoff.delay(death.attempt, 0.5);

@@ -167,20 +167,15 @@ impl RedisSource {
         let mut members = Vec::with_capacity(messages.len());
         let mut deliveries = Vec::with_capacity(messages.len());
         for (place, (stored, death)) in (1..).zip(messages) {
-            let bare = || Head {
-                id: frame::id(&boot, number, place),
-                attempts: 0,
-                first_ms: taken_ms,
+            let frame = framed.then(|| Head::split(&stored)).flatten();
+            let (id, failed, payload) = match &frame {
+                Some((head, payload)) => (head.id.clone(), head.attempts, payload),
+                None => (frame::id(&boot, number, place), 0, &stored),
             };
-            let split = framed.then(|| Head::split(&stored)).flatten();
-            let (head, payload) = split.unwrap_or_else(|| (bare(), stored.clone()));
-            let attempt = head
-                .attempts
-                .saturating_add(death.attempts)
-                .saturating_add(1);
+            let attempt = failed.saturating_add(death.attempts).saturating_add(1);
             deliveries.push(Delivery {
                 message: Message {
-                    id: head.id.clone(),
+                    id,
                     payload: payload.clone(),
                     key: None,
                     headers: Vec::new(),
@@ -196,8 +191,7 @@ impl RedisSource {
             });
             members.push(Member {
                 stored,
-                payload,
-                head,
+                frame,
                 attempt,
                 death: death.how,
                 state: State::Held,

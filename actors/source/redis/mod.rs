@@ -54,7 +54,7 @@ use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceEr
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;
 use crate::db::{Db, Liveness, Standing};
-use crate::job::slots::{Identity, Kind};
+use crate::job::slots::{Identity, Kind, QueueName};
 use crate::outage::Outage;
 use crate::stop::StopListener;
 
@@ -77,6 +77,8 @@ pub(crate) struct RedisQueue {
 /// See the module's header.
 pub(crate) struct RedisSource {
     config: RedisQueue,
+    /// As slots name it.
+    name: QueueName,
     /// Among the sources of this process.
     number: u64,
     home: Handle,
@@ -112,6 +114,7 @@ impl RedisSource {
         static MADE: AtomicU64 = AtomicU64::new(0);
         Arc::new_cyclic(|me| Self {
             number: MADE.fetch_add(1, Ordering::Relaxed),
+            name: Self::slot_name(&config.server_name, &config.key),
             liveness: Liveness::new(config.heartbeat_interval),
             trouble: Mutex::new(Outage::new(format!("queue `{}`", config.entry.name))),
             config,
@@ -167,10 +170,8 @@ impl RedisSource {
     }
 
     /// As slots name queues of this kind.
-    pub(crate) fn slot_name(server: &str, key: &str) -> String {
-        Identity::new(Kind::Redis, &format!("{server}/{key}"), "", 0)
-            .queue()
-            .to_owned()
+    pub(crate) fn slot_name(server: &str, key: &str) -> QueueName {
+        QueueName::new(Kind::Redis, &format!("{server}/{key}"))
     }
 }
 
@@ -201,14 +202,17 @@ impl Source for RedisSource {
     fn halt(&self, _: &Receipt) {}
 
     fn identity(&self, delivery: &Delivery) -> Identity {
-        let queue = format!("{}/{}", self.config.server_name, self.config.key);
         // The attempt that runs is the fence: what comes after its death depends on it.
         let attempt = i64::from(delivery.message.attempt);
-        Identity::new(Kind::Redis, &queue, &delivery.message.id, attempt)
+        self.name.message(&delivery.message.id, attempt)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
-        self.settle_all(ends).boxed()
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
+        async move {
+            self.settle_all(ends).await?;
+            Ok(Vec::new())
+        }
+        .boxed()
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::frame::Head;
+use super::frame::{self, Head};
 use crate::source::Receipt;
 
 /// What has ended waits so long at most for the rest of its batch: it would run again after a crash.
@@ -21,14 +21,22 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
 pub(super) struct Member {
     /// As it lies in the batch: framed or not.
     pub(super) stored: Bytes,
-    /// As the producer wrote it.
-    pub(super) payload: Bytes,
-    pub(super) head: Head,
+    /// What its frame says, and what was framed. A message without one is named only when someone asks: most never are.
+    pub(super) frame: Option<(Head, Bytes)>,
     /// Which attempt this is, deaths included.
     pub(super) attempt: u32,
     /// How the last of the deaths that were charged to it came about.
     pub(super) death: Option<String>,
     pub(super) state: State,
+}
+
+impl Member {
+    /// As the producer wrote it.
+    pub(super) fn payload(&self) -> &Bytes {
+        self.frame
+            .as_ref()
+            .map_or(&self.stored, |(_, payload)| payload)
+    }
 }
 
 /// What is known of a message.
@@ -109,9 +117,12 @@ impl Batches {
         self.open.contains_key(&number)
     }
 
-    pub(super) fn member(&self, receipt: &Receipt) -> Option<&Member> {
+    /// With what is known of it.
+    pub(super) fn member(&self, receipt: &Receipt) -> Option<(&Member, Head)> {
         let (number, place) = place(receipt)?;
-        self.open.get(&number)?.members.get(place - 1)
+        let batch = self.open.get(&number)?;
+        let member = batch.members.get(place - 1)?;
+        Some((member, batch.head_of(number, place, member)))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&u64, &Batch)> {
@@ -219,7 +230,7 @@ impl Batch {
         let what = if self.members.iter().all(gone) {
             What::Finished(self.charged())
         } else {
-            What::Some(self.ends())
+            What::Some(self.ends(number))
         };
         Some(Telling {
             boot: Arc::clone(&self.boot),
@@ -263,19 +274,28 @@ impl Batch {
         if !self.framed {
             return Vec::new();
         }
-        self.members
-            .iter()
-            .map(|member| member.head.id.clone())
-            .collect()
+        let frames = self.members.iter().filter_map(|m| m.frame.as_ref());
+        frames.map(|(head, _)| head.id.clone()).collect()
     }
 
-    fn ends(&self) -> Vec<Ended> {
+    fn head_of(&self, number: u64, place: usize, member: &Member) -> Head {
+        match &member.frame {
+            Some((head, _)) => head.clone(),
+            None => Head {
+                id: frame::id(&self.boot, number, place),
+                attempts: 0,
+                first_ms: self.taken_ms,
+            },
+        }
+    }
+
+    fn ends(&self, number: u64) -> Vec<Ended> {
         let members = self.members.iter().enumerate();
         let end = |(index, member): (usize, &Member)| {
             let State::Ended(fate) = &member.state else {
                 return None;
             };
-            let mut head = member.head.clone();
+            let mut head = self.head_of(number, index + 1, member);
             if let Fate::Retry(_) = fate {
                 head.attempts = member.attempt;
             }

@@ -13,13 +13,8 @@ fn batches(sizes: &[usize]) -> Batches {
     for (number, size) in (1..).zip(sizes) {
         let member = |place: usize| Member {
             stored: Bytes::from(format!("m{place}")),
-            payload: Bytes::from(format!("m{place}")),
+            frame: None,
             attempt: 1,
-            head: Head {
-                id: format!("b-{number}-{place}"),
-                attempts: 0,
-                first_ms: 7,
-            },
             death: None,
             state: State::Held,
         };

@@ -70,9 +70,9 @@ impl RedisSource {
         let End::Dead { error, attempts } = end else {
             return None;
         };
-        let member = batches
+        let (member, head) = batches
             .member(receipt)
-            .filter(|member| member.state == State::Held)?;
+            .filter(|(member, _)| member.state == State::Held)?;
         let error = match &member.death {
             Some(how) if error.contains(USED_UP) => format!("{error} ({how})"),
             _ => error.clone(),
@@ -81,14 +81,14 @@ impl RedisSource {
             kind: "redis",
             source: self.config.key.clone(),
             entry: self.config.entry.clone(),
-            original_id: member.head.id.clone(),
-            payload: member.payload.clone(),
+            original_id: head.id,
+            payload: member.payload().clone(),
             key: None,
             headers: Vec::new(),
             error,
             attempts: *attempts,
             partition: self.config.partition.clone(),
-            first_ms: member.head.first_ms,
+            first_ms: head.first_ms,
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::ledger::{Ledger, Line};
 use crate::servers::kafka::Kafka;
-use crate::wait::{LONG_PATIENCE, wait_until};
+use crate::wait::{LONG_PATIENCE, wait_for, wait_until};
 use crate::world::World;
 
 /// For what the broker is asked.
@@ -114,7 +114,9 @@ impl<'a> Place<'a> {
     pub fn committed(&self, onlooker: &BaseConsumer) -> BTreeMap<i32, i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
-        let known = onlooker.committed_offsets(list, PATIENCE).unwrap();
+        // The group may be on its way to another broker, or to one that has only just started.
+        let ask = || onlooker.committed_offsets(list.clone(), PATIENCE).ok();
+        let known = wait_for("the group's coordinator to answer", PATIENCE, ask);
         let of = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
             .offset()
         {

@@ -8,18 +8,20 @@ use std::hint::black_box;
 use std::io::{self, BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::ptr;
 use std::sync::{Arc, mpsc};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::thread;
 
+use futures_util::FutureExt;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tempfile::TempDir;
 
 use super::{identity, slots};
-use crate::job::slots::{SlotFile, watch};
+use crate::job::business::Business;
+use crate::job::registry::AsyncHandler;
+use crate::job::slots::SlotFile;
 
 const ROLE: &str = "SLOTS_TEST_ROLE";
 const DATA: &str = "SLOTS_TEST_DATA";
@@ -80,11 +82,10 @@ fn child() {
     match role.as_str() {
         "abort" => slot.enter(|| std::process::abort()),
         "abort in a poll" => {
-            let watched = watch(
-                slot,
-                future::poll_fn(|_| -> Poll<()> { std::process::abort() }),
-            );
-            let _ = pin!(watched).poll(&mut Context::from_waker(Waker::noop()));
+            let call: Arc<AsyncHandler<(), ()>> =
+                Arc::new(|()| future::poll_fn(|_| std::process::abort()).boxed_local());
+            let mut business = Business::new(call, (), Some(slot));
+            let _ = business.poll_unpin(&mut Context::from_waker(Waker::noop()));
         }
         "abort in a nested call" => {
             let inner = slots.take(&identity("inner")).unwrap();

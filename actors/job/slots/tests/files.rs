@@ -4,14 +4,20 @@ use std::cell::Cell;
 use std::fs::{self, File};
 use std::future;
 use std::mem::ManuallyDrop;
-use std::path::Path;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
+
 use super::{assert_charged, identity, slots};
+use crate::job::business::Business;
+use crate::job::registry::AsyncHandler;
 use crate::job::slots::layout;
 use crate::job::slots::verdict;
-use crate::job::slots::{SlotError, SlotFile, dead_files, watch};
+use crate::job::slots::{SlotError, SlotFile, dead_files};
 
 #[test]
 fn a_living_daemon_is_not_judged() {
@@ -117,8 +123,8 @@ fn a_name_that_is_no_file_name_is_refused() {
 
 #[test]
 fn a_future_is_dropped_inside_its_slot() {
-    struct Witness<'a>(&'a Path, &'a Cell<usize>);
-    impl Drop for Witness<'_> {
+    struct Witness(PathBuf, Rc<Cell<usize>>);
+    impl Drop for Witness {
         fn drop(&mut self) {
             let bytes = fs::read(self.0.join("running-script1-boot-1")).unwrap();
             let taken = verdict::taken_slots(&bytes[layout::HEADER_BYTES..]);
@@ -133,17 +139,19 @@ fn a_future_is_dropped_inside_its_slot() {
     let data = tempfile::tempdir().unwrap();
     let slots = slots(data.path());
     let slot = slots.take(&identity("1")).unwrap();
-    let polled = Cell::new(0);
-    let witness = Witness(data.path(), &polled);
-    let mut watched = Box::pin(watch(&slot, async move {
-        let _witness = witness;
-        future::pending::<()>().await
-    }));
-    let poll = watched
-        .as_mut()
-        .poll(&mut Context::from_waker(Waker::noop()));
+    let polled = Rc::new(Cell::new(0));
+    let witness = Witness(data.path().to_owned(), Rc::clone(&polled));
+    let call: Arc<AsyncHandler<Witness, ()>> = Arc::new(|witness| {
+        let waits = async move {
+            let _witness = witness;
+            future::pending().await
+        };
+        waits.boxed_local()
+    });
+    let mut business = Business::new(call, witness, Some(&slot));
+    let poll = business.poll_unpin(&mut Context::from_waker(Waker::noop()));
     assert!(poll.is_pending());
-    drop(watched);
+    drop(business);
     assert_eq!(polled.get(), 1);
 }
 

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::super::board::{Batch, Board, OpenLeases};
-use super::super::lane::Pulled;
+use super::super::lane::{Charged, Pulled};
 use super::lane::{Script, record};
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
@@ -164,7 +164,7 @@ fn a_partition_in_back_off_leaves_its_consumer_to_the_others() {
     let batch = world.take(one(1), 1).unwrap();
     world.settle(&batch, &End::Retry(Duration::from_secs(5)));
     let due = world.now + Duration::from_secs(5);
-    assert_eq!(world.board.next_due(world.now), Some(due));
+    assert_eq!(world.board.ring(world.now), Some(due));
     let other = world.take(one(1), 9).unwrap();
     assert_eq!(other.partition, 1);
     world.settle(&other, &End::Done);
@@ -233,4 +233,48 @@ fn before_its_deaths_are_known_nothing_of_a_partition_is_given_out() {
     assert_eq!(world.partition(one(1), 3), None);
     world.board.charge(HashMap::new(), &[4], world.now);
     assert_eq!(world.partition(one(1), 3), Some(4));
+}
+
+#[test]
+fn deaths_are_known_until_the_brokers_know_that_their_records_are_finished() {
+    let mut world = World::of(&[3, 3]);
+    let charged = |offset| charged(offset, world.now);
+    let all = HashMap::from([(0, charged(1)), (1, charged(2))]);
+    world.board.charge(all, &[0, 1], world.now);
+    assert!(world.board.committed(0, 1).is_empty());
+    // Its answer comes when the partition has gone.
+    world.board.remove(&[0]);
+    assert_eq!(world.board.committed(0, 2), [1]);
+    assert!(world.board.committed(0, 3).is_empty());
+    assert_eq!(world.board.committed(1, 3), [2]);
+}
+
+fn charged(offset: i64, due: Instant) -> HashMap<i64, Charged> {
+    HashMap::from([(offset, Charged { attempts: 2, due })])
+}
+
+#[test]
+fn the_clock_is_set_for_a_charged_record_wherever_it_is_found() {
+    let mut world = World::of(&[3, 3]);
+    let (soon, later) = (Duration::from_secs(1), Duration::from_secs(2));
+    let due = [world.now + later, world.now + soon];
+    let all = HashMap::from([(0, charged(0, due[0])), (1, charged(1, due[1]))]);
+    world.board.charge(all, &[0, 1], world.now);
+    assert_eq!(world.board.ring(world.now), None, "nothing has come yet");
+    assert!(!world.board.rings_too_late(world.now));
+
+    // The first of its partition: found by a fetch that takes nothing of it.
+    let batch = world.take(one(1), 3).unwrap();
+    assert_eq!((batch.partition, batch.handed.len()), (1, 1));
+    assert!(world.board.rings_too_late(world.now));
+    assert_eq!(world.board.ring(world.now), Some(due[0]));
+    assert!(!world.board.rings_too_late(world.now));
+
+    // Behind another, which ends.
+    world.settle(&batch, &End::Done);
+    assert!(world.board.rings_too_late(world.now));
+    assert_eq!(world.board.ring(world.now), Some(due[1]));
+    world.now = due[1];
+    assert_eq!(world.board.ring(world.now), Some(due[0]));
+    assert_eq!(world.partition(one(1), 3), Some(1));
 }

@@ -87,6 +87,24 @@ async fn a_charged_record_comes_marked_after_its_back_off_and_is_forgotten_when_
 }
 
 #[actix::test]
+async fn what_the_last_commit_lets_be_forgotten_is_forgotten_before_the_end() {
+    let Some(world) = World::new(1) else { return };
+    world.fill(1).await;
+    let source = world.source();
+    let got = fetch_all(&source, 1).await;
+    world.charge(&source, &got[0]).await;
+    close(&source).await;
+
+    let source = world.source();
+    let again = fetch_all(&source, 1).await;
+    assert!(again[0].suspect);
+    settle(&source, &again, &DONE).await;
+    // Mostly before the next commit of each second.
+    close(&source).await;
+    assert_eq!(world.db.number("SELECT count(*) AS n FROM death"), 0);
+}
+
+#[actix::test]
 async fn nothing_is_given_out_while_the_database_does_not_tell_the_deaths() {
     let Some(world) = World::new(1) else { return };
     world.db.sql("ALTER TABLE death RENAME TO elsewhere");
@@ -98,5 +116,23 @@ async fn nothing_is_given_out_while_the_database_does_not_tell_the_deaths() {
     world.db.sql("ALTER TABLE elsewhere RENAME TO death");
     let got = fetch_all(&source, 1).await;
     settle(&source, &got, &DONE).await;
+    close(&source).await;
+}
+
+#[actix::test]
+async fn a_charged_record_comes_when_it_is_due_though_nothing_else_happens() {
+    let Some(world) = World::new(1) else { return };
+    world.fill(3).await;
+    let source = world.source();
+    let got = fetch_all(&source, 3).await;
+    world.charge(&source, &got[0]).await;
+    close(&source).await;
+
+    // Those behind it stay in librdkafka's queue, whose callback comes only when it was empty.
+    let source = world.source();
+    let again = fetch_all(&source, 3).await;
+    assert_eq!(again[0].message.id, "0/0");
+    assert!(again[0].suspect);
+    settle(&source, &again, &DONE).await;
     close(&source).await;
 }

@@ -1,0 +1,121 @@
+//! Handlers that take a batch of messages.
+
+use tokio::time::Instant;
+
+use super::ahead::Ahead;
+use super::held::{Held, Running};
+use super::work::{Work, to_the_end};
+use crate::job::{BatchHandler, alone_at_first, run_batch};
+use crate::settler::Settler;
+use crate::source::{Delivery, End, Settled};
+use crate::stop::StopListener;
+
+impl Work {
+    /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
+    pub(super) async fn run_batches(
+        &self,
+        handler: &BatchHandler,
+        mut held: Held,
+        ahead: &mut Ahead,
+        settler: &Settler<Settled>,
+        stop: &mut StopListener,
+    ) {
+        // What is left over (a suspect, or more than one batch) has its turn at once.
+        while held.peek().is_some() && !stop.begun() {
+            let batch = self.fill(&mut held, ahead, stop).await;
+            if !stop.begun() {
+                let waiting = (&mut held, &mut *ahead);
+                self.run_batch(handler, batch, waiting, settler, stop).await;
+            }
+        }
+    }
+
+    /// The next batch. Returns early, with what there is, when a stop begins.
+    async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
+        let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
+        let mut batch = Held::new(&self.origin(), Vec::new());
+        let wait_until = Instant::now() + self.batch.wait;
+        while !stop.begun() && batch.len() < full {
+            // A suspect is a batch of its own.
+            let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
+            if suspect_next && batch.len() > 0 {
+                break;
+            }
+            if let Some(delivery) = held.next() {
+                batch.add(delivery);
+                if suspect_next {
+                    break;
+                }
+                continue;
+            }
+            tokio::select! {
+                more = ahead.next(stop) => match more {
+                    Some(more) => *held = more,
+                    None => break,
+                },
+                () = tokio::time::sleep_until(wait_until) => break,
+            }
+        }
+        batch
+    }
+
+    async fn run_batch(
+        &self,
+        handler: &BatchHandler,
+        mut filled: Held,
+        waiting: (&mut Held, &mut Ahead),
+        settler: &Settler<Settled>,
+        stop: &mut StopListener,
+    ) {
+        let (held, ahead) = waiting;
+        let suspect = filled.peek().is_some_and(|delivery| delivery.suspect);
+        let entered = self.gate.enter(suspect);
+        let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
+            return;
+        };
+        let mut ours = Held::new(&self.origin(), Vec::new());
+        while let Some(delivery) = filled.peek() {
+            let end = match self.ours(delivery, stop).await {
+                true => self.used_up(&delivery.message.id, delivery.message.attempt),
+                false => Some(End::GiveBack),
+            };
+            let Some(delivery) = filled.next() else {
+                break;
+            };
+            match end {
+                None => ours.add(delivery),
+                Some(end) => {
+                    let receipt = std::iter::once(delivery.receipt);
+                    let not_run = Running::new(&self.origin(), receipt);
+                    not_run.settle(settler, std::iter::once(end)).await;
+                }
+            }
+        }
+        let batch: Vec<Delivery> = std::iter::from_fn(|| ours.next()).collect();
+        if batch.is_empty() {
+            return;
+        }
+        let running = Running::new(&self.origin(), batch.iter().map(|d| d.receipt));
+        // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
+        let slot = self.slot(&batch.iter().collect::<Vec<_>>());
+        let names: Vec<(String, u32)> = batch
+            .iter()
+            .map(|d| (d.message.id.clone(), d.message.attempt))
+            .collect();
+        let messages = batch.into_iter().map(|delivery| delivery.message).collect();
+        let job = alone_at_first(pass, run_batch(handler, messages, slot, self.timeout));
+        let Some(outcomes) = to_the_end(job, (held, ahead), stop).await else {
+            log::warn!(
+                "queue `{}`: a batch of {} messages still ran at the deadline and is given back",
+                self.queue,
+                names.len()
+            );
+            return;
+        };
+        let ends = names
+            .into_iter()
+            .zip(outcomes)
+            .map(|((id, attempt), outcome)| self.end(&id, attempt, &outcome));
+        running.settle(settler, ends).await;
+    }
+}
