@@ -111,12 +111,13 @@ impl Write {
         )
     }
 
-    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these touches rows that other
-    /// writes are about, so it may go before them, and beside them.
+    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these depends on a write that
+    /// is not urgent, so it may go before those, and beside them. The end of a run is among them: what `overlap` makes of a
+    /// fire depends on the ends before it.
     pub(crate) fn is_urgent(&self) -> bool {
         matches!(
             self,
-            Self::ClaimFire(_) | Self::TakeFire { .. } | Self::SyncEntries { .. }
+            Self::ClaimFire(_) | Self::TakeFire { .. } | Self::SyncEntries { .. } | Self::EndRun(_)
         )
     }
 
