@@ -9,7 +9,9 @@ use diesel::sql_types::Text;
 
 use super::{SqliteStore, connect, messages, questions, tasks, writer};
 use crate::db::DbError;
-use crate::db::rows::{ClaimedTask, NewMessage, TaskEnd, TaskOutcome};
+use crate::db::rows::{
+    AtOverlap, Claim, ClaimedTask, Doom, Fire, NewMessage, TaskEnd, TaskOutcome,
+};
 use crate::db::store::Store;
 use crate::db::write::{Settlement, Write, Written};
 
@@ -219,4 +221,43 @@ fn a_row_that_is_no_text_does_not_stop_the_others() {
     assert!(
         matches!(&applied.answers()[0], Ok(Written::Settlement(told)) if *told == Settlement::default())
     );
+}
+
+#[actix::test]
+async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.db");
+    let store = SqliteStore::new(path.clone());
+    store.migrate().unwrap();
+    let mut writer = store.writer().await.unwrap();
+    let empty = std::fs::metadata(&path).unwrap().len();
+    for n in 0..400 {
+        let claim = Write::ClaimFire(Box::new(Fire {
+            partition: "script1".to_owned(),
+            entry: "e".to_owned(),
+            scheduled_ms: n,
+            uk: n.to_string(),
+            name: "n".to_owned(),
+            exec_cmd: "c".to_owned(),
+            params: String::new(),
+            owner: "me".to_owned(),
+            machine: "{}".to_owned(),
+            timeout_ms: 0,
+            is_log: true,
+            at_overlap: AtOverlap::Allow,
+            doom: Doom::new(""),
+        }));
+        let answers = writer.apply([claim].into()).await.answers();
+        assert!(matches!(answers[0], Ok(Written::Claimed(Claim::Ours))));
+    }
+    let log = dir.path().join("test.db-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 1000 * 4096);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), empty);
+    let started = Write::RunStarted {
+        uk: "1".to_owned(),
+        pid: 7,
+        start_ticks: None,
+    };
+    writer.apply([started].into()).await;
+    assert!(std::fs::metadata(&path).unwrap().len() > empty);
 }

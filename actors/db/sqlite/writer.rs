@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -15,21 +16,57 @@ use crate::db::write::{Write, Written};
 
 pub(super) struct SqliteWriter {
     connection: SyncConnectionWrapper<SqliteConnection>,
+    checkpoints: Checkpoints,
+}
+
+/// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes some
+/// milliseconds and two more syncs, which nobody who waits for a claim of a fire can spare; the next commit does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checkpoints {
+    Allowed,
+    Left,
+}
+
+impl Checkpoints {
+    fn of(batch: &[Write]) -> Self {
+        match batch.iter().all(Write::is_urgent) {
+            true => Self::Left,
+            false => Self::Allowed,
+        }
+    }
+
+    /// The default of SQLite, or none.
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Allowed => "PRAGMA wal_autocheckpoint = 1000",
+            Self::Left => "PRAGMA wal_autocheckpoint = 0",
+        }
+    }
 }
 
 impl SqliteWriter {
     pub(super) fn new(connection: SyncConnectionWrapper<SqliteConnection>) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            checkpoints: Checkpoints::Allowed,
+        }
     }
 }
 
 impl Writer for SqliteWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         let all = Arc::clone(&batch);
+        let wanted = Checkpoints::of(&batch);
+        let change = (wanted != self.checkpoints).then_some(wanted.pragma());
+        self.checkpoints = wanted;
         async move {
             let applied = self
                 .connection
-                .spawn_blocking(move |connection| Ok(apply(connection, &all)))
+                .spawn_blocking(move |connection| {
+                    // Where it fails, a commit takes longer, or the log grows until the next change.
+                    let _ = change.map(|pragma| connection.batch_execute(pragma));
+                    Ok(apply(connection, &all))
+                })
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
             applied.unwrap_or_else(|cause| {
