@@ -20,7 +20,7 @@ use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::replayed::DueReplays;
-use crate::source::{Clusters, RedisServers, Source, TableLags};
+use crate::source::{Clusters, IdleTables, RedisServers, Source, TableLags};
 use crate::supervisor::Plan;
 use crate::workers::Workers;
 
@@ -70,6 +70,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         liveness: Arc::clone(&liveness),
         due: DueReplays::new(parts.db.clone()),
         lags: TableLags::new(parts.db.clone()),
+        idle: IdleTables::new(parts.db.clone()),
         clusters: parts.clusters,
         redis: RedisServers::new(settings),
     };

@@ -11,8 +11,8 @@ use crate::job::slots::{Kind, QueueName};
 use crate::pool::enough;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
-    Clusters, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription, TableLags,
-    TableSource,
+    Clusters, IdleTables, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription,
+    TableLags, TableSource,
 };
 use crate::supervisor::KnownQueue;
 
@@ -24,6 +24,7 @@ pub(super) struct Sources<'a> {
     pub(super) liveness: Arc<Liveness>,
     pub(super) due: DueReplays,
     pub(super) lags: Arc<TableLags>,
+    pub(super) idle: Arc<IdleTables>,
     pub(super) clusters: Arc<Clusters>,
     pub(super) redis: RedisServers,
 }
@@ -105,6 +106,7 @@ impl Sources<'_> {
             entry_name(entry),
         )
         .with_lags(Arc::clone(&self.lags), lag_cap)
+        .with_idle(Arc::clone(&self.idle))
     }
 
     fn subscription(

@@ -1,9 +1,10 @@
 //! How everything else speaks to DbActor.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::Addr;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
@@ -31,6 +32,8 @@ struct Shared {
     urgent: Semaphore,
     others: Semaphore,
     reader: Arc<dyn Reader>,
+    /// By table: who consumes it here waits with it.
+    arrivals: Mutex<BTreeMap<String, Arc<Notify>>>,
 }
 
 impl Db {
@@ -43,6 +46,7 @@ impl Db {
                 urgent: Semaphore::new(MAX_PENDING),
                 others: Semaphore::new(MAX_PENDING),
                 reader,
+                arrivals: Mutex::default(),
             }),
         }
     }
@@ -129,7 +133,24 @@ impl Db {
         queue: String,
         rows: Vec<NewMessage>,
     ) -> Result<Vec<i64>, DbError> {
-        self.ids(Write::InsertMessages { queue, rows }).await
+        let arrivals = self.lock_arrivals().get(&queue).cloned();
+        let ids = self.ids(Write::InsertMessages { queue, rows }).await?;
+        if let Some(arrivals) = arrivals {
+            arrivals.notify_one();
+        }
+        Ok(ids)
+    }
+
+    /// Rings when this process has put messages into the table.
+    pub(crate) fn arrivals(&self, queue: &str) -> Arc<Notify> {
+        let mut all = self.lock_arrivals();
+        Arc::clone(all.entry(queue.to_owned()).or_default())
+    }
+
+    fn lock_arrivals(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Notify>>> {
+        let arrivals = self.shared.arrivals.lock();
+        // Nothing that is done under this lock can panic half way.
+        arrivals.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ids(&self, write: Write) -> Result<Vec<i64>, DbError> {

@@ -63,7 +63,8 @@ where
 {
     match (handler, own.as_ref()) {
         (Handler::Async(call), Some(own)) => poll(call, job, Some(own.slot()), limit).await,
-        _ => run(handler, job, own.take().map(OwnSlot::into_slot), limit).await,
+        // In a place of its own: the usual way would be as large as this one, and is copied for each message.
+        _ => Box::pin(run(handler, job, own.take().map(OwnSlot::into_slot), limit)).await,
     }
 }
 
@@ -76,7 +77,7 @@ async fn poll<J, R, S: Borrow<Slot>>(
     let mut business = Business::new(Arc::clone(call), job, slot);
     let ended = match limit {
         None => (&mut business).await,
-        Some(limit) => match tokio::time::timeout(limit, &mut business).await {
+        Some(limit) => match Box::pin(tokio::time::timeout(limit, &mut business)).await {
             Ok(ended) => ended,
             Err(_) => business.abandon().map(|()| Err(timed_out(limit))),
         },

@@ -12,7 +12,7 @@ use crate::consumer::Work;
 use crate::db::Liveness;
 use crate::db::rows::EntryName;
 use crate::gone::GoneNotice;
-use crate::source::{TableLags, TableSource};
+use crate::source::{IdleTables, TableLags, TableSource};
 use crate::testing_support::{FakeSource, TestDb, limits, settle_down, single, soon, work};
 use crate::workers::Workers;
 
@@ -107,6 +107,7 @@ async fn a_thousand_tables_are_checked_within_a_second() {
     let db = TestDb::start();
     let liveness = Arc::new(Liveness::new(MINUTE));
     let (workers, lags) = (Arc::new(Workers::here()), TableLags::new(db.db.clone()));
+    let idle = IdleTables::new(db.db.clone());
     let any = FakeSource::new();
     let handler = single(async |_| Ok(()));
     let pools: Vec<_> = (0..ENTRIES)
@@ -117,7 +118,9 @@ async fn a_thousand_tables_are_checked_within_a_second() {
             };
             let (db, owner, liveness) = (db.db.clone(), "script1/a".to_owned(), &liveness);
             let table = TableSource::new(db, owner, Arc::clone(liveness), &format!("q{n}"), entry);
-            let table = table.with_lags(Arc::clone(&lags), enough(&limits(1, 2)));
+            let table = table
+                .with_lags(Arc::clone(&lags), enough(&limits(1, 2)))
+                .with_idle(Arc::clone(&idle));
             let work = Work {
                 source: Arc::new(table),
                 ..work(&any, handler.clone())

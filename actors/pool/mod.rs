@@ -9,6 +9,8 @@ mod checking;
 mod lease;
 #[cfg(test)]
 mod many_tests;
+mod members;
+mod resizing;
 mod sizing;
 #[cfg(test)]
 mod tests;
@@ -18,24 +20,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::lease::Leases;
+use self::members::{FIRST_REPLACEMENT, Member};
 pub(crate) use self::sizing::enough;
 use crate::config::PoolLimits;
-use crate::consumer::{ConsumerActor, Work};
+use crate::consumer::Work;
 use crate::gone::GoneNotice;
 use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
-
-/// Pauses before a dead consumer is replaced: they double from the first to the longest, and start anew once one has
-/// lived for long enough.
-const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
-const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
-const LIVED_LONG: Duration = Duration::from_secs(60);
 
 /// A source has so long at least for its end, though consumers took all the time there was. Within what a stop keeps in
 /// reserve.
@@ -79,19 +75,6 @@ struct ConsumerGone {
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(crate) struct CountConsumers;
-
-struct Member {
-    /// Keeps the actor's mailbox open.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "an actor that nobody can reach ends")
-    )]
-    addr: Addr<ConsumerActor>,
-    stop: StopSignal,
-    born: Instant,
-    /// Told to end: it is not replaced.
-    leaving: bool,
-}
 
 /// See the module's header.
 pub(crate) struct PoolActor {
@@ -148,192 +131,6 @@ impl PoolActor {
 
     fn queue(&self) -> &str {
         &self.config.work.queue
-    }
-
-    /// Sizes the pool by what a check found; `None` where the lag could not be read.
-    fn checked(&mut self, lag: Option<u64>, ctx: &mut Context<Self>) {
-        if self.stopping {
-            return;
-        }
-        let now = Instant::now();
-        self.last_lag = lag;
-        match lag {
-            None => self.leases.keep_all(now),
-            Some(lag) => {
-                log::debug!("queue `{}` has a lag of {lag}", self.queue());
-                let limits = &self.config.limits;
-                let ceiling = sizing::ceiling(limits, self.limit().map(|limit| limit.ceiling));
-                let asked = sizing::wanted(limits, ceiling, lag);
-                self.leases.want(asked - limits.progress.get(), now);
-            }
-        }
-        self.reconcile(ctx);
-    }
-
-    /// Starts what is missing, tells to end what is too many, and comes back when the next lease is over.
-    fn reconcile(&mut self, ctx: &mut Context<Self>) {
-        if self.stopping {
-            return;
-        }
-        let now = Instant::now();
-        let leased = self.leases.held(now);
-        let size = self.useful(self.config.limits.progress.get() + leased);
-        self.tell_growth(size);
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let staying = self.members.values().filter(|m| !m.leaving).count();
-        if !self.replacing {
-            for _ in staying..size {
-                self.start_consumer(ctx);
-            }
-        }
-        if staying > size {
-            log::info!(
-                "queue `{}` shrinks from {staying} to {size} consumers: {}",
-                self.queue(),
-                self.why_smaller(size)
-            );
-            // The youngest leave.
-            let leaving = self.members.values_mut().rev().filter(|m| !m.leaving);
-            for member in leaving.take(staying - size) {
-                member.leaving = true;
-                member.stop.quiet();
-            }
-        }
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        if let Some(end) = self.leases.next_end() {
-            let wait = end.saturating_duration_since(now);
-            self.timer = Some(ctx.run_later(wait, |pool, ctx| {
-                pool.timer = None;
-                pool.reconcile(ctx);
-            }));
-        }
-    }
-
-    /// The size it is to have. Those at rest are no growth, nor is one in the place of a dead one.
-    fn tell_growth(&mut self, size: u32) {
-        let rest = self.useful(self.config.limits.progress.get());
-        let before = std::mem::replace(&mut self.size, size).max(rest);
-        if size > before {
-            let why = match self.last_lag {
-                Some(lag) => format!(
-                    "its lag of {} is above {}",
-                    self.shown(lag),
-                    self.config.limits.lag_limit
-                ),
-                None => "this process has work for more".to_owned(),
-            };
-            log::info!(
-                "queue `{}` grows from {before} to {size} consumers: {why}",
-                self.queue()
-            );
-        }
-    }
-
-    /// What the source has a use for, where it says so.
-    fn limit(&self) -> Option<Limit> {
-        self.limit.as_ref().map(|limit| *limit.borrow())
-    }
-
-    /// So many, or as many of them as have something to do.
-    fn useful(&self, size: u32) -> u32 {
-        self.limit().map_or(size, |limit| size.min(limit.useful))
-    }
-
-    /// A lag for people: it may not have been counted to its end.
-    fn shown(&self, lag: u64) -> String {
-        match lag == enough(&self.config.limits) {
-            true => format!("{lag} or more"),
-            false => lag.to_string(),
-        }
-    }
-
-    fn why_smaller(&self, size: usize) -> String {
-        let useful = self.limit().map(|limit| limit.useful);
-        if useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
-            return "this process has no work for more".to_owned();
-        }
-        let limit = self.config.limits.lag_limit;
-        match self.last_lag {
-            Some(lag) if lag <= limit => {
-                format!("its lag of {lag} is not above {limit}, and leases are over")
-            }
-            Some(lag) => format!(
-                "its lag of {} asks for no more, and leases are over",
-                self.shown(lag)
-            ),
-            None => "nothing renewed their lease".to_owned(),
-        }
-    }
-
-    /// Comes back whenever the source has a use for more or fewer.
-    fn watch_limit(&mut self, ctx: &mut Context<Self>) {
-        self.limit = self.config.work.source.limit();
-        let Some(limit) = self.limit.clone() else {
-            return;
-        };
-        let changes = unfold(limit, |mut limit| async move {
-            limit.changed().await.is_ok().then_some(((), limit))
-        });
-        ctx.spawn(
-            changes
-                .into_actor(self)
-                .map(|(), pool, ctx| pool.reconcile(ctx))
-                .finish(),
-        );
-    }
-
-    fn start_consumer(&mut self, ctx: &mut Context<Self>) {
-        let id = self.next_id;
-        self.next_id += 1;
-        let pool = ctx.address().downgrade();
-        let gone = GoneNotice::new(move || {
-            if let Some(pool) = pool.upgrade() {
-                pool.do_send(ConsumerGone { id });
-            }
-        });
-        let work = self.config.work.clone();
-        let life = self.life.listen();
-        let stop = StopSignal::new();
-        let told = stop.clone();
-        let addr = ConsumerActor::start_in_arbiter(&self.config.workers.next(), move |_| {
-            ConsumerActor::new(work, told, life, gone)
-        });
-        self.members.insert(
-            id,
-            Member {
-                addr,
-                stop,
-                born: Instant::now(),
-                leaving: false,
-            },
-        );
-        self.alive.send_replace(self.members.len());
-    }
-
-    fn consumer_gone(&mut self, id: u64, ctx: &mut Context<Self>) {
-        let Some(member) = self.members.remove(&id) else {
-            return;
-        };
-        self.alive.send_replace(self.members.len());
-        if member.leaving || self.stopping {
-            return;
-        }
-        if member.born.elapsed() > LIVED_LONG {
-            self.pause = FIRST_REPLACEMENT;
-        }
-        log::error!(
-            "queue `{}`: a consumer died and is replaced in {:?}; what it held is given back",
-            self.queue(),
-            self.pause
-        );
-        self.replacing = true;
-        ctx.run_later(self.pause, |pool, ctx| {
-            pool.replacing = false;
-            pool.reconcile(ctx);
-        });
-        self.pause = (self.pause * 2).min(LONGEST_REPLACEMENT);
     }
 
     fn quiet(&mut self) {

@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 pub(super) const MAX_WAITING: usize = 1000;
 /// The first of a portion waits so long for others: waking the writer for each would cost more than its handler did.
 const GATHERING: Duration = Duration::from_millis(1);
+/// So many wait no longer: those who run must not have to.
+const ENOUGH: usize = MAX_WAITING / 4;
 
 /// A queue, and the way into it.
 pub(super) fn queue<T>() -> (Sender<T>, Arc<Queue<T>>) {
@@ -18,6 +20,7 @@ pub(super) fn queue<T>() -> (Sender<T>, Arc<Queue<T>>) {
             closed: false,
         }),
         filled: Notify::new(),
+        enough: Notify::new(),
         room: Notify::new(),
     });
     (Sender(Arc::new(Door(Arc::clone(&queue)))), queue)
@@ -49,6 +52,8 @@ pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     /// Rings when the first end of a portion has come, and when none will come any more.
     filled: Notify,
+    /// Rings when enough have come.
+    enough: Notify,
     /// Rings when there is room again.
     room: Notify,
 }
@@ -72,10 +77,12 @@ impl<T> Queue<T> {
             return Err(end);
         }
         state.waiting.push(end);
-        let first = state.waiting.len() == 1;
+        let waiting = state.waiting.len();
         drop(state);
-        if first {
-            self.filled.notify_one();
+        match waiting {
+            1 => self.filled.notify_one(),
+            ENOUGH => self.enough.notify_one(),
+            _ => {}
         }
         Ok(())
     }
@@ -96,7 +103,10 @@ impl<T> Queue<T> {
                 // Nobody else will come.
                 Some(true) => break,
                 Some(false) => {
-                    tokio::time::sleep(GATHERING).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHERING) => {}
+                        () = self.enough.notified() => {}
+                    }
                     break;
                 }
             }

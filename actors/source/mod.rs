@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod idle;
 mod kafka;
 mod lags;
 mod redis;
@@ -23,6 +24,7 @@ use crate::job::slots::{Identity, Kind};
 use crate::settler::Refusal;
 use crate::stop::StopListener;
 
+pub(crate) use self::idle::IdleTables;
 pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
 pub(crate) use self::lags::TableLags;
 pub(crate) use self::redis::{

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
-use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError, TableLags};
+use super::{
+    Delivery, End, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError, TableLags,
+};
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 use crate::db::{Db, Liveness, Standing};
@@ -20,8 +22,8 @@ use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
 
-/// Pauses between looks into an empty queue: they double from the first to the longest. A message is never noticed
-/// later than the longest; an idle queue costs four empty claims a second.
+/// Pauses between looks into an empty queue: they double from the first to the longest. What stays empty for longer is
+/// looked at together with the others that do (`idle.rs`), as often.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -41,6 +43,9 @@ pub(crate) struct TableSource {
     /// The claims (id and fence) of what was fetched and is not settled.
     held: std::sync::Mutex<HashSet<(i64, i64)>>,
     lags: Arc<TableLags>,
+    idle: Arc<IdleTables>,
+    /// Rings when this process has put messages there.
+    arrivals: Arc<Notify>,
     /// The lag is counted no further.
     lag_cap: u64,
 }
@@ -54,6 +59,8 @@ impl TableSource {
         entry: EntryName,
     ) -> Self {
         let lags = TableLags::new(db.clone());
+        let idle = IdleTables::new(db.clone());
+        let arrivals = db.arrivals(table);
         Self {
             db,
             owner,
@@ -65,6 +72,8 @@ impl TableSource {
             look: Mutex::new(false),
             held: std::sync::Mutex::default(),
             lags,
+            idle,
+            arrivals,
             lag_cap: u64::MAX,
         }
     }
@@ -76,6 +85,11 @@ impl TableSource {
             lag_cap: cap,
             ..self
         }
+    }
+
+    /// Is looked at together with other tables while it is idle.
+    pub(crate) fn with_idle(self, idle: Arc<IdleTables>) -> Self {
+        Self { idle, ..self }
     }
 
     fn lock_held(&self) -> std::sync::MutexGuard<'_, HashSet<(i64, i64)>> {
@@ -196,8 +210,15 @@ impl Source for TableSource {
                 if !deliveries.is_empty() {
                     return Ok(deliveries);
                 }
+                let next_look = async {
+                    match pause < LONGEST_PAUSE {
+                        true => tokio::time::sleep(pause).await,
+                        false => self.idle.until_due(&self.table).await,
+                    }
+                };
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = next_look => {}
+                    () = self.arrivals.notified() => {}
                     () = stop.quiet() => {}
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);

@@ -39,6 +39,7 @@ mod redis;
 mod servers;
 mod silence;
 mod stopping;
+mod table_speed;
 mod two_daemons;
 mod wait;
 mod world;

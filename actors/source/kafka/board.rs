@@ -5,42 +5,19 @@
 //! something for it: each partition that has records wakes one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::lane::{Charged, Handed, Lane, Tap};
+use super::leases::OpenLeases;
 use super::record::Record;
 use crate::source::{Breadth, Fetcher, Receipt, Settled};
 
 /// A consumer goes on with its partition for so long while others have records too: changing costs a pause of one round
 /// between the threads.
 const TURN: Duration = Duration::from_millis(500);
-
-/// Numbers of leases that are open: asked for each record that starts, by all workers, so with a lock of its own that is
-/// held for nothing else.
-#[derive(Debug, Default)]
-pub(super) struct OpenLeases(Mutex<Vec<u64>>);
-
-impl OpenLeases {
-    pub(super) fn has(&self, number: u64) -> bool {
-        self.lock().contains(&number)
-    }
-
-    fn add(&self, number: u64) {
-        self.lock().push(number);
-    }
-
-    fn remove(&self, number: u64) {
-        self.lock().retain(|open| *open != number);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u64>> {
-        // Nothing that is done under this lock can panic half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Records of one partition for one consumer.
 #[derive(Debug)]

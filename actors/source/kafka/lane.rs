@@ -116,6 +116,10 @@ impl<T: Tap> Lane<T> {
     }
 
     fn first_waiting(&self) -> Option<&Entry> {
+        // Mostly the consumer has all of them: they are many, and this is asked often.
+        if self.entries.len() == self.out_count() {
+            return None;
+        }
         self.entries.iter().find(|entry| !entry.out)
     }
 
@@ -154,7 +158,10 @@ impl<T: Tap> Lane<T> {
     ) -> Vec<Handed> {
         let mut handed = Vec::new();
         let mut held_up = false;
-        for entry in self.entries.iter_mut().filter(|entry| !entry.out) {
+        let all_out = self.entries.len() == self.out_count();
+        let waiting = if all_out { 0 } else { self.entries.len() };
+        let waiting = self.entries.iter_mut().take(waiting);
+        for entry in waiting.filter(|entry| !entry.out) {
             held_up = entry.due.is_some_and(|due| due > now);
             if held_up || handed.len() >= max {
                 break;

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -68,7 +69,8 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
             Some(Ok(message)) => {
                 // Its partition's queue should have it. It must not be lost, as the position would pass it.
                 log::debug!("queue `{}`: a record came by the main queue", shared.queue);
-                let record = Record::copy(&message);
+                // SAFETY: it lives as long as `message`, and is no error.
+                let record = unsafe { Record::copy(message.ptr(), &mut BytesMut::new()) };
                 shared
                     .board()
                     .stray(message.partition(), record, Instant::now());

@@ -16,6 +16,7 @@ mod deaths;
 mod health;
 mod lag;
 mod lane;
+mod leases;
 mod member;
 mod produce;
 mod record;
@@ -133,6 +134,8 @@ impl KafkaSource {
             partition, lease, ..
         } = batch;
         let shared = &self.shared;
+        // Names of this batch's own: a count that all threads raise and lower would be handed to and fro between them.
+        let (queue, topic): (Arc<str>, Arc<str>) = ((*shared.queue).into(), (*shared.topic).into());
         let delivery = |handed: lane::Handed| {
             let record = handed.record;
             Delivery {
@@ -148,9 +151,9 @@ impl KafkaSource {
                     key: record.key,
                     headers: record.headers,
                     source: MessageSource {
-                        queue: Arc::clone(&shared.queue),
+                        queue: Arc::clone(&queue),
                         kind: SourceKind::Kafka {
-                            topic: Arc::clone(&shared.topic),
+                            topic: Arc::clone(&topic),
                             partition,
                             offset: record.offset,
                             timestamp_ms: record.timestamp_ms,
@@ -246,9 +249,8 @@ impl Source for KafkaSource {
     }
 
     fn identity(&self, delivery: &Delivery) -> Identity {
-        let Receipt { id, fence, .. } = delivery.receipt;
-        let partition = i32::try_from(fence).unwrap_or(i32::MAX);
-        deaths::identity(&self.shared.name, partition, id)
+        // As `deaths::identity` makes it.
+        self.shared.name.message(&delivery.message.id, 0)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {

@@ -1,15 +1,14 @@
 //! A record, detached from librdkafka's memory.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::{ptr, slice};
 
-use bytes::Bytes;
-use rdkafka::Message as _;
+use bytes::{Bytes, BytesMut};
 use rdkafka::bindings::{
-    rd_kafka_header_get_all, rd_kafka_message_headers,
-    rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+    rd_kafka_header_get_all, rd_kafka_message_headers, rd_kafka_message_t,
+    rd_kafka_message_timestamp, rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+    rd_kafka_timestamp_type_t,
 };
-use rdkafka::message::BorrowedMessage;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
@@ -21,28 +20,64 @@ pub(super) struct Record {
     pub(super) timestamp_ms: Option<i64>,
 }
 
+/// Payloads and keys up to this size share pieces of memory, which saves most of what memory costs. Whoever keeps one
+/// keeps its piece.
+const SMALL: usize = 1024;
+const PIECE: usize = 16 * 1024;
+
 impl Record {
-    pub(super) fn copy(message: &BorrowedMessage<'_>) -> Self {
+    /// Small payloads and keys share `room`, which is made anew when it is used up.
+    ///
+    /// # Safety
+    ///
+    /// It must be a message that lives, and no error.
+    pub(super) unsafe fn copy(message: *mut rd_kafka_message_t, room: &mut BytesMut) -> Self {
+        let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the caller says so; the place for the kind is valid.
+        let (of, timestamp_ms) = unsafe {
+            (
+                &*message,
+                rd_kafka_message_timestamp(message, &raw mut kind),
+            )
+        };
+        let mut keep = |start: *const c_void, len: usize| {
+            // SAFETY: librdkafka says how long they are.
+            let bytes =
+                (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), len) })?;
+            Some(match len <= SMALL {
+                true => {
+                    if room.capacity() < len {
+                        *room = BytesMut::with_capacity(PIECE);
+                    }
+                    room.extend_from_slice(bytes);
+                    room.split().freeze()
+                }
+                false => Bytes::copy_from_slice(bytes),
+            })
+        };
+        let known = kind != rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         Self {
-            offset: message.offset(),
+            offset: of.offset,
             // A tombstone has none.
-            payload: message
-                .payload()
-                .map(Bytes::copy_from_slice)
-                .unwrap_or_default(),
-            key: message.key().map(Bytes::copy_from_slice),
-            headers: headers(message),
-            timestamp_ms: message.timestamp().to_millis(),
+            payload: keep(of.payload, of.len).unwrap_or_default(),
+            key: keep(of.key, of.key_len),
+            // SAFETY: as above.
+            headers: unsafe { headers(message) },
+            timestamp_ms: (known && timestamp_ms >= 0).then_some(timestamp_ms),
         }
     }
 }
 
 /// rdkafka's own way panics where a name is no UTF-8: a record that any producer can write would end the fetching.
-fn headers(message: &BorrowedMessage<'_>) -> Vec<(String, Bytes)> {
+///
+/// # Safety
+///
+/// It must be a message that lives.
+unsafe fn headers(message: *mut rd_kafka_message_t) -> Vec<(String, Bytes)> {
     let mut all = Vec::new();
     let mut native = ptr::null_mut();
-    // SAFETY: the message lives as long as `message`; it owns the headers that it answers.
-    let found = unsafe { rd_kafka_message_headers(message.ptr(), &raw mut native) };
+    // SAFETY: the message owns the headers that it answers.
+    let found = unsafe { rd_kafka_message_headers(message, &raw mut native) };
     if found != RD_KAFKA_RESP_ERR_NO_ERROR || native.is_null() {
         return all;
     }

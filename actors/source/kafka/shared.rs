@@ -8,10 +8,11 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use super::board::{Board, OpenLeases};
+use super::board::Board;
 use super::client::Start;
 use super::context::Context;
 use super::health::Health;
+use super::leases::OpenLeases;
 use super::tap::QueueTap;
 use crate::db::Db;
 use crate::job::slots::QueueName;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
@@ -15,6 +16,8 @@ use super::record::Record;
 pub(super) struct QueueTap {
     queue: PartitionQueue<Context>,
     filled: Arc<AtomicBool>,
+    /// For small payloads.
+    room: BytesMut,
 }
 
 impl QueueTap {
@@ -29,32 +32,47 @@ impl QueueTap {
             flag.store(true, Ordering::Release);
             news.notify_one();
         });
-        Self { queue, filled }
+        Self {
+            queue,
+            filled,
+            room: BytesMut::new(),
+        }
     }
 }
 
 impl Tap for QueueTap {
     fn pull(&mut self) -> Pulled {
-        // Once more after the flag is down: what came in between has raised it in vain. `None` may also mean that
-        // something else than a record was taken care of.
-        for _ in 0..2 {
-            match self.queue.poll(Duration::ZERO) {
-                Some(Ok(message)) => {
-                    self.filled.store(true, Ordering::Release);
-                    return Pulled::Record(Record::copy(&message));
-                }
-                Some(Err(KafkaError::PartitionEOF(_))) => {
-                    self.filled.store(true, Ordering::Release);
-                    return Pulled::End;
-                }
-                // The context was told.
-                Some(Err(_)) | None => self.filled.store(false, Ordering::Release),
-            }
+        if let Some(pulled) = self.poll() {
+            return pulled;
         }
-        Pulled::Nothing
+        // Once more after the flag is down: what came in between has raised it in vain.
+        self.filled.store(false, Ordering::Release);
+        let Some(pulled) = self.poll() else {
+            return Pulled::Nothing;
+        };
+        self.filled.store(true, Ordering::Release);
+        pulled
     }
 
     fn filled(&self) -> bool {
         self.filled.load(Ordering::Acquire)
+    }
+}
+
+impl QueueTap {
+    /// None may also mean that something else than a record was taken care of.
+    ///
+    /// Not librdkafka's way to take many at once: it takes the end of a partition for a record, and goes on behind it when
+    /// the partition returns, one record too far.
+    fn poll(&mut self) -> Option<Pulled> {
+        match self.queue.poll(Duration::ZERO)? {
+            // SAFETY: it lives as long as `message`, and is no error.
+            Ok(message) => Some(Pulled::Record(unsafe {
+                Record::copy(message.ptr(), &mut self.room)
+            })),
+            Err(KafkaError::PartitionEOF(_)) => Some(Pulled::End),
+            // The context was told.
+            Err(_) => None,
+        }
     }
 }

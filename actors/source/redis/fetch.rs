@@ -1,7 +1,8 @@
 //! Taking messages.
 //!
 //! Each question has a number, and the same number is asked again when its answer was lost: what the first question
-//! took is then found in the batch of this number. A number that was answered is never used again.
+//! took is then found in the batch of this number. A number that was answered is never used again. Two may be under way
+//! at once: where they are heard in the other order, the older one finds nothing, and another is asked instead of it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,11 +24,9 @@ use crate::stop::StopListener;
 /// More than this a script cannot hand to one command.
 const MOST: u32 = 1000;
 
-/// What the one who looks for messages knows.
+/// What one who looks for messages knows.
 #[derive(Default)]
 pub(super) struct Look {
-    /// The number last used.
-    number: u64,
     /// A question with this number may have been heard, in this generation.
     unanswered: Option<u64>,
     pub(super) waiting: Waiting,
@@ -37,9 +36,16 @@ pub(super) struct Look {
 impl Look {
     /// A question was asked and its answer did not arrive.
     pub(super) fn lost_answer(&mut self, number: u64) {
-        self.number = number;
         self.unanswered = Some(number);
     }
+}
+
+/// Who looks. The first one waits when there is nothing. While the list has more than a batch a second one asks beside
+/// it: the server works on the one answer while this process takes the other apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    First,
+    Second,
 }
 
 /// What the server answers.
@@ -65,11 +71,37 @@ struct Death {
 
 impl RedisSource {
     pub(super) async fn take_messages(&self, max: u32, stop: &mut StopListener) -> Vec<Delivery> {
+        let max = max.min(MOST);
+        if self.may_look_beside()
+            && let Ok(mut look) = self.second_look.try_lock()
+        {
+            let found = self.look(&mut look, Who::Second, max, stop).await;
+            if !found.is_empty() {
+                return found;
+            }
+        }
         let mut look = tokio::select! {
             biased;
             () = stop.quiet() => return Vec::new(),
             look = self.look.lock() => look,
         };
+        self.look(&mut look, Who::First, max, stop).await
+    }
+
+    /// Also where the second one's last answer is outstanding: nobody else would ask for it.
+    fn may_look_beside(&self) -> bool {
+        let is_plenty = self.plenty.load(Ordering::Relaxed) && self.look.try_lock().is_err();
+        is_plenty || self.outstanding.load(Ordering::Acquire)
+    }
+
+    /// Returns when something is found, when a stop begins, and the second one when nothing is.
+    async fn look(
+        &self,
+        look: &mut Look,
+        who: Who,
+        max: u32,
+        stop: &mut StopListener,
+    ) -> Vec<Delivery> {
         while !stop.begun() {
             let turn = tokio::select! {
                 biased;
@@ -77,7 +109,7 @@ impl RedisSource {
                 turn = self.server().turn() => turn,
             };
             // Not raced against the stop: a question under way must be heard out, or what it takes would be nobody's.
-            let asked = self.ask(&mut look, max.min(MOST)).await;
+            let asked = self.ask(look, who, max).await;
             match &asked {
                 Err(Fault::Away(why)) => self.server().failed(why, turn.as_ref()),
                 Ok(_) | Err(Fault::Refused(_)) => self.server().passed(),
@@ -86,10 +118,16 @@ impl RedisSource {
             match asked {
                 Ok(Found::Deliveries(deliveries)) => {
                     self.accepted();
+                    let full = u32::try_from(deliveries.len()) == Ok(max);
+                    self.plenty.store(full, Ordering::Relaxed);
                     return deliveries;
                 }
                 Ok(Found::Nothing(next_due_ms)) => {
                     self.accepted();
+                    self.plenty.store(false, Ordering::Relaxed);
+                    if who == Who::Second {
+                        return Vec::new();
+                    }
                     self.wait(&mut look.waiting, next_due_ms, stop).await;
                 }
                 Err(Fault::Refused(why)) => {
@@ -105,20 +143,17 @@ impl RedisSource {
         Vec::new()
     }
 
-    async fn ask(&self, look: &mut Look, max: u32) -> Answer<Found> {
+    async fn ask(&self, look: &mut Look, who: Who, max: u32) -> Answer<Found> {
         loop {
             let generation = self.registered().await?;
             let boot = self.boot_in(generation);
             let again = look.unanswered;
             let number = match again {
                 Some(number) => number,
-                None => {
-                    look.number += 1;
-                    look.number
-                }
+                None => self.last_number.fetch_add(1, Ordering::Relaxed) + 1,
             };
-            look.unanswered = Some(number);
-            self.asked.store(number, Ordering::Release);
+            self.note_unanswered(look, who, Some(number));
+            self.asked[who as usize].store(number, Ordering::Release);
             let turn = if number % 2 == 0 { "retries" } else { "list" };
             let mut script = TAKE.key(self.config.key.as_str());
             script.arg(&*boot).arg(number).arg(max);
@@ -128,10 +163,10 @@ impl RedisSource {
             let answer = self.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
                 // It was heard, and did nothing; see the script.
-                look.unanswered = None;
+                self.note_unanswered(look, who, None);
             }
             let taken = answer?;
-            look.unanswered = None;
+            self.note_unanswered(look, who, None);
             match taken {
                 Taken::Unknown => self.beat().await?,
                 Taken::Nothing(Some(0)) => {}
@@ -146,6 +181,13 @@ impl RedisSource {
                     return Ok(Found::Deliveries(deliveries));
                 }
             }
+        }
+    }
+
+    fn note_unanswered(&self, look: &mut Look, who: Who, number: Option<u64>) {
+        look.unanswered = number;
+        if who == Who::Second {
+            self.outstanding.store(number.is_some(), Ordering::Release);
         }
     }
 

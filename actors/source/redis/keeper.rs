@@ -212,10 +212,10 @@ impl RedisSource {
         generation: u64,
         numbers: Vec<u64>,
     ) -> Answer<()> {
-        let asked = self.asked.load(Ordering::Acquire);
+        let asked = [0, 1].map(|who: usize| self.asked[who].load(Ordering::Acquire));
         let unheld: Vec<u64> = {
             let batches = self.lock_batches();
-            let unheld = |number: &u64| *number != asked && !batches.holds(*number);
+            let unheld = |number: &u64| !asked.contains(number) && !batches.holds(*number);
             numbers.into_iter().filter(unheld).collect()
         };
         registration

@@ -20,8 +20,8 @@ impl RedisSource {
             );
         };
         let left = async {
-            // Waits for a question that is under way, and keeps the next one from being asked.
-            let _look = self.look.lock().await;
+            // Waits for questions that are under way, and keeps the next ones from being asked.
+            let (_look, _second) = tokio::join!(self.look.lock(), self.second_look.lock());
             self.tell(Hurry::No).await;
             self.leave_nothing(generation).await
         };

@@ -90,9 +90,16 @@ pub(crate) struct RedisSource {
     known: AtomicU64,
     batches: Mutex<Batches>,
     /// The number of the last question for messages.
-    asked: AtomicU64,
-    /// Of all consumers that wait for messages only the one that holds this looks.
+    last_number: AtomicU64,
+    /// The last numbers of the two who look.
+    asked: [AtomicU64; 2],
+    /// Of all consumers that wait for messages only the one that holds this looks,
     look: tokio::sync::Mutex<Look>,
+    /// and, while there are plenty, a second one beside it.
+    second_look: tokio::sync::Mutex<Look>,
+    plenty: AtomicBool,
+    /// The second one's last question may have been heard, and its answer has not come.
+    outstanding: AtomicBool,
     /// One tells the server at a time: each takes all that is to be told.
     telling: tokio::sync::Mutex<()>,
     /// Rings when the server has something that the waiting one cannot see.
@@ -122,8 +129,12 @@ impl RedisSource {
             registration: tokio::sync::Mutex::default(),
             known: AtomicU64::new(0),
             batches: Mutex::default(),
-            asked: AtomicU64::new(0),
+            last_number: AtomicU64::new(0),
+            asked: Default::default(),
             look: tokio::sync::Mutex::default(),
+            second_look: tokio::sync::Mutex::default(),
+            plenty: AtomicBool::new(false),
+            outstanding: AtomicBool::new(false),
             telling: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             troubled: AtomicBool::new(false),

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
-use super::super::board::{Batch, Board, OpenLeases};
+use super::super::board::{Batch, Board};
 use super::super::lane::{Charged, Pulled};
+use super::super::leases::OpenLeases;
 use super::lane::{Script, record};
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 

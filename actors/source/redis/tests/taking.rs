@@ -1,5 +1,6 @@
 //! Taking messages, and waiting for them.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
@@ -147,6 +148,7 @@ async fn what_a_lost_answer_took_is_found_again() {
         .invoke_async(&mut world.producer.clone())
         .await
         .unwrap();
+    source.last_number.store(1, Ordering::Relaxed);
     source.look.lock().await.lost_answer(1);
     let found = fetch(&source, 100).await;
     assert_eq!(bodies(&found), ["1", "2"]);
@@ -164,6 +166,7 @@ async fn a_question_that_is_heard_after_it_was_asked_again_takes_nothing() {
     };
     let source = world.source();
     let generation = source.registered().await.unwrap();
+    source.last_number.store(1, Ordering::Relaxed);
     source.look.lock().await.lost_answer(1);
     world.push(["1"]).await;
     let first = fetch(&source, 100).await;
@@ -273,4 +276,44 @@ async fn two_names_of_one_server_do_not_mix_up_their_batches() {
     let (one, other) = (world.source_of("same"), world.source_of("same"));
     assert_eq!(bodies(&fetch(&one, 1).await), ["1"]);
     assert_eq!(bodies(&fetch(&other, 1).await), ["2"]);
+}
+
+#[actix::test]
+async fn two_look_at_once_while_there_are_plenty() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let all: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    world.push(all.iter().map(String::as_str)).await;
+    let source = world.source();
+    let mut found = bodies(&fetch(&source, 100).await);
+    while found.len() < all.len() {
+        assert!(source.plenty.load(Ordering::Relaxed));
+        let (one, other) = tokio::join!(fetch(&source, 100), fetch(&source, 100));
+        found.extend(bodies(&one).into_iter().chain(bodies(&other)));
+    }
+    found.sort_by_key(|body| body.parse::<u32>().unwrap());
+    assert_eq!(found, all);
+}
+
+#[actix::test]
+async fn what_the_second_ones_lost_answer_took_is_found_by_whoever_looks_next() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["1", "2", "3"]).await;
+    let source = world.source();
+    let generation = source.registered().await.unwrap();
+    let mut question = scripts::TAKE.key(world.key.as_str());
+    let boot = source.boot_in(generation);
+    question.arg(&*boot).arg(1).arg(2).arg("first").arg("list");
+    let _: bb8_redis::redis::Value = question
+        .invoke_async(&mut world.producer.clone())
+        .await
+        .unwrap();
+    source.last_number.store(1, Ordering::Relaxed);
+    source.second_look.lock().await.lost_answer(1);
+    source.outstanding.store(true, Ordering::Release);
+    assert_eq!(bodies(&fetch(&source, 100).await), ["1", "2"]);
+    assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }

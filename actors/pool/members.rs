@@ -1,0 +1,84 @@
+//! The consumers themselves: started on the workers, replaced when they die.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use tokio::time::Instant;
+
+use super::{ConsumerGone, PoolActor};
+use crate::consumer::ConsumerActor;
+use crate::gone::GoneNotice;
+use crate::stop::StopSignal;
+
+/// Pauses before a dead consumer is replaced: they double from the first to the longest, and start anew once one has
+/// lived for long enough.
+pub(super) const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
+const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
+const LIVED_LONG: Duration = Duration::from_secs(60);
+
+pub(super) struct Member {
+    /// Keeps the actor's mailbox open.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "an actor that nobody can reach ends")
+    )]
+    pub(super) addr: Addr<ConsumerActor>,
+    pub(super) stop: StopSignal,
+    born: Instant,
+    /// Told to end: it is not replaced.
+    pub(super) leaving: bool,
+}
+
+impl PoolActor {
+    pub(super) fn start_consumer(&mut self, ctx: &mut Context<Self>) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let pool = ctx.address().downgrade();
+        let gone = GoneNotice::new(move || {
+            if let Some(pool) = pool.upgrade() {
+                pool.do_send(ConsumerGone { id });
+            }
+        });
+        let work = self.config.work.clone();
+        let life = self.life.listen();
+        let stop = StopSignal::new();
+        let told = stop.clone();
+        let addr = ConsumerActor::start_in_arbiter(&self.config.workers.next(), move |_| {
+            ConsumerActor::new(work, told, life, gone)
+        });
+        self.members.insert(
+            id,
+            Member {
+                addr,
+                stop,
+                born: Instant::now(),
+                leaving: false,
+            },
+        );
+        self.alive.send_replace(self.members.len());
+    }
+
+    pub(super) fn consumer_gone(&mut self, id: u64, ctx: &mut Context<Self>) {
+        let Some(member) = self.members.remove(&id) else {
+            return;
+        };
+        self.alive.send_replace(self.members.len());
+        if member.leaving || self.stopping {
+            return;
+        }
+        if member.born.elapsed() > LIVED_LONG {
+            self.pause = FIRST_REPLACEMENT;
+        }
+        log::error!(
+            "queue `{}`: a consumer died and is replaced in {:?}; what it held is given back",
+            self.queue(),
+            self.pause
+        );
+        self.replacing = true;
+        ctx.run_later(self.pause, |pool, ctx| {
+            pool.replacing = false;
+            pool.reconcile(ctx);
+        });
+        self.pause = (self.pause * 2).min(LONGEST_REPLACEMENT);
+    }
+}

@@ -1,0 +1,136 @@
+//! Tables that have been empty for a while, looked at together: one question for all of them, which claims nothing.
+//!
+//! A thousand idle queues would otherwise be thousands of empty claims a second.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::db::Db;
+
+/// How often: a message that another process put there is noticed no later.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// See the module's header.
+pub(crate) struct IdleTables {
+    db: Db,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<(String, oneshot::Sender<()>)>,
+    /// Somebody looks from time to time.
+    looking: bool,
+}
+
+impl IdleTables {
+    pub(crate) fn new(db: Db) -> Arc<Self> {
+        Arc::new(Self {
+            db,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Returns when the table has a message that may be claimed.
+    pub(super) async fn until_due(self: &Arc<Self>, table: &str) {
+        let (tell, told) = oneshot::channel();
+        let first = {
+            let mut state = self.lock();
+            state.waiting.push((table.to_owned(), tell));
+            !std::mem::replace(&mut state.looking, true)
+        };
+        if first {
+            // Not within this future: if it is dropped, the others still wait.
+            tokio::spawn(Arc::clone(self).look());
+        }
+        // An error means that the runtime ends: a look too many.
+        let _ = told.await;
+    }
+
+    async fn look(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let names = {
+                let mut state = self.lock();
+                state.waiting.retain(|(_, tell)| !tell.is_closed());
+                if state.waiting.is_empty() {
+                    state.looking = false;
+                    return;
+                }
+                state
+                    .waiting
+                    .iter()
+                    .map(|(table, _)| table.clone())
+                    .collect()
+            };
+            match self.db.reader().due_queues(names).await {
+                Ok(due) => {
+                    let mut state = self.lock();
+                    let due = state
+                        .waiting
+                        .extract_if(.., |(table, _)| due.contains(table));
+                    for (_, tell) in due {
+                        // Who waited may be gone.
+                        let _ = tell.send(());
+                    }
+                }
+                // DbActor tells of the outage.
+                Err(cause) => log::debug!("idle tables cannot be looked at: {cause}"),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that is done under this lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::db::rows::NewMessage;
+    use crate::testing_support::TestDb;
+
+    fn message() -> NewMessage {
+        NewMessage {
+            payload: "x".into(),
+            key: None,
+            headers: Vec::new(),
+        }
+    }
+
+    #[actix::test]
+    async fn who_waits_for_a_table_hears_of_its_messages_and_of_no_others() {
+        let db = TestDb::start();
+        let idle = IdleTables::new(db.db.clone());
+        let mut a = Box::pin(idle.until_due("a"));
+        let mut b = Box::pin(idle.until_due("b"));
+        assert!((&mut a).now_or_never().is_none() && (&mut b).now_or_never().is_none());
+        db.sql(
+            "INSERT INTO queue_message (queue, payload, due_ms, created_ms)
+             VALUES ('a', X'00', 0, 0), ('b', X'00', 4102444800000, 0), ('c', X'00', 0, 0)",
+        );
+        a.await;
+        assert!((&mut b).now_or_never().is_none());
+        // After one that nobody waits for any more the others are looked at still.
+        assert!(idle.until_due("c").boxed_local().now_or_never().is_none());
+        db.sql("UPDATE queue_message SET due_ms = 0");
+        b.await;
+    }
+
+    #[actix::test]
+    async fn what_this_process_puts_there_is_told_at_once() {
+        let db = TestDb::start();
+        let arrivals = db.db.arrivals("a");
+        let insert = |queue: &str| db.db.insert_messages(queue.to_owned(), vec![message()]);
+        insert("b").await.unwrap();
+        assert!(arrivals.notified().now_or_never().is_none());
+        insert("a").await.unwrap();
+        assert!(arrivals.notified().now_or_never().is_some());
+    }
+}

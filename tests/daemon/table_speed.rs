@@ -1,0 +1,131 @@
+//! How fast messages of a `table` queue go through the whole daemon on PostgreSQL, beside a bare loop of the same promise:
+//! one connection claims 500 rows, then deletes them, each in a transaction.
+//!
+//! `cargo build --release --example ledger && cargo test --release --test daemon table_speed -- --ignored --nocapture`
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio_postgres::{Client, NoTls};
+
+use crate::engine::{Engine, OwnServer};
+use crate::wait::{LONG_PATIENCE, wait_until};
+use crate::world::World;
+
+const MESSAGES: usize = 300_000;
+/// Bytes of a message.
+const LENGTH: usize = 100;
+/// The first run of both warms up; the best of the others counts.
+const RUNS: usize = 4;
+const CONSUMERS: usize = 4;
+const BATCH: i64 = 500;
+const AIM: f64 = 0.5;
+
+const CLAIM: &str = "
+    WITH c AS MATERIALIZED (
+        SELECT id FROM queue_message
+        WHERE owner = '' AND queue = $2
+          AND due_ms <= (extract(epoch from statement_timestamp()) * 1000)::bigint
+        ORDER BY due_ms, id LIMIT $3
+        FOR UPDATE SKIP LOCKED)
+    UPDATE queue_message AS t SET owner = $1, fence = t.fence + 1
+    FROM c WHERE t.id = c.id
+    RETURNING t.id, t.payload";
+
+fn fill(world: &World, engine: Engine) {
+    let numbers = engine.numbers(MESSAGES);
+    world.database().execute(&format!(
+        "INSERT INTO queue_message (queue, payload, due_ms, created_ms)
+         SELECT 'work', decode(lpad(n::text, {LENGTH}, '0'), 'escape'), 0, 0 FROM ({numbers}) AS numbers;
+         ANALYZE queue_message"
+    ));
+}
+
+fn left(world: &World) -> i64 {
+    world
+        .database()
+        .number("SELECT count(*) AS n FROM queue_message")
+}
+
+fn a_second(messages: i64, took: Duration) -> f64 {
+    messages as f64 / took.as_secs_f64()
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn bare(url: &str) -> f64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let client = connect(url).await;
+        let claim = client.prepare(CLAIM).await.unwrap();
+        let delete = "DELETE FROM queue_message WHERE id = ANY($1) AND owner = $2";
+        let delete = client.prepare(delete).await.unwrap();
+        let (begun, mut done) = (Instant::now(), 0);
+        loop {
+            let claimed = client.query(&claim, &[&"bare", &"work", &BATCH]).await;
+            let claimed = claimed.unwrap();
+            if claimed.is_empty() {
+                return a_second(done, begun.elapsed());
+            }
+            for row in &claimed {
+                std::hint::black_box(row.get::<_, &[u8]>(1));
+            }
+            let ids: Vec<i64> = claimed.iter().map(|row| row.get(0)).collect();
+            client.execute(&delete, &[&ids, &"bare"]).await.unwrap();
+            done += i64::try_from(ids.len()).unwrap();
+        }
+    })
+}
+
+fn daemon(world: &World) -> f64 {
+    let daemon = world.start();
+    // The start is not what is measured: batches grow from one message.
+    let (from, begun) = (left(world), Instant::now());
+    wait_until("all messages to be done", LONG_PATIENCE, || {
+        left(world) == 0
+    });
+    let took = begun.elapsed();
+    daemon.stop();
+    a_second(from, took)
+}
+
+#[test]
+#[ignore = "a measurement, for a release build on a quiet machine"]
+fn the_daemon_is_not_much_slower_than_a_bare_loop() {
+    let Some(server) = OwnServer::of(Engine::Postgres) else {
+        return;
+    };
+    let url = server.database();
+    let world = World::at(Engine::Postgres, url.clone(), json!({}));
+    let entry = json!({
+        "name": "work", "exec_cmd": "noop", "table": "work", "progress": CONSUMERS,
+        "progress_lag_limit": 1_000_000_000, "progress_avg_msgcount": 1000, "status": 1,
+    });
+    world.partition("script1", &json!([entry]), &json!([]));
+    world.output(&["migrate"]);
+    let (mut best_bare, mut best_daemon) = (0.0_f64, 0.0_f64);
+    for run in 0..RUNS {
+        fill(&world, Engine::Postgres);
+        let speed = bare(&url);
+        println!("run {run}: bare loop, batches of {BATCH}: {speed:.0} messages a second");
+        if run > 0 {
+            best_bare = best_bare.max(speed);
+        }
+        fill(&world, Engine::Postgres);
+        let speed = daemon(&world);
+        println!("run {run}: daemon with a no-op handler: {speed:.0} messages a second");
+        if run > 0 {
+            best_daemon = best_daemon.max(speed);
+        }
+    }
+    let share = best_daemon / best_bare;
+    println!("best: {best_daemon:.0} of {best_bare:.0} messages a second, {share:.2}");
+    assert!(share >= AIM, "{share:.2}");
+}
