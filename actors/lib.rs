@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod app;
 mod clock;
 mod config;
@@ -22,7 +23,6 @@ mod stop;
 mod supervisor;
 #[cfg(test)]
 mod testing_support;
-mod tls;
 mod workers;
 
 pub use app::{App, Context, Database, Pooled};

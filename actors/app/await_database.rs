@@ -1,5 +1,6 @@
 //! Waits for the database at the start: a server may boot together with us, and later than we do.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,19 @@ use crate::outage::Outage;
 
 /// How soon a signal is seen while nothing else happens.
 const LOOK: Duration = Duration::from_millis(50);
+/// How soon the end of a migration is seen: mostly there is nothing to do, and the daemon starts.
+const SHORT_LOOK: Duration = Duration::from_millis(1);
 
-/// Brings the tables up to date, as soon as the database is there. None: a signal came before it was.
-pub(super) fn migrate(store: &dyn Store, signals: &Signals) -> Result<Option<()>, Failure> {
+/// Brings the tables up to date, as soon as the database is there. None: a signal came before they were.
+pub(super) fn migrate(store: &Arc<dyn Store>, signals: &Signals) -> Result<Option<()>, Failure> {
     let address = store.address();
     let mut outage = Outage::new(format!("the database {address}"));
     loop {
-        match store.migrate() {
+        let Some(migrated) = one_try(store, signals) else {
+            log::info!("stopped before the tables in {address} were up to date");
+            return Ok(None);
+        };
+        match migrated {
             Ok(done) => {
                 outage.passed();
                 if !done.is_empty() {
@@ -37,4 +44,19 @@ pub(super) fn migrate(store: &dyn Store, signals: &Signals) -> Result<Option<()>
             Err(cause) => return Err(Failure::failed(format!("{address}: {}", chain(&cause)))),
         }
     }
+}
+
+/// On a thread of its own: it may wait for minutes for another daemon that is at it, or for a table that is in use. A
+/// signal leaves it there; what ends with the process in the middle of it is done again by the next one.
+fn one_try(store: &Arc<dyn Store>, signals: &Signals) -> Option<Result<Vec<String>, DbError>> {
+    let migrating = Arc::clone(store);
+    let migration = thread::spawn(move || migrating.migrate());
+    while !migration.is_finished() {
+        if signals.came() {
+            return None;
+        }
+        thread::sleep(SHORT_LOOK);
+    }
+    let ended = migration.join();
+    Some(ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use rdkafka::producer::FutureProducer;
 
 use super::services::Services;
+use crate::address::{self, NoConnection};
 use crate::config::{DatabaseUrl, Settings};
 use crate::db::rows::NewMessage;
 use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, rows_to_push};
@@ -37,44 +38,30 @@ impl Database for AsyncMysqlConnection {
 
     fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
         match url {
-            DatabaseUrl::Mysql(url) => Some(without_socket(url.expose())),
+            DatabaseUrl::Mysql(url) => Some(mysql(url.expose())),
             _ => None,
         }
     }
 }
 
-/// Connections to where the address says: a socket of the same name on this machine may be another server's.
-fn without_socket(url: &str) -> AsyncDieselConnectionManager<AsyncMysqlConnection> {
+/// As `address::mysql` opens them.
+fn mysql(url: &str) -> AsyncDieselConnectionManager<AsyncMysqlConnection> {
     let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(|url| {
-        async move {
-            let opts = mysql_async::Opts::from_url(url)
-                .map_err(|cause| ConnectionError::InvalidConnectionUrl(cause.to_string()))?;
-            let opts = mysql_async::OptsBuilder::from_opts(opts)
-                .stmt_cache_size(0)
-                .client_found_rows(true)
-                .prefer_socket(false);
-            let connection = mysql_async::Conn::new(opts).await;
-            let connection =
-                connection.map_err(|cause| ConnectionError::BadConnection(cause.to_string()))?;
-            AsyncMysqlConnection::try_from(connection).await
-        }
-        .boxed()
-    });
+    config.custom_setup =
+        Box::new(|url| async move { address::mysql::connect(url).await.map_err(bad) }.boxed());
     AsyncDieselConnectionManager::new_with_config(url, config)
 }
 
-/// Connections that speak TLS, as the address says.
-fn with_tls(url: &str) -> AsyncDieselConnectionManager<AsyncPgConnection> {
+/// As `address::postgres` opens them.
+fn postgres(url: &str) -> AsyncDieselConnectionManager<AsyncPgConnection> {
     let mut config = ManagerConfig::default();
-    config.custom_setup = Box::new(|url| {
-        async move {
-            let opened = crate::tls::postgres(url).await;
-            opened.map_err(|cause| ConnectionError::BadConnection(cause.to_string()))
-        }
-        .boxed()
-    });
+    config.custom_setup =
+        Box::new(|url| async move { address::postgres::connect(url).await.map_err(bad) }.boxed());
     AsyncDieselConnectionManager::new_with_config(url, config)
+}
+
+fn bad(cause: NoConnection) -> ConnectionError {
+    ConnectionError::BadConnection(cause.to_string())
 }
 
 impl Database for AsyncPgConnection {
@@ -82,7 +69,7 @@ impl Database for AsyncPgConnection {
 
     fn manager(url: &DatabaseUrl) -> Option<Self::Manager> {
         match url {
-            DatabaseUrl::Postgres(url) => Some(with_tls(url.expose())),
+            DatabaseUrl::Postgres(url) => Some(postgres(url.expose())),
             _ => None,
         }
     }

@@ -203,7 +203,7 @@ impl Shared<'_> {
             liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
             owner: self.owner.to_string(),
-            entries: live.cloned().map(LiveEntry::new).map(Arc::new).collect(),
+            entries: LiveEntry::all(live.cloned()),
             misfire_grace: settings.misfire_grace,
             program,
             program_is_ours,

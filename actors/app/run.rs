@@ -32,7 +32,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
     let owner = Owner::new(config.partition.clone());
     introduce::introduce(&config, places, &owner);
     let store = writer::own_store(&config);
-    if await_database::migrate(store.as_ref(), &signals)?.is_none() {
+    if await_database::migrate(&store, &signals)?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
 

@@ -133,10 +133,11 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     let source = Arc::clone(&origin.source);
     ends.iter().for_each(|end| source.halt(&end.receipt));
     origin.home.spawn(async move {
-        if let Err(cause) = source.settle(ends).await {
-            log::warn!(
-                "messages could not be given back, they wait for this daemon's end: {cause}"
-            );
-        }
+        let why = match source.settle(ends).await {
+            Ok(later) if later.is_empty() => return,
+            Ok(_) => "another transaction has locked them".to_owned(),
+            Err(cause) => cause.to_string(),
+        };
+        log::warn!("messages could not be given back, they wait for this daemon's end: {why}");
     });
 }

@@ -1,23 +1,42 @@
 //! The live entries by when they are due next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::LiveEntry;
 
-/// Each entry stands in it once.
+/// Each entry stands in it once. Those of one second are taken in the order in which they were added.
 #[derive(Default)]
 pub(super) struct Agenda {
-    by_due: BTreeMap<i64, Vec<Arc<LiveEntry>>>,
+    by_due: BTreeMap<i64, VecDeque<Arc<LiveEntry>>>,
+    /// Those that never fire again, unless the clock goes back.
+    over: Vec<Arc<LiveEntry>>,
 }
 
 impl Agenda {
-    pub(super) fn add(&mut self, due_ms: i64, entry: Arc<LiveEntry>) {
-        self.by_due.entry(due_ms).or_default().push(entry);
+    pub(super) fn add(&mut self, due_ms: Option<i64>, entry: Arc<LiveEntry>) {
+        match due_ms {
+            Some(due_ms) => self.by_due.entry(due_ms).or_default().push_back(entry),
+            None => self.over.push(entry),
+        }
+    }
+
+    /// All entries, and when each was due.
+    pub(super) fn take_all(&mut self) -> Vec<(Option<i64>, Arc<LiveEntry>)> {
+        let Self { by_due, over } = std::mem::take(self);
+        let due = by_due.into_iter();
+        let due = due.flat_map(|(due, entries)| entries.into_iter().map(move |e| (Some(due), e)));
+        due.chain(over.into_iter().map(|entry| (None, entry)))
+            .collect()
     }
 
     pub(super) fn next_due_ms(&self) -> Option<i64> {
         self.by_due.keys().next().copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_due.values().map(VecDeque::len).sum::<usize>() + self.over.len()
     }
 
     /// The first entry whose time has come.
@@ -27,10 +46,35 @@ impl Agenda {
         if due > now_ms {
             return None;
         }
-        let entry = first.get_mut().pop();
+        let entry = first.get_mut().pop_front();
         if first.get().is_empty() {
             first.remove();
         }
         entry.map(|entry| (due, entry))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Misfire;
+    use crate::cron::entry::tests::entry;
+
+    #[test]
+    fn entries_of_one_second_are_taken_in_one_order() {
+        let mut agenda = Agenda::default();
+        let expressions = ["1 * * * * *", "2 * * * * *", "3 * * * * *"];
+        for expression in expressions {
+            agenda.add(Some(1000), Arc::new(entry(expression, Misfire::Skip)));
+        }
+        agenda.add(Some(2000), Arc::new(entry("4 * * * * *", Misfire::Skip)));
+        agenda.add(None, Arc::new(entry("5 * * * * *", Misfire::Skip)));
+        let taken = std::iter::from_fn(|| agenda.take_due(1000));
+        let taken: Vec<String> = taken.map(|(_, e)| e.config.expression.clone()).collect();
+        assert_eq!(taken, expressions);
+        let left = agenda.take_all();
+        let left: Vec<Option<i64>> = left.into_iter().map(|(due, _)| due).collect();
+        assert_eq!(left, [Some(2000), None]);
+        assert!(agenda.take_all().is_empty());
     }
 }

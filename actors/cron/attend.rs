@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+
 use super::ending::{end_run, log_end};
 use super::fire::run_again;
+use super::judge::{PATIENCE_MS, Verdict, judge};
 use super::outcome::Outcome;
-use super::process::machine::{Identity, identify};
 use super::process::{
     Liveness, Process, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate,
 };
@@ -23,13 +25,13 @@ use crate::clock::{millis, now_ms};
 use crate::db::DbError;
 use crate::db::rows::OpenRun;
 
-/// A run elsewhere without a timeout is given up after a day.
-const ELSEWHERE_MS: i64 = 24 * 3600 * 1000;
 /// A file whose run is not open in this database is deleted when it is this old (a day, and an hour to be later than
 /// the above): until then it may be that of a daemon with another database and the same directory.
 const STALE_FILE: Duration = Duration::from_secs(25 * 3600);
 /// Between two tries to watch a process.
 const WATCH_AGAIN: Duration = Duration::from_secs(60);
+/// Runs that are looked after at once: each may need a look at its file and a commit, which the database makes together.
+const AT_ONCE: usize = 128;
 
 /// The keys of the runs that are watched in this process.
 #[derive(Clone, Default)]
@@ -92,7 +94,7 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
         let watched = watched.clone();
         actix_rt::task::spawn_blocking(move || remove_stale(&runs, &open, &watched))
     };
-    for run in open {
+    let each = stream::iter(open).for_each_concurrent(AT_ONCE, async |run| {
         // Of our own there are those whose claim was never answered, and those whose watcher died.
         let left = !run.owner_alive || run.owner == config.owner;
         match watched.contains(&run.uk) {
@@ -100,7 +102,8 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
             false if left => attend(&config, run, spawner.as_ref()).await,
             _ => {}
         }
-    }
+    });
+    each.await;
     if let Err(cause) = stale.await {
         log::warn!("stale files of cron runs stay: {cause}");
     }
@@ -129,16 +132,8 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
         log::error!("cron run `{}` has a key that is none of ours", run.uk);
         return;
     };
-    let path = config.runs.join(format!("{uk}.json"));
-    let state = actix_rt::task::spawn_blocking(move || inspect(&path)).await;
-    let state = match state {
-        Ok(Ok(state)) => Some(state),
-        Ok(Err(cause)) if is_absent(&cause) => None,
-        Ok(Err(cause)) => {
-            log::warn!("cron run {uk} cannot be looked at: {cause}");
-            return;
-        }
-        Err(_) => return,
+    let Some(state) = state_of(config, &uk).await else {
+        return;
     };
     match judge(&run, state.as_ref()) {
         Verdict::Wait => {}
@@ -162,7 +157,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
                 forget(config, &uk);
             }
         },
-        Verdict::Watch(process) => {
+        Verdict::Watch { process, since_ms } => {
             let Some(watching) = watched.begin(uk.as_str()) else {
                 return;
             };
@@ -173,10 +168,24 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             );
             let config = Arc::clone(config);
             actix_rt::spawn(async move {
-                watch(&config, &run, &uk, process).await;
+                watch(&config, &run, &uk, process, since_ms).await;
                 drop(watching);
             });
         }
+    }
+}
+
+/// What its file tells, where there is one; none where that cannot be looked at.
+pub(super) async fn state_of(config: &CronConfig, uk: &Uk) -> Option<Option<RunState>> {
+    let path = config.runs.join(format!("{uk}.json"));
+    match actix_rt::task::spawn_blocking(move || inspect(&path)).await {
+        Ok(Ok(state)) => Some(Some(state)),
+        Ok(Err(cause)) if is_absent(&cause) => Some(None),
+        Ok(Err(cause)) => {
+            log::warn!("cron run {uk} cannot be looked at: {cause}");
+            None
+        }
+        Err(_) => None,
     }
 }
 
@@ -189,7 +198,7 @@ fn is_absent(cause: &io::Error) -> bool {
 }
 
 /// It may have got its end, and a line for that, since its row was read.
-async fn close(
+pub(super) async fn close(
     config: &CronConfig,
     run: &OpenRun,
     uk: &Uk,
@@ -201,15 +210,6 @@ async fn close(
     }
 }
 
-enum Verdict {
-    /// Not yet, or not here.
-    Wait,
-    Watch(Process),
-    Ended(Outcome),
-    /// Its daemon died before it started a process.
-    NeverStarted,
-}
-
 /// The entry of a fire that can still be made: late, but within the grace.
 fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
     let late = now_ms() - run.scheduled_ms;
@@ -217,64 +217,28 @@ fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
     (late <= millis(config.misfire_grace)).then(|| Arc::clone(entry))
 }
 
-fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
-    let here = is_here(run);
-    match state {
-        Some(state) if state.alive == Liveness::Locked => match &state.head {
-            Some(head) => Verdict::Watch(Process {
-                pid: head.pid,
-                start_ticks: head.start_ticks,
-            }),
-            None => Verdict::Wait,
-        },
-        Some(state) if state.may_yet_begin(now_ms()) => Verdict::Wait,
-        Some(RunState {
-            result: Some(said), ..
-        }) => Verdict::Ended(Outcome::said(said)),
-        Some(state) if state.never_started() => Verdict::NeverStarted,
-        Some(state) if state.alive == Liveness::Unlocked => Verdict::Ended(Outcome::lost()),
-        None if here && run.pid > 0 => without_file(run),
-        None if here => Verdict::NeverStarted,
-        _ => {
-            let patience = if run.timeout_ms > 0 {
-                run.timeout_ms
-            } else {
-                ELSEWHERE_MS
-            };
-            if now_ms() - run.started_ms > patience {
-                Verdict::Ended(Outcome::lost())
-            } else {
-                Verdict::Wait
-            }
-        }
-    }
-}
-
-/// It was started, and its file is gone (someone cleared the directory): its row knows the process.
-fn without_file(run: &OpenRun) -> Verdict {
-    let process = Process {
-        pid: run.pid,
-        start_ticks: run.start_ticks.map(i64::cast_unsigned),
-    };
-    match identify(process.pid, process.start_ticks) {
-        Identity::Same => Verdict::Watch(process),
-        Identity::Gone | Identity::Unknown => Verdict::Ended(Outcome::lost()),
-    }
-}
-
 /// Waits for the end of a process that is not our child: only its file tells how it ended.
-async fn watch(config: &CronConfig, run: &OpenRun, uk: &Uk, Process { pid, start_ticks }: Process) {
+async fn watch(
+    config: &CronConfig,
+    run: &OpenRun,
+    uk: &Uk,
+    Process { pid, start_ticks }: Process,
+    since_ms: i64,
+) {
     let ended = async {
-        match Watched::open(pid, start_ticks) {
-            Ok(Some(process)) => process.ended().await,
-            Ok(None) => {}
-            Err(cause) => {
-                log::error!("cron run {uk} (pid {pid}) cannot be watched: {cause}");
-                tokio::time::sleep(WATCH_AGAIN).await;
+        // What cannot be told apart from another process is waited for as what is elsewhere.
+        while now_ms() - since_ms <= PATIENCE_MS {
+            match Watched::open(pid, start_ticks) {
+                Ok(Some(process)) => return process.ended().await,
+                Ok(None) => return,
+                Err(cause) => {
+                    log::error!("cron run {uk} (pid {pid}) cannot be watched: {cause}");
+                    tokio::time::sleep(WATCH_AGAIN).await;
+                }
             }
         }
     };
-    let left = run.started_ms + run.timeout_ms - now_ms();
+    let left = since_ms + run.timeout_ms - now_ms();
     let over = async {
         match run.timeout_ms {
             0 => std::future::pending().await,
@@ -309,7 +273,7 @@ fn result_of(path: &Path) -> Option<super::RunResult> {
     inspect(path).ok()?.result
 }
 
-fn forget(config: &CronConfig, uk: &Uk) {
+pub(super) fn forget(config: &CronConfig, uk: &Uk) {
     if let Err(cause) = remove(&config.runs, uk)
         && !is_absent(&cause)
     {
@@ -345,7 +309,3 @@ fn is_old(path: &Path) -> bool {
         .and_then(|metadata| metadata.modified())
         .is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE_FILE))
 }
-
-#[cfg(test)]
-#[path = "attend_tests.rs"]
-mod tests;

@@ -8,7 +8,7 @@ use super::outcome::Outcome;
 use super::process::machine::Place;
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{AtOverlap, Claim, Fire};
+use crate::db::rows::{AtOverlap, Claim, Doom, Fire};
 use crate::db::{DbError, Standing};
 
 /// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
@@ -19,13 +19,15 @@ const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 impl Firing {
     /// Whether this daemon fires. With the database away it waits up to the grace: late, but not missed.
     pub(super) async fn claim(&self) -> bool {
-        let claim = self.answered_claim();
+        let why = Outcome::not_started("the database was away for longer than misfire_grace");
+        let doom = Doom::new(&why.result);
+        let claim = self.answered_claim(&doom);
         tokio::pin!(claim);
         let late = now_ms() - self.scheduled_ms;
         let patience = patience(late, millis(self.config.misfire_grace));
         match tokio::time::timeout(patience, &mut claim).await {
             Ok(Ok(Claim::Ours)) => true,
-            Ok(Ok(Claim::Others)) => false,
+            Ok(Ok(Claim::Others | Claim::Missed)) => false,
             Ok(Ok(Claim::Skipped)) => {
                 self.say_skipped();
                 false
@@ -41,41 +43,55 @@ impl Firing {
                     self.entry.shown(self.scheduled_ms),
                     self.config.misfire_grace
                 );
-                self.is_made_up_for(claim).await
+                self.is_made_up_for(claim, &doom, why).await
             }
         }
     }
 
-    /// A misfire, whose row may come to be yet: it must not stay as if something ran.
-    async fn is_made_up_for(&self, claim: impl Future<Output = Result<Claim, DbError>>) -> bool {
-        let late = self.config.late.begin(&self.entry.key, self.scheduled_ms);
-        let Ok(Claim::Ours) = claim.await else {
-            return false;
-        };
-        if late.is_among_last(kept(self.entry.config.misfire)) {
-            log::warn!(
-                "cron `{}`: the missed fire of {} is made up for now",
-                self.name(),
-                self.entry.shown(self.scheduled_ms)
-            );
-            return true;
+    /// A misfire. Its row may come to be yet, and is written as ended, unless the fire is made up for: those behind it must
+    /// not step back for what does not run.
+    async fn is_made_up_for(
+        &self,
+        claim: impl Future<Output = Result<Claim, DbError>>,
+        doom: &Doom,
+        why: Outcome,
+    ) -> bool {
+        let kept = kept(self.entry.config.misfire);
+        let late = &self.config.late;
+        let _late = late.begin(&self.entry.key, self.scheduled_ms, kept, doom);
+        match claim.await {
+            Ok(Claim::Ours) if !doom.is_sealed() => {
+                log::warn!(
+                    "cron `{}`: the missed fire of {} is made up for now",
+                    self.name(),
+                    self.entry.shown(self.scheduled_ms)
+                );
+                true
+            }
+            // Its row was written in the moment in which its time was over.
+            Ok(Claim::Ours) => {
+                self.end_unstarted(why).await;
+                false
+            }
+            Ok(Claim::Skipped) => {
+                self.say_skipped();
+                false
+            }
+            Ok(Claim::Others | Claim::Missed) | Err(_) => false,
         }
-        let why = "the database was away for longer than misfire_grace";
-        self.end_unstarted(Outcome::not_started(why)).await;
-        false
     }
 
     /// An answer that was lost is asked for again: the row says whose it is.
-    async fn answered_claim(&self) -> Result<Claim, DbError> {
+    async fn answered_claim(&self, doom: &Doom) -> Result<Claim, DbError> {
         loop {
-            match self.config.db.claim_fire(self.row()).await {
+            match self.config.db.claim_fire(self.row(doom)).await {
                 Err(DbError::Restarted) => tokio::time::sleep(CLAIM_AGAIN).await,
                 answer => return answer,
             }
         }
     }
 
-    fn row(&self) -> Fire {
+    fn row(&self, doom: &Doom) -> Fire {
         let entry = &self.entry.config;
         Fire {
             partition: self.config.partition.clone(),
@@ -90,6 +106,7 @@ impl Firing {
             timeout_ms: entry.timeout.map_or(0, millis),
             is_log: entry.is_log,
             at_overlap: self.at_overlap(),
+            doom: doom.clone(),
         }
     }
 
@@ -112,7 +129,7 @@ impl Firing {
             .await;
         match taken {
             Ok(Claim::Ours) => true,
-            Ok(Claim::Others) => false,
+            Ok(Claim::Others | Claim::Missed) => false,
             Ok(Claim::Skipped) => {
                 self.say_skipped();
                 false

@@ -17,7 +17,7 @@ pub(super) fn command(
         env: environment
             .map(|(name, value)| (name.into(), value.into()))
             .collect(),
-        output: Output::Log(config.output.of(&entry.config.exec_cmd)),
+        output: Output::Log(config.output.of(&entry.output)),
         handed: config.program_is_ours.then(|| announced.file()),
     }
 }

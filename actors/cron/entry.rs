@@ -1,5 +1,8 @@
 //! A live cron entry and how it is known.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use chrono::DateTime;
 use uuid::Uuid;
 
@@ -16,7 +19,12 @@ pub(crate) struct LiveEntry {
     /// Made of expression, zone, exec_cmd, params and the ordinal among identical ones: a new `name` or another order in
     /// the file re-fires nothing.
     pub(crate) key: String,
+    /// What its output is called: after its name, and where several have that name, after its key too.
+    pub(crate) output: String,
 }
+
+/// So much of a key tells entries apart that have one name.
+const SHORT_KEY: usize = 8;
 
 impl LiveEntry {
     pub(crate) fn new(config: CronEntry) -> Self {
@@ -28,7 +36,27 @@ impl LiveEntry {
             config.ordinal
         ]);
         let key = Uuid::new_v5(&NAMESPACE, identity.to_string().as_bytes()).to_string();
-        Self { config, key }
+        let output = config.name.clone();
+        Self {
+            config,
+            key,
+            output,
+        }
+    }
+
+    /// All live entries of a daemon.
+    pub(crate) fn all(configs: impl Iterator<Item = CronEntry>) -> Vec<Arc<Self>> {
+        let mut entries: Vec<Self> = configs.map(Self::new).collect();
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        for entry in &entries {
+            *names.entry(entry.output.clone()).or_default() += 1;
+        }
+        for entry in &mut entries {
+            if names[&entry.output] > 1 {
+                entry.output = format!("{}.{}", &entry.key[..SHORT_KEY], entry.output);
+            }
+        }
+        entries.into_iter().map(Arc::new).collect()
     }
 
     /// The next time after that, both in unix milliseconds.
@@ -78,6 +106,22 @@ pub(super) mod tests {
             ordinal: 0,
             drives_delay_queue: false,
         })
+    }
+
+    #[test]
+    fn each_entry_has_an_output_of_its_own() {
+        let named = |name: &str, ordinal| {
+            let config = entry("0 * * * * *", Misfire::Skip).config;
+            CronEntry {
+                name: name.to_owned(),
+                ordinal,
+                ..config
+            }
+        };
+        let all = LiveEntry::all([named("a", 0), named("b", 1), named("a", 2)].into_iter());
+        assert_eq!(all[1].output, "b");
+        assert!(all[0].output.ends_with(".a") && all[2].output.ends_with(".a"));
+        assert_ne!(all[0].output, all[2].output);
     }
 
     #[test]

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::attend::Watching;
 use super::command::command;
-use super::ending::{end_run, log_end};
+use super::ending::end_run;
 use super::outcome::Outcome;
 use super::process::machine::Place;
-use super::process::{Announcement, Child, Spawner, Uk, announce, inspect, remove, terminate};
-use super::replace::{Mark, Replacing, Room, mark_of};
+use super::process::{Announcement, Child, Spawner, Uk, announce, remove};
+use super::replace::{Replacing, Room};
 use super::starting::Starting;
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
@@ -28,8 +28,8 @@ pub(super) async fn run(
     entry: Arc<LiveEntry>,
     scheduled_ms: i64,
     spawner: Arc<Spawner>,
+    starting: Starting,
 ) {
-    let starting = config.starting.begin();
     let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
         return;
     };
@@ -177,6 +177,9 @@ impl Firing {
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
+        if let Some(cause) = &child.output_stuck {
+            log::error!("cron `{}`: its output {cause}", self.name());
+        }
         Ok(child)
     }
 
@@ -192,63 +195,6 @@ impl Firing {
             timeout_ms: self.entry.config.timeout.map(|t| millis(t).unsigned_abs()),
             handed: self.config.program_is_ours,
         }
-    }
-
-    async fn watch(&self, child: Child) {
-        let (pid, start_ticks) = (child.pid, child.start_ticks);
-        let ticks = start_ticks.map(u64::cast_signed);
-        let noted = self
-            .config
-            .db
-            .run_started(self.uk.to_string(), pid, ticks)
-            .await;
-        if let Err(cause) = noted {
-            log::warn!(
-                "cron `{}`: the pid of run {} is not in its row: {cause}",
-                self.name(),
-                self.uk
-            );
-        }
-        let output = child.output.clone();
-        let exited = child.exited();
-        tokio::pin!(exited);
-        let limit = self.entry.config.timeout;
-        let over = async {
-            match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
-                None => std::future::pending().await,
-            }
-        };
-        let outcome = tokio::select! {
-            biased;
-            exit = &mut exited => {
-                let said = self.said();
-                let mark = match said {
-                    Some(_) => Mark::None,
-                    None => mark_of(&self.config, self.uk.as_str()).await,
-                };
-                match mark {
-                    Mark::None => Outcome::seen(said.as_ref(), exit, &output),
-                    Mark::Replaced => Outcome::replaced(),
-                    // By who replaced it, with its line in the log.
-                    Mark::Ended => return,
-                }
-            }
-            () = over => {
-                log::error!("cron `{}`: run {} (pid {pid}) exceeds its timeout and is ended", self.name(), self.uk);
-                if let Err(cause) = terminate(pid, start_ticks).await {
-                    log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", self.name());
-                }
-                Outcome::timeout(limit.unwrap_or_default().as_secs_f64())
-            }
-        };
-        log_end(self.name(), self.uk.as_str(), &outcome);
-        end_run(&self.config, self.uk.as_str(), outcome, pid, None).await;
-    }
-
-    fn said(&self) -> Option<super::RunResult> {
-        let path = self.config.runs.join(format!("{}.json", self.uk));
-        inspect(&path).ok()?.result
     }
 
     /// Only while it is ours to start: another daemon may have taken it over, and start it.

@@ -1,9 +1,12 @@
 //! Fires whose row the database did not take in time. They are misfires: when the database is back, `misfire` says how
-//! many of an entry's last ones are made all the same. Which those are is known only then, so each waits until it hears
-//! of its row, and all that wait together are counted together.
+//! many of an entry's last ones are made all the same. All that wait together are counted together: whoever has become
+//! late dooms those that are no longer among the last ones, so whenever the database takes their rows, it is settled
+//! which of them are made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::db::rows::Doom;
 
 /// The fires that wait beyond the grace, by entry.
 #[derive(Clone, Default)]
@@ -14,7 +17,8 @@ pub(crate) struct LateFires {
 /// What one entry missed while the database was away.
 #[derive(Default)]
 struct Outage {
-    seconds: BTreeSet<i64>,
+    /// By their seconds; those too that have heard of their rows already.
+    fires: BTreeMap<i64, Vec<Doom>>,
     waiting: usize,
 }
 
@@ -22,36 +26,33 @@ struct Outage {
 pub(super) struct LateFire {
     fires: LateFires,
     entry: String,
-    scheduled_ms: i64,
 }
 
 impl LateFires {
-    pub(super) fn begin(&self, entry: &str, scheduled_ms: i64) -> LateFire {
+    /// The last `keep` of an entry's late fires are made up for; the others, of which this may be one, are doomed.
+    pub(super) fn begin(
+        &self,
+        entry: &str,
+        scheduled_ms: i64,
+        keep: usize,
+        doom: &Doom,
+    ) -> LateFire {
         let mut by_entry = self.lock();
         let outage = by_entry.entry(entry.to_owned()).or_default();
-        outage.seconds.insert(scheduled_ms);
+        let of_second = outage.fires.entry(scheduled_ms).or_default();
+        of_second.push(doom.clone());
         outage.waiting += 1;
+        let latest_first = outage.fires.values().rev();
+        latest_first.skip(keep).flatten().for_each(Doom::seal);
         LateFire {
             fires: self.clone(),
             entry: entry.to_owned(),
-            scheduled_ms,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Outage>> {
         // Nothing that is done under this lock can panic half way.
         self.by_entry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl LateFire {
-    /// Whether this is one of the last so many that were missed, those counted too that have heard of their row already.
-    pub(super) fn is_among_last(&self, keep: usize) -> bool {
-        let by_entry = self.fires.lock();
-        let later = by_entry.get(&self.entry).map_or(0, |outage| {
-            outage.seconds.range(self.scheduled_ms + 1..).count()
-        });
-        later < keep
     }
 }
 
@@ -72,22 +73,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_ones_are_the_same_in_whatever_order_their_rows_come() {
+    fn the_last_ones_are_the_same_in_whatever_order_they_become_late() {
         for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
-            let fires = LateFires::default();
-            let mut late: Vec<_> = (0..4).map(|n| Some(fires.begin("e", n * 1000))).collect();
-            let other = fires.begin("f", 9000);
-            let mut kept = [Vec::new(), Vec::new(), Vec::new()];
-            for n in order {
-                let fire = late[n].take().unwrap();
-                for (keep, kept) in kept.iter_mut().enumerate() {
-                    kept.extend(fire.is_among_last(keep).then_some(n));
-                }
+            for (keep, expected) in [vec![], vec![3], vec![2, 3]].into_iter().enumerate() {
+                let fires = LateFires::default();
+                let dooms: Vec<Doom> = (0..4).map(|_| Doom::new("")).collect();
+                let other = Doom::new("");
+                let of_other = fires.begin("f", 9000, 1, &other);
+                let late = order.map(|n: usize| {
+                    let second = i64::try_from(n).unwrap() * 1000;
+                    fires.begin("e", second, keep, &dooms[n])
+                });
+                let kept: Vec<usize> = (0..4).filter(|n| !dooms[*n].is_sealed()).collect();
+                assert_eq!(kept, expected, "{order:?}");
+                assert!(!other.is_sealed());
+                drop((late, of_other));
+                let next = Doom::new("");
+                let _late = fires.begin("e", 0, 1, &next);
+                assert!(!next.is_sealed(), "the next outage");
             }
-            kept.iter_mut().for_each(|kept| kept.sort_unstable());
-            assert_eq!(kept, [vec![], vec![3], vec![2, 3]], "{order:?}");
-            assert!(other.is_among_last(1));
-            assert!(fires.begin("e", 0).is_among_last(1), "the next outage");
         }
     }
 }

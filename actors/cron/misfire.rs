@@ -30,6 +30,8 @@ pub(super) struct Missed {
     pub(super) made_up: usize,
     /// The next fire is the first one after this.
     pub(super) planned_from: i64,
+    /// When that was looked at.
+    pub(super) until: i64,
 }
 
 impl Missed {
@@ -73,6 +75,7 @@ pub(super) fn missed(entry: &LiveEntry, from: i64, now: i64, grace: Duration) ->
         skipped,
         made_up,
         planned_from: fires.start(now),
+        until: now,
     }
 }
 

@@ -12,13 +12,17 @@ mod command;
 mod ending;
 mod entry;
 mod fire;
+mod judge;
 #[cfg(test)]
 mod jump_tests;
 mod late;
 mod misfire;
+mod orphans;
 mod outcome;
+mod plan;
 mod process;
 mod replace;
+mod running;
 mod schedule;
 mod starting;
 #[cfg(test)]
@@ -31,7 +35,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use chrono::{DateTime, Utc};
 use tokio::time::timeout_at;
 
 use self::agenda::Agenda;
@@ -53,13 +56,9 @@ use crate::gone::GoneNotice;
 use crate::logs::OutputLogs;
 use crate::outage::Outage;
 
-/// A longer sleep would miss a jump of the clock.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-/// A clock that goes back by more than this has jumped; less is a correction, which needs nothing.
-const JUMP_BACK_MS: i64 = 5_000;
 /// How often to look after runs that no living daemon watches.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
-/// How often old rows of `cron_run` are deleted, and how old they are then.
+/// How often runs of partitions that are gone are looked for, and old rows of `cron_run` are deleted; how old they are then.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two portions of them.
 const TRIM_PAUSE: Duration = Duration::from_millis(100);
@@ -123,6 +122,8 @@ pub(crate) struct CronActor {
     attending: bool,
     trimming: bool,
     last_ring_ms: i64,
+    /// How often the clock has jumped back.
+    jumps_back: u64,
     timer: Option<SpawnHandle>,
     quiet: bool,
     _gone: GoneNotice,
@@ -138,6 +139,7 @@ impl CronActor {
             attending: false,
             trimming: false,
             last_ring_ms: now_ms(),
+            jumps_back: 0,
             timer: None,
             quiet: false,
             _gone: gone,
@@ -166,116 +168,15 @@ impl CronActor {
             since
         };
         ctx.spawn(learn.into_actor(self).map(|since, actor, ctx| {
-            actor.plan(&since, ctx);
+            actor.learnt(&since, ctx);
         }));
     }
 
-    fn plan(&mut self, since: &[i64], ctx: &mut Context<Self>) {
-        let now = now_ms();
-        let config = Arc::clone(&self.config);
-        for (entry, since) in config.entries.iter().zip(since) {
-            // A clock that went back since then skips nothing.
-            let from = *since.min(&now);
-            self.catch_up(entry, from, now, ctx);
-        }
+    /// Begins to fire.
+    fn learnt(&mut self, since: &[i64], ctx: &mut Context<Self>) {
+        self.plan_since(since, ctx);
         ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
         ctx.run_interval(TRIM_INTERVAL, |actor, ctx| actor.trim(ctx));
-        self.set_alarm(ctx);
-    }
-
-    /// Deals with the fires of (`from`, `now`] that were not made in time, and plans the next one.
-    fn catch_up(&mut self, entry: &Arc<LiveEntry>, from: i64, now: i64, ctx: &mut Context<Self>) {
-        let missed = misfire::missed(entry, from, now, self.config.misfire_grace);
-        if missed.skipped > 0 {
-            log::error!(
-                "cron `{}`: {} fires up to {} were missed{}",
-                entry.config.name,
-                missed.skipped_text(),
-                entry.shown(now),
-                match missed.made_up {
-                    0 => String::new(),
-                    n => format!(", {n} of them are made up for now"),
-                }
-            );
-        }
-        for scheduled_ms in missed.fire {
-            self.fire(entry, scheduled_ms, ctx);
-        }
-        match entry.next_after(missed.planned_from) {
-            Some(due) => self.agenda.add(due, Arc::clone(entry)),
-            None => log::warn!("cron `{}`: never fires again", entry.config.name),
-        }
-    }
-
-    /// Fires what is due, late ones within the grace; what is later than that is a misfire.
-    fn ring(&mut self, ctx: &mut Context<Self>) {
-        if self.quiet {
-            return;
-        }
-        let now = now_ms();
-        if now < self.last_ring_ms - JUMP_BACK_MS {
-            self.replan_after_jump_back(now, ctx);
-        }
-        self.last_ring_ms = now;
-        self.alarm.tick();
-        let grace = millis(self.config.misfire_grace);
-        while let Some((due, entry)) = self.agenda.take_due(now) {
-            if now - due <= grace {
-                self.fire(&entry, due, ctx);
-                self.catch_up(&entry, due, now, ctx);
-            } else {
-                // The clock jumped forward, or the machine slept.
-                let before = entry.config.schedule.every().map_or(1, millis);
-                self.catch_up(&entry, due - before, now, ctx);
-            }
-        }
-        self.set_alarm(ctx);
-    }
-
-    /// The clock went back: every entry is due by the clock as it is now. Seconds that come a second time fire nothing:
-    /// their rows are there.
-    fn replan_after_jump_back(&mut self, now: i64, ctx: &mut Context<Self>) {
-        log::warn!(
-            "the clock went back by {:.1} s; cron follows it, and fires nothing twice",
-            Duration::from_millis(self.last_ring_ms.abs_diff(now)).as_secs_f64()
-        );
-        self.agenda = Agenda::default();
-        let config = Arc::clone(&self.config);
-        for entry in &config.entries {
-            self.catch_up(entry, now, now, ctx);
-        }
-    }
-
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        let Some(due) = self
-            .agenda
-            .next_due_ms()
-            .and_then(DateTime::<Utc>::from_timestamp_millis)
-        else {
-            return;
-        };
-        let wait = self.alarm.set(due).min(LONGEST_SLEEP);
-        self.timer = Some(ctx.run_later(wait, |_, ctx| ctx.notify(Ring)));
-    }
-
-    fn fire(&mut self, entry: &Arc<LiveEntry>, scheduled_ms: i64, ctx: &mut Context<Self>) {
-        if self.quiet {
-            return;
-        }
-        let Some(spawner) = self.spawner() else {
-            return;
-        };
-        let run = fire::run(
-            Arc::clone(&self.config),
-            Arc::clone(entry),
-            scheduled_ms,
-            spawner,
-        );
-        // Not in this actor's context: an end of the actor must not leave a claimed fire without its process.
-        ctx.spawn(async { actix_rt::spawn(run).await.map_or((), drop) }.into_actor(self));
     }
 
     /// Without entries there is nothing to spawn, and no thread for it.
@@ -311,17 +212,18 @@ impl CronActor {
         );
     }
 
-    /// Deletes all old rows, a portion at a time: others write in between.
+    /// Ends runs that nobody else will, and deletes all old rows, a portion at a time: others write in between.
     fn trim(&mut self, ctx: &mut Context<Self>) {
         if self.trimming {
             return;
         }
         self.trimming = true;
-        let db = self.config.db.clone();
+        let config = Arc::clone(&self.config);
         let before = now_ms() - millis(RUNS_KEPT);
         let trim = async move {
+            orphans::look(&config).await;
             loop {
-                match db.trim_runs(before).await {
+                match config.db.trim_runs(before).await {
                     Ok(deleted) if deleted < TRIM_ROWS => return,
                     Ok(_) => tokio::time::sleep(TRIM_PAUSE).await,
                     Err(cause) => {

@@ -6,20 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::future::LocalBoxFuture;
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
-use super::process::machine::Place;
+use super::process::machine::{Identity, Place, identify};
 use super::process::{Announcement, announce};
 use super::testing::{World, YEARLY};
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::rows::{BootRow, Heartbeat, Inspection};
-use crate::db::{Applied, Db, DbActor, DbError, Reader, Store, Write, Writer};
-use crate::gone::GoneNotice;
-use crate::testing_support::{TestDb, soon};
+use crate::db::{Db, Write};
+use crate::testing_support::{Barrier, Seen, TestDb, no_hook, soon};
 
 #[actix::test]
 async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
@@ -29,7 +27,7 @@ async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
     assert!(
         runs[0].starts_with("failed ")
             && runs[0].contains("exit status 1; its output is in `")
-            && runs[0].contains("/output/c-"),
+            && runs[0].contains("/output/n-"),
         "{runs:?}"
     );
     assert!(world.stop().await);
@@ -107,79 +105,66 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
     assert_eq!(begun.elapsed().as_secs(), 0);
 }
 
-/// A database whose adapter panics after its first claim of a fire is committed.
-struct LosesAnAnswer {
-    store: Arc<dyn Store>,
-    lost: Arc<AtomicBool>,
-}
-
-struct LosesAnAnswerWriter {
-    writer: Box<dyn Writer>,
-    lost: Arc<AtomicBool>,
-}
-
-impl Store for LosesAnAnswer {
-    fn address(&self) -> String {
-        self.store.address()
-    }
-
-    fn migrate(&self) -> Result<Vec<String>, DbError> {
-        self.store.migrate()
-    }
-
-    fn statements(&self) -> String {
-        self.store.statements()
-    }
-
-    fn inspect(&self) -> Result<Inspection, DbError> {
-        self.store.inspect()
-    }
-
-    fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
-        let (writer, lost) = (self.store.writer(), Arc::clone(&self.lost));
-        Box::pin(async move {
-            let writer = writer.await?;
-            Ok(Box::new(LosesAnAnswerWriter { writer, lost }) as Box<dyn Writer>)
-        })
-    }
-
-    fn reader(&self) -> Arc<dyn Reader> {
-        self.store.reader()
-    }
-}
-
-impl Writer for LosesAnAnswerWriter {
-    fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
-        Box::pin(async move {
-            let claims = batch.iter().any(|w| matches!(w, Write::ClaimFire(_)));
-            let applied = self.writer.apply(batch).await;
-            let panics = claims && !self.lost.swap(true, Ordering::Relaxed);
-            assert!(!panics, "lost by a test");
-            applied
-        })
-    }
-
-    fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
-        self.writer.heartbeat(boot)
-    }
-}
-
 #[actix::test]
 async fn a_claim_whose_answer_was_lost_is_made_all_the_same() {
     tokio::time::pause();
     let files = TestDb::start();
+    // The adapter panics after the first claim of a fire is committed.
     let lost = Arc::new(AtomicBool::new(false));
-    let store: Arc<dyn Store> = Arc::new(LosesAnAnswer {
-        store: Arc::clone(&files.store),
-        lost: Arc::clone(&lost),
-    });
-    let actor = DbActor::new(store, None, GoneNotice::none()).start();
-    files.db.set_actor(Some(actor));
+    let once = Arc::clone(&lost);
+    let panics = move |batch: Arc<[Write]>| {
+        let claims = batch.iter().any(|w| matches!(w, Write::ClaimFire(_)));
+        let panics = claims && !once.swap(true, Ordering::Relaxed);
+        async move { assert!(!panics, "lost by a test") }.boxed()
+    };
+    files.hook(no_hook(), Arc::new(panics));
     let world = World::start_with(files, "/bin/false").await;
     let runs = world.until_ended(1).await;
     assert!(lost.load(Ordering::Relaxed));
     assert_eq!(runs.len(), 1);
     assert!(runs[0].contains("exit status 1"), "{runs:?}");
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_run_is_ended_by_its_timeout_while_the_database_hangs() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let (going_on, pids) = (Barrier::closed(), Seen::new());
+    let (gate, seen) = (going_on.clone(), pids.clone());
+    let hangs = move |batch: Arc<[Write]>| {
+        let started = batch.iter().find_map(|w| match w {
+            Write::RunStarted { pid, .. } => Some(*pid),
+            _ => None,
+        });
+        let (gate, seen) = (gate.clone(), seen.clone());
+        async move {
+            if let Some(pid) = started {
+                seen.note(pid);
+                gate.pass().await;
+            }
+        }
+        .boxed()
+    };
+    files.hook(Arc::new(hangs), no_hook());
+    let program = files.script("exec sleep 1000");
+    let mut entry = entry(YEARLY, Misfire::Coalesce);
+    entry.config.timeout = Some(Duration::from_secs(1));
+    let world = World::start_entry(files, entry, &program);
+    let pid = pids.wait_for(1).await[0];
+    soon(async {
+        while identify(pid, None) != Identity::Gone {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(
+        world.runs()[0].starts_with("running "),
+        "the database hangs"
+    );
+    going_on.open();
+    let runs = world.until_ended(1).await;
+    assert!(runs[0].starts_with("timeout "), "{runs:?}");
     assert!(world.stop().await);
 }
 
@@ -198,6 +183,38 @@ async fn a_row_of_this_daemon_that_nobody_watches_is_ended() {
     world.until_ended(1).await;
     let left = "SELECT status AS line FROM cron_run WHERE uk = 'left'";
     assert_eq!(world.files.lines(left), ["failed"]);
+}
+
+#[actix::test]
+async fn many_runs_that_are_left_behind_are_ended_together() {
+    tokio::time::pause();
+    let files = TestDb::start();
+    let here = serde_json::to_string(Place::here()).unwrap();
+    files.sql(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+         INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+         SELECT 'script1', 'gone', i, 'left' || i, 'n', 'script1/dead', '{here}', 1, 'running', 1000 FROM n"
+    ));
+    let transactions = Seen::new();
+    let seen = transactions.clone();
+    let note = move |batch: Arc<[Write]>| {
+        seen.note(batch.len());
+        std::future::ready(()).boxed()
+    };
+    files.hook(Arc::new(note), no_hook());
+    let world = World::with(files, Vec::new(), "/bin/false");
+    soon(async {
+        while world
+            .files
+            .number("SELECT count(*) AS n FROM cron_run WHERE state < 3")
+            > 0
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(transactions.len() < 100, "{:?}", transactions.all());
+    assert!(world.stop().await);
 }
 
 #[actix::test]
@@ -237,6 +254,45 @@ async fn a_fire_that_another_daemon_announced_is_left_to_it() {
     assert!(run.exists());
     let row = "SELECT state || owner AS line FROM cron_run";
     assert_eq!(world.files.lines(row), ["1script1/me"]);
+}
+
+#[actix::test]
+async fn runs_of_a_partition_that_is_gone_are_ended_when_their_time_is_over() {
+    const HOUR_MS: i64 = 3_600_000;
+    tokio::time::pause();
+    let files = TestDb::start();
+    let here = serde_json::to_string(Place::here()).unwrap();
+    let pid = std::process::id();
+    let ticks = super::process::machine::start_ticks(pid.cast_signed()).unwrap();
+    let cases = [
+        ("a day ago", "{}", 0, 25, 0),
+        ("today", "{}", 0, 23, 0),
+        ("with a timeout", "{}", HOUR_MS, 2, 0),
+        ("here and alive", here.as_str(), 0, 25, pid),
+        ("never started", here.as_str(), 0, 25, 0),
+    ];
+    for (name, machine, timeout_ms, hours, pid) in cases {
+        let uk = uuid::Uuid::new_v4();
+        let started = now_ms() - hours * HOUR_MS;
+        files.sql(&format!(
+            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms,
+                timeout_ms, pid, start_ticks)
+             VALUES ('gone', '{name}', 1000, '{uk}', '{name}', 'gone/dead', '{machine}', 1, 'running', {started},
+                {timeout_ms}, {pid}, {ticks})"
+        ));
+    }
+    let world = World::with(files, Vec::new(), "/bin/false");
+    sleep(Duration::from_secs(150)).await;
+    let ended = "SELECT name || ' ' || status AS line FROM cron_run WHERE state = 3 ORDER BY name";
+    assert_eq!(
+        world.files.lines(ended),
+        [
+            "a day ago lost",
+            "never started failed",
+            "with a timeout lost"
+        ]
+    );
+    assert!(world.stop().await);
 }
 
 #[actix::test]

@@ -1,87 +1,68 @@
 //! The only writer: gathers the writes of many callers into transactions and answers each after its commit.
 //!
-//! Owns: one connection that writes, one for heartbeats.   Told by: everybody, through `Db` (Submit).
+//! Owns: three connections that write, one for heartbeats. Told by: everybody, through `Db` (Submit).
 //! Tells: nobody; answers.                                 Started by: SupervisorActor, on an Arbiter of its own.
 //! Ends: with the process; its callers have their answers by then.
 //!
 //! While one transaction is being committed the writes that arrive wait in a queue; the next transaction takes all of
 //! them. So a lone write waits for nobody, and a thousand at once share one commit.
+//!
+//! A write that waits for what somebody else has locked, as an operator or a frozen daemon may for minutes, is set aside and
+//! tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can depend
+//! on it, but for those that give rows back (`Write::keeps_its_place`). Ends mostly do not even wait: see `by_ids::lock`.
+//!
+//! Claims of fires, which are due to the millisecond, have a connection of their own, kept open between them: none waits for
+//! a large transaction of others. Where only one connection can write they go before what waits (`Write::is_urgent`).
 
-use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
-use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::error::DbError;
 use super::heart::{self, Heartbeats};
-use super::store::{Applied, Store, Writer};
+pub(crate) use super::lane::Submit;
+use super::lane::{Committed, HELD_PAUSE, Lane, Together, commit};
+use super::store::{Store, Writers};
 use super::write::{Write, Written};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
-
-/// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
-const MAX_BATCH: usize = 256;
-/// Rows in one transaction at most, unless a single write has more: a push of thousands is no reason for hundreds of such
-/// pushes to wait for each other.
-const MAX_ROWS: usize = 5_000;
-
-/// One write, answered after its commit. How many there are at once is bounded by the permits of `Db`. An answer that
-/// is dropped says that the write was never tried.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Submit {
-    pub(crate) write: Write,
-    pub(crate) answer: oneshot::Sender<Result<Written, DbError>>,
-}
-
-/// What became of a batch.
-struct Committed {
-    /// None where the next batch needs a new connection.
-    writer: Option<Box<dyn Writer>>,
-    /// Not tried, in their order, and why.
-    left: Vec<Submit>,
-    away: Option<DbError>,
-    /// What may be committed or not; nothing is in `left` then.
-    unsure: Option<Unsure>,
-}
-
-/// What the next transaction is made of.
-struct Batch {
-    writer: Option<Box<dyn Writer>>,
-    submits: Vec<Submit>,
-}
-
-/// Writes that may be committed or not, and the writer that can find out.
-struct Unsure {
-    writer: Option<Box<dyn Writer>>,
-    batch: Vec<Submit>,
-}
-
-/// If nobody finds out, the callers must not believe that nothing was written: they would write it again.
-impl Drop for Unsure {
-    fn drop(&mut self) {
-        for submit in self.batch.drain(..) {
-            let _ = submit.answer.send(Err(DbError::Restarted));
-        }
-    }
-}
 
 /// See the module's header.
 pub(crate) struct DbActor {
     store: Arc<dyn Store>,
     heartbeats: Option<Heartbeats>,
-    pending: VecDeque<Submit>,
-    /// None before the first write, after an outage, and while a batch is under way.
-    writer: Option<Box<dyn Writer>>,
-    /// To be tried again as it is, before anything else.
-    unsure: Option<Unsure>,
-    busy: bool,
+    line: Lane,
+    fires: Lane,
+    aside: Aside,
+    /// The last order to judge is under way.
+    judging: bool,
     outage: Outage,
     _gone: GoneNotice,
 }
+
+/// What waits for other people's locks.
+struct Aside {
+    lane: Lane,
+    /// The tables that are inserted into by what waits: more of the same would wait as well, and goes straight there.
+    tables: BTreeSet<&'static str>,
+    /// Whether there are ends among it: what gives rows back would make them stale.
+    has_ends: bool,
+    since: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Which {
+    Line,
+    Fires,
+    Aside,
+}
+
+/// The server, or something on the way to it, may close a connection that is silent for longer.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 impl DbActor {
     /// Does nothing before its first write.
@@ -90,86 +71,82 @@ impl DbActor {
         heartbeats: Option<Heartbeats>,
         gone: GoneNotice,
     ) -> Self {
+        let outage = Outage::new(format!("the database {}", store.address()));
         Self {
-            outage: Outage::new(format!("the database {}", store.address())),
             store,
             heartbeats,
-            pending: VecDeque::new(),
-            writer: None,
-            unsure: None,
-            busy: false,
+            line: Lane::new(outage.beside()),
+            fires: Lane::new(outage.beside()),
+            aside: Aside {
+                lane: Lane::new(outage.beside()),
+                tables: BTreeSet::new(),
+                has_ends: false,
+                since: None,
+            },
+            judging: false,
+            outage,
             _gone: gone,
         }
     }
 
-    /// Begins the next transaction, if none is under way and there is something to write.
+    /// Begins the next transactions, where none is under way and there is something to write.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.busy {
-            return;
-        }
-        let Some(Batch { writer, submits }) = self.next_batch() else {
-            return;
+        let aside = self.aside.lane.begin(Together::OfOneTable);
+        self.aside.end_if_empty();
+        let together = match self.aside.has_ends {
+            false => Together::All,
+            true => Together::AllWhoMayPass,
         };
-        self.busy = true;
-        // Not in this actor's context: if it dies, what is being committed is answered all the same.
-        let commit = actix_rt::spawn(commit(Arc::clone(&self.store), writer, submits));
-        ctx.spawn(commit.into_actor(self).map(|committed, actor, ctx| {
-            // An error means that the runtime ends.
-            if let Ok(committed) = committed {
-                actor.committed(committed, ctx);
-            }
-        }));
+        let fires = self.fires.begin(Together::All);
+        let line = self.line.begin(together);
+        let batches = [
+            (Which::Fires, fires),
+            (Which::Line, line),
+            (Which::Aside, aside),
+        ];
+        for (which, batch) in batches {
+            let Some(batch) = batch else {
+                continue;
+            };
+            // Not in this actor's context: if it dies, what is being committed is answered all the same.
+            let commit = actix_rt::spawn(commit(Arc::clone(&self.store), batch));
+            ctx.spawn(commit.into_actor(self).map(move |committed, actor, ctx| {
+                // An error means that the runtime ends.
+                if let Ok(committed) = committed {
+                    actor.committed(which, committed, ctx);
+                }
+            }));
+        }
     }
 
-    fn next_batch(&mut self) -> Option<Batch> {
-        if let Some(mut unsure) = self.unsure.take() {
-            // Whoever gave up meanwhile stays in it: it is the batch that is asked about.
-            return Some(Batch {
-                writer: unsure.writer.take(),
-                submits: std::mem::take(&mut unsure.batch),
-            });
+    fn committed(&mut self, which: Which, committed: Committed, ctx: &mut Context<Self>) {
+        let lane = match which {
+            Which::Line => &mut self.line,
+            Which::Fires => &mut self.fires,
+            Which::Aside => &mut self.aside.lane,
+        };
+        let after = lane.committed(committed);
+        let mut pause = after.pause;
+        if which == Which::Aside {
+            let was_held = !after.held.is_empty();
+            pause = pause.or(was_held.then_some(HELD_PAUSE));
         }
-        // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
-        self.pending.retain(|submit| !submit.answer.is_closed());
-        let mut rows = 0;
-        let fits = self.pending.iter().take(MAX_BATCH).take_while(|submit| {
-            rows += submit.write.rows();
-            rows <= MAX_ROWS
-        });
-        let size = fits.count().max(1).min(self.pending.len());
-        let submits: Vec<Submit> = self.pending.drain(..size).collect();
-        (!submits.is_empty()).then(|| Batch {
-            writer: self.writer.take(),
-            submits,
-        })
+        if let Some(cause) = after.held_by {
+            self.aside.add(after.held, cause);
+        }
+        match pause {
+            None => self.go_on(which, ctx),
+            Some(pause) => drop(ctx.run_later(pause, move |actor, ctx| actor.go_on(which, ctx))),
+        }
     }
 
-    /// What was not tried goes back to the front of the queue, in its order.
-    fn committed(&mut self, committed: Committed, ctx: &mut Context<Self>) {
-        self.busy = false;
-        if committed.unsure.is_some() {
-            self.unsure = committed.unsure;
-            return self.retry_later(committed.away, ctx);
+    fn go_on(&mut self, which: Which, ctx: &mut Context<Self>) {
+        match which {
+            Which::Line => self.line.go_on(),
+            Which::Fires => self.fires.go_on(),
+            Which::Aside => self.aside.lane.go_on(),
         }
-        for submit in committed.left.into_iter().rev() {
-            self.pending.push_front(submit);
-        }
-        if committed.away.is_some() {
-            return self.retry_later(committed.away, ctx);
-        }
-        self.outage.passed();
-        self.writer = committed.writer;
         self.pump(ctx);
-    }
-
-    fn retry_later(&mut self, cause: Option<DbError>, ctx: &mut Context<Self>) {
-        let cause = cause.map_or_else(String::new, DbError::into_reason);
-        let pause = self.outage.failed(cause);
-        self.busy = true;
-        ctx.run_later(pause, |actor, ctx| {
-            actor.busy = false;
-            actor.pump(ctx);
-        });
     }
 
     fn submit(
@@ -183,8 +160,29 @@ impl DbActor {
     }
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
-        self.pending.push_back(submit);
+        let beside = self.store.writers() == Writers::Many;
+        let lane = match &submit.write {
+            write if self.aside.waits_too(write) => &mut self.aside.lane,
+            write if write.is_urgent() && beside => &mut self.fires,
+            _ => &mut self.line,
+        };
+        lane.push(submit);
         self.pump(ctx);
+    }
+
+    /// The next claim of a fire does not have to open a connection.
+    fn keep_alive(&mut self, ctx: &mut Context<Self>) {
+        let Some(mut writer) = self.fires.lend_writer() else {
+            return;
+        };
+        let kept = async move {
+            writer.keep_alive().await;
+            writer
+        };
+        ctx.spawn(kept.into_actor(self).map(|writer, actor, ctx| {
+            actor.fires.return_writer(writer);
+            actor.go_on(Which::Fires, ctx);
+        }));
     }
 
     fn beat(&self, heartbeats: Heartbeats, ctx: &mut Context<Self>) {
@@ -200,67 +198,41 @@ impl DbActor {
     }
 }
 
-/// Answers each write that was committed or refused.
-async fn commit(
-    store: Arc<dyn Store>,
-    writer: Option<Box<dyn Writer>>,
-    batch: Vec<Submit>,
-) -> Committed {
-    let writes: Arc<[Write]> = batch.iter().map(|submit| submit.write.clone()).collect();
-    let apply = AssertUnwindSafe(apply(store.as_ref(), writer, writes)).catch_unwind();
-    let Ok((writer, applied)) = apply.await else {
-        log::error!("{} writes panicked in the database's adapter", batch.len());
-        for submit in batch {
-            let _ = submit.answer.send(Err(DbError::Restarted));
+impl Aside {
+    fn add(&mut self, held: Vec<Submit>, cause: DbError) {
+        if self.since.is_none() && !held.is_empty() {
+            self.since = Some(Instant::now());
+            log::warn!(
+                "{} writes wait for what another transaction has locked, and are tried again; the others go on: {}",
+                held.len(),
+                cause.into_reason()
+            );
         }
-        return Committed {
-            writer: None,
-            left: Vec::new(),
-            away: None,
-            unsure: None,
-        };
-    };
-    let mut batch = batch.into_iter();
-    for (answer, submit) in applied.answers.into_iter().zip(batch.by_ref()) {
-        // A caller that is gone does not need its answer.
-        let _ = submit.answer.send(answer);
+        for submit in held {
+            self.tables.extend(submit.write.inserts_into());
+            self.has_ends |= submit.write.is_end();
+            self.lane.push(submit);
+        }
     }
-    let rest: Vec<Submit> = batch.collect();
-    if applied.unsure {
-        // From here on whoever drops them says so to their callers: this actor may be dead.
-        return Committed {
-            writer: None,
-            left: Vec::new(),
-            away: applied.away,
-            unsure: Some(Unsure {
-                writer,
-                batch: rest,
-            }),
-        };
-    }
-    Committed {
-        writer,
-        left: rest,
-        away: applied.away,
-        unsure: None,
-    }
-}
 
-async fn apply(
-    store: &dyn Store,
-    writer: Option<Box<dyn Writer>>,
-    writes: Arc<[Write]>,
-) -> (Option<Box<dyn Writer>>, Applied) {
-    let opened = match writer {
-        Some(writer) => Ok(writer),
-        None => store.writer().await,
-    };
-    match opened {
-        Ok(mut writer) => {
-            let applied = writer.apply(writes).await;
-            (Some(writer), applied)
+    fn waits_too(&self, write: &Write) -> bool {
+        write
+            .inserts_into()
+            .is_some_and(|table| self.tables.contains(table))
+    }
+
+    fn end_if_empty(&mut self) {
+        if !self.lane.is_empty() {
+            return;
         }
-        Err(cause) => (None, Applied::away(Vec::new(), cause)),
+        self.tables.clear();
+        self.has_ends = false;
+        if let Some(since) = self.since.take() {
+            log::info!(
+                "the writes that waited for locks are done after {:.1} s",
+                since.elapsed().as_secs_f64()
+            );
+        }
     }
 }
 
@@ -270,6 +242,9 @@ impl Actor for DbActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         if let Some(heartbeats) = self.heartbeats.clone() {
             self.beat(heartbeats, ctx);
+        }
+        if self.store.writers() == Writers::Many {
+            ctx.run_interval(KEEP_ALIVE, Self::keep_alive);
         }
     }
 }
@@ -296,9 +271,14 @@ impl Handler<Judge> for DbActor {
         let Some(heartbeats) = &self.heartbeats else {
             return;
         };
+        // One that waits is about an older heartbeat; the next one comes with its own.
+        if std::mem::replace(&mut self.judging, true) {
+            return;
+        }
         let me = heartbeats.boot.owner.clone();
         let reaped = self.submit(Write::ReapSilent { me, as_of_ms }, ctx);
-        ctx.spawn(reaped.into_actor(self).map(|reaped, _, _| {
+        ctx.spawn(reaped.into_actor(self).map(|reaped, actor, _| {
+            actor.judging = false;
             if let Ok(Ok(Written::Reaped(reaped))) = reaped
                 && !reaped.boots.is_empty()
             {

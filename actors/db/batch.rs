@@ -2,6 +2,9 @@
 //!
 //! Nobody has an answer to any of them yet, so none can depend on another: their order among inserts, ends and claims is
 //! free. Those that give rows back or judge boots stay where they are, with nothing moved across them.
+//!
+//! Claims of fires are made in one order in every daemon: two that claim the same hundred entries in one second would
+//! else wait for each other's rows crosswise.
 
 use super::rows::{MessageEnd, NewMessage, NewTask, TaskEnd};
 use super::write::Write;
@@ -45,18 +48,8 @@ impl<T> Gathered<T> {
             .map(move |(at, count)| (*at, answers.by_ref().take(*count).collect()))
     }
 
-    /// The items of each write that were not accepted, by what names them.
-    pub(in crate::db) fn refused<N>(
-        &self,
-        accepted: Vec<bool>,
-        name: impl Fn(&T) -> N,
-    ) -> impl Iterator<Item = (usize, Vec<N>)> {
-        let mut all = self.items.iter().zip(accepted);
-        self.shares.iter().map(move |(at, count)| {
-            let own = all.by_ref().take(*count);
-            let refused = own.filter(|(_, accepted)| !accepted);
-            (*at, refused.map(|(item, _)| name(item)).collect())
-        })
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.shares.iter().map(|(at, _)| *at)
     }
 }
 
@@ -75,7 +68,32 @@ pub(in crate::db) enum Step<'a> {
         owner: &'a str,
         ends: Gathered<&'a MessageEnd>,
     },
-    Single(usize),
+    /// In the order in which they are to be made.
+    Singles(Vec<usize>),
+}
+
+impl Step<'_> {
+    /// The writes that it is about.
+    pub(in crate::db) fn places(&self) -> Vec<usize> {
+        match self {
+            Self::InsertTasks(rows) => rows.places().collect(),
+            Self::InsertMessages(rows) => rows.places().collect(),
+            Self::EndTasks { ends, .. } => ends.places().collect(),
+            Self::EndMessages { ends, .. } => ends.places().collect(),
+            Self::Singles(places) => places.clone(),
+        }
+    }
+
+    /// Steps that fail for what is in one write each, as far as there are such.
+    pub(in crate::db) fn into_smallest(self) -> Vec<Self> {
+        match self {
+            Self::Singles(places) => {
+                let single = |at| Self::Singles(vec![at]);
+                places.into_iter().map(single).collect()
+            }
+            gathered => vec![gathered],
+        }
+    }
 }
 
 /// The steps of a transaction with these writes.
@@ -133,14 +151,40 @@ pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                     }),
                 }
             }
-            Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => steps.push(Step::Single(at)),
+            Write::ClaimFire(_) => {
+                let is_fire = |at: &usize| matches!(writes[*at], Write::ClaimFire(_));
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::Singles(fires) if fires.iter().all(is_fire) => Some(fires),
+                    _ => None,
+                });
+                match open {
+                    Some(fires) => fires.push(at),
+                    None => steps.push(Step::Singles(vec![at])),
+                }
+            }
+            Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => {
+                steps.push(Step::Singles(vec![at]));
+            }
             _ => {
-                steps.push(Step::Single(at));
+                steps.push(Step::Singles(vec![at]));
                 first_open = steps.len();
             }
         }
     }
+    for step in &mut steps {
+        if let Step::Singles(fires) = step {
+            fires.sort_by_key(|at| place_of(&writes[*at]));
+        }
+    }
     steps
+}
+
+/// Of an entry the earlier second first: with `overlap: forbid` it is the one that runs.
+fn place_of(write: &Write) -> Option<(&str, &str, i64)> {
+    match write {
+        Write::ClaimFire(fire) => Some((&fire.partition, &fire.entry, fire.scheduled_ms)),
+        _ => None,
+    }
 }
 
 fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
@@ -152,6 +196,7 @@ fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::rows::{AtOverlap, Doom, Fire};
 
     fn push(params: &[&str]) -> Write {
         let row = |params: &&str| NewTask {
@@ -183,13 +228,31 @@ mod tests {
         }
     }
 
+    fn fire(entry: &str, scheduled_ms: i64) -> Write {
+        Write::ClaimFire(Box::new(Fire {
+            partition: "p".to_owned(),
+            entry: entry.to_owned(),
+            scheduled_ms,
+            uk: String::new(),
+            name: String::new(),
+            exec_cmd: String::new(),
+            params: String::new(),
+            owner: String::new(),
+            machine: String::new(),
+            timeout_ms: 0,
+            is_log: false,
+            at_overlap: AtOverlap::Allow,
+            doom: Doom::new(""),
+        }))
+    }
+
     fn shape(writes: &[Write]) -> Vec<String> {
         let shape = |step: &Step<'_>| match step {
             Step::InsertTasks(gathered) => {
                 let params = gathered.items().iter().map(|(row, _)| row.params.as_str());
                 format!("insert {}", params.collect::<Vec<_>>().join(" "))
             }
-            Step::Single(at) => format!("single {at}"),
+            Step::Singles(places) => format!("singles {places:?}"),
             other => format!("{other:?}"),
         };
         steps(writes).iter().map(shape).collect()
@@ -205,7 +268,26 @@ mod tests {
             push(&["d"]),
             push(&[]),
         ];
-        let wanted = ["insert a b c", "single 1", "single 3", "insert d"];
+        let wanted = ["insert a b c", "singles [1]", "singles [3]", "insert d"];
+        assert_eq!(shape(&writes), wanted);
+    }
+
+    #[test]
+    fn fires_are_claimed_in_one_order_whichever_daemon_claims_them() {
+        let writes = [
+            fire("b", 2000),
+            fire("b", 1000),
+            push(&["x"]),
+            fire("a", 2000),
+            give_back(),
+            fire("a", 1000),
+        ];
+        let wanted = [
+            "singles [3, 1, 0]",
+            "insert x",
+            "singles [4]",
+            "singles [5]",
+        ];
         assert_eq!(shape(&writes), wanted);
     }
 
@@ -217,9 +299,5 @@ mod tests {
         gathered.add(4, ["c"].into_iter());
         let shared: Vec<_> = gathered.share_out(vec![1, 2, 3]).collect();
         assert_eq!(shared, [(3, vec![1, 2]), (5, vec![]), (4, vec![3])]);
-        let refused: Vec<_> = gathered
-            .refused(vec![true, false, false], |item| *item)
-            .collect();
-        assert_eq!(refused, [(3, vec!["b"]), (5, vec![]), (4, vec!["c"])]);
     }
 }

@@ -1,7 +1,7 @@
-//! How the rows of a fire begin, on every database.
+//! How the rows of a fire begin, and from when on an entry's fires are to be made, on every database.
 
 use super::rows::{Claim, RunEnd};
-use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_SKIPPED};
+use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_MISSED, RUN_SKIPPED};
 use crate::clock::now_ms;
 
 /// How a fire's rows begin.
@@ -26,12 +26,22 @@ impl<'a> Begin<'a> {
         }
     }
 
+    /// An earlier run is open.
     pub(in crate::db) fn skipped(result: &'a str) -> Self {
+        Self::ended(Claim::Skipped, RUN_SKIPPED, result)
+    }
+
+    /// It comes too late.
+    pub(in crate::db) fn missed(result: &'a str) -> Self {
+        Self::ended(Claim::Missed, RUN_MISSED, result)
+    }
+
+    fn ended(claim: Claim, status: &'static str, result: &'a str) -> Self {
         let now = now_ms();
         Self {
-            claim: Claim::Skipped,
+            claim,
             state: RUN_ENDED,
-            status: RUN_SKIPPED,
+            status,
             result,
             started_ms: now,
             ended_ms: now,
@@ -48,5 +58,39 @@ pub(in crate::db) fn skipped(uk: &str, result: &str) -> RunEnd {
         pid: 0,
         ended_ms: now_ms(),
         only_of: None,
+    }
+}
+
+/// From when on an entry's fires are to be made: since it is live, or its last fire. That is its newest row, and where
+/// rows were deleted what they left with their entry. What lies ahead is of a clock that was wrong, and hides no gap.
+pub(in crate::db) fn since_when(
+    live_since: i64,
+    noted: Option<i64>,
+    newest: Option<i64>,
+    now: i64,
+) -> i64 {
+    let last = noted.filter(|at| *at <= now).max(newest);
+    last.map_or(live_since, |last| last.max(live_since))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_fire_counts_that_does_not_lie_ahead() {
+        let cases = [
+            ((5, None, None), 5),
+            ((5, Some(7), None), 7),
+            ((5, None, Some(8)), 8),
+            ((5, Some(9), Some(8)), 9),
+            ((5, Some(3), Some(4)), 5),
+            ((5, Some(99), None), 5),
+            ((5, Some(99), Some(8)), 8),
+        ];
+        for ((live_since, noted, newest), expected) in cases {
+            let since = since_when(live_since, noted, newest, 10);
+            assert_eq!(since, expected, "{live_since} {noted:?} {newest:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::verdict::Verdict;
+use crate::settler::Refusal;
 
 /// Why a write or a read did not happen.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -50,6 +51,12 @@ impl DbError {
             Verdict::Away | Verdict::Conflict => Self::Away(error.to_string()),
             Verdict::Refused => Self::Refused(error.to_string()),
         }
+    }
+}
+
+impl Refusal for DbError {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 }
 

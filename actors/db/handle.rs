@@ -13,10 +13,11 @@ use super::rows::{
     NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
-use super::write::{Write, Written};
+use super::write::{Settlement, Write, Written};
 
-/// Writes under way at once. What is beyond waits with its sender, who slows down: that is the back-pressure while the
-/// database is slow or away. Enough to fill several transactions.
+/// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
+/// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
+/// the database is slow or away. Enough to fill several transactions.
 const MAX_PENDING: usize = 1024;
 
 /// A handle on whichever DbActor there is at the moment. Cheap to clone.
@@ -27,7 +28,9 @@ pub(crate) struct Db {
 
 struct Shared {
     actor: watch::Sender<Option<Addr<DbActor>>>,
-    permits: Semaphore,
+    inserts: Semaphore,
+    urgent: Semaphore,
+    others: Semaphore,
     reader: Arc<dyn Reader>,
     /// By table: who consumes it here waits with it.
     arrivals: Mutex<BTreeMap<String, Arc<Notify>>>,
@@ -39,7 +42,9 @@ impl Db {
         Self {
             shared: Arc::new(Shared {
                 actor: watch::Sender::new(None),
-                permits: Semaphore::new(MAX_PENDING),
+                inserts: Semaphore::new(MAX_PENDING),
+                urgent: Semaphore::new(MAX_PENDING),
+                others: Semaphore::new(MAX_PENDING),
                 reader,
                 arrivals: Mutex::default(),
             }),
@@ -66,7 +71,12 @@ impl Db {
 
     /// Answers after the commit. Waits while the database is away, and while a dead DbActor is replaced.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, DbError> {
-        let permit = self.shared.permits.acquire().await;
+        let permits = match write.inserts_into() {
+            Some(_) => &self.shared.inserts,
+            None if write.is_urgent() => &self.shared.urgent,
+            None => &self.shared.others,
+        };
+        let permit = permits.acquire().await;
         let _permit = permit.map_err(|_| DbError::Stopped)?;
         let mut actor = self.shared.actor.subscribe();
         loop {
@@ -186,27 +196,27 @@ impl Db {
         }
     }
 
-    /// Answers the ids that a stale owner reported.
+    /// Answers which of them do not count.
     pub(crate) async fn end_tasks(
         &self,
         owner: String,
         ends: Vec<TaskEnd>,
-    ) -> Result<Vec<i64>, DbError> {
-        self.refused(Write::EndTasks { owner, ends }).await
+    ) -> Result<Settlement, DbError> {
+        self.settlement(Write::EndTasks { owner, ends }).await
     }
 
-    /// Answers the ids that a stale owner reported.
+    /// Answers which of them do not count.
     pub(crate) async fn end_messages(
         &self,
         owner: String,
         ends: Vec<MessageEnd>,
-    ) -> Result<Vec<i64>, DbError> {
-        self.refused(Write::EndMessages { owner, ends }).await
+    ) -> Result<Settlement, DbError> {
+        self.settlement(Write::EndMessages { owner, ends }).await
     }
 
-    async fn refused(&self, write: Write) -> Result<Vec<i64>, DbError> {
+    async fn settlement(&self, write: Write) -> Result<Settlement, DbError> {
         match self.write(write).await? {
-            Written::Refused(ids) => Ok(ids),
+            Written::Settlement(settlement) => Ok(settlement),
             other => Err(mixed_up(&other)),
         }
     }

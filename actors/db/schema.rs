@@ -131,3 +131,5 @@ diesel::table! {
         ended_ms -> BigInt,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(boot, cron_run);

@@ -36,6 +36,8 @@ pub(crate) fn is_death(result: &str) -> bool {
 
 /// The `status` of a fire that `overlap: forbid` did not let begin.
 pub(crate) const RUN_SKIPPED: &str = "skipped";
+/// The `status` of a fire whose row the database took when its time was over.
+pub(crate) const RUN_MISSED: &str = "failed";
 /// The `cron_run.status` of an open run whose place a later fire takes; `crontab_log` goes on saying that it runs.
 pub(crate) const RUN_REPLACED: &str = "replaced";
 

@@ -21,56 +21,126 @@ pub(crate) trait Store: Send + Sync {
     fn statements(&self) -> String;
     /// Looks at the database and changes nothing: one that is not there is not made.
     fn inspect(&self) -> Result<Inspection, DbError>;
+    /// How many connections can write at once.
+    fn writers(&self) -> Writers {
+        Writers::One
+    }
     /// A connection that writes. Opened on the thread that will use it.
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>>;
     /// Connections that read.
     fn reader(&self) -> Arc<dyn Reader>;
 }
 
+/// How many connections to a database can write at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writers {
+    /// A second one waits until the first has committed.
+    One,
+    Many,
+}
+
 /// What became of a batch of writes.
 pub(crate) struct Applied {
-    /// As many answers as writes were tried, in their order; all of them are final.
-    pub(crate) answers: Vec<Result<Written, DbError>>,
-    /// Why the rest was not tried. Those are to be tried again.
+    /// In the order of the writes. None: not tried, and to be tried again.
+    pub(crate) outcomes: Vec<Option<Outcome>>,
+    /// Why some were not tried.
     pub(crate) away: Option<DbError>,
-    /// Whether some of the rest may have been committed all the same. This writer finds out, if it is given exactly the
-    /// rest again.
-    pub(crate) unsure: bool,
+    /// Whether some of those may have been committed all the same. This writer finds out, if it is given exactly those
+    /// again.
+    pub(crate) is_unsure: bool,
+}
+
+/// What became of one write.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// Committed, or refused for good.
+    Answered(Result<Written, DbError>),
+    /// Nothing is written: somebody else has locked what it needs, and may do so for long. The others need not wait.
+    Held(DbError),
 }
 
 impl Applied {
+    /// So many that are not tried yet.
+    pub(crate) fn none_of(writes: usize) -> Self {
+        Self {
+            outcomes: std::iter::repeat_with(|| None).take(writes).collect(),
+            away: None,
+            is_unsure: false,
+        }
+    }
+
     /// Every write has its answer.
     pub(crate) fn all(answers: Vec<Result<Written, DbError>>) -> Self {
+        let answered = |answer| Some(Outcome::Answered(answer));
         Self {
-            answers,
+            outcomes: answers.into_iter().map(answered).collect(),
             away: None,
-            unsure: false,
+            is_unsure: false,
         }
     }
 
-    /// Those without an answer are to be tried again.
-    pub(crate) fn away(answers: Vec<Result<Written, DbError>>, cause: DbError) -> Self {
+    /// The writes at these places are committed.
+    pub(crate) fn answer(&mut self, places: impl IntoIterator<Item = usize>, all: Vec<Written>) {
+        for (at, written) in places.into_iter().zip(all) {
+            self.outcomes[at] = Some(Outcome::Answered(Ok(written)));
+        }
+    }
+
+    /// The writes at these places are refused for good.
+    pub(crate) fn refuse(&mut self, places: Vec<usize>, cause: &DbError) {
+        for at in places {
+            self.outcomes[at] = Some(Outcome::Answered(Err(cause.clone())));
+        }
+    }
+
+    /// The writes at these places wait for somebody's locks.
+    pub(crate) fn hold(&mut self, places: Vec<usize>, cause: &DbError) {
+        for at in places {
+            self.outcomes[at] = Some(Outcome::Held(cause.clone()));
+        }
+    }
+
+    /// Those without an outcome are to be tried again.
+    pub(crate) fn away(self, cause: DbError) -> Self {
         Self {
-            answers,
             away: Some(cause),
-            unsure: false,
-        }
-    }
-
-    /// See `unsure`.
-    pub(crate) fn unsure(self) -> Self {
-        Self {
-            unsure: true,
             ..self
         }
+    }
+
+    /// See `is_unsure`.
+    pub(crate) fn unsure(self, cause: DbError) -> Self {
+        Self {
+            is_unsure: true,
+            ..self.away(cause)
+        }
+    }
+
+    /// The answers, where nothing was held or left.
+    #[cfg(test)]
+    pub(crate) fn answers(self) -> Vec<Result<Written, DbError>> {
+        let answer = |outcome| match outcome {
+            Some(Outcome::Answered(answer)) => answer,
+            other => panic!("{other:?}"),
+        };
+        self.outcomes.into_iter().map(answer).collect()
+    }
+
+    /// No write has an outcome.
+    #[cfg(test)]
+    pub(crate) fn is_untried(&self) -> bool {
+        self.outcomes.iter().all(Option::is_none)
     }
 }
 
 /// One connection that writes. Only DbActor has any.
 pub(crate) trait Writer {
-    /// Applies the writes in one transaction. When one of them is refused, each is applied in a transaction of its
-    /// own instead, so that it fails alone.
+    /// Applies the writes in one transaction, or in several where one of them is refused, so that it fails alone.
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied>;
+    /// Keeps the connection such that the next write finds it open.
+    fn keep_alive(&mut self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
     /// Says that this boot lives, by the database's clock.
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }
@@ -109,6 +179,11 @@ pub(crate) trait Reader: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>>;
     /// Runs of the partition whose end is not known.
     fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
+    /// Runs of other partitions whose end is not known, and whose daemon is dead.
+    fn orphaned_runs<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
     /// Daemons of the partition whose heartbeats have not stopped.
     fn alive_boots<'a>(
         &'a self,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::rows::{
-    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire,
+    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Doom, EntryName, Fire,
     KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
     OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
@@ -118,7 +118,7 @@ impl Connection {
     async fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
         let applied = self.0.apply(writes.into()).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
-        applied.answers.into_iter().map(Result::unwrap).collect()
+        applied.answers().into_iter().map(Result::unwrap).collect()
     }
 
     async fn ids(&mut self, write: Write) -> Vec<i64> {
@@ -202,7 +202,7 @@ impl Connection {
 
     async fn refused(&mut self, write: Write) -> Vec<i64> {
         match self.write(write).await {
-            Written::Refused(ids) => ids,
+            Written::Settlement(told) => told.stale,
             other => panic!("{other:?}"),
         }
     }
@@ -357,7 +357,14 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         timeout_ms: 0,
         is_log,
         at_overlap: AtOverlap::Allow,
+        doom: Doom::new("too late"),
     }
+}
+
+/// It has waited for its row for too long.
+fn missed(fire: Fire) -> Fire {
+    fire.doom.seal();
+    fire
 }
 
 fn started(uk: &str, pid: i32) -> Write {
@@ -812,7 +819,7 @@ facts! {
             Write::InsertTasks { rows: tasks(1), owner: ME.to_owned() },
         ];
         let applied = writer.0.apply(writes.into()).await;
-        let fine: Vec<bool> = applied.answers.iter().map(Result::is_ok).collect();
+        let fine: Vec<bool> = applied.answers().iter().map(Result::is_ok).collect();
         assert_eq!(fine, [true, false, true]);
         assert_eq!(world.line("SELECT count(*) AS line FROM delay_queue_log"), "2");
     }
@@ -846,6 +853,20 @@ facts! {
         writer.end_run("a", "success").await;
         assert_eq!(writer.claim_fire(forbidding("e", 4000, "i")).await, Claim::Ours);
         assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk IN ('a', 'c', 'g', 'h', 'i')"), "5");
+    }
+
+    async fn a_missed_fire_ends_as_it_is_written_and_stands_in_nobodys_way(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(writer.claim_fire(missed(forbidding("e", 1000, "a"))).await, Claim::Missed);
+        assert_ne!(writer.claim_fire(missed(forbidding("e", 1000, "a"))).await, Claim::Ours, "asked again");
+        assert_eq!(writer.claim_fire(forbidding("e", 2000, "b")).await, Claim::Ours, "nothing runs");
+        assert_eq!(writer.claim_fire(missed(replacing("e", 3000, "c"))).await, Claim::Missed);
+        assert_eq!(world.replaced().await, [""; 0], "what does not begin replaces nothing");
+        assert_eq!(writer.claim_fire(fire("e", 1000, "d", true)).await, Claim::Others);
+        let rows = "SELECT uk || status || result || CASE WHEN start_time > 0 AND end_time = start_time THEN 1 ELSE 0 END AS line
+            FROM crontab_log ORDER BY uk";
+        assert_eq!(world.lines(rows), ["afailedtoo late1", "brunning0", "cfailedtoo late1"]);
+        assert_eq!(world.lines("SELECT uk AS line FROM cron_run WHERE state = 3 ORDER BY uk"), ["a", "c"]);
     }
 
     async fn a_claim_that_is_repeated_is_answered_as_before(world) {
@@ -918,6 +939,20 @@ facts! {
         assert!(world.store.reader().open_runs("script1").await.unwrap().is_empty());
     }
 
+    async fn runs_of_other_partitions_are_orphans_when_their_daemon_is_dead(world) {
+        let mut writer = world.writer().await;
+        writer.begin("script2/alive").await;
+        for (owner, uk) in [("script2/alive", "a"), ("script2/dead", "b"), ("script2/dead", "c")] {
+            let of_other = Fire { partition: "script2".to_owned(), owner: owner.to_owned(), ..fire(uk, 1000, uk, true) };
+            writer.fired(of_other).await;
+        }
+        writer.end_run("c", "success").await;
+        writer.fired(Fire { owner: "script1/dead".to_owned(), ..fire("own", 1000, "own", true) }).await;
+        let orphans = world.store.reader().orphaned_runs("script1").await.unwrap();
+        let orphans: Vec<&str> = orphans.iter().map(|run| run.uk.as_str()).collect();
+        assert_eq!(orphans, ["b"]);
+    }
+
     async fn a_run_that_was_taken_over_is_not_ended_by_who_lost_it(world) {
         let mut writer = world.writer().await;
         writer.fired(fire("e", 1000, "a", true)).await;
@@ -942,14 +977,15 @@ facts! {
         let begun = now_ms();
         let since = writer.sync(&["a", "b"]).await;
         assert!(since.iter().all(|since| *since >= begun), "{since:?}");
-        let fires = [begun + 50_000, begun + 30_000, begun + 40_000];
+        (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
+        let fires = [begun - 50_000, begun - 70_000, begun - 60_000];
         writer.fired(fire("a", fires[0], "1", false)).await;
         writer.fired(fire("a", fires[1], "2", false)).await;
         writer.fired(fire("b", fires[2], "3", false)).await;
         assert_eq!(writer.sync(&["b", "a"]).await, [fires[2], fires[0]]);
         assert_eq!(writer.sync(&["b"]).await, [fires[2]]);
         // A daemon with the older configuration goes on firing for a moment.
-        assert!(writer.fired(fire("a", begun + 60_000, "4", false)).await);
+        assert!(writer.fired(fire("a", begun - 40_000, "4", false)).await);
         let again = writer.sync(&["a", "b"]).await;
         assert!(again[0] >= begun && again[0] <= now_ms(), "{again:?}");
         assert_eq!(again[1], fires[2]);
@@ -969,15 +1005,47 @@ facts! {
         assert!(writer.sync(&["a"]).await[0] >= since[0], "live anew");
     }
 
+    async fn fires_of_a_clock_that_was_ahead_hide_no_gap(world) {
+        let mut writer = world.writer().await;
+        let since = writer.sync(&["a"]).await[0];
+        (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
+        assert!(writer.fired(fire("a", since + 3_600_000, "ahead", false)).await);
+        assert_eq!(writer.sync(&["a"]).await, [since - 90_000]);
+        assert!(writer.fired(fire("a", since - 60_000, "1", false)).await);
+        assert_eq!(writer.sync(&["a"]).await, [since - 60_000]);
+        // As a row that was deleted may have left it.
+        (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {}", since + 3_600_000));
+        assert_eq!(writer.sync(&["a"]).await, [since - 60_000]);
+    }
+
+    async fn the_last_fire_outlives_its_row(world) {
+        let mut writer = world.writer().await;
+        let since = writer.sync(&["a", "b"]).await[0];
+        (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
+        for (entry, second, uk) in [("a", 80_000, "1"), ("a", 70_000, "2"), ("b", 60_000, "3"), ("a", -50_000, "4")] {
+            writer.fired(fire(entry, since - second, uk, false)).await;
+            writer.end_run(uk, "success").await;
+        }
+        (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {} WHERE entry = 'b'", since + 3_600_000));
+        let before_ms = now_ms() + 1000;
+        writer.write(Write::TrimRuns { before_ms }).await;
+        assert_eq!(world.line("SELECT count(*) AS line FROM cron_run"), "0");
+        assert_eq!(writer.sync(&["a", "b"]).await, [since - 70_000, since - 60_000]);
+    }
+
     async fn only_a_live_entry_has_a_last_fire(world) {
         let mut writer = world.writer().await;
         writer.sync(&["a"]).await;
         writer.sync(&[]).await;
         assert!(writer.fired(fire("a", 5000, "1", false)).await, "made by a daemon with an older configuration");
+        writer.end_run("1", "success").await;
+        let before_ms = now_ms() + 1000;
+        writer.write(Write::TrimRuns { before_ms }).await;
         assert_eq!(world.line("SELECT COALESCE(last_fire_ms, 0) AS line FROM cron_entry"), "0");
         // As an older version left it.
-        (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {}", now_ms() + 90_000));
-        assert!(writer.sync(&["a"]).await[0] <= now_ms());
+        let begun = now_ms();
+        (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {}", begun - 5000));
+        assert!(writer.sync(&["a"]).await[0] >= begun);
     }
 
     async fn old_runs_are_trimmed_and_open_ones_stay(world) {

@@ -11,10 +11,10 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 use super::actor::{Crash, DbActor};
 use super::heart::Heartbeats;
 use super::rows::{
-    AliveBoot, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter,
-    LetterHead, NewTask, OpenRun, OutsideDeath,
+    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection,
+    LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath,
 };
-use super::store::{Applied, Reader, Store, Writer};
+use super::store::{Applied, Reader, Store, Writer, Writers};
 use super::write::{Write, Written};
 use super::{Db, DbError, Liveness, Standing};
 use crate::clock::now_ms;
@@ -27,16 +27,26 @@ const REFUSED: i64 = 13;
 /// The adapter panics on it.
 const PANICS: i64 = 666;
 
+/// The numbers of writes that have none of their own.
+const INSERTS: i64 = -2;
+const ENDS: i64 = -3;
+
+/// How long it waits for a lock.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+
 /// A database that does as a test tells it.
 #[derive(Clone)]
 struct FakeStore {
     /// Each transaction, by the numbers of its writes.
     transactions: Seen<Vec<i64>>,
+    /// Each transaction that waited for a lock and gave up.
+    holds: Seen<Vec<i64>>,
     connections: Seen<()>,
     beats: Seen<()>,
     script: Arc<Mutex<Script>>,
-    /// Closed: no transaction ends.
+    /// Closed: no transaction ends, but for those of claims.
     commits: Barrier,
+    writers: Writers,
 }
 
 #[derive(Default)]
@@ -46,6 +56,8 @@ struct Script {
     away_after: Option<usize>,
     /// The answer to the next transaction with this write is lost.
     lose_answer: Option<i64>,
+    /// Somebody else has locked what this write needs.
+    locked: Option<i64>,
     beats: VecDeque<Beat>,
 }
 
@@ -61,10 +73,12 @@ impl FakeStore {
         commits.open();
         Self {
             transactions: Seen::new(),
+            holds: Seen::new(),
             connections: Seen::new(),
             beats: Seen::new(),
             script: Arc::default(),
             commits,
+            writers: Writers::One,
         }
     }
 
@@ -98,6 +112,9 @@ fn number(write: &Write) -> i64 {
     match write {
         Write::TrimRuns { before_ms } => *before_ms,
         Write::ReapSilent { .. } => -1,
+        Write::TakeFire { uk, .. } => uk.parse().unwrap(),
+        Write::InsertMessages { .. } => INSERTS,
+        Write::EndTasks { .. } => ENDS,
         _ => 0,
     }
 }
@@ -117,6 +134,10 @@ impl Store for FakeStore {
 
     fn inspect(&self) -> Result<Inspection, DbError> {
         Err(away())
+    }
+
+    fn writers(&self) -> Writers {
+        self.writers
     }
 
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
@@ -139,7 +160,9 @@ impl Store for FakeStore {
 impl Writer for FakeWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         async move {
-            self.0.commits.pass().await;
+            if !batch.iter().all(Write::is_urgent) {
+                self.0.commits.pass().await;
+            }
             let numbers: Vec<i64> = batch.iter().map(number).collect();
             let lost = |n: &mut i64| numbers.contains(n);
             if self
@@ -152,7 +175,7 @@ impl Writer for FakeWriter {
                 .is_some()
             {
                 self.0.transactions.note(numbers);
-                return Applied::away(Vec::new(), away()).unsure();
+                return Applied::none_of(batch.len()).unsure(away());
             }
             let away_after = self.0.script.lock().unwrap().away_after.take();
             let tried = match away_after {
@@ -160,16 +183,35 @@ impl Writer for FakeWriter {
                 None if self.0.is_away() => 0,
                 None => batch.len(),
             };
+            let locked = self.0.script.lock().unwrap().locked;
+            if locked.is_some_and(|n| numbers.contains(&n)) {
+                self.0.holds.note(numbers);
+                tokio::time::sleep(LOCK_WAIT).await;
+                let (held, others): (Vec<usize>, Vec<usize>) =
+                    (0..batch.len()).partition(|at| locked == Some(number(&batch[*at])));
+                let mut applied = Applied::none_of(batch.len());
+                applied.hold(held, &away());
+                let written: Vec<i64> = others.iter().map(|at| number(&batch[*at])).collect();
+                if !written.is_empty() {
+                    self.0.transactions.note(written);
+                }
+                for at in others {
+                    let answer = FakeStore::answer(&batch[at]);
+                    applied.answer([at], vec![answer.unwrap()]);
+                }
+                return applied;
+            }
             let answers: Vec<_> = batch[..tried].iter().map(FakeStore::answer).collect();
             if tried > 0 {
                 let numbers = batch[..tried].iter().map(number);
                 self.0.transactions.note(numbers.collect());
             }
-            Applied {
-                away: (tried < batch.len()).then(away),
-                answers,
-                unsure: false,
+            let mut applied = Applied::all(answers);
+            if tried < batch.len() {
+                applied.outcomes.resize_with(batch.len(), || None);
+                applied = applied.away(away());
             }
+            applied
         }
         .boxed_local()
     }
@@ -230,6 +272,9 @@ impl Reader for NoReader {
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
+    fn orphaned_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
     fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
@@ -251,8 +296,12 @@ impl World {
     }
 
     fn with(heartbeats: Option<Heartbeats>) -> Self {
+        Self::on(FakeStore::new(), heartbeats)
+    }
+
+    fn on(store: FakeStore, heartbeats: Option<Heartbeats>) -> Self {
         tokio::time::pause();
-        let (store, deaths) = (FakeStore::new(), Deaths::new());
+        let deaths = Deaths::new();
         let addr = DbActor::new(Arc::new(store.clone()), heartbeats, deaths.notice()).start();
         let db = Db::new(store.reader());
         db.set_actor(Some(addr.clone()));
@@ -461,6 +510,186 @@ async fn what_a_caller_wanted_that_gave_up_does_not_happen() {
     world.store.go_away(false);
     soon(answers).await.unwrap();
     assert_eq!(world.store.written(), [2]);
+}
+
+#[actix::test]
+async fn who_waits_for_a_lock_holds_nobody_else_up() {
+    let world = World::start();
+    world.store.script.lock().unwrap().locked = Some(1050);
+    let waits = world.write_all(1000..1100);
+    world.store.holds.wait_for(2).await;
+    let begun = tokio::time::Instant::now();
+    for n in 2000..2020 {
+        soon(world.db.write(write(n))).await.unwrap();
+    }
+    assert!(begun.elapsed() < LOCK_WAIT, "{:?}", begun.elapsed());
+    let written = world.store.written();
+    let neighbours = (1000..1100).filter(|n| *n != 1050);
+    assert!(neighbours.into_iter().all(|n| written.contains(&n)));
+    tokio::time::sleep(LOCK_WAIT * 10).await;
+    assert!(!world.store.written().contains(&1050));
+    world.store.script.lock().unwrap().locked = None;
+    assert!(
+        counts(&soon(waits).await.unwrap())
+            .into_iter()
+            .eq(1000..1100)
+    );
+    let mut written = world.store.written();
+    written.sort_unstable();
+    assert!(
+        written.into_iter().eq((1000..1100).chain(2000..2020)),
+        "each once"
+    );
+}
+
+/// As while somebody alters the table: each of them would wait, and all others behind it.
+#[actix::test]
+async fn more_of_what_waits_for_a_table_waits_beside_it() {
+    let world = World::start();
+    let send = |rows: usize| {
+        let row = NewMessage {
+            payload: Vec::new().into(),
+            key: None,
+            headers: Vec::new(),
+        };
+        let db = world.db.clone();
+        actix_rt::spawn(async move { db.insert_messages("q".to_owned(), vec![row; rows]).await })
+    };
+    world.store.script.lock().unwrap().locked = Some(INSERTS);
+    let first = send(1);
+    // The second one is set aside.
+    world.store.holds.wait_for(2).await;
+    let holds = world.store.holds.len();
+    let others: Vec<_> = (1..10).map(|_| send(1)).collect();
+    settle_down().await;
+    let begun = tokio::time::Instant::now();
+    for n in 2000..2020 {
+        soon(world.db.write(write(n))).await.unwrap();
+    }
+    assert!(begun.elapsed() < LOCK_WAIT / 2, "{:?}", begun.elapsed());
+    tokio::time::sleep(LOCK_WAIT * 4).await;
+    let tries = world.store.holds.len() - holds;
+    assert!(
+        tries <= 6,
+        "together, not one after the other: {tries} tries"
+    );
+    world.store.script.lock().unwrap().locked = None;
+    // The scripted database gives no ids.
+    for send in others.into_iter().chain([first]) {
+        let answer = soon(send).await.unwrap();
+        assert!(matches!(answer, Err(DbError::Refused(_))), "{answer:?}");
+    }
+}
+
+#[actix::test]
+async fn what_gives_rows_back_waits_for_ends_and_is_passed_by_nothing() {
+    let world = World::start();
+    let give_back = || {
+        let db = world.db.clone();
+        async move { db.give_back_tasks("me".to_owned(), Vec::new()).await }
+    };
+    let end = || {
+        let db = world.db.clone();
+        actix_rt::spawn(async move { db.end_tasks("me".to_owned(), Vec::new()).await })
+    };
+    // An end that waits for a lock is not passed by it.
+    world.store.script.lock().unwrap().locked = Some(ENDS);
+    let waits = end();
+    world.store.holds.wait_for(1).await;
+    let given_back = actix_rt::spawn(give_back());
+    settle_down().await;
+    let behind = world.write_all([2]);
+    tokio::time::sleep(LOCK_WAIT * 10).await;
+    assert!(world.store.written().is_empty());
+    world.store.script.lock().unwrap().locked = None;
+    soon(waits).await.unwrap().unwrap_err();
+    soon(given_back).await.unwrap().unwrap();
+    soon(behind).await.unwrap();
+    assert_eq!(
+        world.store.transactions.all(),
+        [vec![ENDS], vec![0], vec![2]]
+    );
+
+    // And where it waits itself, nothing passes it.
+    world.store.script.lock().unwrap().locked = Some(0);
+    let given_back = actix_rt::spawn(give_back());
+    settle_down().await;
+    let behind = world.write_all([3]);
+    tokio::time::sleep(LOCK_WAIT * 10).await;
+    assert!(!world.store.written().contains(&3));
+    world.store.script.lock().unwrap().locked = None;
+    soon(given_back).await.unwrap().unwrap();
+    soon(behind).await.unwrap();
+    assert_eq!(world.store.transactions.all()[3..], [vec![0], vec![3]]);
+}
+
+/// A claim whose caller is gone is nobody's: it is not made, and keeps nobody waiting.
+#[actix::test]
+async fn nothing_waits_for_a_write_that_nobody_wants_any_more() {
+    let world = World::start();
+    world.store.script.lock().unwrap().locked = Some(ENDS);
+    let db = world.db.clone();
+    let end = actix_rt::spawn(async move { db.end_tasks("me".to_owned(), Vec::new()).await });
+    world.store.holds.wait_for(1).await;
+    end.abort();
+    soon(world.db.give_back_tasks("me".to_owned(), Vec::new()))
+        .await
+        .unwrap();
+}
+
+/// A claim that is known by a number.
+fn claim(n: i64) -> Write {
+    Write::TakeFire {
+        uk: n.to_string(),
+        from: String::new(),
+        owner: String::new(),
+        at_overlap: AtOverlap::Allow,
+    }
+}
+
+#[actix::test]
+async fn a_claim_of_a_fire_waits_for_no_other_write() {
+    let store = FakeStore {
+        writers: Writers::Many,
+        ..FakeStore::new()
+    };
+    let world = World::on(store, None);
+    world.store.commits.close();
+    // More than may be under way at once: the others wait for their turn.
+    let others = world.write_all(1000..4000);
+    settle_down().await;
+    for n in 1..4 {
+        soon(world.db.write(claim(n))).await.unwrap();
+    }
+    assert_eq!(world.store.written(), [1, 2, 3]);
+    world.store.commits.open();
+    assert_eq!(soon(others).await.unwrap().len(), 3000);
+    assert_eq!(world.store.connections.len(), 2);
+}
+
+#[actix::test]
+async fn where_one_connection_writes_claims_of_fires_go_first_and_alone() {
+    let world = World::start();
+    world.store.commits.close();
+    let first = world.write_all([1000]);
+    settle_down().await;
+    let others = world.write_all(1001..1004);
+    settle_down().await;
+    let claims = [1, 2].map(|n| {
+        let db = world.db.clone();
+        actix_rt::spawn(async move { db.write(claim(n)).await })
+    });
+    settle_down().await;
+    world.store.commits.open();
+    soon(join_all(claims)).await;
+    soon(first).await.unwrap();
+    soon(others).await.unwrap();
+    let transactions = world.store.transactions.all();
+    assert_eq!(
+        transactions,
+        [vec![1000], vec![1, 2], vec![1001, 1002, 1003]]
+    );
+    assert_eq!(world.store.connections.len(), 1);
 }
 
 #[actix::test]

@@ -10,3 +10,12 @@ pub(in crate::db) enum Verdict {
     /// The write itself is refused, now and later.
     Refused,
 }
+
+/// What a server does with a second row under one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::db) enum Collision {
+    /// The statement fails, and the transaction with it.
+    Fails,
+    /// The statement inserts nothing, and says so.
+    Answers,
+}

@@ -34,7 +34,7 @@ pub(crate) enum Write {
         until_s: i64,
         limit: u32,
     },
-    /// Ends of tasks; those of a stale owner change nothing. Answers `Refused`, their ids.
+    /// Ends of tasks; those of a stale owner change nothing. Answers `Settlement`.
     EndTasks { owner: String, ends: Vec<TaskEnd> },
 
     /// Deletes at most `TRIM_ROWS` finished tasks whose time was before that, in unix seconds. Answers `Count`; fewer:
@@ -58,7 +58,7 @@ pub(crate) enum Write {
         owner: String,
         keep: Vec<i64>,
     },
-    /// Ends of messages; those of a stale owner change nothing. Answers `Refused`, their ids.
+    /// Ends of messages; those of a stale owner change nothing. Answers `Settlement`.
     EndMessages {
         owner: String,
         ends: Vec<MessageEnd>,
@@ -102,6 +102,40 @@ pub(crate) enum Write {
 }
 
 impl Write {
+    /// It gives back rows of a boot that lives on, or of this one at its end: the ends before it must have happened by
+    /// then, or they would be stale, and what is claimed later must not have, or it would be given back.
+    pub(crate) fn keeps_its_place(&self) -> bool {
+        matches!(
+            self,
+            Self::GiveBackTasks { .. } | Self::GiveBackMessages { .. } | Self::EndBoot { .. }
+        )
+    }
+
+    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these depends on a write that
+    /// is not urgent, so it may go before those, and beside them. The end of a run is among them: what `overlap` makes of a
+    /// fire depends on the ends before it.
+    pub(crate) fn is_urgent(&self) -> bool {
+        matches!(
+            self,
+            Self::ClaimFire(_) | Self::TakeFire { .. } | Self::SyncEntries { .. } | Self::EndRun(_)
+        )
+    }
+
+    /// It ends what is claimed.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, Self::EndTasks { .. } | Self::EndMessages { .. })
+    }
+
+    /// The table that it only inserts into. What it may wait for then is a lock of the whole table, or of a range.
+    pub(crate) fn inserts_into(&self) -> Option<&'static str> {
+        match self {
+            Self::InsertTasks { .. } => Some("delay_queue_log"),
+            Self::InsertMessages { .. } => Some("queue_message"),
+            Self::InsertLetters { .. } => Some("dead_letter"),
+            _ => None,
+        }
+    }
+
     /// How many rows it is about, roughly.
     pub(crate) fn rows(&self) -> usize {
         match self {
@@ -125,7 +159,7 @@ pub(crate) enum Written {
     Ids(Vec<i64>),
     Tasks(Vec<ClaimedTask>),
     Messages(Vec<ClaimedMessage>),
-    Refused(Vec<i64>),
+    Settlement(Settlement),
     /// In the order of the letters asked for: the row that each became; none where the letter was gone.
     Replayed(Vec<Option<i64>>),
     Reaped(Reaped),
@@ -136,4 +170,22 @@ pub(crate) enum Written {
     /// Whether this was the run's first end.
     Ended(bool),
     Count(usize),
+}
+
+/// What became of ends. Those in neither list count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Settlement {
+    /// Too late: others had taken over.
+    pub(crate) stale: Vec<i64>,
+    /// Not written, as somebody else has locked the row: to be tried again.
+    pub(crate) held: Vec<i64>,
+}
+
+impl Settlement {
+    pub(crate) fn of_stale(stale: Vec<i64>) -> Self {
+        Self {
+            stale,
+            held: Vec::new(),
+        }
+    }
 }

@@ -138,19 +138,21 @@ pub(super) fn settler(
     Settler::start(&home, "settling of delayed tasks".to_owned(), move |ends| {
         let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
         async move {
-            let ids: Vec<i64> = ends.iter().map(|end: &TaskEnd| end.id).collect();
-            let refused = db.end_tasks(config.owner.clone(), ends).await?;
-            if !refused.is_empty() {
+            let told = db.end_tasks(config.owner.clone(), ends.clone()).await?;
+            if !told.stale.is_empty() {
                 log::warn!(
-                    "{} results of delayed tasks came too late, others had taken over: {refused:?}",
-                    refused.len()
+                    "{} results of delayed tasks came too late, others had taken over: {:?}",
+                    told.stale.len(),
+                    told.stale
                 );
             }
-            config.running.end(ids.into_iter());
+            let is_held = |end: &TaskEnd| told.held.contains(&end.id);
+            let (later, ended): (Vec<TaskEnd>, Vec<TaskEnd>) = ends.into_iter().partition(is_held);
+            config.running.end(ended.iter().map(|end| end.id));
             if let Some(actor) = actor.upgrade() {
                 actor.do_send(TasksSettled);
             }
-            Ok::<(), DbError>(())
+            Ok::<Vec<TaskEnd>, DbError>(later)
         }
     })
 }

@@ -30,6 +30,8 @@ diesel::table! {
         params -> Text,
         /// 1 waiting, 2 running, 3 done, 4 failed.
         status -> SmallInt,
+        /// What a run answered, or why it failed; nothing before one.
+        result -> Text,
         /// Unix seconds: when it is due.
         exec_time -> BigInt,
         /// Unix milliseconds: when it is due, within that second.
@@ -53,6 +55,7 @@ pub struct PushRow {
     exec_cmd: String,
     params: String,
     status: i16,
+    result: &'static str,
     exec_time: i64,
     due_ms: i64,
     create_time: ServerTime,
@@ -66,6 +69,7 @@ impl PushRow {
             exec_cmd: task.exec_cmd,
             params: task.params,
             status: WAITING,
+            result: "",
             exec_time: task.due_ms.div_euclid(1000),
             due_ms: task.due_ms,
             create_time: ServerTime,

@@ -27,7 +27,7 @@ use self::names::Names;
 use self::rolling::{RollingFile, Spec};
 
 pub use self::logger::{Logger, logger};
-pub(crate) use self::output::{OutputLog, OutputLogs};
+pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
 
 /// Packing a hundred megabytes takes less than a second; a stop must not take longer for it.
 const LAST_PACKING: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! What cron processes print: a file for each command, by day and by size.
+//! What cron processes print: a file for each entry, by day and by size.
 //!
 //! A process writes by itself, so nobody can move it on to another file while it runs: a full file is rolled when the
 //! next process is about to get it. The lock belongs to the open file, and the process has that: nothing is packed or
@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{Local, NaiveDate};
 
@@ -21,17 +22,33 @@ pub(super) const DIRECTORY: &str = "cron";
 /// Ends the names of these files: not lines of ours, but whatever the processes print.
 const EXTENSION: &str = "out";
 
-/// The files of all commands.
+/// A name may be longer than the name of a file: what is beyond so many bytes is left out, with room for a day and a number.
+const LONGEST_NAME: usize = 160;
+
+/// The files of all entries.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputLogs {
     dir: PathBuf,
     limits: Limits,
+    stuck: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// The files of one command.
+/// The files of one entry.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputLog {
     spec: Spec,
+    name: String,
+    /// Those that could not be rolled when it was tried last: one line tells of each.
+    stuck: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// A file that a process may write to.
+#[derive(Debug)]
+pub(crate) struct OutputFile {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    /// It is full and could not be rolled; this is the first time.
+    pub(crate) stuck: Option<io::Error>,
 }
 
 impl OutputLogs {
@@ -39,21 +56,28 @@ impl OutputLogs {
         Self {
             dir: options.path.join(DIRECTORY),
             limits: options.limits(),
+            stuck: Arc::default(),
         }
     }
 
     #[cfg(test)]
     pub(crate) fn below(dir: PathBuf) -> Self {
-        let limits = Limits::default();
-        Self { dir, limits }
+        Self {
+            dir,
+            limits: Limits::default(),
+            stuck: Arc::default(),
+        }
     }
 
-    pub(crate) fn of(&self, command: &str) -> OutputLog {
+    pub(crate) fn of(&self, entry: &str) -> OutputLog {
+        let name = safe_name(entry);
         OutputLog {
             spec: Spec {
-                names: Names::with_extension(&self.dir, safe_name(command), EXTENSION),
+                names: Names::with_extension(&self.dir, name.clone(), EXTENSION),
                 limits: self.limits,
             },
+            name,
+            stuck: Arc::clone(&self.stuck),
         }
     }
 }
@@ -64,25 +88,61 @@ impl OutputLog {
         self.spec.names.active(Local::now().date_naive())
     }
 
-    /// Opens that file for a process, after rolling it where it is full. One that cannot be rolled just now grows on.
-    pub(crate) fn open(&self) -> io::Result<(File, PathBuf)> {
+    /// Opens that file for a process, after rolling it where it is full. One that cannot be rolled grows on: what a process
+    /// prints is worth more than the size of its file.
+    pub(crate) fn open(&self) -> io::Result<OutputFile> {
         let today = Local::now().date_naive();
         let path = self.spec.names.active(today);
         let open = OpenFile::at(path.clone(), today)?;
-        if !self.spec.limits.are_exceeded(open.size, "")
-            || move_away(&self.spec.names, &open)? == Moved::Busy
-        {
-            return Ok((open.into_file(), path));
+        if !self.spec.limits.are_exceeded(open.size, "") {
+            return Ok(self.opened(open, path, None));
         }
-        // Let go first: the keeper may look at it at once.
-        drop(open);
-        let fresh = OpenFile::at(path.clone(), today)?;
-        keeper::rolled(&self.spec, today);
-        Ok((fresh.into_file(), path))
+        let fresh = match move_away(&self.spec.names, &open) {
+            Ok(Moved::Yes) => OpenFile::at(path.clone(), today),
+            Ok(Moved::Busy) => return Ok(self.opened(open, path, None)),
+            Err(cause) => Err(cause),
+        };
+        match fresh {
+            Ok(fresh) => {
+                // Let go first: the keeper may look at it at once.
+                drop(open);
+                keeper::rolled(&self.spec, today);
+                Ok(self.opened(fresh, path, None))
+            }
+            Err(cause) => {
+                let message = format!(
+                    "`{}` is full and cannot be rolled, it grows on: {cause}",
+                    path.display()
+                );
+                let cause = io::Error::new(cause.kind(), message);
+                Ok(self.opened(open, path, Some(cause)))
+            }
+        }
+    }
+
+    fn opened(&self, open: OpenFile, path: PathBuf, stuck: Option<io::Error>) -> OutputFile {
+        let mut known = self.stuck();
+        let stuck = match stuck {
+            Some(cause) => known.insert(self.name.clone()).then_some(cause),
+            None => {
+                known.remove(&self.name);
+                None
+            }
+        };
+        OutputFile {
+            file: open.into_file(),
+            path,
+            stuck,
+        }
+    }
+
+    fn stuck(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // Nothing that is done under this lock can panic half way.
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The logs of all commands below that directory of logs, whichever daemon started their processes.
+/// The logs of all entries below that directory of logs, whichever daemon started their processes.
 pub(super) fn on_disk(path: &Path, limits: Limits) -> impl Iterator<Item = Spec> {
     let dir = path.join(DIRECTORY);
     let files = dir.read_dir().into_iter().flatten().flatten();
@@ -112,13 +172,15 @@ fn prefix(file: &str) -> Option<String> {
     day_and_number(rest).or_else(|| numbered(rest))
 }
 
-/// The command as part of a file's name.
-fn safe_name(command: &str) -> String {
+/// The entry's name as part of a file's.
+fn safe_name(entry: &str) -> String {
     let safe = |c: char| match c.is_alphanumeric() || "-_.".contains(c) {
         true => c,
         false => '_',
     };
-    command.chars().map(safe).collect()
+    let name: String = entry.chars().map(safe).collect();
+    let end = name.floor_char_boundary(LONGEST_NAME);
+    name[..end].to_owned()
 }
 
 #[cfg(test)]
@@ -137,6 +199,7 @@ mod tests {
                 max_bytes,
                 ..Limits::default()
             },
+            stuck: Arc::default(),
         }
     }
 
@@ -144,14 +207,12 @@ mod tests {
     fn a_full_file_is_rolled_for_the_next_process_and_packed_when_nobody_holds_it() {
         let dir = tempfile::tempdir().unwrap();
         let log = logs(dir.path(), 10).of("report/daily");
-        let (mut first, path) = log.open().unwrap();
-        first.write_all(b"eleven bytes").unwrap();
-        let (mut second, again) = log.open().unwrap();
-        assert_eq!(path, again);
-        first
-            .write_all(b", and more of a run that goes on")
-            .unwrap();
-        second.write_all(b"short").unwrap();
+        let OutputFile { mut file, path, .. } = log.open().unwrap();
+        file.write_all(b"eleven bytes").unwrap();
+        let mut second = log.open().unwrap();
+        assert_eq!(path, second.path);
+        file.write_all(b", and more of a run that goes on").unwrap();
+        second.file.write_all(b"short").unwrap();
         drop(log.open().unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"short");
         let day = Local::now().format("%Y%m%d");
@@ -170,7 +231,7 @@ mod tests {
         );
         sweep(&specs[0], today, &AtomicBool::new(false));
         assert!(rolled.exists(), "its run goes on");
-        drop(first);
+        drop(file);
         sweep(&specs[0], today, &AtomicBool::new(false));
         assert!(!rolled.exists());
         assert!(
@@ -180,7 +241,36 @@ mod tests {
     }
 
     #[test]
-    fn files_are_known_by_their_command() {
+    fn a_full_file_that_cannot_be_rolled_grows_on_and_one_line_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = logs(dir.path(), 10).of("report");
+        let mut first = log.open().unwrap();
+        first.file.write_all(b"eleven bytes").unwrap();
+        // Who rolls takes this lock, which a directory of that name forbids.
+        let gate = dir.path().join(DIRECTORY).join(".report.lock");
+        fs::create_dir(&gate).unwrap();
+        for told in [true, false, false] {
+            let mut next = log.open().unwrap();
+            assert_eq!(next.stuck.is_some(), told, "{:?}", next.stuck);
+            next.file.write_all(b", and on").unwrap();
+            assert_eq!(next.path, first.path);
+        }
+        let whole = b"eleven bytes, and on, and on, and on";
+        assert_eq!(fs::read(&first.path).unwrap(), whole);
+        fs::remove_dir(&gate).unwrap();
+        assert!(log.open().unwrap().stuck.is_none());
+        assert_eq!(fs::read(&first.path).unwrap(), b"", "rolled");
+    }
+
+    #[test]
+    fn a_long_name_is_a_name_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = logs(dir.path(), 10).of(&"报".repeat(255));
+        assert!(log.open().is_ok());
+    }
+
+    #[test]
+    fn files_are_known_by_their_entry() {
         let cases = [
             ("report-20261122.out", Some("report")),
             ("a-b.c-20261122.3.out.gz", Some("a-b.c")),

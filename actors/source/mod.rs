@@ -21,6 +21,7 @@ use crate::db::rows::OutsideId;
 use crate::db::{DbError, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
+use crate::settler::Refusal;
 use crate::stop::StopListener;
 
 pub(crate) use self::idle::IdleTables;
@@ -90,6 +91,12 @@ pub(crate) enum SourceError {
     /// The member of the group is only being made.
     #[error("there is no connection to Kafka yet")]
     NotYet,
+}
+
+impl Refusal for SourceError {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Database(cause) if cause.is_refusal())
+    }
 }
 
 /// A daemon of this machine that is gone, for queues outside the daemon's database.
@@ -181,8 +188,9 @@ pub(crate) trait Source: Send + Sync {
     /// What the slot says of it while it runs.
     fn identity(&self, delivery: &Delivery) -> Identity;
 
-    /// Makes ends durable. May be repeated after an error: each receipt counts once.
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>>;
+    /// Makes ends durable, and answers those that are to be tried again later: somebody else has locked their messages. May
+    /// be repeated after an error: each receipt counts once.
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;

@@ -145,6 +145,14 @@ fn of_table(receipt: Receipt) -> Receipt {
     }
 }
 
+/// The same, as we gave it.
+fn of_letters(receipt: Receipt) -> Receipt {
+    Receipt {
+        generation: receipt.generation | REPLAYED,
+        ..receipt
+    }
+}
+
 impl Source for Replayed {
     fn open(&self) {
         self.queue.open();
@@ -218,22 +226,27 @@ impl Source for Replayed {
         }
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
             let (letters, messages): (Vec<Settled>, Vec<Settled>) =
                 ends.into_iter().partition(|end| is_letter(&end.receipt));
-            if !messages.is_empty() {
-                self.queue.settle(messages).await?;
-            }
+            let mut later = match messages.is_empty() {
+                true => Vec::new(),
+                false => self.queue.settle(messages).await?,
+            };
             // Last: the daemon's database waits rather than fail, so the others are seldom settled again.
             if !letters.is_empty() {
                 let letters = letters.into_iter().map(|end| Settled {
                     receipt: of_table(end.receipt),
                     ..end
                 });
-                self.letters.settle(letters.collect()).await?;
+                let held = self.letters.settle(letters.collect()).await?;
+                later.extend(held.into_iter().map(|end| Settled {
+                    receipt: of_letters(end.receipt),
+                    ..end
+                }));
             }
-            Ok(())
+            Ok(later)
         }
         .boxed()
     }

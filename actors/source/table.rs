@@ -240,24 +240,28 @@ impl Source for TableSource {
         self.name.message(&id.to_string(), fence)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            let ends: Vec<MessageEnd> = ends.into_iter().map(|end| self.row_end(end)).collect();
-            let claims: Vec<(i64, i64)> = ends.iter().map(|end| (end.id, end.fence)).collect();
-            let refused = self.db.end_messages(self.owner.clone(), ends).await?;
-            let mut held = self.lock_held();
-            for claim in claims {
-                held.remove(&claim);
-            }
-            drop(held);
-            if !refused.is_empty() {
+            let rows = ends.iter().map(|end| self.row_end(end.clone())).collect();
+            let told = self.db.end_messages(self.owner.clone(), rows).await?;
+            let mut later = ends;
+            later.retain(|end| {
+                let is_held = told.held.contains(&end.receipt.id);
+                if !is_held {
+                    self.lock_held()
+                        .remove(&(end.receipt.id, end.receipt.fence));
+                }
+                is_held
+            });
+            if !told.stale.is_empty() {
                 log::warn!(
-                    "queue `{}`: {} results came too late, others had taken over: messages {refused:?}",
+                    "queue `{}`: {} results came too late, others had taken over: messages {:?}",
                     self.queue,
-                    refused.len()
+                    told.stale.len(),
+                    told.stale
                 );
             }
-            Ok(())
+            Ok(later)
         }
         .boxed()
     }

@@ -29,6 +29,8 @@ const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const QUIET_TIME: Duration = Duration::from_secs(60);
 
+/// The start waits so long for what daemons of this machine left behind.
+const FIRST_RESCUE: Duration = Duration::from_secs(10);
 /// How often to look for daemons of this machine that died: the look reads one directory.
 const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -96,7 +98,8 @@ impl SupervisorActor {
             while let Err(cause) = plan.db.begin_boot(plan.boot.clone()).await {
                 tokio::time::sleep(outage.failed(cause)).await;
             }
-            rescue::look(&plan).await;
+            // It may wait for a row that somebody has locked; it is repeated.
+            let _ = tokio::time::timeout(FIRST_RESCUE, rescue::look(&plan)).await;
             rescue::note_foreign(&plan).await;
         };
         ctx.spawn(

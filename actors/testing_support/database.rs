@@ -8,6 +8,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use super::hooked::{Hook, HookedStore};
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::db::{Db, DbActor, Store, store};
 use crate::gone::GoneNotice;
@@ -46,6 +47,17 @@ impl TestDb {
         Self { dir, store, db }
     }
 
+    /// From now on a DbActor writes that is told of each transaction before and after it.
+    pub(crate) fn hook(&self, before: Hook, after: Hook) {
+        let store: Arc<dyn Store> = Arc::new(HookedStore {
+            store: Arc::clone(&self.store),
+            before,
+            after,
+        });
+        let actor = DbActor::new(store, None, GoneNotice::none()).start();
+        self.db.set_actor(Some(actor));
+    }
+
     fn file(dir: &tempfile::TempDir) -> PathBuf {
         dir.path().join("test.db")
     }
@@ -58,6 +70,15 @@ impl TestDb {
             .batch_execute("PRAGMA busy_timeout = 20000")
             .unwrap();
         connection
+    }
+
+    /// A program in the same directory, of these lines of a shell.
+    pub(crate) fn script(&self, lines: &str) -> String {
+        let path = self.dir.path().join("script");
+        std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).unwrap();
+        path.display().to_string()
     }
 
     /// Runs statements of another program.

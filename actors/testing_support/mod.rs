@@ -4,6 +4,7 @@
 //! be done, so minutes pass in no time, and what never comes is a failed test at once instead of one that hangs.
 
 mod database;
+mod hooked;
 mod proxy;
 mod source;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub(crate) use self::database::TestDb;
+pub(crate) use self::hooked::no_hook;
 pub(crate) use self::proxy::{Cut, Proxy};
 pub(crate) use self::source::FakeSource;
 use crate::config::{Backoff, BatchLimits, PoolLimits, RetryRules};

@@ -285,7 +285,7 @@ impl Source for FakeSource {
         Identity::new(Kind::Queue, "q", &delivery.message.id, 0)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
             self.settling.pass().await;
             if self.lock().fail_settles > 0 {
@@ -293,7 +293,7 @@ impl Source for FakeSource {
                 return Err(away());
             }
             self.change(|state| ends.into_iter().for_each(|end| Self::end(state, end)));
-            Ok(())
+            Ok(Vec::new())
         }
         .boxed()
     }

@@ -217,7 +217,7 @@ fn runs_go_on_where_no_log_can_be_written() {
     );
     fs::write(world.path("file"), "").unwrap();
     let mut daemon = world.start();
-    daemon.wait_log("its output goes nowhere: cannot append to `file/logs/cron/ledger-");
+    daemon.wait_log("its output goes nowhere: cannot append to `file/logs/cron/the_entry-");
     ended(&mut world.database(), "success");
     lives_on(daemon);
 }

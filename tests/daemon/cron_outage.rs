@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, OwnServer, on_each_database};
-use crate::wait::{PATIENCE, now_s, wait_until};
+use crate::wait::{PATIENCE, now_s, now_us, wait_until};
 use crate::world::World;
 
 /// (seconds away, grace in seconds). `CRON_OUTAGE=30 cargo test --test daemon cron_outage` is the long version.
@@ -113,7 +113,11 @@ fn what_was_missed_in_an_outage_is_made_up_for_as_misfire_says(
     (world, server): (World, OwnServer),
 ) {
     let (away, _) = outage();
+    let mut forbid = each_second("forbid", json!("skip"));
+    forbid["overlap"] = json!("forbid");
+    forbid["cron"] = json!("*/2 * * * * *");
     let crontab = json!([
+        forbid,
         each_second("skip", json!("skip")),
         each_second("coalesce", json!("coalesce")),
         each_second("catch up", json!({ "catch_up": 2 })),
@@ -121,6 +125,12 @@ fn what_was_missed_in_an_outage_is_made_up_for_as_misfire_says(
     world.partition("script1", &json!([]), &crontab);
     let daemon = world.start();
     wait_until("a run", PATIENCE, || world.ledger_len() > 0);
+    let mut database = world.database();
+    // Its last run would rightly be in the way, as long as it cannot write its end.
+    wait_until("a moment between two runs of `forbid`", PATIENCE, || {
+        let open = "SELECT count(*) AS n FROM cron_run WHERE name = 'forbid' AND state <> 3";
+        (1_200_000..1_800_000).contains(&(now_us() % 2_000_000)) && database.number(open) == 0
+    });
     server.hang(&world);
     thread::sleep(Duration::from_secs(away));
     server.go_on();
@@ -132,14 +142,21 @@ fn what_was_missed_in_an_outage_is_made_up_for_as_misfire_says(
             .iter()
             .filter(|line| on_time(line.late_us.unwrap()))
             .count()
-            > 6
+            > 8
     });
     let log = daemon.log();
     daemon.stop();
     world.wait_empty();
     let ledger = world.ledger();
     assert!(ledger.doubled().is_empty());
-    let mut database = world.database();
+    let behind = "SELECT status AS t FROM cron_run WHERE name = 'forbid' AND scheduled_ms >
+        (SELECT max(scheduled_ms) FROM cron_run WHERE name = 'forbid' AND status = 'failed')
+        ORDER BY scheduled_ms";
+    let behind = database.texts(behind);
+    assert_eq!(
+        behind[0], "success",
+        "no missed fire held it up: {behind:?}"
+    );
     for (params, most) in [("skip", 0), ("coalesce", 1), ("catch up", 2)] {
         let lines = |end: &str| {
             let of_entry = log

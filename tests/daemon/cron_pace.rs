@@ -1,16 +1,17 @@
-//! How late fires are: among a thousand entries, and a hundred in one second.
+//! How late fires are: among a thousand entries, a hundred in one second, and beside a queue that keeps the database busy.
 //!
 //! The figures of the contract are asserted by the long version, in a release build on a machine with nothing else to do:
 //! `CRON_SECONDS=60 cargo test --release --test daemon cron_pace -- --nocapture`
 //! (build the example before: `cargo build --release --example ledger`). The short one asserts that nothing is lost, and
 //! prints the same figures.
 
-use std::env;
+use std::{env, thread};
 
 use chrono::NaiveDateTime;
 use serde_json::{Value, json};
 
 use crate::cron::seconds_fired;
+use crate::engine::{Engine, on_each_database};
 use crate::wait::{LONG_PATIENCE, wait_until};
 use crate::world::World;
 
@@ -141,4 +142,54 @@ fn a_hundred_entries_of_one_second_all_start() {
     if long_version().is_some() {
         assert!(begun.quantile(100) <= ALL_STARTED_MS);
     }
+}
+
+on_each_database! { world => fires_are_made_beside_a_busy_queue }
+
+fn world(engine: Engine) -> Option<World> {
+    World::on(engine, json!({}))
+}
+
+fn fires_are_made_beside_a_busy_queue(world: World) {
+    const AT_ONCE: usize = 10_000;
+    /// Late for whatever reason a busy machine has.
+    const LATE_MS: f64 = 5000.0;
+    let seconds = long_version().unwrap_or(4);
+    let queue = json!([{
+        "name": "work", "exec_cmd": "noop", "table": "work", "progress": 4, "progress_lag_limit": 1_000_000,
+        "progress_avg_msgcount": 1000, "status": 1,
+    }]);
+    let crontab = json!([entry("* * * * * *", 0)]);
+    world.partition("script1", &queue, &crontab);
+    let daemon = world.start();
+    wait_until("a fire", LONG_PATIENCE, || world.ledger_len() > 0);
+    let bodies: Vec<String> = (0..AT_ONCE).map(|n| format!("message {n}")).collect();
+    let busy = thread::scope(|scope| {
+        let until = world.ledger_len() + seconds;
+        let world = &world;
+        let sent = scope.spawn(move || {
+            let mut sent = 0;
+            while world.ledger_len() < until {
+                world.send("work", &bodies);
+                sent += AT_ONCE;
+            }
+            sent
+        });
+        sent.join().unwrap()
+    });
+    let log = daemon.log();
+    daemon.kill();
+    world.wait_empty();
+    let fired = seconds_fired(&mut world.database());
+    let expected: Vec<i64> = (fired[0]..).take(fired.len()).collect();
+    assert_eq!(fired, expected, "each second once, and none left out");
+    let (spawned, begun) = (spawns(&log), first_lines(&world));
+    println!(
+        "beside {busy} messages, {} fires, load {}",
+        fired.len(),
+        load()
+    );
+    spawned.tell("process started");
+    begun.tell("handler's first line");
+    assert!(begun.quantile(100) < LATE_MS);
 }

@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::database::Database;
-use crate::engine::{Engine, OwnServer};
+use crate::engine::{Engine, OwnServer, on_each_server};
 use crate::process::{Daemon, wait_stopped};
-use crate::wait::{LONG_PATIENCE, random_moment, wait_until};
+use crate::wait::{LONG_PATIENCE, PATIENCE, random_moment, wait_until};
 use crate::world::World;
 
 const MESSAGES: usize = 3_000;
@@ -21,22 +21,10 @@ const TAKEN_OVER: Duration = Duration::from_secs(20);
 /// The other daemon then works at its usual pace: half a second, on a machine of its own.
 const NOT_HELD_UP: Duration = Duration::from_secs(9);
 
-mod a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody {
-    use crate::engine::on;
-    on!(
-        on_mariadb,
-        MariaDb,
-        world,
-        a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody,
-        ignore = "the ends of the other wait for its locks on MariaDB"
-    );
-    on!(
-        on_postgres,
-        Postgres,
-        world,
-        a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody
-    );
-}
+on_each_server!(world =>
+    a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody,
+    an_operator_who_locks_a_row_holds_up_that_row,
+);
 
 fn world(engine: Engine) -> Option<(World, OwnServer)> {
     let server = OwnServer::of(engine)?;
@@ -109,4 +97,41 @@ fn a_daemon_that_falls_silent_in_a_transaction_holds_up_nobody(
         "{:?}: beside a daemon that is silent in a transaction another starts and takes over in {taken_over:?}; {MORE} messages then take {took:?}",
         world.engine
     );
+}
+
+/// The message ends while its row is locked; its end waits for the operator, and nobody waits for it.
+fn an_operator_who_locks_a_row_holds_up_that_row((world, _server): (World, OwnServer)) {
+    let mut operator = world.migrate();
+    let slow = "sleep:1000:slow".to_owned();
+    world.send("work", [&slow]);
+    let mut daemon = world.start();
+    let claimed = "SELECT id FROM queue_message WHERE owner <> ''";
+    wait_until("the message to run", PATIENCE, || {
+        !operator.rows(claimed).is_empty()
+    });
+    // By its key: MariaDB would lock the gaps around it too, and nothing could be sent.
+    let id = operator.number(claimed);
+    operator.execute("BEGIN");
+    let lock = format!("SELECT id FROM queue_message WHERE id = {id} FOR UPDATE");
+    assert_eq!(operator.rows(&lock).len(), 1);
+    daemon.wait_log("1 ends cannot be written yet");
+
+    let more: Vec<String> = (0..MORE).map(|n| format!("more-{n}")).collect();
+    let begun = Instant::now();
+    world.send("work", &more);
+    wait_until("the others to be done", LONG_PATIENCE, || {
+        world
+            .database()
+            .number("SELECT count(*) FROM queue_message")
+            == 1
+    });
+    let took = begun.elapsed();
+    assert!(took < NOT_HELD_UP, "{took:?}");
+    assert!(!daemon.log().contains("is away"), "{}", daemon.log());
+
+    operator.execute("ROLLBACK");
+    daemon.wait_log("all ends are written after");
+    world.wait_drained();
+    daemon.stop();
+    assert_eq!(world.ledger().of_body(&slow).len(), 1, "it ran once");
 }

@@ -5,6 +5,7 @@ use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr};
 use url::Url;
 
 use super::go_dsn;
+use crate::address;
 use crate::config::{
     node::Node,
     object::Object,
@@ -134,6 +135,9 @@ pub enum BadDatabaseUrl {
     /// SQLite in memory.
     #[error("wanted a file's path after `sqlite://`: what it keeps must outlive the process")]
     File,
+    /// A parameter that the database's library does not know, or not with this value.
+    #[error("{0}")]
+    Parameter(String),
     /// A parameter of the Go form with a meaning that would be lost.
     #[error(
         "the parameter `{0}` of the Go form is not taken over; leave it out, or write a `mysql://` URL"
@@ -147,9 +151,13 @@ impl FromStr for DatabaseUrl {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once("://") {
             Some(("sqlite", path)) => sqlite(path),
-            Some(("mysql", _)) => server(text).map(Self::Mysql),
-            Some(("postgres" | "postgresql", _)) => server(text).map(Self::Postgres),
-            _ => server(&go_dsn::to_url(text)?).map(Self::Mysql),
+            Some(("mysql", _)) => mysql(text),
+            Some(("postgres" | "postgresql", _)) => {
+                let url = server(text)?;
+                address::postgres::check(text).map_err(BadDatabaseUrl::Parameter)?;
+                Ok(Self::Postgres(url))
+            }
+            _ => mysql(&go_dsn::to_url(text)?),
         }
     }
 }
@@ -162,6 +170,12 @@ fn sqlite(path: &str) -> Result<DatabaseUrl, BadDatabaseUrl> {
         return Err(BadDatabaseUrl::File);
     }
     Ok(DatabaseUrl::Sqlite(PathBuf::from(path)))
+}
+
+fn mysql(text: &str) -> Result<DatabaseUrl, BadDatabaseUrl> {
+    let url = server(text)?;
+    address::mysql::check(text).map_err(BadDatabaseUrl::Parameter)?;
+    Ok(DatabaseUrl::Mysql(url))
 }
 
 fn server(text: &str) -> Result<Secret, BadDatabaseUrl> {
@@ -230,6 +244,22 @@ mod tests {
             ),
         ] {
             assert_eq!(text.parse::<DatabaseUrl>(), Err(wanted), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_nobody_knows_is_a_fault_before_any_connection() {
+        for (text, wanted) in [
+            (
+                "postgres://h/db?sslmode=on",
+                "`sslmode=on`: wanted `disable`",
+            ),
+            ("postgres://h/db?colour=red", "`colour`"),
+            ("mysql://h/db?colour=red", "`colour'"),
+            ("mysql://h/db?require_ssl=perhaps", "`require_ssl'"),
+        ] {
+            let told = text.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(told.contains(wanted), "{text}: {told}");
         }
     }
 

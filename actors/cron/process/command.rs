@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::posix::{self, HANDED_FD};
 use super::quote::{Word, quote};
 use super::run_file::HANDED_VARIABLE;
-use crate::logs::OutputLog;
+use crate::logs::{OutputFile, OutputLog};
 
 /// A process to be started, detached from the daemon.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ pub(super) struct Started {
     pub(super) pid: i32,
     pub(super) output: PathBuf,
     pub(super) output_error: Option<io::Error>,
+    pub(super) output_stuck: Option<io::Error>,
 }
 
 impl Command {
@@ -106,9 +107,9 @@ impl Command {
             error,
         })?;
         // A run matters more than what it prints: without a log file it prints to nowhere.
-        let (output, output_path, output_error) = match self.output.open() {
-            Ok((file, path)) => (Some(file), path, None),
-            Err(error) => (None, self.output.path(), Some(error)),
+        let (output, output_path, output_error, output_stuck) = match self.output.open() {
+            Ok(OutputFile { file, path, stuck }) => (Some(file), path, None, stuck),
+            Err(error) => (None, self.output.path(), Some(error), None),
         };
         let plan = posix::Plan {
             program: &path,
@@ -123,6 +124,7 @@ impl Command {
                 pid,
                 output: output_path,
                 output_error,
+                output_stuck,
             }),
             Err(error) => Err(SpawnError::Start {
                 program: self.name(),
@@ -179,14 +181,18 @@ impl Command {
 }
 
 impl Output {
-    fn open(&self) -> io::Result<(File, PathBuf)> {
+    fn open(&self) -> io::Result<OutputFile> {
         let opened = match self {
             Self::Log(log) => log.open(),
             #[cfg(test)]
             Self::File(path) => {
                 let mut options = OpenOptions::new();
                 let opened = options.append(true).create(true).open(path);
-                opened.map(|file| (file, path.clone()))
+                opened.map(|file| OutputFile {
+                    file,
+                    path: path.clone(),
+                    stuck: None,
+                })
             }
         };
         opened.map_err(|error| {

@@ -47,6 +47,8 @@ pub(crate) struct Child {
     pub(crate) output: PathBuf,
     /// Why its output goes to `/dev/null` and not to the file asked for.
     pub(crate) output_error: Option<io::Error>,
+    /// Why the file it prints to was not rolled though it is full.
+    pub(crate) output_stuck: Option<io::Error>,
     exit: oneshot::Receiver<ExitStatus>,
 }
 
@@ -60,7 +62,7 @@ impl Child {
 #[derive(Debug)]
 enum Order {
     Start {
-        command: Command,
+        command: Box<Command>,
         reply: oneshot::Sender<Result<Child, SpawnError>>,
     },
     #[cfg(test)]
@@ -92,6 +94,7 @@ impl Spawner {
     ) -> impl Future<Output = Result<Child, SpawnError>> + Send + use<> {
         let program = command.name();
         let (reply, answer) = oneshot::channel();
+        let command = Box::new(command);
         let sent = self.orders.try_send(Order::Start { command, reply });
         async move {
             if let Err(mpsc::error::TrySendError::Full(_)) = sent {
@@ -150,6 +153,7 @@ fn watched(started: Started) -> Child {
         pid,
         output,
         output_error,
+        output_stuck,
     } = started;
     // Not reaped yet, so the pid is still this process's even when it has ended.
     let start_ticks = machine::start_ticks(pid);
@@ -164,6 +168,7 @@ fn watched(started: Started) -> Child {
         start_ticks,
         output,
         output_error,
+        output_stuck,
         exit,
     }
 }

@@ -9,15 +9,37 @@ use super::{messages, named, tasks};
 use crate::db::status::{DONE, RUNNING};
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
+pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
-    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
+    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, refuse_settings, run_migration,
+    unlock_migrations,
 };
+
+pub(super) use crate::db::verdict::Collision;
 
 pub(super) type Connection = AsyncMysqlConnection;
 
 pub(super) type Backend = diesel::mysql::Mysql;
 
 pub(super) const BEGIN: &str = "START TRANSACTION";
+
+/// Nothing to do on a connection that writes: its next statement begins a transaction (`connect::WRITES`), which saves a
+/// round trip.
+#[expect(clippy::unused_async, reason = "a statement elsewhere")]
+pub(super) async fn begin(_: &mut Connection) -> QueryResult<()> {
+    Ok(())
+}
+
+/// What a second row under one key does: an error that ends the transaction, or none.
+pub(super) const COLLISION: Collision = Collision::Fails;
+
+/// A second row under one key is an error.
+macro_rules! insert_or_leave {
+    ($connection:expr, $insert:expr) => {
+        $insert.execute($connection).await?
+    };
+}
+pub(super) use insert_or_leave;
 
 /// The server's clock, in unix milliseconds; the same for a whole statement.
 pub(super) const NOW_MS: &str =
@@ -32,8 +54,6 @@ pub(super) const UPSERT_BOOT: &str = "
             (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000))
     ON DUPLICATE KEY UPDATE heartbeat_ms = VALUES(heartbeat_ms), state = VALUES(state)";
 
-/// MySQL has no RETURNING. The ids of one INSERT with a known number of rows follow each other, in every
-/// `innodb_autoinc_lock_mode`, in steps of `auto_increment_increment`.
 macro_rules! insert_returning_ids {
     ($connection:expr, $insert:expr, $id:expr, $rows:expr) => {{
         $insert.execute($connection).await?;
@@ -54,24 +74,6 @@ pub(super) async fn largest_message(connection: &mut Connection) -> QueryResult<
         .get_result(connection)
         .await?;
     Ok(usize::try_from(limit.bytes).unwrap_or(usize::MAX))
-}
-
-#[derive(QueryableByName)]
-struct FirstId {
-    #[diesel(sql_type = BigInt)]
-    first: i64,
-    #[diesel(sql_type = BigInt)]
-    step: i64,
-}
-
-pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryResult<Vec<i64>> {
-    let last: FirstId = diesel::sql_query(
-        "SELECT CAST(LAST_INSERT_ID() AS SIGNED) AS first, CAST(@@auto_increment_increment AS SIGNED) AS step",
-    )
-    .get_result(connection)
-    .await?;
-    let ids = (0..).map(|n| last.first + n * last.step);
-    Ok(ids.take(rows).collect())
 }
 
 /// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit;
@@ -168,14 +170,14 @@ pub(super) async fn finish_tasks(
     query.execute(connection).await.map(drop)
 }
 
-/// Deletes those of the rows that are the owner's by these claims. Answers which.
+/// Deletes those of the rows that are the owner's by these claims and that nobody else has locked. Answers which.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     owner: &str,
     claims: &[(i64, i64)],
 ) -> QueryResult<Vec<(i64, i64)>> {
     let ids = claims.iter().map(|(id, _)| *id).collect();
-    let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
+    let mut mine = by_ids::lock_messages(connection, owner, ids).await?.locked;
     let named: std::collections::HashSet<&(i64, i64)> = claims.iter().collect();
     mine.retain(|id, fence| named.contains(&(*id, *fence)));
     let ids: Vec<i64> = mine.keys().copied().collect();

@@ -33,8 +33,9 @@ const PASSING: [&str; 21] = [
     "WSREP has not yet prepared node",
 ];
 
-const COLLISIONS: [&str; 5] = [
+const COLLISIONS: [&str; 6] = [
     "Deadlock found when trying to get lock",
+    "WSREP detected deadlock/conflict",
     "Lock wait timeout exceeded",
     "Record has changed since last read",
     "Table definition has changed",

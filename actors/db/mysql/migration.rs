@@ -2,11 +2,11 @@
 //! whether it is done, so one that was interrupted is simply run again.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::dialect::Connection;
-use super::migrate::run;
+use super::migrate::{OTHERS_ARE_AT_IT, failed, run};
 use crate::db::error::DbError;
 use crate::db::migrations::{self, Migration, note};
 
@@ -25,16 +25,11 @@ struct Answer {
     answer: Option<i64>,
 }
 
-pub(super) async fn lock_migrations(connection: &mut Connection) -> Result<(), String> {
-    let answer: Answer = diesel::sql_query(LOCK)
-        .get_result(connection)
-        .await
-        .map_err(|error| error.to_string())?;
-    match answer.answer {
+pub(super) async fn lock_migrations(connection: &mut Connection) -> Result<(), DbError> {
+    let asked: QueryResult<Answer> = diesel::sql_query(LOCK).get_result(connection).await;
+    match asked.map_err(failed)?.answer {
         Some(1) => Ok(()),
-        _ => {
-            Err("another daemon has been bringing the tables up to date for 10 minutes".to_owned())
-        }
+        _ => Err(DbError::Migrate(OTHERS_ARE_AT_IT.to_owned())),
     }
 }
 
@@ -80,6 +75,37 @@ pub(super) fn refuse_old(version: &str) -> Result<(), DbError> {
     Err(DbError::Migrate(format!(
         "the server is {version}; wanted MySQL 8.0.12 or MariaDB 10.6, or newer"
     )))
+}
+
+#[derive(QueryableByName)]
+struct Variable {
+    #[diesel(sql_type = Text, column_name = "Variable_name")]
+    name: String,
+    #[diesel(sql_type = Text, column_name = "Value")]
+    value: String,
+}
+
+/// InnoDB takes no write of a READ COMMITTED transaction that would have to be logged as its statement.
+pub(super) async fn refuse_settings(connection: &mut Connection) -> Result<(), DbError> {
+    let ask = "SHOW VARIABLES WHERE Variable_name IN ('log_bin', 'binlog_format')";
+    let asked: QueryResult<Vec<Variable>> = diesel::sql_query(ask).load(connection).await;
+    let set: Vec<(String, String)> = asked
+        .map_err(failed)?
+        .into_iter()
+        .map(|variable| (variable.name, variable.value))
+        .collect();
+    let is = |name: &str, wanted: &str| {
+        let mut of_name = set.iter().filter(|(set, _)| set == name);
+        of_name.any(|(_, value)| value == wanted)
+    };
+    match is("log_bin", "ON") && is("binlog_format", "STATEMENT") {
+        true => Err(DbError::Migrate(
+            "the server writes its binary log with `binlog_format = STATEMENT`, which refuses every write of ours; \
+             `MIXED` or `ROW` would be right"
+                .to_owned(),
+        )),
+        false => Ok(()),
+    }
 }
 
 #[cfg(test)]

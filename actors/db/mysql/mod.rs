@@ -24,6 +24,7 @@ mod entries;
 mod errors;
 #[cfg(test)]
 mod figures;
+mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;
@@ -35,6 +36,8 @@ mod messages;
 mod migrate;
 mod migration;
 mod named;
+#[path = "../server/ours.rs"]
+mod ours;
 #[path = "../server/questions.rs"]
 mod questions;
 #[path = "../server/reader.rs"]

@@ -29,6 +29,9 @@ struct Step {
     extra: Option<String>,
 }
 
+/// Names the connection.
+pub(super) const CONNECTION_ID: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS id";
+
 pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
     let mut connection = connect::open(&Secret::new(url)).await.unwrap();
     let claims = [

@@ -5,9 +5,9 @@ use std::time::Duration;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::timeout;
 
+use crate::address::{self, NoConnection};
 use crate::config::Secret;
 use crate::db::error::DbError;
-use crate::tls::NoConnection;
 
 /// A server that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,12 +36,13 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
 }
 
 async fn try_open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
-    let mut connection = crate::tls::postgres(url.expose())
-        .await
-        .map_err(|cause| match cause {
-            NoConnection::Denied(why) => DbError::Denied(why),
-            NoConnection::Away(why) => DbError::Away(why),
-        })?;
+    let mut connection =
+        address::postgres::connect(url.expose())
+            .await
+            .map_err(|cause| match cause {
+                NoConnection::Denied(why) => DbError::Denied(why),
+                NoConnection::Away(why) => DbError::Away(why),
+            })?;
     let set = connection.batch_execute(SETTINGS).await;
     set.map_err(|cause| DbError::Away(cause.to_string()))?;
     speak_english(&mut connection).await?;

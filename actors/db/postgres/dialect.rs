@@ -1,21 +1,45 @@
 //! The statements that are PostgreSQL's own.
 
+use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
+use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
+use crate::db::rows::NewTask;
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
-    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, run_migration, unlock_migrations,
+    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, refuse_settings, run_migration,
+    unlock_migrations,
 };
+
+pub(super) use crate::db::verdict::Collision;
 
 pub(super) type Connection = AsyncPgConnection;
 
 pub(super) type Backend = diesel::pg::Pg;
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+pub(super) async fn begin(connection: &mut Connection) -> QueryResult<()> {
+    connection.batch_execute(BEGIN).await
+}
+
+/// What a second row under one key does: an error that ends the transaction, or none.
+pub(super) const COLLISION: Collision = Collision::Answers;
+
+/// A second row under one key is not inserted.
+macro_rules! insert_or_leave {
+    ($connection:expr, $insert:expr) => {
+        $insert
+            .on_conflict_do_nothing()
+            .execute($connection)
+            .await?
+    };
+}
+pub(super) use insert_or_leave;
 
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
@@ -39,6 +63,39 @@ macro_rules! insert_returning_ids {
     }};
 }
 pub(super) use insert_returning_ids;
+
+/// One statement. Answers the ids.
+pub(super) async fn insert_tasks(
+    connection: &mut Connection,
+    rows: &[(&NewTask, &str)],
+) -> QueryResult<Vec<i64>> {
+    let values: Vec<_> = rows
+        .iter()
+        .map(|(row, owner)| {
+            let (status, owner, fence) = tasks::beginning(row, owner);
+            (
+                dsl::name.eq(row.name.as_str()),
+                dsl::exec_cmd.eq(row.exec_cmd.as_str()),
+                dsl::params.eq(row.params.as_str()),
+                dsl::status.eq(status),
+                dsl::result.eq(""),
+                dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
+                dsl::due_ms.eq(row.due_ms),
+                dsl::owner.eq(owner),
+                dsl::fence.eq(fence),
+                dsl::create_time.eq(now),
+                dsl::update_time.eq(now),
+            )
+        })
+        .collect();
+    let insert = diesel::insert_into(log::table).values(values);
+    Ok(insert_returning_ids!(
+        connection,
+        insert,
+        dsl::id,
+        rows.len()
+    ))
+}
 
 /// Bytes of one message to the server at most, a little below the protocol's 1 GiB. One that is larger breaks the
 /// connection, each time.
@@ -131,7 +188,7 @@ struct Deleted {
     fence: i64,
 }
 
-/// Deletes those of the rows that are the owner's by these claims. Answers which.
+/// Deletes those of the rows that are the owner's by these claims and that nobody else has locked. Answers which.
 pub(super) async fn delete_messages(
     connection: &mut Connection,
     owner: &str,
@@ -139,8 +196,11 @@ pub(super) async fn delete_messages(
 ) -> QueryResult<Vec<(i64, i64)>> {
     let (ids, fences): (Vec<i64>, Vec<i64>) = claims.iter().copied().unzip();
     let deleted: Vec<Deleted> = diesel::sql_query(
-        "DELETE FROM queue_message AS t USING unnest($1, $2) AS e(id, fence)
-         WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+        "WITH c AS MATERIALIZED (
+             SELECT t.id FROM queue_message AS t, unnest($1, $2) AS e(id, fence)
+             WHERE t.id = e.id AND t.fence = e.fence AND t.owner = $3
+             ORDER BY t.id FOR UPDATE OF t SKIP LOCKED)
+         DELETE FROM queue_message AS t USING c WHERE t.id = c.id
          RETURNING t.id, t.fence",
     )
     .bind::<Array<BigInt>, _>(ids)

@@ -4,7 +4,8 @@ use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection;
 
 use super::dialect::Connection;
-use super::migrate::run;
+use super::errors::is_lock_timeout;
+use super::migrate::{OTHERS_ARE_AT_IT, failed, run};
 use crate::db::error::DbError;
 use crate::db::migrations::{self, Migration, note};
 
@@ -18,8 +19,12 @@ const LOCK: &str =
     "SET lock_timeout = '600s'; SELECT pg_advisory_lock(7305804402566852); SET lock_timeout = '2s'";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(7305804402566852)";
 
-pub(super) async fn lock_migrations(connection: &mut Connection) -> QueryResult<()> {
-    connection.batch_execute(LOCK).await
+pub(super) async fn lock_migrations(connection: &mut Connection) -> Result<(), DbError> {
+    let locked = connection.batch_execute(LOCK).await;
+    locked.map_err(|error| match is_lock_timeout(&error) {
+        true => DbError::Migrate(OTHERS_ARE_AT_IT.to_owned()),
+        false => failed(error),
+    })
 }
 
 pub(super) async fn unlock_migrations(connection: &mut Connection) -> QueryResult<()> {
@@ -56,6 +61,11 @@ pub(super) fn refuse_old(version: &str) -> Result<(), DbError> {
     Err(DbError::Migrate(format!(
         "the server is {version}; wanted PostgreSQL {OLDEST} or newer"
     )))
+}
+
+/// None of them matters here.
+pub(super) async fn refuse_settings(_: &mut Connection) -> Result<(), DbError> {
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ mod messages;
 mod migrate;
 mod migration;
 mod named;
+#[path = "../server/ours.rs"]
+mod ours;
 #[path = "../server/questions.rs"]
 mod questions;
 #[path = "../server/reader.rs"]

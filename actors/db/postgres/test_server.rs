@@ -24,6 +24,9 @@ struct Step {
     step: String,
 }
 
+/// Names the connection.
+pub(super) const CONNECTION_ID: &str = "SELECT pg_backend_pid()::bigint AS id";
+
 pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
     let mut connection = connect::open(&Secret::new(url)).await.unwrap();
     connection.batch_execute("ANALYZE").await.unwrap();

@@ -1,43 +1,88 @@
 //! The statements of one transaction: writes of one kind are gathered into statements of many rows.
 
 use diesel::QueryResult;
+use diesel::result::Error;
 
+use super::claims::Standing;
 use super::dialect::Connection;
 use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
 use crate::db::batch::{Step, steps};
-use crate::db::write::{Write, Written};
+use crate::db::write::{Settlement, Write, Written};
+
+/// A step that failed.
+pub(super) struct Stopped {
+    pub(super) error: Error,
+    /// The writes that it was about.
+    pub(super) places: Vec<usize>,
+}
 
 /// The answers, in the order of the writes.
 pub(super) async fn apply(
     connection: &mut Connection,
     writes: &[Write],
-) -> QueryResult<Vec<Written>> {
+) -> Result<Vec<Written>, Stopped> {
     let mut answers: Vec<(usize, Written)> = Vec::with_capacity(writes.len());
-    for step in steps(writes) {
-        match step {
-            Step::InsertTasks(rows) => {
-                let ids = tasks::insert(connection, rows.items()).await?;
-                answers.extend(rows.share_out(ids).map(|(at, ids)| (at, Written::Ids(ids))));
-            }
-            Step::InsertMessages(rows) => {
-                let ids = messages::insert(connection, rows.items()).await?;
-                answers.extend(rows.share_out(ids).map(|(at, ids)| (at, Written::Ids(ids))));
-            }
-            Step::EndTasks { owner, ends } => {
-                let accepted = tasks::end(connection, owner, ends.items()).await?;
-                let refused = ends.refused(accepted, |end| end.id);
-                answers.extend(refused.map(|(at, ids)| (at, Written::Refused(ids))));
-            }
-            Step::EndMessages { owner, ends } => {
-                let accepted = messages::end(connection, owner, ends.items()).await?;
-                let refused = ends.refused(accepted, |end| end.id);
-                answers.extend(refused.map(|(at, ids)| (at, Written::Refused(ids))));
-            }
-            Step::Single(at) => answers.push((at, one(connection, &writes[at]).await?)),
-        }
+    for step in steps(writes).into_iter().flat_map(Step::into_smallest) {
+        let made = make(connection, writes, &step).await;
+        let stopped = |error| Stopped {
+            error,
+            places: step.places(),
+        };
+        answers.append(&mut made.map_err(stopped)?);
     }
     answers.sort_unstable_by_key(|(at, _)| *at);
     Ok(answers.into_iter().map(|(_, written)| written).collect())
+}
+
+/// Each answer with the place of its write.
+async fn make(
+    connection: &mut Connection,
+    writes: &[Write],
+    step: &Step<'_>,
+) -> QueryResult<Vec<(usize, Written)>> {
+    Ok(match step {
+        Step::InsertTasks(rows) => {
+            let ids = tasks::insert(connection, rows.items()).await?;
+            let shares = rows.share_out(ids);
+            shares.map(|(at, ids)| (at, Written::Ids(ids))).collect()
+        }
+        Step::InsertMessages(rows) => {
+            let ids = messages::insert(connection, rows.items()).await?;
+            let shares = rows.share_out(ids);
+            shares.map(|(at, ids)| (at, Written::Ids(ids))).collect()
+        }
+        Step::EndTasks { owner, ends } => {
+            let standing = tasks::end(connection, owner, ends.items()).await?;
+            let ids = ends.items().iter().map(|end| end.id);
+            let shares = ends.share_out(ids.zip(standing).collect());
+            shares.map(|(at, ends)| (at, settlement(ends))).collect()
+        }
+        Step::EndMessages { owner, ends } => {
+            let standing = messages::end(connection, owner, ends.items()).await?;
+            let ids = ends.items().iter().map(|end| end.id);
+            let shares = ends.share_out(ids.zip(standing).collect());
+            shares.map(|(at, ends)| (at, settlement(ends))).collect()
+        }
+        Step::Singles(places) => {
+            let mut answers = Vec::with_capacity(places.len());
+            for at in places {
+                answers.push((*at, one(connection, &writes[*at]).await?));
+            }
+            answers
+        }
+    })
+}
+
+fn settlement(ends: Vec<(i64, Standing)>) -> Written {
+    let mut settlement = Settlement::default();
+    for (id, standing) in ends {
+        match standing {
+            Standing::Counts => {}
+            Standing::Stale => settlement.stale.push(id),
+            Standing::Held => settlement.held.push(id),
+        }
+    }
+    Written::Settlement(settlement)
 }
 
 /// What is not gathered.
@@ -85,7 +130,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             start_ticks,
         } => cron::run_started(connection, uk, *pid, *start_ticks).await,
         Write::EndRun(end) => cron::end_run(connection, end).await,
-        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms).await,
+        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms).await,
         Write::InsertTasks { .. }
         | Write::InsertMessages { .. }
         | Write::EndTasks { .. }

@@ -47,7 +47,8 @@ pub(super) async fn beat(connection: &mut Connection, row: &BootRow) -> QueryRes
         .optional()?;
     if state == Some(ENDED) {
         // The last heartbeat crossed the boot's end: it does not raise the dead.
-        let (beat, at_ms) = (Beat::Alive, 0);
+        let now = diesel::select(sql::<BigInt>(NOW_MS));
+        let (beat, at_ms) = (Beat::Alive, now.get_result(connection).await?);
         return Ok(Heartbeat { beat, at_ms });
     }
     note(connection, row).await?;

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::IN_ONE_STATEMENT;
-use super::claims::Claims;
+use super::claims::{Claims, Mine};
 use super::dialect::{Connection, FIRST};
 use super::named;
 
@@ -27,52 +27,82 @@ pub(super) fn list(ids: &[i64]) -> String {
     ids.join(",")
 }
 
-/// Locks those of the tasks that run for the owner. Answers the fence of each.
+/// Locks those of the tasks that run for the owner.
 pub(super) async fn lock_tasks(
+    connection: &mut Connection,
+    owner: &str,
+    ids: Vec<i64>,
+) -> QueryResult<Mine> {
+    let condition = format!("q.status = 2 AND q.owner = {FIRST}");
+    lock(connection, TASKS, &condition, owner, ids).await
+}
+
+/// Locks those of the tasks that run for the owner, and waits for whoever has locked one of them.
+pub(super) async fn await_tasks(
     connection: &mut Connection,
     owner: &str,
     ids: Vec<i64>,
 ) -> QueryResult<Claims> {
     let condition = format!("q.status = 2 AND q.owner = {FIRST}");
-    lock(connection, TASKS, &condition, owner, ids).await
+    let locking = "ORDER BY q.id FOR UPDATE";
+    claims(connection, TASKS, &condition, owner, &ids, locking).await
 }
 
-/// Locks those of the messages that are the owner's. Answers the fence of each.
+/// Locks those of the messages that are the owner's.
 pub(super) async fn lock_messages(
     connection: &mut Connection,
     owner: &str,
     ids: Vec<i64>,
-) -> QueryResult<Claims> {
-    lock(
-        connection,
-        MESSAGES,
-        &format!("q.owner = {FIRST}"),
-        owner,
-        ids,
-    )
-    .await
+) -> QueryResult<Mine> {
+    let condition = format!("q.owner = {FIRST}");
+    lock(connection, MESSAGES, &condition, owner, ids).await
 }
 
-/// In the order of the ids, as everybody locks them.
+/// Those of the messages that are the owner's, locked by whomever.
+pub(super) async fn claimed_messages(
+    connection: &mut Connection,
+    owner: &str,
+    ids: &[i64],
+) -> QueryResult<Claims> {
+    let condition = format!("q.owner = {FIRST}");
+    claims(connection, MESSAGES, &condition, owner, ids, "").await
+}
+
+/// In the order of the ids, as everybody locks them. Nobody is waited for: an operator may look at a row for minutes.
 async fn lock(
     connection: &mut Connection,
     table: &str,
     condition: &str,
     owner: &str,
     mut ids: Vec<i64>,
-) -> QueryResult<Claims> {
+) -> QueryResult<Mine> {
     ids.sort_unstable();
     ids.dedup();
-    let mut mine = Claims::new();
+    let locking = "ORDER BY q.id FOR UPDATE SKIP LOCKED";
+    let locked = claims(connection, table, condition, owner, &ids, locking).await?;
+    ids.retain(|id| !locked.contains_key(id));
+    let held = claims(connection, table, condition, owner, &ids, "").await?;
+    Ok(Mine { locked, held })
+}
+
+async fn claims(
+    connection: &mut Connection,
+    table: &str,
+    condition: &str,
+    owner: &str,
+    ids: &[i64],
+    locking: &str,
+) -> QueryResult<Claims> {
+    let mut found = Claims::new();
     for chunk in ids.chunks(IN_ONE_STATEMENT) {
         let select = named::select("q.id, q.fence", table, &list(chunk), condition);
-        let claims: Vec<Claim> = diesel::sql_query(format!("{select} ORDER BY q.id FOR UPDATE"))
+        let claims: Vec<Claim> = diesel::sql_query(format!("{select} {locking}"))
             .bind::<Text, _>(owner)
             .load(connection)
             .await?;
-        mine.extend(claims.into_iter().map(|claim| (claim.id, claim.fence)));
+        found.extend(claims.into_iter().map(|claim| (claim.id, claim.fence)));
     }
-    Ok(mine)
+    Ok(found)
 }
 
 /// Back to waiting. The rows are the caller's.

@@ -4,15 +4,14 @@ use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::dialect::Connection;
-use super::marks;
+use super::dialect::{self, Collision, Connection};
 use super::schema::crontab_log;
 use crate::db::begin::{Begin, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::{TRIM_ROWS, Written};
+use crate::db::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
 /// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: it locks
@@ -20,39 +19,30 @@ use crate::db::write::{TRIM_ROWS, Written};
 pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    // Looked at before it is inserted: a collision would cost the whole transaction. It may collide all the same; the
-    // transaction is tried again then, and finds the row.
-    let there: Option<(i16, String, String, String)> = cron_run::table
-        .filter(dsl::partition_name.eq(&fire.partition))
-        .filter(dsl::entry.eq(&fire.entry))
-        .filter(dsl::scheduled_ms.eq(fire.scheduled_ms))
-        .select((dsl::state, dsl::status, dsl::uk, dsl::owner))
-        .first(connection)
-        .await
-        .optional()?;
-    if let Some((state, status, uk, owner)) = there {
-        // The one who asks may not have heard the answer to an earlier claim.
-        let own = uk == fire.uk && owner == fire.owner;
-        return Ok(Written::Claimed(match state {
-            RUN_CLAIMED if own => Claim::Ours,
-            RUN_ENDED if own && status == RUN_SKIPPED => Claim::Skipped,
-            _ => Claim::Others,
-        }));
+    // Where a collision costs the whole transaction the row is looked for first. It may collide all the same; the
+    // transaction is tried again then, and finds it.
+    if dialect::COLLISION == Collision::Fails
+        && let Some(whose) = row_of(connection, fire).await?
+    {
+        return Ok(Written::Claimed(whose));
     }
     let rivals = Rivals {
         partition: &fire.partition,
         entry: &fire.entry,
         scheduled_ms: fire.scheduled_ms,
     };
-    if fire.at_overlap != AtOverlap::Allow {
+    let missed = fire.doom.is_sealed();
+    if !missed && fire.at_overlap != AtOverlap::Allow {
         rivals.lock(connection).await?;
     }
     let begin = match &fire.at_overlap {
+        _ if missed => Begin::missed(fire.doom.result()),
         AtOverlap::Skip { result } if rivals.are_open(connection).await? => Begin::skipped(result),
         _ => Begin::claimed(),
     };
-    diesel::insert_into(cron_run::table)
-        .values((
+    let inserted = dialect::insert_or_leave!(
+        connection,
+        diesel::insert_into(cron_run::table).values((
             dsl::partition_name.eq(&fire.partition),
             dsl::entry.eq(&fire.entry),
             dsl::scheduled_ms.eq(fire.scheduled_ms),
@@ -66,16 +56,40 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
             dsl::started_ms.eq(begin.started_ms),
             dsl::ended_ms.eq(begin.ended_ms),
         ))
-        .execute(connection)
-        .await?;
-    note_last_fire(connection, fire).await?;
-    if fire.at_overlap == AtOverlap::Replace {
+    );
+    if inserted == 0 {
+        let whose = row_of(connection, fire).await?;
+        return Ok(Written::Claimed(whose.unwrap_or(Claim::Others)));
+    }
+    if begin.claim == Claim::Ours && fire.at_overlap == AtOverlap::Replace {
         rivals.mark_replaced(connection).await?;
     }
     if fire.is_log {
         log_start(connection, fire, &begin).await?;
     }
     Ok(Written::Claimed(begin.claim))
+}
+
+/// Whose the row is that is there already. The one who asks may not have heard the answer to an earlier claim.
+async fn row_of(connection: &mut Connection, fire: &Fire) -> QueryResult<Option<Claim>> {
+    use cron_run::dsl;
+
+    let there: Option<(i16, String, String, String)> = cron_run::table
+        .filter(dsl::partition_name.eq(&fire.partition))
+        .filter(dsl::entry.eq(&fire.entry))
+        .filter(dsl::scheduled_ms.eq(fire.scheduled_ms))
+        .select((dsl::state, dsl::status, dsl::uk, dsl::owner))
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(there.map(|(state, status, uk, owner)| {
+        let own = uk == fire.uk && owner == fire.owner;
+        match state {
+            RUN_CLAIMED if own => Claim::Ours,
+            RUN_ENDED if own && status == RUN_SKIPPED => Claim::Skipped,
+            _ => Claim::Others,
+        }
+    }))
 }
 
 /// The other runs of a fire's entry.
@@ -126,24 +140,6 @@ impl Rivals<'_> {
             .execute(connection)
             .await
     }
-}
-
-async fn note_last_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<usize> {
-    use cron_entry::dsl;
-
-    let earlier = dsl::last_fire_ms
-        .is_null()
-        .or(dsl::last_fire_ms.lt(fire.scheduled_ms));
-    diesel::update(
-        cron_entry::table
-            .filter(dsl::partition_name.eq(&fire.partition))
-            .filter(dsl::entry.eq(&fire.entry))
-            .filter(dsl::live.eq(1))
-            .filter(earlier),
-    )
-    .set(dsl::last_fire_ms.eq(fire.scheduled_ms))
-    .execute(connection)
-    .await
 }
 
 async fn log_start(
@@ -312,21 +308,4 @@ async fn log_end(connection: &mut Connection, end: &RunEnd) -> QueryResult<()> {
         .execute(connection)
         .await
         .map(drop)
-}
-
-pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
-    use cron_run::dsl;
-
-    marks::trim(connection).await?;
-    let old: Vec<i64> = cron_run::table
-        .filter(dsl::state.eq(RUN_ENDED))
-        .filter(dsl::started_ms.lt(before_ms))
-        .select(dsl::id)
-        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
-        .load(connection)
-        .await?;
-    diesel::delete(cron_run::table.filter(dsl::id.eq_any(old)))
-        .execute(connection)
-        .await
-        .map(Written::Count)
 }

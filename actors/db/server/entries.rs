@@ -1,13 +1,19 @@
 //! Which cron entries are live, and from when on their fires are to be made.
 
+use std::collections::{BTreeMap, HashMap};
+
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::dialect::Connection;
+use super::dialect::{self, Connection};
+use super::marks;
 use crate::clock::now_ms;
+use crate::db::begin::since_when;
 use crate::db::rows::KnownEntry;
-use crate::db::schema::cron_entry;
-use crate::db::write::Written;
+use crate::db::schema::{cron_entry, cron_run};
+use crate::db::status::RUN_ENDED;
+use crate::db::write::{TRIM_ROWS, Written};
 
 /// An entry that was not live in between begins anew: it is not caught up. Two daemons that do so at once may collide on
 /// an entry's key; the one that lost tries its transaction again.
@@ -30,18 +36,18 @@ pub(super) async fn sync(
         .for_update()
         .load(connection)
         .await?;
-    let mut known: std::collections::HashMap<String, Known> = known
+    let mut known: HashMap<String, Known> = known
         .into_iter()
         .map(|row| (row.entry.clone(), row))
         .collect();
-    let mut since = Vec::with_capacity(entries.len());
+    let now = now_ms();
     for entry in entries {
         match known.get_mut(&entry.entry) {
             Some(row) => {
                 let (renamed, live) = (row.name != entry.name, row.live == 1);
                 if !live {
                     // A daemon with an older configuration may have fired it meanwhile.
-                    (row.live, row.live_since_ms, row.last_fire_ms) = (1, now_ms(), None);
+                    (row.live, row.live_since_ms, row.last_fire_ms) = (1, now, None);
                 }
                 if renamed || !live {
                     row.name.clone_from(&entry.name);
@@ -57,7 +63,7 @@ pub(super) async fn sync(
                     entry: entry.entry.clone(),
                     name: entry.name.clone(),
                     live: 1,
-                    live_since_ms: now_ms(),
+                    live_since_ms: now,
                     last_fire_ms: None,
                 };
                 diesel::insert_into(cron_entry::table)
@@ -71,11 +77,101 @@ pub(super) async fn sync(
                 known.insert(entry.entry.clone(), row);
             }
         }
-        let row = &known[&entry.entry];
-        let last = row.last_fire_ms.unwrap_or(row.live_since_ms);
-        since.push(last.max(row.live_since_ms));
     }
-    Ok(Written::Since(since))
+    let newest = newest_runs(connection, partition, now).await?;
+    let since = entries.iter().map(|entry| {
+        let row = &known[&entry.entry];
+        let newest = newest.get(&entry.entry).copied();
+        since_when(row.live_since_ms, row.last_fire_ms, newest, now)
+    });
+    Ok(Written::Since(since.collect()))
+}
+
+#[derive(QueryableByName)]
+struct Newest {
+    #[diesel(sql_type = Text)]
+    entry: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    fired_ms: Option<i64>,
+}
+
+/// The last second of each entry that was fired, as far as rows are kept. Ordered and left at the first row, each is one
+/// step into the index, however many rows an entry has.
+async fn newest_runs(
+    connection: &mut Connection,
+    partition: &str,
+    now: i64,
+) -> QueryResult<HashMap<String, i64>> {
+    let first = dialect::FIRST;
+    let question = format!(
+        "SELECT entry, (SELECT r.scheduled_ms FROM cron_run AS r
+            WHERE r.partition_name = e.partition_name AND r.entry = e.entry AND r.scheduled_ms <= {now}
+            ORDER BY r.scheduled_ms DESC LIMIT 1) AS fired_ms
+         FROM cron_entry AS e WHERE e.partition_name = {first}"
+    );
+    let rows: Vec<Newest> = diesel::sql_query(question)
+        .bind::<Text, _>(partition)
+        .load(connection)
+        .await?;
+    let fired = rows
+        .into_iter()
+        .filter_map(|row| Some((row.entry, row.fired_ms?)));
+    Ok(fired.collect())
+}
+
+/// What is deleted leaves its second with its entry.
+pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+    use cron_run::dsl;
+
+    marks::trim(connection).await?;
+    let old: Vec<(i64, String, String, i64)> = cron_run::table
+        .filter(dsl::state.eq(RUN_ENDED))
+        .filter(dsl::started_ms.lt(before_ms))
+        .select((dsl::id, dsl::partition_name, dsl::entry, dsl::scheduled_ms))
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)
+        .await?;
+    let now = now_ms();
+    // In one order in every daemon.
+    let mut last = BTreeMap::new();
+    for (_, partition, entry, at) in old.iter().filter(|(.., at)| *at <= now) {
+        let last: &mut i64 = last.entry((partition, entry)).or_default();
+        *last = (*last).max(*at);
+    }
+    for ((partition, entry), at) in last {
+        note_last_fire(connection, partition, entry, at, now).await?;
+    }
+    let ids: Vec<i64> = old.iter().map(|(id, ..)| *id).collect();
+    diesel::delete(cron_run::table.filter(dsl::id.eq_any(ids)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}
+
+async fn note_last_fire(
+    connection: &mut Connection,
+    partition: &str,
+    entry: &str,
+    at: i64,
+    now: i64,
+) -> QueryResult<usize> {
+    use cron_entry::dsl;
+
+    // One that lies ahead is of a clock that was wrong.
+    let other = dsl::last_fire_ms
+        .is_null()
+        .or(dsl::last_fire_ms.lt(at))
+        .or(dsl::last_fire_ms.gt(now));
+    diesel::update(
+        cron_entry::table
+            .filter(dsl::partition_name.eq(partition))
+            .filter(dsl::entry.eq(entry))
+            .filter(dsl::live.eq(1))
+            .filter(other),
+    )
+    .set(dsl::last_fire_ms.eq(at))
+    .execute(connection)
+    .await
 }
 
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]

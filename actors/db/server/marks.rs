@@ -11,7 +11,7 @@ use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types::BigInt;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::dialect::{Connection, NOW_MS};
+use super::dialect::{BEGIN, Connection, NOW_MS};
 use super::schema::commit_mark::{self, dsl};
 use crate::db::write::TRIM_ROWS;
 
@@ -39,6 +39,7 @@ pub(super) async fn was_committed(
     writer: &str,
     batch: i64,
 ) -> QueryResult<bool> {
+    connection.batch_execute(BEGIN).await?;
     let inserted = diesel::insert_into(commit_mark::table)
         .values((
             dsl::writer.eq(writer),
@@ -48,13 +49,19 @@ pub(super) async fn was_committed(
         .execute(connection)
         .await;
     match inserted {
-        Ok(_) => Ok(false),
+        Ok(_) => {
+            connection.batch_execute("COMMIT").await?;
+            Ok(false)
+        }
         Err(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            connection.batch_execute("ROLLBACK").await?;
+            connection.batch_execute(BEGIN).await?;
             let marked_ms: i64 = commit_mark::table
                 .find((writer, batch))
                 .select(dsl::marked_ms)
                 .first(connection)
                 .await?;
+            connection.batch_execute("ROLLBACK").await?;
             Ok(marked_ms > 0)
         }
         Err(other) => Err(other),

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Claims, accept};
+use super::claims::{Mine, Standing, judge};
 use super::dialect::{self, Connection, NOW_MS};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::db::headers;
@@ -128,32 +128,28 @@ pub(super) async fn claim(
     Ok(Written::Messages(claimed.collect()))
 }
 
-/// Ends of one owner's messages. Answers for each whether it was accepted: the owner and the fence refuse a stale one,
-/// as a row that was taken over has another owner, and one that came back to the same owner a higher fence.
+/// Ends of one owner's messages. Answers for each whether it counts: the owner and the fence refuse a stale one, as a row
+/// that was taken over has another owner, and one that came back to the same owner a higher fence.
 pub(super) async fn end(
     connection: &mut Connection,
     owner: &str,
     ends: &[&MessageEnd],
-) -> QueryResult<Vec<bool>> {
+) -> QueryResult<Vec<Standing>> {
     let claims = || ends.iter().map(|end| (end.id, end.fence));
     let all_done = ends
         .iter()
         .all(|end| matches!(end.outcome, MessageOutcome::Done));
     if all_done {
-        let mut deleted = Claims::new();
-        let all: Vec<(i64, i64)> = claims().collect();
-        for chunk in all.chunks(IN_ONE_STATEMENT) {
-            deleted.extend(dialect::delete_messages(connection, owner, chunk).await?);
-        }
-        return Ok(accept(&mut deleted, claims()));
+        let mut mine = delete(connection, owner, claims().collect()).await?;
+        return Ok(judge(&mut mine, claims()));
     }
     let ids = ends.iter().map(|end| end.id).collect();
     let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
-    let accepted = accept(&mut mine, claims());
+    let standing = judge(&mut mine, claims());
     let counted = ends
         .iter()
-        .zip(&accepted)
-        .filter(|(_, accepted)| **accepted);
+        .zip(&standing)
+        .filter(|(_, standing)| **standing == Standing::Counts);
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
         match &end.outcome {
@@ -169,7 +165,24 @@ pub(super) async fn end(
     }
     by_ids::delete_messages(connection, &done).await?;
     by_ids::free_messages(connection, &back).await?;
-    Ok(accepted)
+    Ok(standing)
+}
+
+/// Deletes those of the rows that are the owner's by these claims. What is locked, and deleted, counts.
+async fn delete(
+    connection: &mut Connection,
+    owner: &str,
+    claims: Vec<(i64, i64)>,
+) -> QueryResult<Mine> {
+    let mut mine = Mine::default();
+    for chunk in claims.chunks(IN_ONE_STATEMENT) {
+        let deleted = dialect::delete_messages(connection, owner, chunk).await?;
+        mine.locked.extend(deleted);
+    }
+    let missing = claims.iter().map(|(id, _)| *id);
+    let missing: Vec<i64> = missing.filter(|id| !mine.locked.contains_key(id)).collect();
+    mine.held = by_ids::claimed_messages(connection, owner, &missing).await?;
+    Ok(mine)
 }
 
 async fn retry(connection: &mut Connection, id: i64, after_ms: i64) -> QueryResult<()> {

@@ -7,17 +7,21 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::connect;
 use super::dialect::{self, Connection, MIGRATIONS};
+use super::{connect, ours};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::migrations::{Migration, VERSIONS};
 use crate::db::rows::{COUNT_CAP, Inspection};
+use crate::db::verdict::Verdict;
 
 /// A step that alters a table waits for transactions that use it, and everybody else waits behind it. So it gives up
 /// soon (the lock time-out is 2 s), lets the others through, and comes again, for so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) const OTHERS_ARE_AT_IT: &str =
+    "another daemon has been bringing the tables up to date for 10 minutes";
 
 /// The tables that are counted for people; a database on a server may have many others.
 const OURS: [&str; 9] = [
@@ -44,8 +48,12 @@ struct Count {
     counted: i64,
 }
 
-fn failed(cause: impl std::fmt::Display) -> DbError {
-    DbError::Migrate(cause.to_string())
+/// A connection that breaks is an outage like any other: the next try begins anew.
+pub(super) fn failed(error: diesel::result::Error) -> DbError {
+    match dialect::verdict(&error) {
+        Verdict::Away => DbError::Away(error.to_string()),
+        Verdict::Conflict | Verdict::Refused => DbError::Migrate(error.to_string()),
+    }
 }
 
 /// Answers the versions that were done.
@@ -53,22 +61,28 @@ pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
     let mut connection = connect::open(&url).await?;
     let connection = &mut connection;
     dialect::refuse_old(&version(connection).await?)?;
+    dialect::refuse_settings(connection).await?;
     // The usual start finds nothing to do, and waits for nobody.
     if pending(connection).await?.is_empty() {
+        ours::refuse_misfits(connection).await?;
         return Ok(Vec::new());
     }
     // Of two daemons that start at once the second waits here, and then finds nothing to do. The lock goes with the
     // connection.
-    dialect::lock_migrations(connection).await.map_err(failed)?;
+    dialect::lock_migrations(connection).await?;
+    let pending = pending(connection).await?;
+    let there = tables(connection).await?;
+    ours::refuse_strangers(connection, &pending, &there).await?;
     connection.batch_execute(VERSIONS).await.map_err(failed)?;
     let mut done = Vec::new();
-    for migration in pending(connection).await? {
+    for migration in pending {
         dialect::run_migration(connection, migration).await?;
         done.push(migration.version());
     }
     dialect::unlock_migrations(connection)
         .await
         .map_err(failed)?;
+    ours::refuse_misfits(connection).await?;
     Ok(done)
 }
 
@@ -92,8 +106,11 @@ pub(super) async fn run(
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
+                Err(error) if dialect::verdict(&error) == Verdict::Away => {
+                    return Err(failed(error));
+                }
                 Err(error) => {
-                    return Err(failed(format!(
+                    return Err(DbError::Migrate(format!(
                         "{}: {error}; `simplest_script migrate --print` shows the statements, for someone who may run them",
                         migration.name
                     )));

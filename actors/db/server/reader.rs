@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use bb8::PooledConnection;
+use diesel::connection::TransactionManagerStatus;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use diesel_async::RunQueryDsl;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig};
+use diesel_async::{
+    AnsiTransactionManager, RunQueryDsl, SimpleAsyncConnection, TransactionManager,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
@@ -62,21 +65,57 @@ impl ServerReader {
             bb8::Pool::builder()
                 .max_size(self.connections)
                 .connection_timeout(PATIENCE)
+                .test_on_check_out(false)
                 .build_unchecked(Manager::new_with_config(self.url.expose(), config))
         });
         let connection = pool.await.get().await;
         connection.map_err(|cause| DbError::Away(cause.to_string()))
     }
+
+    /// A connection whose answer was not waited for does not go back to the pool: the next question would meet it. The
+    /// pool's own ping would give it back; so each is asked here whether it is good. The server may have closed those
+    /// that were idle, and then the next one is taken.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&mut Connection) -> QueryResult<T>,
+    ) -> Result<T, DbError> {
+        let mut idle = self.connections;
+        let mut connection = loop {
+            let mut connection = self.connection().await?;
+            status(&mut connection).set_in_error();
+            match in_time(connection.batch_execute("SELECT 1")).await {
+                Ok(()) => break connection,
+                Err(_) if idle > 0 => idle -= 1,
+                Err(cause) => return Err(cause),
+            }
+        };
+        let answer = timeout(PATIENCE, question(&mut connection)).await;
+        let Ok(answer) = answer else {
+            return Err(silent());
+        };
+        *status(&mut connection) = TransactionManagerStatus::default();
+        answer.map_err(told)
+    }
 }
 
 async fn in_time<T>(question: impl Future<Output = QueryResult<T>>) -> Result<T, DbError> {
     match timeout(PATIENCE, question).await {
-        Ok(answer) => answer.map_err(|error| DbError::from_server(&error, verdict(&error))),
-        Err(_) => Err(DbError::Away(format!(
-            "no answer for {} s",
-            PATIENCE.as_secs()
-        ))),
+        Ok(answer) => answer.map_err(told),
+        Err(_) => Err(silent()),
     }
+}
+
+fn told(error: diesel::result::Error) -> DbError {
+    DbError::from_server(&error, verdict(&error))
+}
+
+fn silent() -> DbError {
+    DbError::Away(format!("no answer for {} s", PATIENCE.as_secs()))
+}
+
+/// What the pool judges by whether a connection is broken.
+fn status(connection: &mut Connection) -> &mut TransactionManagerStatus {
+    AnsiTransactionManager::transaction_manager_status_mut(connection)
 }
 
 fn count(rows: i64) -> u64 {
@@ -86,49 +125,45 @@ fn count(rows: i64) -> u64 {
 impl Reader for ServerReader {
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
-            in_time(lags::queue_lags(&mut connection, &queues)).await
+            self.ask(async |connection| lags::queue_lags(connection, &queues).await)
+                .await
         }
         .boxed()
     }
 
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
-            in_time(lags::due_queues(&mut connection, queues)).await
+            self.ask(async |connection| lags::due_queues(connection, queues).await)
+                .await
         }
         .boxed()
     }
 
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
-        async move {
-            let mut connection = self.connection().await?;
-            in_time(questions::delay_counts(&mut connection)).await
-        }
-        .boxed()
+        async move { self.ask(questions::delay_counts).await }.boxed()
     }
 
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
             let rows = delay_queue_log::table
                 .filter(delay_queue_log::status.eq(RUNNING))
                 .filter(delay_queue_log::owner.eq(""))
-                .count()
-                .get_result(&mut *connection);
-            in_time(rows).await.map(count)
+                .count();
+            self.ask(async |connection| rows.get_result(connection).await)
+                .await
+                .map(count)
         }
         .boxed()
     }
 
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
             let command = delay_queue_log::table
                 .filter(delay_queue_log::id.eq(id))
-                .select(delay_queue_log::exec_cmd)
-                .first::<Option<String>>(&mut *connection);
-            let found = in_time(command.map(OptionalExtension::optional)).await?;
+                .select(delay_queue_log::exec_cmd);
+            let found: Option<Option<String>> = self
+                .ask(async |connection| command.first(connection).await.optional())
+                .await?;
             Ok(found.map(Option::unwrap_or_default))
         }
         .boxed()
@@ -140,8 +175,8 @@ impl Reader for ServerReader {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
-            in_time(letters::newest(&mut connection, filter, limit)).await
+            self.ask(async |connection| letters::newest(connection, filter, limit).await)
+                .await
         }
         .boxed()
     }
@@ -153,8 +188,8 @@ impl Reader for ServerReader {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
-            in_time(letters::heads(&mut connection, filter, above, limit)).await
+            self.ask(async |connection| letters::heads(connection, filter, above, limit).await)
+                .await
         }
         .boxed()
     }
@@ -165,27 +200,48 @@ impl Reader for ServerReader {
         source: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OutsideDeath>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
-            in_time(deaths::of_source(&mut connection, kind, source)).await
+            self.ask(async |connection| deaths::of_source(connection, kind, source).await)
+                .await
         }
         .boxed()
     }
 
     fn open_runs<'a>(&'a self, partition: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
             let alive = boot::table
                 .filter(boot::state.eq(ALIVE))
-                .select(boot::owner)
-                .load::<String>(&mut *connection);
-            let alive = in_time(alive).await?;
+                .select(boot::owner);
             let runs = cron_run::table
                 .filter(cron_run::partition_name.eq(partition))
                 .filter(cron_run::state.lt(RUN_ENDED))
-                .select(Run::as_select())
-                .load::<Run>(&mut *connection);
-            let runs = in_time(runs).await?;
+                .select(Run::as_select());
+            let (alive, runs) = self
+                .ask(async |connection| {
+                    let alive: Vec<String> = alive.load(connection).await?;
+                    let runs: Vec<Run> = runs.load(connection).await?;
+                    Ok((alive, runs))
+                })
+                .await?;
             Ok(runs.into_iter().map(|run| run.open(&alive)).collect())
+        }
+        .boxed()
+    }
+
+    fn orphaned_runs<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
+        async move {
+            let alive = boot::table.filter(boot::state.eq(ALIVE));
+            let runs = cron_run::table
+                .filter(cron_run::partition_name.ne(partition))
+                .filter(cron_run::state.lt(RUN_ENDED))
+                .filter(cron_run::owner.ne_all(alive.select(boot::owner)))
+                .select(Run::as_select());
+            let runs: Vec<Run> = self
+                .ask(async |connection| runs.load(connection).await)
+                .await?;
+            Ok(runs.into_iter().map(|run| run.open(&[])).collect())
         }
         .boxed()
     }
@@ -195,7 +251,6 @@ impl Reader for ServerReader {
         partition: &'a str,
     ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
         async move {
-            let mut connection = self.connection().await?;
             let since = boot::interval_ms * -MISSED_HEARTBEATS + sql::<BigInt>(NOW_MS);
             let rows = boot::table
                 .filter(boot::partition_name.eq(partition))
@@ -207,15 +262,17 @@ impl Reader for ServerReader {
                     boot::host,
                     boot::pid,
                     sql::<BigInt>(NOW_MS) - boot::heartbeat_ms,
-                ))
-                .load::<(String, String, i32, i64)>(&mut *connection);
+                ));
+            let rows: Vec<(String, String, i32, i64)> = self
+                .ask(async |connection| rows.load(connection).await)
+                .await?;
             let alive = |(owner, host, pid, silent_ms): (String, String, i32, i64)| AliveBoot {
                 owner,
                 host,
                 pid,
                 silent_ms: silent_ms.max(0),
             };
-            Ok(in_time(rows).await?.into_iter().map(alive).collect())
+            Ok(rows.into_iter().map(alive).collect())
         }
         .boxed()
     }

@@ -13,10 +13,10 @@ use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::migrations::print;
 use crate::db::rows::Inspection;
-use crate::db::store::{Reader, Store, Writer};
+use crate::db::store::{Reader, Store, Writer, Writers};
 
-/// Connections that are not for questions: one that writes, one for heartbeats.
-const NOT_FOR_QUESTIONS: u32 = 2;
+/// Connections that are not for questions: three that write, one for heartbeats.
+const NOT_FOR_QUESTIONS: u32 = 4;
 
 /// See the module's header.
 pub(in crate::db) struct ServerStore {
@@ -52,6 +52,10 @@ impl Store for ServerStore {
 
     fn inspect(&self) -> Result<Inspection, DbError> {
         on_a_runtime(|| migrate::inspect(self.url.clone()))
+    }
+
+    fn writers(&self) -> Writers {
+        Writers::Many
     }
 
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {

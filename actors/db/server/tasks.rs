@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
-use super::claims::accept;
+use super::claims::{Standing, judge};
 use super::dialect::{self, Connection};
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
@@ -22,39 +22,17 @@ pub(super) async fn insert(
 ) -> QueryResult<Vec<i64>> {
     let mut ids = Vec::with_capacity(rows.len());
     for chunk in rows.chunks(IN_ONE_STATEMENT) {
-        let values: Vec<_> = chunk
-            .iter()
-            .map(|(row, owner)| {
-                let (status, owner, fence) = if row.claimed {
-                    (RUNNING, *owner, FIRST_FENCE)
-                } else {
-                    (WAITING, "", 0)
-                };
-                (
-                    dsl::name.eq(row.name.as_str()),
-                    dsl::exec_cmd.eq(row.exec_cmd.as_str()),
-                    dsl::params.eq(row.params.as_str()),
-                    dsl::status.eq(status),
-                    dsl::result.eq(""),
-                    dsl::exec_time.eq(row.due_ms.div_euclid(1000)),
-                    dsl::due_ms.eq(row.due_ms),
-                    dsl::owner.eq(owner),
-                    dsl::fence.eq(fence),
-                    dsl::create_time.eq(now),
-                    dsl::update_time.eq(now),
-                )
-            })
-            .collect();
-        let rows = chunk.len();
-        let insert = diesel::insert_into(log::table).values(values);
-        ids.extend(dialect::insert_returning_ids!(
-            connection,
-            insert,
-            dsl::id,
-            rows
-        ));
+        ids.extend(dialect::insert_tasks(connection, chunk).await?);
     }
     Ok(ids)
+}
+
+/// How a new row begins: its status, its owner and its fence.
+pub(super) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64) {
+    match row.claimed {
+        true => (RUNNING, owner, FIRST_FENCE),
+        false => (WAITING, "", 0),
+    }
 }
 
 /// A row as the claim reads it, on both servers.
@@ -106,20 +84,20 @@ fn claimed(row: Claimed) -> ClaimedTask {
     }
 }
 
-/// Ends of one owner's tasks. Answers for each whether it was accepted: the owner and the fence refuse a stale one, as a
+/// Ends of one owner's tasks. Answers for each whether it counts: the owner and the fence refuse a stale one, as a
 /// row that was taken over has another owner, and one that came back to the same owner a higher fence.
 pub(super) async fn end(
     connection: &mut Connection,
     owner: &str,
     ends: &[&TaskEnd],
-) -> QueryResult<Vec<bool>> {
+) -> QueryResult<Vec<Standing>> {
     let ids = ends.iter().map(|end| end.id).collect();
     let mut mine = by_ids::lock_tasks(connection, owner, ids).await?;
-    let accepted = accept(&mut mine, ends.iter().map(|end| (end.id, end.fence)));
+    let standing = judge(&mut mine, ends.iter().map(|end| (end.id, end.fence)));
     let counted = ends
         .iter()
-        .zip(&accepted)
-        .filter(|(_, accepted)| **accepted);
+        .zip(&standing)
+        .filter(|(_, standing)| **standing == Standing::Counts);
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
         match &end.outcome {
@@ -145,7 +123,7 @@ pub(super) async fn end(
         dialect::finish_tasks(connection, chunk).await?;
     }
     by_ids::free_tasks(connection, &back).await?;
-    Ok(accepted)
+    Ok(standing)
 }
 
 async fn retry(
@@ -186,7 +164,8 @@ async fn fail(
         .await
 }
 
-/// Gives back the tasks of a boot that lives on, but for those that are known to run.
+/// Gives back the tasks of a boot that lives on, but for those that are known to run. They are looked for without a lock,
+/// as that would wait for rows of others; nobody but this boot changes its own meanwhile.
 pub(super) async fn give_back_except(
     connection: &mut Connection,
     owner: &str,
@@ -197,11 +176,14 @@ pub(super) async fn give_back_except(
         .filter(dsl::owner.eq(owner))
         .order(dsl::id)
         .select(dsl::id)
-        .for_update()
         .load(connection)
         .await?;
     let keep: std::collections::HashSet<&i64> = keep.iter().collect();
-    let back: Vec<i64> = ids.into_iter().filter(|id| !keep.contains(id)).collect();
+    let mut back = ids;
+    back.retain(|id| !keep.contains(id));
+    let mine = by_ids::await_tasks(connection, owner, back).await?;
+    let mut back: Vec<i64> = mine.into_keys().collect();
+    back.sort_unstable();
     let given_back = by_ids::free_tasks(connection, &back).await?;
     Ok(Written::Count(given_back))
 }

@@ -1,17 +1,20 @@
 //! What is a server's own: answers that are lost on the way, and messages that are too large for it.
 
 use bytes::Bytes;
-use diesel_async::SimpleAsyncConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
+use super::reader::ServerReader;
 use super::store::ServerStore;
-use super::test_server::{plan_of_claims, server};
+use super::test_server::{CONNECTION_ID, plan_of_claims, server};
 use super::{connect, dialect, marks};
 use crate::clock::now_ms;
 use crate::config::Secret;
 use crate::db::DbError;
-use crate::db::rows::{NewMessage, NewTask};
-use crate::db::store::{Store, Writer};
-use crate::db::write::{Write, Written};
+use crate::db::rows::{MessageEnd, MessageOutcome, NewMessage, NewTask};
+use crate::db::store::{Outcome, Store, Writer};
+use crate::db::write::{Settlement, Write, Written};
 use crate::testing_support::{Cut, Proxy};
 
 fn push(params: &str) -> Write {
@@ -50,14 +53,14 @@ async fn ids(writer: &mut dyn Writer, batch: &std::sync::Arc<[Write]>) -> (Vec<i
     loop {
         let applied = writer.apply(std::sync::Arc::clone(batch)).await;
         if applied.away.is_none() {
-            let ids = applied.answers.into_iter().map(|answer| match answer {
+            let ids = applied.answers().into_iter().map(|answer| match answer {
                 Ok(Written::Ids(ids)) => ids[0],
                 other => panic!("{other:?}"),
             });
             return (ids.collect(), unsure);
         }
         assert!(
-            applied.answers.is_empty() && applied.unsure,
+            applied.is_untried() && applied.is_unsure,
             "{:?}",
             applied.away
         );
@@ -114,6 +117,119 @@ fn a_question_does_not_answer_the_next_one() {
     });
 }
 
+/// An operator's open transaction must not look like a database that is away: then nothing at all would be written.
+#[test]
+fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
+    let Some((url, _)) = server() else { return };
+    store(&url).migrate().unwrap();
+    actix_rt::System::new().block_on(async move {
+        let mut writer = store(&url).writer().await.unwrap();
+        let claim = Write::ClaimMessages {
+            queue: "q".to_owned(),
+            owner: "me".to_owned(),
+            limit: 1,
+        };
+        let answers = writer.apply(vec![send(1), claim].into()).await.answers();
+        let Ok(Written::Messages(claimed)) = &answers[1] else {
+            panic!("{answers:?}");
+        };
+        let end = Write::EndMessages {
+            owner: "me".to_owned(),
+            ends: vec![MessageEnd {
+                id: claimed[0].id,
+                fence: claimed[0].fence,
+                outcome: MessageOutcome::Done,
+            }],
+        };
+        let mut operator = connect::open(&Secret::new(&url)).await.unwrap();
+        operator.batch_execute(dialect::BEGIN).await.unwrap();
+        let touch = "UPDATE queue_message SET attempts = attempts";
+        operator.batch_execute(touch).await.unwrap();
+        // Its end is told apart, and waits for nobody.
+        let answers = writer
+            .apply(vec![send(2), end.clone()].into())
+            .await
+            .answers();
+        let Ok(Written::Settlement(told)) = &answers[1] else {
+            panic!("{answers:?}");
+        };
+        assert_eq!((told.held.len(), told.stale.len()), (1, 0));
+        // What has to wait is left out, and the others are written.
+        let give_back = Write::GiveBackMessages {
+            queue: "q".to_owned(),
+            owner: "me".to_owned(),
+            keep: Vec::new(),
+        };
+        let applied = writer.apply(vec![send(3), give_back, send(4)].into()).await;
+        assert!(applied.away.is_none(), "{:?}", applied.away);
+        let held: Vec<bool> = applied
+            .outcomes
+            .iter()
+            .map(|outcome| matches!(outcome, Some(Outcome::Held(_))))
+            .collect();
+        assert_eq!(held, [false, true, false], "{:?}", applied.outcomes);
+        operator.batch_execute("ROLLBACK").await.unwrap();
+        let answers = writer.apply(vec![end].into()).await.answers();
+        assert!(
+            matches!(&answers[0], Ok(Written::Settlement(told)) if *told == Settlement::default()),
+            "{answers:?}"
+        );
+    });
+}
+
+#[test]
+fn a_table_of_our_name_that_is_another_programs_is_told_at_the_start_and_left_alone() {
+    let Some((url, _)) = server() else { return };
+    let runtime = actix_rt::System::new();
+    runtime.block_on(async {
+        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+        let shoes = "CREATE TABLE queue_message (id INT PRIMARY KEY, body INT)";
+        connection.batch_execute(shoes).await.unwrap();
+    });
+    let refused = store(&url).migrate().unwrap_err().to_string();
+    assert!(refused.contains("`queue_message`"), "{refused}");
+    runtime.block_on(async {
+        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+        let away = "ALTER TABLE queue_message RENAME TO shoes";
+        connection.batch_execute(away).await.unwrap();
+    });
+    store(&url).migrate().unwrap();
+}
+
+#[derive(QueryableByName)]
+struct ConnectionId {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+async fn connection_id(connection: &mut dialect::Connection) -> QueryResult<i64> {
+    let asked: ConnectionId = diesel::sql_query(CONNECTION_ID)
+        .get_result(connection)
+        .await?;
+    Ok(asked.id)
+}
+
+/// The next question on it would wait for the answer to the one that nobody waits for any more.
+#[test]
+fn a_question_that_was_given_up_takes_its_connection_with_it() {
+    let Some((url, _)) = server() else { return };
+    actix_rt::System::new().block_on(async move {
+        let reader = ServerReader::new(Secret::new(&url), 1);
+        let first = reader.ask(connection_id).await.unwrap();
+        assert_eq!(reader.ask(connection_id).await.unwrap(), first);
+        let refused = reader.ask(async |connection| {
+            let nonsense = diesel::sql_query("SELECT nonsense");
+            nonsense.execute(connection).await
+        });
+        refused.await.unwrap_err();
+        assert_eq!(reader.ask(connection_id).await.unwrap(), first);
+        let given_up = reader.ask(async |_| std::future::pending::<QueryResult<()>>().await);
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), given_up).await;
+        assert!(waited.is_err());
+        assert_ne!(reader.ask(connection_id).await.unwrap(), first);
+    });
+}
+
 #[test]
 fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_not() {
     let Some(too_large) = super::test_server::TOO_LARGE else {
@@ -126,9 +242,10 @@ fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_
         let batch: std::sync::Arc<[Write]> = vec![send(10), send(too_large), send(20)].into();
         let applied = writer.apply(batch).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
-        let refused: Vec<bool> = applied.answers.iter().map(Result::is_err).collect();
-        assert_eq!(refused, [false, true, false], "{:?}", applied.answers);
-        assert!(matches!(applied.answers[1], Err(DbError::Refused(_))));
+        let answers = applied.answers();
+        let refused: Vec<bool> = answers.iter().map(Result::is_err).collect();
+        assert_eq!(refused, [false, true, false], "{answers:?}");
+        assert!(matches!(answers[1], Err(DbError::Refused(_))));
         let lag = store(&url)
             .reader()
             .queue_lags(vec![("q".to_owned(), 99)])

@@ -1,6 +1,5 @@
 //! A connection that writes: batches in one transaction each, and heartbeats.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::{Instant, timeout};
 
-use super::apply::apply;
+use super::apply::{Stopped, apply};
 use super::dialect::{self, Connection};
 use super::{boots, connect, marks};
 use crate::config::Secret;
@@ -23,10 +22,13 @@ use crate::db::write::{Write, Written};
 /// each one that was given up the next may take twice as long, up to the longest: it may be the work.
 const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
-/// Deadlocks and collisions are tried again at once, so often; then it is an outage, with its pauses.
+/// Deadlocks and collisions are tried again at once, so often; then later.
 const TRIES: u32 = 8;
 /// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
 const STALE: Duration = Duration::from_secs(20);
+
+/// A connection that does not answer by then is given up; nobody waits for this answer.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// See the module's header. Opens its connection anew after each failure.
 pub(super) struct ServerWriter {
@@ -48,6 +50,8 @@ enum Failed {
     Away(DbError),
     /// Nothing is written; the next try may succeed.
     Conflict(DbError),
+    /// Nothing is written: these writes waited for what another transaction has locked, for as long as one may wait.
+    Held(DbError, Vec<usize>),
     /// Nothing is written, and a write in it is the reason.
     Refused(DbError),
     /// The answer to the commit was lost.
@@ -80,49 +84,68 @@ impl ServerWriter {
     }
 
     /// All in one transaction. If one write is refused, halves of the batch are, each in its own, until the refused one
-    /// stands alone.
+    /// stands alone. What waits for somebody's lock is left out, and the others are tried again without it.
     async fn apply_all(&mut self, batch: &[Write]) -> Applied {
-        let mut answers = Vec::with_capacity(batch.len());
+        let mut applied = Applied::none_of(batch.len());
+        let mut first = 0;
         if let Some(kept) = self.unsure.take() {
             match self.was_committed().await {
-                Ok(true) => answers.extend(kept.into_iter().map(Ok)),
+                Ok(true) => {
+                    first = kept.len();
+                    applied.answer(0..first, kept);
+                }
                 Ok(false) => {}
                 Err(cause) => {
                     self.unsure = Some(kept);
-                    return Applied::away(answers, cause).unsure();
+                    return applied.unsure(cause);
                 }
             }
         }
-        // A stack, the next portion on top.
-        let mut portions: Vec<Range<usize>> = Vec::new();
-        portions.push(answers.len()..batch.len());
-        while let Some(portion) = portions.pop().filter(|portion| !portion.is_empty()) {
-            match self.transaction(&batch[portion.clone()]).await {
-                Ok(written) => answers.extend(written.into_iter().map(Ok)),
-                Err(Failed::Refused(cause)) if portion.len() == 1 => answers.push(Err(cause)),
-                // One of them may wait for a row that somebody holds; the others need not.
+        // A stack, the next portion on top: places in the batch, in their order.
+        let mut portions: Vec<Vec<usize>> = vec![(first..batch.len()).collect()];
+        while let Some(portion) = portions.pop() {
+            if portion.is_empty() {
+                continue;
+            }
+            let apart;
+            let writes = match portion.as_slice() {
+                [first, .., last] if last - first + 1 == portion.len() => &batch[*first..=*last],
+                places => {
+                    apart = places
+                        .iter()
+                        .map(|at| batch[*at].clone())
+                        .collect::<Vec<_>>();
+                    &apart
+                }
+            };
+            match self.transaction(writes).await {
+                Ok(written) => applied.answer(portion, written),
+                Err(Failed::Held(cause, places)) => {
+                    let (held, others) = split(portion, &places);
+                    applied.hold(held, &cause);
+                    portions.push(others);
+                }
                 Err(Failed::Refused(_) | Failed::Conflict(_)) if portion.len() > 1 => {
-                    let middle = portion.start + portion.len() / 2;
-                    portions.push(middle..portion.end);
-                    portions.push(portion.start..middle);
+                    let (former, latter) = portion.split_at(portion.len() / 2);
+                    portions.extend([latter.to_vec(), former.to_vec()]);
                 }
-                Err(Failed::Away(cause) | Failed::Conflict(cause) | Failed::Refused(cause)) => {
-                    return Applied::away(answers, cause);
-                }
+                Err(Failed::Refused(cause)) => applied.refuse(portion, &cause),
+                Err(Failed::Conflict(cause)) => applied.hold(portion, &cause),
+                Err(Failed::Away(cause)) => return applied.away(cause),
                 Err(Failed::Unsure(cause, written)) => {
                     self.unsure = Some(written);
-                    return Applied::away(answers, cause).unsure();
+                    return applied.unsure(cause);
                 }
             }
         }
-        Applied::all(answers)
+        applied
     }
 
     async fn transaction(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failed> {
         let mut tries = 1;
         loop {
             match self.try_transaction(writes).await {
-                Err(Failed::Conflict(cause)) if tries < TRIES && !dialect::is_long_wait(&cause) => {
+                Err(Failed::Conflict(_)) if tries < TRIES => {
                     tries += 1;
                     // Two that collided must not do so again in step.
                     let pause = Duration::from_millis(fastrand::u64(0..(2 << tries)));
@@ -142,13 +165,18 @@ impl ServerWriter {
         self.batch += 1;
         let batch = self.batch;
         let connection = self.connection().await.map_err(Failed::Away)?;
+        let all = || (0..writes.len()).collect();
         let begun = timeout(patience, async {
-            connection.batch_execute(dialect::BEGIN).await?;
+            let begun = dialect::begin(connection).await;
+            begun.map_err(|error| Stopped {
+                error,
+                places: all(),
+            })?;
             apply(connection, writes).await
         });
         let written = match begun.await {
             Ok(Ok(written)) => written,
-            Ok(Err(error)) => return Err(self.roll_back(&error).await),
+            Ok(Err(Stopped { error, places })) => return Err(self.roll_back(&error, places).await),
             Err(_) => return Err(Failed::Away(self.give_up())),
         };
         // From here on the server may commit without our hearing of it.
@@ -157,7 +185,7 @@ impl ServerWriter {
                 self.patience = PATIENCE;
                 Ok(written)
             }
-            Ok(Err(error)) => match self.roll_back(&error).await {
+            Ok(Err(error)) => match self.roll_back(&error, all()).await {
                 Failed::Away(cause) => Err(Failed::Unsure(cause, written)),
                 known => Err(known),
             },
@@ -166,13 +194,14 @@ impl ServerWriter {
     }
 
     /// After an error that the server told the connection is as good as before; after any other it is dropped.
-    async fn roll_back(&mut self, error: &diesel::result::Error) -> Failed {
+    async fn roll_back(&mut self, error: &diesel::result::Error, places: Vec<usize>) -> Failed {
         let cause = DbError::from_server(error, dialect::verdict(error));
         let failed = match dialect::verdict(error) {
             Verdict::Away => {
                 self.connection = None;
                 return Failed::Away(cause);
             }
+            Verdict::Conflict if dialect::is_long_wait(&cause) => Failed::Held(cause, places),
             Verdict::Conflict => Failed::Conflict(cause),
             Verdict::Refused => Failed::Refused(cause),
         };
@@ -220,6 +249,16 @@ impl ServerWriter {
     }
 }
 
+/// Those of the portion at these places in it, and the others.
+fn split(portion: Vec<usize>, places: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let (apart, others): (Vec<_>, Vec<_>) = portion
+        .into_iter()
+        .enumerate()
+        .partition(|(place, _)| places.contains(place));
+    let ats = |list: Vec<(usize, usize)>| list.into_iter().map(|(_, at)| at).collect();
+    (ats(apart), ats(others))
+}
+
 async fn open(url: &Secret) -> Result<Connection, DbError> {
     let mut connection = connect::open(url).await?;
     let set = connection.batch_execute(connect::WRITES).await;
@@ -230,6 +269,20 @@ async fn open(url: &Secret) -> Result<Connection, DbError> {
 impl Writer for ServerWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         async move { self.apply_all(&batch).await }.boxed_local()
+    }
+
+    fn keep_alive(&mut self) -> LocalBoxFuture<'_, ()> {
+        async move {
+            // What is not open, or stale, is opened; where that fails the next write tries, and tells.
+            let Ok(connection) = self.connection().await else {
+                return;
+            };
+            let said = timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await;
+            if !matches!(said, Ok(Ok(()))) {
+                self.connection = None;
+            }
+        }
+        .boxed_local()
     }
 
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {

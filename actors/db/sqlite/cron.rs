@@ -2,58 +2,13 @@
 
 use diesel::prelude::*;
 
-use crate::clock::{local_text, now_ms};
+use crate::clock::local_text;
 use crate::db::begin::{Begin, skipped};
-use crate::db::rows::{AtOverlap, Claim, Fire, KnownEntry, RunEnd};
-use crate::db::schema::{cron_entry, cron_run, crontab_log};
+use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
+use crate::db::schema::{cron_run, crontab_log};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::{TRIM_ROWS, Written};
-
-/// An entry that was not live in between begins anew: it is not caught up.
-pub(super) fn sync_entries(
-    connection: &mut SqliteConnection,
-    partition: &str,
-    entries: &[KnownEntry],
-) -> QueryResult<Written> {
-    use cron_entry::dsl;
-
-    let now = now_ms();
-    let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
-    let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
-    diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
-        .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
-        .execute(connection)?;
-    let mut since = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let this = of_partition.filter(dsl::entry.eq(&entry.entry));
-        // A daemon with an older configuration may have fired it meanwhile.
-        diesel::update(this.filter(dsl::live.eq(0)))
-            .set((
-                dsl::live_since_ms.eq(now),
-                dsl::last_fire_ms.eq(None::<i64>),
-            ))
-            .execute(connection)?;
-        diesel::insert_into(cron_entry::table)
-            .values((
-                dsl::partition_name.eq(partition),
-                dsl::entry.eq(&entry.entry),
-                dsl::name.eq(&entry.name),
-                dsl::expression.eq(&entry.expression),
-                dsl::live.eq(1),
-                dsl::live_since_ms.eq(now),
-            ))
-            .on_conflict((dsl::partition_name, dsl::entry))
-            .do_update()
-            .set((dsl::live.eq(1), dsl::name.eq(&entry.name)))
-            .execute(connection)?;
-        let (last_fire, live_since): (Option<i64>, i64) = this
-            .select((dsl::last_fire_ms, dsl::live_since_ms))
-            .first(connection)?;
-        since.push(last_fire.map_or(live_since, |last| last.max(live_since)));
-    }
-    Ok(Written::Since(since))
-}
+use crate::db::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
 /// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: whatever
@@ -67,6 +22,7 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         scheduled_ms: fire.scheduled_ms,
     };
     let begin = match &fire.at_overlap {
+        _ if fire.doom.is_sealed() => Begin::missed(fire.doom.result()),
         AtOverlap::Skip { result } if rivals.are_open(connection)? => Begin::skipped(result),
         _ => Begin::claimed(),
     };
@@ -90,8 +46,7 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
     if inserted == 0 {
         return row_of(connection, fire).map(Written::Claimed);
     }
-    note_last_fire(connection, fire)?;
-    if fire.at_overlap == AtOverlap::Replace {
+    if begin.claim == Claim::Ours && fire.at_overlap == AtOverlap::Replace {
         rivals.mark_replaced(connection)?;
     }
     if fire.is_log {
@@ -150,23 +105,6 @@ impl Rivals<'_> {
             .set(dsl::status.eq(RUN_REPLACED))
             .execute(connection)
     }
-}
-
-fn note_last_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<usize> {
-    use cron_entry::dsl;
-
-    let earlier = dsl::last_fire_ms
-        .is_null()
-        .or(dsl::last_fire_ms.lt(fire.scheduled_ms));
-    diesel::update(
-        cron_entry::table
-            .filter(dsl::partition_name.eq(&fire.partition))
-            .filter(dsl::entry.eq(&fire.entry))
-            .filter(dsl::live.eq(1))
-            .filter(earlier),
-    )
-    .set(dsl::last_fire_ms.eq(fire.scheduled_ms))
-    .execute(connection)
 }
 
 fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> QueryResult<usize> {
@@ -313,18 +251,4 @@ fn log_end(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<()> {
         ))
         .execute(connection)
         .map(drop)
-}
-
-pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> QueryResult<Written> {
-    use cron_run::dsl;
-
-    let old: Vec<i64> = cron_run::table
-        .filter(dsl::state.eq(RUN_ENDED))
-        .filter(dsl::started_ms.lt(before_ms))
-        .select(dsl::id)
-        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
-        .load(connection)?;
-    diesel::delete(cron_run::table.filter(dsl::id.eq_any(old)))
-        .execute(connection)
-        .map(Written::Count)
 }

@@ -11,7 +11,7 @@ use crate::db::rows::{
 };
 use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::text::readable;
-use crate::db::write::Written;
+use crate::db::write::{Settlement, Written};
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
@@ -98,13 +98,13 @@ pub(super) fn end(
     owner: &str,
     ends: &[MessageEnd],
 ) -> QueryResult<Written> {
-    let mut refused = Vec::new();
+    let mut stale = Vec::new();
     for end in ends {
         if end_one(connection, owner, end)? == 0 {
-            refused.push(end.id);
+            stale.push(end.id);
         }
     }
-    Ok(Written::Refused(refused))
+    Ok(Written::Settlement(Settlement::of_stale(stale)))
 }
 
 /// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another

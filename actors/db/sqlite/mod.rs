@@ -5,6 +5,7 @@ mod connect;
 mod cron;
 mod dead;
 mod deaths;
+mod entries;
 mod inspect;
 mod letters;
 mod messages;

@@ -123,6 +123,23 @@ impl Reader for SqliteReader {
         })
     }
 
+    fn orphaned_runs<'a>(
+        &'a self,
+        partition: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
+        let partition = partition.to_owned();
+        self.ask(move |connection| {
+            let alive = boot::table.filter(boot::state.eq(ALIVE));
+            let runs: Vec<Run> = cron_run::table
+                .filter(cron_run::partition_name.ne(partition))
+                .filter(cron_run::state.lt(RUN_ENDED))
+                .filter(cron_run::owner.ne_all(alive.select(boot::owner)))
+                .select(Run::as_select())
+                .load(connection)?;
+            Ok(runs.into_iter().map(|run| run.open(&[])).collect())
+        })
+    }
+
     fn alive_boots<'a>(
         &'a self,
         partition: &'a str,

@@ -9,7 +9,7 @@ use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOu
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
 use crate::db::text::{RESULT_CHARS, readable, shorten};
-use crate::db::write::{TRIM_ROWS, Written};
+use crate::db::write::{Settlement, TRIM_ROWS, Written};
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
@@ -117,13 +117,13 @@ pub(super) fn end(
     owner: &str,
     ends: &[TaskEnd],
 ) -> QueryResult<Written> {
-    let mut refused = Vec::new();
+    let mut stale = Vec::new();
     for end in ends {
         if end_one(connection, owner, end)? == 0 {
-            refused.push(end.id);
+            stale.push(end.id);
         }
     }
-    Ok(Written::Refused(refused))
+    Ok(Written::Settlement(Settlement::of_stale(stale)))
 }
 
 /// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another

@@ -9,9 +9,11 @@ use diesel::sql_types::Text;
 
 use super::{SqliteStore, connect, messages, questions, tasks, writer};
 use crate::db::DbError;
-use crate::db::rows::{ClaimedTask, NewMessage, TaskEnd, TaskOutcome};
+use crate::db::rows::{
+    AtOverlap, Claim, ClaimedTask, Doom, Fire, NewMessage, TaskEnd, TaskOutcome,
+};
 use crate::db::store::Store;
-use crate::db::write::{Write, Written};
+use crate::db::write::{Settlement, Write, Written};
 
 #[derive(QueryableByName)]
 struct Step {
@@ -140,7 +142,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
         .unwrap();
     for batch in [vec![large_write()], vec![large_write(), large_write()]] {
         let applied = writer::apply(&mut connection, &batch);
-        assert!(applied.answers.is_empty(), "{:?}", applied.answers);
+        assert!(applied.is_untried(), "{:?}", applied.outcomes);
         assert!(
             matches!(applied.away, Some(DbError::Away(_))),
             "{:?}",
@@ -153,7 +155,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
     }
     let mut connection = connect::open(&path).unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
-    assert!(applied.away.is_none() && applied.answers[0].is_ok());
+    assert!(applied.away.is_none() && applied.answers()[0].is_ok());
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     let mut other = connect::open(&path).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
-    assert!(applied.answers.is_empty());
+    assert!(applied.is_untried());
     assert!(
         matches!(applied.away, Some(DbError::Away(_))),
         "{:?}",
@@ -174,7 +176,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     other.batch_execute("ROLLBACK").unwrap();
     let applied = writer::apply(&mut connection, &[large_write()]);
     assert!(
-        applied.away.is_none() && applied.answers[0].is_ok(),
+        applied.away.is_none() && applied.answers()[0].is_ok(),
         "on the same connection"
     );
 }
@@ -197,8 +199,9 @@ fn a_row_that_is_no_text_does_not_stop_the_others() {
         limit: 9,
     };
     let applied = writer::apply(&mut connection, &[claim]);
-    let Ok(Written::Tasks(claimed)) = &applied.answers[0] else {
-        panic!("{:?}", applied.answers);
+    let answers = applied.answers();
+    let Ok(Written::Tasks(claimed)) = &answers[0] else {
+        panic!("{answers:?}");
     };
     assert_eq!(claimed.len(), 3);
     let failed = |task: &ClaimedTask| TaskEnd {
@@ -215,5 +218,46 @@ fn a_row_that_is_no_text_does_not_stop_the_others() {
         ends: claimed.iter().map(failed).collect(),
     };
     let applied = writer::apply(&mut connection, &[ends]);
-    assert!(matches!(&applied.answers[0], Ok(Written::Refused(ids)) if ids.is_empty()));
+    assert!(
+        matches!(&applied.answers()[0], Ok(Written::Settlement(told)) if *told == Settlement::default())
+    );
+}
+
+#[actix::test]
+async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("test.db");
+    let store = SqliteStore::new(path.clone());
+    store.migrate().unwrap();
+    let mut writer = store.writer().await.unwrap();
+    let empty = std::fs::metadata(&path).unwrap().len();
+    for n in 0..400 {
+        let claim = Write::ClaimFire(Box::new(Fire {
+            partition: "script1".to_owned(),
+            entry: "e".to_owned(),
+            scheduled_ms: n,
+            uk: n.to_string(),
+            name: "n".to_owned(),
+            exec_cmd: "c".to_owned(),
+            params: String::new(),
+            owner: "me".to_owned(),
+            machine: "{}".to_owned(),
+            timeout_ms: 0,
+            is_log: true,
+            at_overlap: AtOverlap::Allow,
+            doom: Doom::new(""),
+        }));
+        let answers = writer.apply([claim].into()).await.answers();
+        assert!(matches!(answers[0], Ok(Written::Claimed(Claim::Ours))));
+    }
+    let log = dir.path().join("test.db-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 1000 * 4096);
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), empty);
+    let started = Write::RunStarted {
+        uk: "1".to_owned(),
+        pid: 7,
+        start_ticks: None,
+    };
+    writer.apply([started].into()).await;
+    assert!(std::fs::metadata(&path).unwrap().len() > empty);
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use diesel::SqliteConnection;
+use diesel::connection::SimpleConnection;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::{boots, cron, dead, deaths, messages, replay, tasks};
+use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
@@ -15,25 +16,62 @@ use crate::db::write::{Write, Written};
 
 pub(super) struct SqliteWriter {
     connection: SyncConnectionWrapper<SqliteConnection>,
+    checkpoints: Checkpoints,
+}
+
+/// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes some
+/// milliseconds and two more syncs, which nobody who waits for a claim of a fire can spare; the next commit does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checkpoints {
+    Allowed,
+    Left,
+}
+
+impl Checkpoints {
+    fn of(batch: &[Write]) -> Self {
+        match batch.iter().all(Write::is_urgent) {
+            true => Self::Left,
+            false => Self::Allowed,
+        }
+    }
+
+    /// The default of SQLite, or none.
+    fn pragma(self) -> &'static str {
+        match self {
+            Self::Allowed => "PRAGMA wal_autocheckpoint = 1000",
+            Self::Left => "PRAGMA wal_autocheckpoint = 0",
+        }
+    }
 }
 
 impl SqliteWriter {
     pub(super) fn new(connection: SyncConnectionWrapper<SqliteConnection>) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            checkpoints: Checkpoints::Allowed,
+        }
     }
 }
 
 impl Writer for SqliteWriter {
     fn apply(&mut self, batch: Arc<[Write]>) -> LocalBoxFuture<'_, Applied> {
         let all = Arc::clone(&batch);
+        let wanted = Checkpoints::of(&batch);
+        let change = (wanted != self.checkpoints).then_some(wanted.pragma());
+        self.checkpoints = wanted;
         async move {
             let applied = self
                 .connection
-                .spawn_blocking(move |connection| Ok(apply(connection, &all)))
+                .spawn_blocking(move |connection| {
+                    // Where it fails, a commit takes longer, or the log grows until the next change.
+                    let _ = change.map(|pragma| connection.batch_execute(pragma));
+                    Ok(apply(connection, &all))
+                })
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
-            applied
-                .unwrap_or_else(|cause| Applied::away(Vec::new(), DbError::Away(cause.to_string())))
+            applied.unwrap_or_else(|cause| {
+                Applied::none_of(batch.len()).away(DbError::Away(cause.to_string()))
+            })
         }
         .boxed_local()
     }
@@ -59,23 +97,22 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
     });
     match together.map_err(DbError::from) {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
-        Err(away @ DbError::Away(_)) => Applied::away(Vec::new(), away),
+        Err(away @ DbError::Away(_)) => Applied::none_of(batch.len()).away(away),
         Err(_) => one_by_one(connection, batch),
     }
 }
 
 fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
-    let mut answers = Vec::with_capacity(batch.len());
-    for write in batch {
+    let mut applied = Applied::none_of(batch.len());
+    for (at, write) in batch.iter().enumerate() {
         let answer = connection.immediate_transaction(|connection| one(connection, write));
         match answer.map_err(DbError::from) {
-            Err(away @ DbError::Away(_)) => {
-                return Applied::away(answers, away);
-            }
-            answer => answers.push(answer),
+            Ok(written) => applied.answer([at], vec![written]),
+            Err(away @ DbError::Away(_)) => return applied.away(away),
+            Err(cause) => applied.refuse(vec![at], &cause),
         }
     }
-    Applied::all(answers)
+    applied
 }
 
 fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<Written> {
@@ -108,9 +145,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
         Write::ReplayLetters { letters } => replay::replay(connection, letters),
         Write::DeleteLetters { ids } => replay::delete(connection, ids),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
-        Write::SyncEntries { partition, entries } => {
-            cron::sync_entries(connection, partition, entries)
-        }
+        Write::SyncEntries { partition, entries } => entries::sync(connection, partition, entries),
         Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
         Write::TakeFire {
             uk,
@@ -124,6 +159,6 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             start_ticks,
         } => cron::run_started(connection, uk, *pid, *start_ticks),
         Write::EndRun(end) => cron::end_run(connection, end),
-        Write::TrimRuns { before_ms } => cron::trim_runs(connection, *before_ms),
+        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms),
     }
 }

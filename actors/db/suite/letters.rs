@@ -150,7 +150,8 @@ facts! {
         (world.execute)("ALTER TABLE queue_message RENAME TO gone");
         let letters = vec![to_queue(id, "q")];
         let applied = writer.0.apply(vec![Write::ReplayLetters { letters }].into()).await;
-        assert!(applied.answers.iter().all(Result::is_err), "{:?}", applied.answers);
+        let answers = applied.answers();
+        assert!(answers.iter().all(Result::is_err), "{answers:?}");
         (world.execute)("ALTER TABLE gone RENAME TO queue_message");
         assert_eq!(world.letter_ids().await, [id]);
     }

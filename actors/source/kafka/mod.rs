@@ -253,7 +253,7 @@ impl Source for KafkaSource {
         self.shared.name.message(&delivery.message.id, 0)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
             // Durable before the position may pass them. A crash in between makes the letter twice.
             let letters = self.letters(&ends);
@@ -269,7 +269,7 @@ impl Source for KafkaSource {
             if over > 0 {
                 self.shared.told_settled();
             }
-            Ok(())
+            Ok(Vec::new())
         }
         .boxed()
     }

@@ -218,8 +218,12 @@ impl Source for RedisSource {
         self.name.message(&delivery.message.id, attempt)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
-        self.settle_all(ends).boxed()
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
+        async move {
+            self.settle_all(ends).await?;
+            Ok(Vec::new())
+        }
+        .boxed()
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {

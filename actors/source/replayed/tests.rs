@@ -226,7 +226,7 @@ impl Source for Slow {
         self.0.identity(delivery)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<(), SourceError>> {
+    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         self.0.settle(ends)
     }
 

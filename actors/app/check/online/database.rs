@@ -50,7 +50,7 @@ async fn version(url: &DatabaseUrl) -> Result<String, String> {
             )
         }
         DatabaseUrl::Postgres(url) => {
-            let connection = crate::tls::postgres(url.expose()).await;
+            let connection = crate::address::postgres::connect(url.expose()).await;
             let mut connection = connection.map_err(|cause| cause.to_string())?;
             let query = diesel::sql_query("SELECT version() AS version");
             let answer: Result<Version, _> = query.get_result(&mut connection).await;

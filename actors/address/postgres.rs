@@ -14,32 +14,26 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
+use super::NoConnection;
+
+/// What is wrong with the address, whatever server is there.
+pub(crate) fn check(address: &str) -> Result<(), String> {
+    Wanted::read(address)?.config().map(drop)
+}
+
 /// A connection to the address.
-pub(crate) async fn postgres(address: &str) -> Result<AsyncPgConnection, NoConnection> {
+pub(crate) async fn connect(address: &str) -> Result<AsyncPgConnection, NoConnection> {
     let wanted = Wanted::read(address).map_err(NoConnection::Denied)?;
-    let config: tokio_postgres::Config = wanted
-        .address
-        .parse()
-        .map_err(|cause: tokio_postgres::Error| NoConnection::Denied(chain(&cause)))?;
+    let config = wanted.config().map_err(NoConnection::Denied)?;
     let tls = MakeRustlsConnect::new(wanted.tls().map_err(NoConnection::Denied)?);
     let (client, connection) = config.connect(tls).await.map_err(|cause| judged(&cause))?;
     AsyncPgConnection::try_from_client_and_connection(client, connection)
         .await
         .map_err(|cause| NoConnection::Away(cause.to_string()))
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(crate) enum NoConnection {
-    /// A later try may succeed.
-    #[error("{0}")]
-    Away(String),
-    /// The address is wrong, or nobody is let in with it.
-    #[error("{0}")]
-    Denied(String),
 }
 
 /// Classes of codes that say that the address is wrong: no authorization, no such catalog.
@@ -108,6 +102,11 @@ impl Wanted {
             verified,
             root_certificates,
         })
+    }
+
+    fn config(&self) -> Result<Config, String> {
+        let config = self.address.parse();
+        config.map_err(|cause: tokio_postgres::Error| chain(&cause))
     }
 
     fn tls(&self) -> Result<ClientConfig, String> {
@@ -267,7 +266,7 @@ mod tests {
             actix_rt::System::new().block_on(async move {
                 use diesel_async::RunQueryDsl;
 
-                let mut connection = postgres(&url).await?;
+                let mut connection = connect(&url).await?;
                 let sql = diesel::dsl::sql::<diesel::sql_types::Bool>(
                     "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
                 );

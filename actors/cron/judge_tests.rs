@@ -1,6 +1,7 @@
-//! What is concluded from a run's row and its file.
+//! Rows and files of all kinds, and what is concluded from them.
 
 use super::super::process::machine::{Place, start_ticks};
+use super::super::{RunHead, RunResult};
 use super::*;
 
 fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
@@ -38,12 +39,62 @@ fn a_started_run_without_its_file_is_known_by_its_process() {
     let pid = std::process::id();
     let ticks = start_ticks(pid.cast_signed());
     let lives = judge(&run(pid, ticks), None);
-    assert!(matches!(lives, Verdict::Watch(process) if process.start_ticks == ticks));
+    assert!(matches!(lives, Verdict::Watch { process, .. } if process.start_ticks == ticks));
     let another = ticks.map(|ticks| ticks + 1);
     for gone in [run(pid, another), run(pid, None)] {
         assert!(is_lost(&judge(&gone, None)));
     }
     assert!(matches!(judge(&run(0, None), None), Verdict::NeverStarted));
+}
+
+/// As it is where /proc hides the processes of others.
+#[test]
+fn a_process_that_cannot_be_identified_is_waited_for_as_one_elsewhere() {
+    let hidden = |_, _| Identity::Unknown;
+    let mut started = run(4711, Some(1));
+    for file in [
+        None,
+        Some(state(Liveness::Unlocked)),
+        Some(state(Liveness::Locked)),
+    ] {
+        started.started_ms = now_ms() - 1000;
+        let verdict = judge_by(&started, file.as_ref(), hidden);
+        assert!(matches!(verdict, Verdict::Wait), "{file:?}");
+        started.started_ms = now_ms() - PATIENCE_MS - 1000;
+        assert!(
+            is_lost(&judge_by(&started, file.as_ref(), hidden)),
+            "{file:?}"
+        );
+    }
+}
+
+/// A full disk, or someone who emptied the file: it does not say which process has begun.
+#[test]
+fn a_started_run_whose_file_names_no_process_is_known_by_its_row() {
+    let pid = std::process::id();
+    let ticks = start_ticks(pid.cast_signed());
+    for alive in [Liveness::Unlocked, Liveness::Locked] {
+        let file = state(alive);
+        let lives = judge(&run(pid, ticks), Some(&file));
+        assert!(
+            matches!(lives, Verdict::Watch { process, .. } if process.start_ticks == ticks),
+            "{alive:?}"
+        );
+        let another = ticks.map(|ticks| ticks + 1);
+        assert!(
+            is_lost(&judge(&run(pid, another), Some(&file))),
+            "{alive:?}"
+        );
+    }
+    let elsewhere = OpenRun {
+        machine: "{}".to_owned(),
+        ..run(pid, ticks)
+    };
+    let of_another = judge(&elsewhere, Some(&state(Liveness::Unlocked)));
+    assert!(
+        matches!(of_another, Verdict::NeverStarted),
+        "its pid means nothing here"
+    );
 }
 
 #[test]
@@ -85,7 +136,7 @@ fn a_file_tells_how_far_its_run_came() {
         judge(&here, Some(&unlocked)),
         Verdict::NeverStarted
     ));
-    let head = super::super::RunHead::of_this_process("a".parse().unwrap(), 1);
+    let head = RunHead::of_this_process("a".parse().unwrap(), 1);
     let (pid, start_ticks) = (head.pid, head.start_ticks);
     let began = |alive, result| RunState {
         head: Some(head.clone()),
@@ -93,12 +144,14 @@ fn a_file_tells_how_far_its_run_came() {
         ..state(alive)
     };
     let lives = judge(&here, Some(&began(Liveness::Locked, None)));
-    assert!(matches!(lives, Verdict::Watch(process) if process == Process { pid, start_ticks }));
+    assert!(
+        matches!(lives, Verdict::Watch { process, .. } if process == Process { pid, start_ticks })
+    );
     assert!(is_lost(&judge(
         &here,
         Some(&began(Liveness::Unlocked, None))
     )));
-    let said = super::super::RunResult {
+    let said = RunResult {
         status: 0,
         data: "x".into(),
         ended_ms: 2,

@@ -1,0 +1,90 @@
+//! A run that this daemon has started, from its first moment to its end.
+//!
+//! **Its time runs from the start of its process.** What is written about it in the meantime goes on beside that: a
+//! database that is away, or slow, gives no run more time than its `timeout`.
+
+use tokio::time::{Instant, sleep_until};
+
+use super::ending::{end_run, log_end};
+use super::fire::Firing;
+use super::outcome::Outcome;
+use super::process::{Child, inspect, terminate};
+use super::replace::{Mark, mark_of};
+
+impl Firing {
+    /// Watches the process to its end, and writes that.
+    pub(super) async fn watch(&self, child: Child) {
+        let deadline = self
+            .entry
+            .config
+            .timeout
+            .map(|limit| Instant::now() + limit);
+        let (pid, start_ticks) = (child.pid, child.start_ticks);
+        let noted = async {
+            self.note_started(pid, start_ticks).await;
+            std::future::pending().await
+        };
+        let outcome = tokio::select! {
+            outcome = self.end_of(child, deadline) => outcome,
+            // What is not written by then need not be: the end has the pid too.
+            never = noted => never,
+        };
+        if let Some(outcome) = outcome {
+            log_end(self.name(), self.uk.as_str(), &outcome);
+            end_run(&self.config, self.uk.as_str(), outcome, pid, None).await;
+        }
+    }
+
+    async fn note_started(&self, pid: i32, start_ticks: Option<u64>) {
+        let (uk, ticks) = (self.uk.to_string(), start_ticks.map(u64::cast_signed));
+        if let Err(cause) = self.config.db.run_started(uk, pid, ticks).await {
+            log::warn!(
+                "cron `{}`: the pid of run {} is not in its row: {cause}",
+                self.name(),
+                self.uk
+            );
+        }
+    }
+
+    /// How it ended; none where somebody has written that already.
+    async fn end_of(&self, child: Child, deadline: Option<Instant>) -> Option<Outcome> {
+        let (pid, start_ticks, output) = (child.pid, child.start_ticks, child.output.clone());
+        let over = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let exit = tokio::select! {
+            biased;
+            exit = child.exited() => exit,
+            () = over => return Some(self.end_late(pid, start_ticks).await),
+        };
+        let said = self.said();
+        let mark = match said {
+            Some(_) => Mark::None,
+            None => mark_of(&self.config, self.uk.as_str()).await,
+        };
+        match mark {
+            Mark::None => Some(Outcome::seen(said.as_ref(), exit, &output)),
+            Mark::Replaced => Some(Outcome::replaced()),
+            // By who replaced it, with its line in the log.
+            Mark::Ended => None,
+        }
+    }
+
+    async fn end_late(&self, pid: i32, start_ticks: Option<u64>) -> Outcome {
+        let (name, uk) = (self.name(), &self.uk);
+        log::error!("cron `{name}`: run {uk} (pid {pid}) exceeds its timeout and is ended");
+        if let Err(cause) = terminate(pid, start_ticks).await {
+            log::error!("cron `{name}`: pid {pid} cannot be ended: {cause}");
+        }
+        let limit = self.entry.config.timeout.unwrap_or_default();
+        Outcome::timeout(limit.as_secs_f64())
+    }
+
+    fn said(&self) -> Option<super::RunResult> {
+        let path = self.config.runs.join(format!("{}.json", self.uk));
+        inspect(&path).ok()?.result
+    }
+}

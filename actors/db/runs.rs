@@ -1,0 +1,120 @@
+//! Cron's rows: what goes into the tables and comes out of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A fire that this daemon wants to make.
+#[derive(Debug, Clone)]
+pub(crate) struct Fire {
+    pub(crate) partition: String,
+    pub(crate) entry: String,
+    pub(crate) scheduled_ms: i64,
+    pub(crate) uk: String,
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    pub(crate) owner: String,
+    pub(crate) machine: String,
+    pub(crate) timeout_ms: i64,
+    /// Whether the run is a row of `crontab_log` too.
+    pub(crate) is_log: bool,
+    pub(crate) at_overlap: AtOverlap,
+    pub(crate) doom: Doom,
+}
+
+/// Whether a fire has waited for its row for too long: it is written as ended then, and stands in nobody's way. Shared by
+/// the one who waits with the write that waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Doom {
+    sealed: Arc<AtomicBool>,
+    result: Arc<str>,
+}
+
+impl Doom {
+    /// Not yet; and what is written of the fire in case.
+    pub(crate) fn new(result: &str) -> Self {
+        Self {
+            sealed: Arc::default(),
+            result: result.into(),
+        }
+    }
+
+    pub(crate) fn seal(&self) {
+        self.sealed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::Acquire)
+    }
+
+    pub(in crate::db) fn result(&self) -> &str {
+        &self.result
+    }
+}
+
+/// What a fire does about other runs of its entry that are open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AtOverlap {
+    Allow,
+    /// `overlap: forbid`: the fire ends as `skipped`, with this result.
+    Skip {
+        result: String,
+    },
+    /// `overlap: replace`: those of earlier seconds are marked: they are to be ended, by whoever can.
+    Replace,
+}
+
+/// Whose a fire is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// To be made by the one who asked.
+    Ours,
+    /// Nobody's: an earlier run of the entry is open.
+    Skipped,
+    /// Nobody's: its time was over before it had its row.
+    Missed,
+    /// Another's, or it has been made.
+    Others,
+}
+
+/// How a cron run ended.
+#[derive(Debug, Clone)]
+pub(crate) struct RunEnd {
+    pub(crate) uk: String,
+    /// `success`, `failed`, `timeout`, `killed`, `lost` or `skipped`.
+    pub(crate) status: String,
+    /// `{"status":0|1,"data":…}`.
+    pub(crate) result: String,
+    pub(crate) pid: i32,
+    pub(crate) ended_ms: i64,
+    /// Only while the row is this boot's: who says that a run never began must be the one to begin it.
+    pub(crate) only_of: Option<String>,
+}
+
+/// A run whose end is not in the database.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenRun {
+    pub(crate) uk: String,
+    pub(crate) entry: String,
+    pub(crate) scheduled_ms: i64,
+    pub(crate) owner: String,
+    pub(crate) name: String,
+    pub(crate) machine: String,
+    /// 0 before it is started.
+    pub(crate) pid: i32,
+    pub(crate) start_ticks: Option<i64>,
+    pub(crate) timeout_ms: i64,
+    pub(crate) started_ms: i64,
+    /// Whether the boot that fired it is still alive, as the database knows.
+    pub(crate) owner_alive: bool,
+    /// A later fire of the entry takes its place: it is to be ended.
+    pub(crate) replaced: bool,
+}
+
+/// A live cron entry, as the database knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct KnownEntry {
+    pub(crate) entry: String,
+    pub(crate) name: String,
+    pub(crate) expression: String,
+}

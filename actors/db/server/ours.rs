@@ -1,0 +1,75 @@
+//! Whether the tables are ours. A database on a server may be another program's too, and some of our tables have names
+//! that anybody would choose; what does not fit is told at the start, not by every write.
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::dialect::{Connection, verdict};
+use super::migrate::failed;
+use super::schema::{commit_mark, delay_queue_log};
+use crate::db::error::DbError;
+use crate::db::migrations::Migration;
+use crate::db::schema::{boot, cron_entry, cron_run, dead_letter, death, queue_message};
+use crate::db::verdict::Verdict;
+
+/// Each of our tables, with columns that it has from its beginning, and the end of the migration's name that makes it.
+/// (The Go project's are meant to be there.)
+const MADE_BY: [(&str, &str, &str); 7] = [
+    ("boot", "owner, heartbeat_ms", "_boot"),
+    ("queue_message", "payload, fence", "_queue_message"),
+    ("dead_letter", "kind, died_ms", "_dead_letter"),
+    ("cron_entry", "partition_name, entry", "_cron"),
+    ("cron_run", "entry, scheduled_ms", "_cron"),
+    ("death", "source, message_id", "_death"),
+    ("commit_mark", "writer, marked_ms", "_commit_mark"),
+];
+
+/// Before anything is altered: tables of our names that are there, and that we are about to make. One that a migration of
+/// ours made before it was interrupted is as it makes it.
+pub(super) async fn refuse_strangers(
+    connection: &mut Connection,
+    pending: &[&Migration],
+    there: &BTreeSet<String>,
+) -> Result<(), DbError> {
+    for (table, columns, made_by) in MADE_BY {
+        let to_be_made = pending
+            .iter()
+            .any(|migration| migration.name.ends_with(made_by));
+        if to_be_made && there.contains(table) {
+            let look = format!("SELECT {columns} FROM {table} LIMIT 0");
+            told(table, connection.batch_execute(&look).await)?;
+        }
+    }
+    Ok(())
+}
+
+/// Of all tables, whether they have the columns that are needed.
+pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), DbError> {
+    macro_rules! look {
+        ($($table:ident)*) => {
+            $(
+                let columns = $table::table.limit(0).execute(connection).await;
+                told(stringify!($table), columns.map(drop))?;
+            )*
+        };
+    }
+    look!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
+    Ok(())
+}
+
+fn told(table: &str, columns: QueryResult<()>) -> Result<(), DbError> {
+    match columns {
+        Ok(()) => Ok(()),
+        Err(error) => match verdict(&error) {
+            Verdict::Away => Err(failed(error)),
+            // Somebody has locked it: it is there.
+            Verdict::Conflict => Ok(()),
+            Verdict::Refused => Err(DbError::Migrate(format!(
+                "the table `{table}` is not as this program makes it: {error}; where another program has a table of \
+                 this name, give one of the two a database of its own"
+            ))),
+        },
+    }
+}

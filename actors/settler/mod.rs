@@ -1,0 +1,167 @@
+//! Makes ends durable in the background, as many at once as have gathered.
+//!
+//! While one portion is being written the next gathers: the slower the database, the larger the portions. Nothing the
+//! handler does can hold them up, so what has run is durable within one commit, not at the end of a batch. Nor can an end
+//! whose row somebody has locked, or that is refused, as by a trigger or for want of a right: it is tried again for ever,
+//! and the others go on.
+
+mod portion;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use self::portion::{Tried, write_portion};
+pub(crate) use self::queue::Sender;
+use self::queue::{MAX_WAITING, Queue, queue};
+use crate::outage::Outage;
+
+/// Ends that could not be written, and the others could, are tried again so much later.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is wrong with a portion.
+pub(crate) trait Refusal: Display {
+    /// An end in it is the reason: the others would be taken without it.
+    fn is_refusal(&self) -> bool;
+}
+
+/// A queue of ends and the task that empties it.
+#[derive(Debug)]
+pub(crate) struct Settler<T> {
+    sender: Sender<T>,
+    task: JoinHandle<()>,
+}
+
+impl<T: Clone + Send + Sync + 'static> Settler<T> {
+    /// `write` makes a portion durable, and answers those ends whose rows somebody else has locked. After an error it is
+    /// called with the same portion again, so each end in it must count once. The task lives until everything is written,
+    /// longer than the settler if need be. It lives on `home`, a runtime without business code: a handler that blocks its
+    /// own thread must not hold up what has ended.
+    pub(crate) fn start<F, Fut, E>(home: &Handle, what: String, write: F) -> Self
+    where
+        F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<T>, E>> + Send + 'static,
+        E: Refusal + Send + 'static,
+    {
+        let (sender, queue) = queue();
+        let task = home.spawn(write_all(what, write, queue));
+        Self { sender, task }
+    }
+
+    /// Hands over an end; waits while there is no room.
+    pub(crate) async fn settle(&self, end: T) {
+        self.sender.settle(end).await;
+    }
+
+    /// A way to hand over ends from another thread.
+    pub(crate) fn sender(&self) -> Sender<T> {
+        self.sender.clone()
+    }
+
+    /// Waits until everything is durable.
+    pub(crate) async fn finish(self) {
+        drop(self.sender);
+        if let Err(cause) = self.task.await {
+            log::error!("the settling of jobs ended unexpectedly: {cause}");
+        }
+    }
+}
+
+async fn write_all<T, F, Fut, E>(what: String, write: F, queue: Arc<Queue<T>>)
+where
+    T: Clone,
+    F: Fn(Vec<T>) -> Fut,
+    Fut: Future<Output = Result<Vec<T>, E>>,
+    E: Refusal,
+{
+    let mut outage = Outage::new(what.as_str());
+    let mut later = Later::new(&what);
+    while let Some(mut portion) = later.next(&queue).await {
+        loop {
+            let Tried { left, apart, away } = write_portion(&write, portion).await;
+            later.add(apart);
+            let Some(cause) = away else {
+                break;
+            };
+            portion = left;
+            tokio::time::sleep(outage.failed(cause)).await;
+        }
+        outage.passed();
+        later.end_if_empty();
+    }
+}
+
+/// What could not be written while others could.
+struct Later<'a, T> {
+    what: &'a str,
+    ends: Vec<T>,
+    next_try: Instant,
+    /// When it began; its lines in the log are two.
+    since: Option<Instant>,
+}
+
+impl<'a, T> Later<'a, T> {
+    fn new(what: &'a str) -> Self {
+        Self {
+            what,
+            ends: Vec::new(),
+            next_try: Instant::now(),
+            since: None,
+        }
+    }
+
+    /// What is to be written next: new ends, and these when their time has come. None: there is nothing any more.
+    async fn next(&mut self, queue: &Queue<T>) -> Option<Vec<T>> {
+        let mut portion = Vec::new();
+        if self.ends.is_empty() {
+            queue.portion(&mut portion).await?;
+            return Some(portion);
+        }
+        let due = tokio::time::sleep_until(self.next_try);
+        // Whoever runs waits where too many of them have gathered.
+        let new = self.ends.len() < MAX_WAITING
+            && tokio::select! {
+                came = queue.portion(&mut portion) => came.is_some(),
+                () = due => return Some(std::mem::take(&mut self.ends)),
+            };
+        if !new {
+            tokio::time::sleep_until(self.next_try).await;
+        }
+        if Instant::now() >= self.next_try {
+            portion.append(&mut self.ends);
+        }
+        Some(portion)
+    }
+
+    fn add(&mut self, (mut ends, why): (Vec<T>, Option<String>)) {
+        let Some(why) = why else {
+            return;
+        };
+        if self.since.is_none() {
+            self.since = Some(Instant::now());
+            log::warn!(
+                "{}: {} ends cannot be written yet and are tried again, the others go on: {why}",
+                self.what,
+                ends.len()
+            );
+        }
+        self.ends.append(&mut ends);
+        self.next_try = Instant::now() + PAUSE;
+    }
+
+    fn end_if_empty(&mut self) {
+        if self.ends.is_empty()
+            && let Some(since) = self.since.take()
+        {
+            let seconds = since.elapsed().as_secs_f64();
+            log::info!("{}: all ends are written after {seconds:.1} s", self.what);
+        }
+    }
+}

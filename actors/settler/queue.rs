@@ -1,0 +1,138 @@
+//! Ends that wait to be written, from any thread.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+/// Ends that may wait; beyond that those who run wait with them. Bounds what runs twice after a crash.
+pub(super) const MAX_WAITING: usize = 1000;
+/// The first of a portion waits so long for others: waking the writer for each would cost more than its handler did.
+const GATHERING: Duration = Duration::from_millis(1);
+/// So many wait no longer: those who run must not have to.
+const ENOUGH: usize = MAX_WAITING / 4;
+
+/// A queue, and the way into it.
+pub(super) fn queue<T>() -> (Sender<T>, Arc<Queue<T>>) {
+    let queue = Arc::new(Queue {
+        state: Mutex::new(State {
+            waiting: Vec::new(),
+            closed: false,
+        }),
+        filled: Notify::new(),
+        enough: Notify::new(),
+        room: Notify::new(),
+    });
+    (Sender(Arc::new(Door(Arc::clone(&queue)))), queue)
+}
+
+/// A way to hand over ends, from any thread.
+#[derive(Debug)]
+pub(crate) struct Sender<T>(Arc<Door<T>>);
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// Closes the queue when the last sender is gone.
+#[derive(Debug)]
+struct Door<T>(Arc<Queue<T>>);
+
+impl<T> Drop for Door<T> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.filled.notify_one();
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// Rings when the first end of a portion has come, and when none will come any more.
+    filled: Notify,
+    /// Rings when enough have come.
+    enough: Notify,
+    /// Rings when there is room again.
+    room: Notify,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    waiting: Vec<T>,
+    closed: bool,
+}
+
+impl<T> Queue<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Nothing that is done under this lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the end back where there is no room.
+    fn push(&self, end: T) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.waiting.len() >= MAX_WAITING {
+            return Err(end);
+        }
+        state.waiting.push(end);
+        let waiting = state.waiting.len();
+        drop(state);
+        match waiting {
+            1 => self.filled.notify_one(),
+            ENOUGH => self.enough.notify_one(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The next portion, into an empty list. None when there will be none.
+    pub(super) async fn portion(&self, portion: &mut Vec<T>) -> Option<()> {
+        loop {
+            let closed = {
+                let state = self.lock();
+                match (state.waiting.is_empty(), state.closed) {
+                    (true, true) => return None,
+                    (true, false) => None,
+                    (false, closed) => Some(closed),
+                }
+            };
+            match closed {
+                None => self.filled.notified().await,
+                // Nobody else will come.
+                Some(true) => break,
+                Some(false) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(GATHERING) => {}
+                        () = self.enough.notified() => {}
+                    }
+                    break;
+                }
+            }
+        }
+        std::mem::swap(&mut self.lock().waiting, portion);
+        self.room.notify_waiters();
+        Some(())
+    }
+}
+
+impl<T> Sender<T> {
+    /// Hands over an end; waits while there is no room.
+    pub(crate) async fn settle(&self, end: T) {
+        let queue = &self.0.0;
+        let Err(mut end) = queue.push(end) else {
+            return;
+        };
+        loop {
+            // From before the try on: the room that is made after it is heard of.
+            let mut room = std::pin::pin!(queue.room.notified());
+            room.as_mut().enable();
+            match queue.push(end) {
+                Ok(()) => return,
+                Err(back) => end = back,
+            }
+            room.await;
+        }
+    }
+}
