@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
 use crate::settler::Settler;
 use crate::source::{Delivery, End, Receipt, Settled, Source};
+
+/// What cannot be given back is tried again so much later.
+const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where messages come from, and the runtime on which they are given back: one without business code, which a handler
 /// that blocks its own thread cannot hold up.
@@ -132,12 +136,27 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     }
     let source = Arc::clone(&origin.source);
     ends.iter().for_each(|end| source.halt(&end.receipt));
-    origin.home.spawn(async move {
-        let why = match source.settle(ends).await {
+    origin.home.spawn(give_back_all(source, ends));
+}
+
+/// For as long as the process lives: what it claimed and does not give back runs nowhere.
+async fn give_back_all(source: Arc<dyn Source>, mut ends: Vec<Settled>) {
+    let mut told = false;
+    while !ends.is_empty() {
+        let why = match source.settle(ends.clone()).await {
             Ok(later) if later.is_empty() => return,
-            Ok(_) => "another transaction has locked them".to_owned(),
+            Ok(later) => {
+                ends = later;
+                "another transaction has locked them".to_owned()
+            }
             Err(cause) => cause.to_string(),
         };
-        log::warn!("messages could not be given back, they wait for this daemon's end: {why}");
-    });
+        if !std::mem::replace(&mut told, true) {
+            log::warn!(
+                "{} messages cannot be given back yet, it is tried again: {why}",
+                ends.len()
+            );
+        }
+        tokio::time::sleep(GIVE_BACK_PAUSE).await;
+    }
 }

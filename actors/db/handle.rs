@@ -13,7 +13,7 @@ use super::rows::{
     NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
-use super::write::{Settlement, Write, Written};
+use super::write::{INSERTED_INTO, Settlement, Write, Written};
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
 /// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
@@ -28,7 +28,8 @@ pub(crate) struct Db {
 
 struct Shared {
     actor: watch::Sender<Option<Addr<DbActor>>>,
-    inserts: Semaphore,
+    /// By the table that they insert into.
+    inserts: BTreeMap<&'static str, Semaphore>,
     urgent: Semaphore,
     others: Semaphore,
     reader: Arc<dyn Reader>,
@@ -42,7 +43,9 @@ impl Db {
         Self {
             shared: Arc::new(Shared {
                 actor: watch::Sender::new(None),
-                inserts: Semaphore::new(MAX_PENDING),
+                inserts: INSERTED_INTO
+                    .map(|table| (table, Semaphore::new(MAX_PENDING)))
+                    .into(),
                 urgent: Semaphore::new(MAX_PENDING),
                 others: Semaphore::new(MAX_PENDING),
                 reader,
@@ -71,8 +74,11 @@ impl Db {
 
     /// Answers after the commit. Waits while the database is away, and while a dead DbActor is replaced.
     pub(crate) async fn write(&self, write: Write) -> Result<Written, DbError> {
-        let permits = match write.inserts_into() {
-            Some(_) => &self.shared.inserts,
+        let inserts = write
+            .inserts_into()
+            .and_then(|table| self.shared.inserts.get(table));
+        let permits = match inserts {
+            Some(permits) => permits,
             None if write.is_urgent() => &self.shared.urgent,
             None => &self.shared.others,
         };

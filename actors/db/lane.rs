@@ -190,6 +190,7 @@ impl Lane {
             Together::All | Together::AllWhoMayPass => {
                 !submit.write.keeps_its_place()
                     && submit.write.is_urgent() == first.write.is_urgent()
+                    && submit.write.claims_a_fire() == first.write.claims_a_fire()
             }
             Together::OfOneTable => {
                 let table = first.write.inserts_into();

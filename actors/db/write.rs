@@ -8,6 +8,9 @@ use super::rows::{
 /// Old rows are deleted in portions of this many, so that no transaction is long.
 pub(crate) const TRIM_ROWS: usize = 500;
 
+/// What `Write::inserts_into` may answer.
+pub(crate) const INSERTED_INTO: [&str; 3] = ["delay_queue_log", "queue_message", "dead_letter"];
+
 /// One write. A batch of them is one transaction; a failing one fails alone.
 #[derive(Debug, Clone)]
 pub(crate) enum Write {
@@ -112,13 +115,22 @@ impl Write {
     }
 
     /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these depends on a write that
-    /// is not urgent, so it may go before those, and beside them. The end of a run is among them: what `overlap` makes of a
-    /// fire depends on the ends before it.
+    /// is not urgent, so it may go before those, and beside them. What becomes of a run is among them: what `overlap` makes of
+    /// a fire depends on the ends before it, and the start of a run locks the rows that its end needs.
     pub(crate) fn is_urgent(&self) -> bool {
         matches!(
             self,
-            Self::ClaimFire(_) | Self::TakeFire { .. } | Self::SyncEntries { .. } | Self::EndRun(_)
+            Self::ClaimFire(_)
+                | Self::TakeFire { .. }
+                | Self::SyncEntries { .. }
+                | Self::RunStarted { .. }
+                | Self::EndRun(_)
         )
+    }
+
+    /// It claims a fire. Only such are in one transaction with it: claims are made in one order, by every daemon.
+    pub(crate) fn claims_a_fire(&self) -> bool {
+        matches!(self, Self::ClaimFire(_))
     }
 
     /// It ends what is claimed.
@@ -129,9 +141,9 @@ impl Write {
     /// The table that it only inserts into. What it may wait for then is a lock of the whole table, or of a range.
     pub(crate) fn inserts_into(&self) -> Option<&'static str> {
         match self {
-            Self::InsertTasks { .. } => Some("delay_queue_log"),
-            Self::InsertMessages { .. } => Some("queue_message"),
-            Self::InsertLetters { .. } => Some("dead_letter"),
+            Self::InsertTasks { .. } => Some(INSERTED_INTO[0]),
+            Self::InsertMessages { .. } => Some(INSERTED_INTO[1]),
+            Self::InsertLetters { .. } => Some(INSERTED_INTO[2]),
             _ => None,
         }
     }

@@ -18,18 +18,25 @@ use crate::db::write::TRIM_ROWS;
 /// Marks of writers that are gone are kept for a day: no connection is that long in doubt.
 const KEPT_MS: i64 = 24 * 3600 * 1000;
 
+/// Only the last mark of a writer is ever asked for; the others are swept now and then, which costs each transaction less.
+const SWEPT_EVERY: i64 = 16;
+
 /// The last message of a transaction. One round trip; a statement that fails keeps those behind it from running.
 pub(super) async fn commit(
     connection: &mut Connection,
     writer: &str,
     batch: i64,
 ) -> QueryResult<()> {
-    let text = format!(
-        "INSERT INTO commit_mark (writer, batch, marked_ms) VALUES ('{writer}', {batch}, {NOW_MS}); \
-         DELETE FROM commit_mark WHERE writer = '{writer}' AND batch < {batch}; \
-         COMMIT"
+    let mark = format!(
+        "INSERT INTO commit_mark (writer, batch, marked_ms) VALUES ('{writer}', {batch}, {NOW_MS})"
     );
-    connection.batch_execute(&text).await
+    let sweep = match batch % SWEPT_EVERY {
+        0 => format!("; DELETE FROM commit_mark WHERE writer = '{writer}' AND batch < {batch}"),
+        _ => String::new(),
+    };
+    connection
+        .batch_execute(&format!("{mark}{sweep}; COMMIT"))
+        .await
 }
 
 /// Whether the transaction with this number was committed; if not, it never will be. The mark of a question is told from

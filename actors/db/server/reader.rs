@@ -31,6 +31,8 @@ use crate::db::views::Run;
 
 /// Longer than any question of ours takes; a server that hangs must not hold up those who can go on without an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that was idle is no good when it does not answer sooner: the way to the server may have forgotten it.
+const PING_PATIENCE: Duration = Duration::from_secs(2);
 
 type Manager = AsyncDieselConnectionManager<Connection>;
 
@@ -83,25 +85,19 @@ impl ServerReader {
         let mut connection = loop {
             let mut connection = self.connection().await?;
             status(&mut connection).set_in_error();
-            match in_time(connection.batch_execute("SELECT 1")).await {
-                Ok(()) => break connection,
-                Err(_) if idle > 0 => idle -= 1,
-                Err(cause) => return Err(cause),
+            match timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await {
+                Ok(Ok(())) => break connection,
+                _ if idle > 0 => idle -= 1,
+                Ok(Err(error)) => return Err(told(error)),
+                Err(_) => return Err(silent(PING_PATIENCE)),
             }
         };
         let answer = timeout(PATIENCE, question(&mut connection)).await;
         let Ok(answer) = answer else {
-            return Err(silent());
+            return Err(silent(PATIENCE));
         };
         *status(&mut connection) = TransactionManagerStatus::default();
         answer.map_err(told)
-    }
-}
-
-async fn in_time<T>(question: impl Future<Output = QueryResult<T>>) -> Result<T, DbError> {
-    match timeout(PATIENCE, question).await {
-        Ok(answer) => answer.map_err(told),
-        Err(_) => Err(silent()),
     }
 }
 
@@ -109,8 +105,8 @@ fn told(error: diesel::result::Error) -> DbError {
     DbError::from_server(&error, verdict(&error))
 }
 
-fn silent() -> DbError {
-    DbError::Away(format!("no answer for {} s", PATIENCE.as_secs()))
+fn silent(waited: Duration) -> DbError {
+    DbError::Away(format!("no answer for {} s", waited.as_secs()))
 }
 
 /// What the pool judges by whether a connection is broken.

@@ -1,5 +1,7 @@
 //! A connection that writes: batches in one transaction each, and heartbeats.
 
+use std::collections::HashSet;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +103,8 @@ impl ServerWriter {
                 }
             }
         }
+        // Kinds of writes of which one waited. When a second one does it is no single row: each of them would wait as long.
+        let mut locked = HashSet::new();
         // A stack, the next portion on top: places in the batch, in their order.
         let mut portions: Vec<Vec<usize>> = vec![(first..batch.len()).collect()];
         while let Some(portion) = portions.pop() {
@@ -121,7 +125,16 @@ impl ServerWriter {
             match self.transaction(writes).await {
                 Ok(written) => applied.answer(portion, written),
                 Err(Failed::Held(cause, places)) => {
-                    let (held, others) = split(portion, &places);
+                    let kinds: Vec<_> = places
+                        .iter()
+                        .map(|place| discriminant(&batch[portion[*place]]))
+                        .collect();
+                    let (again, new): (Vec<_>, Vec<_>) =
+                        kinds.into_iter().partition(|kind| locked.contains(kind));
+                    locked.extend(new);
+                    let (held, others) = split(portion, |place, at| {
+                        places.contains(&place) || again.contains(&discriminant(&batch[at]))
+                    });
                     applied.hold(held, &cause);
                     portions.push(others);
                 }
@@ -249,12 +262,12 @@ impl ServerWriter {
     }
 }
 
-/// Those of the portion at these places in it, and the others.
-fn split(portion: Vec<usize>, places: &[usize]) -> (Vec<usize>, Vec<usize>) {
+/// Those for which it holds, by their place in the portion and in the batch, and the others.
+fn split(portion: Vec<usize>, holds: impl Fn(usize, usize) -> bool) -> (Vec<usize>, Vec<usize>) {
     let (apart, others): (Vec<_>, Vec<_>) = portion
         .into_iter()
         .enumerate()
-        .partition(|(place, _)| places.contains(place));
+        .partition(|(place, at)| holds(*place, *at));
     let ats = |list: Vec<(usize, usize)>| list.into_iter().map(|(_, at)| at).collect();
     (ats(apart), ats(others))
 }

@@ -60,19 +60,21 @@ impl Tap for QueueTap {
 }
 
 impl QueueTap {
-    /// None may also mean that something else than a record was taken care of.
+    /// None: nothing is there.
     ///
     /// Not librdkafka's way to take many at once: it takes the end of a partition for a record, and goes on behind it when
     /// the partition returns, one record too far.
     fn poll(&mut self) -> Option<Pulled> {
-        match self.queue.poll(Duration::ZERO)? {
-            // SAFETY: it lives as long as `message`, and is no error.
-            Ok(message) => Some(Pulled::Record(unsafe {
-                Record::copy(message.ptr(), &mut self.room)
-            })),
-            Err(KafkaError::PartitionEOF(_)) => Some(Pulled::End),
-            // The context was told.
-            Err(_) => None,
+        loop {
+            return match self.queue.poll(Duration::ZERO)? {
+                // SAFETY: it lives as long as `message`, and is no error.
+                Ok(message) => Some(Pulled::Record(unsafe {
+                    Record::copy(message.ptr(), &mut self.room)
+                })),
+                Err(KafkaError::PartitionEOF(_)) => Some(Pulled::End),
+                // The context was told. A record may stand behind it, and nobody would ring for that.
+                Err(_) => continue,
+            };
         }
     }
 }
