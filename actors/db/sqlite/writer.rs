@@ -29,7 +29,7 @@ enum Checkpoints {
 
 impl Checkpoints {
     fn of(batch: &[Write]) -> Self {
-        match batch.iter().all(Write::is_urgent) {
+        match batch.iter().all(Write::claims_a_fire) {
             true => Self::Left,
             false => Self::Allowed,
         }
