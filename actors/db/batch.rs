@@ -154,7 +154,7 @@ pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
             Write::ClaimFire(_) => {
                 let is_fire = |at: &usize| matches!(writes[*at], Write::ClaimFire(_));
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
-                    Step::Singles(fires) if fires.iter().all(is_fire) => Some(fires),
+                    Step::Singles(fires) if fires.first().is_some_and(is_fire) => Some(fires),
                     _ => None,
                 });
                 match open {

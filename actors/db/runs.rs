@@ -1,7 +1,23 @@
 //! Cron's rows: what goes into the tables and comes out of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A row of `cron_run` that is to be deleted: its id, partition, entry and second.
+pub(in crate::db) type OldRun = (i64, String, String, i64);
+
+/// The newest second of each entry among them; what lies ahead is of a clock that was wrong. In one order in every daemon.
+pub(in crate::db) fn newest(old: &[OldRun], now_ms: i64) -> BTreeMap<(&str, &str), i64> {
+    let mut newest = BTreeMap::new();
+    for (_, partition, entry, at) in old.iter().filter(|(.., at)| *at <= now_ms) {
+        let newest: &mut i64 = newest
+            .entry((partition.as_str(), entry.as_str()))
+            .or_default();
+        *newest = (*newest).max(*at);
+    }
+    newest
+}
 
 /// A fire that this daemon wants to make.
 #[derive(Debug, Clone)]

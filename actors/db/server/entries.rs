@@ -1,6 +1,6 @@
 //! Which cron entries are live, and from when on their fires are to be made.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -11,6 +11,7 @@ use super::marks;
 use crate::clock::now_ms;
 use crate::db::begin::since_when;
 use crate::db::rows::KnownEntry;
+use crate::db::runs::{OldRun, newest};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::RUN_ENDED;
 use crate::db::write::{TRIM_ROWS, Written};
@@ -124,7 +125,7 @@ pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> Qu
     use cron_run::dsl;
 
     marks::trim(connection).await?;
-    let old: Vec<(i64, String, String, i64)> = cron_run::table
+    let old: Vec<OldRun> = cron_run::table
         .filter(dsl::state.eq(RUN_ENDED))
         .filter(dsl::started_ms.lt(before_ms))
         .select((dsl::id, dsl::partition_name, dsl::entry, dsl::scheduled_ms))
@@ -132,13 +133,7 @@ pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> Qu
         .load(connection)
         .await?;
     let now = now_ms();
-    // In one order in every daemon.
-    let mut last = BTreeMap::new();
-    for (_, partition, entry, at) in old.iter().filter(|(.., at)| *at <= now) {
-        let last: &mut i64 = last.entry((partition, entry)).or_default();
-        *last = (*last).max(*at);
-    }
-    for ((partition, entry), at) in last {
+    for ((partition, entry), at) in newest(&old, now) {
         note_last_fire(connection, partition, entry, at, now).await?;
     }
     let ids: Vec<i64> = old.iter().map(|(id, ..)| *id).collect();

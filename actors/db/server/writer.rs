@@ -113,7 +113,9 @@ impl ServerWriter {
             }
             let apart;
             let writes = match portion.as_slice() {
-                [first, .., last] if last - first + 1 == portion.len() => &batch[*first..=*last],
+                [first, ..] if portion.last() == Some(&(first + portion.len() - 1)) => {
+                    &batch[*first..first + portion.len()]
+                }
                 places => {
                     apart = places
                         .iter()

@@ -1,12 +1,11 @@
 //! Which cron entries are live, and from when on their fires are to be made.
 
-use std::collections::BTreeMap;
-
 use diesel::prelude::*;
 
 use crate::clock::now_ms;
 use crate::db::begin::since_when;
 use crate::db::rows::KnownEntry;
+use crate::db::runs::{OldRun, newest};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::RUN_ENDED;
 use crate::db::write::{TRIM_ROWS, Written};
@@ -80,19 +79,14 @@ fn newest_run(
 pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    let old: Vec<(i64, String, String, i64)> = cron_run::table
+    let old: Vec<OldRun> = cron_run::table
         .filter(dsl::state.eq(RUN_ENDED))
         .filter(dsl::started_ms.lt(before_ms))
         .select((dsl::id, dsl::partition_name, dsl::entry, dsl::scheduled_ms))
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
     let now = now_ms();
-    let mut last = BTreeMap::new();
-    for (_, partition, entry, at) in old.iter().filter(|(.., at)| *at <= now) {
-        let last: &mut i64 = last.entry((partition, entry)).or_default();
-        *last = (*last).max(*at);
-    }
-    for ((partition, entry), at) in last {
+    for ((partition, entry), at) in newest(&old, now) {
         note_last_fire(connection, partition, entry, at, now)?;
     }
     let ids: Vec<i64> = old.iter().map(|(id, ..)| *id).collect();
