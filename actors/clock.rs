@@ -41,6 +41,12 @@ fn since_epoch() -> Duration {
     }
 }
 
+/// How long it is until then; nothing if that is over.
+pub(crate) fn until(unix_ms: i64) -> Duration {
+    let then = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    then.saturating_sub(since_epoch())
+}
+
 /// The local time as `create_time` and `update_time` hold it, which is what the Go program writes.
 pub(crate) fn local_text() -> String {
     chrono::Local::now().format("%Y-%m-%d %H:%M:%S").to_string()

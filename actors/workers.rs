@@ -46,6 +46,27 @@ impl Workers {
         self.arbiters.len()
     }
 
+    /// Deals these out, one to each in turn. Handing a worker its share at once costs it one wake-up.
+    pub(crate) fn deal<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+    ) -> Vec<(ArbiterHandle, Vec<T>)> {
+        let mut shares: Vec<Vec<T>> = Vec::new();
+        shares.resize_with(self.arbiters.len(), Vec::new);
+        let mut dealt = 0;
+        for item in items {
+            shares[dealt % self.arbiters.len()].push(item);
+            dealt += 1;
+        }
+        let first = self.next.fetch_add(dealt, Ordering::Relaxed);
+        let taken = shares.into_iter().filter(|share| !share.is_empty());
+        let place = |at: usize| self.arbiters[(first + at) % self.arbiters.len()].clone();
+        taken
+            .enumerate()
+            .map(|(at, share)| (place(at), share))
+            .collect()
+    }
+
     /// The next one in turn.
     pub(crate) fn next(&self) -> ArbiterHandle {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);

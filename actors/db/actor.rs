@@ -22,6 +22,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::crowd;
 use super::error::DbError;
 use super::heart::{self, Heartbeats};
 pub(crate) use super::lane::Submit;
@@ -120,12 +121,7 @@ impl DbActor {
     }
 
     fn committed(&mut self, which: Which, committed: Committed, ctx: &mut Context<Self>) {
-        let lane = match which {
-            Which::Line => &mut self.line,
-            Which::Fires => &mut self.fires,
-            Which::Aside => &mut self.aside.lane,
-        };
-        let after = lane.committed(committed);
+        let after = self.lane(which).committed(committed);
         let mut pause = after.pause;
         if which == Which::Aside {
             let was_held = !after.held.is_empty();
@@ -134,6 +130,12 @@ impl DbActor {
         if let Some(cause) = after.held_by {
             self.aside.add(after.held, cause);
         }
+        if let Some(turn) = after.awaits {
+            ctx.run_later(crowd::PATIENCE, move |actor, ctx| {
+                actor.lane(which).waits_no_longer(turn);
+                actor.pump(ctx);
+            });
+        }
         match pause {
             None => self.go_on(which, ctx),
             Some(pause) => drop(ctx.run_later(pause, move |actor, ctx| actor.go_on(which, ctx))),
@@ -141,12 +143,16 @@ impl DbActor {
     }
 
     fn go_on(&mut self, which: Which, ctx: &mut Context<Self>) {
-        match which {
-            Which::Line => self.line.go_on(),
-            Which::Fires => self.fires.go_on(),
-            Which::Aside => self.aside.lane.go_on(),
-        }
+        self.lane(which).go_on();
         self.pump(ctx);
+    }
+
+    fn lane(&mut self, which: Which) -> &mut Lane {
+        match which {
+            Which::Line => &mut self.line,
+            Which::Fires => &mut self.fires,
+            Which::Aside => &mut self.aside.lane,
+        }
     }
 
     fn submit(

@@ -1,7 +1,9 @@
 //! Writes that go through one connection, one transaction after the other, in the order in which they came.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use actix::Message;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
+use super::crowd::{Crowd, Turn};
 use super::error::DbError;
 use super::store::{Applied, Outcome, Store, Writer};
 use super::write::{Write, Written};
@@ -44,12 +47,16 @@ pub(super) struct Committed {
     /// What waited for somebody else's locks, and is not written.
     held: Vec<Submit>,
     held_by: Option<DbError>,
+    /// How many pushes were answered, and nothing else, and how many writes waited then.
+    answered: Option<(usize, usize)>,
 }
 
 /// What the next transaction is made of.
 pub(super) struct Batch {
     writer: Option<Box<dyn Writer>>,
     submits: Vec<Submit>,
+    /// How many writes wait behind it, at any time.
+    waiting: Rc<Cell<usize>>,
 }
 
 /// Writes that may be committed or not, and the writer that can find out.
@@ -85,6 +92,8 @@ pub(super) struct After {
     /// These are to go on elsewhere, and why.
     pub(super) held: Vec<Submit>,
     pub(super) held_by: Option<DbError>,
+    /// The next batch waits for those who were answered, who may write again at once.
+    pub(super) awaits: Option<Turn>,
 }
 
 /// See the module's header.
@@ -96,6 +105,9 @@ pub(super) struct Lane {
     unsure: Option<Unsure>,
     /// A batch is under way, or the pause after one.
     busy: bool,
+    crowd: Crowd,
+    /// The length of `pending`, for what is under way.
+    waiting: Rc<Cell<usize>>,
     outage: Outage,
 }
 
@@ -106,6 +118,8 @@ impl Lane {
             writer: None,
             unsure: None,
             busy: false,
+            crowd: Crowd::default(),
+            waiting: Rc::default(),
             outage,
         }
     }
@@ -118,7 +132,11 @@ impl Lane {
         } else {
             self.pending.len()
         };
+        if submit.write.inserts_into().is_none() {
+            self.crowd.dismiss();
+        }
         self.pending.insert(at, submit);
+        self.waiting.set(self.pending.len());
     }
 
     /// The connection, where nothing needs it now. From then on it is busy, until it has that back and is told to go on.
@@ -143,7 +161,7 @@ impl Lane {
     /// The next transaction, if none is under way and there is something to write. From then on it is busy, until it is
     /// told to go on.
     pub(super) fn begin(&mut self, together: Together) -> Option<Batch> {
-        if self.busy {
+        if self.busy || self.crowd.awaits_more(self.pending.len()) {
             return None;
         }
         let batch = self.next_batch(together)?;
@@ -161,6 +179,7 @@ impl Lane {
             return Some(Batch {
                 writer: unsure.writer.take(),
                 submits: std::mem::take(&mut unsure.batch),
+                waiting: Rc::clone(&self.waiting),
             });
         }
         // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
@@ -171,9 +190,11 @@ impl Lane {
         }
         let size = self.size(together);
         let submits: Vec<Submit> = self.pending.drain(..size).collect();
+        self.waiting.set(self.pending.len());
         (!submits.is_empty()).then(|| Batch {
             writer: self.writer.take(),
             submits,
+            waiting: Rc::clone(&self.waiting),
         })
     }
 
@@ -211,6 +232,7 @@ impl Lane {
             pause: None,
             held: committed.held,
             held_by: committed.held_by,
+            awaits: None,
         };
         if committed.unsure.is_some() {
             self.unsure = committed.unsure;
@@ -226,13 +248,28 @@ impl Lane {
         for submit in fixed.into_iter().chain(committed.left).rev() {
             self.pending.push_front(submit);
         }
+        self.waiting.set(self.pending.len());
         if let Some(cause) = committed.away.or(waits) {
             after.pause = Some(self.failed(Some(cause)));
             return after;
         }
         self.outage.passed();
         self.writer = committed.writer;
+        let only_pushes = || {
+            let mut writes = self.pending.iter().map(|submit| &submit.write);
+            writes.all(|write| write.inserts_into().is_some())
+        };
+        if let Some((answered, waiting)) = committed.answered
+            && only_pushes()
+        {
+            after.awaits = self.crowd.answered(answered, waiting);
+        }
         after
+    }
+
+    /// Those for whom the next batch waits have had their time.
+    pub(super) fn waits_no_longer(&mut self, turn: Turn) {
+        self.crowd.is_late(turn, self.pending.len());
     }
 
     fn failed(&mut self, cause: Option<DbError>) -> Duration {
@@ -243,7 +280,14 @@ impl Lane {
 
 /// Answers each write that was committed or refused.
 pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
-    let Batch { writer, submits } = batch;
+    let Batch {
+        writer,
+        submits,
+        waiting,
+    } = batch;
+    let only_pushes = submits
+        .iter()
+        .all(|submit| submit.write.inserts_into().is_some());
     let writes: Arc<[Write]> = submits.iter().map(|submit| submit.write.clone()).collect();
     let apply = AssertUnwindSafe(apply(store.as_ref(), writer, writes)).catch_unwind();
     let Ok((writer, applied)) = apply.await else {
@@ -261,8 +305,10 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
             unsure: None,
             held: Vec::new(),
             held_by: None,
+            answered: None,
         };
     };
+    let (tried, waiting) = (submits.len(), waiting.get());
     let (mut rest, mut held, mut held_by) = (Vec::new(), Vec::new(), None);
     for (submit, outcome) in submits.into_iter().zip(applied.outcomes) {
         match outcome {
@@ -275,6 +321,8 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
             None => rest.push(submit),
         }
     }
+    let all_answered = rest.is_empty() && held.is_empty();
+    let answered = (only_pushes && all_answered).then_some((tried, waiting));
     let (writer, left, unsure) = if applied.is_unsure {
         // From here on whoever drops them says so to their callers: the actor may be dead.
         let unsure = Unsure {
@@ -292,6 +340,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
         unsure,
         held,
         held_by,
+        answered,
     }
 }
 

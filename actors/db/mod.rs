@@ -3,6 +3,7 @@
 mod actor;
 mod batch;
 mod begin;
+mod crowd;
 mod error;
 mod handle;
 mod headers;

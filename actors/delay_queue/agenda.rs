@@ -86,9 +86,10 @@ pub(crate) struct RunningTasks {
 }
 
 impl RunningTasks {
-    pub(super) fn begin(&self, id: i64, overdue: bool) {
+    /// Tasks, and whether each was overdue.
+    pub(super) fn begin(&self, tasks: impl Iterator<Item = (i64, bool)>) {
         let mut running = self.lock();
-        running.insert(id, overdue);
+        running.extend(tasks);
         self.count.send_replace(running.len());
     }
 

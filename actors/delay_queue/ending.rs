@@ -25,9 +25,8 @@ impl DelayQueueActor {
         };
         let waiting = engine.agenda.drain();
         let ends = settler.sender();
-        for claim in &waiting {
-            engine.config.running.begin(claim.task.id, claim.overdue);
-        }
+        let ids = waiting.iter().map(|claim| (claim.task.id, claim.overdue));
+        engine.config.running.begin(ids);
         let give_back = async move {
             for Claim { task, .. } in waiting {
                 let end = TaskEnd {

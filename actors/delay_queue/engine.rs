@@ -111,19 +111,26 @@ impl Engine {
         )
     }
 
-    pub(super) fn start(&self, claim: Claim) {
+    /// Starts these. In their order on each worker.
+    pub(super) fn start(&self, claims: Vec<Claim>) {
         let Some(settler) = &self.settler else {
             return;
         };
-        self.config.running.begin(claim.task.id, claim.overdue);
-        let (config, stop, ends) = (
-            Arc::clone(&self.config),
-            self.stop.listen(),
-            settler.sender(),
-        );
-        self.config.workers.next().spawn_fn(move || {
-            actix_rt::spawn(run_claim(config, claim, stop, ends));
-        });
+        let ids = claims.iter().map(|claim| (claim.task.id, claim.overdue));
+        self.config.running.begin(ids);
+        for (worker, share) in self.config.workers.deal(claims) {
+            let (config, stop, ends) = (
+                Arc::clone(&self.config),
+                self.stop.listen(),
+                settler.sender(),
+            );
+            worker.spawn_fn(move || {
+                for claim in share {
+                    let (config, stop, ends) = (Arc::clone(&config), stop.clone(), ends.clone());
+                    actix_rt::spawn(run_claim(config, claim, stop, ends));
+                }
+            });
+        }
     }
 }
 

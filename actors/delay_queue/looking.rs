@@ -9,7 +9,7 @@ use super::agenda::Claim;
 use super::engine::settler;
 use super::room::Look;
 use super::{DelayQueueActor, LookAhead, Storage};
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms, until};
 use crate::db::rows::ClaimedTask;
 use crate::db::{Db, DbError};
 use crate::outage::Outage;
@@ -17,11 +17,16 @@ use crate::outage::Outage;
 /// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
 /// leaves a slow claim eight intervals before its rows are due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// Looks are so far from whole seconds at least, at which most tasks of other programs are due: the database and the
+/// processors are theirs then.
+const AFTER_THE_SECOND: Duration = Duration::from_millis(125);
 pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(2);
 /// Usual looks go so far back and no further: the bound keeps them off the index entries of rows long finished, which
 /// an old snapshot may hold in the database. Once a second one look goes back without a bound.
 const LOOK_BACK_S: i64 = 60;
 const UNBOUNDED_INTERVAL: Duration = Duration::from_secs(1);
+/// Tasks that are handed to the workers at once; the first of them begin while the next are.
+const AT_ONCE: usize = 64;
 /// A longer sleep would miss a jump of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -33,7 +38,14 @@ impl DelayQueueActor {
         };
         engine.settler = Some(settler(db, &engine.config, ctx.address().downgrade()));
         self.give_back_strays(ctx);
-        ctx.run_interval(LOOK_INTERVAL, |_, ctx| ctx.notify(LookAhead));
+        Self::look_again(ctx);
+    }
+
+    fn look_again(ctx: &mut Context<Self>) {
+        ctx.run_later(until_the_next_look(now_ms()), |_, ctx| {
+            ctx.notify(LookAhead);
+            Self::look_again(ctx);
+        });
     }
 
     /// Rows that this boot owns and nobody here knows of are given back: those of an earlier DelayQueueActor, and those
@@ -157,10 +169,17 @@ impl DelayQueueActor {
         };
         let now = now_ms();
         // Looks and pushes at the same time may together claim more than there is room for: the rest waits here.
-        while engine.config.running.len() < engine.config.concurrency
-            && let Some(claim) = engine.agenda.take_due(now)
-        {
-            engine.start(claim);
+        let running = engine.config.running.len();
+        let room = engine.config.concurrency.saturating_sub(running);
+        let mut room = usize::try_from(room).unwrap_or(usize::MAX);
+        loop {
+            let due = std::iter::from_fn(|| engine.agenda.take_due(now));
+            let portion: Vec<Claim> = due.take(room.min(AT_ONCE)).collect();
+            if portion.is_empty() {
+                break;
+            }
+            room -= portion.len();
+            engine.start(portion);
         }
         let Some(due) = engine.agenda.next_due_ms() else {
             return;
@@ -176,8 +195,7 @@ impl DelayQueueActor {
             }
             ctx.cancel_future(timer);
         }
-        let wait = Duration::from_millis(u64::try_from(due - now).unwrap_or(0));
-        let timer = ctx.run_later(wait.min(LONGEST_SLEEP), |actor, ctx| {
+        let timer = ctx.run_later(until(due).min(LONGEST_SLEEP), |actor, ctx| {
             if let Some(engine) = &mut actor.engine {
                 engine.timer = None;
             }
@@ -185,6 +203,12 @@ impl DelayQueueActor {
         });
         engine.timer = Some((due, timer));
     }
+}
+
+fn until_the_next_look(now_ms: i64) -> Duration {
+    let interval = millis(LOOK_INTERVAL);
+    let into = (now_ms - millis(AFTER_THE_SECOND)).rem_euclid(interval);
+    Duration::from_millis((interval - into).unsigned_abs())
 }
 
 /// Tasks and whether each was overdue.
@@ -222,4 +246,29 @@ async fn claim(db: Db, owner: String, look: Look, unbounded: bool) -> Result<Cla
         more_waits,
         more_overdue,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_keep_away_from_whole_seconds() {
+        let cases = [
+            (0, 125),
+            (124, 1),
+            (125, 250),
+            (126, 249),
+            (874, 1),
+            (999, 126),
+            (-1, 126),
+        ];
+        for (now, wait) in cases {
+            assert_eq!(
+                until_the_next_look(5000 + now),
+                Duration::from_millis(wait),
+                "{now}"
+            );
+        }
+    }
 }

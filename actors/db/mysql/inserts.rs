@@ -25,7 +25,17 @@ struct Row<'a> {
     fence: i64,
 }
 
-struct InsertTasks<'a>(Vec<Row<'a>>);
+/// Told to MariaDB only, which then answers the ids at once.
+const RETURNING: &str = " /*M!100500 RETURNING CAST(id AS SIGNED) */";
+
+struct InsertTasks<'a> {
+    rows: Vec<Row<'a>>,
+    returning: &'static str,
+}
+
+impl Query for InsertTasks<'_> {
+    type SqlType = BigInt;
+}
 
 impl QueryId for InsertTasks<'_> {
     type QueryId = ();
@@ -35,7 +45,7 @@ impl QueryId for InsertTasks<'_> {
 
 impl QueryFragment<Mysql> for InsertTasks<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Mysql>) -> QueryResult<()> {
-        let length = self.0.len();
+        let length = self.rows.len();
         if length > KEPT_LENGTHS && length != IN_ONE_STATEMENT {
             out.unsafe_to_cache_prepared();
         }
@@ -43,7 +53,7 @@ impl QueryFragment<Mysql> for InsertTasks<'_> {
             "INSERT INTO delay_queue_log (result, create_time, update_time, \
              name, exec_cmd, params, exec_time, due_ms, status, owner, fence) VALUES ",
         );
-        for (at, row) in self.0.iter().enumerate() {
+        for (at, row) in self.rows.iter().enumerate() {
             out.push_sql(if at == 0 { "" } else { ", " });
             out.push_sql("('', NOW(), NOW(), ");
             out.push_bind_param::<Text, _>(&row.task.name)?;
@@ -63,6 +73,7 @@ impl QueryFragment<Mysql> for InsertTasks<'_> {
             out.push_bind_param::<BigInt, _>(&row.fence)?;
             out.push_sql(")");
         }
+        out.push_sql(self.returning);
         Ok(())
     }
 }
@@ -71,6 +82,14 @@ impl QueryFragment<Mysql> for InsertTasks<'_> {
 pub(super) async fn insert_tasks<'a>(
     connection: &mut Connection,
     rows: &[(&'a NewTask, &'a str)],
+) -> QueryResult<Vec<i64>> {
+    insert(connection, rows, RETURNING).await
+}
+
+async fn insert<'a>(
+    connection: &mut Connection,
+    rows: &[(&'a NewTask, &'a str)],
+    returning: &'static str,
 ) -> QueryResult<Vec<i64>> {
     let row = |given: &(&'a NewTask, &'a str)| {
         let (task, owner) = *given;
@@ -83,10 +102,16 @@ pub(super) async fn insert_tasks<'a>(
             fence,
         }
     };
-    InsertTasks(rows.iter().map(row).collect())
-        .execute(connection)
-        .await?;
-    last_ids(connection, rows.len()).await
+    let insert = InsertTasks {
+        rows: rows.iter().map(row).collect(),
+        returning,
+    };
+    let ids: Vec<i64> = insert.get_results(connection).await?;
+    if ids.is_empty() {
+        // MySQL inserted them, and had no rows to answer with.
+        return last_ids(connection, rows.len()).await;
+    }
+    Ok(ids)
 }
 
 /// Kept prepared, as diesel's own `sql_query` is not.
@@ -106,10 +131,60 @@ impl Query for LastIds {
     type SqlType = (BigInt, BigInt);
 }
 
-/// MySQL has no RETURNING. The ids of one INSERT with a known number of rows follow each other, in every
+/// Where there is no RETURNING. The ids of one INSERT with a known number of rows follow each other, in every
 /// `innodb_autoinc_lock_mode`, in steps of `auto_increment_increment`.
 pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryResult<Vec<i64>> {
     let (first, step): (i64, i64) = LastIds.get_result(connection).await?;
     let ids = (0..).map(|n| first + n * step);
     Ok(ids.take(rows).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sql_types::Nullable;
+
+    use super::*;
+    use crate::config::Secret;
+    use crate::db::mysql::store::ServerStore;
+    use crate::db::mysql::{connect, test_server};
+    use crate::db::store::Store;
+
+    #[derive(QueryableByName)]
+    struct Kept {
+        #[diesel(sql_type = Nullable<Text>)]
+        params: Option<String>,
+    }
+
+    /// MySQL takes what is told to MariaDB only for a comment.
+    #[test]
+    fn ids_are_those_of_the_rows_with_returning_and_without() {
+        let Some((url, _)) = test_server::server() else {
+            return;
+        };
+        let url = Secret::new(url);
+        let store = ServerStore::new(url.clone(), "a server".to_owned(), 4);
+        store.migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
+            let mut connection = connect::open(&url).await.unwrap();
+            for returning in [RETURNING, " /*M!999999 RETURNING nothing */"] {
+                let task = |params: &str| NewTask {
+                    name: "n".to_owned(),
+                    exec_cmd: "job".to_owned(),
+                    params: params.to_owned(),
+                    due_ms: 0,
+                    claimed: false,
+                };
+                let tasks = ["a", "b", "c"].map(task);
+                let rows: Vec<_> = tasks.iter().map(|task| (task, "")).collect();
+                let ids = insert(&mut connection, &rows, returning).await.unwrap();
+                assert_eq!(ids.len(), 3);
+                for (id, task) in ids.iter().zip(&tasks) {
+                    let kept = diesel::sql_query("SELECT params FROM delay_queue_log WHERE id = ?")
+                        .bind::<BigInt, _>(id)
+                        .get_result::<Kept>(&mut connection);
+                    assert_eq!(kept.await.unwrap().params.as_ref(), Some(&task.params));
+                }
+            }
+        });
+    }
 }
