@@ -18,6 +18,7 @@ mod pool;
 #[path = "../tests/servers/mod.rs"]
 mod servers;
 mod settler;
+mod sleep;
 mod source;
 mod stop;
 mod supervisor;

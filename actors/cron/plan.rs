@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use super::misfire::{self, Missed};
 use super::{CronActor, LiveEntry, Ring, fire};
 use crate::clock::{millis, now_ms};
+use crate::sleep::sleep;
 
 /// A longer sleep would miss a jump of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -167,7 +168,8 @@ impl CronActor {
             return;
         };
         let wait = self.alarm.set(due).min(LONGEST_SLEEP);
-        self.timer = Some(ctx.run_later(wait, |_, ctx| ctx.notify(Ring)));
+        let ring = sleep(wait).into_actor(self);
+        self.timer = Some(ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring))));
     }
 
     fn fire(&mut self, entry: &Arc<LiveEntry>, scheduled_ms: i64) {

@@ -13,6 +13,7 @@ use crate::clock::{millis, now_ms, until};
 use crate::db::rows::ClaimedTask;
 use crate::db::{Db, DbError};
 use crate::outage::Outage;
+use crate::sleep::sleep;
 
 /// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
 /// leaves a slow claim eight intervals before its rows are due.
@@ -195,13 +196,16 @@ impl DelayQueueActor {
             }
             ctx.cancel_future(timer);
         }
-        let timer = ctx.run_later(until(due).min(LONGEST_SLEEP), |actor, ctx| {
+        let time = sleep(until(due).min(LONGEST_SLEEP)).into_actor(self);
+        let timer = ctx.spawn(time.map(|(), actor, ctx| {
             if let Some(engine) = &mut actor.engine {
                 engine.timer = None;
             }
             actor.start_due(ctx);
-        });
-        engine.timer = Some((due, timer));
+        }));
+        if let Some(engine) = &mut self.engine {
+            engine.timer = Some((due, timer));
+        }
     }
 }
 
