@@ -73,3 +73,35 @@ impl Workers {
         self.arbiters[turn % self.arbiters.len()].clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn each_is_dealt_its_share_in_order_beginning_with_the_next_in_turn() {
+        let workers = Workers::start(3).unwrap();
+        let shares = |items: std::ops::Range<i32>| {
+            let dealt = workers.deal(items).into_iter();
+            dealt.map(|(_, share)| share).collect::<Vec<_>>()
+        };
+        assert_eq!(shares(0..7), [vec![0, 3, 6], vec![1, 4], vec![2, 5]]);
+        assert_eq!(shares(0..2), [vec![0], vec![1]]);
+        assert!(shares(0..0).is_empty());
+        // Nine were dealt: the next one is the first worker's again.
+        let (tell, told) = std::sync::mpsc::channel();
+        for _ in 0..2 {
+            for (worker, share) in workers.deal(0..3) {
+                let tell = tell.clone();
+                worker.spawn_fn(move || {
+                    let _ = tell.send((std::thread::current().id(), share));
+                });
+            }
+        }
+        let mut ran: Vec<_> = (0..6).map(|_| told.recv().unwrap()).collect();
+        ran.sort_by_key(|(_, share)| share.clone());
+        for same in ran.chunks(2) {
+            assert_eq!(same[0].0, same[1].0, "the same worker each time");
+        }
+    }
+}

@@ -5,7 +5,8 @@
 //! Ends: with the process; its callers have their answers by then.
 //!
 //! While one transaction is being committed the writes that arrive wait in a queue; the next transaction takes all of
-//! them. So a lone write waits for nobody, and a thousand at once share one commit.
+//! them, and those of callers who push again at once (`commit_delay.rs`). So a lone write waits for nobody, and a thousand at
+//! once share one commit.
 //!
 //! A write that waits for what somebody else has locked, as an operator or a frozen daemon may for minutes, is set aside and
 //! tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can depend
@@ -22,7 +23,7 @@ use actix::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::crowd;
+use super::commit_delay;
 use super::error::DbError;
 use super::heart::{self, Heartbeats};
 pub(crate) use super::lane::Submit;
@@ -31,6 +32,7 @@ use super::store::{Store, Writers};
 use super::write::{Write, Written};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
+use crate::sleep::sleep;
 
 /// See the module's header.
 pub(crate) struct DbActor {
@@ -130,11 +132,12 @@ impl DbActor {
         if let Some(cause) = after.held_by {
             self.aside.add(after.held, cause);
         }
-        if let Some(turn) = after.awaits {
-            ctx.run_later(crowd::PATIENCE, move |actor, ctx| {
-                actor.lane(which).waits_no_longer(turn);
+        if let Some(number) = after.awaits {
+            let over = sleep(commit_delay::DELAY).into_actor(self);
+            ctx.spawn(over.map(move |(), actor, ctx| {
+                actor.lane(which).waits_no_longer(number);
                 actor.pump(ctx);
-            });
+            }));
         }
         match pause {
             None => self.go_on(which, ctx),

@@ -11,7 +11,7 @@ use actix::Message;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::crowd::{Crowd, Turn};
+use super::commit_delay::{CommitDelay, WaitNumber};
 use super::error::DbError;
 use super::store::{Applied, Outcome, Store, Writer};
 use super::write::{Write, Written};
@@ -47,7 +47,7 @@ pub(super) struct Committed {
     /// What waited for somebody else's locks, and is not written.
     held: Vec<Submit>,
     held_by: Option<DbError>,
-    /// How many pushes were answered, and nothing else, and how many writes waited then.
+    /// How many inserts were answered, where there was nothing else, and how many writes waited then.
     answered: Option<(usize, usize)>,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct After {
     pub(super) held: Vec<Submit>,
     pub(super) held_by: Option<DbError>,
     /// The next batch waits for those who were answered, who may write again at once.
-    pub(super) awaits: Option<Turn>,
+    pub(super) awaits: Option<WaitNumber>,
 }
 
 /// See the module's header.
@@ -105,7 +105,7 @@ pub(super) struct Lane {
     unsure: Option<Unsure>,
     /// A batch is under way, or the pause after one.
     busy: bool,
-    crowd: Crowd,
+    delay: CommitDelay,
     /// The length of `pending`, for what is under way.
     waiting: Rc<Cell<usize>>,
     outage: Outage,
@@ -118,7 +118,7 @@ impl Lane {
             writer: None,
             unsure: None,
             busy: false,
-            crowd: Crowd::default(),
+            delay: CommitDelay::default(),
             waiting: Rc::default(),
             outage,
         }
@@ -133,7 +133,7 @@ impl Lane {
             self.pending.len()
         };
         if submit.write.inserts_into().is_none() {
-            self.crowd.dismiss();
+            self.delay.end();
         }
         self.pending.insert(at, submit);
         self.waiting.set(self.pending.len());
@@ -161,8 +161,15 @@ impl Lane {
     /// The next transaction, if none is under way and there is something to write. From then on it is busy, until it is
     /// told to go on.
     pub(super) fn begin(&mut self, together: Together) -> Option<Batch> {
-        if self.busy || self.crowd.awaits_more(self.pending.len()) {
+        if self.busy {
             return None;
+        }
+        if self.delay.awaits_more(self.pending.len()) {
+            let is_full = self.size(together) < self.pending.len();
+            if !is_full {
+                return None;
+            }
+            self.delay.end();
         }
         let batch = self.next_batch(together)?;
         self.busy = true;
@@ -255,21 +262,21 @@ impl Lane {
         }
         self.outage.passed();
         self.writer = committed.writer;
-        let only_pushes = || {
+        let only_inserts = || {
             let mut writes = self.pending.iter().map(|submit| &submit.write);
             writes.all(|write| write.inserts_into().is_some())
         };
         if let Some((answered, waiting)) = committed.answered
-            && only_pushes()
+            && only_inserts()
         {
-            after.awaits = self.crowd.answered(answered, waiting);
+            after.awaits = self.delay.answered(answered, waiting, MAX_BATCH);
         }
         after
     }
 
     /// Those for whom the next batch waits have had their time.
-    pub(super) fn waits_no_longer(&mut self, turn: Turn) {
-        self.crowd.is_late(turn, self.pending.len());
+    pub(super) fn waits_no_longer(&mut self, number: WaitNumber) {
+        self.delay.is_late(number, self.pending.len());
     }
 
     fn failed(&mut self, cause: Option<DbError>) -> Duration {
@@ -285,7 +292,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
         submits,
         waiting,
     } = batch;
-    let only_pushes = submits
+    let only_inserts = submits
         .iter()
         .all(|submit| submit.write.inserts_into().is_some());
     let writes: Arc<[Write]> = submits.iter().map(|submit| submit.write.clone()).collect();
@@ -308,12 +315,14 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
             answered: None,
         };
     };
-    let (tried, waiting) = (submits.len(), waiting.get());
+    let (waiting, mut heard) = (waiting.get(), 0);
     let (mut rest, mut held, mut held_by) = (Vec::new(), Vec::new(), None);
     for (submit, outcome) in submits.into_iter().zip(applied.outcomes) {
         match outcome {
             // A caller that is gone does not need its answer.
-            Some(Outcome::Answered(answer)) => drop(submit.answer.send(answer)),
+            Some(Outcome::Answered(answer)) => {
+                heard += usize::from(submit.answer.send(answer).is_ok())
+            }
             Some(Outcome::Held(cause)) => {
                 held.push(submit);
                 held_by = Some(cause);
@@ -322,7 +331,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
         }
     }
     let all_answered = rest.is_empty() && held.is_empty();
-    let answered = (only_pushes && all_answered).then_some((tried, waiting));
+    let answered = (only_inserts && all_answered).then_some((heard, waiting));
     let (writer, left, unsure) = if applied.is_unsure {
         // From here on whoever drops them says so to their callers: the actor may be dead.
         let unsure = Unsure {

@@ -3,7 +3,7 @@
 mod actor;
 mod batch;
 mod begin;
-mod crowd;
+mod commit_delay;
 mod error;
 mod handle;
 mod headers;

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Claim, RunningTasks};
+use super::looking::AFTER_THE_SECOND_MS;
 use super::room::{self, Look};
 use super::runner::run_claim;
 use super::stats::Stats;
@@ -61,6 +62,8 @@ pub(super) struct Engine {
     pub(super) agenda: Agenda,
     pub(super) settler: Option<Settler<TaskEnd>>,
     pub(super) stop: StopSignal,
+    /// When this boot looks, within a quarter of a second.
+    pub(super) after_the_second_ms: i64,
     pub(super) looking: bool,
     /// The last look found as much as it asked for.
     pub(super) more_waits: bool,
@@ -87,6 +90,7 @@ impl Engine {
             agenda: Agenda::default(),
             settler: None,
             stop: StopSignal::new(),
+            after_the_second_ms: fastrand::i64(AFTER_THE_SECOND_MS),
             looking: false,
             more_waits: false,
             more_overdue: false,
@@ -111,7 +115,7 @@ impl Engine {
         )
     }
 
-    /// Starts these. In their order on each worker.
+    /// Starts these, on each worker in their order.
     pub(super) fn start(&self, claims: Vec<Claim>) {
         let Some(settler) = &self.settler else {
             return;

@@ -1,5 +1,6 @@
 //! Looking ahead: claims what is due soon, and starts it at its time.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -18,15 +19,15 @@ use crate::sleep::sleep;
 /// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
 /// leaves a slow claim eight intervals before its rows are due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Looks are so far from whole seconds at least, at which most tasks of other programs are due: the database and the
-/// processors are theirs then.
-const AFTER_THE_SECOND: Duration = Duration::from_millis(125);
+/// Looks keep away from whole seconds, at which most tasks of other programs are due: the database and the processors are
+/// theirs then. When exactly they are is each boot's own, so that many daemons do not look at once.
+pub(super) const AFTER_THE_SECOND_MS: RangeInclusive<i64> = 75..=175;
 pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(2);
 /// Usual looks go so far back and no further: the bound keeps them off the index entries of rows long finished, which
 /// an old snapshot may hold in the database. Once a second one look goes back without a bound.
 const LOOK_BACK_S: i64 = 60;
 const UNBOUNDED_INTERVAL: Duration = Duration::from_secs(1);
-/// Tasks that are handed to the workers at once; the first of them begin while the next are.
+/// Tasks that are handed to the workers at once: the first of them begin while the next are handed over.
 const AT_ONCE: usize = 64;
 /// A longer sleep would miss a jump of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -38,14 +39,16 @@ impl DelayQueueActor {
             return;
         };
         engine.settler = Some(settler(db, &engine.config, ctx.address().downgrade()));
+        let after_the_second_ms = engine.after_the_second_ms;
         self.give_back_strays(ctx);
-        Self::look_again(ctx);
+        Self::look_again(after_the_second_ms, ctx);
     }
 
-    fn look_again(ctx: &mut Context<Self>) {
-        ctx.run_later(until_the_next_look(now_ms()), |_, ctx| {
+    fn look_again(after_the_second_ms: i64, ctx: &mut Context<Self>) {
+        let wait = until_the_next_look(now_ms(), after_the_second_ms);
+        ctx.run_later(wait, move |_, ctx| {
             ctx.notify(LookAhead);
-            Self::look_again(ctx);
+            Self::look_again(after_the_second_ms, ctx);
         });
     }
 
@@ -209,9 +212,9 @@ impl DelayQueueActor {
     }
 }
 
-fn until_the_next_look(now_ms: i64) -> Duration {
+fn until_the_next_look(now_ms: i64, after_the_second_ms: i64) -> Duration {
     let interval = millis(LOOK_INTERVAL);
-    let into = (now_ms - millis(AFTER_THE_SECOND)).rem_euclid(interval);
+    let into = (now_ms - after_the_second_ms).rem_euclid(interval);
     Duration::from_millis((interval - into).unsigned_abs())
 }
 
@@ -269,7 +272,7 @@ mod tests {
         ];
         for (now, wait) in cases {
             assert_eq!(
-                until_the_next_look(5000 + now),
+                until_the_next_look(5000 + now, 125),
                 Duration::from_millis(wait),
                 "{now}"
             );

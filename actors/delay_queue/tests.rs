@@ -250,6 +250,19 @@ async fn an_earlier_task_pushed_later_runs_first() {
     );
 }
 
+/// Many more than are handed to the workers at once.
+#[actix::test]
+async fn all_that_is_due_at_one_moment_starts_then() {
+    let world = World::start().await;
+    world.foreign(300, "job", "theirs", now_ms() / 1000 + 3);
+    let ran = world.ran.wait_for(300).await;
+    assert_eq!(ran.len(), 300);
+    assert!(
+        ran.iter().all(|(.., late)| (0..=5).contains(late)),
+        "{ran:?}"
+    );
+}
+
 #[actix::test]
 async fn a_failed_task_is_retried_and_then_dead() {
     let world = World::start().await;

@@ -1,6 +1,6 @@
 //! DbActor on a scripted database, on a paused clock.
 
-mod crowd;
+mod commit_delay;
 mod gathering;
 mod heart;
 mod locks;
