@@ -37,16 +37,10 @@ impl Context {
             return;
         };
         start::resolve(base, shared, partitions);
-        let taps = partitions.iter().map(|partition| {
-            let queue = consumer.split_partition_queue(&shared.topic, *partition);
-            (*partition, queue)
-        });
-        for (partition, queue) in taps {
-            match queue {
-                Some(queue) => {
-                    let tap = QueueTap::new(queue, Arc::clone(&shared.news));
-                    shared.board().assign(partition, tap);
-                }
+        for partition in partitions {
+            let place = (&*shared.topic, *partition);
+            match QueueTap::new(&consumer, place, Arc::clone(&shared.news)) {
+                Some(tap) => shared.board().assign(*partition, tap),
                 None => log::error!(
                     "queue `{}`: librdkafka gives no queue for partition {partition}, whose records wait",
                     shared.queue

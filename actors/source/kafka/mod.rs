@@ -136,6 +136,7 @@ impl KafkaSource {
         let shared = &self.shared;
         // Names of this batch's own: a count that all threads raise and lower would be handed to and fro between them.
         let (queue, topic): (Arc<str>, Arc<str>) = ((*shared.queue).into(), (*shared.topic).into());
+        let (of, mut digits) = (format!("{partition}/"), itoa::Buffer::new());
         let delivery = |handed: lane::Handed| {
             let record = handed.record;
             Delivery {
@@ -146,7 +147,7 @@ impl KafkaSource {
                 },
                 suspect: handed.suspect,
                 message: Message {
-                    id: format!("{partition}/{}", record.offset),
+                    id: [&of, digits.format(record.offset)].concat(),
                     payload: record.payload,
                     key: record.key,
                     headers: record.headers,

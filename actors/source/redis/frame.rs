@@ -2,12 +2,7 @@
 //!
 //! `ID ATTEMPTS FIRST_MS\n`, then the bytes as the producer wrote them. The scripts read the id and cut the head off.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
-
-/// Room for a batch's number and a place, so that a name is made in one piece.
-const DIGITS: usize = 16;
 
 /// What a frame says of its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +16,8 @@ pub(super) struct Head {
 
 /// The name of a message that has no frame: the batch that took it, and its place there (1 for the first).
 pub(super) fn id(boot: &str, number: u64, place: usize) -> String {
-    let mut id = String::with_capacity(boot.len() + DIGITS);
-    id.push_str(boot);
-    // Nothing that is written into a string fails.
-    let _ = write!(id, "-{number}-{place}");
-    id
+    let (mut batch, mut within) = (itoa::Buffer::new(), itoa::Buffer::new());
+    [boot, "-", batch.format(number), "-", within.format(place)].concat()
 }
 
 impl Head {
