@@ -226,13 +226,13 @@ impl Source for Replayed {
         }
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
+    fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            let (letters, messages): (Vec<Settled>, Vec<Settled>) =
-                ends.into_iter().partition(|end| is_letter(&end.receipt));
-            let mut later = match messages.is_empty() {
+            let letters = ends.extract_if(.., |end| is_letter(&end.receipt));
+            let letters: Vec<Settled> = letters.collect();
+            let mut later = match ends.is_empty() {
                 true => Vec::new(),
-                false => self.queue.settle(messages).await?,
+                false => self.queue.settle(ends).await?,
             };
             // Last: the daemon's database waits rather than fail, so the others are seldom settled again.
             if !letters.is_empty() {

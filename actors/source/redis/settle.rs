@@ -21,18 +21,17 @@ const GATHERING: Duration = Duration::from_millis(2);
 impl RedisSource {
     /// Returns when the ends are noted, and what is to be told now has been told: batches that have ended, messages
     /// that are given back. An end that waits for the rest of its batch is told by a task of its own.
-    pub(super) async fn settle_all(&self, ends: Vec<Settled>) -> Result<(), SourceError> {
-        let (dead, others): (Vec<Settled>, Vec<Settled>) = ends
-            .into_iter()
-            .partition(|settled| matches!(settled.end, End::Dead { .. }));
-        self.note(&others);
+    pub(super) async fn settle_all(&self, mut ends: Vec<Settled>) -> Result<(), SourceError> {
+        let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
+        let dead: Vec<Settled> = dead.collect();
+        self.note(&ends);
         if !dead.is_empty() {
             // The letter is durable before the message goes: a crash in between repeats it, and loses nothing.
             self.ring_later();
             self.write_letters(&dead).await?;
             self.note(&dead);
         }
-        if others.iter().any(|settled| settled.end == End::GiveBack) {
+        if ends.iter().any(|settled| settled.end == End::GiveBack) {
             tokio::time::sleep(GATHERING).await;
         }
         self.tell(Hurry::MayWait).await;
