@@ -9,13 +9,18 @@ const CALLERS: usize = 16;
 const PUSHES_EACH: usize = 20;
 
 fn push() -> Write {
+    push_of(1)
+}
+
+fn push_of(rows: usize) -> Write {
+    let row = NewMessage {
+        payload: Vec::new().into(),
+        key: None,
+        headers: Vec::new(),
+    };
     Write::InsertMessages {
         queue: "q".to_owned(),
-        rows: vec![NewMessage {
-            payload: Vec::new().into(),
-            key: None,
-            headers: Vec::new(),
-        }],
+        rows: vec![row; rows],
     }
 }
 
@@ -66,6 +71,21 @@ async fn those_who_do_not_are_waited_for_a_moment() {
     let begun = Instant::now();
     soon(world.db.write(push())).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO, "alone");
+}
+
+/// Large pushes fill a transaction before everybody is back.
+#[actix::test]
+async fn a_transaction_that_is_full_waits_for_nobody() {
+    let world = World::start();
+    answer_many(&world).await;
+    let begun = Instant::now();
+    let large = (0..2).map(|_| world.db.write(push_of(4_000)));
+    let first = Box::pin(futures_util::future::select_all(
+        large.map(Box::pin).collect::<Vec<_>>(),
+    ));
+    let (answer, ..) = soon(first).await;
+    answer.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
 #[actix::test]

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::BytesMut;
 use rdkafka::ClientContext as _;
 use rdkafka::bindings::{
-    rd_kafka_consume_queue, rd_kafka_message_destroy, rd_kafka_message_errstr, rd_kafka_message_t,
-    rd_kafka_queue_destroy, rd_kafka_queue_get_partition, rd_kafka_queue_t, rd_kafka_resp_err_t,
+    RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
+    rd_kafka_event_error_string, rd_kafka_event_message_next, rd_kafka_event_t,
+    rd_kafka_event_type, rd_kafka_queue_destroy, rd_kafka_queue_get_partition, rd_kafka_queue_poll,
+    rd_kafka_queue_t, rd_kafka_resp_err_t,
 };
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -20,8 +22,8 @@ use super::context::Context;
 use super::lane::{Pulled, Tap};
 use super::record::Record;
 
-/// Split off the client's main queue, and read by librdkafka's own function: rdkafka's way there makes an event of each
-/// record, which costs as much as the record.
+/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock for each
+/// record, and keeps its event in memory of its own.
 pub(super) struct QueueTap {
     native: NativeQueue,
     /// Holds the callback.
@@ -45,13 +47,13 @@ impl Drop for NativeQueue {
     }
 }
 
-/// A message of librdkafka's.
-struct Native(NonNull<rd_kafka_message_t>);
+/// What the queue holds: a record or an error.
+struct Event(NonNull<rd_kafka_event_t>);
 
-impl Drop for Native {
+impl Drop for Event {
     fn drop(&mut self) {
         // SAFETY: it was given to us once, and is not used any more.
-        unsafe { rd_kafka_message_destroy(self.0.as_ptr()) };
+        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
     }
 }
 
@@ -91,31 +93,54 @@ impl QueueTap {
     /// None: nothing is there.
     ///
     /// One at a time. librdkafka's way to take many takes the end of a partition for a record, and goes on behind it when
-    /// the partition returns, one record too far.
+    /// the partition returns, one record too far. Its way to take one without an event keeps some errors to itself.
     fn poll(&mut self) -> Option<Pulled> {
         loop {
             // SAFETY: the queue lives as long as this, and does not outlive its client.
-            let message = unsafe { rd_kafka_consume_queue(self.native.0.as_ptr(), 0) };
-            let message = Native(NonNull::new(message)?);
+            let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
+            let event = Event(NonNull::new(event)?);
             // SAFETY: it lives.
-            let error = unsafe { message.0.as_ref() }.err;
-            return match error {
-                // SAFETY: it lives, and is no error.
-                rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Some(Pulled::Record(unsafe {
-                    Record::copy(message.0.as_ptr(), &mut self.room)
-                })),
-                rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => Some(Pulled::End),
-                // A record may stand behind it, and nobody would ring for that.
-                error => {
-                    // SAFETY: the text lives as long as the message.
-                    let reason =
-                        unsafe { CStr::from_ptr(rd_kafka_message_errstr(message.0.as_ptr())) };
-                    let context = self.consumer.context();
-                    context.error(KafkaError::Global(error.into()), &reason.to_string_lossy());
-                    continue;
-                }
+            let kind = unsafe { rd_kafka_event_type(event.0.as_ptr()) };
+            let pulled = match kind {
+                RD_KAFKA_EVENT_FETCH => self.record(&event),
+                RD_KAFKA_EVENT_ERROR => self.error(&event),
+                _ => None,
             };
+            // Behind what is none a record may stand, and nobody would ring for that.
+            if pulled.is_some() {
+                return pulled;
+            }
         }
+    }
+
+    fn record(&mut self, event: &Event) -> Option<Pulled> {
+        // SAFETY: the message lives as long as its event, and is no error.
+        let record = unsafe {
+            let message = NonNull::new(rd_kafka_event_message_next(event.0.as_ptr()).cast_mut())?;
+            Record::copy(message.as_ptr(), &mut self.room)
+        };
+        Some(Pulled::Record(record))
+    }
+
+    /// The context hears of it, unless it is the end of the partition.
+    fn error(&self, event: &Event) -> Option<Pulled> {
+        // SAFETY: it lives, and the text as long as it does.
+        let (code, reason) = unsafe {
+            let event = event.0.as_ptr();
+            (
+                rd_kafka_event_error(event),
+                CStr::from_ptr(rd_kafka_event_error_string(event)),
+            )
+        };
+        if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            return Some(Pulled::End);
+        }
+        let context = self.consumer.context();
+        context.error(
+            KafkaError::Global(code.into()),
+            reason.to_string_lossy().trim(),
+        );
+        None
     }
 }
 

@@ -58,7 +58,8 @@ fn bare(place: &Place<'_>) -> f64 {
         .set("group.id", place.server.name())
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
-        .set("fetch.queue.backoff.ms", "10");
+        .set("fetch.queue.backoff.ms", "10")
+        .set("fetch.wait.max.ms", "100");
     let consumer: BaseConsumer = config.create().unwrap();
     consumer.subscribe(&[&place.topic]).unwrap();
     let (mut got, mut begun) = (0, Instant::now());
