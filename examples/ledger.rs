@@ -14,10 +14,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use simplest_script::{App, BoxError, Context, JobResult, Message, PushItem, Run, Task};
 
-/// As the daemon's own program has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let app = App::new()
         .consumer("ledger", consume)

@@ -43,7 +43,3 @@ mod table_speed;
 mod two_daemons;
 mod wait;
 mod world;
-
-/// As the daemon's programs have it: what is measured beside them must not differ by that.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
