@@ -262,12 +262,8 @@ impl Lane {
         }
         self.outage.passed();
         self.writer = committed.writer;
-        let only_inserts = || {
-            let mut writes = self.pending.iter().map(|submit| &submit.write);
-            writes.all(|write| write.inserts_into().is_some())
-        };
         if let Some((answered, waiting)) = committed.answered
-            && only_inserts()
+            && only_inserts(&self.pending)
         {
             after.awaits = self.delay.answered(answered, waiting, MAX_BATCH);
         }
@@ -285,6 +281,11 @@ impl Lane {
     }
 }
 
+fn only_inserts<'a>(submits: impl IntoIterator<Item = &'a Submit>) -> bool {
+    let mut writes = submits.into_iter().map(|submit| &submit.write);
+    writes.all(|write| write.inserts_into().is_some())
+}
+
 /// Answers each write that was committed or refused.
 pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
     let Batch {
@@ -292,9 +293,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
         submits,
         waiting,
     } = batch;
-    let only_inserts = submits
-        .iter()
-        .all(|submit| submit.write.inserts_into().is_some());
+    let only_inserts = only_inserts(&submits);
     let writes: Arc<[Write]> = submits.iter().map(|submit| submit.write.clone()).collect();
     let apply = AssertUnwindSafe(apply(store.as_ref(), writer, writes)).catch_unwind();
     let Ok((writer, applied)) = apply.await else {

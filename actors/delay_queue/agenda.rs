@@ -86,10 +86,9 @@ pub(crate) struct RunningTasks {
 }
 
 impl RunningTasks {
-    /// Tasks, and whether each was overdue.
-    pub(super) fn begin(&self, tasks: impl Iterator<Item = (i64, bool)>) {
+    pub(super) fn begin(&self, claims: &[Claim]) {
         let mut running = self.lock();
-        running.extend(tasks);
+        running.extend(claims.iter().map(|claim| (claim.task.id, claim.overdue)));
         self.count.send_replace(running.len());
     }
 

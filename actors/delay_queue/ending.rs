@@ -25,8 +25,7 @@ impl DelayQueueActor {
         };
         let waiting = engine.agenda.drain();
         let ends = settler.sender();
-        let ids = waiting.iter().map(|claim| (claim.task.id, claim.overdue));
-        engine.config.running.begin(ids);
+        engine.config.running.begin(&waiting);
         let give_back = async move {
             for Claim { task, .. } in waiting {
                 let end = TaskEnd {

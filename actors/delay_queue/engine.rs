@@ -10,7 +10,6 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Claim, RunningTasks};
-use super::looking::AFTER_THE_SECOND_MS;
 use super::room::{self, Look};
 use super::runner::run_claim;
 use super::stats::Stats;
@@ -62,8 +61,6 @@ pub(super) struct Engine {
     pub(super) agenda: Agenda,
     pub(super) settler: Option<Settler<TaskEnd>>,
     pub(super) stop: StopSignal,
-    /// When this boot looks, within a quarter of a second.
-    pub(super) after_the_second_ms: i64,
     pub(super) looking: bool,
     /// The last look found as much as it asked for.
     pub(super) more_waits: bool,
@@ -90,7 +87,6 @@ impl Engine {
             agenda: Agenda::default(),
             settler: None,
             stop: StopSignal::new(),
-            after_the_second_ms: fastrand::i64(AFTER_THE_SECOND_MS),
             looking: false,
             more_waits: false,
             more_overdue: false,
@@ -120,8 +116,7 @@ impl Engine {
         let Some(settler) = &self.settler else {
             return;
         };
-        let ids = claims.iter().map(|claim| (claim.task.id, claim.overdue));
-        self.config.running.begin(ids);
+        self.config.running.begin(&claims);
         for (worker, share) in self.config.workers.deal(claims) {
             let (config, stop, ends) = (
                 Arc::clone(&self.config),

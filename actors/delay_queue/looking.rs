@@ -20,8 +20,8 @@ use crate::sleep::sleep;
 /// leaves a slow claim eight intervals before its rows are due.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// Looks keep away from whole seconds, at which most tasks of other programs are due: the database and the processors are
-/// theirs then. When exactly they are is each boot's own, so that many daemons do not look at once.
-pub(super) const AFTER_THE_SECOND_MS: RangeInclusive<i64> = 75..=175;
+/// theirs then. When exactly they are is each actor's own, so that many daemons do not look at once.
+const AFTER_THE_SECOND_MS: RangeInclusive<i64> = 75..=175;
 pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(2);
 /// Usual looks go so far back and no further: the bound keeps them off the index entries of rows long finished, which
 /// an old snapshot may hold in the database. Once a second one look goes back without a bound.
@@ -39,9 +39,8 @@ impl DelayQueueActor {
             return;
         };
         engine.settler = Some(settler(db, &engine.config, ctx.address().downgrade()));
-        let after_the_second_ms = engine.after_the_second_ms;
         self.give_back_strays(ctx);
-        Self::look_again(after_the_second_ms, ctx);
+        Self::look_again(fastrand::i64(AFTER_THE_SECOND_MS), ctx);
     }
 
     fn look_again(after_the_second_ms: i64, ctx: &mut Context<Self>) {

@@ -13,14 +13,9 @@ fn push() -> Write {
 }
 
 fn push_of(rows: usize) -> Write {
-    let row = NewMessage {
-        payload: Vec::new().into(),
-        key: None,
-        headers: Vec::new(),
-    };
     Write::InsertMessages {
         queue: "q".to_owned(),
-        rows: vec![row; rows],
+        rows: vec![message(); rows],
     }
 }
 
@@ -50,14 +45,7 @@ async fn answer_many(world: &World) {
     world.store.commits.open();
     soon(callers).await;
     // The first one went alone.
-    let sizes: Vec<usize> = world
-        .store
-        .transactions
-        .all()
-        .iter()
-        .map(Vec::len)
-        .collect();
-    assert_eq!(sizes, [1, CALLERS]);
+    assert_eq!(world.sizes(), [1, CALLERS]);
 }
 
 #[actix::test]

@@ -146,14 +146,7 @@ async fn a_transaction_has_a_bounded_number_of_rows() {
     settle_down().await;
     world.store.commits.open();
     soon(lists).await.unwrap();
-    let sizes: Vec<usize> = world
-        .store
-        .transactions
-        .all()
-        .iter()
-        .map(Vec::len)
-        .collect();
-    assert_eq!(sizes, [1, 1, 1, 1, 1]);
+    assert_eq!(world.sizes(), [1, 1, 1, 1, 1]);
 }
 
 #[actix::test]

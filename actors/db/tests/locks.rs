@@ -37,13 +37,8 @@ async fn who_waits_for_a_lock_holds_nobody_else_up() {
 async fn more_of_what_waits_for_a_table_waits_beside_it() {
     let world = World::start();
     let send = |rows: usize| {
-        let row = NewMessage {
-            payload: Vec::new().into(),
-            key: None,
-            headers: Vec::new(),
-        };
-        let db = world.db.clone();
-        actix_rt::spawn(async move { db.insert_messages("q".to_owned(), vec![row; rows]).await })
+        let (db, rows) = (world.db.clone(), vec![message(); rows]);
+        actix_rt::spawn(async move { db.insert_messages("q".to_owned(), rows).await })
     };
     world.store.script.lock().unwrap().locked = Some(INSERTS);
     let first = send(1);

@@ -108,6 +108,14 @@ impl FakeStore {
     }
 }
 
+fn message() -> NewMessage {
+    NewMessage {
+        payload: Vec::new().into(),
+        key: None,
+        headers: Vec::new(),
+    }
+}
+
 /// A write that is known by a number.
 fn write(n: i64) -> Write {
     Write::TrimRuns { before_ms: n }
@@ -316,6 +324,11 @@ impl World {
             addr,
             deaths,
         }
+    }
+
+    /// How many writes each transaction had.
+    fn sizes(&self) -> Vec<usize> {
+        self.store.transactions.all().iter().map(Vec::len).collect()
     }
 
     /// As its owner does.
