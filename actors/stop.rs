@@ -1,5 +1,7 @@
 //! The two steps of a stop, as everything that works must see them: Quiet, then Stop by one deadline.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -20,12 +22,14 @@ pub(crate) enum Phase {
 #[derive(Debug, Clone)]
 pub(crate) struct StopSignal {
     sender: watch::Sender<Phase>,
+    begun: Arc<AtomicBool>,
 }
 
 impl StopSignal {
     pub(crate) fn new() -> Self {
         Self {
             sender: watch::Sender::new(Phase::Run),
+            begun: Arc::default(),
         }
     }
 
@@ -35,6 +39,7 @@ impl StopSignal {
             let first = *phase == Phase::Run;
             if first {
                 *phase = Phase::Quiet;
+                self.begun.store(true, Ordering::Release);
             }
             first
         });
@@ -46,18 +51,20 @@ impl StopSignal {
             let first = !matches!(phase, Phase::Stop(_));
             if first {
                 *phase = Phase::Stop(deadline);
+                self.begun.store(true, Ordering::Release);
             }
             first
         });
     }
 
     pub(crate) fn begun(&self) -> bool {
-        *self.sender.borrow() != Phase::Run
+        self.begun.load(Ordering::Acquire)
     }
 
     pub(crate) fn listen(&self) -> StopListener {
         StopListener {
             receiver: self.sender.subscribe(),
+            begun: Arc::clone(&self.begun),
         }
     }
 }
@@ -77,12 +84,14 @@ pub(crate) async fn left_at(mut count: watch::Receiver<usize>, deadline: Instant
 #[derive(Debug, Clone)]
 pub(crate) struct StopListener {
     receiver: watch::Receiver<Phase>,
+    /// Asked before each message, by all workers: to borrow the phase would take a lock of theirs all.
+    begun: Arc<AtomicBool>,
 }
 
 impl StopListener {
     /// Whether no new work is to be taken. True too when the owner is gone: nobody would hear of the work's end.
     pub(crate) fn begun(&self) -> bool {
-        *self.receiver.borrow() != Phase::Run || self.orphaned()
+        self.begun.load(Ordering::Acquire) || self.orphaned()
     }
 
     /// Waits until no new work is to be taken.

@@ -17,7 +17,7 @@ use crate::address::{self, NoConnection};
 use crate::config::{DatabaseUrl, Settings};
 use crate::db::rows::NewMessage;
 use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, rows_to_push};
-use crate::job::BoxError;
+use crate::job::{Apart, BoxError};
 use crate::source::SendError;
 
 /// A connection from a pool; it goes back when it is dropped.
@@ -90,6 +90,10 @@ impl Database for SyncConnectionWrapper<SqliteConnection> {
 
 /// What a handler gets beside its job: the same in consumers, delayed tasks and cron processes. Cheap to clone.
 pub struct Context<S = ()> {
+    parts: Arc<Parts<S>>,
+}
+
+struct Parts<S> {
     services: Arc<Services>,
     state: Arc<S>,
 }
@@ -97,28 +101,40 @@ pub struct Context<S = ()> {
 impl<S> Clone for Context<S> {
     fn clone(&self) -> Self {
         Self {
-            services: Arc::clone(&self.services),
-            state: Arc::clone(&self.state),
+            parts: Arc::clone(&self.parts),
+        }
+    }
+}
+
+impl<S: Send + Sync + 'static> Apart for Context<S> {
+    fn apart(&self) -> Self {
+        let Parts { services, state } = &*self.parts;
+        let parts = Parts {
+            services: Arc::clone(services),
+            state: Arc::clone(state),
+        };
+        Self {
+            parts: Arc::new(parts),
         }
     }
 }
 
 impl<S> Context<S> {
     pub(super) fn new(services: Arc<Services>, state: S) -> Self {
+        let state = Arc::new(state);
         Self {
-            services,
-            state: Arc::new(state),
+            parts: Arc::new(Parts { services, state }),
         }
     }
 
     /// The program's own state.
     pub fn state(&self) -> &S {
-        &self.state
+        &self.parts.state
     }
 
     /// The settings of `etc/{env}.json`.
     pub fn settings(&self) -> &Settings {
-        &self.services.settings
+        &self.parts.services.settings
     }
 
     /// The address of DelayQueueActor, for `ctx.delay_queue().send(Push(items)).await??`.
@@ -133,7 +149,8 @@ impl<S> Context<S> {
         reason = "handlers are called after the actor was started"
     )]
     pub fn delay_queue(&self) -> Addr<DelayQueueActor> {
-        self.services
+        self.parts
+            .services
             .delay_queue
             .get()
             .expect("DelayQueueActor is started before any handler")
@@ -204,7 +221,7 @@ impl<S> Context<S> {
     ///
     /// When an item is not right: none of the list may be inserted then.
     pub fn rows_to_push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<PushRow>, PushError> {
-        rows_to_push(&items.into(), self.services.delayed.as_ref())
+        rows_to_push(&items.into(), self.parts.services.delayed.as_ref())
     }
 
     /// Sends messages to the `table` or Redis queue whose entry has this `name`, live here or not. Answers after they are
@@ -224,7 +241,7 @@ impl<S> Context<S> {
             headers: Vec::new(),
         };
         let messages = payloads.into_iter().map(message).collect();
-        self.services.sender.send(queue, messages).await
+        self.parts.services.sender.send(queue, messages).await
     }
 
     /// A connection to the database of this name in the settings' `databases`.
@@ -233,7 +250,7 @@ impl<S> Context<S> {
     ///
     /// When there is no such database, it is of another kind, or it does not answer.
     pub async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
-        self.services.database::<C>(name).await
+        self.parts.services.database::<C>(name).await
     }
 
     /// A connection to the server of this name in the settings' `redis`.
@@ -245,7 +262,7 @@ impl<S> Context<S> {
         &self,
         name: &str,
     ) -> Result<bb8::PooledConnection<'static, RedisConnectionManager>, BoxError> {
-        self.services.redis(name).await
+        self.parts.services.redis(name).await
     }
 
     /// A producer for the cluster of this name in the settings' `kafka`; one is made at the first call.
@@ -254,12 +271,12 @@ impl<S> Context<S> {
     ///
     /// When there is no such cluster, or its settings do not make a producer.
     pub fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
-        self.services.kafka(name)
+        self.parts.services.kafka(name)
     }
 
     /// Whether the daemon is stopping: long work should come to an end.
     pub fn stopping(&self) -> bool {
-        self.services.stop.begun()
+        self.parts.services.stop.begun()
     }
 
     /// Waits for a future in a blocking handler.
@@ -268,6 +285,6 @@ impl<S> Context<S> {
     ///
     /// In an async handler, which can `await` instead.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.services.home.block_on(future)
+        self.parts.services.home.block_on(future)
     }
 }

@@ -44,11 +44,12 @@ impl<S: Send + Sync + 'static> App<S> {
         Fut: Future<Output: BatchOutcome> + 'static,
     {
         let bind = |ctx: Context<S>| {
-            Consumer::Batch(Handler::Async(Arc::new(move |messages: Vec<Message>| {
+            let run = move |messages: Vec<Message>, ctx| {
                 let n = messages.len();
-                let outcomes = handler(messages, ctx.clone());
+                let outcomes = handler(messages, ctx);
                 async move { Ok(outcomes.await.outcomes(n)) }.boxed_local()
-            })))
+            };
+            Consumer::Batch(Handler::with_context(ctx, run))
         };
         self.registry.consumer(exec_cmd.into(), bind);
         self
@@ -143,13 +144,13 @@ where
     R: 'static,
     T: 'static,
 {
-    Handler::Async(Arc::new(move |job| match A::from_job(job) {
+    Handler::with_context(ctx, move |job, ctx| match A::from_job(job) {
         Ok(argument) => {
-            let ended = handler(argument, ctx.clone());
+            let ended = handler(argument, ctx);
             async move { finish(ended.await?) }.boxed_local()
         }
         Err(error) => ready(Err(error)).boxed_local(),
-    }))
+    })
 }
 
 fn blocking<S, J, A, F, R, T>(

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::held::{Held, Origin};
 use crate::outage::Outage;
-use crate::source::Fetcher;
+use crate::source::{Fetcher, Reach};
 use crate::stop::StopListener;
 
 /// The batches fetched ahead. Dropping it gives them back.
@@ -30,7 +30,11 @@ impl Ahead {
         let (sender, batches) = mpsc::channel(1);
         let outage = Outage::new(format!("queue `{queue}`"));
         let fetching = fetch(origin.clone(), who, wishes, sender, outage, stop);
-        origin.home.spawn(fetching);
+        match origin.source.reach() {
+            Reach::Far => drop(origin.home.spawn(fetching)),
+            // On this thread. While a handler blocks that, a batch that is fetched waits here as it would there.
+            Reach::Near => drop(actix_rt::spawn(fetching)),
+        }
         Self { wanted, batches }
     }
 

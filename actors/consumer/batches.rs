@@ -3,11 +3,11 @@
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
+use super::ends::Ends;
 use super::held::{Held, Running};
 use super::work::{Work, to_the_end};
 use crate::job::{BatchHandler, alone_at_first, run_batch};
-use crate::settler::Settler;
-use crate::source::{Delivery, End, Settled};
+use crate::source::{Delivery, End, nothing};
 use crate::stop::StopListener;
 
 impl Work {
@@ -17,7 +17,7 @@ impl Work {
         handler: &BatchHandler,
         mut held: Held,
         ahead: &mut Ahead,
-        settler: &Settler<Settled>,
+        ends: &Ends,
         stop: &mut StopListener,
     ) {
         // What is left over (a suspect, or more than one batch) has its turn at once.
@@ -25,7 +25,7 @@ impl Work {
             let batch = self.fill(&mut held, ahead, stop).await;
             if !stop.begun() {
                 let waiting = (&mut held, &mut *ahead);
-                self.run_batch(handler, batch, waiting, settler, stop).await;
+                self.run_batch(handler, batch, waiting, ends, stop).await;
             }
         }
     }
@@ -33,7 +33,7 @@ impl Work {
     /// The next batch. Returns early, with what there is, when a stop begins.
     async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
-        let mut batch = Held::new(&self.origin(), Vec::new());
+        let mut batch = Held::new(&self.origin(), nothing());
         let wait_until = Instant::now() + self.batch.wait;
         while !stop.begun() && batch.len() < full {
             // A suspect is a batch of its own.
@@ -64,7 +64,7 @@ impl Work {
         handler: &BatchHandler,
         mut filled: Held,
         waiting: (&mut Held, &mut Ahead),
-        settler: &Settler<Settled>,
+        ends: &Ends,
         stop: &mut StopListener,
     ) {
         let (held, ahead) = waiting;
@@ -73,10 +73,13 @@ impl Work {
         let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
             return;
         };
-        let mut ours = Held::new(&self.origin(), Vec::new());
+        let mut ours = Held::new(&self.origin(), nothing());
         while let Some(delivery) = filled.peek() {
-            let end = match self.ours(delivery, stop).await {
-                true => self.used_up(&delivery.message.id, delivery.message.attempt),
+            let Delivery {
+                message, receipt, ..
+            } = delivery;
+            let end = match self.ours(&message.id, receipt, stop).await {
+                true => self.used_up(&message.id, message.attempt),
                 false => Some(End::GiveBack),
             };
             let Some(delivery) = filled.next() else {
@@ -87,7 +90,7 @@ impl Work {
                 Some(end) => {
                     let receipt = std::iter::once(delivery.receipt);
                     let not_run = Running::new(&self.origin(), receipt);
-                    not_run.settle(settler, std::iter::once(end)).await;
+                    not_run.settle(ends, std::iter::once(end)).await;
                 }
             }
         }
@@ -97,7 +100,12 @@ impl Work {
         }
         let running = Running::new(&self.origin(), batch.iter().map(|d| d.receipt));
         // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
-        let slot = self.slot(&batch.iter().collect::<Vec<_>>());
+        let slot = {
+            let identities = batch
+                .iter()
+                .map(|delivery| self.source.identity(&delivery.message, &delivery.receipt));
+            self.slot(&identities.collect::<Vec<_>>())
+        };
         let names: Vec<(String, u32)> = batch
             .iter()
             .map(|d| (d.message.id.clone(), d.message.attempt))
@@ -112,10 +120,11 @@ impl Work {
             );
             return;
         };
-        let ends = names
+        let outcomes = names
             .into_iter()
             .zip(outcomes)
             .map(|((id, attempt), outcome)| self.end(&id, attempt, &outcome));
-        running.settle(settler, ends).await;
+        running.settle(ends, outcomes).await;
+        ends.settle_now();
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::settler::Settler;
-use crate::source::{Delivery, End, Receipt, Settled, Source};
+use super::ends::Ends;
+use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source};
 
 /// What cannot be given back is tried again so much later.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
@@ -23,60 +23,69 @@ pub(super) struct Origin {
 /// Holds messages that wait for their turn, and the one that has it.
 pub(super) struct Held {
     origin: Origin,
-    deliveries: VecDeque<Delivery>,
+    /// Those that were looked at, or put here, have their turn first;
+    made: VecDeque<Delivery>,
+    /// then these.
+    rest: Fetched,
     running: Option<Receipt>,
 }
 
 impl Held {
-    pub(super) fn new(origin: &Origin, deliveries: Vec<Delivery>) -> Self {
+    pub(super) fn new(origin: &Origin, fetched: Fetched) -> Self {
         Self {
             origin: origin.clone(),
-            deliveries: deliveries.into(),
+            made: VecDeque::new(),
+            rest: fetched,
             running: None,
         }
     }
 
     /// The next one, which is still held until it is settled.
     pub(super) fn start(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.pop_front()?;
+        let delivery = self.next()?;
         self.running = Some(delivery.receipt);
         Some(delivery)
     }
 
     /// Hands over the end of the one that was started.
-    pub(super) async fn settle(&mut self, settler: &Settler<Settled>, end: End) {
+    pub(super) async fn settle(&mut self, ends: &Ends, end: End) {
         let Some(receipt) = self.running else {
             return;
         };
-        hand_over(&self.origin, settler, receipt, end).await;
+        hand_over(&self.origin, ends, receipt, end).await;
         self.running = None;
     }
 
     pub(super) fn next(&mut self) -> Option<Delivery> {
-        self.deliveries.pop_front()
+        self.made.pop_front().or_else(|| self.rest.next())
     }
 
     pub(super) fn add(&mut self, delivery: Delivery) {
-        self.deliveries.push_back(delivery);
+        self.made.push_back(delivery);
     }
 
     /// All that wait, at once and not only when this is dropped.
     pub(super) fn give_back(&mut self) {
-        give_back(&self.origin, self.deliveries.drain(..).map(|d| d.receipt));
+        let waiting = self.made.drain(..).chain(&mut self.rest);
+        give_back(&self.origin, waiting.map(|delivery| delivery.receipt));
     }
 
     pub(super) fn len(&self) -> usize {
-        self.deliveries.len()
+        self.made.len() + self.rest.len()
     }
 
-    pub(super) fn peek(&self) -> Option<&Delivery> {
-        self.deliveries.front()
+    pub(super) fn peek(&mut self) -> Option<&Delivery> {
+        if self.made.is_empty() {
+            self.made.extend(self.rest.next());
+        }
+        self.made.front()
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let waiting = self.deliveries.drain(..).map(|d| d.receipt);
+        let waiting = self.made.drain(..).chain(&mut self.rest);
+        let waiting = waiting.map(|delivery| delivery.receipt);
         give_back(&self.origin, self.running.take().into_iter().chain(waiting));
     }
 }
@@ -96,16 +105,12 @@ impl Running {
     }
 
     /// Hands their ends over, in their order. One that could not be handed over is still held.
-    pub(super) async fn settle(
-        mut self,
-        settler: &Settler<Settled>,
-        ends: impl Iterator<Item = End>,
-    ) {
-        for end in ends {
+    pub(super) async fn settle(mut self, ends: &Ends, outcomes: impl Iterator<Item = End>) {
+        for end in outcomes {
             let Some(receipt) = self.receipts.front().copied() else {
                 return;
             };
-            hand_over(&self.origin, settler, receipt, end).await;
+            hand_over(&self.origin, ends, receipt, end).await;
             self.receipts.pop_front();
         }
     }
@@ -117,11 +122,11 @@ impl Drop for Running {
     }
 }
 
-async fn hand_over(origin: &Origin, settler: &Settler<Settled>, receipt: Receipt, end: End) {
+async fn hand_over(origin: &Origin, ends: &Ends, receipt: Receipt, end: End) {
     if matches!(end, End::Retry(_) | End::GiveBack) {
         origin.source.halt(&receipt);
     }
-    settler.settle(Settled { receipt, end }).await;
+    ends.settle(Settled { receipt, end }).await;
 }
 
 fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {

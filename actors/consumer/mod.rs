@@ -6,6 +6,7 @@
 
 mod ahead;
 mod batches;
+mod ends;
 mod held;
 mod pace;
 mod single;

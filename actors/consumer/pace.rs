@@ -32,12 +32,18 @@ impl Pace {
         }
     }
 
-    /// One message of so many bytes took so long.
-    pub(super) fn note(&mut self, took: Duration, bytes: usize) {
-        self.mean_seconds += WEIGHT * (took.as_secs_f64() - self.mean_seconds);
+    /// So many messages, of so many bytes together, took so long one after the other.
+    pub(super) fn note(&mut self, took: Duration, messages: u32, bytes: usize) {
+        if messages == 0 {
+            return;
+        }
+        let n = f64::from(messages);
+        // As if each had been noted for itself, all alike.
+        let weight = 1.0 - (1.0 - WEIGHT).powf(n);
+        self.mean_seconds += weight * (took.as_secs_f64() / n - self.mean_seconds);
         #[expect(clippy::cast_precision_loss, reason = "a mean needs no last digit")]
         let bytes = bytes as f64;
-        self.mean_bytes += WEIGHT * (bytes - self.mean_bytes);
+        self.mean_bytes += weight * (bytes / n - self.mean_bytes);
     }
 
     /// The next batch. Grows to twice the last one at most: a handler is not believed to be fast before it was.
@@ -66,7 +72,7 @@ mod tests {
         (0..n)
             .map(|_| {
                 let size = pace.next_size();
-                (0..size).for_each(|_| pace.note(took, 100));
+                (0..size).for_each(|_| pace.note(took, 1, 100));
                 size
             })
             .collect()
@@ -83,9 +89,23 @@ mod tests {
         let mut pace = Pace::new();
         for _ in 0..20 {
             let size = pace.next_size();
-            (0..size).for_each(|_| pace.note(Duration::from_micros(5), 1024 * 1024));
+            (0..size).for_each(|_| pace.note(Duration::from_micros(5), 1, 1024 * 1024));
         }
         assert_eq!(pace.next_size(), 4);
+    }
+
+    #[test]
+    fn messages_that_are_noted_together_count_as_each_would() {
+        let (mut each, mut together) = (Pace::new(), Pace::new());
+        for (took, n) in [(50, 16), (1, 3), (7, 16)] {
+            (0..n).for_each(|_| each.note(Duration::from_millis(took), 1, 100));
+            let bytes = 100 * usize::try_from(n).unwrap();
+            together.note(Duration::from_millis(took) * n, n, bytes);
+            let off = each.mean_seconds / together.mean_seconds - 1.0;
+            assert!(off.abs() < 1e-9, "{each:?} {together:?}");
+        }
+        together.note(Duration::from_secs(9), 0, 0);
+        assert!((each.mean_bytes - together.mean_bytes).abs() < 1e-6);
     }
 
     #[test]

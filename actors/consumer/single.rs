@@ -1,46 +1,58 @@
 //! Handlers that take one message.
 //!
 //! With a fast handler the cost of a message is what is done round it, a million times a second. So what can be kept
-//! from one message to the next is kept: the slot, the pass of the gate, the moment at which the last one ended.
+//! from one message to the next is kept: the slot, the pass of the gate, room for a name. A message stays where it lies
+//! until its handler takes it, and nothing that other workers write is written here, not even a count.
 
 use std::pin::pin;
 
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
+use super::ends::Ends;
 use super::held::Held;
 use super::pace::Pace;
 use super::work::{Work, to_the_end};
 use crate::job::slots::OwnSlot;
 use crate::job::{Handler, JobResult, Message, Pass, alone_at_first, run_in};
-use crate::settler::Settler;
-use crate::source::{Delivery, End, Settled};
+use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
+
+/// The clock is looked at after so many messages: a look costs as much as a fast handler.
+const PACED_TOGETHER: u32 = 16;
 
 /// One consumer's way through its messages.
 pub(super) struct Single<'a> {
     work: &'a Work,
-    handler: &'a Handler<Message, ()>,
-    settler: &'a Settler<Settled>,
+    handler: Handler<Message, ()>,
+    ends: &'a Ends,
     pace: Pace,
     /// The right to run beside others. Given up when the batch is over, and at once when a suspect waits for it.
     pass: Option<Pass>,
     slot: Option<OwnSlot>,
+    /// The id of the message that has its turn.
+    id: String,
+}
+
+/// The message that has its turn.
+struct Turn {
+    /// Until its handler takes it.
+    message: Option<Message>,
+    receipt: Receipt,
+    attempt: u32,
+    suspect: bool,
 }
 
 impl<'a> Single<'a> {
-    pub(super) fn new(
-        work: &'a Work,
-        handler: &'a Handler<Message, ()>,
-        settler: &'a Settler<Settled>,
-    ) -> Self {
+    pub(super) fn new(work: &'a Work, handler: &Handler<Message, ()>, ends: &'a Ends) -> Self {
         Self {
             work,
-            handler,
-            settler,
+            handler: handler.apart(),
+            ends,
             pace: Pace::new(),
             pass: None,
             slot: None,
+            id: String::new(),
         }
     }
 
@@ -51,18 +63,24 @@ impl<'a> Single<'a> {
         ahead: &mut Ahead,
         stop: &mut StopListener,
     ) -> u32 {
-        let mut started = Instant::now();
+        let (mut since, mut messages, mut bytes) = (Instant::now(), 0, 0);
         while !stop.begun()
             && let Some(delivery) = held.start()
         {
-            let bytes = delivery.message.payload.len();
-            self.run_one(delivery, &mut held, ahead, stop).await;
-            let ended = Instant::now();
-            self.pace.note(ended - started, bytes);
-            started = ended;
+            let mut turn = Turn::of(delivery);
+            bytes += turn.bytes();
+            messages += 1;
+            self.run_one(&mut turn, &mut held, ahead, stop).await;
+            if messages == PACED_TOGETHER {
+                let now = Instant::now();
+                self.pace.note(now - since, messages, bytes);
+                (since, messages, bytes) = (now, 0, 0);
+            }
             // Handlers that never wait leave their thread to others from time to time all the same.
             tokio::task::coop::consume_budget().await;
         }
+        self.pace.note(since.elapsed(), messages, bytes);
+        self.ends.settle_now();
         self.pass = None;
         self.pace.next_size()
     }
@@ -70,64 +88,69 @@ impl<'a> Single<'a> {
     /// What does not come to its end is given back by `held`.
     async fn run_one(
         &mut self,
-        delivery: Delivery,
+        turn: &mut Turn,
         held: &mut Held,
         ahead: &mut Ahead,
         stop: &mut StopListener,
     ) {
-        let (work, settler) = (self.work, self.settler);
+        let (work, ends) = (self.work, self.ends);
+        let Some(message) = &turn.message else {
+            return;
+        };
+        self.id.clone_from(&message.id);
         let beside = matches!(self.pass, Some(Pass::Beside { .. }));
-        if delivery.suspect || !beside || work.gate.is_wanted() {
+        if turn.suspect || !beside || work.gate.is_wanted() {
             // Its own must not keep it waiting.
             self.pass = None;
-            let entered = work.gate.enter(delivery.suspect);
+            let entered = work.gate.enter(turn.suspect);
             self.pass = to_the_end(entered, (&mut *held, &mut *ahead), stop).await;
             if self.pass.is_none() {
                 return;
             }
         }
         // Asked directly before it starts: the wait at the gate may have been long.
-        if !work.ours(&delivery, stop).await {
-            return held.settle(settler, End::GiveBack).await;
+        if !work.ours(&self.id, &turn.receipt, stop).await {
+            return held.settle(ends, End::GiveBack).await;
         }
-        let attempt = delivery.message.attempt;
-        let id = delivery.message.id.clone();
-        if let Some(end) = work.used_up(&id, attempt) {
-            return held.settle(settler, end).await;
+        if let Some(end) = work.used_up(&self.id, turn.attempt) {
+            return held.settle(ends, end).await;
         }
-        let Some(outcome) = self.call(delivery, held, ahead, stop).await else {
+        let Some(outcome) = self.call(turn, held, ahead, stop).await else {
             log::warn!(
-                "queue `{}`: message {id} still ran at the deadline and is given back",
-                work.queue
+                "queue `{}`: message {} still ran at the deadline and is given back",
+                work.queue,
+                self.id
             );
             return;
         };
-        let end = work.end(&id, attempt, &outcome);
-        held.settle(settler, end).await;
+        let end = work.end(&self.id, turn.attempt, &outcome);
+        held.settle(ends, end).await;
     }
 
     /// Under the pass, in the slot. None where the deadline of the stop came first.
     async fn call(
         &mut self,
-        delivery: Delivery,
+        turn: &mut Turn,
         held: &mut Held,
         ahead: &mut Ahead,
         stop: &mut StopListener,
     ) -> Option<JobResult> {
-        match &mut self.slot {
-            Some(slot) => slot.name(&self.work.source.identity(&delivery)),
-            none => *none = self.work.slot(&[&delivery]).map(OwnSlot::keep),
+        if let Some(message) = &turn.message {
+            let identity = self.work.source.identity(message, &turn.receipt);
+            match &mut self.slot {
+                Some(slot) => slot.name(&identity),
+                none => *none = self.work.slot(&[identity]).map(OwnSlot::keep),
+            }
         }
-        let suspect = delivery.suspect;
-        let alone = match suspect {
+        let alone = match turn.suspect {
             true => self.pass.take(),
             false => None,
         };
         let outcome = {
             // Where it lies from here on: it is large.
             let job = pin!(run_in(
-                self.handler,
-                delivery.message,
+                &self.handler,
+                &mut turn.message,
                 &mut self.slot,
                 self.work.timeout,
             ));
@@ -140,5 +163,21 @@ impl<'a> Single<'a> {
             slot.clear();
         }
         outcome
+    }
+}
+
+impl Turn {
+    fn of(delivery: Delivery) -> Self {
+        Self {
+            attempt: delivery.message.attempt,
+            message: Some(delivery.message),
+            receipt: delivery.receipt,
+            suspect: delivery.suspect,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let message = self.message.as_ref();
+        message.map_or(0, |message| message.payload.len())
     }
 }

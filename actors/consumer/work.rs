@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::ahead::Ahead;
+use super::ends::Ends;
 use super::held::{Held, Origin};
 use super::pace::WORK_PER_BATCH;
 use super::single::Single;
@@ -15,8 +16,7 @@ use crate::config::{BatchLimits, RetryRules};
 use crate::db::{Standing, may_start};
 use crate::job::slots::{Identity, Slot, SlotFile};
 use crate::job::{Consumer, Gate, JobError, JobResult, USED_UP, Verdict, verdict};
-use crate::settler::Settler;
-use crate::source::{Breadth, Delivery, End, Fetcher, Source};
+use crate::source::{Breadth, End, Fetcher, Receipt, Source};
 use crate::stop::StopListener;
 
 /// Everything a consumer needs.
@@ -43,12 +43,7 @@ impl Work {
             Consumer::Single(_) => 1,
             Consumer::Batch(_) => self.batch.size.get(),
         };
-        let source = Arc::clone(&self.source);
-        let what = format!("settling of queue `{}`", self.queue);
-        let settler = Settler::start(&self.home, what, move |ends| {
-            let source = Arc::clone(&source);
-            async move { source.settle(ends).await }
-        });
+        let ends = Ends::start(&self.queue, &self.origin());
         let mut ahead = Ahead::start(
             &self.queue,
             &self.origin(),
@@ -58,15 +53,16 @@ impl Work {
         );
         match &self.handler {
             Consumer::Single(handler) => {
-                let mut single = Single::new(&self, handler, &settler);
+                let mut single = Single::new(&self, handler, &ends);
                 while let Some(held) = ahead.next(&mut stop).await {
                     let next_size = single.run(held, &mut ahead, &mut stop).await;
                     ahead.want(next_size);
                 }
             }
             Consumer::Batch(handler) => {
+                let handler = handler.apart();
                 while let Some(held) = ahead.next(&mut stop).await {
-                    self.run_batches(handler, held, &mut ahead, &settler, &mut stop)
+                    self.run_batches(&handler, held, &mut ahead, &ends, &mut stop)
                         .await;
                     ahead.want(self.batch.size.get());
                 }
@@ -74,7 +70,7 @@ impl Work {
         }
         // Gives back what was fetched ahead.
         drop(ahead);
-        settler.finish().await;
+        ends.finish().await;
     }
 
     fn fetcher(&self) -> Fetcher {
@@ -97,38 +93,33 @@ impl Work {
 
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
     /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
-    pub(super) async fn ours(&self, delivery: &Delivery, stop: &StopListener) -> bool {
-        let standing = || self.source.standing(&delivery.receipt);
+    pub(super) async fn ours(&self, id: &str, receipt: &Receipt, stop: &StopListener) -> bool {
+        let standing = || self.source.standing(receipt);
         if may_start(standing, stop).await {
             return true;
         }
         if standing() == Standing::Halted {
             log::debug!(
-                "queue `{}`: message {} waits for one before it",
-                self.queue,
-                delivery.message.id
+                "queue `{}`: message {id} waits for one before it",
+                self.queue
             );
             return false;
         }
         log::warn!(
-            "queue `{}`: message {} does not start here, this daemon had been silent for too long",
-            self.queue,
-            delivery.message.id
+            "queue `{}`: message {id} does not start here, this daemon had been silent for too long",
+            self.queue
         );
         false
     }
 
     /// A mark that tells if these messages end the process.
-    pub(super) fn slot(&self, messages: &[&Delivery]) -> Option<Slot> {
-        let slots = self.slots.as_ref()?;
-        let identity = |delivery: &&Delivery| self.source.identity(delivery);
-        let identities: Vec<Identity> = messages.iter().map(identity).collect();
-        let slot = slots.take_batch(&identities);
+    pub(super) fn slot(&self, identities: &[Identity<'_>]) -> Option<Slot> {
+        let slot = self.slots.as_ref()?.take_batch(identities);
         slot.inspect_err(|cause| {
             log::error!(
                 "queue `{}`: {} messages run without a mark that would tell if they end the process: {cause}",
                 self.queue,
-                messages.len()
+                identities.len()
             );
         })
         .ok()

@@ -20,7 +20,7 @@ use crate::db::{Db, DbError, Liveness};
 use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler, Task};
 use crate::outage::Outage;
-use crate::settler::Settler;
+use crate::settler::{GATHERING, Settler};
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -141,24 +141,30 @@ pub(super) fn settler(
 ) -> Settler<TaskEnd> {
     let (db, config) = (db.clone(), Arc::clone(config));
     let home = Handle::current();
-    Settler::start(&home, "settling of delayed tasks".to_owned(), move |ends| {
-        let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
-        async move {
-            let told = db.end_tasks(config.owner.clone(), ends.clone()).await?;
-            if !told.stale.is_empty() {
-                log::warn!(
-                    "{} results of delayed tasks came too late, others had taken over: {:?}",
-                    told.stale.len(),
-                    told.stale
-                );
+    Settler::start(
+        &home,
+        "settling of delayed tasks".to_owned(),
+        GATHERING,
+        move |ends| {
+            let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
+            async move {
+                let told = db.end_tasks(config.owner.clone(), ends.clone()).await?;
+                if !told.stale.is_empty() {
+                    log::warn!(
+                        "{} results of delayed tasks came too late, others had taken over: {:?}",
+                        told.stale.len(),
+                        told.stale
+                    );
+                }
+                let is_held = |end: &TaskEnd| told.held.contains(&end.id);
+                let (later, ended): (Vec<TaskEnd>, Vec<TaskEnd>) =
+                    ends.into_iter().partition(is_held);
+                config.running.end(ended.iter().map(|end| end.id));
+                if let Some(actor) = actor.upgrade() {
+                    actor.do_send(TasksSettled);
+                }
+                Ok::<Vec<TaskEnd>, DbError>(later)
             }
-            let is_held = |end: &TaskEnd| told.held.contains(&end.id);
-            let (later, ended): (Vec<TaskEnd>, Vec<TaskEnd>) = ends.into_iter().partition(is_held);
-            config.running.end(ended.iter().map(|end| end.id));
-            if let Some(actor) = actor.upgrade() {
-                actor.do_send(TasksSettled);
-            }
-            Ok::<Vec<TaskEnd>, DbError>(later)
-        }
-    })
+        },
+    )
 }

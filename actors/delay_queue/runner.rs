@@ -93,7 +93,7 @@ async fn call(
 fn slot(config: &DelayConfig, claim: &Claim) -> Option<Slot> {
     let slots = config.slots.as_ref()?;
     let id = claim.task.id.to_string();
-    let slot = slots.take(&Identity::new(Kind::Delay, "", &id, claim.task.fence));
+    let slot = slots.take(&Identity::new(Kind::Delay, "", id, claim.task.fence));
     slot.inspect_err(|cause| {
         log::error!(
             "delayed task {} runs without a mark that would tell if it ends the process: {cause}",

@@ -160,7 +160,7 @@ fn item(params: &str, delay_time: i64) -> PushItem {
 
 fn handler(ran: &Seen<Ran>, crowd: &Crowd, barrier: &Barrier) -> JobHandler<Task, Value> {
     let (ran, crowd, barrier) = (ran.clone(), crowd.clone(), barrier.clone());
-    JobHandler::Async(Arc::new(move |task: Task| {
+    JobHandler::of(move |task: Task| {
         let (ran, crowd, barrier) = (ran.clone(), crowd.clone(), barrier.clone());
         Box::pin(async move {
             let _inside = crowd.enter();
@@ -168,7 +168,7 @@ fn handler(ran: &Seen<Ran>, crowd: &Crowd, barrier: &Barrier) -> JobHandler<Task
             ran.note((task.params.clone(), task.attempt, late));
             outcome(&task, &barrier).await
         })
-    }))
+    })
 }
 
 async fn outcome(task: &Task, barrier: &Barrier) -> JobResult<Value> {

@@ -6,24 +6,22 @@ use std::any::Any;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::LocalBoxFuture;
 
 use super::error::JobResult;
-use super::registry::AsyncHandler;
 use super::slots::Slot;
 
 /// See the module's header. The slot is handed over, to be freed with it, or lent.
-pub(super) struct Business<S: Borrow<Slot>, J, R> {
+pub(super) struct Business<S: Borrow<Slot>, F, R> {
     slot: Option<S>,
-    state: State<J, R>,
+    state: State<F, R>,
 }
 
-enum State<J, R> {
+enum State<F, R> {
     /// The call itself is business code too: it waits for the first poll.
-    Waiting(Arc<AsyncHandler<J, R>>, J),
+    Waiting(F),
     Running(LocalBoxFuture<'static, JobResult<R>>),
     Over,
 }
@@ -31,11 +29,11 @@ enum State<J, R> {
 /// What a handler panicked with.
 pub(super) type Panic = Box<dyn Any + Send>;
 
-impl<S: Borrow<Slot>, J, R> Business<S, J, R> {
-    pub(super) fn new(call: Arc<AsyncHandler<J, R>>, job: J, slot: Option<S>) -> Self {
+impl<S: Borrow<Slot>, F, R> Business<S, F, R> {
+    pub(super) fn new(call: F, slot: Option<S>) -> Self {
         Self {
             slot,
-            state: State::Waiting(call, job),
+            state: State::Waiting(call),
         }
     }
 
@@ -44,7 +42,7 @@ impl<S: Borrow<Slot>, J, R> Business<S, J, R> {
         self.inside(|state| *state = State::Over)
     }
 
-    fn inside<T>(&mut self, step: impl FnOnce(&mut State<J, R>) -> T) -> Result<T, Panic> {
+    fn inside<T>(&mut self, step: impl FnOnce(&mut State<F, R>) -> T) -> Result<T, Panic> {
         let Self { slot, state } = self;
         let guarded = || catch_unwind(AssertUnwindSafe(|| step(state)));
         match slot {
@@ -54,15 +52,19 @@ impl<S: Borrow<Slot>, J, R> Business<S, J, R> {
     }
 }
 
-impl<S: Borrow<Slot>, J, R> Future for Business<S, J, R> {
+impl<S, F, R> Future for Business<S, F, R>
+where
+    S: Borrow<Slot>,
+    F: FnOnce() -> LocalBoxFuture<'static, JobResult<R>>,
+{
     type Output = Result<JobResult<R>, Panic>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let step = |state: &mut State<J, R>| {
-            if let State::Waiting(..) = state
-                && let State::Waiting(call, job) = std::mem::replace(state, State::Over)
+        let step = |state: &mut State<F, R>| {
+            if let State::Waiting(_) = state
+                && let State::Waiting(call) = std::mem::replace(state, State::Over)
             {
-                *state = State::Running(call(job));
+                *state = State::Running(call());
             }
             let State::Running(future) = state else {
                 unreachable!("polled after its end");
@@ -79,7 +81,7 @@ impl<S: Borrow<Slot>, J, R> Future for Business<S, J, R> {
     }
 }
 
-impl<S: Borrow<Slot>, J, R> Drop for Business<S, J, R> {
+impl<S: Borrow<Slot>, F, R> Drop for Business<S, F, R> {
     fn drop(&mut self) {
         if !matches!(self.state, State::Over)
             && let Err(panic) = self.abandon()
@@ -90,4 +92,4 @@ impl<S: Borrow<Slot>, J, R> Drop for Business<S, J, R> {
 }
 
 // Nothing of it is pinned: the future has a place of its own.
-impl<S: Borrow<Slot>, J, R> Unpin for Business<S, J, R> {}
+impl<S: Borrow<Slot>, F, R> Unpin for Business<S, F, R> {}

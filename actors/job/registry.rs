@@ -11,13 +11,46 @@ use super::kinds::{Message, Run, Task};
 use crate::config::Commands;
 
 /// An async function that was registered.
-pub(crate) type AsyncHandler<J, R> =
-    dyn Fn(J) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync;
+pub(crate) trait Function<J, R>: Send + Sync {
+    fn call(&self, job: J) -> LocalBoxFuture<'static, JobResult<R>>;
+
+    /// The same with a context of its own.
+    fn apart(&self) -> Arc<dyn Function<J, R>>;
+}
+
+/// A context. Each call gets a copy of it, so what the copies share is counted with each call.
+pub(crate) trait Apart: Clone + Send + Sync + 'static {
+    /// A copy that shares no count with this one: one that all threads raise and lower is handed to and fro between them,
+    /// which costs more than a fast handler does.
+    fn apart(&self) -> Self;
+}
+
+struct WithContext<F, C> {
+    function: Arc<F>,
+    context: C,
+}
+
+impl<F, C, J, R> Function<J, R> for WithContext<F, C>
+where
+    F: Fn(J, C) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync + 'static,
+    C: Apart,
+{
+    fn call(&self, job: J) -> LocalBoxFuture<'static, JobResult<R>> {
+        (self.function)(job, self.context.clone())
+    }
+
+    fn apart(&self) -> Arc<dyn Function<J, R>> {
+        Arc::new(Self {
+            function: Arc::clone(&self.function),
+            context: self.context.apart(),
+        })
+    }
+}
 
 /// A handler, ready to be called on any worker.
 pub(crate) enum Handler<J, R> {
     /// Polled on the worker that calls it.
-    Async(Arc<AsyncHandler<J, R>>),
+    Async(Arc<dyn Function<J, R>>),
     /// Called on the blocking pool.
     Blocking(Arc<dyn Fn(J) -> JobResult<R> + Send + Sync>),
 }
@@ -28,6 +61,41 @@ impl<J, R> Clone for Handler<J, R> {
             Self::Async(call) => Self::Async(Arc::clone(call)),
             Self::Blocking(call) => Self::Blocking(Arc::clone(call)),
         }
+    }
+}
+
+impl<J, R> Handler<J, R> {
+    /// An async function that wants a context.
+    pub(crate) fn with_context<F, C>(context: C, function: F) -> Self
+    where
+        F: Fn(J, C) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync + 'static,
+        C: Apart,
+    {
+        let function = Arc::new(function);
+        Self::Async(Arc::new(WithContext { function, context }))
+    }
+
+    /// The same for one thread, which shares no counts with the others.
+    pub(crate) fn apart(&self) -> Self {
+        match self {
+            Self::Async(function) => Self::Async(function.apart()),
+            Self::Blocking(call) => Self::Blocking(Arc::clone(call)),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Apart for () {
+    fn apart(&self) {}
+}
+
+#[cfg(test)]
+impl<J: 'static, R: 'static> Handler<J, R> {
+    /// An async function that wants none.
+    pub(crate) fn of(
+        function: impl Fn(J) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_context((), move |job, ()| function(job))
     }
 }
 

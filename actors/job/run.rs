@@ -3,12 +3,13 @@
 use std::any::Any;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use futures_util::future::LocalBoxFuture;
 
 use super::business::Business;
 use super::error::{JobError, JobResult};
-use super::registry::{AsyncHandler, BatchHandler, Handler};
+use super::registry::{BatchHandler, Handler};
 use super::slots::{OwnSlot, Slot};
 use super::{Message, batch};
 
@@ -27,7 +28,7 @@ where
     R: Send + 'static,
 {
     match handler {
-        Handler::Async(call) => poll(call, job, slot, limit).await,
+        Handler::Async(function) => poll(|| function.call(job), slot, limit).await,
         Handler::Blocking(call) => {
             let call = call.clone();
             let task = actix_rt::task::spawn_blocking(move || {
@@ -51,9 +52,14 @@ where
 
 /// As [`run`], in the slot of a consumer that runs its messages one after the other. A blocking handler takes it away:
 /// it may run on when the consumer is gone.
+///
+/// # Panics
+///
+/// Where there is no job.
 pub(crate) async fn run_in<J, R>(
     handler: &Handler<J, R>,
-    job: J,
+    // Taken from its place by the call itself: it is large, and each step on its way would copy it.
+    job: &mut Option<J>,
     own: &mut Option<OwnSlot>,
     limit: Option<Duration>,
 ) -> JobResult<R>
@@ -61,20 +67,33 @@ where
     J: Send + 'static,
     R: Send + 'static,
 {
+    let mut job = || match job.take() {
+        Some(job) => job,
+        None => unreachable!("a job runs once"),
+    };
     match (handler, own.as_ref()) {
-        (Handler::Async(call), Some(own)) => poll(call, job, Some(own.slot()), limit).await,
+        (Handler::Async(function), Some(own)) => {
+            poll(|| function.call(job()), Some(own.slot()), limit).await
+        }
         // In a place of its own: the usual way would be as large as this one, and is copied for each message.
-        _ => Box::pin(run(handler, job, own.take().map(OwnSlot::into_slot), limit)).await,
+        _ => {
+            Box::pin(run(
+                handler,
+                job(),
+                own.take().map(OwnSlot::into_slot),
+                limit,
+            ))
+            .await
+        }
     }
 }
 
-async fn poll<J, R, S: Borrow<Slot>>(
-    call: &Arc<AsyncHandler<J, R>>,
-    job: J,
+async fn poll<R, S: Borrow<Slot>>(
+    call: impl FnOnce() -> LocalBoxFuture<'static, JobResult<R>>,
     slot: Option<S>,
     limit: Option<Duration>,
 ) -> JobResult<R> {
-    let mut business = Business::new(Arc::clone(call), job, slot);
+    let mut business = Business::new(call, slot);
     let ended = match limit {
         None => (&mut business).await,
         Some(limit) => match Box::pin(tokio::time::timeout(limit, &mut business)).await {
@@ -114,6 +133,8 @@ fn panicked(panic: &(dyn Any + Send)) -> JobError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures_util::FutureExt;
 
     use super::*;
@@ -123,7 +144,7 @@ mod tests {
         F: Fn(u8) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = JobResult<u8>> + 'static,
     {
-        Handler::Async(Arc::new(move |job| f(job).boxed_local()))
+        Handler::of(move |job| f(job).boxed_local())
     }
 
     #[actix_rt::test]

@@ -26,6 +26,9 @@ use crate::outage::Outage;
 /// Ends that could not be written, and the others could, are tried again so much later.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// So long the first of a portion waits for others: waking the writer for each would cost more than its handler did.
+pub(crate) const GATHERING: Duration = Duration::from_millis(1);
+
 /// What is wrong with a portion.
 pub(crate) trait Refusal: Display {
     /// An end in it is the reason: the others would be taken without it.
@@ -44,20 +47,35 @@ impl<T: Clone + Send + Sync + 'static> Settler<T> {
     /// called with the same portion again, so each end in it must count once. The task lives until everything is written,
     /// longer than the settler if need be. It lives on `home`, a runtime without business code: a handler that blocks its
     /// own thread must not hold up what has ended.
-    pub(crate) fn start<F, Fut, E>(home: &Handle, what: String, write: F) -> Self
+    ///
+    /// The first of a portion waits for others for as long as `gathering`.
+    pub(crate) fn start<F, Fut, E>(
+        home: &Handle,
+        what: String,
+        gathering: Duration,
+        write: F,
+    ) -> Self
     where
         F: Fn(Vec<T>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<T>, E>> + Send + 'static,
         E: Refusal + Send + 'static,
     {
-        let (sender, queue) = queue();
+        let (sender, queue) = queue(gathering);
         let task = home.spawn(write_all(what, write, queue));
         Self { sender, task }
     }
 
-    /// Hands over an end; waits while there is no room.
-    pub(crate) async fn settle(&self, end: T) {
-        self.sender.settle(end).await;
+    /// Hands over an end; waits while there is no room. Answers how many wait.
+    pub(crate) async fn settle(&self, end: T) -> usize {
+        self.sender.settle(end).await
+    }
+
+    /// Makes durable here and now what waits; `write` answers what it leaves to the writer.
+    pub(crate) fn settle_now(&self, write: impl FnOnce(Vec<T>) -> Vec<T>) {
+        let ends = self.sender.take();
+        if !ends.is_empty() {
+            self.sender.put_back(write(ends));
+        }
     }
 
     /// A way to hand over ends from another thread.

@@ -7,14 +7,13 @@ use tokio::sync::Notify;
 
 /// Ends that may wait; beyond that those who run wait with them. Bounds what runs twice after a crash.
 pub(super) const MAX_WAITING: usize = 1000;
-/// The first of a portion waits so long for others: waking the writer for each would cost more than its handler did.
-const GATHERING: Duration = Duration::from_millis(1);
 /// So many wait no longer: those who run must not have to.
 const ENOUGH: usize = MAX_WAITING / 4;
 
 /// A queue, and the way into it.
-pub(super) fn queue<T>() -> (Sender<T>, Arc<Queue<T>>) {
+pub(super) fn queue<T>(gathering: Duration) -> (Sender<T>, Arc<Queue<T>>) {
     let queue = Arc::new(Queue {
+        gathering,
         state: Mutex::new(State {
             waiting: Vec::new(),
             closed: false,
@@ -49,6 +48,8 @@ impl<T> Drop for Door<T> {
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
+    /// The first of a portion waits so long for others.
+    gathering: Duration,
     state: Mutex<State<T>>,
     /// Rings when the first end of a portion has come, and when none will come any more.
     filled: Notify,
@@ -70,8 +71,8 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the end back where there is no room.
-    fn push(&self, end: T) -> Result<(), T> {
+    /// Answers how many wait. Gives the end back where there is no room.
+    fn push(&self, end: T) -> Result<usize, T> {
         let mut state = self.lock();
         if state.waiting.len() >= MAX_WAITING {
             return Err(end);
@@ -84,7 +85,26 @@ impl<T> Queue<T> {
             ENOUGH => self.enough.notify_one(),
             _ => {}
         }
-        Ok(())
+        Ok(waiting)
+    }
+
+    /// All that wait, for who makes them durable by himself.
+    pub(super) fn take(&self) -> Vec<T> {
+        let taken = {
+            let mut state = self.lock();
+            let room = Vec::with_capacity(state.waiting.len());
+            std::mem::replace(&mut state.waiting, room)
+        };
+        self.room.notify_waiters();
+        taken
+    }
+
+    /// Some of what was taken: the writer is to do it.
+    pub(super) fn put_back(&self, ends: Vec<T>) {
+        if !ends.is_empty() {
+            self.lock().waiting.extend(ends);
+            self.filled.notify_one();
+        }
     }
 
     /// The next portion, into an empty list. None when there will be none.
@@ -104,7 +124,7 @@ impl<T> Queue<T> {
                 Some(true) => break,
                 Some(false) => {
                     tokio::select! {
-                        () = tokio::time::sleep(GATHERING) => {}
+                        () = tokio::time::sleep(self.gathering) => {}
                         () = self.enough.notified() => {}
                     }
                     break;
@@ -118,18 +138,29 @@ impl<T> Queue<T> {
 }
 
 impl<T> Sender<T> {
-    /// Hands over an end; waits while there is no room.
-    pub(crate) async fn settle(&self, end: T) {
+    /// See [`Queue::take`].
+    pub(crate) fn take(&self) -> Vec<T> {
+        self.0.0.take()
+    }
+
+    /// See [`Queue::put_back`].
+    pub(crate) fn put_back(&self, ends: Vec<T>) {
+        self.0.0.put_back(ends);
+    }
+
+    /// Hands over an end; waits while there is no room. Answers how many wait.
+    pub(crate) async fn settle(&self, end: T) -> usize {
         let queue = &self.0.0;
-        let Err(mut end) = queue.push(end) else {
-            return;
+        let mut end = match queue.push(end) {
+            Ok(waiting) => return waiting,
+            Err(end) => end,
         };
         loop {
             // From before the try on: the room that is made after it is heard of.
             let mut room = std::pin::pin!(queue.room.notified());
             room.as_mut().enable();
             match queue.push(end) {
-                Ok(()) => return,
+                Ok(waiting) => return waiting,
                 Err(back) => end = back,
             }
             room.await;

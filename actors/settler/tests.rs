@@ -30,13 +30,18 @@ fn settler() -> (Settler<u32>, Portions, Answers) {
     let (tell, portions) = mpsc::unbounded_channel();
     let (answer, answers) = mpsc::channel(1);
     let answers = Arc::new(tokio::sync::Mutex::new(answers));
-    let settler = Settler::start(&Handle::current(), "it".to_owned(), move |ends| {
-        let (tell, answers) = (tell.clone(), Arc::clone(&answers));
-        async move {
-            tell.send(ends).unwrap();
-            answers.lock().await.recv().await.unwrap()
-        }
-    });
+    let settler = Settler::start(
+        &Handle::current(),
+        "it".to_owned(),
+        GATHERING,
+        move |ends| {
+            let (tell, answers) = (tell.clone(), Arc::clone(&answers));
+            async move {
+                tell.send(ends).unwrap();
+                answers.lock().await.recv().await.unwrap()
+            }
+        },
+    );
     (settler, portions, answer)
 }
 

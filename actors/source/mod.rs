@@ -43,6 +43,20 @@ pub(crate) struct Delivery {
     pub(crate) suspect: bool,
 }
 
+/// Messages that were fetched, in their order. Each is made when its turn comes, on the thread that runs it: memory that
+/// goes from one thread to another costs more than all that is done with it.
+pub(crate) type Fetched = Box<dyn ExactSizeIterator<Item = Delivery> + Send>;
+
+/// Those that are made already.
+pub(crate) fn made(deliveries: Vec<Delivery>) -> Fetched {
+    Box::new(deliveries.into_iter())
+}
+
+/// No messages.
+pub(crate) fn nothing() -> Fetched {
+    Box::new(std::iter::empty())
+}
+
 /// Names exactly what was fetched: never a position, never a bare payload. What the numbers stand for is the source's
 /// own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +136,7 @@ pub(crate) struct OutsideCharge {
 }
 
 /// What the daemon's database calls a message that lives outside of it; none for one that lives there.
-pub(crate) fn outside(identity: &Identity) -> Option<OutsideId> {
+pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
     let kind = match identity.kind() {
         Kind::Kafka => "kafka",
         Kind::Redis => "redis",
@@ -152,6 +166,15 @@ pub(crate) enum Breadth {
     Any,
 }
 
+/// Where messages wait for a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// On a server: a fetch asks, and is made on the thread without business code, which keeps connections.
+    Far,
+    /// In this process already: a fetch is made by the thread that will run them.
+    Near,
+}
+
 /// How many consumers a source has a use for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit {
@@ -169,6 +192,11 @@ pub(crate) trait Source: Send + Sync {
     /// How many consumers it has a use for, whenever that changes; `None`: as many as the entry says.
     fn limit(&self) -> Option<watch::Receiver<Limit>>;
 
+    /// From where messages are fetched.
+    fn reach(&self) -> Reach {
+        Reach::Far
+    }
+
     /// Waits for messages, at most so many. Answers none when a stop begins. What it answers is ours until settled. A
     /// fetch that is dropped has taken nothing.
     fn fetch<'a>(
@@ -176,7 +204,7 @@ pub(crate) trait Source: Send + Sync {
         who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>>;
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>>;
 
     /// Whether the delivery may start now: others may have taken over in the meantime.
     fn standing(&self, receipt: &Receipt) -> Standing;
@@ -186,11 +214,16 @@ pub(crate) trait Source: Send + Sync {
     fn halt(&self, receipt: &Receipt);
 
     /// What the slot says of it while it runs.
-    fn identity(&self, delivery: &Delivery) -> Identity;
+    fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a>;
 
     /// Makes ends durable, and answers those that are to be tried again later: somebody else has locked their messages. May
     /// be repeated after an error: each receipt counts once.
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
+
+    /// Settles what needs nothing but this process, and answers the rest. For who is near (see [`Reach`]).
+    fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
+        ends
+    }
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;

@@ -20,9 +20,13 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use self::due::DueReplays;
-use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError, TableSource};
+use super::{
+    Burial, Delivery, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError,
+    TableSource, made, nothing,
+};
 use crate::config::REPLAY_PREFIX;
 use crate::db::Standing;
+use crate::job::Message;
 use crate::job::slots::Identity;
 use crate::stop::{StopListener, StopSignal};
 
@@ -98,7 +102,7 @@ impl Replayed {
         who: Fetcher,
         max: u32,
         stop: &mut StopListener,
-    ) -> Result<Vec<Delivery>, SourceError> {
+    ) -> Result<Fetched, SourceError> {
         let turn = self.queue_is_next.swap(false, Ordering::Relaxed);
         let mut due = self.due.subscribe();
         let letters_turn = async {
@@ -180,26 +184,30 @@ impl Source for Replayed {
         Some(limit)
     }
 
+    fn reach(&self) -> Reach {
+        self.queue.reach()
+    }
+
     fn fetch<'a>(
         &'a self,
         who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         async move {
             while !stop.begun() {
                 if *self.due.borrow() && !self.queue_is_next.load(Ordering::Relaxed) {
                     let letters = self.letters(max).await?;
                     if !letters.is_empty() {
-                        return Ok(letters);
+                        return Ok(made(letters));
                     }
                 }
                 let messages = self.messages(who, max, stop).await?;
-                if !messages.is_empty() {
+                if messages.len() > 0 {
                     return Ok(messages);
                 }
             }
-            Ok(Vec::new())
+            Ok(nothing())
         }
         .boxed()
     }
@@ -218,11 +226,11 @@ impl Source for Replayed {
         }
     }
 
-    fn identity(&self, delivery: &Delivery) -> Identity {
-        match is_letter(&delivery.receipt) {
+    fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a> {
+        match is_letter(receipt) {
             // The table's identity is of the row and its claim, neither of which the mark changes.
-            true => self.letters.identity(delivery),
-            false => self.queue.identity(delivery),
+            true => self.letters.identity(message, receipt),
+            false => self.queue.identity(message, receipt),
         }
     }
 
@@ -249,6 +257,13 @@ impl Source for Replayed {
             Ok(later)
         }
         .boxed()
+    }
+
+    fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
+        let letters = ends.extract_if(.., |end| is_letter(&end.receipt));
+        let mut rest: Vec<Settled> = letters.collect();
+        rest.extend(self.queue.settle_now(ends));
+        rest
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {

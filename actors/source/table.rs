@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, watch};
 
 use super::{
-    Delivery, End, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError, TableLags,
+    Delivery, End, Fetched, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError,
+    TableLags, made, nothing,
 };
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
@@ -196,11 +197,11 @@ impl Source for TableSource {
         _: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         async move {
             let mut strays = tokio::select! {
                 biased;
-                () = stop.quiet() => return Ok(Vec::new()),
+                () = stop.quiet() => return Ok(nothing()),
                 look = self.look.lock() => look,
             };
             let mut pause = FIRST_PAUSE;
@@ -208,7 +209,7 @@ impl Source for TableSource {
                 // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
                 let deliveries = self.claim(max, &mut strays).await?;
                 if !deliveries.is_empty() {
-                    return Ok(deliveries);
+                    return Ok(made(deliveries));
                 }
                 let next_look = async {
                     match pause < LONGEST_PAUSE {
@@ -223,7 +224,7 @@ impl Source for TableSource {
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            Ok(Vec::new())
+            Ok(nothing())
         }
         .boxed()
     }
@@ -235,9 +236,8 @@ impl Source for TableSource {
 
     fn halt(&self, _: &Receipt) {}
 
-    fn identity(&self, delivery: &Delivery) -> Identity {
-        let Receipt { id, fence, .. } = delivery.receipt;
-        self.name.message(&id.to_string(), fence)
+    fn identity<'a>(&'a self, _: &'a Message, receipt: &Receipt) -> Identity<'a> {
+        self.name.message(receipt.id.to_string(), receipt.fence)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {

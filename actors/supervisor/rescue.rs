@@ -148,7 +148,7 @@ fn shown(victim: &Victim) -> String {
     }
 }
 
-async fn charge(plan: &Plan, identity: &Identity, death: &Death) -> Option<Charge> {
+async fn charge(plan: &Plan, identity: &Identity<'_>, death: &Death) -> Option<Charge> {
     let row = || identity.id().parse().ok();
     let (entry, rules) = entry(plan, identity);
     let (victim, rules) = match identity.kind() {
@@ -166,7 +166,7 @@ async fn charge(plan: &Plan, identity: &Identity, death: &Death) -> Option<Charg
 }
 
 /// A queue without an entry here is another partition's: the death counts, and what it comes to is decided there.
-fn entry(plan: &Plan, identity: &Identity) -> (EntryName, RetryRules) {
+fn entry(plan: &Plan, identity: &Identity<'_>) -> (EntryName, RetryRules) {
     let wanted = (identity.kind(), identity.queue());
     let known = plan
         .queues

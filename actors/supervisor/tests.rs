@@ -295,7 +295,7 @@ fn consumer(ran: &Seen<String>, barrier: &Barrier) -> crate::job::Consumer {
 
 fn delayed(ran: &Seen<String>, barrier: &Barrier) -> JobHandler<Task, serde_json::Value> {
     let (ran, barrier) = (ran.clone(), barrier.clone());
-    JobHandler::Async(Arc::new(move |task: Task| {
+    JobHandler::of(move |task: Task| {
         let (ran, barrier) = (ran.clone(), barrier.clone());
         Box::pin(async move {
             ran.note(task.params.clone());
@@ -304,7 +304,7 @@ fn delayed(ran: &Seen<String>, barrier: &Barrier) -> JobHandler<Task, serde_json
             }
             Ok(serde_json::Value::Null)
         })
-    }))
+    })
 }
 
 /// Runs the daemon with a test beside it, to the daemon's end. Answers its exit status.

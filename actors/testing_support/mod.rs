@@ -86,9 +86,7 @@ where
     F: Fn(Message) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = JobResult> + 'static,
 {
-    Consumer::Single(Handler::Async(Arc::new(move |message| {
-        Box::pin(handler(message))
-    })))
+    Consumer::Single(Handler::of(move |message| Box::pin(handler(message))))
 }
 
 /// A handler of batches.
@@ -97,11 +95,11 @@ where
     F: Fn(Vec<Message>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Vec<JobResult>> + 'static,
 {
-    let handler: BatchHandler = Handler::Async(Arc::new(move |messages: Vec<Message>| {
+    let handler: BatchHandler = Handler::of(move |messages: Vec<Message>| {
         let n = messages.len();
         let outcomes = handler(messages);
         Box::pin(async move { Ok(crate::job::BatchOutcome::outcomes(outcomes.await, n)) })
-    }));
+    });
     Consumer::Batch(handler)
 }
 

@@ -12,7 +12,9 @@ use super::{Barrier, soon};
 use crate::db::{DbError, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
-use crate::source::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use crate::source::{
+    Delivery, End, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError, made, nothing,
+};
 use crate::stop::StopListener;
 
 /// The message of this number.
@@ -240,7 +242,7 @@ impl Source for FakeSource {
         _: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         async move {
             let mut changed = self.changed.subscribe();
             while !stop.begun() {
@@ -250,14 +252,14 @@ impl Source for FakeSource {
                 }
                 if let Some(portion) = self.take(max) {
                     self.changed.send_modify(|n| *n += 1);
-                    return Ok(portion);
+                    return Ok(made(portion));
                 }
                 tokio::select! {
                     _ = changed.changed() => {}
                     () = stop.quiet() => {}
                 }
             }
-            Ok(Vec::new())
+            Ok(nothing())
         }
         .boxed()
     }
@@ -281,8 +283,8 @@ impl Source for FakeSource {
         });
     }
 
-    fn identity(&self, delivery: &Delivery) -> Identity {
-        Identity::new(Kind::Queue, "q", &delivery.message.id, 0)
+    fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
+        Identity::new(Kind::Queue, "q", &message.id, 0)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {

@@ -33,9 +33,9 @@ pub(crate) struct DeadFile {
     pub(crate) partition: String,
     pub(crate) boot: String,
     /// To be counted in the database; the boot and the identity together make each one count once.
-    pub(crate) deaths: Vec<(Identity, Death)>,
+    pub(crate) deaths: Vec<(Identity<'static>, Death)>,
     /// All that was taken and not finished, the dead ones included.
-    pub(crate) in_flight: Vec<Identity>,
+    pub(crate) in_flight: Vec<Identity<'static>>,
     path: PathBuf,
     _locked: Locked,
 }

@@ -92,7 +92,7 @@ impl SlotFile {
     ///
     /// # Errors
     /// When the file cannot grow.
-    pub(crate) fn take(self: &Arc<Self>, identity: &Identity) -> Result<Slot, SlotError> {
+    pub(crate) fn take(self: &Arc<Self>, identity: &Identity<'_>) -> Result<Slot, SlotError> {
         self.take_batch(std::slice::from_ref(identity))
     }
 
@@ -100,7 +100,10 @@ impl SlotFile {
     ///
     /// # Errors
     /// When there is no message, or the file cannot grow.
-    pub(crate) fn take_batch(self: &Arc<Self>, identities: &[Identity]) -> Result<Slot, SlotError> {
+    pub(crate) fn take_batch(
+        self: &Arc<Self>,
+        identities: &[Identity<'_>],
+    ) -> Result<Slot, SlotError> {
         let (first, rest) = identities.split_first().ok_or(SlotError::NoIdentity)?;
         let (place, followers) = self.free_places(rest.len())?;
         // The leader last: until then a crash finds followers of a free slot, which count for nothing.

@@ -27,9 +27,9 @@ impl Place {
     }
 
     /// The identity first, then the level: a crash in between finds a free slot.
-    pub(super) fn occupy(&self, identity: &Identity, level: u32) {
+    pub(super) fn occupy(&self, identity: &Identity<'_>, level: u32) {
         // SAFETY: its holder is the only one who touches the record.
-        unsafe { self.raw().record.get().write(identity.encode()) };
+        identity.encode(unsafe { &mut *self.raw().record.get() });
         self.raw().state.store(level, Ordering::Release);
     }
 
@@ -82,7 +82,7 @@ impl OwnSlot {
     }
 
     /// It stands for this message now.
-    pub(crate) fn name(&mut self, identity: &Identity) {
+    pub(crate) fn name(&mut self, identity: &Identity<'_>) {
         self.0.place.occupy(identity, level::IDLE);
     }
 

@@ -34,7 +34,7 @@ impl fmt::Display for Death {
 }
 
 /// The identity and the state of every slot in use; a follower has its leader's state.
-pub(super) fn taken_slots(bytes: &[u8]) -> Vec<(Identity, u32)> {
+pub(super) fn taken_slots(bytes: &[u8]) -> Vec<(Identity<'static>, u32)> {
     // What does not fill a slot is a growth that was cut short: nothing is in it yet.
     let (slots, _) = bytes.as_chunks::<SLOT_BYTES>();
     let word = |slot: &[u8; SLOT_BYTES], at: usize| {
@@ -60,9 +60,13 @@ pub(super) fn taken_slots(bytes: &[u8]) -> Vec<(Identity, u32)> {
 }
 
 /// Who is charged: the fatal ones; without any, after the out-of-memory killer, the polled ones.
-pub(super) fn deaths(taken: &[(Identity, u32)], oom_at_work: bool) -> Vec<(Identity, Death)> {
+pub(super) fn deaths(
+    taken: &[(Identity<'static>, u32)],
+    oom_at_work: bool,
+) -> Vec<(Identity<'static>, Death)> {
     let charged = |cause: fn(u32) -> Option<Death>| -> Vec<_> {
-        let one = |(identity, state): &(Identity, u32)| Some((identity.clone(), cause(*state)?));
+        let one =
+            |(identity, state): &(Identity<'static>, u32)| Some((identity.clone(), cause(*state)?));
         taken.iter().filter_map(one).collect()
     };
     let fatal = charged(|state| {
@@ -83,13 +87,14 @@ mod tests {
     use super::super::layout::RECORD_BYTES;
     use super::*;
 
-    fn identity(id: &str) -> Identity {
+    fn identity(id: &str) -> Identity<'_> {
         Identity::new(Kind::Queue, "orders", id, 0)
     }
 
     fn slots(states: &[(u32, u32)]) -> Vec<u8> {
         let slot = |(number, (state, leader)): (usize, &(u32, u32))| {
-            let record: [u8; RECORD_BYTES] = identity(&number.to_string()).encode();
+            let mut record = [0; RECORD_BYTES];
+            identity(&number.to_string()).encode(&mut record);
             [&state.to_ne_bytes()[..], &leader.to_ne_bytes(), &record].concat()
         };
         states.iter().enumerate().flat_map(slot).collect()

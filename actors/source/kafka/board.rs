@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::lane::{Charged, Handed, Lane, Tap};
+use super::claim::{Claim, Tap};
+use super::lane::{Charged, Handed, Lane};
 use super::leases::OpenLeases;
 use super::record::Record;
 use crate::source::{Breadth, Fetcher, Receipt, Settled};
 
 /// A consumer goes on with its partition for so long while others have records too: changing costs a pause of one round
 /// between the threads.
-const TURN: Duration = Duration::from_millis(500);
+const TURN: Duration = Duration::from_millis(100);
 
 /// Records of one partition for one consumer.
 #[derive(Debug)]
@@ -45,8 +46,6 @@ pub(super) struct Board<T> {
     rings: Option<Instant>,
     /// Leases so far.
     leases: u64,
-    /// Turns so far.
-    turns: u64,
 }
 
 impl<T: Tap> Board<T> {
@@ -58,7 +57,6 @@ impl<T: Tap> Board<T> {
             suspects: BTreeSet::new(),
             rings: None,
             leases: 0,
-            turns: 0,
         }
     }
 
@@ -90,32 +88,51 @@ impl<T: Tap> Board<T> {
         self.lanes.keys().copied().collect()
     }
 
-    /// Records for this consumer, if there are any.
-    pub(super) fn take(&mut self, who: Fetcher, max: usize, now: Instant) -> Option<Batch> {
-        while let Some(partition) = self.choose(who, now) {
-            let lane = self.lanes.get_mut(&partition)?;
-            let number = match lane.lease() {
-                Some(lease) => lease.number,
-                None => self.leases + 1,
-            };
-            let handed = lane.take(number, who.consumer, max.max(1), now);
-            if handed.is_empty() {
-                // What filled it was no record, or is not due: it is not chosen again.
-                continue;
-            }
-            if number > self.leases {
-                self.leases = number;
-                self.turns += 1;
-                lane.turn = self.turns;
-                self.open.add(number);
-            }
-            return Some(Batch {
-                partition,
-                lease: number,
-                handed,
-            });
+    /// A partition that may have something for this consumer, if there is one. To be drawn from, and then filled.
+    pub(super) fn claim(
+        &mut self,
+        who: Fetcher,
+        max: usize,
+        now: Instant,
+    ) -> Option<(i32, Claim<T>)> {
+        let partition = self.choose(who, now)?;
+        let lane = self.lanes.get_mut(&partition)?;
+        if lane.lease().is_none() {
+            self.leases += 1;
+            lane.turn = self.leases;
+            self.open.add(self.leases);
         }
-        None
+        Some((
+            partition,
+            lane.claim(self.leases, who.consumer, max.max(1), now),
+        ))
+    }
+
+    /// Records for the one who claimed. None: what seemed to be there was no record, or is not due.
+    pub(super) fn fill(
+        &mut self,
+        (partition, claim): (i32, Claim<T>),
+        now: Instant,
+    ) -> Option<Batch> {
+        let lease = claim.lease;
+        // Where the partition has gone what was drawn is not noted anywhere: others begin with it.
+        let lane = self.lanes.get_mut(&partition)?;
+        let handed = lane.fill(claim, now);
+        if lane.lease().is_none_or(|of| of.number != lease) {
+            self.open.remove(lease);
+        }
+        self.wake(now);
+        (!handed.is_empty()).then_some(Batch {
+            partition,
+            lease,
+            handed,
+        })
+    }
+
+    /// Whether somebody draws from one of these partitions.
+    pub(super) fn is_lent(&self, partitions: &[i32]) -> bool {
+        let lanes = partitions.iter().filter_map(|of| self.lanes.get(of));
+        lanes.into_iter().any(Lane::is_lent)
     }
 
     /// Its own partition while that has records and its turn lasts, else the one that waits longest.
@@ -272,6 +289,11 @@ impl<T: Tap> Board<T> {
                 self.open.remove(number);
             }
         }
+    }
+
+    /// Whether it goes to others, and somebody may be waiting for what is lent of it.
+    pub(super) fn is_leaving(&self, partition: i32) -> bool {
+        self.lanes.get(&partition).is_some_and(Lane::is_leaving)
     }
 
     /// What consumers have of these partitions.

@@ -64,7 +64,7 @@ impl Context {
             shared.wait_until_settled(partitions, Instant::now() + HANDOVER);
             commit::now(base, shared, |partition| partitions.contains(&partition));
         }
-        let gone = shared.board().remove(partitions);
+        let gone = shared.remove(partitions);
         let out: usize = gone.iter().map(super::lane::Lane::out_count).sum();
         if out > 0 {
             log::warn!(

@@ -15,8 +15,8 @@ use crate::outage::Outage;
 use crate::source::outside;
 
 /// What the slot of a record says.
-pub(super) fn identity(name: &QueueName, partition: i32, offset: i64) -> Identity {
-    name.message(&format!("{partition}/{offset}"), 0)
+pub(super) fn identity(name: &QueueName, partition: i32, offset: i64) -> Identity<'_> {
+    name.message(format!("{partition}/{offset}"), 0)
 }
 
 /// Asks until the database answers.

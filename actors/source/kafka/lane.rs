@@ -11,25 +11,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::claim::{Claim, Tap};
 use super::record::Record;
 use crate::source::End;
-
-/// Where the next records of a partition come from.
-pub(super) trait Tap {
-    fn pull(&mut self) -> Pulled;
-    /// Whether there may be something to pull. Never `false` while there is.
-    fn filled(&self) -> bool;
-}
-
-/// What a tap gave.
-#[derive(Debug)]
-pub(super) enum Pulled {
-    Record(Record),
-    /// No record is behind those it gave, at this moment.
-    End,
-    /// Nothing has come yet.
-    Nothing,
-}
 
 /// Deaths that were charged to a record before it came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +57,8 @@ pub(super) struct Lease {
 
 #[derive(Debug)]
 pub(super) struct Lane<T> {
-    tap: T,
+    /// None: it is lent (`claim.rs`).
+    tap: Option<T>,
     /// Not finished, in the order in which they came.
     entries: VecDeque<Entry>,
     /// Behind the last record that came; none before the first.
@@ -94,7 +79,7 @@ pub(super) struct Lane<T> {
 impl<T: Tap> Lane<T> {
     pub(super) fn new(tap: T) -> Self {
         Self {
-            tap,
+            tap: Some(tap),
             entries: VecDeque::new(),
             next: None,
             lease: None,
@@ -130,12 +115,20 @@ impl<T: Tap> Lane<T> {
 
     /// Whether there is something to give out now.
     fn filled(&self, now: Instant) -> bool {
+        let Some(tap) = &self.tap else {
+            return false;
+        };
         let known = self.charged.is_some() && !self.leaving;
         known
             && match self.first_waiting() {
                 Some(entry) => entry.due.is_none_or(|due| due <= now),
-                None => self.tap.filled(),
+                None => tap.filled(),
             }
+    }
+
+    /// Whether somebody draws from its tap.
+    pub(super) fn is_lent(&self) -> bool {
+        self.tap.is_none()
     }
 
     /// Whether a consumer that has no lease of it can take it.
@@ -148,14 +141,15 @@ impl<T: Tap> Lane<T> {
         self.lease.as_ref().is_some_and(|lease| lease.open) && self.filled(now)
     }
 
-    /// Gives out the next records: under this lease if it is free, else under the one it has. At most so many.
-    pub(super) fn take(
+    /// Gives out what waits, at most so many, and lends the tap for the rest: under this lease if the lane is free, else
+    /// under the one it has. What is drawn comes back by `fill`.
+    pub(super) fn claim(
         &mut self,
-        number: u64,
+        lease: u64,
         consumer: u64,
         max: usize,
         now: Instant,
-    ) -> Vec<Handed> {
+    ) -> Claim<T> {
         let mut handed = Vec::new();
         let mut held_up = false;
         let all_out = self.entries.len() == self.out_count();
@@ -169,31 +163,54 @@ impl<T: Tap> Lane<T> {
             entry.out = true;
             handed.push(entry.hand());
         }
-        while !held_up && handed.len() < max {
-            match self.tap.pull() {
-                Pulled::Record(record) => {
-                    let entry = self.enter(record);
-                    held_up = entry.due.is_some_and(|due| due > now);
-                    entry.out = !held_up;
-                    if !held_up {
-                        handed.push(entry.hand());
-                    }
-                }
-                Pulled::End => self.at_end = true,
-                Pulled::Nothing => break,
+        let lease = self.lease.get_or_insert(Lease {
+            number: lease,
+            consumer,
+            since: now,
+            open: true,
+            out: 0,
+        });
+        lease.out += handed.len();
+        let room = if held_up { 0 } else { max - handed.len() };
+        let tap = if room > 0 { self.tap.take() } else { None };
+        Claim::new(lease.number, handed, tap, room)
+    }
+
+    /// Takes back the tap, and gives out what was drawn. Of what was closed in the meantime nothing more is given out.
+    pub(super) fn fill(&mut self, claim: Claim<T>, now: Instant) -> Vec<Handed> {
+        let Claim {
+            lease: number,
+            mut handed,
+            tap,
+            drawn,
+        } = claim;
+        self.tap = tap.or_else(|| self.tap.take());
+        let is_open = |lease: &Lease| lease.number == number && lease.open;
+        let mut held_up = !self.lease.as_ref().is_some_and(is_open);
+        let waited = handed.len();
+        for record in drawn.records {
+            let entry = self.enter(record);
+            held_up |= entry.due.is_some_and(|due| due > now);
+            entry.out = !held_up;
+            if !held_up {
+                handed.push(entry.hand());
             }
         }
-        if !handed.is_empty() {
-            let lease = self.lease.get_or_insert(Lease {
-                number,
-                consumer,
-                since: now,
-                open: true,
-                out: 0,
-            });
-            lease.out += handed.len();
+        self.at_end = drawn.at_end.unwrap_or(self.at_end);
+        if let Some(lease) = &mut self.lease {
+            lease.out += handed.len() - waited;
         }
+        self.end_lease_if_over();
         handed
+    }
+
+    /// Answers whether it is over: nothing of it is out, and nothing is being drawn for it.
+    fn end_lease_if_over(&mut self) -> bool {
+        let over = self.lease.is_some() && self.out_count() == 0 && !self.is_lent();
+        if over {
+            self.lease = None;
+        }
+        over
     }
 
     fn enter(&mut self, record: Record) -> &mut Entry {
@@ -209,7 +226,6 @@ impl<T: Tap> Lane<T> {
             record,
         };
         self.next = Some(offset.saturating_add(1));
-        self.at_end = false;
         self.entries.push_back(entry);
         // It was pushed a moment ago.
         let last = self.entries.len() - 1;
@@ -254,6 +270,10 @@ impl<T: Tap> Lane<T> {
         let lease = self.lease.as_mut()?;
         lease.open = false;
         Some(lease.number)
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving
     }
 
     /// The record of a delivery that is not settled.
@@ -302,11 +322,7 @@ impl<T: Tap> Lane<T> {
             }
         }
         lease.out -= 1;
-        let over = lease.out == 0;
-        if over {
-            self.lease = None;
-        }
-        over
+        self.end_lease_if_over()
     }
 
     /// All before it is finished; none before the first record.
@@ -328,7 +344,8 @@ impl<T: Tap> Lane<T> {
 
     /// All records that the partition has are finished, as far as is known here.
     pub(super) fn is_exhausted(&self) -> bool {
-        self.at_end && self.entries.is_empty() && !self.tap.filled()
+        let is_dry = self.tap.as_ref().is_some_and(|tap| !tap.filled());
+        self.at_end && self.entries.is_empty() && is_dry
     }
 
     /// Given out and not settled.

@@ -120,8 +120,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
     let partitions = shared.board().partitions();
     shared.board().stop_feeding(&partitions);
     commit::now(&consumer, shared, |_| true);
-    let gone = shared.board().remove(&partitions);
-    drop(gone);
+    drop(shared.remove(&partitions));
     shared.rebalanced();
     // The last owner closes the client, which may take its time: that must be this thread.
     let deadline = Instant::now() + RETURN_OF_CLIENT;

@@ -8,6 +8,7 @@
 //! (`board.rs`): the group does not notice how many consumers there are.
 
 mod board;
+mod claim;
 mod client;
 mod clusters;
 mod commit;
@@ -40,7 +41,9 @@ use self::board::Batch;
 pub(crate) use self::clusters::{ClusterError, Clusters, Inside};
 use self::health::Health;
 use self::shared::Shared;
-use super::{Delivery, End, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use super::{
+    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
+};
 use crate::clock::now_ms;
 use crate::db::rows::{EntryName, NewLetter};
 use crate::db::{Db, Standing};
@@ -129,15 +132,17 @@ impl KafkaSource {
             .spawn(wake_consumers(Arc::clone(&self.shared)));
     }
 
-    fn deliveries(&self, batch: Batch) -> Vec<Delivery> {
+    fn deliveries(&self, batch: Batch) -> Fetched {
         let Batch {
-            partition, lease, ..
+            partition,
+            lease,
+            handed,
         } = batch;
         let shared = &self.shared;
         // Names of this batch's own: a count that all threads raise and lower would be handed to and fro between them.
         let (queue, topic): (Arc<str>, Arc<str>) = ((*shared.queue).into(), (*shared.topic).into());
         let (of, mut digits) = (format!("{partition}/"), itoa::Buffer::new());
-        let delivery = |handed: lane::Handed| {
+        let delivery = move |handed: lane::Handed| {
             let record = handed.record;
             Delivery {
                 receipt: Receipt {
@@ -164,7 +169,7 @@ impl KafkaSource {
                 },
             }
         };
-        batch.handed.into_iter().map(delivery).collect()
+        Box::new(handed.into_iter().map(delivery))
     }
 
     fn letters(&self, ends: &[Settled]) -> Vec<NewLetter> {
@@ -203,29 +208,37 @@ impl Source for KafkaSource {
         Some(self.shared.limit.subscribe())
     }
 
+    fn reach(&self) -> Reach {
+        Reach::Near
+    }
+
     fn fetch<'a>(
         &'a self,
         who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         async move {
             let max = usize::try_from(max).unwrap_or(usize::MAX);
             while !stop.begun() {
                 let wake = Arc::<Notify>::default();
-                let taken = {
+                let claimed = {
                     let (mut board, now) = (self.shared.board(), Instant::now());
-                    let taken = board.take(who, max, now);
-                    match taken {
+                    let claimed = board.claim(who, max, now);
+                    match claimed {
                         // There may be more for others.
                         Some(_) => board.wake(now),
                         None => board.wait(who, Arc::clone(&wake)),
                     }
                     self.shared.ring_in_time(&board, now);
-                    taken
+                    claimed
                 };
-                if let Some(batch) = taken {
-                    return Ok(self.deliveries(batch));
+                if let Some((partition, mut claim)) = claimed {
+                    claim.draw();
+                    match self.shared.fill((partition, claim)) {
+                        Some(batch) => return Ok(self.deliveries(batch)),
+                        None => continue,
+                    }
                 }
                 let turn = Turn::new(&self.shared, wake);
                 tokio::select! {
@@ -233,7 +246,7 @@ impl Source for KafkaSource {
                     () = stop.quiet() => {}
                 }
             }
-            Ok(Vec::new())
+            Ok(nothing())
         }
         .boxed()
     }
@@ -249,9 +262,9 @@ impl Source for KafkaSource {
         self.shared.board().halt(receipt);
     }
 
-    fn identity(&self, delivery: &Delivery) -> Identity {
+    fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
         // As `deaths::identity` makes it.
-        self.shared.name.message(&delivery.message.id, 0)
+        self.shared.name.message(&message.id, 0)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
@@ -261,18 +274,18 @@ impl Source for KafkaSource {
             if !letters.is_empty() {
                 self.shared.db.insert_letters(letters).await?;
             }
-            let over = {
-                let (mut board, now) = (self.shared.board(), Instant::now());
-                let over = board.settle(&ends, now);
-                self.shared.ring_in_time(&board, now);
-                over
-            };
-            if over > 0 {
-                self.shared.told_settled();
-            }
+            self.shared.settle(&ends);
             Ok(Vec::new())
         }
         .boxed()
+    }
+
+    fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
+        // Their letters are written first.
+        let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
+        let dead = dead.collect();
+        self.shared.settle(&ends);
+        dead
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {

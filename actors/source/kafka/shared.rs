@@ -8,15 +8,17 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use super::board::Board;
+use super::board::{Batch, Board};
+use super::claim::Claim;
 use super::client::Start;
 use super::context::Context;
 use super::health::Health;
+use super::lane::Lane;
 use super::leases::OpenLeases;
 use super::tap::QueueTap;
 use crate::db::Db;
 use crate::job::slots::QueueName;
-use crate::source::Limit;
+use crate::source::{Limit, Settled};
 
 /// A client is made in milliseconds, or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -94,6 +96,42 @@ impl Shared {
         if board.rings_too_late(now) {
             self.news.notify_one();
         }
+    }
+
+    /// Ends of deliveries.
+    pub(super) fn settle(&self, ends: &[Settled]) {
+        let (mut board, now) = (self.board(), Instant::now());
+        let over = board.settle(ends, now);
+        self.ring_in_time(&board, now);
+        drop(board);
+        if over > 0 {
+            self.told_settled();
+        }
+    }
+
+    /// Notes what was drawn, and answers what of it is given out.
+    pub(super) fn fill(&self, claimed: (i32, Claim<QueueTap>)) -> Option<Batch> {
+        let (mut board, now) = (self.board(), Instant::now());
+        let partition = claimed.0;
+        let batch = board.fill(claimed, now);
+        self.ring_in_time(&board, now);
+        // Whoever takes a partition away waits for its tap.
+        if board.is_leaving(partition) {
+            self.told_settled();
+        }
+        batch
+    }
+
+    /// These partitions go: answers what is left of them, whole.
+    pub(super) fn remove(&self, partitions: &[i32]) -> Vec<Lane<QueueTap>> {
+        let mut board = self.board();
+        board.stop_feeding(partitions);
+        // Nothing more is drawn from them, and who draws is about to be done.
+        while board.is_lent(partitions) {
+            let waited = self.settled.wait(board);
+            board = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        board.remove(partitions)
     }
 
     /// Leases are over.

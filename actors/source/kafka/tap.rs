@@ -1,31 +1,31 @@
 //! The queue of one partition inside librdkafka.
 
-use std::ffi::{CStr, CString};
-use std::ptr::NonNull;
+use std::ffi::{CString, c_void};
+use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use rdkafka::ClientContext as _;
 use rdkafka::bindings::{
-    RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
-    rd_kafka_event_error_string, rd_kafka_event_message_next, rd_kafka_event_t,
-    rd_kafka_event_type, rd_kafka_queue_destroy, rd_kafka_queue_get_partition, rd_kafka_queue_poll,
-    rd_kafka_queue_t, rd_kafka_resp_err_t,
+    rd_kafka_consume_callback, rd_kafka_message_t, rd_kafka_resp_err_t, rd_kafka_t,
+    rd_kafka_topic_destroy, rd_kafka_topic_new, rd_kafka_topic_t, rd_kafka_yield,
 };
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
 
+use super::claim::{Drawn, Tap};
 use super::context::Context;
-use super::lane::{Pulled, Tap};
 use super::record::Record;
 
-/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock for each
-/// record, and keeps its event in memory of its own.
+/// Split off the client's main queue, and drawn from by librdkafka's own function for many: rdkafka's way takes the
+/// queue's lock twice and looks at the clock twice for each record, and keeps each in memory of its own.
 pub(super) struct QueueTap {
-    native: NativeQueue,
+    topic: Topic,
+    partition: i32,
     /// Holds the callback.
     _split: PartitionQueue<Context>,
     consumer: Arc<BaseConsumer<Context>>,
@@ -34,26 +34,52 @@ pub(super) struct QueueTap {
     room: BytesMut,
 }
 
-/// A handle of our own on the queue.
-struct NativeQueue(NonNull<rd_kafka_queue_t>);
+/// A handle of our own on the topic.
+struct Topic(NonNull<rd_kafka_topic_t>);
 
-// SAFETY: librdkafka's queues may be used by any thread.
-unsafe impl Send for NativeQueue {}
+// SAFETY: librdkafka's topics may be used by any thread.
+unsafe impl Send for Topic {}
 
-impl Drop for NativeQueue {
+impl Drop for Topic {
     fn drop(&mut self) {
         // SAFETY: it was given to us once, and is not used any more.
-        unsafe { rd_kafka_queue_destroy(self.0.as_ptr()) };
+        unsafe { rd_kafka_topic_destroy(self.0.as_ptr()) };
     }
 }
 
-/// What the queue holds: a record or an error.
-struct Event(NonNull<rd_kafka_event_t>);
+/// Where librdkafka puts what it has.
+struct Sink<'a> {
+    client: *mut rd_kafka_t,
+    context: &'a Context,
+    room: &'a mut BytesMut,
+    drawn: &'a mut Drawn,
+}
 
-impl Drop for Event {
-    fn drop(&mut self) {
-        // SAFETY: it was given to us once, and is not used any more.
-        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
+/// Called for each that the queue has. `sink` is a [`Sink`].
+unsafe extern "C" fn put(message: *mut rd_kafka_message_t, sink: *mut c_void) {
+    // SAFETY: `serve` handed it over, and waits for the last call. The message lives as long as this one.
+    let (sink, of) = unsafe { (&mut *sink.cast::<Sink<'_>>(), &*message) };
+    match of.err {
+        // SAFETY: it lives, and is no error.
+        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
+            sink.drawn
+                .record(unsafe { Record::copy(message, sink.room) });
+        }
+        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => sink.drawn.end(),
+        code => {
+            let reason = match of.payload.is_null() {
+                true => &[][..],
+                // SAFETY: the text has so many bytes.
+                false => unsafe { slice::from_raw_parts(of.payload.cast(), of.len) },
+            };
+            let reason = String::from_utf8_lossy(reason);
+            let cause = KafkaError::Global(code.into());
+            sink.context.error(cause, reason.trim());
+        }
+    }
+    if sink.drawn.is_full() {
+        // SAFETY: the client lives. What it has not called for goes back to its place.
+        unsafe { rd_kafka_yield(sink.client) };
     }
 }
 
@@ -67,11 +93,11 @@ impl QueueTap {
         let mut split = consumer.split_partition_queue(topic, partition)?;
         let topic = CString::new(topic).ok()?;
         // SAFETY: the client lives, and the name ends with a NUL.
-        let native = unsafe {
+        let topic = unsafe {
             let client = consumer.client().native_ptr();
-            rd_kafka_queue_get_partition(client, topic.as_ptr(), partition)
+            rd_kafka_topic_new(client, topic.as_ptr(), ptr::null_mut())
         };
-        let native = NativeQueue(NonNull::new(native)?);
+        let topic = Topic(NonNull::new(topic)?);
         // Something may have come before the callback was set.
         let filled = Arc::new(AtomicBool::new(true));
         let flag = Arc::clone(&filled);
@@ -82,7 +108,8 @@ impl QueueTap {
             news.notify_one();
         });
         Some(Self {
-            native,
+            topic,
+            partition,
             _split: split,
             consumer: Arc::clone(consumer),
             filled,
@@ -90,72 +117,40 @@ impl QueueTap {
         })
     }
 
-    /// None: nothing is there.
+    /// Answers whether anything was there, a record or not.
     ///
-    /// One at a time. librdkafka's way to take many takes the end of a partition for a record, and goes on behind it when
-    /// the partition returns, one record too far. Its way to take one without an event keeps some errors to itself.
-    fn poll(&mut self) -> Option<Pulled> {
-        loop {
-            // SAFETY: the queue lives as long as this, and does not outlive its client.
-            let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
-            let event = Event(NonNull::new(event)?);
-            // SAFETY: it lives.
-            let kind = unsafe { rd_kafka_event_type(event.0.as_ptr()) };
-            let pulled = match kind {
-                RD_KAFKA_EVENT_FETCH => self.record(&event),
-                RD_KAFKA_EVENT_ERROR => self.error(&event),
-                _ => None,
-            };
-            // Behind what is none a record may stand, and nobody would ring for that.
-            if pulled.is_some() {
-                return pulled;
-            }
-        }
-    }
-
-    fn record(&mut self, event: &Event) -> Option<Pulled> {
-        // SAFETY: the message lives as long as its event, and is no error.
-        let record = unsafe {
-            let message = NonNull::new(rd_kafka_event_message_next(event.0.as_ptr()).cast_mut())?;
-            Record::copy(message.as_ptr(), &mut self.room)
+    /// librdkafka's way to take many without a callback takes the end of a partition for a record, and goes on behind it
+    /// when the partition returns, one record too far.
+    fn serve(&mut self, drawn: &mut Drawn) -> bool {
+        let client = self.consumer.client().native_ptr();
+        let mut sink = Sink {
+            client,
+            context: self.consumer.context(),
+            room: &mut self.room,
+            drawn,
         };
-        Some(Pulled::Record(record))
-    }
-
-    /// The context hears of it, unless it is the end of the partition.
-    fn error(&self, event: &Event) -> Option<Pulled> {
-        // SAFETY: it lives, and the text as long as it does.
-        let (code, reason) = unsafe {
-            let event = event.0.as_ptr();
-            (
-                rd_kafka_event_error(event),
-                CStr::from_ptr(rd_kafka_event_error_string(event)),
-            )
+        // SAFETY: the topic and what the callback is handed live until it returns, and it waits for nothing.
+        let served = unsafe {
+            let sink = ptr::from_mut(&mut sink).cast();
+            rd_kafka_consume_callback(self.topic.0.as_ptr(), self.partition, 0, Some(put), sink)
         };
-        if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-            return Some(Pulled::End);
-        }
-        let context = self.consumer.context();
-        context.error(
-            KafkaError::Global(code.into()),
-            reason.to_string_lossy().trim(),
-        );
-        None
+        served > 0
     }
 }
 
 impl Tap for QueueTap {
-    fn pull(&mut self) -> Pulled {
-        if let Some(pulled) = self.poll() {
-            return pulled;
+    fn draw(&mut self, into: &mut Drawn) {
+        while !into.is_full() {
+            if self.serve(into) {
+                continue;
+            }
+            // Once more after the flag is down: what came in between has raised it in vain.
+            self.filled.store(false, Ordering::Release);
+            if !self.serve(into) {
+                return;
+            }
+            self.filled.store(true, Ordering::Release);
         }
-        // Once more after the flag is down: what came in between has raised it in vain.
-        self.filled.store(false, Ordering::Release);
-        let Some(pulled) = self.poll() else {
-            return Pulled::Nothing;
-        };
-        self.filled.store(true, Ordering::Release);
-        pulled
     }
 
     fn filled(&self) -> bool {

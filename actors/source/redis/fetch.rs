@@ -13,12 +13,13 @@ use bytes::Bytes;
 use super::RedisSource;
 use super::fault::Fault;
 use super::frame::{self, Head};
-use super::open::{Batch, Member, State};
+use super::open::{Batch, Member};
+use super::packed::Packed;
 use super::scripts::TAKE;
 use super::server::Answer;
 use super::wait::Waiting;
 use crate::job::{Message, MessageSource, SourceKind};
-use crate::source::{Delivery, Receipt};
+use crate::source::{Delivery, Fetched, Receipt, made, nothing};
 use crate::stop::StopListener;
 
 /// More than this a script cannot hand to one command.
@@ -51,15 +52,18 @@ enum Who {
 /// What the server answers.
 enum Taken {
     /// A batch, oldest message first.
-    Batch {
-        framed: bool,
-        taken_ms: i64,
-        messages: Vec<(Bytes, Death)>,
-    },
+    Batch(TakenBatch),
     /// Nothing now; milliseconds until a retry is due, if there is one.
     Nothing(Option<u64>),
     /// The server does not know this boot.
     Unknown,
+}
+
+struct TakenBatch {
+    taken_ms: i64,
+    messages: Packed,
+    /// Of each, where the messages are framed.
+    deaths: Option<Vec<Death>>,
 }
 
 /// What was charged to a message whose handler ended its process.
@@ -70,19 +74,19 @@ struct Death {
 }
 
 impl RedisSource {
-    pub(super) async fn take_messages(&self, max: u32, stop: &mut StopListener) -> Vec<Delivery> {
+    pub(super) async fn take_messages(&self, max: u32, stop: &mut StopListener) -> Fetched {
         let max = max.min(MOST);
         if self.may_look_beside()
             && let Ok(mut look) = self.second_look.try_lock()
         {
             let found = self.look(&mut look, Who::Second, max, stop).await;
-            if !found.is_empty() {
+            if found.len() > 0 {
                 return found;
             }
         }
         let mut look = tokio::select! {
             biased;
-            () = stop.quiet() => return Vec::new(),
+            () = stop.quiet() => return nothing(),
             look = self.look.lock() => look,
         };
         self.look(&mut look, Who::First, max, stop).await
@@ -95,17 +99,11 @@ impl RedisSource {
     }
 
     /// Returns when something is found, when a stop begins, and the second one when nothing is.
-    async fn look(
-        &self,
-        look: &mut Look,
-        who: Who,
-        max: u32,
-        stop: &mut StopListener,
-    ) -> Vec<Delivery> {
+    async fn look(&self, look: &mut Look, who: Who, max: u32, stop: &mut StopListener) -> Fetched {
         while !stop.begun() {
             let turn = tokio::select! {
                 biased;
-                () = stop.quiet() => return Vec::new(),
+                () = stop.quiet() => return nothing(),
                 turn = self.server().turn() => turn,
             };
             // Not raced against the stop: a question under way must be heard out, or what it takes would be nobody's.
@@ -116,17 +114,17 @@ impl RedisSource {
             }
             drop(turn);
             match asked {
-                Ok(Found::Deliveries(deliveries)) => {
+                Ok(Found::Messages(messages)) => {
                     self.accepted();
-                    let full = u32::try_from(deliveries.len()) == Ok(max);
+                    let full = u32::try_from(messages.len()) == Ok(max);
                     self.plenty.store(full, Ordering::Relaxed);
-                    return deliveries;
+                    return messages;
                 }
                 Ok(Found::Nothing(next_due_ms)) => {
                     self.accepted();
                     self.plenty.store(false, Ordering::Relaxed);
                     if who == Who::Second {
-                        return Vec::new();
+                        return nothing();
                     }
                     self.wait(&mut look.waiting, next_due_ms, stop).await;
                 }
@@ -140,7 +138,7 @@ impl RedisSource {
                 Err(Fault::Away(_)) => {}
             }
         }
-        Vec::new()
+        nothing()
     }
 
     async fn ask(&self, look: &mut Look, who: Who, max: u32) -> Answer<Found> {
@@ -171,14 +169,8 @@ impl RedisSource {
                 Taken::Unknown => self.beat().await?,
                 Taken::Nothing(Some(0)) => {}
                 Taken::Nothing(due) => return Ok(Found::Nothing(due)),
-                Taken::Batch {
-                    framed,
-                    taken_ms,
-                    messages,
-                } => {
-                    let batch = (boot, framed, taken_ms);
-                    let deliveries = self.open(number, generation, batch, messages);
-                    return Ok(Found::Deliveries(deliveries));
+                Taken::Batch(taken) => {
+                    return Ok(Found::Messages(self.open(number, generation, boot, taken)));
                 }
             }
         }
@@ -192,13 +184,7 @@ impl RedisSource {
     }
 
     /// Keeps in mind what was taken.
-    fn open(
-        &self,
-        number: u64,
-        generation: u64,
-        (boot, framed, taken_ms): (Arc<str>, bool, i64),
-        messages: Vec<(Bytes, Death)>,
-    ) -> Vec<Delivery> {
+    fn open(&self, number: u64, generation: u64, boot: Arc<str>, taken: TakenBatch) -> Fetched {
         let source = MessageSource {
             queue: Arc::from(self.queue()),
             kind: SourceKind::Redis {
@@ -206,47 +192,75 @@ impl RedisSource {
                 key: self.config.key.as_str().into(),
             },
         };
-        let mut members = Vec::with_capacity(messages.len());
-        let mut deliveries = Vec::with_capacity(messages.len());
-        for (place, (stored, death)) in (1..).zip(messages) {
-            let frame = framed.then(|| Head::split(&stored)).flatten();
-            let (id, failed, payload) = match &frame {
-                Some((head, payload)) => (head.id.clone(), head.attempts, payload),
-                None => (frame::id(&boot, number, place), 0, &stored),
-            };
-            let attempt = failed.saturating_add(death.attempts).saturating_add(1);
-            deliveries.push(Delivery {
-                message: Message {
-                    id,
-                    payload: payload.clone(),
-                    key: None,
-                    headers: Vec::new(),
-                    source: source.clone(),
-                    attempt,
-                },
-                receipt: Receipt {
-                    id: i64::try_from(place).unwrap_or(i64::MAX),
-                    fence: number.cast_signed(),
-                    generation,
-                },
-                suspect: death.how.is_some(),
-            });
-            members.push(Member {
-                stored,
-                frame,
-                attempt,
-                death: death.how,
-                state: State::Held,
-            });
-        }
-        let batch = Batch::new(boot, framed, taken_ms, members);
+        let delivery = move |place: usize, (id, payload): (String, Bytes)| Delivery {
+            message: Message {
+                id,
+                payload,
+                key: None,
+                headers: Vec::new(),
+                source: source.clone(),
+                attempt: 1,
+            },
+            receipt: Receipt {
+                id: i64::try_from(place).unwrap_or(i64::MAX),
+                fence: number.cast_signed(),
+                generation,
+            },
+            suspect: false,
+        };
+        let bare = {
+            let (boot, messages) = (Arc::clone(&boot), taken.messages.clone());
+            move |index: usize| {
+                let id = frame::id(&boot, number, index + 1);
+                (id, messages.get(index).unwrap_or_default())
+            }
+        };
+        let n = taken.messages.len();
+        let (fetched, framed): (Fetched, _) = match taken.deaths {
+            None => {
+                let all = (0..n).map(move |index| delivery(index + 1, bare(index)));
+                (Box::new(all), None)
+            }
+            Some(deaths) => {
+                let members: Vec<Member> = (0..n)
+                    .zip(deaths)
+                    .map(|(index, death)| {
+                        let frame = taken
+                            .messages
+                            .get(index)
+                            .and_then(|stored| Head::split(&stored));
+                        let failed = frame.as_ref().map_or(0, |(head, _)| head.attempts);
+                        Member {
+                            frame,
+                            attempt: failed.saturating_add(death.attempts).saturating_add(1),
+                            death: death.how,
+                        }
+                    })
+                    .collect();
+                let all: Vec<Delivery> = members
+                    .iter()
+                    .enumerate()
+                    .map(|(index, member)| {
+                        let named = member.frame.as_ref();
+                        let named = named.map(|(head, payload)| (head.id.clone(), payload.clone()));
+                        let mut delivery =
+                            delivery(index + 1, named.unwrap_or_else(|| bare(index)));
+                        delivery.message.attempt = member.attempt;
+                        delivery.suspect = member.death.is_some();
+                        delivery
+                    })
+                    .collect();
+                (made(all), Some(members))
+            }
+        };
+        let batch = Batch::new(boot, taken.taken_ms, taken.messages, framed);
         self.lock_batches().open(number, batch);
-        deliveries
+        fetched
     }
 }
 
 enum Found {
-    Deliveries(Vec<Delivery>),
+    Messages(Fetched),
     Nothing(Option<u64>),
 }
 
@@ -267,14 +281,14 @@ impl FromRedisValue for Taken {
             _ => {
                 let kind: String = from_redis_value(next())?;
                 let taken_ms = from_redis_value(next())?;
-                let messages: Vec<Bytes> = from_redis_value(next())?;
+                let messages: Packed = from_redis_value(next())?;
                 let mut deaths: Vec<Death> = from_redis_value(next())?;
                 deaths.resize_with(messages.len(), Death::default);
-                Ok(Self::Batch {
-                    framed: kind == "f",
+                Ok(Self::Batch(TakenBatch {
                     taken_ms,
-                    messages: messages.into_iter().zip(deaths).collect(),
-                })
+                    messages,
+                    deaths: (kind == "f").then_some(deaths),
+                }))
             }
         }
     }

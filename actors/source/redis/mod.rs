@@ -14,7 +14,7 @@
 //! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `push.rs` | what producers do, for `ctx.send` |
-//! | `frame.rs` | messages that have failed, or whose boot died |
+//! | `packed.rs`, `frame.rs` | messages as the server answers them, and those that have failed, or whose boot died |
 
 mod burial;
 mod connect;
@@ -24,6 +24,7 @@ mod frame;
 mod keeper;
 mod leave;
 mod open;
+mod packed;
 mod push;
 mod scripts;
 mod server;
@@ -50,10 +51,11 @@ use self::open::Batches;
 #[cfg(test)]
 use self::server::Server;
 pub(crate) use self::servers::RedisServers;
-use super::{Burial, Delivery, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use super::{Burial, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;
 use crate::db::{Db, Liveness, Standing};
+use crate::job::Message;
 use crate::job::slots::{Identity, Kind, QueueName};
 use crate::outage::Outage;
 use crate::stop::StopListener;
@@ -202,7 +204,7 @@ impl Source for RedisSource {
         _who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         self.take_messages(max, stop).map(Ok).boxed()
     }
 
@@ -212,10 +214,9 @@ impl Source for RedisSource {
 
     fn halt(&self, _: &Receipt) {}
 
-    fn identity(&self, delivery: &Delivery) -> Identity {
+    fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
         // The attempt that runs is the fence: what comes after its death depends on it.
-        let attempt = i64::from(delivery.message.attempt);
-        self.name.message(&delivery.message.id, attempt)
+        self.name.message(&message.id, i64::from(message.attempt))
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {

@@ -11,32 +11,31 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::frame::{self, Head};
+use super::packed::Packed;
 use crate::source::Receipt;
 
 /// What has ended waits so long at most for the rest of its batch: it would run again after a crash.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
 
-/// A message of a batch.
+/// What is known of a message that has failed, or whose boot died.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// As it lies in the batch: framed or not.
-    pub(super) stored: Bytes,
-    /// What its frame says, and what was framed. A message without one is named only when someone asks: most never are.
+    /// What its frame says, and what was framed. None: another program put it among those that have frames.
     pub(super) frame: Option<(Head, Bytes)>,
     /// Which attempt this is, deaths included.
     pub(super) attempt: u32,
     /// How the last of the deaths that were charged to it came about.
     pub(super) death: Option<String>,
-    pub(super) state: State,
 }
 
-impl Member {
+/// A message that has not ended, for who must know all of it.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub(super) head: Head,
     /// As the producer wrote it.
-    pub(super) fn payload(&self) -> &Bytes {
-        self.frame
-            .as_ref()
-            .map_or(&self.stored, |(_, payload)| payload)
-    }
+    pub(super) payload: Bytes,
+    /// How the last of the deaths that were charged to it came about.
+    pub(super) death: Option<String>,
 }
 
 /// What is known of a message.
@@ -64,11 +63,15 @@ pub(super) enum Fate {
 pub(super) struct Batch {
     /// With its generation: as the server knows it.
     pub(super) boot: Arc<str>,
-    framed: bool,
     /// Unix milliseconds by the server's clock.
     taken_ms: i64,
-    members: Vec<Member>,
-    /// Members that have not ended, so that a look at a batch does not look at each of them.
+    /// The messages as they lie in it.
+    stored: Packed,
+    /// Where they are framed: what is known of each. Of others nothing is but where they lie, and most are never asked for.
+    framed: Option<Vec<Member>>,
+    /// Of each.
+    states: Vec<State>,
+    /// Messages that have not ended, so that a look at a batch does not look at each of them.
     held: usize,
     /// Since when an end waits for the rest.
     waits_since: Option<Instant>,
@@ -117,12 +120,21 @@ impl Batches {
         self.open.contains_key(&number)
     }
 
-    /// With what is known of it.
-    pub(super) fn member(&self, receipt: &Receipt) -> Option<(&Member, Head)> {
+    /// None where the message is not here, or has ended.
+    pub(super) fn unfinished(&self, receipt: &Receipt) -> Option<Unfinished> {
         let (number, place) = place(receipt)?;
         let batch = self.open.get(&number)?;
-        let member = batch.members.get(place - 1)?;
-        Some((member, batch.head_of(number, place, member)))
+        let held = batch.states.get(place - 1) == Some(&State::Held);
+        let framed = batch.member(place).and_then(|member| member.frame.as_ref());
+        let payload = match framed {
+            Some((_, payload)) => payload.clone(),
+            None => batch.stored.get(place - 1)?,
+        };
+        held.then(|| Unfinished {
+            head: batch.head_of(number, place),
+            payload,
+            death: batch.member(place).and_then(|member| member.death.clone()),
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&u64, &Batch)> {
@@ -135,15 +147,12 @@ impl Batches {
             return;
         };
         if let Some(batch) = self.open.get_mut(&number)
-            && batch
-                .members
-                .get(place - 1)
-                .is_some_and(|member| member.state == State::Held)
+            && batch.states.get(place - 1) == Some(&State::Held)
         {
             batch.held -= 1;
             batch.given_back |= fate == Fate::GiveBack;
             batch.waits_since.get_or_insert(now);
-            batch.members[place - 1].state = State::Ended(fate);
+            batch.states[place - 1] = State::Ended(fate);
         }
     }
 
@@ -161,19 +170,15 @@ impl Batches {
             return;
         };
         match &telling.what {
-            What::Finished(_) => batch.members.clear(),
+            What::Finished(_) => batch.states.clear(),
             What::Some(ends) => {
                 for end in ends {
-                    batch.members[end.place - 1].state = State::Told;
+                    batch.states[end.place - 1] = State::Told;
                 }
                 batch.look_again();
             }
         }
-        if batch
-            .members
-            .iter()
-            .all(|member| member.state == State::Told)
-        {
+        if batch.states.iter().all(|state| *state == State::Told) {
             self.open.remove(&telling.number);
         }
     }
@@ -190,9 +195,9 @@ impl Batches {
 
     /// Messages that have ended and that the server still counts.
     pub(super) fn ended(&self) -> usize {
-        let members = self.open.values().flat_map(|batch| &batch.members);
-        members
-            .filter(|member| matches!(member.state, State::Ended(Fate::Remove)))
+        let states = self.open.values().flat_map(|batch| &batch.states);
+        states
+            .filter(|state| matches!(state, State::Ended(Fate::Remove)))
             .count()
     }
 }
@@ -207,16 +212,27 @@ pub(super) enum Hurry {
 }
 
 impl Batch {
-    pub(super) fn new(boot: Arc<str>, framed: bool, taken_ms: i64, members: Vec<Member>) -> Self {
+    pub(super) fn new(
+        boot: Arc<str>,
+        taken_ms: i64,
+        stored: Packed,
+        framed: Option<Vec<Member>>,
+    ) -> Self {
         Self {
             boot,
-            framed,
             taken_ms,
-            held: members.len(),
+            held: stored.len(),
+            states: vec![State::Held; stored.len()],
+            stored,
+            framed,
             waits_since: None,
             given_back: false,
-            members,
         }
+    }
+
+    /// What is known of a message that has a frame.
+    fn member(&self, place: usize) -> Option<&Member> {
+        self.framed.as_ref()?.get(place - 1)
     }
 
     fn telling(&self, number: u64, now: Instant, hurry: Hurry) -> Option<Telling> {
@@ -225,9 +241,8 @@ impl Batch {
         if self.held > 0 && !urgent {
             return None;
         }
-        let gone =
-            |member: &Member| matches!(member.state, State::Told | State::Ended(Fate::Remove));
-        let what = if self.members.iter().all(gone) {
+        let gone = |state: &State| matches!(state, State::Told | State::Ended(Fate::Remove));
+        let what = if self.states.iter().all(gone) {
             What::Finished(self.charged())
         } else {
             What::Some(self.ends(number))
@@ -242,8 +257,8 @@ impl Batch {
     /// What ended while the server was being told still waits.
     fn look_again(&mut self) {
         let untold = |fate: fn(&Fate) -> bool| {
-            let mut members = self.members.iter();
-            members.any(|member| matches!(&member.state, State::Ended(is) if fate(is)))
+            let mut states = self.states.iter();
+            states.any(|state| matches!(state, State::Ended(is) if fate(is)))
         };
         self.given_back = untold(|fate| *fate == Fate::GiveBack);
         self.waits_since = untold(|_| true).then(Instant::now);
@@ -251,7 +266,7 @@ impl Batch {
 
     /// The head of the batch, as the scripts write it.
     pub(super) fn head(&self) -> String {
-        let kind = if self.framed { 'f' } else { 'm' };
+        let kind = if self.framed.is_some() { 'f' } else { 'm' };
         let places = self.untold().map(|(place, _)| place.to_string());
         let places: Vec<String> = places.collect();
         format!("{kind} {} {}", self.taken_ms, places.join(","))
@@ -260,26 +275,25 @@ impl Batch {
     /// What the server should have of it.
     pub(super) fn left(&self) -> Vec<Bytes> {
         self.untold()
-            .map(|(_, member)| member.stored.clone())
+            .map(|(_, stored)| Bytes::copy_from_slice(stored))
             .collect()
     }
 
-    fn untold(&self) -> impl Iterator<Item = (usize, &Member)> {
-        (1..)
-            .zip(&self.members)
-            .filter(|(_, member)| member.state != State::Told)
+    /// Places and messages.
+    fn untold(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let all = (1..).zip(self.stored.iter()).zip(&self.states);
+        all.filter(|(_, state)| **state != State::Told)
+            .map(|(message, _)| message)
     }
 
     fn charged(&self) -> Vec<String> {
-        if !self.framed {
-            return Vec::new();
-        }
-        let frames = self.members.iter().filter_map(|m| m.frame.as_ref());
+        let members = self.framed.iter().flatten();
+        let frames = members.filter_map(|member| member.frame.as_ref());
         frames.map(|(head, _)| head.id.clone()).collect()
     }
 
-    fn head_of(&self, number: u64, place: usize, member: &Member) -> Head {
-        match &member.frame {
+    fn head_of(&self, number: u64, place: usize) -> Head {
+        match self.member(place).and_then(|member| member.frame.as_ref()) {
             Some((head, _)) => head.clone(),
             None => Head {
                 id: frame::id(&self.boot, number, place),
@@ -290,23 +304,22 @@ impl Batch {
     }
 
     fn ends(&self, number: u64) -> Vec<Ended> {
-        let members = self.members.iter().enumerate();
-        let end = |(index, member): (usize, &Member)| {
-            let State::Ended(fate) = &member.state else {
+        let end = |(place, state): (usize, &State)| {
+            let State::Ended(fate) = state else {
                 return None;
             };
-            let mut head = self.head_of(number, index + 1, member);
+            let mut head = self.head_of(number, place);
             if let Fate::Retry(_) = fate {
-                head.attempts = member.attempt;
+                head.attempts = self.member(place).map_or(1, |member| member.attempt);
             }
             Some(Ended {
-                place: index + 1,
+                place,
                 fate: fate.clone(),
                 head,
-                framed: self.framed,
+                framed: self.framed.is_some(),
             })
         };
-        members.filter_map(end).collect()
+        (1..).zip(&self.states).filter_map(end).collect()
     }
 }
 

@@ -11,15 +11,8 @@ fn receipt(number: i64, place: i64) -> Receipt {
 fn batches(sizes: &[usize]) -> Batches {
     let mut batches = Batches::default();
     for (number, size) in (1..).zip(sizes) {
-        let member = |place: usize| Member {
-            stored: Bytes::from(format!("m{place}")),
-            frame: None,
-            attempt: 1,
-            death: None,
-            state: State::Held,
-        };
-        let members = (1..=*size).map(member).collect();
-        batches.open(number, Batch::new("b".into(), false, 7, members));
+        let stored = (1..=*size).map(|place| format!("m{place}")).collect();
+        batches.open(number, Batch::new("b".into(), 7, stored, None));
     }
     batches
 }

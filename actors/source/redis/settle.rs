@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::RedisSource;
 use super::fault::Fault;
-use super::open::{Ended, Fate, Hurry, LONGEST_WAIT, State, Telling, What};
+use super::open::{Ended, Fate, Hurry, LONGEST_WAIT, Telling, Unfinished, What};
 use super::scripts::{FINISH, SETTLE};
 use super::server::Answer;
 use crate::clock::millis;
@@ -69,10 +69,12 @@ impl RedisSource {
         let End::Dead { error, attempts } = end else {
             return None;
         };
-        let (member, head) = batches
-            .member(receipt)
-            .filter(|(member, _)| member.state == State::Held)?;
-        let error = match &member.death {
+        let Unfinished {
+            head,
+            payload,
+            death,
+        } = batches.unfinished(receipt)?;
+        let error = match death {
             Some(how) if error.contains(USED_UP) => format!("{error} ({how})"),
             _ => error.clone(),
         };
@@ -81,7 +83,7 @@ impl RedisSource {
             source: self.config.key.clone(),
             entry: self.config.entry.clone(),
             original_id: head.id,
-            payload: member.payload().clone(),
+            payload,
             key: None,
             headers: Vec::new(),
             error,

@@ -98,7 +98,8 @@ impl World {
 
     async fn fetch(&self, max: u32) -> Vec<Delivery> {
         let mut stop = self.stop.listen();
-        soon(self.source.fetch(WHO, max, &mut stop)).await.unwrap()
+        let fetched = soon(self.source.fetch(WHO, max, &mut stop)).await;
+        fetched.unwrap().collect()
     }
 
     async fn settle(&self, delivery: &Delivery, end: End) {
@@ -207,7 +208,7 @@ impl Source for Slow {
         who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
-    ) -> BoxFuture<'a, Result<Vec<Delivery>, SourceError>> {
+    ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
         async move {
             let fetched = self.0.fetch(who, max, stop).await;
             tokio::time::sleep(Duration::from_millis(700)).await;
@@ -222,8 +223,8 @@ impl Source for Slow {
 
     fn halt(&self, _: &Receipt) {}
 
-    fn identity(&self, delivery: &Delivery) -> Identity {
-        self.0.identity(delivery)
+    fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a> {
+        self.0.identity(message, receipt)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
@@ -410,7 +411,7 @@ async fn a_letter_of_an_earlier_life_does_not_start() {
     world.replay(&["a"]).await;
     let fetched = world.fetch(1).await.remove(0);
     assert_eq!(world.source.standing(&fetched.receipt), Standing::Ours);
-    let identity = world.source.identity(&fetched);
+    let identity = world.source.identity(&fetched.message, &fetched.receipt);
     assert_eq!(identity.queue(), replay_table("script1", "orders"));
     world.liveness.was_dead(Instant::now());
     assert_eq!(world.source.standing(&fetched.receipt), Standing::Lost);

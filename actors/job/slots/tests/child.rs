@@ -20,7 +20,6 @@ use tempfile::TempDir;
 
 use super::{identity, slots};
 use crate::job::business::Business;
-use crate::job::registry::AsyncHandler;
 use crate::job::slots::SlotFile;
 
 const ROLE: &str = "SLOTS_TEST_ROLE";
@@ -28,7 +27,7 @@ const DATA: &str = "SLOTS_TEST_DATA";
 const READY: &str = "the child is ready: ";
 
 /// A handler in the middle of its work on another thread, for ever.
-fn busy_neighbour(slots: &Arc<SlotFile>, id: &str) {
+fn busy_neighbour(slots: &Arc<SlotFile>, id: &'static str) {
     let slot = slots.take(&identity(id)).unwrap();
     let (entered, is_entered) = mpsc::channel();
     thread::spawn(move || {
@@ -82,9 +81,8 @@ fn child() {
     match role.as_str() {
         "abort" => slot.enter(|| std::process::abort()),
         "abort in a poll" => {
-            let call: Arc<AsyncHandler<(), ()>> =
-                Arc::new(|()| future::poll_fn(|_| std::process::abort()).boxed_local());
-            let mut business = Business::new(call, (), Some(slot));
+            let call = || future::poll_fn(|_| std::process::abort()).boxed_local();
+            let mut business = Business::<_, _, ()>::new(call, Some(slot));
             let _ = business.poll_unpin(&mut Context::from_waker(Waker::noop()));
         }
         "abort in a nested call" => {

@@ -19,7 +19,7 @@ fn what_a_slot_costs() {
     let slot = slots.take(&identity("1")).unwrap();
     let one = identity("1234567/89");
     let batch: Vec<_> = (0..100)
-        .map(|number| identity(&number.to_string()))
+        .map(|number| identity(number.to_string()))
         .collect();
     let enter = nanoseconds(100_000_000, &|| slot.enter(|| black_box(())));
     let take = nanoseconds(5_000_000, &|| drop(black_box(slots.take(&one).unwrap())));

@@ -6,7 +6,6 @@ use std::future;
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,6 @@ use futures_util::FutureExt;
 
 use super::{assert_charged, identity, slots};
 use crate::job::business::Business;
-use crate::job::registry::AsyncHandler;
 use crate::job::slots::layout;
 use crate::job::slots::verdict;
 use crate::job::slots::{SlotError, SlotFile, dead_files};
@@ -50,7 +48,7 @@ fn a_clean_stop_leaves_nothing() {
 fn slots_grow_and_are_used_again() {
     let data = tempfile::tempdir().unwrap();
     let slots = slots(data.path());
-    let take = |number: usize| slots.take(&identity(&number.to_string())).unwrap();
+    let take = |number: usize| slots.take(&identity(number.to_string())).unwrap();
     let size = || {
         fs::metadata(data.path().join("running-script1-boot-1"))
             .unwrap()
@@ -62,7 +60,7 @@ fn slots_grow_and_are_used_again() {
     assert!(grown >= 1000 * layout::SLOT_BYTES as u64, "{grown}");
     drop(many);
     let batch: Vec<_> = (0..500)
-        .map(|number| identity(&number.to_string()))
+        .map(|number| identity(number.to_string()))
         .collect();
     let taken = [
         slots.take_batch(&batch).unwrap(),
@@ -141,14 +139,14 @@ fn a_future_is_dropped_inside_its_slot() {
     let slot = slots.take(&identity("1")).unwrap();
     let polled = Rc::new(Cell::new(0));
     let witness = Witness(data.path().to_owned(), Rc::clone(&polled));
-    let call: Arc<AsyncHandler<Witness, ()>> = Arc::new(|witness| {
+    let call = || {
         let waits = async move {
             let _witness = witness;
             future::pending().await
         };
         waits.boxed_local()
-    });
-    let mut business = Business::new(call, witness, Some(&slot));
+    };
+    let mut business = Business::<_, _, ()>::new(call, Some(&slot));
     let poll = business.poll_unpin(&mut Context::from_waker(Waker::noop()));
     assert!(poll.is_pending());
     drop(business);

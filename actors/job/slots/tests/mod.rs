@@ -5,12 +5,13 @@ mod cost;
 mod deaths;
 mod files;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{DeadFile, Death, Identity, Kind, SlotFile, dead_files};
 
-fn identity(id: &str) -> Identity {
+fn identity(id: impl Into<Cow<'static, str>>) -> Identity<'static> {
     Identity::new(Kind::Queue, "orders", id, 7)
 }
 
@@ -18,7 +19,7 @@ fn slots(data: &Path) -> Arc<SlotFile> {
     Arc::new(SlotFile::create(data, "script1", "boot-1").unwrap())
 }
 
-fn ids(identities: &[Identity]) -> Vec<&str> {
+fn ids<'a>(identities: &'a [Identity<'static>]) -> Vec<&'a str> {
     let mut ids: Vec<_> = identities.iter().map(Identity::id).collect();
     ids.sort_unstable();
     ids
@@ -31,7 +32,7 @@ fn only(mut files: Vec<DeadFile>) -> DeadFile {
 }
 
 #[track_caller]
-fn assert_charged(data: &Path, charged: &[(&str, Death)]) -> DeadFile {
+fn assert_charged(data: &Path, charged: &[(&'static str, Death)]) -> DeadFile {
     let file = only(dead_files(data).unwrap());
     let charged: Vec<_> = charged
         .iter()

@@ -8,9 +8,9 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::super::board::{Batch, Board};
-use super::super::lane::{Charged, Pulled};
+use super::super::lane::Charged;
 use super::super::leases::OpenLeases;
-use super::lane::{Script, record};
+use super::lane::{Pulled, Script, record};
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
 fn one(consumer: u64) -> Fetcher {
@@ -44,7 +44,14 @@ impl World {
     }
 
     fn take(&mut self, who: Fetcher, max: usize) -> Option<Batch> {
-        self.board.take(who, max, self.now)
+        loop {
+            let (partition, mut claim) = self.board.claim(who, max, self.now)?;
+            claim.draw();
+            let batch = self.board.fill((partition, claim), self.now);
+            if batch.is_some() {
+                return batch;
+            }
+        }
     }
 
     fn partition(&mut self, who: Fetcher, max: usize) -> Option<i32> {

@@ -20,7 +20,9 @@ impl World {
         };
         self.db.db.begin_boot(boot).await.unwrap();
         let charge = Charge {
-            victim: Victim::Outside(outside(&source.identity(record)).unwrap()),
+            victim: Victim::Outside(
+                outside(&source.identity(&record.message, &record.receipt)).unwrap(),
+            ),
             how: "SIGABRT".to_owned(),
             certain: true,
             max_attempts: 3,

@@ -5,9 +5,18 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::lane::{Charged, Handed, Lane, Pulled, Tap};
+use super::super::claim::{Drawn, Tap};
+use super::super::lane::{Charged, Handed, Lane};
 use super::super::record::Record;
 use crate::source::End;
+
+/// What a script gives next.
+#[derive(Debug)]
+pub(super) enum Pulled {
+    Record(Record),
+    /// No record is behind those it gave.
+    End,
+}
 
 /// Gives what a test puts in.
 #[derive(Debug, Default)]
@@ -25,8 +34,15 @@ impl Script {
 }
 
 impl Tap for Script {
-    fn pull(&mut self) -> Pulled {
-        self.0.pop_front().unwrap_or(Pulled::Nothing)
+    fn draw(&mut self, into: &mut Drawn) {
+        while !into.is_full()
+            && let Some(next) = self.0.pop_front()
+        {
+            match next {
+                Pulled::Record(record) => into.record(record),
+                Pulled::End => into.end(),
+            }
+        }
     }
 
     fn filled(&self) -> bool {
@@ -50,6 +66,19 @@ fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
     lane
 }
 
+/// As a consumer does it.
+fn take(
+    lane: &mut Lane<Script>,
+    lease: u64,
+    consumer: u64,
+    max: usize,
+    now: Instant,
+) -> Vec<Handed> {
+    let mut claim = lane.claim(lease, consumer, max, now);
+    claim.draw();
+    lane.fill(claim, now)
+}
+
 fn offsets(handed: &[Handed]) -> Vec<i64> {
     handed.iter().map(|handed| handed.record.offset).collect()
 }
@@ -61,7 +90,7 @@ fn the_position_never_passes_an_unfinished_record() {
     let now = Instant::now();
     let mut lane = lane([5, 6, 9, 12]);
     assert_eq!(lane.position(), None, "nothing came yet");
-    assert_eq!(offsets(&lane.take(1, 7, 10, now)), [5, 6, 9, 12]);
+    assert_eq!(offsets(&take(&mut lane, 1, 7, 10, now)), [5, 6, 9, 12]);
     assert_eq!(lane.position(), Some(5));
     lane.settle(1, 6, &End::Done, now);
     lane.settle(1, 12, &End::Done, now);
@@ -80,12 +109,12 @@ fn the_position_never_passes_an_unfinished_record() {
 fn an_end_counts_once_and_only_for_its_own_lease() {
     let now = Instant::now();
     let mut lane = lane([1, 2]);
-    lane.take(1, 7, 10, now);
+    take(&mut lane, 1, 7, 10, now);
     assert!(!lane.settle(9, 1, &End::Done, now), "another lease");
     assert!(!lane.settle(1, 1, &End::GiveBack, now));
     assert!(!lane.settle(1, 1, &End::Done, now), "it was given back");
     assert!(lane.settle(1, 2, &End::GiveBack, now));
-    assert_eq!(offsets(&lane.take(2, 8, 10, now)), [1, 2]);
+    assert_eq!(offsets(&take(&mut lane, 2, 8, 10, now)), [1, 2]);
     assert!(!lane.settle(1, 1, &End::Done, now), "a stale one");
     assert_eq!(lane.position(), Some(1));
 }
@@ -95,7 +124,7 @@ fn a_failed_record_keeps_its_place_and_holds_up_those_behind_it() {
     let now = Instant::now();
     let later = now + Duration::from_secs(10);
     let mut lane = lane([1, 2, 3, 4]);
-    lane.take(1, 7, 3, now);
+    take(&mut lane, 1, 7, 3, now);
     lane.settle(1, 1, &End::Done, now);
     lane.settle(1, 2, &RETRY, now);
     assert!(
@@ -106,7 +135,7 @@ fn a_failed_record_keeps_its_place_and_holds_up_those_behind_it() {
     assert!(!lane.is_free(now), "it waits out its back-off");
     assert_eq!((lane.due(), lane.position()), (Some(later), Some(2)));
     assert!(lane.is_free(later));
-    let again = lane.take(2, 8, 10, later);
+    let again = take(&mut lane, 2, 8, 10, later);
     assert_eq!(offsets(&again), [2, 3, 4]);
     assert_eq!(
         again
@@ -122,12 +151,12 @@ fn of_a_batch_only_what_failed_runs_again() {
     let now = Instant::now();
     let later = now + Duration::from_secs(10);
     let mut lane = lane([1, 2, 3, 4]);
-    lane.take(1, 7, 3, now);
+    take(&mut lane, 1, 7, 3, now);
     for (offset, end) in [(1, End::Done), (2, RETRY), (3, End::Done)] {
         lane.settle(1, offset, &end, now);
     }
     assert_eq!(lane.position(), Some(2));
-    assert_eq!(offsets(&lane.take(2, 7, 10, later)), [2, 4]);
+    assert_eq!(offsets(&take(&mut lane, 2, 7, 10, later)), [2, 4]);
     lane.settle(2, 2, &End::Done, later);
     assert_eq!(lane.position(), Some(4));
 }
@@ -136,9 +165,9 @@ fn of_a_batch_only_what_failed_runs_again() {
 fn the_holder_takes_more_while_nothing_came_back() {
     let now = Instant::now();
     let mut lane = lane(1..=9);
-    lane.take(1, 7, 2, now);
+    take(&mut lane, 1, 7, 2, now);
     assert!(lane.is_extendable(now) && !lane.is_free(now));
-    assert_eq!(offsets(&lane.take(1, 7, 2, now)), [3, 4]);
+    assert_eq!(offsets(&take(&mut lane, 1, 7, 2, now)), [3, 4]);
     lane.halt(2);
     assert!(lane.is_extendable(now), "another lease was halted");
     lane.settle(1, 3, &End::GiveBack, now);
@@ -146,7 +175,7 @@ fn the_holder_takes_more_while_nothing_came_back() {
     for offset in [1, 2, 4] {
         lane.settle(1, offset, &End::Done, now);
     }
-    assert_eq!(offsets(&lane.take(2, 7, 3, now)), [3, 5, 6]);
+    assert_eq!(offsets(&take(&mut lane, 2, 7, 3, now)), [3, 5, 6]);
 }
 
 #[test]
@@ -156,11 +185,11 @@ fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
     let mut lane = Lane::new(Script::of([1, 2, 3]));
     assert!(!lane.is_free(now), "its deaths are not known yet");
     lane.charge(HashMap::from([(2, Charged { attempts: 2, due })]));
-    assert_eq!(offsets(&lane.take(1, 7, 10, now)), [1]);
+    assert_eq!(offsets(&take(&mut lane, 1, 7, 10, now)), [1]);
     assert!(!lane.is_extendable(now));
     assert!(lane.settle(1, 1, &End::Done, now));
     assert!(!lane.is_free(now));
-    let handed = lane.take(2, 7, 10, due);
+    let handed = take(&mut lane, 2, 7, 10, due);
     let seen: Vec<(i64, u32, bool)> = handed
         .iter()
         .map(|handed| (handed.record.offset, handed.attempt, handed.suspect))
@@ -173,7 +202,7 @@ fn what_the_brokers_know_is_not_committed_again() {
     let now = Instant::now();
     let mut lane = lane([1]);
     assert_eq!(lane.uncommitted(), None);
-    lane.take(1, 7, 10, now);
+    take(&mut lane, 1, 7, 10, now);
     lane.settle(1, 1, &End::Done, now);
     assert_eq!(lane.uncommitted(), Some(2));
     lane.committed(1);
@@ -187,12 +216,12 @@ fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
     let now = Instant::now();
     let mut lane = lane([1]);
     assert!(!lane.is_exhausted());
-    lane.take(1, 7, 10, now);
+    take(&mut lane, 1, 7, 10, now);
     let mut with_end = Script::of([2]);
     with_end.0.push_back(Pulled::End);
     let mut other = Lane::new(with_end);
     other.charge(HashMap::new());
-    other.take(1, 7, 10, now);
+    take(&mut other, 1, 7, 10, now);
     assert!(!other.is_exhausted(), "a record is not finished");
     other.settle(1, 2, &End::Done, now);
     assert!(other.is_exhausted() && !lane.is_exhausted());
@@ -202,7 +231,7 @@ fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
 fn a_partition_that_goes_gives_out_nothing_more() {
     let now = Instant::now();
     let mut lane = lane([1, 2, 3]);
-    lane.take(1, 7, 2, now);
+    take(&mut lane, 1, 7, 2, now);
     assert_eq!(lane.leave(), Some(1));
     assert!(!lane.is_open(1) && !lane.is_extendable(now));
     lane.settle(1, 1, &End::Done, now);
@@ -215,12 +244,12 @@ fn a_partition_that_goes_gives_out_nothing_more() {
 fn a_stray_record_goes_to_its_place_and_counts_for_the_position() {
     let now = Instant::now();
     let mut lane = lane([5]);
-    lane.take(1, 7, 10, now);
+    take(&mut lane, 1, 7, 10, now);
     lane.stray(record(3));
     lane.stray(record(7));
     lane.settle(1, 5, &End::Done, now);
     assert_eq!(lane.position(), Some(3));
-    assert_eq!(offsets(&lane.take(2, 7, 10, now)), [3, 7]);
+    assert_eq!(offsets(&take(&mut lane, 2, 7, 10, now)), [3, 7]);
 }
 
 /// Whatever is done in whatever order: each record is finished once, in order where nothing fails, and the position never
@@ -244,7 +273,7 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
             now += Duration::from_millis(random.u64(0..200));
             if lane.is_free(now) || lane.is_extendable(now) {
                 number = lane.lease().map_or(number + 1, |lease| lease.number);
-                out.extend(lane.take(number, 1, random.usize(1..9), now));
+                out.extend(take(&mut lane, number, 1, random.usize(1..9), now));
             }
             for _ in 0..random.usize(0..6) {
                 let Some(handed) = out.pop_front() else { break };

@@ -164,7 +164,7 @@ async fn fetch(source: &KafkaSource, who: Fetcher, max: u32) -> Vec<Delivery> {
     let stop = StopSignal::new();
     let mut listener = stop.listen();
     let fetched = timeout(PATIENCE, source.fetch(who, max, &mut listener)).await;
-    fetched.expect("nothing came").unwrap()
+    fetched.expect("nothing came").unwrap().collect()
 }
 
 /// So many, however many batches they come in; no more come.

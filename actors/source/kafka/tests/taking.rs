@@ -54,7 +54,10 @@ async fn a_record_comes_as_its_producer_wrote_it() {
         }
     );
     assert!(got[1].message.payload.is_empty() && got[1].message.key.is_some());
-    assert_eq!(source.identity(&got[1]).id(), "1/1");
+    assert_eq!(
+        source.identity(&got[1].message, &got[1].receipt).id(),
+        "1/1"
+    );
     settle(&source, &got, &DONE).await;
     close(&source).await;
 }
@@ -159,7 +162,10 @@ async fn a_fetch_that_waits_hears_of_records_and_of_the_stop() {
     let stop = StopSignal::new();
     let waits = |who| {
         let (source, mut stop) = (std::sync::Arc::clone(&source), stop.listen());
-        actix::spawn(async move { source.fetch(who, 10, &mut stop).await.unwrap() })
+        actix::spawn(async move {
+            let fetched = source.fetch(who, 10, &mut stop).await;
+            fetched.unwrap().collect::<Vec<_>>()
+        })
     };
     let (first, second) = (waits(one(1)), waits(one(2)));
     world.send(0, "x").await;
@@ -172,13 +178,8 @@ async fn a_fetch_that_waits_hears_of_records_and_of_the_stop() {
     stop.quiet();
     settle(&source, &got, &DONE).await;
     let mut listener = stop.listen();
-    assert!(
-        source
-            .fetch(one(3), 10, &mut listener)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let fetched = source.fetch(one(3), 10, &mut listener).await;
+    assert_eq!(fetched.unwrap().len(), 0);
     close(&source).await;
 }
 
@@ -194,7 +195,7 @@ async fn a_fetch_that_is_dropped_has_taken_nothing() {
         let sent = world.send(0, &body);
         // Dropped at any moment round its arrival.
         let fetched = tokio::select! {
-            fetched = waiting => fetched.unwrap(),
+            fetched = waiting => fetched.unwrap().collect(),
             _ = async {
                 sent.await;
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(0..10))).await;

@@ -1,7 +1,7 @@
 -- Moves messages into a batch of this boot's own.
 --
 -- KEYS: the list.   ARGV: boot, number, most messages, 'again' or 'first', 'list' or 'retries' (who has the turn).
--- Answers {'taken', kind, now, messages, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}.
+-- Answers {'taken', kind, now, messages in MessagePack, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}.
 --
 -- Scripts do not roll back, so what is popped must arrive whatever happens. Everything that can be refused is therefore
 -- done before the pop, on the very keys and with the very commands that come after it: rights, types, the memory limit
@@ -11,6 +11,7 @@ local list, ours = KEYS[1], KEYS[1] .. ':simplest_script:'
 local boot, number, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local batches, batch = ours .. 'batches:' .. boot, ours .. 'batch:' .. boot .. ':' .. number
 local back, retries = ours .. 'back', ours .. 'retries'
+local pack = cmsgpack.pack
 
 local alive = redis.call('ZSCORE', ours .. 'boots', boot)
 if not alive or tonumber(alive) < 0 then return {'unknown'} end
@@ -43,7 +44,7 @@ if number + 0 <= tonumber(redis.call('HGET', batches, 'last') or 0) then
   local all = redis.call('LRANGE', batch, 0, -1)
   if #all < 2 then return {'nothing', 0} end
   local kind, taken = string.match(table.remove(all, 1), '^(%a) (%d+)')
-  return {'taken', kind, taken, all, kind == 'f' and deaths_of(all) or {}}
+  return {'taken', kind, taken, pack(all), kind == 'f' and deaths_of(all) or {}}
 end
 if ARGV[4] == 'again' then
   redis.call('HDEL', batches, 'none')
@@ -78,7 +79,7 @@ if from == list then
     return popped
   end
   redis.call('RPUSH', batch, unpack(popped))
-  return {'taken', 'm', now_text, popped, {}}
+  return {'taken', 'm', now_text, pack(popped), {}}
 end
 
 -- Framed ones. They are copied first and removed then: what fails in between is there twice at most.
@@ -112,4 +113,4 @@ elseif #taken > 0 then
   redis.call('ZREM', retries, unpack(taken))
 end
 if #taken == 0 then return {'nothing', 0} end
-return {'taken', 'f', now_text, taken, taken_deaths}
+return {'taken', 'f', now_text, pack(taken), taken_deaths}

@@ -15,7 +15,7 @@ async fn die(source: Arc<RedisSource>) {
 }
 
 fn charge(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) -> Burial {
-    let identity = source.identity(delivery);
+    let identity = source.identity(&delivery.message, &delivery.receipt);
     Burial {
         boot: boot.to_owned(),
         deaths: vec![OutsideCharge {

@@ -145,6 +145,7 @@ async fn fetch(source: &RedisSource, max: u32) -> Vec<Delivery> {
         .await
         .expect("nothing came")
         .unwrap()
+        .collect()
 }
 
 /// Fetches until so many have come.

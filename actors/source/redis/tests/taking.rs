@@ -111,7 +111,10 @@ async fn who_waits_moves_nothing_and_ends_with_the_stop() {
     let stop = StopSignal::new();
     let waits = {
         let (source, mut listener) = (Arc::clone(&source), stop.listen());
-        actix_rt::spawn(async move { source.fetch(ME, 10, &mut listener).await.unwrap() })
+        actix_rt::spawn(async move {
+            let fetched = source.fetch(ME, 10, &mut listener).await;
+            fetched.unwrap().collect::<Vec<_>>()
+        })
     };
     until("the heartbeat", || async {
         world.beside().await == ["boots"]
@@ -254,7 +257,10 @@ async fn keys_of_ours_with_a_wrong_type_lose_nothing() {
         let stop = StopSignal::new();
         let waits = {
             let (source, mut listener) = (Arc::clone(&source), stop.listen());
-            actix_rt::spawn(async move { source.fetch(ME, 10, &mut listener).await.unwrap() })
+            actix_rt::spawn(async move {
+                let fetched = source.fetch(ME, 10, &mut listener).await;
+                fetched.unwrap().collect::<Vec<_>>()
+            })
         };
         until("the trouble", || async {
             source.troubled.load(std::sync::atomic::Ordering::Acquire)

@@ -1,0 +1,77 @@
+//! Records on their way from a partition to a consumer: drawn by that consumer's thread, without the board.
+//!
+//! Half of what a record costs is to take it from librdkafka. So who takes it must not keep others from the board, and
+//! should be the one who runs it: what one thread allocates another one frees at several times the cost. For as long as
+//! somebody draws the lane's tap is lent, which is never longer than it takes to copy a batch: no code of others runs in
+//! between, and nothing is waited for.
+
+use super::lane::Handed;
+use super::record::Record;
+
+/// Where the next records of a partition come from.
+pub(super) trait Tap {
+    /// Gives what has come, until there is no room.
+    fn draw(&mut self, into: &mut Drawn);
+    /// Whether there may be something to draw. Never `false` while there is.
+    fn filled(&self) -> bool;
+}
+
+/// What a tap gave.
+#[derive(Debug)]
+pub(super) struct Drawn {
+    /// For so many there is room.
+    room: usize,
+    pub(super) records: Vec<Record>,
+    /// Whether no record is behind these, as far as that was told.
+    pub(super) at_end: Option<bool>,
+}
+
+impl Drawn {
+    pub(super) fn is_full(&self) -> bool {
+        self.records.len() >= self.room
+    }
+
+    pub(super) fn record(&mut self, record: Record) {
+        self.at_end = Some(false);
+        self.records.push(record);
+    }
+
+    /// No record is behind those it gave, at this moment.
+    pub(super) fn end(&mut self) {
+        self.at_end = Some(true);
+    }
+}
+
+/// What one consumer gets of one lane.
+#[derive(Debug)]
+pub(super) struct Claim<T> {
+    pub(super) lease: u64,
+    /// Records that had come before.
+    pub(super) handed: Vec<Handed>,
+    /// The lane's; none where nothing may be drawn.
+    pub(super) tap: Option<T>,
+    pub(super) drawn: Drawn,
+}
+
+impl<T: Tap> Claim<T> {
+    pub(super) fn new(lease: u64, handed: Vec<Handed>, tap: Option<T>, room: usize) -> Self {
+        Self {
+            lease,
+            handed,
+            tap,
+            drawn: Drawn {
+                room,
+                records: Vec::new(),
+                at_end: None,
+            },
+        }
+    }
+
+    /// Takes what has come.
+    pub(super) fn draw(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            self.drawn.records.reserve(self.drawn.room);
+            tap.draw(&mut self.drawn);
+        }
+    }
+}
