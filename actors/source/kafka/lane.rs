@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::claim::{Claim, Tap};
-use super::record::Record;
+use super::record::{Kept, Record};
 use crate::source::End;
 
 /// Deaths that were charged to a record before it came here.
@@ -24,16 +24,16 @@ pub(super) struct Charged {
 }
 
 /// A record as it is given to a consumer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Handed {
-    pub(super) record: Record,
+    pub(super) record: Kept,
     pub(super) attempt: u32,
     pub(super) suspect: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
-    record: Record,
+    record: Kept,
     /// The one that is under way, or the next.
     attempt: u32,
     suspect: bool,
@@ -188,7 +188,7 @@ impl<T: Tap> Lane<T> {
         let is_open = |lease: &Lease| lease.number == number && lease.open;
         let mut held_up = !self.lease.as_ref().is_some_and(is_open);
         let waited = handed.len();
-        for record in drawn.records {
+        for record in Kept::all(drawn.records) {
             let entry = self.enter(record);
             held_up |= entry.due.is_some_and(|due| due > now);
             entry.out = !held_up;
@@ -213,7 +213,7 @@ impl<T: Tap> Lane<T> {
         over
     }
 
-    fn enter(&mut self, record: Record) -> &mut Entry {
+    fn enter(&mut self, record: Kept) -> &mut Entry {
         let offset = record.offset;
         let charged = self.charged.as_ref().and_then(|all| all.get(&offset));
         let entry = Entry {
@@ -238,14 +238,14 @@ impl<T: Tap> Lane<T> {
         let place = self
             .entries
             .partition_point(|entry| entry.record.offset < offset);
-        let entry = Entry {
+        let entries = Kept::all(vec![record]).map(|record| Entry {
             attempt: 1,
             suspect: false,
             due: None,
             out: false,
             record,
-        };
-        self.entries.insert(place, entry);
+        });
+        entries.for_each(|entry| self.entries.insert(place, entry));
         let behind = offset.saturating_add(1);
         self.next = Some(self.next.map_or(behind, |next| next.max(behind)));
     }
@@ -288,7 +288,7 @@ impl<T: Tap> Lane<T> {
             .find(|entry| entry.record.offset == offset);
         entry
             .filter(|entry| of_lease && entry.out)
-            .map(|entry| &entry.record)
+            .map(|entry| &*entry.record)
     }
 
     /// Counts once: what is settled already, or belongs to another lease, changes nothing. Answers whether the lease is

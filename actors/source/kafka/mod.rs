@@ -153,9 +153,9 @@ impl KafkaSource {
                 suspect: handed.suspect,
                 message: Message {
                     id: [&of, digits.format(record.offset)].concat(),
-                    payload: record.payload,
-                    key: record.key,
-                    headers: record.headers,
+                    payload: record.payload.clone(),
+                    key: record.key.clone(),
+                    headers: record.headers.clone(),
                     source: MessageSource {
                         queue: Arc::clone(&queue),
                         kind: SourceKind::Kafka {

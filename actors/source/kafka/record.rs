@@ -1,6 +1,8 @@
 //! A record, detached from librdkafka's memory.
 
 use std::ffi::{CStr, c_void};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::{ptr, slice};
 
 use bytes::{Bytes, BytesMut};
@@ -10,7 +12,7 @@ use rdkafka::bindings::{
     rd_kafka_timestamp_type_t,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Record {
     pub(super) offset: i64,
     pub(super) payload: Bytes,
@@ -18,6 +20,34 @@ pub(super) struct Record {
     pub(super) headers: Vec<(String, Bytes)>,
     /// As the producer or the broker stamped it, unix milliseconds.
     pub(super) timestamp_ms: Option<i64>,
+}
+
+/// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the lane and
+/// by the one who runs it, and goes with the last of them.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) offset: i64,
+    index: usize,
+    drawn: Arc<Vec<Record>>,
+}
+
+impl Kept {
+    pub(super) fn all(drawn: Vec<Record>) -> impl Iterator<Item = Self> {
+        let drawn = Arc::new(drawn);
+        (0..drawn.len()).map(move |index| Self {
+            offset: drawn[index].offset,
+            index,
+            drawn: Arc::clone(&drawn),
+        })
+    }
+}
+
+impl Deref for Kept {
+    type Target = Record;
+
+    fn deref(&self) -> &Record {
+        &self.drawn[self.index]
+    }
 }
 
 /// Payloads and keys up to this size share pieces of memory, which saves most of what memory costs. Whoever keeps one

@@ -11,7 +11,7 @@ use super::place::Place;
 use crate::servers::kafka::Kafka;
 use crate::wait::{LONG_PATIENCE, wait_until};
 
-const RECORDS: usize = 6_000_000;
+const RECORDS: usize = 12_000_000;
 /// Records that are made at a time.
 const PORTION: usize = 200_000;
 const PARTITIONS: i32 = 8;
