@@ -56,3 +56,114 @@ impl Ends {
         self.settler.finish().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use actix::prelude::*;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::consumer::ConsumerActor;
+    use crate::source::{End, Fetcher, Receipt};
+    use crate::stop::StopSignal;
+    use crate::testing_support::{Deaths, FakeSource, settle_down, single, work};
+
+    /// So many messages that were fetched, and the way of their ends.
+    async fn fetched(n: i64) -> (Arc<FakeSource>, Vec<Receipt>, Ends) {
+        tokio::time::pause();
+        let source = FakeSource::new();
+        source.is_near();
+        source.offer(0..n);
+        let who = Fetcher {
+            consumer: 1,
+            breadth: crate::source::Breadth::One,
+        };
+        let stop = StopSignal::new();
+        let fetched = source.fetch(who, 1, &mut stop.listen()).await.unwrap();
+        let receipts = fetched.map(|delivery| delivery.receipt).collect();
+        let origin = Origin {
+            source: Arc::clone(&source) as Arc<dyn Source>,
+            home: Handle::current(),
+        };
+        (source, receipts, Ends::start("q", &origin))
+    }
+
+    async fn settle(ends: &Ends, receipts: &[Receipt], end: &End) {
+        for receipt in receipts {
+            let (receipt, end) = (*receipt, end.clone());
+            ends.settle(Settled { receipt, end }).await;
+        }
+    }
+
+    #[actix::test]
+    async fn ends_of_what_is_in_this_process_are_settled_many_at_a_time_by_who_makes_them() {
+        let (source, receipts, ends) = fetched(70).await;
+        settle(&ends, &receipts[..PORTION - 1], &End::Done).await;
+        assert_eq!(source.ends().len(), 0);
+        settle(&ends, &receipts[PORTION - 1..66], &End::Done).await;
+        assert_eq!(source.ends().len(), PORTION);
+        ends.settle_now();
+        assert_eq!(source.ends().len(), 66);
+        settle(&ends, &receipts[66..], &End::Done).await;
+        ends.finish().await;
+        assert_eq!(source.ended(&End::Done).len(), 70);
+    }
+
+    #[actix::test]
+    async fn what_is_left_alone_is_settled_all_the_same() {
+        let (source, receipts, ends) = fetched(2).await;
+        settle(&ends, &receipts, &End::GiveBack).await;
+        settle_down().await;
+        tokio::time::advance(LEFT_ALONE).await;
+        source.until(|source| source.ends().len() == 2).await;
+        ends.finish().await;
+    }
+
+    #[actix::test]
+    async fn what_cannot_be_settled_here_and_now_is_left_to_the_settler() {
+        let (source, receipts, ends) = fetched(3).await;
+        let dead = End::Dead {
+            error: "no".to_owned(),
+            attempts: 1,
+        };
+        settle(&ends, &receipts[..1], &dead).await;
+        settle(&ends, &receipts[1..], &End::Done).await;
+        ends.settle_now();
+        assert_eq!(
+            (source.ended(&End::Done).len(), source.ended(&dead).len()),
+            (2, 0)
+        );
+        source.until(|source| source.ended(&dead).len() == 1).await;
+        ends.finish().await;
+        assert_eq!(source.ends().len(), 3, "each once");
+    }
+
+    #[actix::test]
+    async fn a_handler_that_blocks_its_thread_holds_up_no_end_before_it() {
+        let source = FakeSource::new();
+        source.is_near();
+        source.offer([1, 2, 3, 4]);
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = std::sync::Mutex::new(gate);
+        let handler = single(move |message| {
+            if message.id == "3" {
+                gate.lock().unwrap().recv().unwrap();
+            }
+            async { Ok(()) }
+        });
+        let (work, stop, deaths) = (work(&source, handler), StopSignal::new(), Deaths::new());
+        let (notice, pool) = (deaths.notice(), StopSignal::new());
+        let (quiet, pool_lives) = (stop.clone(), pool.listen());
+        ConsumerActor::start_in_arbiter(&Arbiter::new().handle(), move |_| {
+            ConsumerActor::new(work, quiet, pool_lives, notice)
+        });
+        source.until_done(2).await;
+        assert_eq!(source.out(), [3, 4]);
+        go.send(()).unwrap();
+        source.until_done(4).await;
+        stop.quiet();
+        deaths.wait_for(1).await;
+    }
+}

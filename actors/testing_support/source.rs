@@ -13,7 +13,8 @@ use crate::db::{DbError, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::source::{
-    Delivery, End, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError, made, nothing,
+    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, made,
+    nothing,
 };
 use crate::stop::StopListener;
 
@@ -56,6 +57,7 @@ struct State {
     halted: Vec<Receipt>,
     fetches: u64,
     ordered: bool,
+    near: bool,
     limit: Option<watch::Sender<Limit>>,
 }
 
@@ -115,6 +117,11 @@ impl FakeSource {
     /// From now on its messages have an order: those behind one that runs again do not start.
     pub(crate) fn keep_order(&self) {
         self.change(|state| state.ordered = true);
+    }
+
+    /// It is in this process: what has ended is settled there and then, but for dead letters.
+    pub(crate) fn is_near(&self) {
+        self.change(|state| state.near = true);
     }
 
     pub(crate) fn fail(&self, fetches: usize, settles: usize) {
@@ -237,6 +244,13 @@ impl Source for FakeSource {
         self.lock().limit.as_ref().map(watch::Sender::subscribe)
     }
 
+    fn reach(&self) -> Reach {
+        match self.lock().near {
+            true => Reach::Near,
+            false => Reach::Far,
+        }
+    }
+
     fn fetch<'a>(
         &'a self,
         _: Fetcher,
@@ -298,6 +312,16 @@ impl Source for FakeSource {
             Ok(Vec::new())
         }
         .boxed()
+    }
+
+    fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
+        let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
+        let dead = dead.collect();
+        self.change(|state| {
+            ends.into_iter()
+                .for_each(|settled| Self::end(state, settled))
+        });
+        dead
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::claim::{Drawn, Tap};
+use super::super::claim::{Claim, Drawn, Tap};
 use super::super::lane::{Charged, Handed, Lane};
 use super::super::record::Record;
 use crate::source::End;
@@ -60,14 +60,14 @@ pub(super) fn record(offset: i64) -> Record {
     }
 }
 
-fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
+pub(super) fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
     let mut lane = Lane::new(Script::of(offsets));
     lane.charge(HashMap::new());
     lane
 }
 
 /// As a consumer does it.
-fn take(
+pub(super) fn take(
     lane: &mut Lane<Script>,
     lease: u64,
     consumer: u64,
@@ -79,7 +79,7 @@ fn take(
     lane.fill(claim, now)
 }
 
-fn offsets(handed: &[Handed]) -> Vec<i64> {
+pub(super) fn offsets(handed: &[Handed]) -> Vec<i64> {
     handed.iter().map(|handed| handed.record.offset).collect()
 }
 
@@ -268,12 +268,26 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
         let mut lane = lane(all.iter().copied());
         let (mut now, mut number) = (Instant::now(), 0);
         let mut out: VecDeque<Handed> = VecDeque::new();
+        let mut drawing: Option<Claim<Script>> = None;
         let (mut ran, mut done) = (Vec::new(), Vec::new());
         while done.len() < all.len() {
             now += Duration::from_millis(random.u64(0..200));
+            // What is drawn is not always entered at once: ends come in between.
+            if let Some(mut claim) = drawing.take_if(|_| random.bool()) {
+                claim.draw();
+                out.extend(lane.fill(claim, now));
+            }
             if lane.is_free(now) || lane.is_extendable(now) {
+                assert!(drawing.is_none(), "seed {seed}: one draws at a time");
                 number = lane.lease().map_or(number + 1, |lease| lease.number);
-                out.extend(take(&mut lane, number, 1, random.usize(1..9), now));
+                let mut claim = lane.claim(number, 1, random.usize(1..9), now);
+                // The consumer runs what had come before with what it draws.
+                if claim.handed.is_empty() && random.bool() {
+                    drawing = Some(claim);
+                } else {
+                    claim.draw();
+                    out.extend(lane.fill(claim, now));
+                }
             }
             for _ in 0..random.usize(0..6) {
                 let Some(handed) = out.pop_front() else { break };

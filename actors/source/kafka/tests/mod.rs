@@ -2,6 +2,7 @@
 
 mod board;
 mod charged;
+mod claim;
 mod group;
 mod lag;
 mod lane;
