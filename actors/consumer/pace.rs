@@ -109,6 +109,18 @@ mod tests {
     }
 
     #[test]
+    fn one_slow_message_among_those_noted_together_counts_for_all() {
+        let mut pace = Pace::new();
+        for _ in 0..20 {
+            let size = pace.next_size();
+            pace.note(Duration::from_micros(5) * size, size, 0);
+        }
+        assert_eq!(pace.next_size(), 500);
+        pace.note(Duration::from_secs(16), 16, 0);
+        assert_eq!(pace.next_size(), 1, "a second each");
+    }
+
+    #[test]
     fn slow_handlers_get_one_message_at_a_time() {
         assert_eq!(*sizes(Duration::from_secs(2), 20).last().unwrap(), 1);
         let medium = *sizes(Duration::from_millis(10), 20).last().unwrap();

@@ -25,7 +25,7 @@ pub(crate) struct Work {
     /// The `name` of the queue entry.
     pub(crate) queue: Arc<str>,
     pub(crate) source: Arc<dyn Source>,
-    /// A runtime that runs no business code: fetching and settling live there.
+    /// A runtime that runs no business code: settling lives there, and fetching from afar.
     pub(crate) home: Handle,
     pub(crate) handler: Consumer,
     pub(crate) retry: RetryRules,

@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 pub struct Message {
     /// Names the message within its source.
     pub id: String,
-    /// The bytes as the producer wrote them.
+    /// The bytes as the producer wrote them. Small ones may share up to 16 KB of memory with those of other messages: copy
+    /// what is kept for long.
     pub payload: Bytes,
     /// The record's key, where the source has keys.
     pub key: Option<Bytes>,

@@ -13,8 +13,7 @@ use crate::db::{DbError, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::source::{
-    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, made,
-    nothing,
+    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
 };
 use crate::stop::StopListener;
 
@@ -178,7 +177,7 @@ impl FakeSource {
         self.changed.send_modify(|n| *n += 1);
     }
 
-    fn take(&self, max: u32) -> Option<Vec<Delivery>> {
+    fn take(&self, max: u32) -> Option<Fetched> {
         let mut state = self.lock();
         let portion: Vec<(i64, u32, bool)> = if state.back.is_empty() {
             let portion = state.portions.pop_front()?;
@@ -193,24 +192,30 @@ impl FakeSource {
         };
         state.asked.push(max);
         state.fetches += 1;
-        let deliveries = portion.into_iter().map(|(id, attempt, suspect)| {
+        let out = portion.into_iter().map(|(id, attempt, suspect)| {
             state.fence += 1;
             let fence = state.fence;
             let twice = state.out.insert(id, (fence, attempt));
             assert_eq!(twice, None, "message {id} was fetched twice");
-            let mut message = message(id);
+            let receipt = Receipt {
+                id,
+                fence,
+                generation: state.fetches,
+            };
+            (receipt, attempt, suspect)
+        });
+        let out: Vec<_> = out.collect();
+        let delivery = |(receipt, attempt, suspect): (Receipt, u32, bool)| {
+            let mut message = message(receipt.id);
             message.attempt = attempt;
             Delivery {
                 message,
-                receipt: Receipt {
-                    id,
-                    fence,
-                    generation: state.fetches,
-                },
+                receipt,
                 suspect,
             }
-        });
-        Some(deliveries.collect())
+        };
+        // Made when their turn comes, as those of Redis and Kafka are.
+        Some(Box::new(out.into_iter().map(delivery)))
     }
 
     fn end(state: &mut State, Settled { receipt, end }: Settled) {
@@ -266,7 +271,7 @@ impl Source for FakeSource {
                 }
                 if let Some(portion) = self.take(max) {
                     self.changed.send_modify(|n| *n += 1);
-                    return Ok(made(portion));
+                    return Ok(portion);
                 }
                 tokio::select! {
                     _ = changed.changed() => {}

@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -18,6 +17,7 @@ use super::context::Context;
 use super::health::{Brokers, Problem};
 use super::record::Record;
 use super::shared::Shared;
+use crate::source::pieces::Pieces;
 
 /// A stop is noticed after so long at the latest; everything else wakes the poll.
 const POLL: Duration = Duration::from_millis(50);
@@ -70,7 +70,7 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
                 // Its partition's queue should have it. It must not be lost, as the position would pass it.
                 log::debug!("queue `{}`: a record came by the main queue", shared.queue);
                 // SAFETY: it lives as long as `message`, and is no error.
-                let record = unsafe { Record::copy(message.ptr(), &mut BytesMut::new()) };
+                let record = unsafe { Record::copy(message.ptr(), &mut Pieces::new()) };
                 shared
                     .board()
                     .stray(message.partition(), record, Instant::now());

@@ -5,12 +5,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::{ptr, slice};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rdkafka::bindings::{
     rd_kafka_header_get_all, rd_kafka_message_headers, rd_kafka_message_t,
     rd_kafka_message_timestamp, rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
     rd_kafka_timestamp_type_t,
 };
+
+use crate::source::pieces::Pieces;
 
 #[derive(Debug)]
 pub(super) struct Record {
@@ -50,18 +52,11 @@ impl Deref for Kept {
     }
 }
 
-/// Payloads and keys up to this size share pieces of memory, which saves most of what memory costs. Whoever keeps one
-/// keeps its piece.
-const SMALL: usize = 1024;
-const PIECE: usize = 16 * 1024;
-
 impl Record {
-    /// Small payloads and keys share `room`, which is made anew when it is used up.
-    ///
     /// # Safety
     ///
     /// It must be a message that lives, and no error.
-    pub(super) unsafe fn copy(message: *mut rd_kafka_message_t, room: &mut BytesMut) -> Self {
+    pub(super) unsafe fn copy(message: *mut rd_kafka_message_t, pieces: &mut Pieces) -> Self {
         let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the caller says so; the place for the kind is valid.
         let (of, timestamp_ms) = unsafe {
@@ -74,16 +69,7 @@ impl Record {
             // SAFETY: librdkafka says how long they are.
             let bytes =
                 (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), len) })?;
-            Some(match len <= SMALL {
-                true => {
-                    if room.capacity() < len {
-                        *room = BytesMut::with_capacity(PIECE);
-                    }
-                    room.extend_from_slice(bytes);
-                    room.split().freeze()
-                }
-                false => Bytes::copy_from_slice(bytes),
-            })
+            Some(pieces.keep(bytes))
         };
         let known = kind != rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         Self {

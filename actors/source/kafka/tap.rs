@@ -6,7 +6,6 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::BytesMut;
 use rdkafka::ClientContext as _;
 use rdkafka::bindings::{
     rd_kafka_consume_callback, rd_kafka_message_t, rd_kafka_resp_err_t, rd_kafka_t,
@@ -20,6 +19,7 @@ use tokio::sync::Notify;
 use super::claim::{Drawn, Tap};
 use super::context::Context;
 use super::record::Record;
+use crate::source::pieces::Pieces;
 
 /// Split off the client's main queue, and drawn from by librdkafka's own function for many: rdkafka's way takes the
 /// queue's lock twice and looks at the clock twice for each record, and keeps each in memory of its own.
@@ -30,8 +30,8 @@ pub(super) struct QueueTap {
     _split: PartitionQueue<Context>,
     consumer: Arc<BaseConsumer<Context>>,
     filled: Arc<AtomicBool>,
-    /// For small payloads.
-    room: BytesMut,
+    /// Of payloads and keys.
+    pieces: Pieces,
 }
 
 /// A handle of our own on the topic.
@@ -51,7 +51,7 @@ impl Drop for Topic {
 struct Sink<'a> {
     client: *mut rd_kafka_t,
     context: &'a Context,
-    room: &'a mut BytesMut,
+    pieces: &'a mut Pieces,
     drawn: &'a mut Drawn,
 }
 
@@ -63,7 +63,7 @@ unsafe extern "C" fn put(message: *mut rd_kafka_message_t, sink: *mut c_void) {
         // SAFETY: it lives, and is no error.
         rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
             sink.drawn
-                .record(unsafe { Record::copy(message, sink.room) });
+                .record(unsafe { Record::copy(message, sink.pieces) });
         }
         rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => sink.drawn.end(),
         code => {
@@ -113,7 +113,7 @@ impl QueueTap {
             _split: split,
             consumer: Arc::clone(consumer),
             filled,
-            room: BytesMut::new(),
+            pieces: Pieces::new(),
         })
     }
 
@@ -126,7 +126,7 @@ impl QueueTap {
         let mut sink = Sink {
             client,
             context: self.consumer.context(),
-            room: &mut self.room,
+            pieces: &mut self.pieces,
             drawn,
         };
         // SAFETY: the topic and what the callback is handed live until it returns, and it waits for nothing.

@@ -4,22 +4,18 @@
 //! took is then found in the batch of this number. A number that was answered is never used again. Two may be under way
 //! at once: where they are heard in the other order, the older one finds nothing, and another is asked instead of it.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
-use bytes::Bytes;
 
 use super::RedisSource;
+use super::deliver::Name;
 use super::fault::Fault;
-use super::frame::{self, Head};
-use super::open::{Batch, Member};
-use super::packed::Packed;
 use super::scripts::TAKE;
 use super::server::Answer;
+use super::stored::Stored;
 use super::wait::Waiting;
-use crate::job::{Message, MessageSource, SourceKind};
-use crate::source::{Delivery, Fetched, Receipt, made, nothing};
+use crate::source::{Fetched, nothing};
 use crate::stop::StopListener;
 
 /// More than this a script cannot hand to one command.
@@ -59,18 +55,19 @@ enum Taken {
     Unknown,
 }
 
-struct TakenBatch {
-    taken_ms: i64,
-    messages: Packed,
+/// Messages of one batch, oldest first.
+pub(super) struct TakenBatch {
+    pub(super) taken_ms: i64,
+    pub(super) messages: Stored,
     /// Of each, where the messages are framed.
-    deaths: Option<Vec<Death>>,
+    pub(super) deaths: Option<Vec<Death>>,
 }
 
 /// What was charged to a message whose handler ended its process.
 #[derive(Debug, Default)]
-struct Death {
-    attempts: u32,
-    how: Option<String>,
+pub(super) struct Death {
+    pub(super) attempts: u32,
+    pub(super) how: Option<String>,
 }
 
 impl RedisSource {
@@ -160,7 +157,8 @@ impl RedisSource {
                 .arg(turn);
             let answer = self.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
-                // It was heard, and did nothing; see the script.
+                // It was heard, and did nothing; see the script. Where only the answer is at fault, as one that cannot be read,
+                // its batch is there, and the heartbeat finds it.
                 self.note_unanswered(look, who, None);
             }
             let taken = answer?;
@@ -170,7 +168,12 @@ impl RedisSource {
                 Taken::Nothing(Some(0)) => {}
                 Taken::Nothing(due) => return Ok(Found::Nothing(due)),
                 Taken::Batch(taken) => {
-                    return Ok(Found::Messages(self.open(number, generation, boot, taken)));
+                    let name = Name {
+                        boot,
+                        generation,
+                        number,
+                    };
+                    return Ok(Found::Messages(self.deliver(name, taken)));
                 }
             }
         }
@@ -181,81 +184,6 @@ impl RedisSource {
         if who == Who::Second {
             self.outstanding.store(number.is_some(), Ordering::Release);
         }
-    }
-
-    /// Keeps in mind what was taken.
-    fn open(&self, number: u64, generation: u64, boot: Arc<str>, taken: TakenBatch) -> Fetched {
-        let source = MessageSource {
-            queue: Arc::from(self.queue()),
-            kind: SourceKind::Redis {
-                server: self.config.server_name.as_str().into(),
-                key: self.config.key.as_str().into(),
-            },
-        };
-        let delivery = move |place: usize, (id, payload): (String, Bytes)| Delivery {
-            message: Message {
-                id,
-                payload,
-                key: None,
-                headers: Vec::new(),
-                source: source.clone(),
-                attempt: 1,
-            },
-            receipt: Receipt {
-                id: i64::try_from(place).unwrap_or(i64::MAX),
-                fence: number.cast_signed(),
-                generation,
-            },
-            suspect: false,
-        };
-        let bare = {
-            let (boot, messages) = (Arc::clone(&boot), taken.messages.clone());
-            move |index: usize| {
-                let id = frame::id(&boot, number, index + 1);
-                (id, messages.get(index).unwrap_or_default())
-            }
-        };
-        let n = taken.messages.len();
-        let (fetched, framed): (Fetched, _) = match taken.deaths {
-            None => {
-                let all = (0..n).map(move |index| delivery(index + 1, bare(index)));
-                (Box::new(all), None)
-            }
-            Some(deaths) => {
-                let members: Vec<Member> = (0..n)
-                    .zip(deaths)
-                    .map(|(index, death)| {
-                        let frame = taken
-                            .messages
-                            .get(index)
-                            .and_then(|stored| Head::split(&stored));
-                        let failed = frame.as_ref().map_or(0, |(head, _)| head.attempts);
-                        Member {
-                            frame,
-                            attempt: failed.saturating_add(death.attempts).saturating_add(1),
-                            death: death.how,
-                        }
-                    })
-                    .collect();
-                let all: Vec<Delivery> = members
-                    .iter()
-                    .enumerate()
-                    .map(|(index, member)| {
-                        let named = member.frame.as_ref();
-                        let named = named.map(|(head, payload)| (head.id.clone(), payload.clone()));
-                        let mut delivery =
-                            delivery(index + 1, named.unwrap_or_else(|| bare(index)));
-                        delivery.message.attempt = member.attempt;
-                        delivery.suspect = member.death.is_some();
-                        delivery
-                    })
-                    .collect();
-                (made(all), Some(members))
-            }
-        };
-        let batch = Batch::new(boot, taken.taken_ms, taken.messages, framed);
-        self.lock_batches().open(number, batch);
-        fetched
     }
 }
 
@@ -281,7 +209,7 @@ impl FromRedisValue for Taken {
             _ => {
                 let kind: String = from_redis_value(next())?;
                 let taken_ms = from_redis_value(next())?;
-                let messages: Packed = from_redis_value(next())?;
+                let messages: Stored = from_redis_value(next())?;
                 let mut deaths: Vec<Death> = from_redis_value(next())?;
                 deaths.resize_with(messages.len(), Death::default);
                 Ok(Self::Batch(TakenBatch {

@@ -14,22 +14,23 @@
 //! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `push.rs` | what producers do, for `ctx.send` |
-//! | `packed.rs`, `frame.rs` | messages as the server answers them, and those that have failed, or whose boot died |
+//! | `stored.rs`, `frame.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
 mod burial;
 mod connect;
+mod deliver;
 mod fault;
 mod fetch;
 mod frame;
 mod keeper;
 mod leave;
 mod open;
-mod packed;
 mod push;
 mod scripts;
 mod server;
 mod servers;
 mod settle;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod wait;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::frame::{self, Head};
-use super::packed::Packed;
+use super::stored::Stored;
 use crate::source::Receipt;
 
 /// What has ended waits so long at most for the rest of its batch: it would run again after a crash.
@@ -66,7 +66,7 @@ pub(super) struct Batch {
     /// Unix milliseconds by the server's clock.
     taken_ms: i64,
     /// The messages as they lie in it.
-    stored: Packed,
+    stored: Stored,
     /// Where they are framed: what is known of each. Of others nothing is but where they lie, and most are never asked for.
     framed: Option<Vec<Member>>,
     /// Of each.
@@ -124,13 +124,15 @@ impl Batches {
     pub(super) fn unfinished(&self, receipt: &Receipt) -> Option<Unfinished> {
         let (number, place) = place(receipt)?;
         let batch = self.open.get(&number)?;
-        let held = batch.states.get(place - 1) == Some(&State::Held);
+        if batch.states.get(place - 1) != Some(&State::Held) {
+            return None;
+        }
         let framed = batch.member(place).and_then(|member| member.frame.as_ref());
         let payload = match framed {
             Some((_, payload)) => payload.clone(),
             None => batch.stored.get(place - 1)?,
         };
-        held.then(|| Unfinished {
+        Some(Unfinished {
             head: batch.head_of(number, place),
             payload,
             death: batch.member(place).and_then(|member| member.death.clone()),
@@ -215,7 +217,7 @@ impl Batch {
     pub(super) fn new(
         boot: Arc<str>,
         taken_ms: i64,
-        stored: Packed,
+        stored: Stored,
         framed: Option<Vec<Member>>,
     ) -> Self {
         Self {
@@ -274,14 +276,12 @@ impl Batch {
 
     /// What the server should have of it.
     pub(super) fn left(&self) -> Vec<Bytes> {
-        self.untold()
-            .map(|(_, stored)| Bytes::copy_from_slice(stored))
-            .collect()
+        self.untold().map(|(_, stored)| stored).collect()
     }
 
     /// Places and messages.
-    fn untold(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let all = (1..).zip(self.stored.iter()).zip(&self.states);
+    fn untold(&self) -> impl Iterator<Item = (usize, Bytes)> {
+        let all = (1..).zip(self.stored.messages()).zip(&self.states);
         all.filter(|(_, state)| **state != State::Told)
             .map(|(message, _)| message)
     }

@@ -1,7 +1,8 @@
 -- Moves messages into a batch of this boot's own.
 --
 -- KEYS: the list.   ARGV: boot, number, most messages, 'again' or 'first', 'list' or 'retries' (who has the turn).
--- Answers {'taken', kind, now, messages in MessagePack, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}.
+-- Answers {'taken', kind, now, messages, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}.
+-- Messages of up to 256 KB together come in one piece, by MessagePack; larger ones would be twice in memory here.
 --
 -- Scripts do not roll back, so what is popped must arrive whatever happens. Everything that can be refused is therefore
 -- done before the pop, on the very keys and with the very commands that come after it: rights, types, the memory limit
@@ -12,6 +13,12 @@ local boot, number, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local batches, batch = ours .. 'batches:' .. boot, ours .. 'batch:' .. boot .. ':' .. number
 local back, retries = ours .. 'back', ours .. 'retries'
 local pack = cmsgpack.pack
+
+local function answer(messages)
+  local bytes = 0
+  for i = 1, #messages do bytes = bytes + #messages[i] end
+  return bytes <= 262144 and pack(messages) or messages
+end
 
 local alive = redis.call('ZSCORE', ours .. 'boots', boot)
 if not alive or tonumber(alive) < 0 then return {'unknown'} end
@@ -44,7 +51,7 @@ if number + 0 <= tonumber(redis.call('HGET', batches, 'last') or 0) then
   local all = redis.call('LRANGE', batch, 0, -1)
   if #all < 2 then return {'nothing', 0} end
   local kind, taken = string.match(table.remove(all, 1), '^(%a) (%d+)')
-  return {'taken', kind, taken, pack(all), kind == 'f' and deaths_of(all) or {}}
+  return {'taken', kind, taken, answer(all), kind == 'f' and deaths_of(all) or {}}
 end
 if ARGV[4] == 'again' then
   redis.call('HDEL', batches, 'none')
@@ -79,7 +86,7 @@ if from == list then
     return popped
   end
   redis.call('RPUSH', batch, unpack(popped))
-  return {'taken', 'm', now_text, pack(popped), {}}
+  return {'taken', 'm', now_text, answer(popped), {}}
 end
 
 -- Framed ones. They are copied first and removed then: what fails in between is there twice at most.
@@ -113,4 +120,4 @@ elseif #taken > 0 then
   redis.call('ZREM', retries, unpack(taken))
 end
 if #taken == 0 then return {'nothing', 0} end
-return {'taken', 'f', now_text, pack(taken), taken_deaths}
+return {'taken', 'f', now_text, answer(taken), taken_deaths}

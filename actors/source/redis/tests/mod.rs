@@ -4,6 +4,7 @@ mod away;
 mod dead;
 mod ending;
 mod equal;
+mod stored;
 mod taking;
 
 use std::sync::Arc;

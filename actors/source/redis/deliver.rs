@@ -1,0 +1,106 @@
+//! Messages that were taken, as their consumers get them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::RedisSource;
+use super::fetch::{Death, TakenBatch};
+use super::frame::{self, Head};
+use super::open::{Batch, Member};
+use crate::job::{Message, MessageSource, SourceKind};
+use crate::source::{Delivery, Fetched, Receipt, made};
+
+/// As the server knows the batch.
+pub(super) struct Name {
+    pub(super) boot: Arc<str>,
+    pub(super) generation: u64,
+    pub(super) number: u64,
+}
+
+impl RedisSource {
+    /// Keeps in mind what was taken. A message without a frame is made when its turn comes; most have none.
+    pub(super) fn deliver(&self, name: Name, taken: TakenBatch) -> Fetched {
+        let (number, boot) = (name.number, Arc::clone(&name.boot));
+        let source = MessageSource {
+            queue: Arc::from(self.queue()),
+            kind: SourceKind::Redis {
+                server: self.config.server_name.as_str().into(),
+                key: self.config.key.as_str().into(),
+            },
+        };
+        let deliver = Deliver { name, source };
+        let messages = taken.messages.messages().enumerate();
+        let (fetched, framed): (Fetched, _) = match taken.deaths {
+            None => {
+                let bare = move |(index, payload)| deliver.bare(index + 1, payload);
+                (Box::new(messages.map(bare)), None)
+            }
+            Some(deaths) => {
+                let framed = messages.zip(deaths).map(|((index, stored), death)| {
+                    let member = member(&stored, death);
+                    (deliver.framed(index + 1, stored, &member), member)
+                });
+                let (deliveries, members): (Vec<_>, Vec<_>) = framed.unzip();
+                (made(deliveries), Some(members))
+            }
+        };
+        let batch = Batch::new(boot, taken.taken_ms, taken.messages, framed);
+        self.lock_batches().open(number, batch);
+        fetched
+    }
+}
+
+fn member(stored: &Bytes, death: Death) -> Member {
+    let frame = Head::split(stored);
+    let failed = frame.as_ref().map_or(0, |(head, _)| head.attempts);
+    Member {
+        frame,
+        attempt: failed.saturating_add(death.attempts).saturating_add(1),
+        death: death.how,
+    }
+}
+
+struct Deliver {
+    name: Name,
+    source: MessageSource,
+}
+
+impl Deliver {
+    /// The message at this place of the batch, 1 for the first, as its producer wrote it.
+    fn bare(&self, place: usize, payload: Bytes) -> Delivery {
+        let Name {
+            boot,
+            generation,
+            number,
+        } = &self.name;
+        Delivery {
+            message: Message {
+                id: frame::id(boot, *number, place),
+                payload,
+                key: None,
+                headers: Vec::new(),
+                source: self.source.clone(),
+                attempt: 1,
+            },
+            receipt: Receipt {
+                id: i64::try_from(place).unwrap_or(i64::MAX),
+                fence: number.cast_signed(),
+                generation: *generation,
+            },
+            suspect: false,
+        }
+    }
+
+    /// One that has failed, or whose boot died.
+    fn framed(&self, place: usize, stored: Bytes, member: &Member) -> Delivery {
+        let mut delivery = self.bare(place, stored);
+        if let Some((head, payload)) = &member.frame {
+            delivery.message.id.clone_from(&head.id);
+            delivery.message.payload = payload.clone();
+        }
+        delivery.message.attempt = member.attempt;
+        delivery.suspect = member.death.is_some();
+        delivery
+    }
+}
