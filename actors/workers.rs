@@ -1,7 +1,7 @@
 //! The threads that run business code: one Arbiter each.
 //!
-//! A handler that blocks its thread may hold up its neighbours on that worker, never cron, timers, polling or the
-//! stop: those are on the System's thread. The threads are not joined at the end; a blocked one ends with the process.
+//! A handler that blocks its thread may hold up its neighbours on that worker, never cron, timers or the stop: those are
+//! on the System's thread. The threads are not joined at the end; a blocked one ends with the process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -20,7 +20,12 @@ impl<S: Send + Sync + 'static> App<S> {
         F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = JobResult> + 'static,
     {
-        let bind = |ctx| Consumer::Single(asynchronous(handler, ctx, Ok));
+        // What it answers is what is wanted, so its future is kept as it is: it is large, and each wrapping copies it.
+        let run = move |message, ctx| match A::from_job(message) {
+            Ok(argument) => handler(argument, ctx).boxed_local(),
+            Err(error) => ready(Err(error)).boxed_local(),
+        };
+        let bind = |ctx| Consumer::Single(Handler::with_context(ctx, run));
         self.registry.consumer(exec_cmd.into(), bind);
         self
     }

@@ -41,6 +41,7 @@ impl Held {
     }
 
     /// The next one, which is still held until it is settled.
+    #[inline]
     pub(super) fn start(&mut self) -> Option<Delivery> {
         let delivery = self.next()?;
         self.running = Some(delivery.receipt);
@@ -56,6 +57,7 @@ impl Held {
         self.running = None;
     }
 
+    #[inline]
     pub(super) fn next(&mut self) -> Option<Delivery> {
         self.made.pop_front().or_else(|| self.rest.next())
     }
@@ -66,8 +68,13 @@ impl Held {
 
     /// All that wait, at once and not only when this is dropped.
     pub(super) fn give_back(&mut self) {
+        self.give_back_with(None);
+    }
+
+    fn give_back_with(&mut self, running: Option<Receipt>) {
         let waiting = self.made.drain(..).chain(&mut self.rest);
-        give_back(&self.origin, waiting.map(|delivery| delivery.receipt));
+        let waiting = waiting.map(|delivery| delivery.receipt);
+        give_back(&self.origin, running.into_iter().chain(waiting));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -84,9 +91,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let waiting = self.made.drain(..).chain(&mut self.rest);
-        let waiting = waiting.map(|delivery| delivery.receipt);
-        give_back(&self.origin, self.running.take().into_iter().chain(waiting));
+        let running = self.running.take();
+        self.give_back_with(running);
     }
 }
 

@@ -167,6 +167,7 @@ impl<'a> Single<'a> {
 }
 
 impl Turn {
+    #[inline]
     fn of(delivery: Delivery) -> Self {
         Self {
             attempt: delivery.message.attempt,

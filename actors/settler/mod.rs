@@ -1,7 +1,8 @@
 //! Makes ends durable in the background, as many at once as have gathered.
 //!
 //! While one portion is being written the next gathers: the slower the database, the larger the portions. Nothing the
-//! handler does can hold them up, so what has run is durable within one commit, not at the end of a batch. Nor can an end
+//! handler does can hold them up, so what has run is durable within one commit, not at the end of a batch (milliseconds
+//! after they begin to gather). Nor can an end
 //! whose row somebody has locked, or that is refused, as by a trigger or for want of a right: it is tried again for ever,
 //! and the others go on.
 

@@ -84,7 +84,11 @@ impl Replayed {
 
     /// Letters, if any wait.
     async fn letters(&self, max: u32) -> Result<Vec<Delivery>, SourceError> {
-        let mut letters = self.letters.look_once(max).await?;
+        let Some(mut letters) = self.letters.look_once(max).await? else {
+            // Who looks has them. The queue has its turn meanwhile.
+            self.queue_is_next.store(true, Ordering::Relaxed);
+            return Ok(Vec::new());
+        };
         match letters.is_empty() {
             // What comes from now on is found by the next look for all.
             true => drop(self.due.send_replace(false)),

@@ -98,10 +98,13 @@ impl TableSource {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One look, for who need not wait for messages.
-    pub(super) async fn look_once(&self, max: u32) -> Result<Vec<Delivery>, SourceError> {
-        let mut strays = self.look.lock().await;
-        self.claim(max, &mut strays).await
+    /// One look, for who need not wait for messages. None: somebody else looks, and may do so for long, on a thread that a
+    /// handler blocks.
+    pub(super) async fn look_once(&self, max: u32) -> Result<Option<Vec<Delivery>>, SourceError> {
+        match self.look.try_lock() {
+            Ok(mut strays) => self.claim(max, &mut strays).await.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn claim(&self, max: u32, strays: &mut bool) -> Result<Vec<Delivery>, SourceError> {

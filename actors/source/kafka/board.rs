@@ -20,6 +20,10 @@ use crate::source::{Breadth, Fetcher, Receipt, Settled};
 /// between the threads.
 const TURN: Duration = Duration::from_millis(100);
 
+/// A partition that nobody has taken is announced again so much later: who was woken for it may sit on a thread that a
+/// handler blocks.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Records of one partition for one consumer.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -215,10 +219,12 @@ impl<T: Tap> Board<T> {
         });
     }
 
-    /// The next moment at which a record that waits may run.
+    /// The next moment at which a record that waits may run, or at which somebody else may be told of one.
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let idle = self.lanes.values().filter(|lane| lane.lease().is_none());
-        idle.filter_map(Lane::due).filter(|due| *due > now).min()
+        let due = idle.filter_map(Lane::due).filter(|due| *due > now);
+        let is_left = !self.waiters.is_empty() && self.lanes.values().any(|lane| lane.is_free(now));
+        due.chain(is_left.then(|| now + AGAIN)).min()
     }
 
     /// Wakes whom it can, and answers when to come again for what is not due yet.

@@ -3,10 +3,13 @@
 //! Half of what a record costs is to take it from librdkafka. So who takes it must not keep others from the board, and
 //! should be the one who runs it: what one thread allocates another one frees at several times the cost. For as long as
 //! somebody draws the lane's tap is lent, which is never longer than it takes to copy a batch: no code of others runs in
-//! between, and nothing is waited for.
+//! between, and nothing is waited for, unless an error has to be told.
 
 use super::lane::Handed;
 use super::record::Record;
+
+/// For so many records room is made before it is known how many there are; what is left of it is given back.
+const MOST_EXPECTED: usize = 500;
 
 /// Where the next records of a partition come from.
 pub(super) trait Tap {
@@ -70,7 +73,8 @@ impl<T: Tap> Claim<T> {
     /// Takes what has come.
     pub(super) fn draw(&mut self) {
         if let Some(tap) = &mut self.tap {
-            self.drawn.records.reserve(self.drawn.room);
+            let records = &mut self.drawn.records;
+            records.reserve(self.drawn.room.min(MOST_EXPECTED));
             tap.draw(&mut self.drawn);
         }
     }

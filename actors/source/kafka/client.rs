@@ -15,9 +15,6 @@ const PREFETCH_PAUSE_MS: &str = "10";
 /// partitions that are read fast wait as long behind those that are idle: with librdkafka's own 500 ms a topic was read half
 /// as fast. An idle member asks ten times a second.
 const FETCH_WAIT_MS: &str = "100";
-/// Records that are taken from a partition's queue at a time. The queue has fewer by that while they are copied, and
-/// librdkafka fetches more where it has too few.
-const DRAWN_TOGETHER: &str = "100";
 /// A member that died is found out after so long, and its partitions go to others. librdkafka's own 45 s are a long time
 /// to stand still; three heartbeats fit in.
 const SESSION_TIMEOUT_MS: &str = "10000";
@@ -73,7 +70,6 @@ pub(super) fn member(
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("consume.callback.max.messages", DRAWN_TOGETHER)
         // Tells that nothing is left, where the last offsets are no records.
         .set("enable.partition.eof", "true");
     (config, start)

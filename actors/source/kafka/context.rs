@@ -1,6 +1,6 @@
 //! What librdkafka tells: partitions that come and go, commits, errors, its own log.
 //!
-//! All of it is called on the member's thread, from its `poll`.
+//! All of it but errors of a partition is called on the member's thread, from its `poll`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -37,6 +37,8 @@ impl Context {
             return;
         };
         start::resolve(base, shared, partitions);
+        // None of them is here, or an older queue would switch off the callback of its successor.
+        drop(shared.remove(partitions));
         for partition in partitions {
             let place = (&*shared.topic, *partition);
             match QueueTap::new(&consumer, place, Arc::clone(&shared.news)) {

@@ -72,7 +72,7 @@ pub(super) struct Lane<T> {
     at_end: bool,
     /// The partition goes to others.
     leaving: bool,
-    /// When it was given out last, by the board's count.
+    /// When it was claimed last, by the board's count; an empty one goes to the end as well.
     pub(super) turn: u64,
 }
 

@@ -34,7 +34,9 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn all(drawn: Vec<Record>) -> impl Iterator<Item = Self> {
+    pub(super) fn all(mut drawn: Vec<Record>) -> impl Iterator<Item = Self> {
+        // Each may be kept for long.
+        drawn.shrink_to_fit();
         let drawn = Arc::new(drawn);
         (0..drawn.len()).map(move |index| Self {
             offset: drawn[index].offset,

@@ -1,15 +1,16 @@
 //! The queue of one partition inside librdkafka.
 
-use std::ffi::{CString, c_void};
-use std::ptr::{self, NonNull};
-use std::slice;
+use std::ffi::{CStr, CString};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::ClientContext as _;
 use rdkafka::bindings::{
-    rd_kafka_consume_callback, rd_kafka_message_t, rd_kafka_resp_err_t, rd_kafka_t,
-    rd_kafka_topic_destroy, rd_kafka_topic_new, rd_kafka_topic_t, rd_kafka_yield,
+    RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
+    rd_kafka_event_error_string, rd_kafka_event_message_next, rd_kafka_event_t,
+    rd_kafka_event_type, rd_kafka_queue_destroy, rd_kafka_queue_get_partition, rd_kafka_queue_poll,
+    rd_kafka_queue_t, rd_kafka_resp_err_t,
 };
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -21,11 +22,10 @@ use super::context::Context;
 use super::record::Record;
 use crate::source::pieces::Pieces;
 
-/// Split off the client's main queue, and drawn from by librdkafka's own function for many: rdkafka's way takes the
-/// queue's lock twice and looks at the clock twice for each record, and keeps each in memory of its own.
+/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock for each
+/// record, and keeps its event in memory of its own.
 pub(super) struct QueueTap {
-    topic: Topic,
-    partition: i32,
+    native: NativeQueue,
     /// Holds the callback.
     _split: PartitionQueue<Context>,
     consumer: Arc<BaseConsumer<Context>>,
@@ -34,52 +34,26 @@ pub(super) struct QueueTap {
     pieces: Pieces,
 }
 
-/// A handle of our own on the topic.
-struct Topic(NonNull<rd_kafka_topic_t>);
+/// A handle of our own on the queue.
+struct NativeQueue(NonNull<rd_kafka_queue_t>);
 
-// SAFETY: librdkafka's topics may be used by any thread.
-unsafe impl Send for Topic {}
+// SAFETY: librdkafka's queues may be used by any thread.
+unsafe impl Send for NativeQueue {}
 
-impl Drop for Topic {
+impl Drop for NativeQueue {
     fn drop(&mut self) {
         // SAFETY: it was given to us once, and is not used any more.
-        unsafe { rd_kafka_topic_destroy(self.0.as_ptr()) };
+        unsafe { rd_kafka_queue_destroy(self.0.as_ptr()) };
     }
 }
 
-/// Where librdkafka puts what it has.
-struct Sink<'a> {
-    client: *mut rd_kafka_t,
-    context: &'a Context,
-    pieces: &'a mut Pieces,
-    drawn: &'a mut Drawn,
-}
+/// What the queue holds: a record or an error.
+struct Event(NonNull<rd_kafka_event_t>);
 
-/// Called for each that the queue has. `sink` is a [`Sink`].
-unsafe extern "C" fn put(message: *mut rd_kafka_message_t, sink: *mut c_void) {
-    // SAFETY: `serve` handed it over, and waits for the last call. The message lives as long as this one.
-    let (sink, of) = unsafe { (&mut *sink.cast::<Sink<'_>>(), &*message) };
-    match of.err {
-        // SAFETY: it lives, and is no error.
-        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {
-            sink.drawn
-                .record(unsafe { Record::copy(message, sink.pieces) });
-        }
-        rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => sink.drawn.end(),
-        code => {
-            let reason = match of.payload.is_null() {
-                true => &[][..],
-                // SAFETY: the text has so many bytes.
-                false => unsafe { slice::from_raw_parts(of.payload.cast(), of.len) },
-            };
-            let reason = String::from_utf8_lossy(reason);
-            let cause = KafkaError::Global(code.into());
-            sink.context.error(cause, reason.trim());
-        }
-    }
-    if sink.drawn.is_full() {
-        // SAFETY: the client lives. What it has not called for goes back to its place.
-        unsafe { rd_kafka_yield(sink.client) };
+impl Drop for Event {
+    fn drop(&mut self) {
+        // SAFETY: it was given to us once, and is not used any more.
+        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
     }
 }
 
@@ -93,11 +67,11 @@ impl QueueTap {
         let mut split = consumer.split_partition_queue(topic, partition)?;
         let topic = CString::new(topic).ok()?;
         // SAFETY: the client lives, and the name ends with a NUL.
-        let topic = unsafe {
+        let native = unsafe {
             let client = consumer.client().native_ptr();
-            rd_kafka_topic_new(client, topic.as_ptr(), ptr::null_mut())
+            rd_kafka_queue_get_partition(client, topic.as_ptr(), partition)
         };
-        let topic = Topic(NonNull::new(topic)?);
+        let native = NativeQueue(NonNull::new(native)?);
         // Something may have come before the callback was set.
         let filled = Arc::new(AtomicBool::new(true));
         let flag = Arc::clone(&filled);
@@ -108,8 +82,7 @@ impl QueueTap {
             news.notify_one();
         });
         Some(Self {
-            topic,
-            partition,
+            native,
             _split: split,
             consumer: Arc::clone(consumer),
             filled,
@@ -117,36 +90,66 @@ impl QueueTap {
         })
     }
 
-    /// Answers whether anything was there, a record or not.
+    /// Takes the next one, a record or not. Answers whether there was one.
     ///
-    /// librdkafka's way to take many without a callback takes the end of a partition for a record, and goes on behind it
-    /// when the partition returns, one record too far.
-    fn serve(&mut self, drawn: &mut Drawn) -> bool {
-        let client = self.consumer.client().native_ptr();
-        let mut sink = Sink {
-            client,
-            context: self.consumer.context(),
-            pieces: &mut self.pieces,
-            drawn,
+    /// One at a time. librdkafka's ways to take many are no good for this: the one with a callback hears of the ends of
+    /// transactions that were fetched before a rebalance, and goes on behind them, though the records before them come to
+    /// nobody; the other takes the end of a partition for a record, and goes on one record too far. Its way to take one
+    /// without an event keeps some errors to itself.
+    fn take(&mut self, drawn: &mut Drawn) -> bool {
+        // SAFETY: the queue lives as long as this, and does not outlive its client.
+        let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
+        let Some(event) = NonNull::new(event).map(Event) else {
+            return false;
         };
-        // SAFETY: the topic and what the callback is handed live until it returns, and it waits for nothing.
-        let served = unsafe {
-            let sink = ptr::from_mut(&mut sink).cast();
-            rd_kafka_consume_callback(self.topic.0.as_ptr(), self.partition, 0, Some(put), sink)
+        // SAFETY: it lives.
+        match unsafe { rd_kafka_event_type(event.0.as_ptr()) } {
+            RD_KAFKA_EVENT_FETCH => self.record(&event, drawn),
+            RD_KAFKA_EVENT_ERROR => self.error(&event, drawn),
+            _ => {}
+        }
+        true
+    }
+
+    fn record(&mut self, event: &Event, drawn: &mut Drawn) {
+        // SAFETY: the message lives as long as its event, and is no error.
+        unsafe {
+            let message = rd_kafka_event_message_next(event.0.as_ptr()).cast_mut();
+            if !message.is_null() {
+                drawn.record(Record::copy(message, &mut self.pieces));
+            }
+        }
+    }
+
+    /// The context hears of it, unless it is the end of the partition.
+    fn error(&self, event: &Event, drawn: &mut Drawn) {
+        // SAFETY: it lives, and the text as long as it does.
+        let (code, reason) = unsafe {
+            let event = event.0.as_ptr();
+            (
+                rd_kafka_event_error(event),
+                CStr::from_ptr(rd_kafka_event_error_string(event)),
+            )
         };
-        served > 0
+        if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
+            return drawn.end();
+        }
+        self.consumer.context().error(
+            KafkaError::Global(code.into()),
+            reason.to_string_lossy().trim(),
+        );
     }
 }
 
 impl Tap for QueueTap {
     fn draw(&mut self, into: &mut Drawn) {
         while !into.is_full() {
-            if self.serve(into) {
+            if self.take(into) {
                 continue;
             }
             // Once more after the flag is down: what came in between has raised it in vain.
             self.filled.store(false, Ordering::Release);
-            if !self.serve(into) {
+            if !self.take(into) {
                 return;
             }
             self.filled.store(true, Ordering::Release);

@@ -15,7 +15,7 @@ use super::{assert_charged, identity, slots};
 use crate::job::business::Business;
 use crate::job::slots::layout;
 use crate::job::slots::verdict;
-use crate::job::slots::{SlotError, SlotFile, dead_files};
+use crate::job::slots::{OwnSlot, SlotError, SlotFile, dead_files};
 
 #[test]
 fn a_living_daemon_is_not_judged() {
@@ -31,6 +31,27 @@ fn a_living_daemon_is_not_judged() {
     drop(slots);
     let file = assert_charged(data, &[]);
     assert_eq!(file.in_flight, []);
+}
+
+#[test]
+fn a_slot_that_is_kept_says_nothing_of_the_messages_before() {
+    let data = tempfile::tempdir().unwrap();
+    let slots = slots(data.path());
+    let file = || fs::read(data.path().join("running-script1-boot-1")).unwrap();
+    let taken = || {
+        let taken = verdict::taken_slots(&file()[layout::HEADER_BYTES..]);
+        taken
+            .into_iter()
+            .map(|(identity, _)| identity)
+            .collect::<Vec<_>>()
+    };
+    let long = identity("a long name, of which nothing is to be seen later");
+    let mut own = OwnSlot::keep(slots.take(&long).unwrap());
+    assert_eq!(taken(), [long]);
+    own.clear();
+    assert_eq!(taken(), [], "it is not in flight any more");
+    own.name(&identity("7"));
+    assert_eq!(taken(), [identity("7")]);
 }
 
 #[test]

@@ -257,6 +257,40 @@ fn deaths_are_known_until_the_brokers_know_that_their_records_are_finished() {
     assert_eq!(world.board.committed(1, 3), [2]);
 }
 
+#[test]
+fn a_lane_that_nobody_took_is_announced_again() {
+    let mut world = World::of(&[3]);
+    let waiters = [1, 2, 3].map(|consumer| {
+        let wake = Arc::<Notify>::default();
+        world.board.wait(one(consumer), Arc::clone(&wake));
+        wake
+    });
+    let told = || [0, 1, 2].map(|n: usize| woken(&waiters[n]));
+    world.board.wake(world.now);
+    assert_eq!(told(), [true, false, false]);
+    // Whoever was woken sits on a thread that is blocked.
+    assert!(world.board.rings_too_late(world.now));
+    let again = world.board.ring(world.now).unwrap();
+    assert!(again > world.now && !world.board.rings_too_late(world.now));
+    assert_eq!(told(), [false, true, false]);
+    assert_eq!(world.board.ring(again), None, "there is nobody else");
+    assert_eq!(told(), [false, false, true]);
+}
+
+#[test]
+fn a_lane_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
+    let mut world = World::of(&[3]);
+    let (partition, mut claim) = world.board.claim(one(1), 2, world.now).unwrap();
+    claim.draw();
+    let (own, other) = (world.waits(one(1)), world.waits(one(2)));
+    assert!(!woken(&own) && !woken(&other));
+    assert!(world.board.is_lent(&[partition]));
+    let batch = world.board.fill((partition, claim), world.now).unwrap();
+    assert_eq!(batch.handed.len(), 2);
+    assert!(woken(&own), "there is one more for it");
+    assert!(!woken(&other) && !world.board.is_lent(&[partition]));
+}
+
 fn charged(offset: i64, due: Instant) -> HashMap<i64, Charged> {
     HashMap::from([(offset, Charged { attempts: 2, due })])
 }

@@ -1,13 +1,19 @@
 //! Several members of a group.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use rdkafka::producer::Producer as _;
 
 use super::{
-    ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, settle, until,
+    ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, producer, send,
+    settle, until,
 };
 use crate::db::Standing;
-use crate::source::Source;
+use crate::source::{Delivery, Source};
+use crate::stop::StopSignal;
 
 async fn until_it_has(source: &KafkaSource, partitions: u32) {
     let mut limit = source.limit().unwrap();
@@ -52,6 +58,73 @@ async fn comes_and_goes(more: &[(&str, &str)]) {
     until_it_has(&first, 4).await;
     world.send(3, "5").await;
     assert_eq!(numbers(&fetch_all(&first, 1).await), [5]);
+    close(&first).await;
+}
+
+/// What there is at this moment, or in a moment.
+async fn some(source: &KafkaSource, max: u32) -> Vec<Delivery> {
+    let stop = StopSignal::new();
+    let mut listener = stop.listen();
+    let fetched = source.fetch(ANY, max, &mut listener);
+    match tokio::time::timeout(Duration::from_millis(20), fetched).await {
+        Ok(fetched) => fetched.unwrap().collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+/// A partition that is kept in a rebalance is paused: what was fetched of it before comes anew, and the marks of
+/// transactions among that must not be taken for a sign that the records before them were taken.
+#[actix::test]
+async fn a_member_that_comes_and_goes_skips_nothing_of_a_topic_with_transactions() {
+    const TRANSACTIONS: usize = 150;
+    let Some(world) = World::new(2) else { return };
+    let producer = producer(world.server, &[("transactional.id", &world.group)]);
+    producer.init_transactions(PATIENCE).unwrap();
+    let (producer, topic) = (&producer, &world.topic);
+    let mut sent = BTreeSet::new();
+    for _ in 0..TRANSACTIONS {
+        producer.begin_transaction().unwrap();
+        let sends = (0..20).map(|n| async move {
+            let offset = send(producer, topic, n % 2, "x").await;
+            (i64::from(n % 2), offset)
+        });
+        sent.extend(join_all(sends).await);
+        producer.commit_transaction(PATIENCE).unwrap();
+    }
+    let first = world.source();
+    until_it_has(&first, 2).await;
+    let (mut got, mut all) = (BTreeSet::new(), Vec::new());
+    let mut second = None;
+    let mut quickly = false;
+    let deadline = Instant::now() + PATIENCE;
+    while got.len() < sent.len() && Instant::now() < deadline {
+        if got.len() >= 10 && second.is_none() && !quickly {
+            second = Some(world.source());
+        }
+        // One at a time while the second one comes: nearly all is fetched by then, and little of it is run.
+        let max = if quickly { 100 } else { 1 };
+        for source in [Some(&first), second.as_ref()].into_iter().flatten() {
+            let some = some(source, max).await;
+            settle(source, &some, &DONE).await;
+            all.extend(some.iter().map(|d| (d.receipt.fence, d.receipt.id)));
+        }
+        got.extend(all.iter().copied());
+        let has_come = second
+            .as_ref()
+            .is_some_and(|second| !second.shared.board().partitions().is_empty());
+        if has_come && let Some(second) = second.take() {
+            close(&second).await;
+            quickly = true;
+        }
+    }
+    let missing: Vec<_> = sent.difference(&got).take(20).collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {}: {missing:?}",
+        got.len(),
+        sent.len()
+    );
+    assert_eq!(all.len(), sent.len(), "each once");
     close(&first).await;
 }
 

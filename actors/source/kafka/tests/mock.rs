@@ -1,10 +1,12 @@
 //! Clusters inside the process, for development.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{DONE, close, fetch_all, send, settle, source};
+use super::{DONE, close, fetch_all, one, send, settle, source, until};
 use crate::config::{Brokers, KafkaSettings};
 use crate::db::rows::NewMessage;
 use crate::source::kafka::{Clusters, Inside};
@@ -64,6 +66,33 @@ async fn what_is_sent_keeps_its_key_and_headers() {
     assert_eq!(of("1").message.key.as_deref(), Some(b"k\xff".as_slice()));
     assert_eq!(of("2").message.key, None);
     assert_eq!(of("2").message.headers, message(2).headers);
+    close(&source).await;
+}
+
+#[actix::test]
+async fn a_partition_that_goes_waits_until_its_tap_is_back() {
+    let db = TestDb::start();
+    let clusters = clusters(Inside::Daemon);
+    let source = source(&clusters, "orders", "g", &db);
+    let producer = clusters.producer("default").unwrap();
+    send(&producer, "orders", 0, "x").await;
+    let mut claimed = None;
+    until("a claim", || {
+        claimed = source.shared.board().claim(one(1), 10, Instant::now());
+        claimed.is_some()
+    })
+    .await;
+    let (partition, mut claim) = claimed.unwrap();
+    claim.draw();
+    let shared = Arc::clone(&source.shared);
+    let removes = std::thread::spawn(move || shared.remove(&[partition]).len());
+    until("the partition to go", || {
+        source.shared.board().is_leaving(partition)
+    })
+    .await;
+    assert!(!removes.is_finished());
+    assert!(source.shared.fill((partition, claim)).is_none());
+    assert_eq!(removes.join().unwrap(), 1, "it was told");
     close(&source).await;
 }
 
