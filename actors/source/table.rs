@@ -107,6 +107,12 @@ impl TableSource {
         }
     }
 
+    /// Somebody looks, until this is dropped.
+    #[cfg(test)]
+    pub(super) fn looks(&self) -> impl Drop + '_ {
+        self.look.try_lock().unwrap()
+    }
+
     async fn claim(&self, max: u32, strays: &mut bool) -> Result<Vec<Delivery>, SourceError> {
         // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
         let generation = self.liveness.generation();

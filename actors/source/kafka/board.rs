@@ -64,10 +64,10 @@ impl<T: Tap> Board<T> {
         }
     }
 
-    /// A partition has come. Nothing of it is given out before its deaths are known.
+    /// A partition has come, which was not here. Nothing of it is given out before its deaths are known.
     pub(super) fn assign(&mut self, partition: i32, tap: T) {
-        self.remove(&[partition]);
-        self.lanes.insert(partition, Lane::new(tap));
+        let before = self.lanes.insert(partition, Lane::new(tap));
+        debug_assert!(before.is_none(), "it comes after it went");
     }
 
     /// What earlier processes died of, by partition and offset.
@@ -223,8 +223,18 @@ impl<T: Tap> Board<T> {
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let idle = self.lanes.values().filter(|lane| lane.lease().is_none());
         let due = idle.filter_map(Lane::due).filter(|due| *due > now);
-        let is_left = !self.waiters.is_empty() && self.lanes.values().any(|lane| lane.is_free(now));
+        let is_left = self.lanes.values().any(|lane| lane.is_free(now))
+            && self.waiters.iter().any(|waiter| self.may_begin(waiter.who));
         due.chain(is_left.then(|| now + AGAIN)).min()
+    }
+
+    /// Whether it takes a partition that nobody has: with one message at a time only after its own.
+    fn may_begin(&self, who: Fetcher) -> bool {
+        let has = |lane: &Lane<T>| {
+            lane.lease()
+                .is_some_and(|lease| lease.consumer == who.consumer)
+        };
+        who.breadth == Breadth::Any || !self.lanes.values().any(has)
     }
 
     /// Wakes whom it can, and answers when to come again for what is not due yet.

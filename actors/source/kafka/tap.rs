@@ -22,8 +22,8 @@ use super::context::Context;
 use super::record::Record;
 use crate::source::pieces::Pieces;
 
-/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock for each
-/// record, and keeps its event in memory of its own.
+/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock once
+/// more for each record, and keeps its event in memory of its own.
 pub(super) struct QueueTap {
     native: NativeQueue,
     /// Holds the callback.

@@ -150,6 +150,21 @@ async fn a_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keeps_all
 }
 
 #[actix::test]
+async fn whoever_looks_for_letters_on_a_thread_that_is_blocked_holds_up_no_message() {
+    let world = World::start().await;
+    world.replay(&["a"]).await;
+    let mut due = world.source.due.subscribe();
+    soon(due.wait_for(|due| *due)).await.unwrap();
+    let looks = world.source.letters.looks();
+    for id in 1..=3 {
+        world.queue.offer([id]);
+        assert_eq!(payloads(&world.fetch(9).await), [format!("body {id}")]);
+    }
+    drop(looks);
+    assert_eq!(payloads(&world.fetch(9).await), ["a"]);
+}
+
+#[actix::test]
 async fn letters_and_messages_take_turns_and_each_is_settled_where_it_came_from() {
     let world = World::start().await;
     world.replay(&["a", "b", "c"]).await;

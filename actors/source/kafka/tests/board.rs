@@ -278,6 +278,18 @@ fn a_lane_that_nobody_took_is_announced_again() {
 }
 
 #[test]
+fn a_lane_is_not_announced_to_one_whose_own_is_not_over() {
+    let mut world = World::of(&[9, 9]);
+    assert_eq!(world.partition(one(1), 1), Some(0));
+    world.now += Duration::from_secs(1);
+    assert_eq!(world.partition(one(1), 1), None, "its turn is over");
+    world.board.wait(one(1), Arc::default());
+    assert!(!world.board.rings_too_late(world.now), "it would go round");
+    world.board.wait(one(2), Arc::default());
+    assert!(world.board.rings_too_late(world.now));
+}
+
+#[test]
 fn a_lane_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
     let mut world = World::of(&[3]);
     let (partition, mut claim) = world.board.claim(one(1), 2, world.now).unwrap();
