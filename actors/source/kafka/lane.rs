@@ -306,6 +306,9 @@ impl<T: Tap> Lane<T> {
             return false;
         };
         let entry = &mut self.entries[place];
+        if matches!(end, End::Retry(_) | End::GiveBack) {
+            entry.record = entry.record.apart();
+        }
         match end {
             End::Done | End::Dead { .. } => {
                 self.entries.remove(place);

@@ -14,7 +14,7 @@ use rdkafka::bindings::{
 
 use crate::source::pieces::Pieces;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) offset: i64,
     pub(super) payload: Bytes,
@@ -35,7 +35,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn all(mut drawn: Vec<Record>) -> impl Iterator<Item = Self> {
-        // Each may be kept for long.
+        // A few may run for long.
         drawn.shrink_to_fit();
         let drawn = Arc::new(drawn);
         (0..drawn.len()).map(move |index| Self {
@@ -43,6 +43,15 @@ impl Kept {
             index,
             drawn: Arc::clone(&drawn),
         })
+    }
+
+    /// By itself: it stays for long, and the others go.
+    pub(super) fn apart(&self) -> Self {
+        Self {
+            offset: self.offset,
+            index: 0,
+            drawn: Arc::new(vec![Record::clone(self)]),
+        }
     }
 }
 

@@ -40,6 +40,20 @@ fn what_is_drawn_under_a_lease_that_was_closed_waits_at_its_place() {
 }
 
 #[test]
+fn what_waits_for_its_next_try_keeps_no_memory_of_others() {
+    let now = Instant::now();
+    let mut lane = lane([1, 2]);
+    let handed = take(&mut lane, 1, 7, 10, now);
+    let payload = handed[1].record.payload.clone();
+    drop(handed);
+    lane.settle(1, 2, &End::Done, now);
+    assert!(!payload.is_unique(), "they were drawn together");
+    lane.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
+    assert!(payload.is_unique());
+    assert_eq!(lane.position(), Some(1));
+}
+
+#[test]
 fn a_lease_of_which_nothing_came_is_over() {
     let now = Instant::now();
     let mut lane = lane([1]);
