@@ -127,6 +127,10 @@ impl<S> Context<S> {
         }
     }
 
+    fn services(&self) -> &Services {
+        &self.parts.services
+    }
+
     /// The program's own state.
     pub fn state(&self) -> &S {
         &self.parts.state
@@ -134,7 +138,7 @@ impl<S> Context<S> {
 
     /// The settings of `etc/{env}.json`.
     pub fn settings(&self) -> &Settings {
-        &self.parts.services.settings
+        &self.services().settings
     }
 
     /// The address of DelayQueueActor, for `ctx.delay_queue().send(Push(items)).await??`.
@@ -149,8 +153,7 @@ impl<S> Context<S> {
         reason = "handlers are called after the actor was started"
     )]
     pub fn delay_queue(&self) -> Addr<DelayQueueActor> {
-        self.parts
-            .services
+        self.services()
             .delay_queue
             .get()
             .expect("DelayQueueActor is started before any handler")
@@ -221,7 +224,7 @@ impl<S> Context<S> {
     ///
     /// When an item is not right: none of the list may be inserted then.
     pub fn rows_to_push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<PushRow>, PushError> {
-        rows_to_push(&items.into(), self.parts.services.delayed.as_ref())
+        rows_to_push(&items.into(), self.services().delayed.as_ref())
     }
 
     /// Sends messages to the `table` or Redis queue whose entry has this `name`, live here or not. Answers after they are
@@ -241,7 +244,7 @@ impl<S> Context<S> {
             headers: Vec::new(),
         };
         let messages = payloads.into_iter().map(message).collect();
-        self.parts.services.sender.send(queue, messages).await
+        self.services().sender.send(queue, messages).await
     }
 
     /// A connection to the database of this name in the settings' `databases`.
@@ -250,7 +253,7 @@ impl<S> Context<S> {
     ///
     /// When there is no such database, it is of another kind, or it does not answer.
     pub async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
-        self.parts.services.database::<C>(name).await
+        self.services().database::<C>(name).await
     }
 
     /// A connection to the server of this name in the settings' `redis`.
@@ -262,7 +265,7 @@ impl<S> Context<S> {
         &self,
         name: &str,
     ) -> Result<bb8::PooledConnection<'static, RedisConnectionManager>, BoxError> {
-        self.parts.services.redis(name).await
+        self.services().redis(name).await
     }
 
     /// A producer for the cluster of this name in the settings' `kafka`; one is made at the first call.
@@ -271,12 +274,12 @@ impl<S> Context<S> {
     ///
     /// When there is no such cluster, or its settings do not make a producer.
     pub fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
-        self.parts.services.kafka(name)
+        self.services().kafka(name)
     }
 
     /// Whether the daemon is stopping: long work should come to an end.
     pub fn stopping(&self) -> bool {
-        self.parts.services.stop.begun()
+        self.services().stop.begun()
     }
 
     /// Waits for a future in a blocking handler.
@@ -285,6 +288,6 @@ impl<S> Context<S> {
     ///
     /// In an async handler, which can `await` instead.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.parts.services.home.block_on(future)
+        self.services().home.block_on(future)
     }
 }

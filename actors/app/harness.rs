@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
-use super::register::{asynchronous, to_value};
+use super::register::{asynchronous, boxed, boxed_to_value};
 use super::services::Services;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
@@ -88,7 +88,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
         F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = JobResult> + 'static,
     {
-        self.run(&asynchronous(handler, self.context.clone(), Ok), message)
+        self.run(&asynchronous(boxed(handler), self.context.clone()), message)
     }
 
     /// Runs a delayed task's handler; answers its result as JSON.
@@ -103,7 +103,10 @@ impl<S: Send + Sync + 'static> Harness<S> {
         Fut: Future<Output = JobResult<R>> + 'static,
         R: Serialize + 'static,
     {
-        self.run(&asynchronous(handler, self.context.clone(), to_value), task)
+        self.run(
+            &asynchronous(boxed_to_value(handler), self.context.clone()),
+            task,
+        )
     }
 
     /// Runs a cron handler; answers its result as JSON.
@@ -118,7 +121,10 @@ impl<S: Send + Sync + 'static> Harness<S> {
         Fut: Future<Output = JobResult<R>> + 'static,
         R: Serialize + 'static,
     {
-        self.run(&asynchronous(handler, self.context.clone(), to_value), job)
+        self.run(
+            &asynchronous(boxed_to_value(handler), self.context.clone()),
+            job,
+        )
     }
 
     /// What handlers pushed so far, in order.

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,12 +21,7 @@ impl<S: Send + Sync + 'static> App<S> {
         F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = JobResult> + 'static,
     {
-        // What it answers is what is wanted, so its future is kept as it is: it is large, and each wrapping copies it.
-        let run = move |message, ctx| match A::from_job(message) {
-            Ok(argument) => handler(argument, ctx).boxed_local(),
-            Err(error) => ready(Err(error)).boxed_local(),
-        };
-        let bind = |ctx| Consumer::Single(Handler::with_context(ctx, run));
+        let bind = |ctx| Consumer::Single(asynchronous(boxed(handler), ctx));
         self.registry.consumer(exec_cmd.into(), bind);
         self
     }
@@ -86,7 +82,7 @@ impl<S: Send + Sync + 'static> App<S> {
         Fut: Future<Output = JobResult<R>> + 'static,
         R: Serialize + 'static,
     {
-        let bind = |ctx| asynchronous(handler, ctx, to_value);
+        let bind = |ctx| asynchronous(boxed_to_value(handler), ctx);
         self.registry.delayed(exec_cmd.into(), bind);
         self
     }
@@ -111,7 +107,7 @@ impl<S: Send + Sync + 'static> App<S> {
         Fut: Future<Output = JobResult<R>> + 'static,
         R: Serialize + 'static,
     {
-        let bind = |ctx| asynchronous(handler, ctx, to_value);
+        let bind = |ctx| asynchronous(boxed_to_value(handler), ctx);
         self.registry.cron(exec_cmd.into(), bind);
         self
     }
@@ -130,30 +126,49 @@ impl<S: Send + Sync + 'static> App<S> {
 }
 
 /// A value that cannot be JSON is a fault of the handler, and no retry can mend it.
-pub(super) fn to_value<R: Serialize>(result: R) -> JobResult<Value> {
+fn to_value<R: Serialize>(result: R) -> JobResult<Value> {
     serde_json::to_value(result)
         .map_err(|cause| JobError::discard(format!("the handler's result is no JSON: {cause}")))
 }
 
-pub(super) fn asynchronous<S, J, A, F, Fut, R, T>(
+/// A handler's future in a place of its own, as it is: with a fast handler each wrapping costs, as it copies the message.
+pub(super) fn boxed<A, C, F, Fut, T>(
     handler: F,
+) -> impl Fn(A, C) -> LocalBoxFuture<'static, JobResult<T>> + Send + Sync + 'static
+where
+    F: Fn(A, C) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult<T>> + 'static,
+{
+    move |argument, ctx| handler(argument, ctx).boxed_local()
+}
+
+/// The same where the result is wanted as JSON.
+pub(super) fn boxed_to_value<A, C, F, Fut, R>(
+    handler: F,
+) -> impl Fn(A, C) -> LocalBoxFuture<'static, JobResult<Value>> + Send + Sync + 'static
+where
+    F: Fn(A, C) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = JobResult<R>> + 'static,
+    R: Serialize + 'static,
+{
+    move |argument, ctx| {
+        let ended = handler(argument, ctx);
+        async move { to_value(ended.await?) }.boxed_local()
+    }
+}
+
+pub(super) fn asynchronous<S, J, A, T>(
+    handler: impl Fn(A, Context<S>) -> LocalBoxFuture<'static, JobResult<T>> + Send + Sync + 'static,
     ctx: Context<S>,
-    finish: fn(R) -> JobResult<T>,
 ) -> Handler<J, T>
 where
     S: Send + Sync + 'static,
     J: Job,
     A: FromJob<J>,
-    F: Fn(A, Context<S>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = JobResult<R>> + 'static,
-    R: 'static,
     T: 'static,
 {
     Handler::with_context(ctx, move |job, ctx| match A::from_job(job) {
-        Ok(argument) => {
-            let ended = handler(argument, ctx);
-            async move { finish(ended.await?) }.boxed_local()
-        }
+        Ok(argument) => handler(argument, ctx),
         Err(error) => ready(Err(error)).boxed_local(),
     })
 }

@@ -39,7 +39,9 @@ impl Ends {
 
     /// Waits while there is no room.
     pub(super) async fn settle(&self, settled: Settled) {
-        if self.settler.settle(settled).await >= PORTION {
+        // What was left to the settler may wait there for long, and is not taken up again with each that comes.
+        let waiting = self.settler.settle(settled).await;
+        if waiting.is_multiple_of(PORTION) {
             self.settle_now();
         }
     }

@@ -73,10 +73,7 @@ impl<T: Clone + Send + Sync + 'static> Settler<T> {
 
     /// Makes durable here and now what waits; `write` answers what it leaves to the writer.
     pub(crate) fn settle_now(&self, write: impl FnOnce(Vec<T>) -> Vec<T>) {
-        let ends = self.sender.take();
-        if !ends.is_empty() {
-            self.sender.put_back(write(ends));
-        }
+        self.sender.settle_now(write);
     }
 
     /// A way to hand over ends from another thread.

@@ -89,7 +89,7 @@ impl<T> Queue<T> {
     }
 
     /// All that wait, for who makes them durable by himself.
-    pub(super) fn take(&self) -> Vec<T> {
+    fn take(&self) -> Vec<T> {
         let taken = {
             let mut state = self.lock();
             let room = Vec::with_capacity(state.waiting.len());
@@ -100,7 +100,7 @@ impl<T> Queue<T> {
     }
 
     /// Some of what was taken: the writer is to do it.
-    pub(super) fn put_back(&self, ends: Vec<T>) {
+    fn put_back(&self, ends: Vec<T>) {
         if !ends.is_empty() {
             self.lock().waiting.extend(ends);
             self.filled.notify_one();
@@ -138,14 +138,13 @@ impl<T> Queue<T> {
 }
 
 impl<T> Sender<T> {
-    /// See [`Queue::take`].
-    pub(crate) fn take(&self) -> Vec<T> {
-        self.0.0.take()
-    }
-
-    /// See [`Queue::put_back`].
-    pub(crate) fn put_back(&self, ends: Vec<T>) {
-        self.0.0.put_back(ends);
+    /// Makes durable here and now what waits; `write` answers what it leaves to the writer.
+    pub(super) fn settle_now(&self, write: impl FnOnce(Vec<T>) -> Vec<T>) {
+        let queue = &self.0.0;
+        let ends = queue.take();
+        if !ends.is_empty() {
+            queue.put_back(write(ends));
+        }
     }
 
     /// Hands over an end; waits while there is no room. Answers how many wait.

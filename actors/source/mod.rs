@@ -92,6 +92,12 @@ pub(crate) struct Settled {
     pub(crate) end: End,
 }
 
+/// Takes out those that go to the dead letters: their letters are written first.
+pub(crate) fn take_dead(ends: &mut Vec<Settled>) -> Vec<Settled> {
+    let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
+    dead.collect()
+}
+
 /// Why a source could not do what it was asked; it may be asked again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceError {

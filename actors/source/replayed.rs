@@ -145,6 +145,11 @@ fn is_letter(receipt: &Receipt) -> bool {
     receipt.generation & REPLAYED != 0
 }
 
+fn take_letters(ends: &mut Vec<Settled>) -> Vec<Settled> {
+    let letters = ends.extract_if(.., |end| is_letter(&end.receipt));
+    letters.collect()
+}
+
 /// The receipt as the table gave it.
 fn of_table(receipt: Receipt) -> Receipt {
     Receipt {
@@ -240,8 +245,7 @@ impl Source for Replayed {
 
     fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            let letters = ends.extract_if(.., |end| is_letter(&end.receipt));
-            let letters: Vec<Settled> = letters.collect();
+            let letters = take_letters(&mut ends);
             let mut later = match ends.is_empty() {
                 true => Vec::new(),
                 false => self.queue.settle(ends).await?,
@@ -264,8 +268,7 @@ impl Source for Replayed {
     }
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
-        let letters = ends.extract_if(.., |end| is_letter(&end.receipt));
-        let mut rest: Vec<Settled> = letters.collect();
+        let mut rest = take_letters(&mut ends);
         rest.extend(self.queue.settle_now(ends));
         rest
     }

@@ -14,6 +14,7 @@ use crate::job::Message;
 use crate::job::slots::{Identity, Kind};
 use crate::source::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
+    take_dead,
 };
 use crate::stop::StopListener;
 
@@ -320,8 +321,7 @@ impl Source for FakeSource {
     }
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
-        let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
-        let dead = dead.collect();
+        let dead = take_dead(&mut ends);
         self.change(|state| {
             ends.into_iter()
                 .for_each(|settled| Self::end(state, settled))

@@ -49,12 +49,7 @@ impl QueueName {
 
     /// Names a message of this queue; an id that is too long is shortened as well.
     pub(crate) fn message<'a>(&'a self, id: impl Into<Cow<'a, str>>, fence: i64) -> Identity<'a> {
-        Identity {
-            kind: self.kind,
-            queue: Cow::Borrowed(&self.text),
-            id: shorten(id.into(), TEXT_BYTES - self.text.len()),
-            fence,
-        }
+        Identity::of(self.kind, Cow::Borrowed(&self.text), id.into(), fence)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -74,10 +69,14 @@ pub(crate) struct Identity<'a> {
 impl<'a> Identity<'a> {
     /// Names a message; a queue or id that is too long for a slot is shortened, always in the same way.
     pub(crate) fn new(kind: Kind, queue: &'a str, id: impl Into<Cow<'a, str>>, fence: i64) -> Self {
-        let queue = shorten(queue.into(), QUEUE_BYTES);
+        Self::of(kind, shorten(queue.into(), QUEUE_BYTES), id.into(), fence)
+    }
+
+    /// Of a queue whose name is short enough.
+    fn of(kind: Kind, queue: Cow<'a, str>, id: Cow<'a, str>, fence: i64) -> Self {
         Self {
             kind,
-            id: shorten(id.into(), TEXT_BYTES - queue.len()),
+            id: shorten(id, TEXT_BYTES - queue.len()),
             queue,
             fence,
         }

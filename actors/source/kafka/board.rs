@@ -135,21 +135,21 @@ impl<T: Tap> Board<T> {
 
     /// Whether somebody draws from one of these partitions.
     pub(super) fn is_lent(&self, partitions: &[i32]) -> bool {
-        let lanes = partitions.iter().filter_map(|of| self.lanes.get(of));
-        lanes.into_iter().any(Lane::is_lent)
+        self.those(partitions).any(Lane::is_lent)
+    }
+
+    fn those(&self, partitions: &[i32]) -> impl Iterator<Item = &Lane<T>> {
+        let lanes = partitions.iter();
+        lanes.filter_map(|partition| self.lanes.get(partition))
     }
 
     /// Its own partition while that has records and its turn lasts, else the one that waits longest.
     fn choose(&self, who: Fetcher, now: Instant) -> Option<i32> {
-        let own = |lane: &Lane<T>| {
-            lane.lease()
-                .is_some_and(|lease| lease.consumer == who.consumer)
-        };
         let mut has_lease = false;
         let mut going_on = None;
         let mut free: Option<(u64, i32)> = None;
         for (partition, lane) in &self.lanes {
-            if own(lane) {
+            if lane.is_of(who.consumer) {
                 has_lease = true;
                 if lane.is_extendable(now) {
                     let since = lane.lease().map_or(now, |lease| lease.since);
@@ -230,11 +230,8 @@ impl<T: Tap> Board<T> {
 
     /// Whether it takes a partition that nobody has: with one message at a time only after its own.
     fn may_begin(&self, who: Fetcher) -> bool {
-        let has = |lane: &Lane<T>| {
-            lane.lease()
-                .is_some_and(|lease| lease.consumer == who.consumer)
-        };
-        who.breadth == Breadth::Any || !self.lanes.values().any(has)
+        let mut lanes = self.lanes.values();
+        who.breadth == Breadth::Any || !lanes.any(|lane| lane.is_of(who.consumer))
     }
 
     /// Wakes whom it can, and answers when to come again for what is not due yet.
@@ -314,10 +311,7 @@ impl<T: Tap> Board<T> {
 
     /// What consumers have of these partitions.
     pub(super) fn out_count(&self, partitions: &[i32]) -> usize {
-        let lanes = partitions
-            .iter()
-            .filter_map(|partition| self.lanes.get(partition));
-        lanes.map(Lane::out_count).sum()
+        self.those(partitions).map(Lane::out_count).sum()
     }
 
     /// These partitions have gone. Answers their taps, to be dropped where that may take its time.

@@ -100,6 +100,13 @@ impl<T: Tap> Lane<T> {
         self.lease.as_ref()
     }
 
+    /// Whether this consumer has it.
+    pub(super) fn is_of(&self, consumer: u64) -> bool {
+        self.lease
+            .as_ref()
+            .is_some_and(|lease| lease.consumer == consumer)
+    }
+
     fn first_waiting(&self) -> Option<&Entry> {
         // Mostly the consumer has all of them: they are many, and this is asked often.
         if self.entries.len() == self.out_count() {
@@ -185,8 +192,7 @@ impl<T: Tap> Lane<T> {
             drawn,
         } = claim;
         self.tap = tap.or_else(|| self.tap.take());
-        let is_open = |lease: &Lease| lease.number == number && lease.open;
-        let mut held_up = !self.lease.as_ref().is_some_and(is_open);
+        let mut held_up = !self.is_open(number);
         let waited = handed.len();
         for record in Kept::all(drawn.records) {
             let entry = self.enter(record);
@@ -238,20 +244,19 @@ impl<T: Tap> Lane<T> {
         let place = self
             .entries
             .partition_point(|entry| entry.record.offset < offset);
-        let entries = Kept::all(vec![record]).map(|record| Entry {
+        let entry = Entry {
             attempt: 1,
             suspect: false,
             due: None,
             out: false,
-            record,
-        });
-        entries.for_each(|entry| self.entries.insert(place, entry));
+            record: Kept::alone(record),
+        };
+        self.entries.insert(place, entry);
         let behind = offset.saturating_add(1);
         self.next = Some(self.next.map_or(behind, |next| next.max(behind)));
     }
 
     /// Whether this lease is its present one, and if so whether its records may start.
-    #[cfg(test)]
     pub(super) fn is_open(&self, number: u64) -> bool {
         let lease = self.lease.as_ref().filter(|lease| lease.number == number);
         lease.is_some_and(|lease| lease.open)
@@ -306,22 +311,18 @@ impl<T: Tap> Lane<T> {
             return false;
         };
         let entry = &mut self.entries[place];
-        if matches!(end, End::Retry(_) | End::GiveBack) {
-            entry.record = entry.record.apart();
-        }
         match end {
             End::Done | End::Dead { .. } => {
                 self.entries.remove(place);
             }
-            End::Retry(after) => {
-                entry.out = false;
-                entry.attempt = entry.attempt.saturating_add(1);
-                entry.due = Some(now + bounded(*after));
-                lease.open = false;
-            }
-            End::GiveBack => {
+            End::Retry(_) | End::GiveBack => {
+                entry.record = entry.record.apart();
                 entry.out = false;
                 lease.open = false;
+                if let End::Retry(after) = end {
+                    entry.attempt = entry.attempt.saturating_add(1);
+                    entry.due = Some(now + bounded(*after));
+                }
             }
         }
         lease.out -= 1;

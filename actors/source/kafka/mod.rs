@@ -43,6 +43,7 @@ use self::health::Health;
 use self::shared::Shared;
 use super::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
+    take_dead,
 };
 use crate::clock::now_ms;
 use crate::db::rows::{EntryName, NewLetter};
@@ -281,9 +282,7 @@ impl Source for KafkaSource {
     }
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
-        // Their letters are written first.
-        let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
-        let dead = dead.collect();
+        let dead = take_dead(&mut ends);
         self.shared.settle(&ends);
         dead
     }

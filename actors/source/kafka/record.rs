@@ -45,13 +45,17 @@ impl Kept {
         })
     }
 
+    pub(super) fn alone(record: Record) -> Self {
+        Self {
+            offset: record.offset,
+            index: 0,
+            drawn: Arc::new(vec![record]),
+        }
+    }
+
     /// By itself: it stays for long, and the others go.
     pub(super) fn apart(&self) -> Self {
-        Self {
-            offset: self.offset,
-            index: 0,
-            drawn: Arc::new(vec![Record::clone(self)]),
-        }
+        Self::alone(Record::clone(self))
     }
 }
 

@@ -269,21 +269,22 @@ impl Batch {
     /// The head of the batch, as the scripts write it.
     pub(super) fn head(&self) -> String {
         let kind = if self.framed.is_some() { 'f' } else { 'm' };
-        let places = self.untold().map(|(place, _)| place.to_string());
+        let places = self.untold().map(|place: usize| place.to_string());
         let places: Vec<String> = places.collect();
         format!("{kind} {} {}", self.taken_ms, places.join(","))
     }
 
     /// What the server should have of it.
     pub(super) fn left(&self) -> Vec<Bytes> {
-        self.untold().map(|(_, stored)| stored).collect()
+        self.untold()
+            .filter_map(|place| self.stored.get(place - 1))
+            .collect()
     }
 
-    /// Places and messages.
-    fn untold(&self) -> impl Iterator<Item = (usize, Bytes)> {
-        let all = (1..).zip(self.stored.messages()).zip(&self.states);
-        all.filter(|(_, state)| **state != State::Told)
-            .map(|(message, _)| message)
+    /// Places of messages that the server should have.
+    fn untold(&self) -> impl Iterator<Item = usize> {
+        let states = (1..).zip(&self.states);
+        states.filter_map(|(place, state)| (*state != State::Told).then_some(place))
     }
 
     fn charged(&self) -> Vec<String> {

@@ -13,7 +13,7 @@ use super::server::Answer;
 use crate::clock::millis;
 use crate::db::rows::NewLetter;
 use crate::job::USED_UP;
-use crate::source::{End, Receipt, Settled, SourceError};
+use crate::source::{End, Receipt, Settled, SourceError, take_dead};
 
 /// What is given back together arrives in several portions; told together it keeps its order.
 const GATHERING: Duration = Duration::from_millis(2);
@@ -22,8 +22,7 @@ impl RedisSource {
     /// Returns when the ends are noted, and what is to be told now has been told: batches that have ended, messages
     /// that are given back. An end that waits for the rest of its batch is told by a task of its own.
     pub(super) async fn settle_all(&self, mut ends: Vec<Settled>) -> Result<(), SourceError> {
-        let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
-        let dead: Vec<Settled> = dead.collect();
+        let dead = take_dead(&mut ends);
         self.note(&ends);
         if !dead.is_empty() {
             // The letter is durable before the message goes: a crash in between repeats it, and loses nothing.

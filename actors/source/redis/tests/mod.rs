@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{Client, FromRedisValue, ToRedisArgs, cmd};
+use bb8_redis::redis::{Client, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::time::Instant;
 
 use super::{RedisQueue, RedisSource, Server, scripts};
@@ -111,6 +111,15 @@ impl World {
             push.arg(body);
         });
         let _: u64 = push.query_async(&mut producer).await.unwrap();
+    }
+
+    /// A question of this boot, with its number and the most it may take, that the server hears and whose answer nobody does.
+    async fn take_unheard(&self, boot: &str, (number, most): (u64, u32), turn: &str) {
+        let mut question = scripts::TAKE.key(self.key.as_str());
+        question.arg(boot).arg(number).arg(most);
+        question.arg("first").arg(turn);
+        let mut producer = self.producer.clone();
+        let _: Value = question.invoke_async(&mut producer).await.unwrap();
     }
 
     /// What waits, the oldest first.

@@ -63,13 +63,7 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
         retries == 2
     })
     .await;
-    let mut question = scripts::TAKE.key(world.key.as_str());
-    question.arg(&*boot).arg(number).arg(100);
-    question.arg("first").arg("retries");
-    let _: bb8_redis::redis::Value = question
-        .invoke_async(&mut world.producer.clone())
-        .await
-        .unwrap();
+    world.take_unheard(&boot, (number, 100), "retries").await;
     source
         .last_number
         .store(number, std::sync::atomic::Ordering::Relaxed);

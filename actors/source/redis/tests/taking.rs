@@ -140,17 +140,9 @@ async fn what_a_lost_answer_took_is_found_again() {
     let source = world.source();
     let generation = source.registered().await.unwrap();
     // The server hears the question, and the answer never arrives.
-    let mut question = scripts::TAKE.key(world.key.as_str());
-    question
-        .arg(&*source.boot_in(generation))
-        .arg(1)
-        .arg(2)
-        .arg("first")
-        .arg("list");
-    let _: bb8_redis::redis::Value = question
-        .invoke_async(&mut world.producer.clone())
-        .await
-        .unwrap();
+    world
+        .take_unheard(&source.boot_in(generation), (1, 2), "list")
+        .await;
     source.last_number.store(1, Ordering::Relaxed);
     source.look.lock().await.lost_answer(1);
     let found = fetch(&source, 100).await;
@@ -176,16 +168,9 @@ async fn a_question_that_is_heard_after_it_was_asked_again_takes_nothing() {
     assert_eq!(bodies(&first), ["1"]);
     settle(&source, &first, End::Done).await;
     world.push(["2"]).await;
-    let mut late = scripts::TAKE.key(world.key.as_str());
-    late.arg(&*source.boot_in(generation))
-        .arg(1)
-        .arg(2)
-        .arg("first")
-        .arg("list");
-    let _: bb8_redis::redis::Value = late
-        .invoke_async(&mut world.producer.clone())
-        .await
-        .unwrap();
+    world
+        .take_unheard(&source.boot_in(generation), (1, 2), "list")
+        .await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["2"]);
 }
 
@@ -198,17 +183,9 @@ async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
     let source = world.source();
     let generation = source.registered().await.unwrap();
     // A question that was given up and heard all the same.
-    let mut stray = scripts::TAKE.key(world.key.as_str());
-    stray
-        .arg(&*source.boot_in(generation))
-        .arg(7)
-        .arg(2)
-        .arg("first")
-        .arg("list");
-    let _: bb8_redis::redis::Value = stray
-        .invoke_async(&mut world.producer.clone())
-        .await
-        .unwrap();
+    world
+        .take_unheard(&source.boot_in(generation), (7, 2), "list")
+        .await;
     assert!(world.waiting().await.is_empty());
     assert_eq!(source.lag().await.unwrap(), 2);
     until("it to come back", || async {
@@ -310,13 +287,9 @@ async fn what_the_second_ones_lost_answer_took_is_found_by_whoever_looks_next() 
     world.push(["1", "2", "3"]).await;
     let source = world.source();
     let generation = source.registered().await.unwrap();
-    let mut question = scripts::TAKE.key(world.key.as_str());
-    let boot = source.boot_in(generation);
-    question.arg(&*boot).arg(1).arg(2).arg("first").arg("list");
-    let _: bb8_redis::redis::Value = question
-        .invoke_async(&mut world.producer.clone())
-        .await
-        .unwrap();
+    world
+        .take_unheard(&source.boot_in(generation), (1, 2), "list")
+        .await;
     source.last_number.store(1, Ordering::Relaxed);
     source.second_look.lock().await.lost_answer(1);
     source.outstanding.store(true, Ordering::Release);
