@@ -1,6 +1,6 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test setup servers kafka check
+.PHONY: test setup servers kafka redis newer check
 
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
@@ -23,15 +23,31 @@ servers:
 	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
 	command -v mvn >/dev/null || test -d $(KAFKA) || missing="$$missing maven"; \
 	test -z "$$missing" || sh tests/servers/install.sh $$missing
-	@$(MAKE) --no-print-directory kafka
+	@$(MAKE) --no-print-directory kafka redis newer
 
 # Apache Kafka's jars from Maven Central, 43 MB; the folder's name is in tests/servers/kafka.rs too.
-KAFKA = $(or $(CARGO_TARGET_DIR),target)/servers/kafka-4.1.1
+SERVERS = $(or $(CARGO_TARGET_DIR),target)/servers
+KAFKA = $(SERVERS)/kafka-4.1.1
 kafka: $(KAFKA)
 $(KAFKA): tests/servers/kafka.xml
 	@rm -rf $@.unfinished
 	mvn -q -B -f tests/servers/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(abspath $@.unfinished)
 	@rm -rf $@ && mv $@.unfinished $@ && touch $@
+
+# The oldest Redis that is supported, which no package has any more; from Maven Central too.
+REDIS = $(SERVERS)/redis-6.2
+OLD_REDIS = redis-server-$(if $(filter aarch64,$(shell uname -m)),6.2.7-linux-arm64,6.2.6-v5-linux-amd64)
+redis: $(REDIS)
+$(REDIS):
+	@rm -rf $@.unfinished
+	mvn -q -B dependency:unpack -Dartifact=com.github.codemonstur:embedded-redis:1.4.3 \
+		-Dmdep.unpack.includes=$(OLD_REDIS) -DoutputDirectory=$(abspath $@.unfinished)
+	@cd $@.unfinished && mv redis-server-* redis-server && chmod +x redis-server
+	@mv $@.unfinished $@
+
+# MySQL itself, and newer releases of the others. Not for everybody: the script says what it needs.
+newer:
+	@sh tests/servers/newer.sh $(SERVERS)
 
 check:
 	cargo fmt --check

@@ -42,7 +42,11 @@ fn a_run_reaches_its_handler_with_the_database_locked_and_no_server_asked() {
 
 #[test]
 fn a_run_reaches_its_handler_without_a_connection_to_the_database() {
-    for (engine, scheme) in [(Engine::MariaDb, "mysql"), (Engine::Postgres, "postgres")] {
+    for (engine, scheme) in [
+        (Engine::MariaDb, "mysql"),
+        (Engine::MySql, "mysql"),
+        (Engine::Postgres, "postgres"),
+    ] {
         // Somebody who would take a connection, and never answers.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

@@ -149,11 +149,11 @@ fn fires(world: &World) {
 /// Runs that ended so, as (start, end, milliseconds, result, seconds between the server's clock and `update_time`).
 fn ended_runs(engine: Engine, database: &mut Database, params: &str, status: &str) -> Vec<Row> {
     let partition = match engine {
-        Engine::MariaDb => "`partition`",
+        Engine::MariaDb | Engine::MySql => "`partition`",
         Engine::Sqlite | Engine::Postgres => "\"partition\"",
     };
     let age = match engine {
-        Engine::MariaDb => "TIMESTAMPDIFF(SECOND, update_time, NOW())",
+        Engine::MariaDb | Engine::MySql => "TIMESTAMPDIFF(SECOND, update_time, NOW())",
         Engine::Postgres => "EXTRACT(EPOCH FROM LOCALTIMESTAMP - update_time)::int",
         Engine::Sqlite => {
             "CAST(strftime('%s', 'now', 'localtime') AS INTEGER) - strftime('%s', update_time)"
@@ -219,7 +219,7 @@ fn a_row_without_name_and_params_runs_and_holds_up_nobody(world: World) {
         let (name, kind) = column.split_once(' ').unwrap();
         match world.engine {
             Engine::Sqlite => panic!("its columns cannot be changed"),
-            Engine::MariaDb => database.execute(&format!("ALTER TABLE delay_queue_log MODIFY {name} {kind} DEFAULT NULL")),
+            Engine::MariaDb | Engine::MySql => database.execute(&format!("ALTER TABLE delay_queue_log MODIFY {name} {kind} DEFAULT NULL")),
             Engine::Postgres => database.execute(&format!(
                 "ALTER TABLE delay_queue_log ALTER {name} DROP NOT NULL, ALTER {name} SET DEFAULT NULL"
             )),

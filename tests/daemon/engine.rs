@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use crate::database::Database;
 use crate::servers::mariadb::{self, MariaDb};
+use crate::servers::mysql::{self, MySql};
 use crate::servers::postgres::{self, Postgres};
 use crate::world::World;
 
@@ -15,6 +16,7 @@ const SQLITE: &str = "sqlite://data/simplest_script.db";
 pub enum Engine {
     Sqlite,
     MariaDb,
+    MySql,
     Postgres,
 }
 
@@ -24,6 +26,7 @@ impl Engine {
         match self {
             Self::Sqlite => Some(SQLITE.to_owned()),
             Self::MariaDb => Some(mariadb::shared()?.database()),
+            Self::MySql => Some(mysql::shared()?.database()),
             Self::Postgres => Some(postgres::shared()?.database()),
         }
     }
@@ -35,6 +38,25 @@ impl Engine {
                 "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {last}) SELECT n FROM s"
             ),
             Self::MariaDb => format!("SELECT seq AS n FROM seq_1_to_{last}"),
+            // It has no numbers of its own, and recursion ends at a thousand.
+            Self::MySql => {
+                let digits = "SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 \
+                    UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9";
+                let places = last.to_string().len();
+                let tables: Vec<String> = (0..places)
+                    .map(|place| format!("({digits}) AS d{place}"))
+                    .collect();
+                let sum: Vec<String> = (0..places)
+                    .map(|place| {
+                        format!("d{place}.d * {}", 10_u64.pow(u32::try_from(place).unwrap()))
+                    })
+                    .collect();
+                let sum = sum.join(" + ");
+                format!(
+                    "SELECT n FROM (SELECT {sum} AS n FROM {}) AS s WHERE n BETWEEN 1 AND {last}",
+                    tables.join(", ")
+                )
+            }
             Self::Postgres => format!("SELECT n FROM generate_series(1, {last}) AS s(n)"),
         }
     }
@@ -45,6 +67,7 @@ pub enum OwnServer {
     /// No server, but a file that others can hold.
     Sqlite(Mutex<Option<Database>>),
     MariaDb(MariaDb),
+    MySql(MySql),
     Postgres(Postgres),
 }
 
@@ -54,6 +77,7 @@ impl OwnServer {
         match engine {
             Engine::Sqlite => Some(Self::Sqlite(Mutex::new(None))),
             Engine::MariaDb => MariaDb::dedicated().map(Self::MariaDb),
+            Engine::MySql => MySql::dedicated().map(Self::MySql),
             Engine::Postgres => Postgres::dedicated().map(Self::Postgres),
         }
     }
@@ -63,6 +87,7 @@ impl OwnServer {
         match self {
             Self::Sqlite(_) => SQLITE.to_owned(),
             Self::MariaDb(server) => server.database(),
+            Self::MySql(server) => server.database(),
             Self::Postgres(server) => server.database(),
         }
     }
@@ -76,6 +101,7 @@ impl OwnServer {
                 *holder.lock().unwrap() = Some(database);
             }
             Self::MariaDb(server) => server.pause(),
+            Self::MySql(server) => server.pause(),
             Self::Postgres(server) => server.pause(),
         }
     }
@@ -84,6 +110,7 @@ impl OwnServer {
         match self {
             Self::Sqlite(holder) => *holder.lock().unwrap() = None,
             Self::MariaDb(server) => server.resume(),
+            Self::MySql(server) => server.resume(),
             Self::Postgres(server) => server.resume(),
         }
     }
@@ -93,6 +120,7 @@ impl OwnServer {
         match self {
             Self::Sqlite(_) => panic!("SQLite has no server"),
             Self::MariaDb(server) => server.kill(),
+            Self::MySql(server) => server.kill(),
             Self::Postgres(server) => server.kill(),
         }
     }
@@ -102,6 +130,7 @@ impl OwnServer {
         match self {
             Self::Sqlite(_) => panic!("SQLite has no server"),
             Self::MariaDb(server) => server.start(),
+            Self::MySql(server) => server.start(),
             Self::Postgres(server) => server.start(),
         }
     }
@@ -115,6 +144,7 @@ macro_rules! on_each_database {
         mod $fact {
             $crate::engine::on!(on_sqlite, Sqlite, $world, $fact);
             $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_mysql, MySql, $world, $fact);
             $crate::engine::on!(on_postgres, Postgres, $world, $fact);
         }
     )+};
@@ -125,6 +155,7 @@ macro_rules! on_each_server {
     ($world:ident => $($fact:ident),+ $(,)?) => {$(
         mod $fact {
             $crate::engine::on!(on_mariadb, MariaDb, $world, $fact);
+            $crate::engine::on!(on_mysql, MySql, $world, $fact);
             $crate::engine::on!(on_postgres, Postgres, $world, $fact);
         }
     )+};

@@ -69,7 +69,7 @@ pub fn make_tables(world: &World) -> Database {
     }
     let mut database = world.database();
     match world.engine {
-        Engine::MariaDb => database.execute(ON_MYSQL),
+        Engine::MariaDb | Engine::MySql => database.execute(ON_MYSQL),
         Engine::Sqlite => database
             .execute(&ELSEWHERE.replace("{ID}", "integer PRIMARY KEY AUTOINCREMENT NOT NULL")),
         Engine::Postgres => {

@@ -67,7 +67,7 @@ fn definitions(engine: Engine, database: &mut Database) -> [Vec<Row>; 2] {
             Engine::Sqlite => {
                 format!("SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('{table}') ORDER BY cid")
             }
-            Engine::MariaDb => format!(
+            Engine::MariaDb | Engine::MySql => format!(
                 "SELECT column_name, column_type, is_nullable, column_default, extra, collation_name, column_comment
                  FROM information_schema.columns
                  WHERE table_schema = DATABASE() AND table_name = '{table}' ORDER BY ordinal_position"

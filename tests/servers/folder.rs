@@ -19,16 +19,18 @@ pub fn root() -> PathBuf {
 
 /// The folder of one server; removed with it.
 pub struct Folder {
+    /// Where templates stand, and the folders of other servers.
+    home: PathBuf,
     path: PathBuf,
     /// Held as long as the folder is in use, by a process: the lock ends with it.
     _lock: File,
 }
 
 impl Folder {
-    /// A new one. Those that processes left behind are removed on the way.
-    pub fn new(server: &str) -> Self {
+    /// A new one below `home`. Those that processes left behind are removed on the way.
+    pub fn new(home: PathBuf, server: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let root = root().join("run");
+        let root = home.join("run");
         fs::create_dir_all(&root).unwrap();
         // One at a time, so that no folder is taken for one that was left behind before its lock is held.
         let _turn = lock(&root.join("lock"));
@@ -43,7 +45,11 @@ impl Folder {
             }
         };
         let lock = lock(&path.join("lock"));
-        Self { path, _lock: lock }
+        Self {
+            home,
+            path,
+            _lock: lock,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -52,7 +58,7 @@ impl Folder {
 
     /// A copy of what `make` made once, for what takes seconds to make.
     pub fn copy(&self, name: &str, template: &str, make: impl FnOnce(&Path)) {
-        let template = made_once(template, make);
+        let template = made_once(&self.home, template, make);
         output(
             Command::new("cp")
                 .arg("-Rp")
@@ -91,11 +97,10 @@ fn remove_in_the_background(folders: Vec<PathBuf>) {
     });
 }
 
-/// A folder below `target/servers/` that `make` fills once, for all test processes: it is given a path that does not
-/// exist, and what it left half done is never seen.
-pub fn made_once(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
-    let root = root();
-    fs::create_dir_all(&root).unwrap();
+/// A folder below `root` that `make` fills once, for all test processes: it is given a path that does not exist, and what
+/// it left half done is never seen.
+fn made_once(root: &Path, name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    fs::create_dir_all(root).unwrap();
     let _turn = lock(&root.join(format!("{name}.lock")));
     let made = root.join(name);
     if !made.exists() {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
@@ -74,8 +74,8 @@ pub fn output(command: &mut Command) -> String {
 }
 
 /// Its version.
-pub fn version(program: &Path) -> String {
-    let text = output(Command::new(program).arg("--version"));
+pub fn version(program: &mut Command) -> String {
+    let text = output(program.arg("--version"));
     let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit());
     let version = text.split_whitespace().find(is_version);
     version

@@ -10,8 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use servers::folder::Folder;
 use servers::kafka::Kafka;
 use servers::mariadb::{self, MariaDb};
+use servers::mysql::{self, MySql};
 use servers::postgres::{self, Postgres};
-use servers::redis::Redis;
+use servers::redis::{Redis, Redis8, Redis62, Valkey9};
 use servers::server::{Kind, Server};
 
 #[path = "mod.rs"]
@@ -51,6 +52,34 @@ fn a_crashed_mariadb_has_all_that_it_answered() {
     };
     server.database();
     crash(&server, |sql| server.execute(sql), "test_0.t");
+}
+
+#[test]
+fn a_crashed_mysql_has_all_that_it_answered() {
+    let Some(server) = MySql::dedicated() else {
+        return;
+    };
+    assert!(server.execute("SELECT VERSION()").starts_with("9."));
+    server.database();
+    crash(&server, |sql| server.execute(sql), "test_0.t");
+}
+
+#[test]
+fn newer_releases_are_what_their_names_say() {
+    if let Some(server) = mariadb::newer() {
+        assert!(server.execute("SELECT VERSION()").starts_with("11.8"));
+    }
+    if let Some(server) = postgres::newer() {
+        assert!(server.execute("SHOW server_version").starts_with("18"));
+    }
+    let redis = [
+        Redis62::dedicated().map(|server| ("Redis version=6.2", server.log())),
+        Redis8::dedicated().map(|server| ("Redis version=8", server.log())),
+        Valkey9::dedicated().map(|server| ("Valkey version=9", server.log())),
+    ];
+    for (version, log) in redis.into_iter().flatten() {
+        assert!(log.contains(version), "{version}: {log}");
+    }
 }
 
 #[test]
@@ -101,6 +130,7 @@ fn a_server_outlives_the_thread_that_started_it() {
 fn a_database_is_fresh_for_each_that_asks() {
     let urls = [
         mariadb::shared().map(|server| [server.database(), server.database()]),
+        mysql::shared().map(|server| [server.database(), server.database()]),
         postgres::shared().map(|server| [server.database(), server.database()]),
     ];
     for [first, second] in urls.into_iter().flatten() {

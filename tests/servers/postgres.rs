@@ -1,15 +1,19 @@
-//! PostgreSQL. Its superuser is `postgres`, without a password.
+//! PostgreSQL: the machine's own, and a newer one. The superuser is `postgres`, without a password.
 
-use std::os::unix::process::CommandExt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use super::folder::Folder;
 use super::install::{output, program, version};
+use super::root::{Root, User};
 use super::server::{Kind, Server};
 
-pub type Postgres = Server<Programs>;
+pub type Postgres = Server<Programs<Installed>>;
+
+/// The newest release.
+pub type NewerPostgres = Server<Programs<Newer>>;
 
 /// The one of this test process. `None`: not installed.
 pub fn shared() -> Option<&'static Postgres> {
@@ -17,7 +21,41 @@ pub fn shared() -> Option<&'static Postgres> {
     SHARED.get_or_init(Postgres::dedicated).as_ref()
 }
 
-impl Postgres {
+/// As [`shared`].
+pub fn newer() -> Option<&'static NewerPostgres> {
+    static SHARED: OnceLock<Option<NewerPostgres>> = OnceLock::new();
+    SHARED.get_or_init(NewerPostgres::dedicated).as_ref()
+}
+
+/// A release.
+pub trait Release: Send + Sync + 'static {
+    const NAME: &'static str;
+
+    /// `None`: not installed.
+    fn root() -> Option<Root>;
+}
+
+pub struct Installed;
+
+impl Release for Installed {
+    const NAME: &'static str = "PostgreSQL";
+
+    fn root() -> Option<Root> {
+        Some(Root::machine())
+    }
+}
+
+pub struct Newer;
+
+impl Release for Newer {
+    const NAME: &'static str = "PostgreSQL 18";
+
+    fn root() -> Option<Root> {
+        Root::newer("newer-a")
+    }
+}
+
+impl<R: Release> Server<Programs<R>> {
     /// The URL of a fresh, empty database.
     pub fn database(&self) -> String {
         let name = self.fresh_name();
@@ -36,35 +74,52 @@ impl Postgres {
     }
 }
 
-pub struct Programs {
+pub struct Programs<R> {
+    root: Root,
     server: PathBuf,
     initdb: PathBuf,
     client: PathBuf,
+    /// PostgreSQL refuses to run as root; Debian's package makes a user for it. Every folder above `target/servers` must
+    /// let that user through.
     user: Option<User>,
+    release: PhantomData<R>,
 }
 
-impl Kind for Programs {
-    const NAME: &'static str = "PostgreSQL";
+impl<R: Release> Kind for Programs<R> {
+    const NAME: &'static str = R::NAME;
     const READY: &'static str = "database system is ready to accept connections";
 
     fn find() -> Option<Self> {
+        let root = R::root()?;
         Some(Self {
-            server: program("postgres")?,
-            initdb: program("initdb")?,
+            server: root.program("postgres")?,
+            initdb: root.program("initdb")?,
             client: program("psql")?,
-            user: User::instead_of_root(),
+            user: root.instead_of_root("postgres"),
+            root,
+            release: PhantomData,
         })
+    }
+
+    fn home(&self) -> PathBuf {
+        self.root.home()
     }
 
     fn prepare(&self, folder: &Folder, _port: u16) {
         // Another version may not understand the data of this one.
-        let template = format!("{}-{}", Self::NAME, version(&self.server));
+        let template = format!(
+            "{}-{}",
+            Self::NAME.replace(' ', "-"),
+            version(&mut self.root.command(&self.server))
+        );
         folder.copy("data", &template, |path| self.install(path));
     }
 
     fn command(&self, folder: &Folder, port: u16) -> Command {
         let mut command = self.as_user(&self.server);
-        command.arg("-D").arg(folder.path("data"));
+        command
+            .arg("-D")
+            .arg(self.root.within(&folder.path("data")));
         command.args(["-c", &format!("port={port}")]);
         for setting in SETTINGS {
             command.args(["-c", setting]);
@@ -73,7 +128,7 @@ impl Kind for Programs {
     }
 }
 
-impl Programs {
+impl<R: Release> Programs<R> {
     fn install(&self, data: &Path) {
         std::fs::create_dir(data).unwrap();
         if let Some(user) = &self.user {
@@ -82,39 +137,17 @@ impl Programs {
         let mut command = self.as_user(&self.initdb);
         command
             .arg("-D")
-            .arg(data)
+            .arg(self.root.within(data))
             .args(["-A", "trust", "-U", "postgres"]);
         command.args(["--encoding", "UTF8", "--no-locale", "--no-sync"]);
         output(&mut command);
     }
 
     fn as_user(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        if let Some(user) = &self.user {
-            // That user may not be allowed to see the folder that the tests run in.
-            command.uid(user.uid).gid(user.gid).current_dir("/");
+        match self.user {
+            Some(user) => self.root.command_as(program, user),
+            None => self.root.command(program),
         }
-        command
-    }
-}
-
-/// PostgreSQL refuses to run as root; Debian's package makes a user for it. Every folder above `target/servers` must let
-/// that user through.
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
-impl User {
-    fn instead_of_root() -> Option<Self> {
-        rustix::process::geteuid().is_root().then(|| {
-            let id = |which| output(Command::new("id").args([which, "postgres"]));
-            let number = |which| id(which).trim().parse().unwrap();
-            Self {
-                uid: number("-u"),
-                gid: number("-g"),
-            }
-        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! A server of any kind, as tests know it.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::install::left_out;
 use super::port;
 use super::process::Process;
@@ -20,6 +21,11 @@ pub trait Kind: Sized + Send + Sync + 'static {
 
     /// Where its programs are; `None`: not installed.
     fn find() -> Option<Self>;
+
+    /// Below this folder the server's data are kept.
+    fn home(&self) -> PathBuf {
+        folder::root()
+    }
 
     /// The data of a new server.
     fn prepare(&self, folder: &Folder, port: u16);
@@ -56,7 +62,7 @@ impl<K: Kind> Server<K> {
 
     fn new(kind: Arc<K>) -> Self {
         // The process has the folder: it is removed after the process has ended.
-        let folder = Folder::new(K::NAME);
+        let folder = Folder::new(kind.home(), K::NAME);
         let port = port::free();
         kind.prepare(&folder, port);
         let log = folder.path("log");

@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, SmallInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::Connection;
+use super::product::RETURNING_ID;
 use super::{IN_ONE_STATEMENT, tasks};
 use crate::db::rows::NewTask;
 
@@ -25,12 +26,8 @@ struct Row<'a> {
     fence: i64,
 }
 
-/// Told to MariaDB only, which then answers the ids at once.
-const RETURNING: &str = " /*M!100500 RETURNING CAST(id AS SIGNED) */";
-
 struct InsertTasks<'a> {
     rows: Vec<Row<'a>>,
-    returning: &'static str,
 }
 
 impl Query for InsertTasks<'_> {
@@ -73,7 +70,7 @@ impl QueryFragment<Mysql> for InsertTasks<'_> {
             out.push_bind_param::<BigInt, _>(&row.fence)?;
             out.push_sql(")");
         }
-        out.push_sql(self.returning);
+        out.push_sql(RETURNING_ID);
         Ok(())
     }
 }
@@ -83,7 +80,7 @@ pub(super) async fn insert_tasks<'a>(
     connection: &mut Connection,
     rows: &[(&'a NewTask, &'a str)],
 ) -> QueryResult<Vec<i64>> {
-    let ids = insert(connection, rows, RETURNING).await?;
+    let ids = insert(connection, rows).await?;
     if ids.is_empty() {
         // MySQL inserted them, and had no rows to answer with.
         return last_ids(connection, rows.len()).await;
@@ -95,7 +92,6 @@ pub(super) async fn insert_tasks<'a>(
 async fn insert<'a>(
     connection: &mut Connection,
     rows: &[(&'a NewTask, &'a str)],
-    returning: &'static str,
 ) -> QueryResult<Vec<i64>> {
     let row = |given: &(&'a NewTask, &'a str)| {
         let (task, owner) = *given;
@@ -110,7 +106,6 @@ async fn insert<'a>(
     };
     let insert = InsertTasks {
         rows: rows.iter().map(row).collect(),
-        returning,
     };
     insert.get_results(connection).await
 }
@@ -146,9 +141,10 @@ mod tests {
 
     use super::*;
     use crate::config::Secret;
+    use crate::db::mysql::connect;
     use crate::db::mysql::store::ServerStore;
-    use crate::db::mysql::{connect, test_server};
     use crate::db::store::Store;
+    use crate::servers;
 
     #[derive(QueryableByName)]
     struct Kept {
@@ -156,20 +152,16 @@ mod tests {
         params: Option<String>,
     }
 
-    /// A comment for a later MariaDB is for this one what ours is for MySQL.
-    const UNHEARD: &str = " /*M!999999 RETURNING CAST(id AS SIGNED) */";
-
     #[test]
-    fn ids_are_those_of_the_rows_with_returning_and_without() {
-        let Some((url, _)) = test_server::server() else {
-            return;
-        };
-        let url = Secret::new(url);
-        let store = ServerStore::new(url.clone(), "a server".to_owned(), 4);
-        store.migrate().unwrap();
-        actix_rt::System::new().block_on(async move {
-            let mut connection = connect::open(&url).await.unwrap();
-            for returning in [RETURNING, UNHEARD] {
+    fn ids_are_those_of_the_rows_on_both_products() {
+        let mariadb = servers::mariadb::shared().map(|server| (server.database(), true));
+        let mysql = servers::mysql::shared().map(|server| (server.database(), false));
+        for (url, has_returning) in mariadb.into_iter().chain(mysql) {
+            let url = Secret::new(url);
+            let store = ServerStore::new(url.clone(), "a server".to_owned(), 4);
+            store.migrate().unwrap();
+            actix_rt::System::new().block_on(async move {
+                let mut connection = connect::open(&url).await.unwrap();
                 let task = |params: &str| NewTask {
                     name: "n".to_owned(),
                     exec_cmd: "job".to_owned(),
@@ -179,11 +171,9 @@ mod tests {
                 };
                 let tasks = ["a", "b", "c"].map(task);
                 let rows: Vec<_> = tasks.iter().map(|task| (task, "")).collect();
-                let mut ids = insert(&mut connection, &rows, returning).await.unwrap();
-                assert_eq!(ids.is_empty(), returning == UNHEARD);
-                if ids.is_empty() {
-                    ids = last_ids(&mut connection, rows.len()).await.unwrap();
-                }
+                let answered = insert(&mut connection, &rows).await.unwrap();
+                assert_eq!(!answered.is_empty(), has_returning);
+                let ids = insert_tasks(&mut connection, &rows).await.unwrap();
                 assert_eq!(ids.len(), 3);
                 for (id, task) in ids.iter().zip(&tasks) {
                     let kept = diesel::sql_query("SELECT params FROM delay_queue_log WHERE id = ?")
@@ -191,7 +181,7 @@ mod tests {
                         .get_result::<Kept>(&mut connection);
                     assert_eq!(kept.await.unwrap().params.as_ref(), Some(&task.params));
                 }
-            }
-        });
+            });
+        }
     }
 }

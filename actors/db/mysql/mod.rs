@@ -38,6 +38,7 @@ mod migration;
 mod named;
 #[path = "../server/ours.rs"]
 mod ours;
+mod product;
 #[path = "../server/questions.rs"]
 mod questions;
 #[path = "../server/reader.rs"]

@@ -41,6 +41,9 @@ macro_rules! insert_or_leave {
 }
 pub(super) use insert_or_leave;
 
+/// Locks the rows of `q`.
+pub(super) const FOR_UPDATE_OF_ROWS: &str = "FOR UPDATE OF q";
+
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
 

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 
 use super::IN_ONE_STATEMENT;
 use super::claims::{Claims, Mine};
-use super::dialect::{Connection, FIRST};
+use super::dialect::{Connection, FIRST, FOR_UPDATE_OF_ROWS};
 use super::named;
 
 const TASKS: &str = "delay_queue_log";
@@ -44,8 +44,8 @@ pub(super) async fn await_tasks(
     ids: Vec<i64>,
 ) -> QueryResult<Claims> {
     let condition = format!("q.status = 2 AND q.owner = {FIRST}");
-    let locking = "ORDER BY q.id FOR UPDATE";
-    claims(connection, TASKS, &condition, owner, &ids, locking).await
+    let locking = format!("ORDER BY q.id {FOR_UPDATE_OF_ROWS}");
+    claims(connection, TASKS, &condition, owner, &ids, &locking).await
 }
 
 /// Locks those of the messages that are the owner's.
@@ -78,8 +78,8 @@ async fn lock(
 ) -> QueryResult<Mine> {
     ids.sort_unstable();
     ids.dedup();
-    let locking = "ORDER BY q.id FOR UPDATE SKIP LOCKED";
-    let locked = claims(connection, table, condition, owner, &ids, locking).await?;
+    let locking = format!("ORDER BY q.id {FOR_UPDATE_OF_ROWS} SKIP LOCKED");
+    let locked = claims(connection, table, condition, owner, &ids, &locking).await?;
     ids.retain(|id| !locked.contains_key(id));
     let held = claims(connection, table, condition, owner, &ids, "").await?;
     Ok(Mine { locked, held })

@@ -33,8 +33,11 @@ struct Line {
 /// One of each kind. A server that is not installed is left out, and says so.
 pub(super) fn all() -> Vec<World> {
     let servers = [
-        servers::mariadb::shared().map(|server| mariadb(server.database())),
-        servers::postgres::shared().map(|server| postgres(server.database())),
+        servers::mariadb::shared().map(|server| mysql("MariaDB", server.database())),
+        servers::mariadb::newer().map(|server| mysql("MariaDB 11.8", server.database())),
+        servers::mysql::shared().map(|server| mysql("MySQL", server.database())),
+        servers::postgres::shared().map(|server| postgres("PostgreSQL", server.database())),
+        servers::postgres::newer().map(|server| postgres("PostgreSQL 18", server.database())),
     ];
     let mut worlds = vec![sqlite()];
     worlds.extend(servers.into_iter().flatten());
@@ -73,7 +76,7 @@ fn sqlite() -> World {
 
 /// A macro, as the connections share no trait that one function could name.
 macro_rules! server {
-    ($name:literal, $url:expr, $connection:ty, $settings:literal, $text:literal) => {{
+    ($name:expr, $url:expr, $connection:ty, $settings:literal, $text:literal) => {{
         let url: String = $url;
         let (store, other) = (opened(url.parse().unwrap()), url.clone());
         World {
@@ -105,10 +108,10 @@ macro_rules! server {
     }};
 }
 
-fn mariadb(url: String) -> World {
+fn mysql(name: &'static str, url: String) -> World {
     // `||` means what it means elsewhere.
     server!(
-        "MariaDB",
+        name,
         url,
         diesel_async::AsyncMysqlConnection,
         "SET SESSION sql_mode = 'PIPES_AS_CONCAT'",
@@ -116,9 +119,9 @@ fn mariadb(url: String) -> World {
     )
 }
 
-fn postgres(url: String) -> World {
+fn postgres(name: &'static str, url: String) -> World {
     server!(
-        "PostgreSQL",
+        name,
         url,
         diesel_async::AsyncPgConnection,
         "SELECT 1",
