@@ -320,7 +320,7 @@ impl Db {
     pub(crate) async fn give_back_tasks(
         &self,
         owner: String,
-        keep: Vec<i64>,
+        keep: Vec<(i64, i64)>,
     ) -> Result<usize, DbError> {
         self.count(Write::GiveBackTasks { owner, keep }).await
     }
@@ -329,7 +329,7 @@ impl Db {
         &self,
         queue: String,
         owner: String,
-        keep: Vec<i64>,
+        keep: Vec<(i64, i64)>,
     ) -> Result<usize, DbError> {
         let write = Write::GiveBackMessages { queue, owner, keep };
         self.count(write).await

@@ -1114,8 +1114,10 @@ facts! {
         let messages = writer.send((0..3).map(|_| message(b"x")).collect()).await;
         writer.claim(ME, 3).await;
         writer.fetch(ME, 3).await;
-        writer.write(Write::GiveBackTasks { owner: ME.to_owned(), keep: vec![ids[1]] }).await;
-        let (queue, owner, keep) = ("q".to_owned(), ME.to_owned(), vec![messages[1]]);
+        // The third is known by a claim that it no longer has.
+        let keep = |ids: Vec<i64>| vec![(ids[1], 1), (ids[2], 0), (ids[2], 2)];
+        writer.write(Write::GiveBackTasks { owner: ME.to_owned(), keep: keep(ids) }).await;
+        let (queue, owner, keep) = ("q".to_owned(), ME.to_owned(), keep(messages));
         writer.write(Write::GiveBackMessages { queue, owner, keep }).await;
         assert_eq!(world.lines("SELECT status AS line FROM delay_queue_log ORDER BY id"), ["1", "2", "1"]);
         assert_eq!(writer.fetch(OTHER, 9).await.len(), 2);

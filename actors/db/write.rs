@@ -28,8 +28,11 @@ pub(crate) enum Write {
 
     /// Delayed tasks, durable when answered with `Ids`. The owner is that of the rows that are `claimed`.
     InsertTasks { rows: Vec<NewTask>, owner: String },
-    /// Gives back the owner's tasks but for those. Answers `Count`.
-    GiveBackTasks { owner: String, keep: Vec<i64> },
+    /// Gives back the owner's tasks but for these claims (row and fence). Answers `Count`.
+    GiveBackTasks {
+        owner: String,
+        keep: Vec<(i64, i64)>,
+    },
     /// Claims waiting tasks due by then, oldest first. Answers `Tasks`.
     ClaimTasks {
         owner: String,
@@ -55,11 +58,11 @@ pub(crate) enum Write {
         owner: String,
         limit: u32,
     },
-    /// Gives back the owner's messages of one queue but for those. Answers `Count`.
+    /// Gives back the owner's messages of one queue but for these claims (row and fence). Answers `Count`.
     GiveBackMessages {
         queue: String,
         owner: String,
-        keep: Vec<i64>,
+        keep: Vec<(i64, i64)>,
     },
     /// Ends of messages; those of a stale owner change nothing. Answers `Settlement`.
     EndMessages {

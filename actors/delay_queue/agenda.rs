@@ -1,10 +1,7 @@
-//! The claimed tasks that wait for their time, and those that run.
+//! The claimed tasks that wait for their time.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::watch;
+use std::collections::BinaryHeap;
 
 use crate::db::rows::ClaimedTask;
 
@@ -15,6 +12,20 @@ pub(super) struct Claim {
     pub(super) generation: u64,
     /// Its second was over when it was claimed.
     pub(super) overdue: bool,
+    /// When it was claimed, unix milliseconds.
+    pub(super) claimed_ms: i64,
+}
+
+impl Claim {
+    /// Names the claim: its row and its fence.
+    pub(super) fn key(&self) -> (i64, i64) {
+        (self.task.id, self.task.fence)
+    }
+
+    /// From when on it could have started.
+    fn ready_ms(&self) -> i64 {
+        self.task.due_ms.max(self.claimed_ms)
+    }
 }
 
 impl Ord for Claim {
@@ -29,104 +40,87 @@ impl PartialOrd for Claim {
     }
 }
 
-/// The tasks that wait, by their time.
+/// While tasks of both kinds wait for room, every so manieth that starts is an overdue one.
+const OVERDUE_TURN: u32 = 4;
+
+/// The tasks that wait, by their time. Overdue ones stand apart: neither kind waits behind the whole of the other.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    heap: BinaryHeap<Reverse<Claim>>,
-    overdue: u32,
+    on_time: BinaryHeap<Reverse<Claim>>,
+    overdue: BinaryHeap<Reverse<Claim>>,
+    /// Tasks that started while an overdue one waited, since the last overdue one.
+    passed: u32,
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, claim: Claim) {
-        self.overdue += u32::from(claim.overdue);
-        self.heap.push(Reverse(claim));
+        match claim.overdue {
+            true => self.overdue.push(Reverse(claim)),
+            false => self.on_time.push(Reverse(claim)),
+        }
     }
 
     pub(super) fn next_due_ms(&self) -> Option<i64> {
-        self.heap.peek().map(|Reverse(claim)| claim.task.due_ms)
+        let firsts = [first_due_ms(&self.on_time), first_due_ms(&self.overdue)];
+        firsts.into_iter().flatten().min()
     }
 
-    /// The first task, if its time has come.
+    /// The next task, if the time of one has come.
     pub(super) fn take_due(&mut self, now_ms: i64) -> Option<Claim> {
-        if self.next_due_ms()? > now_ms {
-            return None;
-        }
-        self.pop()
+        let is_due = |heap| first_due_ms(heap).is_some_and(|due_ms| due_ms <= now_ms);
+        let (on_time, overdue) = (is_due(&self.on_time), is_due(&self.overdue));
+        let taken = match (on_time, overdue) {
+            (false, false) => None,
+            (true, false) => self.on_time.pop(),
+            (true, true) if self.passed + 1 < OVERDUE_TURN => {
+                self.passed += 1;
+                self.on_time.pop()
+            }
+            (_, true) => {
+                self.passed = 0;
+                self.overdue.pop()
+            }
+        };
+        taken.map(|Reverse(claim)| claim)
     }
 
     pub(super) fn drain(&mut self) -> Vec<Claim> {
-        std::iter::from_fn(|| self.pop()).collect()
+        let all = self.on_time.drain().chain(self.overdue.drain());
+        all.map(|Reverse(claim)| claim).collect()
     }
 
-    fn pop(&mut self) -> Option<Claim> {
-        let Reverse(claim) = self.heap.pop()?;
-        self.overdue -= u32::from(claim.overdue);
-        Some(claim)
-    }
-
-    pub(super) fn ids(&self) -> impl Iterator<Item = i64> + '_ {
-        self.heap.iter().map(|Reverse(claim)| claim.task.id)
-    }
-
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(self.heap.len()).unwrap_or(u32::MAX)
-    }
-
-    pub(super) fn overdue(&self) -> u32 {
-        self.overdue
-    }
-}
-
-/// The tasks that run or whose end is not durable yet. Outlives DelayQueueActor, so that the one that replaces it knows
-/// which of this boot's rows are cared for.
-#[derive(Debug, Default)]
-pub(crate) struct RunningTasks {
-    overdue_by_id: Mutex<HashMap<i64, bool>>,
-    count: watch::Sender<usize>,
-}
-
-impl RunningTasks {
-    pub(super) fn begin(&self, claims: &[Claim]) {
-        let mut running = self.lock();
-        running.extend(claims.iter().map(|claim| (claim.task.id, claim.overdue)));
-        self.count.send_replace(running.len());
-    }
-
-    pub(super) fn end(&self, ids: impl Iterator<Item = i64>) {
-        let mut running = self.lock();
-        for id in ids {
-            running.remove(&id);
+    /// Takes out those that could have started before then and have not.
+    pub(super) fn take_ready_before(&mut self, before_ms: i64) -> Vec<Claim> {
+        let mut taken = Vec::new();
+        for heap in [&mut self.on_time, &mut self.overdue] {
+            let waits_long = |Reverse(claim): &Reverse<Claim>| claim.ready_ms() < before_ms;
+            // They are the first: where there is none of them, that is known at a glance.
+            let first = heap.peek();
+            if first.is_none_or(|first| first.0.task.due_ms >= before_ms) {
+                continue;
+            }
+            let (long, rest): (Vec<_>, Vec<_>) = heap.drain().partition(waits_long);
+            *heap = rest.into();
+            taken.extend(long.into_iter().map(|Reverse(claim)| claim));
         }
-        self.count.send_replace(running.len());
+        taken
     }
 
-    /// How many there are, for those that wait for the end.
-    pub(super) fn count(&self) -> watch::Receiver<usize> {
-        self.count.subscribe()
+    /// Row and fence of each.
+    pub(super) fn claims(&self) -> impl Iterator<Item = (i64, i64)> + '_ {
+        let all = self.on_time.iter().chain(&self.overdue);
+        all.map(|Reverse(claim)| claim.key())
     }
 
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(*self.count.borrow()).unwrap_or(u32::MAX)
-    }
-
-    pub(super) fn ids(&self) -> Vec<i64> {
-        self.lock().keys().copied().collect()
-    }
-
-    /// How many there are, and how many of them were overdue when they were claimed.
+    /// How many there are: those that were on time when they were claimed, and those that were overdue.
     pub(super) fn counts(&self) -> (u32, u32) {
-        let running = self.lock();
-        let overdue = running.values().filter(|overdue| **overdue).count();
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-        (count(running.len()), count(overdue))
+        let count = |heap: &BinaryHeap<_>| u32::try_from(heap.len()).unwrap_or(u32::MAX);
+        (count(&self.on_time), count(&self.overdue))
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<i64, bool>> {
-        // Nothing in here can panic half way.
-        self.overdue_by_id
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
+fn first_due_ms(heap: &BinaryHeap<Reverse<Claim>>) -> Option<i64> {
+    heap.peek().map(|Reverse(claim)| claim.task.due_ms)
 }
 
 #[cfg(test)]
@@ -148,23 +142,57 @@ mod tests {
             task,
             generation: 0,
             overdue,
+            claimed_ms: 0,
         }
+    }
+
+    fn ids(claims: impl IntoIterator<Item = Claim>) -> Vec<i64> {
+        claims.into_iter().map(|claim| claim.task.id).collect()
     }
 
     #[test]
     fn tasks_come_in_the_order_of_their_time() {
         let mut agenda = Agenda::default();
         for (id, due) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
-            agenda.add(claim(id, due, due == 10));
+            agenda.add(claim(id, due, false));
         }
-        assert_eq!((agenda.len(), agenda.overdue()), (4, 2));
+        assert_eq!(agenda.counts(), (4, 0));
         assert_eq!(agenda.take_due(9), None);
-        let ids: Vec<i64> = std::iter::from_fn(|| agenda.take_due(20))
-            .map(|c| c.task.id)
-            .collect();
-        assert_eq!(ids, [2, 4, 3]);
+        let due = std::iter::from_fn(|| agenda.take_due(20));
+        assert_eq!(ids(due), [2, 4, 3]);
         assert_eq!(agenda.next_due_ms(), Some(30));
-        assert_eq!(agenda.overdue(), 0);
         assert_eq!(agenda.drain().len(), 1);
+        assert_eq!((agenda.next_due_ms(), agenda.counts()), (None, (0, 0)));
+    }
+
+    #[test]
+    fn of_both_kinds_every_fourth_is_overdue() {
+        let mut agenda = Agenda::default();
+        for id in 1..=6 {
+            agenda.add(claim(id, 100 + id, false));
+            agenda.add(claim(-id, id, true));
+        }
+        assert_eq!(agenda.next_due_ms(), Some(1));
+        let first = std::iter::from_fn(|| agenda.take_due(200)).take(8);
+        assert_eq!(ids(first), [1, 2, 3, -1, 4, 5, 6, -2]);
+        let rest = std::iter::from_fn(|| agenda.take_due(200));
+        assert_eq!(ids(rest), [-3, -4, -5, -6], "alone they wait for no turn");
+    }
+
+    #[test]
+    fn those_that_wait_long_are_taken_out_and_no_others() {
+        let mut agenda = Agenda::default();
+        for (id, due, overdue) in [(1, 10, false), (2, 30, false), (3, 5, true)] {
+            agenda.add(claim(id, due, overdue));
+        }
+        agenda.add(Claim {
+            claimed_ms: 25,
+            ..claim(4, 5, true)
+        });
+        assert!(agenda.take_ready_before(5).is_empty());
+        let mut long = ids(agenda.take_ready_before(20));
+        long.sort_unstable();
+        assert_eq!(long, [1, 3]);
+        assert_eq!(agenda.counts(), (1, 1));
     }
 }

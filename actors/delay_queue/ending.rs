@@ -17,13 +17,20 @@ impl DelayQueueActor {
     }
 
     pub(super) fn give_back_waiting(&mut self, ctx: &mut Context<Self>) {
+        if let Some(engine) = &mut self.engine {
+            let waiting = engine.agenda.drain();
+            self.release(waiting, ctx);
+        }
+    }
+
+    /// Hands claims back that have not started.
+    pub(super) fn release(&mut self, waiting: Vec<Claim>, ctx: &mut Context<Self>) {
         let Some(engine) = &mut self.engine else {
             return;
         };
         let Some(settler) = &engine.settler else {
             return;
         };
-        let waiting = engine.agenda.drain();
         let ends = settler.sender();
         engine.config.running.begin(&waiting);
         let give_back = async move {

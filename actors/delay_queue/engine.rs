@@ -9,13 +9,14 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::agenda::{Agenda, Claim, RunningTasks};
-use super::room::{self, Look};
+use super::agenda::{Agenda, Claim};
+use super::room::{self, Budget, Flow, Holding};
 use super::runner::run_claim;
+use super::running::RunningTasks;
 use super::stats::Stats;
 use super::{DelayQueueActor, TasksSettled};
 use crate::config::RetryRules;
-use crate::db::rows::TaskEnd;
+use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::db::{Db, DbError, Liveness};
 use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler, Task};
@@ -23,6 +24,9 @@ use crate::outage::Outage;
 use crate::settler::{GATHERING, Settler};
 use crate::stop::StopSignal;
 use crate::workers::Workers;
+
+/// This part of a room is worth a poll: with the default, a poll of 62 overdue rows or 125 that are on time.
+const AT_ONCE_SHARE: u32 = 16;
 
 /// Time limit and retries of one kind of delayed task.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +45,7 @@ pub(crate) struct DelayConfig {
     pub(crate) slots: Option<Arc<SlotFile>>,
     pub(crate) gates: Gates,
     pub(crate) workers: Arc<Workers>,
-    /// Tasks held at once, those that wait for their time included.
+    /// Tasks that run at once. Twice as many wait for their time.
     pub(crate) concurrency: u32,
     pub(crate) running: RunningTasks,
     pub(crate) stats: Stats,
@@ -62,10 +66,13 @@ pub(super) struct Engine {
     pub(super) settler: Option<Settler<TaskEnd>>,
     pub(super) stop: StopSignal,
     pub(super) looking: bool,
-    /// The last look found as much as it asked for.
-    pub(super) more_waits: bool,
-    /// A look without a bound did so.
+    /// The last poll found as many rows that are on time as it asked for.
+    pub(super) more_on_time: bool,
+    /// The last poll found as many overdue rows as it asked for.
     pub(super) more_overdue: bool,
+    /// And it was one without a bound.
+    pub(super) more_long_overdue: bool,
+    pub(super) flow: Flow,
     pub(super) outage: Outage,
     pub(super) last_unbounded: Option<Instant>,
     pub(super) timer: Option<(i64, SpawnHandle)>,
@@ -88,8 +95,10 @@ impl Engine {
             settler: None,
             stop: StopSignal::new(),
             looking: false,
-            more_waits: false,
+            more_on_time: false,
             more_overdue: false,
+            more_long_overdue: false,
+            flow: Flow::Stands,
             outage: Outage::new("the looking for delayed tasks"),
             last_unbounded: None,
             timer: None,
@@ -102,13 +111,27 @@ impl Engine {
     }
 
     /// How many rows there is room for.
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn budget(&self) -> Budget {
         let (running, overdue_running) = self.config.running.counts();
-        room::look(
-            self.config.concurrency,
-            self.agenda.len() + running + self.reserved,
-            self.agenda.overdue() + overdue_running,
-        )
+        let (ahead, overdue) = self.agenda.counts();
+        let held = Holding {
+            running,
+            overdue_running,
+            ahead,
+            reserved: self.reserved,
+            overdue,
+        };
+        room::budget(self.config.concurrency, held, self.flow)
+    }
+
+    /// Whether to poll at once: the last poll found all that it asked for, and much of that room is free again. What a
+    /// downtime left is worked off as fast as it goes, and a second with more rows than there is room for ahead of it is
+    /// claimed while it begins.
+    pub(super) fn more_waits(&self) -> bool {
+        let budget = self.budget();
+        let ahead = room::ahead(self.config.concurrency);
+        self.more_on_time && budget.on_time > ahead / AT_ONCE_SHARE
+            || self.more_overdue && budget.overdue > self.config.concurrency / AT_ONCE_SHARE
     }
 
     /// Starts these, on each worker in their order.
@@ -159,12 +182,24 @@ pub(super) fn settler(
                 let is_held = |end: &TaskEnd| told.held.contains(&end.id);
                 let (later, ended): (Vec<TaskEnd>, Vec<TaskEnd>) =
                     ends.into_iter().partition(is_held);
-                config.running.end(ended.iter().map(|end| end.id));
+                config
+                    .running
+                    .end(ended.iter().map(|end| (end.id, end.fence)));
                 if let Some(actor) = actor.upgrade() {
-                    actor.do_send(TasksSettled);
+                    let flow = flow(&ended);
+                    actor.do_send(TasksSettled { flow });
                 }
                 Ok::<Vec<TaskEnd>, DbError>(later)
             }
         },
     )
+}
+
+/// What was only released has never had room among the running tasks.
+fn flow(ended: &[TaskEnd]) -> Flow {
+    let ran = |end: &TaskEnd| !matches!(end.outcome, TaskOutcome::GiveBack);
+    match ended.iter().any(ran) {
+        true => Flow::Moves,
+        false => Flow::Stands,
+    }
 }

@@ -7,8 +7,8 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::agenda::Claim;
-use super::engine::settler;
-use super::room::Look;
+use super::engine::{Engine, settler};
+use super::room::{Budget, Flow};
 use super::{DelayQueueActor, LookAhead, Storage};
 use crate::clock::{millis, now_ms, until};
 use crate::db::rows::ClaimedTask;
@@ -29,6 +29,9 @@ const LOOK_BACK_S: i64 = 60;
 const UNBOUNDED_INTERVAL: Duration = Duration::from_secs(1);
 /// Tasks that are handed to the workers at once: the first of them begin while the next are handed over.
 const AT_ONCE: usize = 64;
+/// A claimed task that finds no room for so long is released: other daemons may have room. As long as a claim is ahead of
+/// its time at most.
+const LONGEST_WAIT: Duration = LOOK_AHEAD;
 /// A longer sleep would miss a jump of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -64,8 +67,8 @@ impl DelayQueueActor {
         if engine.strays {
             return;
         }
-        let mut keep = engine.config.running.ids();
-        keep.extend(engine.agenda.ids());
+        let mut keep = engine.config.running.claims();
+        keep.extend(engine.agenda.claims());
         let (db, owner) = (db.clone(), engine.config.owner.clone());
         let give_back = async move {
             let mut outage = Outage::new("the delay queue");
@@ -88,25 +91,26 @@ impl DelayQueueActor {
         if engine.looking || !engine.ready || engine.stop.begun() {
             return;
         }
-        let look = engine.look();
-        if look.on_time == 0 {
+        let budget = engine.budget();
+        if budget == Budget::NOTHING {
             return;
         }
+        engine.flow = Flow::Stands;
         engine.looking = true;
         let now = Instant::now();
         let unbounded = engine
             .last_unbounded
             .is_none_or(|last| now - last >= UNBOUNDED_INTERVAL)
-            || engine.more_overdue;
+            || engine.more_long_overdue;
         if unbounded {
             engine.last_unbounded = Some(now);
         }
         // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
         let generation = engine.config.liveness.generation();
         let owner = engine.config.owner.clone();
-        let claims = claim(db.clone(), owner, look, unbounded);
+        let claims = claim(db.clone(), owner, budget, unbounded);
         ctx.spawn(claims.into_actor(self).map(move |claimed, actor, ctx| {
-            actor.claimed(claimed, generation, ctx);
+            actor.claimed(claimed, generation, unbounded, ctx);
         }));
     }
 
@@ -114,6 +118,7 @@ impl DelayQueueActor {
         &mut self,
         claimed: Result<Claimed, DbError>,
         generation: u64,
+        unbounded: bool,
         ctx: &mut Context<Self>,
     ) {
         let Some(engine) = &mut self.engine else {
@@ -130,13 +135,16 @@ impl DelayQueueActor {
             }
             Ok(claimed) => {
                 engine.outage.passed();
-                engine.more_waits = claimed.more_waits;
+                engine.more_on_time = claimed.more_on_time;
                 engine.more_overdue = claimed.more_overdue;
+                engine.more_long_overdue = claimed.more_overdue && unbounded;
+                let claimed_ms = now_ms();
                 for (task, overdue) in claimed.tasks {
                     engine.agenda.add(Claim {
                         task,
                         generation,
                         overdue,
+                        claimed_ms,
                     });
                 }
             }
@@ -153,15 +161,31 @@ impl DelayQueueActor {
         }
     }
 
-    /// Ends are durable: there is room again. A downtime's rows are worked off as fast as they go, not once an interval.
-    pub(super) fn settled(&mut self, ctx: &mut Context<Self>) {
+    /// Ends are durable: there is room again.
+    pub(super) fn settled(&mut self, flow: Flow, ctx: &mut Context<Self>) {
+        if let (Some(engine), Flow::Moves) = (&mut self.engine, flow) {
+            engine.flow = Flow::Moves;
+        }
         self.start_due(ctx);
-        let Some(engine) = &self.engine else {
+        if self.engine.as_ref().is_some_and(Engine::more_waits) {
+            self.look_ahead(ctx);
+        }
+    }
+
+    /// Claimed tasks wait for room behind tasks that take long: others may have room for them.
+    pub(super) fn release_long_waiting(&mut self, ctx: &mut Context<Self>) {
+        let Some(engine) = &mut self.engine else {
             return;
         };
-        let held = engine.agenda.len() + engine.config.running.len();
-        if engine.more_waits && held < engine.config.concurrency / 2 {
-            self.look_ahead(ctx);
+        let waiting = engine
+            .agenda
+            .take_ready_before(now_ms() - millis(LONGEST_WAIT));
+        if !waiting.is_empty() {
+            log::debug!(
+                "{} delayed tasks found no room in time and are released",
+                waiting.len()
+            );
+            self.release(waiting, ctx);
         }
     }
 
@@ -220,36 +244,32 @@ fn until_the_next_look(now_ms: i64, after_the_second_ms: i64) -> Duration {
 /// Tasks and whether each was overdue.
 struct Claimed {
     tasks: Vec<(ClaimedTask, bool)>,
-    more_waits: bool,
-    /// A look without a bound found as many as it asked for: the next one is to be without a bound too.
+    more_on_time: bool,
     more_overdue: bool,
 }
 
-/// Those that are due from this second on first: they must not wait for what is late anyway.
-async fn claim(db: Db, owner: String, look: Look, unbounded: bool) -> Result<Claimed, DbError> {
+/// Those that are due from this second on first: they must not wait for what is late anyway. Each kind has a budget of its
+/// own.
+async fn claim(db: Db, owner: String, budget: Budget, unbounded: bool) -> Result<Claimed, DbError> {
     let now_s = now_ms().div_euclid(1000);
     let until_s = now_s + i64::try_from(LOOK_AHEAD.as_secs()).unwrap_or(0);
-    let on_time = db
-        .claim_tasks(owner.clone(), Some(now_s), until_s, look.on_time)
-        .await?;
-    let taken = u32::try_from(on_time.len()).unwrap_or(u32::MAX);
-    let mut tasks: Vec<_> = on_time.into_iter().map(|task| (task, false)).collect();
-    let overdue_room = look.overdue.min(look.on_time - taken.min(look.on_time));
-    let mut more_waits = taken == look.on_time;
-    let mut more_overdue = false;
-    if overdue_room > 0 {
-        let from_s = (!unbounded).then_some(now_s - LOOK_BACK_S);
-        let overdue = db
-            .claim_tasks(owner, from_s, now_s - 1, overdue_room)
-            .await?;
-        let full = overdue.len() == usize::try_from(overdue_room).unwrap_or(usize::MAX);
-        more_overdue = full && unbounded;
-        more_waits |= full;
-        tasks.extend(overdue.into_iter().map(|task| (task, true)));
-    }
+    let since_s = (!unbounded).then_some(now_s - LOOK_BACK_S);
+    let claim = async |from_s, until_s, limit| match limit {
+        0 => Ok(Vec::new()),
+        limit => db.claim_tasks(owner.clone(), from_s, until_s, limit).await,
+    };
+    let on_time = claim(Some(now_s), until_s, budget.on_time).await?;
+    let overdue = claim(since_s, now_s - 1, budget.overdue).await?;
+    let is_full = |found: &Vec<_>, limit: u32| limit > 0 && u32::try_from(found.len()) == Ok(limit);
+    let (more_on_time, more_overdue) = (
+        is_full(&on_time, budget.on_time),
+        is_full(&overdue, budget.overdue),
+    );
+    let on_time = on_time.into_iter().map(|task| (task, false));
+    let overdue = overdue.into_iter().map(|task| (task, true));
     Ok(Claimed {
-        tasks,
-        more_waits,
+        tasks: on_time.chain(overdue).collect(),
+        more_on_time,
         more_overdue,
     })
 }

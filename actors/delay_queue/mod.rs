@@ -17,6 +17,7 @@ mod push;
 mod retention;
 mod room;
 mod runner;
+mod running;
 mod stats;
 mod taking;
 #[cfg(test)]
@@ -28,13 +29,14 @@ use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 
-pub(crate) use self::agenda::RunningTasks;
 use self::engine::Engine;
 pub(crate) use self::engine::{DelayConfig, TaskRules};
 pub(crate) use self::handle::DelayQueueHandle;
 pub use self::own_transaction::{PushRow, delay_queue_log};
 pub(crate) use self::push::refusal;
 pub use self::push::{Push, PushError, PushItem};
+use self::room::Flow;
+pub(crate) use self::running::RunningTasks;
 pub(crate) use self::stats::Stats;
 use self::taking::Pushing;
 use crate::clock::now_ms;
@@ -61,7 +63,9 @@ struct LookAhead;
 /// To itself: some tasks have ended, and that is durable.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct TasksSettled;
+struct TasksSettled {
+    flow: Flow,
+}
 
 /// See the module's header.
 pub struct DelayQueueActor {
@@ -144,6 +148,7 @@ impl Handler<LookAhead> for DelayQueueActor {
     fn handle(&mut self, _: LookAhead, ctx: &mut Self::Context) {
         // Tasks of an earlier actor end without a word to this one.
         self.start_due(ctx);
+        self.release_long_waiting(ctx);
         self.look_ahead(ctx);
     }
 }
@@ -151,8 +156,8 @@ impl Handler<LookAhead> for DelayQueueActor {
 impl Handler<TasksSettled> for DelayQueueActor {
     type Result = ();
 
-    fn handle(&mut self, _: TasksSettled, ctx: &mut Self::Context) {
-        self.settled(ctx);
+    fn handle(&mut self, TasksSettled { flow }: TasksSettled, ctx: &mut Self::Context) {
+        self.settled(flow, ctx);
     }
 }
 

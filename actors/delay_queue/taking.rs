@@ -64,12 +64,17 @@ impl DelayQueueActor {
         };
         // What is due before the next looks can see it is inserted already claimed, as far as there is room.
         if engine.ready && !engine.stop.begun() {
-            let room = engine.look().on_time;
+            let mut budget = engine.budget();
             let soon = now + millis(LOOK_AHEAD);
-            rows.iter_mut()
-                .filter(|row| row.due_ms <= soon)
-                .take(usize::try_from(room).unwrap_or(usize::MAX))
-                .for_each(|row| row.claimed = true);
+            for row in rows.iter_mut().filter(|row| row.due_ms <= soon) {
+                let starts_now = row.due_ms <= now;
+                if budget.on_time == 0 || starts_now && budget.now == 0 {
+                    continue;
+                }
+                budget.on_time -= 1;
+                budget.now -= u32::from(starts_now);
+                row.claimed = true;
+            }
             engine.reserved += claimed_in(&rows);
         }
         Ok((rows, engine.config.liveness.generation()))
@@ -100,6 +105,7 @@ impl DelayQueueActor {
                 task,
                 generation,
                 overdue: false,
+                claimed_ms: now_ms(),
             });
         }
         if engine.stop.begun() {

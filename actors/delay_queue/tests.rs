@@ -178,6 +178,10 @@ async fn outcome(task: &Task, barrier: &Barrier) -> JobResult<Value> {
     if task.params == "fail" || (task.params == "fail once" && task.attempt == 1) {
         return Err("as the test wants it".into());
     }
+    if let Some(seconds) = task.params.strip_prefix("sleep ") {
+        let seconds = seconds.split(' ').next().unwrap().parse().unwrap();
+        sleep(Duration::from_secs(seconds)).await;
+    }
     assert!(task.params != "panic", "as the test wants it");
     Ok(json!(task.params))
 }
@@ -551,4 +555,135 @@ async fn it_knows_how_late_its_tasks_start_and_what_waits() {
         "that was more than a minute ago"
     );
     assert_eq!(world.stop_within(Duration::from_secs(5)).await, 0);
+}
+
+/// As after a judged death: the row is free, and claims of before are not trusted.
+#[actix::test]
+async fn the_end_of_a_lost_claim_leaves_a_later_one_of_its_row_alone() {
+    let mut world = World::start().await;
+    world.push(vec![item("sleep 20", 0)]).await.unwrap();
+    world.ran.wait_for(1).await;
+    sleep(Duration::from_secs(10)).await;
+    world
+        .db
+        .sql("UPDATE delay_queue_log SET status = 1, owner = ''");
+    world.config.liveness.was_dead(Instant::now());
+    world.ran.wait_for(2).await;
+    sleep(Duration::from_secs(12)).await;
+    assert_eq!(
+        world.config.running.claims(),
+        [(1, 2)],
+        "the first has ended, and did not count"
+    );
+    world.crash().await;
+    world.replace();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((world.in_status(2), world.ran.len()), (1, 2));
+    world.until(3, 1).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(world.ran.len(), 2);
+}
+
+/// Rows due evenly from now on, as our own pushes leave them.
+fn load(world: &World, a_second: u32, seconds: u32, params: &str) {
+    let from_ms = (second() + 1) * 1000;
+    let rows = a_second * seconds;
+    world.db.sql(&format!(
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {rows})
+         INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time, due_ms)
+         SELECT 'load', 'job', '{params}', 1, ({from_ms} + i * 1000 / {a_second}) / 1000, {from_ms} + i * 1000 / {a_second} FROM n"
+    ));
+}
+
+/// Of an overdue row and one that is due evenly, so many a second, in a room of 40. How many of each ran within so many
+/// seconds, and how late the latter were.
+async fn both_kinds(
+    (overdue, params): (u32, &str),
+    a_second: u32,
+    seconds: u32,
+) -> (World, usize, Vec<i64>) {
+    let world = World::with(40, Duration::from_secs(3600)).await;
+    world.foreign(overdue, "job", params, second() - 30);
+    load(&world, a_second, seconds, &format!("{params} "));
+    sleep(Duration::from_secs(u64::from(seconds))).await;
+    let ran = world.ran.all();
+    let ran_late = ran.iter().filter(|(of, ..)| of == params).count();
+    let on_time = ran.iter().filter(|(of, ..)| of != params);
+    let mut late: Vec<i64> = on_time.map(|(.., late)| *late).collect();
+    late.sort_unstable();
+    (world, ran_late, late)
+}
+
+/// Tasks that take no time: what limits is the room of what is claimed ahead, which carries 40 rows a second.
+async fn overdue_drain_and_others_are_on_time(a_second: u32) {
+    let (world, overdue, late) = both_kinds((400, ""), a_second, 20).await;
+    assert_eq!(overdue, 400);
+    let due_by_then = usize::try_from(a_second * 18).unwrap();
+    assert!(late.len() >= due_by_then, "{}", late.len());
+    let (p50, p99) = (late[late.len() / 2], late[late.len() * 99 / 100]);
+    assert!(p50 <= 5 && p99 <= 20, "p50 {p50} ms, p99 {p99} ms");
+    drop(world);
+}
+
+#[actix::test]
+async fn overdue_rows_drain_and_others_are_on_time_at_half_the_load() {
+    overdue_drain_and_others_are_on_time(20).await;
+}
+
+#[actix::test]
+async fn overdue_rows_drain_and_others_are_on_time_at_the_load_that_room_carries() {
+    overdue_drain_and_others_are_on_time(40).await;
+}
+
+#[actix::test]
+async fn overdue_rows_drain_and_others_are_on_time_at_twice_that_load() {
+    overdue_drain_and_others_are_on_time(80).await;
+}
+
+/// Tasks of a second each: what limits is the room of what runs, which carries 40 rows a second.
+async fn overdue_have_a_share(a_second: u32, overdue: std::ops::RangeInclusive<usize>) {
+    let (world, ran, late) = both_kinds((4000, "sleep 1"), a_second, 40).await;
+    let others = late.len();
+    assert!(overdue.contains(&ran), "{ran} overdue, {others} on time");
+    let wanted = usize::try_from(a_second.min(20) * 37).unwrap();
+    assert!(others >= wanted, "{ran} overdue, {others} on time");
+    assert!(world.crowd.most() <= 40);
+}
+
+#[actix::test]
+async fn overdue_rows_have_half_of_a_room_that_is_half_loaded() {
+    overdue_have_a_share(20, 600..=820).await;
+}
+
+#[actix::test]
+async fn overdue_rows_have_a_quarter_of_a_room_that_is_fully_loaded() {
+    overdue_have_a_share(40, 300..=600).await;
+}
+
+#[actix::test]
+async fn overdue_rows_have_a_quarter_of_a_room_that_is_loaded_twice() {
+    overdue_have_a_share(80, 300..=600).await;
+}
+
+#[actix::test]
+async fn claimed_rows_that_find_no_room_are_released_for_others() {
+    let world = World::with(10, Duration::from_secs(3600)).await;
+    world
+        .push((0..8).map(|_| item("wait", 0)).collect())
+        .await
+        .unwrap();
+    world.foreign(20, "job", "wait", second() + 2);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((world.crowd.now(), world.in_status(2)), (10, 10));
+    let fences = world
+        .db
+        .number("SELECT sum(fence) AS n FROM delay_queue_log");
+    sleep(Duration::from_secs(60)).await;
+    let later = world
+        .db
+        .number("SELECT sum(fence) AS n FROM delay_queue_log");
+    assert_eq!(later, fences, "nothing is claimed while nothing ends");
+    world.barrier.open();
+    world.until(3, 28).await;
+    assert_eq!(world.ran.len(), 28, "each once");
 }

@@ -133,7 +133,7 @@ impl TableSource {
     }
 
     async fn give_back_strays(&self) -> Result<(), SourceError> {
-        let keep = self.lock_held().iter().map(|(id, _)| *id).collect();
+        let keep = self.lock_held().iter().copied().collect();
         let (table, owner) = (self.table.to_string(), self.owner.clone());
         self.db.give_back_messages(table, owner, keep).await?;
         Ok(())

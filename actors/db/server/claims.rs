@@ -1,6 +1,6 @@
 //! Which ends count: those that name a claim as it stands.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The fence of each row that is the asking owner's.
 pub(super) type Claims = HashMap<i64, i64>;
@@ -40,6 +40,14 @@ pub(super) fn judge(mine: &mut Mine, named: impl Iterator<Item = (i64, i64)>) ->
             }
         })
         .collect()
+}
+
+/// The rows of those claims (row and fence) that are not among the kept ones. A row is kept for the claim that somebody
+/// works on, not for an earlier one of the same row.
+pub(super) fn not_kept(claims: Vec<(i64, i64)>, keep: &[(i64, i64)]) -> Vec<i64> {
+    let keep: HashSet<&(i64, i64)> = keep.iter().collect();
+    let others = claims.iter().filter(|claim| !keep.contains(claim));
+    others.map(|(id, _)| *id).collect()
 }
 
 #[cfg(test)]

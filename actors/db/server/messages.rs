@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Mine, Standing, judge};
+use super::claims::{Mine, Standing, judge, not_kept};
 use super::dialect::{self, Connection, NOW_MS};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::db::headers;
@@ -218,18 +218,17 @@ pub(super) async fn give_back_except(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
-    keep: &[i64],
+    keep: &[(i64, i64)],
 ) -> QueryResult<Written> {
-    let ids: Vec<i64> = message::table
+    let claims: Vec<(i64, i64)> = message::table
         .filter(dsl::owner.eq(owner))
         .filter(dsl::queue.eq(queue))
         .order(dsl::id)
-        .select(dsl::id)
+        .select((dsl::id, dsl::fence))
         .for_update()
         .load(connection)
         .await?;
-    let keep: std::collections::HashSet<&i64> = keep.iter().collect();
-    let back: Vec<i64> = ids.into_iter().filter(|id| !keep.contains(id)).collect();
+    let back = not_kept(claims, keep);
     let given_back = by_ids::free_messages(connection, &back).await?;
     Ok(Written::Count(given_back))
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Standing, judge};
+use super::claims::{Standing, judge, not_kept};
 use super::dialect::{self, Connection};
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
@@ -169,18 +169,16 @@ async fn fail(
 pub(super) async fn give_back_except(
     connection: &mut Connection,
     owner: &str,
-    keep: &[i64],
+    keep: &[(i64, i64)],
 ) -> QueryResult<Written> {
-    let ids: Vec<i64> = log::table
+    let claims: Vec<(i64, i64)> = log::table
         .filter(dsl::status.eq(RUNNING))
         .filter(dsl::owner.eq(owner))
         .order(dsl::id)
-        .select(dsl::id)
+        .select((dsl::id, dsl::fence))
         .load(connection)
         .await?;
-    let keep: std::collections::HashSet<&i64> = keep.iter().collect();
-    let mut back = ids;
-    back.retain(|id| !keep.contains(id));
+    let back = not_kept(claims, keep);
     let mine = by_ids::await_tasks(connection, owner, back).await?;
     let mut back: Vec<i64> = mine.into_keys().collect();
     back.sort_unstable();

@@ -1,5 +1,7 @@
 //! The statements of `table` queues.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
@@ -158,15 +160,16 @@ pub(super) fn give_back_except(
     connection: &mut SqliteConnection,
     queue: &str,
     owner: &str,
-    keep: &[i64],
+    keep: &[(i64, i64)],
 ) -> QueryResult<Written> {
-    let ids: Vec<i64> = message::table
+    let claims: Vec<(i64, i64)> = message::table
         .filter(dsl::owner.eq(owner))
         .filter(dsl::queue.eq(queue))
-        .select(dsl::id)
+        .select((dsl::id, dsl::fence))
         .load(connection)?;
     let mut given_back = 0;
-    for id in ids.into_iter().filter(|id| !keep.contains(id)) {
+    let keep: HashSet<&(i64, i64)> = keep.iter().collect();
+    for (id, _) in claims.iter().filter(|claim| !keep.contains(claim)) {
         given_back += diesel::update(message::table.filter(dsl::id.eq(id)))
             .set(dsl::owner.eq(""))
             .execute(connection)?;

@@ -1,5 +1,7 @@
 //! The delay queue's statements.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Text};
 
@@ -188,15 +190,16 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
 pub(super) fn give_back_except(
     connection: &mut SqliteConnection,
     owner: &str,
-    keep: &[i64],
+    keep: &[(i64, i64)],
 ) -> QueryResult<Written> {
-    let ids: Vec<i64> = log::table
+    let claims: Vec<(i64, i64)> = log::table
         .filter(dsl::status.eq(RUNNING))
         .filter(dsl::owner.eq(owner))
-        .select(dsl::id)
+        .select((dsl::id, dsl::fence))
         .load(connection)?;
     let mut given_back = 0;
-    for id in ids.into_iter().filter(|id| !keep.contains(id)) {
+    let keep: HashSet<&(i64, i64)> = keep.iter().collect();
+    for (id, _) in claims.iter().filter(|claim| !keep.contains(claim)) {
         given_back += diesel::update(log::table.filter(dsl::id.eq(id)))
             .set((dsl::status.eq(WAITING), dsl::owner.eq("")))
             .execute(connection)?;
