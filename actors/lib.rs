@@ -13,6 +13,7 @@ mod identity;
 mod job;
 mod logs;
 mod outage;
+mod own_code;
 mod pool;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]

@@ -147,7 +147,7 @@ impl<S> Context<S> {
     ///
     /// # Panics
     ///
-    /// Never in a handler: the actor is started before any of them.
+    /// Never in a handler or own code: the actor is started before any of them.
     #[expect(
         clippy::expect_used,
         reason = "handlers are called after the actor was started"
@@ -227,12 +227,12 @@ impl<S> Context<S> {
         rows_to_push(&items.into(), self.services().delayed.as_ref())
     }
 
-    /// Sends messages to the `table` or Redis queue whose entry has this `name`, live here or not. Answers after they are
-    /// stored: their ids, and none for a Redis list, where messages have none.
+    /// Sends messages to the queue whose entry has this `name`, live here or not: rows of a table, elements of a Redis list,
+    /// or records of a Kafka topic. Answers after they are stored: the ids of a `table` queue's rows, else none.
     ///
     /// # Errors
     ///
-    /// When there is no such queue, it is a Kafka topic, or its server did not take the messages.
+    /// When there is no such queue, or its server did not take the messages.
     pub async fn send<P: Into<Bytes>>(
         &self,
         queue: &str,
@@ -282,11 +282,29 @@ impl<S> Context<S> {
         self.services().stop.begun()
     }
 
-    /// Waits for a future in a blocking handler.
+    /// Waits until the daemon is stopping. For own code ([`App::spawn`](crate::App::spawn)), beside what it waits for
+    /// else; in a cron process it never comes.
+    ///
+    /// ```
+    /// # use simplest_script::{Context, JobResult};
+    /// async fn own_code(ctx: Context) -> JobResult {
+    ///     # let server = std::future::pending::<()>();
+    ///     tokio::select! {
+    ///         () = server => {}
+    ///         () = ctx.until_stopping() => {}
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn until_stopping(&self) {
+        self.services().stop.listen().quiet().await;
+    }
+
+    /// Waits for a future in a blocking handler, or in a thread of your own.
     ///
     /// # Panics
     ///
-    /// In an async handler, which can `await` instead.
+    /// In an async handler or own code, which can `await` instead.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.services().home.block_on(future)
     }

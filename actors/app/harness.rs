@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::Actor;
 use actix_rt::System;
 use bytes::Bytes;
+use futures_util::future::join;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
-use super::register::{asynchronous, boxed, boxed_to_value};
+use super::register::{asynchronous, boxed, boxed_to_value, own_code};
 use super::services::Services;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
@@ -39,6 +40,7 @@ use crate::stop::StopSignal;
 pub struct Harness<S> {
     system: actix_rt::SystemRunner,
     context: Context<S>,
+    stop: StopSignal,
     pushed: Arc<Mutex<Vec<PushItem>>>,
     sent: Arc<Mutex<Vec<(String, Bytes)>>>,
 }
@@ -54,6 +56,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
         let system = System::new();
         let pushed = Arc::new(Mutex::new(Vec::new()));
         let sent = Arc::new(Mutex::new(Vec::new()));
+        let stop = StopSignal::new();
         let context = system.block_on(async {
             let delay_queue = DelayQueueHandle::default();
             delay_queue.set(DelayQueueActor::for_tests(Arc::clone(&pushed)).start());
@@ -64,7 +67,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
                 delay_queue,
                 sender,
                 Arc::new(clusters),
-                StopSignal::new(),
+                stop.clone(),
                 None,
             );
             Context::new(Arc::new(services), state)
@@ -72,6 +75,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
         Self {
             system,
             context,
+            stop,
             pushed,
             sent,
         }
@@ -125,6 +129,40 @@ impl<S: Send + Sync + 'static> Harness<S> {
             &asynchronous(boxed_to_value(handler), self.context.clone()),
             job,
         )
+    }
+
+    /// Runs own code, as [`App::spawn`](crate::App::spawn) takes it, beside what the test does with it meanwhile. When the
+    /// latter is over the stop begins, for this Harness for good. Answers how the code ended.
+    ///
+    /// ```
+    /// use simplest_script::testing::Harness;
+    /// use simplest_script::{Context, JobResult, PushItem};
+    ///
+    /// async fn tick(ctx: Context) -> JobResult {
+    ///     ctx.push([PushItem { exec_cmd: "tock".into(), ..PushItem::default() }]).await?;
+    ///     ctx.until_stopping().await;
+    ///     Ok(())
+    /// }
+    ///
+    /// let harness = Harness::new(());
+    /// harness.own_code(tick, async { /* what a client of it would do */ }).unwrap();
+    /// assert_eq!(harness.pushed()[0].exec_cmd, "tock");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the code answers; a panic in it is an error as in the daemon.
+    pub fn own_code<F>(&self, code: F, meanwhile: impl Future<Output = ()>) -> JobResult
+    where
+        F: AsyncFn(Context<S>) -> JobResult + Send + Sync + 'static,
+    {
+        let code = own_code(code, self.context.clone());
+        let meanwhile = async {
+            meanwhile.await;
+            self.stop.quiet();
+        };
+        let both = join(run(&code, (), None, None), meanwhile);
+        self.system.block_on(both).0
     }
 
     /// What handlers pushed so far, in order.

@@ -106,6 +106,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         queues,
         hints: hints(config),
         pools,
+        own_code: handlers.own_code,
         data_dir,
         delay_queue: parts.delay_queue,
         shutdown_deadline: settings.shutdown_deadline,

@@ -1,6 +1,7 @@
 //! How handlers are registered: plain functions in, handlers of one shape out.
 
 use std::future::ready;
+use std::panic::Location;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::{App, Context};
 use crate::job::{
-    BatchOutcome, Consumer, FromJob, Handler, Job, JobError, JobResult, Message, Run, Task,
+    BatchOutcome, Consumer, FromJob, Handler, Job, JobError, JobResult, Message, OwnCode, Run, Task,
 };
 
 impl<S: Send + Sync + 'static> App<S> {
@@ -50,9 +51,9 @@ impl<S: Send + Sync + 'static> App<S> {
                 let outcomes = handler(messages, ctx);
                 async move { Ok(outcomes.await.outcomes(n)) }.boxed_local()
             };
-            Consumer::Batch(Handler::with_context(ctx, run))
+            Handler::with_context(ctx, run)
         };
-        self.registry.consumer(exec_cmd.into(), bind);
+        self.registry.batch_consumer(exec_cmd.into(), bind);
         self
     }
 
@@ -63,14 +64,12 @@ impl<S: Send + Sync + 'static> App<S> {
         O: BatchOutcome,
     {
         let bind = |ctx: Context<S>| {
-            Consumer::Batch(Handler::Blocking(Arc::new(
-                move |messages: Vec<Message>| {
-                    let n = messages.len();
-                    Ok(handler(messages, ctx.clone()).outcomes(n))
-                },
-            )))
+            Handler::Blocking(Arc::new(move |messages: Vec<Message>| {
+                let n = messages.len();
+                Ok(handler(messages, ctx.clone()).outcomes(n))
+            }))
         };
-        self.registry.consumer(exec_cmd.into(), bind);
+        self.registry.batch_consumer(exec_cmd.into(), bind);
         self
     }
 
@@ -123,6 +122,80 @@ impl<S: Send + Sync + 'static> App<S> {
         self.registry.cron(exec_cmd.into(), bind);
         self
     }
+
+    /// Registers code of your own that is no handler: it starts when the daemon is ready, and ends with it. May be called
+    /// several times. A web server, an actor or a thread gets its [`Context`] here, to push and send whenever it likes:
+    ///
+    /// ```no_run
+    /// use simplest_script::{App, Context, JobResult, PushItem, Task};
+    /// use tokio::net::TcpListener;
+    ///
+    /// async fn remind(_: Task, _: Context) -> JobResult {
+    ///     Ok(())
+    /// }
+    ///
+    /// fn main() -> std::process::ExitCode {
+    ///     App::new()
+    ///         .delayed("remind", remind)
+    ///         .spawn(async |ctx| {
+    ///             let server = TcpListener::bind("127.0.0.1:8080").await?;
+    ///             loop {
+    ///                 let (_connection, caller) = tokio::select! {
+    ///                     accepted = server.accept() => accepted?,
+    ///                     () = ctx.until_stopping() => return Ok(()),
+    ///                 };
+    ///                 ctx.push([PushItem {
+    ///                     exec_cmd: "remind".to_owned(),
+    ///                     params: caller.to_string(),
+    ///                     delay_time: 60,
+    ///                     ..PushItem::default()
+    ///                 }])
+    ///                 .await?;
+    ///             }
+    ///         })
+    ///         .main()
+    /// }
+    /// ```
+    ///
+    /// **Thread.** Each runs on a thread of its own, an actix Arbiter: actors and servers can be started in it, its future
+    /// need not be [`Send`], and code that blocks its thread holds up nothing of the daemon.
+    ///
+    /// **End.** `Ok` ends the code; actors and tasks that it started on its thread live on until the daemon's stop. An error
+    /// or a panic is a line in the log, and the code is started again, on a fresh thread, after a pause that doubles from
+    /// 0.1 to 30 seconds; what the failed run had started on its thread is dropped before. [`JobError::retry_in`] chooses
+    /// the pause, [`JobError::discard`] leaves the code ended.
+    ///
+    /// **Stop.** [`Context::stopping`] becomes true and [`Context::until_stopping`] returns. The code may push and send until
+    /// shortly before `shutdown_deadline`; then its future is dropped. Code that never returns makes each stop take that
+    /// long.
+    ///
+    /// It runs in the daemon alone: not in cron processes, and not for commands.
+    #[track_caller]
+    pub fn spawn<F>(mut self, code: F) -> Self
+    where
+        F: AsyncFn(Context<S>) -> JobResult + Send + Sync + 'static,
+    {
+        let place = Location::caller();
+        let place = format!("{}:{}", place.file(), place.line());
+        self.registry.own_code(|ctx| OwnCode {
+            place,
+            handler: own_code(code, ctx),
+        });
+        self
+    }
+}
+
+/// Own code as a handler of no job: what runs handlers catches its panics too.
+pub(super) fn own_code<S, F>(code: F, ctx: Context<S>) -> Handler<(), ()>
+where
+    S: Send + Sync + 'static,
+    F: AsyncFn(Context<S>) -> JobResult + Send + Sync + 'static,
+{
+    let code = Arc::new(code);
+    Handler::with_context(ctx, move |(), ctx| {
+        let code = Arc::clone(&code);
+        async move { code(ctx).await }.boxed_local()
+    })
 }
 
 /// A value that cannot be JSON is a fault of the handler, and no retry can mend it.

@@ -11,6 +11,8 @@ pub(super) const DELAY_QUEUE: &str = "delay_queue";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commands {
     pub(crate) consumers: BTreeSet<String>,
+    /// Those of the consumers that take batches.
+    pub(crate) batch_consumers: BTreeSet<String>,
     pub(crate) delayed: BTreeSet<String>,
     pub(crate) cron: BTreeSet<String>,
 }
@@ -87,6 +89,7 @@ mod tests {
             consumers: set(["kafka_test", "redis_test"]),
             delayed: set([]),
             cron: set(["crontab_track"]),
+            ..Commands::default()
         };
         let missing = |kind, command| commands.missing(kind, command, command).unwrap_or_default();
         assert_eq!(missing(Kind::Consumer, "kafka_test"), "");

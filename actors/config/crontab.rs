@@ -88,10 +88,7 @@ pub(super) fn read(root: &Node<'_>, reading: &mut Reading<'_>) -> Vec<CronEntry>
         .collect();
     number(&mut entries, reading);
     for entry in entries.iter().filter(|entry| entry.drives_delay_queue) {
-        reading.notes.push(format!(
-            "{}: `{DELAY_QUEUE}` does nothing here, the delay queue runs by itself; the entry may be left out",
-            show::name(&entry.name)
-        ));
+        reading.note_delay_queue_entry(&entry.name);
     }
     entries
 }
@@ -189,11 +186,15 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
         reading.check_command(o, Kind::Cron, exec_cmd, status, name.as_deref());
     }
     let (expression, schedule) = cron?;
+    let live = status?.contains(reading.environment);
+    if let (Some(name), true, false) = (&name, live, drives_delay_queue) {
+        reading.note_idle_cron_keys(o, name, schedule.every().is_some());
+    }
     Some(CronEntry {
         expression,
         schedule,
         timezone: timezone?,
-        live: status?.contains(reading.environment),
+        live,
         name: name?,
         exec_cmd: exec_cmd?,
         params: params?.unwrap_or_default(),

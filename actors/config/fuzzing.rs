@@ -33,6 +33,7 @@ fn read(places: &Places, fuzzed: &Path, bytes: &[u8]) -> Result<(), Report> {
         consumers: handlers(),
         delayed: handlers(),
         cron: handlers(),
+        ..Commands::default()
     };
     let environment = |name: &str| match name {
         "TZ" => Some("Asia/Shanghai".to_owned()),

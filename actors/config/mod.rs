@@ -41,6 +41,7 @@ mod syntax;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod without_effect;
 mod zone;
 
 pub use self::{

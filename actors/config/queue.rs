@@ -129,8 +129,15 @@ fn entry(
     if let (Some(exec_cmd), Some(status)) = (&exec_cmd, status) {
         reading.check_command(o, Kind::Consumer, exec_cmd, status, name.as_deref());
     }
+    let live = status?.contains(reading.environment);
+    if let (Some(name), Some(exec_cmd), Some(batch), Some(retry), true) =
+        (&name, &exec_cmd, batch, retry, live)
+    {
+        reading.note_idle_batch_keys(o, name, exec_cmd, batch);
+        reading.note_idle_retry_keys(o, &show::name(name), retry);
+    }
     Some(QueueEntry {
-        live: status?.contains(reading.environment),
+        live,
         name: name?,
         exec_cmd: exec_cmd?,
         source: source?,

@@ -18,6 +18,7 @@ fn load_files(files: &[(&str, &[u8])]) -> (String, Result<Config, Report>) {
         consumers: ledger.clone(),
         delayed: ledger.clone(),
         cron: ledger,
+        ..Commands::default()
     };
     let places = Places {
         etc: dir.path().to_owned(),

@@ -15,10 +15,13 @@ mod run;
 pub(crate) mod slots;
 
 pub use self::batch::BatchOutcome;
+pub(crate) use self::error::Next;
 pub use self::error::{BoxError, JobError, JobResult};
 pub use self::from_job::{FromJob, Json};
 pub(crate) use self::gate::{Gate, Gates, Pass, alone_at_first};
 pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
-pub(crate) use self::registry::{Apart, BatchHandler, Consumer, Handler, Handlers, Registry};
+pub(crate) use self::registry::{
+    Apart, BatchHandler, Consumer, Handler, Handlers, OwnCode, Registry,
+};
 pub(crate) use self::retry::{USED_UP, Verdict, verdict};
 pub(crate) use self::run::{run, run_batch, run_in};

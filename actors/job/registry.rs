@@ -1,6 +1,6 @@
 //! The handlers by their `exec_cmd`: one registry each for consumers, delayed tasks and cron jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
@@ -117,6 +117,9 @@ pub(crate) struct Registry<C> {
     consumers: BTreeMap<String, Unbound<C, Consumer>>,
     delayed: BTreeMap<String, Unbound<C, Handler<Task, Value>>>,
     cron: BTreeMap<String, Unbound<C, Handler<Run, Value>>>,
+    own_code: Vec<Unbound<C, OwnCode>>,
+    /// The consumers that take batches.
+    batch_consumers: BTreeSet<String>,
     /// What was registered twice; refused at the start.
     doubles: Vec<String>,
 }
@@ -127,6 +130,8 @@ impl<C: Clone + 'static> Registry<C> {
             consumers: BTreeMap::new(),
             delayed: BTreeMap::new(),
             cron: BTreeMap::new(),
+            own_code: Vec::new(),
+            batch_consumers: BTreeSet::new(),
             doubles: Vec::new(),
         }
     }
@@ -138,6 +143,15 @@ impl<C: Clone + 'static> Registry<C> {
     ) {
         let earlier = self.consumers.insert(exec_cmd.clone(), Box::new(bind));
         self.note("consumer", exec_cmd, earlier.is_some());
+    }
+
+    pub(crate) fn batch_consumer(
+        &mut self,
+        exec_cmd: String,
+        bind: impl FnOnce(C) -> BatchHandler + 'static,
+    ) {
+        self.batch_consumers.insert(exec_cmd.clone());
+        self.consumer(exec_cmd, |context| Consumer::Batch(bind(context)));
     }
 
     pub(crate) fn delayed(
@@ -158,6 +172,10 @@ impl<C: Clone + 'static> Registry<C> {
         self.note("cron job", exec_cmd, earlier.is_some());
     }
 
+    pub(crate) fn own_code(&mut self, bind: impl FnOnce(C) -> OwnCode + 'static) {
+        self.own_code.push(Box::new(bind));
+    }
+
     fn note(&mut self, kind: &str, exec_cmd: String, double: bool) {
         if double {
             self.doubles.push(format!(
@@ -175,6 +193,7 @@ impl<C: Clone + 'static> Registry<C> {
     pub(crate) fn commands(&self) -> Commands {
         Commands {
             consumers: self.consumers.keys().cloned().collect(),
+            batch_consumers: self.batch_consumers.clone(),
             delayed: self.delayed.keys().cloned().collect(),
             cron: self.cron.keys().cloned().collect(),
         }
@@ -186,6 +205,11 @@ impl<C: Clone + 'static> Registry<C> {
             consumers: bind_all(self.consumers, context),
             delayed: bind_all(self.delayed, context),
             cron: bind_all(self.cron, context),
+            own_code: self
+                .own_code
+                .into_iter()
+                .map(|bind| bind(context.clone()))
+                .collect(),
         }
     }
 }
@@ -205,4 +229,13 @@ pub(crate) struct Handlers {
     pub(crate) consumers: BTreeMap<String, Consumer>,
     pub(crate) delayed: BTreeMap<String, Handler<Task, Value>>,
     pub(crate) cron: BTreeMap<String, Handler<Run, Value>>,
+    pub(crate) own_code: Vec<OwnCode>,
+}
+
+/// Code of the program that is no handler: it runs as long as the daemon does.
+#[derive(Clone)]
+pub(crate) struct OwnCode {
+    /// Where it was registered, for the log.
+    pub(crate) place: String,
+    pub(crate) handler: Handler<(), ()>,
 }

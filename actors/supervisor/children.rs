@@ -14,7 +14,9 @@ use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
+use crate::job::OwnCode;
 use crate::job::slots::{Kind, SlotFile};
+use crate::own_code::OwnCodeActor;
 use crate::pool::{PoolActor, PoolConfig};
 
 /// All that the children are made of; the same for one that is started and one that replaces it.
@@ -31,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) delay_queue: DelayQueueHandle,
     pub(crate) pools: Vec<PoolConfig>,
     pub(crate) cron: CronConfig,
+    pub(crate) own_code: Vec<OwnCode>,
     pub(crate) shutdown_deadline: Duration,
     /// For messages whose handler ended a process.
     pub(crate) queues: Vec<KnownQueue>,
@@ -54,6 +57,9 @@ impl Plan {
             Child::DelayQueue => "DelayQueueActor".to_owned(),
             Child::Pool(index) => format!("PoolActor of queue `{}`", self.pools[index].work.queue),
             Child::Cron => "CronActor".to_owned(),
+            Child::OwnCode(index) => {
+                format!("OwnCodeActor of {}", self.own_code[index].place)
+            }
         }
     }
 
@@ -79,6 +85,7 @@ pub(super) struct Children {
     pub(super) delay_queue: Option<Addr<DelayQueueActor>>,
     pub(super) pools: Vec<Addr<PoolActor>>,
     pub(super) cron: Option<Addr<CronActor>>,
+    pub(super) own_code: Vec<Addr<OwnCodeActor>>,
 }
 
 impl Children {
@@ -108,6 +115,11 @@ impl Children {
             self.start_one(plan, child, notice(child));
         }
         self.start_one(plan, Child::Cron, notice(Child::Cron));
+        // The last: all that it may push to is there.
+        for index in 0..plan.own_code.len() {
+            let child = Child::OwnCode(index);
+            self.start_one(plan, child, notice(child));
+        }
     }
 
     /// One child, in the place of an earlier one if there was one.
@@ -123,14 +135,23 @@ impl Children {
             }
             Child::Pool(index) => {
                 let addr = PoolActor::new(plan.pools[index].clone(), notice).start();
-                match self.pools.get_mut(index) {
-                    Some(earlier) => *earlier = addr,
-                    None => self.pools.push(addr),
-                }
+                put(&mut self.pools, index, addr);
             }
             Child::Cron => {
                 self.cron = Some(CronActor::new(plan.cron.clone(), notice).start());
             }
+            Child::OwnCode(index) => {
+                let addr = OwnCodeActor::new(plan.own_code[index].clone(), notice).start();
+                put(&mut self.own_code, index, addr);
+            }
         }
+    }
+}
+
+/// In the place of an earlier one, or behind those that were started before it.
+fn put<A: Actor>(addrs: &mut Vec<Addr<A>>, index: usize, addr: Addr<A>) {
+    match addrs.get_mut(index) {
+        Some(earlier) => *earlier = addr,
+        None => addrs.push(addr),
     }
 }

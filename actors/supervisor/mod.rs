@@ -1,6 +1,6 @@
 //! Starts everything in order, replaces what dies, and stops everything in reverse by one deadline.
 //!
-//! Owns: DbActor, DelayQueueActor, one PoolActor per live queue entry, CronActor.
+//! Owns: DbActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
 //! Told by: the signals (BeginStop), its children (ChildGone).   Tells: its children (Quiet, Stop).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop.
 
@@ -41,6 +41,7 @@ pub(crate) enum Child {
     DelayQueue,
     Pool(usize),
     Cron,
+    OwnCode(usize),
 }
 
 /// Ends the daemon: nobody takes new work, and by the deadline everything has ended or is given back.

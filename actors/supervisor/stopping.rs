@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Plan;
 use super::children::Children;
-use crate::{cron, delay_queue, pool};
+use crate::{cron, delay_queue, own_code, pool};
 
 /// Kept back from the deadline for giving back what still ran, and for the boot's end: a tenth of it, two seconds at
 /// most.
@@ -72,7 +72,7 @@ fn quiet(children: &Children) {
     }
 }
 
-/// Answers how many did not end. What pools run may still push: the delay queue takes that to the end.
+/// Answers how many did not end. What pools and own code run may still push: the delay queue takes that to the end.
 async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> usize {
     let pools = children.pools.iter().rev().map(|pool| {
         pool.send(pool::Stop {
@@ -102,8 +102,15 @@ async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> us
             None => 0,
         }
     };
+    let own_code = children.own_code.iter().rev().map(|own_code| {
+        own_code.send(own_code::Stop {
+            deadline: work_until,
+        })
+    });
     let all = async {
-        let (fires, consumers, tasks) = tokio::join!(fires, join_all(pools), tasks);
+        // Own code holds no work of ours that could be left: it says itself when it did not end.
+        let (fires, consumers, tasks, _) =
+            tokio::join!(fires, join_all(pools), tasks, join_all(own_code));
         // A child that is gone has nothing left: what it held was given back when it died.
         consumers
             .into_iter()

@@ -25,7 +25,8 @@ use crate::delay_queue::{
 };
 use crate::identity::Owner;
 use crate::job::slots::SlotFile;
-use crate::job::{Gates, Handler as JobHandler, Task};
+use crate::job::{Gates, Handler as JobHandler, OwnCode, Task};
+use crate::own_code;
 use crate::pool::{self, PoolConfig};
 use crate::source::TableSource;
 use crate::stop::StopSignal;
@@ -267,6 +268,10 @@ fn plan(
             late: LateFires::default(),
             watched: WatchedRuns::default(),
         },
+        own_code: vec![OwnCode {
+            place: "here".to_owned(),
+            handler: JobHandler::of(|()| async { Ok(()) }.boxed_local()),
+        }],
         shutdown_deadline: DEADLINE,
         queues: Vec::new(),
         hints: Vec::new(),
@@ -449,6 +454,7 @@ fn every_child_that_dies_is_replaced() {
             Child::DelayQueue,
             Child::Pool(0),
             Child::Cron,
+            Child::OwnCode(0),
             Child::Db,
         ]
         .into_iter()
@@ -460,6 +466,7 @@ fn every_child_that_dies_is_replaced() {
                 Child::DelayQueue => world.delay_queue.get().unwrap().do_send(delay_queue::Crash),
                 Child::Pool(_) => pool.do_send(pool::Crash),
                 Child::Cron => children.cron.as_ref().unwrap().do_send(cron::Crash),
+                Child::OwnCode(_) => children.own_code[0].do_send(own_code::Crash),
             }
             sleep(Duration::from_secs(10)).await;
             world.send(&format!("message {round}")).await;
@@ -468,7 +475,8 @@ fn every_child_that_dies_is_replaced() {
         }
         let now = world.children().await;
         assert!(now.pools[0].connected() && now.cron.unwrap().connected());
-        assert!(!pool.connected());
+        assert!(now.own_code[0].connected());
+        assert!(!pool.connected() && !children.own_code[0].connected());
         world.begin_stop();
     });
     assert_eq!((code, world.claimed(), world.boot_state()), (0, 0, 2));
@@ -478,7 +486,7 @@ fn every_child_that_dies_is_replaced() {
             .number("SELECT count(*) AS n FROM queue_message"),
         0
     );
-    assert_eq!(world.ran.len(), 15, "each once");
+    assert_eq!(world.ran.len(), 18, "each once");
 }
 
 #[test]

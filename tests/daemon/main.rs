@@ -8,6 +8,7 @@
 mod bad_input;
 mod commands;
 mod configuration;
+mod context;
 mod cron;
 mod cron_blocking;
 mod cron_exec;
@@ -31,6 +32,7 @@ mod ledger;
 mod losses;
 mod migration;
 mod outage;
+mod own_code;
 mod pairs;
 mod poison;
 mod process;

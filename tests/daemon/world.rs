@@ -337,17 +337,21 @@ impl Drop for World {
     }
 }
 
-/// Beside this test's own binary: `cargo test` builds examples. `cargo test --test daemon` alone does not.
 pub fn ledger_program() -> PathBuf {
+    example("ledger")
+}
+
+/// Beside this test's own binary: `cargo test` builds examples. `cargo test --test daemon` alone does not.
+pub fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();
-    let program = profile.join("examples/ledger");
+    let program = profile.join("examples").join(name);
     let built = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
     let library = built(&profile.join("libsimplest_script.rlib"));
     let is_current = built(&program).is_some_and(|at| library.is_none_or(|library| at >= library));
     assert!(
         is_current,
-        "`{}` is not up to date: `cargo build --example ledger`",
+        "`{}` is not up to date: `cargo build --example {name}`",
         program.display()
     );
     program

@@ -152,6 +152,7 @@ mod tests {
             consumers: set("greet"),
             delayed: set("remind"),
             cron: set("report"),
+            ..Commands::default()
         };
         let places = Places {
             etc: project.join("etc"),

@@ -229,6 +229,10 @@ impl Settings {
         if let (Some(interval), Some(lease)) = (interval, lease) {
             check_lease(o, interval, lease);
         }
+        if let Some(database) = &database {
+            let own_is_sqlite = matches!(database.url, DatabaseUrl::Sqlite(_));
+            reading.note_idle_settings(o, own_is_sqlite);
+        }
         let named = NamedServers {
             redis: o.get("redis").is_some(),
             kafka: o.get("kafka").is_some(),
@@ -312,7 +316,10 @@ fn named<T>(node: &Node<'_>, read: impl Fn(&Node<'_>) -> Option<T>) -> Option<BT
         .collect()
 }
 
-fn delayed(node: &Node<'_>, reading: &Reading<'_>) -> Option<BTreeMap<String, DelayedSettings>> {
+fn delayed(
+    node: &Node<'_>,
+    reading: &mut Reading<'_>,
+) -> Option<BTreeMap<String, DelayedSettings>> {
     let all: Vec<_> = node
         .entries()?
         .into_iter()
@@ -323,7 +330,13 @@ fn delayed(node: &Node<'_>, reading: &Reading<'_>) -> Option<BTreeMap<String, De
             {
                 node.fault(message);
             }
-            (command, node.object(DelayedSettings::read))
+            let settings = node.object(|o| {
+                let settings = DelayedSettings::read(o)?;
+                let of = format!("`delayed.{}`", show::short(&command));
+                reading.note_idle_retry_keys(o, &of, settings.retry);
+                Some(settings)
+            });
+            (command, settings)
         })
         .collect();
     all.into_iter()

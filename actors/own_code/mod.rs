@@ -1,0 +1,239 @@
+//! Runs one piece of the program's own code from the daemon's start to its stop.
+//!
+//! Owns: the code's thread.                 Told by: SupervisorActor (Stop), itself (Run).
+//! Tells: nobody.                           Started by: SupervisorActor, one for each `App::spawn`.
+//! Ends: with the System; never by itself.
+//!
+//! Each run of the code has a thread of its own, an Arbiter: code that blocks holds up neither timers, cron, heartbeats
+//! nor handlers. A run that fails is ended with its thread, so the actors and tasks that it started end too, and the next
+//! run begins on a fresh one. Code that returns `Ok` keeps its thread: the actors it started live on.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_rt::Arbiter;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::Backoff;
+use crate::gone::GoneNotice;
+use crate::job::{JobError, JobResult, Next, OwnCode, run};
+use crate::stop::left_at;
+
+/// The pause before code that failed is started again: as for a child that died, so a port that is still taken or a
+/// server that is away costs neither a busy loop nor a long wait.
+const RESTART: Backoff = Backoff {
+    base: Duration::from_millis(100),
+    max: Duration::from_secs(30),
+};
+/// Code that ran for this long before it failed is started again after the shortest pause.
+const LIVED_LONG: Duration = Duration::from_secs(60);
+
+/// Ends the code by the deadline. Answers whether it had ended by itself.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct Stop {
+    pub(crate) deadline: Instant,
+}
+
+/// To itself: start the code.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Run;
+
+/// A run that is over, by its result or with its thread.
+struct Ended {
+    result: JobResult,
+    lived: Duration,
+}
+
+/// See the module's header.
+pub(crate) struct OwnCodeActor {
+    code: OwnCode,
+    thread: Option<Thread>,
+    /// 1 while the code runs; see `left_at`.
+    running: watch::Sender<usize>,
+    /// Failures since the code last ran for `LIVED_LONG`.
+    failures: u32,
+    stopping: bool,
+    /// The deadline of the stop ended the code.
+    dropped: bool,
+    _gone: GoneNotice,
+}
+
+impl OwnCodeActor {
+    pub(crate) fn new(code: OwnCode, gone: GoneNotice) -> Self {
+        Self {
+            code,
+            thread: None,
+            running: watch::Sender::new(0),
+            failures: 0,
+            stopping: false,
+            dropped: false,
+            _gone: gone,
+        }
+    }
+
+    fn run(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        let begun = Instant::now();
+        let (thread, result) = match Thread::start(self.code.clone()) {
+            Ok(started) => started,
+            Err(cause) => {
+                let result = Err(format!("its thread cannot be started: {cause}").into());
+                let lived = Duration::ZERO;
+                return self.ended(Ended { result, lived }, ctx);
+            }
+        };
+        self.thread = Some(thread);
+        self.running.send_replace(1);
+        let ended = async move {
+            let result = result.await;
+            let result = result.unwrap_or_else(|_| Err("its thread was stopped".into()));
+            let lived = begun.elapsed();
+            Ended { result, lived }
+        };
+        let ended = ended.into_actor(self);
+        ctx.spawn(ended.map(|ended, actor, ctx| actor.ended(ended, ctx)));
+    }
+
+    fn ended(&mut self, Ended { result, lived }: Ended, ctx: &mut Context<Self>) {
+        self.running.send_replace(0);
+        if self.dropped {
+            return;
+        }
+        let place = self.code.place.clone();
+        let Err(error) = result else {
+            log::info!("the own code of {place} has ended; what it started goes on until the stop");
+            return;
+        };
+        self.thread = None;
+        match self.next_run(&error, lived) {
+            _ if self.stopping => log::error!("the own code of {place} failed: {error}"),
+            None => {
+                log::error!(
+                    "the own code of {place} failed and is not started again, as its error says: {error}"
+                );
+            }
+            Some(pause) => {
+                log::error!(
+                    "the own code of {place} failed and is started again in {pause:?}: {error}"
+                );
+                ctx.notify_later(Run, pause);
+            }
+        }
+    }
+
+    /// After which pause the code runs again. `None`: never.
+    fn next_run(&mut self, error: &JobError, lived: Duration) -> Option<Duration> {
+        if lived >= LIVED_LONG {
+            self.failures = 0;
+        }
+        self.failures = self.failures.saturating_add(1);
+        match error.next() {
+            Next::Retry => Some(RESTART.delay(self.failures, fastrand::f64())),
+            Next::RetryIn(pause) => Some(pause),
+            Next::Discard => None,
+        }
+    }
+
+    fn stop(&mut self, deadline: Instant) -> ResponseActFuture<Self, bool> {
+        self.stopping = true;
+        let mut running = self.running.subscribe();
+        let ended = async move {
+            let ended = running.wait_for(|running| *running == 0);
+            timeout_at(deadline, ended).await.is_ok()
+        };
+        let end = ended.into_actor(self).then(move |ended, actor, _| {
+            let dropped = (!ended).then(|| actor.drop_code(deadline));
+            let end = async move {
+                if let Some(dropped) = dropped {
+                    dropped.await;
+                }
+                ended
+            };
+            end.into_actor(actor)
+        });
+        Box::pin(end)
+    }
+
+    /// The code's future is dropped on its thread, once that is free. Its destructors have `left_at`'s time.
+    fn drop_code(&mut self, deadline: Instant) -> impl Future<Output = usize> + use<> {
+        log::warn!(
+            "the own code of {} did not end by the deadline and is dropped; it should end once `ctx.stopping()`",
+            self.code.place
+        );
+        self.dropped = true;
+        self.thread = None;
+        left_at(self.running.subscribe(), deadline)
+    }
+}
+
+/// The thread of one run. Stopped when dropped, and with it all that runs on it; not joined: code that blocks it would
+/// hold up whoever waits.
+struct Thread(Arbiter);
+
+impl Thread {
+    /// The receiver gets the result; nothing where the thread was stopped before the code had one.
+    fn start(code: OwnCode) -> std::io::Result<(Self, oneshot::Receiver<JobResult>)> {
+        let arbiter = Arbiter::try_new()?;
+        let (tell, result) = oneshot::channel();
+        arbiter.spawn_fn(move || {
+            actix_rt::spawn(async move {
+                // The actor may be gone; then its thread is, too.
+                let _ = tell.send(run(&code.handler, (), None, None).await);
+            });
+        });
+        Ok((Self(arbiter), result))
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Actor for OwnCodeActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.run(ctx);
+    }
+}
+
+impl Handler<Run> for OwnCodeActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Run, ctx: &mut Self::Context) {
+        self.run(ctx);
+    }
+}
+
+impl Handler<Stop> for OwnCodeActor {
+    type Result = ResponseActFuture<Self, bool>;
+
+    fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
+        self.stop(deadline)
+    }
+}
+
+/// Ends the actor as a panic would, for tests of its owner.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash;
+
+#[cfg(test)]
+impl Handler<Crash> for OwnCodeActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed by a test");
+    }
+}
