@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends with its first surprise")]
 
 mod check;
+mod memory;
 mod new_project;
 mod output;
 mod servers;

@@ -141,6 +141,10 @@ impl Running {
         &self.seen
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as a service manager does; answers its exit status.
     pub fn terminate(mut self) -> Option<i32> {
         let id = rustix::process::Pid::from_child(&self.child);
