@@ -284,15 +284,16 @@ mod tests {
 
     #[actix::test]
     async fn on_mysql_rows_are_there_with_their_transaction_or_not_at_all() {
-        let Some(server) = servers::mariadb::shared() else {
-            return;
-        };
-        on_server!(
-            server.database(),
-            AsyncMysqlConnection,
-            "SELECT 1",
-            "(SELECT COUNT(*) FROM delay_queue_log WHERE ABS(TIMESTAMPDIFF(SECOND, create_time, NOW())) < 60)"
-        );
+        let mariadb = servers::mariadb::shared().map(servers::mariadb::MariaDb::database);
+        let mysql = servers::mysql::shared().map(servers::mysql::MySql::database);
+        for url in mariadb.into_iter().chain(mysql) {
+            on_server!(
+                url,
+                AsyncMysqlConnection,
+                "SELECT 1",
+                "(SELECT COUNT(*) FROM delay_queue_log WHERE ABS(TIMESTAMPDIFF(SECOND, create_time, NOW())) < 60)"
+            );
+        }
     }
 
     #[actix::test]

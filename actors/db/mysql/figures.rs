@@ -18,6 +18,7 @@ use crate::db::store::Store;
 use crate::db::{Db, DbActor};
 use crate::gone::GoneNotice;
 use crate::servers::mariadb::MariaDb;
+use crate::servers::mysql::MySql;
 
 const CALLERS: usize = 64;
 const PUSHES_EACH: usize = 2_000;
@@ -74,13 +75,26 @@ async fn pushes(db: &Db, callers: usize, lists: usize, rows: usize) -> f64 {
 
 #[test]
 #[ignore = "a measurement, for a machine that does nothing else"]
-fn pushes_are_gathered() {
+fn pushes_are_gathered_on_mariadb() {
     let server = MariaDb::dedicated().unwrap();
     // As a server is set up by default: each commit is on the disk.
     server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1");
-    let url = Secret::new(server.database());
+    measure(server.database());
+}
+
+#[test]
+#[ignore = "a measurement, for a machine that does nothing else"]
+fn pushes_are_gathered_on_mysql() {
+    let server = MySql::dedicated().unwrap();
+    // As above. MySQL has a binary log by default too, which is on the disk with each commit.
+    server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1, GLOBAL sync_binlog = 1");
+    measure(server.database());
+}
+
+fn measure(url: String) {
+    let url = Secret::new(url);
     System::new().block_on(async move {
-        let store = Arc::new(ServerStore::new(url.clone(), "MariaDB".to_owned(), 4));
+        let store = Arc::new(ServerStore::new(url.clone(), "a server".to_owned(), 4));
         store.migrate().unwrap();
         let db = Db::new(store.reader());
         let arbiter = Arbiter::new();

@@ -1,4 +1,4 @@
-//! The server of the tests.
+//! The servers of the tests.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
@@ -7,15 +7,16 @@ use diesel_async::RunQueryDsl;
 use super::by_ids::list;
 use super::{connect, dialect, named};
 use crate::config::Secret;
-use crate::servers::mariadb;
+use crate::servers::{mariadb, mysql};
 
-/// More than `max_allowed_packet`, 16 MB by default.
-pub(super) const TOO_LARGE: Option<usize> = Some(16 << 20);
+/// More than `max_allowed_packet`: 16 MB by default on MariaDB, 64 MB on MySQL.
+pub(super) const TOO_LARGE: Option<usize> = Some(64 << 20);
 
-/// A fresh database, and the server's port.
-pub(super) fn server() -> Option<(String, u16)> {
-    let server = mariadb::shared()?;
-    Some((server.database(), server.port()))
+/// A fresh database on each, and the server's port.
+pub(super) fn servers() -> Vec<(String, u16)> {
+    let mariadb = mariadb::shared().map(|server| (server.database(), server.port()));
+    let mysql = mysql::shared().map(|server| (server.database(), server.port()));
+    mariadb.into_iter().chain(mysql).collect()
 }
 
 #[derive(QueryableByName)]
@@ -50,7 +51,7 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
             "q.id, q.fence",
             "delay_queue_log",
             &ids,
-            "q.owner = 'me' FOR UPDATE",
+            &format!("q.owner = 'me' {}", dialect::FOR_UPDATE_OF_ROWS),
         ),
         named::update("delay_queue_log", "owner = ''", &ids),
         named::update("queue_message", "owner = ''", &ids),
@@ -59,7 +60,7 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
     let claims = claims.into_iter().chain(by_ids);
     let mut plans = Vec::new();
     for claim in claims {
-        let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN {claim}"))
+        let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN FORMAT=TRADITIONAL {claim}"))
             .load(&mut connection)
             .await
             .unwrap();

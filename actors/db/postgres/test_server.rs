@@ -1,4 +1,4 @@
-//! The server of the tests.
+//! The servers of the tests.
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -12,9 +12,12 @@ use crate::servers::postgres;
 pub(super) const TOO_LARGE: Option<usize> = None;
 
 /// A fresh database, and the server's port.
-pub(super) fn server() -> Option<(String, u16)> {
-    let server = postgres::shared()?;
-    Some((server.database(), server.port()))
+pub(super) fn servers() -> Vec<(String, u16)> {
+    let server = postgres::shared();
+    server
+        .map(|server| (server.database(), server.port()))
+        .into_iter()
+        .collect()
 }
 
 #[derive(QueryableByName)]

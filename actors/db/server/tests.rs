@@ -7,7 +7,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::reader::ServerReader;
 use super::store::ServerStore;
-use super::test_server::{CONNECTION_ID, plan_of_claims, server};
+use super::test_server::{CONNECTION_ID, plan_of_claims, servers};
 use super::{connect, dialect, marks};
 use crate::clock::now_ms;
 use crate::config::Secret;
@@ -72,57 +72,59 @@ async fn ids(writer: &mut dyn Writer, batch: &std::sync::Arc<[Write]>) -> (Vec<i
 /// A push that is written twice runs twice; one that is not written at all is lost.
 #[test]
 fn a_commit_whose_answer_is_lost_counts_once() {
-    let Some((url, port)) = server() else { return };
-    store(&url).migrate().unwrap();
-    let proxy = Proxy::to(port, b"; COMMIT");
-    let through = url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
-    actix_rt::System::new().block_on(async move {
-        let mut writer = store(&through).writer().await.unwrap();
-        let mut all = Vec::new();
-        for cut in [Cut::After, Cut::Before, Cut::After] {
-            let batch: std::sync::Arc<[Write]> = vec![push("a"), push("b")].into();
-            proxy.cut(cut);
-            let (ids, unsure) = ids(writer.as_mut(), &batch).await;
-            assert!(unsure > 0 && !proxy.is_armed(), "{cut:?} was no cut");
-            all.extend(ids);
-        }
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), 6);
-        let counts = store(&url).reader().delay_counts().await.unwrap();
-        assert_eq!(counts.waiting, 6);
-    });
+    for (url, port) in servers() {
+        store(&url).migrate().unwrap();
+        let proxy = Proxy::to(port, b"; COMMIT");
+        let through = url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+        actix_rt::System::new().block_on(async move {
+            let mut writer = store(&through).writer().await.unwrap();
+            let mut all = Vec::new();
+            for cut in [Cut::After, Cut::Before, Cut::After] {
+                let batch: std::sync::Arc<[Write]> = vec![push("a"), push("b")].into();
+                proxy.cut(cut);
+                let (ids, unsure) = ids(writer.as_mut(), &batch).await;
+                assert!(unsure > 0 && !proxy.is_armed(), "{cut:?} was no cut");
+                all.extend(ids);
+            }
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), 6);
+            let counts = store(&url).reader().delay_counts().await.unwrap();
+            assert_eq!(counts.waiting, 6);
+        });
+    }
 }
 
 /// The answer to "was it committed?" may be lost too: the next question must not take the first one's mark for that of the
 /// transaction.
 #[test]
 fn a_question_does_not_answer_the_next_one() {
-    let Some((url, _)) = server() else { return };
-    store(&url).migrate().unwrap();
-    actix_rt::System::new().block_on(async move {
-        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
-        let connection = &mut connection;
-        for _ in 0..2 {
-            assert!(!marks::was_committed(connection, "lost", 1).await.unwrap());
-        }
-        connection.batch_execute(dialect::BEGIN).await.unwrap();
-        marks::commit(connection, "done", 1).await.unwrap();
-        for _ in 0..2 {
-            assert!(marks::was_committed(connection, "done", 1).await.unwrap());
-        }
-        // The lost message arrives after all.
-        connection.batch_execute(dialect::BEGIN).await.unwrap();
-        assert!(marks::commit(connection, "lost", 1).await.is_err());
-    });
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
+            let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+            let connection = &mut connection;
+            for _ in 0..2 {
+                assert!(!marks::was_committed(connection, "lost", 1).await.unwrap());
+            }
+            connection.batch_execute(dialect::BEGIN).await.unwrap();
+            marks::commit(connection, "done", 1).await.unwrap();
+            for _ in 0..2 {
+                assert!(marks::was_committed(connection, "done", 1).await.unwrap());
+            }
+            // The lost message arrives after all.
+            connection.batch_execute(dialect::BEGIN).await.unwrap();
+            assert!(marks::commit(connection, "lost", 1).await.is_err());
+        });
+    }
 }
 
 /// An operator's open transaction must not look like a database that is away: then nothing at all would be written.
 #[test]
 fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
-    let Some((url, _)) = server() else { return };
-    store(&url).migrate().unwrap();
-    actix_rt::System::new().block_on(async move {
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
         let mut writer = store(&url).writer().await.unwrap();
         let claim = Write::ClaimMessages {
             queue: "q".to_owned(),
@@ -175,25 +177,27 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
             "{answers:?}"
         );
     });
+    }
 }
 
 #[test]
 fn a_table_of_our_name_that_is_another_programs_is_told_at_the_start_and_left_alone() {
-    let Some((url, _)) = server() else { return };
-    let runtime = actix_rt::System::new();
-    runtime.block_on(async {
-        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
-        let shoes = "CREATE TABLE queue_message (id INT PRIMARY KEY, body INT)";
-        connection.batch_execute(shoes).await.unwrap();
-    });
-    let refused = store(&url).migrate().unwrap_err().to_string();
-    assert!(refused.contains("`queue_message`"), "{refused}");
-    runtime.block_on(async {
-        let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
-        let away = "ALTER TABLE queue_message RENAME TO shoes";
-        connection.batch_execute(away).await.unwrap();
-    });
-    store(&url).migrate().unwrap();
+    for (url, _) in servers() {
+        let runtime = actix_rt::System::new();
+        runtime.block_on(async {
+            let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+            let shoes = "CREATE TABLE queue_message (id INT PRIMARY KEY, body INT)";
+            connection.batch_execute(shoes).await.unwrap();
+        });
+        let refused = store(&url).migrate().unwrap_err().to_string();
+        assert!(refused.contains("`queue_message`"), "{refused}");
+        runtime.block_on(async {
+            let mut connection = connect::open(&Secret::new(&url)).await.unwrap();
+            let away = "ALTER TABLE queue_message RENAME TO shoes";
+            connection.batch_execute(away).await.unwrap();
+        });
+        store(&url).migrate().unwrap();
+    }
 }
 
 #[derive(QueryableByName)]
@@ -212,22 +216,23 @@ async fn connection_id(connection: &mut dialect::Connection) -> QueryResult<i64>
 /// The next question on it would wait for the answer to the one that nobody waits for any more.
 #[test]
 fn a_question_that_was_given_up_takes_its_connection_with_it() {
-    let Some((url, _)) = server() else { return };
-    actix_rt::System::new().block_on(async move {
-        let reader = ServerReader::new(Secret::new(&url), 1);
-        let first = reader.ask(connection_id).await.unwrap();
-        assert_eq!(reader.ask(connection_id).await.unwrap(), first);
-        let refused = reader.ask(async |connection| {
-            let nonsense = diesel::sql_query("SELECT nonsense");
-            nonsense.execute(connection).await
+    for (url, _) in servers() {
+        actix_rt::System::new().block_on(async move {
+            let reader = ServerReader::new(Secret::new(&url), 1);
+            let first = reader.ask(connection_id).await.unwrap();
+            assert_eq!(reader.ask(connection_id).await.unwrap(), first);
+            let refused = reader.ask(async |connection| {
+                let nonsense = diesel::sql_query("SELECT nonsense");
+                nonsense.execute(connection).await
+            });
+            refused.await.unwrap_err();
+            assert_eq!(reader.ask(connection_id).await.unwrap(), first);
+            let given_up = reader.ask(async |_| std::future::pending::<QueryResult<()>>().await);
+            let waited = tokio::time::timeout(std::time::Duration::from_millis(50), given_up).await;
+            assert!(waited.is_err());
+            assert_ne!(reader.ask(connection_id).await.unwrap(), first);
         });
-        refused.await.unwrap_err();
-        assert_eq!(reader.ask(connection_id).await.unwrap(), first);
-        let given_up = reader.ask(async |_| std::future::pending::<QueryResult<()>>().await);
-        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), given_up).await;
-        assert!(waited.is_err());
-        assert_ne!(reader.ask(connection_id).await.unwrap(), first);
-    });
+    }
 }
 
 #[test]
@@ -235,48 +240,50 @@ fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_
     let Some(too_large) = super::test_server::TOO_LARGE else {
         return;
     };
-    let Some((url, _)) = server() else { return };
-    store(&url).migrate().unwrap();
-    actix_rt::System::new().block_on(async move {
-        let mut writer = store(&url).writer().await.unwrap();
-        let batch: std::sync::Arc<[Write]> = vec![send(10), send(too_large), send(20)].into();
-        let applied = writer.apply(batch).await;
-        assert!(applied.away.is_none(), "{:?}", applied.away);
-        let answers = applied.answers();
-        let refused: Vec<bool> = answers.iter().map(Result::is_err).collect();
-        assert_eq!(refused, [false, true, false], "{answers:?}");
-        assert!(matches!(answers[1], Err(DbError::Refused(_))));
-        let lag = store(&url)
-            .reader()
-            .queue_lags(vec![("q".to_owned(), 99)])
-            .await;
-        assert_eq!(lag.unwrap(), [2]);
-    });
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
+            let mut writer = store(&url).writer().await.unwrap();
+            let batch: std::sync::Arc<[Write]> = vec![send(10), send(too_large), send(20)].into();
+            let applied = writer.apply(batch).await;
+            assert!(applied.away.is_none(), "{:?}", applied.away);
+            let answers = applied.answers();
+            let refused: Vec<bool> = answers.iter().map(Result::is_err).collect();
+            assert_eq!(refused, [false, true, false], "{answers:?}");
+            assert!(matches!(answers[1], Err(DbError::Refused(_))));
+            let lag = store(&url)
+                .reader()
+                .queue_lags(vec![("q".to_owned(), 99)])
+                .await;
+            assert_eq!(lag.unwrap(), [2]);
+        });
+    }
 }
 
 /// Without their index the claims read every waiting row.
 #[test]
 fn claims_walk_their_index_and_sort_nothing() {
-    let Some((url, _)) = server() else { return };
-    store(&url).migrate().unwrap();
-    actix_rt::System::new().block_on(async move {
-        let mut writer = store(&url).writer().await.unwrap();
-        for _ in 0..40 {
-            let tasks: Vec<Write> = (0..250).map(|_| push("waits")).collect();
-            let messages = (0..250).map(|_| send(1));
-            let batch: Vec<Write> = tasks.into_iter().chain(messages).collect();
-            assert!(writer.apply(batch.into()).await.away.is_none());
-        }
-        for plan in plan_of_claims(&url).await {
-            assert!(plan.contains("idx_") || plan.contains("PRIMARY"), "{plan}");
-            for slow in [
-                "filesort",
-                "Sort",
-                "Seq Scan on delay_queue_log",
-                "Seq Scan on queue_message",
-            ] {
-                assert!(!plan.contains(slow), "{plan}");
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
+            let mut writer = store(&url).writer().await.unwrap();
+            for _ in 0..40 {
+                let tasks: Vec<Write> = (0..250).map(|_| push("waits")).collect();
+                let messages = (0..250).map(|_| send(1));
+                let batch: Vec<Write> = tasks.into_iter().chain(messages).collect();
+                assert!(writer.apply(batch.into()).await.away.is_none());
             }
-        }
-    });
+            for plan in plan_of_claims(&url).await {
+                assert!(plan.contains("idx_") || plan.contains("PRIMARY"), "{plan}");
+                for slow in [
+                    "filesort",
+                    "Sort",
+                    "Seq Scan on delay_queue_log",
+                    "Seq Scan on queue_message",
+                ] {
+                    assert!(!plan.contains(slow), "{plan}");
+                }
+            }
+        });
+    }
 }
