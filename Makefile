@@ -1,10 +1,20 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test setup servers kafka redis newer check
+.PHONY: test releases setup servers kafka redis newer check
 
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
 	cargo test
+	@$(MAKE) --no-print-directory releases
+
+# The suites of databases and Redis, and a test of loss, on servers of other releases than the machine's own.
+REDIS_SUITE = servers_are_of_the_releases_asked_for source::redis:: redis::losses::
+DATABASE_SUITE = db::suite:: db::mysql::tests:: db::postgres::tests:: two_daemons::
+OTHER_RELEASES = cargo test --lib --test servers --test daemon --
+releases:
+	TEST_SERVERS=newer $(OTHER_RELEASES) $(DATABASE_SUITE) $(REDIS_SUITE)
+	TEST_SERVERS=valkey $(OTHER_RELEASES) $(REDIS_SUITE)
+	TEST_SERVERS=oldest $(OTHER_RELEASES) $(REDIS_SUITE)
 
 # Rust with cargo, a C compiler and make are expected; what else is needed is installed here. Servers are only for tests:
 # where one cannot be installed its tests say LEFT OUT and the rest runs; CI leaves nothing out.

@@ -12,7 +12,8 @@ use servers::kafka::Kafka;
 use servers::mariadb::{self, MariaDb};
 use servers::mysql::{self, MySql};
 use servers::postgres::{self, Postgres};
-use servers::redis::{Redis, Redis8, Redis62, Valkey9};
+use servers::redis::Redis;
+use servers::root::Releases;
 use servers::server::{Kind, Server};
 
 #[path = "mod.rs"]
@@ -64,21 +65,26 @@ fn a_crashed_mysql_has_all_that_it_answered() {
     crash(&server, |sql| server.execute(sql), "test_0.t");
 }
 
+/// `TEST_SERVERS` chooses them.
 #[test]
-fn newer_releases_are_what_their_names_say() {
-    if let Some(server) = mariadb::newer() {
-        assert!(server.execute("SELECT VERSION()").starts_with("11.8"));
+fn servers_are_of_the_releases_asked_for() {
+    let releases = Releases::of_this_run();
+    if let Some(server) = mariadb::shared() {
+        let is_newer = server.execute("SELECT VERSION()").starts_with("11.8");
+        assert_eq!(is_newer, releases == Releases::Newer);
     }
-    if let Some(server) = postgres::newer() {
-        assert!(server.execute("SHOW server_version").starts_with("18"));
+    if let Some(server) = postgres::shared() {
+        let is_newer = server.execute("SHOW server_version").starts_with("18");
+        assert_eq!(is_newer, releases == Releases::Newer);
     }
-    let redis = [
-        Redis62::dedicated().map(|server| ("Redis version=6.2", server.log())),
-        Redis8::dedicated().map(|server| ("Redis version=8", server.log())),
-        Valkey9::dedicated().map(|server| ("Valkey version=9", server.log())),
-    ];
-    for (version, log) in redis.into_iter().flatten() {
-        assert!(log.contains(version), "{version}: {log}");
+    if let Some(server) = Redis::dedicated() {
+        let version = match releases {
+            Releases::Installed => "Redis version=7",
+            Releases::Newer => "Redis version=8",
+            Releases::Valkey => "Valkey version=9",
+            Releases::Oldest => "Redis version=6.2",
+        };
+        assert!(server.log().contains(version), "{}", server.log());
     }
 }
 

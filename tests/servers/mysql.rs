@@ -9,7 +9,7 @@ use super::mysql_family::{Product, Programs, datadir, user};
 use super::root::Root;
 use super::server::Server;
 
-pub type MySql = Server<Programs<Newer>>;
+pub type MySql = Server<Programs<Release>>;
 
 /// The one of this test process. `None`: not installed.
 pub fn shared() -> Option<&'static MySql> {
@@ -17,9 +17,9 @@ pub fn shared() -> Option<&'static MySql> {
     SHARED.get_or_init(MySql::dedicated).as_ref()
 }
 
-pub struct Newer;
+pub struct Release;
 
-impl Product for Newer {
+impl Product for Release {
     const NAME: &'static str = "MySQL";
     const SERVER: &'static str = "mysqld";
     const SETTINGS: &'static [&'static str] = &[

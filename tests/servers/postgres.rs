@@ -1,19 +1,15 @@
-//! PostgreSQL: the machine's own, and a newer one. The superuser is `postgres`, without a password.
+//! PostgreSQL. Its superuser is `postgres`, without a password.
 
-use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use super::folder::Folder;
 use super::install::{output, program, version};
-use super::root::{Root, User};
+use super::root::{Releases, Root, User};
 use super::server::{Kind, Server};
 
-pub type Postgres = Server<Programs<Installed>>;
-
-/// The newest release.
-pub type NewerPostgres = Server<Programs<Newer>>;
+pub type Postgres = Server<Programs>;
 
 /// The one of this test process. `None`: not installed.
 pub fn shared() -> Option<&'static Postgres> {
@@ -21,41 +17,7 @@ pub fn shared() -> Option<&'static Postgres> {
     SHARED.get_or_init(Postgres::dedicated).as_ref()
 }
 
-/// As [`shared`].
-pub fn newer() -> Option<&'static NewerPostgres> {
-    static SHARED: OnceLock<Option<NewerPostgres>> = OnceLock::new();
-    SHARED.get_or_init(NewerPostgres::dedicated).as_ref()
-}
-
-/// A release.
-pub trait Release: Send + Sync + 'static {
-    const NAME: &'static str;
-
-    /// `None`: not installed.
-    fn root() -> Option<Root>;
-}
-
-pub struct Installed;
-
-impl Release for Installed {
-    const NAME: &'static str = "PostgreSQL";
-
-    fn root() -> Option<Root> {
-        Some(Root::machine())
-    }
-}
-
-pub struct Newer;
-
-impl Release for Newer {
-    const NAME: &'static str = "PostgreSQL 18";
-
-    fn root() -> Option<Root> {
-        Root::newer("newer-a")
-    }
-}
-
-impl<R: Release> Server<Programs<R>> {
+impl Postgres {
     /// The URL of a fresh, empty database.
     pub fn database(&self) -> String {
         let name = self.fresh_name();
@@ -74,7 +36,7 @@ impl<R: Release> Server<Programs<R>> {
     }
 }
 
-pub struct Programs<R> {
+pub struct Programs {
     root: Root,
     server: PathBuf,
     initdb: PathBuf,
@@ -82,22 +44,23 @@ pub struct Programs<R> {
     /// PostgreSQL refuses to run as root; Debian's package makes a user for it. Every folder above `target/servers` must
     /// let that user through.
     user: Option<User>,
-    release: PhantomData<R>,
 }
 
-impl<R: Release> Kind for Programs<R> {
-    const NAME: &'static str = R::NAME;
+impl Kind for Programs {
+    const NAME: &'static str = "PostgreSQL";
     const READY: &'static str = "database system is ready to accept connections";
 
     fn find() -> Option<Self> {
-        let root = R::root()?;
+        let root = match Releases::of_this_run() {
+            Releases::Newer => Root::newer("newer-a")?,
+            _ => Root::machine(),
+        };
         Some(Self {
             server: root.program("postgres")?,
             initdb: root.program("initdb")?,
             client: program("psql")?,
             user: root.instead_of_root("postgres"),
             root,
-            release: PhantomData,
         })
     }
 
@@ -109,7 +72,7 @@ impl<R: Release> Kind for Programs<R> {
         // Another version may not understand the data of this one.
         let template = format!(
             "{}-{}",
-            Self::NAME.replace(' ', "-"),
+            Self::NAME,
             version(&mut self.root.command(&self.server))
         );
         folder.copy("data", &template, |path| self.install(path));
@@ -128,7 +91,7 @@ impl<R: Release> Kind for Programs<R> {
     }
 }
 
-impl<R: Release> Programs<R> {
+impl Programs {
     fn install(&self, data: &Path) {
         std::fs::create_dir(data).unwrap();
         if let Some(user) = &self.user {

@@ -1,18 +1,14 @@
-//! Redis and Valkey, which keep nothing on disk.
+//! Redis or Valkey, which keep nothing on disk.
 
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
 use super::folder::{self, Folder};
-use super::root::Root;
+use super::root::{Releases, Root};
 use super::server::{Kind, Server};
 
-pub type Redis = Server<Program<Installed>>;
-pub type Redis62 = Server<Program<Oldest>>;
-pub type Redis8 = Server<Program<Newest>>;
-pub type Valkey9 = Server<Program<Valkey>>;
+pub type Redis = Server<Program>;
 
 /// The one of this test process. `None`: not installed.
 ///
@@ -22,62 +18,7 @@ pub fn shared() -> Option<&'static Redis> {
     SHARED.get_or_init(Redis::dedicated).as_ref()
 }
 
-/// A product and its release.
-pub trait Release: Send + Sync + 'static {
-    const NAME: &'static str;
-
-    /// The program, and the root directory that it runs with. `None`: not installed.
-    fn find() -> Option<(Root, PathBuf)>;
-}
-
-pub struct Installed;
-
-impl Release for Installed {
-    const NAME: &'static str = "Redis";
-
-    fn find() -> Option<(Root, PathBuf)> {
-        in_root(Root::machine(), "redis-server")
-    }
-}
-
-/// The oldest that is supported.
-pub struct Oldest;
-
-impl Release for Oldest {
-    const NAME: &'static str = "Redis 6.2";
-
-    fn find() -> Option<(Root, PathBuf)> {
-        let path = folder::root().join("redis-6.2").join("redis-server");
-        path.is_file().then(|| (Root::machine(), path))
-    }
-}
-
-pub struct Newest;
-
-impl Release for Newest {
-    const NAME: &'static str = "Redis 8";
-
-    fn find() -> Option<(Root, PathBuf)> {
-        in_root(Root::newer("newer-b")?, "redis-server")
-    }
-}
-
-pub struct Valkey;
-
-impl Release for Valkey {
-    const NAME: &'static str = "Valkey 9";
-
-    fn find() -> Option<(Root, PathBuf)> {
-        in_root(Root::newer("newer-a")?, "valkey-server")
-    }
-}
-
-fn in_root(root: Root, program: &str) -> Option<(Root, PathBuf)> {
-    let program = root.program(program)?;
-    Some((root, program))
-}
-
-impl<R: Release> Server<Program<R>> {
+impl Redis {
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port())
     }
@@ -88,23 +29,28 @@ impl<R: Release> Server<Program<R>> {
     }
 }
 
-pub struct Program<R> {
+pub struct Program {
     root: Root,
-    program: PathBuf,
-    release: PhantomData<R>,
+    path: PathBuf,
 }
 
-impl<R: Release> Kind for Program<R> {
-    const NAME: &'static str = R::NAME;
+impl Kind for Program {
+    const NAME: &'static str = "Redis";
     const READY: &'static str = "Ready to accept connections";
 
     fn find() -> Option<Self> {
-        let (root, program) = R::find()?;
-        Some(Self {
-            root,
-            program,
-            release: PhantomData,
-        })
+        let (root, name) = match Releases::of_this_run() {
+            Releases::Installed => (Root::machine(), "redis-server"),
+            Releases::Newer => (Root::newer("newer-b")?, "redis-server"),
+            Releases::Valkey => (Root::newer("newer-a")?, "valkey-server"),
+            Releases::Oldest => {
+                let path = folder::root().join("redis-6.2").join("redis-server");
+                let root = Root::machine();
+                return path.is_file().then_some(Self { root, path });
+            }
+        };
+        let path = root.program(name)?;
+        Some(Self { root, path })
     }
 
     fn home(&self) -> PathBuf {
@@ -114,7 +60,7 @@ impl<R: Release> Kind for Program<R> {
     fn prepare(&self, _folder: &Folder, _port: u16) {}
 
     fn command(&self, folder: &Folder, port: u16) -> Command {
-        let mut command = self.root.command(&self.program);
+        let mut command = self.root.command(&self.path);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
         command
             .args(["--save", "", "--appendonly", "no", "--dir"])

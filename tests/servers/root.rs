@@ -14,6 +14,35 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use super::folder;
 use super::install::{output, program};
 
+/// Of which releases the servers are that have several. MySQL has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Releases {
+    /// The machine's own.
+    Installed,
+    /// MariaDB 11.8, PostgreSQL 18, Redis 8.
+    Newer,
+    /// Valkey 9 in place of Redis; the others are the machine's own.
+    Valkey,
+    /// Redis 6.2, the oldest that is supported; the others are the machine's own.
+    Oldest,
+}
+
+impl Releases {
+    /// As the environment variable `TEST_SERVERS` says, for a whole run of tests.
+    pub fn of_this_run() -> Self {
+        let asked = std::env::var("TEST_SERVERS").unwrap_or_default();
+        match asked.as_str() {
+            "" | "installed" => Self::Installed,
+            "newer" => Self::Newer,
+            "valkey" => Self::Valkey,
+            "oldest" => Self::Oldest,
+            other => {
+                panic!("TEST_SERVERS={other}; wanted `installed`, `newer`, `valkey` or `oldest`")
+            }
+        }
+    }
+}
+
 /// The root directory of programs, as they see it.
 #[derive(Clone)]
 pub struct Root(Option<PathBuf>);

@@ -34,10 +34,8 @@ struct Line {
 pub(super) fn all() -> Vec<World> {
     let servers = [
         servers::mariadb::shared().map(|server| mysql("MariaDB", server.database())),
-        servers::mariadb::newer().map(|server| mysql("MariaDB 11.8", server.database())),
         servers::mysql::shared().map(|server| mysql("MySQL", server.database())),
         servers::postgres::shared().map(|server| postgres("PostgreSQL", server.database())),
-        servers::postgres::newer().map(|server| postgres("PostgreSQL 18", server.database())),
     ];
     let mut worlds = vec![sqlite()];
     worlds.extend(servers.into_iter().flatten());
