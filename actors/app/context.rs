@@ -88,7 +88,7 @@ impl Database for SyncConnectionWrapper<SqliteConnection> {
     }
 }
 
-/// What a handler gets beside its job: the same in consumers, delayed tasks and cron processes. Cheap to clone.
+/// What a handler gets beside its job: the same in consumers, delayed tasks, cron processes and own code. Cheap to clone.
 pub struct Context<S = ()> {
     parts: Arc<Parts<S>>,
 }

@@ -44,18 +44,22 @@ impl SourceConfig {
         });
         let (topic, group_id, key, table) = (topic?, group_id?, key?, table?);
 
-        let kafka = topic.is_some() || group_id.is_some();
         let found = [
-            (kafka, "`topic` and `group_id`"),
-            (key.is_some(), "`key`"),
-            (table.is_some(), "`table`"),
+            ("`topic`", &topic),
+            ("`group_id`", &group_id),
+            ("`key`", &key),
+            ("`table`", &table),
         ];
         let found: Vec<&str> = found
             .into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, name)| name)
+            .filter_map(|(name, value)| value.as_ref().map(|_| name))
             .collect();
-        match found.len() {
+        let kinds = [
+            topic.is_some() || group_id.is_some(),
+            key.is_some(),
+            table.is_some(),
+        ];
+        match kinds.into_iter().filter(|is| *is).count() {
             0 => {
                 let keys = ["topic", "group_id", "key", "table"];
                 o.lacks(&keys, o.here(), format!("a source is missing: {KINDS}"));

@@ -109,7 +109,11 @@ impl OwnCodeActor {
         }
         let place = self.code.place.clone();
         let Err(error) = result else {
-            log::info!("the own code of {place} has ended; what it started goes on until the stop");
+            if !self.stopping {
+                log::info!(
+                    "the own code of {place} has ended; what it started goes on until the stop"
+                );
+            }
             return;
         };
         self.thread = None;
