@@ -11,10 +11,12 @@ mod delay_queue;
 mod gone;
 mod identity;
 mod job;
+mod limits;
 mod logs;
 mod outage;
 mod own_code;
 mod pool;
+mod private;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]
 mod servers;
@@ -23,6 +25,7 @@ mod sleep;
 mod source;
 mod stop;
 mod supervisor;
+mod task;
 #[cfg(test)]
 mod testing_support;
 mod workers;

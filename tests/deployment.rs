@@ -34,6 +34,7 @@ fn the_unit_leaves_cron_runs_alone_and_waits_for_a_stop() {
     assert_eq!(unit("KillMode"), "process");
     assert_eq!(unit("OOMPolicy"), "continue");
     assert_eq!(unit("RestartPreventExitStatus"), "2");
+    assert_eq!(unit("UMask"), "0077");
     let patience: u32 = unit("TimeoutStopSec").parse().unwrap();
     assert!(patience > SHUTDOWN_DEADLINE_S);
     for deletes_files_of_runs in ["PrivateTmp", "RuntimeDirectory"] {
@@ -43,6 +44,7 @@ fn the_unit_leaves_cron_runs_alone_and_waits_for_a_stop() {
     for line in [
         "KillMode=process",
         "OOMPolicy=continue",
+        "UMask=0077",
         "TimeoutStopSec=35",
     ] {
         assert!(shown.contains(line), "README.md shows `{line}`");

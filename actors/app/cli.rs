@@ -10,7 +10,9 @@ use std::time::Instant;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::Failure;
-use super::{App, check, completions, dead, exec, help, import, init, migrate, push, run, send};
+use super::{
+    App, check, completions, dead, exec, help, import, init, migrate, push, run, send, signals,
+};
 use crate::config::{Environment, Partition, Places};
 
 /// Cron, self-sizing queue consumers and a durable delay queue in one daemon.
@@ -107,6 +109,7 @@ const OPTIONS: [&str; 3] = ["--etc", "--env", "--partition"];
 /// Runs the program; `App::main`.
 pub(super) fn main<S: Send + Sync + 'static>(app: App<S>) -> ExitCode {
     let started = Instant::now();
+    signals::reset_inherited();
     let args: Vec<OsString> = std::env::args_os().collect();
     if let Some(refusal) = go_flags(&args) {
         return Failure::misused(refusal).report();

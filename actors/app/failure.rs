@@ -1,8 +1,9 @@
 //! How a command ends that could not do its work.
 
 use std::fmt::Display;
-use std::io::{self, Write};
 use std::process::ExitCode;
+
+use crate::logs;
 
 /// Exit status of a command that failed.
 pub(super) const FAILED: u8 = 1;
@@ -35,8 +36,8 @@ impl Failure {
 
     /// Says it on standard error.
     pub(super) fn report(self) -> ExitCode {
-        // Where nobody can be told, the exit status remains.
-        let _ = writeln!(io::stderr(), "{}", self.text.trim_end());
+        // Where nobody reads it, the exit status remains.
+        logs::say(&format!("{}\n", self.text.trim_end()));
         ExitCode::from(self.code)
     }
 }

@@ -1,13 +1,18 @@
-//! SIGTERM and SIGINT: the first begins the stop, the second ends the process at once.
+//! SIGTERM, SIGINT and SIGQUIT: the first begins the stop, the second ends the process at once.
+//!
+//! SIGHUP, SIGUSR1 and SIGUSR2 are ignored with a line in the log: they mean nothing here, and their usual effect is the
+//! end of a process as in a crash.
 
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
 use rustix::time::{ClockId, clock_gettime};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::low_level;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +24,24 @@ use crate::supervisor::{BeginStop, SupervisorActor};
 const ECHO: Duration = Duration::from_millis(20);
 /// Were the stop not to begin (the System's thread hangs, or the start does), a signal so much later is a second one.
 const UNHEARD_MS: i64 = 1000;
+
+/// Undoes what a parent may have left to this process. To be called at its start, before any other thread.
+///
+/// With SIGCHLD ignored the system reaps children by itself, and how a cron run ended is lost; a blocked signal (SIGTERM
+/// foremost) never arrives.
+pub(super) fn reset_inherited() {
+    // SAFETY: both are initialised before they are read; no handler is installed or replaced.
+    unsafe {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        let read = libc::sigaction(libc::SIGCHLD, ptr::null(), &raw mut action);
+        if read == 0 && action.sa_sigaction == libc::SIG_IGN {
+            libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        }
+        let mut none = MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+    }
+}
 
 /// Signals are watched from here on.
 pub(super) struct Signals {
@@ -33,17 +56,22 @@ struct State {
     armed: AtomicBool,
 }
 
-/// The second signal's end works in the signal handler itself, whatever the threads are doing.
+/// The second stop signal's end works in the signal handler itself, whatever the threads are doing. An ignored signal has a
+/// handler too, which does nothing: the line about it comes from the System.
 ///
 /// # Errors
 ///
 /// When the system does not take the handlers.
 pub(super) fn watch() -> io::Result<Signals> {
     let state = Arc::new(State::default());
-    for signal in [SIGTERM, SIGINT] {
+    for signal in [SIGTERM, SIGINT, SIGQUIT] {
         let state = Arc::clone(&state);
         // SAFETY: what runs in the handler is async-signal-safe: atomics, clock_gettime and _exit.
         unsafe { low_level::register(signal, move || state.signalled()) }?;
+    }
+    for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
+        // SAFETY: it does nothing.
+        unsafe { low_level::register(signal, || {}) }?;
     }
     Ok(Signals { state })
 }
@@ -72,10 +100,12 @@ impl Signals {
         self.state.first_ms.load(Ordering::Acquire) != 0
     }
 
-    /// Tells the supervisor of the first signal. To be called inside the System.
+    /// Sends the first stop signal to the supervisor, and logs the ignored ones. To be called inside the System.
     pub(super) fn forward(self, supervisor: Addr<SupervisorActor>) -> Result<(), Failure> {
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
+        let mut quit = signal(SignalKind::quit()).map_err(Failure::failed)?;
+        log_ignored().map_err(Failure::failed)?;
         actix_rt::spawn(async move {
             let came_early = self.came();
             let reason = tokio::select! {
@@ -83,6 +113,7 @@ impl Signals {
                 () = std::future::ready(()), if came_early => "a signal during the start",
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
+                _ = quit.recv() => "SIGQUIT",
             };
             tokio::time::sleep(ECHO).await;
             self.state.armed.store(true, Ordering::Release);
@@ -90,6 +121,25 @@ impl Signals {
         });
         Ok(())
     }
+}
+
+fn log_ignored() -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut user1 = signal(SignalKind::user_defined1())?;
+    let mut user2 = signal(SignalKind::user_defined2())?;
+    actix_rt::spawn(async move {
+        loop {
+            let name = tokio::select! {
+                _ = hangup.recv() => "SIGHUP",
+                _ = user1.recv() => "SIGUSR1",
+                _ = user2.recv() => "SIGUSR2",
+            };
+            log::warn!(
+                "{name} is ignored; SIGTERM stops the daemon, and a new start reads the configuration again"
+            );
+        }
+    });
+    Ok(())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::ends::Ends;
 use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source};
+use crate::task::caught;
 
 /// What cannot be given back is tried again so much later.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
@@ -154,13 +155,14 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
 async fn give_back_all(source: Arc<dyn Source>, mut ends: Vec<Settled>) {
     let mut told = false;
     while !ends.is_empty() {
-        let why = match source.settle(ends.clone()).await {
-            Ok(later) if later.is_empty() => return,
-            Ok(later) => {
+        let why = match caught(source.settle(ends.clone())).await {
+            Ok(Ok(later)) if later.is_empty() => return,
+            Ok(Ok(later)) => {
                 ends = later;
                 "another transaction has locked them".to_owned()
             }
-            Err(cause) => cause.to_string(),
+            Ok(Err(cause)) => cause.to_string(),
+            Err(panic) => panic,
         };
         if !std::mem::replace(&mut told, true) {
             log::warn!(

@@ -1,7 +1,7 @@
 //! The daemon's log: what log4rs hands on, into the file and to standard error.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use chrono::Local;
@@ -11,6 +11,7 @@ use log4rs::config::runtime::{Appender, Config, ConfigErrors, Logger, Root};
 
 use super::line::{self, Colour};
 use super::rolling::RollingFile;
+use super::stderr::{EXIT_PATIENCE, Pushed, Stderr};
 use super::{LogOptions, StderrFormat};
 
 /// Libraries whose own life cycle is not news. Named one by one, so that business code, whose
@@ -52,11 +53,19 @@ const LIBRARIES: &[&str] = &[
 
 const APPENDER: &str = "daemon";
 
+const NOT_READ: &str =
+    "standard error is not read, lines are dropped there until it is; this file has them all";
+
 /// All of it for log4rs: the settings' level, libraries from `warn` up.
-pub(super) fn config(file: Arc<RollingFile>, options: &LogOptions) -> Result<Config, ConfigErrors> {
+pub(super) fn config(
+    file: Arc<RollingFile>,
+    stderr: Arc<Stderr>,
+    options: &LogOptions,
+) -> Result<Config, ConfigErrors> {
     let daemon = DaemonLog {
         file,
-        stderr: stderr_colour(options.stderr),
+        stderr,
+        colour: stderr_colour(options.stderr),
     };
     let quiet = options.level.min(LevelFilter::Warn);
     Config::builder()
@@ -82,7 +91,8 @@ fn stderr_colour(format: StderrFormat) -> Colour {
 #[derive(Debug)]
 struct DaemonLog {
     file: Arc<RollingFile>,
-    stderr: Colour,
+    stderr: Arc<Stderr>,
+    colour: Colour,
 }
 
 impl Append for DaemonLog {
@@ -91,17 +101,27 @@ impl Append for DaemonLog {
         let render =
             |colour| line::render(now, record.level(), library(record), record.args(), colour);
         let plain = render(Colour::Plain);
+        // The file first: it has every line, whatever standard error takes.
         self.file.write(now, &plain);
-        // Standard error that is closed or full is no reason to stop, and nobody to tell.
-        let _ = match self.stderr {
-            Colour::Plain => io::stderr().write_all(plain.as_bytes()),
-            Colour::Ansi => io::stderr().write_all(render(Colour::Ansi).as_bytes()),
+        let missing = |lines: u64| line::warning(now, &format!("lines dropped here: {lines}"));
+        let pushed = match self.colour {
+            Colour::Plain => self.stderr.push(&plain, missing),
+            Colour::Ansi => self.stderr.push(&render(Colour::Ansi), missing),
         };
+        match pushed {
+            Pushed::Queued | Pushed::Dropped => {}
+            Pushed::Full => self.file.write(now, &line::warning(now, NOT_READ)),
+            Pushed::Resumed(lines) => {
+                let text = format!("standard error is read again; it lacks {lines} lines");
+                self.file.write(now, &line::warning(now, &text));
+            }
+        }
         Ok(())
     }
 
     fn flush(&self) {
-        // Nothing waits: each line is with the system when `append` returns.
+        // The file needs none: each line is with the system when `append` returns.
+        self.stderr.flush(EXIT_PATIENCE);
     }
 }
 

@@ -4,7 +4,6 @@
 //! it looks after the whole log directory once an hour: most loggers are used by cron processes
 //! only, which end before their files are packed.
 
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -13,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{Local, NaiveDate};
 
-use super::line;
 use super::rolling::Spec;
 use super::sweep::sweep;
+use super::{line, stderr};
+use crate::task::{panic_point, restart_thread_on_panic};
 
 /// The first look comes after short processes (a cron run, a command) have ended.
 const FIRST_ROUND: Duration = Duration::from_secs(60);
@@ -59,14 +59,16 @@ impl Keeper {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let body = move || {
-            work(&inbox, &flag);
+            let mut round = None;
+            restart_thread_on_panic("the packing of log files", || {
+                work(&inbox, &mut round, &flag);
+            });
             drop(ending);
         };
         if let Err(error) = thread::Builder::new().name("logs".to_owned()).spawn(body) {
             let text = format!("log files are not packed by this process: no thread: {error}");
             // Not through `log`: this may run while a line is being written, and would wait for it.
-            let line = line::warning(Local::now(), &text);
-            let _ = io::stderr().write_all(line.as_bytes());
+            stderr::say(&line::warning(Local::now(), &text));
         }
         let ended = Mutex::new(ended);
         Self {
@@ -99,17 +101,19 @@ impl Keeper {
     }
 }
 
-fn work(inbox: &Receiver<Order>, stop: &AtomicBool) {
-    let mut round: Option<Round> = None;
+fn work(inbox: &Receiver<Order>, round: &mut Option<Round>, stop: &AtomicBool) {
     let mut next = Instant::now() + FIRST_ROUND;
     while !stop.load(Ordering::Relaxed) {
         match inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(Order::Sweep(spec, today)) => sweep(&spec, today, stop),
-            Ok(Order::Rounds(new)) => round = Some(new),
+            Ok(Order::Sweep(spec, today)) => {
+                panic_point("log files", &spec.names.dir().to_string_lossy());
+                sweep(&spec, today, stop);
+            }
+            Ok(Order::Rounds(new)) => *round = Some(new),
             Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {
                 next = Instant::now() + ROUND;
-                if let Some(round) = &round {
+                if let Some(round) = round {
                     round(stop);
                 }
             }
@@ -124,6 +128,7 @@ mod tests {
     use super::*;
     use crate::logs::Limits;
     use crate::logs::names::Names;
+    use crate::task::points;
 
     /// Far beyond what a test takes; reached only when it fails.
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -140,7 +145,17 @@ mod tests {
             },
         };
         let keeper = Keeper::start();
+        // A panic costs the order it came with, and the thread goes on.
+        let broken = Names::new(dir.path().join("broken"), "app");
+        points::arm("log files", &broken.dir().to_string_lossy());
         let today = NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
+        keeper.tell(Order::Sweep(
+            Spec {
+                names: broken,
+                ..spec.clone()
+            },
+            today,
+        ));
         keeper.tell(Order::Sweep(spec.clone(), today));
         keeper.end(PATIENCE);
         assert!(dir.path().join("app-20261122.1.log.gz").exists());

@@ -11,6 +11,8 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use crate::private;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lock {
     Held,
@@ -38,16 +40,25 @@ fn take(file: &File, operation: FlockOperation) -> io::Result<Lock> {
 }
 
 /// Opens and takes the gate of a log; None while somebody else is renaming its files.
+///
+/// Whoever may open the gate may lock it, and then nothing is rolled any more: it is this user's alone. An older one, which
+/// somebody may have open already, gives way to a new one.
 pub(super) fn gate(path: &Path) -> io::Result<Option<File>> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    Ok(match exclusive(&file)? {
-        Lock::Held => Some(file),
-        Lock::Busy => None,
-    })
+    let mut options = private::options();
+    options.write(true).create(true).truncate(false);
+    let mut file = options.open(path)?;
+    // A file system without modes leaves it as it is.
+    if private::is_open_to_others(&file)?
+        && private::close_to_others(&file).is_ok()
+        && !private::is_open_to_others(&file)?
+    {
+        let fresh = path.with_extension(format!("lock.{}", std::process::id()));
+        file = options.open(&fresh)?;
+        private::close_to_others(&file)?;
+        fs::rename(&fresh, path)?;
+    }
+    let held = exclusive(&file)? == Lock::Held && is_at(&file, path)?;
+    Ok(held.then_some(file))
 }
 
 /// Whether `path` still leads to the open `file`; else it was renamed, replaced or deleted.
@@ -57,5 +68,29 @@ pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_gate_that_anybody_could_lock_holds_up_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".app.lock");
+        // An earlier version made it, and another user of the machine keeps it locked.
+        let theirs = File::create(&path).unwrap();
+        theirs
+            .set_permissions(fs::Permissions::from_mode(0o644))
+            .unwrap();
+        assert_eq!(exclusive(&theirs).unwrap(), Lock::Held);
+        let ours = gate(&path).unwrap().unwrap();
+        assert!(!private::is_open_to_others(&ours).unwrap());
+        assert!(gate(&path).unwrap().is_none(), "a writer of ours does");
+        drop(ours);
+        assert!(gate(&path).unwrap().is_some());
     }
 }

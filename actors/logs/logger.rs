@@ -1,7 +1,6 @@
 //! Business logs: JSON lines, each name in a directory of its own.
 
 use std::fmt::Display;
-use std::io::{self, Write};
 use std::panic::Location;
 use std::process;
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::record::{self, Severity};
 use super::registry::{self, Sink};
+use super::stderr;
 
 /// Writes JSON lines to `{logger.path}/{name}/app-YYYYMMDD.log`.
 ///
@@ -113,7 +113,7 @@ impl Logger {
         let name = &self.sink.name;
         if log::max_level() == LevelFilter::Off {
             // There is no daemon's log: a process must not vanish without a word.
-            let _ = writeln!(io::stderr(), "logger `{name}` ends this process: {message}");
+            stderr::say(&format!("logger `{name}` ends this process: {message}\n"));
         } else {
             log::error!("logger `{name}` ends this process: {message}");
         }

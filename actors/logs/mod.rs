@@ -14,6 +14,7 @@ mod output;
 mod record;
 mod registry;
 mod rolling;
+mod stderr;
 mod sweep;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,9 @@ use self::rolling::{RollingFile, Spec};
 
 pub use self::logger::{Logger, logger};
 pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
+#[cfg(test)]
+pub(crate) use self::stderr::tests::with_full_stderr;
+pub(crate) use self::stderr::{before_fatal_signal, say};
 
 /// Packing a hundred megabytes takes less than a second; a stop must not take longer for it.
 const LAST_PACKING: Duration = Duration::from_secs(2);
@@ -107,13 +111,15 @@ impl LogOptions {
 pub(crate) enum LogError {
     #[error("logging is already set up in this process; it can be set up once")]
     AlreadySetUp(#[source] log::SetLoggerError),
+    #[error("the log has no thread or descriptor for standard error")]
+    Stderr(#[source] std::io::Error),
     #[error("the log configuration is contradictory")]
     Configuration(#[source] log4rs::config::runtime::ConfigErrors),
 }
 
 /// Keeps the upkeep of log files going; dropped, it flushes and ends it within two seconds.
 ///
-/// No line depends on it: each is with the system when the call that logged it returns.
+/// No line of a file depends on it: each is with the system when the call that logged it returns.
 #[must_use = "dropping it ends the upkeep of log files"]
 #[derive(Debug)]
 pub(crate) struct LogGuard(());
@@ -142,7 +148,9 @@ pub(crate) fn init(options: &LogOptions) -> Result<LogGuard, LogError> {
         line::warning,
         keeper::rolled,
     ));
-    let config = daemon::config(Arc::clone(&file), options).map_err(LogError::Configuration)?;
+    let stderr = stderr::start().map_err(LogError::Stderr)?;
+    let config =
+        daemon::config(Arc::clone(&file), stderr, options).map_err(LogError::Configuration)?;
     log4rs::init_config(config).map_err(LogError::AlreadySetUp)?;
     registry::configure(&options.path, limits, options.level);
     let path = options.path.clone();

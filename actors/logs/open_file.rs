@@ -9,6 +9,7 @@ use std::thread;
 use chrono::NaiveDate;
 
 use super::lock::{self, Lock};
+use crate::private;
 
 /// Opening can lose against a process that rolls at that moment; it cannot lose this often.
 const ATTEMPTS: usize = 1000;
@@ -37,6 +38,8 @@ impl OpenFile {
             let file = open_or_create(&path)?;
             // Busy, or gone from its path: it was rolled between our open and our lock.
             if lock::shared(&file)? == Lock::Held && lock::is_at(&file, &path)? {
+                // A log that others can read is worth more than none.
+                let _ = private::close_to_others(&file);
                 let there = file.metadata()?;
                 return Ok(Self {
                     file,
@@ -75,12 +78,12 @@ impl OpenFile {
 }
 
 fn open_or_create(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
+    let mut options = private::options();
     // Reading as well: network file systems lock shared only what may be read.
     options.read(true).append(true).create(true);
     match (options.open(path), path.parent()) {
         (Err(error), Some(dir)) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(dir)?;
+            private::create_dir_all(dir)?;
             options.open(path)
         }
         (result, _) => result,

@@ -11,14 +11,14 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Local, NaiveDate, TimeDelta};
 
 use super::names::Names;
 use super::open_file::{OpenFile, Torn};
-use super::{Limits, line, lock};
+use super::{Limits, line, lock, stderr};
 
 /// How long a file that could not be written is left alone.
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(10);
@@ -188,8 +188,7 @@ pub(super) fn move_away(names: &Names, full: &OpenFile) -> io::Result<Moved> {
 
 /// Tells a person what the log cannot say.
 fn complain(now: DateTime<Local>, text: &str) {
-    // The last resort: when standard error is gone too there is nobody left to tell.
-    let _ = io::stderr().write_all(line::warning(now, text).as_bytes());
+    stderr::say(&line::warning(now, text));
 }
 
 /// Whether something failed too recently for another try. A clock that was set back tries at once.

@@ -15,6 +15,7 @@ use flate2::write::GzEncoder;
 use super::lock::{self, Lock};
 use super::names::{Entry, with_suffix};
 use super::rolling::Spec;
+use crate::private;
 
 /// Bytes packed between two looks at the stop flag: some milliseconds of work.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -143,8 +144,12 @@ enum Copied {
 }
 
 fn copy_packed(mut source: &File, to: &Path, stop: &AtomicBool) -> io::Result<Copied> {
-    let target = File::create(to)?;
-    target.set_permissions(source.metadata()?.permissions())?;
+    let target = private::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(to)?;
+    let _ = private::close_to_others(&target);
     let mut packer = GzEncoder::new(target, Compression::fast());
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {

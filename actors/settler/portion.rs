@@ -1,6 +1,7 @@
 //! Ends that are written together, and those among them that keep the others from it.
 
 use super::Refusal;
+use crate::task::caught;
 
 /// What became of a portion.
 pub(super) struct Tried<T, E> {
@@ -23,7 +24,22 @@ where
     let (mut apart, mut why) = (Vec::new(), None);
     let mut parts = vec![portion];
     while let Some(mut part) = parts.pop() {
-        match write(part.clone()).await {
+        let written = caught(async { write(part.clone()).await }).await;
+        let written = match written {
+            Ok(written) => written,
+            // The ends of its panic count as refused: they stand alone in the end, and the others are written.
+            Err(_) if part.len() > 1 => {
+                let half = part.split_off(part.len() / 2);
+                parts.extend([half, part]);
+                continue;
+            }
+            Err(panic) => {
+                apart.append(&mut part);
+                why = Some(panic);
+                continue;
+            }
+        };
+        match written {
             Ok(held) if held.is_empty() => {}
             Ok(held) => {
                 apart.extend(held);

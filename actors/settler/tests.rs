@@ -119,3 +119,32 @@ async fn what_is_locked_or_refused_is_tried_again_and_holds_nobody_up() {
     answer.send(Ok(Vec::new())).await.unwrap();
     ended.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_end_whose_write_panics_holds_up_no_other() {
+    let (tell, mut written) = mpsc::unbounded_channel();
+    let panics = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&panics);
+    let write = move |ends: Vec<u32>| {
+        let (tell, panics) = (tell.clone(), Arc::clone(&counted));
+        async move {
+            if ends.contains(&2) && panics.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 5 {
+                panic!("as the test wants it");
+            }
+            ends.into_iter().for_each(|end| tell.send(end).unwrap());
+            Ok::<_, Fault>(Vec::new())
+        }
+    };
+    let settler = Settler::start(&Handle::current(), "it".to_owned(), GATHERING, write);
+    for end in 1..=4 {
+        settler.settle(end).await;
+    }
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        first.push(written.recv().await.unwrap());
+    }
+    first.sort_unstable();
+    assert_eq!(first, [1, 3, 4]);
+    assert_eq!(written.recv().await, Some(2), "it is tried again");
+    settler.finish().await;
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::db::Db;
+use crate::task::{panic_point, restart_on_panic};
 
 /// How often: a message that another process put there is noticed no later.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,7 +44,11 @@ impl IdleTables {
         };
         if first {
             // Not within this future: if it is dropped, the others still wait.
-            tokio::spawn(Arc::clone(self).look());
+            let this = Arc::clone(self);
+            tokio::spawn(async move {
+                let look = || Arc::clone(&this).look();
+                restart_on_panic("the poll of idle tables", look).await;
+            });
         }
         // An error means that the runtime ends: a look too many.
         let _ = told.await;
@@ -52,7 +57,7 @@ impl IdleTables {
     async fn look(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_INTERVAL).await;
-            let names = {
+            let names: Vec<String> = {
                 let mut state = self.lock();
                 state.waiting.retain(|(_, tell)| !tell.is_closed());
                 if state.waiting.is_empty() {
@@ -65,6 +70,7 @@ impl IdleTables {
                     .map(|(table, _)| table.clone())
                     .collect()
             };
+            panic_point("idle tables", &names[0]);
             match self.db.reader().due_queues(names).await {
                 Ok(due) => {
                     let mut state = self.lock();
@@ -94,6 +100,7 @@ mod tests {
 
     use super::*;
     use crate::db::rows::NewMessage;
+    use crate::task::points;
     use crate::testing_support::TestDb;
 
     fn message() -> NewMessage {
@@ -121,6 +128,22 @@ mod tests {
         assert!(idle.until_due("c").boxed_local().now_or_never().is_none());
         db.sql("UPDATE queue_message SET due_ms = 0");
         b.await;
+    }
+
+    #[actix::test]
+    async fn a_poll_that_panics_goes_on() {
+        let db = TestDb::start();
+        let idle = IdleTables::new(db.db.clone());
+        let mut waits = Box::pin(idle.until_due("of a panic"));
+        assert!((&mut waits).now_or_never().is_none());
+        points::arm("idle tables", "of a panic");
+        tokio::time::sleep(LOOK_INTERVAL * 2).await;
+        assert!(!points::is_armed("idle tables", "of a panic"));
+        db.sql(
+            "INSERT INTO queue_message (queue, payload, due_ms, created_ms)
+             VALUES ('of a panic', X'00', 0, 0)",
+        );
+        waits.await;
     }
 
     #[actix::test]

@@ -24,21 +24,26 @@ pub struct Killed {
 /// A process; killed when dropped.
 pub struct Daemon {
     child: Child,
-    stderr: PathBuf,
+    log: PathBuf,
 }
 
 impl Daemon {
     /// Its standard error goes to this file.
-    pub fn spawn(mut command: Command, stderr: &Path) -> Self {
-        let child = command
+    pub fn spawn(command: Command, stderr: &Path) -> Self {
+        let file = File::create(stderr).unwrap();
+        Self::spawn_with(command, file.into(), stderr)
+    }
+
+    /// As [`Daemon::spawn`], with standard error somewhere else than in the file of its log.
+    pub fn spawn_with(mut command: Command, stderr: Stdio, log: &Path) -> Self {
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(File::create(stderr).unwrap())
-            .spawn()
-            .unwrap();
+            .stderr(stderr);
+        let child = command.spawn().unwrap();
         Self {
             child,
-            stderr: stderr.to_owned(),
+            log: log.to_owned(),
         }
     }
 
@@ -48,7 +53,7 @@ impl Daemon {
 
     /// What it has said so far.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// Waits for a line with this text, and answers it.

@@ -12,7 +12,7 @@
 //! what it does not know.
 
 use std::env;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
@@ -26,6 +26,7 @@ use super::lock;
 use super::machine::{self, Place};
 use super::run_state::read_lines;
 use super::uk::Uk;
+use crate::private;
 
 /// What a run's file is called after its key.
 const EXTENSION: &str = "json";
@@ -126,7 +127,7 @@ impl RunFile {
     /// Names the file. [`io::ErrorKind::WouldBlock`]: a process of this run still lives.
     pub(crate) fn begin(dir: &Path, head: &RunHead) -> io::Result<Self> {
         let path = path_of(dir, &head.uk);
-        let begun = fs::create_dir_all(dir).and_then(|()| match handed(&path) {
+        let begun = private::create_dir_all(dir).and_then(|()| match handed(&path) {
             Some(file) => Ok(file),
             None => open_locked(&path),
         });
@@ -206,7 +207,7 @@ impl Announced {
 /// Names the file.
 pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Option<Announced>> {
     let path = path_of(dir, &announcement.uk);
-    let made = fs::create_dir_all(dir).and_then(|()| {
+    let made = private::create_dir_all(dir).and_then(|()| {
         let file = match open_locked(&path) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             opened => opened?,
@@ -225,7 +226,7 @@ pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Op
 
 fn open_locked(path: &Path) -> io::Result<File> {
     loop {
-        let mut options = OpenOptions::new();
+        let mut options = private::options();
         let file = options.read(true).append(true).create(true).open(path)?;
         if !lock::try_lock(&file)? {
             let message = "a process of this run still lives; wait for it or end it";

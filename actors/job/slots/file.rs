@@ -4,7 +4,7 @@
 //! other daemon ever sees it unlocked while we live. It grows by chunks, each mapped on its own: mapped
 //! memory never moves, so a slot's flag can be set without asking anyone.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use super::layout::{self, HEADER_BYTES, Header, NOTES_AT, RawNotes, RawSlot, SLO
 use super::lock::{Against, Locked};
 use super::slot::{Place, Slot};
 use super::{Identity, SlotError, signals};
+use crate::private;
 
 /// What a file is called until it is locked.
 pub(super) const UNLOCKED_PREFIX: &str = ".starting-";
@@ -57,7 +58,7 @@ impl SlotFile {
             noted: OomKills::read(),
         };
         let unlocked = data_dir.join(format!("{UNLOCKED_PREFIX}{name}"));
-        let made = fs::create_dir_all(data_dir)
+        let made = private::create_dir_all(data_dir)
             .and_then(|()| Self::make(&unlocked, path.clone(), &header))
             .and_then(|file| fs::rename(&unlocked, &path).map(|()| file));
         match made {
@@ -70,7 +71,7 @@ impl SlotFile {
     }
 
     fn make(unlocked: &Path, path: PathBuf, header: &Header) -> io::Result<Self> {
-        let file = OpenOptions::new()
+        let file = private::options()
             .read(true)
             .write(true)
             .create_new(true)

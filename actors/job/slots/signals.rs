@@ -131,6 +131,7 @@ extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_voi
     if !unsafe { sent_by_another_process(info) } {
         mark(level::fatal(signal));
     }
+    crate::logs::before_fatal_signal();
     hand_on(signal, info, context);
 }
 

@@ -14,6 +14,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::shared::Shared;
 use super::tap::QueueTap;
 use super::{commit, deaths, start};
+use crate::task::restart_on_panic;
 
 /// Handlers that run have so long to end before their partition goes to others, who then start behind what they did.
 /// What takes longer runs there again.
@@ -49,9 +50,11 @@ impl Context {
                 ),
             }
         }
-        shared
-            .home
-            .spawn(deaths::load(Arc::clone(shared), partitions.to_vec()));
+        let (of, assigned) = (Arc::clone(shared), partitions.to_vec());
+        shared.home.spawn(async move {
+            let load = || deaths::load(Arc::clone(&of), assigned.clone());
+            restart_on_panic("the reading of crash counts", load).await;
+        });
     }
 
     /// Nothing of them starts any more; what runs is waited for a while; what is finished is committed, so that the next

@@ -18,6 +18,7 @@ use super::health::{Brokers, Problem};
 use super::record::Record;
 use super::shared::Shared;
 use crate::source::pieces::Pieces;
+use crate::task::{caught_call, panic_point};
 
 /// A stop is noticed after so long at the latest; everything else wakes the poll.
 const POLL: Duration = Duration::from_millis(50);
@@ -34,13 +35,23 @@ const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Runs until the source is closed.
 pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
     while !shared.closing() {
-        let ended = create(shared, config).and_then(|consumer| serve(shared, consumer));
-        if let Err(cause) = ended {
-            let pause = shared.health.broken(&format!(
-                "its member cannot go on and is made anew: {cause}"
-            ));
-            sleep(shared, pause);
-        }
+        let ended =
+            caught_call(|| create(shared, config).and_then(|consumer| serve(shared, consumer)));
+        let why = match ended {
+            Ok(Ok(())) => continue,
+            Ok(Err(cause)) => cause.to_string(),
+            Err(panic) => {
+                // Its client was closed on the way. The next one is assigned everything anew.
+                let partitions = shared.board().partitions();
+                drop(shared.remove(&partitions));
+                shared.rebalanced();
+                panic
+            }
+        };
+        let pause = shared
+            .health
+            .broken(&format!("its member cannot go on and is made anew: {why}"));
+        sleep(shared, pause);
     }
     shared.ended.send_replace(true);
 }
@@ -79,6 +90,7 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
             // The context was told.
             Some(Err(_)) => {}
         }
+        panic_point("kafka member", &shared.topic);
         let now = Instant::now();
         if now >= next_commit {
             commit::later(&consumer, shared);

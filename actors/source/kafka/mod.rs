@@ -51,6 +51,7 @@ use crate::db::{Db, Standing};
 use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
+use crate::task::{panic_point, restart_on_panic};
 
 /// Which topic is read, and as whom.
 #[derive(Debug, Clone)]
@@ -128,9 +129,11 @@ impl KafkaSource {
                 self.shared.queue
             );
         }
-        self.shared
-            .home
-            .spawn(wake_consumers(Arc::clone(&self.shared)));
+        let shared = Arc::clone(&self.shared);
+        self.shared.home.spawn(async move {
+            let wake = || wake_consumers(Arc::clone(&shared));
+            restart_on_panic("the waking of consumers", wake).await;
+        });
     }
 
     fn deliveries(&self, batch: Batch) -> Fetched {
@@ -352,6 +355,7 @@ impl Drop for Turn<'_> {
 async fn wake_consumers(shared: Arc<Shared>) {
     let mut ended = shared.ended.subscribe();
     loop {
+        panic_point("kafka waking", &shared.topic);
         let due = shared.board().ring(Instant::now());
         let due = async {
             match due {

@@ -14,6 +14,7 @@ use crate::clock::millis;
 use crate::db::rows::NewLetter;
 use crate::job::USED_UP;
 use crate::source::{End, Receipt, Settled, SourceError, take_dead};
+use crate::task::caught;
 
 /// What is given back together arrives in several portions; told together it keeps its order.
 const GATHERING: Duration = Duration::from_millis(2);
@@ -102,7 +103,12 @@ impl RedisSource {
             tokio::time::sleep(LONGEST_WAIT).await;
             if let Some(source) = me.upgrade() {
                 source.ringing.store(false, Ordering::Release);
-                source.tell(Hurry::MayWait).await;
+                if let Err(panic) = caught(source.tell(Hurry::MayWait)).await {
+                    log::error!(
+                        "queue `{}`: ends are written later: {panic}",
+                        source.queue()
+                    );
+                }
                 source.ring_later();
             }
         });

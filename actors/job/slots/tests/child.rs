@@ -111,6 +111,12 @@ fn child() {
             let overflowing = thread::spawn(move || slot.enter(|| overflow(0)));
             black_box(overflowing.join().unwrap());
         }
+        "overflow that nobody reads of" => {
+            let _reader = crate::logs::with_full_stderr();
+            crate::logs::say("a line that stays in the queue\n");
+            let overflowing = thread::spawn(move || slot.enter(|| overflow(0)));
+            black_box(overflowing.join().unwrap());
+        }
         "illegal" => {
             // SAFETY: none; that is the point.
             let raise = move || slot.enter(|| unsafe { libc::raise(libc::SIGILL) });

@@ -56,6 +56,15 @@ fn an_abort_outside_any_handler_charges_nobody() {
     assert_charged(data.path(), &[]);
 }
 
+/// The message of it does not fit into standard error.
+#[test]
+fn a_stack_overflow_ends_the_process_though_nobody_reads_of_it() {
+    let (data, status) = die("overflow that nobody reads of");
+    assert_eq!(status.signal(), Some(libc::SIGABRT));
+    let file = only(dead_files(data.path()).unwrap());
+    assert_eq!(file.deaths.len(), 1);
+}
+
 #[test]
 fn a_stack_overflow_is_charged() {
     let (data, status) = die("overflow");

@@ -10,6 +10,7 @@ use super::{DONE, close, fetch_all, one, send, settle, source, until};
 use crate::config::{Brokers, KafkaSettings};
 use crate::db::rows::NewMessage;
 use crate::source::kafka::{Clusters, Inside};
+use crate::task::points;
 use crate::testing_support::TestDb;
 
 fn clusters(inside: Inside) -> Clusters {
@@ -112,4 +113,35 @@ fn another_process_is_told_that_it_cannot_reach_it() {
         unknown.to_string().contains("they have default, other"),
         "{unknown}"
     );
+}
+
+#[actix::test]
+async fn a_member_that_panics_is_made_anew_and_skips_nothing() {
+    let db = TestDb::start();
+    let clusters = clusters(Inside::Daemon);
+    let topic = "of a panic";
+    let topic = topic.replace(' ', "-");
+    let source = source(&clusters, &topic, "g", &db);
+    let producer = clusters.producer("default").unwrap();
+    for number in 0..3 {
+        send(&producer, &topic, 0, &number.to_string()).await;
+    }
+    let got = fetch_all(&source, 3).await;
+    settle(&source, &got, &DONE).await;
+    for (number, place) in [(3, "kafka member"), (4, "kafka waking")] {
+        points::arm(place, &topic);
+        send(&producer, &topic, 0, &number.to_string()).await;
+        until("the panic", || !points::is_armed(place, &topic)).await;
+    }
+    send(&producer, &topic, 0, "5").await;
+    let mut numbers = super::numbers(&fetch_all(&source, 3).await);
+    // What was finished and not committed before the panic may come again; nothing is left out.
+    while !numbers.contains(&5) {
+        numbers.extend(super::numbers(&fetch_all(&source, 1).await));
+    }
+    assert!(
+        [3, 4, 5].iter().all(|number| numbers.contains(number)),
+        "{numbers:?}"
+    );
+    close(&source).await;
 }

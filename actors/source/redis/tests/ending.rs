@@ -187,3 +187,22 @@ async fn equal_bodies_are_ended_one_by_one() {
     assert_eq!(rest.iter().filter(|d| d.message.attempt == 2).count(), 10);
     assert_eq!(rest.iter().filter(|d| d.message.attempt == 1).count(), 10);
 }
+
+/// Others would take over what a boot holds whose heartbeats stop.
+#[actix::test]
+async fn heartbeats_go_on_after_a_panic() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let source = world.source();
+    source.registered().await.unwrap();
+    crate::task::points::arm("redis keeper", &world.key);
+    let begun = Instant::now();
+    while begun.elapsed() < INTERVAL * 10 {
+        tokio::time::sleep(INTERVAL / 3).await;
+        assert_eq!(source.liveness.generation(), 0, "taken for dead");
+    }
+    assert!(!crate::task::points::is_armed("redis keeper", &world.key));
+    assert!(source.liveness.is_fresh());
+    source.close(PATIENCE).await;
+}
