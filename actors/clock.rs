@@ -26,6 +26,17 @@ fn since_epoch() -> Duration {
 /// In tests it goes with tokio's clock, so that pausing that one pauses this one too; and it jumps when it is told to.
 #[cfg(test)]
 fn since_epoch() -> Duration {
+    let (origin, passed) = steady();
+    let shown = origin + passed + Duration::from_millis(jumps::SLEPT_MS.get());
+    match jumps::SHIFT_MS.get() {
+        ahead @ 0.. => shown + Duration::from_millis(ahead.unsigned_abs()),
+        behind => shown.saturating_sub(Duration::from_millis(behind.unsigned_abs())),
+    }
+}
+
+/// When tests began, and how long ago that is by tokio's clock.
+#[cfg(test)]
+fn steady() -> (Duration, Duration) {
     use std::sync::OnceLock;
     use tokio::time::Instant;
 
@@ -34,11 +45,77 @@ fn since_epoch() -> Duration {
         let origin = SystemTime::now().duration_since(UNIX_EPOCH);
         (origin.unwrap_or_default(), std::time::Instant::now())
     });
-    let steady = *origin + Instant::now().saturating_duration_since(Instant::from_std(*begun));
-    match jumps::SHIFT_MS.get() {
-        ahead @ 0.. => steady + Duration::from_millis(ahead.unsigned_abs()),
-        behind => steady.saturating_sub(Duration::from_millis(behind.unsigned_abs())),
+    let passed = Instant::now().saturating_duration_since(Instant::from_std(*begun));
+    (*origin, passed)
+}
+
+/// A moment of the clock that goes on while the machine sleeps, and what the wall clock showed then.
+///
+/// tokio's and std's `Instant` stand still in a suspended machine, for which an old heartbeat then seems young. Heartbeats
+/// are judged by others as old as they are, so their age here must not be less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Since some origin; `CLOCK_BOOTTIME`.
+    since_boot: Duration,
+    wall: Duration,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self {
+            since_boot: since_boot(),
+            wall: since_epoch(),
+        }
     }
+
+    /// How long it is ago.
+    pub(crate) fn elapsed(self) -> Duration {
+        Self::now().since(self)
+    }
+
+    /// How long it is after an earlier one; nothing if it is not.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.since_boot.saturating_sub(earlier.since_boot)
+    }
+
+    /// How far the wall clock is ahead of the other one, in milliseconds. Between two moments it changes only when the wall
+    /// clock is set, or when the other one stood still too: a hypervisor that stops a machine stops every clock of it.
+    pub(crate) fn wall_ahead_ms(self) -> i64 {
+        millis(self.wall) - millis(self.since_boot)
+    }
+}
+
+impl std::ops::Add<Duration> for Moment {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self {
+            since_boot: self.since_boot + later,
+            wall: self.wall + later,
+        }
+    }
+}
+
+#[cfg(not(test))]
+fn since_boot() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+    // macOS's monotonic clock goes on while the machine sleeps, and it has no other of that kind.
+    #[cfg(target_os = "linux")]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let now = clock_gettime(CLOCK);
+    // Neither is ever negative.
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}
+
+/// In tests it goes with tokio's clock, and on while that one is told to have slept.
+#[cfg(test)]
+fn since_boot() -> Duration {
+    steady().1 + Duration::from_millis(jumps::SLEPT_MS.get())
 }
 
 /// How long it is until then; nothing if that is over.
@@ -57,13 +134,19 @@ pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Somebody sets the machine's clock.
+/// Somebody sets the machine's clock, or the machine sleeps.
 #[cfg(test)]
 pub(crate) mod jumps {
     use std::cell::Cell;
 
     thread_local! {
         pub(super) static SHIFT_MS: Cell<i64> = const { Cell::new(0) };
+        pub(super) static SLEPT_MS: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// The machine sleeps, as this thread sees it: its tokio clock stands still.
+    pub(crate) fn sleep(seconds: u64) {
+        SLEPT_MS.set(SLEPT_MS.get() + seconds * 1000);
     }
 
     /// Moves the clock, as this thread sees it.

@@ -26,6 +26,7 @@ mod file;
 pub(crate) mod fuzzing;
 mod interpolate;
 mod lines;
+mod machine_zone;
 mod misread;
 mod node;
 mod object;
@@ -66,8 +67,8 @@ pub(crate) use self::{
     source::{REPLAY_PREFIX, SourceConfig},
 };
 use self::{
-    commands::Kind, fault::FileFaults, interpolate::Lookup, node::Node, object::Object,
-    settings::ServerNames,
+    commands::Kind, fault::FileFaults, interpolate::Lookup, machine_zone::MachineZone, node::Node,
+    object::Object, settings::ServerNames,
 };
 
 /// Which files are read.
@@ -317,9 +318,12 @@ impl Reading<'_> {
     /// The machine's zone, for an entry that names none.
     fn machine_zone(&mut self, entry: &Node<'_>) -> Option<Tz> {
         let lookup = self.lookup;
-        let zone = self
-            .machine_zone
-            .get_or_insert_with(|| zone::of_machine(lookup));
+        let notes = &mut self.notes;
+        let zone = self.machine_zone.get_or_insert_with(|| {
+            let MachineZone { zone, note } = machine_zone::of_machine(lookup)?;
+            notes.extend(note);
+            Ok(zone)
+        });
         zone.as_ref()
             .map_err(|message| entry.fault(message.as_str()))
             .ok()

@@ -1,10 +1,8 @@
 //! The zone in which a cron entry's times are meant.
 
-use std::path::Path;
-
 use chrono_tz::Tz;
 
-use super::{interpolate::Lookup, show, suggest};
+use super::{show, suggest};
 
 /// Reads an IANA name.
 pub(super) fn parse(name: &str) -> Result<Tz, String> {
@@ -32,36 +30,6 @@ fn meant(name: &str) -> Option<&'static str> {
         .or_else(|| suggest::nearest(name, known()).filter(|_| name.contains('/')))
 }
 
-/// The machine's own zone, as Go finds it: `TZ`, else what `/etc/localtime` is, else UTC.
-pub(super) fn of_machine(environment: Lookup<'_>) -> Result<Tz, String> {
-    if let Some(value) = environment("TZ") {
-        return named_by_tz(&value);
-    }
-    match iana_time_zone::get_timezone() {
-        Ok(name) => name
-            .parse()
-            .map_err(|_| unknown(&format!("it is called {}", show::name(&name)))),
-        Err(_) if !Path::new("/etc/localtime").exists() => Ok(Tz::UTC),
-        Err(_) => Err(unknown("`/etc/localtime` does not say its name")),
-    }
-}
-
-fn named_by_tz(value: &str) -> Result<Tz, String> {
-    // A colon before the name is allowed by POSIX; an empty value means UTC.
-    match value.strip_prefix(':').unwrap_or(value) {
-        "" => Ok(Tz::UTC),
-        name => name
-            .parse()
-            .map_err(|_| unknown(&format!("`TZ` is {}", show::name(value)))),
-    }
-}
-
-fn unknown(why: &str) -> String {
-    format!(
-        "the machine's time zone has no IANA name ({why}); write `timezone`, such as `Asia/Shanghai`"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,21 +50,5 @@ mod tests {
             let message = parse(name).unwrap_err();
             assert!(message.ends_with(end), "{message}");
         }
-    }
-
-    #[test]
-    fn tz_names_the_machines_zone() {
-        for (value, zone) in [
-            ("Asia/Shanghai", Tz::Asia__Shanghai),
-            (":Europe/Berlin", Tz::Europe__Berlin),
-            ("", Tz::UTC),
-        ] {
-            assert_eq!(
-                of_machine(&|name| (name == "TZ").then(|| value.to_owned())),
-                Ok(zone)
-            );
-        }
-        let message = of_machine(&|_| Some("CST-8".to_owned())).unwrap_err();
-        assert!(message.contains("`TZ` is `CST-8`"), "{message}");
     }
 }

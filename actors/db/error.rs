@@ -31,6 +31,16 @@ pub enum DbError {
         /// What the system or SQLite said.
         cause: String,
     },
+    /// Another file is in the place of the database file, or none. What is written to the old one is lost; the daemon ends.
+    #[error(
+        "the database file `{path}` was {how} while this process had it open; stop the daemon before you move, restore or delete it"
+    )]
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// What became of it.
+        how: &'static str,
+    },
     /// The migrations could not be run.
     #[error("cannot bring the tables up to date: {0}")]
     Migrate(String),

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::error::DbError;
 use super::liveness::Liveness;
 use super::rows::{Beat, BootRow, Heartbeat};
 use super::store::{Store, Writer};
-use crate::clock::millis;
+use crate::clock::{Moment, millis};
 use crate::outage::Outage;
 
 /// This boot's heartbeats; processes without claims have none.
@@ -30,7 +28,7 @@ pub(super) async fn beat(
     let mut writer: Option<Box<dyn Writer>> = None;
     let mut clocks = Clocks { last: None };
     loop {
-        let sent = Instant::now();
+        let sent = Moment::now();
         let mut soon = None;
         match beat_once(store.as_ref(), &mut writer, &heartbeats, sent).await {
             Ok(at_ms) => {
@@ -39,6 +37,11 @@ pub(super) async fn beat(
                 if heartbeats.liveness.may_judge() {
                     judge(at_ms);
                 }
+            }
+            Err(cause @ DbError::Replaced { .. }) => {
+                heartbeats.liveness.end(cause.to_string());
+                // No other heartbeat can hold. The supervisor ends the daemon.
+                return std::future::pending().await;
             }
             Err(cause) => {
                 writer = None;
@@ -55,12 +58,12 @@ pub(super) async fn beat(
 
 /// The two clocks at the last beat: one that only goes on, and the one that heartbeats are written by.
 struct Clocks {
-    last: Option<(Instant, i64)>,
+    last: Option<(Moment, i64)>,
 }
 
 impl Clocks {
     /// Tells when they differ by more than an interval since the last call: the heartbeats of others look old then.
-    fn compare(&mut self, steady: Instant, wall_ms: i64, liveness: &Liveness) {
+    fn compare(&mut self, steady: Moment, wall_ms: i64, liveness: &Liveness) {
         let before = self.last.replace((steady, wall_ms));
         // An answer that was late says nothing about the clock: it may have been written at its beginning or its end.
         if steady.elapsed() > liveness.interval() / 2 {
@@ -70,7 +73,7 @@ impl Clocks {
         let Some((steady_before, wall_before)) = before else {
             return;
         };
-        let passed = millis(steady.saturating_duration_since(steady_before));
+        let passed = millis(steady.since(steady_before));
         if (wall_ms - wall_before - passed).abs() > millis(liveness.interval()) {
             log::warn!(
                 "the clock has jumped; no other daemon is judged until its heartbeats have come again"
@@ -87,14 +90,14 @@ async fn beat_once(
     store: &dyn Store,
     writer: &mut Option<Box<dyn Writer>>,
     heartbeats: &Heartbeats,
-    sent: Instant,
+    sent: Moment,
 ) -> Result<i64, DbError> {
     let connection = match writer {
         Some(connection) => connection,
         None => writer.insert(store.writer().await?),
     };
     let Heartbeat { beat, at_ms } = connection.heartbeat(&heartbeats.boot).await?;
-    let answered = Instant::now();
+    let answered = Moment::now();
     let has_just_begun = beat == Beat::Unknown && heartbeats.liveness.is_fresh();
     match beat {
         Beat::Alive => heartbeats.liveness.confirm(sent, answered),

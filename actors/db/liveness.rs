@@ -4,18 +4,26 @@
 //! once the last confirmed heartbeat is two intervals old: the third interval is the margin between the two. A boot
 //! that finds out that it was judged dead (it was stopped or cut off for longer) begins a new generation: what was
 //! claimed before and has not started is not its own any more.
+//!
+//! The age of a heartbeat is measured by a clock that goes on while the machine sleeps. A machine that a hypervisor stopped
+//! has no such clock; there the wall clock is set right afterwards. So where the two clocks have moved apart since the last
+//! heartbeat, its age is not known, and nothing starts before the next one is confirmed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use crate::clock::Moment;
 use crate::stop::StopListener;
 
 /// Claims start only while the last confirmed heartbeat is younger than so many intervals.
 const FRESH_INTERVALS: u32 = 2;
 /// Others are judged only after heartbeats of our own have held for so many intervals.
 const STEADY_INTERVALS: u32 = 3;
+
+/// The two clocks may be apart by this share of an interval before the age of a heartbeat counts as not known. What is
+/// missed by it comes on top of two intervals, and must stay below the third.
+const CLOCKS_APART_SHARE: u32 = 2;
 
 /// What a boot knows of something it claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,24 +56,31 @@ pub(crate) async fn may_start(standing: impl Fn() -> Standing, stop: &StopListen
 /// Shared by DbActor, which confirms, and all that start claimed work.
 #[derive(Debug)]
 pub(crate) struct Liveness {
-    origin: Instant,
+    origin: Moment,
     interval: Duration,
     /// Milliseconds since `origin`: when the last confirmed heartbeat was sent.
     confirmed: AtomicU64,
+    /// How far the wall clock was ahead at that moment ([`Moment::wall_ahead_ms`]).
+    wall_ahead_ms: AtomicI64,
     /// Milliseconds since `origin`: since when no heartbeat came late.
     steady_since: AtomicU64,
     generation: AtomicU64,
+    /// Why this boot can hold nothing any more.
+    ended: OnceLock<String>,
 }
 
 impl Liveness {
     /// Alive from now on: the boot's row has just been written.
     pub(crate) fn new(interval: Duration) -> Self {
+        let origin = Moment::now();
         Self {
-            origin: Instant::now(),
+            origin,
             interval,
             confirmed: AtomicU64::new(0),
+            wall_ahead_ms: AtomicI64::new(origin.wall_ahead_ms()),
             steady_since: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            ended: OnceLock::new(),
         }
     }
 
@@ -76,27 +91,41 @@ impl Liveness {
     /// A heartbeat sent at this moment is in the database, as was answered at that one. What counts is the moment of
     /// sending: it arrived no earlier. But one whose answer came late stood still with the database, and others' with it:
     /// they have up to one interval more on the way than ours.
-    pub(crate) fn confirm(&self, sent: Instant, answered: Instant) {
+    pub(crate) fn confirm(&self, sent: Moment, answered: Moment) {
+        let wall_ahead_ms = sent.wall_ahead_ms();
         let (sent, answered) = (self.since_origin(sent), self.since_origin(answered));
         let before = self.confirmed.swap(sent, Ordering::AcqRel);
+        self.wall_ahead_ms.store(wall_ahead_ms, Ordering::Release);
         if answered.saturating_sub(before) > ms(self.interval * FRESH_INTERVALS) {
             self.steady_since.store(answered, Ordering::Release);
         }
     }
 
     /// The clock by which others' heartbeats are judged has jumped: theirs seem old until they have come again.
-    pub(crate) fn clock_jumped(&self, sent: Instant) {
+    pub(crate) fn clock_jumped(&self, sent: Moment) {
         self.steady_since
             .store(self.since_origin(sent), Ordering::Release);
     }
 
     /// Others had judged this boot dead.
-    pub(crate) fn was_dead(&self, sent: Instant) {
+    pub(crate) fn was_dead(&self, sent: Moment) {
         self.generation.fetch_add(1, Ordering::AcqRel);
+        self.wall_ahead_ms
+            .store(sent.wall_ahead_ms(), Ordering::Release);
         self.confirmed
             .store(self.since_origin(sent), Ordering::Release);
         self.steady_since
             .store(self.since_origin(sent), Ordering::Release);
+    }
+
+    /// Nothing that was claimed starts any more, in any generation. The first reason counts.
+    pub(crate) fn end(&self, reason: String) {
+        let _ = self.ended.set(reason);
+    }
+
+    /// Why this boot can hold nothing any more; None while it can.
+    pub(crate) fn ended(&self) -> Option<&str> {
+        self.ended.get().map(String::as_str)
     }
 
     /// To be kept with each claim.
@@ -106,11 +135,11 @@ impl Liveness {
 
     /// Whether something claimed in this generation may start now.
     pub(crate) fn standing(&self, generation: u64) -> Standing {
-        self.standing_at(generation, Instant::now())
+        self.standing_at(generation, Moment::now())
     }
 
-    fn standing_at(&self, generation: u64, now: Instant) -> Standing {
-        if generation != self.generation() {
+    fn standing_at(&self, generation: u64, now: Moment) -> Standing {
+        if generation != self.generation() || self.ended().is_some() {
             Standing::Lost
         } else if self.fresh_at(now) {
             Standing::Ours
@@ -121,10 +150,15 @@ impl Liveness {
 
     /// Whether the last confirmed heartbeat is young enough for claims to start.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.fresh_at(Instant::now())
+        self.fresh_at(Moment::now())
     }
 
-    fn fresh_at(&self, now: Instant) -> bool {
+    fn fresh_at(&self, now: Moment) -> bool {
+        let before = self.wall_ahead_ms.load(Ordering::Acquire);
+        let apart = now.wall_ahead_ms().abs_diff(before);
+        if apart >= ms(self.interval / CLOCKS_APART_SHARE) {
+            return false;
+        }
         let age = self
             .since_origin(now)
             .saturating_sub(self.confirmed.load(Ordering::Acquire));
@@ -133,18 +167,18 @@ impl Liveness {
 
     /// Whether others may be judged: after an outage, theirs may have failed for the same reason as ours.
     pub(crate) fn may_judge(&self) -> bool {
-        self.may_judge_at(Instant::now())
+        self.may_judge_at(Moment::now())
     }
 
-    fn may_judge_at(&self, now: Instant) -> bool {
+    fn may_judge_at(&self, now: Moment) -> bool {
         let steady = self
             .since_origin(now)
             .saturating_sub(self.steady_since.load(Ordering::Acquire));
         self.fresh_at(now) && steady >= ms(self.interval * STEADY_INTERVALS)
     }
 
-    fn since_origin(&self, at: Instant) -> u64 {
-        ms(at.saturating_duration_since(self.origin))
+    fn since_origin(&self, at: Moment) -> u64 {
+        ms(at.since(self.origin))
     }
 }
 
@@ -155,10 +189,11 @@ fn ms(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::jumps;
 
     const INTERVAL: Duration = Duration::from_secs(5);
 
-    fn at(liveness: &Liveness, seconds: u64) -> Instant {
+    fn at(liveness: &Liveness, seconds: u64) -> Moment {
         liveness.origin + Duration::from_secs(seconds)
     }
 
@@ -177,6 +212,30 @@ mod tests {
         liveness.was_dead(at(&liveness, 60));
         assert_eq!(liveness.standing_at(0, at(&liveness, 61)), Standing::Lost);
         assert_eq!(liveness.standing_at(1, at(&liveness, 61)), Standing::Ours);
+    }
+
+    #[test]
+    fn nothing_starts_after_a_sleep_before_the_next_heartbeat() {
+        let liveness = Liveness::new(INTERVAL);
+        assert_eq!(liveness.standing(0), Standing::Ours);
+        jumps::sleep(60);
+        assert_eq!(liveness.standing(0), Standing::Unsure);
+        assert!(!liveness.may_judge());
+        liveness.confirm(Moment::now(), Moment::now());
+        assert_eq!(liveness.standing(0), Standing::Ours);
+    }
+
+    #[test]
+    fn nothing_starts_while_the_clocks_disagree_on_the_age_of_the_heartbeat() {
+        let liveness = Liveness::new(INTERVAL);
+        for seconds in [60, -60, 3, -3] {
+            jumps::jump(seconds);
+            assert_eq!(liveness.standing(0), Standing::Unsure, "{seconds}");
+            liveness.confirm(Moment::now(), Moment::now());
+            assert_eq!(liveness.standing(0), Standing::Ours, "{seconds}");
+        }
+        jumps::jump(1);
+        assert_eq!(liveness.standing(0), Standing::Ours, "a usual correction");
     }
 
     #[test]

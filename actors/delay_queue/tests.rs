@@ -423,7 +423,7 @@ async fn nothing_starts_while_the_heartbeats_are_late() {
 async fn what_was_claimed_before_a_judged_death_does_not_start() {
     let world = World::start().await;
     world.push_one("x", 1).await;
-    world.config.liveness.was_dead(Instant::now());
+    world.config.liveness.was_dead(crate::clock::Moment::now());
     let begun = Instant::now();
     let ran = world.ran.wait_for(1).await;
     assert!(begun.elapsed() >= Duration::from_secs(1));
@@ -567,7 +567,7 @@ async fn the_end_of_a_lost_claim_leaves_a_later_one_of_its_row_alone() {
     world
         .db
         .sql("UPDATE delay_queue_log SET status = 1, owner = ''");
-    world.config.liveness.was_dead(Instant::now());
+    world.config.liveness.was_dead(crate::clock::Moment::now());
     world.ran.wait_for(2).await;
     sleep(Duration::from_secs(12)).await;
     assert_eq!(

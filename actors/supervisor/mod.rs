@@ -2,7 +2,7 @@
 //!
 //! Owns: DbActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
 //! Told by: the signals (BeginStop), its children (ChildGone).   Tells: its children (Quiet, Stop).
-//! Started by: `App`, on the System's thread.                    Ends: the System, after a stop.
+//! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
 mod children;
 mod rescue;
@@ -22,6 +22,7 @@ use self::stopping::{Stopped, stop_all};
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 use crate::stop::StopSignal;
+use crate::task::caught;
 
 /// Pauses before a dead child is replaced: they double from the first to the longest, and start anew after a while
 /// without a death.
@@ -72,6 +73,8 @@ pub(crate) struct SupervisorActor {
     stop: StopSignal,
     pause: Duration,
     last_death: Option<Instant>,
+    /// Something forced this daemon to stop: its exit status says so.
+    failed: bool,
     /// The stop is over: children end with the System now.
     ended: bool,
 }
@@ -85,6 +88,7 @@ impl SupervisorActor {
             stop,
             pause: FIRST_REPLACEMENT,
             last_death: None,
+            failed: false,
             ended: false,
         }
     }
@@ -93,6 +97,8 @@ impl SupervisorActor {
     fn begin(&mut self, ctx: &mut Context<Self>) {
         self.children
             .start_db(&self.plan, Self::notice(Child::Db, ctx));
+        let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
+        ctx.run_interval(interval, Self::stop_if_ownership_ended);
         let plan = Arc::clone(&self.plan);
         let announce = async move {
             let mut outage = Outage::new("the start");
@@ -119,7 +125,13 @@ impl SupervisorActor {
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
         ctx.run_interval(interval, |actor, ctx| {
             let plan = Arc::clone(&actor.plan);
-            ctx.spawn(async move { rescue::look(&plan).await }.into_actor(actor));
+            let looked = async move {
+                // What it panics over must not end what works; the next look comes soon.
+                if let Err(cause) = caught(rescue::look(&plan)).await {
+                    log::error!("dead daemons of this machine cannot be looked for: {cause}");
+                }
+            };
+            ctx.spawn(looked.into_actor(actor));
         });
         self.plan.say_ready();
     }
@@ -162,6 +174,18 @@ impl SupervisorActor {
         self.children.start_one(&self.plan, child, notice);
     }
 
+    /// With the database file replaced nothing that this boot does can be written down.
+    fn stop_if_ownership_ended(&mut self, ctx: &mut Context<Self>) {
+        let plan = Arc::clone(&self.plan);
+        if let Some(reason) = plan.liveness.ended()
+            && !self.stop.begun()
+        {
+            log::error!("{reason}");
+            self.failed = true;
+            self.begin_stop("this daemon ends", ctx);
+        }
+    }
+
     fn begin_stop(&mut self, reason: &str, ctx: &mut Context<Self>) {
         if self.stop.begun() {
             return;
@@ -178,11 +202,24 @@ impl SupervisorActor {
         ctx.spawn(stop.into_actor(self).map(|stopped, actor, _| {
             actor.ended = true;
             let code = match stopped {
-                Stopped::Clean => 0,
-                Stopped::Unwritten => 1,
+                Stopped::Clean if !actor.failed => 0,
+                Stopped::Clean | Stopped::Unwritten => 1,
             };
             System::current().stop_with_code(code);
         }));
+    }
+}
+
+/// It is the one actor without an owner. If it dies, nothing is replaced any more and no signal arrives, so the process
+/// ends; its parent starts another one.
+impl Drop for SupervisorActor {
+    fn drop(&mut self) {
+        if !self.ended
+            && let Some(system) = System::try_current()
+        {
+            log::error!("SupervisorActor died, and this daemon ends with it");
+            system.stop_with_code(1);
+        }
     }
 }
 

@@ -410,6 +410,28 @@ fn what_still_runs_at_the_deadline_is_given_back() {
     );
 }
 
+/// Ends the supervisor as a panic of its own would.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl Handler<Crash> for SupervisorActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed by a test");
+    }
+}
+
+#[test]
+fn the_daemon_ends_with_its_supervisor() {
+    let (code, _) = run(false, |world| async move {
+        world.children().await;
+        world.supervisor.do_send(Crash);
+    });
+    assert_eq!(code, 1);
+}
+
 #[test]
 fn a_stop_right_at_the_start_is_clean() {
     let (code, world) = run(false, |world| async move { world.begin_stop() });

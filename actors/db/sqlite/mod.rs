@@ -6,6 +6,7 @@ mod cron;
 mod dead;
 mod deaths;
 mod entries;
+mod file;
 mod inspect;
 mod letters;
 mod messages;
@@ -17,7 +18,7 @@ mod tasks;
 mod tests;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use self::file::DatabaseFile;
 use self::reader::SqliteReader;
 use self::writer::SqliteWriter;
 use super::error::DbError;
@@ -38,34 +40,34 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 /// A database file.
 #[derive(Debug, Clone)]
 pub(crate) struct SqliteStore {
-    path: PathBuf,
+    file: Arc<DatabaseFile>,
 }
 
 impl SqliteStore {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            file: Arc::new(DatabaseFile::new(path)),
+        }
     }
 }
 
 impl Store for SqliteStore {
     fn address(&self) -> String {
-        format!("sqlite://{}", self.path.display())
+        format!("sqlite://{}", self.file.path().display())
     }
 
     fn migrate(&self) -> Result<Vec<String>, DbError> {
-        if let Some(directory) = self.path.parent() {
-            std::fs::create_dir_all(directory).map_err(|cause| DbError::Open {
-                path: self.path.clone(),
-                cause: cause.to_string(),
-            })?;
-        }
+        self.file.make()?;
         let begun = Instant::now();
         loop {
-            match migrate(&self.path) {
+            match migrate(&self.file) {
                 Err(held) if is_held(&held) && begun.elapsed() < PATIENCE => {
                     std::thread::sleep(PAUSE);
                 }
-                done => return done,
+                done => {
+                    self.file.remember();
+                    return done;
+                }
             }
         }
     }
@@ -75,22 +77,23 @@ impl Store for SqliteStore {
     }
 
     fn inspect(&self) -> Result<Inspection, DbError> {
-        inspect::inspect(&self.path)
+        inspect::inspect(self.file.path())
     }
 
     fn writer(&self) -> LocalBoxFuture<'static, Result<Box<dyn Writer>, DbError>> {
-        let path = self.path.clone();
+        let file = Arc::clone(&self.file);
         async move {
-            let opened = actix_rt::task::spawn_blocking(move || connect::open(&path)).await;
+            let opening = Arc::clone(&file);
+            let opened = actix_rt::task::spawn_blocking(move || opening.open()).await;
             let connection = opened.map_err(|cause| DbError::Away(cause.to_string()))??;
-            let writer = SqliteWriter::new(SyncConnectionWrapper::new(connection));
+            let writer = SqliteWriter::new(SyncConnectionWrapper::new(connection), file);
             Ok(Box::new(writer) as Box<dyn Writer>)
         }
         .boxed_local()
     }
 
     fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(SqliteReader::new(self.path.clone()))
+        Arc::new(SqliteReader::new(Arc::clone(&self.file)))
     }
 }
 
@@ -104,8 +107,8 @@ fn is_held(cause: &DbError) -> bool {
     text.contains("database is locked") || text.contains("database schema is locked")
 }
 
-fn migrate(path: &Path) -> Result<Vec<String>, DbError> {
-    let mut connection = connect::open(path)?;
+fn migrate(file: &DatabaseFile) -> Result<Vec<String>, DbError> {
+    let mut connection = file.open()?;
     // One immediate transaction round all of them: of two daemons that start at once, the second waits here and
     // then finds nothing to do. Reading first keeps the usual start free of a write lock.
     if !connection

@@ -1,12 +1,13 @@
 //! What is asked without DbActor. A connection a question: they are rare, and an open one costs half a millisecond.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{connect, deaths, letters, questions};
+use super::file::DatabaseFile;
+use super::{deaths, letters, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{
@@ -18,22 +19,22 @@ use crate::db::store::Reader;
 use crate::db::views::Run;
 
 pub(super) struct SqliteReader {
-    path: PathBuf,
+    file: Arc<DatabaseFile>,
 }
 
 impl SqliteReader {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub(super) fn new(file: Arc<DatabaseFile>) -> Self {
+        Self { file }
     }
 
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, DbError>> {
-        let path = self.path.clone();
+        let file = Arc::clone(&self.file);
         async move {
             actix_rt::task::spawn_blocking(move || {
-                let mut connection = connect::open(&path)?;
+                let mut connection = file.open()?;
                 question(&mut connection).map_err(DbError::from)
             })
             .await

@@ -8,6 +8,7 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use super::file::DatabaseFile;
 use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
@@ -16,6 +17,7 @@ use crate::db::write::{Write, Written};
 
 pub(super) struct SqliteWriter {
     connection: SyncConnectionWrapper<SqliteConnection>,
+    file: Arc<DatabaseFile>,
     checkpoints: Checkpoints,
 }
 
@@ -45,9 +47,13 @@ impl Checkpoints {
 }
 
 impl SqliteWriter {
-    pub(super) fn new(connection: SyncConnectionWrapper<SqliteConnection>) -> Self {
+    pub(super) fn new(
+        connection: SyncConnectionWrapper<SqliteConnection>,
+        file: Arc<DatabaseFile>,
+    ) -> Self {
         Self {
             connection,
+            file,
             checkpoints: Checkpoints::Allowed,
         }
     }
@@ -59,13 +65,19 @@ impl Writer for SqliteWriter {
         let wanted = Checkpoints::of(&batch);
         let change = (wanted != self.checkpoints).then_some(wanted.pragma());
         self.checkpoints = wanted;
+        let file = Arc::clone(&self.file);
         async move {
             let applied = self
                 .connection
                 .spawn_blocking(move |connection| {
                     // Where it fails, a commit takes longer, or the log grows until the next change.
                     let _ = change.map(|pragma| connection.batch_execute(pragma));
-                    Ok(apply(connection, &all))
+                    let applied = apply(connection, &all);
+                    // After the commit: what is answered is in the file that the path leads to.
+                    Ok(match file.check() {
+                        Ok(()) => applied,
+                        Err(replaced) => Applied::none_of(all.len()).away(replaced),
+                    })
                 })
                 .await;
             // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
@@ -79,12 +91,15 @@ impl Writer for SqliteWriter {
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         async move {
-            self.connection
+            let beat = self
+                .connection
                 .spawn_blocking(move |connection| {
                     connection.immediate_transaction(|connection| boots::beat(connection, &boot))
                 })
-                .await
-                .map_err(DbError::from)
+                .await;
+            // First: a file that is gone explains whatever else failed.
+            self.file.check()?;
+            beat.map_err(DbError::from)
         }
         .boxed_local()
     }

@@ -15,10 +15,14 @@ use super::RedisSource;
 use super::fault::Fault;
 use super::scripts::{BEAT, RESTORE, SETTLE};
 use super::server::Answer;
-use crate::clock::millis;
+use crate::clock::{Moment, millis};
+use crate::task::{caught, panic_point};
 
 /// A boot is dead after so many missed heartbeats.
 const MISSED_HEARTBEATS: u32 = 3;
+
+/// The next heartbeat comes so soon after one that panicked.
+const PANIC_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the server was told of this boot.
 #[derive(Default)]
@@ -28,7 +32,7 @@ pub(super) struct Registration {
     /// It has lost its data, and what is held here is to be put back.
     restore: bool,
     /// The last heartbeat: when it was sent, and the server's time.
-    last: Option<(Instant, i64)>,
+    last: Option<(Moment, i64)>,
     /// Batches of this boot that nobody here holds, and since when they are known.
     strays: BTreeMap<u64, Instant>,
 }
@@ -54,7 +58,14 @@ pub(super) async fn keep(source: Weak<RedisSource>) {
         if source.closed.load(Ordering::Acquire) {
             return;
         }
-        let pause = source.keep_once().await;
+        let pause = match caught(source.keep_once()).await {
+            Ok(pause) => pause,
+            // Without heartbeats others would take over what this daemon holds.
+            Err(panic) => {
+                log::error!("queue `{}`: a heartbeat failed: {panic}", source.queue());
+                PANIC_PAUSE
+            }
+        };
         drop(source);
         tokio::time::sleep(pause).await;
     }
@@ -63,6 +74,7 @@ pub(super) async fn keep(source: Weak<RedisSource>) {
 impl RedisSource {
     /// Answers when to come again.
     async fn keep_once(&self) -> Duration {
+        panic_point("redis keeper", &self.config.key);
         let turn = self.server().turn().await;
         let kept = async {
             self.beat().await?;
@@ -110,12 +122,12 @@ impl RedisSource {
                 Some(known) if known == generation => Acquaintance::Known,
                 _ => Acquaintance::New,
             };
-            let sent = Instant::now();
+            let sent = Moment::now();
             match self.ask_for_life(generation, acquaintance).await? {
                 Beat::Alive { now_ms, numbers } => {
                     registration.generation = Some(generation);
                     self.known.store(generation + 1, Ordering::Release);
-                    self.liveness.confirm(sent, Instant::now());
+                    self.liveness.confirm(sent, Moment::now());
                     self.watch_clock(&mut registration, sent, now_ms);
                     if registration.restore {
                         self.restore(generation).await?;
@@ -158,9 +170,9 @@ impl RedisSource {
     }
 
     /// Where the server's clock has jumped, others' heartbeats seem old until they have come again.
-    fn watch_clock(&self, registration: &mut Registration, sent: Instant, now_ms: i64) {
+    fn watch_clock(&self, registration: &mut Registration, sent: Moment, now_ms: i64) {
         if let Some((before, before_ms)) = registration.last {
-            let passed = millis(sent.saturating_duration_since(before));
+            let passed = millis(sent.since(before));
             let off = (now_ms - before_ms).abs_diff(passed);
             if off
                 > self

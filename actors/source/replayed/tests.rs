@@ -428,7 +428,7 @@ async fn a_letter_of_an_earlier_life_does_not_start() {
     assert_eq!(world.source.standing(&fetched.receipt), Standing::Ours);
     let identity = world.source.identity(&fetched.message, &fetched.receipt);
     assert_eq!(identity.queue(), replay_table("script1", "orders"));
-    world.liveness.was_dead(Instant::now());
+    world.liveness.was_dead(crate::clock::Moment::now());
     assert_eq!(world.source.standing(&fetched.receipt), Standing::Lost);
 }
 
