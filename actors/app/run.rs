@@ -15,6 +15,7 @@ use crate::config::Places;
 use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
 use crate::identity::Owner;
+use crate::limits;
 use crate::logs::StderrFormat;
 use crate::source::{Clusters, Inside, Sender};
 use crate::stop::StopSignal;
@@ -28,6 +29,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(&app, places)?;
     let _log = start::log(&config, StderrFormat::Person)?;
+    limits::raise_open_files();
     let signals = signals::watch().map_err(Failure::failed)?;
     let owner = Owner::new(config.partition.clone());
     introduce::introduce(&config, places, &owner);

@@ -14,7 +14,7 @@ use super::held::Held;
 use super::pace::Pace;
 use super::work::{Work, to_the_end};
 use crate::job::slots::OwnSlot;
-use crate::job::{Handler, JobResult, Message, Pass, alone_at_first, run_in};
+use crate::job::{Handler, JobResult, Message, Pass, alone_at_first, excuse, run_in};
 use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
 
@@ -122,6 +122,14 @@ impl<'a> Single<'a> {
                 self.id
             );
             return;
+        };
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => match to_the_end(excuse(error), (&mut *held, &mut *ahead), stop).await {
+                Some(error) => Err(error),
+                // The deadline of the stop: it is given back.
+                None => return,
+            },
         };
         let end = work.end(&self.id, turn.attempt, &outcome);
         held.settle(ends, end).await;

@@ -143,6 +143,10 @@ impl Work {
                 );
                 End::Retry(after)
             }
+            Verdict::Release => {
+                log::debug!("queue `{}`: message {id} is released: {error}", self.queue);
+                End::GiveBack
+            }
             Verdict::Dead => {
                 log::error!(
                     "queue `{}`: message {id} is a dead letter after attempt {attempt}: {error}",

@@ -14,7 +14,7 @@ use crate::db::may_start;
 use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::job::slots::{Identity, Kind, Slot};
 use crate::job::{
-    Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, run, verdict,
+    Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, excuse, run, verdict,
 };
 use crate::settler::Sender;
 use crate::stop::StopListener;
@@ -87,7 +87,10 @@ async fn call(
         due: DateTime::from_timestamp_millis(claim.task.due_ms).unwrap_or_default(),
     };
     config.stats.started(claim.task.due_ms, now_ms());
-    run(handler, task, slot(config, claim), timeout).await
+    match run(handler, task, slot(config, claim), timeout).await {
+        Err(error) => Err(excuse(error).await),
+        done => done,
+    }
 }
 
 fn slot(config: &DelayConfig, claim: &Claim) -> Option<Slot> {
@@ -142,6 +145,10 @@ fn ended_as(
                 due_ms: now_ms().saturating_add(millis(after)),
                 result,
             }
+        }
+        Verdict::Release => {
+            log::debug!("delayed task {id} (`{exec_cmd}`) is released: {text}");
+            TaskOutcome::GiveBack
         }
         Verdict::Dead => {
             log::error!(

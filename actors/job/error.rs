@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// Any error, as `?` makes it.
@@ -43,6 +44,8 @@ pub(crate) enum Next {
     RetryIn(Duration),
     /// Never: a dead letter.
     Discard,
+    /// Again as soon as may be; no attempt is counted.
+    Release,
 }
 
 impl JobError {
@@ -67,13 +70,50 @@ impl JobError {
         self.next
     }
 
+    /// What the system answered, where it is behind the failure.
+    pub(crate) fn os_code(&self) -> Option<i32> {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self.cause.as_ref());
+        while let Some(known) = cause {
+            if let Some(code) = known
+                .downcast_ref::<io::Error>()
+                .and_then(io::Error::raw_os_error)
+            {
+                return Some(code);
+            }
+            if let Some(again) = known.downcast_ref::<Again>() {
+                return again.os_code;
+            }
+            cause = known.source();
+        }
+        None
+    }
+
+    /// The same failure, which counts no attempt.
+    pub(crate) fn released(self) -> Self {
+        Self {
+            next: Next::Release,
+            ..self
+        }
+    }
+
     /// The same failure once more, for another message of the batch.
     pub(crate) fn again(&self) -> Self {
         Self {
             next: self.next,
-            cause: self.to_string().into(),
+            cause: Box::new(Again {
+                text: self.to_string(),
+                os_code: self.os_code(),
+            }),
         }
     }
+}
+
+/// An error that cannot be cloned, for the other messages of a batch.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Again {
+    text: String,
+    os_code: Option<i32>,
 }
 
 impl<E: Into<BoxError>> From<E> for JobError {

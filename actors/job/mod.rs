@@ -5,6 +5,7 @@
 
 mod batch;
 mod business;
+mod descriptors;
 mod error;
 mod from_job;
 mod gate;
@@ -15,6 +16,7 @@ mod run;
 pub(crate) mod slots;
 
 pub use self::batch::BatchOutcome;
+pub(crate) use self::descriptors::excuse;
 pub(crate) use self::error::Next;
 pub use self::error::{BoxError, JobError, JobResult};
 pub use self::from_job::{FromJob, Json};

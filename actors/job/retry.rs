@@ -15,6 +15,8 @@ pub(crate) enum Verdict {
     Retry(Duration),
     /// It is a dead letter.
     Dead,
+    /// It is released, and this was no attempt.
+    Release,
 }
 
 /// A handler may ask for no longer: what no column of a time can hold would be refused by the database, each time.
@@ -23,11 +25,15 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// Decides by what the handler wants, the attempt that failed (1 for the first) and the entry's rules.
 /// `jitter` is a random number from 0 to 1.
 pub(crate) fn verdict(error: &JobError, attempt: u32, rules: &RetryRules, jitter: f64) -> Verdict {
+    if error.next() == Next::Release {
+        return Verdict::Release;
+    }
     if attempt >= rules.max_attempts.get() {
         return Verdict::Dead;
     }
     match error.next() {
         Next::Discard => Verdict::Dead,
+        Next::Release => Verdict::Release,
         Next::RetryIn(after) => Verdict::Retry(after.min(LONGEST)),
         Next::Retry => Verdict::Retry(rules.backoff.delay(attempt, jitter)),
     }

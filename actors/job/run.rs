@@ -5,13 +5,13 @@ use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all};
 
 use super::business::Business;
 use super::error::{JobError, JobResult};
 use super::registry::{BatchHandler, Handler};
 use super::slots::{OwnSlot, Slot};
-use super::{Message, batch};
+use super::{Message, batch, descriptors};
 
 /// Calls the handler and waits for its end. Never panics.
 ///
@@ -112,10 +112,19 @@ pub(crate) async fn run_batch(
     limit: Option<Duration>,
 ) -> Vec<JobResult> {
     let n = messages.len();
-    match run(handler, messages, slot, limit).await {
+    let mut outcomes = match run(handler, messages, slot, limit).await {
         Ok(outcomes) => outcomes,
-        Err(error) => batch::same_for_all(&error, n),
-    }
+        Err(error) => return batch::same_for_all(&descriptors::excuse(error).await, n),
+    };
+    // After the first one that is excused the others are, too, in the same moment.
+    let failed = outcomes.iter_mut().filter(|outcome| outcome.is_err());
+    let excused = failed.map(|outcome| async move {
+        if let Err(error) = std::mem::replace(outcome, Ok(())) {
+            *outcome = Err(descriptors::excuse(error).await);
+        }
+    });
+    join_all(excused).await;
+    outcomes
 }
 
 fn timed_out(limit: Duration) -> JobError {

@@ -140,7 +140,7 @@ impl OwnCodeActor {
         }
         self.failures = self.failures.saturating_add(1);
         match error.next() {
-            Next::Retry => Some(RESTART.delay(self.failures, fastrand::f64())),
+            Next::Retry | Next::Release => Some(RESTART.delay(self.failures, fastrand::f64())),
             Next::RetryIn(pause) => Some(pause),
             Next::Discard => None,
         }

@@ -11,6 +11,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use crate::limits;
+
 /// The child leads a session and a process group of its own: no terminal and no signal meant for
 /// the daemon reaches it, and it can be ended with all it started.
 #[cfg(target_os = "linux")]
@@ -74,6 +76,7 @@ pub(super) fn spawn(plan: &Plan<'_>) -> io::Result<i32> {
             env.as_ptr(),
         )
     })?;
+    limits::restore_open_files(pid);
     Ok(pid)
 }
 
