@@ -1,7 +1,17 @@
 //! What the address of a database server asks for, and connections that do so.
 
+mod certificates;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
+
+/// The value of a parameter of an address. Not as in a form, where a `+` is a blank.
+fn decoded(value: &str) -> String {
+    let parameter = format!("v={}", value.replace('+', "%2B"));
+    let mut decoded = url::form_urlencoded::parse(parameter.as_bytes());
+    decoded
+        .next()
+        .map_or_else(String::new, |(_, value)| value.into_owned())
+}
 
 /// Why there is no connection.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -4,21 +4,19 @@
 //! do not ask who answers; `verify-ca` and `verify-full` ask, against `sslrootcert` or the certificates of the system.
 //! We are stricter in one point: `verify-ca` compares the host's name too.
 
-use std::fs::File;
-use std::io::BufReader;
+use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 
 use diesel_async::AsyncPgConnection;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::Config;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use url::Url;
 
-use super::NoConnection;
+use super::{NoConnection, certificates, decoded};
 
 /// What is wrong with the address, whatever server is there.
 pub(crate) fn check(address: &str) -> Result<(), String> {
@@ -36,14 +34,26 @@ pub(crate) async fn connect(address: &str) -> Result<AsyncPgConnection, NoConnec
         .map_err(|cause| NoConnection::Away(cause.to_string()))
 }
 
-/// Classes of codes that say that the address is wrong: no authorization, no such catalog.
-const DENIED: [&str; 2] = ["28", "3D"];
+/// SQLSTATEs, and classes of them, of a server that will take connections later: connection exception, insufficient
+/// resources, operator intervention (it starts, stops or recovers), system error, object in use. PgBouncer has nothing
+/// but class 08 for a server behind it that is away. Every other answer to a new connection is the same each time.
+const PASSING: [&str; 5] = ["08", "53", "57", "58", "55006"];
 
 fn judged(error: &tokio_postgres::Error) -> NoConnection {
-    let code = error.code().map_or("", |code| code.code());
-    let is_denied = DENIED.iter().any(|class| code.starts_with(class));
-    // The server speaks TLS in a way that the address does not accept; so it does each time.
-    match is_denied || error.to_string().contains("TLS handshake") {
+    let is_answer = match (error.code(), error.source()) {
+        (Some(code), _) => !PASSING.iter().any(|class| code.code().starts_with(class)),
+        // The way there: nobody answers, or somebody does who speaks no such protocol, or whose TLS is not what the
+        // address asks for (rustls says so as `InvalidData`).
+        (None, Some(cause)) => cause.downcast_ref::<io::Error>().is_none_or(|cause| {
+            matches!(
+                cause.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            )
+        }),
+        // Closed, or no answer in time.
+        (None, None) => false,
+    };
+    match is_answer {
         true => NoConnection::Denied(chain(error)),
         false => NoConnection::Away(chain(error)),
     }
@@ -71,14 +81,15 @@ struct Wanted {
 
 impl Wanted {
     fn read(address: &str) -> Result<Self, String> {
-        let mut url = Url::parse(address).map_err(|cause| cause.to_string())?;
+        // The parameters that are not ours stay as they are written: a `+` is itself here, and a blank in forms only.
+        let (server, query) = address.split_once('?').unwrap_or((address, ""));
         let (mut mode, mut root_certificates) = ("prefer".to_owned(), None);
         let mut others = Vec::new();
-        for (name, value) in url.query_pairs() {
-            match &*name {
-                "sslmode" => mode = value.into_owned(),
-                "sslrootcert" => root_certificates = Some(value.into_owned()),
-                _ => others.push((name.into_owned(), value.into_owned())),
+        for parameter in query.split('&').filter(|text| !text.is_empty()) {
+            match parameter.split_once('=') {
+                Some(("sslmode", value)) => mode = decoded(value),
+                Some(("sslrootcert", value)) => root_certificates = Some(decoded(value)),
+                _ => others.push(parameter),
             }
         }
         let (understood, verified) = match mode.as_str() {
@@ -93,12 +104,10 @@ impl Wanted {
                 ));
             }
         };
-        url.query_pairs_mut()
-            .clear()
-            .extend_pairs(others)
-            .append_pair("sslmode", understood);
+        let understood = format!("sslmode={understood}");
+        others.push(&understood);
         Ok(Self {
-            address: url.into(),
+            address: format!("{server}?{}", others.join("&")),
             verified,
             root_certificates,
         })
@@ -115,31 +124,18 @@ impl Wanted {
             .with_safe_default_protocol_versions()
             .map_err(|cause| cause.to_string())?;
         if self.verified {
-            let roots = roots(self.root_certificates.as_deref())?;
+            let file = self.root_certificates.as_deref();
+            let authorities = certificates::authorities(file);
+            let mut roots = RootCertStore::empty();
+            roots.add_parsable_certificates(
+                authorities.map_err(|cause| format!("sslrootcert {cause}"))?,
+            );
             return Ok(builder.with_root_certificates(roots).with_no_client_auth());
         }
         Ok(builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
             .with_no_client_auth())
-    }
-}
-
-fn roots(file: Option<&str>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let Some(file) = file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
-    };
-    let bad = |cause: &dyn std::fmt::Display| format!("sslrootcert `{file}`: {cause}");
-    let opened = File::open(file).map_err(|cause| bad(&cause))?;
-    for certificate in CertificateDer::pem_reader_iter(BufReader::new(opened)) {
-        let certificate = certificate.map_err(|cause| bad(&cause))?;
-        roots.add(certificate).map_err(|cause| bad(&cause))?;
-    }
-    match roots.is_empty() {
-        true => Err(bad(&"no certificate in it")),
-        false => Ok(roots),
     }
 }
 
@@ -204,6 +200,11 @@ mod tests {
                 "?connect_timeout=3&sslmode=verify-ca",
                 "connect_timeout=3&sslmode=require",
                 true,
+            ),
+            (
+                "?options=-c%20TimeZone%3DEtc/GMT+8&sslmode=require",
+                "options=-c%20TimeZone%3DEtc/GMT+8&sslmode=require",
+                false,
             ),
         ] {
             let wanted = Wanted::read(&format!("postgres://u:p%40@h:5432/d{query}")).unwrap();
@@ -284,16 +285,5 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(refused.contains("certificate"), "{refused}");
-    }
-
-    #[test]
-    fn a_root_certificate_that_is_none_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("a.pem");
-        let missing = roots(file.to_str()).unwrap_err();
-        assert!(missing.contains("a.pem"), "{missing}");
-        std::fs::write(&file, "nothing").unwrap();
-        let empty = roots(file.to_str()).unwrap_err();
-        assert!(empty.contains("no certificate"), "{empty}");
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use self::children::Children;
 pub(crate) use self::children::{KnownQueue, Plan};
 use self::stopping::{Stopped, stop_all};
+use crate::db::DbError;
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
 use crate::stop::StopSignal;
@@ -58,6 +59,9 @@ pub(crate) struct BeginStop {
 struct ChildGone {
     child: Child,
 }
+
+/// The exit status of a start that failed.
+const FAILED_START: i32 = 1;
 
 /// To itself: start this child again.
 #[derive(Message)]
@@ -103,6 +107,12 @@ impl SupervisorActor {
         let announce = async move {
             let mut outage = Outage::new("the start");
             while let Err(cause) = plan.db.begin_boot(plan.boot.clone()).await {
+                // Refused, and so it would be each time. Nothing is claimed yet, and nobody has begun to work.
+                if let DbError::Refused(cause) = &cause {
+                    log::error!("the database refuses this daemon's row in `boot`: {cause}");
+                    System::current().stop_with_code(FAILED_START);
+                    std::future::pending::<()>().await;
+                }
                 tokio::time::sleep(outage.failed(cause)).await;
             }
             // It may wait for a row that somebody has locked; it is repeated.

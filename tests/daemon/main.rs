@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod answers;
 mod bad_input;
 mod commands;
 mod configuration;
@@ -38,6 +39,7 @@ mod pairs;
 mod poison;
 mod process;
 mod redis;
+mod server_settings;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signals;

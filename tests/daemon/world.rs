@@ -62,6 +62,11 @@ impl World {
         world
     }
 
+    /// The address of its database, as in the settings.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The queues and cron entries of a partition.
     pub fn partition(&self, name: &str, queues: &Value, crontab: &Value) {
         self.etc(&format!("queue_{name}.json"), queues);

@@ -1,5 +1,6 @@
 //! What MariaDB and MySQL have in common: the protocol, and a user `root` without a password.
 
+use std::fs;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,7 +56,21 @@ impl<P: Product> Server<Programs<P>> {
         ]);
         output(&mut client)
     }
+
+    /// Starts it again with this certificate.
+    pub fn start_with_certificate(&self, certificate: &str, key: &str) {
+        let data = self.execute("SELECT @@datadir");
+        let data = self.kind().root.outside(Path::new(data.trim()));
+        fs::write(data.join(CERTIFICATE), certificate).unwrap();
+        fs::write(data.join(KEY), key).unwrap();
+        self.kill();
+        self.start();
+    }
 }
+
+/// In the data folder, where a test puts them.
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
 
 impl<P: Product> Kind for Programs<P> {
     const NAME: &'static str = P::NAME;
@@ -88,6 +103,11 @@ impl<P: Product> Kind for Programs<P> {
         command.arg(datadir(&self.root, &folder.path("data")));
         command.arg(format!("--user={}", user()));
         command.args(SETTINGS).args(P::SETTINGS);
+        if folder.path("data").join(CERTIFICATE).is_file() {
+            // Paths from the data folder.
+            command.arg(format!("--ssl-cert={CERTIFICATE}"));
+            command.arg(format!("--ssl-key={KEY}"));
+        }
         command
     }
 }

@@ -99,6 +99,14 @@ impl Root {
         }
     }
 
+    /// The path of what is called so within.
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        match &self.0 {
+            None => path.to_owned(),
+            Some(root) => root.join(path.strip_prefix("/").unwrap()),
+        }
+    }
+
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         if let Some(root) = &self.0 {

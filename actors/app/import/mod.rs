@@ -110,7 +110,7 @@ Port: 7100
 ExecCmd: /srv/shop/shop
 Mysql:
   TestMain: \"root:p@ss/${x}@tcp(127.0.0.1:3306)/shop?charset=utf8mb4&parseTime=True&loc=Local\"
-  Secure: \"root:hunter2@tcp(h)/a?tls=true\"
+  Secure: \"root:hunter2@tcp(h)/a?tls=ours\"
   Unused: \"\"
 Redis:
   Default: { Addr: \"127.0.0.1:6379\", Pass: \"\", Db: 14 }
@@ -200,7 +200,7 @@ Ours: { A: 1 }
             ]
         );
         let said = format!("{:?} {:?}", imported.taken, imported.left);
-        assert!(said.contains("`tls`"), "{said}");
+        assert!(said.contains("`tls=ours`"), "{said}");
         assert!(
             !said.contains("hunter2") && !said.contains("p@ss"),
             "{said}"

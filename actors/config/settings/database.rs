@@ -143,6 +143,12 @@ pub enum BadDatabaseUrl {
         "the parameter `{0}` of the Go form is not taken over; leave it out, or write a `mysql://` URL"
     )]
     GoParameter(String),
+    /// A configuration that the Go program registered under a name.
+    #[error(
+        "`tls={0}` is a name that only the Go program's code knows; a URL, such as \
+         `mysql://user:password@host:3306/db?ssl_mode=verify_identity&ssl_ca=FILE`, would be right"
+    )]
+    GoTls(String),
 }
 
 impl FromStr for DatabaseUrl {

@@ -12,9 +12,8 @@ const DEFAULT_PORT: u16 = 3_306;
 
 /// Parameters without a meaning here: they tell Go how to convert values, or what our drivers do
 /// in any case.
-const WITHOUT_MEANING: [&str; 18] = [
+const WITHOUT_MEANING: [&str; 17] = [
     "allowCleartextPasswords",
-    "allowFallbackToPlaintext",
     "allowNativePasswords",
     "allowOldPasswords",
     "charset",
@@ -39,17 +38,21 @@ pub(super) fn to_url(text: &str) -> Result<String, BadDatabaseUrl> {
     let (database, parameters) = database.split_once('?').unwrap_or((database, ""));
     let (login, address) = server.rsplit_once('@').ok_or(BadDatabaseUrl::Form)?;
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    check(parameters)?;
+    let mut query = parameters_of(parameters)?;
 
     let address = address.strip_suffix(')').ok_or(BadDatabaseUrl::Form)?;
     let (protocol, address) = address.split_once('(').ok_or(BadDatabaseUrl::Form)?;
-    let (host, query) = match protocol {
-        "tcp" => (host(address), String::new()),
-        "unix" => (
-            "localhost".to_owned(),
-            format!("?socket={}", encoded(address)),
-        ),
+    let host = match protocol {
+        "tcp" => host(address),
+        "unix" => {
+            query.push(format!("socket={}", encoded(address)));
+            "localhost".to_owned()
+        }
         _ => return Err(BadDatabaseUrl::Form),
+    };
+    let query = match query.is_empty() {
+        true => String::new(),
+        false => format!("?{}", query.join("&")),
     };
     let mut login = encoded(user);
     if !password.is_empty() {
@@ -74,19 +77,71 @@ fn host(address: &str) -> String {
     }
 }
 
-/// Refuses what would mean something else without the parameter: encryption, session variables.
-fn check(parameters: &str) -> Result<(), BadDatabaseUrl> {
-    for parameter in parameters
+/// Those that mean something here, as those of a URL. What would mean something else without the parameter is refused:
+/// session variables, an encryption that the Go program knows by a name.
+fn parameters_of(parameters: &str) -> Result<Vec<String>, BadDatabaseUrl> {
+    let mut query = Vec::new();
+    let (mut tls, mut falls_back) = (None, false);
+    let parameters = parameters
         .split('&')
-        .filter(|parameter| !parameter.is_empty())
-    {
+        .filter(|parameter| !parameter.is_empty());
+    for parameter in parameters {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let plain = name == "tls" && matches!(value, "false" | "preferred");
-        if !plain && !WITHOUT_MEANING.contains(&name) {
-            return Err(BadDatabaseUrl::GoParameter(name.to_owned()));
+        match name {
+            "tls" => tls = Tls::read(value)?,
+            "allowFallbackToPlaintext" => falls_back = is_true(value),
+            "allowCleartextPasswords" if is_true(value) => {
+                query.push("enable_cleartext_plugin=true".to_owned());
+            }
+            _ if WITHOUT_MEANING.contains(&name) => {}
+            _ => return Err(BadDatabaseUrl::GoParameter(name.to_owned())),
         }
     }
-    Ok(())
+    match tls {
+        None => {}
+        Some(Tls::SkipVerify) if falls_back => query.push(Tls::Preferred.mode()),
+        // Clear text for want of a right certificate: there is no such mode.
+        Some(Tls::True) if falls_back => {
+            let name = "allowFallbackToPlaintext";
+            return Err(BadDatabaseUrl::GoParameter(name.to_owned()));
+        }
+        Some(tls) => query.push(tls.mode()),
+    }
+    Ok(query)
+}
+
+/// What the parameter `tls` asks for.
+#[derive(Debug, Clone, Copy)]
+enum Tls {
+    True,
+    SkipVerify,
+    Preferred,
+}
+
+impl Tls {
+    fn read(value: &str) -> Result<Option<Self>, BadDatabaseUrl> {
+        match value.to_lowercase().as_str() {
+            "1" | "true" => Ok(Some(Self::True)),
+            "0" | "false" => Ok(None),
+            "skip-verify" => Ok(Some(Self::SkipVerify)),
+            "preferred" => Ok(Some(Self::Preferred)),
+            _ => Err(BadDatabaseUrl::GoTls(value.to_owned())),
+        }
+    }
+
+    fn mode(self) -> String {
+        let mode = match self {
+            Self::True => "verify_identity",
+            Self::SkipVerify => "required",
+            Self::Preferred => "preferred",
+        };
+        format!("ssl_mode={mode}")
+    }
+}
+
+/// As the Go driver reads a yes.
+fn is_true(value: &str) -> bool {
+    matches!(value, "1" | "true" | "TRUE" | "True")
 }
 
 fn encoded(text: &str) -> String {
@@ -115,6 +170,22 @@ mod tests {
             ("u:p@tcp([::1])/a?tls=false", "mysql://u:p@[::1]:3306/a"),
             ("u:密@tcp(h:1)/a", "mysql://u:%E5%AF%86@h:1/a"),
             (
+                "u:p@tcp(h)/a?tls=true&charset=utf8mb4",
+                "mysql://u:p@h:3306/a?ssl_mode=verify_identity",
+            ),
+            (
+                "u:p@tcp(h)/a?tls=skip-verify&allowCleartextPasswords=true",
+                "mysql://u:p@h:3306/a?enable_cleartext_plugin=true&ssl_mode=required",
+            ),
+            (
+                "u:p@tcp(h)/a?tls=Preferred",
+                "mysql://u:p@h:3306/a?ssl_mode=preferred",
+            ),
+            (
+                "u:p@tcp(h)/a?allowFallbackToPlaintext=true&tls=skip-verify",
+                "mysql://u:p@h:3306/a?ssl_mode=preferred",
+            ),
+            (
                 "u:p@unix(/run/m.sock)/a",
                 "mysql://u:p@localhost/a?socket=%2Frun%2Fm.sock",
             ),
@@ -126,9 +197,12 @@ mod tests {
 
     #[test]
     fn what_would_be_lost_is_refused() {
+        assert_eq!(
+            to_url("u:p@tcp(h)/a?tls=ours"),
+            Err(BadDatabaseUrl::GoTls("ours".to_owned()))
+        );
         for parameter in [
-            "tls=true",
-            "tls=skip-verify",
+            "allowFallbackToPlaintext=true&tls=true",
             "sql_mode=ANSI",
             "time_zone=%27UTC%27",
         ] {

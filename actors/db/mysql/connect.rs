@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel_async::{AsyncMysqlConnection, SimpleAsyncConnection};
 use tokio::time::timeout;
 
+use super::dialect::verdict;
 use crate::address::{self, NoConnection};
 use crate::config::Secret;
 use crate::db::error::DbError;
@@ -12,17 +13,36 @@ use crate::db::error::DbError;
 /// A server that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What we rely on, whatever `SET GLOBAL`, the server's files or `init_connect` say.
+///
 /// READ COMMITTED: claims of several daemons must not lock the gaps between rows. Strict: what does not fit is refused,
-/// not cut. English: errors are told apart by their texts. The server's own time zone, not diesel-async's UTC:
-/// `create_time` and `update_time` are its NOW(), as the Go program's. `lock_wait_timeout` (seconds) is that of
-/// statements that alter tables, `innodb_lock_wait_timeout` that of rows: below the patience of a transaction.
+/// not cut; and no other mode, as some read our statements differently. English: some errors are told apart by their texts.
+/// The server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go program's.
+/// `lock_wait_timeout` (seconds) is that of statements that alter tables, `innodb_lock_wait_timeout` that of rows: below
+/// the patience of a transaction.
+///
+/// How long a statement may take is known to us (the patience of `writer.rs` and `reader.rs`), and not to the server: a
+/// limit that is shorter than a wait for somebody's lock would end statements that only have to wait. Neither may a SELECT
+/// be cut off or refused for the rows it reads, nor an UPDATE for its condition; a statement is a transaction of its own
+/// unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Errors are kept to be read.
+///
+/// A comment `/*M!` is for MariaDB, and `/*!80000` for MySQL: each has its own name for the time limit.
 const SETTINGS: &str = "\
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
         SESSION lc_messages = 'en_US', \
         SESSION time_zone = @@GLOBAL.time_zone, \
         SESSION lock_wait_timeout = 2, \
-        SESSION innodb_lock_wait_timeout = 2";
+        SESSION innodb_lock_wait_timeout = 2, \
+        /*M! SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0, */ \
+        /*!80000 SESSION max_execution_time = 0, */ \
+        SESSION sql_select_limit = 18446744073709551615, \
+        SESSION sql_big_selects = 1, \
+        SESSION sql_safe_updates = 0, \
+        SESSION autocommit = 1, \
+        SESSION completion_type = 'NO_CHAIN', \
+        SESSION unique_checks = 1, \
+        SESSION max_error_count = 64";
 
 /// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
 /// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows. Every
@@ -47,6 +67,6 @@ async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
         NoConnection::Denied(cause) => DbError::Denied(cause),
     })?;
     let set = connection.batch_execute(SETTINGS).await;
-    set.map_err(|cause| DbError::Away(cause.to_string()))?;
+    set.map_err(|error| DbError::from_server(&error, verdict(&error)))?;
     Ok(connection)
 }

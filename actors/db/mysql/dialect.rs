@@ -11,7 +11,8 @@ use crate::db::status::{DONE, RUNNING};
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
-    MIGRATIONS, TABLES, lock_migrations, refuse_settings, run_migration, unlock_migrations,
+    MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, refuse_settings, run_migration,
+    unlock_migrations,
 };
 pub(super) use super::product::{FOR_UPDATE_OF_ROWS, program, refuse_old};
 

@@ -15,6 +15,10 @@ pub(super) const MIGRATIONS: &[Migration] = migrations::MYSQL;
 pub(super) const TABLES: &str =
     "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()";
 
+/// Goes before statements that ask for rights, on a connection that does nothing else after them. MariaDB in strict mode
+/// wants a value for each column without a default, of an insert without rows too.
+pub(super) const RIGHTS_PRELUDE: &str = "SET SESSION sql_mode = ''; ";
+
 /// The lock of one database's migrations. A lock's name has at most 64 characters, those of a database alone may be as
 /// many. MySQL 9.7 has no `MD5` any more.
 macro_rules! lock_name {

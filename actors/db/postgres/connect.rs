@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::timeout;
 
+use super::dialect::verdict;
 use crate::address::{self, NoConnection};
 use crate::config::Secret;
 use crate::db::error::DbError;
@@ -12,13 +13,27 @@ use crate::db::error::DbError;
 /// A server that does not answer for so long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What we rely on, whatever the server's files, `ALTER DATABASE … SET` or `ALTER ROLE … SET` say.
+///
 /// The server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go
 /// program's. A row that is locked for longer than the lock time-out is tried again; it is below the patience of a
 /// transaction.
+///
+/// How long a statement may take is known to us (the patience of `writer.rs` and `reader.rs`), and not to the server: a
+/// limit that is shorter than a wait for somebody's lock would end statements that only have to wait. Connections that
+/// rest are ours to close. A commit that is answered is on the server's disk: where nobody waits for replicas either it is
+/// that, `local`. Versions differ in what they have of these, so the server's list is asked.
+///
+/// `default_transaction_read_only` stays as it is: providers set it when the disk is full, and people to move a database.
 const SETTINGS: &str = "\
     SET TIME ZONE DEFAULT; \
     SET lock_timeout = '2s'; \
-    SET default_transaction_isolation = 'read committed'";
+    SET default_transaction_isolation = 'read committed'; \
+    SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'local' ELSE '0' END, false) \
+    FROM pg_catalog.pg_settings \
+    WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_session_timeout', \
+                   'idle_in_transaction_session_timeout') \
+       OR (name = 'synchronous_commit' AND setting = 'off')";
 
 /// For connections that write: one that is silent for so long in the middle of a transaction is given up by the server,
 /// with the rows it has locked. That is a daemon that was frozen, or cut off; others wait for those rows.
@@ -44,7 +59,7 @@ async fn try_open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
                 NoConnection::Away(why) => DbError::Away(why),
             })?;
     let set = connection.batch_execute(SETTINGS).await;
-    set.map_err(|cause| DbError::Away(cause.to_string()))?;
+    set.map_err(|error| DbError::from_server(&error, verdict(&error)))?;
     speak_english(&mut connection).await?;
     Ok(connection)
 }
@@ -61,7 +76,7 @@ async fn speak_english(connection: &mut AsyncPgConnection) -> Result<(), DbError
     let told: Language = diesel::sql_query("SELECT current_setting('lc_messages') AS lc_messages")
         .get_result(connection)
         .await
-        .map_err(|cause| DbError::Away(cause.to_string()))?;
+        .map_err(|error| DbError::from_server(&error, verdict(&error)))?;
     let language = told.lc_messages;
     let is_english = ["", "C", "POSIX"].contains(&language.as_str())
         || language.starts_with("C.")

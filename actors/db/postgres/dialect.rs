@@ -11,8 +11,8 @@ use crate::db::rows::NewTask;
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
-    MIGRATIONS, TABLES, lock_migrations, program, refuse_old, refuse_settings, run_migration,
-    unlock_migrations,
+    MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, program, refuse_old, refuse_settings,
+    run_migration, unlock_migrations,
 };
 
 pub(super) use crate::db::verdict::Collision;

@@ -14,6 +14,9 @@ pub(super) const MIGRATIONS: &[Migration] = migrations::POSTGRES;
 pub(super) const TABLES: &str =
     "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = current_schema()";
 
+/// Goes before statements that ask for rights.
+pub(super) const RIGHTS_PRELUDE: &str = "";
+
 /// A number of ours among the advisory locks of the database, which users may take too.
 const LOCK: &str =
     "SET lock_timeout = '600s'; SELECT pg_advisory_lock(7305804402566852); SET lock_timeout = '2s'";

@@ -65,6 +65,7 @@ pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
     // The usual start finds nothing to do, and waits for nobody.
     if pending(connection).await?.is_empty() {
         ours::refuse_misfits(connection).await?;
+        ours::refuse_missing_rights(connection).await?;
         return Ok(Vec::new());
     }
     // Of two daemons that start at once the second waits here, and then finds nothing to do. The lock goes with the
@@ -83,6 +84,7 @@ pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
         .await
         .map_err(failed)?;
     ours::refuse_misfits(connection).await?;
+    ours::refuse_missing_rights(connection).await?;
     Ok(done)
 }
 

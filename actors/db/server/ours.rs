@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::dialect::{Connection, verdict};
+use super::dialect::{Connection, RIGHTS_PRELUDE, verdict};
 use super::migrate::failed;
 use super::schema::{commit_mark, delay_queue_log};
 use crate::db::error::DbError;
@@ -24,6 +24,19 @@ const MADE_BY: [(&str, &str, &str); 7] = [
     ("cron_run", "entry, scheduled_ms", "_cron"),
     ("death", "source, message_id", "_death"),
     ("commit_mark", "writer, marked_ms", "_commit_mark"),
+];
+
+/// Every table, with a column of it.
+const WRITTEN: [(&str, &str); 9] = [
+    ("crontab_log", "name"),
+    ("delay_queue_log", "name"),
+    ("boot", "owner"),
+    ("queue_message", "queue"),
+    ("dead_letter", "kind"),
+    ("death", "kind"),
+    ("cron_entry", "entry"),
+    ("cron_run", "entry"),
+    ("commit_mark", "writer"),
 ];
 
 /// Before anything is altered: tables of our names that are there, and that we are about to make. One that a migration of
@@ -56,6 +69,33 @@ pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), Db
         };
     }
     look!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
+    Ok(())
+}
+
+/// Whether we may read and write each of our tables. A right that is missing would refuse each write of its kind, and the
+/// database is all there is: so it ends the start. Nothing is read or changed, as no row meets the condition.
+pub(super) async fn refuse_missing_rights(connection: &mut Connection) -> Result<(), DbError> {
+    for (table, column) in WRITTEN {
+        let statements = format!(
+            "{RIGHTS_PRELUDE}SELECT {column} FROM {table} WHERE 1 = 0; \
+             INSERT INTO {table} ({column}) SELECT {column} FROM {table} WHERE 1 = 0; \
+             UPDATE {table} SET {column} = {column} WHERE 1 = 0; \
+             DELETE FROM {table} WHERE 1 = 0"
+        );
+        let Err(error) = connection.batch_execute(&statements).await else {
+            continue;
+        };
+        match verdict(&error) {
+            Verdict::Away => return Err(failed(error)),
+            // Somebody has locked it, and rights were asked for before that.
+            Verdict::Conflict => {}
+            Verdict::Refused => {
+                return Err(DbError::Migrate(format!(
+                    "{error}; `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the table `{table}` are needed"
+                )));
+            }
+        }
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use diesel::SqliteConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AsyncConnection, AsyncMysqlConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, RunQueryDsl};
 
 use super::{Found, in_time};
 use crate::config::{DatabaseSettings, DatabaseUrl};
@@ -43,11 +43,13 @@ async fn version(url: &DatabaseUrl) -> Result<String, String> {
     }
     match url {
         DatabaseUrl::Mysql(url) => {
-            ask!(
-                AsyncMysqlConnection,
-                url.expose(),
-                "SELECT version() AS version"
-            )
+            let connection = crate::address::mysql::connect(url.expose()).await;
+            let mut connection = connection.map_err(|cause| cause.to_string())?;
+            let query = diesel::sql_query("SELECT version() AS version");
+            let answer: Result<Version, _> = query.get_result(&mut connection).await;
+            answer
+                .map(|row| row.version)
+                .map_err(|cause| cause.to_string())
         }
         DatabaseUrl::Postgres(url) => {
             let connection = crate::address::postgres::connect(url.expose()).await;
