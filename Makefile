@@ -30,6 +30,7 @@ servers:
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || missing="$$missing mariadb-server"; \
 	command -v postgres >/dev/null || ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || missing="$$missing pgbouncer"; \
 	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
 	command -v mvn >/dev/null || test -d $(KAFKA) || missing="$$missing maven"; \
 	test -z "$$missing" || sh tests/servers/install.sh $$missing

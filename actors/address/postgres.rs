@@ -13,10 +13,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio_postgres::Config;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{NoConnection, certificates, decoded};
+
+pub(crate) mod sessions;
 
 /// What is wrong with the address, whatever server is there.
 pub(crate) fn check(address: &str) -> Result<(), String> {
@@ -25,23 +28,44 @@ pub(crate) fn check(address: &str) -> Result<(), String> {
 
 /// A connection to the address.
 pub(crate) async fn connect(address: &str) -> Result<AsyncPgConnection, NoConnection> {
-    let wanted = Wanted::read(address).map_err(NoConnection::Denied)?;
-    let config = wanted.config().map_err(NoConnection::Denied)?;
-    let tls = MakeRustlsConnect::new(wanted.tls().map_err(NoConnection::Denied)?);
-    let (client, connection) = config.connect(tls).await.map_err(|cause| judged(&cause))?;
+    let (client, connection) = open(address).await?;
     AsyncPgConnection::try_from_client_and_connection(client, connection)
         .await
         .map_err(|cause| NoConnection::Away(cause.to_string()))
 }
 
+type Link =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+async fn open(address: &str) -> Result<(Client, Link), NoConnection> {
+    let wanted = Wanted::read(address).map_err(NoConnection::Denied)?;
+    let config = wanted.config().map_err(NoConnection::Denied)?;
+    let tls = MakeRustlsConnect::new(wanted.tls().map_err(NoConnection::Denied)?);
+    config.connect(tls).await.map_err(|cause| judged(&cause))
+}
+
+/// A connection without diesel, which ends with the client.
+async fn client(address: &str) -> Result<Client, NoConnection> {
+    let (client, link) = open(address).await?;
+    // What breaks it is told by the client's next answer.
+    tokio::spawn(async move { drop(link.await) });
+    Ok(client)
+}
+
 /// SQLSTATEs, and classes of them, of a server that will take connections later: connection exception, insufficient
-/// resources, operator intervention (it starts, stops or recovers), system error, object in use. PgBouncer has nothing
-/// but class 08 for a server behind it that is away. Every other answer to a new connection is the same each time.
+/// resources, operator intervention (it starts, stops or recovers), system error, object in use. Every other answer to a new
+/// connection is the same each time.
 const PASSING: [&str; 5] = ["08", "53", "57", "58", "55006"];
+/// Of class 08, and yet none of them: a violation of the protocol. PgBouncer says nothing else, whether the password is
+/// wrong or a parameter; with the server behind it away it mostly does not answer at all.
+const VIOLATION: &str = "08P01";
 
 fn judged(error: &tokio_postgres::Error) -> NoConnection {
     let is_answer = match (error.code(), error.source()) {
-        (Some(code), _) => !PASSING.iter().any(|class| code.code().starts_with(class)),
+        (Some(code), _) => {
+            let code = code.code();
+            code == VIOLATION || !PASSING.iter().any(|class| code.starts_with(class))
+        }
         // The way there: nobody answers, or somebody does who speaks no such protocol, or whose TLS is not what the
         // address asks for (rustls says so as `InvalidData`).
         (None, Some(cause)) => cause.downcast_ref::<io::Error>().is_none_or(|cause| {

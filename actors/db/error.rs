@@ -11,8 +11,8 @@ pub enum DbError {
     /// The database cannot be used at the moment; DbActor tries again by itself.
     #[error("the database is away: {0}")]
     Away(String),
-    /// The server answers and does not let us in: wrong password, no such database.
-    #[error("the database lets nobody in with this address: {0}")]
+    /// The server answers, and does not let us work: wrong password, no such database, sessions that are not our own.
+    #[error("the database cannot be used with this address: {0}")]
     Denied(String),
     /// This write or question is refused by the database; others are not touched by it.
     #[error("the database refused it: {0}")]

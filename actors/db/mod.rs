@@ -18,6 +18,7 @@ mod migrations;
 )]
 mod mysql;
 mod postgres;
+mod raw_task;
 pub(crate) mod rows;
 mod runs;
 mod schema;

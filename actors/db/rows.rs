@@ -265,6 +265,8 @@ pub(crate) struct Inspection {
     pub(crate) size_bytes: Option<u64>,
     /// Migrations that the next start will do.
     pub(crate) pending: Vec<String>,
+    /// What those need and we do not have, for people.
+    pub(crate) missing_rights: Vec<String>,
     /// The tables and their rows, counted up to [`COUNT_CAP`].
     pub(crate) tables: Vec<(String, u64)>,
 }

@@ -20,6 +20,7 @@ const ENCODED: &str = "p%2540w%2B%40%3A%2F%3F%23%5B%5D%26%3D%C3%A9%20~";
 on_each_server! { world =>
     an_answer_ends_the_start_with_the_servers_words,
     a_right_that_is_missing_ends_the_start,
+    check_says_when_the_next_start_may_not_migrate,
 }
 on_each_server! { own_server =>
     passwords_of_any_characters_log_in,
@@ -100,6 +101,32 @@ fn a_right_that_is_missing_ends_the_start(world: World) {
     refused(&world, &address, &["denied"]);
 }
 
+fn check_says_when_the_next_start_may_not_migrate(world: World) {
+    let url = world.url().to_owned();
+    let mut database = world.database();
+    let user = format!("user_{}", url.rsplit_once('/').unwrap().1);
+    match world.engine {
+        Engine::Postgres => database.execute(&format!("CREATE ROLE {user} LOGIN")),
+        _ => {
+            database.execute(&format!("CREATE USER {user}"));
+            database.execute(&format!("GRANT SELECT, INSERT ON * TO {user}"));
+        }
+    }
+    let address = as_user(&url, &user);
+    world.etc("dev.json", &json!({ "database": { "url": address } }));
+    let output = world.run(&["check", "--online"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the next start fails"), "{said}");
+    assert!(said.contains("lacks CREATE on the"), "{said}");
+    assert!(said.contains("`migrate --print`"), "{said}");
+    assert!(!said.contains("done by the next start"), "{said}");
+    refused(&world, &address, &["`simplest_script migrate --print`"]);
+    world.etc("dev.json", &json!({ "database": { "url": url } }));
+    let said = world.output(&["check", "--online"]);
+    assert!(said.contains("done by the next start"), "{said}");
+}
+
 fn passwords_of_any_characters_log_in((world, server): (World, OwnServer)) {
     let mut database = world.database();
     let url = world.url().to_owned();
@@ -153,4 +180,37 @@ fn options_of_an_address_reach_postgres_as_they_are_written() {
     let named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'a+b'";
     assert!(database.number(named) > 0);
     daemon.stop();
+}
+
+#[test]
+fn a_database_of_another_encoding_is_refused() {
+    let Some(server) = postgres::shared() else {
+        return;
+    };
+    for encoding in ["SQL_ASCII", "LATIN1"] {
+        let name = format!("in_{}", encoding.to_lowercase());
+        server.execute(&format!(
+            "CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0"
+        ));
+        let url = format!("postgres://postgres@127.0.0.1:{}/{name}", server.port());
+        let world = World::at(Engine::Postgres, url.clone(), json!({}));
+        refused(&world, &url, &[encoding, "ENCODING 'UTF8'"]);
+    }
+}
+
+/// By a trigger, as an example of what only the first write meets.
+#[test]
+fn a_refused_first_write_ends_the_start() {
+    let world = World::new(json!({}));
+    let mut database = world.migrate();
+    database.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON boot BEGIN SELECT RAISE(ABORT, 'no more boots'); END",
+    );
+    let output = world.run(&["run"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("refuses this daemon's row in `boot`: no more boots"),
+        "{said}"
+    );
 }

@@ -37,6 +37,7 @@ mod outage;
 mod own_code;
 mod pairs;
 mod poison;
+mod pooler;
 mod process;
 mod redis;
 mod server_settings;

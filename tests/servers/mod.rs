@@ -31,6 +31,7 @@ pub mod kafka;
 pub mod mariadb;
 pub mod mysql;
 mod mysql_family;
+pub mod pgbouncer;
 mod port;
 pub mod postgres;
 mod process;

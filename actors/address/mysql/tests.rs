@@ -1,5 +1,4 @@
 use diesel::sql_types::Text;
-use diesel_async::RunQueryDsl;
 
 use super::*;
 use crate::config::DatabaseUrl;
@@ -14,6 +13,8 @@ struct Status {
 
 /// The cipher of a connection; empty: clear text.
 fn cipher(url: &str) -> Result<String, NoConnection> {
+    use diesel_async::RunQueryDsl;
+
     actix_rt::System::new().block_on(async {
         let mut connection = connect(url).await?;
         let asked: Status = diesel::sql_query("SHOW SESSION STATUS LIKE 'Ssl_cipher'")

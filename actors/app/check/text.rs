@@ -190,6 +190,7 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
     if let Some(pending) = &server.pending_migrations {
         said.push(match pending.len() {
             0 => "no migrations pending".to_owned(),
+            n if server.problem.is_some() => format!("migrations pending: {n}"),
             n => format!("migrations pending: {n}, done by the next start or `migrate`"),
         });
     }

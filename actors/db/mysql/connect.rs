@@ -24,9 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a statement may take is known to us (the patience of `writer.rs` and `reader.rs`), and not to the server: a
 /// limit that is shorter than a wait for somebody's lock would end statements that only have to wait. Neither may a SELECT
 /// be cut off or refused for the rows it reads, nor an UPDATE for its condition; a statement is a transaction of its own
-/// unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Errors are kept to be read.
+/// unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Errors are kept to be read (MySQL lets
+/// only administrators set that). Everybody may set all of these.
 ///
-/// A comment `/*M!` is for MariaDB, and `/*!80000` for MySQL: each has its own name for the time limit.
+/// Each product has its own name for the time limit; which comment is for which: `product.rs`.
 const SETTINGS: &str = "\
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
     SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
@@ -34,15 +35,14 @@ const SETTINGS: &str = "\
         SESSION time_zone = @@GLOBAL.time_zone, \
         SESSION lock_wait_timeout = 2, \
         SESSION innodb_lock_wait_timeout = 2, \
-        /*M! SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0, */ \
+        /*M! SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0, SESSION max_error_count = 64, */ \
         /*!80000 SESSION max_execution_time = 0, */ \
         SESSION sql_select_limit = 18446744073709551615, \
         SESSION sql_big_selects = 1, \
         SESSION sql_safe_updates = 0, \
         SESSION autocommit = 1, \
         SESSION completion_type = 'NO_CHAIN', \
-        SESSION unique_checks = 1, \
-        SESSION max_error_count = 64";
+        SESSION unique_checks = 1";
 
 /// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
 /// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows. Every

@@ -5,14 +5,15 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
 
 use super::by_ids::{self, list};
-use super::{messages, named, tasks};
+use super::{messages, named};
+use crate::db::raw_task::RawTask;
 use crate::db::status::{DONE, RUNNING};
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
-    MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, refuse_settings, run_migration,
-    unlock_migrations,
+    MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, missing_rights, refuse_lent_sessions,
+    refuse_settings, run_migration, unlock_migrations,
 };
 pub(super) use super::product::{FOR_UPDATE_OF_ROWS, program, refuse_old};
 
@@ -95,8 +96,8 @@ pub(super) async fn claim_tasks(
     from_s: Option<i64>,
     until_s: i64,
     limit: i64,
-) -> QueryResult<Vec<tasks::Claimed>> {
-    let rows: Vec<tasks::Claimed> = diesel::sql_query(CLAIM_TASKS)
+) -> QueryResult<Vec<RawTask>> {
+    let rows: Vec<RawTask> = diesel::sql_query(CLAIM_TASKS)
         .bind::<BigInt, _>(from_s.unwrap_or(0))
         .bind::<BigInt, _>(until_s)
         .bind::<BigInt, _>(limit)

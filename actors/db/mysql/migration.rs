@@ -7,6 +7,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::dialect::Connection;
 use super::migrate::{OTHERS_ARE_AT_IT, failed, run};
+use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::migrations::{self, Migration, note};
 
@@ -63,6 +64,39 @@ struct Variable {
     name: String,
     #[diesel(sql_type = Text, column_name = "Value")]
     value: String,
+}
+
+/// None is known that would: ProxySQL and MaxScale keep a connection's session from its first `SET` on.
+#[expect(clippy::unused_async, reason = "it asks elsewhere")]
+pub(super) async fn refuse_lent_sessions(_: &Secret) -> Result<(), DbError> {
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Right {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// What the migrations need and our grants do not have, as far as they can be seen: none is named where a role is active,
+/// whose grants may hold more.
+pub(super) async fn missing_rights(connection: &mut Connection) -> Result<Vec<String>, DbError> {
+    // A grant on a database names it by a pattern.
+    const ASK: &str = "
+        SELECT needed.name FROM
+            (SELECT 'CREATE' AS name UNION ALL SELECT 'ALTER' UNION ALL SELECT 'INDEX') AS needed,
+            (SELECT CONCAT(\"'\", REPLACE(CURRENT_USER(), '@', \"'@'\"), \"'\") AS user) AS me
+        WHERE COALESCE(NULLIF(CURRENT_ROLE(), 'NONE'), '') = ''
+          AND NOT EXISTS (SELECT 1 FROM information_schema.user_privileges AS u
+                          WHERE u.privilege_type = needed.name AND u.grantee = me.user)
+          AND NOT EXISTS (SELECT 1 FROM information_schema.schema_privileges AS s
+                          WHERE s.privilege_type = needed.name AND s.grantee = me.user
+                            AND DATABASE() LIKE s.table_schema)";
+    let asked: QueryResult<Vec<Right>> = diesel::sql_query(ASK).load(connection).await;
+    let missing = asked.map_err(failed)?.into_iter();
+    Ok(missing
+        .map(|right| format!("{} on the database", right.name))
+        .collect())
 }
 
 /// InnoDB takes no write of a READ COMMITTED transaction that would have to be logged as its statement.

@@ -7,12 +7,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
+use crate::db::raw_task::RawTask;
 use crate::db::rows::NewTask;
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
-    MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, program, refuse_old, refuse_settings,
-    run_migration, unlock_migrations,
+    MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, missing_rights, program,
+    refuse_lent_sessions, refuse_old, refuse_settings, run_migration, unlock_migrations,
 };
 
 pub(super) use crate::db::verdict::Collision;
@@ -126,7 +127,7 @@ pub(super) async fn claim_tasks(
     from_s: Option<i64>,
     until_s: i64,
     limit: i64,
-) -> QueryResult<Vec<tasks::Claimed>> {
+) -> QueryResult<Vec<RawTask>> {
     diesel::sql_query(CLAIM_TASKS)
         .bind::<Text, _>(owner)
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))

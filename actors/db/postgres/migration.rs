@@ -1,11 +1,16 @@
 //! How tables are altered here: each migration is a transaction, with its note.
 
+use std::time::Duration;
+
 use diesel::QueryResult;
-use diesel_async::SimpleAsyncConnection;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tokio::time::timeout;
 
 use super::dialect::Connection;
 use super::errors::is_lock_timeout;
 use super::migrate::{OTHERS_ARE_AT_IT, failed, run};
+use crate::address::{NoConnection, postgres::sessions};
+use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::migrations::{self, Migration, note};
 
@@ -66,9 +71,57 @@ pub(super) fn refuse_old(version: &str) -> Result<(), DbError> {
     )))
 }
 
-/// None of them matters here.
-pub(super) async fn refuse_settings(_: &mut Connection) -> Result<(), DbError> {
-    Ok(())
+#[derive(diesel::QueryableByName)]
+struct Setting {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    setting: String,
+}
+
+/// A pooler that hangs must not hold up the start for ever.
+const SESSION_PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn refuse_lent_sessions(url: &Secret) -> Result<(), DbError> {
+    let tried = timeout(SESSION_PATIENCE, sessions::refuse_lent(url.expose())).await;
+    match tried {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(NoConnection::Denied(why))) => Err(DbError::Denied(why)),
+        Ok(Err(NoConnection::Away(why))) => Err(DbError::Away(why)),
+        Err(_) => Err(DbError::Away(format!(
+            "no answer for {} s",
+            SESSION_PATIENCE.as_secs()
+        ))),
+    }
+}
+
+/// What the migrations need and we do not have. A table is altered by its owner only.
+pub(super) async fn missing_rights(connection: &mut Connection) -> Result<Vec<String>, DbError> {
+    const ASK: &str = "
+        SELECT 'CREATE on the schema ' || current_schema() AS setting
+        WHERE NOT has_schema_privilege(current_schema(), 'CREATE')
+        UNION ALL
+        SELECT 'ownership of the table ' || tablename FROM pg_tables
+        WHERE schemaname = current_schema()
+          AND tablename IN ('crontab_log', 'delay_queue_log', 'queue_message')
+          AND NOT pg_has_role(current_user, tableowner, 'USAGE')";
+    let asked: QueryResult<Vec<Setting>> = diesel::sql_query(ASK).load(connection).await;
+    let missing = asked.map_err(failed)?.into_iter().map(|row| row.setting);
+    Ok(missing.collect())
+}
+
+/// In `SQL_ASCII` a text may be any bytes, and in other encodings most characters of names, results and errors cannot be
+/// written.
+pub(super) async fn refuse_settings(connection: &mut Connection) -> Result<(), DbError> {
+    let asked: QueryResult<Setting> =
+        diesel::sql_query("SELECT current_setting('server_encoding') AS setting")
+            .get_result(connection)
+            .await;
+    match asked.map_err(failed)?.setting.as_str() {
+        "UTF8" => Ok(()),
+        encoding => Err(DbError::Migrate(format!(
+            "the database's encoding is {encoding}; `CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0` \
+             makes one that is right"
+        ))),
+    }
 }
 
 #[cfg(test)]

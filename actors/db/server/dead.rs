@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Binary, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
@@ -12,7 +12,7 @@ use crate::db::headers::encode;
 use crate::db::letters::{KIND_DELAY, KIND_TABLE};
 use crate::db::rows::{EntryName, NewLetter as Given, Origin};
 use crate::db::schema::{dead_letter, queue_message};
-use crate::db::text::{ERROR_CHARS, shorten};
+use crate::db::text::{ERROR_CHARS, readable, shorten};
 use crate::db::write::Written;
 use crate::identity::partition_of;
 
@@ -42,27 +42,29 @@ pub(super) async fn from_task(
 ) -> QueryResult<()> {
     use delay_queue_log::dsl;
 
-    type Text = Option<String>;
-    let (name, exec_cmd, params, attempts, exec_time): (Text, Text, Text, i32, i64) =
-        dsl::delay_queue_log
-            .filter(dsl::id.eq(id))
-            .select((
-                dsl::name,
-                dsl::exec_cmd,
-                dsl::params,
-                dsl::attempts,
-                dsl::exec_time,
-            ))
-            .first(connection)
-            .await?;
-    let params = params.unwrap_or_default();
+    // As bytes: another program may have put anything there.
+    type Row = (Bytes, Bytes, Bytes, i32, i64);
+    type Bytes = Option<Vec<u8>>;
+    let (name, exec_cmd, params, attempts, exec_time): Row = dsl::delay_queue_log
+        .filter(dsl::id.eq(id))
+        .select((
+            sql::<Nullable<Binary>>("name"),
+            sql::<Nullable<Binary>>("exec_cmd"),
+            sql::<Nullable<Binary>>("params"),
+            dsl::attempts,
+            dsl::exec_time,
+        ))
+        .first(connection)
+        .await?;
+    let text = |bytes: Bytes| readable(&bytes.unwrap_or_default());
+    let (name, exec_cmd, params) = (text(name), text(exec_cmd), params.unwrap_or_default());
     let letter = NewLetter {
         kind: KIND_DELAY,
         source: "delay_queue_log",
-        name: name.as_deref().unwrap_or_default(),
-        exec_cmd: exec_cmd.as_deref().unwrap_or_default(),
+        name: &name,
+        exec_cmd: &exec_cmd,
         original_id: id.to_string(),
-        payload: params.as_bytes(),
+        payload: &params,
         msg_key: None,
         headers: None,
         error: shorten(error, ERROR_CHARS),

@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::claims::{Mine, Standing, judge, not_kept};
@@ -13,6 +13,7 @@ use crate::db::rows::{
     Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
 };
 use crate::db::schema::queue_message::{self as message, dsl};
+use crate::db::text::readable;
 use crate::db::write::Written;
 
 /// Bytes of payloads in one statement: below the smallest packet that servers accept by default (16 MB), and small
@@ -93,8 +94,9 @@ pub(super) struct Claimed {
     payload: Vec<u8>,
     #[diesel(sql_type = Nullable<Binary>)]
     msg_key: Option<Vec<u8>>,
-    #[diesel(sql_type = Nullable<Text>)]
-    headers: Option<String>,
+    /// As bytes: another program may have put anything there.
+    #[diesel(sql_type = Nullable<Binary>)]
+    headers: Option<Vec<u8>>,
     #[diesel(sql_type = BigInt)]
     due_ms: i64,
     #[diesel(sql_type = Integer)]
@@ -103,8 +105,8 @@ pub(super) struct Claimed {
     deaths: i32,
     #[diesel(sql_type = BigInt)]
     fence: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    origin: Option<String>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    origin: Option<Vec<u8>>,
 }
 
 pub(super) async fn claim(
@@ -119,11 +121,11 @@ pub(super) async fn claim(
         id: row.id,
         payload: row.payload.into(),
         key: row.msg_key.map(Into::into),
-        headers: headers::decode(row.headers.as_deref()),
+        headers: headers::decode(row.headers.as_deref().map(readable).as_deref()),
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
         suspect: row.deaths > 0,
-        origin: Origin::decode(row.origin.as_deref()),
+        origin: Origin::decode(row.origin.as_deref().map(readable).as_deref()),
     });
     Ok(Written::Messages(claimed.collect()))
 }

@@ -20,6 +20,10 @@ use crate::db::verdict::Verdict;
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What helps where a right is missing.
+const PRINTED: &str =
+    "`simplest_script migrate --print` shows the statements, for someone who may run them";
+
 pub(super) const OTHERS_ARE_AT_IT: &str =
     "another daemon has been bringing the tables up to date for 10 minutes";
 
@@ -58,6 +62,7 @@ pub(super) fn failed(error: diesel::result::Error) -> DbError {
 
 /// Answers the versions that were done.
 pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
+    dialect::refuse_lent_sessions(&url).await?;
     let mut connection = connect::open(&url).await?;
     let connection = &mut connection;
     dialect::refuse_old(&version(connection).await?)?;
@@ -74,7 +79,11 @@ pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
     let pending = pending(connection).await?;
     let there = tables(connection).await?;
     ours::refuse_strangers(connection, &pending, &there).await?;
-    connection.batch_execute(VERSIONS).await.map_err(failed)?;
+    let versions = connection.batch_execute(VERSIONS).await;
+    versions.map_err(|error| match failed(error) {
+        DbError::Migrate(why) => DbError::Migrate(format!("{why}; {PRINTED}")),
+        away => away,
+    })?;
     let mut done = Vec::new();
     for migration in pending {
         dialect::run_migration(connection, migration).await?;
@@ -113,7 +122,7 @@ pub(super) async fn run(
                 }
                 Err(error) => {
                     return Err(DbError::Migrate(format!(
-                        "{}: {error}; `simplest_script migrate --print` shows the statements, for someone who may run them",
+                        "{}: {error}; {PRINTED}",
                         migration.name
                     )));
                 }
@@ -162,10 +171,12 @@ async fn version(connection: &mut Connection) -> Result<String, DbError> {
 
 /// Looks and changes nothing.
 pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
+    dialect::refuse_lent_sessions(&url).await?;
     let mut connection = connect::open(&url).await?;
     let connection = &mut connection;
     let version = version(connection).await?;
     dialect::refuse_old(&version)?;
+    dialect::refuse_settings(connection).await?;
     let there = tables(connection).await?;
     let mut counts = Vec::new();
     for table in OURS.iter().filter(|table| there.contains(**table)) {
@@ -183,6 +194,13 @@ pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
         ));
     }
     let pending = pending(connection).await?;
+    let missing_rights = match pending.is_empty() {
+        true => {
+            ours::refuse_missing_rights(connection).await?;
+            Vec::new()
+        }
+        false => dialect::missing_rights(connection).await?,
+    };
     Ok(Inspection {
         version: dialect::program(&version),
         exists: true,
@@ -191,6 +209,7 @@ pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
             .iter()
             .map(|migration| migration.version())
             .collect(),
+        missing_rights,
         tables: counts,
     })
 }

@@ -2,7 +2,6 @@
 
 use diesel::dsl::{now, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::claims::{Standing, judge, not_kept};
@@ -10,8 +9,9 @@ use super::dialect::{self, Connection};
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::now_ms;
-use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
-use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
+use crate::db::raw_task::read_all;
+use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -35,29 +35,6 @@ pub(super) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64
     }
 }
 
-/// A row as the claim reads it, on both servers.
-#[derive(QueryableByName)]
-pub(super) struct Claimed {
-    #[diesel(sql_type = BigInt)]
-    pub(super) id: i64,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    name: String,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    exec_cmd: String,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    params: String,
-    #[diesel(sql_type = BigInt)]
-    exec_time: i64,
-    #[diesel(sql_type = diesel::sql_types::Nullable<BigInt>)]
-    due_ms: Option<i64>,
-    #[diesel(sql_type = diesel::sql_types::Integer)]
-    attempts: i32,
-    #[diesel(sql_type = BigInt)]
-    fence: i64,
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    result: String,
-}
-
 pub(super) async fn claim(
     connection: &mut Connection,
     owner: &str,
@@ -66,22 +43,13 @@ pub(super) async fn claim(
     limit: u32,
 ) -> QueryResult<Written> {
     let rows = dialect::claim_tasks(connection, owner, from_s, until_s, i64::from(limit)).await?;
-    let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(claimed).collect();
-    tasks.sort_by_key(|task| (task.due_ms, task.id));
-    Ok(Written::Tasks(tasks))
-}
-
-fn claimed(row: Claimed) -> ClaimedTask {
-    ClaimedTask {
-        id: row.id,
-        name: row.name,
-        exec_cmd: row.exec_cmd,
-        params: row.params,
-        due_ms: crate::db::rows::due_ms(row.exec_time, row.due_ms),
-        attempts: u32::try_from(row.attempts).unwrap_or(0),
-        fence: row.fence,
-        suspect: is_death(&row.result),
+    let (tasks, unreadable) = read_all(rows);
+    for row in unreadable {
+        fail(connection, row.id, &row.result(), row.attempts).await?;
+        dead::from_task(connection, row.id, owner, &row.why).await?;
+        row.report();
     }
+    Ok(Written::Tasks(tasks))
 }
 
 /// Ends of one owner's tasks. Answers for each whether it counts: the owner and the fence refuse a stale one, as a

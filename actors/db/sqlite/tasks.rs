@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Text};
+use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::dead;
 use crate::clock::{local_text, now_ms};
-use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome, due_ms};
+use crate::db::raw_task::{RawTask, Unreadable, read_all};
+use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
-use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result, is_death};
-use crate::db::text::{RESULT_CHARS, readable, shorten};
+use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
+use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::{Settlement, TRIM_ROWS, Written};
 
 pub(super) fn insert(
@@ -61,24 +62,17 @@ pub(super) const CLAIM: &str = "
               CAST(params AS BLOB) AS params, exec_time, due_ms, attempts, fence,
               CAST(result AS BLOB) AS result";
 
-/// Text comes as bytes: SQLite lets other programs put anything into these columns, and one row that is no text must not
-/// stop all others.
+/// Waiting rows whose time is no number, which SQLite takes: they stand behind every number, in the same index, and are due
+/// never.
+pub(super) const NEVER_DUE: &str =
+    "SELECT id, attempts FROM delay_queue_log WHERE status = 1 AND exec_time >= '' LIMIT ?";
+
 #[derive(QueryableByName)]
-#[diesel(table_name = log)]
-struct Claimed {
+struct NeverDue {
+    #[diesel(sql_type = BigInt)]
     id: i64,
-    #[diesel(sql_type = Binary)]
-    name: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    exec_cmd: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    params: Vec<u8>,
-    exec_time: i64,
-    due_ms: Option<i64>,
+    #[diesel(sql_type = Integer)]
     attempts: i32,
-    fence: i64,
-    #[diesel(sql_type = Binary)]
-    result: Vec<u8>,
 }
 
 pub(super) fn claim(
@@ -88,30 +82,43 @@ pub(super) fn claim(
     until_s: i64,
     limit: u32,
 ) -> QueryResult<Written> {
-    let rows: Vec<Claimed> = diesel::sql_query(CLAIM)
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    let rows: Vec<RawTask> = diesel::sql_query(CLAIM)
         .bind::<Text, _>(owner)
         .bind::<Text, _>(local_text())
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
-        .bind::<Integer, _>(i32::try_from(limit).unwrap_or(i32::MAX))
+        .bind::<Integer, _>(limit)
         .load(connection)?;
-    let mut tasks: Vec<ClaimedTask> = rows.into_iter().map(claimed).collect();
     // RETURNING promises no order.
-    tasks.sort_by_key(|task| (task.due_ms, task.id));
+    let (tasks, mut unreadable) = read_all(rows);
+    if from_s.is_none() {
+        let rows: Vec<NeverDue> = diesel::sql_query(NEVER_DUE)
+            .bind::<Integer, _>(limit)
+            .load(connection)?;
+        unreadable.extend(rows.into_iter().map(|row| Unreadable {
+            id: row.id,
+            attempts: row.attempts,
+            why: "its `exec_time` is no number".to_owned(),
+        }));
+    }
+    for row in unreadable {
+        fail(connection, &row)?;
+        dead::from_task(connection, row.id, owner, &row.why)?;
+        row.report();
+    }
     Ok(Written::Tasks(tasks))
 }
 
-fn claimed(row: Claimed) -> ClaimedTask {
-    ClaimedTask {
-        id: row.id,
-        name: readable(&row.name),
-        exec_cmd: readable(&row.exec_cmd),
-        params: readable(&row.params),
-        due_ms: due_ms(row.exec_time, row.due_ms),
-        attempts: u32::try_from(row.attempts).unwrap_or(0),
-        fence: row.fence,
-        suspect: is_death(&readable(&row.result)),
-    }
+fn fail(connection: &mut SqliteConnection, row: &Unreadable) -> QueryResult<usize> {
+    diesel::update(log::table.filter(dsl::id.eq(row.id)))
+        .set((
+            dsl::status.eq(FAILED),
+            dsl::result.eq(shorten(&row.result(), RESULT_CHARS)),
+            dsl::owner.eq(""),
+            dsl::update_time.eq(local_text()),
+        ))
+        .execute(connection)
 }
 
 pub(super) fn end(

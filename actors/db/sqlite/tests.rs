@@ -40,6 +40,7 @@ fn claims_walk_their_index_and_stop_at_the_limit() {
     let mut connection = database(&dir.path().join("test.db"));
     let claims = [
         (tasks::CLAIM, "idx_status_exectime"),
+        (tasks::NEVER_DUE, "idx_status_exectime"),
         (messages::CLAIM, "idx_queue_message_claim"),
     ];
     for (statement, index) in claims {
@@ -183,13 +184,13 @@ fn a_file_that_somebody_holds_is_an_outage() {
 
 /// Another program may put what it likes into a text column of SQLite.
 #[test]
-fn a_row_that_is_no_text_does_not_stop_the_others() {
+fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
     let dir = tempfile::tempdir().unwrap();
     let mut connection = database(&dir.path().join("test.db"));
     connection
         .batch_execute(
             "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
-             VALUES ('n', 'c', X'ff00fe', 1, 1), ('n', 'c', 'good', 1, 1), ('n', 'c', 12.5, 1, 1)",
+             VALUES ('n', 'c', X'41', 1, 1), ('n', 'c', 'good', 1, 1), ('n', 'c', 12.5, 1, 1)",
         )
         .unwrap();
     let claim = Write::ClaimTasks {

@@ -19,7 +19,54 @@ impl World {
     }
 }
 
+/// Bytes that are no text.
+const NO_TEXT: &[u8] = b"\xff\x00\xfe";
+
+impl World {
+    /// As another program would have to do it: where the column refuses them it is made one of bytes.
+    fn insert_no_text(&self) {
+        match self.name {
+            "SQLite" => (self.execute)(
+                "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
+                 VALUES ('n', 'c', X'ff00fe', 1, 1), ('n', 'c', 'good', 1, 1), ('never', 'c', 'p', 1, 'soon')",
+            ),
+            name if name.starts_with("PostgreSQL") => (self.execute)(
+                "ALTER TABLE delay_queue_log ALTER params DROP DEFAULT,
+                     ALTER params TYPE bytea USING convert_to(params, 'UTF8');
+                 INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
+                 VALUES ('n', 'c', '\\xff00fe', 1, 1), ('n', 'c', 'good', 1, 1)",
+            ),
+            _ => (self.execute)(
+                "ALTER TABLE delay_queue_log MODIFY params VARBINARY(500) NOT NULL DEFAULT '';
+                 INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
+                 VALUES ('n', 'c', X'ff00fe', 1, 1), ('n', 'c', 'good', 1, 1)",
+            ),
+        }
+    }
+}
+
 facts! {
+    async fn a_row_that_cannot_be_read_fails_alone_with_its_bytes(world) {
+        world.insert_no_text();
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let claim = Write::ClaimTasks { owner: ME.to_owned(), from_s: None, until_s: 9, limit: 9 };
+        let Written::Tasks(claimed) = writer.write(claim).await else { panic!("no tasks") };
+        let params: Vec<&str> = claimed.iter().map(|task| task.params.as_str()).collect();
+        assert_eq!(params, ["good"]);
+        let failed = "SELECT id AS line FROM delay_queue_log WHERE status = 4 AND owner = '' ORDER BY id";
+        let failed = world.lines(failed);
+        let mut letters = world.store.reader().dead_letters(LetterFilter::default(), 9).await.unwrap();
+        letters.sort_by_key(|letter| letter.id);
+        let originals: Vec<&String> = letters.iter().map(|letter| &letter.original_id).collect();
+        assert_eq!(originals, failed.iter().collect::<Vec<_>>());
+        assert_eq!((letters[0].payload.as_slice(), letters[0].name.as_str()), (NO_TEXT, "n"));
+        assert!(letters[0].error.contains("`params` is no UTF-8 text"), "{}", letters[0].error);
+        assert_eq!(letters.len(), if world.name == "SQLite" { 2 } else { 1 });
+        let result = world.line("SELECT result AS line FROM delay_queue_log WHERE status = 4 AND name = 'n'");
+        assert!(result.contains("`params`") && result.contains("\"status\":false"), "{result}");
+    }
+
     async fn lags_of_many_queues_are_one_question_and_each_is_counted_to_its_cap(world) {
         let mut writer = world.writer().await;
         for owner in [ME, OTHER] {

@@ -33,6 +33,14 @@ async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
         looked.map_err(|cause| DbError::Away(cause.to_string()))??
     };
     let ready = inspected.exists && inspected.pending.is_empty();
+    let problem = (!inspected.missing_rights.is_empty()).then(|| {
+        format!(
+            "the next start fails: {} migrations are pending, and for those it lacks {}; somebody who has that runs what \
+             `migrate --print` prints",
+            inspected.pending.len(),
+            inspected.missing_rights.join(", ")
+        )
+    });
     let queues = sources(config, |source| match source {
         SourceConfig::Table { table } => Some(table),
         _ => None,
@@ -44,6 +52,7 @@ async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
     let tables = inspected.tables.into_iter();
     Ok(Found {
         reached: true,
+        problem,
         note: (!inspected.exists).then(|| "not there yet, made by the first start".to_owned()),
         version: Some(inspected.version).filter(|version| !version.is_empty()),
         size_bytes: inspected.size_bytes,

@@ -1,0 +1,90 @@
+//! A row of `delay_queue_log` as it is claimed. Any program may have written it, so it may be one that nobody can read.
+
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable};
+
+use super::rows::{ClaimedTask, due_ms};
+use super::status::is_death;
+use super::text::readable;
+
+/// Text comes as bytes: what is no text must not fail the statement that claims all rows.
+#[derive(diesel::QueryableByName)]
+pub(in crate::db) struct RawTask {
+    #[diesel(sql_type = BigInt)]
+    pub(in crate::db) id: i64,
+    #[diesel(sql_type = Binary)]
+    name: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    exec_cmd: Vec<u8>,
+    #[diesel(sql_type = Binary)]
+    params: Vec<u8>,
+    #[diesel(sql_type = BigInt)]
+    exec_time: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    due_ms: Option<i64>,
+    #[diesel(sql_type = Integer)]
+    attempts: i32,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+    #[diesel(sql_type = Binary)]
+    result: Vec<u8>,
+}
+
+/// A row that no attempt can do anything with: it ends with status 4, and its bytes are those of a dead letter.
+#[derive(Debug)]
+pub(in crate::db) struct Unreadable {
+    pub(in crate::db) id: i64,
+    pub(in crate::db) attempts: i32,
+    pub(in crate::db) why: String,
+}
+
+impl Unreadable {
+    /// Its `result`.
+    pub(in crate::db) fn result(&self) -> String {
+        let why = serde_json::Value::from(self.why.as_str());
+        format!("{{\"data\":{why},\"status\":false}}")
+    }
+
+    pub(in crate::db) fn report(&self) {
+        log::error!(
+            "delayed task {} cannot be read, has status 4 and is a dead letter with its bytes: {}",
+            self.id,
+            self.why
+        );
+    }
+}
+
+impl RawTask {
+    pub(in crate::db) fn read(self) -> Result<ClaimedTask, Unreadable> {
+        let (id, attempts) = (self.id, self.attempts);
+        let text = |column: &str, bytes: Vec<u8>| {
+            String::from_utf8(bytes).map_err(|cause| Unreadable {
+                id,
+                attempts,
+                why: format!("its `{column}` is no UTF-8 text: {}", cause.utf8_error()),
+            })
+        };
+        Ok(ClaimedTask {
+            id,
+            name: text("name", self.name)?,
+            exec_cmd: text("exec_cmd", self.exec_cmd)?,
+            params: text("params", self.params)?,
+            due_ms: due_ms(self.exec_time, self.due_ms),
+            attempts: u32::try_from(attempts).unwrap_or(0),
+            fence: self.fence,
+            suspect: is_death(&readable(&self.result)),
+        })
+    }
+}
+
+/// Those that can be read, in the order in which they are due, and the others.
+pub(in crate::db) fn read_all(rows: Vec<RawTask>) -> (Vec<ClaimedTask>, Vec<Unreadable>) {
+    let (mut tasks, mut unreadable) = (Vec::with_capacity(rows.len()), Vec::new());
+    for row in rows {
+        match row.read() {
+            Ok(task) => tasks.push(task),
+            Err(row) => unreadable.push(row),
+        }
+    }
+    tasks.sort_by_key(|task| (task.due_ms, task.id));
+    (tasks, unreadable)
+}
