@@ -20,8 +20,8 @@ use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::replayed::DueReplays;
-use crate::source::{Clusters, IdleTables, RedisServers, Source, TableLags};
-use crate::supervisor::Plan;
+use crate::source::{Clusters, IdleTables, PutOffMessages, RedisServers, Source, TableLags};
+use crate::supervisor::{Plan, Retention};
 use crate::workers::Workers;
 
 /// Below the data directory: the files of cron runs.
@@ -69,6 +69,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         owner: owner.clone(),
         liveness: Arc::clone(&liveness),
         due: DueReplays::new(parts.db.clone()),
+        put_off: PutOffMessages::new(parts.db.clone()),
         lags: TableLags::new(parts.db.clone()),
         idle: IdleTables::new(parts.db.clone()),
         clusters: parts.clusters,
@@ -92,6 +93,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let delay = shared.delay(std::mem::take(&mut handlers.delayed));
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
     actix_rt::spawn(sources.due.look());
+    actix_rt::spawn(sources.put_off.look());
     Ok(Plan {
         started: parts.started,
         boot: BootRow {
@@ -102,6 +104,11 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             interval_ms: millis(settings.heartbeat_interval),
         },
         delay: Arc::new(delay),
+        retention: Retention {
+            tasks: settings.delay_retention,
+            crontab_log: settings.crontab_log_retention,
+            dead_letters: settings.dead_letter_retention,
+        },
         cron,
         queues,
         hints: hints(config),
@@ -187,7 +194,6 @@ impl Shared<'_> {
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
-            retention: settings.delay_retention,
         }
     }
 

@@ -11,8 +11,8 @@ use crate::job::slots::{Kind, QueueName};
 use crate::pool::enough;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
-    Clusters, IdleTables, KafkaSource, RedisQueue, RedisServers, RedisSource, Source, Subscription,
-    TableLags, TableSource,
+    Clusters, IdleTables, KafkaSource, PutOffMessages, RedisQueue, RedisServers, RedisSource,
+    Source, Subscription, TableLags, TableSource,
 };
 use crate::supervisor::KnownQueue;
 
@@ -23,6 +23,7 @@ pub(super) struct Sources<'a> {
     pub(super) owner: Owner,
     pub(super) liveness: Arc<Liveness>,
     pub(super) due: DueReplays,
+    pub(super) put_off: PutOffMessages,
     pub(super) lags: Arc<TableLags>,
     pub(super) idle: Arc<IdleTables>,
     pub(super) clusters: Arc<Clusters>,
@@ -98,6 +99,8 @@ impl Sources<'_> {
     }
 
     fn table(&self, table: &str, entry: &QueueEntry, lag_cap: u64) -> TableSource {
+        self.put_off
+            .note(table, &entry.name, entry.retry.backoff.max);
         TableSource::new(
             self.db.clone(),
             self.owner.to_string(),

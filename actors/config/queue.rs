@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     num::{NonZeroU32, NonZeroU64},
+    ops::RangeInclusive,
     time::Duration,
 };
 
@@ -32,6 +33,10 @@ const MOST_MESSAGES: u64 = i64::MAX as u64;
 
 /// The largest batch: what one handler call holds in memory.
 const MOST_BATCHED: u64 = 10_000;
+
+/// Bytes of one fetch and of one batch. Less would fetch small messages in many portions; a gigabyte is the largest value
+/// that a database hands out at once.
+const BATCH_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 const BATCH_WAIT: Bounds = Bounds {
     least: Duration::ZERO,
@@ -66,12 +71,14 @@ pub(crate) struct PoolLimits {
     pub(crate) avg_msgcount: NonZeroU64,
 }
 
-/// What a batch handler gets at once.
+/// What a batch handler gets at once, and what one fetch brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchLimits {
     pub(crate) size: NonZeroU32,
     /// How long a batch waits to fill.
     pub(crate) wait: Duration,
+    /// Bytes of payloads, keys and headers at most. A message that is larger comes alone.
+    pub(crate) bytes: u32,
 }
 
 impl Default for BatchLimits {
@@ -79,6 +86,7 @@ impl Default for BatchLimits {
         Self {
             size: NonZeroU32::MIN.saturating_add(99),
             wait: Duration::from_millis(100),
+            bytes: 16 << 20,
         }
     }
 }
@@ -216,9 +224,11 @@ impl BatchLimits {
         let wait = o.optional("batch_wait", default.wait, |node| {
             node.duration(&BATCH_WAIT)
         });
+        let bytes = o.optional("batch_bytes", default.bytes, |node| node.small(BATCH_BYTES));
         Some(Self {
             size: size?,
             wait: wait?,
+            bytes: bytes?,
         })
     }
 }

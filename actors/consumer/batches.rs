@@ -30,18 +30,23 @@ impl Work {
         }
     }
 
-    /// The next batch. Returns early, with what there is, when a stop begins.
+    /// The next batch: full by its messages or by their bytes. Returns early, with what there is, when a stop begins.
     async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
+        let most_bytes = usize::try_from(self.batch.bytes).unwrap_or(usize::MAX);
         let mut batch = Held::new(&self.origin(), nothing());
         let wait_until = Instant::now() + self.batch.wait;
+        let mut bytes = 0_usize;
         while !stop.begun() && batch.len() < full {
+            let next = held.peek();
             // A suspect is a batch of its own.
-            let suspect_next = held.peek().is_some_and(|delivery| delivery.suspect);
-            if suspect_next && batch.len() > 0 {
+            let suspect_next = next.is_some_and(|delivery| delivery.suspect);
+            let through = bytes.saturating_add(next.map_or(0, bytes_of));
+            if batch.len() > 0 && (suspect_next || through > most_bytes) {
                 break;
             }
             if let Some(delivery) = held.next() {
+                bytes = through;
                 batch.add(delivery);
                 if suspect_next {
                     break;
@@ -127,4 +132,11 @@ impl Work {
         running.settle(ends, outcomes).await;
         ends.settle_now();
     }
+}
+
+fn bytes_of(delivery: &Delivery) -> usize {
+    let message = &delivery.message;
+    let headers = message.headers.iter();
+    let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+    message.payload.len() + message.key.as_ref().map_or(0, bytes::Bytes::len) + headers
 }

@@ -81,6 +81,7 @@ mod tests {
         let who = Fetcher {
             consumer: 1,
             breadth: crate::source::Breadth::One,
+            bytes: u32::MAX,
         };
         let stop = StopSignal::new();
         let fetched = source.fetch(who, 1, &mut stop.listen()).await.unwrap();

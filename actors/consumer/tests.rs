@@ -542,6 +542,19 @@ async fn batches_are_full_where_there_are_messages() {
 }
 
 #[actix::test]
+async fn a_batch_is_full_by_its_bytes_too() {
+    let (source, seen) = (FakeSource::new(), Seen::new());
+    // Payloads of six bytes, and of eight.
+    source.offer((0..7).chain([100, 101]));
+    let mut work = work(&source, noting_batches(&seen));
+    work.batch.bytes = 18;
+    let consumer = start(work);
+    source.until_done(9).await;
+    assert_eq!(sizes(&seen), [3, 3, 2, 1]);
+    consumer.quiet().await;
+}
+
+#[actix::test]
 async fn a_batch_is_filled_up_for_batch_wait() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     source.offer(0..4);

@@ -81,6 +81,7 @@ impl Work {
                 Consumer::Single(_) => Breadth::One,
                 Consumer::Batch(_) => Breadth::Any,
             },
+            bytes: self.batch.bytes,
         }
     }
 

@@ -197,6 +197,7 @@ fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
 mod tests {
     use super::*;
     use crate::db::rows::{AtOverlap, Doom, Fire};
+    use crate::db::write::Most;
 
     fn push(params: &[&str]) -> Write {
         let row = |params: &&str| NewTask {
@@ -224,7 +225,7 @@ mod tests {
             owner: String::new(),
             from_s: None,
             until_s: 0,
-            limit: 1,
+            most: Most { count: 1, bytes: 1 },
         }
     }
 

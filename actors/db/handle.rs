@@ -13,7 +13,7 @@ use super::rows::{
     NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
-use super::write::{INSERTED_INTO, Settlement, Write, Written};
+use super::write::{INSERTED_INTO, Most, Settlement, Write, Written};
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
 /// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
@@ -171,13 +171,13 @@ impl Db {
         owner: String,
         from_s: Option<i64>,
         until_s: i64,
-        limit: u32,
+        most: Most,
     ) -> Result<Vec<ClaimedTask>, DbError> {
         let write = Write::ClaimTasks {
             owner,
             from_s,
             until_s,
-            limit,
+            most,
         };
         match self.write(write).await? {
             Written::Tasks(tasks) => Ok(tasks),
@@ -189,13 +189,9 @@ impl Db {
         &self,
         queue: String,
         owner: String,
-        limit: u32,
+        most: Most,
     ) -> Result<Vec<ClaimedMessage>, DbError> {
-        let write = Write::ClaimMessages {
-            queue,
-            owner,
-            limit,
-        };
+        let write = Write::ClaimMessages { queue, owner, most };
         match self.write(write).await? {
             Written::Messages(messages) => Ok(messages),
             other => Err(mixed_up(&other)),
@@ -333,6 +329,27 @@ impl Db {
     ) -> Result<usize, DbError> {
         let write = Write::GiveBackMessages { queue, owner, keep };
         self.count(write).await
+    }
+
+    pub(crate) async fn hasten_messages(
+        &self,
+        queue: String,
+        longest_ms: i64,
+    ) -> Result<usize, DbError> {
+        self.count(Write::HastenMessages { queue, longest_ms })
+            .await
+    }
+
+    pub(crate) async fn hasten_tasks(&self, ids: Vec<i64>, after_s: i64) -> Result<usize, DbError> {
+        self.count(Write::HastenTasks { ids, after_s }).await
+    }
+
+    pub(crate) async fn trim_crontab_log(&self, before_ms: i64) -> Result<usize, DbError> {
+        self.count(Write::TrimCrontabLog { before_ms }).await
+    }
+
+    pub(crate) async fn trim_letters(&self, before_ms: i64) -> Result<usize, DbError> {
+        self.count(Write::TrimLetters { before_ms }).await
     }
 
     pub(crate) async fn trim_tasks(&self, before_s: i64) -> Result<usize, DbError> {

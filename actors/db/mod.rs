@@ -19,6 +19,7 @@ mod migrations;
 mod mysql;
 mod postgres;
 mod raw_task;
+mod retention;
 pub(crate) mod rows;
 mod runs;
 mod schema;
@@ -46,14 +47,14 @@ pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::heart::Heartbeats;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
-pub(crate) use self::status::WAITING;
+pub(crate) use self::status::{CLOCK_STEP_MS, WAITING};
 #[cfg(test)]
 pub(crate) use self::store::Applied;
 pub(crate) use self::store::Store;
 pub(crate) use self::store::{Reader, Writer};
-pub(crate) use self::write::TRIM_ROWS;
 #[cfg(test)]
 pub(crate) use self::write::Write;
+pub(crate) use self::write::{Most, TRIM_ROWS};
 
 /// The adapter for the daemon's own database.
 pub(crate) fn store(settings: &DatabaseSettings) -> Arc<dyn Store> {

@@ -16,7 +16,7 @@ pub(in crate::db) struct RawTask {
     #[diesel(sql_type = Binary)]
     exec_cmd: Vec<u8>,
     #[diesel(sql_type = Binary)]
-    params: Vec<u8>,
+    pub(in crate::db) params: Vec<u8>,
     #[diesel(sql_type = BigInt)]
     exec_time: i64,
     #[diesel(sql_type = Nullable<BigInt>)]

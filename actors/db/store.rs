@@ -158,6 +158,8 @@ pub(crate) trait Reader: Send + Sync {
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
     /// The `exec_cmd` of a delayed task.
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
+    /// At most `TRIM_ROWS` waiting tasks that have failed before, whose retry is due later than that, in unix seconds.
+    fn late_retries(&self, after_s: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>>;
     /// The newest dead letters first.
     fn dead_letters(
         &self,

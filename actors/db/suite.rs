@@ -15,7 +15,7 @@ use super::rows::{
     OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
 use super::store::Writer;
-use super::write::{Write, Written};
+use super::write::{Most, Write, Written};
 use crate::clock::now_ms;
 use crate::config::Backoff;
 
@@ -59,6 +59,9 @@ macro_rules! facts {
 }
 
 // After the macro, which they use.
+mod boots;
+mod budget;
+mod clock;
 mod letters;
 mod questions;
 mod worlds;
@@ -143,7 +146,10 @@ impl Connection {
             owner: owner.to_owned(),
             from_s: None,
             until_s,
-            limit,
+            most: Most {
+                count: limit,
+                bytes: u32::MAX,
+            },
         };
         match self.write(write).await {
             Written::Tasks(tasks) => tasks,
@@ -174,7 +180,10 @@ impl Connection {
         let write = Write::ClaimMessages {
             queue: "q".to_owned(),
             owner: owner.to_owned(),
-            limit,
+            most: Most {
+                count: limit,
+                bytes: u32::MAX,
+            },
         };
         match self.write(write).await {
             Written::Messages(messages) => messages,

@@ -11,6 +11,27 @@ pub(crate) const TRIM_ROWS: usize = 500;
 /// What `Write::inserts_into` may answer.
 pub(crate) const INSERTED_INTO: [&str; 3] = ["delay_queue_log", "queue_message", "dead_letter"];
 
+/// How many rows or messages a claim takes. What does not fit stays as it is, for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Most {
+    pub(crate) count: u32,
+    /// Of all that they hold. The first one is taken whatever its size.
+    pub(crate) bytes: u32,
+}
+
+impl Most {
+    /// Of the bytes of rows in their order: how many rows fit.
+    pub(crate) fn fitting(self, bytes: impl Iterator<Item = i64>) -> usize {
+        let mut through = 0_i64;
+        let fits = bytes.take_while(|bytes| {
+            let is_first = through == 0;
+            through = through.saturating_add(*bytes);
+            is_first || through <= i64::from(self.bytes)
+        });
+        fits.count()
+    }
+}
+
 /// One write. A batch of them is one transaction; a failing one fails alone.
 #[derive(Debug, Clone)]
 pub(crate) enum Write {
@@ -38,7 +59,7 @@ pub(crate) enum Write {
         owner: String,
         from_s: Option<i64>,
         until_s: i64,
-        limit: u32,
+        most: Most,
     },
     /// Ends of tasks; those of a stale owner change nothing. Answers `Settlement`.
     EndTasks { owner: String, ends: Vec<TaskEnd> },
@@ -56,8 +77,14 @@ pub(crate) enum Write {
     ClaimMessages {
         queue: String,
         owner: String,
-        limit: u32,
+        most: Most,
     },
+    /// Makes at most `TRIM_ROWS` waiting messages of one queue due now whose time lies further ahead than a retry sets it,
+    /// which is so many milliseconds at most; a message that never failed is due when it is sent. Answers `Count`.
+    HastenMessages { queue: String, longest_ms: i64 },
+    /// Makes those of the waiting tasks due now that have failed before and are due later than that, in unix seconds.
+    /// Answers `Count`.
+    HastenTasks { ids: Vec<i64>, after_s: i64 },
     /// Gives back the owner's messages of one queue but for these claims (row and fence). Answers `Count`.
     GiveBackMessages {
         queue: String,
@@ -103,6 +130,11 @@ pub(crate) enum Write {
     },
     /// The run's end; only the first one counts. Answers `Ended`.
     EndRun(RunEnd),
+    /// Of the oldest `TRIM_ROWS` rows of `crontab_log` deletes those that started before that, in unix milliseconds, and do
+    /// not run any more. Answers `Count`.
+    TrimCrontabLog { before_ms: i64 },
+    /// Of the oldest `TRIM_ROWS` dead letters deletes those that died before that, in unix milliseconds. Answers `Count`.
+    TrimLetters { before_ms: i64 },
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
 }
@@ -158,8 +190,8 @@ impl Write {
             Self::InsertMessages { rows, .. } => rows.len(),
             Self::EndTasks { ends, .. } => ends.len(),
             Self::EndMessages { ends, .. } => ends.len(),
-            Self::ClaimTasks { limit, .. } | Self::ClaimMessages { limit, .. } => {
-                usize::try_from(*limit).unwrap_or(usize::MAX)
+            Self::ClaimTasks { most, .. } | Self::ClaimMessages { most, .. } => {
+                usize::try_from(most.count).unwrap_or(usize::MAX)
             }
             Self::InsertLetters { letters } => letters.len(),
             _ => 1,

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Claim};
+use super::clock_ahead::ClockWatch;
 use super::room::{self, Budget, Flow, Holding};
 use super::runner::run_claim;
 use super::running::RunningTasks;
@@ -49,8 +50,6 @@ pub(crate) struct DelayConfig {
     pub(crate) concurrency: u32,
     pub(crate) running: RunningTasks,
     pub(crate) stats: Stats,
-    /// How long finished tasks are kept; none: for ever.
-    pub(crate) retention: Option<Duration>,
 }
 
 impl DelayConfig {
@@ -75,6 +74,7 @@ pub(super) struct Engine {
     pub(super) flow: Flow,
     pub(super) outage: Outage,
     pub(super) last_unbounded: Option<Instant>,
+    pub(super) clock: ClockWatch,
     pub(super) timer: Option<(i64, SpawnHandle)>,
     pub(super) ready: bool,
     /// Room kept for pushed tasks whose rows are being inserted already claimed.
@@ -101,6 +101,7 @@ impl Engine {
             flow: Flow::Stands,
             outage: Outage::new("the looking for delayed tasks"),
             last_unbounded: None,
+            clock: ClockWatch::default(),
             timer: None,
             ready: false,
             reserved: 0,

@@ -12,7 +12,7 @@ use super::room::{Budget, Flow};
 use super::{DelayQueueActor, LookAhead, Storage};
 use crate::clock::{millis, now_ms, until};
 use crate::db::rows::ClaimedTask;
-use crate::db::{Db, DbError};
+use crate::db::{Db, DbError, Most};
 use crate::outage::Outage;
 use crate::sleep::sleep;
 
@@ -32,6 +32,8 @@ const AT_ONCE: usize = 64;
 /// A claimed task that finds no room for so long is released: other daemons may have room. As long as a claim is ahead of
 /// its time at most.
 const LONGEST_WAIT: Duration = LOOK_AHEAD;
+/// Bytes of one claim at most: other programs may insert rows of any size.
+const CLAIM_BYTES: u32 = 16 << 20;
 /// A longer sleep would miss a jump of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -254,17 +256,21 @@ async fn claim(db: Db, owner: String, budget: Budget, unbounded: bool) -> Result
     let now_s = now_ms().div_euclid(1000);
     let until_s = now_s + i64::try_from(LOOK_AHEAD.as_secs()).unwrap_or(0);
     let since_s = (!unbounded).then_some(now_s - LOOK_BACK_S);
-    let claim = async |from_s, until_s, limit| match limit {
-        0 => Ok(Vec::new()),
-        limit => db.claim_tasks(owner.clone(), from_s, until_s, limit).await,
+    let claim = async |from_s, until_s, count| {
+        let bytes = CLAIM_BYTES;
+        let claimed = match count {
+            0 => Vec::new(),
+            _ => {
+                let most = Most { count, bytes };
+                db.claim_tasks(owner.clone(), from_s, until_s, most).await?
+            }
+        };
+        let full =
+            count > 0 && (u32::try_from(claimed.len()) == Ok(count) || is_half_of(bytes, &claimed));
+        Ok::<_, DbError>((claimed, full))
     };
-    let on_time = claim(Some(now_s), until_s, budget.on_time).await?;
-    let overdue = claim(since_s, now_s - 1, budget.overdue).await?;
-    let is_full = |found: &Vec<_>, limit: u32| limit > 0 && u32::try_from(found.len()) == Ok(limit);
-    let (more_on_time, more_overdue) = (
-        is_full(&on_time, budget.on_time),
-        is_full(&overdue, budget.overdue),
-    );
+    let (on_time, more_on_time) = claim(Some(now_s), until_s, budget.on_time).await?;
+    let (overdue, more_overdue) = claim(since_s, now_s - 1, budget.overdue).await?;
     let on_time = on_time.into_iter().map(|task| (task, false));
     let overdue = overdue.into_iter().map(|task| (task, true));
     Ok(Claimed {
@@ -272,6 +278,12 @@ async fn claim(db: Db, owner: String, budget: Budget, unbounded: bool) -> Result
         more_on_time,
         more_overdue,
     })
+}
+
+/// The claim may have ended at its bytes and not at its rows.
+fn is_half_of(bytes: u32, claimed: &[ClaimedTask]) -> bool {
+    let claimed: usize = claimed.iter().map(|task| task.params.len()).sum();
+    claimed > usize::try_from(bytes / 2).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

@@ -8,13 +8,13 @@
 //! are pushed for the next second find room as well. Which daemon runs a row is decided by the claim alone.
 
 mod agenda;
+mod clock_ahead;
 mod ending;
 mod engine;
 mod handle;
 mod looking;
 mod own_transaction;
 mod push;
-mod retention;
 mod room;
 mod runner;
 mod running;
@@ -130,7 +130,6 @@ impl Actor for DelayQueueActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.begin(ctx);
         self.begin_watching(ctx);
-        self.begin_trimming(ctx);
     }
 }
 
@@ -146,6 +145,7 @@ impl Handler<LookAhead> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, _: LookAhead, ctx: &mut Self::Context) {
+        self.check_clock(ctx);
         // Tasks of an earlier actor end without a word to this one.
         self.start_due(ctx);
         self.release_long_waiting(ctx);

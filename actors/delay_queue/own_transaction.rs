@@ -186,7 +186,11 @@ mod tests {
 
     async fn claimed(db: &Db) -> Vec<ClaimedTask> {
         let until_s = now_ms().div_euclid(1000) + 2;
-        let claim = db.claim_tasks("script1/a".to_owned(), None, until_s, 9);
+        let most = crate::db::Most {
+            count: 9,
+            bytes: u32::MAX,
+        };
+        let claim = db.claim_tasks("script1/a".to_owned(), None, until_s, most);
         claim.await.unwrap()
     }
 

@@ -12,7 +12,7 @@ use super::{
     Crash, DelayConfig, DelayQueueActor, Push, PushError, PushItem, Quiet, RunningTasks, Stats,
     Stop, TaskRules,
 };
-use crate::clock::now_ms;
+use crate::clock::{jumps, now_ms};
 use crate::db::Liveness;
 use crate::job::{Gates, Handler as JobHandler, JobResult, Task};
 use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
@@ -65,7 +65,6 @@ impl World {
             concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
-            retention: None,
         });
         let (db, deaths) = (TestDb::start(), Deaths::new());
         let actor = actor(&db, &config, &deaths);
@@ -686,4 +685,38 @@ async fn claimed_rows_that_find_no_room_are_released_for_others() {
     world.barrier.open();
     world.until(3, 28).await;
     assert_eq!(world.ran.len(), 28, "each once");
+}
+
+#[actix::test]
+async fn retries_that_a_clock_ahead_has_put_off_run_when_it_is_set_right() {
+    let world = World::start().await;
+    let ahead_s = second() + 86_400;
+    world.db.sql(&format!(
+        "INSERT INTO delay_queue_log (name, exec_cmd, params, status, attempts, exec_time, due_ms)
+         VALUES ('n', 'job', 'failed before', 1, 1, {ahead_s}, {ahead_s}000)"
+    ));
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(world.ran.len(), 0);
+    jumps::jump(-10);
+    let begun = Instant::now();
+    world.ran.wait_for(1).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    world.until(3, 1).await;
+}
+
+#[actix::test]
+async fn what_was_claimed_by_a_clock_ahead_runs_when_it_is_set_right() {
+    let world = World::start().await;
+    world.foreign(1, "job", "x", second() + 30);
+    jumps::jump(29);
+    world.until(2, 1).await;
+    jumps::jump(-29);
+    world.until(1, 1).await;
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(world.ran.len(), 0);
+    world.ran.wait_for(1).await;
 }

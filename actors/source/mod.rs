@@ -3,6 +3,7 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod clock_ahead;
 mod idle;
 mod kafka;
 mod lags;
@@ -25,6 +26,7 @@ use crate::job::slots::{Identity, Kind};
 use crate::settler::Refusal;
 use crate::stop::StopListener;
 
+pub(crate) use self::clock_ahead::PutOffMessages;
 pub(crate) use self::idle::IdleTables;
 pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
 pub(crate) use self::lags::TableLags;
@@ -163,6 +165,8 @@ pub(crate) struct Fetcher {
     /// No two consumers of a process have the same.
     pub(crate) consumer: u64,
     pub(crate) breadth: Breadth,
+    /// Bytes of payloads, keys and headers that one fetch takes at most; the first message comes whatever its size.
+    pub(crate) bytes: u32,
 }
 
 /// From how many orders of one source (Kafka: partitions) a consumer has messages at a time.

@@ -25,7 +25,7 @@ use super::{
     TableSource, made, nothing,
 };
 use crate::config::REPLAY_PREFIX;
-use crate::db::Standing;
+use crate::db::{Most, Standing};
 use crate::job::Message;
 use crate::job::slots::Identity;
 use crate::stop::{StopListener, StopSignal};
@@ -83,8 +83,8 @@ impl Replayed {
     }
 
     /// Letters, if any wait.
-    async fn letters(&self, max: u32) -> Result<Vec<Delivery>, SourceError> {
-        let Some(mut letters) = self.letters.look_once(max).await? else {
+    async fn letters(&self, most: Most) -> Result<Vec<Delivery>, SourceError> {
+        let Some(mut letters) = self.letters.look_once(most).await? else {
             // Who looks has them. The queue has its turn meanwhile.
             self.queue_is_next.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
@@ -206,7 +206,11 @@ impl Source for Replayed {
         async move {
             while !stop.begun() {
                 if *self.due.borrow() && !self.queue_is_next.load(Ordering::Relaxed) {
-                    let letters = self.letters(max).await?;
+                    let most = Most {
+                        count: max,
+                        bytes: who.bytes,
+                    };
+                    let letters = self.letters(most).await?;
                     if !letters.is_empty() {
                         return Ok(made(letters));
                     }

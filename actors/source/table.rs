@@ -4,6 +4,8 @@
 //! number (`fence`); the rows of a dead boot are given back by whoever finds it dead, and from then on its settling
 //! matches no row.
 
+mod fitting;
+
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,13 +14,14 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, Notify, watch};
 
+use self::fitting::Fitting;
 use super::{
     Delivery, End, Fetched, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError,
     TableLags, made, nothing,
 };
 use crate::clock::millis;
 use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
-use crate::db::{Db, Liveness, Standing};
+use crate::db::{Db, Liveness, Most, Standing};
 use crate::job::slots::{Identity, Kind, QueueName};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::stop::StopListener;
@@ -49,6 +52,8 @@ pub(crate) struct TableSource {
     arrivals: Arc<Notify>,
     /// The lag is counted no further.
     lag_cap: u64,
+    /// By the last claims.
+    fitting: Fitting,
 }
 
 impl TableSource {
@@ -76,6 +81,7 @@ impl TableSource {
             idle,
             arrivals,
             lag_cap: u64::MAX,
+            fitting: Fitting::default(),
         }
     }
 
@@ -100,9 +106,9 @@ impl TableSource {
 
     /// One look, for who need not wait for messages. None: somebody else looks, and may do so for long, on a thread that a
     /// handler blocks.
-    pub(super) async fn look_once(&self, max: u32) -> Result<Option<Vec<Delivery>>, SourceError> {
+    pub(super) async fn look_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
         match self.look.try_lock() {
-            Ok(mut strays) => self.claim(max, &mut strays).await.map(Some),
+            Ok(mut strays) => self.claim(most, &mut strays).await.map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -113,7 +119,7 @@ impl TableSource {
         self.look.try_lock().unwrap()
     }
 
-    async fn claim(&self, max: u32, strays: &mut bool) -> Result<Vec<Delivery>, SourceError> {
+    async fn claim(&self, most: Most, strays: &mut bool) -> Result<Vec<Delivery>, SourceError> {
         // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
         let generation = self.liveness.generation();
         if *strays {
@@ -121,11 +127,13 @@ impl TableSource {
             *strays = false;
         }
         *strays = true;
+        let most = self.fitting.ask(most);
         let rows = self
             .db
-            .claim_messages(self.table.to_string(), self.owner.clone(), max)
+            .claim_messages(self.table.to_string(), self.owner.clone(), most)
             .await?;
         *strays = false;
+        self.fitting.found(most, &rows);
         self.lock_held()
             .extend(rows.iter().map(|row| (row.id, row.fence)));
         let deliveries = rows.into_iter().map(|row| self.delivery(row, generation));
@@ -203,10 +211,14 @@ impl Source for TableSource {
 
     fn fetch<'a>(
         &'a self,
-        _: Fetcher,
+        who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
+        let most = Most {
+            count: max,
+            bytes: who.bytes,
+        };
         async move {
             let mut strays = tokio::select! {
                 biased;
@@ -216,7 +228,7 @@ impl Source for TableSource {
             let mut pause = FIRST_PAUSE;
             while !stop.begun() {
                 // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
-                let deliveries = self.claim(max, &mut strays).await?;
+                let deliveries = self.claim(most, &mut strays).await?;
                 if !deliveries.is_empty() {
                     return Ok(made(deliveries));
                 }

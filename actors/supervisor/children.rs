@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
 
-use super::Child;
+use super::{Child, Retention};
 use crate::config::RetryRules;
 use crate::cron::{CronActor, CronConfig};
 use crate::db::rows::{BootRow, EntryName};
@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) data_dir: PathBuf,
     pub(crate) slots: Arc<SlotFile>,
     pub(crate) delay: Arc<DelayConfig>,
+    pub(crate) retention: Retention,
     pub(crate) delay_queue: DelayQueueHandle,
     pub(crate) pools: Vec<PoolConfig>,
     pub(crate) cron: CronConfig,

@@ -6,6 +6,7 @@
 
 mod children;
 mod rescue;
+mod retention;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use self::children::Children;
 pub(crate) use self::children::{KnownQueue, Plan};
+pub(crate) use self::retention::Retention;
 use self::stopping::{Stopped, stop_all};
 use crate::db::DbError;
 use crate::gone::GoneNotice;
@@ -143,6 +145,11 @@ impl SupervisorActor {
             };
             ctx.spawn(looked.into_actor(actor));
         });
+        let trimming = self
+            .plan
+            .retention
+            .keep(self.plan.db.clone(), self.stop.listen());
+        ctx.spawn(trimming.into_actor(self));
         self.plan.say_ready();
     }
 

@@ -14,7 +14,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::sleep;
 
 use super::children::Children;
-use super::{BeginStop, Child, Plan, SupervisorActor};
+use super::{BeginStop, Child, Plan, Retention, SupervisorActor};
 use crate::config::Partition;
 use crate::consumer::Work;
 use crate::cron::{self, CronConfig, LateFires, StartingFires, WatchedRuns};
@@ -230,6 +230,7 @@ fn plan(
             pid: 1,
             interval_ms: 5000,
         },
+        retention: Retention::default(),
         delay: Arc::new(DelayConfig {
             owner: owner.to_string(),
             liveness: Arc::clone(&liveness),
@@ -242,7 +243,6 @@ fn plan(
             concurrency: 100,
             running: RunningTasks::default(),
             stats: Stats::default(),
-            retention: None,
         }),
         delay_queue: DelayQueueHandle::default(),
         pools: vec![PoolConfig {

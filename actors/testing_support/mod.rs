@@ -72,6 +72,7 @@ pub(crate) fn work(source: &Arc<FakeSource>, handler: Consumer) -> Work {
         retry: rules(),
         timeout: None,
         batch: BatchLimits {
+            bytes: u32::MAX,
             size: NonZeroU32::new(10).unwrap(),
             wait: Duration::from_millis(100),
         },

@@ -29,6 +29,7 @@ mod flight;
 mod frozen;
 mod go_program;
 mod kafka;
+mod large_messages;
 mod lateness;
 mod ledger;
 mod losses;

@@ -70,7 +70,7 @@ const SHUTDOWN_DEADLINE: Bounds = Bounds {
     most: A_DAY,
     why: "0 stops without waiting for running jobs",
 };
-const DELAY_RETENTION: Bounds = Bounds {
+const RETENTION: Bounds = Bounds {
     least: Duration::from_secs(1),
     most: duration::LONGEST,
     why: "`null` keeps finished rows for ever",
@@ -115,6 +115,10 @@ pub struct Settings {
     pub cron_command: Option<String>,
     /// How long finished rows of `delay_queue_log` are kept; `None` is for ever.
     pub delay_retention: Option<Duration>,
+    /// How long rows of `crontab_log` are kept; `None` is for ever.
+    pub crontab_log_retention: Option<Duration>,
+    /// How long dead letters are kept; `None` is for ever.
+    pub dead_letter_retention: Option<Duration>,
     app: serde_json::Value,
     named: NamedServers,
 }
@@ -163,6 +167,8 @@ impl Default for Settings {
             shutdown_deadline: Duration::from_secs(25),
             cron_command: None,
             delay_retention: None,
+            crontab_log_retention: None,
+            dead_letter_retention: None,
             app: serde_json::Value::Object(serde_json::Map::new()),
             named: NamedServers::default(),
         }
@@ -224,7 +230,9 @@ impl Settings {
         let deadline = o.optional("shutdown_deadline", d.shutdown_deadline, |n| {
             n.duration(&SHUTDOWN_DEADLINE)
         });
-        let retention = o.maybe("delay_retention", |n| n.duration(&DELAY_RETENTION));
+        let retention = o.maybe("delay_retention", |n| n.duration(&RETENTION));
+        let crontab_log_retention = o.maybe("crontab_log_retention", |n| n.duration(&RETENTION));
+        let dead_letter_retention = o.maybe("dead_letter_retention", |n| n.duration(&RETENTION));
         let cron_command = o.maybe("cron_command", |n| cron_command(n, reading));
         if let (Some(interval), Some(lease)) = (interval, lease) {
             check_lease(o, interval, lease);
@@ -257,6 +265,8 @@ impl Settings {
             shutdown_deadline: deadline?,
             cron_command: cron_command?,
             delay_retention: retention?,
+            crontab_log_retention: crontab_log_retention?,
+            dead_letter_retention: dead_letter_retention?,
         })
     }
 }
@@ -397,6 +407,8 @@ impl fmt::Debug for Settings {
             .field("shutdown_deadline", &self.shutdown_deadline)
             .field("cron_command", &self.cron_command)
             .field("delay_retention", &self.delay_retention)
+            .field("crontab_log_retention", &self.crontab_log_retention)
+            .field("dead_letter_retention", &self.dead_letter_retention)
             .finish()
     }
 }

@@ -40,7 +40,7 @@ const DEFAULTS: &str = r#"{
     "workers": 0,
     "lag_check_interval": "3m", "consumer_lease": "5m", "heartbeat_interval": "5s",
     "delay_concurrency": 1000, "misfire_grace": "10s", "shutdown_deadline": "25s", "cron_command": null,
-    "delay_retention": null,
+    "delay_retention": null, "crontab_log_retention": null, "dead_letter_retention": null,
 }"#;
 
 #[test]
@@ -194,6 +194,14 @@ fn bad_values_are_refused() {
         ),
         (
             r#"{"delay_retention": 0}"#,
+            "`null` keeps finished rows for ever",
+        ),
+        (
+            r#"{"crontab_log_retention": 0}"#,
+            "`null` keeps finished rows for ever",
+        ),
+        (
+            r#"{"dead_letter_retention": "0s"}"#,
             "`null` keeps finished rows for ever",
         ),
         (

@@ -5,10 +5,12 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
 
 use super::by_ids::{self, list};
-use super::{messages, named};
-use crate::db::raw_task::RawTask;
-use crate::db::status::{DONE, RUNNING};
+use super::named;
+use crate::db::status::DONE;
 
+#[cfg(test)]
+pub(super) use super::claiming::{CLAIM_MESSAGES, CLAIM_TASKS};
+pub(super) use super::claiming::{claim_messages, claim_tasks};
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
@@ -76,75 +78,6 @@ pub(super) async fn largest_message(connection: &mut Connection) -> QueryResult<
         .get_result(connection)
         .await?;
     Ok(usize::try_from(limit.bytes).unwrap_or(usize::MAX))
-}
-
-/// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit;
-/// the order names the table, as the bare names are those of the casts, which would be sorted.
-/// Rows that others are claiming are skipped, not waited for.
-pub(super) const CLAIM_TASKS: &str = "
-    SELECT CAST(id AS SIGNED) AS id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd,
-           COALESCE(params, '') AS params, CAST(exec_time AS SIGNED) AS exec_time, due_ms,
-           attempts, fence + 1 AS fence, COALESCE(result, '') AS result
-    FROM delay_queue_log FORCE INDEX (idx_status_exectime)
-    WHERE status = 1 AND exec_time BETWEEN ? AND ?
-    ORDER BY delay_queue_log.exec_time, delay_queue_log.id LIMIT ?
-    FOR UPDATE SKIP LOCKED";
-
-pub(super) async fn claim_tasks(
-    connection: &mut Connection,
-    owner: &str,
-    from_s: Option<i64>,
-    until_s: i64,
-    limit: i64,
-) -> QueryResult<Vec<RawTask>> {
-    let rows: Vec<RawTask> = diesel::sql_query(CLAIM_TASKS)
-        .bind::<BigInt, _>(from_s.unwrap_or(0))
-        .bind::<BigInt, _>(until_s)
-        .bind::<BigInt, _>(limit)
-        .load(connection)
-        .await?;
-    for chunk in rows.chunks(super::IN_ONE_STATEMENT) {
-        let ids: Vec<i64> = chunk.iter().map(|row| row.id).collect();
-        let claim =
-            format!("status = {RUNNING}, owner = ?, fence = fence + 1, update_time = NOW()");
-        diesel::sql_query(named::update("delay_queue_log", &claim, &list(&ids)))
-            .bind::<Text, _>(owner)
-            .execute(connection)
-            .await?;
-    }
-    Ok(rows)
-}
-
-/// As `CLAIM_TASKS`. Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
-pub(super) const CLAIM_MESSAGES: &str = "
-    SELECT id, payload, msg_key, headers, due_ms, attempts, deaths, fence + 1 AS fence,
-           origin
-    FROM queue_message FORCE INDEX (idx_queue_message_claim)
-    WHERE owner = '' AND queue = ?
-      AND due_ms <= (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)
-    ORDER BY due_ms, id LIMIT ?
-    FOR UPDATE SKIP LOCKED";
-
-pub(super) async fn claim_messages(
-    connection: &mut Connection,
-    queue: &str,
-    owner: &str,
-    limit: i64,
-) -> QueryResult<Vec<messages::Claimed>> {
-    let rows: Vec<messages::Claimed> = diesel::sql_query(CLAIM_MESSAGES)
-        .bind::<Text, _>(queue)
-        .bind::<BigInt, _>(limit)
-        .load(connection)
-        .await?;
-    for chunk in rows.chunks(super::IN_ONE_STATEMENT) {
-        let ids: Vec<i64> = chunk.iter().map(|row| row.id).collect();
-        let claim = "owner = ?, fence = fence + 1";
-        diesel::sql_query(named::update("queue_message", claim, &list(&ids)))
-            .bind::<Text, _>(owner)
-            .execute(connection)
-            .await?;
-    }
-    Ok(rows)
 }
 
 /// Status 3 and a result each, for rows that the caller has locked.

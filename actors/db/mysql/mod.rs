@@ -9,6 +9,7 @@ mod apply;
 mod boots;
 #[path = "../server/by_ids.rs"]
 mod by_ids;
+mod claiming;
 #[path = "../server/claims.rs"]
 mod claims;
 mod connect;
@@ -24,6 +25,8 @@ mod entries;
 mod errors;
 #[cfg(test)]
 mod figures;
+#[path = "../server/hasten.rs"]
+mod hasten;
 mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]
@@ -45,6 +48,8 @@ mod questions;
 mod reader;
 #[path = "../server/replay.rs"]
 mod replay;
+#[path = "../server/retention.rs"]
+mod retention;
 #[path = "../server/schema.rs"]
 mod schema;
 #[path = "../server/store.rs"]

@@ -37,10 +37,12 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
     let mut connection = connect::open(&Secret::new(url)).await.unwrap();
     let claims = [
         dialect::CLAIM_TASKS
+            .replacen('?', "33554", 1)
             .replacen('?', "0", 1)
             .replacen('?', "2000000000", 1)
             .replacen('?', "500", 1),
         dialect::CLAIM_MESSAGES
+            .replacen('?', "11184", 3)
             .replacen('?', "'q'", 1)
             .replacen('?', "500", 1),
     ];

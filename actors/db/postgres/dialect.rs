@@ -9,6 +9,7 @@ use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
 use crate::db::raw_task::RawTask;
 use crate::db::rows::NewTask;
+use crate::db::write::Most;
 
 pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
 pub(super) use super::migration::{
@@ -108,31 +109,38 @@ pub(super) async fn largest_message(_: &mut Connection) -> QueryResult<usize> {
 }
 
 /// The index is walked in its order and left at the limit: ordered by the id too, all rows of one second would be read
-/// and sorted first. Rows that others are claiming are skipped, not waited for.
+/// and sorted first. Rows that others are claiming are skipped, not waited for. The lengths of what is claimed are read, not
+/// the values (`b`): those come only where they fit.
 /// MATERIALIZED: the select must run once, however the update is planned.
 pub(super) const CLAIM_TASKS: &str = "
     WITH c AS MATERIALIZED (
-        SELECT id FROM delay_queue_log
+        SELECT id, exec_time,
+               octet_length(COALESCE(params, ''))::bigint + octet_length(COALESCE(name, '')) AS bytes
+        FROM delay_queue_log
         WHERE status = 1 AND exec_time BETWEEN $2 AND $3 ORDER BY exec_time LIMIT $4
-        FOR UPDATE SKIP LOCKED)
+        FOR UPDATE SKIP LOCKED),
+    b AS MATERIALIZED (
+        SELECT id, bytes, sum(bytes) OVER (ORDER BY exec_time, id ROWS UNBOUNDED PRECEDING) AS through
+        FROM c)
     UPDATE delay_queue_log AS t SET status = 2, owner = $1, fence = t.fence + 1, update_time = now()
-    FROM c WHERE t.id = c.id
+    FROM b WHERE t.id = b.id AND (b.through <= $5 OR b.through = b.bytes)
     RETURNING t.id, COALESCE(t.name, '') AS name, COALESCE(t.exec_cmd, '') AS exec_cmd,
               COALESCE(t.params, '') AS params, t.exec_time::bigint AS exec_time, t.due_ms,
-              t.attempts, t.fence, COALESCE(t.result, '') AS result";
+              t.attempts, t.fence, left(COALESCE(t.result, ''), 64) AS result";
 
 pub(super) async fn claim_tasks(
     connection: &mut Connection,
     owner: &str,
     from_s: Option<i64>,
     until_s: i64,
-    limit: i64,
+    most: Most,
 ) -> QueryResult<Vec<RawTask>> {
     diesel::sql_query(CLAIM_TASKS)
         .bind::<Text, _>(owner)
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
-        .bind::<BigInt, _>(limit)
+        .bind::<BigInt, _>(i64::from(most.count))
+        .bind::<BigInt, _>(i64::from(most.bytes))
         .load(connection)
         .await
 }
@@ -140,13 +148,19 @@ pub(super) async fn claim_tasks(
 /// As `CLAIM_TASKS`. Fresh messages and retries stand in one order, by when they are due, so neither starves the other.
 pub(super) const CLAIM_MESSAGES: &str = "
     WITH c AS MATERIALIZED (
-        SELECT id FROM queue_message
+        SELECT id, due_ms,
+               octet_length(payload)::bigint + COALESCE(octet_length(msg_key), 0)
+               + COALESCE(octet_length(headers), 0) AS bytes
+        FROM queue_message
         WHERE owner = '' AND queue = $2
           AND due_ms <= (extract(epoch from statement_timestamp()) * 1000)::bigint
         ORDER BY due_ms, id LIMIT $3
-        FOR UPDATE SKIP LOCKED)
+        FOR UPDATE SKIP LOCKED),
+    b AS MATERIALIZED (
+        SELECT id, bytes, sum(bytes) OVER (ORDER BY due_ms, id ROWS UNBOUNDED PRECEDING) AS through
+        FROM c)
     UPDATE queue_message AS t SET owner = $1, fence = t.fence + 1
-    FROM c WHERE t.id = c.id
+    FROM b WHERE t.id = b.id AND (b.through <= $4 OR b.through = b.bytes)
     RETURNING t.id, t.payload, t.msg_key, t.headers, t.due_ms, t.attempts, t.deaths, t.fence,
               t.origin";
 
@@ -154,12 +168,13 @@ pub(super) async fn claim_messages(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
-    limit: i64,
+    most: Most,
 ) -> QueryResult<Vec<messages::Claimed>> {
     diesel::sql_query(CLAIM_MESSAGES)
         .bind::<Text, _>(owner)
         .bind::<Text, _>(queue)
-        .bind::<BigInt, _>(limit)
+        .bind::<BigInt, _>(i64::from(most.count))
+        .bind::<BigInt, _>(i64::from(most.bytes))
         .load(connection)
         .await
 }

@@ -22,6 +22,8 @@ mod dialect;
 #[path = "../server/entries.rs"]
 mod entries;
 mod errors;
+#[path = "../server/hasten.rs"]
+mod hasten;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;
@@ -41,6 +43,8 @@ mod questions;
 mod reader;
 #[path = "../server/replay.rs"]
 mod replay;
+#[path = "../server/retention.rs"]
+mod retention;
 #[path = "../server/schema.rs"]
 mod schema;
 #[path = "../server/store.rs"]

@@ -38,11 +38,13 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
             .replace("$1", "'me'")
             .replace("$2", "0")
             .replace("$3", "2000000000")
-            .replace("$4", "500"),
+            .replace("$4", "500")
+            .replace("$5", "16777216"),
         dialect::CLAIM_MESSAGES
             .replace("$1", "'me'")
             .replace("$2", "'q'")
-            .replace("$3", "500"),
+            .replace("$3", "500")
+            .replace("$4", "16777216"),
     ];
     let mut plans = Vec::new();
     for claim in claims {

@@ -5,7 +5,7 @@ use diesel::result::Error;
 
 use super::claims::Standing;
 use super::dialect::Connection;
-use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
+use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
 use crate::db::batch::{Step, steps};
 use crate::db::write::{Settlement, Write, Written};
 
@@ -99,14 +99,20 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             owner,
             from_s,
             until_s,
-            limit,
-        } => tasks::claim(connection, owner, *from_s, *until_s, *limit).await,
+            most,
+        } => tasks::claim(connection, owner, *from_s, *until_s, *most).await,
         Write::TrimTasks { before_s } => tasks::trim(connection, *before_s).await,
-        Write::ClaimMessages {
-            queue,
-            owner,
-            limit,
-        } => messages::claim(connection, queue, owner, *limit).await,
+        Write::TrimCrontabLog { before_ms } => {
+            retention::trim_crontab_log(connection, *before_ms).await
+        }
+        Write::TrimLetters { before_ms } => retention::trim_letters(connection, *before_ms).await,
+        Write::HastenMessages { queue, longest_ms } => {
+            hasten::messages(connection, queue, *longest_ms).await
+        }
+        Write::HastenTasks { ids, after_s } => hasten::tasks(connection, ids, *after_s).await,
+        Write::ClaimMessages { queue, owner, most } => {
+            messages::claim(connection, queue, owner, *most).await
+        }
         Write::GiveBackMessages { queue, owner, keep } => {
             messages::give_back_except(connection, queue, owner, keep).await
         }

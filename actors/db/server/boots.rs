@@ -1,16 +1,18 @@
 //! Who lives, who is dead, and whose rows go to whom. By the server's clock: those of the daemons may differ.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS, UPSERT_BOOT};
-use super::{deaths, marks, messages, tasks};
+use super::{IN_ONE_STATEMENT, deaths, marks, messages, tasks};
 use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
-use crate::db::status::{ALIVE, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
-use crate::db::write::Written;
+use crate::db::status::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
+use crate::db::write::{TRIM_ROWS, Written};
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -18,21 +20,29 @@ const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<Written> {
+    trim(connection).await?;
+    marks::trim(connection).await?;
+    note(connection, row).await?;
+    Ok(Written::Nothing)
+}
+
+/// Deletes at most `TRIM_ROWS` boots that ended long ago, and as many old deaths. `idx_boot_state` finds the former.
+async fn trim(connection: &mut Connection) -> QueryResult<()> {
     let old: Vec<String> = boot::table
-        .filter(dsl::state.ne(ALIVE))
+        .filter(dsl::state.eq_any([ENDED, JUDGED_DEAD]))
         .filter(dsl::heartbeat_ms.lt(sql::<BigInt>(NOW_MS) - KEPT_MS))
         .select(dsl::owner)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .for_update()
         .skip_locked()
         .load(connection)
         .await?;
-    diesel::delete(boot::table.filter(dsl::owner.eq_any(old)))
-        .execute(connection)
-        .await?;
-    deaths::trim(connection, DEATHS_KEPT_MS).await?;
-    marks::trim(connection).await?;
-    note(connection, row).await?;
-    Ok(Written::Nothing)
+    if !old.is_empty() {
+        diesel::delete(boot::table.filter(dsl::owner.eq_any(old)))
+            .execute(connection)
+            .await?;
+    }
+    deaths::trim(connection, DEATHS_KEPT_MS).await
 }
 
 /// Its own transaction is the caller's. A boot that another judged dead learns it here, once. The row is locked before
@@ -111,16 +121,42 @@ pub(super) async fn reap_silent(
     }
     // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
     // never does. And what was locked when a boot ended was left.
-    let dead: Vec<String> = boot::table
-        .filter(dsl::state.ne(ALIVE))
-        .select(dsl::owner)
-        .load(connection)
-        .await?;
+    let dead = dead_owners(connection).await?;
     if !dead.is_empty() {
         tasks::give_back_all(connection, &dead).await?;
         messages::give_back_all(connection, &dead).await?;
     }
+    trim(connection).await?;
     Ok(Written::Reaped(reaped))
+}
+
+/// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The claimed rows are looked at and not the
+/// dead boots: those are few, these may be tens of thousands. Owners are read first: whoever owns a row has been known as
+/// alive since before, so one that is not found alive then is dead. It may have no row in `boot` any more.
+async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    let mut owners = tasks::owners(connection).await?;
+    owners.extend(messages::owners(connection).await?);
+    owners.sort_unstable();
+    owners.dedup();
+    let mut dead = Vec::new();
+    for chunk in owners.chunks(IN_ONE_STATEMENT) {
+        let alive: HashSet<String> = boot::table
+            .filter(dsl::state.eq(ALIVE))
+            .filter(dsl::owner.eq_any(chunk))
+            .select(dsl::owner)
+            .load(connection)
+            .await?
+            .into_iter()
+            .collect();
+        dead.extend(
+            chunk
+                .iter()
+                .filter(|owner| !alive.contains(*owner))
+                .cloned(),
+        );
+    }
+    dead.truncate(DEAD_OWNERS);
+    Ok(dead)
 }
 
 /// The process of this boot is known to be gone (its lock is free), so nobody waits for its heartbeats to stop.

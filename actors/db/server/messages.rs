@@ -14,7 +14,7 @@ use crate::db::rows::{
 };
 use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::text::readable;
-use crate::db::write::Written;
+use crate::db::write::{Most, Written};
 
 /// Bytes of payloads in one statement: below the smallest packet that servers accept by default (16 MB), and small
 /// enough that one statement holds nobody up.
@@ -91,12 +91,12 @@ pub(super) struct Claimed {
     #[diesel(sql_type = BigInt)]
     pub(super) id: i64,
     #[diesel(sql_type = Binary)]
-    payload: Vec<u8>,
+    pub(super) payload: Vec<u8>,
     #[diesel(sql_type = Nullable<Binary>)]
-    msg_key: Option<Vec<u8>>,
+    pub(super) msg_key: Option<Vec<u8>>,
     /// As bytes: another program may have put anything there.
     #[diesel(sql_type = Nullable<Binary>)]
-    headers: Option<Vec<u8>>,
+    pub(super) headers: Option<Vec<u8>>,
     #[diesel(sql_type = BigInt)]
     due_ms: i64,
     #[diesel(sql_type = Integer)]
@@ -113,9 +113,9 @@ pub(super) async fn claim(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
-    limit: u32,
+    most: Most,
 ) -> QueryResult<Written> {
-    let mut rows = dialect::claim_messages(connection, queue, owner, i64::from(limit)).await?;
+    let mut rows = dialect::claim_messages(connection, queue, owner, most).await?;
     rows.sort_by_key(|row| (row.due_ms, row.id));
     let claimed = rows.into_iter().map(|row| ClaimedMessage {
         id: row.id,
@@ -233,6 +233,16 @@ pub(super) async fn give_back_except(
     let back = not_kept(claims, keep);
     let given_back = by_ids::free_messages(connection, &back).await?;
     Ok(Written::Count(given_back))
+}
+
+/// Who owns a message. `idx_queue_message_claim` bounds the look to the claimed ones.
+pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    message::table
+        .filter(dsl::owner.gt(""))
+        .select(dsl::owner)
+        .distinct()
+        .load(connection)
+        .await
 }
 
 /// Gives back all messages of boots that are gone. Rows that are locked are left for the next look; see

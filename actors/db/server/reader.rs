@@ -25,9 +25,10 @@ use crate::db::rows::{
     AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
 };
 use crate::db::schema::{boot, cron_run};
-use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
+use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::db::store::Reader;
 use crate::db::views::Run;
+use crate::db::write::TRIM_ROWS;
 
 /// Longer than any question of ours takes; a server that hangs must not hold up those who can go on without an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -161,6 +162,31 @@ impl Reader for ServerReader {
                 .ask(async |connection| command.first(connection).await.optional())
                 .await?;
             Ok(found.map(Option::unwrap_or_default))
+        }
+        .boxed()
+    }
+
+    fn late_retries(&self, after_s: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>> {
+        async move {
+            // Where `due_ms` lies in another second, another program has set `exec_time`, and means it.
+            let late = delay_queue_log::table
+                .filter(delay_queue_log::status.eq(WAITING))
+                .filter(delay_queue_log::exec_time.gt(after_s))
+                .filter(delay_queue_log::attempts.gt(0))
+                .filter(
+                    delay_queue_log::due_ms
+                        .assume_not_null()
+                        .ge(delay_queue_log::exec_time * 1000),
+                )
+                .filter(
+                    delay_queue_log::due_ms
+                        .assume_not_null()
+                        .lt(delay_queue_log::exec_time * 1000 + 1000),
+                )
+                .select(delay_queue_log::id)
+                .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX));
+            self.ask(async |connection| late.load(connection).await)
+                .await
         }
         .boxed()
     }

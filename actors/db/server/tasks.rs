@@ -13,7 +13,7 @@ use crate::db::raw_task::read_all;
 use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::{TRIM_ROWS, Written};
+use crate::db::write::{Most, TRIM_ROWS, Written};
 
 /// Rows of several pushes, each with the owner of those that are claimed. Answers their ids, in their order.
 pub(super) async fn insert(
@@ -40,9 +40,9 @@ pub(super) async fn claim(
     owner: &str,
     from_s: Option<i64>,
     until_s: i64,
-    limit: u32,
+    most: Most,
 ) -> QueryResult<Written> {
-    let rows = dialect::claim_tasks(connection, owner, from_s, until_s, i64::from(limit)).await?;
+    let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;
     let (tasks, unreadable) = read_all(rows);
     for row in unreadable {
         fail(connection, row.id, &row.result(), row.attempts).await?;
@@ -152,6 +152,17 @@ pub(super) async fn give_back_except(
     back.sort_unstable();
     let given_back = by_ids::free_tasks(connection, &back).await?;
     Ok(Written::Count(given_back))
+}
+
+/// Who owns a running task. `idx_status_exectime` bounds the look to the running ones.
+pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    log::table
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.ne(""))
+        .select(dsl::owner)
+        .distinct()
+        .load(connection)
+        .await
 }
 
 /// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones. Rows that are

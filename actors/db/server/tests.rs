@@ -129,7 +129,10 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
         let claim = Write::ClaimMessages {
             queue: "q".to_owned(),
             owner: "me".to_owned(),
-            limit: 1,
+            most: crate::db::Most {
+                count: 1,
+                bytes: u32::MAX,
+            },
         };
         let answers = writer.apply(vec![send(1), claim].into()).await.answers();
         let Ok(Written::Messages(claimed)) = &answers[1] else {

@@ -6,8 +6,8 @@ use super::{deaths, messages, tasks};
 use crate::clock::now_ms;
 use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
-use crate::db::status::{ALIVE, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
-use crate::db::write::Written;
+use crate::db::status::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
+use crate::db::write::{TRIM_ROWS, Written};
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -15,16 +15,24 @@ const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Written> {
-    let now = now_ms();
-    diesel::delete(
-        boot::table
-            .filter(dsl::state.ne(ALIVE))
-            .filter(dsl::heartbeat_ms.lt(now - KEPT_MS)),
-    )
-    .execute(connection)?;
-    deaths::trim(connection, now - DEATHS_KEPT_MS)?;
+    trim(connection)?;
     note(connection, row)?;
     Ok(Written::Nothing)
+}
+
+/// Deletes at most `TRIM_ROWS` boots that ended long ago, and as many old deaths. `idx_boot_state` finds the former.
+fn trim(connection: &mut SqliteConnection) -> QueryResult<()> {
+    let now = now_ms();
+    let old: Vec<String> = boot::table
+        .filter(dsl::state.eq_any([ENDED, JUDGED_DEAD]))
+        .filter(dsl::heartbeat_ms.lt(now - KEPT_MS))
+        .select(dsl::owner)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)?;
+    if !old.is_empty() {
+        diesel::delete(boot::table.filter(dsl::owner.eq_any(old))).execute(connection)?;
+    }
+    deaths::trim(connection, now - DEATHS_KEPT_MS)
 }
 
 /// Its own transaction is the caller's. A boot that another judged dead learns it here, once.
@@ -92,15 +100,32 @@ pub(super) fn reap_silent(
         bury(connection, &owner, JUDGED_DEAD, &mut reaped)?;
     }
     // What a boot claims after it was judged is nobody's until it learns of the judgement, and for ever if it never does.
-    let dead: Vec<String> = boot::table
-        .filter(dsl::state.eq(JUDGED_DEAD))
-        .select(dsl::owner)
-        .load(connection)?;
-    for owner in dead {
+    for owner in dead_owners(connection)? {
         tasks::give_back_all(connection, &owner)?;
         messages::give_back_all(connection, &owner)?;
     }
+    trim(connection)?;
     Ok(Written::Reaped(reaped))
+}
+
+/// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The claimed rows are looked at and not the
+/// dead boots: those are few, these may be tens of thousands. Whoever owns a row was known as alive before; it may have
+/// no row in `boot` any more.
+fn dead_owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    let mut owners = tasks::owners(connection)?;
+    owners.extend(messages::owners(connection)?);
+    owners.sort_unstable();
+    owners.dedup();
+    let mut dead = Vec::new();
+    for owner in owners {
+        let alive = boot::table
+            .filter(dsl::owner.eq(&owner))
+            .filter(dsl::state.eq(ALIVE));
+        if dead.len() < DEAD_OWNERS && alive.count().get_result::<i64>(connection)? == 0 {
+            dead.push(owner);
+        }
+    }
+    Ok(dead)
 }
 
 /// The process of this boot is known to be gone (its lock is free), so nobody waits for its heartbeats to stop.

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::dead;
+use super::{dead, lengths::fitting};
 use crate::clock::now_ms;
 use crate::db::headers;
 use crate::db::rows::{
@@ -13,7 +13,7 @@ use crate::db::rows::{
 };
 use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::text::readable;
-use crate::db::write::{Settlement, Written};
+use crate::db::write::{Most, Settlement, Written};
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
@@ -48,6 +48,11 @@ pub(super) const CLAIM: &str = "
     RETURNING id, payload, msg_key, CAST(headers AS BLOB) AS headers, due_ms, attempts, deaths, fence,
               CAST(origin AS BLOB) AS origin";
 
+/// The rows that the claim would take, for their lengths. SQLite reads those from the heads of the rows, not the values.
+pub(super) const LENGTHS: &str = "
+    SELECT octet_length(payload) + coalesce(octet_length(msg_key), 0) + coalesce(octet_length(headers), 0) AS bytes
+    FROM queue_message WHERE owner = '' AND queue = ? AND due_ms <= ? ORDER BY due_ms, id LIMIT ?";
+
 #[derive(QueryableByName)]
 #[diesel(table_name = message)]
 struct Claimed {
@@ -69,13 +74,20 @@ pub(super) fn claim(
     connection: &mut SqliteConnection,
     queue: &str,
     owner: &str,
-    limit: u32,
+    most: Most,
 ) -> QueryResult<Written> {
+    let now = now_ms();
+    // In this transaction both statements find the same rows.
+    let lengths = diesel::sql_query(LENGTHS)
+        .bind::<Text, _>(queue)
+        .bind::<BigInt, _>(now)
+        .bind::<BigInt, _>(i64::from(most.count));
+    let fitting = fitting(connection, lengths, most)?;
     let mut rows: Vec<Claimed> = diesel::sql_query(CLAIM)
         .bind::<Text, _>(owner)
         .bind::<Text, _>(queue)
-        .bind::<BigInt, _>(now_ms())
-        .bind::<Integer, _>(i32::try_from(limit).unwrap_or(i32::MAX))
+        .bind::<BigInt, _>(now)
+        .bind::<BigInt, _>(fitting)
         .load(connection)?;
     // RETURNING promises no order.
     rows.sort_by_key(|row| (row.due_ms, row.id));
@@ -175,6 +187,15 @@ pub(super) fn give_back_except(
             .execute(connection)?;
     }
     Ok(Written::Count(given_back))
+}
+
+/// Who owns a message. `idx_queue_message_claim` bounds the look to the claimed ones.
+pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    message::table
+        .filter(dsl::owner.gt(""))
+        .select(dsl::owner)
+        .distinct()
+        .load(connection)
 }
 
 /// Gives back all messages of a boot that is gone.

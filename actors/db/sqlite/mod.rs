@@ -7,12 +7,15 @@ mod dead;
 mod deaths;
 mod entries;
 mod file;
+mod hasten;
 mod inspect;
+mod lengths;
 mod letters;
 mod messages;
 mod questions;
 mod reader;
 mod replay;
+mod retention;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -14,9 +14,10 @@ use crate::db::rows::{
     AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
 };
 use crate::db::schema::{boot, cron_run, delay_queue_log};
-use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING};
+use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::db::store::Reader;
 use crate::db::views::Run;
+use crate::db::write::TRIM_ROWS;
 
 pub(super) struct SqliteReader {
     file: Arc<DatabaseFile>,
@@ -79,6 +80,29 @@ impl Reader for SqliteReader {
                 .select(delay_queue_log::exec_cmd)
                 .first(connection)
                 .optional()
+        })
+    }
+
+    fn late_retries(&self, after_s: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>> {
+        self.ask(move |connection| {
+            // Where `due_ms` lies in another second, another program has set `exec_time`, and means it.
+            delay_queue_log::table
+                .filter(delay_queue_log::status.eq(WAITING))
+                .filter(delay_queue_log::exec_time.gt(after_s))
+                .filter(delay_queue_log::attempts.gt(0))
+                .filter(
+                    delay_queue_log::due_ms
+                        .assume_not_null()
+                        .ge(delay_queue_log::exec_time * 1000),
+                )
+                .filter(
+                    delay_queue_log::due_ms
+                        .assume_not_null()
+                        .lt(delay_queue_log::exec_time * 1000 + 1000),
+                )
+                .select(delay_queue_log::id)
+                .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+                .load(connection)
         })
     }
 

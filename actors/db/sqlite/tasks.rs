@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 
-use super::dead;
+use super::{dead, lengths::fitting};
 use crate::clock::{local_text, now_ms};
 use crate::db::raw_task::{RawTask, Unreadable, read_all};
 use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::text::{RESULT_CHARS, shorten};
-use crate::db::write::{Settlement, TRIM_ROWS, Written};
+use crate::db::write::{Most, Settlement, TRIM_ROWS, Written};
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
@@ -60,7 +60,13 @@ pub(super) const CLAIM: &str = "
                  WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?)
     RETURNING id, CAST(name AS BLOB) AS name, CAST(exec_cmd AS BLOB) AS exec_cmd,
               CAST(params AS BLOB) AS params, exec_time, due_ms, attempts, fence,
-              CAST(result AS BLOB) AS result";
+              CAST(substr(result, 1, 64) AS BLOB) AS result";
+
+/// The rows that the claim would take, for their lengths. SQLite reads those from the heads of the rows, not the values.
+pub(super) const LENGTHS: &str = "
+    SELECT coalesce(octet_length(params), 0) + coalesce(octet_length(name), 0)
+           + coalesce(octet_length(exec_cmd), 0) AS bytes
+    FROM delay_queue_log WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?";
 
 /// Waiting rows whose time is no number, which SQLite takes: they stand behind every number, in the same index, and are due
 /// never.
@@ -80,21 +86,26 @@ pub(super) fn claim(
     owner: &str,
     from_s: Option<i64>,
     until_s: i64,
-    limit: u32,
+    most: Most,
 ) -> QueryResult<Written> {
-    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    // In this transaction both statements find the same rows.
+    let lengths = diesel::sql_query(LENGTHS)
+        .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
+        .bind::<BigInt, _>(until_s)
+        .bind::<BigInt, _>(i64::from(most.count));
+    let fitting = fitting(connection, lengths, most)?;
     let rows: Vec<RawTask> = diesel::sql_query(CLAIM)
         .bind::<Text, _>(owner)
         .bind::<Text, _>(local_text())
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
-        .bind::<Integer, _>(limit)
+        .bind::<BigInt, _>(fitting)
         .load(connection)?;
     // RETURNING promises no order.
     let (tasks, mut unreadable) = read_all(rows);
     if from_s.is_none() {
         let rows: Vec<NeverDue> = diesel::sql_query(NEVER_DUE)
-            .bind::<Integer, _>(limit)
+            .bind::<BigInt, _>(i64::from(most.count))
             .load(connection)?;
         unreadable.extend(rows.into_iter().map(|row| Unreadable {
             id: row.id,
@@ -212,6 +223,16 @@ pub(super) fn give_back_except(
             .execute(connection)?;
     }
     Ok(Written::Count(given_back))
+}
+
+/// Who owns a running task. `idx_status_exectime` bounds the look to the running ones.
+pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    log::table
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.ne(""))
+        .select(dsl::owner)
+        .distinct()
+        .load(connection)
 }
 
 /// Gives back all tasks of a boot that is gone. `idx_status_exectime` bounds the look to the running ones.

@@ -13,7 +13,7 @@ use crate::db::rows::{
     AtOverlap, Claim, ClaimedTask, Doom, Fire, NewMessage, TaskEnd, TaskOutcome,
 };
 use crate::db::store::Store;
-use crate::db::write::{Settlement, Write, Written};
+use crate::db::write::{Most, Settlement, Write, Written};
 
 #[derive(QueryableByName)]
 struct Step {
@@ -42,6 +42,8 @@ fn claims_walk_their_index_and_stop_at_the_limit() {
         (tasks::CLAIM, "idx_status_exectime"),
         (tasks::NEVER_DUE, "idx_status_exectime"),
         (messages::CLAIM, "idx_queue_message_claim"),
+        (tasks::LENGTHS, "idx_status_exectime"),
+        (messages::LENGTHS, "idx_queue_message_claim"),
     ];
     for (statement, index) in claims {
         let plan = plan(&mut connection, statement);
@@ -197,7 +199,10 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
         owner: "script1/a".to_owned(),
         from_s: None,
         until_s: 9,
-        limit: 9,
+        most: Most {
+            count: 9,
+            bytes: u32::MAX,
+        },
     };
     let applied = writer::apply(&mut connection, &[claim]);
     let answers = applied.answers();

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::file::DatabaseFile;
-use super::{boots, cron, dead, deaths, entries, messages, replay, tasks};
+use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
@@ -142,16 +142,20 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<
             owner,
             from_s,
             until_s,
-            limit,
-        } => tasks::claim(connection, owner, *from_s, *until_s, *limit),
+            most,
+        } => tasks::claim(connection, owner, *from_s, *until_s, *most),
         Write::TrimTasks { before_s } => tasks::trim(connection, *before_s),
+        Write::TrimCrontabLog { before_ms } => retention::trim_crontab_log(connection, *before_ms),
+        Write::TrimLetters { before_ms } => retention::trim_letters(connection, *before_ms),
+        Write::HastenMessages { queue, longest_ms } => {
+            hasten::messages(connection, queue, *longest_ms)
+        }
+        Write::HastenTasks { ids, after_s } => hasten::tasks(connection, ids, *after_s),
         Write::EndTasks { owner, ends } => tasks::end(connection, owner, ends),
         Write::InsertMessages { queue, rows } => messages::insert(connection, queue, rows),
-        Write::ClaimMessages {
-            queue,
-            owner,
-            limit,
-        } => messages::claim(connection, queue, owner, *limit),
+        Write::ClaimMessages { queue, owner, most } => {
+            messages::claim(connection, queue, owner, *most)
+        }
         Write::GiveBackMessages { queue, owner, keep } => {
             messages::give_back_except(connection, queue, owner, keep)
         }

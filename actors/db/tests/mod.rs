@@ -260,6 +260,9 @@ impl Reader for NoReader {
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
     }
+    fn late_retries(&self, _: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
     fn task_command(&self, _: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
         async { Ok(None) }.boxed()
     }

@@ -108,7 +108,8 @@ impl<T: Tap> Board<T> {
         }
         Some((
             partition,
-            lane.claim(self.leases, who.consumer, max.max(1), now),
+            lane.claim(self.leases, who.consumer, max.max(1), now)
+                .within(who.bytes),
         ))
     }
 

@@ -22,8 +22,10 @@ pub(super) trait Tap {
 /// What a tap gave.
 #[derive(Debug)]
 pub(super) struct Drawn {
-    /// For so many there is room.
+    /// For so many there is room,
     room: usize,
+    /// and for so many bytes, or one record.
+    bytes: usize,
     pub(super) records: Vec<Record>,
     /// Whether no record is behind these, as far as that was told.
     pub(super) at_end: Option<bool>,
@@ -31,11 +33,12 @@ pub(super) struct Drawn {
 
 impl Drawn {
     pub(super) fn is_full(&self) -> bool {
-        self.records.len() >= self.room
+        self.records.len() >= self.room || self.bytes == 0
     }
 
     pub(super) fn record(&mut self, record: Record) {
         self.at_end = Some(false);
+        self.bytes = self.bytes.saturating_sub(record.bytes());
         self.records.push(record);
     }
 
@@ -64,10 +67,17 @@ impl<T: Tap> Claim<T> {
             tap,
             drawn: Drawn {
                 room,
+                bytes: usize::MAX,
                 records: Vec::new(),
                 at_end: None,
             },
         }
+    }
+
+    /// Draws no more than so many bytes, or one record. Those that had come before are in memory anyway.
+    pub(super) fn within(mut self, bytes: u32) -> Self {
+        self.drawn.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self
     }
 
     /// Takes what has come.

@@ -24,6 +24,15 @@ pub(super) struct Record {
     pub(super) timestamp_ms: Option<i64>,
 }
 
+impl Record {
+    /// Of payload, key and headers.
+    pub(super) fn bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        self.payload.len() + self.key.as_ref().map_or(0, Bytes::len) + headers
+    }
+}
+
 /// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the lane and
 /// by the one who runs it, and goes with the last of them.
 #[derive(Debug, Clone)]

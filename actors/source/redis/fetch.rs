@@ -15,6 +15,7 @@ use super::scripts::TAKE;
 use super::server::Answer;
 use super::stored::Stored;
 use super::wait::Waiting;
+use crate::db::Most;
 use crate::source::{Fetched, nothing};
 use crate::stop::StopListener;
 
@@ -71,12 +72,15 @@ pub(super) struct Death {
 }
 
 impl RedisSource {
-    pub(super) async fn take_messages(&self, max: u32, stop: &mut StopListener) -> Fetched {
-        let max = max.min(MOST);
+    pub(super) async fn take_messages(&self, most: Most, stop: &mut StopListener) -> Fetched {
+        let most = Most {
+            count: most.count.min(MOST),
+            ..most
+        };
         if self.may_look_beside()
             && let Ok(mut look) = self.second_look.try_lock()
         {
-            let found = self.look(&mut look, Who::Second, max, stop).await;
+            let found = self.look(&mut look, Who::Second, most, stop).await;
             if found.len() > 0 {
                 return found;
             }
@@ -86,7 +90,7 @@ impl RedisSource {
             () = stop.quiet() => return nothing(),
             look = self.look.lock() => look,
         };
-        self.look(&mut look, Who::First, max, stop).await
+        self.look(&mut look, Who::First, most, stop).await
     }
 
     /// Also where the second one's last answer is outstanding: nobody else would ask for it.
@@ -96,7 +100,13 @@ impl RedisSource {
     }
 
     /// Returns when something is found, when a stop begins, and the second one when nothing is.
-    async fn look(&self, look: &mut Look, who: Who, max: u32, stop: &mut StopListener) -> Fetched {
+    async fn look(
+        &self,
+        look: &mut Look,
+        who: Who,
+        most: Most,
+        stop: &mut StopListener,
+    ) -> Fetched {
         while !stop.begun() {
             let turn = tokio::select! {
                 biased;
@@ -104,7 +114,7 @@ impl RedisSource {
                 turn = self.server().turn() => turn,
             };
             // Not raced against the stop: a question under way must be heard out, or what it takes would be nobody's.
-            let asked = self.ask(look, who, max).await;
+            let asked = self.ask(look, who, most).await;
             match &asked {
                 Err(Fault::Away(why)) => self.server().failed(why, turn.as_ref()),
                 Ok(_) | Err(Fault::Refused(_)) => self.server().passed(),
@@ -113,7 +123,7 @@ impl RedisSource {
             match asked {
                 Ok(Found::Messages(messages)) => {
                     self.accepted();
-                    let full = u32::try_from(messages.len()) == Ok(max);
+                    let full = u32::try_from(messages.len()) == Ok(most.count);
                     self.plenty.store(full, Ordering::Relaxed);
                     return messages;
                 }
@@ -138,7 +148,7 @@ impl RedisSource {
         nothing()
     }
 
-    async fn ask(&self, look: &mut Look, who: Who, max: u32) -> Answer<Found> {
+    async fn ask(&self, look: &mut Look, who: Who, most: Most) -> Answer<Found> {
         loop {
             let generation = self.registered().await?;
             let boot = self.boot_in(generation);
@@ -151,10 +161,11 @@ impl RedisSource {
             self.asked[who as usize].store(number, Ordering::Release);
             let turn = if number % 2 == 0 { "retries" } else { "list" };
             let mut script = TAKE.key(self.config.key.as_str());
-            script.arg(&*boot).arg(number).arg(max);
+            script.arg(&*boot).arg(number).arg(most.count);
             script
                 .arg(if again.is_some() { "again" } else { "first" })
-                .arg(turn);
+                .arg(turn)
+                .arg(most.bytes);
             let answer = self.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
                 // It was heard, and did nothing; see the script. Where only the answer is at fault, as one that cannot be read,

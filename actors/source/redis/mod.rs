@@ -55,7 +55,7 @@ pub(crate) use self::servers::RedisServers;
 use super::{Burial, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;
-use crate::db::{Db, Liveness, Standing};
+use crate::db::{Db, Liveness, Most, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind, QueueName};
 use crate::outage::Outage;
@@ -202,11 +202,15 @@ impl Source for RedisSource {
 
     fn fetch<'a>(
         &'a self,
-        _who: Fetcher,
+        who: Fetcher,
         max: u32,
         stop: &'a mut StopListener,
     ) -> BoxFuture<'a, Result<Fetched, SourceError>> {
-        self.take_messages(max, stop).map(Ok).boxed()
+        let most = Most {
+            count: max,
+            bytes: who.bytes,
+        };
+        self.take_messages(most, stop).map(Ok).boxed()
     }
 
     fn standing(&self, receipt: &Receipt) -> Standing {

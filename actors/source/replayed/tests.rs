@@ -17,6 +17,7 @@ const OWNER: &str = "script1/me";
 const WHO: Fetcher = Fetcher {
     consumer: 1,
     breadth: Breadth::One,
+    bytes: u32::MAX,
 };
 
 struct World {

@@ -17,6 +17,7 @@ fn one(consumer: u64) -> Fetcher {
     Fetcher {
         consumer,
         breadth: Breadth::One,
+        bytes: u32::MAX,
     }
 }
 
@@ -121,6 +122,7 @@ fn batches_are_filled_from_several_partitions() {
     let any = Fetcher {
         consumer: 1,
         breadth: Breadth::Any,
+        bytes: u32::MAX,
     };
     let taken: Vec<_> = (0..4).map(|_| world.partition(any, 5)).collect();
     assert_eq!(taken, [Some(0), Some(1), Some(2), None]);

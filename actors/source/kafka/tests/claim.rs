@@ -93,3 +93,15 @@ fn a_partition_that_goes_while_it_is_drawn_from_gives_out_nothing() {
     assert!(!lane.is_lent() && !lane.is_free(now));
     assert_eq!(lane.position(), Some(1));
 }
+
+#[test]
+fn no_more_bytes_are_drawn_than_fit_or_one_record() {
+    let now = Instant::now();
+    // Of three bytes each.
+    let mut lane = lane([100, 101, 102, 103]);
+    for (bytes, wanted) in [(6, &[100, 101][..]), (1, &[102]), (100, &[103])] {
+        let mut claim = lane.claim(1, 7, 10, now).within(bytes);
+        claim.draw();
+        assert_eq!(offsets(&lane.fill(claim, now)), wanted);
+    }
+}

@@ -38,6 +38,7 @@ fn one(consumer: u64) -> Fetcher {
     Fetcher {
         consumer,
         breadth: Breadth::One,
+        bytes: u32::MAX,
     }
 }
 
@@ -45,6 +46,7 @@ fn one(consumer: u64) -> Fetcher {
 const ANY: Fetcher = Fetcher {
     consumer: 99,
     breadth: Breadth::Any,
+    bytes: u32::MAX,
 };
 
 /// A topic and a group of one's own, and a database.

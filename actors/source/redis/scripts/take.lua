@@ -1,6 +1,7 @@
 -- Moves messages into a batch of this boot's own.
 --
--- KEYS: the list.   ARGV: boot, number, most messages, 'again' or 'first', 'list' or 'retries' (who has the turn).
+-- KEYS: the list.   ARGV: boot, number, most messages, 'again' or 'first', 'list' or 'retries' (who has the turn), most
+-- bytes: the first message is taken whatever its size.
 -- Answers {'taken', kind, now, messages, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}.
 -- Messages of up to 256 KB together come in one piece, by MessagePack; larger ones would be twice in memory here.
 --
@@ -9,10 +10,11 @@
 -- (which refuses only the first write of a script, and DEL it does not refuse).
 
 local list, ours = KEYS[1], KEYS[1] .. ':simplest_script:'
-local boot, number, most = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local boot, number, most, most_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[6])
 local batches, batch = ours .. 'batches:' .. boot, ours .. 'batch:' .. boot .. ':' .. number
 local back, retries = ours .. 'back', ours .. 'retries'
 local pack = cmsgpack.pack
+local portion = 32 -- messages
 
 local function answer(messages)
   local bytes = 0
@@ -59,6 +61,32 @@ if ARGV[4] == 'again' then
   return {'nothing', 0}
 end
 
+-- The first of what `read` gives, as far as they fit. They are read in portions: nobody knows how large they are before,
+-- and large ones must not all be in memory here.
+local function fitting(read)
+  local found, bytes = {}, 0
+  while #found < most do
+    local wanted = math.min(portion, most - #found)
+    local some = read(#found, wanted)
+    for i = 1, #some do
+      bytes = bytes + #some[i]
+      if bytes > most_bytes and #found > 0 then return found end
+      found[#found + 1] = some[i]
+    end
+    if #some < wanted then break end
+  end
+  return found
+end
+
+-- Of the right end of a list, which is the oldest.
+local function oldest(key)
+  return fitting(function(skip, wanted)
+    local some = redis.call('LRANGE', key, -skip - wanted, -skip - 1)
+    for i = 1, math.floor(#some / 2) do some[i], some[#some + 1 - i] = some[#some + 1 - i], some[i] end
+    return some
+  end)
+end
+
 local from
 if redis.call('LLEN', back) > 0 then
   from = back
@@ -75,29 +103,29 @@ else
   end
 end
 
+local bare = from == list and oldest(list)
 redis.call('DEL', batch)
 redis.call('HSET', batches, number, 1, 'last', number)
-if from == list then
+if bare then
   redis.call('RPUSH', batch, 'm ' .. now_text)
-  local popped = redis.pcall('RPOP', list, most)
+  local popped = redis.pcall('LTRIM', list, 0, -#bare - 1)
   if popped.err then
     redis.call('DEL', batch)
     redis.call('HDEL', batches, number)
     return popped
   end
-  redis.call('RPUSH', batch, unpack(popped))
-  return {'taken', 'm', now_text, answer(popped), {}}
+  redis.call('RPUSH', batch, unpack(bare))
+  return {'taken', 'm', now_text, answer(bare), {}}
 end
 
 -- Framed ones. They are copied first and removed then: what fails in between is there twice at most.
 local frames
 if from == back then
-  frames = redis.call('LRANGE', back, -most, -1)
-  local oldest_first = {}
-  for i = #frames, 1, -1 do oldest_first[#oldest_first + 1] = frames[i] end
-  frames = oldest_first
+  frames = oldest(back)
 else
-  frames = redis.call('ZRANGEBYSCORE', retries, '-inf', now_text, 'LIMIT', 0, most)
+  frames = fitting(function(skip, wanted)
+    return redis.call('ZRANGEBYSCORE', retries, '-inf', now_text, 'LIMIT', skip, wanted)
+  end)
 end
 local deaths = deaths_of(frames)
 local taken, taken_deaths = {}, {}

@@ -30,6 +30,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 const ME: Fetcher = Fetcher {
     consumer: 1,
     breadth: Breadth::Any,
+    bytes: u32::MAX,
 };
 /// Short, so that a silent boot is found dead soon.
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -117,7 +118,7 @@ impl World {
     async fn take_unheard(&self, boot: &str, (number, most): (u64, u32), turn: &str) {
         let mut question = scripts::TAKE.key(self.key.as_str());
         question.arg(boot).arg(number).arg(most);
-        question.arg("first").arg(turn);
+        question.arg("first").arg(turn).arg(u32::MAX);
         let mut producer = self.producer.clone();
         let _: Value = question.invoke_async(&mut producer).await.unwrap();
     }

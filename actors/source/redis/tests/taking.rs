@@ -296,3 +296,43 @@ async fn what_the_second_ones_lost_answer_took_is_found_by_whoever_looks_next() 
     assert_eq!(bodies(&fetch(&source, 100).await), ["1", "2"]);
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }
+
+#[actix::test]
+async fn a_fetch_takes_no_more_bytes_than_fit_or_one_message() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    let body = |n: usize| n.to_string().repeat(n * 1000);
+    let sent: Vec<String> = (1..=9)
+        .map(body)
+        .chain((0..100).map(|n| n.to_string()))
+        .collect();
+    world.push(&sent).await;
+    let source = world.source();
+    let who = Fetcher {
+        bytes: 10_000,
+        ..ME
+    };
+    let stop = StopSignal::new();
+    let (mut taken, mut portions) = (Vec::new(), Vec::new());
+    while taken.len() < sent.len() {
+        let mut listener = stop.listen();
+        let fetched = source.fetch(who, 100, &mut listener).await.unwrap();
+        let deliveries: Vec<Delivery> = fetched.collect();
+        portions.push(deliveries.len());
+        taken.extend(deliveries);
+    }
+    assert_eq!(bodies(&taken), sent, "the oldest first");
+    assert_eq!(portions, [4, 1, 1, 1, 1, 100, 1]);
+    // So it is with those that have failed, and those of a dead boot.
+    settle(&source, &taken, End::Retry(Duration::ZERO)).await;
+    let mut again = Vec::new();
+    while again.len() < sent.len() {
+        let mut listener = stop.listen();
+        let fetched = source.fetch(who, 100, &mut listener).await.unwrap();
+        let deliveries: Vec<Delivery> = fetched.collect();
+        let bytes: usize = deliveries.iter().map(|d| d.message.payload.len()).sum();
+        assert!(bytes <= 10_000 || deliveries.len() == 1, "{bytes} bytes");
+        again.extend(deliveries);
+    }
+}

@@ -1,0 +1,94 @@
+//! Deletes rows that are older than the settings keep them; without a setting they are kept for ever.
+
+use std::time::Duration;
+
+use crate::clock::{millis, now_ms};
+use crate::db::{Db, DbError, TRIM_ROWS};
+use crate::stop::StopListener;
+
+/// How often to look for old rows.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Between two portions: others write in between.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long rows are kept; none: for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Retention {
+    /// Finished delayed tasks.
+    pub(crate) tasks: Option<Duration>,
+    /// Runs in `crontab_log`.
+    pub(crate) crontab_log: Option<Duration>,
+    pub(crate) dead_letters: Option<Duration>,
+}
+
+/// A table that is trimmed.
+#[derive(Debug, Clone, Copy)]
+enum Table {
+    Tasks,
+    CrontabLog,
+    DeadLetters,
+}
+
+impl Retention {
+    fn tables(self) -> impl Iterator<Item = (Table, Duration)> {
+        let tables = [
+            (Table::Tasks, self.tasks),
+            (Table::CrontabLog, self.crontab_log),
+            (Table::DeadLetters, self.dead_letters),
+        ];
+        let kept = |(table, kept): (Table, Option<Duration>)| kept.map(|kept| (table, kept));
+        tables.into_iter().filter_map(kept)
+    }
+
+    /// Trims until a stop begins.
+    pub(super) async fn keep(self, db: Db, mut stop: StopListener) {
+        if self.tables().next().is_none() {
+            return;
+        }
+        while !stop.begun() {
+            for (table, kept) in self.tables() {
+                match table.trim(&db, kept).await {
+                    Ok(()) => {}
+                    // DbActor tells of the outage.
+                    Err(DbError::Away(_)) => {}
+                    Err(cause) => {
+                        log::warn!(
+                            "old rows of `{}` could not be deleted: {cause}",
+                            table.name()
+                        );
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = stop.quiet() => return,
+            }
+        }
+    }
+}
+
+impl Table {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tasks => "delay_queue_log",
+            Self::CrontabLog => "crontab_log",
+            Self::DeadLetters => "dead_letter",
+        }
+    }
+
+    /// A portion at a time, until none is left.
+    async fn trim(self, db: &Db, kept: Duration) -> Result<(), DbError> {
+        let before_ms = now_ms() - millis(kept);
+        loop {
+            let trimmed = match self {
+                Self::Tasks => db.trim_tasks(before_ms.div_euclid(1000)).await?,
+                Self::CrontabLog => db.trim_crontab_log(before_ms).await?,
+                Self::DeadLetters => db.trim_letters(before_ms).await?,
+            };
+            if trimmed < TRIM_ROWS {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
