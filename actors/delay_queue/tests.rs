@@ -711,7 +711,7 @@ async fn retries_that_a_clock_ahead_has_put_off_run_when_it_is_set_right() {
 #[actix::test]
 async fn what_was_claimed_by_a_clock_ahead_runs_when_it_is_set_right() {
     let world = World::start().await;
-    world.foreign(1, "job", "x", second() + 30);
+    world.foreign(1, "job", "x", second() + 31);
     jumps::jump(29);
     world.until(2, 1).await;
     jumps::jump(-29);

@@ -56,7 +56,10 @@ pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
         let lines = steps.into_iter().map(|row| row.step);
         let select: Vec<String> = lines
             .skip_while(|line| !line.contains("CTE c"))
-            .take_while(|line| !line.contains("CTE Scan") && !line.contains("Join"))
+            .take_while(|line| {
+                let ends = ["CTE b", "CTE Scan", "Join"];
+                !ends.iter().any(|end| line.contains(end))
+            })
             .collect();
         plans.push(select.join("\n"));
     }

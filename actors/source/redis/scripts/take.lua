@@ -16,10 +16,14 @@ local back, retries = ours .. 'back', ours .. 'retries'
 local pack = cmsgpack.pack
 local portion = 32 -- messages
 
-local function answer(messages)
+local function answer(messages, bytes)
+  return bytes <= 262144 and pack(messages) or messages
+end
+
+local function bytes_of(messages)
   local bytes = 0
   for i = 1, #messages do bytes = bytes + #messages[i] end
-  return bytes <= 262144 and pack(messages) or messages
+  return bytes
 end
 
 local alive = redis.call('ZSCORE', ours .. 'boots', boot)
@@ -53,7 +57,7 @@ if number + 0 <= tonumber(redis.call('HGET', batches, 'last') or 0) then
   local all = redis.call('LRANGE', batch, 0, -1)
   if #all < 2 then return {'nothing', 0} end
   local kind, taken = string.match(table.remove(all, 1), '^(%a) (%d+)')
-  return {'taken', kind, taken, answer(all), kind == 'f' and deaths_of(all) or {}}
+  return {'taken', kind, taken, answer(all, bytes_of(all)), kind == 'f' and deaths_of(all) or {}}
 end
 if ARGV[4] == 'again' then
   redis.call('HDEL', batches, 'none')
@@ -61,30 +65,29 @@ if ARGV[4] == 'again' then
   return {'nothing', 0}
 end
 
--- The first of what `read` gives, as far as they fit. They are read in portions: nobody knows how large they are before,
--- and large ones must not all be in memory here.
-local function fitting(read)
-  local found, bytes = {}, 0
-  while #found < most do
-    local wanted = math.min(portion, most - #found)
-    local some = read(#found, wanted)
-    for i = 1, #some do
-      bytes = bytes + #some[i]
-      if bytes > most_bytes and #found > 0 then return found end
-      found[#found + 1] = some[i]
+-- The oldest messages of a list (its right end) or of the set of retries, as far as they fit, and their bytes. They are
+-- read in portions: nobody knows before how large they are, and large ones must not all be in memory here.
+local function oldest(key)
+  local found, n, bytes = {}, 0, 0
+  while n < most do
+    local wanted = math.min(portion, most - n)
+    local some, first, last, step
+    if key == retries then
+      some = redis.call('ZRANGEBYSCORE', key, '-inf', now_text, 'LIMIT', n, wanted)
+      first, last, step = 1, #some, 1
+    else
+      some = redis.call('LRANGE', key, -n - wanted, -n - 1)
+      first, last, step = #some, 1, -1
+    end
+    for i = first, last, step do
+      local message = some[i]
+      if bytes + #message > most_bytes and n > 0 then return found, bytes end
+      n, bytes = n + 1, bytes + #message
+      found[n] = message
     end
     if #some < wanted then break end
   end
-  return found
-end
-
--- Of the right end of a list, which is the oldest.
-local function oldest(key)
-  return fitting(function(skip, wanted)
-    local some = redis.call('LRANGE', key, -skip - wanted, -skip - 1)
-    for i = 1, math.floor(#some / 2) do some[i], some[#some + 1 - i] = some[#some + 1 - i], some[i] end
-    return some
-  end)
+  return found, bytes
 end
 
 local from
@@ -103,30 +106,23 @@ else
   end
 end
 
-local bare = from == list and oldest(list)
+local found, bytes = oldest(from)
 redis.call('DEL', batch)
 redis.call('HSET', batches, number, 1, 'last', number)
-if bare then
+if from == list then
   redis.call('RPUSH', batch, 'm ' .. now_text)
-  local popped = redis.pcall('LTRIM', list, 0, -#bare - 1)
+  local popped = redis.pcall('LTRIM', list, 0, -#found - 1)
   if popped.err then
     redis.call('DEL', batch)
     redis.call('HDEL', batches, number)
     return popped
   end
-  redis.call('RPUSH', batch, unpack(bare))
-  return {'taken', 'm', now_text, answer(bare), {}}
+  redis.call('RPUSH', batch, unpack(found))
+  return {'taken', 'm', now_text, answer(found, bytes), {}}
 end
 
 -- Framed ones. They are copied first and removed then: what fails in between is there twice at most.
-local frames
-if from == back then
-  frames = oldest(back)
-else
-  frames = fitting(function(skip, wanted)
-    return redis.call('ZRANGEBYSCORE', retries, '-inf', now_text, 'LIMIT', skip, wanted)
-  end)
-end
+local frames = found
 local deaths = deaths_of(frames)
 local taken, taken_deaths = {}, {}
 for i, frame in ipairs(frames) do
@@ -148,4 +144,4 @@ elseif #taken > 0 then
   redis.call('ZREM', retries, unpack(taken))
 end
 if #taken == 0 then return {'nothing', 0} end
-return {'taken', 'f', now_text, answer(taken), taken_deaths}
+return {'taken', 'f', now_text, answer(taken, bytes_of(taken)), taken_deaths}
