@@ -50,7 +50,7 @@ facts! {
         world.insert_no_text();
         let mut writer = world.writer().await;
         writer.begin(ME).await;
-        let claim = Write::ClaimTasks { owner: ME.to_owned(), from_s: None, until_s: 9, limit: 9 };
+        let claim = Write::ClaimTasks { owner: ME.to_owned(), from_s: None, until_s: 9, most: Most { count: 9, bytes: u32::MAX } };
         let Written::Tasks(claimed) = writer.write(claim).await else { panic!("no tasks") };
         let params: Vec<&str> = claimed.iter().map(|task| task.params.as_str()).collect();
         assert_eq!(params, ["good"]);
