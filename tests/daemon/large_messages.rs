@@ -14,9 +14,9 @@ use crate::wait::wait_until;
 use crate::world::World;
 
 const PAYLOAD: usize = 8 << 20;
-/// Megabytes that the daemon may take: three fetches of 16 MB, and twice as much for what a client library and the
-/// allocator keep. All 24 payloads at once were more than 400.
-const MOST_MB: u64 = 260;
+/// Megabytes that the daemon may take: 90 to 310 were measured, the most on SQLite, which keeps what a claim returns beside
+/// its pages. Without a budget 24 messages took 656 on SQLite, and 80 of them 2 GB.
+const MOST_MB: u64 = 450;
 
 fn messages() -> usize {
     match env::var_os("FULL_SIZE") {
