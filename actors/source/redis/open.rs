@@ -76,6 +76,8 @@ pub(super) struct Batch {
     /// Since when an end waits for the rest.
     waits_since: Option<Instant>,
     given_back: bool,
+    /// A report of its ends is under way: nobody here knows whether the server has it.
+    being_reported: bool,
 }
 
 /// What the server is to be told of one batch.
@@ -159,10 +161,14 @@ impl Batches {
     }
 
     /// What the server is to be told now, the youngest batch first: so what is given back comes to lie in its order.
-    pub(super) fn due(&self, now: Instant, all: Hurry) -> Vec<Telling> {
-        let batches = self.open.iter().rev();
+    pub(super) fn due(&mut self, now: Instant, all: Hurry) -> Vec<Telling> {
+        let batches = self.open.iter_mut().rev();
         batches
-            .filter_map(|(number, batch)| batch.telling(*number, now, all))
+            .filter_map(|(number, batch)| {
+                let telling = batch.telling(*number, now, all)?;
+                batch.being_reported = true;
+                Some(telling)
+            })
             .collect()
     }
 
@@ -177,6 +183,7 @@ impl Batches {
                 for end in ends {
                     batch.states[end.place - 1] = State::Told;
                 }
+                batch.being_reported = false;
                 batch.look_again();
             }
         }
@@ -195,9 +202,12 @@ impl Batches {
         self.open.values().any(|batch| batch.waits_since.is_some())
     }
 
-    /// Messages that have ended and that the server still counts.
+    /// Finished messages that the server surely counted, when it was asked just before. Those of a batch that is being
+    /// reported are left out: the server may have forgotten them already, and a lag that subtracts them twice hides
+    /// messages that wait for their retry.
     pub(super) fn ended(&self) -> usize {
-        let states = self.open.values().flat_map(|batch| &batch.states);
+        let batches = self.open.values().filter(|batch| !batch.being_reported);
+        let states = batches.flat_map(|batch| &batch.states);
         states
             .filter(|state| matches!(state, State::Ended(Fate::Remove)))
             .count()
@@ -229,6 +239,7 @@ impl Batch {
             framed,
             waits_since: None,
             given_back: false,
+            being_reported: false,
         }
     }
 

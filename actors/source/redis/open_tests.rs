@@ -31,8 +31,10 @@ fn a_batch_is_removed_whole_once_all_of_it_is_finished() {
     assert!(batches.due(now, Hurry::MayWait).is_empty());
     assert_eq!(batches.ended(), 1);
     batches.note(&receipt(1, 2), Fate::Remove, now);
+    assert_eq!(batches.ended(), 2);
     let due = batches.due(now, Hurry::MayWait);
     assert_eq!(due[0].what, What::Finished(Vec::new()));
+    assert_eq!(batches.ended(), 0, "the server may not count them any more");
     batches.told(&due[0]);
     assert!(!batches.holds(1) && !batches.any_waits());
 }
