@@ -20,6 +20,9 @@ const PASSING: [u16; 14] = [
     1037, 1038, 1040, 1041, 1047, 1053, 1129, 1135, 1203, 1226, 3032, 3168, 9001, 9002,
 ];
 
+/// Bytes of one message of the protocol at most.
+const LARGEST_MESSAGE: usize = 1 << 30;
+
 /// What is wrong with the address, whatever server is there.
 pub(crate) fn check(address: &str) -> Result<(), String> {
     Wanted::read(address).map(drop)
@@ -131,6 +134,8 @@ impl Wanted {
         OptsBuilder::from_opts(self.opts.clone())
             // diesel-async has a cache of its own.
             .stmt_cache_size(0)
+            // What the server sends may be larger than what it takes: a row that came in when it took more.
+            .max_allowed_packet(Some(LARGEST_MESSAGE))
             // The address says where the server is. A socket of the same name on this machine may be another's.
             .prefer_socket(false)
             // A row that an UPDATE finds counts, changed or not: as on the other databases.

@@ -4,6 +4,11 @@
 //! do not ask who answers; `verify-ca` and `verify-full` ask, against `sslrootcert` or the certificates of the system.
 //! We are stricter in one point: `verify-ca` compares the host's name too.
 
+mod negotiation;
+pub(crate) mod sessions;
+mod socket;
+mod states;
+
 use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
@@ -17,9 +22,9 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use self::negotiation::{Negotiator, NoAgreement};
+pub(crate) use self::states::SqlStates;
 use super::{NoConnection, certificates, decoded};
-
-pub(crate) mod sessions;
 
 /// What is wrong with the address, whatever server is there.
 pub(crate) fn check(address: &str) -> Result<(), String> {
@@ -28,10 +33,32 @@ pub(crate) fn check(address: &str) -> Result<(), String> {
 
 /// A connection to the address.
 pub(crate) async fn connect(address: &str) -> Result<AsyncPgConnection, NoConnection> {
-    let (client, connection) = open(address).await?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection)
-        .await
-        .map_err(|cause| NoConnection::Away(cause.to_string()))
+    let watched = connect_watched(address).await?;
+    Ok(watched.0)
+}
+
+/// A connection to the address, and where the codes of its errors are noted.
+pub(crate) async fn connect_watched(
+    address: &str,
+) -> Result<(AsyncPgConnection, SqlStates), NoConnection> {
+    let wanted = Wanted::read(address).map_err(NoConnection::Denied)?;
+    let mut config = wanted.config().map_err(NoConnection::Denied)?;
+    let states = SqlStates::default();
+    if !socket::folders(&config).is_empty() {
+        let connection = socket::connect(&config, &states).await?;
+        return Ok((connection, states));
+    }
+    if config.get_hosts().is_empty() {
+        let why = "the address names no host; `hostaddr` would need `host` beside it";
+        return Err(NoConnection::Denied(why.to_owned()));
+    }
+    let tls = MakeRustlsConnect::new(wanted.tls().map_err(NoConnection::Denied)?);
+    let negotiator = Negotiator::take_over(&mut config, tls, states.clone());
+    let connected = config.connect(negotiator).await;
+    let (client, connection) = connected.map_err(|cause| judged(&cause))?;
+    let opened = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+    let connection = opened.map_err(|cause| NoConnection::Away(cause.to_string()))?;
+    Ok((connection, states))
 }
 
 type Link =
@@ -68,12 +95,19 @@ fn judged(error: &tokio_postgres::Error) -> NoConnection {
         }
         // The way there: nobody answers, or somebody does who speaks no such protocol, or whose TLS is not what the
         // address asks for (rustls says so as `InvalidData`).
-        (None, Some(cause)) => cause.downcast_ref::<io::Error>().is_none_or(|cause| {
-            matches!(
-                cause.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-            )
-        }),
+        (None, Some(cause)) => {
+            let broken = match cause.downcast_ref() {
+                Some(NoAgreement::Broken(cause)) => Some(cause),
+                Some(NoAgreement::Refused(_)) => None,
+                None => cause.downcast_ref::<io::Error>(),
+            };
+            broken.is_none_or(|cause| {
+                matches!(
+                    cause.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+                )
+            })
+        }
         // Closed, or no answer in time.
         (None, None) => false,
     };

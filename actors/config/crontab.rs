@@ -18,6 +18,8 @@ use crate::cron::Schedule;
 
 /// `crontab_log.name` is a varchar(255).
 const LONGEST_NAME: usize = 255;
+/// `cron_entry.expression` is one, too.
+const LONGEST_EXPRESSION: usize = 255;
 /// `crontab_log.exec_cmd` and `params` are varchar(500).
 const LONGEST_LOGGED: usize = 500;
 /// Without a row in `crontab_log`, `params` need only fit a command line: Linux takes 128 KiB an
@@ -211,6 +213,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
 /// Reads an expression, and refuses one that never fires.
 fn schedule(node: &Node<'_>, timezone: Option<Tz>) -> Option<(String, Schedule)> {
     let expression = node.string()?;
+    node.within(&expression, LONGEST_EXPRESSION)?;
     let schedule: Schedule = match expression.parse() {
         Ok(schedule) => schedule,
         Err(error) => {

@@ -150,7 +150,7 @@ impl Work {
             }
             Verdict::Dead => {
                 log::error!(
-                    "queue `{}`: message {id} is a dead letter after attempt {attempt}: {error}",
+                    "queue `{}`: message {id} failed on attempt {attempt} and goes to the dead letters: {error}",
                     self.queue
                 );
                 End::Dead {

@@ -1,10 +1,16 @@
 //! The end of a run: its line in the log, and its row.
 
+use std::time::Duration;
+
 use super::CronConfig;
 use super::outcome::Outcome;
 use crate::clock::now_ms;
 use crate::db::rows::RunEnd;
 use crate::outage::Outage;
+use crate::settler::Refusal;
+
+/// Before a refused end is tried again: somebody has to mend something first.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// A line for the run's end: an error where someone should look.
 pub(super) fn log_end(name: &str, uk: &str, outcome: &Outcome) {
@@ -36,11 +42,20 @@ pub(super) async fn end_run(
         only_of,
     };
     let mut outage = Outage::new("the database, where the end of a cron run is written,");
+    let mut is_refused = false;
     loop {
         match config.db.end_run(end.clone()).await {
             Ok(first) => {
                 outage.passed();
                 return first;
+            }
+            Err(cause) if cause.is_refusal() => {
+                if !std::mem::replace(&mut is_refused, true) {
+                    log::error!(
+                        "the end of run {uk} is not written and is tried again, others go on: {cause}"
+                    );
+                }
+                tokio::time::sleep(REFUSED_PAUSE).await;
             }
             Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
         }

@@ -55,6 +55,7 @@ use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
 use crate::logs::OutputLogs;
 use crate::outage::Outage;
+use crate::settler::Refusal;
 
 /// How often to look after runs that no living daemon watches.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
@@ -160,6 +161,14 @@ impl CronActor {
                     .await
                 {
                     Ok(since) => break since,
+                    // Waiting would mend nothing, and keep all entries from firing.
+                    Err(cause) if cause.is_refusal() => {
+                        log::error!(
+                            "cron: the database does not take which entries are live, so no missed fire is made up for, \
+                             and entries fire from now on: {cause}"
+                        );
+                        break vec![now_ms(); known.len()];
+                    }
                     Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
                 }
             };

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::process::{ExitStatus, RunResult};
+use crate::db::text::result_text;
 
 /// Success in `crontab_log.result`, as the Go project writes it.
 pub(crate) const RESULT_OK: u8 = 0;
@@ -86,12 +87,10 @@ impl Outcome {
     }
 }
 
-fn result_text(status: u8, data: &Value) -> String {
-    json!({ "status": status, "data": data }).to_string()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -132,6 +131,6 @@ mod tests {
                 .contains("exit status 2; its output is in `logs/cron/c.out`"),
             "{refused:?}"
         );
-        assert_eq!(Outcome::said(&said(0)).result, r#"{"data":"x","status":0}"#);
+        assert_eq!(Outcome::said(&said(0)).result, r#"{"status":0,"data":"x"}"#);
     }
 }

@@ -47,6 +47,14 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// What the server said, without what it means.
+    pub(in crate::db) fn into_text(self) -> String {
+        match self {
+            Self::Away(text) | Self::Refused(text) | Self::Denied(text) => text,
+            other => other.to_string(),
+        }
+    }
+
     /// Why the database is away, for a line that says already that it is.
     pub(crate) fn into_reason(self) -> String {
         match self {
@@ -55,11 +63,21 @@ impl DbError {
         }
     }
 
-    /// What a server's error means, as its adapter judged.
-    pub(in crate::db) fn from_server(error: &diesel::result::Error, verdict: Verdict) -> Self {
+    /// What a server's error means, as its adapter judged, with its code.
+    pub(in crate::db) fn from_server(
+        error: &diesel::result::Error,
+        (verdict, code): &(Verdict, Option<String>),
+    ) -> Self {
+        let text = match code {
+            Some(code) => format!("{error} ({code})"),
+            None => error.to_string(),
+        };
         match verdict {
-            Verdict::Away | Verdict::Conflict => Self::Away(error.to_string()),
-            Verdict::Refused => Self::Refused(error.to_string()),
+            Verdict::Closed => Self::Away(format!("it answers, and takes no writes: {text}")),
+            Verdict::Broken | Verdict::Conflict | Verdict::Waited | Verdict::Duplicate => {
+                Self::Away(text)
+            }
+            Verdict::Refused => Self::Refused(text),
         }
     }
 }
@@ -67,35 +85,5 @@ impl DbError {
 impl Refusal for DbError {
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_))
-    }
-}
-
-/// What SQLite says when the write itself is fine and a later try may succeed.
-const PASSING: [&str; 7] = [
-    "database is locked",
-    "database table is locked",
-    "database or disk is full",
-    "disk I/O error",
-    "unable to open database file",
-    "attempt to write a readonly database",
-    "out of memory",
-];
-
-impl From<diesel::result::Error> for DbError {
-    fn from(error: diesel::result::Error) -> Self {
-        use diesel::result::{DatabaseErrorKind as Kind, Error};
-
-        let text = error.to_string();
-        let passing = match &error {
-            Error::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, _)
-            | Error::BrokenTransactionManager => true,
-            Error::DatabaseError(Kind::Unknown, _) => PASSING.iter().any(|p| text.contains(p)),
-            _ => false,
-        };
-        if passing {
-            Self::Away(text)
-        } else {
-            Self::Refused(text)
-        }
     }
 }

@@ -157,6 +157,20 @@ fn shown_headers<S: Serializer>(
     serializer.collect_seq(headers.iter().map(|(name, value)| (name, Shown(value))))
 }
 
+/// The header of a letter of which only the beginning of the payload is kept: its value is how long that was.
+const CUT: &str = "simplest_script-payload-bytes";
+
+/// Marks a letter of which only the beginning of the payload is kept.
+pub(in crate::db) fn cut_mark(bytes: usize) -> (String, Bytes) {
+    (CUT.to_owned(), bytes.to_string().into())
+}
+
+/// Whether only the beginning of the payload is kept: run again, it would be another message.
+pub(in crate::db) fn is_cut(headers: Option<&str>) -> bool {
+    let headers = super::headers::decode(headers);
+    headers.iter().any(|(name, _)| name == CUT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use diesel::sql_types::{BigInt, Binary, Integer, Nullable};
 
 use super::rows::{ClaimedTask, due_ms};
 use super::status::is_death;
-use super::text::readable;
+use super::text::{readable, result_text};
 
 /// Text comes as bytes: what is no text must not fail the statement that claims all rows.
 #[derive(diesel::QueryableByName)]
@@ -40,8 +40,7 @@ pub(in crate::db) struct Unreadable {
 impl Unreadable {
     /// Its `result`.
     pub(in crate::db) fn result(&self) -> String {
-        let why = serde_json::Value::from(self.why.as_str());
-        format!("{{\"data\":{why},\"status\":false}}")
+        result_text(false, &self.why.as_str().into())
     }
 
     pub(in crate::db) fn report(&self) {

@@ -1,5 +1,7 @@
 //! The numbers and words that stand in the tables.
 
+use super::text::result_text;
+
 /// `delay_queue_log.status`, as in the Go project.
 pub(crate) const WAITING: i16 = 1;
 pub(crate) const RUNNING: i16 = 2;
@@ -26,18 +28,24 @@ pub(crate) const RUN_STARTED: i16 = 2;
 pub(crate) const RUN_ENDED: i16 = 3;
 
 /// How the `result` of a waiting task begins whose last attempt ended its process. The table is shared with the Go
-/// program and gets no more columns than it must, so the mark stands where a person looks anyway.
-const DEATH_MARK: &str = "{\"data\":\"the process ended while it ran: ";
+/// program and gets no more columns than it must, so the mark stands where a person looks anyway. The second one was
+/// written by earlier versions. Short: the column may be.
+const DEATH_MARKS: [&str; 2] = [
+    "{\"status\":false,\"data\":\"the process ended",
+    "{\"data\":\"the process ended while it ran: ",
+];
 
 /// The `result` of a task that ended its process.
 pub(crate) fn death_result(how: &str) -> String {
-    let text = serde_json::Value::from(format!("the process ended while it ran: {how}"));
-    format!("{{\"data\":{text},\"status\":false}}")
+    result_text(
+        false,
+        &format!("the process ended while it ran: {how}").into(),
+    )
 }
 
 /// Whether a waiting row's `result` says that its last attempt ended the process.
 pub(crate) fn is_death(result: &str) -> bool {
-    result.starts_with(DEATH_MARK)
+    DEATH_MARKS.iter().any(|mark| result.starts_with(mark))
 }
 
 /// The `status` of a fire that `overlap: forbid` did not let begin.
@@ -54,6 +62,8 @@ mod tests {
     #[test]
     fn a_death_is_known_by_its_result() {
         assert!(is_death(&death_result("SIGABRT")));
+        let earlier = r#"{"data":"the process ended while it ran: SIGABRT","status":false}"#;
+        assert!(is_death(earlier), "of an earlier version");
         assert!(!is_death("{\"data\":\"boom\",\"status\":false}"));
         assert!(!is_death(""));
     }

@@ -64,6 +64,7 @@ mod budget;
 mod clock;
 mod letters;
 mod questions;
+mod refusals;
 mod worlds;
 
 impl World {

@@ -183,6 +183,21 @@ impl Write {
         }
     }
 
+    /// It is about one thing, and has words about it that may be written more plainly, or left out.
+    pub(crate) fn has_words_of_one(&self) -> bool {
+        match self {
+            Self::EndTasks { ends, .. } => ends.len() == 1,
+            Self::EndMessages { ends, .. } => ends.len() == 1,
+            Self::InsertLetters { letters } => letters.len() == 1,
+            Self::ReapGone { .. }
+            | Self::SyncEntries { .. }
+            | Self::ClaimFire(_)
+            | Self::TakeFire { .. }
+            | Self::EndRun(_) => true,
+            _ => false,
+        }
+    }
+
     /// How many rows it is about, roughly.
     pub(crate) fn rows(&self) -> usize {
         match self {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::agenda::Claim;
 use super::{DelayConfig, push};
@@ -12,6 +12,7 @@ use crate::clock::{millis, now_ms};
 use crate::config::RetryRules;
 use crate::db::may_start;
 use crate::db::rows::{TaskEnd, TaskOutcome};
+use crate::db::text::result_text;
 use crate::job::slots::{Identity, Kind, Slot};
 use crate::job::{
     Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, excuse, run, verdict,
@@ -110,9 +111,12 @@ fn slot(config: &DelayConfig, claim: &Claim) -> Option<Slot> {
 fn unregistered(config: &DelayConfig, claim: &Claim) -> TaskOutcome {
     let known = config.handlers.keys().cloned().collect();
     let error = push::unknown(&claim.task.exec_cmd, &known);
-    log::error!("delayed task {} is a dead letter: {error}", claim.task.id);
+    log::error!(
+        "delayed task {} goes to the dead letters: {error}",
+        claim.task.id
+    );
     TaskOutcome::Failed {
-        result: result_text(Value::from(error.clone()), false),
+        result: result_text(false, &error.as_str().into()),
         error,
         attempts: claim.task.attempts,
     }
@@ -129,13 +133,13 @@ fn ended_as(
         Ok(data) => {
             log::debug!("delayed task {id} (`{exec_cmd}`) is done");
             return TaskOutcome::Done {
-                result: result_text(data, true),
+                result: result_text(true, &data),
             };
         }
         Err(error) => error,
     };
     let text = error.to_string();
-    let result = result_text(Value::from(text.clone()), false);
+    let result = result_text(false, &text.as_str().into());
     match verdict(&error, attempt, rules, fastrand::f64()) {
         Verdict::Retry(after) => {
             log::warn!(
@@ -152,7 +156,7 @@ fn ended_as(
         }
         Verdict::Dead => {
             log::error!(
-                "delayed task {id} (`{exec_cmd}`) is a dead letter after attempt {attempt}: {text}"
+                "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and goes to the dead letters: {text}"
             );
             TaskOutcome::Failed {
                 result,
@@ -160,27 +164,5 @@ fn ended_as(
                 attempts: attempt,
             }
         }
-    }
-}
-
-/// The `result` column, as the Go project writes it.
-fn result_text(data: Value, status: bool) -> String {
-    json!({ "data": data, "status": status }).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn results_read_as_the_go_projects_do() {
-        assert_eq!(
-            result_text(json!({"n": 1}), true),
-            r#"{"data":{"n":1},"status":true}"#
-        );
-        assert_eq!(
-            result_text("no".into(), false),
-            r#"{"data":"no","status":false}"#
-        );
     }
 }

@@ -201,7 +201,7 @@ async fn a_task_runs_at_its_time_and_ends_in_its_row() {
     let rows = world.db.lines(&format!(
         "SELECT name || '|' || result || '|' || owner AS line FROM delay_queue_log WHERE id = {id}"
     ));
-    assert_eq!(rows, [r#"n|{"data":"later","status":true}|"#]);
+    assert_eq!(rows, [r#"n|{"status":true,"data":"later"}|"#]);
     assert_eq!(world.stop_within(Duration::from_secs(25)).await, 0);
     assert_eq!(world.stop_within(Duration::from_secs(25)).await, 0);
 }

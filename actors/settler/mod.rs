@@ -3,8 +3,8 @@
 //! While one portion is being written the next gathers: the slower the database, the larger the portions. Nothing the
 //! handler does can hold them up, so what has run is durable within one commit, not at the end of a batch (milliseconds
 //! after they begin to gather). Nor can an end
-//! whose row somebody has locked, or that is refused, as by a trigger or for want of a right: it is tried again for ever,
-//! and the others go on.
+//! whose row somebody has locked, or that is refused, as by a trigger or for want of a right: it is tried again for as long
+//! as the queue lives, and the others go on.
 
 mod portion;
 mod queue;
@@ -19,13 +19,16 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::portion::{Tried, write_portion};
+use self::portion::write_portion;
 pub(crate) use self::queue::Sender;
 use self::queue::{MAX_WAITING, Queue, queue};
 use crate::outage::Outage;
 
 /// Ends that could not be written, and the others could, are tried again so much later.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// When the last end has come, refused ones are tried so often again, and then no more.
+const LAST_TRIES: u32 = 2;
 
 /// So long the first of a portion waits for others: waking the writer for each would cost more than its handler did.
 pub(crate) const GATHERING: Duration = Duration::from_millis(1);
@@ -101,12 +104,12 @@ where
     let mut later = Later::new(&what);
     while let Some(mut portion) = later.next(&queue).await {
         loop {
-            let Tried { left, apart, away } = write_portion(&write, portion).await;
-            later.add(apart);
-            let Some(cause) = away else {
+            let tried = write_portion(&write, portion).await;
+            later.add(tried.apart, tried.only_refused);
+            let Some(cause) = tried.away else {
                 break;
             };
-            portion = left;
+            portion = tried.left;
             tokio::time::sleep(outage.failed(cause)).await;
         }
         outage.passed();
@@ -121,6 +124,10 @@ struct Later<'a, T> {
     next_try: Instant,
     /// When it began; its lines in the log are two.
     since: Option<Instant>,
+    /// Why the last ones are refused; none while one of them waits for somebody's lock.
+    refused: Option<String>,
+    /// How often they are tried once no more ends come.
+    last_tries: u32,
 }
 
 impl<'a, T> Later<'a, T> {
@@ -130,6 +137,8 @@ impl<'a, T> Later<'a, T> {
             ends: Vec::new(),
             next_try: Instant::now(),
             since: None,
+            refused: None,
+            last_tries: LAST_TRIES,
         }
     }
 
@@ -142,11 +151,18 @@ impl<'a, T> Later<'a, T> {
         }
         let due = tokio::time::sleep_until(self.next_try);
         // Whoever runs waits where too many of them have gathered.
+        let mut is_over = false;
         let new = self.ends.len() < MAX_WAITING
             && tokio::select! {
-                came = queue.portion(&mut portion) => came.is_some(),
+                came = queue.portion(&mut portion) => {
+                    is_over = came.is_none();
+                    !is_over
+                }
                 () = due => return Some(std::mem::take(&mut self.ends)),
             };
+        if is_over && self.gives_up() {
+            return None;
+        }
         if !new {
             tokio::time::sleep_until(self.next_try).await;
         }
@@ -156,10 +172,28 @@ impl<'a, T> Later<'a, T> {
         Some(portion)
     }
 
-    fn add(&mut self, (mut ends, why): (Vec<T>, Option<String>)) {
+    /// At a stop what the database refuses would be waited for until the deadline, and be refused to the last.
+    fn gives_up(&mut self) -> bool {
+        let Some(why) = &self.refused else {
+            return false;
+        };
+        if self.last_tries > 0 {
+            self.last_tries -= 1;
+            return false;
+        }
+        log::error!(
+            "{}: {} ends are not written, and what they end will run again: {why}",
+            self.what,
+            self.ends.len()
+        );
+        true
+    }
+
+    fn add(&mut self, (mut ends, why): (Vec<T>, Option<String>), only_refused: bool) {
         let Some(why) = why else {
             return;
         };
+        self.refused = only_refused.then(|| why.clone());
         if self.since.is_none() {
             self.since = Some(Instant::now());
             log::warn!(

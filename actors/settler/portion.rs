@@ -9,6 +9,8 @@ pub(super) struct Tried<T, E> {
     pub(super) left: Vec<T>,
     /// Those that cannot be written while others can, and why.
     pub(super) apart: (Vec<T>, Option<String>),
+    /// They are refused, each of them; none waits for somebody's lock.
+    pub(super) only_refused: bool,
     /// Why nothing can be written.
     pub(super) away: Option<E>,
 }
@@ -22,6 +24,7 @@ where
     E: Refusal,
 {
     let (mut apart, mut why) = (Vec::new(), None);
+    let mut only_refused = true;
     let mut parts = vec![portion];
     while let Some(mut part) = parts.pop() {
         let written = caught(async { write(part.clone()).await }).await;
@@ -43,6 +46,7 @@ where
             Ok(held) if held.is_empty() => {}
             Ok(held) => {
                 apart.extend(held);
+                only_refused = false;
                 why = Some("another transaction has locked their rows".to_owned());
             }
             Err(cause) if cause.is_refusal() && part.len() > 1 => {
@@ -58,6 +62,7 @@ where
                 return Tried {
                     left: part,
                     apart: (apart, why),
+                    only_refused,
                     away: Some(cause),
                 };
             }
@@ -66,6 +71,7 @@ where
     Tried {
         left: Vec::new(),
         apart: (apart, why),
+        only_refused,
         away: None,
     }
 }

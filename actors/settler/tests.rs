@@ -148,3 +148,18 @@ async fn an_end_whose_write_panics_holds_up_no_other() {
     assert_eq!(written.recv().await, Some(2), "it is tried again");
     settler.finish().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_refused_ends() {
+    let (settler, mut portions, answer) = settler();
+    settler.settle(1).await;
+    let ended = tokio::spawn(settler.finish());
+    let begun = Instant::now();
+    for _ in 0..=LAST_TRIES {
+        assert_eq!(portions.recv().await.unwrap(), [1]);
+        answer.send(Err(Fault::Refused)).await.unwrap();
+    }
+    ended.await.unwrap();
+    assert!(begun.elapsed() <= PAUSE * (LAST_TRIES + 1));
+    assert!(portions.recv().await.is_none());
+}

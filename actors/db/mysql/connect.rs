@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use diesel_async::{AsyncMysqlConnection, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::dialect::verdict;
 use crate::address::{self, NoConnection};
 use crate::config::Secret;
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What we rely on, whatever `SET GLOBAL`, the server's files or `init_connect` say.
 ///
 /// READ COMMITTED: claims of several daemons must not lock the gaps between rows. Strict: what does not fit is refused,
-/// not cut; and no other mode, as some read our statements differently. English: some errors are told apart by their texts.
+/// not cut; and no other mode, as some read our statements differently. English, for those who read errors.
 /// The server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go program's.
 /// `lock_wait_timeout` (seconds) is that of statements that alter tables, `innodb_lock_wait_timeout` that of rows: below
 /// the patience of a transaction.
@@ -50,7 +51,7 @@ const SETTINGS: &str = "\
 pub(super) const WRITES: &str = "SET SESSION wait_timeout = 30, SESSION autocommit = 0";
 
 /// A connection.
-pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
+pub(super) async fn open(url: &Secret) -> Result<Connection, DbError> {
     match timeout(PATIENCE, try_open(url)).await {
         Ok(opened) => opened,
         Err(_) => Err(DbError::Away(format!(
@@ -60,13 +61,18 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> 
     }
 }
 
-async fn try_open(url: &Secret) -> Result<AsyncMysqlConnection, DbError> {
+async fn try_open(url: &Secret) -> Result<Connection, DbError> {
     let opened = address::mysql::connect(url.expose()).await;
-    let mut connection = opened.map_err(|cause| match cause {
+    let opened = opened.map_err(|cause| match cause {
         NoConnection::Away(cause) => DbError::Away(cause),
         NoConnection::Denied(cause) => DbError::Denied(cause),
     })?;
-    let set = connection.batch_execute(SETTINGS).await;
-    set.map_err(|error| DbError::from_server(&error, verdict(&error)))?;
-    Ok(connection)
+    let mut connection = Connection::new(opened);
+    match connection.batch_execute(SETTINGS).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            let judged = verdict(&mut connection, &error).await;
+            Err(DbError::from_server(&error, &judged))
+        }
+    }
 }

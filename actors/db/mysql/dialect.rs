@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
+use diesel_async::RunQueryDsl;
 
 use super::by_ids::{self, list};
 use super::named;
@@ -11,7 +11,8 @@ use crate::db::status::DONE;
 #[cfg(test)]
 pub(super) use super::claiming::{CLAIM_MESSAGES, CLAIM_TASKS};
 pub(super) use super::claiming::{claim_messages, claim_tasks};
-pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
+pub(super) use super::connection::Connection;
+pub(super) use super::errors::{is_lock_timeout, verdict};
 pub(super) use super::inserts::{insert_tasks, last_ids};
 pub(super) use super::migration::{
     MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, missing_rights, refuse_lent_sessions,
@@ -20,8 +21,6 @@ pub(super) use super::migration::{
 pub(super) use super::product::{FOR_UPDATE_OF_ROWS, program, refuse_old};
 
 pub(super) use crate::db::verdict::Collision;
-
-pub(super) type Connection = AsyncMysqlConnection;
 
 pub(super) type Backend = diesel::mysql::Mysql;
 
@@ -48,6 +47,14 @@ pub(super) use insert_or_leave;
 /// The server's clock, in unix milliseconds; the same for a whole statement.
 pub(super) const NOW_MS: &str =
     "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)";
+
+/// `place`, a table and its column, and how many characters are its most.
+pub(super) const WIDTHS: &str = "
+    SELECT CONCAT(LOWER(table_name), '.', LOWER(column_name)) AS place,
+           CAST(character_maximum_length AS SIGNED) AS chars
+    FROM information_schema.columns
+    WHERE table_schema = DATABASE() AND table_name IN ('delay_queue_log', 'crontab_log', 'dead_letter')
+      AND character_maximum_length IS NOT NULL AND data_type NOT LIKE '%blob%'";
 
 /// The first bound value.
 pub(super) const FIRST: &str = "?";

@@ -1,86 +1,69 @@
-//! What errors mean. diesel keeps the texts of MySQL's errors and drops their numbers; connections speak English.
+//! What the errors of MySQL and MariaDB mean, by their numbers.
 
-use diesel::result::{DatabaseErrorKind as Kind, Error, UnexpectedEndOfRow};
+use diesel::result::Error;
 
-use crate::db::error::DbError;
+use super::connection::Connection;
 use crate::db::verdict::Verdict;
 
-/// How errors begin that did not come from the server.
-const NOT_FROM_THE_SERVER: [&str; 2] = ["Input/output error", "Driver error"];
+/// What the error means, and its code for people.
+pub(in crate::db) async fn verdict(
+    connection: &mut Connection,
+    error: &Error,
+) -> (Verdict, Option<String>) {
+    match connection.code_of(error).await {
+        Some(code) => (of_code(code), Some(format!("error {code}"))),
+        None => (Verdict::without_code(error), None),
+    }
+}
 
-/// What a server says when a later try may succeed.
-const PASSING: [&str; 21] = [
-    "Server shutdown in progress",
-    "Normal shutdown",
-    "Too many connections",
-    "has more than 'max_user_connections'",
-    "running with the --read-only",
-    "--read-only option",
-    "--super-read-only option",
-    "in read only mode",
-    "read-only mode",
-    "offline mode",
-    "No space left on device",
-    "Out of memory",
-    "Too many open files",
-    "max_prepared_stmt_count",
-    "because of inactivity",
-    "is full",
-    "Disk full",
-    "Connection was killed",
-    "Query execution was interrupted",
-    "Lost connection",
-    "WSREP has not yet prepared node",
-];
+/// Whether a statement that alters gave up waiting for those who use the table.
+pub(super) async fn is_lock_timeout(connection: &mut Connection, error: &Error) -> bool {
+    connection.code_of(error).await == Some(LOCK_WAIT_TIMEOUT)
+}
 
-const COLLISIONS: [&str; 6] = [
-    "Deadlock found when trying to get lock",
-    "WSREP detected deadlock/conflict",
-    "Lock wait timeout exceeded",
-    "Record has changed since last read",
-    "Table definition has changed",
-    "needs to be re-prepared",
-];
+const LOCK_WAIT_TIMEOUT: u32 = 1205;
 
-/// A single message larger than the server takes breaks the connection, and would do so each time.
-const TOO_LARGE: [&str; 2] = ["max_allowed_packet", "Packet too large"];
-
-pub(in crate::db) fn verdict(error: &Error) -> Verdict {
-    let text = error.to_string();
-    match error {
-        Error::DatabaseError(Kind::UniqueViolation, _) => Verdict::Conflict,
-        Error::DatabaseError(Kind::ReadOnlyTransaction | Kind::ClosedConnection, _)
-        | Error::BrokenTransactionManager => Verdict::Away,
-        Error::DatabaseError(Kind::Unknown, _) => {
-            let says = |texts: &[&str]| texts.iter().any(|one| text.contains(one));
-            if says(&TOO_LARGE) {
-                Verdict::Refused
-            } else if says(&COLLISIONS) {
-                Verdict::Conflict
-            } else if says(&PASSING) || NOT_FROM_THE_SERVER.iter().any(|one| text.starts_with(one))
-            {
-                Verdict::Away
-            } else {
-                Verdict::Refused
-            }
-        }
-        // The connection broke in the middle of an answer.
-        Error::DeserializationError(cause) if cause.is::<UnexpectedEndOfRow>() => Verdict::Away,
+fn of_code(code: u32) -> Verdict {
+    match code {
+        // A deadlock, a record that changed since it was read, an altered table, a statement to be prepared anew, too many
+        // transactions, a rollback of group replication.
+        1213 | 1020 | 1412 | 1615 | 1637 | 3101 => Verdict::Conflict,
+        // Interrupted by an operator, by `max_statement_time` (MariaDB) or `max_execution_time`; a lock with NOWAIT.
+        LOCK_WAIT_TIMEOUT | 1317 | 1969 | 3024 | 3572 => Verdict::Waited,
+        1062 | 1586 | 1859 => Verdict::Duplicate,
+        // The disk or the tablespace is full.
+        1021 | 1114 => Verdict::Closed,
+        // Too many connections, of all or of ours, or of what a user may do in an hour; too many prepared statements.
+        1040 | 1203 | 1226 | 1461 => Verdict::Closed,
+        // Read-only, offline, or a node of a cluster that is not ready.
+        1290 | 1792 | 1836 | 3032 | 1047 => Verdict::Closed,
+        // The server shuts down, or has ended this connection.
+        1053 | 1077..=1080 | 1152 | 1158..=1161 | 1184 | 1927 | 3169 | 4031 => Verdict::Broken,
+        // Out of memory or descriptors, an error of the storage engine, a message larger than the server takes: the write
+        // may be the reason. A statement that is not prepared any more: gone with the connection.
+        1028 | 1030 | 1037 | 1038 | 1041 | 1135 | 1153 | 1243 => Verdict::Broken,
         _ => Verdict::Refused,
     }
 }
 
-/// Whether a collision was that of a key.
-pub(super) fn is_unique_violation(cause: &DbError) -> bool {
-    cause.to_string().contains("Duplicate entry")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a statement that alters gave up waiting for those who use the table.
-pub(super) fn is_lock_timeout(error: &Error) -> bool {
-    error.to_string().contains("Lock wait timeout exceeded")
-}
-
-/// Whether it waited for a row that another transaction holds: trying again at once would wait as long.
-pub(super) fn is_long_wait(cause: &DbError) -> bool {
-    cause.to_string().contains("Lock wait timeout exceeded")
+    #[test]
+    fn numbers_say_what_errors_mean() {
+        for (code, verdict) in [
+            (1644, Verdict::Refused),
+            (1142, Verdict::Refused),
+            (1406, Verdict::Refused),
+            (1062, Verdict::Duplicate),
+            (1213, Verdict::Conflict),
+            (1205, Verdict::Waited),
+            (1053, Verdict::Broken),
+            (1290, Verdict::Closed),
+            (1114, Verdict::Closed),
+        ] {
+            assert_eq!(of_code(code), verdict, "{code}");
+        }
+    }
 }

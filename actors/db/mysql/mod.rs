@@ -13,6 +13,7 @@ mod claiming;
 #[path = "../server/claims.rs"]
 mod claims;
 mod connect;
+mod connection;
 #[path = "../server/cron.rs"]
 mod cron;
 #[path = "../server/dead.rs"]
@@ -31,6 +32,8 @@ mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;
+#[path = "../server/limits.rs"]
+mod limits;
 #[path = "../server/marks.rs"]
 mod marks;
 #[path = "../server/messages.rs"]
@@ -41,6 +44,8 @@ mod migration;
 mod named;
 #[path = "../server/ours.rs"]
 mod ours;
+#[path = "../server/portions.rs"]
+mod portions;
 mod product;
 #[path = "../server/questions.rs"]
 mod questions;

@@ -19,6 +19,10 @@ pub(super) fn servers() -> Vec<(String, u16)> {
     mariadb.into_iter().chain(mysql).collect()
 }
 
+/// A role of little rights, and how it is made. Roles are the server's, and tests run side by side.
+pub(super) const LIMITED: &str = "limited@'%'";
+pub(super) const MAKE_LIMITED: &str = "CREATE USER IF NOT EXISTS limited@'%' IDENTIFIED BY ''";
+
 #[derive(QueryableByName)]
 struct Step {
     #[diesel(sql_type = Nullable<Text>)]

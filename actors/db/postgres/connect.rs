@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use tokio::time::timeout;
 
+use super::connection::Connection;
 use super::dialect::verdict;
 use crate::address::{self, NoConnection};
 use crate::config::Secret;
@@ -40,7 +41,7 @@ const SETTINGS: &str = "\
 pub(super) const WRITES: &str = "SET idle_in_transaction_session_timeout = '30s'";
 
 /// A connection.
-pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
+pub(super) async fn open(url: &Secret) -> Result<Connection, DbError> {
     match timeout(PATIENCE, try_open(url)).await {
         Ok(opened) => opened,
         Err(_) => Err(DbError::Away(format!(
@@ -50,45 +51,18 @@ pub(super) async fn open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
     }
 }
 
-async fn try_open(url: &Secret) -> Result<AsyncPgConnection, DbError> {
-    let mut connection =
-        address::postgres::connect(url.expose())
-            .await
-            .map_err(|cause| match cause {
-                NoConnection::Denied(why) => DbError::Denied(why),
-                NoConnection::Away(why) => DbError::Away(why),
-            })?;
-    let set = connection.batch_execute(SETTINGS).await;
-    set.map_err(|error| DbError::from_server(&error, verdict(&error)))?;
-    speak_english(&mut connection).await?;
-    Ok(connection)
-}
-
-#[derive(diesel::QueryableByName)]
-struct Language {
-    #[diesel(sql_type = diesel::sql_types::Text)]
-    lc_messages: String,
-}
-
-/// Some errors are told apart by their texts, as diesel keeps few of their codes. In another language a passing one would
-/// look like a refusal.
-async fn speak_english(connection: &mut AsyncPgConnection) -> Result<(), DbError> {
-    let told: Language = diesel::sql_query("SELECT current_setting('lc_messages') AS lc_messages")
-        .get_result(connection)
-        .await
-        .map_err(|error| DbError::from_server(&error, verdict(&error)))?;
-    let language = told.lc_messages;
-    let is_english = ["", "C", "POSIX"].contains(&language.as_str())
-        || language.starts_with("C.")
-        || language.starts_with("en");
-    if is_english {
-        return Ok(());
+async fn try_open(url: &Secret) -> Result<Connection, DbError> {
+    let opened = address::postgres::connect_watched(url.expose()).await;
+    let (opened, states) = opened.map_err(|cause| match cause {
+        NoConnection::Denied(why) => DbError::Denied(why),
+        NoConnection::Away(why) => DbError::Away(why),
+    })?;
+    let mut connection = Connection::new(opened, states);
+    match connection.batch_execute(SETTINGS).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            let judged = verdict(&mut connection, &error).await;
+            Err(DbError::from_server(&error, &judged))
+        }
     }
-    let set = connection.batch_execute("SET lc_messages = 'C'").await;
-    set.map_err(|cause| {
-        DbError::Denied(format!(
-            "the server's messages are in `{language}`, and the daemon must understand them; \
-             `ALTER ROLE … SET lc_messages = 'C'`, by a superuser, would be right ({cause})"
-        ))
-    })
 }

@@ -3,7 +3,7 @@
 use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
@@ -11,15 +11,14 @@ use crate::db::raw_task::RawTask;
 use crate::db::rows::NewTask;
 use crate::db::write::Most;
 
-pub(super) use super::errors::{is_lock_timeout, is_long_wait, is_unique_violation, verdict};
+pub(super) use super::connection::Connection;
+pub(super) use super::errors::{is_lock_timeout, verdict};
 pub(super) use super::migration::{
     MIGRATIONS, RIGHTS_PRELUDE, TABLES, lock_migrations, missing_rights, program,
     refuse_lent_sessions, refuse_old, refuse_settings, run_migration, unlock_migrations,
 };
 
 pub(super) use crate::db::verdict::Collision;
-
-pub(super) type Connection = AsyncPgConnection;
 
 pub(super) type Backend = diesel::pg::Pg;
 
@@ -48,6 +47,13 @@ pub(super) const FOR_UPDATE_OF_ROWS: &str = "FOR UPDATE OF q";
 
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
+
+/// `place`, a table and its column, and how many characters are its most.
+pub(super) const WIDTHS: &str = "
+    SELECT table_name || '.' || column_name AS place, character_maximum_length::bigint AS chars
+    FROM information_schema.columns
+    WHERE table_schema = current_schema() AND table_name IN ('delay_queue_log', 'crontab_log', 'dead_letter')
+      AND character_maximum_length IS NOT NULL";
 
 /// The first bound value.
 pub(super) const FIRST: &str = "$1";

@@ -1,75 +1,71 @@
-//! What errors mean. diesel keeps few of PostgreSQL's codes, so some are known by their texts.
+//! What PostgreSQL's errors mean, by their SQLSTATE.
 
-use diesel::result::{DatabaseErrorKind as Kind, Error, UnexpectedEndOfRow};
+use diesel::result::Error;
 
-use crate::db::error::DbError;
+use super::connection::Connection;
 use crate::db::verdict::Verdict;
 
-/// What a server says when a later try may succeed.
-const PASSING: [&str; 13] = [
-    "the database system is",
-    "terminating connection",
-    "too many clients",
-    "remaining connection slots",
-    "too many connections",
-    "read-only transaction",
-    "No space left on device",
-    "could not extend file",
-    "could not write to file",
-    "out of memory",
-    "out of shared memory",
-    "canceling statement due to user request",
-    "canceling statement due to statement timeout",
-];
+/// What the error means, and its code for people.
+pub(in crate::db) async fn verdict(
+    connection: &mut Connection,
+    error: &Error,
+) -> (Verdict, Option<String>) {
+    match connection.code_of(error) {
+        Some(code) => (of_code(&code), Some(format!("SQLSTATE {code}"))),
+        None => (Verdict::without_code(error), None),
+    }
+}
 
-const COLLISIONS: [&str; 3] = [
-    "deadlock detected",
-    "could not serialize access",
-    "canceling statement due to lock timeout",
-];
+/// Whether a statement that alters gave up waiting for those who use the table.
+pub(super) async fn is_lock_timeout(connection: &mut Connection, error: &Error) -> bool {
+    connection.code_of(error).as_deref() == Some("55P03")
+}
 
-pub(in crate::db) fn verdict(error: &Error) -> Verdict {
-    let text = error.to_string();
-    match error {
-        Error::DatabaseError(Kind::UniqueViolation | Kind::SerializationFailure, _) => {
-            Verdict::Conflict
+fn of_code(code: &str) -> Verdict {
+    match code {
+        // serialization_failure, deadlock_detected
+        "40001" | "40P01" => Verdict::Conflict,
+        // lock_not_available, query_canceled
+        "55P03" | "57014" => Verdict::Waited,
+        // unique_violation
+        "23505" => Verdict::Duplicate,
+        // read_only_sql_transaction, insufficient_resources, disk_full, too_many_connections, configuration_limit_exceeded
+        "25006" | "53000" | "53100" | "53300" | "53400" => Verdict::Closed,
+        // out_of_memory: the statement may be the reason. A plan that an altered table made useless
+        // (feature_not_supported), and a statement that is not prepared any more: gone with the connection.
+        "53200" | "0A000" | "26000" => Verdict::Broken,
+        // idle_in_transaction_session_timeout, transaction_timeout, protocol_violation
+        "25P03" | "25P04" | "08P01" => Verdict::Broken,
+        // connection_exception, operator_intervention (a shutdown, a connection that is ended), system_error
+        other
+            if ["08", "57", "58"]
+                .iter()
+                .any(|class| other.starts_with(class)) =>
+        {
+            Verdict::Broken
         }
-        Error::DatabaseError(
-            Kind::ReadOnlyTransaction | Kind::ClosedConnection | Kind::UnableToSendCommand,
-            _,
-        )
-        | Error::BrokenTransactionManager => Verdict::Away,
-        Error::DatabaseError(Kind::Unknown, _) => {
-            let says = |texts: &[&str]| texts.iter().any(|one| text.contains(one));
-            if says(&COLLISIONS) {
-                Verdict::Conflict
-            } else if says(&PASSING) {
-                Verdict::Away
-            } else {
-                Verdict::Refused
-            }
-        }
-        // The connection broke in the middle of an answer.
-        Error::DeserializationError(cause) if cause.is::<UnexpectedEndOfRow>() => Verdict::Away,
         _ => Verdict::Refused,
     }
 }
 
-/// Whether a collision was that of a key.
-pub(super) fn is_unique_violation(cause: &DbError) -> bool {
-    cause.to_string().contains("unique constraint")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Whether a statement that alters gave up waiting for those who use the table.
-pub(super) fn is_lock_timeout(error: &Error) -> bool {
-    error
-        .to_string()
-        .contains("canceling statement due to lock timeout")
-}
-
-/// Whether it waited for a row that another transaction holds: trying again at once would wait as long.
-pub(super) fn is_long_wait(cause: &DbError) -> bool {
-    cause
-        .to_string()
-        .contains("canceling statement due to lock timeout")
+    #[test]
+    fn codes_say_what_errors_mean() {
+        for (code, verdict) in [
+            ("P0001", Verdict::Refused),
+            ("42501", Verdict::Refused),
+            ("22001", Verdict::Refused),
+            ("23505", Verdict::Duplicate),
+            ("40P01", Verdict::Conflict),
+            ("57014", Verdict::Waited),
+            ("57P01", Verdict::Broken),
+            ("58030", Verdict::Broken),
+            ("53100", Verdict::Closed),
+        ] {
+            assert_eq!(of_code(code), verdict, "{code}");
+        }
+    }
 }

@@ -28,11 +28,13 @@ const LOCK: &str =
 const UNLOCK: &str = "SELECT pg_advisory_unlock(7305804402566852)";
 
 pub(super) async fn lock_migrations(connection: &mut Connection) -> Result<(), DbError> {
-    let locked = connection.batch_execute(LOCK).await;
-    locked.map_err(|error| match is_lock_timeout(&error) {
-        true => DbError::Migrate(OTHERS_ARE_AT_IT.to_owned()),
-        false => failed(error),
-    })
+    match connection.batch_execute(LOCK).await {
+        Ok(()) => Ok(()),
+        Err(error) if is_lock_timeout(connection, &error).await => {
+            Err(DbError::Migrate(OTHERS_ARE_AT_IT.to_owned()))
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 pub(super) async fn unlock_migrations(connection: &mut Connection) -> QueryResult<()> {

@@ -12,6 +12,7 @@ mod by_ids;
 #[path = "../server/claims.rs"]
 mod claims;
 mod connect;
+mod connection;
 #[path = "../server/cron.rs"]
 mod cron;
 #[path = "../server/dead.rs"]
@@ -27,6 +28,8 @@ mod hasten;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;
+#[path = "../server/limits.rs"]
+mod limits;
 #[path = "../server/marks.rs"]
 mod marks;
 #[path = "../server/messages.rs"]
@@ -37,6 +40,8 @@ mod migration;
 mod named;
 #[path = "../server/ours.rs"]
 mod ours;
+#[path = "../server/portions.rs"]
+mod portions;
 #[path = "../server/questions.rs"]
 mod questions;
 #[path = "../server/reader.rs"]

@@ -20,6 +20,11 @@ pub(super) fn servers() -> Vec<(String, u16)> {
         .collect()
 }
 
+/// A role of little rights, and how it is made. Roles are the server's, and tests run side by side.
+pub(super) const LIMITED: &str = "limited";
+pub(super) const MAKE_LIMITED: &str =
+    "DO $$ BEGIN CREATE ROLE limited LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$";
+
 #[derive(QueryableByName)]
 struct Step {
     #[diesel(sql_type = Text)]

@@ -10,7 +10,6 @@ use crate::db::begin::{Begin, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
-use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
@@ -47,7 +46,7 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
             dsl::entry.eq(&fire.entry),
             dsl::scheduled_ms.eq(fire.scheduled_ms),
             dsl::uk.eq(&fire.uk),
-            dsl::name.eq(&fire.name),
+            dsl::name.eq(connection.limits.name(&fire.name)),
             dsl::owner.eq(&fire.owner),
             dsl::machine.eq(&fire.machine),
             dsl::state.eq(begin.state),
@@ -149,13 +148,14 @@ async fn log_start(
 ) -> QueryResult<usize> {
     use crontab_log::dsl;
 
+    let limits = connection.limits;
     diesel::insert_into(crontab_log::table)
         .values((
             dsl::pid.eq(0),
-            dsl::name.eq(&fire.name),
-            dsl::exec_cmd.eq(&fire.exec_cmd),
-            dsl::params.eq(&fire.params),
-            dsl::result.eq(shorten(begin.result, RESULT_CHARS)),
+            dsl::name.eq(limits.run_name(&fire.name)),
+            dsl::exec_cmd.eq(limits.run_exec_cmd(&fire.exec_cmd)),
+            dsl::params.eq(limits.run_params(&fire.params)),
+            dsl::result.eq(limits.run_result(begin.result)),
             dsl::status.eq(begin.status),
             dsl::start_time.eq(begin.started_ms),
             dsl::end_time.eq(begin.ended_ms),
@@ -299,7 +299,7 @@ async fn log_end(connection: &mut Connection, end: &RunEnd) -> QueryResult<()> {
     diesel::update(row)
         .set((
             dsl::status.eq(&end.status),
-            dsl::result.eq(shorten(&end.result, RESULT_CHARS)),
+            dsl::result.eq(connection.limits.run_result(&end.result)),
             dsl::pid.eq(end.pid),
             dsl::end_time.eq(end.ended_ms),
             dsl::cost_time.eq(i32::try_from(cost).unwrap_or(i32::MAX)),

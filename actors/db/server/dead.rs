@@ -2,17 +2,18 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary, Nullable};
+use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
+use super::limits::Limits;
 use super::messages;
 use super::schema::delay_queue_log;
 use crate::db::headers::encode;
-use crate::db::letters::{KIND_DELAY, KIND_TABLE};
+use crate::db::letters::{KIND_DELAY, KIND_TABLE, cut_mark};
 use crate::db::rows::{EntryName, NewLetter as Given, Origin};
 use crate::db::schema::{dead_letter, queue_message};
-use crate::db::text::{ERROR_CHARS, readable, shorten};
+use crate::db::text::{Plain, readable};
 use crate::db::write::Written;
 use crate::identity::partition_of;
 
@@ -58,16 +59,17 @@ pub(super) async fn from_task(
         .await?;
     let text = |bytes: Bytes| readable(&bytes.unwrap_or_default());
     let (name, exec_cmd, params) = (text(name), text(exec_cmd), params.unwrap_or_default());
+    let limits = connection.limits;
     let letter = NewLetter {
         kind: KIND_DELAY,
         source: "delay_queue_log",
-        name: &name,
-        exec_cmd: &exec_cmd,
+        name: &limits.name(&name),
+        exec_cmd: &limits.exec_cmd(&exec_cmd),
         original_id: id.to_string(),
         payload: &params,
         msg_key: None,
         headers: None,
-        error: shorten(error, ERROR_CHARS),
+        error: limits.error(error),
         attempts,
         partition_name: partition_of(owner),
         first_ms: exec_time.saturating_mul(1000),
@@ -75,7 +77,8 @@ pub(super) async fn from_task(
     insert(connection, letter).await
 }
 
-/// From a row of `queue_message`, which the caller deletes.
+/// From a row of `queue_message`, which the caller deletes. The server copies the payload by itself: it may be larger than
+/// a message to it.
 pub(super) async fn from_message(
     connection: &mut Connection,
     id: i64,
@@ -86,24 +89,9 @@ pub(super) async fn from_message(
 ) -> QueryResult<()> {
     use queue_message::dsl;
 
-    type Row = (
-        String,
-        Vec<u8>,
-        Option<Vec<u8>>,
-        Option<String>,
-        i64,
-        Option<String>,
-    );
-    let (queue, payload, msg_key, headers, created_ms, origin): Row = dsl::queue_message
-        .filter(dsl::id.eq(id))
-        .select((
-            dsl::queue,
-            dsl::payload,
-            dsl::msg_key,
-            dsl::headers,
-            dsl::created_ms,
-            dsl::origin,
-        ))
+    let row = dsl::queue_message.filter(dsl::id.eq(id));
+    let (queue, origin): (String, Option<String>) = row
+        .select((dsl::queue, dsl::origin))
         .first(connection)
         .await?;
     let origin = Origin::decode(origin.as_deref()).unwrap_or_else(|| Origin {
@@ -111,40 +99,78 @@ pub(super) async fn from_message(
         source: queue,
         id: id.to_string(),
     });
-    let letter = NewLetter {
-        kind: &origin.kind,
-        source: &origin.source,
-        name: &entry.name,
-        exec_cmd: &entry.exec_cmd,
-        original_id: origin.id.clone(),
-        payload: &payload,
-        msg_key: msg_key.as_deref(),
-        headers,
-        error: shorten(error, ERROR_CHARS),
-        attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
-        partition_name: partition_of(owner),
-        first_ms: created_ms,
-    };
-    insert(connection, letter).await
+    let limits = connection.limits;
+    let letter = row.select((
+        origin.kind.as_str().into_sql::<Text>(),
+        limits.name(&origin.source).into_sql::<Text>(),
+        limits.name(&entry.name).into_sql::<Text>(),
+        limits.exec_cmd(&entry.exec_cmd).into_sql::<Text>(),
+        limits.name(&origin.id).into_sql::<Text>(),
+        dsl::payload,
+        dsl::msg_key,
+        dsl::headers,
+        limits.error(error).into_sql::<Text>(),
+        i32::try_from(attempts)
+            .unwrap_or(i32::MAX)
+            .into_sql::<Integer>(),
+        partition_of(owner).into_sql::<Text>(),
+        dsl::created_ms,
+        sql::<BigInt>(NOW_MS),
+    ));
+    diesel::insert_into(dead_letter::table)
+        .values(letter)
+        .into_columns((
+            dead_letter::kind,
+            dead_letter::source,
+            dead_letter::name,
+            dead_letter::exec_cmd,
+            dead_letter::original_id,
+            dead_letter::payload,
+            dead_letter::msg_key,
+            dead_letter::headers,
+            dead_letter::error,
+            dead_letter::attempts,
+            dead_letter::partition_name,
+            dead_letter::first_ms,
+            dead_letter::died_ms,
+        ))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
-/// Of messages that live elsewhere.
+/// Of messages that live elsewhere. What is larger than a message to the server is kept as far as that goes: else it would
+/// be tried again for ever, and hold up what is behind it.
 pub(super) async fn insert_all(
     connection: &mut Connection,
     letters: &[Given],
 ) -> QueryResult<Written> {
     for letter in letters {
-        messages::refuse_too_large(connection, letter.payload.len()).await?;
+        let mut limits = connection.limits;
+        let kept = kept(&limits, letter.payload.len());
+        let is_cut = kept < letter.payload.len();
+        let (mut error, mut headers) = (letter.error.clone(), encode(&letter.headers));
+        if is_cut {
+            error = format!(
+                "only {kept} of {} bytes of its payload are kept, as the database takes no more: {error}",
+                letter.payload.len()
+            );
+            headers = encode(&[cut_mark(letter.payload.len())]);
+            limits.plain = limits.plain.min(Plain::Ascii);
+        }
         let row = NewLetter {
             kind: letter.kind,
-            source: &letter.source,
-            name: &letter.entry.name,
-            exec_cmd: &letter.entry.exec_cmd,
-            original_id: letter.original_id.clone(),
-            payload: &letter.payload,
-            msg_key: letter.key.as_deref(),
-            headers: encode(&letter.headers),
-            error: shorten(&letter.error, ERROR_CHARS),
+            source: &limits.name(&letter.source),
+            name: &limits.name(&letter.entry.name),
+            exec_cmd: &limits.exec_cmd(&letter.entry.exec_cmd),
+            original_id: limits.name(&letter.original_id),
+            payload: letter.payload.get(..kept).unwrap_or_default(),
+            msg_key: letter
+                .key
+                .as_deref()
+                .filter(|key| key.len() <= BYTES_OF_KEY || !is_cut),
+            headers,
+            error: limits.error(&error),
             attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
             partition_name: &letter.partition,
             first_ms: letter.first_ms,
@@ -152,6 +178,17 @@ pub(super) async fn insert_all(
         insert(connection, row).await?;
     }
     Ok(Written::Nothing)
+}
+
+/// Beside a payload that is cut a longer key is left out.
+const BYTES_OF_KEY: usize = 1 << 10;
+
+/// How much of a payload is kept; less where that was refused.
+fn kept(limits: &Limits, bytes: usize) -> usize {
+    match limits.plain {
+        Plain::Empty => bytes.min(messages::room(limits) / 4),
+        _ => bytes.min(messages::room(limits)),
+    }
 }
 
 async fn insert(connection: &mut Connection, letter: NewLetter<'_>) -> QueryResult<()> {

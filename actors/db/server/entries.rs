@@ -42,16 +42,19 @@ pub(super) async fn sync(
         .map(|row| (row.entry.clone(), row))
         .collect();
     let now = now_ms();
+    // For people only: an entry is known by its key.
+    let limits = connection.limits;
     for entry in entries {
+        let (name, expression) = (limits.name(&entry.name), limits.name(&entry.expression));
         match known.get_mut(&entry.entry) {
             Some(row) => {
-                let (renamed, live) = (row.name != entry.name, row.live == 1);
+                let (renamed, live) = (row.name != name, row.live == 1);
                 if !live {
                     // A daemon with an older configuration may have fired it meanwhile.
                     (row.live, row.live_since_ms, row.last_fire_ms) = (1, now, None);
                 }
                 if renamed || !live {
-                    row.name.clone_from(&entry.name);
+                    row.name = name;
                     let row: &Known = row;
                     diesel::update(of_partition().filter(dsl::entry.eq(&entry.entry)))
                         .set(row)
@@ -62,7 +65,7 @@ pub(super) async fn sync(
             None => {
                 let row = Known {
                     entry: entry.entry.clone(),
-                    name: entry.name.clone(),
+                    name,
                     live: 1,
                     live_since_ms: now,
                     last_fire_ms: None,
@@ -71,7 +74,7 @@ pub(super) async fn sync(
                     .values((
                         &row,
                         dsl::partition_name.eq(partition),
-                        dsl::expression.eq(&entry.expression),
+                        dsl::expression.eq(expression),
                     ))
                     .execute(connection)
                     .await?;

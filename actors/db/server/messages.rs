@@ -7,6 +7,7 @@ use diesel_async::RunQueryDsl;
 
 use super::claims::{Mine, Standing, judge, not_kept};
 use super::dialect::{self, Connection, NOW_MS};
+use super::limits::Limits;
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::db::headers;
 use crate::db::rows::{
@@ -16,7 +17,7 @@ use crate::db::schema::queue_message::{self as message, dsl};
 use crate::db::text::readable;
 use crate::db::write::{Most, Written};
 
-/// Bytes of payloads in one statement: below the smallest packet that servers accept by default (16 MB), and small
+/// Bytes of payloads in one statement, where the server takes as many in one message: small
 /// enough that one statement holds nobody up.
 const BYTES_IN_ONE_STATEMENT: usize = 4 << 20;
 
@@ -26,11 +27,12 @@ pub(super) async fn insert(
     rows: &[(&NewMessage, &str)],
 ) -> QueryResult<Vec<i64>> {
     let sizes = rows.iter().map(|(row, _)| row.payload.len());
-    refuse_too_large(connection, sizes.max().unwrap_or(0)).await?;
+    refuse_too_large(&connection.limits, sizes.max().unwrap_or(0))?;
+    let most = BYTES_IN_ONE_STATEMENT.min(room(&connection.limits));
     let mut ids = Vec::with_capacity(rows.len());
     let mut rest = rows;
     while !rest.is_empty() {
-        let (portion, left) = rest.split_at(fitting(rest));
+        let (portion, left) = rest.split_at(fitting(rest, most));
         rest = left;
         let values: Vec<_> = portion
             .iter()
@@ -57,30 +59,32 @@ pub(super) async fn insert(
     Ok(ids)
 }
 
-/// Every server takes payloads up to so many bytes.
-const SURELY_TAKEN: usize = 512 << 10;
-/// What stands in a statement beside the payload: key, headers, names.
+/// What stands in a message to the server beside the payload: key, headers, names.
 const BESIDE: usize = 256 << 10;
 
-/// Sent, it would break the connection, and look like an outage for ever.
-pub(super) async fn refuse_too_large(connection: &mut Connection, bytes: usize) -> QueryResult<()> {
-    if bytes <= SURELY_TAKEN {
+/// Bytes of payload that one message to the server has room for.
+pub(super) fn room(limits: &Limits) -> usize {
+    limits.message - BESIDE.min(limits.message / 4)
+}
+
+/// Sent, it would break the connection, each time.
+pub(super) fn refuse_too_large(limits: &Limits, bytes: usize) -> QueryResult<()> {
+    if bytes <= room(limits) {
         return Ok(());
     }
-    let most = dialect::largest_message(connection).await?;
-    if bytes.saturating_add(BESIDE) <= most {
-        return Ok(());
-    }
-    let told = format!("a payload of {bytes} bytes; the server takes messages of at most {most}");
+    let told = format!(
+        "a payload of {bytes} bytes; the server takes messages of at most {} bytes, and there is more in one than the payload",
+        limits.message
+    );
     Err(diesel::result::Error::QueryBuilderError(told.into()))
 }
 
 /// How many of the rows fit one statement; at least one.
-fn fitting(rows: &[(&NewMessage, &str)]) -> usize {
+fn fitting(rows: &[(&NewMessage, &str)], most: usize) -> usize {
     let mut bytes = 0;
     let fits = rows.iter().take(IN_ONE_STATEMENT).take_while(|(row, _)| {
         bytes += row.payload.len() + row.key.as_ref().map_or(0, bytes::Bytes::len);
-        bytes <= BYTES_IN_ONE_STATEMENT
+        bytes <= most
     });
     fits.count().max(1)
 }

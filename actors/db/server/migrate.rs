@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tokio::time::timeout;
 
 use super::dialect::{self, Connection, MIGRATIONS};
 use super::{connect, ours};
@@ -13,12 +14,13 @@ use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::migrations::{Migration, VERSIONS};
 use crate::db::rows::{COUNT_CAP, Inspection};
-use crate::db::verdict::Verdict;
 
 /// A step that alters a table waits for transactions that use it, and everybody else waits behind it. So it gives up
 /// soon (the lock time-out is 2 s), lets the others through, and comes again, for so long.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
+/// A server that answers at all answers this by then.
+const PING_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What helps where a right is missing.
 const PRINTED: &str =
@@ -28,7 +30,7 @@ pub(super) const OTHERS_ARE_AT_IT: &str =
     "another daemon has been bringing the tables up to date for 10 minutes";
 
 /// The tables that are counted for people; a database on a server may have many others.
-const OURS: [&str; 9] = [
+pub(super) const OURS: [&str; 9] = [
     "crontab_log",
     "delay_queue_log",
     "boot",
@@ -52,11 +54,19 @@ struct Count {
     counted: i64,
 }
 
-/// A connection that breaks is an outage like any other: the next try begins anew.
+/// What the server says of a question, as long as it goes on answering: see `judged`.
 pub(super) fn failed(error: diesel::result::Error) -> DbError {
-    match dialect::verdict(&error) {
-        Verdict::Away => DbError::Away(error.to_string()),
-        Verdict::Conflict | Verdict::Refused => DbError::Migrate(error.to_string()),
+    DbError::Migrate(error.to_string())
+}
+
+/// A connection that breaks is an outage like any other: the next try begins anew.
+async fn judged<T>(connection: &mut Connection, answer: Result<T, DbError>) -> Result<T, DbError> {
+    let Err(DbError::Migrate(why)) = answer else {
+        return answer;
+    };
+    match timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await {
+        Ok(Ok(())) => Err(DbError::Migrate(why)),
+        Ok(Err(_)) | Err(_) => Err(DbError::Away(why)),
     }
 }
 
@@ -64,7 +74,11 @@ pub(super) fn failed(error: diesel::result::Error) -> DbError {
 pub(super) async fn migrate(url: Secret) -> Result<Vec<String>, DbError> {
     dialect::refuse_lent_sessions(&url).await?;
     let mut connection = connect::open(&url).await?;
-    let connection = &mut connection;
+    let done = bring_up_to_date(&mut connection).await;
+    judged(&mut connection, done).await
+}
+
+async fn bring_up_to_date(connection: &mut Connection) -> Result<Vec<String>, DbError> {
     dialect::refuse_old(&version(connection).await?)?;
     dialect::refuse_settings(connection).await?;
     // The usual start finds nothing to do, and waits for nobody.
@@ -108,7 +122,10 @@ pub(super) async fn run(
         loop {
             match connection.batch_execute(statement).await {
                 Ok(()) => break,
-                Err(error) if dialect::is_lock_timeout(&error) && begun.elapsed() < PATIENCE => {
+                Err(error)
+                    if begun.elapsed() < PATIENCE
+                        && dialect::is_lock_timeout(connection, &error).await =>
+                {
                     if begun.elapsed() < PAUSE * 8 {
                         log::info!(
                             "the migration {} waits for a transaction that uses its table",
@@ -116,9 +133,6 @@ pub(super) async fn run(
                         );
                     }
                     tokio::time::sleep(PAUSE).await;
-                }
-                Err(error) if dialect::verdict(&error) == Verdict::Away => {
-                    return Err(failed(error));
                 }
                 Err(error) => {
                     return Err(DbError::Migrate(format!(
@@ -173,7 +187,11 @@ async fn version(connection: &mut Connection) -> Result<String, DbError> {
 pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
     dialect::refuse_lent_sessions(&url).await?;
     let mut connection = connect::open(&url).await?;
-    let connection = &mut connection;
+    let found = look(&mut connection).await;
+    judged(&mut connection, found).await
+}
+
+async fn look(connection: &mut Connection) -> Result<Inspection, DbError> {
     let version = version(connection).await?;
     dialect::refuse_old(&version)?;
     dialect::refuse_settings(connection).await?;

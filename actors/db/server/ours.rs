@@ -6,13 +6,11 @@ use std::collections::BTreeSet;
 use diesel::prelude::*;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
-use super::dialect::{Connection, RIGHTS_PRELUDE, verdict};
-use super::migrate::failed;
+use super::dialect::{self, Connection, RIGHTS_PRELUDE};
 use super::schema::{commit_mark, delay_queue_log};
 use crate::db::error::DbError;
 use crate::db::migrations::Migration;
 use crate::db::schema::{boot, cron_entry, cron_run, dead_letter, death, queue_message};
-use crate::db::verdict::Verdict;
 
 /// Each of our tables, with columns that it has from its beginning, and the end of the migration's name that makes it.
 /// (The Go project's are meant to be there.)
@@ -52,7 +50,8 @@ pub(super) async fn refuse_strangers(
             .any(|migration| migration.name.ends_with(made_by));
         if to_be_made && there.contains(table) {
             let look = format!("SELECT {columns} FROM {table} LIMIT 0");
-            told(table, connection.batch_execute(&look).await)?;
+            let looked = connection.batch_execute(&look).await;
+            told(connection, table, looked).await?;
         }
     }
     Ok(())
@@ -64,7 +63,7 @@ pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), Db
         ($($table:ident)*) => {
             $(
                 let columns = $table::table.limit(0).execute(connection).await;
-                told(stringify!($table), columns.map(drop))?;
+                told(connection, stringify!($table), columns.map(drop)).await?;
             )*
         };
     }
@@ -85,31 +84,28 @@ pub(super) async fn refuse_missing_rights(connection: &mut Connection) -> Result
         let Err(error) = connection.batch_execute(&statements).await else {
             continue;
         };
-        match verdict(&error) {
-            Verdict::Away => return Err(failed(error)),
-            // Somebody has locked it, and rights were asked for before that.
-            Verdict::Conflict => {}
-            Verdict::Refused => {
-                return Err(DbError::Migrate(format!(
-                    "{error}; `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the table `{table}` are needed"
-                )));
-            }
+        // Where somebody has locked it, rights were asked for before that.
+        if !dialect::is_lock_timeout(connection, &error).await {
+            return Err(DbError::Migrate(format!(
+                "{error}; `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the table `{table}` are needed"
+            )));
         }
     }
     Ok(())
 }
 
-fn told(table: &str, columns: QueryResult<()>) -> Result<(), DbError> {
+async fn told(
+    connection: &mut Connection,
+    table: &str,
+    columns: QueryResult<()>,
+) -> Result<(), DbError> {
     match columns {
         Ok(()) => Ok(()),
-        Err(error) => match verdict(&error) {
-            Verdict::Away => Err(failed(error)),
-            // Somebody has locked it: it is there.
-            Verdict::Conflict => Ok(()),
-            Verdict::Refused => Err(DbError::Migrate(format!(
-                "the table `{table}` is not as this program makes it: {error}; where another program has a table of \
-                 this name, give one of the two a database of its own"
-            ))),
-        },
+        // Somebody has locked it: it is there.
+        Err(error) if dialect::is_lock_timeout(connection, &error).await => Ok(()),
+        Err(error) => Err(DbError::Migrate(format!(
+            "the table `{table}` is not as this program makes it: {error}; where another program has a table of this \
+             name, give one of the two a database of its own"
+        ))),
     }
 }

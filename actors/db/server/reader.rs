@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::dialect::{Connection, NOW_MS, verdict};
+use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
 use super::{connect, deaths, lags, letters, questions};
 use crate::config::Secret;
@@ -89,7 +89,7 @@ impl ServerReader {
             match timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await {
                 Ok(Ok(())) => break connection,
                 _ if idle > 0 => idle -= 1,
-                Ok(Err(error)) => return Err(told(error)),
+                Ok(Err(error)) => return Err(DbError::Away(error.to_string())),
                 Err(_) => return Err(silent(PING_PATIENCE)),
             }
         };
@@ -97,13 +97,22 @@ impl ServerReader {
         let Ok(answer) = answer else {
             return Err(silent(PATIENCE));
         };
-        *status(&mut connection) = TransactionManagerStatus::default();
-        answer.map_err(told)
+        let refused = match answer {
+            Ok(answer) => {
+                *status(&mut connection) = TransactionManagerStatus::default();
+                return Ok(answer);
+            }
+            Err(error) => error.to_string(),
+        };
+        // Refused by a server that goes on answering, or not answered.
+        match timeout(PING_PATIENCE, connection.batch_execute("ROLLBACK")).await {
+            Ok(Ok(())) => {
+                *status(&mut connection) = TransactionManagerStatus::default();
+                Err(DbError::Refused(refused))
+            }
+            Ok(Err(_)) | Err(_) => Err(DbError::Away(refused)),
+        }
     }
-}
-
-fn told(error: diesel::result::Error) -> DbError {
-    DbError::from_server(&error, verdict(&error))
 }
 
 fn silent(waited: Duration) -> DbError {
@@ -112,7 +121,7 @@ fn silent(waited: Duration) -> DbError {
 
 /// What the pool judges by whether a connection is broken.
 fn status(connection: &mut Connection) -> &mut TransactionManagerStatus {
-    AnsiTransactionManager::transaction_manager_status_mut(connection)
+    AnsiTransactionManager::transaction_manager_status_mut(&mut **connection)
 }
 
 fn count(rows: i64) -> u64 {

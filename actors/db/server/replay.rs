@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 use super::dialect::{self, Connection, NOW_MS};
 use super::tasks;
 use crate::clock::now_ms;
+use crate::db::letters::is_cut;
 use crate::db::rows::{NewTask, Origin, Replay, ReplayTo};
 use crate::db::schema::{dead_letter, queue_message};
 use crate::db::text::readable;
@@ -54,6 +55,10 @@ async fn replay_one(
     let Some(letter) = letter else {
         return Ok(None);
     };
+    if is_cut(letter.headers.as_deref()) {
+        log::error!("dead letter {id} cannot run again: only the beginning of its payload is kept");
+        return Ok(None);
+    }
     diesel::delete(dead_letter::table.find(id))
         .execute(connection)
         .await?;

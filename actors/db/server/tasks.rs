@@ -12,7 +12,6 @@ use crate::clock::now_ms;
 use crate::db::raw_task::read_all;
 use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
-use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::{Most, TRIM_ROWS, Written};
 
 /// Rows of several pushes, each with the owner of those that are claimed. Answers their ids, in their order.
@@ -66,10 +65,11 @@ pub(super) async fn end(
         .iter()
         .zip(&standing)
         .filter(|(_, standing)| **standing == Standing::Counts);
+    let limits = connection.limits;
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
         match &end.outcome {
-            TaskOutcome::Done { result } => done.push((end.id, shorten(result, RESULT_CHARS))),
+            TaskOutcome::Done { result } => done.push((end.id, limits.task_result(result))),
             TaskOutcome::GiveBack => back.push(end.id),
             TaskOutcome::Retry { due_ms, result } => {
                 retry(connection, end.id, *due_ms, result).await?;
@@ -103,7 +103,7 @@ async fn retry(
     diesel::update(log::table.filter(dsl::id.eq(id)))
         .set((
             dsl::status.eq(WAITING),
-            dsl::result.eq(shorten(result, RESULT_CHARS)),
+            dsl::result.eq(connection.limits.task_result(result)),
             dsl::owner.eq(""),
             dsl::attempts.eq(dsl::attempts + 1),
             dsl::exec_time.eq(due_ms.div_euclid(1000)),
@@ -123,7 +123,7 @@ async fn fail(
     diesel::update(log::table.filter(dsl::id.eq(id)))
         .set((
             dsl::status.eq(FAILED),
-            dsl::result.eq(shorten(result, RESULT_CHARS)),
+            dsl::result.eq(connection.limits.task_result(result)),
             dsl::owner.eq(""),
             dsl::attempts.eq(attempts),
             dsl::update_time.eq(now),
@@ -215,7 +215,7 @@ pub(super) async fn charge(
     diesel::update(log::table.filter(dsl::id.eq(id)))
         .set((
             dsl::attempts.eq(attempts),
-            dsl::result.eq(shorten(&result, RESULT_CHARS)),
+            dsl::result.eq(connection.limits.task_result(&result)),
             dsl::update_time.eq(now),
         ))
         .execute(connection)

@@ -5,14 +5,18 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
+use super::migrate::OURS;
 use super::reader::ServerReader;
 use super::store::ServerStore;
-use super::test_server::{CONNECTION_ID, plan_of_claims, servers};
+use super::test_server::{CONNECTION_ID, LIMITED, MAKE_LIMITED, plan_of_claims, servers};
 use super::{connect, dialect, marks};
 use crate::clock::now_ms;
 use crate::config::Secret;
 use crate::db::DbError;
-use crate::db::rows::{MessageEnd, MessageOutcome, NewMessage, NewTask};
+use crate::db::rows::{
+    EntryName, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, Replay,
+    ReplayTo,
+};
 use crate::db::store::{Outcome, Store, Writer};
 use crate::db::write::{Settlement, Write, Written};
 use crate::testing_support::{Cut, Proxy};
@@ -260,6 +264,97 @@ fn a_message_that_is_too_large_for_the_server_is_refused_and_its_neighbours_are_
                 .await;
             assert_eq!(lag.unwrap(), [2]);
         });
+    }
+}
+
+/// Else it would be tried again for ever, and hold up what is behind it.
+#[test]
+fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
+    let Some(too_large) = super::test_server::TOO_LARGE else {
+        return;
+    };
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
+            let mut writer = store(&url).writer().await.unwrap();
+            let letter = NewLetter {
+                kind: "redis",
+                source: "q".to_owned(),
+                entry: EntryName {
+                    name: "n".to_owned(),
+                    exec_cmd: "c".to_owned(),
+                },
+                original_id: "1".to_owned(),
+                payload: Bytes::from(vec![7; too_large]),
+                key: None,
+                headers: Vec::new(),
+                error: "no".to_owned(),
+                attempts: 1,
+                partition: "script1".to_owned(),
+                first_ms: 0,
+            };
+            let letters = vec![letter];
+            let applied = writer
+                .apply([Write::InsertLetters { letters }].into())
+                .await;
+            assert!(applied.away.is_none(), "{:?}", applied.away);
+            assert!(applied.answers()[0].is_ok());
+            let reader = store(&url).reader();
+            let kept = reader
+                .dead_letters(LetterFilter::default(), 9)
+                .await
+                .unwrap()
+                .remove(0);
+            assert!((8 << 20..too_large).contains(&kept.payload.len()));
+            assert!(
+                kept.error.contains(&too_large.to_string()),
+                "{}",
+                kept.error
+            );
+            let letters = vec![Replay {
+                id: kept.id,
+                to: ReplayTo::Queue("q".to_owned()),
+            }];
+            let replayed = writer
+                .apply([Write::ReplayLetters { letters }].into())
+                .await
+                .answers();
+            assert!(matches!(&replayed[0], Ok(Written::Replayed(rows)) if *rows == [None]));
+            assert_eq!(
+                reader
+                    .dead_letters(LetterFilter::default(), 9)
+                    .await
+                    .unwrap()
+                    .len(),
+                1
+            );
+        });
+    }
+}
+
+/// `check --online` shows it before cron, or whoever needs that table, meets it.
+#[test]
+fn a_table_that_may_not_be_written_is_found_by_looking() {
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        store(&url).inspect().unwrap();
+        actix_rt::System::new().block_on(async {
+            let mut operator = connect::open(&Secret::new(&url)).await.unwrap();
+            operator.batch_execute(MAKE_LIMITED).await.unwrap();
+            for table in OURS.iter().chain(["__diesel_schema_migrations"].iter()) {
+                let rights = match *table {
+                    "cron_entry" => "SELECT",
+                    _ => "SELECT, INSERT, UPDATE, DELETE",
+                };
+                let grant = format!("GRANT {rights} ON {table} TO {LIMITED}");
+                operator.batch_execute(&grant).await.unwrap();
+            }
+        });
+        let mut limited: url::Url = url.parse().unwrap();
+        limited.set_username("limited").unwrap();
+        let lacking = store(limited.as_str()).inspect().unwrap_err().to_string();
+        assert!(lacking.contains("cron_entry"), "{lacking}");
+        assert!(!lacking.contains("cron_run"), "{lacking}");
     }
 }
 

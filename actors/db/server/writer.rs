@@ -1,7 +1,5 @@
 //! A connection that writes: batches in one transaction each, and heartbeats.
 
-use std::collections::HashSet;
-use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +10,13 @@ use tokio::time::{Instant, timeout};
 
 use super::apply::{Stopped, apply};
 use super::dialect::{self, Connection};
+use super::limits::Limits;
 use super::{boots, connect, marks};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
+use crate::db::text::Plain;
 use crate::db::verdict::Verdict;
 use crate::db::write::{Write, Written};
 
@@ -42,22 +42,28 @@ pub(super) struct ServerWriter {
     /// The number of its last transaction.
     batch: i64,
     /// The last transaction's answers, while it is not known whether it was committed.
-    unsure: Option<Vec<Written>>,
+    pub(super) unsure: Option<Vec<Written>>,
     patience: Duration,
 }
 
-/// Why a transaction did not happen, or may not have.
-enum Failed {
-    /// Nothing is written; a later try may succeed.
-    Away(DbError),
-    /// Nothing is written; the next try may succeed.
-    Conflict(DbError),
-    /// Nothing is written: these writes waited for what another transaction has locked, for as long as one may wait.
-    Held(DbError, Vec<usize>),
-    /// Nothing is written, and a write in it is the reason.
-    Refused(DbError),
+/// Why a transaction did not happen, or may not have. Nothing is written, but perhaps of the last kind.
+pub(super) enum Failed {
+    /// There is no connection, or the server takes nobody's writes.
+    Away(String),
+    /// The connection broke, or the server failed at it. Whether it is away a ping says.
+    Broken(String),
+    /// No answer, for as long as we wait. Whether it is away a ping says.
+    Silent(String),
+    /// It collided with another transaction, however often it was tried.
+    Conflict(String),
+    /// A key of it is there already.
+    Duplicate(String),
+    /// These writes waited for what another transaction has locked, for as long as one may wait.
+    Held(String, Vec<usize>),
+    /// A write in it is the reason.
+    Refused(String),
     /// The answer to the commit was lost.
-    Unsure(DbError, Vec<Written>),
+    Unsure(String, Vec<Written>),
 }
 
 impl ServerWriter {
@@ -85,104 +91,41 @@ impl ServerWriter {
         Ok(self.connection.insert(connection))
     }
 
-    /// All in one transaction. If one write is refused, halves of the batch are, each in its own, until the refused one
-    /// stands alone. What waits for somebody's lock is left out, and the others are tried again without it.
-    async fn apply_all(&mut self, batch: &[Write]) -> Applied {
-        let mut applied = Applied::none_of(batch.len());
-        let mut first = 0;
-        if let Some(kept) = self.unsure.take() {
-            match self.was_committed().await {
-                Ok(true) => {
-                    first = kept.len();
-                    applied.answer(0..first, kept);
-                }
-                Ok(false) => {}
-                Err(cause) => {
-                    self.unsure = Some(kept);
-                    return applied.unsure(cause);
-                }
-            }
-        }
-        // Kinds of writes of which one waited. When a second one does it is no single row: each of them would wait as long.
-        let mut locked = HashSet::new();
-        // A stack, the next portion on top: places in the batch, in their order.
-        let mut portions: Vec<Vec<usize>> = vec![(first..batch.len()).collect()];
-        while let Some(portion) = portions.pop() {
-            if portion.is_empty() {
-                continue;
-            }
-            let apart;
-            let writes = match portion.as_slice() {
-                [first, ..] if portion.last() == Some(&(first + portion.len() - 1)) => {
-                    &batch[*first..first + portion.len()]
-                }
-                places => {
-                    apart = places
-                        .iter()
-                        .map(|at| batch[*at].clone())
-                        .collect::<Vec<_>>();
-                    &apart
-                }
-            };
-            match self.transaction(writes).await {
-                Ok(written) => applied.answer(portion, written),
-                Err(Failed::Held(cause, places)) => {
-                    let kinds: Vec<_> = places
-                        .iter()
-                        .map(|place| discriminant(&batch[portion[*place]]))
-                        .collect();
-                    let (again, new): (Vec<_>, Vec<_>) =
-                        kinds.into_iter().partition(|kind| locked.contains(kind));
-                    locked.extend(new);
-                    let (held, others) = split(portion, |place, at| {
-                        places.contains(&place) || again.contains(&discriminant(&batch[at]))
-                    });
-                    applied.hold(held, &cause);
-                    portions.push(others);
-                }
-                Err(Failed::Refused(_) | Failed::Conflict(_)) if portion.len() > 1 => {
-                    let (former, latter) = portion.split_at(portion.len() / 2);
-                    portions.extend([latter.to_vec(), former.to_vec()]);
-                }
-                Err(Failed::Refused(cause)) => applied.refuse(portion, &cause),
-                Err(Failed::Conflict(cause)) => applied.hold(portion, &cause),
-                Err(Failed::Away(cause)) => return applied.away(cause),
-                Err(Failed::Unsure(cause, written)) => {
-                    self.unsure = Some(written);
-                    return applied.unsure(cause);
-                }
-            }
-        }
-        applied
-    }
-
-    async fn transaction(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failed> {
+    /// Tries again what collides, for a while.
+    pub(super) async fn transaction(
+        &mut self,
+        writes: &[Write],
+        plain: Plain,
+    ) -> Result<Vec<Written>, Failed> {
         let mut tries = 1;
         loop {
-            match self.try_transaction(writes).await {
-                Err(Failed::Conflict(_)) if tries < TRIES => {
+            match self.try_transaction(writes, plain).await {
+                Err(Failed::Conflict(_) | Failed::Duplicate(_)) if tries < TRIES => {
                     tries += 1;
                     // Two that collided must not do so again in step.
                     let pause = Duration::from_millis(fastrand::u64(0..(2 << tries)));
                     tokio::time::sleep(pause).await;
                 }
                 // What collides each time collides with itself, or with what will stay.
-                Err(Failed::Conflict(cause)) if dialect::is_unique_violation(&cause) => {
-                    return Err(Failed::Refused(cause));
-                }
+                Err(Failed::Duplicate(why)) => return Err(Failed::Refused(why)),
                 done => return done,
             }
         }
     }
 
-    async fn try_transaction(&mut self, writes: &[Write]) -> Result<Vec<Written>, Failed> {
+    async fn try_transaction(
+        &mut self,
+        writes: &[Write],
+        plain: Plain,
+    ) -> Result<Vec<Written>, Failed> {
         let (patience, name) = (self.patience, self.name.clone());
         self.batch += 1;
         let batch = self.batch;
-        let connection = self.connection().await.map_err(Failed::Away)?;
+        let opened = self.connection().await;
+        let connection = opened.map_err(|cause| Failed::Away(cause.into_reason()))?;
         let all = || (0..writes.len()).collect();
         let begun = timeout(patience, async {
-            let begun = dialect::begin(connection).await;
+            let begun = begin(connection, plain).await;
             begun.map_err(|error| Stopped {
                 error,
                 places: all(),
@@ -192,7 +135,7 @@ impl ServerWriter {
         let written = match begun.await {
             Ok(Ok(written)) => written,
             Ok(Err(Stopped { error, places })) => return Err(self.roll_back(&error, places).await),
-            Err(_) => return Err(Failed::Away(self.give_up())),
+            Err(_) => return Err(Failed::Silent(self.give_up(writes.len()))),
         };
         // From here on the server may commit without our hearing of it.
         match timeout(patience, marks::commit(connection, &name, batch)).await {
@@ -201,43 +144,78 @@ impl ServerWriter {
                 Ok(written)
             }
             Ok(Err(error)) => match self.roll_back(&error, all()).await {
-                Failed::Away(cause) => Err(Failed::Unsure(cause, written)),
+                Failed::Away(why) | Failed::Broken(why) => Err(Failed::Unsure(why, written)),
                 known => Err(known),
             },
-            Err(_) => Err(Failed::Unsure(self.give_up(), written)),
+            Err(_) => Err(Failed::Unsure(self.give_up(writes.len()), written)),
         }
     }
 
-    /// After an error that the server told the connection is as good as before; after any other it is dropped.
+    /// After an error that says what is wrong with the write the connection is as good as before; after any other it is
+    /// dropped.
     async fn roll_back(&mut self, error: &diesel::result::Error, places: Vec<usize>) -> Failed {
-        let cause = DbError::from_server(error, dialect::verdict(error));
-        let failed = match dialect::verdict(error) {
-            Verdict::Away => {
-                self.connection = None;
-                return Failed::Away(cause);
-            }
-            Verdict::Conflict if dialect::is_long_wait(&cause) => Failed::Held(cause, places),
-            Verdict::Conflict => Failed::Conflict(cause),
-            Verdict::Refused => Failed::Refused(cause),
+        let Some(connection) = &mut self.connection else {
+            return Failed::Broken(error.to_string());
         };
-        if let Some(connection) = &mut self.connection {
-            let undone = timeout(self.patience, connection.batch_execute("ROLLBACK")).await;
-            if !matches!(undone, Ok(Ok(()))) {
+        let judged = dialect::verdict(connection, error).await;
+        let why = DbError::from_server(error, &judged).into_text();
+        let failed = match judged.0 {
+            Verdict::Closed => {
                 self.connection = None;
+                return Failed::Away(why);
             }
+            Verdict::Broken => {
+                self.connection = None;
+                return Failed::Broken(why);
+            }
+            Verdict::Waited => Failed::Held(why, places),
+            Verdict::Conflict => Failed::Conflict(why),
+            Verdict::Duplicate => Failed::Duplicate(why),
+            Verdict::Refused => Failed::Refused(why),
+        };
+        let undone = timeout(self.patience, connection.batch_execute("ROLLBACK")).await;
+        if !matches!(undone, Ok(Ok(()))) {
+            self.connection = None;
         }
         failed
     }
 
-    /// The server does not answer. Closing the connection undoes what it had begun.
-    fn give_up(&mut self) -> DbError {
+    /// Whether the server is there and takes writes, asked with one of a single row, on a new connection: the answer to a
+    /// mere question may come from a server that takes none.
+    pub(super) async fn ping(&mut self) -> Result<(), String> {
         self.connection = None;
-        let waited = self.patience;
-        self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
-        DbError::Away(format!("no answer for {} s", waited.as_secs()))
+        self.batch += 1;
+        let (name, batch) = (self.name.clone(), self.batch);
+        let opened = self.connection().await;
+        let connection = opened.map_err(DbError::into_reason)?;
+        let write = timeout(PING_PATIENCE, async {
+            dialect::begin(connection).await?;
+            marks::commit(connection, &name, batch).await
+        });
+        let why = match write.await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => {
+                let judged = dialect::verdict(connection, &error).await;
+                DbError::from_server(&error, &judged).into_text()
+            }
+            Err(_) => silent(PING_PATIENCE),
+        };
+        self.connection = None;
+        Err(why)
     }
 
-    async fn was_committed(&mut self) -> Result<bool, DbError> {
+    /// The server does not answer. Closing the connection undoes what it had begun.
+    fn give_up(&mut self, writes: usize) -> String {
+        self.connection = None;
+        let waited = self.patience;
+        // Several are tried in halves.
+        if writes == 1 {
+            self.patience = (self.patience * 2).min(LONGEST_PATIENCE);
+        }
+        silent(waited)
+    }
+
+    pub(super) async fn was_committed(&mut self) -> Result<bool, DbError> {
         let (patience, name, batch) = (self.patience, self.name.clone(), self.batch);
         let connection = self.connection().await?;
         let asked = timeout(patience, marks::was_committed(connection, &name, batch)).await;
@@ -247,7 +225,7 @@ impl ServerWriter {
                 self.connection = None;
                 Err(DbError::Away(error.to_string()))
             }
-            Err(_) => Err(self.give_up()),
+            Err(_) => Err(DbError::Away(self.give_up(1))),
         }
     }
 
@@ -259,26 +237,39 @@ impl ServerWriter {
             connection.batch_execute("COMMIT").await?;
             Ok(beat)
         };
-        beat.await
-            .map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))
+        match beat.await {
+            Ok(beat) => Ok(beat),
+            Err(error) => {
+                let judged = dialect::verdict(connection, &error).await;
+                Err(DbError::from_server(&error, &judged))
+            }
+        }
     }
 }
 
-/// Those for which it holds, by their place in the portion and in the batch, and the others.
-fn split(portion: Vec<usize>, holds: impl Fn(usize, usize) -> bool) -> (Vec<usize>, Vec<usize>) {
-    let (apart, others): (Vec<_>, Vec<_>) = portion
-        .into_iter()
-        .enumerate()
-        .partition(|(place, at)| holds(*place, *at));
-    let ats = |list: Vec<(usize, usize)>| list.into_iter().map(|(_, at)| at).collect();
-    (ats(apart), ats(others))
+/// A connection that writes asks once what the columns hold, and again where something was refused.
+async fn begin(connection: &mut Connection, plain: Plain) -> diesel::QueryResult<()> {
+    let refused = plain != connection.limits.plain && plain != Plain::AsItIs;
+    if !connection.limits.are_read || refused {
+        connection.limits = Limits::read(connection).await?;
+    }
+    connection.limits.plain = plain;
+    dialect::begin(connection).await
+}
+
+fn silent(waited: Duration) -> String {
+    format!("no answer for {} s", waited.as_secs())
 }
 
 async fn open(url: &Secret) -> Result<Connection, DbError> {
     let mut connection = connect::open(url).await?;
-    let set = connection.batch_execute(connect::WRITES).await;
-    set.map_err(|error| DbError::from_server(&error, dialect::verdict(&error)))?;
-    Ok(connection)
+    match connection.batch_execute(connect::WRITES).await {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            let judged = dialect::verdict(&mut connection, &error).await;
+            Err(DbError::from_server(&error, &judged))
+        }
+    }
 }
 
 impl Writer for ServerWriter {

@@ -5,6 +5,7 @@ use std::path::Path;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
 
+use super::codes::{Step, judged};
 use crate::db::error::DbError;
 
 /// WAL lets readers go on beside the one writer. FULL syncs each commit to the disk: what is answered is durable,
@@ -25,8 +26,10 @@ pub(super) fn open(path: &Path) -> Result<SqliteConnection, DbError> {
     };
     let mut connection = SqliteConnection::establish(&path.to_string_lossy())
         .map_err(|cause| failed(cause.to_string()))?;
-    connection
-        .batch_execute(PRAGMAS)
-        .map_err(|cause| failed(cause.to_string()))?;
+    let set = connection.batch_execute(PRAGMAS);
+    set.map_err(|error| match judged(&error, Step::Around) {
+        away @ DbError::Away(_) => away,
+        other => failed(other.into_text()),
+    })?;
     Ok(connection)
 }

@@ -7,7 +7,7 @@ use crate::db::begin::{Begin, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_run, crontab_log};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
-use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::text::fitted;
 use crate::db::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
@@ -117,7 +117,7 @@ fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> Q
             dsl::name.eq(&fire.name),
             dsl::exec_cmd.eq(&fire.exec_cmd),
             dsl::params.eq(&fire.params),
-            dsl::result.eq(shorten(begin.result, RESULT_CHARS)),
+            dsl::result.eq(fitted(begin.result)),
             dsl::status.eq(begin.status),
             dsl::start_time.eq(begin.started_ms),
             dsl::end_time.eq(begin.ended_ms),
@@ -243,7 +243,7 @@ fn log_end(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<()> {
     diesel::update(row)
         .set((
             dsl::status.eq(&end.status),
-            dsl::result.eq(shorten(&end.result, RESULT_CHARS)),
+            dsl::result.eq(fitted(&end.result)),
             dsl::pid.eq(end.pid),
             dsl::end_time.eq(end.ended_ms),
             dsl::cost_time.eq(cost),

@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. Many processes write one file (the daemon, its cron processes, `push` and `send`).
 
 mod boots;
+mod codes;
 mod connect;
 mod cron;
 mod dead;
@@ -30,6 +31,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use self::codes::is_held;
 use self::file::DatabaseFile;
 use self::reader::SqliteReader;
 use self::writer::SqliteWriter;
@@ -64,9 +66,9 @@ impl Store for SqliteStore {
         let begun = Instant::now();
         loop {
             match migrate(&self.file) {
-                Err(held) if is_held(&held) && begun.elapsed() < PATIENCE => {
-                    std::thread::sleep(PAUSE);
-                }
+                Err(DbError::Away(_)) if begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+                // No server that boots later than we do: whoever starts us should know.
+                Err(DbError::Away(why)) => return Err(DbError::Migrate(why)),
                 done => {
                     self.file.remember();
                     return done;
@@ -105,20 +107,14 @@ impl Store for SqliteStore {
 const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(100);
 
-fn is_held(cause: &DbError) -> bool {
-    let text = cause.to_string();
-    text.contains("database is locked") || text.contains("database schema is locked")
-}
-
 fn migrate(file: &DatabaseFile) -> Result<Vec<String>, DbError> {
     let mut connection = file.open()?;
     // One immediate transaction round all of them: of two daemons that start at once, the second waits here and
     // then finds nothing to do. Reading first keeps the usual start free of a write lock.
-    if !connection
-        .has_pending_migration(MIGRATIONS)
-        .map_err(|cause| DbError::Migrate(cause.to_string()))?
-    {
-        return Ok(Vec::new());
+    match connection.has_pending_migration(MIGRATIONS) {
+        Ok(false) => return Ok(Vec::new()),
+        Ok(true) => {}
+        Err(cause) => return Err(failed(cause.to_string())),
     }
     let mut failure = None;
     let run = connection.immediate_transaction(|connection| {
@@ -130,5 +126,15 @@ fn migrate(file: &DatabaseFile) -> Result<Vec<String>, DbError> {
                 diesel::result::Error::RollbackTransaction
             })
     });
-    run.map_err(|cause| DbError::Migrate(failure.unwrap_or_else(|| cause.to_string())))
+    run.map_err(|cause| match failure {
+        Some(failure) => DbError::Migrate(failure),
+        None => failed(cause.to_string()),
+    })
+}
+
+fn failed(text: String) -> DbError {
+    match is_held(&text) {
+        true => DbError::Away(text),
+        false => DbError::Migrate(text),
+    }
 }

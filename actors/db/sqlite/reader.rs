@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::codes::{Step, judged};
 use super::file::DatabaseFile;
 use super::{deaths, letters, questions};
 use crate::clock::now_ms;
@@ -36,7 +37,7 @@ impl SqliteReader {
         async move {
             actix_rt::task::spawn_blocking(move || {
                 let mut connection = file.open()?;
-                question(&mut connection).map_err(DbError::from)
+                question(&mut connection).map_err(|error| judged(&error, Step::Around))
             })
             .await
             .map_err(|cause| DbError::Away(cause.to_string()))?

@@ -11,7 +11,7 @@ use crate::db::raw_task::{RawTask, Unreadable, read_all};
 use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
-use crate::db::text::{RESULT_CHARS, shorten};
+use crate::db::text::fitted;
 use crate::db::write::{Most, Settlement, TRIM_ROWS, Written};
 
 pub(super) fn insert(
@@ -125,7 +125,7 @@ fn fail(connection: &mut SqliteConnection, row: &Unreadable) -> QueryResult<usiz
     diesel::update(log::table.filter(dsl::id.eq(row.id)))
         .set((
             dsl::status.eq(FAILED),
-            dsl::result.eq(shorten(&row.result(), RESULT_CHARS)),
+            dsl::result.eq(fitted(&row.result())),
             dsl::owner.eq(""),
             dsl::update_time.eq(local_text()),
         ))
@@ -159,7 +159,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
         TaskOutcome::Done { result } => diesel::update(mine)
             .set((
                 dsl::status.eq(DONE),
-                dsl::result.eq(shorten(result, RESULT_CHARS)),
+                dsl::result.eq(fitted(result)),
                 dsl::owner.eq(""),
                 dsl::update_time.eq(&now),
             ))
@@ -167,7 +167,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
         TaskOutcome::Retry { due_ms, result } => diesel::update(mine)
             .set((
                 dsl::status.eq(WAITING),
-                dsl::result.eq(shorten(result, RESULT_CHARS)),
+                dsl::result.eq(fitted(result)),
                 dsl::owner.eq(""),
                 dsl::attempts.eq(dsl::attempts + 1),
                 dsl::exec_time.eq(due_ms.div_euclid(1000)),
@@ -183,7 +183,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
             let changed = diesel::update(mine)
                 .set((
                     dsl::status.eq(FAILED),
-                    dsl::result.eq(shorten(result, RESULT_CHARS)),
+                    dsl::result.eq(fitted(result)),
                     dsl::owner.eq(""),
                     dsl::attempts.eq(i32::try_from(*attempts).unwrap_or(i32::MAX)),
                     dsl::update_time.eq(&now),
@@ -267,7 +267,7 @@ pub(super) fn charge(
     let Some(attempts) = attempts.map(|attempts| attempts + 1) else {
         return Ok(None);
     };
-    let result = shorten(&death_result(&charge.how), RESULT_CHARS);
+    let result = fitted(&death_result(&charge.how));
     let reached = u32::try_from(attempts).unwrap_or(0);
     let dead = reached >= charge.max_attempts;
     let row = log::table.filter(dsl::id.eq(id));

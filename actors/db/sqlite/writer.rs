@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
+use diesel::{QueryResult, SqliteConnection};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
+use super::codes::{Step, judged};
 use super::file::DatabaseFile;
 use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
 use crate::db::error::DbError;
@@ -91,15 +92,15 @@ impl Writer for SqliteWriter {
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>> {
         let boot = boot.clone();
         async move {
-            let beat = self
-                .connection
-                .spawn_blocking(move |connection| {
-                    connection.immediate_transaction(|connection| boots::beat(connection, &boot))
-                })
-                .await;
+            let beat = self.connection.spawn_blocking(move |connection| {
+                let beat = |connection: &mut SqliteConnection| boots::beat(connection, &boot);
+                Ok(transaction(connection, beat))
+            });
+            let beat = beat.await;
             // First: a file that is gone explains whatever else failed.
             self.file.check()?;
-            beat.map_err(DbError::from)
+            // The blocking task itself failed: it panicked, or the runtime ends.
+            beat.unwrap_or_else(|cause| Err(DbError::Away(cause.to_string())))
         }
         .boxed_local()
     }
@@ -107,10 +108,10 @@ impl Writer for SqliteWriter {
 
 /// All in one transaction; if one write is refused, each in its own, so that the refused one fails alone.
 pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
-    let together = connection.immediate_transaction(|connection| {
+    let together = transaction(connection, |connection| {
         batch.iter().map(|write| one(connection, write)).collect()
     });
-    match together.map_err(DbError::from) {
+    match together {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
         Err(away @ DbError::Away(_)) => Applied::none_of(batch.len()).away(away),
         Err(_) => one_by_one(connection, batch),
@@ -120,8 +121,7 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
 fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
     let mut applied = Applied::none_of(batch.len());
     for (at, write) in batch.iter().enumerate() {
-        let answer = connection.immediate_transaction(|connection| one(connection, write));
-        match answer.map_err(DbError::from) {
+        match transaction(connection, |connection| one(connection, write)) {
             Ok(written) => applied.answer([at], vec![written]),
             Err(away @ DbError::Away(_)) => return applied.away(away),
             Err(cause) => applied.refuse(vec![at], &cause),
@@ -130,7 +130,27 @@ fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
     applied
 }
 
-fn one(connection: &mut SqliteConnection, write: &Write) -> diesel::QueryResult<Written> {
+fn transaction<T>(
+    connection: &mut SqliteConnection,
+    work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
+) -> Result<T, DbError> {
+    let around = |error: diesel::result::Error| judged(&error, Step::Around);
+    connection
+        .batch_execute("BEGIN IMMEDIATE")
+        .map_err(around)?;
+    let worked = work(connection).map_err(|error| judged(&error, Step::Within));
+    let done = worked.and_then(|done| {
+        connection.batch_execute("COMMIT").map_err(around)?;
+        Ok(done)
+    });
+    if done.is_err() {
+        // After some errors SQLite has done it by itself, and says so.
+        let _ = connection.batch_execute("ROLLBACK");
+    }
+    done
+}
+
+fn one(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written> {
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row),
         Write::EndBoot { owner } => boots::end(connection, owner),

@@ -96,7 +96,7 @@ fn a_failing_record_is_retried_at_its_place_and_then_given_up() {
     place.produce_to(1, &["v", "w", "x", "y", "z"]);
     let mut daemon = place.world.start();
     place.wait_drained();
-    daemon.wait_log("is a dead letter after attempt 3");
+    daemon.wait_log("failed on attempt 3 and goes to the dead letters");
     let ledger = place.world.ledger();
     let of_partition = |partition: &str| -> Vec<&str> {
         let lines = ledger.lines.iter();

@@ -1,0 +1,208 @@
+//! Writes that the database refuses for what is in them. Nobody else waits for them.
+
+use super::*;
+use crate::db::store::Applied;
+use crate::db::text::result_text;
+
+impl World {
+    /// From now on what the condition says of a row is refused, in words that an outage could have. `event` is `INSERT` or
+    /// `UPDATE`.
+    fn refuse(&self, name: &str, event: &str, table: &str, condition: &str) {
+        let statement = match self.name {
+            "SQLite" => format!(
+                "CREATE TRIGGER refuse_{name} BEFORE {event} ON {table} WHEN {condition}
+                 BEGIN SELECT RAISE(ABORT, 'database is locked: {WORDS}'); END"
+            ),
+            "PostgreSQL" => format!(
+                "CREATE FUNCTION refuse_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN IF {condition} THEN RAISE EXCEPTION 'the database system is away: {WORDS}'; END IF;
+                 RETURN NEW; END $$;
+                 CREATE TRIGGER refuse_{name} BEFORE {event} ON {table}
+                 FOR EACH ROW EXECUTE FUNCTION refuse_{name}()"
+            ),
+            _ => format!(
+                "CREATE TRIGGER refuse_{name} BEFORE {event} ON {table} FOR EACH ROW
+                 BEGIN IF {condition} THEN
+                     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Lost connection: {WORDS}';
+                 END IF; END"
+            ),
+        };
+        (self.execute)(&statement);
+    }
+}
+
+impl World {
+    /// As people have made the Go project's tables: of 100 characters, and MySQL's of three bytes each at most.
+    fn narrow_results(&self) {
+        for table in ["delay_queue_log", "crontab_log"] {
+            match self.name {
+                "SQLite" => {}
+                "PostgreSQL" => {
+                    (self.execute)(&format!(
+                        "ALTER TABLE {table} ALTER COLUMN result TYPE VARCHAR(100)"
+                    ));
+                }
+                _ => (self.execute)(&format!(
+                    "ALTER TABLE {table}
+                        MODIFY result VARCHAR(100) CHARACTER SET utf8mb3 NOT NULL DEFAULT '',
+                        MODIFY name VARCHAR(255) CHARACTER SET latin1 NOT NULL DEFAULT ''"
+                )),
+            }
+        }
+    }
+
+    fn result_of(&self, table: &str, condition: &str) -> serde_json::Value {
+        let question = format!("SELECT result AS line FROM {table} WHERE {condition}");
+        serde_json::from_str(&self.line(&question)).unwrap()
+    }
+}
+
+const WORDS: &str = "the queue is full, Too many connections";
+
+fn push(params: &str) -> Write {
+    let task = NewTask {
+        name: "n".to_owned(),
+        exec_cmd: "job".to_owned(),
+        params: params.to_owned(),
+        due_ms: now_ms() + 3_600_000,
+        claimed: false,
+    };
+    Write::InsertTasks {
+        rows: vec![task],
+        owner: String::new(),
+    }
+}
+
+/// The places of those that were refused, each with the server's own words; all others are committed.
+fn refused(applied: Applied) -> Vec<usize> {
+    assert!(applied.away.is_none(), "{:?}", applied.away);
+    let answers = applied.answers().into_iter().enumerate();
+    let refused = answers.filter_map(|(at, answer)| match answer {
+        Ok(_) => None,
+        Err(crate::db::DbError::Refused(why)) => {
+            assert!(why.contains(WORDS), "{why}");
+            Some(at)
+        }
+        Err(other) => panic!("{other:?}"),
+    });
+    refused.collect()
+}
+
+facts! {
+    async fn a_write_that_a_trigger_refuses_fails_alone_whatever_it_says(world) {
+        world.refuse("task", "INSERT", "delay_queue_log", "NEW.params = 'bad'");
+        world.refuse("message", "INSERT", "queue_message", "NEW.queue = 'bad'");
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let params = |n: usize| if n == 7 || n == 63 { "bad" } else { "good" };
+        let mut batch: Vec<Write> = (0..100).map(|n| push(params(n))).collect();
+        batch.push(Write::InsertMessages { queue: "bad".to_owned(), rows: vec![message(b"x")] });
+        batch.push(Write::InsertMessages { queue: "q".to_owned(), rows: vec![message(b"x")] });
+        let begun = std::time::Instant::now();
+        assert_eq!(refused(writer.0.apply(batch.into()).await), [7, 63, 100]);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(world.line("SELECT COUNT(*) AS line FROM delay_queue_log"), "98");
+        assert_eq!(world.lag("q").await, 1);
+        assert!(refused(writer.0.apply([push("good")].into()).await).is_empty(), "the same connection");
+    }
+
+    async fn an_end_is_written_whatever_its_column_holds(world) {
+        // Open before the columns become narrower, as a daemon's is.
+        let mut early = world.writer().await;
+        early.begin(ME).await;
+        early.push(tasks(4)).await;
+        let claimed = early.claim(ME, 3).await;
+        world.narrow_results();
+        let mut late = world.writer().await;
+        let long = "😀\"".repeat(400);
+        for (writer, task) in [&mut early, &mut late].into_iter().zip(&claimed) {
+            let result = result_text(true, &long.as_str().into());
+            writer.end(ME, task, TaskOutcome::Done { result }).await;
+            assert_eq!(world.status(task.id), "3");
+            let written = world.result_of("delay_queue_log", &format!("id = {}", task.id));
+            assert_eq!(written["status"], true);
+            let data = written["data"].as_str().unwrap();
+            assert!(data.starts_with("😀\"😀"), "{data}");
+        }
+        let short = result_text(false, &"a 😀".into());
+        let outcome = TaskOutcome::Failed { result: short, error: "an 😀".to_owned(), attempts: 1 };
+        late.end(ME, &claimed[2], outcome).await;
+        assert_eq!(world.status(claimed[2].id), "4");
+        let written = world.result_of("delay_queue_log", &format!("id = {}", claimed[2].id));
+        assert_eq!(written["data"], "a 😀", "whole, in whatever characters");
+        // Its own column would hold it; but the whole end is written plainly.
+        let error = world.line("SELECT error AS line FROM dead_letter");
+        assert!(["an 😀", "an \\ud83d\\ude00"].contains(&error.as_str()), "{error}");
+        assert!(late.fired(Fire { name: "一😀".to_owned(), ..fire("e", 1000, "u1", true) }).await);
+        let end = RunEnd {
+            uk: "u1".to_owned(),
+            status: "success".to_owned(),
+            result: result_text(0, &long.as_str().into()),
+            pid: 1,
+            ended_ms: now_ms(),
+            only_of: None,
+        };
+        assert!(matches!(late.write(Write::EndRun(end)).await, Written::Ended(true)));
+        assert_eq!(world.result_of("crontab_log", "uk = 'u1'")["status"], 0);
+    }
+
+    async fn an_end_whose_words_are_refused_is_written_without_them(world) {
+        if world.name == "SQLite" {
+            return; // It has no character sets and no widths; what refuses words there is the user's own.
+        }
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        writer.push(tasks(2)).await;
+        world.refuse("words", "UPDATE", "delay_queue_log", "NEW.result <> ''");
+        let claimed = writer.claim(ME, 2).await;
+        let ends = claimed.iter().map(|task| TaskEnd {
+            id: task.id,
+            fence: task.fence,
+            outcome: TaskOutcome::Done { result: result_text(true, &1.into()) },
+        });
+        let ends: Vec<TaskEnd> = ends.collect();
+        let both = Write::EndTasks { owner: ME.to_owned(), ends: ends.clone() };
+        assert_eq!(refused(writer.0.apply([both].into()).await), [0], "they are tried one by one");
+        for end in ends {
+            let id = end.id;
+            writer.write(Write::EndTasks { owner: ME.to_owned(), ends: vec![end] }).await;
+            assert_eq!(world.status(id), "3");
+        }
+    }
+
+    async fn entries_with_long_names_and_expressions_are_known(world) {
+        let mut writer = world.writer().await;
+        let entry = |key: &str, text: String| KnownEntry {
+            entry: key.to_owned(),
+            name: text.clone(),
+            expression: text,
+        };
+        let entries = vec![entry("a", "测".repeat(321)), entry("b", "0 * * * * *".to_owned())];
+        for _ in 0..2 {
+            let sync = Write::SyncEntries { partition: "script1".to_owned(), entries: entries.clone() };
+            let since = writer.write(sync).await;
+            assert!(matches!(since, Written::Since(since) if since.len() == 2));
+        }
+    }
+
+    async fn a_dead_message_keeps_all_there_is_of_it(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let row = NewMessage {
+            payload: Bytes::from(vec![0xff; 3 << 20]),
+            key: Some(Bytes::from_static(b"\0k")),
+            headers: vec![("h".to_owned(), Bytes::from_static(b"v"))],
+        };
+        writer.send(vec![row.clone()]).await;
+        let fetched = writer.fetch(ME, 1).await.remove(0);
+        let outcome = MessageOutcome::Dead { entry: entry(), error: "no".to_owned(), attempts: 3 };
+        writer.settle(ME, &fetched, outcome).await;
+        let letters = world.store.reader().dead_letters(LetterFilter::default(), 9).await.unwrap();
+        let letter = &letters[0];
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letter.payload.as_slice(), row.payload.as_ref());
+        assert_eq!(letter.key.as_deref(), row.key.as_deref());
+        assert_eq!((letter.headers.len(), letter.attempts), (1, 3));
+        assert_eq!(world.lag("q").await, 0);
+    }
+}
