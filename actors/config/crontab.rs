@@ -12,7 +12,7 @@ use super::{
     node::Node,
     object::Object,
     queue::STATUS,
-    retry, show, zone,
+    retry, show, zone, zone_names,
 };
 use crate::cron::Schedule;
 
@@ -78,7 +78,7 @@ impl CronEntry {
     }
 }
 
-/// What an entry is known by, beside its ordinal.
+/// What an entry is known by, beside its ordinal. Whichever of its names the zone has.
 type Identity = (String, Tz, String, String);
 
 /// Reads all entries of the file.
@@ -102,7 +102,7 @@ fn number(entries: &mut [CronEntry], reading: &mut Reading<'_>) {
     for entry in entries {
         let identity = (
             entry.expression.clone(),
-            entry.timezone,
+            zone_names::canonical(entry.timezone),
             entry.exec_cmd.clone(),
             entry.params.clone(),
         );

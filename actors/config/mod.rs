@@ -44,7 +44,9 @@ mod testing;
 mod tree;
 mod without_effect;
 mod zone;
+mod zone_names;
 
+pub(crate) use self::zone_names::{canonical, links_to};
 pub use self::{
     backoff::Backoff,
     environment::{Environment, UnknownEnvironment},

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::DateTime;
+use chrono_tz::Tz;
 use uuid::Uuid;
 
-use crate::config::CronEntry;
+use crate::config::{CronEntry, canonical, links_to};
 use crate::db::rows::KnownEntry;
 
 /// The namespace of the names made below; any constant does, as long as it never changes.
@@ -16,9 +17,11 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_4c0e_2e4d_5a43_9c58_41d1_7a39_0d1
 #[derive(Debug)]
 pub(crate) struct LiveEntry {
     pub(crate) config: CronEntry,
-    /// Made of expression, zone, exec_cmd, params and the ordinal among identical ones: a new `name` or another order in
-    /// the file re-fires nothing.
+    /// Made of expression, zone (by its canonical name), exec_cmd, params and the ordinal among identical ones: a new
+    /// `name` or another order in the file re-fires nothing.
     pub(crate) key: String,
+    /// The keys that earlier versions made, with whichever other name the zone had: what is known by them is kept.
+    former_keys: Vec<String>,
     /// What its output is called: after its name, and where several have that name, after its key too.
     pub(crate) output: String,
 }
@@ -28,18 +31,15 @@ const SHORT_KEY: usize = 8;
 
 impl LiveEntry {
     pub(crate) fn new(config: CronEntry) -> Self {
-        let identity = serde_json::json!([
-            config.expression,
-            config.timezone.name(),
-            config.exec_cmd,
-            config.params,
-            config.ordinal
-        ]);
-        let key = Uuid::new_v5(&NAMESPACE, identity.to_string().as_bytes()).to_string();
+        // Two daemons of a partition may have the zone by two names, and fire each second once all the same.
+        let zone = canonical(config.timezone);
+        let key = key_of(&config, zone);
+        let former_keys = links_to(zone).map(|link| key_of(&config, link)).collect();
         let output = config.name.clone();
         Self {
             config,
             key,
+            former_keys,
             output,
         }
     }
@@ -78,10 +78,22 @@ impl LiveEntry {
     pub(super) fn known(&self) -> KnownEntry {
         KnownEntry {
             entry: self.key.clone(),
+            former: self.former_keys.clone(),
             name: self.config.name.clone(),
             expression: self.config.expression.clone(),
         }
     }
+}
+
+fn key_of(config: &CronEntry, zone: Tz) -> String {
+    let identity = serde_json::json!([
+        config.expression,
+        zone.name(),
+        config.exec_cmd,
+        config.params,
+        config.ordinal
+    ]);
+    Uuid::new_v5(&NAMESPACE, identity.to_string().as_bytes()).to_string()
 }
 
 #[cfg(test)]
@@ -122,6 +134,28 @@ pub(super) mod tests {
         assert_eq!(all[1].output, "b");
         assert!(all[0].output.ends_with(".a") && all[2].output.ends_with(".a"));
         assert_ne!(all[0].output, all[2].output);
+    }
+
+    #[test]
+    fn the_names_of_one_zone_make_one_key() {
+        let of = |zone: &str| {
+            let mut config = entry("0 * * * * *", Misfire::Skip).config;
+            config.timezone = zone.parse().unwrap();
+            LiveEntry::new(config)
+        };
+        assert_eq!(of("UTC").key, of("Etc/UTC").key);
+        assert_eq!(of("PRC").key, of("Asia/Shanghai").key);
+        assert_ne!(of("Asia/Shanghai").key, of("Asia/Tokyo").key);
+        // What a version before made of this entry with `UTC`.
+        let former = "ffab23c0-e569-5ab1-b3ff-07a6114a7cf2";
+        assert!(of("Etc/UTC").former_keys.contains(&former.to_owned()));
+        assert!(of("UTC").former_keys.contains(&former.to_owned()));
+        assert!(
+            of("Asia/Tokyo")
+                .former_keys
+                .iter()
+                .all(|key| *key != of("Asia/Tokyo").key)
+        );
     }
 
     #[test]

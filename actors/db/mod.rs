@@ -5,6 +5,7 @@ mod batch;
 mod begin;
 mod commit_delay;
 mod error;
+mod former;
 mod handle;
 mod headers;
 mod heart;

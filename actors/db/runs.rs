@@ -131,6 +131,8 @@ pub(crate) struct OpenRun {
 #[derive(Debug, Clone)]
 pub(crate) struct KnownEntry {
     pub(crate) entry: String,
+    /// What it was called by earlier versions: it inherits what is known by these names.
+    pub(crate) former: Vec<String>,
     pub(crate) name: String,
     pub(crate) expression: String,
 }

@@ -62,6 +62,7 @@ macro_rules! facts {
 mod boots;
 mod budget;
 mod clock;
+mod former_names;
 mod letters;
 mod questions;
 mod refusals;
@@ -286,6 +287,7 @@ impl Connection {
     async fn sync(&mut self, names: &[&str]) -> Vec<i64> {
         let known = |name: &&str| KnownEntry {
             entry: (*name).to_owned(),
+            former: Vec::new(),
             name: (*name).to_owned(),
             expression: "* * * * * *".to_owned(),
         };

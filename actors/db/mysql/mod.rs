@@ -28,6 +28,8 @@ mod errors;
 mod figures;
 #[path = "../server/hasten.rs"]
 mod hasten;
+#[path = "../server/former.rs"]
+mod former;
 mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]

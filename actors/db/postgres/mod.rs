@@ -25,6 +25,8 @@ mod entries;
 mod errors;
 #[path = "../server/hasten.rs"]
 mod hasten;
+#[path = "../server/former.rs"]
+mod former;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection};
-use super::marks;
+use super::{former, marks};
 use crate::clock::now_ms;
 use crate::db::begin::since_when;
 use crate::db::rows::KnownEntry;
@@ -25,6 +25,8 @@ pub(super) async fn sync(
 ) -> QueryResult<Written> {
     use cron_entry::dsl;
 
+    let now = now_ms();
+    former::inherit(connection, partition, entries, now).await?;
     let of_partition = || cron_entry::table.filter(dsl::partition_name.eq(partition));
     let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
     diesel::update(of_partition().filter(dsl::entry.ne_all(&names)))
@@ -41,7 +43,6 @@ pub(super) async fn sync(
         .into_iter()
         .map(|row| (row.entry.clone(), row))
         .collect();
-    let now = now_ms();
     // For people only: an entry is known by its key.
     let limits = connection.limits;
     for entry in entries {
@@ -101,7 +102,7 @@ struct Newest {
 
 /// The last second of each entry that was fired, as far as rows are kept. Ordered and left at the first row, each is one
 /// step into the index, however many rows an entry has.
-async fn newest_runs(
+pub(super) async fn newest_runs(
     connection: &mut Connection,
     partition: &str,
     now: i64,

@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 
+use super::former;
 use crate::clock::now_ms;
 use crate::db::begin::since_when;
 use crate::db::rows::KnownEntry;
@@ -19,6 +20,7 @@ pub(super) fn sync(
     use cron_entry::dsl;
 
     let now = now_ms();
+    former::inherit(connection, partition, entries, now)?;
     let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
     let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
     diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
@@ -57,7 +59,7 @@ pub(super) fn sync(
 }
 
 /// The last second of the entry that was fired, as far as its rows are kept.
-fn newest_run(
+pub(super) fn newest_run(
     connection: &mut SqliteConnection,
     partition: &str,
     entry: &str,

@@ -9,6 +9,7 @@ mod deaths;
 mod entries;
 mod file;
 mod hasten;
+mod former;
 mod inspect;
 mod lengths;
 mod letters;
