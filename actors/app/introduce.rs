@@ -24,12 +24,13 @@ pub(super) fn introduce(config: &Config, places: &Places, owner: &Owner) {
     );
     let logs = config.settings.logger.path.display();
     log::info!(
-        "configuration in {}; tables in {}; data in {}; logs in {logs}/{}-*.log, what cron runs print in {logs}/{}/",
+        "configuration in {}; tables in {}; data in {}; logs in {logs}/{}-*.log, what cron runs print in {logs}/{}/{}/",
         places.etc.display(),
         config.settings.database.url.redacted(),
         plan::data_dir(config).display(),
         config.partition,
-        plan::OUTPUT
+        plan::OUTPUT,
+        config.partition
     );
     log::debug!("settings: {:?}", config.settings);
     let all = config.queues.len() + config.crontab.len();

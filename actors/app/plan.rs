@@ -10,7 +10,7 @@ use super::start;
 use crate::clock::millis;
 use crate::config::{Config, DatabaseUrl, Places, QueueEntry};
 use crate::consumer::Work;
-use crate::cron::{CronConfig, LateFires, LiveEntry, StartingFires, WatchedRuns};
+use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
@@ -222,7 +222,7 @@ impl Shared<'_> {
             runs,
             output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
             starting: StartingFires::default(),
-            late: LateFires::default(),
+            backlog: Backlog::default(),
             watched: WatchedRuns::default(),
         })
     }
@@ -250,7 +250,7 @@ fn hints(config: &Config) -> Vec<String> {
         None => String::new(),
     };
     vec![format!(
-        "{try_next}what happens is in {logs}/{}-*.log, what cron runs print in {logs}/{OUTPUT}/",
-        config.partition
+        "{try_next}what happens is in {logs}/{}-*.log, what cron runs print in {logs}/{OUTPUT}/{}/",
+        config.partition, config.partition
     )]
 }

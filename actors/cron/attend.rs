@@ -1,10 +1,11 @@
 //! Runs that no living daemon watches: those of daemons that ended while the runs went on.
 //!
 //! Looked for at the start and every few seconds. A run that lives is watched to its end; one that has ended left its
-//! result in its file, or is `lost`. Only runs of this host, kernel boot and pid namespace are judged here; others only
+//! result in its file, or is `lost`. Only runs of this machine, kernel boot and pid namespace are judged here; others only
 //! when their timeout (none: a day) is over and their boot is dead.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,8 @@ use super::fire::run_again;
 use super::judge::{PATIENCE_MS, Verdict, judge};
 use super::outcome::Outcome;
 use super::process::{
-    Liveness, Process, RunState, Spawner, Uk, Watched, inspect, list, remove, terminate,
+    Liveness, Process, RunState, Signals, Spawner, Termination, Uk, Watched, inspect, list, remove,
+    terminate,
 };
 use super::replace::{Mark, end_here, is_here, mark_of, process_of};
 use super::{CronConfig, LiveEntry};
@@ -36,7 +38,7 @@ const AT_ONCE: usize = 128;
 /// The keys of the runs that are watched in this process.
 #[derive(Clone, Default)]
 pub(crate) struct WatchedRuns {
-    uks: Arc<Mutex<HashSet<String>>>,
+    by_uk: Arc<Mutex<HashMap<String, Option<Signals>>>>,
 }
 
 /// Watched until this is dropped.
@@ -48,20 +50,37 @@ pub(super) struct Watching {
 impl WatchedRuns {
     /// None where it is watched already.
     pub(super) fn begin(&self, uk: &str) -> Option<Watching> {
-        let is_new = self.lock().insert(uk.to_owned());
-        is_new.then(|| Watching {
-            runs: self.clone(),
-            uk: uk.to_owned(),
-        })
+        match self.lock().entry(uk.to_owned()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => {
+                place.insert(None);
+                Some(Watching {
+                    runs: self.clone(),
+                    uk: uk.to_owned(),
+                })
+            }
+        }
+    }
+
+    /// From now on the run has a process, which is a child of ours.
+    pub(super) fn set_child(&self, uk: &str, signals: Signals) {
+        if let Some(child) = self.lock().get_mut(uk) {
+            *child = Some(signals);
+        }
+    }
+
+    /// The run's process, where it is a child of ours.
+    pub(super) fn child(&self, uk: &str) -> Option<Signals> {
+        self.lock().get(uk).cloned().flatten()
     }
 
     fn contains(&self, uk: &str) -> bool {
-        self.lock().contains(uk)
+        self.lock().contains_key(uk)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Option<Signals>>> {
         // Nothing that is done under this lock can panic half way.
-        self.uks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_uk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,11 +114,14 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
         actix_rt::task::spawn_blocking(move || remove_stale(&runs, &open, &watched))
     };
     let each = stream::iter(open).for_each_concurrent(AT_ONCE, async |run| {
-        // Of our own there are those whose claim was never answered, and those whose watcher died.
+        // Of our own there are those whose claim was never answered (unless the backlog claims it again), and those whose
+        // watcher died.
         let left = !run.owner_alive || run.owner == config.owner;
         match watched.contains(&run.uk) {
             true if run.replaced && is_here(&run) => end_replaced(&config, run),
-            false if left => attend(&config, run, spawner.as_ref()).await,
+            false if left && !config.backlog.holds(&run.entry, run.scheduled_ms) => {
+                attend(&config, run, spawner.as_ref()).await
+            }
             _ => {}
         }
     });
@@ -151,7 +173,11 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             // Nothing is started during a stop; the next daemon may still be in time.
             (Some(_), None) => {}
             (None, _) => {
-                let outcome = Outcome::not_started("the daemon ended before it could start it");
+                let why = match run.owner == config.owner {
+                    true => "it could not be started within misfire_grace",
+                    false => "the daemon ended before it could start it",
+                };
+                let outcome = Outcome::not_started(why);
                 let owner = Some(run.owner.clone());
                 close(config, &run, &uk, outcome, owner).await;
                 forget(config, &uk);
@@ -245,28 +271,42 @@ async fn watch(
             _ => tokio::time::sleep(Duration::from_millis(left.max(0).unsigned_abs())).await,
         }
     };
-    let outcome = tokio::select! {
-        () = ended => match result_of(&config.runs.join(format!("{uk}.json"))) {
-            Some(result) => Outcome::said(&result),
-            None => match mark_of(config, uk.as_str()).await {
-                Mark::Replaced => Outcome::replaced(),
-                Mark::None | Mark::Ended => Outcome::lost(),
-            },
-        },
-        () = over => {
-            if let Err(cause) = terminate(pid, start_ticks).await {
-                log::error!("cron `{}`: pid {pid} cannot be ended: {cause}", run.name);
+    tokio::pin!(ended);
+    let termination = tokio::select! {
+        () = &mut ended => None,
+        () = over => match terminate(pid, start_ticks).await {
+            Ok(termination) => Some(termination),
+            Err(cause) => {
+                log::error!("cron `{}`: pid {pid} exceeds its timeout and cannot be ended: {cause}", run.name);
+                ended.await;
+                None
             }
+        },
+    };
+    let outcome = match termination {
+        Some(Termination::OnRequest | Termination::Forced) => {
             let limit = Duration::from_millis(run.timeout_ms.unsigned_abs());
             Outcome::timeout(limit.as_secs_f64())
         }
+        Some(Termination::NotThere) | None => seen_from_outside(config, uk).await,
     };
     let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
-    // Without its file it wrote its end into the row alone.
-    if first || outcome != Outcome::lost() {
+    // Without its file it wrote its end into the row alone; who replaced it logs that.
+    if first || !(outcome == Outcome::lost() || outcome.is_ordinary()) {
         log_end(&run.name, uk.as_str(), &outcome);
     }
     forget(config, uk);
+}
+
+/// How a process that was not our child has ended.
+async fn seen_from_outside(config: &CronConfig, uk: &Uk) -> Outcome {
+    match result_of(&config.runs.join(format!("{uk}.json"))) {
+        Some(result) => Outcome::said(&result),
+        None => match mark_of(config, uk.as_str()).await {
+            Mark::Replaced => Outcome::replaced(),
+            Mark::None | Mark::Ended => Outcome::lost(),
+        },
+    }
 }
 
 fn result_of(path: &Path) -> Option<super::RunResult> {

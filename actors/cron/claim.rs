@@ -1,97 +1,155 @@
 //! Whether this daemon makes a fire: its row, and whose it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::fire::Firing;
-use super::misfire::kept;
+use super::fire::{AtEntry, Firing};
 use super::outcome::Outcome;
 use super::process::machine::Place;
+use super::waiting::{Expired, expired_text};
+use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{AtOverlap, Claim, Doom, Fire};
+use crate::db::rows::{AtOverlap, Claim, Fire, GivenUp};
 use crate::db::{DbError, Standing};
 
-/// A fire that is late by almost the grace still has time for its row: a commit takes milliseconds, a slow disk's more.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the claim of a fresh fire waits for its row. A commit takes milliseconds, a slow disk's more; what takes longer
+/// goes on from the backlog.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// From there it waits for longer: up to the end of its grace, or as long as a statement may take at most before the
+/// database counts as away.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(15);
+/// A fire that is later than this is no fresh one, which goes before all that are late.
+const LATE: Duration = Duration::from_secs(1);
 /// Before a claim whose answer was lost is repeated.
 const CLAIM_AGAIN: Duration = Duration::from_millis(100);
 
+pub(super) fn is_late(scheduled_ms: i64) -> bool {
+    now_ms() - scheduled_ms > millis(LATE)
+}
+
+/// For a fire of the backlog. One that is late by almost the grace still has time for its row.
+pub(super) fn late_patience(scheduled_ms: i64, grace: Duration) -> Duration {
+    let left = scheduled_ms + millis(grace) - now_ms();
+    match u64::try_from(left) {
+        Ok(left) => Duration::from_millis(left).clamp(PATIENCE, LONGEST_PATIENCE),
+        // A misfire that is made up for: its time is now.
+        Err(_) => LONGEST_PATIENCE,
+    }
+}
+
+/// How a fire is claimed.
+pub(super) struct Claiming {
+    pub(super) at_entry: AtEntry,
+    pub(super) patience: Duration,
+    pub(super) given_up: GivenUp,
+}
+
+impl Claiming {
+    pub(super) fn fresh() -> Self {
+        Self {
+            at_entry: AtEntry::AsConfigured,
+            patience: PATIENCE,
+            given_up: GivenUp::default(),
+        }
+    }
+}
+
+/// What the database says to a claim.
+pub(super) enum Claimed {
+    Ours,
+    Busy,
+    Others,
+    NotTaken,
+}
+
+/// Writes the last fire of those that are not made as ended, with how many there were. Answers whether that is done, or
+/// never will be.
+pub(super) async fn report(
+    config: &Arc<CronConfig>,
+    entry: &Arc<LiveEntry>,
+    expired: &Expired,
+) -> bool {
+    let firing = Firing::new(config, entry, expired.last_ms);
+    let outcome = Outcome::not_started(expired_text(entry, expired));
+    let row = Fire {
+        expired: Some(outcome.result.clone()),
+        ..firing.row(AtOverlap::Allow)
+    };
+    match tokio::time::timeout(LONGEST_PATIENCE, firing.answered_claim(row)).await {
+        Err(_) => false,
+        // A claim of before was committed, and not answered.
+        Ok(Ok(Claim::Ours)) => {
+            firing.end_unstarted(outcome).await;
+            true
+        }
+        Ok(Ok(_)) => true,
+        Ok(Err(cause)) => {
+            log::error!(
+                "cron `{}`: the fires that were missed have no row: {cause}",
+                firing.name()
+            );
+            true
+        }
+    }
+}
+
 impl Firing {
-    /// Whether this daemon fires. With the database away it waits up to the grace: late, but not missed.
-    pub(super) async fn claim(&self) -> bool {
-        let why = Outcome::not_started("the database was away for longer than misfire_grace");
-        let doom = Doom::new(&why.result);
-        let claim = self.answered_claim(&doom);
-        tokio::pin!(claim);
-        let late = now_ms() - self.scheduled_ms;
-        let patience = patience(late, millis(self.config.misfire_grace));
-        match tokio::time::timeout(patience, &mut claim).await {
-            Ok(Ok(Claim::Ours)) => true,
-            Ok(Ok(Claim::Others | Claim::Missed)) => false,
+    /// Whether this daemon fires.
+    pub(super) async fn claim(&self, claiming: Claiming) -> Claimed {
+        let Claiming {
+            at_entry,
+            patience,
+            given_up,
+        } = claiming;
+        let at_overlap = match at_entry {
+            AtEntry::AsConfigured => self.at_overlap(),
+            AtEntry::WhenFree => AtOverlap::Wait,
+        };
+        let row = Fire {
+            given_up: given_up.clone(),
+            ..self.row(at_overlap)
+        };
+        let firing = self.clone();
+        let mut claim = Box::pin(async move {
+            let answer = firing.answered_claim(row).await;
+            (firing, answer)
+        });
+        let answer = tokio::time::timeout(patience, &mut claim).await;
+        match answer.map(|(_, answer)| answer) {
+            Ok(Ok(Claim::Ours)) => Claimed::Ours,
+            Ok(Ok(Claim::Busy)) => Claimed::Busy,
+            Ok(Ok(Claim::Others | Claim::Missed)) => Claimed::Others,
             Ok(Ok(Claim::Skipped)) => {
-                self.say_skipped();
-                false
+                self.log_skipped();
+                Claimed::Others
             }
             Ok(Err(cause)) => {
                 log::error!("cron `{}`: a fire was missed: {cause}", self.name());
-                false
+                Claimed::Others
             }
             Err(_) => {
-                log::error!(
-                    "cron `{}`: the fire of {} was missed: the database did not take its row within {:?}",
-                    self.name(),
-                    self.entry.shown(self.scheduled_ms),
-                    self.config.misfire_grace
-                );
-                self.is_made_up_for(claim, &doom, why).await
+                given_up.set();
+                actix_rt::spawn(async move {
+                    let (firing, answer) = claim.await;
+                    firing.end_if_unwanted(answer).await;
+                });
+                Claimed::NotTaken
             }
-        }
-    }
-
-    /// A misfire. Its row may come to be yet, and is written as ended, unless the fire is made up for: those behind it must
-    /// not step back for what does not run.
-    async fn is_made_up_for(
-        &self,
-        claim: impl Future<Output = Result<Claim, DbError>>,
-        doom: &Doom,
-        why: Outcome,
-    ) -> bool {
-        let kept = kept(self.entry.config.misfire);
-        let late = &self.config.late;
-        let _late = late.begin(&self.entry.key, self.scheduled_ms, kept, doom);
-        match claim.await {
-            Ok(Claim::Ours) if !doom.is_sealed() => {
-                log::warn!(
-                    "cron `{}`: the missed fire of {} is made up for now",
-                    self.name(),
-                    self.entry.shown(self.scheduled_ms)
-                );
-                true
-            }
-            // Its row was written in the moment in which its time was over.
-            Ok(Claim::Ours) => {
-                self.end_unstarted(why).await;
-                false
-            }
-            Ok(Claim::Skipped) => {
-                self.say_skipped();
-                false
-            }
-            Ok(Claim::Others | Claim::Missed) | Err(_) => false,
         }
     }
 
     /// An answer that was lost is asked for again: the row says whose it is.
-    async fn answered_claim(&self, doom: &Doom) -> Result<Claim, DbError> {
+    async fn answered_claim(&self, row: Fire) -> Result<Claim, DbError> {
         loop {
-            match self.config.db.claim_fire(self.row(doom)).await {
+            match self.config.db.claim_fire(row.clone()).await {
                 Err(DbError::Restarted) => tokio::time::sleep(CLAIM_AGAIN).await,
                 answer => return answer,
             }
         }
     }
 
-    fn row(&self, doom: &Doom) -> Fire {
+    fn row(&self, at_overlap: AtOverlap) -> Fire {
         let entry = &self.entry.config;
         Fire {
             partition: self.config.partition.clone(),
@@ -105,8 +163,21 @@ impl Firing {
             machine: serde_json::to_string(Place::here()).unwrap_or_default(),
             timeout_ms: entry.timeout.map_or(0, millis),
             is_log: entry.is_log,
-            at_overlap: self.at_overlap(),
-            doom: doom.clone(),
+            at_overlap,
+            expired: None,
+            given_up: GivenUp::default(),
+        }
+    }
+
+    /// A claim that was given up may be committed all the same. Nobody else makes it then, nor is it in the way of others:
+    /// unless the backlog claims it again, it ends as soon as that is heard.
+    async fn end_if_unwanted(self, answer: Result<Claim, DbError>) {
+        let backlog = &self.config.backlog;
+        if !matches!(answer, Ok(Claim::Ours)) || backlog.holds(&self.entry.key, self.scheduled_ms) {
+            return;
+        }
+        if let Some(_watched) = self.config.watched.begin(self.uk.as_str()) {
+            self.end_unstarted(Outcome::database_away()).await;
         }
     }
 
@@ -129,9 +200,9 @@ impl Firing {
             .await;
         match taken {
             Ok(Claim::Ours) => true,
-            Ok(Claim::Others | Claim::Missed) => false,
+            Ok(Claim::Others | Claim::Missed | Claim::Busy) => false,
             Ok(Claim::Skipped) => {
-                self.say_skipped();
+                self.log_skipped();
                 false
             }
             Err(cause) => {
@@ -145,7 +216,7 @@ impl Firing {
         }
     }
 
-    fn say_skipped(&self) {
+    fn log_skipped(&self) {
         log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
     }
 
@@ -160,30 +231,18 @@ impl Firing {
     }
 }
 
-/// How long a fire that is so late waits for its row. One that is later than the grace is made up for: its time is now.
-fn patience(late_ms: i64, grace_ms: i64) -> Duration {
-    let left = match grace_ms - late_ms {
-        left @ 0.. => left.min(grace_ms),
-        _ => grace_ms,
-    };
-    Duration::from_millis(left.unsigned_abs()).max(LEAST_PATIENCE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_fire_waits_for_its_row_up_to_the_grace() {
-        let cases = [(0, 10_000), (4_000, 6_000), (-5, 10_000), (10_000, 1_000)];
-        for (late, expected) in cases {
-            assert_eq!(patience(late, 10_000).as_millis(), expected, "{late}");
-        }
-        let a_year = 366 * 24 * 3600 * 1000;
-        assert_eq!(
-            patience(a_year, 10_000).as_millis(),
-            10_000,
-            "made up for now"
-        );
+    fn a_late_fire_waits_for_its_row_up_to_its_grace() {
+        let grace = Duration::from_secs(10);
+        let second = Duration::from_secs(1);
+        let of = |late: i64| late_patience(now_ms() - late * 1000, grace);
+        assert!(of(3) > 6 * second && of(3) <= 7 * second);
+        assert_eq!(of(10), PATIENCE, "in time by a moment");
+        assert_eq!(of(366 * 24 * 3600), LONGEST_PATIENCE, "made up for now");
+        assert_eq!(of(-3600), LONGEST_PATIENCE);
     }
 }

@@ -12,10 +12,16 @@ use crate::settler::Refusal;
 /// Before a refused end is tried again: somebody has to mend something first.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
-/// A line for the run's end: an error where someone should look.
+/// A line for the run's end: an error where someone should look. What `overlap` ends is as configured.
 pub(super) fn log_end(name: &str, uk: &str, outcome: &Outcome) {
     if outcome.status == "success" {
         log::info!("cron `{name}`: run {uk} ended: success");
+    } else if outcome.is_ordinary() {
+        log::info!(
+            "cron `{name}`: run {uk} ended: {}: {}",
+            outcome.status,
+            outcome.result
+        );
     } else {
         log::error!(
             "cron `{name}`: run {uk} ended: {}: {}",

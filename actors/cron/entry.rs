@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::config::{CronEntry, canonical, links_to};
 use crate::db::rows::KnownEntry;
+use crate::logs::OutputName;
 
 /// The namespace of the names made below; any constant does, as long as it never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_4c0e_2e4d_5a43_9c58_41d1_7a39_0d11);
@@ -23,7 +24,7 @@ pub(crate) struct LiveEntry {
     /// The keys that earlier versions made, with whichever other name the zone had: what is known by them is kept.
     former_keys: Vec<String>,
     /// What its output is called: after its name, and where several have that name, after its key too.
-    pub(crate) output: String,
+    pub(crate) output: OutputName,
 }
 
 /// So much of a key tells entries apart that have one name.
@@ -35,7 +36,7 @@ impl LiveEntry {
         let zone = canonical(config.timezone);
         let key = key_of(&config, zone);
         let former_keys = links_to(zone).map(|link| key_of(&config, link)).collect();
-        let output = config.name.clone();
+        let output = OutputName::new(&config.name, None);
         Self {
             config,
             key,
@@ -49,11 +50,12 @@ impl LiveEntry {
         let mut entries: Vec<Self> = configs.map(Self::new).collect();
         let mut names: BTreeMap<String, usize> = BTreeMap::new();
         for entry in &entries {
-            *names.entry(entry.output.clone()).or_default() += 1;
+            *names.entry(entry.config.name.clone()).or_default() += 1;
         }
         for entry in &mut entries {
-            if names[&entry.output] > 1 {
-                entry.output = format!("{}.{}", &entry.key[..SHORT_KEY], entry.output);
+            if names[&entry.config.name] > 1 {
+                let distinct = &entry.key[..SHORT_KEY];
+                entry.output = OutputName::new(&entry.config.name, Some(distinct));
             }
         }
         entries.into_iter().map(Arc::new).collect()
@@ -131,8 +133,13 @@ pub(super) mod tests {
             }
         };
         let all = LiveEntry::all([named("a", 0), named("b", 1), named("a", 2)].into_iter());
-        assert_eq!(all[1].output, "b");
-        assert!(all[0].output.ends_with(".a") && all[2].output.ends_with(".a"));
+        assert_eq!(all[1].output, OutputName::new("b", None));
+        for entry in [&all[0], &all[2]] {
+            assert_eq!(
+                entry.output,
+                OutputName::new("a", Some(&entry.key[..SHORT_KEY]))
+            );
+        }
         assert_ne!(all[0].output, all[2].output);
     }
 

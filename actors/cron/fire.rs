@@ -7,22 +7,21 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::attend::Watching;
+use super::claim::{Claimed, Claiming, is_late, late_patience};
 use super::command::command;
 use super::ending::end_run;
 use super::outcome::Outcome;
 use super::process::machine::Place;
-use super::process::{Announcement, Child, Spawner, Uk, announce, remove};
+use super::process::{Announcement, Child, Spawner, Turn, Uk, announce, remove};
 use super::replace::{Replacing, Room};
 use super::starting::Starting;
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::OpenRun;
+use crate::db::rows::{GivenUp, OpenRun};
 
-/// Makes the fire, and watches its process to the end.
+/// Makes the fire, and watches its process to the end. What the database does not take now waits in the backlog.
 pub(super) async fn run(
     config: Arc<CronConfig>,
     entry: Arc<LiveEntry>,
@@ -30,22 +29,116 @@ pub(super) async fn run(
     spawner: Arc<Spawner>,
     starting: Starting,
 ) {
-    let Ok(uk) = Uuid::new_v4().to_string().parse::<Uk>() else {
-        return;
+    let firing = Firing::new(&config, &entry, scheduled_ms);
+    match attempt_of(firing, Claiming::fresh(), starting).await {
+        Attempt::Ours(ready) => ready.make(&spawner).await,
+        Attempt::NotTaken => {
+            let backlog = &config.backlog;
+            backlog.add_untaken(&config, &entry, scheduled_ms, &spawner);
+        }
+        Attempt::Busy | Attempt::Others => {}
+    }
+}
+
+/// What a fire does about other runs of its entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtEntry {
+    /// As `overlap` says.
+    AsConfigured,
+    /// It is made when there are none.
+    WhenFree,
+}
+
+/// What became of a claim.
+pub(super) enum Attempt {
+    /// This daemon makes the fire.
+    Ours(Box<Ready>),
+    /// Another run of the entry goes on.
+    Busy,
+    /// Another daemon makes it, or nobody.
+    Others,
+    /// The database has not answered in time. The claim may be committed all the same; it is found as this daemon's own
+    /// when it is made again.
+    NotTaken,
+}
+
+/// A fire that has its row, and not its process.
+pub(super) struct Ready {
+    firing: Firing,
+    starting: Starting,
+    watched: Watching,
+}
+
+/// A fire that has its process, or could not be started.
+pub(super) struct Running {
+    firing: Firing,
+    child: Option<Child>,
+    _watched: Watching,
+}
+
+impl Ready {
+    /// From the row to the end of the process.
+    pub(super) async fn make(self, spawner: &Spawner) {
+        self.start(spawner).await.watch_to_end().await;
+    }
+
+    /// It is not made after all.
+    pub(super) async fn give_up(self) {
+        self.firing.end_unstarted(Outcome::database_away()).await;
+    }
+
+    pub(super) async fn start(self, spawner: &Spawner) -> Running {
+        let child = self.firing.begin(spawner).await;
+        drop(self.starting);
+        Running {
+            firing: self.firing,
+            child,
+            _watched: self.watched,
+        }
+    }
+}
+
+impl Running {
+    pub(super) async fn watch_to_end(self) {
+        if let Some(child) = self.child {
+            self.firing.watch_to_end(child).await;
+        }
+    }
+}
+
+/// Claims a fire that is late.
+pub(super) async fn attempt(
+    config: &Arc<CronConfig>,
+    entry: &Arc<LiveEntry>,
+    scheduled_ms: i64,
+    at_entry: AtEntry,
+    given_up: GivenUp,
+) -> Attempt {
+    let starting = config.starting.begin();
+    let patience = late_patience(scheduled_ms, config.misfire_grace);
+    let firing = Firing::new(config, entry, scheduled_ms);
+    let claiming = Claiming {
+        at_entry,
+        patience,
+        given_up,
     };
+    attempt_of(firing, claiming, starting).await
+}
+
+async fn attempt_of(firing: Firing, claiming: Claiming, starting: Starting) -> Attempt {
     // Watched from before its row exists: nobody here may take it for one that was left behind.
-    let Some(_watched) = config.watched.begin(uk.as_str()) else {
-        return;
+    let Some(watched) = firing.config.watched.begin(firing.uk.as_str()) else {
+        return Attempt::Others;
     };
-    let fire = Firing {
-        generation: config.liveness.generation(),
-        config,
-        entry,
-        scheduled_ms,
-        uk,
-    };
-    if fire.claim().await {
-        fire.make(&spawner, starting).await;
+    match firing.claim(claiming).await {
+        Claimed::Ours => Attempt::Ours(Box::new(Ready {
+            firing,
+            starting,
+            watched,
+        })),
+        Claimed::Busy => Attempt::Busy,
+        Claimed::Others => Attempt::Others,
+        Claimed::NotTaken => Attempt::NotTaken,
     }
 }
 
@@ -60,11 +153,8 @@ pub(super) async fn run_again(
 ) {
     let starting = config.starting.begin();
     let fire = Firing {
-        generation: config.liveness.generation(),
-        config,
-        entry,
-        scheduled_ms: left.scheduled_ms,
         uk,
+        ..Firing::new(&config, &entry, left.scheduled_ms)
     };
     if fire.take_from(left.owner).await {
         log::warn!(
@@ -72,11 +162,16 @@ pub(super) async fn run_again(
             fire.name(),
             fire.entry.shown(fire.scheduled_ms)
         );
-        fire.make(&spawner, starting).await;
+        let child = fire.begin(&spawner).await;
+        drop(starting);
+        if let Some(child) = child {
+            fire.watch_to_end(child).await;
+        }
     }
 }
 
 /// A fire on its way to its end.
+#[derive(Clone)]
 pub(super) struct Firing {
     pub(super) config: Arc<CronConfig>,
     pub(super) entry: Arc<LiveEntry>,
@@ -94,18 +189,29 @@ enum NotStarted {
 }
 
 impl Firing {
-    /// From the row to the end of the process.
-    async fn make(&self, spawner: &Spawner, starting: Starting) {
+    /// Its key is made from the boot, the entry and the second: whoever claims a fire again finds the row that an earlier
+    /// claim left, and knows it for this boot's.
+    pub(super) fn new(config: &Arc<CronConfig>, entry: &Arc<LiveEntry>, scheduled_ms: i64) -> Self {
+        Self {
+            generation: config.liveness.generation(),
+            config: Arc::clone(config),
+            entry: Arc::clone(entry),
+            scheduled_ms,
+            uk: Uk::of_fire(&config.owner, &entry.key, scheduled_ms),
+        }
+    }
+
+    /// From the row to the process. None where there is none, and its end is written, if it has one.
+    async fn begin(&self, spawner: &Spawner) -> Option<Child> {
         // The database decides on `forbid`.
         let replaces = self.entry.config.overlap == Overlap::Replace;
         if replaces && self.make_room().await == Room::Overtaken {
-            log::warn!("cron `{}`: skipped, a later fire is due", self.name());
-            return self.end_unstarted(Outcome::overtaken()).await;
+            log::info!("cron `{}`: skipped, a later fire is due", self.name());
+            self.end_unstarted(Outcome::overtaken()).await;
+            return None;
         }
-        let started = self.start(spawner).await;
-        drop(starting);
-        match started {
-            Ok(child) => self.watch(child).await,
+        match self.start(spawner).await {
+            Ok(child) => Some(child),
             Err(NotStarted::Others) => {
                 // Its row and its file are the other's.
                 log::warn!(
@@ -113,13 +219,23 @@ impl Firing {
                     self.name(),
                     self.uk
                 );
-                return;
+                None
             }
             Err(NotStarted::Failed(why)) => {
                 log::error!("cron `{}`: {why}", self.name());
                 self.end_unstarted(Outcome::not_started(why)).await;
+                self.remove_file();
+                None
             }
         }
+    }
+
+    async fn watch_to_end(&self, child: Child) {
+        self.watch(child).await;
+        self.remove_file();
+    }
+
+    fn remove_file(&self) {
         if let Err(cause) = remove(&self.config.runs, &self.uk) {
             log::warn!(
                 "cron `{}`: the file of run {} stays: {cause}",
@@ -165,7 +281,7 @@ impl Firing {
         }
         let command = command(&self.config, &self.entry, &self.uk, &announced);
         let shown = command.shell_quoted();
-        let child = match spawner.spawn(command).await {
+        let child = match spawner.spawn(command, self.turn()).await {
             Ok(child) => child,
             Err(cause) => {
                 announced.give_up();
@@ -181,6 +297,13 @@ impl Firing {
             log::error!("cron `{}`: its output {cause}", self.name());
         }
         Ok(child)
+    }
+
+    fn turn(&self) -> Turn {
+        match is_late(self.scheduled_ms) {
+            true => Turn::Late,
+            false => Turn::Fresh,
+        }
     }
 
     fn announcement(&self) -> Announcement {

@@ -81,7 +81,7 @@ fn by_process(run: &OpenRun, identify: impl Fn(i32, Option<u64>) -> Identity) ->
 
 fn by_time(run: &OpenRun) -> Verdict {
     match is_over(run) {
-        true => Verdict::Ended(Outcome::lost()),
+        true => Verdict::Ended(Outcome::given_up()),
         false => Verdict::Wait,
     }
 }

@@ -7,6 +7,7 @@
 mod agenda;
 mod alarm;
 mod attend;
+mod backlog;
 mod claim;
 mod command;
 mod ending;
@@ -15,7 +16,6 @@ mod fire;
 mod judge;
 #[cfg(test)]
 mod jump_tests;
-mod late;
 mod misfire;
 mod orphans;
 mod outcome;
@@ -29,6 +29,7 @@ mod starting;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,8 +41,8 @@ use tokio::time::timeout_at;
 use self::agenda::Agenda;
 use self::alarm::Alarm;
 pub(crate) use self::attend::WatchedRuns;
+pub(crate) use self::backlog::Backlog;
 pub(crate) use self::entry::LiveEntry;
-pub(crate) use self::late::LateFires;
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
@@ -87,7 +88,7 @@ pub(crate) struct CronConfig {
     /// The fires that are being started, those that missed their time, and the runs that are watched: they outlive an
     /// actor that dies.
     pub(crate) starting: StartingFires,
-    pub(crate) late: LateFires,
+    pub(crate) backlog: Backlog,
     pub(crate) watched: WatchedRuns,
 }
 
@@ -278,6 +279,7 @@ impl Handler<Quiet> for CronActor {
 
     fn handle(&mut self, _: Quiet, _: &mut Self::Context) {
         self.quiet = true;
+        self.config.backlog.close();
     }
 }
 
@@ -286,6 +288,7 @@ impl Handler<Stop> for CronActor {
 
     fn handle(&mut self, Stop { deadline }: Stop, _: &mut Self::Context) -> Self::Result {
         self.quiet = true;
+        self.config.backlog.close();
         let all_started = self.config.starting.all_started();
         Box::pin(async move { timeout_at(deadline, all_started).await.is_ok() })
     }

@@ -44,6 +44,11 @@ impl Outcome {
         Self::failure("failed", why)
     }
 
+    /// It is a misfire that `misfire` does not make up for.
+    pub(super) fn database_away() -> Self {
+        Self::not_started("the database was away for longer than misfire_grace")
+    }
+
     /// `overlap: forbid`.
     pub(super) fn skipped() -> Self {
         Self::failure("skipped", "an earlier run of this entry still runs")
@@ -62,6 +67,19 @@ impl Outcome {
     /// `overlap: replace`.
     pub(super) fn replaced() -> Self {
         Self::failure("killed", "ended to make room for the entry's next run")
+    }
+
+    /// An end that `overlap` asks for.
+    pub(super) fn is_ordinary(&self) -> bool {
+        [Self::skipped(), Self::overtaken(), Self::replaced()].contains(self)
+    }
+
+    /// Whether its process lives cannot be told.
+    pub(super) fn given_up() -> Self {
+        Self::failure(
+            "lost",
+            "whether it has ended cannot be seen from here; given up after its timeout (without one, a day)",
+        )
     }
 
     /// Nobody saw how it ended.

@@ -10,9 +10,11 @@ use std::time::Duration;
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 
+use super::claim::is_late;
 use super::misfire::{self, Missed};
 use super::{CronActor, LiveEntry, Ring, fire};
 use crate::clock::{millis, now_ms};
+use crate::config::Overlap;
 use crate::sleep::sleep;
 
 /// A longer sleep would miss a jump of the clock.
@@ -179,6 +181,10 @@ impl CronActor {
         let Some(spawner) = self.spawner() else {
             return;
         };
+        if is_late(scheduled_ms) {
+            let backlog = &self.config.backlog;
+            return backlog.add(&self.config, entry, scheduled_ms, &spawner);
+        }
         let starting = self.config.starting.begin();
         let (config, entry) = (Arc::clone(&self.config), Arc::clone(entry));
         // Not in this actor's context: an end of the actor must not leave a claimed fire without its process.
@@ -197,6 +203,9 @@ fn tell(entry: &LiveEntry, missed: &Missed) {
         entry.shown(missed.until),
         match missed.made_up {
             0 => String::new(),
+            n if n > 1 && entry.config.overlap != Overlap::Allow => {
+                format!(", {n} of them are made up for now, one after another")
+            }
             n => format!(", {n} of them are made up for now"),
         }
     );

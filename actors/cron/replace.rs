@@ -17,7 +17,8 @@ use super::CronConfig;
 use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
-use super::process::{Process, RunResult, Uk, inspect, terminate};
+use super::process::{Process, RunResult, Uk, inspect, terminate, terminate_child};
+use crate::clock::millis;
 use crate::db::rows::OpenRun;
 use crate::outage::Outage;
 
@@ -93,13 +94,22 @@ impl Replacing<'_> {
         let Some(process) = process_of(self.config, run) else {
             return Done::Wait;
         };
-        log::warn!(
-            "cron `{}`: the earlier run (pid {}) is ended",
+        log::info!(
+            "cron `{}`: the earlier run (pid {}) is ended to make room",
             self.name,
             process.pid
         );
         match end_here(self.config, run, process).await {
             Ok(()) => Done::Ended,
+            // It is the child of a daemon that finds the mark, and can end it.
+            Err(cause) if run.owner_alive && run.owner != self.config.owner => {
+                log::debug!(
+                    "cron `{}`: pid {} is left to its daemon: {cause}",
+                    self.name,
+                    process.pid
+                );
+                Done::Wait
+            }
             Err(cause) => {
                 log::error!(
                     "cron `{}`: pid {} cannot be ended: {cause}",
@@ -118,7 +128,10 @@ pub(super) async fn end_here(
     run: &OpenRun,
     process: Process,
 ) -> std::io::Result<()> {
-    terminate(process.pid, process.start_ticks).await?;
+    match config.watched.child(&run.uk) {
+        Some(child) => terminate_child(&child).await?,
+        None => terminate(process.pid, process.start_ticks).await?,
+    };
     let said = result_of(config, &run.uk);
     let outcome = said.map_or_else(Outcome::replaced, |said| Outcome::said(&said));
     if end_run(config, &run.uk, outcome.clone(), process.pid, None).await {
@@ -145,6 +158,16 @@ pub(super) async fn mark_of(config: &CronConfig, uk: &str) -> Mark {
     }
 }
 
+/// Whether a misfire of the entry runs that is made up for, by whichever daemon.
+pub(super) async fn awaits_made_up(config: &CronConfig, entry: &str) -> bool {
+    let grace = millis(config.misfire_grace);
+    open_runs(config).await.iter().any(|run| {
+        let is_made_up = run.started_ms - run.scheduled_ms > grace;
+        // Of any other nobody would see the end.
+        run.entry == entry && is_made_up && (run.owner_alive || is_here(run))
+    })
+}
+
 /// However long the database is away.
 async fn open_runs(config: &CronConfig) -> Vec<OpenRun> {
     let mut outage = Outage::new("the database, where open cron runs are looked up,");
@@ -161,7 +184,7 @@ async fn open_runs(config: &CronConfig) -> Vec<OpenRun> {
 
 /// Whether its pid means its process here.
 pub(super) fn is_here(run: &OpenRun) -> bool {
-    serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place == *Place::here())
+    serde_json::from_str::<Place>(&run.machine).is_ok_and(|place| place.is_here())
 }
 
 /// From its row; or, where that does not know it yet, from its file.

@@ -1,7 +1,7 @@
 //! Fires that replace runs which this daemon has not started.
 
 use super::super::entry::tests::entry;
-use super::super::process::{Command, Output, machine::Place};
+use super::super::process::{Command, Output, Turn, machine::Place};
 use super::super::testing::{World, YEARLY};
 use super::super::{LiveEntry, Spawner};
 use crate::clock::now_ms;
@@ -67,7 +67,11 @@ async fn a_run_that_is_replaced_from_elsewhere_is_ended_by_its_own_daemon() {
         output: Output::File(files.dir.path().join("out")),
         handed: None,
     };
-    let child = Spawner::start().unwrap().spawn(command).await.unwrap();
+    let child = Spawner::start()
+        .unwrap()
+        .spawn(command, Turn::Fresh)
+        .await
+        .unwrap();
     let ticks = child.start_ticks.unwrap();
     files.sql(&format!(
         "UPDATE cron_run SET state = 2, status = 'replaced', owner = 'script1/me', pid = {}, start_ticks = {ticks}",

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::ending::{end_run, log_end};
 use super::fire::Firing;
 use super::outcome::Outcome;
-use super::process::{Child, inspect, terminate};
+use super::process::{Child, Signals, Termination, inspect, terminate_child};
 use super::replace::{Mark, mark_of};
 
 impl Firing {
@@ -20,6 +20,8 @@ impl Firing {
             .timeout
             .map(|limit| Instant::now() + limit);
         let (pid, start_ticks) = (child.pid, child.start_ticks);
+        let watched = &self.config.watched;
+        watched.set_child(self.uk.as_str(), child.signals());
         let noted = async {
             self.note_started(pid, start_ticks).await;
             std::future::pending().await
@@ -29,9 +31,17 @@ impl Firing {
             // What is not written by then need not be: the end has the pid too.
             never = noted => never,
         };
-        if let Some(outcome) = outcome {
+        let Some(outcome) = outcome else {
+            return;
+        };
+        // Who replaces it logs that, unless this end is written before.
+        let ordinary = outcome.is_ordinary();
+        if !ordinary {
             log_end(self.name(), self.uk.as_str(), &outcome);
-            end_run(&self.config, self.uk.as_str(), outcome, pid, None).await;
+        }
+        let uk = self.uk.as_str();
+        if end_run(&self.config, uk, outcome.clone(), pid, None).await && ordinary {
+            log_end(self.name(), uk, &outcome);
         }
     }
 
@@ -48,17 +58,23 @@ impl Firing {
 
     /// How it ended; none where somebody has written that already.
     async fn end_of(&self, child: Child, deadline: Option<Instant>) -> Option<Outcome> {
-        let (pid, start_ticks, output) = (child.pid, child.start_ticks, child.output.clone());
+        let output = child.output.clone();
         let over = async {
             match deadline {
                 Some(deadline) => sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };
+        let signals = child.signals();
+        let exited = child.exited();
+        tokio::pin!(exited);
         let exit = tokio::select! {
             biased;
-            exit = child.exited() => exit,
-            () = over => return Some(self.end_late(pid, start_ticks).await),
+            exit = &mut exited => exit,
+            () = over => match self.end_late(&signals).await {
+                Some(outcome) => return Some(outcome),
+                None => exited.await,
+            },
         };
         let said = self.said();
         let mark = match said {
@@ -73,14 +89,21 @@ impl Firing {
         }
     }
 
-    async fn end_late(&self, pid: i32, start_ticks: Option<u64>) -> Outcome {
-        let (name, uk) = (self.name(), &self.uk);
+    /// None where it goes on, or had ended already: then it is waited for, and its end says what became of it.
+    async fn end_late(&self, child: &Signals) -> Option<Outcome> {
+        let (name, uk, pid) = (self.name(), &self.uk, child.pid());
         log::error!("cron `{name}`: run {uk} (pid {pid}) exceeds its timeout and is ended");
-        if let Err(cause) = terminate(pid, start_ticks).await {
-            log::error!("cron `{name}`: pid {pid} cannot be ended: {cause}");
+        match terminate_child(child).await {
+            Ok(Termination::OnRequest | Termination::Forced) => {
+                let limit = self.entry.config.timeout.unwrap_or_default();
+                Some(Outcome::timeout(limit.as_secs_f64()))
+            }
+            Ok(Termination::NotThere) => None,
+            Err(cause) => {
+                log::error!("cron `{name}`: pid {pid} cannot be ended, and goes on: {cause}");
+                None
+            }
         }
-        let limit = self.entry.config.timeout.unwrap_or_default();
-        Outcome::timeout(limit.as_secs_f64())
     }
 
     fn said(&self) -> Option<super::RunResult> {

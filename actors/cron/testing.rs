@@ -8,7 +8,7 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::entry::tests::entry;
-use super::{CronActor, CronConfig, LateFires, LiveEntry, StartingFires, Stop, Uk, WatchedRuns};
+use super::{Backlog, CronActor, CronConfig, LiveEntry, StartingFires, Stop, Uk, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
 use crate::db::Liveness;
@@ -60,7 +60,7 @@ impl World {
             runs: files.dir.path().join("runs"),
             output: OutputLogs::below(files.dir.path().join("output")),
             starting: StartingFires::default(),
-            late: LateFires::default(),
+            backlog: Backlog::default(),
             watched: WatchedRuns::default(),
         };
         let deaths = Deaths::new();

@@ -196,7 +196,7 @@ fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::rows::{AtOverlap, Doom, Fire};
+    use crate::db::rows::{AtOverlap, Fire};
     use crate::db::write::Most;
 
     fn push(params: &[&str]) -> Write {
@@ -243,7 +243,8 @@ mod tests {
             timeout_ms: 0,
             is_log: false,
             at_overlap: AtOverlap::Allow,
-            doom: Doom::new(""),
+            expired: None,
+            given_up: crate::db::rows::GivenUp::default(),
         }))
     }
 

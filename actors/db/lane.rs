@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::commit_delay::{CommitDelay, WaitNumber};
 use super::error::DbError;
+use super::rows::Claim;
 use super::store::{Applied, Outcome, Store, Writer};
 use super::write::{Write, Written};
 use crate::outage::Outage;
@@ -191,6 +192,7 @@ impl Lane {
         }
         // What callers wanted that gave up must not happen behind their backs: nobody would care for a claim.
         self.pending.retain(|submit| !submit.answer.is_closed());
+        self.answer_given_up();
         if self.pending.is_empty() {
             // Nobody needs the database any more, who saw it away.
             self.outage.passed();
@@ -203,6 +205,17 @@ impl Lane {
             submits,
             waiting: Rc::clone(&self.waiting),
         })
+    }
+
+    /// Claims that nobody waits for are not tried, and hear that.
+    fn answer_given_up(&mut self) {
+        for submit in std::mem::take(&mut self.pending) {
+            if submit.write.is_given_up() {
+                let _ = submit.answer.send(Ok(Written::Claimed(Claim::Missed)));
+            } else {
+                self.pending.push_back(submit);
+            }
+        }
     }
 
     /// How many of those that wait go together. One that keeps its place goes alone: it cannot be set aside, and nothing

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
-pub(crate) use super::runs::{AtOverlap, Claim, Doom, Fire, KnownEntry, OpenRun, RunEnd};
+pub(crate) use super::runs::{AtOverlap, Claim, Fire, GivenUp, KnownEntry, OpenRun, RunEnd};
 use crate::clock::millis;
 use crate::config::Backoff;
 

@@ -35,36 +35,23 @@ pub(crate) struct Fire {
     /// Whether the run is a row of `crontab_log` too.
     pub(crate) is_log: bool,
     pub(crate) at_overlap: AtOverlap,
-    pub(crate) doom: Doom,
+    /// Its time is over: it is written as ended, with this result, and stands in nobody's way.
+    pub(crate) expired: Option<String>,
+    pub(crate) given_up: GivenUp,
 }
 
-/// Whether a fire has waited for its row for too long: it is written as ended then, and stands in nobody's way. Shared by
-/// the one who waits with the write that waits.
-#[derive(Debug, Clone)]
-pub(crate) struct Doom {
-    sealed: Arc<AtomicBool>,
-    result: Arc<str>,
-}
+/// Whether nobody waits for a claim any more: from then on it inserts nothing, unless that is under way. Shared by the one who
+/// claims with the write that waits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GivenUp(Arc<AtomicBool>);
 
-impl Doom {
-    /// Not yet; and what is written of the fire in case.
-    pub(crate) fn new(result: &str) -> Self {
-        Self {
-            sealed: Arc::default(),
-            result: result.into(),
-        }
+impl GivenUp {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Release);
     }
 
-    pub(crate) fn seal(&self) {
-        self.sealed.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_sealed(&self) -> bool {
-        self.sealed.load(Ordering::Acquire)
-    }
-
-    pub(in crate::db) fn result(&self) -> &str {
-        &self.result
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -78,6 +65,8 @@ pub(crate) enum AtOverlap {
     },
     /// `overlap: replace`: those of earlier seconds are marked: they are to be ended, by whoever can.
     Replace,
+    /// The fire is made when no run of its entry is open; before, it has no row.
+    Wait,
 }
 
 /// Whose a fire is.
@@ -87,7 +76,9 @@ pub(crate) enum Claim {
     Ours,
     /// Nobody's: an earlier run of the entry is open.
     Skipped,
-    /// Nobody's: its time was over before it had its row.
+    /// Nobody's, and there is no row: a run of the entry is open.
+    Busy,
+    /// Nobody's: its time was over before it had its row, or nobody waits for that.
     Missed,
     /// Another's, or it has been made.
     Others,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::rows::{
-    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Doom, EntryName, Fire,
+    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire,
     KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
     OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
@@ -369,14 +369,17 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         timeout_ms: 0,
         is_log,
         at_overlap: AtOverlap::Allow,
-        doom: Doom::new("too late"),
+        expired: None,
+        given_up: crate::db::rows::GivenUp::default(),
     }
 }
 
 /// It has waited for its row for too long.
 fn missed(fire: Fire) -> Fire {
-    fire.doom.seal();
-    fire
+    Fire {
+        expired: Some("too late".to_owned()),
+        ..fire
+    }
 }
 
 fn started(uk: &str, pid: i32) -> Write {
@@ -879,6 +882,30 @@ facts! {
             FROM crontab_log ORDER BY uk";
         assert_eq!(world.lines(rows), ["afailedtoo late1", "brunning0", "cfailedtoo late1"]);
         assert_eq!(world.lines("SELECT uk AS line FROM cron_run WHERE state = 3 ORDER BY uk"), ["a", "c"]);
+    }
+
+    async fn a_claim_that_is_given_up_inserts_nothing(world) {
+        let mut writer = world.writer().await;
+        let claim = fire("e", 1000, "a", true);
+        claim.given_up.set();
+        assert_eq!(writer.claim_fire(claim).await, Claim::Missed);
+        assert_eq!(world.line("SELECT count(*) AS line FROM cron_run"), "0");
+        assert_eq!(writer.claim_fire(fire("e", 1000, "b", true)).await, Claim::Ours);
+    }
+
+    async fn a_fire_that_waits_has_no_row_before_its_entry_is_free(world) {
+        let mut writer = world.writer().await;
+        let waiting = |second, uk| Fire { at_overlap: AtOverlap::Wait, ..fire("e", second, uk, true) };
+        writer.fired(fire("e", 5000, "a", true)).await;
+        writer.fired(fire("f", 1000, "other entry", true)).await;
+        assert_eq!(writer.claim_fire(waiting(1000, "b")).await, Claim::Busy);
+        assert_eq!(world.line("SELECT count(*) AS line FROM cron_run WHERE entry = 'e'"), "1");
+        assert!(writer.end_run("a", "success").await);
+        for _ in 0..2 {
+            assert_eq!(writer.claim_fire(waiting(1000, "b")).await, Claim::Ours);
+        }
+        assert_eq!(writer.claim_fire(waiting(2000, "c")).await, Claim::Busy);
+        assert_eq!(writer.claim_fire(waiting(1000, "d")).await, Claim::Others, "another daemon's");
     }
 
     async fn a_claim_that_is_repeated_is_answered_as_before(world) {

@@ -168,6 +168,11 @@ impl Write {
         matches!(self, Self::ClaimFire(_))
     }
 
+    /// Nobody waits for it, but for what becomes of it.
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(self, Self::ClaimFire(fire) if fire.given_up.is_set())
+    }
+
     /// It ends what is claimed.
     pub(crate) fn is_end(&self) -> bool {
         matches!(self, Self::EndTasks { .. } | Self::EndMessages { .. })

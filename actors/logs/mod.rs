@@ -11,6 +11,7 @@ mod logger;
 mod names;
 mod open_file;
 mod output;
+mod output_name;
 mod record;
 mod registry;
 mod rolling;
@@ -29,6 +30,7 @@ use self::rolling::{RollingFile, Spec};
 
 pub use self::logger::{Logger, logger};
 pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
+pub(crate) use self::output_name::OutputName;
 #[cfg(test)]
 pub(crate) use self::stderr::tests::with_full_stderr;
 pub(crate) use self::stderr::{before_fatal_signal, say};

@@ -14,6 +14,7 @@ use chrono::{Local, NaiveDate};
 
 use super::names::Names;
 use super::open_file::OpenFile;
+use super::output_name::OutputName;
 use super::rolling::{Moved, Spec, move_away};
 use super::{Limits, LogOptions, keeper};
 
@@ -22,10 +23,7 @@ pub(super) const DIRECTORY: &str = "cron";
 /// Ends the names of these files: not lines of ours, but whatever the processes print.
 const EXTENSION: &str = "out";
 
-/// A name may be longer than the name of a file: what is beyond so many bytes is left out, with room for a day and a number.
-const LONGEST_NAME: usize = 160;
-
-/// The files of all entries.
+/// The files of all entries of a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputLogs {
     dir: PathBuf,
@@ -54,7 +52,7 @@ pub(crate) struct OutputFile {
 impl OutputLogs {
     pub(crate) fn new(options: &LogOptions) -> Self {
         Self {
-            dir: options.path.join(DIRECTORY),
+            dir: options.path.join(DIRECTORY).join(&options.partition),
             limits: options.limits(),
             stuck: Arc::default(),
         }
@@ -69,8 +67,8 @@ impl OutputLogs {
         }
     }
 
-    pub(crate) fn of(&self, entry: &str) -> OutputLog {
-        let name = safe_name(entry);
+    pub(crate) fn of(&self, entry: &OutputName) -> OutputLog {
+        let name = entry.as_str().to_owned();
         OutputLog {
             spec: Spec {
                 names: Names::with_extension(&self.dir, name.clone(), EXTENSION),
@@ -142,17 +140,28 @@ impl OutputLog {
     }
 }
 
-/// The logs of all entries below that directory of logs, whichever daemon started their processes.
+/// The logs of all entries below that directory of logs, whichever daemon started their processes. Versions before had those
+/// of all partitions in one directory.
 pub(super) fn on_disk(path: &Path, limits: Limits) -> impl Iterator<Item = Spec> {
-    let dir = path.join(DIRECTORY);
+    let all = path.join(DIRECTORY);
+    let below = all.read_dir().into_iter().flatten().flatten();
+    let below = below.map(|file| file.path()).filter(|path| path.is_dir());
+    let directories: Vec<PathBuf> = below.chain([all.clone()]).collect();
+    directories
+        .into_iter()
+        .flat_map(move |dir| in_directory(&dir, limits))
+}
+
+fn in_directory(dir: &Path, limits: Limits) -> Vec<Spec> {
     let files = dir.read_dir().into_iter().flatten().flatten();
     let names: BTreeSet<String> = files
         .filter_map(|file| prefix(file.file_name().to_str()?))
         .collect();
-    names.into_iter().map(move |name| Spec {
-        names: Names::with_extension(&dir, name, EXTENSION),
+    let spec = |name| Spec {
+        names: Names::with_extension(dir, name, EXTENSION),
         limits,
-    })
+    };
+    names.into_iter().map(spec).collect()
 }
 
 /// Of `report-20261122.out`, `report-20261122.3.out` and their packed forms: `report`.
@@ -172,17 +181,6 @@ fn prefix(file: &str) -> Option<String> {
     day_and_number(rest).or_else(|| numbered(rest))
 }
 
-/// The entry's name as part of a file's.
-fn safe_name(entry: &str) -> String {
-    let safe = |c: char| match c.is_alphanumeric() || "-_.".contains(c) {
-        true => c,
-        false => '_',
-    };
-    let name: String = entry.chars().map(safe).collect();
-    let end = name.floor_char_boundary(LONGEST_NAME);
-    name[..end].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -194,7 +192,7 @@ mod tests {
 
     fn logs(dir: &Path, max_bytes: u64) -> OutputLogs {
         OutputLogs {
-            dir: dir.join(DIRECTORY),
+            dir: dir.join(DIRECTORY).join("script1"),
             limits: Limits {
                 max_bytes,
                 ..Limits::default()
@@ -203,10 +201,14 @@ mod tests {
         }
     }
 
+    fn name(entry: &str) -> OutputName {
+        OutputName::new(entry, None)
+    }
+
     #[test]
     fn a_full_file_is_rolled_for_the_next_process_and_packed_when_nobody_holds_it() {
         let dir = tempfile::tempdir().unwrap();
-        let log = logs(dir.path(), 10).of("report/daily");
+        let log = logs(dir.path(), 10).of(&name("report/daily"));
         let OutputFile { mut file, path, .. } = log.open().unwrap();
         file.write_all(b"eleven bytes").unwrap();
         let mut second = log.open().unwrap();
@@ -216,7 +218,7 @@ mod tests {
         drop(log.open().unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"short");
         let day = Local::now().format("%Y%m%d");
-        let rolled = path.with_file_name(format!("report_daily-{day}.1.out"));
+        let rolled = path.with_file_name(format!("report%2Fdaily-{day}.1.out"));
         let whole = b"eleven bytes, and more of a run that goes on";
         assert_eq!(fs::read(&rolled).unwrap(), whole);
 
@@ -235,7 +237,7 @@ mod tests {
         sweep(&specs[0], today, &AtomicBool::new(false));
         assert!(!rolled.exists());
         assert!(
-            path.with_file_name(format!("report_daily-{day}.1.out.gz"))
+            path.with_file_name(format!("report%2Fdaily-{day}.1.out.gz"))
                 .exists()
         );
     }
@@ -243,11 +245,11 @@ mod tests {
     #[test]
     fn a_full_file_that_cannot_be_rolled_grows_on_and_one_line_tells() {
         let dir = tempfile::tempdir().unwrap();
-        let log = logs(dir.path(), 10).of("report");
+        let log = logs(dir.path(), 10).of(&name("report"));
         let mut first = log.open().unwrap();
         first.file.write_all(b"eleven bytes").unwrap();
         // Who rolls takes this lock, which a directory of that name forbids.
-        let gate = dir.path().join(DIRECTORY).join(".report.lock");
+        let gate = dir.path().join(DIRECTORY).join("script1/.report.lock");
         fs::create_dir(&gate).unwrap();
         for told in [true, false, false] {
             let mut next = log.open().unwrap();
@@ -265,8 +267,28 @@ mod tests {
     #[test]
     fn a_long_name_is_a_name_of_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        let log = logs(dir.path(), 10).of(&"报".repeat(255));
+        let log = logs(dir.path(), 10).of(&name(&"报".repeat(255)));
         assert!(log.open().is_ok());
+    }
+
+    #[test]
+    fn files_of_versions_before_are_looked_after() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = dir.path().join(DIRECTORY);
+        fs::create_dir_all(all.join("script2")).unwrap();
+        for file in ["report_daily-20261121.out", "script2/report-20261121.out"] {
+            fs::write(all.join(file), "x").unwrap();
+        }
+        let today = NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
+        for spec in on_disk(dir.path(), Limits::default()) {
+            sweep(&spec, today, &AtomicBool::new(false));
+        }
+        for file in [
+            "report_daily-20261121.1.out.gz",
+            "script2/report-20261121.1.out.gz",
+        ] {
+            assert!(all.join(file).exists(), "{file}");
+        }
     }
 
     #[test]
@@ -275,6 +297,10 @@ mod tests {
             ("report-20261122.out", Some("report")),
             ("a-b.c-20261122.3.out.gz", Some("a-b.c")),
             ("报表-20261122.1.out", Some("报表")),
+            (
+                "report%2Fdaily~3f0e4c0e-20261122.out",
+                Some("report%2Fdaily~3f0e4c0e"),
+            ),
             ("report-20261199.out", None),
             ("report-20261122.x.out", None),
             ("report-20261122.log", None),

@@ -17,7 +17,7 @@ use super::children::Children;
 use super::{BeginStop, Child, Plan, Retention, SupervisorActor};
 use crate::config::Partition;
 use crate::consumer::Work;
-use crate::cron::{self, CronConfig, LateFires, StartingFires, WatchedRuns};
+use crate::cron::{self, Backlog, CronConfig, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
 use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
 use crate::delay_queue::{
@@ -265,7 +265,7 @@ fn plan(
             runs: data_dir.join("runs"),
             output: crate::logs::OutputLogs::below(data_dir.join("output")),
             starting: StartingFires::default(),
-            late: LateFires::default(),
+            backlog: Backlog::default(),
             watched: WatchedRuns::default(),
         },
         own_code: vec![OwnCode {

@@ -217,7 +217,8 @@ fn runs_go_on_where_no_log_can_be_written() {
     );
     fs::write(world.path("file"), "").unwrap();
     let mut daemon = world.start();
-    daemon.wait_log("its output goes nowhere: cannot append to `file/logs/cron/the_entry-");
+    daemon
+        .wait_log("its output goes nowhere: cannot append to `file/logs/cron/script1/the%20entry-");
     ended(&mut world.database(), "success");
     lives_on(daemon);
 }
@@ -330,4 +331,70 @@ fn a_daemon_in_another_pid_namespace_leaves_the_runs_of_this_one_alone() {
     assert_eq!(end, "success");
     assert_eq!(world.ledger().of_body("sleep:6000:x")[0].pid, pid);
     lives_on(last);
+}
+
+/// As in a container that has none, or on a system without.
+#[test]
+fn a_run_beyond_its_timeout_is_ended_without_proc() {
+    let world = world(
+        json!({}),
+        entry(
+            "hang:x",
+            json!({ "timeout": "1s", "overlap": "replace", "cron": "*/3 * * * * *" }),
+        ),
+    );
+    let hidden = [
+        "unshare",
+        "-r",
+        "--mount",
+        "sh",
+        "-c",
+        "mount -t tmpfs none /proc && exec \"$0\" \"$@\"",
+    ];
+    if !world.can(&[&hidden[..], &["true"]].concat()) {
+        return;
+    }
+    let mut daemon = world.spawn_in(&hidden, &["run"]);
+    daemon.wait_ready();
+    let mut database = world.database();
+    let result = ended(&mut database, "timeout");
+    assert!(
+        result.contains("ended after its timeout of 1 s"),
+        "{result}"
+    );
+    let pid = "SELECT pid AS n FROM crontab_log WHERE status = 'timeout' ORDER BY id LIMIT 1";
+    let pid = u32::try_from(database.number(pid)).unwrap();
+    assert!(
+        !Path::new("/proc").join(pid.to_string()).exists(),
+        "its process is gone"
+    );
+    assert!(
+        !daemon.log().contains("cannot be ended"),
+        "{}",
+        daemon.log()
+    );
+    daemon.stop();
+}
+
+#[test]
+fn a_run_that_is_replaced_is_no_error() {
+    let world = world(json!({}), entry("hang:x", json!({ "overlap": "replace" })));
+    let daemon = world.start();
+    let mut database = world.database();
+    let ended = "SELECT count(*) AS n FROM crontab_log WHERE status = 'killed'";
+    wait_until("three runs that were replaced", PATIENCE, || {
+        database.number(ended) >= 3
+    });
+    let log = daemon.log();
+    daemon.stop();
+    let loud = log
+        .lines()
+        .filter(|line| line.contains(" ERROR ") || line.contains(" WARN "));
+    assert_eq!(loud.collect::<Vec<_>>(), [""; 0]);
+    let first = "SELECT uk AS t FROM crontab_log WHERE status = 'killed' ORDER BY id LIMIT 1";
+    let uk = database.texts(first).remove(0);
+    let lines = log
+        .lines()
+        .filter(|line| line.contains(&format!("run {uk} ended")));
+    assert_eq!(lines.count(), 1, "{log}");
 }

@@ -24,7 +24,7 @@ pub(crate) struct Command {
     pub(crate) program: PathBuf,
     /// Its arguments, without its name.
     pub(crate) args: Vec<OsString>,
-    /// Additions to the daemon's own environment, which is handed through.
+    /// Additions to the daemon's own environment, which is handed through. The log shows them.
     pub(crate) env: Vec<(OsString, OsString)>,
     /// What its standard output and error are appended to; made with its directories.
     pub(crate) output: Output,
@@ -79,16 +79,29 @@ pub(super) struct Started {
 }
 
 impl Command {
-    /// The command as a POSIX shell would read it, for the log.
+    /// The command as a POSIX shell would read it, for the log: whatever the shell's directory and environment, it is
+    /// this run again. In brackets, so that the shell stays where it is.
     ///
-    /// Without the additions to the environment (they may hold secrets), and with a mark where a
-    /// word is not UTF-8.
+    /// With the additions to the environment, which say whose configuration is meant and are no secrets, and with a mark
+    /// where a word is not UTF-8.
     pub(crate) fn shell_quoted(&self) -> String {
-        let mut text = quote(&self.program.to_string_lossy(), Word::Program);
+        let directory = env::current_dir().unwrap_or_default();
+        self.shell_quoted_in(&directory)
+    }
+
+    fn shell_quoted_in(&self, directory: &Path) -> String {
+        let quoted = |text: &OsStr, word| quote(&text.to_string_lossy(), word);
+        let mut text = format!("(cd {} && ", quoted(directory.as_os_str(), Word::Argument));
+        for (name, value) in &self.env {
+            let value = quoted(value, Word::Argument);
+            text.push_str(&format!("{}={value} ", name.to_string_lossy()));
+        }
+        text.push_str(&quoted(self.program.as_os_str(), Word::Program));
         for arg in &self.args {
             text.push(' ');
-            text.push_str(&quote(&arg.to_string_lossy(), Word::Argument));
+            text.push_str(&quoted(arg, Word::Argument));
         }
+        text.push(')');
         text
     }
 

@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::ExitStatus;
 use super::super::testing::World;
+use super::super::{ExitStatus, Turn};
 use super::*;
-use crate::logs::OutputLogs;
+use crate::logs::{OutputLogs, OutputName};
 
 #[test]
 fn a_command_is_logged_as_a_shell_reads_it() {
@@ -15,14 +15,34 @@ fn a_command_is_logged_as_a_shell_reads_it() {
         args: ["exec", "--uk", "a-1", "每日报表", r#"{"day":1}"#]
             .map(Into::into)
             .to_vec(),
-        env: vec![("SECRET".into(), "hush".into())],
+        env: vec![
+            ("SCRIPT_ENV".into(), "release".into()),
+            ("SCRIPT_ETC".into(), "my etc".into()),
+        ],
         output: Output::File("/dev/null".into()),
         handed: None,
     };
     assert_eq!(
-        command.shell_quoted(),
-        r#"'/opt/my app/simplest_script' exec --uk a-1 每日报表 '{"day":1}'"#
+        command.shell_quoted_in(Path::new("/srv/a b")),
+        r#"(cd '/srv/a b' && SCRIPT_ENV=release SCRIPT_ETC='my etc' '/opt/my app/simplest_script' exec --uk a-1 每日报表 '{"day":1}')"#
     );
+}
+
+#[test]
+fn another_shell_runs_what_is_logged_in_the_same_place() {
+    let world = World::new();
+    let mut command = world.shell("pwd; echo \"$SCRIPT_ENV\"");
+    command.env = vec![("SCRIPT_ENV".into(), "release".into())];
+    let shown = format!("{}; pwd", command.shell_quoted_in(world.dir.path()));
+    let output = std::process::Command::new("/bin/sh")
+        .args(["-c", &shown])
+        .env("SCRIPT_ENV", "dev")
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let place = world.dir.path().canonicalize().unwrap();
+    let expected = format!("{}\nrelease\n/\n", place.display());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
 }
 
 fn message(command: &Command) -> String {
@@ -50,7 +70,12 @@ async fn a_program_that_may_not_run_is_told_from_one_that_cannot() {
     assert!(message(&command).contains("check its mode"));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     // Not directly: a process that another test starts right now may hold the file for writing.
-    let error = world.spawner.spawn(command).await.unwrap_err().to_string();
+    let error = world
+        .spawner
+        .spawn(command, Turn::Fresh)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no program of this machine"), "{error}");
 }
 
@@ -94,10 +119,14 @@ fn every_error_says_what_to_do() {
 async fn output_is_appended_and_its_directories_are_made() {
     let world = World::new();
     let mut command = world.command("sh", &["-c", "echo out; echo err >&2"]);
-    let log = OutputLogs::below(world.path("logs/cron")).of("日志");
+    let log = OutputLogs::below(world.path("logs/cron")).of(&OutputName::new("日志", None));
     command.output = Output::Log(log.clone());
     for _ in 0..2 {
-        let child = world.spawner.spawn(command.clone()).await.unwrap();
+        let child = world
+            .spawner
+            .spawn(command.clone(), Turn::Fresh)
+            .await
+            .unwrap();
         assert!(child.output_error.is_none());
         assert_eq!(child.exited().await, ExitStatus::Exited(0));
     }
@@ -111,7 +140,7 @@ async fn a_run_without_a_log_file_runs_all_the_same() {
     fs::write(world.path("file"), "").unwrap();
     let mut command = world.shell("echo lost; exit 3");
     command.output = Output::File(world.path("file/below.log"));
-    let child = world.spawner.spawn(command).await.unwrap();
+    let child = world.spawner.spawn(command, Turn::Fresh).await.unwrap();
     let error = child.output_error.as_ref().unwrap().to_string();
     assert!(error.contains("file/below.log"), "{error}");
     assert_eq!(child.exited().await, ExitStatus::Exited(3));

@@ -1,7 +1,7 @@
 //! Facts about this machine and its processes that outlive a process id.
 //!
 //! A pid says little: it is reused, and the same number means another process in another
-//! container or after a reboot. A pid *with* its start time, on a known host, kernel boot and pid
+//! container or after a reboot. A pid *with* its start time, on a known machine, kernel boot and pid
 //! namespace, names one process for good.
 
 use std::io;
@@ -9,19 +9,42 @@ use std::sync::OnceLock;
 
 use rustix::process::{Pid, test_kill_process, test_kill_process_group};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-/// Where pids mean what they mean here: one host, one boot of its kernel, one pid namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Where pids mean what they mean here: one machine, one boot of its kernel, one pid namespace.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Place {
-    /// The host's name.
+    /// The host's name, for people: it may change while all of its processes go on.
     pub(crate) host: String,
     /// A random id of this boot of the kernel, where the system tells one.
     pub(crate) kernel_boot: Option<String>,
     /// The pid namespace (a container usually has its own), where there is such a thing.
     pub(crate) pid_namespace: Option<String>,
+    /// What the machine is called for programs, and keeps when it is renamed, where it has such a thing.
+    #[serde(default)]
+    pub(crate) machine: Option<String>,
 }
 
 impl Place {
+    /// Whether pids of that place mean the same here.
+    pub(crate) fn is_here(&self) -> bool {
+        self.is_same(Self::here())
+    }
+
+    /// A boot of a kernel is known by its id alone, which is random. Copies of a running machine have one, so what else
+    /// tells them apart counts too, where both know it. Only without that id a machine is known by its name.
+    fn is_same(&self, other: &Self) -> bool {
+        let differ =
+            matches!((&self.machine, &other.machine), (Some(one), Some(two)) if one != two);
+        let same_boot = match (&self.kernel_boot, &other.kernel_boot) {
+            (Some(one), Some(two)) => one == two,
+            (None, None) => self.host == other.host,
+            _ => false,
+        };
+        same_boot && !differ && self.pid_namespace == other.pid_namespace
+    }
+
     /// The place of this process; it never changes while the process lives.
     pub(crate) fn here() -> &'static Place {
         static HERE: OnceLock<Place> = OnceLock::new();
@@ -29,6 +52,7 @@ impl Place {
             host: host(),
             kernel_boot: kernel_boot(),
             pid_namespace: pid_namespace(),
+            machine: machine(),
         })
     }
 }
@@ -100,6 +124,14 @@ pub(crate) fn pid_namespace() -> Option<String> {
     system::pid_namespace()
 }
 
+/// Made from the machine's own id, which is not to be spread (machine-id(5)).
+fn machine() -> Option<String> {
+    /// Any constant does, as long as it never changes.
+    const NAMESPACE: Uuid = Uuid::from_u128(0x2c51_9b6e_40f7_5d0a_a1c8_7e93_d04b_65f2);
+    let id = system::machine_id()?;
+    Some(Uuid::new_v5(&NAMESPACE, id.as_bytes()).simple().to_string())
+}
+
 /// When the process started: clock ticks since the boot on Linux, microseconds since 1970 on
 /// macOS. Only good for comparing; a zombie still has it.
 pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
@@ -128,13 +160,27 @@ mod system {
         Some(link.to_string_lossy().into_owned())
     }
 
+    pub(super) fn machine_id() -> Option<String> {
+        let paths = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+        let text = paths
+            .iter()
+            .find_map(|path| fs::read_to_string(path).ok())?;
+        // Before it is made it is empty, or says `uninitialized`.
+        let id = text.trim();
+        let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_id.then(|| id.to_owned())
+    }
+
     pub(super) fn look(pid: i32) -> Option<Found> {
         let (found, _) = parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
         Some(found)
     }
 
     pub(super) fn group_lives(pgid: i32) -> bool {
-        // Where the table cannot be read the group counts as living: its end is waited for.
+        // Where the table cannot be read (`/proc` is not mounted) the group counts as living: its end is waited for.
+        if fs::read("/proc/self/stat").is_err() {
+            return true;
+        }
         fs::read_dir("/proc").map_or(true, |table| {
             table.filter_map(io::Result::ok).any(|entry| {
                 let name = entry.file_name();
@@ -195,6 +241,11 @@ mod system {
     }
 
     pub(super) fn pid_namespace() -> Option<String> {
+        None
+    }
+
+    /// The id of the boot is enough.
+    pub(super) fn machine_id() -> Option<String> {
         None
     }
 
@@ -260,6 +311,52 @@ mod tests {
         assert!(!here.host.is_empty());
         assert_eq!(here.kernel_boot, kernel_boot());
         assert!(here.kernel_boot.as_ref().is_some_and(|id| id.len() == 36));
+    }
+
+    #[test]
+    fn a_place_is_known_by_its_kernel_boot_and_not_by_its_name() {
+        let here = Place::here();
+        let changed = |change: fn(&mut Place)| {
+            let mut place = here.clone();
+            place.machine = Some("a".into());
+            change(&mut place);
+            let mut same = here.clone();
+            same.machine = Some("a".into());
+            (same.is_same(&place), place.is_same(&same))
+        };
+        assert_eq!(
+            changed(|place| place.host.push('x')),
+            (true, true),
+            "renamed"
+        );
+        assert_eq!(
+            changed(|place| place.machine = None),
+            (true, true),
+            "by an earlier version"
+        );
+        let others: [fn(&mut Place); 4] = [
+            |place| place.kernel_boot = Some("another".into()),
+            |place| place.kernel_boot = None,
+            |place| place.pid_namespace = Some("pid:[1]".into()),
+            |place| place.machine = Some("another".into()),
+        ];
+        for change in others {
+            assert_eq!(changed(change), (false, false));
+        }
+        let unknown = |host: &str| Place {
+            host: host.to_owned(),
+            kernel_boot: None,
+            ..here.clone()
+        };
+        assert!(unknown("a").is_same(&unknown("a")));
+        assert!(!unknown("a").is_same(&unknown("b")), "nothing else tells");
+        let earlier = r#"{"host":"h","kernel_boot":"b","pid_namespace":"n"}"#;
+        assert!(
+            serde_json::from_str::<Place>(earlier)
+                .unwrap()
+                .machine
+                .is_none()
+        );
     }
 
     #[cfg(target_os = "linux")]

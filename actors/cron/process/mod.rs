@@ -17,6 +17,7 @@ mod posix;
 mod quote;
 mod run_file;
 mod run_state;
+mod signals;
 mod spawner;
 mod terminate;
 mod uk;
@@ -32,7 +33,8 @@ pub(crate) use run_file::{
     Announced, Announcement, RunFile, RunHead, RunResult, announce, list, remove,
 };
 pub(crate) use run_state::{Liveness, RunState, inspect};
-pub(crate) use spawner::{Child, Spawner};
-pub(crate) use terminate::terminate;
+pub(crate) use signals::Signals;
+pub(crate) use spawner::{Child, Spawner, Turn};
+pub(crate) use terminate::{Termination, terminate, terminate_child};
 pub(crate) use uk::Uk;
 pub(crate) use watch::Watched;

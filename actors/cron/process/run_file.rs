@@ -34,7 +34,8 @@ const EXTENSION: &str = "json";
 pub(super) const HANDED_VARIABLE: &str = "SCRIPT_RUN_FD";
 
 /// The daemon's part: which fire this is. Written before the process starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct Announcement {
     /// The run's key.
     pub(crate) uk: Uk,
@@ -60,7 +61,8 @@ pub(crate) struct Announcement {
 }
 
 /// The run's own first line: which process it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(crate) struct RunHead {
     /// The run's key.
     pub(crate) uk: Uk,

@@ -2,7 +2,7 @@
 //!
 //! **Whether it lives** is judged so:
 //!
-//! 1. A run of another host, kernel boot or pid namespace cannot be judged from here.
+//! 1. A run of another machine, kernel boot or pid namespace cannot be judged from here.
 //! 2. The lock is free: it does not live. (It holds the lock from before its first line to after
 //!    its last; whoever ends loses it, whatever the signal.)
 //! 3. The lock is held, but the process of the first line is gone (no such pid, a zombie, another
@@ -18,7 +18,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use super::lock;
-use super::machine::{Identity, Place, identify};
+use super::machine::{Identity, identify};
 use super::run_file::{Announcement, Line, RunHead, RunResult};
 
 /// How long an announced process that was handed no lock may take to begin before it is given up.
@@ -32,12 +32,12 @@ pub(crate) enum Liveness {
     Locked,
     /// It does not live: it ended, or has not begun (see [`RunState::may_yet_begin`]).
     Unlocked,
-    /// It belongs to another host, kernel boot or pid namespace: not to be judged from here.
+    /// It belongs to another machine, kernel boot or pid namespace: not to be judged from here.
     Elsewhere,
 }
 
 /// What is known of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct RunState {
     /// What the daemon announced; nothing for a run started by hand.
     pub(crate) announcement: Option<Announcement>,
@@ -118,7 +118,7 @@ fn judge(lines: &Lines, locked: bool) -> Liveness {
     let head = lines.head.as_ref();
     let announced = lines.announcement.as_ref().map(|fire| &fire.place);
     let place = head.map(|head| &head.place).or(announced);
-    if place.is_some_and(|place| place != Place::here()) {
+    if place.is_some_and(|place| !place.is_here()) {
         return Liveness::Elsewhere;
     }
     let gone = |head: &RunHead| identify(head.pid, head.start_ticks) == Identity::Gone;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::command::{Command, SpawnError, Started};
 use super::exit::{ExitStatus, reap};
 use super::machine;
+use super::signals::Signals;
 
 /// Most starts that wait: as many as 10 s (`misfire_grace`) suffice for, at 5 ms each. What waits
 /// longer would be too late anyway.
@@ -28,12 +29,24 @@ const QUEUE: usize = 2_000;
 const BUSY_TRIES: u32 = 10;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
+/// Of starts one after another so many may be fresh while late ones wait, which must come to an end too.
+const FRESH_IN_A_ROW: u32 = 16;
+
+/// Which starts go first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Fresh,
+    /// After those that are fresh.
+    Late,
+}
+
 /// Starts processes; its thread ends when this is dropped, after what waits was started.
 ///
 /// The processes live on, and are no longer reaped by us: drop it when the daemon ends.
 #[derive(Debug)]
 pub(crate) struct Spawner {
-    orders: mpsc::Sender<Order>,
+    fresh: mpsc::Sender<Order>,
+    late: mpsc::Sender<Order>,
 }
 
 /// A process that was started.
@@ -49,10 +62,16 @@ pub(crate) struct Child {
     pub(crate) output_error: Option<io::Error>,
     /// Why the file it prints to was not rolled though it is full.
     pub(crate) output_stuck: Option<io::Error>,
+    signals: Signals,
     exit: oneshot::Receiver<ExitStatus>,
 }
 
 impl Child {
+    /// For who ends it, while somebody else waits for that.
+    pub(crate) fn signals(&self) -> Signals {
+        self.signals.clone()
+    }
+
     /// Waits until it has ended and was reaped.
     pub(crate) async fn exited(self) -> ExitStatus {
         self.exit.await.unwrap_or(ExitStatus::Unknown)
@@ -76,14 +95,20 @@ impl Spawner {
     ///
     /// The system gives no thread, or no descriptors for its runtime.
     pub(crate) fn start() -> io::Result<Self> {
-        let (orders, queue) = mpsc::channel(QUEUE);
+        let (fresh, fresh_queue) = mpsc::channel(QUEUE);
+        let (late, late_queue) = mpsc::channel(QUEUE);
+        let queue = Queue {
+            fresh: fresh_queue,
+            late: late_queue,
+            in_a_row: 0,
+        };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name("cron-spawn".into());
         thread.spawn(move || serve(&runtime, queue))?;
-        Ok(Self { orders })
+        Ok(Self { fresh, late })
     }
 
-    /// Has the process started; the order is given at once, the future only waits for the answer.
+    /// Has the process started; the order of a fresh one is given at once, the future only waits for the answer.
     ///
     /// # Errors
     ///
@@ -91,17 +116,27 @@ impl Spawner {
     pub(crate) fn spawn(
         &self,
         command: Command,
+        turn: Turn,
     ) -> impl Future<Output = Result<Child, SpawnError>> + Send + use<> {
         let program = command.name();
         let (reply, answer) = oneshot::channel();
         let command = Box::new(command);
-        let sent = self.orders.try_send(Order::Start { command, reply });
+        let order = Order::Start { command, reply };
+        // A fresh one has its place in the queue from now on; a late one waits until there is room.
+        let (sent, later) = match turn {
+            Turn::Fresh => (self.fresh.try_send(order), None),
+            Turn::Late => (Ok(()), Some((self.late.clone(), order))),
+        };
         async move {
             if let Err(mpsc::error::TrySendError::Full(_)) = sent {
                 return Err(SpawnError::Busy {
                     program,
                     waiting: QUEUE,
                 });
+            }
+            if let Some((late, order)) = later {
+                // Without the thread there is no answer either.
+                let _ = late.send(order).await;
             }
             answer
                 .await
@@ -110,13 +145,44 @@ impl Spawner {
     }
 }
 
+/// What waits to be started.
+struct Queue {
+    fresh: mpsc::Receiver<Order>,
+    late: mpsc::Receiver<Order>,
+    /// Fresh ones since the last late one.
+    in_a_row: u32,
+}
+
+impl Queue {
+    async fn next(&mut self) -> Option<Order> {
+        if self.in_a_row >= FRESH_IN_A_ROW {
+            self.in_a_row = 0;
+            if let Ok(order) = self.late.try_recv() {
+                return Some(order);
+            }
+        }
+        tokio::select! {
+            biased;
+            Some(order) = self.fresh.recv() => {
+                self.in_a_row += 1;
+                Some(order)
+            }
+            Some(order) = self.late.recv() => {
+                self.in_a_row = 0;
+                Some(order)
+            }
+            else => None,
+        }
+    }
+}
+
 /// The thread. A panic costs the order it came from its answer, and nobody else anything.
-fn serve(runtime: &Runtime, mut queue: mpsc::Receiver<Order>) {
+fn serve(runtime: &Runtime, mut queue: Queue) {
     let mut open = true;
     while open {
         let turn = catch_unwind(AssertUnwindSafe(|| {
             runtime.block_on(async {
-                while let Some(order) = queue.recv().await {
+                while let Some(order) = queue.next().await {
                     carry_out(order).await;
                 }
             });
@@ -158,9 +224,10 @@ fn watched(started: Started) -> Child {
     // Not reaped yet, so the pid is still this process's even when it has ended.
     let start_ticks = machine::start_ticks(pid);
     let (report, exit) = oneshot::channel();
+    let (signals, asked) = Signals::of(pid);
     if let Some(pid) = Pid::from_raw(pid) {
         tokio::spawn(async move {
-            let _ = report.send(reap(pid).await);
+            let _ = report.send(asked.obey_until(pid, reap(pid)).await);
         });
     }
     Child {
@@ -169,6 +236,7 @@ fn watched(started: Started) -> Child {
         output,
         output_error,
         output_stuck,
+        signals,
         exit,
     }
 }

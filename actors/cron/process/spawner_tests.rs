@@ -42,7 +42,11 @@ async fn exit_codes_and_signals_are_told() {
         ("kill -TERM $$", ExitStatus::Signaled(libc::SIGTERM, false)),
     ];
     for (script, expected) in cases {
-        let child = world.spawner.spawn(world.shell(script)).await.unwrap();
+        let child = world
+            .spawner
+            .spawn(world.shell(script), Turn::Fresh)
+            .await
+            .unwrap();
         assert_eq!(child.exited().await, expected, "{script}");
     }
 }
@@ -121,7 +125,11 @@ async fn descriptors_of_libraries_in_c_are_not_inherited() {
 #[tokio::test]
 async fn no_zombie_stays_of_a_child_whether_it_is_asked_for_or_dropped() {
     let world = World::new();
-    let child = world.spawner.spawn(world.shell("exit 0")).await.unwrap();
+    let child = world
+        .spawner
+        .spawn(world.shell("exit 0"), Turn::Fresh)
+        .await
+        .unwrap();
     let pid = pid_of(&child);
     child.exited().await;
     assert_eq!(
@@ -144,8 +152,12 @@ async fn a_panic_costs_nobody_else_anything() {
     let world = World::new();
     let mut before = world.spawn_shell("echo up; read x < $GATE; exit 5").await;
     assert_eq!(before.line(), "up");
-    world.spawner.orders.send(Order::Panic).await.unwrap();
-    let after = world.spawner.spawn(world.shell("exit 6")).await.unwrap();
+    world.spawner.fresh.send(Order::Panic).await.unwrap();
+    let after = world
+        .spawner
+        .spawn(world.shell("exit 6"), Turn::Fresh)
+        .await
+        .unwrap();
     assert_eq!(after.exited().await, ExitStatus::Exited(6));
     world.open_gate();
     assert_eq!(before.child.exited().await, ExitStatus::Exited(5));
@@ -158,7 +170,7 @@ async fn a_program_that_is_being_written_is_named_as_that() {
     fs::copy("/bin/sleep", &path).unwrap();
     let _writer = File::options().append(true).open(&path).unwrap();
     let command = world.command(path.to_str().unwrap(), &["0"]);
-    let error = world.spawner.spawn(command).await.unwrap_err();
+    let error = world.spawner.spawn(command, Turn::Fresh).await.unwrap_err();
     assert!(error.to_string().contains("is being written"), "{error}");
 }
 
@@ -166,7 +178,7 @@ async fn a_program_that_is_being_written_is_named_as_that() {
 async fn what_was_ordered_is_started_though_the_spawner_is_dropped() {
     let world = World::new();
     let spawner = Spawner::start().unwrap();
-    let starting = spawner.spawn(world.shell("read x < $GATE"));
+    let starting = spawner.spawn(world.shell("read x < $GATE"), Turn::Fresh);
     drop(spawner);
     let child = starting.await.unwrap();
     let pid = pid_of(&child);
@@ -175,4 +187,31 @@ async fn what_was_ordered_is_started_though_the_spawner_is_dropped() {
     test_kill_process(pid).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
     waitpid(Some(pid), WaitOptions::empty()).unwrap();
+}
+
+#[tokio::test]
+async fn fresh_starts_go_before_late_ones_and_late_ones_come_to_an_end() {
+    let (fresh, fresh_queue) = mpsc::channel(QUEUE);
+    let (late, late_queue) = mpsc::channel(QUEUE);
+    let mut queue = Queue {
+        fresh: fresh_queue,
+        late: late_queue,
+        in_a_row: 0,
+    };
+    for orders in [&late, &fresh] {
+        for _ in 0..20 {
+            orders.send(Order::Panic).await.unwrap();
+        }
+    }
+    let mut taken = Vec::new();
+    for _ in 0..40 {
+        queue.next().await.unwrap();
+        taken.push((queue.fresh.len(), queue.late.len()));
+    }
+    assert_eq!(taken[15], (4, 20), "fresh ones first");
+    assert_eq!(taken[16], (4, 19), "one of the late ones in between");
+    assert_eq!(taken[20], (0, 19));
+    assert_eq!(taken[39], (0, 0));
+    drop((fresh, late));
+    assert!(queue.next().await.is_none());
 }

@@ -1,6 +1,6 @@
 //! Ends a run with everything it started: SIGTERM, 10 s, SIGKILL, to its whole process group.
 //!
-//! **Never another's process.** The leader is opened by pid and start time. Where the kernel can
+//! **Never another's process.** A child of ours is signalled by the task that reaps it (`signals.rs`). Any other leader is opened by pid and start time. Where the kernel can
 //! signal a group through the leader's handle (Linux 6.9) no number is used at all. Elsewhere the
 //! group's number is, and only while it must still be this run's: while the leader is there, or
 //! while no process has its pid. (A group's number is not given away while it has members; so
@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::machine::{self, Identity};
+use super::signals::Signals;
 use super::watch::Watched;
 
 /// Time between SIGTERM and SIGKILL, as the contract has it.
@@ -47,6 +48,34 @@ pub(crate) async fn terminate(pid: i32, start_ticks: Option<u64>) -> io::Result<
     }
 }
 
+/// The same for a child of ours, which needs no look into the process table to be known.
+///
+/// # Errors
+///
+/// It may not be signalled.
+pub(crate) async fn terminate_child(child: &Signals) -> io::Result<Termination> {
+    end_child(child, GRACE).await
+}
+
+async fn end_child(child: &Signals, grace: Duration) -> io::Result<Termination> {
+    if child.is_reaped() {
+        return Ok(Termination::NotThere);
+    }
+    let deadline = Instant::now() + grace;
+    child.send(Signal::TERM).await?;
+    let _ = child.send(Signal::CONT).await;
+    let in_time = timeout_at(deadline, async {
+        child.reaped().await;
+        group_ended(child.pid()).await;
+    });
+    if in_time.await.is_ok() {
+        return Ok(Termination::OnRequest);
+    }
+    child.send(Signal::KILL).await?;
+    child.reaped().await;
+    Ok(Termination::Forced)
+}
+
 async fn end(leader: Watched, grace: Duration) -> io::Result<Termination> {
     let deadline = Instant::now() + grace;
     let pid = leader.pid();
@@ -61,7 +90,7 @@ async fn end(leader: Watched, grace: Duration) -> io::Result<Termination> {
     let _ = signal(&leader, Signal::CONT);
     let in_time = timeout_at(deadline, async {
         leader.ended().await;
-        group_ended(&leader).await;
+        group_ended(pid.as_raw_pid()).await;
     });
     if in_time.await.is_ok() {
         return Ok(Termination::OnRequest);
@@ -71,8 +100,7 @@ async fn end(leader: Watched, grace: Duration) -> io::Result<Termination> {
     Ok(Termination::Forced)
 }
 
-async fn group_ended(leader: &Watched) {
-    let pgid = leader.pid().as_raw_pid();
+async fn group_ended(pgid: i32) {
     // It reads the process table: not on the thread of an actor.
     while spawn_blocking(move || machine::group_lives(pgid))
         .await

@@ -109,3 +109,46 @@ async fn only_the_leader_of_a_group_stands_for_it() {
         .await
         .unwrap();
 }
+
+/// As where there is no `/proc`: nobody knows when the child began.
+#[tokio::test]
+async fn a_child_of_ours_is_ended_without_the_process_table() {
+    let world = World::new();
+    let mut run = world.spawn_shell("sleep 1000 & echo $!; wait").await;
+    let grandchild = open(run.line().parse().unwrap());
+    run.child.start_ticks = None;
+    let signals = run.child.signals();
+    let ended = end_child(&signals, GRACE).await.unwrap();
+    assert_eq!(ended, Termination::OnRequest);
+    grandchild.ended().await;
+    assert_eq!(
+        ended_by(run).await,
+        ExitStatus::Signaled(libc::SIGTERM, false)
+    );
+    assert_eq!(
+        end_child(&signals, GRACE).await.unwrap(),
+        Termination::NotThere
+    );
+}
+
+#[tokio::test]
+async fn a_child_or_its_rest_that_does_not_listen_is_killed() {
+    let world = World::new();
+    let mut run = world
+        .spawn_shell("trap '' TERM; echo up; read x < $GATE")
+        .await;
+    assert_eq!(run.line(), "up");
+    let signals = run.child.signals();
+    let ended = end_child(&signals, SHORT).await.unwrap();
+    assert_eq!(ended, Termination::Forced);
+    assert_eq!(
+        ended_by(run).await,
+        ExitStatus::Signaled(libc::SIGKILL, false)
+    );
+    let stubborn = "sh -c 'trap \"\" TERM; echo $$; read x < $GATE' & wait";
+    let mut run = world.spawn_shell(stubborn).await;
+    let grandchild = open(run.line().parse().unwrap());
+    let ended = end_child(&run.child.signals(), SHORT).await.unwrap();
+    assert_eq!(ended, Termination::Forced);
+    grandchild.ended().await;
+}

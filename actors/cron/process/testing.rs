@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Signal, kill_process_group};
 
 use super::machine::{Identity, identify, valid};
-use super::{Child, Command, Output, Spawner};
+use super::{Child, Command, Output, Spawner, Turn};
 
 /// A directory of one test, with a gate its processes can wait at (`read x < $GATE`).
 pub(super) struct World {
@@ -85,7 +85,7 @@ impl World {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let output = options.open(output).unwrap();
-        let child = self.spawner.spawn(command).await.unwrap();
+        let child = self.spawner.spawn(command, Turn::Fresh).await.unwrap();
         let key = (child.pid, child.start_ticks);
         self.started.borrow_mut().push(key);
         // SAFETY: an open descriptor, and a command that takes an integer.

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use uuid::Uuid;
 
 /// Longest key: the width of `crontab_log.uk`, a `varchar(100)`.
 const MAX_LEN: usize = 100;
@@ -24,7 +25,16 @@ pub(crate) struct InvalidUk {
     found: String,
 }
 
+/// The namespace of the keys of fires; any constant does.
+const FIRES: Uuid = Uuid::from_u128(0x9a1d_53c2_7f0b_5e88_8d11_6b0f_2a64_c7e5);
+
 impl Uk {
+    /// The key of one boot's fire. A boot's name is random, so no other boot makes the same.
+    pub(crate) fn of_fire(owner: &str, entry: &str, scheduled_ms: i64) -> Self {
+        let fire = format!("{owner}/{entry}/{scheduled_ms}");
+        Self(Uuid::new_v5(&FIRES, fire.as_bytes()).to_string())
+    }
+
     /// The key as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
@@ -75,6 +85,20 @@ mod tests {
     fn a_key_is_letters_digits_and_hyphens() {
         assert_eq!("b-7F".parse::<Uk>().unwrap().as_str(), "b-7F");
         assert!("a".repeat(MAX_LEN).parse::<Uk>().is_ok());
+    }
+
+    #[test]
+    fn each_fire_of_each_boot_has_a_key_of_its_own() {
+        let key = Uk::of_fire("script1/a", "e", 1000);
+        assert_eq!(key, Uk::of_fire("script1/a", "e", 1000));
+        for other in [
+            ("script1/b", "e", 1000),
+            ("script1/a", "f", 1000),
+            ("script1/a", "e", 2000),
+        ] {
+            assert_ne!(key, Uk::of_fire(other.0, other.1, other.2));
+        }
+        assert!(key.as_str().parse::<Uk>().is_ok());
     }
 
     #[test]

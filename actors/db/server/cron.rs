@@ -18,6 +18,9 @@ use crate::db::write::Written;
 pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
+    if fire.given_up.is_set() {
+        return Ok(Written::Claimed(Claim::Missed));
+    }
     // Where a collision costs the whole transaction the row is looked for first. It may collide all the same; the
     // transaction is tried again then, and finds it.
     if dialect::COLLISION == Collision::Fails
@@ -30,13 +33,18 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         entry: &fire.entry,
         scheduled_ms: fire.scheduled_ms,
     };
-    let missed = fire.doom.is_sealed();
-    if !missed && fire.at_overlap != AtOverlap::Allow {
+    if fire.expired.is_none() && fire.at_overlap != AtOverlap::Allow {
         rivals.lock(connection).await?;
     }
-    let begin = match &fire.at_overlap {
-        _ if missed => Begin::missed(fire.doom.result()),
-        AtOverlap::Skip { result } if rivals.are_open(connection).await? => Begin::skipped(result),
+    let begin = match (&fire.expired, &fire.at_overlap) {
+        (Some(result), _) => Begin::missed(result),
+        (None, AtOverlap::Wait) if rivals.are_open(connection).await? => {
+            let whose = row_of(connection, fire).await?;
+            return Ok(Written::Claimed(whose.unwrap_or(Claim::Busy)));
+        }
+        (None, AtOverlap::Skip { result }) if rivals.are_open(connection).await? => {
+            Begin::skipped(result)
+        }
         _ => Begin::claimed(),
     };
     let inserted = dialect::insert_or_leave!(
@@ -214,7 +222,7 @@ pub(super) async fn take_fire(
             return Ok(Written::Claimed(Claim::Skipped));
         }
         AtOverlap::Replace => rivals.mark_replaced(connection).await.map(drop)?,
-        AtOverlap::Skip { .. } | AtOverlap::Allow => {}
+        AtOverlap::Skip { .. } | AtOverlap::Allow | AtOverlap::Wait => {}
     }
     Ok(Written::Claimed(Claim::Ours))
 }

@@ -16,14 +16,24 @@ use crate::db::write::Written;
 pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
+    if fire.given_up.is_set() {
+        return Ok(Written::Claimed(Claim::Missed));
+    }
     let rivals = Rivals {
         partition: &fire.partition,
         entry: &fire.entry,
         scheduled_ms: fire.scheduled_ms,
     };
-    let begin = match &fire.at_overlap {
-        _ if fire.doom.is_sealed() => Begin::missed(fire.doom.result()),
-        AtOverlap::Skip { result } if rivals.are_open(connection)? => Begin::skipped(result),
+    let begin = match (&fire.expired, &fire.at_overlap) {
+        (Some(result), _) => Begin::missed(result),
+        (None, AtOverlap::Wait) if rivals.are_open(connection)? => {
+            let whose = row_of(connection, fire)?;
+            let busy = whose == Claim::Others;
+            return Ok(Written::Claimed(if busy { Claim::Busy } else { whose }));
+        }
+        (None, AtOverlap::Skip { result }) if rivals.are_open(connection)? => {
+            Begin::skipped(result)
+        }
         _ => Begin::claimed(),
     };
     let inserted = diesel::insert_into(cron_run::table)
@@ -166,7 +176,7 @@ pub(super) fn take_fire(
             return Ok(Written::Claimed(Claim::Skipped));
         }
         AtOverlap::Replace => rivals.mark_replaced(connection).map(drop)?,
-        AtOverlap::Skip { .. } | AtOverlap::Allow => {}
+        AtOverlap::Skip { .. } | AtOverlap::Allow | AtOverlap::Wait => {}
     }
     Ok(Written::Claimed(Claim::Ours))
 }

@@ -9,9 +9,7 @@ use diesel::sql_types::Text;
 
 use super::{SqliteStore, connect, messages, questions, tasks, writer};
 use crate::db::DbError;
-use crate::db::rows::{
-    AtOverlap, Claim, ClaimedTask, Doom, Fire, NewMessage, TaskEnd, TaskOutcome,
-};
+use crate::db::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd, TaskOutcome};
 use crate::db::store::Store;
 use crate::db::write::{Most, Settlement, Write, Written};
 
@@ -251,7 +249,8 @@ async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
             timeout_ms: 0,
             is_log: true,
             at_overlap: AtOverlap::Allow,
-            doom: Doom::new(""),
+            expired: None,
+            given_up: crate::db::rows::GivenUp::default(),
         }));
         let answers = writer.apply([claim].into()).await.answers();
         assert!(matches!(answers[0], Ok(Written::Claimed(Claim::Ours))));
