@@ -26,10 +26,10 @@ mod entries;
 mod errors;
 #[cfg(test)]
 mod figures;
-#[path = "../server/hasten.rs"]
-mod hasten;
 #[path = "../server/former.rs"]
 mod former;
+#[path = "../server/hasten.rs"]
+mod hasten;
 mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]

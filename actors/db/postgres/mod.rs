@@ -23,10 +23,10 @@ mod dialect;
 #[path = "../server/entries.rs"]
 mod entries;
 mod errors;
-#[path = "../server/hasten.rs"]
-mod hasten;
 #[path = "../server/former.rs"]
 mod former;
+#[path = "../server/hasten.rs"]
+mod hasten;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;

@@ -173,7 +173,8 @@ facts! {
     async fn entries_with_long_names_and_expressions_are_known(world) {
         let mut writer = world.writer().await;
         let entry = |key: &str, text: String| KnownEntry {
-            entry: key.to_owned(),
+            former: Vec::new(),
+        entry: key.to_owned(),
             name: text.clone(),
             expression: text,
         };
