@@ -18,9 +18,6 @@ use crate::db::write::Written;
 pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    if fire.given_up.is_set() {
-        return Ok(Written::Claimed(Claim::Missed));
-    }
     // Where a collision costs the whole transaction the row is looked for first. It may collide all the same; the
     // transaction is tried again then, and finds it.
     if dialect::COLLISION == Collision::Fails
@@ -35,6 +32,10 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
     };
     if fire.expired.is_none() && fire.at_overlap != AtOverlap::Allow {
         rivals.lock(connection).await?;
+    }
+    // As late as can be: a server that hung has answered by now.
+    if fire.given_up.is_set() {
+        return Ok(Written::Claimed(Claim::Missed));
     }
     let begin = match (&fire.expired, &fire.at_overlap) {
         (Some(result), _) => Begin::missed(result),
