@@ -3,6 +3,7 @@
 mod address;
 mod app;
 mod clock;
+mod clock_watch;
 mod config;
 mod consumer;
 pub mod cron;

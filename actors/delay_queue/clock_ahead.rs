@@ -1,8 +1,8 @@
 //! Retries that a clock which was ahead has put off.
 //!
 //! The time of a retry is set by this machine's clock, and no back-off explains one that is due later than the longest
-//! back-off from now. Looked for at the start, and when the clock has been set back: many tasks may wait for a time far
-//! away, and all of them are looked at.
+//! back-off from now. But a handler may have asked for it (`JobError::retry_in`). So they are searched for only when the
+//! clock was seen to be set back: many tasks may wait for a time far away, and the search reads all of them.
 
 use std::time::Duration;
 
@@ -13,20 +13,6 @@ use super::engine::DelayConfig;
 use super::{DelayQueueActor, Storage};
 use crate::clock::{millis, now_ms};
 use crate::db::{CLOCK_STEP_MS, Db, DbError, TRIM_ROWS};
-
-/// Compares the time of day with the time that has passed.
-#[derive(Debug, Default)]
-pub(super) struct ClockWatch {
-    last: Option<(Instant, i64)>,
-}
-
-impl ClockWatch {
-    /// Whether the clock has been set back since the last call. The first call answers `true`: nobody knows.
-    pub(super) fn was_set_back(&mut self, now: Instant, now_ms: i64) -> bool {
-        let last = self.last.replace((now, now_ms));
-        last.is_none_or(|(at, at_ms)| now_ms < at_ms + millis(now - at) - CLOCK_STEP_MS)
-    }
-}
 
 impl DelayQueueActor {
     pub(super) fn check_clock(&mut self, ctx: &mut Context<Self>) {
@@ -77,26 +63,4 @@ fn longest_backoff(config: &DelayConfig) -> Duration {
     let rules = config.rules.values().chain([&config.default_rules]);
     let longest = rules.map(|rules| rules.retry.backoff.max).max();
     longest.unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_that_was_set_back_is_noticed_once() {
-        let (mut clock, begin) = (ClockWatch::default(), Instant::now());
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let cases = [
-            (0, 1_000_000, true, "the first"),
-            (1, 1_001_000, false, "as it goes"),
-            (2, 1_001_500, false, "a little slow"),
-            (3, 9_000_000, false, "set ahead"),
-            (4, 1_004_000, true, "set back"),
-            (5, 1_005_000, false, "as it goes"),
-        ];
-        for (seconds, now_ms, wanted, case) in cases {
-            assert_eq!(clock.was_set_back(at(seconds), now_ms), wanted, "{case}");
-        }
-    }
 }

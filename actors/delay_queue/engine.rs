@@ -10,12 +10,12 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Claim};
-use super::clock_ahead::ClockWatch;
 use super::room::{self, Budget, Flow, Holding};
 use super::runner::run_claim;
 use super::running::RunningTasks;
 use super::stats::Stats;
 use super::{DelayQueueActor, TasksSettled};
+use crate::clock_watch::ClockWatch;
 use crate::config::RetryRules;
 use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::db::{Db, DbError, Liveness};

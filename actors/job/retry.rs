@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
 }
 
 /// A handler may ask for no longer: what no column of a time can hold would be refused by the database, each time.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Decides by what the handler wants, the attempt that failed (1 for the first) and the entry's rules.
 /// `jitter` is a random number from 0 to 1.

@@ -193,6 +193,9 @@ impl<'a, T> Later<'a, T> {
         let Some(why) = why else {
             return;
         };
+        // Others wait already: their next try does not move, however many come, and one that is not refused stays so.
+        let is_first = self.ends.is_empty();
+        let only_refused = only_refused && (is_first || self.refused.is_some());
         self.refused = only_refused.then(|| why.clone());
         if self.since.is_none() {
             self.since = Some(Instant::now());
@@ -203,7 +206,9 @@ impl<'a, T> Later<'a, T> {
             );
         }
         self.ends.append(&mut ends);
-        self.next_try = Instant::now() + PAUSE;
+        if is_first {
+            self.next_try = Instant::now() + PAUSE;
+        }
     }
 
     fn end_if_empty(&mut self) {

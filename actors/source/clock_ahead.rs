@@ -1,16 +1,21 @@
 //! Messages of tables that a clock which was ahead has put off.
 //!
 //! Their times are set by the database's clock: when they are sent, and for a retry so much later. Where that clock was
-//! ahead and has been set right, they would wait for the time that it showed, without a word. So whatever is due later
-//! than the entry's longest back-off explains, and later than now where it has never failed, is due now.
+//! ahead and has been set right, they would wait for the time that it showed, without a word. So a message that has never
+//! failed and is due later than now is due now. A retry may be late because its handler asked for it
+//! (`JobError::retry_in`); one that is later than the entry's longest back-off is due now only when this machine's clock was
+//! seen to be set back.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
-use crate::clock::millis;
+use crate::clock::{millis, now_ms};
+use crate::clock_watch::ClockWatch;
 use crate::db::{Db, DbError, TRIM_ROWS};
+use crate::job::LONGEST_RETRY as LONGEST;
 
 /// How often. A look is a question of the index for each table.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -51,22 +56,37 @@ impl PutOffMessages {
     pub(crate) async fn look(self) {
         let tables = self.tables.into_inner();
         let tables = tables.unwrap_or_else(PoisonError::into_inner);
+        let mut clock = ClockWatch::default();
         while !tables.is_empty() {
+            let retries = match clock.was_set_back(Instant::now(), now_ms()) {
+                true => Retries::BeyondTheBackoff,
+                false => Retries::BeyondAnyRequest,
+            };
             // At once, so that they are one transaction.
-            join_all(tables.iter().map(|table| table.hasten(&self.db))).await;
+            join_all(tables.iter().map(|table| table.hasten(&self.db, retries))).await;
             tokio::time::sleep(INTERVAL).await;
         }
     }
 }
 
+/// Which retries are due too late.
+#[derive(Debug, Clone, Copy)]
+enum Retries {
+    /// Later than the entry's back-off explains.
+    BeyondTheBackoff,
+    /// Later than any handler may ask for.
+    BeyondAnyRequest,
+}
+
 impl Table {
-    async fn hasten(&self, db: &Db) {
+    async fn hasten(&self, db: &Db, retries: Retries) {
+        let longest = match retries {
+            Retries::BeyondTheBackoff => self.longest,
+            Retries::BeyondAnyRequest => LONGEST.max(self.longest),
+        };
         let mut hastened = 0;
         let ended = loop {
-            match db
-                .hasten_messages(self.name.clone(), millis(self.longest))
-                .await
-            {
+            match db.hasten_messages(self.name.clone(), millis(longest)).await {
                 Ok(messages) if messages < TRIM_ROWS => break Ok(hastened + messages),
                 Ok(messages) => hastened += messages,
                 Err(cause) => break Err(cause),
@@ -75,10 +95,9 @@ impl Table {
         match ended {
             Ok(0) => {}
             Ok(messages) => log::warn!(
-                "queue `{}`: {messages} messages were due later than a back-off of {:?} explains: the database's clock was \
-                 ahead when they were sent or had failed; they are due now",
-                self.queue,
-                self.longest
+                "queue `{}`: {messages} messages were due later than their entry explains: the database's clock was ahead \
+                 when they were sent or had failed; they are due now",
+                self.queue
             ),
             // DbActor tells of the outage.
             Err(DbError::Away(_)) => {}
@@ -93,37 +112,33 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing_support::{TestDb, soon};
+    use crate::testing_support::TestDb;
 
     #[actix::test]
     async fn put_off_messages_are_due_now_and_retries_wait_their_time() {
         let db = TestDb::start();
-        let row = |id, attempts, ahead_s: i64| {
+        let now = now_ms();
+        for (id, attempts, ahead_s) in [(1, 0, 86_400), (2, 3, 86_400), (3, 3, 200), (4, 0, -5)] {
             db.sql(&format!(
                 "INSERT INTO queue_message (id, queue, payload, attempts, due_ms, created_ms)
                  VALUES ({id}, 'q', X'00', {attempts}, {}, 0)",
-                crate::clock::now_ms() + ahead_s * 1000
+                now + ahead_s * 1000
             ));
-        };
-        for (id, attempts, ahead_s) in [(1, 0, 86_400), (2, 3, 86_400), (3, 3, 200), (4, 0, -5)] {
-            row(id, attempts, ahead_s);
         }
-        let put_off = PutOffMessages::new(db.db.clone());
-        put_off.note("q", "entry", Duration::from_secs(300));
-        let looking = actix_rt::spawn(put_off.look());
+        let table = Table {
+            name: "q".to_owned(),
+            queue: "entry".to_owned(),
+            longest: Duration::from_secs(300),
+        };
         let due = || {
-            let now = crate::clock::now_ms();
+            let now = now_ms();
             db.lines(&format!(
                 "SELECT id || '' AS line FROM queue_message WHERE due_ms <= {now} ORDER BY id"
             ))
         };
-        soon(async {
-            while due().len() < 3 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
+        table.hasten(&db.db, Retries::BeyondAnyRequest).await;
+        assert_eq!(due(), ["1", "4"], "a handler may have asked for a day");
+        table.hasten(&db.db, Retries::BeyondTheBackoff).await;
         assert_eq!(due(), ["1", "2", "4"]);
-        looking.abort();
     }
 }
