@@ -175,7 +175,12 @@ impl Waiting {
         // More may have expired meanwhile.
         self.expired = self.expired.take().and_then(|all| {
             let count = all.count.checked_sub(expired.count).filter(|n| *n > 0)?;
-            Some(Expired { count, ..all })
+            let next = self.entry.next_after(expired.last_ms);
+            Some(Expired {
+                count,
+                first_ms: next.unwrap_or(all.last_ms).min(all.last_ms),
+                last_ms: all.last_ms,
+            })
         });
     }
 
@@ -231,6 +236,8 @@ mod tests {
     use crate::config::Misfire;
     use crate::cron::entry::tests::entry;
 
+    const SECOND: i64 = 1000;
+
     fn waiting(misfire: Misfire) -> Waiting {
         Waiting::new(Arc::new(entry("* * * * * *", misfire)))
     }
@@ -266,22 +273,23 @@ mod tests {
     fn fires_within_the_grace_do_not_expire() {
         let mut waiting = waiting(Misfire::Skip);
         for at in 0..10 {
-            waiting.add(at, Lateness::Late);
+            waiting.add(at * SECOND, Lateness::Late);
         }
-        waiting.expire(4);
-        assert_eq!(waiting.first_from(i64::MIN), Some(4));
+        waiting.expire(4 * SECOND);
+        assert_eq!(waiting.first_from(i64::MIN), Some(4 * SECOND));
         let expired = waiting.begin_report().unwrap();
         assert_eq!(
             (expired.count, expired.first_ms, expired.last_ms),
-            (4, 0, 3)
+            (4, 0, 3 * SECOND)
         );
-        waiting.expire(6);
+        waiting.expire(6 * SECOND);
         waiting.end_report(&expired, true);
-        assert_eq!(
-            waiting.begin_report().unwrap().count,
-            2,
-            "what expired meanwhile"
-        );
+        let meanwhile = Expired {
+            count: 2,
+            first_ms: 4 * SECOND,
+            last_ms: 5 * SECOND,
+        };
+        assert_eq!(waiting.begin_report(), Some(meanwhile));
     }
 
     #[test]

@@ -196,7 +196,8 @@ fn not_made(database: &mut Database, params: &str) -> usize {
     database.texts(&rows).iter().map(count).sum()
 }
 
-/// `CRON_ENTRIES=60 CRON_OUTAGE=120` is the long version.
+/// `CRON_ENTRIES=60 CRON_OUTAGE=120` is the long version: in a release build, on a machine that starts 60 processes a second
+/// besides.
 fn fresh_fires_come_first_after_an_outage((world, server): (World, OwnServer)) {
     /// Seconds after the outage whose fires are looked at.
     const AFTER_S: i64 = 8;
