@@ -61,6 +61,10 @@ pub(super) async fn open(url: &Secret) -> Result<Connection, DbError> {
     }
 }
 
+/// The code of an error is asked for after it: a server that keeps none would make a lock that is waited for a refusal.
+/// `SETTINGS` has it for MariaDB, where every role may set it.
+const ERRORS_ARE_KEPT: &str = "SET SESSION max_error_count = 64";
+
 async fn try_open(url: &Secret) -> Result<Connection, DbError> {
     let opened = address::mysql::connect(url.expose()).await;
     let opened = opened.map_err(|cause| match cause {
@@ -69,7 +73,11 @@ async fn try_open(url: &Secret) -> Result<Connection, DbError> {
     })?;
     let mut connection = Connection::new(opened);
     match connection.batch_execute(SETTINGS).await {
-        Ok(()) => Ok(connection),
+        Ok(()) => {
+            // Refused to most roles, which then rely on the server's own value: 64 by default.
+            let _refused = connection.batch_execute(ERRORS_ARE_KEPT).await;
+            Ok(connection)
+        }
         Err(error) => {
             let judged = verdict(&mut connection, &error).await;
             Err(DbError::from_server(&error, &judged))
