@@ -125,11 +125,15 @@ impl<'a> Single<'a> {
         };
         let outcome = match outcome {
             Ok(()) => Ok(()),
-            Err(error) => match to_the_end(excuse(error), (&mut *held, &mut *ahead), stop).await {
-                Some(error) => Err(error),
-                // The deadline of the stop: it is given back.
-                None => return,
-            },
+            Err(error) => {
+                let which = || format!("queue `{}`: message {}", work.queue, self.id);
+                let excused = excuse(error, which);
+                match to_the_end(excused, (&mut *held, &mut *ahead), stop).await {
+                    Some(error) => Err(error),
+                    // The deadline of the stop: it is given back.
+                    None => return,
+                }
+            }
         };
         let end = work.end(&self.id, turn.attempt, &outcome);
         held.settle(ends, end).await;

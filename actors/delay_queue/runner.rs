@@ -89,7 +89,10 @@ async fn call(
     };
     config.stats.started(claim.task.due_ms, now_ms());
     match run(handler, task, slot(config, claim), timeout).await {
-        Err(error) => Err(excuse(error).await),
+        Err(error) => {
+            let which = || format!("delayed task {}", claim.task.id);
+            Err(excuse(error, which).await)
+        }
         done => done,
     }
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{LocalBoxFuture, join_all};
@@ -112,15 +113,25 @@ pub(crate) async fn run_batch(
     limit: Option<Duration>,
 ) -> Vec<JobResult> {
     let n = messages.len();
+    let first = messages.first();
+    let first = first.map(|message| (Arc::clone(&message.source.queue), message.id.clone()));
+    let which = || match &first {
+        Some((queue, id)) => format!("queue `{queue}`: the batch of message {id}"),
+        None => "a batch without messages".to_owned(),
+    };
     let mut outcomes = match run(handler, messages, slot, limit).await {
         Ok(outcomes) => outcomes,
-        Err(error) => return batch::same_for_all(&descriptors::excuse(error).await, n),
+        Err(error) => return batch::same_for_all(&descriptors::excuse(error, which).await, n),
     };
     // After the first one that is excused the others are, too, in the same moment.
-    let failed = outcomes.iter_mut().filter(|outcome| outcome.is_err());
-    let excused = failed.map(|outcome| async move {
+    let failed = outcomes
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, outcome)| outcome.is_err());
+    let excused = failed.map(|(at, outcome)| async move {
         if let Err(error) = std::mem::replace(outcome, Ok(())) {
-            *outcome = Err(descriptors::excuse(error).await);
+            let which = || format!("{}, number {at} of it", which());
+            *outcome = Err(descriptors::excuse(error, which).await);
         }
     });
     join_all(excused).await;
@@ -142,8 +153,6 @@ fn panicked(panic: &(dyn Any + Send)) -> JobError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures_util::FutureExt;
 
     use super::*;
