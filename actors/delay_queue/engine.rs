@@ -22,7 +22,7 @@ use crate::db::{Db, DbError, Liveness};
 use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler, Task};
 use crate::outage::Outage;
-use crate::settler::{GATHERING, Settler};
+use crate::settler::{GATHERING, Refusal, Settler};
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -172,7 +172,13 @@ pub(super) fn settler(
         move |ends| {
             let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
             async move {
-                let told = db.end_tasks(config.owner.clone(), ends.clone()).await?;
+                let written = db.end_tasks(config.owner.clone(), ends.clone()).await;
+                if let (Err(cause), [end]) = (&written, ends.as_slice())
+                    && cause.is_refusal()
+                {
+                    cannot_end(&config, &actor, [end].into_iter());
+                }
+                let told = written?;
                 if !told.stale.is_empty() {
                     log::warn!(
                         "{} results of delayed tasks came too late, others had taken over: {:?}",
@@ -183,6 +189,9 @@ pub(super) fn settler(
                 let is_held = |end: &TaskEnd| told.held.contains(&end.id);
                 let (later, ended): (Vec<TaskEnd>, Vec<TaskEnd>) =
                     ends.into_iter().partition(is_held);
+                if !later.is_empty() {
+                    cannot_end(&config, &actor, later.iter());
+                }
                 config
                     .running
                     .end(ended.iter().map(|end| (end.id, end.fence)));
@@ -194,6 +203,21 @@ pub(super) fn settler(
             }
         },
     )
+}
+
+/// Their tasks make room for others all the same: nobody knows how long this lasts.
+fn cannot_end<'a>(
+    config: &DelayConfig,
+    actor: &WeakAddr<DelayQueueActor>,
+    ends: impl Iterator<Item = &'a TaskEnd>,
+) {
+    config
+        .running
+        .cannot_end(ends.map(|end| (end.id, end.fence)));
+    if let Some(actor) = actor.upgrade() {
+        let flow = Flow::Moves;
+        actor.do_send(TasksSettled { flow });
+    }
 }
 
 /// What was only released has never had room among the running tasks.

@@ -1,4 +1,8 @@
 //! The tasks that run, or whose end is not durable yet.
+//!
+//! An end that the database refuses, or whose row somebody has locked, may never become durable, or after hours. Its task
+//! runs no more, so it keeps no place of those that run, and no stop waits for it. But it is known: as long as this boot
+//! lives its row must not be given back.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,23 +19,45 @@ use super::agenda::Claim;
 /// released while it runs.
 #[derive(Debug, Default)]
 pub(crate) struct RunningTasks {
-    overdue_by_claim: Mutex<HashMap<(i64, i64), bool>>,
+    states: Mutex<HashMap<(i64, i64), State>>,
     count: watch::Sender<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Runs { overdue: bool },
+    CannotEnd,
 }
 
 impl RunningTasks {
     pub(super) fn begin(&self, claims: &[Claim]) {
-        let mut running = self.lock();
-        running.extend(claims.iter().map(|claim| (claim.key(), claim.overdue)));
-        self.count.send_replace(running.len());
+        let mut states = self.lock();
+        let mut begun = 0;
+        for claim in claims {
+            let overdue = claim.overdue;
+            let before = states.insert(claim.key(), State::Runs { overdue });
+            begun += usize::from(before.is_none());
+        }
+        self.count.send_modify(|running| *running += begun);
     }
 
     pub(super) fn end(&self, claims: impl Iterator<Item = (i64, i64)>) {
-        let mut running = self.lock();
+        let mut states = self.lock();
+        let ended = claims.filter_map(|claim| states.remove(&claim));
+        let ended = ended.filter(|state| state.runs()).count();
+        self.count.send_modify(|running| *running -= ended);
+    }
+
+    /// They have run, and their ends cannot be written now.
+    pub(super) fn cannot_end(&self, claims: impl Iterator<Item = (i64, i64)>) {
+        let mut states = self.lock();
+        let mut ran = 0;
         for claim in claims {
-            running.remove(&claim);
+            if let Some(state) = states.get_mut(&claim) {
+                ran += usize::from(std::mem::replace(state, State::CannotEnd).runs());
+            }
         }
-        self.count.send_replace(running.len());
+        self.count.send_modify(|running| *running -= ran);
     }
 
     /// How many there are, for those that wait for the end.
@@ -51,14 +77,20 @@ impl RunningTasks {
     /// How many there are, and how many of them were overdue when they were claimed.
     pub(super) fn counts(&self) -> (u32, u32) {
         let running = self.lock();
-        let overdue = running.values().filter(|overdue| **overdue).count();
-        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-        (count(running.len()), count(overdue))
+        let overdue = State::Runs { overdue: true };
+        let overdue = running.values().filter(|state| **state == overdue).count();
+        (self.len(), u32::try_from(overdue).unwrap_or(u32::MAX))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, i64), bool>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, i64), State>> {
         // Nothing in here can panic half way.
-        let running = self.overdue_by_claim.lock();
-        running.unwrap_or_else(PoisonError::into_inner)
+        let states = self.states.lock();
+        states.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn runs(self) -> bool {
+        matches!(self, Self::Runs { .. })
     }
 }

@@ -720,3 +720,25 @@ async fn what_was_claimed_by_a_clock_ahead_runs_when_it_is_set_right() {
     assert_eq!(world.ran.len(), 0);
     world.ran.wait_for(1).await;
 }
+
+#[actix::test]
+async fn tasks_whose_ends_are_refused_keep_no_place_and_no_stop_waits_for_them() {
+    let world = World::with(4, Duration::from_secs(3600)).await;
+    world.db.sql(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON delay_queue_log WHEN NEW.status = 3 AND NEW.params = 'bad'
+         BEGIN SELECT RAISE(ABORT, 'as the test wants it'); END",
+    );
+    world.foreign(8, "job", "bad", second());
+    world.ran.wait_for(8).await;
+    world.foreign(20, "job", "good", second());
+    world.until(3, 20).await;
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!((world.ran.len(), world.in_status(2)), (28, 8), "each once");
+    let begun = Instant::now();
+    assert_eq!(world.stop_within(Duration::from_secs(600)).await, 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+}

@@ -6,6 +6,7 @@
 //! whose row somebody has locked, or that is refused, as by a trigger or for want of a right: it is tried again for as long
 //! as the queue lives, and the others go on.
 
+mod later;
 mod portion;
 mod queue;
 #[cfg(test)]
@@ -17,18 +18,12 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
+use self::later::Later;
 use self::portion::write_portion;
 pub(crate) use self::queue::Sender;
-use self::queue::{MAX_WAITING, Queue, queue};
+use self::queue::{Queue, queue};
 use crate::outage::Outage;
-
-/// Ends that could not be written, and the others could, are tried again so much later.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// When the last end has come, refused ones are tried so often again, and then no more.
-const LAST_TRIES: u32 = 2;
 
 /// So long the first of a portion waits for others: waking the writer for each would cost more than its handler did.
 pub(crate) const GATHERING: Duration = Duration::from_millis(1);
@@ -114,109 +109,5 @@ where
         }
         outage.passed();
         later.end_if_empty();
-    }
-}
-
-/// What could not be written while others could.
-struct Later<'a, T> {
-    what: &'a str,
-    ends: Vec<T>,
-    next_try: Instant,
-    /// When it began; its lines in the log are two.
-    since: Option<Instant>,
-    /// Why the last ones are refused; none while one of them waits for somebody's lock.
-    refused: Option<String>,
-    /// How often they are tried once no more ends come.
-    last_tries: u32,
-}
-
-impl<'a, T> Later<'a, T> {
-    fn new(what: &'a str) -> Self {
-        Self {
-            what,
-            ends: Vec::new(),
-            next_try: Instant::now(),
-            since: None,
-            refused: None,
-            last_tries: LAST_TRIES,
-        }
-    }
-
-    /// What is to be written next: new ends, and these when their time has come. None: there is nothing any more.
-    async fn next(&mut self, queue: &Queue<T>) -> Option<Vec<T>> {
-        let mut portion = Vec::new();
-        if self.ends.is_empty() {
-            queue.portion(&mut portion).await?;
-            return Some(portion);
-        }
-        let due = tokio::time::sleep_until(self.next_try);
-        // Whoever runs waits where too many of them have gathered.
-        let mut is_over = false;
-        let new = self.ends.len() < MAX_WAITING
-            && tokio::select! {
-                came = queue.portion(&mut portion) => {
-                    is_over = came.is_none();
-                    !is_over
-                }
-                () = due => return Some(std::mem::take(&mut self.ends)),
-            };
-        if is_over && self.gives_up() {
-            return None;
-        }
-        if !new {
-            tokio::time::sleep_until(self.next_try).await;
-        }
-        if Instant::now() >= self.next_try {
-            portion.append(&mut self.ends);
-        }
-        Some(portion)
-    }
-
-    /// At a stop what the database refuses would be waited for until the deadline, and be refused to the last.
-    fn gives_up(&mut self) -> bool {
-        let Some(why) = &self.refused else {
-            return false;
-        };
-        if self.last_tries > 0 {
-            self.last_tries -= 1;
-            return false;
-        }
-        log::error!(
-            "{}: {} ends are not written, and what they end will run again: {why}",
-            self.what,
-            self.ends.len()
-        );
-        true
-    }
-
-    fn add(&mut self, (mut ends, why): (Vec<T>, Option<String>), only_refused: bool) {
-        let Some(why) = why else {
-            return;
-        };
-        // Others wait already: their next try does not move, however many come, and one that is not refused stays so.
-        let is_first = self.ends.is_empty();
-        let only_refused = only_refused && (is_first || self.refused.is_some());
-        self.refused = only_refused.then(|| why.clone());
-        if self.since.is_none() {
-            self.since = Some(Instant::now());
-            log::warn!(
-                "{}: {} ends cannot be written yet and are tried again, the others go on: {why}",
-                self.what,
-                ends.len()
-            );
-        }
-        self.ends.append(&mut ends);
-        if is_first {
-            self.next_try = Instant::now() + PAUSE;
-        }
-    }
-
-    fn end_if_empty(&mut self) {
-        if self.ends.is_empty()
-            && let Some(since) = self.since.take()
-        {
-            let seconds = since.elapsed().as_secs_f64();
-            log::info!("{}: all ends are written after {seconds:.1} s", self.what);
-        }
     }
 }

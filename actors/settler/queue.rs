@@ -88,8 +88,8 @@ impl<T> Queue<T> {
         Ok(waiting)
     }
 
-    /// All that wait, for who makes them durable by himself.
-    fn take(&self) -> Vec<T> {
+    /// All that wait, without a wait for others.
+    pub(super) fn take(&self) -> Vec<T> {
         let taken = {
             let mut state = self.lock();
             let room = Vec::with_capacity(state.waiting.len());

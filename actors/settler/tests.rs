@@ -1,7 +1,10 @@
 //! The settler, with a database that answers as a test tells it.
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::later::{LAST_TRIES, PAUSE};
+use super::queue::MAX_WAITING;
 use super::*;
 
 #[derive(Debug)]
@@ -162,16 +165,4 @@ async fn a_stop_does_not_wait_for_refused_ends() {
     ended.await.unwrap();
     assert!(begun.elapsed() <= PAUSE * (LAST_TRIES + 1));
     assert!(portions.recv().await.is_none());
-}
-
-#[tokio::test(start_paused = true)]
-async fn later_refusals_do_not_move_the_next_try() {
-    let mut later = Later::new("it");
-    later.add((vec![1], Some("locked".to_owned())), false);
-    let next_try = later.next_try;
-    tokio::time::advance(PAUSE / 2).await;
-    later.add((vec![2], Some("refused".to_owned())), true);
-    assert_eq!(later.next_try, next_try);
-    assert!(!later.gives_up(), "one of them is only locked");
-    assert_eq!(later.ends, [1, 2]);
 }
