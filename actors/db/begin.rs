@@ -1,8 +1,21 @@
 //! How the rows of a fire begin, and from when on an entry's fires are to be made, on every database.
 
-use super::rows::{Claim, RunEnd};
+use super::rows::{Claim, KnownEntry, RunEnd};
 use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_MISSED, RUN_SKIPPED};
 use crate::clock::now_ms;
+
+/// The table is for people: a run begins and ends without it.
+pub(in crate::db) fn not_logged(uk: &str, why: &str) {
+    log::error!("run {uk}: `crontab_log` refuses its row, or what is new in it: {why}");
+}
+
+/// What is refused of an entry keeps no other one from firing.
+pub(in crate::db) fn not_known(entry: &KnownEntry, why: &str) {
+    log::error!(
+        "cron `{}`: the database does not take that it is live, so none of its missed fires is made up for: {why}",
+        entry.name
+    );
+}
 
 /// How a fire's rows begin.
 pub(in crate::db) struct Begin<'a> {

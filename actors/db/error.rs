@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::verdict::Verdict;
+use super::verdict::{Verdict, told};
 use crate::settler::Refusal;
 
 /// Why a write or a read did not happen.
@@ -68,10 +68,7 @@ impl DbError {
         error: &diesel::result::Error,
         (verdict, code): &(Verdict, Option<String>),
     ) -> Self {
-        let text = match code {
-            Some(code) => format!("{error} ({code})"),
-            None => error.to_string(),
-        };
+        let text = told(error, code.as_deref());
         match verdict {
             Verdict::Closed => Self::Away(format!("it answers, and takes no writes: {text}")),
             Verdict::Broken | Verdict::Conflict | Verdict::Waited | Verdict::Duplicate => {

@@ -13,7 +13,7 @@ use super::rows::{
     NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::Reader;
-use super::write::{INSERTED_INTO, Most, Settlement, Write, Written};
+use super::write::{INSERTED_INTO, Most, Settlement, Trimmed, Write, Written};
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
 /// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
@@ -344,12 +344,35 @@ impl Db {
         self.count(Write::HastenTasks { ids, after_s }).await
     }
 
-    pub(crate) async fn trim_crontab_log(&self, before_ms: i64) -> Result<usize, DbError> {
-        self.count(Write::TrimCrontabLog { before_ms }).await
+    pub(crate) async fn trim_crontab_log(
+        &self,
+        before_ms: i64,
+        after_id: i64,
+    ) -> Result<Trimmed, DbError> {
+        let write = Write::TrimCrontabLog {
+            before_ms,
+            after_id,
+        };
+        self.trim(write).await
     }
 
-    pub(crate) async fn trim_letters(&self, before_ms: i64) -> Result<usize, DbError> {
-        self.count(Write::TrimLetters { before_ms }).await
+    pub(crate) async fn trim_letters(
+        &self,
+        before_ms: i64,
+        after_id: i64,
+    ) -> Result<Trimmed, DbError> {
+        let write = Write::TrimLetters {
+            before_ms,
+            after_id,
+        };
+        self.trim(write).await
+    }
+
+    async fn trim(&self, write: Write) -> Result<Trimmed, DbError> {
+        match self.write(write).await? {
+            Written::Trimmed(trimmed) => Ok(trimmed),
+            other => Err(mixed_up(&other)),
+        }
     }
 
     pub(crate) async fn trim_tasks(&self, before_s: i64) -> Result<usize, DbError> {

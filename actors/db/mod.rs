@@ -1,6 +1,7 @@
 //! The database: DbActor, the only writer, and one adapter per database behind it.
 
 mod actor;
+mod apart;
 mod batch;
 mod begin;
 mod commit_delay;

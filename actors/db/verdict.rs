@@ -33,6 +33,14 @@ impl Verdict {
     }
 }
 
+/// The error for people, with its code.
+pub(in crate::db) fn told(error: &Error, code: Option<&str>) -> String {
+    match code {
+        Some(code) => format!("{error} ({code})"),
+        None => error.to_string(),
+    }
+}
+
 /// What a server does with a second row under one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::db) enum Collision {

@@ -130,11 +130,12 @@ pub(crate) enum Write {
     },
     /// The run's end; only the first one counts. Answers `Ended`.
     EndRun(RunEnd),
-    /// Of the oldest `TRIM_ROWS` rows of `crontab_log` deletes those that started before that, in unix milliseconds, and do
-    /// not run any more. Answers `Count`.
-    TrimCrontabLog { before_ms: i64 },
-    /// Of the oldest `TRIM_ROWS` dead letters deletes those that died before that, in unix milliseconds. Answers `Count`.
-    TrimLetters { before_ms: i64 },
+    /// Of the oldest `TRIM_ROWS` rows of `crontab_log` with a higher id deletes those that started before that, in unix
+    /// milliseconds, and do not run any more. Answers `Trimmed`.
+    TrimCrontabLog { before_ms: i64, after_id: i64 },
+    /// Of the oldest `TRIM_ROWS` dead letters with a higher id deletes those that died before that, in unix milliseconds.
+    /// Answers `Trimmed`.
+    TrimLetters { before_ms: i64, after_id: i64 },
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
 }
@@ -203,6 +204,20 @@ impl Write {
         }
     }
 
+    /// Parts of it may be left out where they are refused: rows of a claim, what is written for people alone, entries.
+    pub(crate) fn has_parts(&self) -> bool {
+        matches!(
+            self,
+            Self::ClaimTasks { .. }
+                | Self::ClaimMessages { .. }
+                | Self::SyncEntries { .. }
+                | Self::ClaimFire(_)
+                | Self::TakeFire { .. }
+                | Self::RunStarted { .. }
+                | Self::EndRun(_)
+        )
+    }
+
     /// How many rows it is about, roughly.
     pub(crate) fn rows(&self) -> usize {
         match self {
@@ -237,6 +252,15 @@ pub(crate) enum Written {
     /// Whether this was the run's first end.
     Ended(bool),
     Count(usize),
+    Trimmed(Trimmed),
+}
+
+/// What became of a portion of a table's oldest rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trimmed {
+    pub(crate) deleted: usize,
+    /// Behind this id there may be more; none where the rows are young, or there are none.
+    pub(crate) more_after_id: Option<i64>,
 }
 
 /// What became of ends. Those in neither list count.

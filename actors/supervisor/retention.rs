@@ -79,15 +79,23 @@ impl Table {
     /// A portion at a time, until none is left.
     async fn trim(self, db: &Db, kept: Duration) -> Result<(), DbError> {
         let before_ms = now_ms() - millis(kept);
+        let mut after_id = i64::MIN;
         loop {
-            let trimmed = match self {
-                Self::Tasks => db.trim_tasks(before_ms.div_euclid(1000)).await?,
-                Self::CrontabLog => db.trim_crontab_log(before_ms).await?,
-                Self::DeadLetters => db.trim_letters(before_ms).await?,
+            let more_after_id = match self {
+                Self::Tasks => {
+                    let deleted = db.trim_tasks(before_ms.div_euclid(1000)).await?;
+                    (deleted == TRIM_ROWS).then_some(after_id)
+                }
+                Self::CrontabLog => {
+                    let trimmed = db.trim_crontab_log(before_ms, after_id).await?;
+                    trimmed.more_after_id
+                }
+                Self::DeadLetters => db.trim_letters(before_ms, after_id).await?.more_after_id,
             };
-            if trimmed < TRIM_ROWS {
+            let Some(id) = more_after_id else {
                 return Ok(());
-            }
+            };
+            after_id = id;
             tokio::time::sleep(PAUSE).await;
         }
     }

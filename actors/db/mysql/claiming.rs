@@ -11,6 +11,7 @@ use diesel_async::RunQueryDsl;
 use super::by_ids::list;
 use super::dialect::Connection;
 use super::{IN_ONE_STATEMENT, messages, named};
+use crate::db::apart::behind;
 use crate::db::raw_task::RawTask;
 use crate::db::status::RUNNING;
 use crate::db::write::Most;
@@ -50,10 +51,10 @@ pub(super) async fn claim_tasks(
     owner: &str,
     from_s: Option<i64>,
     until_s: i64,
-    most: Most,
+    (most, skipped): (Most, u32),
 ) -> QueryResult<Vec<RawTask>> {
     let small = small(most);
-    let mut found: Vec<FoundTask> = diesel::sql_query(CLAIM_TASKS)
+    let mut found: Vec<FoundTask> = diesel::sql_query(behind(CLAIM_TASKS, "LIMIT ?", skipped))
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(from_s.unwrap_or(0))
         .bind::<BigInt, _>(until_s)
@@ -122,11 +123,12 @@ pub(super) async fn claim_messages(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
-    most: Most,
+    (most, skipped): (Most, u32),
 ) -> QueryResult<Vec<messages::Claimed>> {
     // A row has three values of which each may be as large.
     let small = small(most) / 3;
-    let mut found: Vec<FoundMessage> = diesel::sql_query(CLAIM_MESSAGES)
+    let claim = behind(CLAIM_MESSAGES, "LIMIT ?", skipped);
+    let mut found: Vec<FoundMessage> = diesel::sql_query(claim)
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(small)

@@ -36,6 +36,8 @@ mod lags;
 mod letters;
 #[path = "../server/limits.rs"]
 mod limits;
+#[path = "../server/making.rs"]
+mod making;
 #[path = "../server/marks.rs"]
 mod marks;
 #[path = "../server/messages.rs"]
@@ -46,6 +48,8 @@ mod migration;
 mod named;
 #[path = "../server/ours.rs"]
 mod ours;
+#[path = "../server/part.rs"]
+mod part;
 #[path = "../server/portions.rs"]
 mod portions;
 mod product;

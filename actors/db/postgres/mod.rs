@@ -32,6 +32,8 @@ mod lags;
 mod letters;
 #[path = "../server/limits.rs"]
 mod limits;
+#[path = "../server/making.rs"]
+mod making;
 #[path = "../server/marks.rs"]
 mod marks;
 #[path = "../server/messages.rs"]
@@ -42,6 +44,8 @@ mod migration;
 mod named;
 #[path = "../server/ours.rs"]
 mod ours;
+#[path = "../server/part.rs"]
+mod part;
 #[path = "../server/portions.rs"]
 mod portions;
 #[path = "../server/questions.rs"]

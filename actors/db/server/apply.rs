@@ -102,10 +102,14 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             most,
         } => tasks::claim(connection, owner, *from_s, *until_s, *most).await,
         Write::TrimTasks { before_s } => tasks::trim(connection, *before_s).await,
-        Write::TrimCrontabLog { before_ms } => {
-            retention::trim_crontab_log(connection, *before_ms).await
-        }
-        Write::TrimLetters { before_ms } => retention::trim_letters(connection, *before_ms).await,
+        Write::TrimCrontabLog {
+            before_ms,
+            after_id,
+        } => retention::trim_crontab_log(connection, *before_ms, *after_id).await,
+        Write::TrimLetters {
+            before_ms,
+            after_id,
+        } => retention::trim_letters(connection, *before_ms, *after_id).await,
         Write::HastenMessages { queue, longest_ms } => {
             hasten::messages(connection, queue, *longest_ms).await
         }

@@ -156,6 +156,20 @@ async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
         );
     }
     dead.truncate(DEAD_OWNERS);
+    // One that was only judged may find out at this moment, and claim anew under its name. Its row is locked as in a
+    // judgement: no heartbeat comes before its old rows are free, and one that has come since is seen.
+    let judged: Vec<(String, i16)> = boot::table
+        .filter(dsl::owner.eq_any(&dead))
+        .order(dsl::owner)
+        .select((dsl::owner, dsl::state))
+        .for_update()
+        .load(connection)
+        .await?;
+    dead.retain(|owner| {
+        !judged
+            .iter()
+            .any(|(name, state)| name == owner && *state == ALIVE)
+    });
     Ok(dead)
 }
 

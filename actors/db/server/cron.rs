@@ -5,8 +5,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Collision, Connection};
+use super::part::part;
 use super::schema::crontab_log;
-use crate::db::begin::{Begin, skipped};
+use crate::db::begin::{Begin, not_logged, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
@@ -73,7 +74,12 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         rivals.mark_replaced(connection).await?;
     }
     if fire.is_log {
-        log_start(connection, fire, &begin).await?;
+        let logged = part(connection, async |connection| {
+            log_start(connection, fire, &begin).await
+        });
+        logged
+            .await?
+            .map_or_else(|why| not_logged(&fire.uk, &why), drop);
     }
     Ok(Written::Claimed(begin.claim))
 }
@@ -248,14 +254,17 @@ pub(super) async fn run_started(
     ))
     .execute(connection)
     .await?;
-    diesel::update(
-        crontab_log::table
-            .filter(crontab_log::uk.eq(uk))
-            .filter(crontab_log::status.eq("running")),
-    )
-    .set(crontab_log::pid.eq(pid))
-    .execute(connection)
-    .await?;
+    let logged = part(connection, async |connection| {
+        diesel::update(
+            crontab_log::table
+                .filter(crontab_log::uk.eq(uk))
+                .filter(crontab_log::status.eq("running")),
+        )
+        .set(crontab_log::pid.eq(pid))
+        .execute(connection)
+        .await
+    });
+    logged.await?.map_or_else(|why| not_logged(uk, &why), drop);
     Ok(Written::Nothing)
 }
 
@@ -286,7 +295,12 @@ pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryR
         ))
         .execute(connection)
         .await?;
-    log_end(connection, end).await?;
+    let logged = part(connection, async |connection| {
+        log_end(connection, end).await
+    });
+    logged
+        .await?
+        .unwrap_or_else(|why| not_logged(&end.uk, &why));
     Ok(Written::Ended(true))
 }
 

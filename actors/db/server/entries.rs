@@ -7,9 +7,10 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection};
+use super::part::part;
 use super::{former, marks};
 use crate::clock::now_ms;
-use crate::db::begin::since_when;
+use crate::db::begin::{not_known, since_when};
 use crate::db::rows::KnownEntry;
 use crate::db::runs::{OldRun, newest};
 use crate::db::schema::{cron_entry, cron_run};
@@ -26,70 +27,99 @@ pub(super) async fn sync(
     use cron_entry::dsl;
 
     let now = now_ms();
-    former::inherit(connection, partition, entries, now).await?;
+    let inherited = part(connection, async |connection| {
+        former::inherit(connection, partition, entries, now).await
+    });
+    if let Err(why) = inherited.await? {
+        log::error!("cron: what is known of entries by former names is left: {why}");
+    }
     let of_partition = || cron_entry::table.filter(dsl::partition_name.eq(partition));
     let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
-    diesel::update(of_partition().filter(dsl::entry.ne_all(&names)))
-        .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
-        .execute(connection)
-        .await?;
-    let known: Vec<Known> = of_partition()
+    let others = part(connection, async |connection| {
+        diesel::update(of_partition().filter(dsl::entry.ne_all(&names)))
+            .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
+            .execute(connection)
+            .await
+    });
+    if let Err(why) = others.await? {
+        log::error!("cron: entries that are no more are still marked as live: {why}");
+    }
+    let rows: Vec<Known> = of_partition()
         .order(dsl::entry)
         .select(Known::as_select())
         .for_update()
         .load(connection)
         .await?;
-    let mut known: HashMap<String, Known> = known
-        .into_iter()
-        .map(|row| (row.entry.clone(), row))
-        .collect();
-    // For people only: an entry is known by its key.
-    let limits = connection.limits;
+    let rows = rows.into_iter().map(|row| (row.entry.clone(), row));
+    let mut known: HashMap<String, Known> = rows.collect();
     for entry in entries {
-        let (name, expression) = (limits.name(&entry.name), limits.name(&entry.expression));
-        match known.get_mut(&entry.entry) {
-            Some(row) => {
-                let (renamed, live) = (row.name != name, row.live == 1);
-                if !live {
-                    // A daemon with an older configuration may have fired it meanwhile.
-                    (row.live, row.live_since_ms, row.last_fire_ms) = (1, now, None);
-                }
-                if renamed || !live {
-                    row.name = name;
-                    let row: &Known = row;
-                    diesel::update(of_partition().filter(dsl::entry.eq(&entry.entry)))
-                        .set(row)
-                        .execute(connection)
-                        .await?;
-                }
-            }
-            None => {
-                let row = Known {
-                    entry: entry.entry.clone(),
-                    name,
-                    live: 1,
-                    live_since_ms: now,
-                    last_fire_ms: None,
-                };
-                diesel::insert_into(cron_entry::table)
-                    .values((
-                        &row,
-                        dsl::partition_name.eq(partition),
-                        dsl::expression.eq(expression),
-                    ))
-                    .execute(connection)
-                    .await?;
-                known.insert(entry.entry.clone(), row);
+        let row = known.get(&entry.entry).cloned();
+        let synced = part(connection, async |connection| {
+            sync_one(connection, partition, entry, row, now).await
+        });
+        match synced.await? {
+            Ok(row) => drop(known.insert(entry.entry.clone(), row)),
+            Err(why) => {
+                known.remove(&entry.entry);
+                not_known(entry, &why);
             }
         }
     }
     let newest = newest_runs(connection, partition, now).await?;
-    let since = entries.iter().map(|entry| {
-        let row = &known[&entry.entry];
-        let newest = newest.get(&entry.entry).copied();
-        since_when(row.live_since_ms, row.last_fire_ms, newest, now)
+    let since = entries.iter().map(|entry| match known.get(&entry.entry) {
+        Some(row) => {
+            let newest = newest.get(&entry.entry).copied();
+            since_when(row.live_since_ms, row.last_fire_ms, newest, now)
+        }
+        None => now,
     });
     Ok(Written::Since(since.collect()))
+}
+
+/// What the row of an entry is now; it may have had none.
+async fn sync_one(
+    connection: &mut Connection,
+    partition: &str,
+    entry: &KnownEntry,
+    row: Option<Known>,
+    now: i64,
+) -> QueryResult<Known> {
+    use cron_entry::dsl;
+
+    // For people only: an entry is known by its key.
+    let limits = connection.limits;
+    let (name, expression) = (limits.name(&entry.name), limits.name(&entry.expression));
+    let Some(mut row) = row else {
+        let row = Known {
+            entry: entry.entry.clone(),
+            name,
+            live: 1,
+            live_since_ms: now,
+            last_fire_ms: None,
+        };
+        diesel::insert_into(cron_entry::table)
+            .values((
+                &row,
+                dsl::partition_name.eq(partition),
+                dsl::expression.eq(expression),
+            ))
+            .execute(connection)
+            .await?;
+        return Ok(row);
+    };
+    let (renamed, live) = (row.name != name, row.live == 1);
+    if !live {
+        // A daemon with an older configuration may have fired it meanwhile.
+        (row.live, row.live_since_ms, row.last_fire_ms) = (1, now, None);
+    }
+    if renamed || !live {
+        row.name = name;
+        diesel::update(cron_entry::table.find((partition, &entry.entry)))
+            .set(&row)
+            .execute(connection)
+            .await?;
+    }
+    Ok(row)
 }
 
 #[derive(QueryableByName)]
@@ -173,7 +203,7 @@ async fn note_last_fire(
     .await
 }
 
-#[derive(Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Clone, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = cron_entry, treat_none_as_null = true)]
 struct Known {
     entry: String,

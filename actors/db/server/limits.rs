@@ -5,9 +5,10 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection};
+use crate::db::apart::Manner;
 use crate::db::text::{ERROR_CHARS, NAME_CHARS, Plain, RESULT_CHARS, note, result};
 
-/// Characters, and bytes of a message; and how texts are written.
+/// Characters, and bytes of a message; and how what is being written is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     task_result: usize,
@@ -19,6 +20,7 @@ pub(super) struct Limits {
     /// Bytes of one message to the server at most.
     pub(super) message: usize,
     pub(super) plain: Plain,
+    pub(super) manner: Manner,
     /// They are those of the schema, and not only of what we would make of it.
     pub(super) are_read: bool,
 }
@@ -34,6 +36,7 @@ impl Default for Limits {
             error: ERROR_CHARS,
             message: usize::MAX,
             plain: Plain::AsItIs,
+            manner: Manner::Whole,
             are_read: false,
         }
     }

@@ -8,7 +8,9 @@ use diesel_async::RunQueryDsl;
 use super::claims::{Mine, Standing, judge, not_kept};
 use super::dialect::{self, Connection, NOW_MS};
 use super::limits::Limits;
+use super::part::part;
 use super::{IN_ONE_STATEMENT, by_ids, dead};
+use crate::db::apart::{Manner, Pieces};
 use crate::db::headers;
 use crate::db::rows::{
     Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
@@ -119,7 +121,10 @@ pub(super) async fn claim(
     owner: &str,
     most: Most,
 ) -> QueryResult<Written> {
-    let mut rows = dialect::claim_messages(connection, queue, owner, most).await?;
+    let mut rows = match connection.limits.manner {
+        Manner::Whole => dialect::claim_messages(connection, queue, owner, (most, 0)).await?,
+        Manner::Apart => claim_in_pieces(connection, queue, owner, most).await?,
+    };
     rows.sort_by_key(|row| (row.due_ms, row.id));
     let claimed = rows.into_iter().map(|row| ClaimedMessage {
         id: row.id,
@@ -132,6 +137,30 @@ pub(super) async fn claim(
         origin: Origin::decode(row.origin.as_deref().map(readable).as_deref()),
     });
     Ok(Written::Messages(claimed.collect()))
+}
+
+async fn claim_in_pieces(
+    connection: &mut Connection,
+    queue: &str,
+    owner: &str,
+    most: Most,
+) -> QueryResult<Vec<Claimed>> {
+    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    while let Some(piece) = pieces.next() {
+        let claim = async |connection: &mut Connection| {
+            dialect::claim_messages(connection, queue, owner, piece).await
+        };
+        match part(connection, claim).await? {
+            Ok(mut rows) => {
+                let bytes = rows.iter().map(|row| row.payload.len()).sum();
+                pieces.took(rows.len(), bytes);
+                claimed.append(&mut rows);
+            }
+            Err(why) => pieces.refused(why),
+        }
+    }
+    pieces.report(&format!("messages of `{queue}`"));
+    Ok(claimed)
 }
 
 /// Ends of one owner's messages. Answers for each whether it counts: the owner and the fence refuse a stale one, as a row

@@ -2,18 +2,21 @@
 //!
 //! **A refusal is not an outage.** What fails while the server answers a ping fails for what is in it: halves of it are
 //! tried, each in its own transaction, until the write that is the reason stands alone and is refused, with the server's
-//! reason. Only when the ping fails too, or the server's code says that it takes nobody's writes, is it away.
+//! reason. Only when the ping fails too is it away: even "read-only" and "the disk is full" may be what a trigger says of one
+//! row, or what holds for one table.
 
 use std::collections::HashSet;
 use std::mem::discriminant;
 
+use super::making::Making;
 use super::writer::{Failed, ServerWriter};
 use crate::db::error::DbError;
 use crate::db::store::Applied;
 use crate::db::text::Plain;
 use crate::db::write::{Write, Written};
 
-/// So often a connection may break under a single write, with a server that answers in between, before that is refused.
+/// So often a connection may break, or the server say that it takes nobody's writes, under a single write, with a ping that
+/// is written in between, before that write is refused.
 const BREAKS_OF_ONE: u32 = 3;
 /// And under several, before halves of them are tried: the first time it may have been the server's restart.
 const BREAKS_OF_SEVERAL: u32 = 2;
@@ -22,10 +25,9 @@ const BREAKS_OF_SEVERAL: u32 = 2;
 struct Portion {
     /// In the batch, in their order.
     places: Vec<usize>,
-    /// How often the connection broke under it.
+    /// How often the connection broke or the server closed under it.
     breaks: u32,
-    /// How its texts are written.
-    plain: Plain,
+    making: Making,
     /// Why it was refused as it is.
     refused: Option<String>,
 }
@@ -35,7 +37,7 @@ impl Portion {
         Self {
             places,
             breaks: 0,
-            plain: Plain::AsItIs,
+            making: Making::default(),
             refused: None,
         }
     }
@@ -87,11 +89,9 @@ impl ServerWriter {
             }
             match self.write(batch, &portion).await {
                 Ok(written) => {
-                    if let Some(why) = portion.refused {
-                        log::warn!(
-                            "a text is not written as it is, but {}: {why}",
-                            portion.plain
-                        );
+                    let plain = portion.making.plain;
+                    if let (Some(why), true) = (portion.refused, plain != Plain::AsItIs) {
+                        log::warn!("a text is not written as it is, but {plain}: {why}");
                     }
                     applied.answer(portion.places, written);
                 }
@@ -142,17 +142,17 @@ impl ServerWriter {
         match places {
             [first, ..] if places.last() == Some(&(first + places.len() - 1)) => {
                 let writes = &batch[*first..first + places.len()];
-                self.transaction(writes, portion.plain).await
+                self.transaction(writes, portion.making).await
             }
             places => {
                 let apart: Vec<Write> = places.iter().map(|at| batch[*at].clone()).collect();
-                self.transaction(&apart, portion.plain).await
+                self.transaction(&apart, portion.making).await
             }
         }
     }
 }
 
-/// It stands alone. What says how something ended is tried again in plainer words, and at last without any.
+/// It stands alone. Where there is another way to make it, that is tried.
 fn refused(
     batch: &[Write],
     mut portion: Portion,
@@ -161,11 +161,13 @@ fn refused(
     applied: &mut Applied,
 ) {
     let why = portion.refused.take().unwrap_or(why);
-    let has_words = |at: &usize| batch[*at].has_words_of_one();
-    let plainer = portion.plain.plainer();
-    match plainer.filter(|_| portion.places.iter().all(has_words)) {
-        Some(plain) => portions.push(Portion {
-            plain,
+    let next = match portion.places.as_slice() {
+        [at] => portion.making.next(&batch[*at]),
+        _ => None,
+    };
+    match next {
+        Some(making) => portions.push(Portion {
+            making,
             refused: Some(why),
             ..Portion::of(portion.places)
         }),
@@ -173,7 +175,7 @@ fn refused(
     }
 }
 
-/// The connection broke, and the server takes other writes.
+/// The connection broke or the server said that it takes nobody's writes, and it takes others.
 fn broke(
     batch: &[Write],
     mut portion: Portion,
@@ -184,9 +186,7 @@ fn broke(
     portion.breaks += 1;
     match (portion.is_one(), portion.breaks) {
         (true, BREAKS_OF_ONE..) => {
-            let why = format!(
-                "the connection breaks each time, and the server takes other writes: {why}"
-            );
+            let why = format!("it fails each time, and the server takes other writes: {why}");
             refused(batch, portion, why, portions, applied);
         }
         (false, BREAKS_OF_SEVERAL..) => portions.extend(portion.halves()),

@@ -6,11 +6,13 @@ use diesel_async::RunQueryDsl;
 
 use super::claims::{Standing, judge, not_kept};
 use super::dialect::{self, Connection};
+use super::part::part;
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::now_ms;
-use crate::db::raw_task::read_all;
-use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::apart::{Manner, Pieces};
+use crate::db::raw_task::{RawTask, read_all};
+use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::write::{Most, TRIM_ROWS, Written};
 
@@ -41,14 +43,44 @@ pub(super) async fn claim(
     until_s: i64,
     most: Most,
 ) -> QueryResult<Written> {
-    let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;
+    if connection.limits.manner == Manner::Whole {
+        let rows = dialect::claim_tasks(connection, owner, from_s, until_s, (most, 0)).await?;
+        return read(connection, owner, rows).await.map(Written::Tasks);
+    }
+    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    while let Some(piece) = pieces.next() {
+        let tried = part(connection, async |connection| {
+            let rows = dialect::claim_tasks(connection, owner, from_s, until_s, piece).await?;
+            let bytes = rows.iter().map(|row| row.params.len()).sum();
+            let count = rows.len();
+            Ok((read(connection, owner, rows).await?, count, bytes))
+        });
+        match tried.await? {
+            Ok((mut tasks, count, bytes)) => {
+                pieces.took(count, bytes);
+                claimed.append(&mut tasks);
+            }
+            Err(why) => pieces.refused(why),
+        }
+    }
+    pieces.report("delayed tasks");
+    claimed.sort_by_key(|task| (task.due_ms, task.id));
+    Ok(Written::Tasks(claimed))
+}
+
+/// Those that can be read. The others end here.
+async fn read(
+    connection: &mut Connection,
+    owner: &str,
+    rows: Vec<RawTask>,
+) -> QueryResult<Vec<ClaimedTask>> {
     let (tasks, unreadable) = read_all(rows);
     for row in unreadable {
         fail(connection, row.id, &row.result(), row.attempts).await?;
         dead::from_task(connection, row.id, owner, &row.why).await?;
         row.report();
     }
-    Ok(Written::Tasks(tasks))
+    Ok(tasks)
 }
 
 /// Ends of one owner's tasks. Answers for each whether it counts: the owner and the fence refuse a stale one, as a

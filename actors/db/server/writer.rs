@@ -11,13 +11,13 @@ use tokio::time::{Instant, timeout};
 use super::apply::{Stopped, apply};
 use super::dialect::{self, Connection};
 use super::limits::Limits;
+use super::making::Making;
 use super::{boots, connect, marks};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
-use crate::db::text::Plain;
-use crate::db::verdict::Verdict;
+use crate::db::verdict::{Verdict, told};
 use crate::db::write::{Write, Written};
 
 /// A transaction that takes longer is given up: the server hangs, or the way to it is cut. Ours take milliseconds. After
@@ -48,9 +48,10 @@ pub(super) struct ServerWriter {
 
 /// Why a transaction did not happen, or may not have. Nothing is written, but perhaps of the last kind.
 pub(super) enum Failed {
-    /// There is no connection, or the server takes nobody's writes.
+    /// There is no connection.
     Away(String),
-    /// The connection broke, or the server failed at it. Whether it is away a ping says.
+    /// The connection broke, the server failed at it, or says that it takes nobody's writes, as one full table or a
+    /// trigger makes it say. Whether it is away a ping says.
     Broken(String),
     /// No answer, for as long as we wait. Whether it is away a ping says.
     Silent(String),
@@ -95,11 +96,11 @@ impl ServerWriter {
     pub(super) async fn transaction(
         &mut self,
         writes: &[Write],
-        plain: Plain,
+        making: Making,
     ) -> Result<Vec<Written>, Failed> {
         let mut tries = 1;
         loop {
-            match self.try_transaction(writes, plain).await {
+            match self.try_transaction(writes, making).await {
                 Err(Failed::Conflict(_) | Failed::Duplicate(_)) if tries < TRIES => {
                     tries += 1;
                     // Two that collided must not do so again in step.
@@ -116,7 +117,7 @@ impl ServerWriter {
     async fn try_transaction(
         &mut self,
         writes: &[Write],
-        plain: Plain,
+        making: Making,
     ) -> Result<Vec<Written>, Failed> {
         let (patience, name) = (self.patience, self.name.clone());
         self.batch += 1;
@@ -125,7 +126,7 @@ impl ServerWriter {
         let connection = opened.map_err(|cause| Failed::Away(cause.into_reason()))?;
         let all = || (0..writes.len()).collect();
         let begun = timeout(patience, async {
-            let begun = begin(connection, plain).await;
+            let begun = begin(connection, making).await;
             begun.map_err(|error| Stopped {
                 error,
                 places: all(),
@@ -144,7 +145,7 @@ impl ServerWriter {
                 Ok(written)
             }
             Ok(Err(error)) => match self.roll_back(&error, all()).await {
-                Failed::Away(why) | Failed::Broken(why) => Err(Failed::Unsure(why, written)),
+                Failed::Broken(why) => Err(Failed::Unsure(why, written)),
                 known => Err(known),
             },
             Err(_) => Err(Failed::Unsure(self.give_up(writes.len()), written)),
@@ -157,14 +158,10 @@ impl ServerWriter {
         let Some(connection) = &mut self.connection else {
             return Failed::Broken(error.to_string());
         };
-        let judged = dialect::verdict(connection, error).await;
-        let why = DbError::from_server(error, &judged).into_text();
-        let failed = match judged.0 {
-            Verdict::Closed => {
-                self.connection = None;
-                return Failed::Away(why);
-            }
-            Verdict::Broken => {
+        let (verdict, code) = dialect::verdict(connection, error).await;
+        let why = told(error, code.as_deref());
+        let failed = match verdict {
+            Verdict::Closed | Verdict::Broken => {
                 self.connection = None;
                 return Failed::Broken(why);
             }
@@ -248,12 +245,12 @@ impl ServerWriter {
 }
 
 /// A connection that writes asks once what the columns hold, and again where something was refused.
-async fn begin(connection: &mut Connection, plain: Plain) -> diesel::QueryResult<()> {
-    let refused = plain != connection.limits.plain && plain != Plain::AsItIs;
-    if !connection.limits.are_read || refused {
+async fn begin(connection: &mut Connection, making: Making) -> diesel::QueryResult<()> {
+    if !connection.limits.are_read || making.measures {
         connection.limits = Limits::read(connection).await?;
     }
-    connection.limits.plain = plain;
+    connection.limits.plain = making.plain;
+    connection.limits.manner = making.manner;
     dialect::begin(connection).await
 }
 

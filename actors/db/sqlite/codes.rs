@@ -31,16 +31,16 @@ const CLOSED: [c_int; 6] = [
     ffi::SQLITE_PROTOCOL,
 ];
 
+/// What SQLite says within a transaction of the disk or the file may hold for one write alone: only one of another kind can
+/// say whether the database is away.
 pub(super) fn judged(error: &Error, step: Step) -> DbError {
     let text = error.to_string();
-    let passes = match (error, step) {
-        (Error::DatabaseError(Kind::Unknown, _), Step::Around) => {
-            is_one_of(&text, &HELD) || is_one_of(&text, &CLOSED)
-        }
-        (Error::DatabaseError(Kind::Unknown, _), Step::Within) => is_one_of(&text, &CLOSED),
-        _ => false,
+    let is_its_own = matches!(error, Error::DatabaseError(Kind::Unknown, _));
+    let passes = match step {
+        Step::Around => is_one_of(&text, &HELD) || is_one_of(&text, &CLOSED),
+        Step::Within => is_one_of(&text, &CLOSED),
     };
-    match passes {
+    match is_its_own && passes {
         true => DbError::Away(text),
         false => DbError::Refused(text),
     }

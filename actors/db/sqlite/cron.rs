@@ -2,8 +2,10 @@
 
 use diesel::prelude::*;
 
+use super::part::part;
 use crate::clock::local_text;
-use crate::db::begin::{Begin, skipped};
+use crate::db::apart::Manner;
+use crate::db::begin::{Begin, not_logged, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_run, crontab_log};
 use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
@@ -13,7 +15,11 @@ use crate::db::write::Written;
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
 /// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: whatever
 /// daemons there are, and however many fires are late at once, no two of them find the entry free.
-pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Written> {
+pub(super) fn claim_fire(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    fire: &Fire,
+) -> QueryResult<Written> {
     use cron_run::dsl;
 
     if fire.given_up.is_set() {
@@ -60,7 +66,10 @@ pub(super) fn claim_fire(connection: &mut SqliteConnection, fire: &Fire) -> Quer
         rivals.mark_replaced(connection)?;
     }
     if fire.is_log {
-        log_start(connection, fire, &begin)?;
+        let logged = part(connection, manner, |connection| {
+            log_start(connection, fire, &begin)
+        });
+        logged?.map_or_else(|why| not_logged(&fire.uk, &why), drop);
     }
     Ok(Written::Claimed(begin.claim))
 }
@@ -144,6 +153,7 @@ fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> Q
 /// at again: a daemon with an older configuration may have let another run begin meanwhile.
 pub(super) fn take_fire(
     connection: &mut SqliteConnection,
+    manner: Manner,
     uk: &str,
     from: &str,
     owner: &str,
@@ -172,7 +182,7 @@ pub(super) fn take_fire(
     };
     match at_overlap {
         AtOverlap::Skip { result } if rivals.are_open(connection)? => {
-            end_run(connection, &skipped(uk, result))?;
+            end_run(connection, manner, &skipped(uk, result))?;
             return Ok(Written::Claimed(Claim::Skipped));
         }
         AtOverlap::Replace => rivals.mark_replaced(connection).map(drop)?,
@@ -183,6 +193,7 @@ pub(super) fn take_fire(
 
 pub(super) fn run_started(
     connection: &mut SqliteConnection,
+    manner: Manner,
     uk: &str,
     pid: i32,
     start_ticks: Option<i64>,
@@ -200,19 +211,26 @@ pub(super) fn run_started(
         dsl::start_ticks.eq(start_ticks),
     ))
     .execute(connection)?;
-    diesel::update(
-        crontab_log::table
-            .filter(crontab_log::uk.eq(uk))
-            .filter(crontab_log::status.eq("running")),
-    )
-    .set(crontab_log::pid.eq(pid))
-    .execute(connection)?;
+    let logged = part(connection, manner, |connection| {
+        diesel::update(
+            crontab_log::table
+                .filter(crontab_log::uk.eq(uk))
+                .filter(crontab_log::status.eq("running")),
+        )
+        .set(crontab_log::pid.eq(pid))
+        .execute(connection)
+    });
+    logged?.map_or_else(|why| not_logged(uk, &why), drop);
     Ok(Written::Nothing)
 }
 
 /// The process itself and the daemon that watches it both report the end; the state in the condition lets only the
 /// first one through.
-pub(super) fn end_run(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<Written> {
+pub(super) fn end_run(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    end: &RunEnd,
+) -> QueryResult<Written> {
     use cron_run::dsl;
 
     let open = cron_run::table
@@ -235,7 +253,8 @@ pub(super) fn end_run(connection: &mut SqliteConnection, end: &RunEnd) -> QueryR
     if ended == 0 {
         return Ok(Written::Ended(false));
     }
-    log_end(connection, end)?;
+    let logged = part(connection, manner, |connection| log_end(connection, end));
+    logged?.unwrap_or_else(|why| not_logged(&end.uk, &why));
     Ok(Written::Ended(true))
 }
 

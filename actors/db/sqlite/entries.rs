@@ -3,8 +3,10 @@
 use diesel::prelude::*;
 
 use super::former;
+use super::part::part;
 use crate::clock::now_ms;
-use crate::db::begin::since_when;
+use crate::db::apart::Manner;
+use crate::db::begin::{not_known, since_when};
 use crate::db::rows::KnownEntry;
 use crate::db::runs::{OldRun, newest};
 use crate::db::schema::{cron_entry, cron_run};
@@ -14,48 +16,79 @@ use crate::db::write::{TRIM_ROWS, Written};
 /// An entry that was not live in between begins anew: it is not caught up.
 pub(super) fn sync(
     connection: &mut SqliteConnection,
+    manner: Manner,
     partition: &str,
     entries: &[KnownEntry],
 ) -> QueryResult<Written> {
     use cron_entry::dsl;
 
     let now = now_ms();
-    former::inherit(connection, partition, entries, now)?;
-    let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
+    let inherited = part(connection, manner, |connection| {
+        former::inherit(connection, partition, entries, now)
+    });
+    if let Err(why) = inherited? {
+        log::error!("cron: what is known of entries by former names is left: {why}");
+    }
     let names: Vec<&str> = entries.iter().map(|entry| entry.entry.as_str()).collect();
-    diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
-        .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
-        .execute(connection)?;
+    let others = part(connection, manner, |connection| {
+        let of_partition = cron_entry::table.filter(dsl::partition_name.eq(partition));
+        diesel::update(of_partition.filter(dsl::entry.ne_all(&names)))
+            .set((dsl::live.eq(0), dsl::last_fire_ms.eq(None::<i64>)))
+            .execute(connection)
+    });
+    if let Err(why) = others? {
+        log::error!("cron: entries that are no more are still marked as live: {why}");
+    }
     let mut since = Vec::with_capacity(entries.len());
     for entry in entries {
-        let this = of_partition.filter(dsl::entry.eq(&entry.entry));
-        // A daemon with an older configuration may have fired it meanwhile.
-        diesel::update(this.filter(dsl::live.eq(0)))
-            .set((
-                dsl::live_since_ms.eq(now),
-                dsl::last_fire_ms.eq(None::<i64>),
-            ))
-            .execute(connection)?;
-        diesel::insert_into(cron_entry::table)
-            .values((
-                dsl::partition_name.eq(partition),
-                dsl::entry.eq(&entry.entry),
-                dsl::name.eq(&entry.name),
-                dsl::expression.eq(&entry.expression),
-                dsl::live.eq(1),
-                dsl::live_since_ms.eq(now),
-            ))
-            .on_conflict((dsl::partition_name, dsl::entry))
-            .do_update()
-            .set((dsl::live.eq(1), dsl::name.eq(&entry.name)))
-            .execute(connection)?;
-        let (last_fire, live_since): (Option<i64>, i64) = this
-            .select((dsl::last_fire_ms, dsl::live_since_ms))
-            .first(connection)?;
-        let newest = newest_run(connection, partition, &entry.entry, now)?;
-        since.push(since_when(live_since, last_fire, newest, now));
+        let synced = part(connection, manner, |connection| {
+            sync_one(connection, partition, entry, now)
+        });
+        since.push(synced?.unwrap_or_else(|why| {
+            not_known(entry, &why);
+            now
+        }));
     }
     Ok(Written::Since(since))
+}
+
+/// Answers from when on its fires are to be made.
+fn sync_one(
+    connection: &mut SqliteConnection,
+    partition: &str,
+    entry: &KnownEntry,
+    now: i64,
+) -> QueryResult<i64> {
+    use cron_entry::dsl;
+
+    let this = cron_entry::table
+        .filter(dsl::partition_name.eq(partition))
+        .filter(dsl::entry.eq(&entry.entry));
+    // A daemon with an older configuration may have fired it meanwhile.
+    diesel::update(this.filter(dsl::live.eq(0)))
+        .set((
+            dsl::live_since_ms.eq(now),
+            dsl::last_fire_ms.eq(None::<i64>),
+        ))
+        .execute(connection)?;
+    diesel::insert_into(cron_entry::table)
+        .values((
+            dsl::partition_name.eq(partition),
+            dsl::entry.eq(&entry.entry),
+            dsl::name.eq(&entry.name),
+            dsl::expression.eq(&entry.expression),
+            dsl::live.eq(1),
+            dsl::live_since_ms.eq(now),
+        ))
+        .on_conflict((dsl::partition_name, dsl::entry))
+        .do_update()
+        .set((dsl::live.eq(1), dsl::name.eq(&entry.name)))
+        .execute(connection)?;
+    let (last_fire, live_since): (Option<i64>, i64) = this
+        .select((dsl::last_fire_ms, dsl::live_since_ms))
+        .first(connection)?;
+    let newest = newest_run(connection, partition, &entry.entry, now)?;
+    Ok(since_when(live_since, last_fire, newest, now))
 }
 
 /// The last second of the entry that was fired, as far as its rows are kept.

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
+use super::part::part;
 use super::{dead, lengths::fitting};
 use crate::clock::now_ms;
+use crate::db::apart::{Manner, Pieces, behind};
 use crate::db::headers;
 use crate::db::rows::{
     Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
@@ -72,26 +74,62 @@ struct Claimed {
 
 pub(super) fn claim(
     connection: &mut SqliteConnection,
-    queue: &str,
-    owner: &str,
+    manner: Manner,
+    (queue, owner): (&str, &str),
     most: Most,
 ) -> QueryResult<Written> {
+    let mut rows = match manner {
+        Manner::Whole => claim_some(connection, queue, owner, (most, 0))?,
+        Manner::Apart => claim_in_pieces(connection, queue, owner, most)?,
+    };
+    // RETURNING promises no order.
+    rows.sort_by_key(|row| (row.due_ms, row.id));
+    Ok(Written::Messages(rows.into_iter().map(claimed).collect()))
+}
+
+fn claim_some(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    owner: &str,
+    (most, skipped): (Most, u32),
+) -> QueryResult<Vec<Claimed>> {
     let now = now_ms();
     // In this transaction both statements find the same rows.
-    let lengths = diesel::sql_query(LENGTHS)
+    let lengths = diesel::sql_query(behind(LENGTHS, "LIMIT ?", skipped))
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(now)
         .bind::<BigInt, _>(i64::from(most.count));
     let fitting = fitting(connection, lengths, most)?;
-    let mut rows: Vec<Claimed> = diesel::sql_query(CLAIM)
+    diesel::sql_query(behind(CLAIM, "LIMIT ?", skipped))
         .bind::<Text, _>(owner)
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(now)
         .bind::<BigInt, _>(fitting)
-        .load(connection)?;
-    // RETURNING promises no order.
-    rows.sort_by_key(|row| (row.due_ms, row.id));
-    Ok(Written::Messages(rows.into_iter().map(claimed).collect()))
+        .load(connection)
+}
+
+fn claim_in_pieces(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    owner: &str,
+    most: Most,
+) -> QueryResult<Vec<Claimed>> {
+    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    while let Some(piece) = pieces.next() {
+        let tried = part(connection, Manner::Apart, |connection| {
+            claim_some(connection, queue, owner, piece)
+        });
+        match tried? {
+            Ok(mut rows) => {
+                let bytes = rows.iter().map(|row| row.payload.len()).sum();
+                pieces.took(rows.len(), bytes);
+                claimed.append(&mut rows);
+            }
+            Err(why) => pieces.refused(why),
+        }
+    }
+    pieces.report(&format!("messages of `{queue}`"));
+    Ok(claimed)
 }
 
 fn claimed(row: Claimed) -> ClaimedMessage {

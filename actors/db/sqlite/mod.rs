@@ -14,6 +14,8 @@ mod inspect;
 mod lengths;
 mod letters;
 mod messages;
+mod part;
+mod ping;
 mod questions;
 mod reader;
 mod replay;

@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 
+use super::part::part;
 use super::{dead, lengths::fitting};
 use crate::clock::{local_text, now_ms};
+use crate::db::apart::{Manner, Pieces, behind};
 use crate::db::raw_task::{RawTask, Unreadable, read_all};
-use crate::db::rows::{Charge, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::text::fitted;
@@ -81,44 +83,111 @@ struct NeverDue {
     attempts: i32,
 }
 
-pub(super) fn claim(
-    connection: &mut SqliteConnection,
-    owner: &str,
+/// What is due when.
+#[derive(Clone, Copy)]
+struct Due {
     from_s: Option<i64>,
     until_s: i64,
+}
+
+pub(super) fn claim(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    owner: &str,
+    (from_s, until_s): (Option<i64>, i64),
     most: Most,
 ) -> QueryResult<Written> {
+    let due = Due { from_s, until_s };
+    let tasks = match manner {
+        Manner::Whole => claim_some(connection, owner, due, (most, 0))?.0,
+        Manner::Apart => claim_in_pieces(connection, owner, due, most)?,
+    };
+    if from_s.is_none() {
+        let ended = part(connection, manner, |connection| {
+            end_never_due(connection, owner, most)
+        });
+        if let Err(why) = ended? {
+            ::log::error!("delayed tasks whose `exec_time` is no number stay as they are: {why}");
+        }
+    }
+    Ok(Written::Tasks(tasks))
+}
+
+/// Those that can be read, and how many rows there were with how many bytes. The others end here.
+fn claim_some(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    Due { from_s, until_s }: Due,
+    (most, skipped): (Most, u32),
+) -> QueryResult<(Vec<ClaimedTask>, usize, usize)> {
     // In this transaction both statements find the same rows.
-    let lengths = diesel::sql_query(LENGTHS)
+    let lengths = diesel::sql_query(behind(LENGTHS, "LIMIT ?", skipped))
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
         .bind::<BigInt, _>(i64::from(most.count));
     let fitting = fitting(connection, lengths, most)?;
-    let rows: Vec<RawTask> = diesel::sql_query(CLAIM)
+    let rows: Vec<RawTask> = diesel::sql_query(behind(CLAIM, "LIMIT ?", skipped))
         .bind::<Text, _>(owner)
         .bind::<Text, _>(local_text())
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
         .bind::<BigInt, _>(fitting)
         .load(connection)?;
+    let bytes = rows.iter().map(|row| row.params.len()).sum();
+    let count = rows.len();
     // RETURNING promises no order.
-    let (tasks, mut unreadable) = read_all(rows);
-    if from_s.is_none() {
-        let rows: Vec<NeverDue> = diesel::sql_query(NEVER_DUE)
-            .bind::<BigInt, _>(i64::from(most.count))
-            .load(connection)?;
-        unreadable.extend(rows.into_iter().map(|row| Unreadable {
-            id: row.id,
-            attempts: row.attempts,
-            why: "its `exec_time` is no number".to_owned(),
-        }));
+    let (tasks, unreadable) = read_all(rows);
+    end_unreadable(connection, owner, unreadable)?;
+    Ok((tasks, count, bytes))
+}
+
+fn claim_in_pieces(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    due: Due,
+    most: Most,
+) -> QueryResult<Vec<ClaimedTask>> {
+    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    while let Some(piece) = pieces.next() {
+        let tried = part(connection, Manner::Apart, |connection| {
+            claim_some(connection, owner, due, piece)
+        });
+        match tried? {
+            Ok((mut tasks, count, bytes)) => {
+                pieces.took(count, bytes);
+                claimed.append(&mut tasks);
+            }
+            Err(why) => pieces.refused(why),
+        }
     }
-    for row in unreadable {
+    pieces.report("delayed tasks");
+    claimed.sort_by_key(|task| (task.due_ms, task.id));
+    Ok(claimed)
+}
+
+fn end_never_due(connection: &mut SqliteConnection, owner: &str, most: Most) -> QueryResult<()> {
+    let rows: Vec<NeverDue> = diesel::sql_query(NEVER_DUE)
+        .bind::<BigInt, _>(i64::from(most.count))
+        .load(connection)?;
+    let unreadable = rows.into_iter().map(|row| Unreadable {
+        id: row.id,
+        attempts: row.attempts,
+        why: "its `exec_time` is no number".to_owned(),
+    });
+    end_unreadable(connection, owner, unreadable.collect())
+}
+
+fn end_unreadable(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    rows: Vec<Unreadable>,
+) -> QueryResult<()> {
+    for row in rows {
         fail(connection, &row)?;
         dead::from_task(connection, row.id, owner, &row.why)?;
         row.report();
     }
-    Ok(Written::Tasks(tasks))
+    Ok(())
 }
 
 fn fail(connection: &mut SqliteConnection, row: &Unreadable) -> QueryResult<usize> {

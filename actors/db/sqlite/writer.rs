@@ -10,7 +10,9 @@ use futures_util::future::LocalBoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
+use super::ping::ping;
 use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
+use crate::db::apart::Manner;
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
@@ -106,14 +108,18 @@ impl Writer for SqliteWriter {
     }
 }
 
-/// All in one transaction; if one write is refused, each in its own, so that the refused one fails alone.
+/// All in one transaction; if that fails while the file takes a write, each in its own, so that the one that is the reason
+/// fails alone.
 pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
     let together = transaction(connection, |connection| {
-        batch.iter().map(|write| one(connection, write)).collect()
+        let whole = |write| one(connection, write, Manner::Whole);
+        batch.iter().map(whole).collect()
     });
     match together {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
-        Err(away @ DbError::Away(_)) => Applied::none_of(batch.len()).away(away),
+        Err(away @ DbError::Away(_)) if ping(connection).is_err() => {
+            Applied::none_of(batch.len()).away(away)
+        }
         Err(_) => one_by_one(connection, batch),
     }
 }
@@ -121,16 +127,32 @@ pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Appli
 fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
     let mut applied = Applied::none_of(batch.len());
     for (at, write) in batch.iter().enumerate() {
-        match transaction(connection, |connection| one(connection, write)) {
+        let mut tried = alone(connection, write, Manner::Whole);
+        if matches!(tried, Err(DbError::Refused(_))) && write.has_parts() {
+            tried = alone(connection, write, Manner::Apart);
+        }
+        match tried {
             Ok(written) => applied.answer([at], vec![written]),
-            Err(away @ DbError::Away(_)) => return applied.away(away),
-            Err(cause) => applied.refuse(vec![at], &cause),
+            Err(refused @ DbError::Refused(_)) => applied.refuse(vec![at], &refused),
+            Err(away) => return applied.away(away),
         }
     }
     applied
 }
 
-fn transaction<T>(
+/// What fails while the file takes another write is refused.
+fn alone(
+    connection: &mut SqliteConnection,
+    write: &Write,
+    manner: Manner,
+) -> Result<Written, DbError> {
+    match transaction(connection, |connection| one(connection, write, manner)) {
+        Err(DbError::Away(why)) if ping(connection).is_ok() => Err(DbError::Refused(why)),
+        done => done,
+    }
+}
+
+pub(super) fn transaction<T>(
     connection: &mut SqliteConnection,
     work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
 ) -> Result<T, DbError> {
@@ -150,7 +172,7 @@ fn transaction<T>(
     done
 }
 
-fn one(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written> {
+fn one(connection: &mut SqliteConnection, write: &Write, manner: Manner) -> QueryResult<Written> {
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row),
         Write::EndBoot { owner } => boots::end(connection, owner),
@@ -163,10 +185,16 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written>
             from_s,
             until_s,
             most,
-        } => tasks::claim(connection, owner, *from_s, *until_s, *most),
+        } => tasks::claim(connection, manner, owner, (*from_s, *until_s), *most),
         Write::TrimTasks { before_s } => tasks::trim(connection, *before_s),
-        Write::TrimCrontabLog { before_ms } => retention::trim_crontab_log(connection, *before_ms),
-        Write::TrimLetters { before_ms } => retention::trim_letters(connection, *before_ms),
+        Write::TrimCrontabLog {
+            before_ms,
+            after_id,
+        } => retention::trim_crontab_log(connection, *before_ms, *after_id),
+        Write::TrimLetters {
+            before_ms,
+            after_id,
+        } => retention::trim_letters(connection, *before_ms, *after_id),
         Write::HastenMessages { queue, longest_ms } => {
             hasten::messages(connection, queue, *longest_ms)
         }
@@ -174,7 +202,7 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written>
         Write::EndTasks { owner, ends } => tasks::end(connection, owner, ends),
         Write::InsertMessages { queue, rows } => messages::insert(connection, queue, rows),
         Write::ClaimMessages { queue, owner, most } => {
-            messages::claim(connection, queue, owner, *most)
+            messages::claim(connection, manner, (queue, owner), *most)
         }
         Write::GiveBackMessages { queue, owner, keep } => {
             messages::give_back_except(connection, queue, owner, keep)
@@ -184,20 +212,22 @@ fn one(connection: &mut SqliteConnection, write: &Write) -> QueryResult<Written>
         Write::ReplayLetters { letters } => replay::replay(connection, letters),
         Write::DeleteLetters { ids } => replay::delete(connection, ids),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
-        Write::SyncEntries { partition, entries } => entries::sync(connection, partition, entries),
-        Write::ClaimFire(fire) => cron::claim_fire(connection, fire),
+        Write::SyncEntries { partition, entries } => {
+            entries::sync(connection, manner, partition, entries)
+        }
+        Write::ClaimFire(fire) => cron::claim_fire(connection, manner, fire),
         Write::TakeFire {
             uk,
             from,
             owner,
             at_overlap,
-        } => cron::take_fire(connection, uk, from, owner, at_overlap),
+        } => cron::take_fire(connection, manner, uk, from, owner, at_overlap),
         Write::RunStarted {
             uk,
             pid,
             start_ticks,
-        } => cron::run_started(connection, uk, *pid, *start_ticks),
-        Write::EndRun(end) => cron::end_run(connection, end),
+        } => cron::run_started(connection, manner, uk, *pid, *start_ticks),
+        Write::EndRun(end) => cron::end_run(connection, manner, end),
         Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms),
     }
 }

@@ -1,6 +1,7 @@
 //! Rows whose times a clock has set that was ahead, and rows that are older than they are kept.
 
 use super::*;
+use crate::db::write::TRIM_ROWS;
 
 impl Connection {
     async fn count(&mut self, write: Write) -> usize {
@@ -12,6 +13,16 @@ impl Connection {
 }
 
 const A_DAY_S: i64 = 86_400;
+
+impl Connection {
+    /// How many rows were deleted, and whether there may be more.
+    async fn trimmed(&mut self, write: Write) -> (usize, bool) {
+        match self.write(write).await {
+            Written::Trimmed(trimmed) => (trimmed.deleted, trimmed.more_after_id.is_some()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
 
 facts! {
     async fn messages_that_no_back_off_explains_are_due_now(world) {
@@ -89,9 +100,9 @@ facts! {
             "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
              VALUES ('p', 'e', 1, 'open', 'n', 'o', 'm', 2, 'running', 1), ('p', 'e', 2, 'old', 'n', 'o', 'm', 3, 'success', 1)",
         );
-        let trim = || Write::TrimCrontabLog { before_ms: now - 5_000_000 };
-        assert_eq!(writer.count(trim()).await, 2);
-        assert_eq!(writer.count(trim()).await, 0);
+        let trim = || Write::TrimCrontabLog { before_ms: now - 5_000_000, after_id: 0 };
+        assert_eq!(writer.trimmed(trim()).await, (2, false));
+        assert_eq!(writer.trimmed(trim()).await, (0, false));
         let left = world.lines("SELECT uk AS line FROM crontab_log ORDER BY id");
         assert_eq!(left, ["open", "new", "in-seconds"]);
     }
@@ -105,9 +116,27 @@ facts! {
                  VALUES ('redis', 's', 'n', 'c', '1', 'x', 'e', 1, 'p', 1, {died})"
             ));
         }
-        let trim = || Write::TrimLetters { before_ms: now - 5_000_000 };
-        assert_eq!(writer.count(trim()).await, 2);
-        assert_eq!(writer.count(trim()).await, 0);
+        let trim = || Write::TrimLetters { before_ms: now - 5_000_000, after_id: 0 };
+        assert_eq!(writer.trimmed(trim()).await, (2, false));
+        assert_eq!(writer.trimmed(trim()).await, (0, false));
         assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "1");
+    }
+
+    async fn rows_that_are_kept_hold_up_no_deletion_of_others(world) {
+        let mut writer = world.writer().await;
+        let now = now_ms();
+        let kept = vec!["('kept', 'success', 1)"; TRIM_ROWS + 1].join(", ");
+        (world.execute)(&format!("INSERT INTO crontab_log (uk, status, start_time) VALUES {kept}"));
+        let old = now - 10_000_000;
+        (world.execute)(&format!("INSERT INTO crontab_log (uk, status, start_time) VALUES ('old', 'success', {old})"));
+        let (before_ms, mut after_id, mut deleted) = (now - 5_000_000, 0, 0);
+        for _ in 0..2 {
+            let trim = Write::TrimCrontabLog { before_ms, after_id };
+            let Written::Trimmed(trimmed) = writer.write(trim).await else { panic!() };
+            deleted += trimmed.deleted;
+            after_id = trimmed.more_after_id.unwrap_or(i64::MAX);
+        }
+        assert_eq!((deleted, after_id), (1, i64::MAX), "and there is no more");
+        assert_eq!(world.line("SELECT count(*) AS line FROM crontab_log WHERE uk = 'old'"), "0");
     }
 }

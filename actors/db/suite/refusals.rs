@@ -1,6 +1,7 @@
 //! Writes that the database refuses for what is in them. Nobody else waits for them.
 
 use super::*;
+use crate::db::status::RUN_ENDED;
 use crate::db::store::Applied;
 use crate::db::text::result_text;
 
@@ -8,14 +9,46 @@ impl World {
     /// From now on what the condition says of a row is refused, in words that an outage could have. `event` is `INSERT` or
     /// `UPDATE`.
     fn refuse(&self, name: &str, event: &str, table: &str, condition: &str) {
+        let (code, words) = match self.name {
+            "SQLite" => ("", "database is locked: "),
+            "PostgreSQL" => ("", "the database system is away: "),
+            _ => ("", "Lost connection: "),
+        };
+        self.refuse_as(
+            (code, &format!("{words}{WORDS}")),
+            name,
+            event,
+            table,
+            condition,
+        );
+    }
+
+    /// The same, as a server does whose disk is full.
+    fn refuse_as_if_full(&self, name: &str, event: &str, table: &str, condition: &str) {
+        let said = match self.name {
+            "SQLite" => ("", FULL),
+            "PostgreSQL" => (" USING ERRCODE = '53100'", FULL),
+            _ => (", MYSQL_ERRNO = 1114", FULL),
+        };
+        self.refuse_as(said, name, event, table, condition);
+    }
+
+    fn refuse_as(
+        &self,
+        (code, words): (&str, &str),
+        name: &str,
+        event: &str,
+        table: &str,
+        condition: &str,
+    ) {
         let statement = match self.name {
             "SQLite" => format!(
                 "CREATE TRIGGER refuse_{name} BEFORE {event} ON {table} WHEN {condition}
-                 BEGIN SELECT RAISE(ABORT, 'database is locked: {WORDS}'); END"
+                 BEGIN SELECT RAISE(ABORT, '{words}'); END"
             ),
             "PostgreSQL" => format!(
                 "CREATE FUNCTION refuse_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
-                 BEGIN IF {condition} THEN RAISE EXCEPTION 'the database system is away: {WORDS}'; END IF;
+                 BEGIN IF {condition} THEN RAISE EXCEPTION '{words}'{code}; END IF;
                  RETURN NEW; END $$;
                  CREATE TRIGGER refuse_{name} BEFORE {event} ON {table}
                  FOR EACH ROW EXECUTE FUNCTION refuse_{name}()"
@@ -23,7 +56,7 @@ impl World {
             _ => format!(
                 "CREATE TRIGGER refuse_{name} BEFORE {event} ON {table} FOR EACH ROW
                  BEGIN IF {condition} THEN
-                     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'Lost connection: {WORDS}';
+                     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{words}'{code};
                  END IF; END"
             ),
         };
@@ -58,6 +91,8 @@ impl World {
 }
 
 const WORDS: &str = "the queue is full, Too many connections";
+/// SQLite's own words.
+const FULL: &str = "database or disk is full";
 
 fn push(params: &str) -> Write {
     let task = NewTask {
@@ -80,7 +115,7 @@ fn refused(applied: Applied) -> Vec<usize> {
     let refused = answers.filter_map(|(at, answer)| match answer {
         Ok(_) => None,
         Err(crate::db::DbError::Refused(why)) => {
-            assert!(why.contains(WORDS), "{why}");
+            assert!(why.contains(WORDS) || why.contains(FULL), "{why}");
             Some(at)
         }
         Err(other) => panic!("{other:?}"),
@@ -104,6 +139,125 @@ facts! {
         assert_eq!(world.line("SELECT COUNT(*) AS line FROM delay_queue_log"), "98");
         assert_eq!(world.lag("q").await, 1);
         assert!(refused(writer.0.apply([push("good")].into()).await).is_empty(), "the same connection");
+    }
+
+    async fn a_write_that_finds_its_table_full_fails_alone(world) {
+        world.refuse_as_if_full("task", "INSERT", "delay_queue_log", "NEW.params = 'bad'");
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let params = |n: usize| if n == 7 || n == 15 { "bad" } else { "good" };
+        let batch: Vec<Write> = (0..20).map(|n| push(params(n))).collect();
+        let begun = std::time::Instant::now();
+        assert_eq!(refused(writer.0.apply(batch.into()).await), [7, 15]);
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(world.line("SELECT COUNT(*) AS line FROM delay_queue_log"), "18");
+    }
+
+    async fn a_row_that_cannot_be_claimed_stays_and_the_others_go_on(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let params = |n: usize| if [0, 1, 7].contains(&n) { "bad" } else { "good" };
+        let rows = (0..20).map(|n| NewTask { params: params(n).to_owned(), ..tasks(1).remove(0) });
+        writer.push(rows.collect()).await;
+        let payload = |n: usize| message(params(n).as_bytes());
+        writer.send((0..20).map(payload).collect()).await;
+        world.refuse("task", "UPDATE", "delay_queue_log", "NEW.status = 2 AND NEW.params = 'bad'");
+        let bad = match world.name {
+            "PostgreSQL" => "NEW.owner <> '' AND NEW.payload = 'bad'::bytea",
+            "SQLite" => "NEW.owner <> '' AND CAST(NEW.payload AS TEXT) = 'bad'",
+            _ => "NEW.owner <> '' AND NEW.payload = 'bad'",
+        };
+        world.refuse("message", "UPDATE", "queue_message", bad);
+        let claimed = writer.claim(ME, 10).await;
+        assert_eq!(claimed.len(), 10);
+        assert!(claimed.iter().all(|task| task.params == "good"));
+        assert_eq!(writer.claim(ME, 10).await.len(), 7, "all others");
+        assert_eq!(writer.claim(ME, 10).await.len(), 0);
+        let waiting = "SELECT count(*) AS line FROM delay_queue_log WHERE status = 1 AND owner = ''";
+        assert_eq!(world.line(waiting), "3");
+        let fetched = writer.fetch(ME, 10).await;
+        assert_eq!(fetched.len(), 10);
+        assert!(fetched.iter().all(|message| message.payload == "good"));
+        assert_eq!(writer.fetch(ME, 10).await.len(), 7);
+    }
+
+    async fn an_unreadable_row_whose_dead_letter_is_refused_holds_up_no_other(world) {
+        if world.name == "PostgreSQL" {
+            return; // It holds text that is text, and nothing else.
+        }
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        writer.push(tasks(3)).await;
+        let not_text = match world.name {
+            "SQLite" => "CAST(x'ff' AS TEXT)",
+            _ => "CAST(x'ff' AS BINARY)",
+        };
+        if world.name != "SQLite" {
+            (world.execute)("ALTER TABLE delay_queue_log MODIFY params BLOB");
+        }
+        (world.execute)(&format!("UPDATE delay_queue_log SET params = {not_text} WHERE id = 1"));
+        world.refuse("letter", "INSERT", "dead_letter", "NEW.kind = 'delay'");
+        assert_eq!(writer.claim(ME, 10).await.len(), 2);
+        assert_eq!(world.status(1), "1");
+    }
+
+    async fn a_run_begins_and_ends_whatever_the_log_for_people_refuses(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        assert!(writer.fired(fire("e", 1000, "u1", true)).await);
+        let table = "crontab_log";
+        world.refuse("rows", "INSERT", table, "NEW.uk <> ''");
+        world.refuse("ends", "UPDATE", table, "NEW.uk <> ''");
+        assert!(writer.fired(fire("e", 2000, "u2", true)).await);
+        for uk in ["u1", "u2"] {
+            let uk = uk.to_owned();
+            let started = Write::RunStarted { uk: uk.clone(), pid: 7, start_ticks: None };
+            writer.write(started).await;
+            let run = format!("SELECT pid AS line FROM cron_run WHERE uk = '{uk}'");
+            assert_eq!(world.line(&run), "7");
+            let end = RunEnd {
+                uk: uk.clone(),
+                status: "success".to_owned(),
+                result: "r".to_owned(),
+                pid: 7,
+                ended_ms: now_ms(),
+                only_of: None,
+            };
+            assert!(matches!(writer.write(Write::EndRun(end)).await, Written::Ended(true)));
+            let state = format!("SELECT state AS line FROM cron_run WHERE uk = '{uk}'");
+            assert_eq!(world.line(&state), RUN_ENDED.to_string());
+        }
+    }
+
+    async fn an_entry_that_is_refused_keeps_no_other_from_being_known(world) {
+        let mut writer = world.writer().await;
+        world.refuse("entry", "INSERT", "cron_entry", "NEW.entry = 'bad'");
+        let begun = now_ms();
+        let first = writer.sync(&["a", "bad", "c"]).await;
+        assert!(first.iter().all(|since| *since >= begun));
+        let live = "SELECT entry AS line FROM cron_entry WHERE live = 1 ORDER BY entry";
+        assert_eq!(world.lines(live), ["a", "c"]);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let again = writer.sync(&["a", "bad", "c"]).await;
+        assert_eq!((again[0], again[2]), (first[0], first[2]), "they are known");
+        assert!(again[1] > first[1], "it fires from now on");
+    }
+
+    async fn a_column_that_was_narrowed_meanwhile_is_measured_again(world) {
+        if world.name == "SQLite" {
+            return; // It has no widths.
+        }
+        let mut early = world.writer().await;
+        early.begin(ME).await;
+        early.push(tasks(2)).await;
+        let claimed = early.claim(ME, 2).await;
+        early.end(ME, &claimed[0], TaskOutcome::Done { result: result_text(true, &1.into()) }).await;
+        world.narrow_results();
+        let result = result_text(true, &"测".repeat(400).into());
+        early.end(ME, &claimed[1], TaskOutcome::Done { result }).await;
+        let raw = format!("SELECT result AS line FROM delay_queue_log WHERE id = {}", claimed[1].id);
+        let raw = world.line(&raw);
+        assert!(raw.contains("测测测"), "as it is, and shorter: {raw}");
     }
 
     async fn an_end_is_written_whatever_its_column_holds(world) {
