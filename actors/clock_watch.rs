@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use crate::clock::millis;
 
-/// Milliseconds: less is a clock that is kept in step with others, not one that was set.
-const STEP_MS: i64 = 1000;
+/// Less is a clock that is kept in step with others, or a slow commit, and not a clock that was set: a second.
+pub(crate) const CLOCK_STEP_MS: i64 = 1000;
 
 /// Compares the time of day with the time that has passed.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ impl ClockWatch {
     /// Whether the clock has been set back since the last call. The first call returns `false`.
     pub(crate) fn was_set_back(&mut self, now: Instant, now_ms: i64) -> bool {
         let last = self.last.replace((now, now_ms));
-        last.is_some_and(|(at, at_ms)| now_ms < at_ms + millis(now - at) - STEP_MS)
+        last.is_some_and(|(at, at_ms)| now_ms < at_ms + millis(now - at) - CLOCK_STEP_MS)
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use chrono::{DateTime, Local, Offset, TimeZone};
 use chrono_tz::{IANA_TZDB_VERSION, Tz};
 
+use super::zone_names::canonical;
 use super::{interpolate::Lookup, show};
 use crate::clock::now_ms;
 
@@ -160,11 +161,13 @@ fn identify(
     })
 }
 
-/// A zone that behaves like the clock; the one that always did, if there is one.
+/// A zone that behaves like the clock; the one that always did, if there is one. By its canonical name: `PRC` would be
+/// right, and surprise people in Shanghai.
 fn alike(clock: Offsets<'_>, now: i64) -> Option<Tz> {
     let (from, until) = (now - RECENT, now + COMING);
     let mut now_alike = None;
     let names = [Tz::UTC].into_iter().chain(chrono_tz::TZ_VARIANTS);
+    let names = names.filter(|zone| *zone == Tz::UTC || canonical(*zone) == *zone);
     for zone in names.filter(|zone| is_like(*zone, clock, from, until)) {
         if is_like(zone, clock, now - HISTORY, from) {
             return Some(zone);

@@ -19,9 +19,6 @@ pub(crate) const MISSED_HEARTBEATS: i64 = 3;
 /// The rows of so many dead owners are released at a time: a heartbeat follows a second later.
 pub(crate) const DEAD_OWNERS: usize = 100;
 
-/// A time that lies further ahead than this is that of a clock that was ahead, and no slow commit: a second.
-pub(crate) const CLOCK_STEP_MS: i64 = 1000;
-
 /// `cron_run.state`.
 pub(crate) const RUN_CLAIMED: i16 = 1;
 pub(crate) const RUN_STARTED: i16 = 2;

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::engine::DelayConfig;
 use super::{DelayQueueActor, Storage};
 use crate::clock::{millis, now_ms};
-use crate::db::{CLOCK_STEP_MS, Db, DbError, TRIM_ROWS};
+use crate::clock_watch::CLOCK_STEP_MS;
+use crate::db::{Db, DbError, TRIM_ROWS};
 
 impl DelayQueueActor {
     pub(super) fn check_clock(&mut self, ctx: &mut Context<Self>) {

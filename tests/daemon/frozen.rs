@@ -27,15 +27,7 @@ on_each_server!(world =>
 );
 
 fn world(engine: Engine) -> Option<(World, OwnServer)> {
-    let server = OwnServer::of(engine)?;
-    let settings = json!({ "heartbeat_interval": "300ms" });
-    let world = World::at(engine, server.database(), settings);
-    let queue = json!([{
-        "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 4,
-        "progress_lag_limit": 1_000_000, "progress_avg_msgcount": 1000, "status": 1,
-    }]);
-    world.partition("script1", &queue, &json!([]));
-    Some((world, server))
+    World::on_own_server(engine, json!({ "heartbeat_interval": "300ms" }))
 }
 
 /// How many rows that are claimed are locked as well: a transaction is about to end them.

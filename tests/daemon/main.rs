@@ -43,6 +43,7 @@ mod poison;
 mod pooler;
 mod process;
 mod redis;
+mod refused_writes;
 mod server_settings;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::database::Database;
-use crate::engine::Engine;
+use crate::engine::{Engine, OwnServer};
 use crate::ledger::Ledger;
 use crate::process::{Daemon, signal_pid};
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for};
@@ -60,6 +60,22 @@ impl World {
         world.etc("dev.json", &all);
         world.partition("script1", &json!([]), &json!([]));
         world
+    }
+
+    /// With a database server of its own, and the queue of `table_queue`. `None`: the server is not installed.
+    pub fn on_own_server(engine: Engine, settings: Value) -> Option<(Self, OwnServer)> {
+        let server = OwnServer::of(engine)?;
+        let world = Self::at(engine, server.database(), settings);
+        world.partition("script1", &Self::table_queue(), &json!([]));
+        Some((world, server))
+    }
+
+    /// One queue, `work`, whose messages are tried once.
+    pub fn table_queue() -> Value {
+        json!([{
+            "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 4, "max_attempts": 1,
+            "progress_lag_limit": 1_000_000, "progress_avg_msgcount": 1000, "status": 1,
+        }])
     }
 
     /// The address of its database, as in the settings.

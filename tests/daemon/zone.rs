@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 const SHANGHAI: &str = "/usr/share/zoneinfo/Asia/Shanghai";
-const SHANGHAI_BY_ALL_NAMES: [&str; 4] = ["Asia/Shanghai", "Asia/Chongqing", "Asia/Harbin", "PRC"];
 
 fn world() -> World {
     let world = World::new(json!({}));
@@ -65,11 +64,8 @@ fn tz_is_a_name_or_a_path_as_in_go() {
     let copy = world.path("zone");
     fs::copy(SHANGHAI, &copy).unwrap();
     let (zone, notes) = checked(&world, &[], Some(copy.to_str().unwrap()));
-    assert!(SHANGHAI_BY_ALL_NAMES.contains(&zone.as_str()), "{zone}");
-    assert!(
-        notes.contains(&format!("its clock shows `{zone}`")),
-        "{notes}"
-    );
+    assert_eq!(zone, "Asia/Shanghai");
+    assert!(notes.contains("its clock shows `Asia/Shanghai`"), "{notes}");
     let (zone, _) = checked(&world, &[], Some(":/etc/localtime"));
     assert_eq!(zone, checked(&world, &[], None).0);
 }
@@ -84,9 +80,6 @@ fn a_zone_file_mounted_over_localtime_decides() {
     }
     let script = format!("{mount} && exec \"$@\"");
     let (zone, notes) = checked(&world, &[&wrapper[..], &[&script, "sh"]].concat(), None);
-    assert!(SHANGHAI_BY_ALL_NAMES.contains(&zone.as_str()), "{zone}");
-    assert!(
-        notes.contains(&format!("its clock shows `{zone}`")),
-        "{notes}"
-    );
+    assert_eq!(zone, "Asia/Shanghai");
+    assert!(notes.contains("its clock shows `Asia/Shanghai`"), "{notes}");
 }

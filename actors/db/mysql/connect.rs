@@ -25,8 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a statement may take is known to us (the patience of `writer.rs` and `reader.rs`), and not to the server: a
 /// limit that is shorter than a wait for somebody's lock would end statements that only have to wait. Neither may a SELECT
 /// be cut off or refused for the rows it reads, nor an UPDATE for its condition; a statement is a transaction of its own
-/// unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Errors are kept to be read (MySQL lets
-/// only administrators set that). Everybody may set all of these.
+/// unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Everybody may set all of these.
 ///
 /// Each product has its own name for the time limit; which comment is for which: `product.rs`.
 const SETTINGS: &str = "\
@@ -36,7 +35,7 @@ const SETTINGS: &str = "\
         SESSION time_zone = @@GLOBAL.time_zone, \
         SESSION lock_wait_timeout = 2, \
         SESSION innodb_lock_wait_timeout = 2, \
-        /*M! SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0, SESSION max_error_count = 64, */ \
+        /*M! SESSION max_statement_time = 0, SESSION idle_transaction_timeout = 0, */ \
         /*!80000 SESSION max_execution_time = 0, */ \
         SESSION sql_select_limit = 18446744073709551615, \
         SESSION sql_big_selects = 1, \
@@ -62,7 +61,7 @@ pub(super) async fn open(url: &Secret) -> Result<Connection, DbError> {
 }
 
 /// The code of an error is asked for after it: a server that keeps none would make a lock that is waited for a refusal.
-/// `SETTINGS` has it for MariaDB, where every role may set it.
+/// Apart from `SETTINGS`, as MySQL lets only administrators set it.
 const ERRORS_ARE_KEPT: &str = "SET SESSION max_error_count = 64";
 
 async fn try_open(url: &Secret) -> Result<Connection, DbError> {
@@ -74,7 +73,7 @@ async fn try_open(url: &Secret) -> Result<Connection, DbError> {
     let mut connection = Connection::new(opened);
     match connection.batch_execute(SETTINGS).await {
         Ok(()) => {
-            // Refused to most roles, which then rely on the server's own value: 64 by default.
+            // A role that may not relies on the server's own value: 64 by default.
             let _refused = connection.batch_execute(ERRORS_ARE_KEPT).await;
             Ok(connection)
         }

@@ -7,8 +7,9 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
 use crate::clock::now_ms;
+use crate::clock_watch::CLOCK_STEP_MS;
 use crate::db::schema::queue_message;
-use crate::db::status::{CLOCK_STEP_MS, WAITING};
+use crate::db::status::WAITING;
 use crate::db::write::{TRIM_ROWS, Written};
 
 /// By the server's clock, which has set their times. Rows that somebody has locked are left for the next look.

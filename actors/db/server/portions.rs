@@ -15,8 +15,7 @@ use crate::db::store::Applied;
 use crate::db::text::Plain;
 use crate::db::write::{Write, Written};
 
-/// So often a connection may break, or the server say that it takes nobody's writes, under a single write, with a ping that
-/// is written in between, before that write is refused.
+/// So often a connection may break under a single write, with a server that answers in between, before that is refused.
 const BREAKS_OF_ONE: u32 = 3;
 /// And under several, before halves of them are tried: the first time it may have been the server's restart.
 const BREAKS_OF_SEVERAL: u32 = 2;
@@ -25,7 +24,7 @@ const BREAKS_OF_SEVERAL: u32 = 2;
 struct Portion {
     /// In the batch, in their order.
     places: Vec<usize>,
-    /// How often the connection broke or the server closed under it.
+    /// How often the connection broke under it.
     breaks: u32,
     making: Making,
     /// Why it was refused as it is.
@@ -115,6 +114,13 @@ impl ServerWriter {
                 Err(Failed::Refused(why) | Failed::Duplicate(why)) => {
                     refused(batch, portion, why, &mut portions, &mut applied);
                 }
+                Err(Failed::Closed(why)) => match self.ping_here().await {
+                    Ok(()) if portion.is_one() => {
+                        refused(batch, portion, why, &mut portions, &mut applied);
+                    }
+                    Ok(()) => portions.extend(portion.halves()),
+                    Err(away) => return applied.away(DbError::Away(away)),
+                },
                 Err(Failed::Conflict(why)) => applied.hold(portion.places, &DbError::Away(why)),
                 Err(Failed::Broken(why)) => match self.ping().await {
                     Ok(()) => broke(batch, portion, why, &mut portions, &mut applied),
@@ -175,7 +181,7 @@ fn refused(
     }
 }
 
-/// The connection broke or the server said that it takes nobody's writes, and it takes others.
+/// The connection broke, and the server takes other writes.
 fn broke(
     batch: &[Write],
     mut portion: Portion,
@@ -186,7 +192,9 @@ fn broke(
     portion.breaks += 1;
     match (portion.is_one(), portion.breaks) {
         (true, BREAKS_OF_ONE..) => {
-            let why = format!("it fails each time, and the server takes other writes: {why}");
+            let why = format!(
+                "the connection breaks each time, and the server takes other writes: {why}"
+            );
             refused(batch, portion, why, portions, applied);
         }
         (false, BREAKS_OF_SEVERAL..) => portions.extend(portion.halves()),

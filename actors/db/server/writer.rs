@@ -50,8 +50,10 @@ pub(super) struct ServerWriter {
 pub(super) enum Failed {
     /// There is no connection.
     Away(String),
-    /// The connection broke, the server failed at it, or says that it takes nobody's writes, as one full table or a
-    /// trigger makes it say. Whether it is away a ping says.
+    /// The server says that it takes nobody's writes, as one full table or a trigger makes it say. Whether it takes any a
+    /// ping says.
+    Closed(String),
+    /// The connection broke, or the server failed at it. Whether it is away a ping says.
     Broken(String),
     /// No answer, for as long as we wait. Whether it is away a ping says.
     Silent(String),
@@ -145,7 +147,7 @@ impl ServerWriter {
                 Ok(written)
             }
             Ok(Err(error)) => match self.roll_back(&error, all()).await {
-                Failed::Broken(why) => Err(Failed::Unsure(why, written)),
+                Failed::Closed(why) | Failed::Broken(why) => Err(Failed::Unsure(why, written)),
                 known => Err(known),
             },
             Err(_) => Err(Failed::Unsure(self.give_up(writes.len()), written)),
@@ -161,10 +163,11 @@ impl ServerWriter {
         let (verdict, code) = dialect::verdict(connection, error).await;
         let why = told(error, code.as_deref());
         let failed = match verdict {
-            Verdict::Closed | Verdict::Broken => {
+            Verdict::Broken => {
                 self.connection = None;
                 return Failed::Broken(why);
             }
+            Verdict::Closed => Failed::Closed(why),
             Verdict::Waited => Failed::Held(why, places),
             Verdict::Conflict => Failed::Conflict(why),
             Verdict::Duplicate => Failed::Duplicate(why),
@@ -181,6 +184,11 @@ impl ServerWriter {
     /// mere question may come from a server that takes none.
     pub(super) async fn ping(&mut self) -> Result<(), String> {
         self.connection = None;
+        self.ping_here().await
+    }
+
+    /// The same on the connection that there is.
+    pub(super) async fn ping_here(&mut self) -> Result<(), String> {
         self.batch += 1;
         let (name, batch) = (self.name.clone(), self.batch);
         let opened = self.connection().await;

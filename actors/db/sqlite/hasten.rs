@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 
 use crate::clock::now_ms;
+use crate::clock_watch::CLOCK_STEP_MS;
 use crate::db::schema::{delay_queue_log, queue_message};
-use crate::db::status::{CLOCK_STEP_MS, WAITING};
+use crate::db::status::WAITING;
 use crate::db::write::{TRIM_ROWS, Written};
 
 pub(super) fn messages(
