@@ -28,7 +28,10 @@ use crate::stop::StopListener;
 
 pub(crate) use self::clock_ahead::PutOffMessages;
 pub(crate) use self::idle::IdleTables;
-pub(crate) use self::kafka::{Clusters, Inside, KafkaSource, Subscription};
+pub(crate) use self::kafka::{
+    ClusterError, Clusters, Inside, KafkaSource, Reached as ReachedTopic, Subscription,
+    probe as probe_kafka, reach as reach_kafka,
+};
 pub(crate) use self::lags::TableLags;
 pub(crate) use self::redis::{
     RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,

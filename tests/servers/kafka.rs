@@ -33,6 +33,23 @@ pub fn shared() -> Option<&'static Kafka> {
 }
 
 impl Kafka {
+    /// One's own, with more settings.
+    pub fn dedicated_with(more: &str) -> Option<Self> {
+        Self::dedicated_as(|kind| Program {
+            more: more.to_owned(),
+            ..kind
+        })
+    }
+
+    /// One's own, with a second listener for the daemon, while tests go on with the first one.
+    pub fn with_outside(outside: Outside, more: &str) -> Option<Self> {
+        Self::dedicated_as(|kind| Program {
+            more: more.to_owned(),
+            outside: Some(outside),
+            ..kind
+        })
+    }
+
     pub fn brokers(&self) -> String {
         format!("127.0.0.1:{}", self.port())
     }
@@ -116,6 +133,30 @@ impl Kafka {
 pub struct Program {
     java: PathBuf,
     jars: PathBuf,
+    /// Lines of the broker's settings, which come before the usual ones.
+    more: String,
+    outside: Option<Outside>,
+}
+
+/// A listener of the name `OUTSIDE`.
+pub struct Outside {
+    pub protocol: &'static str,
+    /// Where it listens.
+    pub address: String,
+    /// What it says that its address is.
+    pub advertised: String,
+}
+
+impl Outside {
+    /// At a free port.
+    pub fn new(protocol: &'static str) -> Self {
+        let address = format!("127.0.0.1:{}", port::free());
+        Self {
+            protocol,
+            advertised: address.clone(),
+            address,
+        }
+    }
 }
 
 impl Kind for Program {
@@ -125,12 +166,23 @@ impl Kind for Program {
     fn find() -> Option<Self> {
         let java = program("java")?;
         let jars = root().join(JARS);
-        jars.is_dir().then_some(Self { java, jars })
+        jars.is_dir().then(|| Self {
+            java,
+            jars,
+            more: String::new(),
+            outside: None,
+        })
     }
 
     fn prepare(&self, folder: &Folder, port: u16) {
         folder.copy("data", &format!("{JARS}-data"), |data| self.format(data));
-        let settings = settings(&folder.path("data"), port, port::free());
+        // Of a property that stands twice the last one is taken.
+        let usual = settings(
+            &folder.path("data"),
+            (port, port::free()),
+            self.outside.as_ref(),
+        );
+        let settings = usual + &self.more;
         fs::write(folder.path(SETTINGS), settings).unwrap();
     }
 
@@ -157,7 +209,7 @@ impl Program {
 
     fn format(&self, data: &Path) {
         let file = data.with_extension("properties");
-        fs::write(&file, settings(data, port::free(), port::free())).unwrap();
+        fs::write(&file, settings(data, (port::free(), port::free()), None)).unwrap();
         let mut format = self.java();
         format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]);
         output(format.arg(file));
@@ -168,11 +220,18 @@ impl Program {
 const CLUSTER: &str = "c2ltcGxlc3Rfc2NyaXB0QQ";
 const SETTINGS: &str = "server.properties";
 
-fn settings(data: &Path, port: u16, controller: u16) -> String {
+fn settings(data: &Path, (port, controller): (u16, u16), outside: Option<&Outside>) -> String {
+    let (mut listens, mut advertised, mut protocol) = Default::default();
+    if let Some(outside) = outside {
+        listens = format!(",OUTSIDE://{}", outside.address);
+        advertised = format!(",OUTSIDE://{}", outside.advertised);
+        protocol = format!(",OUTSIDE:{}", outside.protocol);
+    }
     let places = format!(
         "log.dirs={}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listens}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocol}\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n",
         data.display()
     );
@@ -184,7 +243,6 @@ const OTHER_SETTINGS: &str = "\
 process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1

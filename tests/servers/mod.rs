@@ -28,6 +28,7 @@
 pub mod folder;
 mod install;
 pub mod kafka;
+pub mod kafka_rights;
 pub mod mariadb;
 pub mod mysql;
 mod mysql_family;

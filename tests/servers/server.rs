@@ -44,7 +44,12 @@ pub struct Server<K> {
 impl<K: Kind> Server<K> {
     /// One's own. `None`: not installed.
     pub fn dedicated() -> Option<Self> {
-        let Some(kind) = K::find().map(Arc::new) else {
+        Self::dedicated_as(|kind| kind)
+    }
+
+    /// As [`Server::dedicated`], of a kind that is changed before the server is made.
+    pub fn dedicated_as(change: impl FnOnce(K) -> K) -> Option<Self> {
+        let Some(kind) = K::find().map(change).map(Arc::new) else {
             left_out(K::NAME);
             return None;
         };

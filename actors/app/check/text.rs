@@ -22,7 +22,7 @@ pub(super) fn show(report: &CheckReport) -> String {
 fn write(out: &mut String, report: &CheckReport) -> fmt::Result {
     let verdict = match report.ok {
         true => "all is well",
-        false => "the files are right, but not all that they name is reached",
+        false => "the files are right, but not all that they name is reached, or as it must be",
     };
     writeln!(
         out,
@@ -176,10 +176,10 @@ fn write_cron(out: &mut String, entry: &CronReport) -> fmt::Result {
 }
 
 fn write_found(out: &mut String, server: &Found) -> fmt::Result {
-    let verdict = if server.ok() {
-        "reached"
-    } else {
-        "NOT REACHED"
+    let verdict = match (server.reached, server.ok()) {
+        (true, true) => "reached",
+        (true, false) => "reached, but NOT READY",
+        (false, _) => "NOT REACHED",
     };
     let mut said: Vec<String> = Vec::new();
     said.extend(server.problem.clone());
@@ -209,9 +209,10 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
     for queue in &server.queues {
         write!(out, "    queue `{}`, `{}`: ", queue.queue, queue.source)?;
         match (&queue.problem, queue.waiting, queue.partitions) {
-            (Some(problem), ..) => writeln!(out, "NOT REACHED: {problem}")?,
+            (Some(problem), ..) => writeln!(out, "NOT READY: {problem}")?,
             (None, Some(waiting), _) => writeln!(out, "{} messages waiting", rows(waiting))?,
             (None, None, Some(partitions)) => writeln!(out, "{partitions} partitions")?,
+            (None, None, None) if !server.reached => writeln!(out, "not looked at")?,
             (None, None, None) => writeln!(out, "not there yet")?,
         }
     }

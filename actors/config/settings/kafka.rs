@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU16, str::FromStr};
 
 use rdkafka::{ClientConfig, error::KafkaError};
 
+use super::kafka_clients::refused_together;
 use crate::config::{node::Node, secret::Secret, show};
 
 /// More brokers than a process could pretend to be.
@@ -143,6 +144,7 @@ fn properties(node: &Node<'_>) -> Option<BTreeMap<String, Secret>> {
     let next_generation = all
         .iter()
         .any(|(name, value, _)| name == "group.protocol" && value.as_deref() == Some("consumer"));
+    let mut places = Vec::new();
     let checked: Vec<_> = all
         .into_iter()
         .map(|(name, value, node)| {
@@ -154,11 +156,26 @@ fn properties(node: &Node<'_>) -> Option<BTreeMap<String, Secret>> {
                     node.fault(message);
                     None
                 }
-                None => Some((name, Secret::new(value))),
+                None => {
+                    places.push((name.clone(), node));
+                    Some((name, Secret::new(value)))
+                }
             }
         })
         .collect();
-    checked.into_iter().collect()
+    let properties = checked.into_iter().collect::<Option<BTreeMap<_, _>>>()?;
+    match refused_together(&properties).filter(|_| !properties.is_empty()) {
+        None => Some(properties),
+        Some(reason) => {
+            // Where librdkafka names none, all of them are the place.
+            let named = places
+                .iter()
+                .filter(|(name, _)| reason.contains(name.as_str()));
+            let place = named.max_by_key(|(name, _)| name.len());
+            place.map_or(node, |(_, node)| node).fault(reason);
+            None
+        }
+    }
 }
 
 /// What is wrong with a property; shows no value, except where librdkafka refuses one.
@@ -317,6 +334,10 @@ mod tests {
             (
                 "{\"client.id\": []}",
                 "wanted a string, a number, `true` or `false`",
+            ),
+            (
+                "{\"max.poll.interval.ms\": 5000}",
+                "librdkafka makes no client of these properties: `max.poll.interval.ms`must be >= `session.timeout.ms`; `session.timeout.ms` is 10000",
             ),
             (
                 "{\"group.protocol\": \"consumer\", \"session.timeout.ms\": 6000}",

@@ -24,6 +24,7 @@ mod database;
 mod go_dsn;
 mod http;
 mod kafka;
+pub(crate) mod kafka_clients;
 mod logger;
 mod redis;
 

@@ -4,15 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
 use rdkafka::ClientConfig;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::FutureProducer;
 
-use crate::config::{Brokers, KafkaSettings};
-
-/// A record that no broker took is given up after so long: librdkafka's own five minutes are long for whoever waits.
-const SEND_TIMEOUT_MS: &str = "30000";
+use crate::config::{Brokers, KafkaSettings, kafka_clients};
 
 /// Whether a cluster inside the process would be of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,19 +140,18 @@ impl Clusters {
     }
 
     fn producer_config(&self, name: &str) -> Result<ClientConfig, ClusterError> {
-        let settings = self.settings(name)?;
-        let mut config = self.config(name)?;
-        // As Java's clients: a key goes to the same partition whoever sends it.
-        if !settings.properties.contains_key("partitioner") {
-            config.set("partitioner", "murmur2_random");
-        }
-        let given = |name| settings.properties.contains_key(name);
-        if !given("message.timeout.ms") && !given("delivery.timeout.ms") {
-            config.set("message.timeout.ms", SEND_TIMEOUT_MS);
-        }
-        // What goes wrong is told by the answer to what was sent.
-        config.set_log_level(RDKafkaLogLevel::Critical);
-        Ok(config)
+        let properties = &self.settings(name)?.properties;
+        Ok(kafka_clients::producer(self.config(name)?, properties))
+    }
+
+    /// What a member of a group is made with.
+    pub(crate) fn member_config(
+        &self,
+        name: &str,
+        group: &str,
+    ) -> Result<ClientConfig, ClusterError> {
+        let properties = &self.settings(name)?.properties;
+        Ok(kafka_clients::member(self.config(name)?, properties, group))
     }
 }
 

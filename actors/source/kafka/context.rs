@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, TopicPartitionList};
 
@@ -111,12 +111,25 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, base: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             // The brokers are away, and the session is over: the pool keeps its size until they share out anew.
-            Rebalance::Revoke(_) if self.lost.load(Ordering::Relaxed) => {}
+            Rebalance::Revoke(_) if self.lost.load(Ordering::Relaxed) => {
+                self.shared.health.lost_group();
+            }
             Rebalance::Error(_) => {}
-            Rebalance::Assign(_) | Rebalance::Revoke(_) => self.shared.rebalanced(),
+            Rebalance::Revoke(_) => {
+                // All of them, to be shared out anew. Cooperative members are given something else, or keep the rest.
+                if matches!(base.rebalance_protocol(), RebalanceProtocol::Eager) {
+                    self.shared.health.asks_group();
+                }
+                self.shared.rebalanced();
+            }
+            Rebalance::Assign(_) => {
+                self.shared.rebalanced();
+                let partitions = self.shared.board().partitions();
+                self.shared.health.shared_out(!partitions.is_empty());
+            }
         }
     }
 

@@ -14,9 +14,10 @@ use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::commit;
 use super::context::Context;
-use super::health::{Brokers, Problem};
 use super::record::Record;
+use super::remedy;
 use super::shared::Shared;
+use super::watching::Watch;
 use crate::source::pieces::Pieces;
 use crate::task::{caught_call, panic_point};
 
@@ -24,10 +25,6 @@ use crate::task::{caught_call, panic_point};
 const POLL: Duration = Duration::from_millis(50);
 /// What is finished is committed this often: so much runs twice after a crash at most, beside what was in flight.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// So long a broker has for the answer to a question of ours.
-const PROBE: Duration = Duration::from_secs(1);
-/// While something is wrong it is asked so often whether it is over. librdkafka's usual refresh is slower.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Others (who ask for the lag) give the client back within this time.
 const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
 const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -35,11 +32,13 @@ const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// Runs until the source is closed.
 pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
     while !shared.closing() {
-        let ended =
-            caught_call(|| create(shared, config).and_then(|consumer| serve(shared, consumer)));
+        let ended = caught_call(|| {
+            let consumer = create(shared, config).map_err(|cause| cause.to_string())?;
+            serve(shared, config, consumer)
+        });
         let why = match ended {
             Ok(Ok(())) => continue,
-            Ok(Err(cause)) => cause.to_string(),
+            Ok(Err(why)) => why,
             Err(panic) => {
                 // Its client was closed on the way. The next one is assigned everything anew.
                 let partitions = shared.board().partitions();
@@ -65,15 +64,20 @@ fn create(shared: &Arc<Shared>, config: &ClientConfig) -> KafkaResult<Arc<BaseCo
     let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
     let _ = consumer.context().consumer.set(Arc::downgrade(&consumer));
     consumer.subscribe(&[&shared.topic])?;
+    shared.health.asks_group();
     shared.set_client(&consumer);
     Ok(consumer)
 }
 
 /// Returns when the source is closed, or this client cannot go on.
-fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaResult<()> {
+fn serve(
+    shared: &Arc<Shared>,
+    config: &ClientConfig,
+    consumer: Arc<BaseConsumer<Context>>,
+) -> Result<(), String> {
     let mut fault = None;
     let mut next_commit = Instant::now() + COMMIT_INTERVAL;
-    let mut next_look = Instant::now();
+    let mut watch = Watch::new(config);
     while fault.is_none() && !shared.closing() {
         match consumer.poll(POLL) {
             None => {}
@@ -86,7 +90,12 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
                     .board()
                     .stray(message.partition(), record, Instant::now());
             }
-            Some(Err(cause @ KafkaError::MessageConsumptionFatal(_))) => fault = Some(cause),
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                fault = Some(match consumer.client().fatal_error() {
+                    Some((code, reason)) => remedy::of_group(code, &reason),
+                    None => code.to_string(),
+                });
+            }
             // The context was told.
             Some(Err(_)) => {}
         }
@@ -96,35 +105,10 @@ fn serve(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) -> KafkaRes
             commit::later(&consumer, shared);
             next_commit = now + COMMIT_INTERVAL;
         }
-        let in_doubt = matches!(shared.health.brokers(), Brokers::InDoubt { .. });
-        if in_doubt || now >= next_look {
-            look(&consumer, shared);
-            next_look = Instant::now() + LOOK_INTERVAL;
-        }
+        watch.look(&consumer, shared);
     }
     end(shared, consumer);
     fault.map_or(Ok(()), Err)
-}
-
-/// Whether what is wrong is so, and whether it is over.
-fn look(consumer: &BaseConsumer<Context>, shared: &Shared) {
-    if shared.health.brokers() != Brokers::Answer {
-        match consumer.fetch_metadata(Some(&shared.topic), PROBE) {
-            Ok(_) => shared.health.answered(),
-            Err(_) => shared.health.unanswered(),
-        }
-    }
-    if shared.health.held_up() == Some(Problem::Topic) {
-        // Of all topics: only then does librdkafka look at its subscription anew.
-        if let Ok(metadata) = consumer.fetch_metadata(None, PROBE) {
-            let is_there = |topic: &rdkafka::metadata::MetadataTopic| {
-                topic.name() == &*shared.topic && topic.error().is_none()
-            };
-            if metadata.topics().iter().any(is_there) {
-                shared.health.found_topic();
-            }
-        }
-    }
 }
 
 /// Commits, and leaves the group at once: the others need not wait until the session is over.
@@ -132,6 +116,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
     let partitions = shared.board().partitions();
     shared.board().stop_feeding(&partitions);
     commit::now(&consumer, shared, |_| true);
+    shared.tell_untaken();
     drop(shared.remove(&partitions));
     shared.rebalanced();
     // The last owner closes the client, which may take its time: that must be this thread.

@@ -19,13 +19,16 @@ mod lag;
 mod lane;
 mod leases;
 mod member;
+mod probe;
 mod produce;
 mod record;
+mod remedy;
 mod shared;
 mod start;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -35,11 +38,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use self::board::Batch;
+use self::client::Start;
 pub(crate) use self::clusters::{ClusterError, Clusters, Inside};
 use self::health::Health;
+pub(crate) use self::probe::{Reached, probe, reach};
 use self::shared::Shared;
 use super::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
@@ -94,9 +99,8 @@ impl KafkaSource {
         home: Handle,
     ) -> Result<Self, ClusterError> {
         let cluster = &subscription.cluster;
-        let properties = &clusters.settings(cluster)?.properties;
-        let (config, start) =
-            client::member(clusters.config(cluster)?, properties, &subscription.group);
+        let start = Start::of(&clusters.settings(cluster)?.properties);
+        let config = clusters.member_config(cluster, &subscription.group)?;
         config
             .create_native_config()
             .map_err(|cause| ClusterError::Client(cluster.clone(), cause))?;
@@ -106,12 +110,8 @@ impl KafkaSource {
             subscription.topic, subscription.group
         );
         let health = Health::new(queue, cluster, &place);
-        let names = (
-            queue.as_str().into(),
-            subscription.topic.as_str().into(),
-            subscription.slot_name(),
-        );
-        let shared = Shared::new(names, start, db, home, health);
+        let names = (&**queue, &*subscription.topic, &*subscription.group);
+        let shared = Shared::new(names, subscription.slot_name(), start, db, home, health);
         Ok(Self {
             subscription,
             config,
@@ -293,12 +293,19 @@ impl Source for KafkaSource {
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
         async move {
             let shared = Arc::clone(&self.shared);
-            // librdkafka's questions block their thread.
-            let asked = shared.home.clone().spawn_blocking(move || {
+            let ask = move || {
                 let client = shared.wait_for_client().ok_or(SourceError::NotYet)?;
                 Ok(lag::lag(&client, &shared)?)
-            });
-            asked.await.unwrap_or(Err(SourceError::NotYet))
+            };
+            // librdkafka's questions block their thread, for half a minute where a broker hangs. It is none of the
+            // runtime's: the end of the process waits for those.
+            let (tell, told) = oneshot::channel();
+            let thread = std::thread::Builder::new().name("kafka-lag".to_owned());
+            let asked = thread.spawn(move || drop(tell.send(ask())));
+            if let Err(cause) = asked {
+                log::debug!("no thread to ask for a lag: {cause}");
+            }
+            told.await.unwrap_or(Err(SourceError::NotYet))
         }
         .boxed()
     }
@@ -311,10 +318,7 @@ impl Source for KafkaSource {
             self.shared.close();
             let ended = self.shared.until_ended();
             if tokio::time::timeout(within, ended).await.is_err() {
-                log::warn!(
-                    "queue `{}`: Kafka did not take the last positions in time; what they stand for runs again",
-                    self.shared.queue
-                );
+                self.shared.tell_untaken();
             }
         }
         .boxed()

@@ -28,6 +28,7 @@ pub(super) struct Shared {
     /// The `name` of the queue entry.
     pub(super) queue: Arc<str>,
     pub(super) topic: Arc<str>,
+    pub(super) group: Arc<str>,
     /// What slots and counted deaths call this source.
     pub(super) name: QueueName,
     pub(super) start: Start,
@@ -53,21 +54,22 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        names: (Arc<str>, Arc<str>, QueueName),
+        (queue, topic, group): (&str, &str, &str),
+        name: QueueName,
         start: Start,
         db: Db,
         home: Handle,
         health: Health,
     ) -> Self {
-        let (queue, topic, name) = names;
         let open = Arc::<OpenLeases>::default();
         let nothing = Limit {
             useful: 0,
             ceiling: 0,
         };
         Self {
-            queue,
-            topic,
+            queue: queue.into(),
+            topic: topic.into(),
+            group: group.into(),
             name,
             start,
             db,
@@ -152,10 +154,9 @@ impl Shared {
         }
     }
 
-    /// The group has shared out partitions: the pool hears of it.
+    /// Other partitions are here than before: the pool is sized by their number.
     pub(super) fn rebalanced(&self) {
         let partitions = self.board().partitions();
-        self.health.shared_out(!partitions.is_empty());
         let useful = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
         let before = self.limit.borrow().useful;
         if before != useful {
@@ -181,6 +182,17 @@ impl Shared {
             limit.ceiling = ceiling;
             changed
         });
+    }
+
+    /// At the end of the member, when it waits no longer for the brokers: they may have been told all that was finished.
+    pub(super) fn tell_untaken(&self) {
+        let positions = self.board().uncommitted().len();
+        if positions > 0 {
+            log::warn!(
+                "queue `{}`: Kafka did not take the last positions of {positions} partitions in time; what was finished since the ones before runs again",
+                self.queue
+            );
+        }
     }
 
     pub(super) fn client(&self) -> Option<Arc<BaseConsumer<Context>>> {

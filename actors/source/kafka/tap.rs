@@ -5,7 +5,6 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rdkafka::ClientContext as _;
 use rdkafka::bindings::{
     RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
     rd_kafka_event_error_string, rd_kafka_event_message_next, rd_kafka_event_t,
@@ -14,7 +13,6 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
 use tokio::sync::Notify;
 
 use super::claim::{Drawn, Tap};
@@ -121,7 +119,7 @@ impl QueueTap {
         }
     }
 
-    /// The context hears of it, unless it is the end of the partition.
+    /// The end of the partition, or what keeps records from coming.
     fn error(&self, event: &Event, drawn: &mut Drawn) {
         // SAFETY: it lives, and the text as long as it does.
         let (code, reason) = unsafe {
@@ -134,15 +132,26 @@ impl QueueTap {
         if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
             return drawn.end();
         }
-        self.consumer.context().error(
-            KafkaError::Global(code.into()),
-            reason.to_string_lossy().trim(),
-        );
+        let health = &self.consumer.context().shared.health;
+        health.fetch_failed(code.into(), reason.to_string_lossy().trim());
     }
 }
 
 impl Tap for QueueTap {
     fn draw(&mut self, into: &mut Drawn) {
+        self.drain(into);
+        if into.at_end.is_some() {
+            self.consumer.context().shared.health.fetched();
+        }
+    }
+
+    fn filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+}
+
+impl QueueTap {
+    fn drain(&mut self, into: &mut Drawn) {
         while !into.is_full() {
             if self.take(into) {
                 continue;
@@ -154,9 +163,5 @@ impl Tap for QueueTap {
             }
             self.filled.store(true, Ordering::Release);
         }
-    }
-
-    fn filled(&self) -> bool {
-        self.filled.load(Ordering::Acquire)
     }
 }

@@ -6,5 +6,7 @@ mod outage;
 mod pairs;
 mod place;
 mod poison;
+mod refused;
+mod silent_group;
 mod speed;
 mod strangers;

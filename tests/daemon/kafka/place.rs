@@ -77,6 +77,22 @@ impl<'a> Place<'a> {
         self.world.partition(partition, &json!([entry]), &json!([]));
     }
 
+    /// The daemon's settings as they stand.
+    pub fn settings(&self) -> Value {
+        let file = std::fs::read(self.world.path("etc/dev.json")).unwrap();
+        serde_json::from_slice(&file).unwrap()
+    }
+
+    /// The daemon reaches the cluster by another address, with more properties.
+    pub fn reach_by(&self, brokers: &str, more: &Value) {
+        let mut settings = self.settings();
+        let cluster = &mut settings["kafka"]["default"];
+        cluster["brokers"] = brokers.into();
+        let more = more.as_object().unwrap().clone();
+        cluster["properties"].as_object_mut().unwrap().extend(more);
+        self.world.etc("dev.json", &settings);
+    }
+
     /// Records, one after the other on the partitions in turn; durable when this returns.
     #[track_caller]
     pub fn produce(&self, bodies: &[String]) {

@@ -1,15 +1,24 @@
-//! Kafka clusters, and the topics that live entries read.
+//! Kafka clusters, and the topics that live entries read: for each a fetch from every leader, and its group.
+
+use std::thread;
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::{Found, FoundQueue, PATIENCE};
-use crate::config::{Brokers, KafkaSettings};
+use crate::app::failure::chain;
+use crate::config::{Brokers, Config, KafkaSettings, QueueEntry, SourceConfig};
+use crate::source::{Clusters, Inside, ReachedTopic, probe_kafka, reach_kafka};
 
-pub(super) async fn look(name: &str, settings: &KafkaSettings, topics: Vec<FoundQueue>) -> Found {
+/// A live entry, and what its member would be made with.
+struct Wanted {
+    queue: FoundQueue,
+    group: String,
+    config: ClientConfig,
+}
+
+pub(super) async fn look(config: &Config, name: &str, settings: &KafkaSettings) -> Found {
     let found = Found::new("kafka", name, settings.brokers.to_string());
-    let Brokers::Servers(servers) = &settings.brokers else {
+    if let Brokers::Mock(_) = settings.brokers {
         return Found {
             reached: true,
             note: Some(
@@ -17,106 +26,92 @@ pub(super) async fn look(name: &str, settings: &KafkaSettings, topics: Vec<Found
             ),
             ..found
         };
-    };
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", servers);
-    // Looking must not make a topic.
-    config.set("allow.auto.create.topics", "false");
-    for (name, value) in &settings.properties {
-        config.set(name, value.expose());
     }
-    // librdkafka's call blocks its thread.
-    let asked = actix_rt::task::spawn_blocking(move || ask(&config, topics)).await;
-    match asked {
-        Ok(Ok(answer)) => Found {
+    let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
+    let made = clusters.member_config(name, "simplest_script-check");
+    let wanted = wanted(config, &clusters, name);
+    let (client, wanted) = match (made, wanted) {
+        (Ok(client), Ok(wanted)) => (client, wanted),
+        (Err(cause), _) | (_, Err(cause)) => return found.failed(chain(&cause)),
+    };
+    // librdkafka's calls block their thread.
+    let asked = actix_rt::task::spawn_blocking(move || {
+        reach_kafka(&client, PATIENCE).map(|cluster| (cluster, ask(wanted)))
+    });
+    match asked.await {
+        Ok(Ok((cluster, queues))) => Found {
             reached: true,
-            brokers: Some(answer.brokers),
-            topics: Some(answer.topics),
-            queues: answer.queues,
+            brokers: Some(cluster.brokers),
+            topics: Some(cluster.topics),
+            queues,
             ..found
         },
-        Ok(Err(problem)) => found.failed(problem),
+        Ok(Err(lack)) => found.failed(lack),
         Err(cause) => found.failed(cause),
     }
 }
 
-struct Answer {
-    brokers: usize,
-    topics: usize,
-    queues: Vec<FoundQueue>,
-}
-
-fn ask(config: &ClientConfig, wanted: Vec<FoundQueue>) -> Result<Answer, String> {
-    let consumer: BaseConsumer = config.create().map_err(|cause| cause.to_string())?;
-    let metadata = consumer.fetch_metadata(None, PATIENCE).map_err(said)?;
-    let queues = wanted.into_iter().map(|queue| {
-        let topic = metadata
-            .topics()
-            .iter()
-            .find(|topic| topic.name() == queue.source);
-        match topic {
-            Some(topic) => FoundQueue {
-                partitions: Some(topic.partitions().len()),
-                ..queue
-            },
-            None => FoundQueue {
-                problem: Some(
-                    "the cluster has no such topic, or does not show it to us".to_owned(),
-                ),
-                ..queue
-            },
-        }
-    });
-    Ok(Answer {
-        brokers: metadata.brokers().len(),
-        topics: metadata.topics().len(),
-        queues: queues.collect(),
+/// The live entries that read topics of this cluster.
+pub(super) fn entries<'a>(
+    config: &'a Config,
+    name: &'a str,
+) -> impl Iterator<Item = (&'a QueueEntry, &'a String, &'a String)> {
+    let live = config.queues.iter().filter(|entry| entry.live);
+    live.filter_map(move |entry| match &entry.source {
+        SourceConfig::Kafka {
+            topic,
+            group_id,
+            cluster,
+        } if cluster == name => Some((entry, topic, group_id)),
+        _ => None,
     })
 }
 
-fn said(cause: KafkaError) -> String {
-    match cause.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::AllBrokersDown,
-        ) => format!("no broker answered within {} s", PATIENCE.as_secs()),
-        _ => cause.to_string(),
-    }
+fn wanted(
+    config: &Config,
+    clusters: &Clusters,
+    name: &str,
+) -> Result<Vec<Wanted>, crate::source::ClusterError> {
+    let wanted = entries(config, name).map(|(entry, topic, group)| {
+        Ok(Wanted {
+            queue: FoundQueue {
+                queue: entry.name.clone(),
+                source: topic.clone(),
+                ..FoundQueue::default()
+            },
+            group: group.clone(),
+            config: clusters.member_config(name, group)?,
+        })
+    });
+    wanted.collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use rdkafka::mocking::MockCluster;
-
-    use super::*;
-
-    fn wanted(topic: &str) -> FoundQueue {
-        FoundQueue {
-            queue: "q".to_owned(),
-            source: topic.to_owned(),
-            ..FoundQueue::default()
-        }
-    }
-
-    #[test]
-    fn a_topic_is_found_with_its_partitions_and_a_missing_one_is_not_made() {
-        let cluster = MockCluster::new(2).unwrap();
-        cluster.create_topic("orders", 3, 1).unwrap();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", cluster.bootstrap_servers());
-        config.set("allow.auto.create.topics", "false");
-        for _ in 0..2 {
-            let found = ask(&config, vec![wanted("orders"), wanted("missing")]).unwrap();
-            assert_eq!((found.brokers, found.topics), (2, 1));
-            assert_eq!(found.queues[0].partitions, Some(3));
-            assert!(
-                found.queues[1]
-                    .problem
-                    .as_deref()
-                    .unwrap()
-                    .contains("no such topic")
-            );
-        }
-    }
+/// All at once: where something lacks, each waits for its own.
+fn ask(wanted: Vec<Wanted>) -> Vec<FoundQueue> {
+    thread::scope(|scope| {
+        let asked = wanted.into_iter().map(|wanted| {
+            scope.spawn(move || {
+                let Wanted {
+                    queue,
+                    group,
+                    config,
+                } = wanted;
+                match probe_kafka(&config, &queue.source, &group, PATIENCE) {
+                    Ok(ReachedTopic { partitions, .. }) => FoundQueue {
+                        partitions: Some(partitions),
+                        ..queue
+                    },
+                    Err(lack) => FoundQueue {
+                        problem: Some(lack.to_string()),
+                        ..queue
+                    },
+                }
+            })
+        });
+        let asked: Vec<_> = asked.collect();
+        let answers = asked.into_iter().map(thread::ScopedJoinHandle::join);
+        answers
+            .map(|answer| answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }

@@ -112,12 +112,8 @@ pub(super) async fn look(config: &Config) -> Vec<Found> {
         }
     }
     for (name, settings) in &settings.kafka {
-        let topics = sources(config, |source| match source {
-            SourceConfig::Kafka { topic, cluster, .. } if cluster == name => Some(topic),
-            _ => None,
-        });
-        if named.kafka || !topics.is_empty() {
-            asked.push(kafka::look(name, settings, topics).boxed_local());
+        if named.kafka || kafka::entries(config, name).next().is_some() {
+            asked.push(kafka::look(config, name, settings).boxed_local());
         }
     }
     join_all(asked).await

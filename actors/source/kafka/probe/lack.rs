@@ -1,0 +1,70 @@
+//! What a member of a group would lack, in words for people: what is wrong, and what would help.
+
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+
+/// See the module's header.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lack {
+    /// The settings make no client.
+    #[error("librdkafka makes no client: {0}")]
+    Client(#[source] KafkaError),
+    /// Not even one of the addresses in the settings answers.
+    #[error("no broker answered within {} s{}", .patience.as_secs(), because(.reason))]
+    Brokers { patience: Duration, reason: String },
+    /// Missing or hidden.
+    #[error("the cluster has no such topic, or does not show it to us")]
+    Topic,
+    /// Shown, and not to be read.
+    #[error("the cluster does not let us read the topic; the right `READ` on the topic would help")]
+    TopicRight,
+    /// A partition that nobody serves.
+    #[error("partitions {0} have no leader: the brokers that have their replicas are away")]
+    Leader(String),
+    /// What the brokers name as their address is none for us.
+    #[error(
+        "broker {broker} leads partitions {partitions} and does not answer at `{address}`, its advertised address{}; the brokers' `advertised.listeners` must be addresses that can be reached from here", because(.reason)
+    )]
+    LeaderAway {
+        broker: i32,
+        address: String,
+        partitions: String,
+        reason: String,
+    },
+    /// The brokers could not make the topic of positions.
+    #[error(
+        "the cluster names no coordinator for the group, and shows no topic `__consumer_offsets`; it has {brokers} brokers, and `offsets.topic.replication.factor` (3 where the brokers' settings say nothing) must not be more"
+    )]
+    OffsetsTopic { brokers: usize },
+    /// Not found, or not reached.
+    #[error("the group's coordinator does not answer{}; each broker must be reachable at its advertised address", because(.reason))]
+    Coordinator { reason: String },
+    /// The group is not for us.
+    #[error("the cluster does not let us into the group; the right `READ` on the group would help")]
+    GroupRight,
+    /// In librdkafka's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn because(reason: &str) -> String {
+    match reason.is_empty() {
+        true => String::new(),
+        false => format!(" ({reason})"),
+    }
+}
+
+/// `0, 1, 2` and the number of the others.
+pub(super) fn some_of(partitions: &[i32]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<String> = partitions
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect();
+    match partitions.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}

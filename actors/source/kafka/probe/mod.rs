@@ -1,0 +1,194 @@
+//! Asks a cluster for everything that a member of a group needs, without joining the group: the topic, a fetch from the
+//! leader of each partition at its advertised address, the group's coordinator, and the rights to read topic and group.
+//!
+//! Metadata alone prove little: any broker answers them, also one whose advertised address cannot be reached, and they are
+//! shown to those who may not read.
+
+mod fetch;
+mod group;
+mod lack;
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::metadata::Metadata;
+use rdkafka::{ClientConfig, ClientContext};
+
+pub(crate) use self::group::GroupState;
+pub(crate) use self::lack::Lack;
+
+/// One try of a question; a broker of several may hang while the others answer.
+const TRY: Duration = Duration::from_secs(2);
+/// Where the positions of all groups are.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// What was found where nothing lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) partitions: usize,
+    pub(crate) group: GroupState,
+}
+
+/// A cluster as any broker describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cluster {
+    pub(crate) brokers: usize,
+    /// Of those that are shown to us.
+    pub(crate) topics: usize,
+}
+
+/// Asks whether any broker answers. Blocks its thread.
+///
+/// # Errors
+///
+/// When none does, and why.
+pub(crate) fn reach(config: &ClientConfig, patience: Duration) -> Result<Cluster, Lack> {
+    let metadata = metadata(&client(config)?, None, patience)?;
+    Ok(Cluster {
+        brokers: metadata.brokers().len(),
+        topics: metadata.topics().len(),
+    })
+}
+
+/// Asks with a member's settings; each question has so long. Blocks its thread.
+///
+/// # Errors
+///
+/// The first thing that a member would lack.
+pub(crate) fn probe(
+    config: &ClientConfig,
+    topic: &str,
+    group: &str,
+    patience: Duration,
+) -> Result<Reached, Lack> {
+    let client = client(config)?;
+    let metadata = topic_metadata(&client, topic, patience)?;
+    let partitions = fetch::all(&client, &metadata, topic, patience)?;
+    let group = group::describe(&client, group, patience)
+        .map_err(|failed| why_no_group(&client, &metadata, failed))?;
+    Ok(Reached { partitions, group })
+}
+
+fn client(config: &ClientConfig) -> Result<BaseConsumer<Listener>, Lack> {
+    let mut config = config.clone();
+    // What goes wrong is the answer.
+    config.set_log_level(RDKafkaLogLevel::Critical);
+    // Looking must not make a topic.
+    config.set("allow.auto.create.topics", "false");
+    config
+        .create_with_context(Listener::default())
+        .map_err(Lack::Client)
+}
+
+fn topic_metadata(
+    client: &BaseConsumer<Listener>,
+    topic: &str,
+    patience: Duration,
+) -> Result<Metadata, Lack> {
+    let metadata = metadata(client, Some(topic), patience)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let error = found.map(|found| found.error().map(Code::from));
+    match error {
+        Some(None) => Ok(metadata),
+        Some(Some(Code::TopicAuthorizationFailed)) => Err(Lack::TopicRight),
+        Some(Some(Code::UnknownTopicOrPartition | Code::UnknownTopic)) | None => Err(Lack::Topic),
+        Some(Some(code)) => Err(Lack::Other(format!("the topic's metadata: {code}"))),
+    }
+}
+
+/// Of one topic, or of all.
+fn metadata(
+    client: &BaseConsumer<Listener>,
+    topic: Option<&str>,
+    patience: Duration,
+) -> Result<Metadata, Lack> {
+    let deadline = Instant::now() + patience;
+    loop {
+        // What librdkafka says of connections comes by polls.
+        drop(client.poll(Duration::ZERO));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let cause = match client.fetch_metadata(topic, left.min(TRY)) {
+            Ok(metadata) => return Ok(metadata),
+            Err(_) if Instant::now() < deadline => continue,
+            Err(cause) => cause,
+        };
+        drop(client.poll(Duration::ZERO));
+        return Err(match cause.rdkafka_error_code() {
+            Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown) => {
+                Lack::Brokers {
+                    patience,
+                    reason: client.context().reason(),
+                }
+            }
+            _ => Lack::Other(cause.to_string()),
+        });
+    }
+}
+
+/// The coordinator was not found in time, or not reached: which, and why.
+fn why_no_group(client: &BaseConsumer<Listener>, metadata: &Metadata, failed: Lack) -> Lack {
+    let Lack::Coordinator { .. } = failed else {
+        return failed;
+    };
+    let offsets = client.fetch_metadata(Some(OFFSETS_TOPIC), TRY);
+    let is_there = offsets.is_ok_and(|metadata| {
+        let is_it = |topic: &rdkafka::metadata::MetadataTopic| {
+            topic.name() == OFFSETS_TOPIC && topic.error().is_none()
+        };
+        metadata.topics().iter().any(is_it)
+    });
+    match is_there {
+        true => Lack::Coordinator {
+            reason: client.context().reason(),
+        },
+        false => Lack::OffsetsTopic {
+            brokers: metadata.brokers().len(),
+        },
+    }
+}
+
+/// Keeps what librdkafka says of connections: mostly the cause of a question that nobody answers.
+#[derive(Default)]
+struct Listener {
+    reason: Mutex<String>,
+}
+
+impl Listener {
+    fn reason(&self) -> String {
+        // Replaced as a whole.
+        let reason = self
+            .reason
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        reason.clone()
+    }
+}
+
+impl ClientContext for Listener {
+    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let of_connection = matches!(
+            error.rdkafka_error_code(),
+            Some(
+                Code::BrokerTransportFailure
+                    | Code::Resolve
+                    | Code::SSL
+                    | Code::Authentication
+                    | Code::OperationTimedOut
+            )
+        );
+        if of_connection {
+            let mut last = self
+                .reason
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            reason.clone_into(&mut last);
+        }
+    }
+}
+
+impl ConsumerContext for Listener {}

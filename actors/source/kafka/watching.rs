@@ -1,0 +1,90 @@
+//! Whether what is wrong is so, and whether it is over: asked by the member's thread, between its polls.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::context::Context;
+use super::health::{Brokers, Problem};
+use super::probe::probe;
+use super::shared::Shared;
+
+/// So long a broker has for the answer to a question of ours.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// While something is wrong it is asked so often whether it is over. librdkafka's usual refresh is slower.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// While nothing seems wrong: one that hangs is said to be away after this and a few questions more.
+const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
+/// For each question about a group that is silent. They are asked by a thread of their own.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module's header.
+pub(super) struct Watch<'a> {
+    config: &'a ClientConfig,
+    next_look: Instant,
+    next_question: Instant,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(config: &'a ClientConfig) -> Self {
+        let now = Instant::now();
+        Self {
+            config,
+            next_look: now,
+            next_question: now + QUESTION_INTERVAL,
+        }
+    }
+
+    /// Asks what is due. Blocks for a second at most, unless all topics are asked for.
+    pub(super) fn look(&mut self, consumer: &BaseConsumer<Context>, shared: &Arc<Shared>) {
+        let brokers = shared.health.brokers();
+        let in_doubt = matches!(brokers, Brokers::InDoubt { .. });
+        let now = Instant::now();
+        if !in_doubt && now < self.next_look {
+            return;
+        }
+        if brokers != Brokers::Answer || now >= self.next_question {
+            match consumer.fetch_metadata(Some(&shared.topic), PATIENCE) {
+                Ok(_) => shared.health.answered(),
+                Err(_) => shared.health.unanswered(),
+            }
+            self.next_question = Instant::now() + QUESTION_INTERVAL;
+        }
+        if shared.health.held_up() == Some(Problem::Topic) {
+            look_for_topic(consumer, shared);
+        }
+        shared.health.remind();
+        if shared.health.must_probe(Instant::now()) {
+            self.probe(shared);
+        }
+        self.next_look = Instant::now() + LOOK_INTERVAL;
+    }
+
+    /// Nobody waits for it.
+    fn probe(&self, shared: &Arc<Shared>) {
+        let (config, shared) = (self.config.clone(), Arc::clone(shared));
+        let ask = move || {
+            let found = probe(&config, &shared.topic, &shared.group, PROBE_PATIENCE);
+            shared.health.probed(found);
+        };
+        let thread = std::thread::Builder::new().name("kafka-probe".to_owned());
+        // It is asked again in a minute.
+        if let Err(cause) = thread.spawn(ask) {
+            log::debug!("no thread to ask about a group: {cause}");
+        }
+    }
+}
+
+fn look_for_topic(consumer: &BaseConsumer<Context>, shared: &Shared) {
+    // Of all topics: only then does librdkafka look at its subscription anew.
+    if let Ok(metadata) = consumer.fetch_metadata(None, PATIENCE) {
+        let is_there = |topic: &rdkafka::metadata::MetadataTopic| {
+            topic.name() == &*shared.topic && topic.error().is_none()
+        };
+        if metadata.topics().iter().any(is_there) {
+            shared.health.found_topic();
+        }
+    }
+}
