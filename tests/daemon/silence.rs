@@ -9,14 +9,12 @@ use serde_json::json;
 use crate::database::Database;
 use crate::engine::{Engine, on_each_database};
 use crate::process::{Daemon, wait_stopped};
-use crate::wait::{LONG_PATIENCE, PATIENCE, now_s, now_us, random_moment, wait_until};
+use crate::wait::{LONG_PATIENCE, now_s, now_us, random_moment, wait_for, wait_until};
 use crate::world::World;
 
 const CONSUMERS: usize = 4;
-const MESSAGES: usize = 400;
-const TASKS: usize = 200;
 /// Further away than a daemon looks ahead: they are waiting, claimed, when the silence begins.
-const TASKS_DUE_IN_S: i64 = 4;
+const TASKS_DUE_IN_S: i64 = 3;
 /// What ran twice was in flight at the silence: its first run is at most so old then (microseconds).
 const IN_FLIGHT_US: i64 = 1_000_000;
 const CLAIMED: &str = "SELECT (SELECT count(*) FROM queue_message WHERE owner <> '')
@@ -36,19 +34,63 @@ fn world(engine: Engine) -> Option<World> {
     Some(world)
 }
 
-/// Stops it at any moment; on SQLite while it is not in the middle of a write: that has one lock, and nobody can work past
-/// one who holds it.
-fn fall_silent(daemon: &Daemon, database: &mut Database) {
-    wait_until("a moment without a write", PATIENCE, || {
+/// Work that goes on coming until there is enough of it in flight.
+#[derive(Default)]
+struct Work {
+    messages: Vec<String>,
+    tasks: Vec<String>,
+}
+
+impl Work {
+    /// Some messages for now, and some tasks that are claimed a second from now and due two seconds later.
+    fn add(&mut self, world: &World, database: &mut Database) {
+        let messages = self.messages.len()..self.messages.len() + 2 * CONSUMERS;
+        let messages: Vec<String> = messages.map(|n| format!("sleep:40:{n}")).collect();
+        let rows = messages.iter().map(|body| {
+            let payload = match world.engine {
+                Engine::Sqlite => format!("CAST('{body}' AS BLOB)"),
+                Engine::Postgres => format!("convert_to('{body}', 'UTF8')"),
+                Engine::MariaDb | Engine::MySql => format!("'{body}'"),
+            };
+            format!("('work', {payload}, 0, 0)")
+        });
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        database.execute(&format!(
+            "INSERT INTO queue_message (queue, payload, due_ms, created_ms) VALUES {rows}"
+        ));
+        let tasks = self.tasks.len()..self.tasks.len() + CONSUMERS;
+        let due = now_s() + TASKS_DUE_IN_S;
+        let tasks: Vec<_> = tasks.map(|n| (format!("task-{n}"), due)).collect();
+        world.insert_tasks(&tasks);
+        self.messages.extend(messages);
+        self.tasks
+            .extend(tasks.into_iter().map(|(params, _)| params));
+    }
+}
+
+/// Stops it at a moment at which it has claimed more messages than can be running, and tasks; on SQLite while it is not in
+/// the middle of a write: that has one lock, and nobody can work past one who holds it. Answers what it has claimed.
+fn fall_silent(
+    daemon: &Daemon,
+    world: &World,
+    database: &mut Database,
+    work: &mut Work,
+) -> BTreeSet<(String, String)> {
+    wait_for("a silence with enough claimed", LONG_PATIENCE, || {
+        work.add(world, database);
         random_moment(Duration::from_millis(50));
         daemon.signal(Signal::STOP);
         wait_stopped(daemon.pid());
-        let free = database.is_unlocked();
-        if !free {
-            daemon.signal(Signal::CONT);
+        if database.is_unlocked() {
+            let claimed = claimed_by(database, daemon.pid());
+            let messages = claimed.iter().filter(|(kind, _)| kind == "queue").count();
+            if messages > CONSUMERS && claimed.len() > messages {
+                return Some(claimed);
+            }
         }
-        free
-    });
+        daemon.signal(Signal::CONT);
+        None
+    })
 }
 
 /// What the boot of this process has claimed, as (kind, id).
@@ -68,30 +110,14 @@ fn claimed_by(database: &mut Database, pid: u32) -> BTreeSet<(String, String)> {
 }
 
 fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time(world: World) {
-    let messages: Vec<String> = (0..MESSAGES).map(|n| format!("sleep:40:{n}")).collect();
-    let due = now_s() + TASKS_DUE_IN_S;
-    let tasks: Vec<_> = (0..TASKS).map(|n| (format!("task-{n}"), due)).collect();
     let mut database = world.migrate();
     let mut silent = world.start();
     let silent_pid = silent.pid();
-    world.insert_tasks(&tasks);
-    wait_until("tasks to be claimed ahead of their time", PATIENCE, || {
-        let claimed = "SELECT count(*) AS n FROM delay_queue_log WHERE status = 2";
-        database.number(claimed) > 0
-    });
-    world.send("work", &messages);
-    wait_until("more to be claimed than can be running", PATIENCE, || {
-        let claimed = "SELECT count(*) AS n FROM queue_message WHERE owner <> ''";
-        database.number(claimed) > i64::try_from(2 * CONSUMERS).unwrap()
-    });
     let mut other = world.start();
-    fall_silent(&silent, &mut database);
+    let mut work = Work::default();
+    let claimed = fall_silent(&silent, &world, &mut database, &mut work);
     let stopped_us = now_us();
-    let claimed = claimed_by(&mut database, silent_pid);
-    let messages_claimed = claimed.iter().filter(|(kind, _)| kind == "queue").count();
-    let tasks_claimed = claimed.len() - messages_claimed;
-    assert!(messages_claimed > CONSUMERS, "more than can be running");
-    assert!(tasks_claimed > 0, "all have run already");
+    let Work { messages, tasks } = work;
 
     other.wait_log("silent for three heartbeats");
     world.wait_drained();
@@ -111,10 +137,7 @@ fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time
 
     let ledger = world.ledger();
     assert_eq!(ledger.missing(messages.iter().chain(&more)), [""; 0]);
-    assert_eq!(
-        ledger.missing(tasks.iter().map(|(params, _)| params)),
-        [""; 0]
-    );
+    assert_eq!(ledger.missing(&tasks), [""; 0]);
     let id_of = |line: &crate::ledger::Line| {
         (
             line.kind.clone(),
@@ -151,9 +174,10 @@ fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time
         && line.at_us > resumed_us
         && line.body.contains("again")));
     println!(
-        "{:?}: silent for {} ms with {messages_claimed} messages and {tasks_claimed} tasks claimed: {} ran twice, {} of them ended late",
+        "{:?}: silent for {} ms with {} messages and tasks claimed: {} ran twice, {} of them ended late",
         world.engine,
         (resumed_us - stopped_us) / 1000,
+        claimed.len(),
         ledger.doubled().len(),
         late.len()
     );
