@@ -25,6 +25,7 @@ mod migrate;
 mod plan;
 mod print;
 mod push;
+mod redis_pools;
 mod register;
 mod run;
 mod send;

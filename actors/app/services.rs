@@ -7,11 +7,11 @@ use std::any::{Any, TypeId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bb8_redis::RedisConnectionManager;
 use rdkafka::producer::FutureProducer;
 use tokio::runtime::Handle;
 
 use super::context::{Database, Pooled};
+use super::redis_pools::{PooledRedis, RedisPools};
 use crate::config::Settings;
 use crate::delay_queue::DelayQueueHandle;
 use crate::job::BoxError;
@@ -29,7 +29,7 @@ pub(super) struct Services {
     /// The System's runtime.
     pub(super) home: Handle,
     databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
-    redis: Mutex<HashMap<String, bb8::Pool<RedisConnectionManager>>>,
+    redis: RedisPools,
     clusters: Arc<Clusters>,
 }
 
@@ -51,7 +51,7 @@ impl Services {
             delayed,
             home: Handle::current(),
             databases: Mutex::default(),
-            redis: Mutex::default(),
+            redis: RedisPools::default(),
             clusters,
         }
     }
@@ -92,32 +92,16 @@ impl Services {
         Ok(pool)
     }
 
-    pub(super) async fn redis(
-        &self,
-        name: &str,
-    ) -> Result<bb8::PooledConnection<'static, RedisConnectionManager>, BoxError> {
-        let pool = self.redis_pool(name)?;
+    pub(super) async fn redis(&self, name: &str) -> Result<PooledRedis, BoxError> {
+        let settings = self.settings.redis.get(name);
+        let settings =
+            settings.ok_or_else(|| missing("redis", name, self.settings.redis.keys()))?;
+        let pool = self.redis.get(name, settings)?;
         let connection = self
             .home
-            .spawn(async move { pool.get_owned().await })
+            .spawn(async move { pool.connection().await })
             .await?;
         connection.map_err(|cause| format!("redis `{name}`: {cause}").into())
-    }
-
-    fn redis_pool(&self, name: &str) -> Result<bb8::Pool<RedisConnectionManager>, BoxError> {
-        let settings = self
-            .settings
-            .redis
-            .get(name)
-            .ok_or_else(|| missing("redis", name, self.settings.redis.keys()))?;
-        let mut pools = lock(&self.redis);
-        if let Some(pool) = pools.get(name) {
-            return Ok(pool.clone());
-        }
-        let manager = RedisConnectionManager::new(settings.url.expose())?;
-        let pool = bb8::Pool::builder().build_unchecked(manager);
-        pools.insert(name.to_owned(), pool.clone());
-        Ok(pool)
     }
 
     pub(super) fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {

@@ -34,7 +34,7 @@ pub(crate) use self::kafka::{
 };
 pub(crate) use self::lags::TableLags;
 pub(crate) use self::redis::{
-    RedisQueue, RedisServers, RedisSource, unsuitable as unsuitable_redis,
+    RedisQueue, RedisServers, RedisSource, Sentinels, is_primary, unsuitable as unsuitable_redis,
 };
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;

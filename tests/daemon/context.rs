@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::database::Database;
 use crate::engine::{Engine, on_each_database};
 use crate::process::Daemon;
+use crate::servers::sentinels::Sentinels;
 use crate::servers::{kafka, redis as redis_server};
 use crate::wait::{PATIENCE, wait_for, wait_until};
 use crate::world::{World, example};
@@ -167,6 +168,39 @@ fn a_handler_commands_a_redis_server_of_the_settings() {
         "{errors}"
     );
     let _: u64 = redis::cmd("DEL").arg(&key).query(&mut connection).unwrap();
+    daemon.stop();
+}
+
+#[test]
+fn a_handler_follows_the_primary_that_sentinels_name() {
+    let Some(group) = Sentinels::dedicated() else {
+        return;
+    };
+    let settings = json!({ "redis": { "cache": { "url": group.url() } } });
+    let world = world_with(Engine::Sqlite, settings).unwrap();
+    let daemon = start(&world);
+    let increase = json!({ "server": "cache", "words": ["INCR", "n"] });
+    let wait_count = |server: &redis_server::Redis, wanted: u64| {
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        wait_until("the commands", PATIENCE, || {
+            let count: Option<u64> = redis::cmd("GET").arg("n").query(&mut connection).unwrap();
+            count == Some(wanted)
+        });
+    };
+    for _ in 0..5 {
+        send(&world, "redis", &increase);
+    }
+    wait_count(&group.primary, 5);
+    wait_count(&group.replica, 5);
+    group.hand_over();
+    group.wait_promoted();
+    // The old one answers still, as a replica: its connections are as good as before, and refuse to write.
+    group.wait_demoted();
+    for _ in 0..5 {
+        send(&world, "redis", &increase);
+    }
+    wait_count(&group.replica, 10);
     daemon.stop();
 }
 

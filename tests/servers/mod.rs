@@ -38,4 +38,5 @@ pub mod postgres;
 mod process;
 pub mod redis;
 pub mod root;
+pub mod sentinels;
 pub mod server;

@@ -34,6 +34,18 @@ pub struct Program {
     path: PathBuf,
 }
 
+impl Program {
+    /// Without arguments.
+    pub(super) fn program(&self) -> Command {
+        self.root.command(&self.path)
+    }
+
+    /// A file of the server's folder, as the program sees it.
+    pub(super) fn within(&self, folder: &Folder, name: &str) -> PathBuf {
+        self.root.within(&folder.path(name))
+    }
+}
+
 impl Kind for Program {
     const NAME: &'static str = "Redis";
     const READY: &'static str = "Ready to accept connections";
@@ -60,11 +72,11 @@ impl Kind for Program {
     fn prepare(&self, _folder: &Folder, _port: u16) {}
 
     fn command(&self, folder: &Folder, port: u16) -> Command {
-        let mut command = self.root.command(&self.path);
+        let mut command = self.program();
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
         command
             .args(["--save", "", "--appendonly", "no", "--dir"])
-            .arg(self.root.within(&folder.path("")));
+            .arg(self.within(folder, ""));
         command
     }
 }

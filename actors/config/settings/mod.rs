@@ -27,7 +27,9 @@ mod kafka;
 pub(crate) mod kafka_clients;
 mod logger;
 mod redis;
+mod sentinels;
 
+pub(crate) use self::sentinels::SentinelAddress;
 pub use self::{
     alert::{AlertSettings, Webhook, WebhookKind},
     database::{BadDatabaseUrl, DatabaseSettings, DatabaseUrl},

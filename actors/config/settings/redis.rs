@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::sentinels::SentinelAddress;
 use crate::config::{
     node::Node,
     secret::{self, Secret},
@@ -10,7 +11,7 @@ use crate::config::{
 /// One Redis server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisSettings {
-    /// Its address, `redis://` or `rediss://`, which may hold a password.
+    /// Its address, which may hold a password: `redis://`, `rediss://`, or that of its Sentinels (`redis+sentinel://`).
     pub url: Secret,
 }
 
@@ -45,7 +46,19 @@ impl RedisSettings {
 
     /// The address as it may be logged.
     pub fn redacted(&self) -> String {
-        secret::redacted(self.url.expose())
+        match self.sentinels() {
+            Ok(Some(address)) => address.shown,
+            _ => secret::redacted(self.url.expose()),
+        }
+    }
+
+    /// `None`: the address is that of the server itself.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address; never where it was read from settings.
+    pub(crate) fn sentinels(&self) -> Result<Option<SentinelAddress>, String> {
+        SentinelAddress::parse(self.url.expose())
     }
 }
 
@@ -60,14 +73,28 @@ impl fmt::Debug for RedisSettings {
 /// What is wrong with an address; does not repeat it.
 fn fault(address: &str) -> Option<String> {
     const RIGHT: &str = "`redis://[user:password@]host:6379/0` or `rediss://…` would be right";
+    const SENTINELS: &str = "`redis+sentinel://[user:password@]host:26379,host:26379/service/0` would be right for Sentinels";
+    match SentinelAddress::parse(address) {
+        Ok(None) => {}
+        Ok(Some(_)) => return None,
+        Err(message) => return Some(message),
+    }
     let url = match url::Url::parse(address) {
         // `localhost:6379` would be one, of the scheme `localhost`.
         _ if !address.contains("://") => return Some(format!("this is no URL; {RIGHT}")),
         Ok(url) => url,
+        Err(_) if names_several_hosts(address) => {
+            return Some(format!(
+                "several hosts are those of Sentinels or of a cluster, and a cluster is not supported; {SENTINELS}"
+            ));
+        }
         Err(error) => return Some(format!("this is no URL ({error}); {RIGHT}")),
     };
     match url.scheme() {
         "redis" | "rediss" => {}
+        scheme if scheme.contains("sentinel") => {
+            return Some(format!("`{scheme}` is another spelling; {SENTINELS}"));
+        }
         scheme => return Some(format!("`{scheme}` is another protocol; {RIGHT}")),
     }
     if url.host_str().is_none_or(str::is_empty) {
@@ -82,6 +109,13 @@ fn fault(address: &str) -> Option<String> {
     None
 }
 
+fn names_several_hosts(address: &str) -> bool {
+    let (_, rest) = address.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (_, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    hosts.contains(',')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +128,8 @@ mod tests {
             "redis://:pw@[::1]:6379/0",
             "redis://u:p@h",
             "rediss://:pw@h:6380/0",
+            "redis+sentinel://:pw@h:1,i:2/orders/0",
+            "redis://h:1/0?master_name=orders&addr=i:2",
         ] {
             assert_eq!(fault(address), None, "{address}");
         }
@@ -102,6 +138,15 @@ mod tests {
             ("127.0.0.1:6379", "this is no URL"),
             ("http://h/hunter3", "`http` is another protocol"),
             ("redis:///0", "the host is missing"),
+            (
+                "redis://:hunter3@h:1,i:2/0",
+                "several hosts are those of Sentinels or of a cluster",
+            ),
+            (
+                "redis-sentinel://h/hunter3",
+                "`redis-sentinel` is another spelling; `redis+sentinel://",
+            ),
+            ("redis+sentinel://h:1,i:2", "the service is missing"),
             ("redis://h/hunter3", "what follows the host"),
             (
                 "redis://h:99999/hunter3",
@@ -125,5 +170,11 @@ mod tests {
             format!("{server:?}"),
             "RedisSettings { url: \"redis://:***@h:6379/0\" }"
         );
+        let server = RedisSettings {
+            url: Secret::new(
+                "redis+sentinel://:hunter2@h:1,i:2/orders/0?sentinel_password=hunter2",
+            ),
+        };
+        assert_eq!(server.redacted(), "redis+sentinel://:***@h:1,i:2/orders/0");
     }
 }

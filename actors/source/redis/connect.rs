@@ -9,6 +9,8 @@ use bb8_redis::redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, cmd
 use tokio::sync::Notify;
 
 use super::fault::Fault;
+use super::primary::{Sentinels, Switches};
+use crate::config::RedisSettings;
 
 /// A server that cannot be reached in this time is away. Long enough for TLS across a continent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,11 +23,21 @@ const OLDEST: (u32, u32) = (6, 2);
 pub(super) struct Connection {
     pub(super) inner: MultiplexedConnection,
     pub(super) broken: bool,
+    /// Of the answer by which its server was found; see [`Sentinels`].
+    generation: u64,
+}
+
+/// Where connections go.
+enum Target {
+    /// To the server of this address.
+    Server(Client),
+    /// To whichever server is the primary by these.
+    Primary(Sentinels, Switches),
 }
 
 /// Opens connections, for the pool.
 pub(super) struct Manager {
-    client: Client,
+    target: Target,
     /// Why the last one could not be opened; the pool keeps that to itself.
     failure: Mutex<Option<Fault>>,
     pub(super) failed: Notify,
@@ -34,9 +46,16 @@ pub(super) struct Manager {
 }
 
 impl Manager {
-    pub(super) fn new(name: &str, url: &str) -> Result<Self, RedisError> {
+    pub(super) fn new(name: &str, settings: &RedisSettings) -> Result<Self, String> {
+        let target = match settings.sentinels()? {
+            Some(address) => Target::Primary(Sentinels::new(address)?, Switches::default()),
+            None => {
+                let client = Client::open(settings.url.expose());
+                Target::Server(client.map_err(|cause| cause.to_string())?)
+            }
+        };
         Ok(Self {
-            client: Client::open(url)?,
+            target,
             failure: Mutex::default(),
             failed: Notify::new(),
             warned: AtomicBool::new(false),
@@ -45,7 +64,7 @@ impl Manager {
     }
 
     /// One whose commands may take as long as they like: for blocking ones.
-    pub(super) async fn patient(&self) -> Result<MultiplexedConnection, Fault> {
+    pub(super) async fn patient(&self) -> Result<Connection, Fault> {
         self.open(None).await
     }
 
@@ -55,39 +74,88 @@ impl Manager {
         failure.clone()
     }
 
-    async fn open(&self, answer: Option<Duration>) -> Result<MultiplexedConnection, Fault> {
+    async fn open(&self, answer: Option<Duration>) -> Result<Connection, Fault> {
+        let (client, generation) = match &self.target {
+            Target::Server(client) => (client.clone(), 0),
+            Target::Primary(sentinels, switches) => {
+                let primary = sentinels.primary().await.map_err(Fault::Away)?;
+                switches.note(&self.name, &primary.address);
+                (primary.client, primary.generation)
+            }
+        };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(answer);
-        let opened = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let opened = client.get_multiplexed_async_connection_with_config(&config);
         // Without a time limit for answers there is none for the greeting either.
         let opened = tokio::time::timeout(CONNECT_TIMEOUT + ANSWER_TIMEOUT, opened).await;
-        match opened {
-            Ok(opened) => opened.map_err(|cause| Fault::of(&cause)),
-            Err(_) => Err(Fault::Away("it did not answer in time".to_owned())),
+        let fault = match opened {
+            Ok(Ok(inner)) => {
+                return Ok(Connection {
+                    inner,
+                    broken: false,
+                    generation,
+                });
+            }
+            Ok(Err(cause)) => Fault::of(&cause),
+            Err(_) => Fault::Away("it did not answer in time".to_owned()),
+        };
+        self.doubt(generation);
+        Err(fault)
+    }
+
+    /// A server found with this generation did nothing for us: the Sentinels are asked again, and no connection to it is
+    /// used any more.
+    fn doubt(&self, generation: u64) {
+        if let Target::Primary(sentinels, _) = &self.target {
+            sentinels.doubt(generation);
+        }
+    }
+
+    /// Whether the connection goes where a new one would go.
+    pub(super) fn is_current(&self, connection: &Connection) -> bool {
+        match &self.target {
+            Target::Server(_) => true,
+            Target::Primary(sentinels, _) => sentinels.generation() == connection.generation,
+        }
+    }
+
+    /// What came of a command on this connection. With a server that does nothing for anybody the connection is not used
+    /// again: what else was under way on it can be in any state.
+    pub(super) fn failed(&self, connection: &mut Connection, fault: &Fault) {
+        if matches!(fault, Fault::Away(_)) {
+            connection.broken = true;
+            self.doubt(connection.generation);
         }
     }
 
     async fn open_checked(&self) -> Result<Connection, Fault> {
-        let mut inner = self.open(Some(ANSWER_TIMEOUT)).await?;
-        let info: Result<String, _> = cmd("INFO").query_async(&mut inner).await;
-        match info.map_err(|cause| Fault::of(&cause)) {
-            Ok(info) => self.check(&info)?,
+        let mut connection = self.open(Some(ANSWER_TIMEOUT)).await?;
+        let info: Result<String, _> = cmd("INFO").query_async(&mut connection.inner).await;
+        let checked = match info.map_err(|cause| Fault::of(&cause)) {
+            Ok(info) => self.check(&info),
             // Not everybody may ask; then its first answers must tell.
-            Err(Fault::Refused(_)) => {}
-            Err(away) => return Err(away),
+            Err(Fault::Refused(_)) => Ok(()),
+            Err(away) => Err(away),
+        };
+        match checked {
+            Ok(()) => Ok(connection),
+            Err(fault) => {
+                self.failed(&mut connection, &fault);
+                Err(fault)
+            }
         }
-        Ok(Connection {
-            inner,
-            broken: false,
-        })
     }
 
     fn check(&self, info: &str) -> Result<(), Fault> {
         if let Some(why) = unsuitable(info) {
             return Err(Fault::Away(why));
+        }
+        // Between the look at its role and this connection it can have been made one.
+        if matches!(self.target, Target::Primary(..)) && field(info, "role") == Some("slave") {
+            return Err(Fault::Away(
+                "the server that its Sentinels name is a replica; they are asked again".to_owned(),
+            ));
         }
         if let Some(warning) = may_evict(info)
             && !self.warned.swap(true, Ordering::Relaxed)
@@ -123,6 +191,12 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 
 /// Why the server with this `INFO` cannot be used.
 pub(crate) fn unsuitable(info: &str) -> Option<String> {
+    if field(info, "redis_mode") == Some("sentinel") {
+        return Some(
+            "it is a Sentinel, which keeps no lists; `redis+sentinel://host:port,host:port/service/0` would be right"
+                .to_owned(),
+        );
+    }
     let cluster = field(info, "redis_mode") == Some("cluster")
         || field(info, "server_mode") == Some("cluster")
         || field(info, "cluster_enabled") == Some("1");
@@ -163,7 +237,10 @@ mod tests {
     fn clusters_and_old_servers_are_refused_by_name() {
         for (info, wanted) in [
             ("redis_version:7.0.15\r\nredis_mode:standalone\r\n", None),
-            ("redis_version:6.2.0\r\nredis_mode:sentinel\r\n", None),
+            (
+                "redis_version:6.2.0\r\nredis_mode:sentinel\r\n",
+                Some("it is a Sentinel, which keeps no lists; `redis+sentinel://"),
+            ),
             (
                 "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.0.0\r\n",
                 None,

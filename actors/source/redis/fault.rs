@@ -17,10 +17,13 @@ const AWAY: [(&str, &str); 14] = [
         "LOADING",
         "it is reading its data from disk; it will be back by itself",
     ),
-    ("READONLY", "it is a replica; `url` must name the primary"),
+    (
+        "READONLY",
+        "it is a replica; `url` must name the primary, or its Sentinels",
+    ),
     (
         "MASTERDOWN",
-        "it is a replica without its primary; `url` must name the primary",
+        "it is a replica without its primary; `url` must name the primary, or its Sentinels",
     ),
     (
         "MISCONF",
@@ -39,7 +42,7 @@ const AWAY: [(&str, &str); 14] = [
     ("OOM ", "it has reached its `maxmemory`"),
     (
         "UNBLOCKED",
-        "it has become a replica; `url` must name the primary",
+        "it has become a replica; `url` must name the primary, or its Sentinels",
     ),
     ("max number of clients", "raise its `maxclients`"),
     (
@@ -87,9 +90,11 @@ impl Fault {
             return Self::Away(told);
         }
         match error.kind() {
-            ErrorKind::Io | ErrorKind::AuthenticationFailed | ErrorKind::Extension => {
-                Self::Away(text)
+            // At the greeting the library keeps the server's own words to itself.
+            ErrorKind::AuthenticationFailed => {
+                Self::Away(format!("{text}; user or password in `url` are wrong"))
             }
+            ErrorKind::Io | ErrorKind::Extension => Self::Away(text),
             _ if error.is_timeout() || error.is_connection_dropped() => Self::Away(text),
             _ => Self::Refused(text),
         }

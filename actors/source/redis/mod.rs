@@ -13,6 +13,7 @@
 //! | `keeper.rs` | heartbeats, and messages that nobody holds |
 //! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
+//! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
 //! | `push.rs` | what producers do, for `ctx.send` |
 //! | `stored.rs`, `frame.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
@@ -25,6 +26,7 @@ mod frame;
 mod keeper;
 mod leave;
 mod open;
+mod primary;
 mod push;
 mod scripts;
 mod server;
@@ -33,6 +35,7 @@ mod settle;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod views;
 mod wait;
 
 use std::collections::BTreeSet;
@@ -49,6 +52,7 @@ pub(crate) use self::connect::unsuitable;
 use self::fetch::Look;
 use self::keeper::Registration;
 use self::open::Batches;
+pub(crate) use self::primary::{Sentinels, is_primary};
 #[cfg(test)]
 use self::server::Server;
 pub(crate) use self::servers::RedisServers;

@@ -32,8 +32,10 @@ impl Server {
         });
         let pushed = push.query_async::<u64>(&mut connection.inner).await;
         pushed.map(drop).map_err(|cause| {
+            let fault = Fault::of(&cause);
+            self.failed_on(&mut connection, &fault);
             connection.broken = true;
-            Fault::of(&cause)
+            fault
         })
     }
 }

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bb8::RunError;
-use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{FromRedisValue, RedisError, ScriptInvocation};
+use bb8_redis::redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::MutexGuard;
 
 use super::connect::{Connection, Manager};
 use super::fault::Fault;
+use crate::config::RedisSettings;
 use crate::outage::Outage;
 
 /// Connections that scripts share. Each script is heard out before its connection does the next, and takes well under a
@@ -41,11 +41,11 @@ impl Server {
     /// # Errors
     ///
     /// When the address is none.
-    pub(crate) fn new(name: &str, url: &str) -> Result<Arc<Self>, RedisError> {
-        let manager = Arc::new(Manager::new(name, url)?);
+    pub(crate) fn new(name: &str, settings: &RedisSettings) -> Result<Arc<Self>, String> {
+        let manager = Arc::new(Manager::new(name, settings)?);
         let pool = bb8::Pool::builder()
             .max_size(CONNECTIONS)
-            .test_on_check_out(false)
+            .test_on_check_out(true)
             .retry_connection(false)
             .connection_timeout(PATIENCE)
             .build_unchecked(Shared(Arc::clone(&manager)));
@@ -67,15 +67,24 @@ impl Server {
         let answer = script.invoke_async(&mut connection.inner).await;
         answer.map_err(|cause| {
             let fault = Fault::of(&cause);
-            // What else was under way on it can be in any state.
-            connection.broken = matches!(fault, Fault::Away(_));
+            self.manager.failed(&mut connection, &fault);
             fault
         })
     }
 
     /// A connection of one's own whose commands may block.
-    pub(super) async fn patient_connection(&self) -> Answer<MultiplexedConnection> {
+    pub(super) async fn patient_connection(&self) -> Answer<Connection> {
         self.manager.patient().await
+    }
+
+    /// Whether the connection still goes to the server that is worked with.
+    pub(super) fn is_current(&self, connection: &Connection) -> bool {
+        self.manager.is_current(connection)
+    }
+
+    /// A command on this connection failed.
+    pub(super) fn failed_on(&self, connection: &mut Connection, fault: &Fault) {
+        self.manager.failed(connection, fault);
     }
 
     pub(super) async fn connection(&self) -> Answer<bb8::PooledConnection<'_, Shared>> {
@@ -160,12 +169,17 @@ impl bb8::ManageConnection for Shared {
         self.0.connect().await
     }
 
-    async fn is_valid(&self, _: &mut Connection) -> Result<(), RedisError> {
-        // Not asked: a round trip before each use would cost as much as the use. One that fails is marked.
-        Ok(())
+    /// Without a word to the server: a round trip before each use would cost as much as the use. One that fails is marked,
+    /// and one to a server that is no longer the primary must not be used by anybody.
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), RedisError> {
+        if self.0.is_current(connection) {
+            Ok(())
+        } else {
+            Err((ErrorKind::Io, "its server is no longer the primary").into())
+        }
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.broken
+        connection.broken || !self.0.is_current(connection)
     }
 }

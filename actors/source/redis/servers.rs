@@ -33,7 +33,7 @@ impl RedisServers {
         }
         let settings = self.settings.get(name);
         let settings = settings.ok_or_else(|| format!("the settings have no `redis.{name}`"))?;
-        let server = Server::new(name, settings.url.expose());
+        let server = Server::new(name, settings);
         let server = server.map_err(|cause| format!("redis `{name}`: {cause}"))?;
         made.insert(name.to_owned(), Arc::clone(&server));
         Ok(server)

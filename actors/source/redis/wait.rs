@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{RedisError, Value, cmd};
 use tokio::task::JoinHandle;
 
 use super::RedisSource;
+use super::connect::Connection;
 use super::fault::Fault;
 use crate::stop::StopListener;
 
@@ -25,8 +25,8 @@ const POLL: Duration = Duration::from_millis(100);
 /// The connection, or the task that waits with it.
 #[derive(Default)]
 pub(super) struct Waiting {
-    connection: Option<MultiplexedConnection>,
-    task: Option<JoinHandle<(MultiplexedConnection, Result<(), Fault>)>>,
+    connection: Option<Connection>,
+    task: Option<JoinHandle<(Connection, Result<(), Fault>)>>,
 }
 
 impl Drop for Waiting {
@@ -57,7 +57,8 @@ impl RedisSource {
 
     async fn arrival(&self, waiting: &mut Waiting) {
         if waiting.task.is_none() {
-            let connection = match waiting.connection.take() {
+            let kept = waiting.connection.take();
+            let connection = match kept.filter(|kept| self.server().is_current(kept)) {
                 Some(connection) => connection,
                 None => match self.server().patient_connection().await {
                     Ok(connection) => connection,
@@ -71,10 +72,13 @@ impl RedisSource {
         };
         let ended = task.await;
         waiting.task = None;
-        if let Ok((connection, waited)) = ended {
+        if let Ok((mut connection, waited)) = ended {
             match waited {
                 Ok(()) => waiting.connection = Some(connection),
-                Err(fault) => self.cannot_wait(fault).await,
+                Err(fault) => {
+                    self.server().failed_on(&mut connection, &fault);
+                    self.cannot_wait(fault).await;
+                }
             }
         }
     }
@@ -90,10 +94,7 @@ impl RedisSource {
     }
 }
 
-async fn block(
-    mut connection: MultiplexedConnection,
-    list: String,
-) -> (MultiplexedConnection, Result<(), Fault>) {
+async fn block(mut connection: Connection, list: String) -> (Connection, Result<(), Fault>) {
     let mut wait = cmd("BLMOVE");
     wait.arg(&list)
         .arg(&list)
@@ -101,7 +102,7 @@ async fn block(
         .arg("RIGHT")
         .arg(LONGEST_WAIT.as_secs_f64());
     let answered = async {
-        let waited: Result<Value, RedisError> = wait.query_async(&mut connection).await;
+        let waited: Result<Value, RedisError> = wait.query_async(&mut connection.inner).await;
         waited.map(drop).map_err(|cause| Fault::of(&cause))
     };
     let late = || Fault::Away("it did not answer in time".to_owned());

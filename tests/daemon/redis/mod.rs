@@ -5,6 +5,7 @@ mod outages;
 mod pairs;
 mod poison;
 mod sending;
+mod sentinel;
 mod servers;
 mod speed;
 

@@ -5,14 +5,19 @@ use bb8_redis::redis::{Client, RedisError, cmd};
 
 use super::{Found, FoundQueue, in_time};
 use crate::config::RedisSettings;
-use crate::source::unsuitable_redis;
+use crate::source::{Sentinels, unsuitable_redis};
 
 pub(super) async fn look(name: &str, settings: &RedisSettings, keys: Vec<FoundQueue>) -> Found {
     let found = Found::new("redis", name, settings.redacted());
-    match in_time(ask(settings.url.expose(), &keys)).await {
-        Ok((info, lengths)) => Found {
+    match in_time(ask(settings, &keys)).await {
+        Ok(Answers {
+            info,
+            lengths,
+            primary,
+        }) => Found {
             reached: true,
             version: Some(version(&info)),
+            note: primary.map(|address| format!("the primary is {address}")),
             // To be reached is not enough for queues.
             problem: unsuitable_redis(&info).filter(|_| !keys.is_empty()),
             queues: keys.into_iter().zip(lengths).map(with_length).collect(),
@@ -27,9 +32,23 @@ pub(super) async fn look(name: &str, settings: &RedisSettings, keys: Vec<FoundQu
 
 type Length = Result<u64, String>;
 
-async fn ask(url: &str, keys: &[FoundQueue]) -> Result<(String, Vec<Length>), String> {
+struct Answers {
+    /// `INFO server`.
+    info: String,
+    lengths: Vec<Length>,
+    /// Where Sentinels named it.
+    primary: Option<String>,
+}
+
+async fn ask(settings: &RedisSettings, keys: &[FoundQueue]) -> Result<Answers, String> {
     let said = |cause: RedisError| cause.to_string();
-    let client = Client::open(url).map_err(said)?;
+    let (client, primary) = match settings.sentinels()? {
+        Some(address) => {
+            let primary = Sentinels::new(address)?.primary().await?;
+            (primary.client, Some(primary.address))
+        }
+        None => (Client::open(settings.url.expose()).map_err(said)?, None),
+    };
     let mut connection = client
         .get_multiplexed_async_connection()
         .await
@@ -47,7 +66,11 @@ async fn ask(url: &str, keys: &[FoundQueue]) -> Result<(String, Vec<Length>), St
     for key in keys {
         lengths.push(length(&mut connection, &key.source).await);
     }
-    Ok((info, lengths))
+    Ok(Answers {
+        info,
+        lengths,
+        primary,
+    })
 }
 
 async fn length(connection: &mut MultiplexedConnection, key: &str) -> Length {

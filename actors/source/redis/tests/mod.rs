@@ -15,7 +15,7 @@ use bb8_redis::redis::{Client, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::time::Instant;
 
 use super::{RedisQueue, RedisSource, Server, scripts};
-use crate::config::{Backoff, RetryRules};
+use crate::config::{Backoff, RedisSettings, RetryRules, Secret};
 use crate::db::rows::EntryName;
 use crate::servers::redis::{self, Redis};
 use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
@@ -68,6 +68,14 @@ impl World {
         Some((server, world))
     }
 
+    /// As a daemon knows it.
+    fn server(&self) -> Arc<Server> {
+        let settings = RedisSettings {
+            url: Secret::new(self.url.as_str()),
+        };
+        Server::new("default", &settings).unwrap()
+    }
+
     /// A daemon's source, of a boot of its own.
     fn source(&self) -> Arc<RedisSource> {
         self.source_of(&uuid::Uuid::new_v4().simple().to_string())
@@ -75,7 +83,7 @@ impl World {
 
     fn source_of(&self, boot: &str) -> Arc<RedisSource> {
         let source = RedisSource::new(RedisQueue {
-            server: Server::new("default", &self.url).unwrap(),
+            server: self.server(),
             server_name: "default".to_owned(),
             key: self.key.clone(),
             entry: EntryName {
