@@ -4,8 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use serde_json::{Value, json};
 
+use crate::servers::kafka;
 use crate::wait::{PATIENCE, wait_until};
 use crate::world::World;
 
@@ -219,13 +221,65 @@ fn a_large_file_is_sent_and_what_is_wrong_is_said_before_anything_is_sent() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     let sent = database.number("SELECT count(*) AS n FROM queue_message");
-    let wanted = format!("{sent} messages sent; lines {} to ", sent + 1);
     assert!(
-        said.starts_with(&wanted) && said.contains("of `big.txt`"),
+        said.starts_with(
+            "3210 messages sent, lines 1 to 3210 of `big.txt`; line 3211 was not acknowledged, and nothing behind it was sent: "
+        ),
         "{said}"
     );
-    assert!(said.contains("not this one"), "{said}");
-    assert!((2210..=3210).contains(&sent), "{sent}");
+    assert!(
+        said.contains("not this one") && said.contains("`tail -n +3211 big.txt` is the rest"),
+        "{said}"
+    );
+    assert_eq!(sent, 3210);
     let last = "SELECT CAST(payload AS TEXT) AS t FROM queue_message ORDER BY id DESC LIMIT 1";
     assert_eq!(database.texts(last), [format!("line {}", sent - 1)]);
+}
+
+/// Bytes of a record that the client refuses by itself, and of one that its topic refuses.
+const TOO_LARGE: [(usize, &str); 2] = [(1_500_000, "1048588"), (200_000, "100000")];
+
+#[test]
+fn a_line_too_large_for_its_topic_stops_the_file_and_a_person_can_go_on_behind_it() {
+    let Some(server) = kafka::shared() else {
+        return;
+    };
+    for (bytes, most) in TOO_LARGE {
+        let topic = server.name();
+        server.create_topic_with(&topic, 1, &[("max.message.bytes", most)]);
+        let world = World::new(json!({ "kafka": { "default": { "brokers": server.brokers() } } }));
+        let entry = json!({
+            "name": "work", "exec_cmd": "ledger", "topic": topic, "group_id": server.name(), "progress": 1,
+            "progress_lag_limit": 0, "progress_avg_msgcount": 1, "status": 1,
+        });
+        world.partition("script1", &json!([entry]), &json!([]));
+        let small = |from: usize, to: usize| (from..to).map(|n| format!("line {n}\n"));
+        let large = format!("{}\n", "x".repeat(bytes));
+        let lines: String = small(0, 1500).chain([large]).chain(small(0, 100)).collect();
+        fs::write(world.path("lines.txt"), &lines).unwrap();
+        let records = || {
+            let client: BaseConsumer = server.client().create().unwrap();
+            client.fetch_watermarks(&topic, 0, PATIENCE).unwrap().1
+        };
+
+        let output = world.run(&["send", "work", "--file", "lines.txt"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.starts_with(
+                "1500 messages sent, lines 1 to 1500 of `lines.txt`; line 1501 was not acknowledged, and nothing behind it was sent: "
+            ),
+            "{said}"
+        );
+        assert!(
+            said.contains("size too large")
+                && said.contains("`tail -n +1501 lines.txt` is the rest"),
+            "{said}"
+        );
+        assert_eq!(records(), 1500);
+        let rest: String = lines.split_inclusive('\n').skip(1501).collect();
+        fs::write(world.path("rest.txt"), rest).unwrap();
+        world.output(&["send", "work", "--file", "rest.txt"]);
+        assert_eq!(records(), 1600);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,6 +14,9 @@ use crate::app::failure::Failure;
 const PORTION: usize = 1000;
 /// And so many bytes of them: large messages are not gathered by the thousand.
 const PORTION_BYTES: usize = 8 << 20;
+/// A message of more bytes goes alone: where it is too large for its queue it is refused alone, and it is known which one it
+/// was. Alone it costs a round trip, which is little beside its bytes.
+const LARGE: usize = 64 << 10;
 /// So long a line waits for others to share its portion: a person watching notices nothing.
 const GATHERING: Duration = Duration::from_millis(100);
 /// Lines that are read ahead.
@@ -24,10 +27,17 @@ type Line = io::Result<Vec<u8>>;
 
 /// Lines as they come, read on a thread of their own: reading may block for ever.
 pub(super) struct Lines {
-    name: String,
+    from: From,
     lines: mpsc::Receiver<Line>,
     /// Behind the last of these there is none.
     next: Option<Line>,
+}
+
+/// Where they come from.
+enum From {
+    Arguments,
+    StandardInput,
+    File(PathBuf),
 }
 
 /// Lines that are sent together.
@@ -39,40 +49,75 @@ pub(super) struct Portion {
 
 impl Lines {
     pub(super) fn of_stdin() -> Self {
-        Self::read("standard input".to_owned(), || io::stdin().lock())
+        Self::read(From::StandardInput, || io::stdin().lock())
+    }
+
+    /// Messages of the command line.
+    pub(super) fn of_arguments(messages: Vec<String>) -> Self {
+        Self::made(From::Arguments, move || {
+            messages.into_iter().map(|message| Ok(message.into_bytes()))
+        })
     }
 
     /// # Errors
     ///
     /// When the file cannot be opened: nothing was sent then.
     pub(super) fn of_file(path: PathBuf) -> Result<Self, Failure> {
-        let name = format!("`{}`", path.display());
-        let file =
-            File::open(&path).map_err(|cause| Failure::misused(format!("{name}: {cause}")))?;
-        Ok(Self::read(name, || BufReader::new(file)))
+        let file = File::open(&path)
+            .map_err(|cause| Failure::misused(format!("`{}`: {cause}", path.display())))?;
+        Ok(Self::read(From::File(path), || BufReader::new(file)))
     }
 
-    fn read<R: BufRead>(name: String, from: impl FnOnce() -> R + Send + 'static) -> Self {
-        let (tell, lines) = mpsc::channel(AHEAD);
+    fn read<R: BufRead>(from: From, reader: impl FnOnce() -> R + Send + 'static) -> Self {
+        Self::made(from, || {
+            reader().split(b'\n').map(|line| line.map(without_cr))
+        })
+    }
+
+    fn made<I: Iterator<Item = Line>>(
+        from: From,
+        lines: impl FnOnce() -> I + Send + 'static,
+    ) -> Self {
+        let (tell, told) = mpsc::channel(AHEAD);
         std::thread::spawn(move || {
             // Nobody takes them any more once a portion could not be sent.
-            for line in from().split(b'\n') {
+            for line in lines() {
                 let failed = line.is_err();
-                if tell.blocking_send(line.map(without_cr)).is_err() || failed {
+                if tell.blocking_send(line).is_err() || failed {
                     return;
                 }
             }
         });
         Self {
-            name,
-            lines,
+            from,
+            lines: told,
             next: None,
         }
     }
 
     /// Where they come from, for people.
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    pub(super) fn name(&self) -> String {
+        match &self.from {
+            From::Arguments => "the command line".to_owned(),
+            From::StandardInput => "standard input".to_owned(),
+            From::File(path) => format!("`{}`", path.display()),
+        }
+    }
+
+    /// What one of them is.
+    pub(super) fn unit(&self) -> &'static str {
+        match &self.from {
+            From::Arguments => "message",
+            From::StandardInput | From::File(_) => "line",
+        }
+    }
+
+    /// The file that they are read from.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.from {
+            From::File(path) => Some(path),
+            From::Arguments | From::StandardInput => None,
+        }
     }
 
     /// The next lines: all that come soon, as many as go together. None at the end.
@@ -93,12 +138,13 @@ impl Lines {
                 }
             };
             bytes += line.len();
-            if !payloads.is_empty() && bytes > PORTION_BYTES {
+            let is_large = line.len() > LARGE;
+            if !payloads.is_empty() && (bytes > PORTION_BYTES || is_large) {
                 self.next = Some(Ok(line));
                 break;
             }
             payloads.push(line);
-            if payloads.len() >= PORTION {
+            if payloads.len() >= PORTION || is_large {
                 break;
             }
             next = match self.lines.try_recv() {
@@ -138,7 +184,9 @@ mod tests {
     }
 
     fn of(text: impl AsRef<[u8]> + Send + 'static) -> Lines {
-        Lines::read("it".to_owned(), || BufReader::new(io::Cursor::new(text)))
+        Lines::read(From::StandardInput, || {
+            BufReader::new(io::Cursor::new(text))
+        })
     }
 
     #[tokio::test]
@@ -156,13 +204,40 @@ mod tests {
         let (read, _) = portions(of("x\n".repeat(2500))).await;
         assert!(read.iter().all(|portion| portion.len() <= PORTION));
         assert_eq!(read.concat().len(), 2500);
-        let large = format!("{}\n", "y".repeat(3 << 20));
-        let (read, _) = portions(of(large.repeat(7))).await;
-        assert!(read.iter().all(|portion| portion.len() <= 2));
-        assert_eq!(read.concat().len(), 7);
+        let line = format!("{}\n", "y".repeat(LARGE));
+        let (read, _) = portions(of(line.repeat(300))).await;
+        assert!(
+            read.iter()
+                .all(|portion| portion.len() <= PORTION_BYTES / LARGE)
+        );
+        assert_eq!(read.concat().len(), 300);
         let huge = "z".repeat(PORTION_BYTES + 1);
         let (read, _) = portions(of(format!("{huge}\n{huge}"))).await;
         assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_large_message_goes_alone() {
+        let large = "z".repeat(LARGE + 1);
+        let (read, _) = portions(of(format!("a\nb\n{large}\nc\n{large}\n{large}\nd"))).await;
+        let alone = |portion: &Vec<Vec<u8>>| portion.len() == 1;
+        let large: Vec<bool> = read
+            .iter()
+            .filter(|portion| portion.iter().any(|line| line.len() > LARGE))
+            .map(alone)
+            .collect();
+        assert_eq!(large, [true; 3]);
+        assert_eq!(read.concat().len(), 7);
+    }
+
+    #[tokio::test]
+    async fn messages_of_the_command_line_may_have_several_lines() {
+        let (read, _) = portions(Lines::of_arguments(vec![
+            "a\nb\r".to_owned(),
+            String::new(),
+        ]))
+        .await;
+        assert_eq!(read.concat(), [b"a\nb\r".to_vec(), Vec::new()]);
     }
 
     /// A disk that fails after so many bytes.
@@ -180,7 +255,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_read_before_a_failure_is_sent() {
         let failing = || BufReader::new(Failing(io::repeat(b'\n').take(1500)));
-        let (read, failed) = portions(Lines::read("it".to_owned(), failing)).await;
+        let (read, failed) = portions(Lines::read(From::StandardInput, failing)).await;
         assert_eq!(read.concat().len(), 1500);
         assert_eq!(failed.unwrap().to_string(), "the disk is gone");
     }

@@ -16,7 +16,7 @@ use super::{App, start, writer};
 use crate::config::{Config, Places, QueueEntry, SourceConfig, did_you_mean};
 use crate::db::Db;
 use crate::db::rows::NewMessage;
-use crate::source::{Clusters, Inside, Sender};
+use crate::source::{Clusters, Inside, SendError, Sender};
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
@@ -50,9 +50,9 @@ pub(super) fn send<S: Send + Sync + 'static>(
     let entry = entry(&config, &args.queue)?;
     let wrapping = wrapping(entry, args.key, &args.header)?;
     let lines = match args.file {
-        Some(path) => Some(Lines::of_file(path)?),
-        None if args.messages == ["-"] => Some(Lines::of_stdin()),
-        None => None,
+        Some(path) => Lines::of_file(path)?,
+        None if args.messages == ["-"] => Lines::of_stdin(),
+        None => Lines::of_arguments(args.messages),
     };
     // A list or topic is sent to without our own database.
     let store = match &entry.source {
@@ -70,16 +70,7 @@ pub(super) fn send<S: Send + Sync + 'static>(
             queue: &args.queue,
             wrapping,
         };
-        match lines {
-            Some(lines) => outlet.send_lines(lines).await,
-            None => {
-                let payloads = args.messages.into_iter().map(String::into_bytes);
-                let payloads: Vec<_> = payloads.collect();
-                let sent = payloads.len();
-                let done = outlet.send(payloads).await.map(|()| sent);
-                done.map_err(|cause| Failure::failed(format!("not all was sent: {cause}")))
-            }
-        }
+        outlet.send_lines(lines).await
     })?;
     print(&format!("sent to `{}`: {sent}\n", args.queue))?;
     Ok(ExitCode::SUCCESS)
@@ -141,40 +132,123 @@ struct Outlet<'a> {
     wrapping: Wrapping,
 }
 
+/// Why a portion was not sent, or not as a whole.
+struct Stopped {
+    /// So many of its first messages were acknowledged.
+    sent: usize,
+    /// So many behind those were tried, and not acknowledged: with an answer that was lost they can be there.
+    tried: usize,
+    cause: String,
+}
+
 impl Outlet<'_> {
-    async fn send(&self, payloads: Vec<Vec<u8>>) -> Result<(), String> {
-        let message = |payload: Vec<u8>| NewMessage {
-            payload: payload.into(),
+    async fn send(&self, payloads: &[Bytes]) -> Result<(), SendError> {
+        let message = |payload: &Bytes| NewMessage {
+            payload: payload.clone(),
             key: self.wrapping.key.clone(),
             headers: self.wrapping.headers.clone(),
         };
-        let messages = payloads.into_iter().map(message).collect();
-        let sent = self.sender.send(self.queue, messages).await;
-        sent.map(drop).map_err(|cause| chain(&cause))
+        let messages = payloads.iter().map(message).collect();
+        self.sender.send(self.queue, messages).await.map(drop)
     }
 
-    /// Portion by portion, so that what is large is never in memory as a whole. Of a portion that fails not all is sent;
-    /// what stands before it is, and nothing that stands behind it.
+    async fn send_portion(&self, payloads: Vec<Vec<u8>>) -> Result<(), Stopped> {
+        let payloads: Vec<Bytes> = payloads.into_iter().map(Bytes::from).collect();
+        match self.send(&payloads).await {
+            Ok(()) => Ok(()),
+            // A table takes a portion as a whole or not at all. One by one it says which message it refuses.
+            Err(SendError::Database(_)) if payloads.len() > 1 => self.send_singly(&payloads).await,
+            Err(cause) => {
+                let sent = match &cause {
+                    SendError::Refused { sent, .. } => *sent,
+                    _ => 0,
+                };
+                Err(Stopped {
+                    sent,
+                    tried: payloads.len() - sent,
+                    cause: chain(&cause),
+                })
+            }
+        }
+    }
+
+    async fn send_singly(&self, payloads: &[Bytes]) -> Result<(), Stopped> {
+        for (sent, payload) in payloads.iter().enumerate() {
+            if let Err(cause) = self.send(std::slice::from_ref(payload)).await {
+                return Err(Stopped {
+                    sent,
+                    tried: 1,
+                    cause: chain(&cause),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Portion by portion, so that what is large is never in memory as a whole, and each is acknowledged before the next
+    /// one is sent: what stands before a portion that fails is sent, and nothing that stands behind it.
     async fn send_lines(&self, mut lines: Lines) -> Result<usize, Failure> {
         let mut sent = 0;
         while let Some(Portion { payloads, failed }) = lines.next().await {
             let upto = sent + payloads.len();
             if !payloads.is_empty() {
-                self.send(payloads).await.map_err(|cause| {
-                    let (first, name) = (sent + 1, lines.name());
-                    Failure::failed(format!(
-                        "{sent} messages sent; lines {first} to {upto} of {name} were not, or not all of them: {cause}"
-                    ))
-                })?;
+                let portion = self.send_portion(payloads).await;
+                portion.map_err(|stopped| lines.stopped(sent, &stopped))?;
             }
             sent = upto;
             if let Some(cause) = failed {
                 return Err(Failure::failed(format!(
-                    "{sent} messages sent; then {} could not be read: {cause}",
-                    lines.name()
+                    "{}; then {} could not be read: {cause}; {}",
+                    lines.sent(sent),
+                    lines.name(),
+                    lines.rest(sent + 1)
                 )));
             }
         }
         Ok(sent)
+    }
+}
+
+impl Lines {
+    fn stopped(&self, before: usize, stopped: &Stopped) -> Failure {
+        let Stopped { sent, tried, cause } = stopped;
+        let (sent, unit) = (before + sent, self.unit());
+        let (first, last) = (sent + 1, sent + tried);
+        let sure = self.sent(sent);
+        Failure::failed(if *tried == 1 {
+            format!(
+                "{sure}; {unit} {first} was not acknowledged, and nothing behind it was sent: {cause}; once it is put right, {}",
+                self.rest(first)
+            )
+        } else {
+            format!(
+                "{sure}; {unit}s {first} to {last} were not acknowledged, and some of them can be in the queue; nothing behind \
+                 them was sent: {cause}; look which of them are there before you go on, or they are doubled; {}",
+                self.rest(first)
+            )
+        })
+    }
+
+    /// What is in the queue for certain.
+    fn sent(&self, sent: usize) -> String {
+        match sent {
+            0 => "0 messages sent".to_owned(),
+            _ => format!(
+                "{sent} messages sent, {}s 1 to {sent} of {}",
+                self.unit(),
+                self.name()
+            ),
+        }
+    }
+
+    /// How to send what begins there.
+    fn rest(&self, first: usize) -> String {
+        match self.path() {
+            Some(path) => format!(
+                "`tail -n +{first} {}` is the rest, for `send QUEUE -`",
+                path.display()
+            ),
+            None => format!("the rest begins with {} {first}", self.unit()),
+        }
     }
 }
