@@ -1,11 +1,12 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test releases setup servers kafka redis newer check
+.PHONY: test releases tls setup servers kafka redis newer check
 
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
 	cargo test
 	@$(MAKE) --no-print-directory releases
+	@$(MAKE) --no-print-directory tls
 
 # The suites of databases and Redis, and a test of loss, on servers of other releases than the machine's own.
 REDIS_SUITE = servers_are_of_the_releases_asked_for source::redis:: redis::losses::
@@ -15,6 +16,18 @@ releases:
 	TEST_SERVERS=newer $(OTHER_RELEASES) $(DATABASE_SUITE) $(REDIS_SUITE)
 	TEST_SERVERS=valkey $(OTHER_RELEASES) $(REDIS_SUITE)
 	TEST_SERVERS=oldest $(OTHER_RELEASES) $(REDIS_SUITE)
+
+# Kafka over TLS and SASL, by a build that links the system's OpenSSL and libcurl: librdkafka is compiled once more. The
+# program that other tests run is put back.
+TLS_SUITE = kafka::secured each_bad_configuration_gets_its_report
+tls:
+	@if pkg-config --exists openssl libcurl 2>/dev/null; then \
+		cargo build --features oidc --example ledger && \
+		cargo test --features oidc --test daemon --test refusals -- $(TLS_SUITE); result=$$?; \
+		cargo build --example ledger; exit $$result; \
+	else \
+		echo "LEFT OUT: Kafka over TLS, which needs libssl-dev and libcurl4-openssl-dev"; test -z "$$CI"; \
+	fi
 
 # Rust with cargo, a C compiler and make are expected; what else is needed is installed here. Servers are only for tests:
 # where one cannot be installed its tests say LEFT OUT and the rest runs; CI leaves nothing out.
@@ -33,6 +46,7 @@ servers:
 	command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || missing="$$missing pgbouncer"; \
 	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
 	command -v mvn >/dev/null || test -d $(KAFKA) || missing="$$missing maven"; \
+	pkg-config --exists openssl libcurl 2>/dev/null || missing="$$missing pkg-config libssl-dev libcurl4-openssl-dev"; \
 	test -z "$$missing" || sh tests/servers/install.sh $$missing
 	@$(MAKE) --no-print-directory kafka redis newer
 

@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_version_names_the_program_and_what_it_was_built_with() {
-        let tls = if cfg!(feature = "tls") {
+        let tls = if crate::config::HAS_TLS {
             "with"
         } else {
             "without"

@@ -1,5 +1,7 @@
 //! What this build can do.
 
+use crate::config::{HAS_OIDC, HAS_TLS};
+
 /// Of the library, whatever program it is part of.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -9,19 +11,18 @@ const OWN_TABLES: [&str; 3] = ["sqlite", "mysql", "postgres"];
 /// For programs: what this build has.
 pub(super) fn features() -> Vec<&'static str> {
     let mut features = OWN_TABLES.to_vec();
-    if cfg!(feature = "tls") {
+    if HAS_TLS {
         features.push("tls");
+    }
+    if HAS_OIDC {
+        features.push("oidc");
     }
     features
 }
 
 /// For people, after the program's name.
 pub(super) fn line(program: &str) -> String {
-    let tls = if cfg!(feature = "tls") {
-        "with"
-    } else {
-        "without"
-    };
+    let tls = if HAS_TLS { "with" } else { "without" };
     let built = format!("{}; {tls} tls", OWN_TABLES.join(", "));
     match program {
         "simplest_script" => format!("{VERSION} ({built})"),

@@ -66,7 +66,7 @@ pub(crate) use self::{
     duration::{parse as parse_duration, show as show_duration},
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
-    settings::{SentinelAddress, kafka_clients},
+    settings::{HAS_OIDC, HAS_TLS, SentinelAddress, kafka_clients},
     source::{REPLAY_PREFIX, SourceConfig},
 };
 use self::{

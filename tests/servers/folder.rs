@@ -99,7 +99,7 @@ fn remove_in_the_background(folders: Vec<PathBuf>) {
 
 /// A folder below `root` that `make` fills once, for all test processes: it is given a path that does not exist, and what
 /// it left half done is never seen.
-fn made_once(root: &Path, name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+pub fn made_once(root: &Path, name: &str, make: impl FnOnce(&Path)) -> PathBuf {
     fs::create_dir_all(root).unwrap();
     let _turn = lock(&root.join(format!("{name}.lock")));
     let made = root.join(name);

@@ -14,6 +14,7 @@ use rdkafka::client::DefaultClientContext;
 
 use super::folder::{Folder, root};
 use super::install::{output, program};
+use super::kafka_secured::{PASSWORD, USER};
 use super::port;
 use super::server::{Kind, Server};
 
@@ -46,6 +47,16 @@ impl Kafka {
         Self::dedicated_as(|kind| Program {
             more: more.to_owned(),
             outside: Some(outside),
+            ..kind
+        })
+    }
+
+    /// As [`Kafka::with_outside`], with a user who may come by SCRAM.
+    pub fn with_scram(outside: Outside, more: &str) -> Option<Self> {
+        Self::dedicated_as(|kind| Program {
+            more: more.to_owned(),
+            outside: Some(outside),
+            scram: Scram::OneUser,
             ..kind
         })
     }
@@ -136,6 +147,15 @@ pub struct Program {
     /// Lines of the broker's settings, which come before the usual ones.
     more: String,
     outside: Option<Outside>,
+    /// Users of SCRAM are in a broker's data from its first start on.
+    scram: Scram,
+}
+
+/// Whether [`kafka_secured::USER`](super::kafka_secured::USER) is known to the broker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scram {
+    NoUser,
+    OneUser,
 }
 
 /// A listener of the name `OUTSIDE`.
@@ -171,11 +191,17 @@ impl Kind for Program {
             jars,
             more: String::new(),
             outside: None,
+            scram: Scram::NoUser,
         })
     }
 
     fn prepare(&self, folder: &Folder, port: u16) {
-        folder.copy("data", &format!("{JARS}-data"), |data| self.format(data));
+        let template = match self.scram {
+            Scram::NoUser => "data",
+            Scram::OneUser => "data-scram",
+        };
+        let template = format!("{JARS}-{template}");
+        folder.copy("data", &template, |data| self.format(data));
         // Of a property that stands twice the last one is taken.
         let usual = settings(
             &folder.path("data"),
@@ -212,7 +238,14 @@ impl Program {
         fs::write(&file, settings(data, (port::free(), port::free()), None)).unwrap();
         let mut format = self.java();
         format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"]);
-        output(format.arg(file));
+        format.arg(file);
+        if self.scram == Scram::OneUser {
+            for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
+                let user = format!("{mechanism}=[name={USER},password={PASSWORD}]");
+                format.args(["--add-scram", &user]);
+            }
+        }
+        output(&mut format);
     }
 }
 

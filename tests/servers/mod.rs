@@ -28,7 +28,9 @@
 pub mod folder;
 mod install;
 pub mod kafka;
+pub mod kafka_go;
 pub mod kafka_rights;
+pub mod kafka_secured;
 pub mod mariadb;
 pub mod mysql;
 mod mysql_family;

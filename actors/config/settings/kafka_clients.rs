@@ -92,6 +92,21 @@ pub(super) fn refused_together(properties: &Properties) -> Option<String> {
     for (name, value) in properties {
         config.set(name, value.expose());
     }
+    if by_tokens(properties) {
+        if let Some(lack) = without_provider(properties) {
+            return Some(lack.to_owned());
+        }
+        // A client with this mechanism would ask for a token, and hold up the start while nobody answers.
+        for mechanism in ["sasl.mechanism", "sasl.mechanisms"] {
+            config.remove(mechanism);
+        }
+        let protocol = properties.get("security.protocol").map(Secret::expose);
+        let is_tls = protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("sasl_ssl"));
+        config.set(
+            "security.protocol",
+            if is_tls { "ssl" } else { "plaintext" },
+        );
+    }
     let made = try_to_make::<BaseConsumer>(member(config.clone(), properties, "check"))
         .and_then(|()| try_to_make::<BaseProducer>(producer(config, properties)));
     let reason = made.err()?;
@@ -109,6 +124,30 @@ pub(super) fn refused_together(properties: &Properties) -> Option<String> {
             ours.join(", ")
         ),
     })
+}
+
+fn by_tokens(properties: &Properties) -> bool {
+    let mechanisms = ["sasl.mechanism", "sasl.mechanisms"];
+    let mut given = mechanisms.iter().filter_map(|name| properties.get(*name));
+    given.any(|mechanism| mechanism.expose().eq_ignore_ascii_case("OAUTHBEARER"))
+}
+
+/// What librdkafka lacks to ask for a token.
+fn without_provider(properties: &Properties) -> Option<&'static str> {
+    let method = properties.get("sasl.oauthbearer.method");
+    if method.is_none_or(|method| !method.expose().eq_ignore_ascii_case("oidc")) {
+        return Some(
+            "with OAUTHBEARER nobody gives tokens unless `sasl.oauthbearer.method` is `oidc`",
+        );
+    }
+    let places = [
+        "sasl.oauthbearer.token.endpoint.url",
+        "sasl.oauthbearer.metadata.authentication.type",
+    ];
+    let is_given = places.iter().any(|name| properties.contains_key(*name));
+    (!is_given).then_some(
+        "with `sasl.oauthbearer.method` `oidc` the provider's address lacks; write `sasl.oauthbearer.token.endpoint.url`",
+    )
 }
 
 fn try_to_make<T: FromClientConfig>(mut config: ClientConfig) -> Result<(), String> {

@@ -29,6 +29,7 @@ mod logger;
 mod redis;
 mod sentinels;
 
+pub(crate) use self::kafka::{HAS_OIDC, HAS_TLS};
 pub(crate) use self::sentinels::SentinelAddress;
 pub use self::{
     alert::{AlertSettings, Webhook, WebhookKind},

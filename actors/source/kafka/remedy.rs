@@ -9,7 +9,7 @@ pub(super) fn of_group(code: Code, reason: &str) -> String {
             "the cluster does not let us into the group; the right `READ` on the group would help"
         }
         Code::InconsistentGroupProtocol => {
-            "the group's other members share out partitions by another strategy; `\"partition.assignment.strategy\": \"range,roundrobin\"` in the cluster's `properties` is what kafka-go's members take"
+            "the group's other members share out partitions by another strategy; `\"partition.assignment.strategy\": \"range,roundrobin\"` in the cluster's `properties` is what others mostly have, kafka-go's too"
         }
         Code::InvalidSessionTimeout => {
             "the brokers do not take this `session.timeout.ms`; it must lie between their `group.min.session.timeout.ms` (6000 where their settings say nothing) and `group.max.session.timeout.ms` (1800000)"

@@ -7,6 +7,7 @@ mod pairs;
 mod place;
 mod poison;
 mod refused;
+mod secured;
 mod silent_group;
 mod speed;
 mod strangers;
