@@ -1,4 +1,7 @@
 //! One outage is two log lines: went away, came back after.
+//!
+//! Where the cause changes meanwhile ("broken pipe", then "wrong password") a line more says so, once for each kind of
+//! cause and not for what passes in the first seconds; and after each ten minutes one repeats the cause as it is then.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +12,12 @@ use tokio::time::Instant;
 /// The shortest and the longest pause between two tries at something that is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A server that restarts is away for several causes, one after the other, that nobody must act on.
+const PASSING: Duration = Duration::from_secs(3);
+/// Between two lines of an outage that goes on.
+const REMINDER: Duration = Duration::from_mins(10);
+/// An outage with more kinds of causes has causes that differ each time: from then on there are reminders only.
+const MOST_KINDS: usize = 8;
 
 /// Keeps watch over one thing that may be away.
 #[derive(Debug)]
@@ -28,9 +37,71 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    since: Option<Instant>,
+    outage: Option<Current>,
     /// How many of those that need it see it away.
     failing: usize,
+}
+
+/// An outage that goes on.
+#[derive(Debug)]
+struct Current {
+    since: Instant,
+    last_line: Instant,
+    /// The kinds of causes that were said.
+    kinds: Vec<String>,
+}
+
+/// What a failed try has to say.
+#[derive(Debug, PartialEq)]
+enum News {
+    Away,
+    /// For so long, and now for another cause.
+    OtherCause(Duration),
+    /// For so long.
+    StillAway(Duration),
+}
+
+impl State {
+    /// A try failed after it had waited for this long.
+    fn failed(&mut self, now: Instant, waited: Duration, cause: &str) -> Option<News> {
+        let began = now.checked_sub(waited).unwrap_or(now);
+        let Some(outage) = &mut self.outage else {
+            self.outage = Some(Current {
+                since: began,
+                last_line: now,
+                kinds: vec![kind(cause)],
+            });
+            return Some(News::Away);
+        };
+        outage.since = outage.since.min(began);
+        let lasts = now - outage.since;
+        if now - outage.last_line >= REMINDER {
+            outage.last_line = now;
+            let kind = kind(cause);
+            if !outage.kinds.contains(&kind) && outage.kinds.len() < MOST_KINDS {
+                outage.kinds.push(kind);
+            }
+            return Some(News::StillAway(lasts));
+        }
+        if lasts < PASSING || outage.kinds.len() >= MOST_KINDS {
+            return None;
+        }
+        let kind = kind(cause);
+        if outage.kinds.contains(&kind) {
+            return None;
+        }
+        outage.kinds.push(kind);
+        outage.last_line = now;
+        Some(News::OtherCause(lasts))
+    }
+}
+
+/// Causes that differ in their numbers only (a port, an id, a count) are one kind. Codes would tell better, but they come
+/// from five libraries, and here nothing but a line of the log depends on it.
+fn kind(cause: &str) -> String {
+    let is_number = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());
+    let words = cause.split_whitespace().filter(is_number);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 impl Outage {
@@ -61,20 +132,36 @@ impl Outage {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A try failed. Answers how long to wait before the next.
+    /// A try failed at once. Answers how long to wait before the next.
     pub(crate) fn failed(&mut self, cause: impl Display) -> Duration {
+        self.failed_after(Duration::ZERO, cause)
+    }
+
+    /// A try failed, and so long nothing was heard: the outage began then, and not when patience was at its end.
+    pub(crate) fn failed_after(&mut self, silence: Duration, cause: impl Display) -> Duration {
+        let cause = cause.to_string();
+        let what = &self.shared.what;
+        let mut state = self.state();
+        let news = state.failed(Instant::now(), silence, &cause);
         if !self.failing {
-            self.failing = true;
-            let mut state = self.state();
             state.failing += 1;
-            if state.failing == 1 {
-                state.since = Some(Instant::now());
-                log::warn!(
-                    "{} is away, trying again until it is back: {cause}",
-                    self.shared.what
-                );
-            }
         }
+        drop(state);
+        match news {
+            Some(News::Away) => {
+                log::warn!("{what} is away, trying again until it is back: {cause}")
+            }
+            Some(News::OtherCause(lasts)) => log::warn!(
+                "{what} is still away after {:.0} s, and now the cause is: {cause}",
+                lasts.as_secs_f64()
+            ),
+            Some(News::StillAway(lasts)) => log::warn!(
+                "{what} is still away after {} minutes: {cause}",
+                lasts.as_secs() / 60
+            ),
+            None => {}
+        }
+        self.failing = true;
         let pause = FIRST_PAUSE
             .saturating_mul(1 << self.tries.min(10))
             .min(LONGEST_PAUSE);
@@ -92,9 +179,9 @@ impl Outage {
         let mut state = self.state();
         state.failing -= 1;
         if state.failing == 0
-            && let Some(since) = state.since.take()
+            && let Some(outage) = state.outage.take()
         {
-            let away = since.elapsed().as_secs_f64();
+            let away = outage.since.elapsed().as_secs_f64();
             log::info!("{} is back after {away:.1} s", self.shared.what);
         }
     }
@@ -104,7 +191,11 @@ impl Outage {
 impl Drop for Outage {
     fn drop(&mut self) {
         if self.failing {
-            self.state().failing -= 1;
+            let mut state = self.state();
+            state.failing -= 1;
+            if state.failing == 0 {
+                state.outage = None;
+            }
         }
     }
 }
@@ -120,5 +211,65 @@ mod tests {
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
         outage.passed();
         assert_eq!(outage.failed("gone"), FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_new_kind_of_cause_is_said_once_and_a_reminder_comes_every_ten_minutes() {
+        let begin = Instant::now();
+        let mut state = State::default();
+        let second = Duration::from_secs;
+        let said = [
+            (0, "broken pipe (os error 32)", Some(News::Away)),
+            (1, "connection refused (os error 111)", None),
+            (2, "LOADING 7 of 100", None),
+            (
+                4,
+                "connection refused (os error 111)",
+                Some(News::OtherCause(second(4))),
+            ),
+            (6, "connection refused (os error 4711)", None),
+            (8, "broken pipe (os error 32)", None),
+            (
+                20,
+                "NOAUTH Authentication required",
+                Some(News::OtherCause(second(20))),
+            ),
+            (22, "connection refused (os error 111)", None),
+            (619, "NOAUTH Authentication required", None),
+            (
+                620,
+                "NOAUTH Authentication required",
+                Some(News::StillAway(second(620))),
+            ),
+            (1219, "wrong password", Some(News::OtherCause(second(1219)))),
+            (1818, "wrong password", None),
+            (1819, "no route", Some(News::StillAway(second(1819)))),
+            (1820, "no route", None),
+        ];
+        for (at, cause, wanted) in said {
+            let news = state.failed(begin + second(at), Duration::ZERO, cause);
+            assert_eq!(news, wanted, "{at}: {cause}");
+        }
+    }
+
+    #[test]
+    fn causes_that_differ_each_time_do_not_fill_the_log() {
+        let begin = Instant::now();
+        let mut state = State::default();
+        let cause = |n: u64| "x".repeat(usize::try_from(n).unwrap());
+        let lines = (0..300).filter(|n| {
+            let at = begin + Duration::from_secs(2 * n);
+            state.failed(at, Duration::ZERO, &cause(*n)).is_some()
+        });
+        assert!(lines.count() <= MOST_KINDS);
+    }
+
+    #[test]
+    fn an_outage_began_when_the_last_answer_came() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let mut state = State::default();
+        let silence = Duration::from_secs(5);
+        assert_eq!(state.failed(now, silence, "late"), Some(News::Away));
+        assert_eq!(state.outage.unwrap().since, now - silence);
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn beat(
             Err(cause) => {
                 writer = None;
                 // Not a whole interval later: two late ones, and nothing that is claimed may start.
-                soon = Some(outage.failed(cause.into_reason()));
+                soon = Some(outage.failed_after(sent.elapsed(), cause.into_reason()));
             }
         }
         let interval = heartbeats.liveness.interval();

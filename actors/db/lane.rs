@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Message;
 use futures_util::FutureExt;
@@ -110,6 +110,8 @@ pub(super) struct Lane {
     /// The length of `pending`, for what is under way.
     waiting: Rc<Cell<usize>>,
     outage: Outage,
+    /// When the last batch was begun.
+    began: Instant,
 }
 
 impl Lane {
@@ -122,6 +124,7 @@ impl Lane {
             delay: CommitDelay::default(),
             waiting: Rc::default(),
             outage,
+            began: Instant::now(),
         }
     }
 
@@ -184,6 +187,7 @@ impl Lane {
     fn next_batch(&mut self, together: Together) -> Option<Batch> {
         if let Some(mut unsure) = self.unsure.take() {
             // Whoever gave up meanwhile stays in it: it is the batch that is asked about.
+            self.began = Instant::now();
             return Some(Batch {
                 writer: unsure.writer.take(),
                 submits: std::mem::take(&mut unsure.batch),
@@ -200,6 +204,7 @@ impl Lane {
         let size = self.size(together);
         let submits: Vec<Submit> = self.pending.drain(..size).collect();
         self.waiting.set(self.pending.len());
+        self.began = Instant::now();
         (!submits.is_empty()).then(|| Batch {
             writer: self.writer.take(),
             submits,
@@ -290,7 +295,7 @@ impl Lane {
 
     fn failed(&mut self, cause: Option<DbError>) -> Duration {
         let cause = cause.map_or_else(String::new, DbError::into_reason);
-        self.outage.failed(cause)
+        self.outage.failed_after(self.began.elapsed(), cause)
     }
 }
 

@@ -4,7 +4,7 @@
 //! together share one, and those that come while it is under way share the next.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -65,6 +65,7 @@ impl TableLags {
             std::mem::take(&mut state.asked)
         };
         let (queues, tells): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        let began = Instant::now();
         let answer = self.db.reader().queue_lags(queues).await;
         let mut state = self.lock();
         match answer {
@@ -76,7 +77,7 @@ impl TableLags {
                 }
             }
             Err(cause) => {
-                state.outage.failed(&cause);
+                state.outage.failed_after(began.elapsed(), &cause);
                 for tell in tells {
                     let _ = tell.send(Err(cause.clone()));
                 }

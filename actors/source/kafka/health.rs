@@ -36,6 +36,8 @@ pub(super) struct Health {
 
 struct State {
     outage: Outage,
+    /// When a question was answered last.
+    last_answer: Instant,
     brokers: Brokers,
     /// What librdkafka said last of one connection: mostly the cause.
     last_reason: String,
@@ -93,6 +95,7 @@ impl Health {
             queue: queue.to_owned(),
             state: Mutex::new(State {
                 outage: Outage::new(format!("queue `{queue}`: Kafka `{cluster}`")),
+                last_answer: Instant::now(),
                 brokers: Brokers::Answer,
                 last_reason: String::new(),
                 place: Outage::new(format!("queue `{queue}`: {place}")),
@@ -217,6 +220,7 @@ impl Health {
         }
         state.brokers = Brokers::Answer;
         state.last_reason.clear();
+        state.last_answer = Instant::now();
         state.outage.passed();
     }
 
@@ -239,7 +243,8 @@ impl Health {
             false => format!("no broker answers; {}", state.last_reason),
         };
         // How long to wait is librdkafka's business.
-        let _ = state.outage.failed(reason);
+        let silence = state.last_answer.elapsed();
+        let _ = state.outage.failed_after(silence, reason);
     }
 
     /// The topic is there.
