@@ -42,3 +42,4 @@ pub mod redis;
 pub mod root;
 pub mod sentinels;
 pub mod server;
+pub mod way;

@@ -72,6 +72,21 @@ const REFUSED: [(&str, &str); 3] = [
 
 const RIGHTS: &str = "the user in `url` needs the rights that README names, on the list and on `KEY:simplest_script:*`";
 
+/// Codes of servers that answer, and write for nobody.
+const WRITES_REFUSED: [&str; 6] = [
+    "READONLY",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM ",
+    "UNBLOCKED",
+];
+
+/// Whether a server that is away for this cause may answer questions all the while.
+pub(super) fn refuses_writes(cause: &str) -> bool {
+    WRITES_REFUSED.iter().any(|code| cause.contains(code))
+}
+
 impl Fault {
     pub(super) fn of(error: &RedisError) -> Self {
         let text = match error.code() {

@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::scripts::TAKE;
 use super::server::Answer;
 use super::stored::Stored;
+use super::trouble::Deed;
 use super::wait::Waiting;
 use crate::db::Most;
 use crate::source::{Fetched, nothing};
@@ -54,6 +55,8 @@ enum Taken {
     Nothing(Option<u64>),
     /// The server does not know this boot.
     Unknown,
+    /// It does not know batches that it gave: it is back at an older state.
+    Older,
 }
 
 /// Messages of one batch, oldest first.
@@ -114,21 +117,31 @@ impl RedisSource {
                 turn = self.server().turn() => turn,
             };
             // Not raced against the stop: a question under way must be heard out, or what it takes would be nobody's.
-            let asked = self.ask(look, who, most).await;
+            let asked = async {
+                if turn.is_some() {
+                    // That there is nothing to take does not tell whether the server takes writes again.
+                    self.beat().await?;
+                    self.server().wrote();
+                }
+                self.ask(look, who, most).await
+            }
+            .await;
             match &asked {
                 Err(Fault::Away(why)) => self.server().failed(why, turn.as_ref()),
-                Ok(_) | Err(Fault::Refused(_)) => self.server().passed(),
+                Err(Fault::Refused(_)) => self.server().answered(),
+                Ok(Found::Messages(_)) => self.server().wrote(),
+                Ok(Found::Nothing(_)) => {}
             }
             drop(turn);
             match asked {
                 Ok(Found::Messages(messages)) => {
-                    self.accepted();
+                    self.trouble.accepted(Deed::Take);
                     let full = u32::try_from(messages.len()) == Ok(most.count);
                     self.plenty.store(full, Ordering::Relaxed);
                     return messages;
                 }
                 Ok(Found::Nothing(next_due_ms)) => {
-                    self.accepted();
+                    self.trouble.accepted(Deed::Take);
                     self.plenty.store(false, Ordering::Relaxed);
                     if who == Who::Second {
                         return nothing();
@@ -136,7 +149,7 @@ impl RedisSource {
                     self.wait(&mut look.waiting, next_due_ms, stop).await;
                 }
                 Err(Fault::Refused(why)) => {
-                    let pause = self.refused(&why);
+                    let pause = self.trouble.refused(Deed::Take, &why);
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = stop.quiet() => {}
@@ -165,7 +178,8 @@ impl RedisSource {
             script
                 .arg(if again.is_some() { "again" } else { "first" })
                 .arg(turn)
-                .arg(most.bytes);
+                .arg(most.bytes)
+                .arg(self.lock_batches().highest(&boot));
             let answer = self.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
                 // It was heard, and did nothing; see the script. Where only the answer is at fault, as one that cannot be read,
@@ -175,7 +189,8 @@ impl RedisSource {
             let taken = answer?;
             self.note_unanswered(look, who, None);
             match taken {
-                Taken::Unknown => self.beat().await?,
+                // What is held here is put back.
+                Taken::Unknown | Taken::Older => self.beat().await?,
                 Taken::Nothing(Some(0)) => {}
                 Taken::Nothing(due) => return Ok(Found::Nothing(due)),
                 Taken::Batch(taken) => {
@@ -213,6 +228,7 @@ impl FromRedisValue for Taken {
         let what: String = from_redis_value(next())?;
         match what.as_str() {
             "unknown" => Ok(Self::Unknown),
+            "older" => Ok(Self::Older),
             "nothing" => {
                 let due: i64 = from_redis_value(next())?;
                 Ok(Self::Nothing(u64::try_from(due).ok()))

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::RedisSource;
 use super::fault::Fault;
-use super::scripts::{BEAT, RESTORE, SETTLE};
+use super::restore::Loss;
+use super::scripts::{BEAT, SETTLE};
 use super::server::Answer;
+use super::trouble::Deed;
 use crate::clock::{Moment, millis};
 use crate::task::{caught, panic_point};
 
@@ -29,8 +31,8 @@ const PANIC_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Registration {
     /// The generation that it knows.
     pub(super) generation: Option<u64>,
-    /// It has lost its data, and what is held here is to be put back.
-    restore: bool,
+    /// It has lost data, and what is held here is to be put back.
+    loss: Option<Loss>,
     /// The last heartbeat: when it was sent, and the server's time.
     last: Option<(Moment, i64)>,
     /// Batches of this boot that nobody here holds, and since when they are known.
@@ -47,7 +49,12 @@ pub(super) enum Acquaintance {
 
 /// What a heartbeat is answered.
 pub(super) enum Beat {
-    Alive { now_ms: i64, numbers: Vec<u64> },
+    Alive {
+        now_ms: i64,
+        /// The last number that the server knows of this boot.
+        last: u64,
+        numbers: Vec<u64>,
+    },
     Dead,
     Lost,
 }
@@ -85,7 +92,8 @@ impl RedisSource {
         };
         match kept.await {
             Ok(()) => {
-                self.server().passed();
+                self.server().wrote();
+                self.trouble.accepted(Deed::Beat);
                 self.config.heartbeat_interval
             }
             Err(Fault::Away(why)) => {
@@ -93,8 +101,8 @@ impl RedisSource {
                 Duration::ZERO
             }
             Err(Fault::Refused(why)) => {
-                self.server().passed();
-                self.refused(&why)
+                self.server().answered();
+                self.trouble.refused(Deed::Beat, &why)
             }
         }
     }
@@ -112,6 +120,15 @@ impl RedisSource {
 
     /// One heartbeat, and what follows from its answer.
     pub(super) async fn beat(&self) -> Answer<()> {
+        self.beat_and_recover(None).await
+    }
+
+    /// The server does not have this batch, which nobody else was given.
+    pub(super) async fn recover(&self, number: u64) -> Answer<()> {
+        self.beat_and_recover(Some(number)).await
+    }
+
+    async fn beat_and_recover(&self, missing: Option<u64>) -> Answer<()> {
         let mut registration = self.registration.lock().await;
         if self.closed.load(Ordering::Acquire) {
             return Err(Fault::Refused("this daemon is stopping".to_owned()));
@@ -122,16 +139,30 @@ impl RedisSource {
                 Some(known) if known == generation => Acquaintance::Known,
                 _ => Acquaintance::New,
             };
+            let boot = self.boot_in(generation);
+            let (highest, kept) = {
+                let batches = self.lock_batches();
+                (batches.highest(&boot), batches.surely_kept_by(&boot))
+            };
             let sent = Moment::now();
             match self.ask_for_life(generation, acquaintance).await? {
-                Beat::Alive { now_ms, numbers } => {
+                Beat::Alive {
+                    now_ms,
+                    last,
+                    numbers,
+                } => {
                     registration.generation = Some(generation);
                     self.known.store(generation + 1, Ordering::Release);
                     self.liveness.confirm(sent, Moment::now());
                     self.watch_clock(&mut registration, sent, now_ms);
-                    if registration.restore {
-                        self.restore(generation).await?;
-                        registration.restore = false;
+                    if last < highest {
+                        registration.loss.get_or_insert(Loss::Newest);
+                    } else if missing.is_some() || self.any_is_missing(&boot, &kept, &numbers) {
+                        registration.loss.get_or_insert(Loss::Batches);
+                    }
+                    if let Some(loss) = registration.loss {
+                        self.restore(&boot, loss).await?;
+                        registration.loss = None;
                     }
                     return self
                         .give_back_strays(&mut registration, generation, numbers)
@@ -144,10 +175,12 @@ impl RedisSource {
                     );
                     self.liveness.was_dead(sent);
                     registration.strays.clear();
+                    // Others were given what the server knew; it may be back at a state that knew not all.
+                    registration.loss.get_or_insert(Loss::Batches);
                 }
                 Beat::Lost => {
                     registration.generation = None;
-                    registration.restore = true;
+                    registration.loss = Some(Loss::All);
                 }
             }
         }
@@ -186,34 +219,6 @@ impl RedisSource {
             }
         }
         registration.last = Some((sent, now_ms));
-    }
-
-    /// A server that was started again without its data has forgotten the batches; what of them is held here is put
-    /// back, so that failures, back-offs and other daemons find it.
-    async fn restore(&self, generation: u64) -> Answer<()> {
-        let boot = self.boot_in(generation);
-        let lost: Vec<(u64, String, Vec<bytes::Bytes>)> = {
-            let batches = self.lock_batches();
-            let own = batches.iter().filter(|(_, batch)| batch.boot == boot);
-            own.map(|(number, batch)| (*number, batch.head(), batch.left()))
-                .collect()
-        };
-        let mut messages = 0;
-        for (number, head, left) in lost {
-            let mut script = RESTORE.key(self.config.key.as_str());
-            script.arg(&*boot).arg(number).arg(head);
-            left.iter().for_each(|message| {
-                script.arg(&message[..]);
-            });
-            let done: usize = self.server().run(&script).await?;
-            messages += done * left.len();
-        }
-        log::error!(
-            "queue `{}`: redis `{}` has lost its data, and with them the messages that waited there; the {messages} that this daemon held are put back",
-            self.queue(),
-            self.config.server_name
-        );
-        Ok(())
     }
 
     /// Batches of this boot that nobody here holds: their question was heard late, after it had been given up. They are
@@ -264,9 +269,10 @@ impl FromRedisValue for Beat {
         match parts.first().map(String::as_str) {
             Some("alive") => Ok(Self::Alive {
                 now_ms: parts.get(1).and_then(|ms| ms.parse().ok()).unwrap_or(0),
+                last: parts.get(2).and_then(|last| last.parse().ok()).unwrap_or(0),
                 numbers: parts
                     .iter()
-                    .skip(2)
+                    .skip(3)
                     .filter_map(|number| number.parse().ok())
                     .collect(),
             }),

@@ -9,6 +9,9 @@ use super::open::{Batches, Hurry};
 use super::scripts::LEAVE;
 use super::server::Answer;
 
+/// So long a stop waits for a server that was away a moment before.
+const LAST_TRY: Duration = Duration::from_secs(1);
+
 impl RedisSource {
     /// The end of this boot: everything is told, and what is left is given back.
     pub(super) async fn leave(&self, within: Duration) {
@@ -25,7 +28,7 @@ impl RedisSource {
             self.tell(Hurry::No).await;
             self.leave_nothing(generation).await
         };
-        if self.server().is_down() {
+        if self.server().is_down() && !self.is_back(within).await {
             gave_up("its server is away");
         } else {
             match tokio::time::timeout(within, left).await {
@@ -36,6 +39,16 @@ impl RedisSource {
         }
         self.closed.store(true, Ordering::Release);
         *self.lock_batches() = Batches::default();
+    }
+
+    /// It may have come back since the last try, and without what is held here: then nobody else could give that back.
+    async fn is_back(&self, within: Duration) -> bool {
+        let beat = tokio::time::timeout(within.min(LAST_TRY), self.beat()).await;
+        let is_back = matches!(beat, Ok(Ok(())));
+        if is_back {
+            self.server().wrote();
+        }
+        is_back
     }
 
     async fn leave_nothing(&self, generation: u64) -> Answer<()> {

@@ -11,9 +11,11 @@
 //! | `fetch.rs`, `wait.rs` | taking messages, and waiting for them |
 //! | `settle.rs`, `open.rs` | ends |
 //! | `keeper.rs` | heartbeats, and messages that nobody holds |
+//! | `restore.rs` | a server that has lost data |
 //! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
+//! | `trouble.rs` | what is refused to this queue alone |
 //! | `push.rs` | what producers do, for `ctx.send` |
 //! | `stored.rs`, `frame.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
@@ -28,6 +30,7 @@ mod leave;
 mod open;
 mod primary;
 mod push;
+mod restore;
 mod scripts;
 mod server;
 mod servers;
@@ -35,6 +38,7 @@ mod settle;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod views;
 mod wait;
 
@@ -56,13 +60,13 @@ pub(crate) use self::primary::{Sentinels, is_primary};
 #[cfg(test)]
 use self::server::Server;
 pub(crate) use self::servers::RedisServers;
+use self::trouble::Trouble;
 use super::{Burial, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;
 use crate::db::{Db, Liveness, Most, Standing};
 use crate::job::Message;
 use crate::job::slots::{Identity, Kind, QueueName};
-use crate::outage::Outage;
 use crate::stop::StopListener;
 
 /// What a source is made of.
@@ -111,9 +115,7 @@ pub(crate) struct RedisSource {
     telling: tokio::sync::Mutex<()>,
     /// Rings when the server has something that the waiting one cannot see.
     wake: Notify,
-    /// What is this queue's own trouble, and not its server's.
-    trouble: Mutex<Outage>,
-    troubled: AtomicBool,
+    trouble: Trouble,
     /// A task will tell what waits for too long.
     ringing: AtomicBool,
     opened: AtomicBool,
@@ -130,7 +132,7 @@ impl RedisSource {
             number: MADE.fetch_add(1, Ordering::Relaxed),
             name: Self::slot_name(&config.server_name, &config.key),
             liveness: Liveness::new(config.heartbeat_interval),
-            trouble: Mutex::new(Outage::new(format!("queue `{}`", config.entry.name))),
+            trouble: Trouble::new(&config.entry.name),
             config,
             me: Weak::clone(me),
             registration: tokio::sync::Mutex::default(),
@@ -144,7 +146,6 @@ impl RedisSource {
             outstanding: AtomicBool::new(false),
             telling: tokio::sync::Mutex::default(),
             wake: Notify::new(),
-            troubled: AtomicBool::new(false),
             ringing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             buried: Mutex::default(),
@@ -170,21 +171,6 @@ impl RedisSource {
     fn lock_batches(&self) -> MutexGuard<'_, Batches> {
         // Nothing that is done under this lock can panic half way.
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The server refuses this queue something. Answers how long to wait before the next try.
-    fn refused(&self, why: &str) -> Duration {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        self.troubled.store(true, Ordering::Release);
-        trouble.failed(why)
-    }
-
-    /// The server refuses nothing any more.
-    fn accepted(&self) {
-        if self.troubled.swap(false, Ordering::AcqRel) {
-            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            trouble.passed();
-        }
     }
 
     /// As slots name queues of this kind.

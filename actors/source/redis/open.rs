@@ -61,8 +61,10 @@ pub(super) enum Fate {
 /// A batch as it was taken.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// With its generation: as the server knows it.
-    pub(super) boot: Arc<str>,
+    /// The one that took it, with its generation: in the names of its messages.
+    boot: Arc<str>,
+    /// The one under which the server has it: a later generation, where it was put back under that one.
+    kept_by: Arc<str>,
     /// Unix milliseconds by the server's clock.
     taken_ms: i64,
     /// The messages as they lie in it.
@@ -76,8 +78,10 @@ pub(super) struct Batch {
     /// Since when an end waits for the rest.
     waits_since: Option<Instant>,
     given_back: bool,
-    /// A report of its ends is under way: nobody here knows whether the server has it.
+    /// A report of its ends is under way, or its answer was lost: nobody here knows whether the server has it.
     being_reported: bool,
+    /// The server was told that some of it lies elsewhere now: to be tried again, or in the list.
+    moved: bool,
 }
 
 /// What the server is to be told of one batch.
@@ -86,6 +90,8 @@ pub(super) struct Telling {
     pub(super) boot: Arc<str>,
     pub(super) number: u64,
     pub(super) what: What,
+    /// No earlier report of it may have been heard.
+    pub(super) sure: bool,
 }
 
 /// See [`Telling`].
@@ -111,11 +117,62 @@ pub(super) struct Ended {
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     open: BTreeMap<u64, Batch>,
+    /// The highest number that has brought a batch, and for which boot.
+    highest: Option<(Arc<str>, u64)>,
+}
+
+/// A batch as the server should have it.
+pub(super) struct Kept {
+    pub(super) kept_by: Arc<str>,
+    /// As the scripts write it.
+    pub(super) head: String,
+    pub(super) messages: Vec<Bytes>,
 }
 
 impl Batches {
     pub(super) fn open(&mut self, number: u64, batch: Batch) {
+        match &mut self.highest {
+            Some((boot, highest)) if *boot == batch.boot => *highest = number.max(*highest),
+            highest => *highest = Some((Arc::clone(&batch.boot), number)),
+        }
         self.open.insert(number, batch);
+    }
+
+    /// The highest number that has brought this boot a batch: the server knows it, or has lost data.
+    pub(super) fn highest(&self, boot: &str) -> u64 {
+        let highest = self.highest.as_ref().filter(|(of, _)| **of == *boot);
+        highest.map_or(0, |(_, number)| *number)
+    }
+
+    /// Batches that the server has for this boot, or has lost: of which no report is under way.
+    pub(super) fn surely_kept_by(&self, boot: &str) -> Vec<u64> {
+        let open = self.open.iter();
+        open.filter(|(_, batch)| *batch.kept_by == *boot && !batch.being_reported)
+            .map(|(number, _)| *number)
+            .collect()
+    }
+
+    /// The batches of which something is unfinished.
+    pub(super) fn unfinished_batches(&self) -> Vec<u64> {
+        let open = self.open.iter().filter(|(_, batch)| !batch.is_finished());
+        open.map(|(number, _)| *number).collect()
+    }
+
+    /// A batch as the server should have it. None where it has ended.
+    pub(super) fn kept(&self, number: u64) -> Option<Kept> {
+        let batch = self.open.get(&number)?;
+        Some(Kept {
+            kept_by: Arc::clone(&batch.kept_by),
+            head: batch.head(),
+            messages: batch.left(),
+        })
+    }
+
+    /// The server has it for this boot now.
+    pub(super) fn put_back(&mut self, number: u64, boot: &Arc<str>) {
+        if let Some(batch) = self.open.get_mut(&number) {
+            batch.kept_by = Arc::clone(boot);
+        }
     }
 
     pub(super) fn holds(&self, number: u64) -> bool {
@@ -139,10 +196,6 @@ impl Batches {
             payload,
             death: batch.member(place).and_then(|member| member.death.clone()),
         })
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&u64, &Batch)> {
-        self.open.iter()
     }
 
     /// Notes an end. Each message ends once: what is noted again changes nothing.
@@ -182,6 +235,7 @@ impl Batches {
             What::Some(ends) => {
                 for end in ends {
                     batch.states[end.place - 1] = State::Told;
+                    batch.moved |= end.fate != Fate::Remove;
                 }
                 batch.being_reported = false;
                 batch.look_again();
@@ -192,7 +246,7 @@ impl Batches {
         }
     }
 
-    /// The batch is others' now.
+    /// The batch is others' now, or nothing of it is left.
     pub(super) fn lost(&mut self, number: u64) {
         self.open.remove(&number);
     }
@@ -231,6 +285,7 @@ impl Batch {
         framed: Option<Vec<Member>>,
     ) -> Self {
         Self {
+            kept_by: Arc::clone(&boot),
             boot,
             taken_ms,
             held: stored.len(),
@@ -240,6 +295,7 @@ impl Batch {
             waits_since: None,
             given_back: false,
             being_reported: false,
+            moved: false,
         }
     }
 
@@ -254,17 +310,24 @@ impl Batch {
         if self.held > 0 && !urgent {
             return None;
         }
-        let gone = |state: &State| matches!(state, State::Told | State::Ended(Fate::Remove));
-        let what = if self.states.iter().all(gone) {
+        // A server that is back at an older state has here what has moved elsewhere since: that must not be removed with
+        // the rest, and then comes back as what nobody holds.
+        let what = if self.is_finished() && !self.moved {
             What::Finished(self.charged())
         } else {
             What::Some(self.ends(number))
         };
         Some(Telling {
-            boot: Arc::clone(&self.boot),
+            boot: Arc::clone(&self.kept_by),
             number,
             what,
+            sure: !self.being_reported,
         })
+    }
+
+    fn is_finished(&self) -> bool {
+        let gone = |state: &State| matches!(state, State::Told | State::Ended(Fate::Remove));
+        self.states.iter().all(gone)
     }
 
     /// What ended while the server was being told still waits.
@@ -278,7 +341,7 @@ impl Batch {
     }
 
     /// The head of the batch, as the scripts write it.
-    pub(super) fn head(&self) -> String {
+    fn head(&self) -> String {
         let kind = if self.framed.is_some() { 'f' } else { 'm' };
         let places = self.untold().map(|place: usize| place.to_string());
         let places: Vec<String> = places.collect();
@@ -286,7 +349,7 @@ impl Batch {
     }
 
     /// What the server should have of it.
-    pub(super) fn left(&self) -> Vec<Bytes> {
+    fn left(&self) -> Vec<Bytes> {
         self.untold()
             .filter_map(|place| self.stored.get(place - 1))
             .collect()

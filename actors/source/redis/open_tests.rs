@@ -70,7 +70,7 @@ fn an_end_waits_for_its_batch_and_not_for_ever() {
         "it has ended already"
     );
     batches.note(&receipt(1, 2), Fate::Remove, now);
-    assert_eq!(places(&batches.due(now, Hurry::No)[0]), [0; 0]);
+    assert_eq!(places(&batches.due(now, Hurry::No)[0]), [2]);
 }
 
 #[test]
@@ -80,4 +80,24 @@ fn receipts_of_what_is_not_here_change_nothing() {
         batches.note(&wrong, Fate::Remove, now);
     }
     assert!(batches.due(now, Hurry::No).is_empty());
+}
+
+#[test]
+fn a_batch_of_which_something_moved_elsewhere_is_told_by_its_places() {
+    let (mut batches, now) = (batches(&[2]), Instant::now());
+    batches.note(&receipt(1, 1), Fate::Retry(now), now);
+    let due = batches.due(now, Hurry::No);
+    assert!(due[0].sure);
+    batches.told(&due[0]);
+    batches.note(&receipt(1, 2), Fate::Remove, now);
+    let due = batches.due(now, Hurry::No);
+    assert_eq!(
+        places(&due[0]),
+        [2],
+        "an older server may still have the first one there"
+    );
+    let again = batches.due(now, Hurry::No);
+    assert!(!again[0].sure, "the first report may have been heard");
+    batches.told(&again[0]);
+    assert!(!batches.holds(1));
 }

@@ -3,16 +3,16 @@
 //! An outage is the server's, not a queue's: whoever meets it first says so, one of those who wait tries again from
 //! time to time, and all go on when it has passed. So it is two log lines, however many queues and consumers wait.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bb8::RunError;
 use bb8_redis::redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::MutexGuard;
 
 use super::connect::{Connection, Manager};
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use crate::config::RedisSettings;
 use crate::outage::Outage;
 
@@ -28,6 +28,9 @@ pub(crate) struct Server {
     pool: bb8::Pool<Shared>,
     down: AtomicBool,
     outage: Mutex<Away>,
+    made: Instant,
+    /// When it answered last, in milliseconds since `made`.
+    heard: AtomicU64,
     /// While the server is away one at a time tries.
     turn: tokio::sync::Mutex<()>,
 }
@@ -56,7 +59,10 @@ impl Server {
             outage: Mutex::new(Away {
                 outage: Outage::new(format!("redis `{name}`")),
                 pause: Duration::ZERO,
+                refuses_writes: false,
             }),
+            made: Instant::now(),
+            heard: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
         }))
     }
@@ -65,11 +71,17 @@ impl Server {
     pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Answer<T> {
         let mut connection = self.connection().await?;
         let answer = script.invoke_async(&mut connection.inner).await;
-        answer.map_err(|cause| {
+        let answer = answer.map_err(|cause| {
             let fault = Fault::of(&cause);
             self.manager.failed(&mut connection, &fault);
             fault
-        })
+        });
+        if !matches!(answer, Err(Fault::Away(_))) {
+            let now = self.made.elapsed().as_millis();
+            self.heard
+                .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        answer
     }
 
     /// A connection of one's own whose commands may block.
@@ -122,18 +134,35 @@ impl Server {
     pub(super) fn failed(&self, cause: &str, turn: Option<&Turn<'_>>) {
         let mut away = self.lock_outage();
         if turn.is_some() || !self.down.load(Ordering::Acquire) {
-            away.pause = away.outage.failed(cause);
+            away.refuses_writes |= fault::refuses_writes(cause);
+            let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
+            let silent = self.made.elapsed().saturating_sub(heard);
+            away.pause = away.outage.failed_after(silent, cause);
         }
         self.down.store(true, Ordering::Release);
     }
 
-    /// The server answered.
-    pub(super) fn passed(&self) {
+    /// The server answered, and wrote nothing: one that refuses writes to all is not back by that.
+    pub(super) fn answered(&self) {
         if self.down.load(Ordering::Acquire) {
             let mut away = self.lock_outage();
-            self.down.store(false, Ordering::Release);
-            away.outage.passed();
+            if !away.refuses_writes {
+                self.end(&mut away);
+            }
         }
+    }
+
+    /// The server wrote something.
+    pub(super) fn wrote(&self) {
+        if self.down.load(Ordering::Acquire) {
+            self.end(&mut self.lock_outage());
+        }
+    }
+
+    fn end(&self, away: &mut Away) {
+        away.refuses_writes = false;
+        self.down.store(false, Ordering::Release);
+        away.outage.passed();
     }
 
     /// Whether it is known to be away: it has been said then.
@@ -151,6 +180,8 @@ struct Away {
     outage: Outage,
     /// Before the next try.
     pause: Duration,
+    /// It has answered that it writes for nobody: as a replica, say.
+    refuses_writes: bool,
 }
 
 /// The right to try whether the server is back.

@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::open::{Ended, Fate, Hurry, LONGEST_WAIT, Telling, Unfinished, What};
 use super::scripts::{FINISH, SETTLE};
 use super::server::Answer;
+use super::trouble::Deed;
 use crate::clock::millis;
 use crate::db::rows::NewLetter;
 use crate::job::USED_UP;
@@ -18,6 +19,15 @@ use crate::task::caught;
 
 /// What is given back together arrives in several portions; told together it keeps its order.
 const GATHERING: Duration = Duration::from_millis(2);
+
+/// What comes of one report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// It needs no other.
+    Told,
+    /// The server had lost the batch, and has it again: to be told once more.
+    PutBack,
+}
 
 impl RedisSource {
     /// Returns when the ends are noted, and what is to be told now has been told: batches that have ended, messages
@@ -117,35 +127,31 @@ impl RedisSource {
     /// Tells all that is to be told, and tries until it is told.
     pub(super) async fn tell(&self, hurry: Hurry) {
         let _one = self.telling.lock().await;
-        // After an answer that was lost a batch may be gone because this took it away.
-        let mut sure = true;
         loop {
             let due = self.lock_batches().due(Instant::now(), hurry);
             if due.is_empty() {
                 return;
             }
             let turn = self.server().turn().await;
-            match self.tell_once(&due, sure).await {
+            match self.tell_once(&due).await {
                 Ok(()) => {
-                    self.server().passed();
-                    self.accepted();
-                    sure = true;
+                    self.server().wrote();
+                    self.trouble.accepted(Deed::Settle);
                 }
                 Err(Fault::Away(why)) => {
                     self.server().failed(&why, turn.as_ref());
-                    sure = false;
                 }
                 Err(Fault::Refused(why)) => {
-                    self.server().passed();
+                    self.server().answered();
                     drop(turn);
-                    let pause = self.refused(&why);
+                    let pause = self.trouble.refused(Deed::Settle, &why);
                     tokio::time::sleep(pause).await;
                 }
             }
         }
     }
 
-    async fn tell_once(&self, due: &[Telling], sure: bool) -> Answer<()> {
+    async fn tell_once(&self, due: &[Telling]) -> Answer<()> {
         let finished = |telling: &&Telling| matches!(telling.what, What::Finished(_));
         let finished: Vec<&Telling> = due.iter().filter(finished).collect();
         if !finished.is_empty() {
@@ -161,7 +167,7 @@ impl RedisSource {
             }
             let answers: Vec<i64> = self.server().run(&script).await?;
             for (telling, answer) in finished.iter().zip(answers) {
-                self.heard(telling, answer, sure).await?;
+                self.heard(telling, answer).await?;
             }
         }
         for telling in due {
@@ -170,14 +176,17 @@ impl RedisSource {
                 script.arg(&*telling.boot).arg(telling.number).arg("some");
                 ends.iter().for_each(|end| push_end(&mut script, end));
                 let answer = self.server().run(&script).await?;
-                self.heard(telling, answer, sure).await?;
+                if self.heard(telling, answer).await? == Heard::PutBack {
+                    // From the youngest on again: what is given back is to lie in its order.
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
 
-    async fn heard(&self, telling: &Telling, answer: i64, sure: bool) -> Answer<()> {
-        let own = *telling.boot == *self.boot_in(self.liveness.generation());
+    /// See the scripts for the answers.
+    async fn heard(&self, telling: &Telling, answer: i64) -> Answer<Heard> {
         match answer {
             1 => {
                 self.lock_batches().told(telling);
@@ -186,10 +195,24 @@ impl RedisSource {
                     self.wake.notify_one();
                 }
             }
-            // The server has lost its data: this puts back what is held here, and then it can be told.
-            -1 if own => self.beat().await?,
+            // Told before; only the answer was lost.
+            -2 if !telling.sure => self.lock_batches().lost(telling.number),
+            // The server has lost data. Others were not given it: that takes a boot that was judged, and then the server
+            // remembers which numbers it knew.
+            -1 | -2 => match &telling.what {
+                // Nothing of this one is missed; of others something may be.
+                What::Finished(_) => {
+                    self.lock_batches().lost(telling.number);
+                    self.beat().await?;
+                }
+                // Put back, it can be told.
+                What::Some(_) => {
+                    self.recover(telling.number).await?;
+                    return Ok(Heard::PutBack);
+                }
+            },
             _ => {
-                if sure {
+                if telling.sure {
                     log::warn!(
                         "queue `{}`: results of batch {} came too late, others had taken over its messages",
                         self.queue(),
@@ -199,20 +222,23 @@ impl RedisSource {
                 self.lock_batches().lost(telling.number);
             }
         }
-        Ok(())
+        Ok(Heard::Told)
     }
 
     /// Messages that are not finished, by what the server and this daemon know.
     pub(super) async fn unfinished(&self) -> Result<u64, SourceError> {
         let script = super::scripts::LAG.key(self.config.key.as_str());
         let counted: u64 = match self.server().run(&script).await {
-            Ok(counted) => counted,
+            Ok(counted) => {
+                self.trouble.accepted(Deed::Lag);
+                counted
+            }
             Err(Fault::Away(why)) => {
                 self.server().failed(&why, None);
                 return Err(SourceError::Said(why));
             }
             Err(Fault::Refused(why)) => {
-                self.refused(&why);
+                self.trouble.refused(Deed::Lag, &why);
                 return Err(SourceError::Said(why));
             }
         };

@@ -70,6 +70,7 @@ fn a_server_that_is_away_at_the_start_and_hangs_later_is_two_lines_each_time() {
     let others = complaints(&log);
     let expected = |line: &&&str| {
         line.contains("is away")
+            || line.contains("is still away")
             || line.contains("silent for too long")
             || line.contains("had taken over")
     };

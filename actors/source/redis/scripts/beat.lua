@@ -1,8 +1,8 @@
 -- A heartbeat, by this server's clock.
 --
 -- KEYS: the list.   ARGV: boot, milliseconds it counts for, 'first' or 'again'.
--- Answers {'alive', now, numbers of its batches…}, {'dead', now}: others judged it, or {'lost', now}: nobody knows it,
--- so this server has lost its data.
+-- Answers {'alive', now, the last number it used, numbers of its batches…}, {'dead', now}: others judged it, or
+-- {'lost', now}: nobody knows it, so this server has lost its data.
 
 local ours = KEYS[1] .. ':simplest_script:'
 local boot = ARGV[1]
@@ -23,8 +23,9 @@ if not score and ARGV[3] == 'again' then return {'lost', now_text} end
 redis.call('ZREM', boots, boot)
 redis.call('ZADD', boots, string.format('%.0f', now + ARGV[2]), boot)
 redis.call('ZREMRANGEBYSCORE', graves, '-inf', string.format('%.0f', now - KEPT))
-local answer = {'alive', now_text}
-for _, field in ipairs(redis.call('HKEYS', ours .. 'batches:' .. boot)) do
+local batches = ours .. 'batches:' .. boot
+local answer = {'alive', now_text, redis.call('HGET', batches, 'last') or '0'}
+for _, field in ipairs(redis.call('HKEYS', batches)) do
   if field ~= 'last' then answer[#answer + 1] = field end
 end
 return answer

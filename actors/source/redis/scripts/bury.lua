@@ -9,6 +9,8 @@
 local ours = KEYS[1] .. ':simplest_script:'
 local me, known_dead = ARGV[1], ARGV[2]
 local boots, back = ours .. 'boots', ours .. 'back'
+-- As long as its grave; see beat.lua.
+local KEPT = 7 * 24 * 3600 * 1000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
@@ -33,8 +35,13 @@ end
 -- From here on its heartbeats are refused. The removal first: see beat.lua.
 redis.call('ZREM', boots, dead)
 if number < 0 then
-  redis.call('DEL', batches)
-  if known_dead == '' then redis.call('ZADD', ours .. 'graves', now_text, dead) end
+  if known_dead == '' then
+    -- Should it be alive after all, its last number tells what was never here from what others were given.
+    redis.call('PEXPIRE', batches, string.format('%.0f', KEPT))
+    redis.call('ZADD', ours .. 'graves', now_text, dead)
+  else
+    redis.call('DEL', batches)
+  end
   return {dead, 0, 'done'}
 end
 redis.call('ZADD', boots, '-' .. now_text, dead)

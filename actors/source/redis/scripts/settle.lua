@@ -3,7 +3,8 @@
 -- KEYS: the list.   ARGV: boot, number, 'some' or 'back', then for 'some' four for each message: its place in the batch
 -- as it was taken (1 for the first), 'x' (it goes), 'b' (back where it came from) or 'r' (again later), milliseconds
 -- until then, and for 'x' its id where it is framed, for 'r' the head of its frame. 'back' gives back all that is left.
--- Answers 1; 0 where the batch is not there, because others were given it; -1 where nobody knows this boot.
+-- Answers 1, or why the batch is not there: 0: others were given it; -1: this server has never had it, and has lost
+-- data; -2: this boot has ended all of it.
 --
 -- Adds first and removes then; what is added a second time, because the removal failed, is the same member of a set.
 
@@ -14,9 +15,10 @@ local retries = ours .. 'retries'
 
 local all = redis.call('LRANGE', batch, 0, -1)
 if #all == 0 then
-  local known = redis.call('ZSCORE', ours .. 'boots', boot) or redis.call('ZSCORE', ours .. 'graves', boot)
-  if known then redis.call('HDEL', batches, number) end
-  return known and 0 or -1
+  local last = tonumber(redis.call('HGET', batches, 'last') or 0)
+  if tonumber(number) > last then return -1 end
+  redis.call('HDEL', batches, number)
+  return tonumber(redis.call('ZSCORE', ours .. 'boots', boot) or -1) >= 0 and -2 or 0
 end
 local kind, taken, left = string.match(all[1], '^(%a) (%d+) ?(.*)$')
 local time = redis.call('TIME')

@@ -1,8 +1,9 @@
 -- Moves messages into a batch of this boot's own.
 --
 -- KEYS: the list.   ARGV: boot, number, most messages, 'again' or 'first', 'list' or 'retries' (who has the turn), most
--- bytes: the first message is taken whatever its size.
--- Answers {'taken', kind, now, messages, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}.
+-- bytes: the first message is taken whatever its size, the highest number that has brought this boot a batch.
+-- Answers {'taken', kind, now, messages, deaths}, {'nothing', milliseconds until a retry is due or -1}, {'unknown'}, or
+-- {'older'}: this server is back at a state from before that batch.
 -- Messages of up to 256 KB together come in one piece, by MessagePack; larger ones would be twice in memory here.
 --
 -- Scripts do not roll back, so what is popped must arrive whatever happens. Everything that can be refused is therefore
@@ -29,6 +30,10 @@ end
 local alive = redis.call('ZSCORE', ours .. 'boots', boot)
 if not alive or tonumber(alive) < 0 then return {'unknown'} end
 
+-- Before anything is taken: a new number would hide that the earlier ones are unknown here.
+local last = tonumber(redis.call('HGET', batches, 'last') or 0)
+if last < tonumber(ARGV[7]) then return {'older'} end
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local now_text = string.format('%.0f', now)
@@ -53,7 +58,7 @@ end
 
 -- Asked again: the answer was lost, the batch may be there. If not, this number is used up: the first question may still
 -- be on its way, and must find nothing to do.
-if number + 0 <= tonumber(redis.call('HGET', batches, 'last') or 0) then
+if number + 0 <= last then
   local all = redis.call('LRANGE', batch, 0, -1)
   if #all < 2 then return {'nothing', 0} end
   local kind, taken = string.match(table.remove(all, 1), '^(%a) (%d+)')

@@ -191,6 +191,65 @@ async fn a_connection_that_is_cut_in_the_middle_of_a_batch_is_opened_again() {
 }
 
 #[actix::test]
+async fn a_server_that_refuses_only_writes_is_away_until_one_is_done() {
+    let Some((_server, world)) = World::dedicated().await else {
+        return;
+    };
+    let source = world.source();
+    source.registered().await.unwrap();
+    for (refuse, allow, code) in [
+        (
+            ["REPLICAOF", "127.0.0.1", "1"],
+            ["REPLICAOF", "NO", "ONE"],
+            "READONLY",
+        ),
+        (
+            ["CONFIG", "SET", "min-replicas-to-write 1"],
+            ["CONFIG", "SET", "min-replicas-to-write 0"],
+            "NOREPLICAS",
+        ),
+    ] {
+        // The list is idle: questions for messages read, and are answered.
+        let fetches = {
+            let source = Arc::clone(&source);
+            actix_rt::spawn(async move { fetch(&source, 1).await })
+        };
+        let words = |command: [&'static str; 3]| {
+            command
+                .map(|word| word.split(' '))
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+        };
+        let _: () = world.ask(&words(refuse)).await;
+        until(code, || async { source.server().is_down() }).await;
+        let before = scripts_run(&world).await;
+        until("heartbeats and questions", || async {
+            assert!(source.server().is_down(), "{code}");
+            scripts_run(&world).await >= before + 8
+        })
+        .await;
+        let fault = source.beat().await.unwrap_err();
+        assert!(fault.text().contains(code), "{fault:?}");
+        let _: () = world.ask(&words(allow)).await;
+        until("the end", || async { !source.server().is_down() }).await;
+        world.push(["1"]).await;
+        let found = fetches.await.unwrap();
+        assert_eq!(bodies(&found), ["1"]);
+        settle(&source, &found, End::Done).await;
+    }
+}
+
+async fn scripts_run(world: &World) -> u64 {
+    let stats: String = world.ask(&["INFO", "commandstats"]).await;
+    let evalsha = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    let calls = evalsha.and_then(|rest| rest.split(',').next()?.parse().ok());
+    calls.unwrap_or(0)
+}
+
+#[actix::test]
 async fn a_replica_is_refused_with_its_remedy() {
     let Some((_server, world)) = World::dedicated().await else {
         return;

@@ -4,6 +4,7 @@ mod away;
 mod dead;
 mod ending;
 mod equal;
+mod older;
 mod stored;
 mod taking;
 
@@ -18,6 +19,7 @@ use super::{RedisQueue, RedisSource, Server, scripts};
 use crate::config::{Backoff, RedisSettings, RetryRules, Secret};
 use crate::db::rows::EntryName;
 use crate::servers::redis::{self, Redis};
+use crate::servers::way::Way;
 use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
 use crate::stop::StopSignal;
 use crate::testing_support::TestDb;
@@ -82,6 +84,10 @@ impl World {
     }
 
     fn source_of(&self, boot: &str) -> Arc<RedisSource> {
+        self.source_beating(boot, INTERVAL)
+    }
+
+    fn source_beating(&self, boot: &str, heartbeat_interval: Duration) -> Arc<RedisSource> {
         let source = RedisSource::new(RedisQueue {
             server: self.server(),
             server_name: "default".to_owned(),
@@ -100,7 +106,7 @@ impl World {
             db: self.db.db.clone(),
             partition: "script1".to_owned(),
             boot: boot.to_owned(),
-            heartbeat_interval: INTERVAL,
+            heartbeat_interval,
         });
         source.open();
         source
@@ -126,7 +132,7 @@ impl World {
     async fn take_unheard(&self, boot: &str, (number, most): (u64, u32), turn: &str) {
         let mut question = scripts::TAKE.key(self.key.as_str());
         question.arg(boot).arg(number).arg(most);
-        question.arg("first").arg(turn).arg(u32::MAX);
+        question.arg("first").arg(turn).arg(u32::MAX).arg(0);
         let mut producer = self.producer.clone();
         let _: Value = question.invoke_async(&mut producer).await.unwrap();
     }

@@ -207,10 +207,7 @@ async fn a_key_that_is_no_list_is_said_and_taken_up_once_it_is_one() {
         let source = Arc::clone(&source);
         actix_rt::spawn(async move { fetch(&source, 10).await })
     };
-    until("the trouble", || async {
-        source.troubled.load(std::sync::atomic::Ordering::Acquire)
-    })
-    .await;
+    until("the trouble", || async { source.trouble.is_any() }).await;
     let lag = source.lag().await.unwrap_err().to_string();
     assert!(
         lag.contains("WRONGTYPE") && lag.contains("is no list"),
@@ -239,10 +236,7 @@ async fn keys_of_ours_with_a_wrong_type_lose_nothing() {
                 fetched.unwrap().collect::<Vec<_>>()
             })
         };
-        until("the trouble", || async {
-            source.troubled.load(std::sync::atomic::Ordering::Acquire)
-        })
-        .await;
+        until("the trouble", || async { source.trouble.is_any() }).await;
         stop.quiet();
         assert!(waits.await.unwrap().is_empty(), "{name}");
         assert_eq!(world.waiting().await, ["1"], "{name}");
