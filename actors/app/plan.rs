@@ -69,7 +69,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         owner: owner.clone(),
         liveness: Arc::clone(&liveness),
         due: DueReplays::new(parts.db.clone()),
-        put_off: PutOffMessages::new(parts.db.clone()),
+        put_off: PutOffMessages::new(parts.db.clone(), Arc::clone(&liveness)),
         lags: TableLags::new(parts.db.clone()),
         idle: IdleTables::new(parts.db.clone()),
         clusters: parts.clusters,

@@ -39,7 +39,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
     }
 
     let system = System::new();
-    system.block_on(async {
+    let begun = system.block_on(async {
         let stop = StopSignal::new();
         let delay_queue = DelayQueueHandle::default();
         introduce::mention_others(store.as_ref(), &config.partition).await;
@@ -53,7 +53,13 @@ pub(super) fn run<S: Send + Sync + 'static>(
             stop.clone(),
             Some(app.registry.commands().delayed),
         );
-        let state = (app.init)(config.settings.clone()).await;
+        let state = tokio::select! {
+            state = (app.init)(config.settings.clone()) => state,
+            () = signals.first() => {
+                log::info!("stopped before the program's state was made");
+                return Ok(false);
+            }
+        };
         let state =
             state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
         let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
@@ -69,8 +75,12 @@ pub(super) fn run<S: Send + Sync + 'static>(
             started,
         })?;
         let supervisor = SupervisorActor::new(plan, stop).start();
-        signals.forward(supervisor)
+        signals.forward(supervisor)?;
+        Ok(true)
     })?;
+    if !begun {
+        return Ok(ExitCode::SUCCESS);
+    }
     let code = system.run_with_code().map_err(Failure::failed)?;
     Ok(ExitCode::from(
         u8::try_from(code).unwrap_or(super::failure::FAILED),

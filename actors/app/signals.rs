@@ -25,6 +25,9 @@ const ECHO: Duration = Duration::from_millis(20);
 /// Were the stop not to begin (the System's thread hangs, or the start does), a signal so much later is a second one.
 const UNHEARD_MS: i64 = 1000;
 
+/// Between two looks whether a signal has come, while nobody listens yet.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
 /// Undoes what a parent may have left to this process. To be called at its start, before any other thread.
 ///
 /// With SIGCHLD ignored the system reaps children by itself, and how a cron run ended is lost; a blocked signal (SIGTERM
@@ -98,6 +101,13 @@ impl Signals {
     /// Whether one has come, while nobody listens yet.
     pub(super) fn came(&self) -> bool {
         self.state.first_ms.load(Ordering::Acquire) != 0
+    }
+
+    /// Returns when one has come.
+    pub(super) async fn first(&self) {
+        while !self.came() {
+            tokio::time::sleep(FIRST_LOOK).await;
+        }
     }
 
     /// Sends the first stop signal to the supervisor, and logs the ignored ones. To be called inside the System.

@@ -24,8 +24,9 @@ const DAY: i64 = 24 * HOUR;
 const RECENT: i64 = 31 * DAY;
 /// Until this far ahead. Zone data of two versions differ beyond any bound, and a daemon is restarted more often.
 const COMING: i64 = 2 * 366 * DAY;
-/// Among zones that behave alike now, the one that always did is meant.
-const HISTORY: i64 = 40 * 366 * DAY;
+/// Among zones that behave alike now, the one is meant that always did: since clocks had zones at all; since 1970, before
+/// which packagers of zone files differ; or for forty years.
+const HISTORIES: [i64; 3] = [-2_840_140_800, 0, 489_024_000];
 
 /// A clock changes at most once in this time: the shortest summer times (Morocco's pause for Ramadan) last a month.
 const STEP: i64 = 7 * DAY;
@@ -162,19 +163,21 @@ fn identify(
 }
 
 /// A zone that behaves like the clock; the one that always did, if there is one. By its canonical name: `PRC` would be
-/// right, and surprise people in Shanghai.
+/// right, and surprise people in Shanghai. Berlin, Ceuta and Tunis's neighbours have shown the same for decades: two daemons
+/// of which one knows the name and the other the bytes must not take them for two zones.
 fn alike(clock: Offsets<'_>, now: i64) -> Option<Tz> {
     let (from, until) = (now - RECENT, now + COMING);
-    let mut now_alike = None;
     let names = [Tz::UTC].into_iter().chain(chrono_tz::TZ_VARIANTS);
     let names = names.filter(|zone| *zone == Tz::UTC || canonical(*zone) == *zone);
-    for zone in names.filter(|zone| is_like(*zone, clock, from, until)) {
-        if is_like(zone, clock, now - HISTORY, from) {
-            return Some(zone);
-        }
-        now_alike = now_alike.or(Some(zone));
-    }
-    now_alike
+    let now_alike: Vec<Tz> = names
+        .filter(|zone| is_like(*zone, clock, from, until))
+        .collect();
+    let always = |since: i64| {
+        let mut alike = now_alike.iter().copied();
+        alike.find(|zone| is_like(*zone, clock, since, from))
+    };
+    let found = HISTORIES.into_iter().find_map(always);
+    found.or(now_alike.first().copied())
 }
 
 /// Whether both show the same: once a step, and up to and from each second at which the clock changes.

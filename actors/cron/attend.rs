@@ -252,11 +252,12 @@ async fn watch(
     since_ms: i64,
 ) {
     let ended = async {
-        // What cannot be told apart from another process is waited for as what is elsewhere.
-        while now_ms() - since_ms <= PATIENCE_MS {
+        loop {
             match Watched::open(pid, start_ticks) {
                 Ok(Some(process)) => return process.ended().await,
                 Ok(None) => return,
+                // What cannot be told apart from another process is waited for as what is elsewhere.
+                Err(_) if now_ms() - since_ms > PATIENCE_MS => return,
                 Err(cause) => {
                     log::error!("cron run {uk} (pid {pid}) cannot be watched: {cause}");
                     tokio::time::sleep(WATCH_AGAIN).await;

@@ -7,8 +7,9 @@
 //! later one. A row is open until its process is gone, or has finished its handler.
 //!
 //! **Who ends a run:** whoever replaces it, where it is on the same machine; elsewhere the daemon there, which finds the
-//! mark when it looks after its runs. A clock that went back puts runs into later seconds than those that come: such a
-//! run goes on, and the fires that see it give way.
+//! mark when it looks after its runs. A clock that went back a little puts runs into later seconds than those that come:
+//! such a run goes on, and the fires that see it give way. One that lies further ahead is of a clock that was wrong, and is
+//! replaced like an earlier one: it would hold up its entry until that time comes.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,7 +19,8 @@ use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Process, RunResult, Uk, inspect, terminate, terminate_child};
-use crate::clock::millis;
+use crate::clock::{millis, now_ms};
+use crate::db::is_ahead;
 use crate::db::rows::OpenRun;
 use crate::outage::Outage;
 
@@ -60,9 +62,10 @@ impl Replacing<'_> {
             let mut rivals: Vec<OpenRun> = rivals
                 .filter(|run| run.entry == self.entry && run.uk != self.uk.as_str())
                 .collect();
+            let now = now_ms();
             if rivals
                 .iter()
-                .any(|run| run.scheduled_ms > self.scheduled_ms)
+                .any(|run| run.scheduled_ms > self.scheduled_ms && !is_ahead(run.scheduled_ms, now))
             {
                 return Room::Overtaken;
             }

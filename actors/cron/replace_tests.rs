@@ -41,8 +41,8 @@ async fn a_run_that_nobody_can_end_does_not_hold_up_what_replaces_it() {
 async fn a_fire_that_replaces_gives_way_to_a_later_one() {
     tokio::time::pause();
     let (files, entry) = (TestDb::start(), replacing());
-    // By a clock that is ahead: the missed one is the last that is known.
-    let later = now_ms() + 3_600_000;
+    // By a clock that is a little ahead: the missed one is the last that is known.
+    let later = now_ms() + 60_000;
     open_run(&files, &entry, "later", later, "{}");
     let world = World::start_entry(files, entry, "/bin/false");
     let runs = world.until_ended(1).await;
@@ -51,6 +51,21 @@ async fn a_fire_that_replaces_gives_way_to_a_later_one() {
         runs[1].starts_with("skipped ") && runs[1].contains("later fire"),
         "{runs:?}"
     );
+    assert!(world.stop().await);
+}
+
+/// It would hold up its entry for a day.
+#[actix::test]
+async fn a_run_of_a_clock_that_was_far_ahead_is_replaced() {
+    tokio::time::pause();
+    let (files, entry) = (TestDb::start(), replacing());
+    let later = now_ms() + 86_400_000;
+    open_run(&files, &entry, "tomorrow", later, "{}");
+    let world = World::start_entry(files, entry, "/bin/false");
+    let runs = world.until_ended(1).await;
+    assert!(runs[1].contains("exit status 1"), "it was made: {runs:?}");
+    let marked = "SELECT status AS line FROM cron_run WHERE uk = 'tomorrow'";
+    assert_eq!(world.files.lines(marked), ["replaced"]);
     assert!(world.stop().await);
 }
 

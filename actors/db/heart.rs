@@ -74,7 +74,11 @@ impl Clocks {
             return;
         };
         let passed = millis(steady.since(steady_before));
-        if (wall_ms - wall_before - passed).abs() > millis(liveness.interval()) {
+        let jumped_ms = wall_ms - wall_before - passed;
+        if jumped_ms < -millis(liveness.interval()) {
+            liveness.clock_was_set_back();
+        }
+        if jumped_ms.abs() > millis(liveness.interval()) {
             log::warn!(
                 "the clock has jumped; no other daemon is judged until its heartbeats have come again"
             );

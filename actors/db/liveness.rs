@@ -65,6 +65,8 @@ pub(crate) struct Liveness {
     /// Milliseconds since `origin`: since when no heartbeat came late.
     steady_since: AtomicU64,
     generation: AtomicU64,
+    /// How often the clock that heartbeats are written by was seen to be set back.
+    set_backs: AtomicU64,
     /// Why this boot can hold nothing any more.
     ended: OnceLock<String>,
 }
@@ -80,6 +82,7 @@ impl Liveness {
             wall_ahead_ms: AtomicI64::new(origin.wall_ahead_ms()),
             steady_since: AtomicU64::new(0),
             generation: AtomicU64::new(0),
+            set_backs: AtomicU64::new(0),
             ended: OnceLock::new(),
         }
     }
@@ -105,6 +108,15 @@ impl Liveness {
     pub(crate) fn clock_jumped(&self, sent: Moment) {
         self.steady_since
             .store(self.since_origin(sent), Ordering::Release);
+    }
+
+    /// It has jumped, and back.
+    pub(crate) fn clock_was_set_back(&self) {
+        self.set_backs.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_backs(&self) -> u64 {
+        self.set_backs.load(Ordering::Acquire)
     }
 
     /// Others had judged this boot dead.

@@ -49,7 +49,7 @@ pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::heart::Heartbeats;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
-pub(crate) use self::status::WAITING;
+pub(crate) use self::status::{WAITING, is_ahead};
 #[cfg(test)]
 pub(crate) use self::store::Applied;
 pub(crate) use self::store::Store;

@@ -523,6 +523,21 @@ facts! {
         assert!((heard.at_ms - now_ms()).abs() < 5_000, "{heard:?}");
     }
 
+    async fn a_boot_whose_last_heartbeat_lies_ahead_is_judged_too(world) {
+        let mut writer = world.writer().await;
+        for owner in [ME, OTHER] {
+            writer.begin(owner).await;
+        }
+        world.silence(OTHER, -14_000);
+        assert_eq!(writer.reap_silent().await, Reaped::default(), "a judgement that was late");
+        // The server's clock was ahead, and the boot ended before it was set right.
+        world.silence(OTHER, -60_000);
+        world.silence(ME, -60_000);
+        let (me, as_of_ms) = (ME.to_owned(), now_ms() + 50_000);
+        assert_eq!(writer.reaped(Write::ReapSilent { me, as_of_ms }).await, Reaped::default());
+        assert_eq!(writer.reap_silent().await.boots, [OTHER]);
+    }
+
     async fn what_a_dead_boot_claims_while_it_is_judged_goes_back_too(world) {
         let mut writer = world.writer().await;
         writer.begin(OTHER).await;

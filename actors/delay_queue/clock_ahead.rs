@@ -7,11 +7,10 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::time::Instant;
 
 use super::engine::DelayConfig;
 use super::{DelayQueueActor, Storage};
-use crate::clock::{millis, now_ms};
+use crate::clock::{Moment, millis, now_ms};
 use crate::clock_watch::CLOCK_STEP_MS;
 use crate::db::{Db, DbError, TRIM_ROWS};
 
@@ -20,7 +19,7 @@ impl DelayQueueActor {
         let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
             return;
         };
-        if !engine.clock.was_set_back(Instant::now(), now_ms()) || engine.stop.begun() {
+        if !engine.clock.was_set_back(Moment::now()) || engine.stop.begun() {
             return;
         }
         let longest = longest_backoff(&engine.config);

@@ -9,8 +9,8 @@ use log::{LevelFilter, Record};
 use log4rs::append::Append;
 use log4rs::config::runtime::{Appender, Config, ConfigErrors, Logger, Root};
 
+use super::file_queue::FileQueue;
 use super::line::{self, Colour};
-use super::rolling::RollingFile;
 use super::stderr::{EXIT_PATIENCE, Pushed, Stderr};
 use super::{LogOptions, StderrFormat};
 
@@ -58,7 +58,7 @@ const NOT_READ: &str =
 
 /// All of it for log4rs: the settings' level, libraries from `warn` up.
 pub(super) fn config(
-    file: Arc<RollingFile>,
+    file: Arc<FileQueue>,
     stderr: Arc<Stderr>,
     options: &LogOptions,
 ) -> Result<Config, ConfigErrors> {
@@ -90,7 +90,7 @@ fn stderr_colour(format: StderrFormat) -> Colour {
 /// One appender for both places, so that a record has the same time in both.
 #[derive(Debug)]
 struct DaemonLog {
-    file: Arc<RollingFile>,
+    file: Arc<FileQueue>,
     stderr: Arc<Stderr>,
     colour: Colour,
 }
@@ -120,7 +120,7 @@ impl Append for DaemonLog {
     }
 
     fn flush(&self) {
-        // The file needs none: each line is with the system when `append` returns.
+        self.file.flush(EXIT_PATIENCE);
         self.stderr.flush(EXIT_PATIENCE);
     }
 }

@@ -4,6 +4,7 @@
 //! trigger only, keeps nothing by age, and knows nothing of other processes writing the same file.
 
 mod daemon;
+mod file_queue;
 mod keeper;
 mod line;
 mod lock;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use chrono::{Local, NaiveDate};
 
+use self::file_queue::FileQueue;
 use self::names::Names;
 use self::rolling::{RollingFile, Spec};
 
@@ -113,15 +115,13 @@ impl LogOptions {
 pub(crate) enum LogError {
     #[error("logging is already set up in this process; it can be set up once")]
     AlreadySetUp(#[source] log::SetLoggerError),
-    #[error("the log has no thread or descriptor for standard error")]
-    Stderr(#[source] std::io::Error),
+    #[error("the log has no thread or descriptor")]
+    Thread(#[source] std::io::Error),
     #[error("the log configuration is contradictory")]
     Configuration(#[source] log4rs::config::runtime::ConfigErrors),
 }
 
 /// Keeps the upkeep of log files going; dropped, it flushes and ends it within two seconds.
-///
-/// No line of a file depends on it: each is with the system when the call that logged it returns.
 #[must_use = "dropping it ends the upkeep of log files"]
 #[derive(Debug)]
 pub(crate) struct LogGuard(());
@@ -150,9 +150,9 @@ pub(crate) fn init(options: &LogOptions) -> Result<LogGuard, LogError> {
         line::warning,
         keeper::rolled,
     ));
-    let stderr = stderr::start().map_err(LogError::Stderr)?;
-    let config =
-        daemon::config(Arc::clone(&file), stderr, options).map_err(LogError::Configuration)?;
+    let stderr = stderr::start().map_err(LogError::Thread)?;
+    let queue = FileQueue::of_process(Arc::clone(&file)).map_err(LogError::Thread)?;
+    let config = daemon::config(queue, stderr, options).map_err(LogError::Configuration)?;
     log4rs::init_config(config).map_err(LogError::AlreadySetUp)?;
     registry::configure(&options.path, limits, options.level);
     let path = options.path.clone();

@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::stdio;
 
+use super::file_queue;
 use crate::task::restart_thread_on_panic;
 
 /// Bytes that wait at most: some 8,000 lines, so that a burst which a living reader works off in a second loses nothing.
@@ -108,8 +109,10 @@ pub(crate) fn before_fatal_signal() {
     let Some(stderr) = PROCESS.get() else {
         return;
     };
+    let is_written =
+        || stderr.pending.load(Ordering::Acquire) == 0 || stderr.stalled.load(Ordering::Acquire);
     for _ in 0..PATIENCE_MS {
-        if stderr.pending.load(Ordering::Acquire) == 0 || stderr.stalled.load(Ordering::Acquire) {
+        if is_written() && file_queue::pending() == 0 {
             break;
         }
         thread::sleep(Duration::from_millis(1));
@@ -122,6 +125,7 @@ pub(crate) fn before_fatal_signal() {
 }
 
 extern "C" fn at_exit() {
+    file_queue::flush_process(EXIT_PATIENCE);
     if let Some(stderr) = PROCESS.get() {
         stderr.flush(EXIT_PATIENCE);
     }

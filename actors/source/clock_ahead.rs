@@ -3,18 +3,17 @@
 //! Their times are set by the database's clock: when they are sent, and for a retry so much later. Where that clock was
 //! ahead and has been set right, they would wait for the time that it showed, without a word. So a message that has never
 //! failed and is due later than now is due now. A retry may be late because its handler asked for it
-//! (`JobError::retry_in`); one that is later than the entry's longest back-off is due now only when this machine's clock was
-//! seen to be set back.
+//! (`JobError::retry_in`); one that is later than the entry's longest back-off is due now only when the database's clock was
+//! seen to be set back, by a heartbeat, or this machine's.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
-use crate::clock::{millis, now_ms};
+use crate::clock::{Moment, millis};
 use crate::clock_watch::ClockWatch;
-use crate::db::{Db, DbError, TRIM_ROWS};
+use crate::db::{Db, DbError, Liveness, TRIM_ROWS};
 use crate::job::LONGEST_RETRY as LONGEST;
 
 /// How often. A look is a question of the index for each table.
@@ -23,6 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// The tables of a daemon.
 pub(crate) struct PutOffMessages {
     db: Db,
+    liveness: Arc<Liveness>,
     tables: Mutex<Vec<Table>>,
 }
 
@@ -35,9 +35,10 @@ struct Table {
 }
 
 impl PutOffMessages {
-    pub(crate) fn new(db: Db) -> Self {
+    pub(crate) fn new(db: Db, liveness: Arc<Liveness>) -> Self {
         Self {
             db,
+            liveness,
             tables: Mutex::default(),
         }
     }
@@ -57,8 +58,10 @@ impl PutOffMessages {
         let tables = self.tables.into_inner();
         let tables = tables.unwrap_or_else(PoisonError::into_inner);
         let mut clock = ClockWatch::default();
+        let mut seen = self.liveness.set_backs();
         while !tables.is_empty() {
-            let retries = match clock.was_set_back(Instant::now(), now_ms()) {
+            let before = std::mem::replace(&mut seen, self.liveness.set_backs());
+            let retries = match clock.was_set_back(Moment::now()) || seen != before {
                 true => Retries::BeyondTheBackoff,
                 false => Retries::BeyondAnyRequest,
             };
@@ -112,6 +115,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now_ms;
     use crate::testing_support::TestDb;
 
     #[actix::test]

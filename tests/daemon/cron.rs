@@ -1,6 +1,7 @@
 //! Cron runs: processes of their own, whose rows always end.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -260,6 +261,43 @@ fn a_run_survives_the_daemon_and_the_next_one_ends_its_row(world: World) {
     let ledger = world.ledger();
     assert_eq!(ledger.lines[0].pid, pid, "it ran to its end");
     assert!(ledger.doubled().is_empty());
+}
+
+/// A day is the patience with what cannot be identified, and no time limit.
+#[test]
+fn a_run_that_began_long_ago_is_watched_by_the_next_daemon() {
+    let day_ms = 90_000_000;
+    let world = world(Engine::Sqlite).unwrap();
+    crontab(&world, &[long_run("sleep:6000:long")]);
+    let daemon = world.start();
+    let mut database = world.database();
+    let pid = running(&mut database, &world);
+    daemon.kill();
+    database.execute(&format!(
+        "UPDATE cron_run SET started_ms = started_ms - {day_ms}"
+    ));
+    // In its place: the run holds this very file locked.
+    let mut run_files = fs::read_dir(world.path("data/runs")).unwrap();
+    let run_file = run_files.next().unwrap().unwrap().path();
+    let text = fs::read_to_string(&run_file).unwrap();
+    let (before, after) = text.split_once("\"started_ms\":").unwrap();
+    let (began, after) = after.split_at(13);
+    let began: i64 = began.parse().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&run_file).unwrap();
+    let text = format!("{before}\"started_ms\":{}{after}", began - day_ms);
+    file.write_all_at(text.as_bytes(), 0).unwrap();
+
+    let mut next = world.start();
+    next.wait_log(&format!(
+        "(pid {pid}) of an earlier daemon goes on and is watched"
+    ));
+    wait_until("the row to end", PATIENCE, || {
+        !ends(&mut database, "sleep:6000:long").is_empty()
+    });
+    let first = ends(&mut database, "sleep:6000:long").remove(0);
+    assert!(first.starts_with("success"), "{first}");
+    next.stop();
+    assert!(world.ledger().doubled().is_empty());
 }
 
 fn a_run_that_dies_before_the_next_daemon_is_lost(world: World) {

@@ -63,6 +63,19 @@ fn a_database_file_that_is_replaced_ends_the_daemon() {
     daemon.stop();
 }
 
+/// As people clear up after a crash. What this daemon commits then is seen by nobody who opens the file.
+#[test]
+fn a_log_of_the_database_file_that_is_removed_ends_the_daemon() {
+    let world = world();
+    let daemon = world.start();
+    world.send("work", &["message".to_owned()]);
+    wait_until("the message", PATIENCE, || world.ledger_len() == 1);
+    let mut log = database_file(&world).into_os_string();
+    log.push("-wal");
+    fs::remove_file(log).unwrap();
+    ends_for(daemon, "`-wal` file");
+}
+
 fn open_to_others(dir: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

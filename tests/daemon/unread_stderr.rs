@@ -1,6 +1,9 @@
 //! Standard error is a pipe that nobody reads: a log collector that stands still, Ctrl-S in a terminal.
 
+use std::fs;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
 
 use rustix::fs::OFlags;
 use rustix::fs::{fcntl_getfl, fcntl_setfl};
@@ -108,4 +111,32 @@ fn a_start_that_fails_ends_though_nobody_reads_why() {
     let mut daemon = Daemon::spawn_with(command, writer.into(), &world.path("none"));
     let (status, _) = daemon.wait_end(PATIENCE);
     assert_eq!(status.code(), Some(1));
+}
+
+/// A snapshot of the log's disk, a network disk that hangs: here a pipe in the place of the log file.
+#[test]
+fn the_daemon_works_and_stops_while_the_disk_of_its_log_stands_still() {
+    let world = world();
+    let today = chrono::Local::now().format("%Y%m%d");
+    let log = world.path(&format!("logs/script1-{today}.log"));
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let made = Command::new("mkfifo").arg(&log).status().unwrap();
+    assert!(made.success());
+    let mut full = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(&log)
+        .unwrap();
+    while full.write_all(&[b'.'; 1024]).is_ok() {}
+    let mut daemon = world.start();
+    daemon.wait_ready();
+    world.send("work", &["panic:message".to_owned(), "plain".to_owned()]);
+    wait_until("fires and messages", PATIENCE, || {
+        let ledger = world.ledger();
+        ledger.of_body("tick").len() >= 3
+            && !ledger.of_body("plain").is_empty()
+            && !ledger.of_body("panic:message").is_empty()
+    });
+    daemon.stop();
 }

@@ -45,6 +45,20 @@ impl Place {
         same_boot && !differ && self.pid_namespace == other.pid_namespace
     }
 
+    /// Whether it was this machine before it was started anew: none of its processes lives any more. A machine that only
+    /// has the same id, as copies have, is told from it by who has its files.
+    pub(crate) fn was_here(&self) -> bool {
+        let here = Self::here();
+        let restarted = matches!(
+            (&self.kernel_boot, &here.kernel_boot),
+            (Some(then), Some(now)) if then != now
+        );
+        restarted
+            && self.machine.is_some()
+            && self.machine == here.machine
+            && self.pid_namespace == here.pid_namespace
+    }
+
     /// The place of this process; it never changes while the process lives.
     pub(crate) fn here() -> &'static Place {
         static HERE: OnceLock<Place> = OnceLock::new();

@@ -212,11 +212,18 @@ fn only_files_of_runs_are_listed() {
 }
 
 #[test]
-fn runs_of_another_kernel_boot_or_container_are_not_judged() {
+fn runs_of_another_machine_or_container_are_not_judged() {
     let world = tempfile::tempdir().unwrap();
     let here = RunHead::of_this_process(uk("a"), NOW);
-    let changes: [fn(&mut Place); 2] = [
-        |place| place.kernel_boot = Some("another".into()),
+    let changes: [fn(&mut Place); 3] = [
+        |place| {
+            place.kernel_boot = Some("another".into());
+            place.machine = Some("another".into());
+        },
+        |place| {
+            place.kernel_boot = Some("another".into());
+            place.machine = None;
+        },
         |place| place.pid_namespace = Some("pid:[1]".into()),
     ];
     for change in changes {
@@ -226,6 +233,26 @@ fn runs_of_another_kernel_boot_or_container_are_not_judged() {
         let path = path_of(world.path(), &head.uk);
         assert_eq!(inspect(&path).unwrap().alive, Liveness::Elsewhere);
     }
+}
+
+#[test]
+fn a_run_from_before_a_reboot_is_over_where_nobody_holds_its_file() {
+    let world = tempfile::tempdir().unwrap();
+    let mut head = RunHead::of_this_process(uk("a"), NOW);
+    if head.place.machine.is_none() {
+        eprintln!("LEFT OUT: this machine has no id");
+        return;
+    }
+    head.place.kernel_boot = Some("an earlier one".into());
+    let held = RunFile::begin(world.path(), &head).unwrap();
+    let path = path_of(world.path(), &head.uk);
+    assert_eq!(
+        inspect(&path).unwrap().alive,
+        Liveness::Elsewhere,
+        "by whom?"
+    );
+    drop(held);
+    assert_eq!(inspect(&path).unwrap().alive, Liveness::Unlocked);
 }
 
 /// The process of the next tests: begins a run and stays.

@@ -32,7 +32,7 @@ pub(crate) enum Liveness {
     Locked,
     /// It does not live: it ended, or has not begun (see [`RunState::may_yet_begin`]).
     Unlocked,
-    /// It belongs to another machine, kernel boot or pid namespace: not to be judged from here.
+    /// It belongs to another machine or pid namespace: not to be judged from here.
     Elsewhere,
 }
 
@@ -118,8 +118,12 @@ fn judge(lines: &Lines, locked: bool) -> Liveness {
     let head = lines.head.as_ref();
     let announced = lines.announcement.as_ref().map(|fire| &fire.place);
     let place = head.map(|head| &head.place).or(announced);
-    if place.is_some_and(|place| !place.is_here()) {
-        return Liveness::Elsewhere;
+    if let Some(place) = place.filter(|place| !place.is_here()) {
+        // Its file is here and nobody holds it: a power cut or a reboot has ended it.
+        return match place.was_here() && !locked {
+            true => Liveness::Unlocked,
+            false => Liveness::Elsewhere,
+        };
     }
     let gone = |head: &RunHead| identify(head.pid, head.start_ticks) == Identity::Gone;
     if locked && !head.is_some_and(gone) {

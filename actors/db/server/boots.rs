@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, SmallInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS, UPSERT_BOOT};
@@ -105,7 +106,11 @@ pub(super) async fn reap_silent(
         boot::table
             .filter(dsl::state.eq(ALIVE))
             .filter(dsl::owner.ne(me))
-            .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms))
+            .filter(
+                dsl::heartbeat_ms
+                    .lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms)
+                    .or(ahead(as_of_ms)),
+            )
     };
     // One that was frozen in the middle of a heartbeat holds its row until the server gives it up: at the next look.
     let owners: Vec<String> = silent()
@@ -128,6 +133,16 @@ pub(super) async fn reap_silent(
     }
     trim(connection).await?;
     Ok(Written::Reaped(reaped))
+}
+
+/// A heartbeat that lies further ahead than the next ones is of a clock that was ahead and has been set right. Whoever lives
+/// has sent another one by now: nobody is judged before three intervals have passed since then. Neither this write nor the
+/// heartbeat that it follows may be what was late.
+fn ahead(as_of_ms: i64) -> SqlLiteral<Bool> {
+    let late = format!("interval_ms * {MISSED_HEARTBEATS}");
+    sql(&format!(
+        "(heartbeat_ms > {as_of_ms} + {late} AND heartbeat_ms > {NOW_MS} + {late})"
+    ))
 }
 
 /// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The claimed rows are looked at and not the

@@ -7,10 +7,11 @@ use diesel_async::RunQueryDsl;
 use super::dialect::{self, Collision, Connection};
 use super::part::part;
 use super::schema::crontab_log;
+use crate::clock::now_ms;
 use crate::db::begin::{Begin, not_logged, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
-use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
+use crate::db::status::{AHEAD_MS, RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
@@ -140,7 +141,8 @@ impl Rivals<'_> {
         Ok(open > 0)
     }
 
-    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first.
+    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first. And
+    /// those of a clock that was wrong.
     async fn mark_replaced(&self, connection: &mut Connection) -> QueryResult<usize> {
         use cron_run::dsl;
 
@@ -148,7 +150,11 @@ impl Rivals<'_> {
             .filter(dsl::partition_name.eq(self.partition))
             .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
             .filter(dsl::entry.eq(self.entry))
-            .filter(dsl::scheduled_ms.lt(self.scheduled_ms));
+            .filter(
+                dsl::scheduled_ms
+                    .lt(self.scheduled_ms)
+                    .or(dsl::scheduled_ms.gt(now_ms().saturating_add(AHEAD_MS))),
+            );
         diesel::update(earlier)
             .set(dsl::status.eq(RUN_REPLACED))
             .execute(connection)

@@ -92,7 +92,13 @@ pub(super) fn reap_silent(
     let silent: Vec<String> = boot::table
         .filter(dsl::state.eq(ALIVE))
         .filter(dsl::owner.ne(me))
-        .filter(dsl::heartbeat_ms.lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms))
+        .filter(
+            dsl::heartbeat_ms
+                .lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms)
+                // Of a clock that was ahead and has been set right: whoever lives has sent another one since.
+                .or(dsl::heartbeat_ms
+                    .gt(dsl::interval_ms * MISSED_HEARTBEATS + as_of_ms.max(now_ms()))),
+        )
         .select(dsl::owner)
         .load(connection)?;
     let mut reaped = Reaped::default();

@@ -3,12 +3,12 @@
 use diesel::prelude::*;
 
 use super::part::part;
-use crate::clock::local_text;
+use crate::clock::{local_text, now_ms};
 use crate::db::apart::Manner;
 use crate::db::begin::{Begin, not_logged, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_run, crontab_log};
-use crate::db::status::{RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
+use crate::db::status::{AHEAD_MS, RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
 use crate::db::text::fitted;
 use crate::db::write::Written;
 
@@ -111,7 +111,8 @@ impl Rivals<'_> {
         diesel::select(diesel::dsl::exists(open)).get_result(connection)
     }
 
-    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first.
+    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first. And
+    /// those of a clock that was wrong.
     fn mark_replaced(&self, connection: &mut SqliteConnection) -> QueryResult<usize> {
         use cron_run::dsl;
 
@@ -119,7 +120,11 @@ impl Rivals<'_> {
             .filter(dsl::partition_name.eq(self.partition))
             .filter(dsl::state.eq_any([RUN_CLAIMED, RUN_STARTED]))
             .filter(dsl::entry.eq(self.entry))
-            .filter(dsl::scheduled_ms.lt(self.scheduled_ms));
+            .filter(
+                dsl::scheduled_ms
+                    .lt(self.scheduled_ms)
+                    .or(dsl::scheduled_ms.gt(now_ms().saturating_add(AHEAD_MS))),
+            );
         diesel::update(earlier)
             .set(dsl::status.eq(RUN_REPLACED))
             .execute(connection)

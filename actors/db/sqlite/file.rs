@@ -17,6 +17,43 @@ use super::connect;
 use crate::db::error::DbError;
 use crate::private;
 
+/// The log beside the file (`-wal`), as one connection has it. While that is open SQLite neither removes nor replaces the
+/// log; whoever does takes what is committed from all who open the file later.
+#[derive(Debug, Default)]
+pub(super) struct WriteAheadLog {
+    identity: Option<(u64, u64)>,
+}
+
+impl WriteAheadLog {
+    /// To be called when the connection has committed.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Replaced`]: it is not there any more, or another one is.
+    pub(super) fn check(&mut self, file: &DatabaseFile) -> Result<(), DbError> {
+        let mut path = file.path.clone().into_os_string();
+        path.push("-wal");
+        let there = match fs::metadata(&path) {
+            Ok(there) => Some((there.dev(), there.ino())),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => None,
+            Err(_) => return Ok(()),
+        };
+        let how = match (self.identity, there) {
+            (None, there) => {
+                self.identity = there;
+                return Ok(());
+            }
+            (Some(known), Some(there)) if known == there => return Ok(()),
+            (Some(_), Some(_)) => "given another `-wal` file",
+            (Some(_), None) => "robbed of its `-wal` file",
+        };
+        Err(DbError::Replaced {
+            path: file.path.clone(),
+            how,
+        })
+    }
+}
+
 /// See the module's header.
 #[derive(Debug)]
 pub(super) struct DatabaseFile {

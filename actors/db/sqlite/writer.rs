@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::codes::{Step, judged};
-use super::file::DatabaseFile;
+use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
 use crate::db::apart::Manner;
@@ -21,6 +21,7 @@ use crate::db::write::{Write, Written};
 pub(super) struct SqliteWriter {
     connection: SyncConnectionWrapper<SqliteConnection>,
     file: Arc<DatabaseFile>,
+    log: WriteAheadLog,
     checkpoints: Checkpoints,
 }
 
@@ -57,6 +58,7 @@ impl SqliteWriter {
         Self {
             connection,
             file,
+            log: WriteAheadLog::default(),
             checkpoints: Checkpoints::Allowed,
         }
     }
@@ -83,10 +85,14 @@ impl Writer for SqliteWriter {
                     })
                 })
                 .await;
-            // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
-            applied.unwrap_or_else(|cause| {
-                Applied::none_of(batch.len()).away(DbError::Away(cause.to_string()))
-            })
+            match (applied, self.log.check(&self.file)) {
+                (Ok(_), Err(replaced)) => Applied::none_of(batch.len()).away(replaced),
+                (Ok(applied), Ok(())) => applied,
+                // The blocking task itself failed: it panicked, or the runtime ends. Nothing was committed.
+                (Err(cause), _) => {
+                    Applied::none_of(batch.len()).away(DbError::Away(cause.to_string()))
+                }
+            }
         }
         .boxed_local()
     }
@@ -101,6 +107,7 @@ impl Writer for SqliteWriter {
             let beat = beat.await;
             // First: a file that is gone explains whatever else failed.
             self.file.check()?;
+            self.log.check(&self.file)?;
             // The blocking task itself failed: it panicked, or the runtime ends.
             beat.unwrap_or_else(|cause| Err(DbError::Away(cause.to_string())))
         }
