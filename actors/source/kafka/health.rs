@@ -70,6 +70,8 @@ pub(super) enum Problem {
     Read,
     /// The group does not take us: that it does is seen when it shares out partitions.
     Group,
+    /// Some partitions have no leader that can be reached: over when all leaders have answered.
+    Leader,
 }
 
 /// For the group's partitions.
@@ -153,6 +155,20 @@ impl Health {
             self.unreadable.store(false, Ordering::Relaxed);
             self.well(|problem| problem == Problem::Read);
         }
+    }
+
+    /// Whether nothing is known that would explain a question without an answer.
+    pub(super) fn is_well(&self) -> bool {
+        let state = self.lock();
+        state.brokers == Brokers::Answer && state.held_up.is_none() && state.waiting.is_none()
+    }
+
+    pub(super) fn leader_away(&self, lack: &Lack) {
+        self.hold_up(Problem::Leader, &lack.to_string());
+    }
+
+    pub(super) fn leaders_answer(&self) {
+        self.well(|problem| problem == Problem::Leader);
     }
 
     /// Hinders nothing that is known here.
@@ -282,6 +298,7 @@ impl Health {
             Problem::Group => true,
             Problem::Topic => any_is_ours,
             Problem::Read => !any_is_ours,
+            Problem::Leader => false,
         });
     }
 

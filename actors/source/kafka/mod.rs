@@ -292,16 +292,21 @@ impl Source for KafkaSource {
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
         async move {
-            let shared = Arc::clone(&self.shared);
-            let ask = move || {
+            let (shared, config) = (Arc::clone(&self.shared), self.config.clone());
+            let lag = |shared: &Shared| {
                 let client = shared.wait_for_client().ok_or(SourceError::NotYet)?;
-                Ok(lag::lag(&client, &shared)?)
+                Ok(lag::lag(&client, shared)?)
             };
             // librdkafka's questions block their thread, for half a minute where a broker hangs. It is none of the
             // runtime's: the end of the process waits for those.
             let (tell, told) = oneshot::channel();
             let thread = std::thread::Builder::new().name("kafka-lag".to_owned());
-            let asked = thread.spawn(move || drop(tell.send(ask())));
+            let asked = thread.spawn(move || {
+                let lag = lag(&shared);
+                let leaders_answer = lag.is_ok();
+                drop(tell.send(lag));
+                watching::look_at_leaders(&shared, &config, leaders_answer);
+            });
             if let Err(cause) = asked {
                 log::debug!("no thread to ask for a lag: {cause}");
             }

@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::context::Context;
 use super::health::{Brokers, Problem};
-use super::probe::probe;
+use super::probe::{Lack, probe};
 use super::shared::Shared;
 
 /// So long a broker has for the answer to a question of ours.
@@ -74,6 +74,21 @@ impl<'a> Watch<'a> {
         if let Err(cause) = thread.spawn(ask) {
             log::debug!("no thread to ask about a group: {cause}");
         }
+    }
+}
+
+/// After a question that every leader of the topic was asked. One that is away is no outage of all brokers, and the group
+/// goes on; but its partitions are not consumed. Blocks its thread.
+pub(super) fn look_at_leaders(shared: &Shared, config: &ClientConfig, they_answer: bool) {
+    let health = &shared.health;
+    if they_answer {
+        health.leaders_answer();
+    } else if health.is_well()
+        && !shared.closing()
+        && let Err(lack @ (Lack::LeaderAway { .. } | Lack::Leader(_))) =
+            probe(config, &shared.topic, &shared.group, PROBE_PATIENCE)
+    {
+        health.leader_away(&lack);
     }
 }
 

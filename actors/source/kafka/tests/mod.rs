@@ -6,6 +6,7 @@ mod claim;
 mod group;
 mod lag;
 mod lane;
+mod leaders;
 mod mock;
 mod taking;
 
