@@ -1,27 +1,22 @@
 //! Connections to one Redis server, and whether it is one that can be used.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, cmd};
+use bb8_redis::redis::{Client, ErrorKind, RedisError, cmd};
 use tokio::sync::Notify;
 
 use super::fault::Fault;
 use super::primary::{Sentinels, Switches};
+use super::stream::{Attentive, CONNECT_TIMEOUT, Heard, LONGEST_SILENCE, SILENT};
 use crate::config::RedisSettings;
 
-/// A server that cannot be reached in this time is away. Long enough for TLS across a continent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A server that does not answer for so long is away. Longer than what other programs' slow commands take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Since this version lists can be popped by number (`RPOP key count`).
 const OLDEST: (u32, u32) = (6, 2);
 
 /// A connection that knows whether it is still good.
 pub(super) struct Connection {
-    pub(super) inner: MultiplexedConnection,
+    pub(super) inner: Attentive,
     pub(super) broken: bool,
     /// Of the answer by which its server was found; see [`Sentinels`].
     generation: u64,
@@ -41,6 +36,8 @@ pub(super) struct Manager {
     /// Why the last one could not be opened; the pool keeps that to itself.
     failure: Mutex<Option<Fault>>,
     pub(super) failed: Notify,
+    /// When the server was heard last.
+    pub(super) heard: Arc<Heard>,
     warned: AtomicBool,
     name: String,
 }
@@ -58,14 +55,10 @@ impl Manager {
             target,
             failure: Mutex::default(),
             failed: Notify::new(),
+            heard: Heard::now(),
             warned: AtomicBool::new(false),
             name: name.to_owned(),
         })
-    }
-
-    /// One whose commands may take as long as they like: for blocking ones.
-    pub(super) async fn patient(&self) -> Result<Connection, Fault> {
-        self.open(None).await
     }
 
     /// Why the last connection could not be opened.
@@ -74,7 +67,8 @@ impl Manager {
         failure.clone()
     }
 
-    async fn open(&self, answer: Option<Duration>) -> Result<Connection, Fault> {
+    /// Without a look at its server.
+    pub(super) async fn open(&self) -> Result<Connection, Fault> {
         let (client, generation) = match &self.target {
             Target::Server(client) => (client.clone(), 0),
             Target::Primary(sentinels, switches) => {
@@ -83,12 +77,8 @@ impl Manager {
                 (primary.client, primary.generation)
             }
         };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(answer);
-        let opened = client.get_multiplexed_async_connection_with_config(&config);
-        // Without a time limit for answers there is none for the greeting either.
-        let opened = tokio::time::timeout(CONNECT_TIMEOUT + ANSWER_TIMEOUT, opened).await;
+        let opened = Attentive::open(client.get_connection_info(), &self.heard);
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT + LONGEST_SILENCE, opened).await;
         let fault = match opened {
             Ok(Ok(inner)) => {
                 return Ok(Connection {
@@ -98,7 +88,7 @@ impl Manager {
                 });
             }
             Ok(Err(cause)) => Fault::of(&cause),
-            Err(_) => Fault::Away("it did not answer in time".to_owned()),
+            Err(_) => Fault::Away(SILENT.to_owned()),
         };
         self.doubt(generation);
         Err(fault)
@@ -130,9 +120,9 @@ impl Manager {
     }
 
     async fn open_checked(&self) -> Result<Connection, Fault> {
-        let mut connection = self.open(Some(ANSWER_TIMEOUT)).await?;
-        let info: Result<String, _> = cmd("INFO").query_async(&mut connection.inner).await;
-        let checked = match info.map_err(|cause| Fault::of(&cause)) {
+        let mut connection = self.open().await?;
+        let info: Result<String, _> = connection.inner.query(&cmd("INFO")).await;
+        let checked = match info {
             Ok(info) => self.check(&info),
             // Not everybody may ask; then its first answers must tell.
             Err(Fault::Refused(_)) => Ok(()),

@@ -22,6 +22,9 @@ use crate::stop::StopListener;
 
 /// More than this a script cannot hand to one command.
 const MOST: u32 = 1000;
+/// Bytes of messages in one reply, a larger message apart: others, and heartbeats, wait for the connections that are busy
+/// with replies, on a link of 100 Mbit/s for a third of a second each; and what is sent again after a lost one is no more.
+const REPLY_BYTES: u32 = 4 << 20;
 
 /// What one who looks for messages knows.
 #[derive(Default)]
@@ -78,7 +81,7 @@ impl RedisSource {
     pub(super) async fn take_messages(&self, most: Most, stop: &mut StopListener) -> Fetched {
         let most = Most {
             count: most.count.min(MOST),
-            ..most
+            bytes: most.bytes.min(REPLY_BYTES),
         };
         if self.may_look_beside()
             && let Ok(mut look) = self.second_look.try_lock()

@@ -13,7 +13,7 @@
 //! | `keeper.rs` | heartbeats, and messages that nobody holds |
 //! | `restore.rs` | a server that has lost data |
 //! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
-//! | `server.rs`, `servers.rs`, `connect.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
+//! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
 //! | `trouble.rs` | what is refused to this queue alone |
 //! | `push.rs` | what producers do, for `ctx.send` |
@@ -36,6 +36,7 @@ mod server;
 mod servers;
 mod settle;
 mod stored;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trouble;

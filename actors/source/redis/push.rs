@@ -30,12 +30,11 @@ impl Server {
         portion.iter().for_each(|payload| {
             push.arg(&payload[..]);
         });
-        let pushed = push.query_async::<u64>(&mut connection.inner).await;
-        pushed.map(drop).map_err(|cause| {
-            let fault = Fault::of(&cause);
-            self.failed_on(&mut connection, &fault);
+        let pushed = connection.inner.query::<u64>(&push).await;
+        let pushed = pushed.inspect_err(|fault| {
+            self.failed_on(&mut connection, fault);
             connection.broken = true;
-            fault
-        })
+        });
+        pushed.map(drop)
     }
 }

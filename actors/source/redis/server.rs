@@ -3,9 +3,9 @@
 //! An outage is the server's, not a queue's: whoever meets it first says so, one of those who wait tries again from
 //! time to time, and all go on when it has passed. So it is two log lines, however many queues and consumers wait.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bb8::RunError;
 use bb8_redis::redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
@@ -13,6 +13,7 @@ use tokio::sync::MutexGuard;
 
 use super::connect::{Connection, Manager};
 use super::fault::{self, Fault};
+use super::stream::SILENT;
 use crate::config::RedisSettings;
 use crate::outage::Outage;
 
@@ -28,9 +29,6 @@ pub(crate) struct Server {
     pool: bb8::Pool<Shared>,
     down: AtomicBool,
     outage: Mutex<Away>,
-    made: Instant,
-    /// When it answered last, in milliseconds since `made`.
-    heard: AtomicU64,
     /// While the server is away one at a time tries.
     turn: tokio::sync::Mutex<()>,
 }
@@ -61,8 +59,6 @@ impl Server {
                 pause: Duration::ZERO,
                 refuses_writes: false,
             }),
-            made: Instant::now(),
-            heard: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
         }))
     }
@@ -70,23 +66,13 @@ impl Server {
     /// Runs a script once.
     pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Answer<T> {
         let mut connection = self.connection().await?;
-        let answer = script.invoke_async(&mut connection.inner).await;
-        let answer = answer.map_err(|cause| {
-            let fault = Fault::of(&cause);
-            self.manager.failed(&mut connection, &fault);
-            fault
-        });
-        if !matches!(answer, Err(Fault::Away(_))) {
-            let now = self.made.elapsed().as_millis();
-            self.heard
-                .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
-        }
-        answer
+        let answer = connection.inner.run(script).await;
+        answer.inspect_err(|fault| self.manager.failed(&mut connection, fault))
     }
 
     /// A connection of one's own whose commands may block.
     pub(super) async fn patient_connection(&self) -> Answer<Connection> {
-        self.manager.patient().await
+        self.manager.open().await
     }
 
     /// Whether the connection still goes to the server that is worked with.
@@ -100,19 +86,25 @@ impl Server {
     }
 
     pub(super) async fn connection(&self) -> Answer<bb8::PooledConnection<'_, Shared>> {
-        let failed = self.manager.failed.notified();
-        tokio::select! {
-            biased;
-            connection = self.pool.get() => connection.map_err(|cause| match cause {
-                RunError::TimedOut => self.why_none(),
-                RunError::User(cause) => Fault::of(&cause),
-            }),
-            () = failed => Err(self.why_none()),
+        loop {
+            let failed = self.manager.failed.notified();
+            let got = tokio::select! {
+                biased;
+                connection = self.pool.get() => connection,
+                () = failed => return Err(self.why_none()),
+            };
+            match got {
+                Ok(connection) => return Ok(connection),
+                // All of them are busy with long replies, and the server is not away.
+                Err(RunError::TimedOut) if self.manager.heard.silence() < PATIENCE => {}
+                Err(RunError::TimedOut) => return Err(self.why_none()),
+                Err(RunError::User(cause)) => return Err(Fault::of(&cause)),
+            }
         }
     }
 
     fn why_none(&self) -> Fault {
-        let unknown = || Fault::Away("no connection in time".to_owned());
+        let unknown = || Fault::Away(SILENT.to_owned());
         self.manager.last_failure().unwrap_or_else(unknown)
     }
 
@@ -135,9 +127,9 @@ impl Server {
         let mut away = self.lock_outage();
         if turn.is_some() || !self.down.load(Ordering::Acquire) {
             away.refuses_writes |= fault::refuses_writes(cause);
-            let heard = Duration::from_millis(self.heard.load(Ordering::Relaxed));
-            let silent = self.made.elapsed().saturating_sub(heard);
-            away.pause = away.outage.failed_after(silent, cause);
+            away.pause = away
+                .outage
+                .failed_after(self.manager.heard.silence(), cause);
         }
         self.down.store(true, Ordering::Release);
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use bb8_redis::redis::{RedisError, Value, cmd};
+use bb8_redis::redis::{Value, cmd};
 use tokio::task::JoinHandle;
 
 use super::RedisSource;
@@ -17,8 +17,6 @@ use crate::stop::StopListener;
 /// So long a wait lasts at most. What no wait can see (messages that another daemon gave back for a dead one, a retry
 /// that another daemon has set) is noticed after it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// An answer that comes so much later will not come.
-const GRACE: Duration = Duration::from_secs(5);
 /// Between two looks where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -101,12 +99,7 @@ async fn block(mut connection: Connection, list: String) -> (Connection, Result<
         .arg("RIGHT")
         .arg("RIGHT")
         .arg(LONGEST_WAIT.as_secs_f64());
-    let answered = async {
-        let waited: Result<Value, RedisError> = wait.query_async(&mut connection.inner).await;
-        waited.map(drop).map_err(|cause| Fault::of(&cause))
-    };
-    let late = || Fault::Away("it did not answer in time".to_owned());
-    let waited = tokio::time::timeout(LONGEST_WAIT + GRACE, answered).await;
-    let waited = waited.unwrap_or_else(|_| Err(late()));
-    (connection, waited)
+    // A wait is shorter than any silence that means something.
+    let waited: Result<Value, Fault> = connection.inner.query(&wait).await;
+    (connection, waited.map(drop))
 }

@@ -5,6 +5,7 @@ mod dead;
 mod ending;
 mod equal;
 mod older;
+mod slow;
 mod stored;
 mod taking;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{Client, FromRedisValue, ToRedisArgs, Value, cmd};
+use bb8_redis::redis::{AsyncConnectionConfig, Client, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::time::Instant;
 
 use super::{RedisQueue, RedisSource, Server, scripts};
@@ -54,7 +55,10 @@ impl World {
 
     async fn on(url: String, key: String) -> Self {
         let client = Client::open(url.as_str()).unwrap();
-        let producer = client.get_multiplexed_async_connection().await.unwrap();
+        // However long it takes on this machine.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+        let producer = client.get_multiplexed_async_connection_with_config(&patient);
+        let producer = producer.await.unwrap();
         Self {
             url,
             key,
@@ -88,10 +92,25 @@ impl World {
     }
 
     fn source_beating(&self, boot: &str, heartbeat_interval: Duration) -> Arc<RedisSource> {
+        self.source_with(self.server(), &self.key, boot, heartbeat_interval)
+    }
+
+    /// Of a server that others share.
+    fn source_on(&self, server: &Arc<Server>, key: &str, boot: &str) -> Arc<RedisSource> {
+        self.source_with(Arc::clone(server), key, boot, INTERVAL)
+    }
+
+    fn source_with(
+        &self,
+        server: Arc<Server>,
+        key: &str,
+        boot: &str,
+        heartbeat_interval: Duration,
+    ) -> Arc<RedisSource> {
         let source = RedisSource::new(RedisQueue {
-            server: self.server(),
+            server,
             server_name: "default".to_owned(),
-            key: self.key.clone(),
+            key: key.to_owned(),
             entry: EntryName {
                 name: "work".to_owned(),
                 exec_cmd: "ledger".to_owned(),

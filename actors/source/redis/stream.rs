@@ -1,0 +1,236 @@
+//! Connections that count silence.
+//!
+//! A reply may take as long as its bytes do: on a slow link a few megabytes take longer than any server should think. What
+//! tells that a server is away is that nothing comes from it at all, and for that the bytes must be seen as they come: the
+//! library's own limit is for whole replies.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bb8_redis::redis::aio::MultiplexedConnection;
+use bb8_redis::redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    RedisResult, ScriptInvocation,
+};
+use futures_util::FutureExt;
+use futures_util::future::select_ok;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::fault::Fault;
+
+/// A server that cannot be reached in this time is away. Long enough for a connection across a continent.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A server from which nothing comes for so long is away. Longer than what other programs' slow commands take.
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(5);
+
+/// Why a server that is silent is away.
+pub(super) const SILENT: &str = "it did not answer in time";
+
+/// When something was heard last.
+#[derive(Debug)]
+pub(super) struct Heard {
+    since: Instant,
+    /// Milliseconds.
+    after: AtomicU64,
+}
+
+impl Heard {
+    pub(super) fn now() -> Arc<Self> {
+        Arc::new(Self {
+            since: Instant::now(),
+            after: AtomicU64::new(0),
+        })
+    }
+
+    fn note(&self) {
+        let after = self.since.elapsed().as_millis();
+        let after = u64::try_from(after).unwrap_or(u64::MAX);
+        self.after.store(after, Ordering::Relaxed);
+    }
+
+    fn at(&self) -> Instant {
+        self.since + Duration::from_millis(self.after.load(Ordering::Relaxed))
+    }
+
+    /// How long nothing was heard.
+    pub(super) fn silence(&self) -> Duration {
+        self.at().elapsed()
+    }
+
+    /// Waits for an answer as long as bytes come.
+    pub(super) async fn wait_for<T>(
+        &self,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Fault> {
+        let asked = Instant::now();
+        let mut answer = pin!(answer);
+        loop {
+            let until = self.at().max(asked) + LONGEST_SILENCE;
+            tokio::select! {
+                biased;
+                answered = &mut answer => return answered.map_err(|cause| Fault::of(&cause)),
+                () = tokio::time::sleep_until(until) => {
+                    if self.at().max(asked).elapsed() >= LONGEST_SILENCE {
+                        return Err(Fault::Away(SILENT.to_owned()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A connection, and what is heard on it.
+pub(super) struct Attentive {
+    redis: MultiplexedConnection,
+    heard: Arc<Heard>,
+    driver: AbortHandle,
+}
+
+/// What is under way on it, to a server that hangs, ends with it.
+impl Drop for Attentive {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Attentive {
+    /// `server` hears what comes on any connection to it.
+    pub(super) async fn open(info: &ConnectionInfo, server: &Arc<Heard>) -> RedisResult<Self> {
+        match info.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                Self::on(info, tcp(host, *port).await?, server).await
+            }
+            ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: false,
+                tls_params: None,
+            } => Self::on(info, tls(host, *port).await?, server).await,
+            ConnectionAddr::Unix(path) => {
+                Self::on(info, UnixStream::connect(path).await?, server).await
+            }
+            _ => {
+                let why = "TLS that does not check the server's certificate is not supported";
+                Err((ErrorKind::InvalidClientConfig, why).into())
+            }
+        }
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Fault> {
+        let answer = command.query_async(&mut self.redis);
+        self.heard.wait_for(answer).await
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(
+        &mut self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Fault> {
+        let answer = script.invoke_async(&mut self.redis);
+        self.heard.wait_for(answer).await
+    }
+
+    async fn on<S>(info: &ConnectionInfo, stream: S, server: &Arc<Heard>) -> RedisResult<Self>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let heard = Heard::now();
+        let stream = Watched {
+            stream,
+            heard: Arc::clone(&heard),
+            server: Arc::clone(server),
+        };
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let (redis, driver) =
+            MultiplexedConnection::new_with_config(info.redis_settings(), stream, config).await?;
+        Ok(Self {
+            redis,
+            heard,
+            driver: tokio::spawn(driver).abort_handle(),
+        })
+    }
+}
+
+/// All addresses of the host at once: one that leads nowhere holds up no other.
+async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = lookup_host((host, port)).await?;
+    let tries: Vec<_> = addresses
+        .map(|address| TcpStream::connect(address).boxed())
+        .collect();
+    if tries.is_empty() {
+        return Err(io::Error::other("its host has no address"));
+    }
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "it cannot be reached in time");
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, select_ok(tries)).await;
+    let (stream, _) = connected.map_err(late)??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The certificate must be one that the system trusts.
+async fn tls(host: &str, port: u16) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let stream = tcp(host, port).await?;
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+/// Notes what is heard.
+struct Watched<S> {
+    stream: S,
+    heard: Arc<Heard>,
+    server: Arc<Heard>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        if buffer.filled().len() > before {
+            self.heard.note();
+            self.server.note();
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        // A long question is on its way: its answer is not late yet. That says nothing of the server.
+        self.heard.note();
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
