@@ -81,10 +81,12 @@ impl Work {
         let mut ours = Held::new(&self.origin(), nothing());
         while let Some(delivery) = filled.peek() {
             let Delivery {
-                message, receipt, ..
+                message,
+                receipt,
+                suspect,
             } = delivery;
             let end = match self.ours(&message.id, receipt, stop).await {
-                true => self.used_up(&message.id, message.attempt),
+                true => self.used_up(&message.id, message.attempt, *suspect),
                 false => Some(End::GiveBack),
             };
             let Some(delivery) = filled.next() else {

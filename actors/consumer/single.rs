@@ -112,7 +112,7 @@ impl<'a> Single<'a> {
         if !work.ours(&self.id, &turn.receipt, stop).await {
             return held.settle(ends, End::GiveBack).await;
         }
-        if let Some(end) = work.used_up(&self.id, turn.attempt) {
+        if let Some(end) = work.used_up(&self.id, turn.attempt, turn.suspect) {
             return held.settle(ends, end).await;
         }
         let Some(outcome) = self.call(turn, held, ahead, stop).await else {

@@ -705,6 +705,19 @@ async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
         dead.count() == 2
     };
     source.until(dead).await;
+    // None of them ended a process.
+    let true_of_both = |end: &End| {
+        let End::Dead { error, attempts } = end else {
+            return true;
+        };
+        let had = format!("it had {attempts}, and `max_attempts` is 1");
+        error.contains(&had) && *attempts > 1
+    };
+    let ends = source.ends();
+    assert!(
+        ends[ran..].iter().all(|(_, end)| true_of_both(end)),
+        "{ends:?}"
+    );
     assert_eq!(seen.len(), 0);
     second.quiet().await;
 }

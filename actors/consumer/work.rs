@@ -15,7 +15,7 @@ use super::single::Single;
 use crate::config::{BatchLimits, RetryRules};
 use crate::db::{Standing, may_start};
 use crate::job::slots::{Identity, Slot, SlotFile};
-use crate::job::{Consumer, Gate, JobError, JobResult, USED_UP, Verdict, verdict};
+use crate::job::{Consumer, Gate, JobResult, Verdict, used_up, verdict};
 use crate::source::{Breadth, End, Fetcher, Receipt, Source};
 use crate::stop::StopListener;
 
@@ -127,9 +127,10 @@ impl Work {
     }
 
     /// The end of a message that must not run again.
-    pub(super) fn used_up(&self, id: &str, attempt: u32) -> Option<End> {
+    pub(super) fn used_up(&self, id: &str, attempt: u32, suspect: bool) -> Option<End> {
+        let had = attempt.saturating_sub(1);
         (attempt > self.retry.max_attempts.get())
-            .then(|| self.end(id, attempt - 1, &Err(JobError::discard(USED_UP))))
+            .then(|| self.end(id, had, &Err(used_up(had, &self.retry, suspect))))
     }
 
     pub(super) fn end(&self, id: &str, attempt: u32, outcome: &JobResult) -> End {

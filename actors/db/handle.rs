@@ -9,8 +9,9 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
-    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
-    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
+    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd,
+    TaskEnd,
 };
 use super::store::Reader;
 use super::write::{INSERTED_INTO, Most, Settlement, Trimmed, Write, Written};
@@ -243,7 +244,13 @@ impl Db {
         self.count(Write::DeleteLetters { ids }).await
     }
 
-    /// Messages that live elsewhere and were charged with deaths are finished.
+    /// Attempts of messages that live elsewhere, which failed; durable when answered.
+    pub(crate) async fn note_failures(&self, failures: Vec<FailedAttempt>) -> Result<(), DbError> {
+        let write = Write::NoteFailures { failures };
+        self.write(write).await.map(drop)
+    }
+
+    /// Messages that live elsewhere and were charged with deaths or failed are finished.
     pub(crate) async fn forget_deaths(&self, ids: Vec<OutsideId>) -> Result<usize, DbError> {
         self.count(Write::ForgetDeaths { ids }).await
     }

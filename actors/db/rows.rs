@@ -182,12 +182,24 @@ pub(crate) struct OutsideId {
     pub(crate) id: String,
 }
 
-/// What has been charged to a message that lives outside the database.
+/// A message that lives outside the database and whose source counts no attempts: it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedAttempt {
+    pub(crate) message: OutsideId,
+    /// Which attempt it was, 1 for the first.
+    pub(crate) attempt: u32,
+    /// Milliseconds until it may run again.
+    pub(crate) wait_ms: i64,
+}
+
+/// What is known of a message that lives outside the database: deaths that were charged to it, attempts that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OutsideDeath {
     pub(crate) id: String,
-    /// Deaths that nothing else can have caused; each counts as an attempt. 0: one of a batch may have been it.
+    /// Attempts that failed, and deaths that nothing else can have caused. 0: one of a batch may have been it.
     pub(crate) attempts: u32,
+    /// Whether it ended a process, or a message of its batch did.
+    pub(crate) suspect: bool,
     /// Milliseconds until it may run again.
     pub(crate) wait_ms: i64,
 }

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::rows::{
-    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, Fire,
-    KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
+    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, FailedAttempt,
+    Fire, KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
     OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
 use super::store::Writer;
@@ -699,6 +699,23 @@ facts! {
         (world.execute)(&format!("UPDATE death SET died_ms = {month_ago} WHERE message_id = 'b'"));
         writer.begin(ME).await;
         assert_eq!(world.lines("SELECT message_id AS line FROM death"), ["c"]);
+    }
+
+    async fn failed_attempts_of_what_lives_elsewhere_are_counted_once_and_make_no_suspect(world) {
+        let mut writer = world.writer().await;
+        writer.begin(OTHER).await;
+        let id = |id: &str| OutsideId { kind: "kafka", source: "t/g".to_owned(), id: id.to_owned() };
+        let failed = |message: &str, attempt| FailedAttempt { message: id(message), attempt, wait_ms: 60_000 };
+        for failures in [vec![failed("0/1", 1), failed("0/2", 1)], vec![failed("0/1", 2)], vec![failed("0/1", 1)]] {
+            let noted = writer.write(Write::NoteFailures { failures }).await;
+            assert!(matches!(noted, Written::Nothing), "{noted:?}");
+        }
+        // The next attempt ends its process.
+        writer.reap_gone(OTHER, vec![charge(Victim::Outside(id("0/2")), 5)]).await;
+        let known = world.store.reader().deaths("kafka", "t/g").await.unwrap();
+        let seen: Vec<_> = known.iter().map(|d| (d.id.as_str(), d.attempts, d.suspect)).collect();
+        assert_eq!(seen, [("0/1", 2, false), ("0/2", 2, true)]);
+        assert!(known.iter().all(|d| (30_000..=60_000).contains(&d.wait_ms)), "{known:?}");
     }
 
     async fn a_death_is_not_charged_to_what_has_finished(world) {

@@ -1,8 +1,9 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, Fire, KnownEntry, MessageEnd,
-    NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
+    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd,
+    TaskEnd,
 };
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -103,7 +104,10 @@ pub(crate) enum Write {
     ReplayLetters { letters: Vec<Replay> },
     /// Deletes dead letters. Answers `Count`.
     DeleteLetters { ids: Vec<i64> },
-    /// Messages that live elsewhere and were charged with deaths are finished. Answers `Count`.
+    /// Attempts of messages that live elsewhere, which failed. May be repeated: the highest attempt of a message counts.
+    /// Answers `Nothing`.
+    NoteFailures { failures: Vec<FailedAttempt> },
+    /// Messages that live elsewhere and were charged with deaths or failed are finished. Answers `Count`.
     ForgetDeaths { ids: Vec<OutsideId> },
 
     /// Marks which cron entries are live, all others of the partition as not. Answers `Since`.
@@ -229,6 +233,7 @@ impl Write {
                 usize::try_from(most.count).unwrap_or(usize::MAX)
             }
             Self::InsertLetters { letters } => letters.len(),
+            Self::NoteFailures { failures } => failures.len(),
             _ => 1,
         }
     }

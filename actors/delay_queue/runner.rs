@@ -15,7 +15,7 @@ use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::db::text::result_text;
 use crate::job::slots::{Identity, Kind, Slot};
 use crate::job::{
-    Handler, JobError, JobResult, Task, USED_UP, Verdict, alone_at_first, excuse, run, verdict,
+    Handler, JobResult, Task, Verdict, alone_at_first, excuse, run, used_up, verdict,
 };
 use crate::settler::Sender;
 use crate::stop::StopListener;
@@ -52,8 +52,9 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
     let rules = config.rules_of(&claim.task.exec_cmd);
     let attempt = claim.task.attempts.saturating_add(1);
     if attempt > rules.retry.max_attempts.get() {
-        let ended = Err(JobError::discard(USED_UP));
-        return ended_as(ended, &claim, claim.task.attempts, &rules.retry);
+        let had = claim.task.attempts;
+        let ended = Err(used_up(had, &rules.retry, claim.task.suspect));
+        return ended_as(ended, &claim, had, &rules.retry);
     }
     let job = call(config, handler, &claim, attempt, rules.timeout);
     let ended = alone_at_first(pass, job).await;

@@ -25,5 +25,5 @@ pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
 pub(crate) use self::registry::{
     Apart, BatchHandler, Consumer, Handler, Handlers, OwnCode, Registry,
 };
-pub(crate) use self::retry::{LONGEST as LONGEST_RETRY, USED_UP, Verdict, verdict};
+pub(crate) use self::retry::{LONGEST as LONGEST_RETRY, USED_UP, Verdict, used_up, verdict};
 pub(crate) use self::run::{run, run_batch, run_in};

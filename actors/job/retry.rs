@@ -5,8 +5,21 @@ use std::time::Duration;
 use super::error::{JobError, Next};
 use crate::config::RetryRules;
 
-/// Why a job does not run: another daemon, which did not know its rules, counted the last of its attempts.
-pub(crate) const USED_UP: &str = "all attempts are used up; the last one ended its process";
+/// Why a job does not run of which an attempt ended its process: another daemon, which did not know its rules, counted
+/// that.
+pub(crate) const USED_UP: &str = "all attempts are used up, and one of them ended its process";
+
+/// Why a job does not run that had so many attempts: either another daemon counted the last of them, or `max_attempts` has
+/// been lowered since.
+pub(crate) fn used_up(attempts: u32, rules: &RetryRules, suspect: bool) -> JobError {
+    let max = rules.max_attempts;
+    JobError::discard(match suspect {
+        true => USED_UP.to_owned(),
+        false => {
+            format!("all attempts are used up: it had {attempts}, and `max_attempts` is {max}")
+        }
+    })
+}
 
 /// What becomes of a job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -123,6 +123,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::InsertLetters { letters } => dead::insert_all(connection, letters).await,
         Write::ReplayLetters { letters } => replay::replay(connection, letters).await,
         Write::DeleteLetters { ids } => replay::delete(connection, ids).await,
+        Write::NoteFailures { failures } => deaths::note_failures(connection, failures).await,
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids).await,
         Write::SyncEntries { partition, entries } => {
             entries::sync(connection, partition, entries).await

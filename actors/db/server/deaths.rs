@@ -1,4 +1,4 @@
-//! Deaths of messages that live outside the database: counted here, judged by their source.
+//! Deaths and failed attempts of messages that live outside the database: counted here, judged by their source.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
-use crate::db::rows::{Charge, OutsideDeath, OutsideId};
+use crate::db::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
 use crate::db::schema::death::{self, dsl};
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -51,6 +51,49 @@ pub(super) async fn charge(
     Ok(())
 }
 
+/// Each counts once, however often it is told: a row has the highest attempt of its message. It is no death, and makes
+/// nothing a suspect.
+pub(super) async fn note_failures(
+    connection: &mut Connection,
+    failures: &[FailedAttempt],
+) -> QueryResult<Written> {
+    for FailedAttempt {
+        message: id,
+        attempt,
+        wait_ms,
+    } in failures
+    {
+        let row = death::table.find((id.kind, &id.source, &id.id));
+        let before: Option<i32> = row
+            .select(dsl::attempts)
+            .for_update()
+            .first(connection)
+            .await
+            .optional()?;
+        let attempt = i32::try_from(*attempt).unwrap_or(i32::MAX);
+        let changed = (
+            dsl::attempts.eq(attempt.max(before.unwrap_or(0))),
+            dsl::due_ms.eq(sql::<BigInt>(NOW_MS) + *wait_ms),
+            dsl::died_ms.eq(sql::<BigInt>(NOW_MS)),
+        );
+        if before.is_some() {
+            diesel::update(row).set(changed).execute(connection).await?;
+        } else {
+            diesel::insert_into(death::table)
+                .values((
+                    dsl::kind.eq(id.kind),
+                    dsl::source.eq(&id.source),
+                    dsl::message_id.eq(&id.id),
+                    dsl::deaths.eq(0),
+                    changed,
+                ))
+                .execute(connection)
+                .await?;
+        }
+    }
+    Ok(Written::Nothing)
+}
+
 /// They are finished.
 pub(super) async fn forget(connection: &mut Connection, ids: &[OutsideId]) -> QueryResult<Written> {
     let mut forgotten = 0;
@@ -85,20 +128,22 @@ pub(super) async fn of_source(
     kind: &str,
     source: &str,
 ) -> QueryResult<Vec<OutsideDeath>> {
-    let rows: Vec<(String, i32, i64)> = death::table
+    let rows: Vec<(String, i32, i32, i64)> = death::table
         .filter(dsl::kind.eq(kind))
         .filter(dsl::source.eq(source))
         .order(dsl::message_id)
         .select((
             dsl::message_id,
             dsl::attempts,
+            dsl::deaths,
             dsl::due_ms - sql::<BigInt>(NOW_MS),
         ))
         .load(connection)
         .await?;
-    let of_row = |(id, attempts, wait_ms): (String, i32, i64)| OutsideDeath {
+    let of_row = |(id, attempts, deaths, wait_ms): (String, i32, i32, i64)| OutsideDeath {
         id,
         attempts: u32::try_from(attempts).unwrap_or(0),
+        suspect: deaths > 0,
         wait_ms: wait_ms.max(0),
     };
     Ok(rows.into_iter().map(of_row).collect())

@@ -1,9 +1,9 @@
-//! Deaths of messages that live outside the database: counted here, judged by their source.
+//! Deaths and failed attempts of messages that live outside the database: counted here, judged by their source.
 
 use diesel::prelude::*;
 
 use crate::clock::now_ms;
-use crate::db::rows::{Charge, OutsideDeath, OutsideId};
+use crate::db::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
 use crate::db::schema::death::{self, dsl};
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -39,6 +39,43 @@ pub(super) fn charge(
         .map(drop)
 }
 
+/// Each counts once, however often it is told: a row has the highest attempt of its message. It is no death, and makes
+/// nothing a suspect.
+pub(super) fn note_failures(
+    connection: &mut SqliteConnection,
+    failures: &[FailedAttempt],
+) -> QueryResult<Written> {
+    for FailedAttempt {
+        message: id,
+        attempt,
+        wait_ms,
+    } in failures
+    {
+        let row = death::table.find((id.kind, &id.source, &id.id));
+        let before: Option<i32> = row.select(dsl::attempts).first(connection).optional()?;
+        let attempt = i32::try_from(*attempt).unwrap_or(i32::MAX);
+        let now = now_ms();
+        let changed = (
+            dsl::attempts.eq(attempt.max(before.unwrap_or(0))),
+            dsl::due_ms.eq(now.saturating_add(*wait_ms)),
+            dsl::died_ms.eq(now),
+        );
+        diesel::insert_into(death::table)
+            .values((
+                dsl::kind.eq(id.kind),
+                dsl::source.eq(&id.source),
+                dsl::message_id.eq(&id.id),
+                dsl::deaths.eq(0),
+                changed,
+            ))
+            .on_conflict((dsl::kind, dsl::source, dsl::message_id))
+            .do_update()
+            .set(changed)
+            .execute(connection)?;
+    }
+    Ok(Written::Nothing)
+}
+
 /// They are finished.
 pub(super) fn forget(connection: &mut SqliteConnection, ids: &[OutsideId]) -> QueryResult<Written> {
     let mut forgotten = 0;
@@ -69,15 +106,16 @@ pub(super) fn of_source(
     source: &str,
 ) -> QueryResult<Vec<OutsideDeath>> {
     let now = now_ms();
-    let rows: Vec<(String, i32, i64)> = death::table
+    let rows: Vec<(String, i32, i32, i64)> = death::table
         .filter(dsl::kind.eq(kind))
         .filter(dsl::source.eq(source))
         .order(dsl::message_id)
-        .select((dsl::message_id, dsl::attempts, dsl::due_ms))
+        .select((dsl::message_id, dsl::attempts, dsl::deaths, dsl::due_ms))
         .load(connection)?;
-    let of_row = |(id, attempts, due_ms): (String, i32, i64)| OutsideDeath {
+    let of_row = |(id, attempts, deaths, due_ms): (String, i32, i32, i64)| OutsideDeath {
         id,
         attempts: u32::try_from(attempts).unwrap_or(0),
+        suspect: deaths > 0,
         wait_ms: due_ms.saturating_sub(now).max(0),
     };
     Ok(rows.into_iter().map(of_row).collect())

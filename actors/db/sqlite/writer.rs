@@ -218,6 +218,7 @@ fn one(connection: &mut SqliteConnection, write: &Write, manner: Manner) -> Quer
         Write::InsertLetters { letters } => dead::insert_all(connection, letters),
         Write::ReplayLetters { letters } => replay::replay(connection, letters),
         Write::DeleteLetters { ids } => replay::delete(connection, ids),
+        Write::NoteFailures { failures } => deaths::note_failures(connection, failures),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
         Write::SyncEntries { partition, entries } => {
             entries::sync(connection, manner, partition, entries)

@@ -14,7 +14,8 @@ use super::claim::{Claim, Tap};
 use super::lane::{Charged, Handed, Lane};
 use super::leases::OpenLeases;
 use super::record::Record;
-use crate::source::{Breadth, Fetcher, Receipt, Settled};
+use super::survivors::Survivors;
+use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
 /// A consumer goes on with its partition for so long while others have records too: changing costs a pause of one round
 /// between the threads.
@@ -43,9 +44,11 @@ pub(super) struct Board<T> {
     lanes: BTreeMap<i32, Lane<T>>,
     waiters: Vec<Waiter>,
     open: Arc<OpenLeases>,
-    /// Records that the database knows deaths of, by partition and offset. Not the lanes': the answer to a commit may come
-    /// when its partition has gone, or has gone and come back.
-    suspects: BTreeSet<(i32, i64)>,
+    /// Of partitions that are not here.
+    survivors: BTreeMap<i32, Survivors>,
+    /// Records that the database knows deaths or failed attempts of, by partition and offset. Not the lanes': the answer to
+    /// a commit may come when its partition has gone, or has gone and come back.
+    noted: BTreeSet<(i32, i64)>,
     /// When those who wait will be looked after by the clock.
     rings: Option<Instant>,
     /// Leases so far.
@@ -58,7 +61,8 @@ impl<T: Tap> Board<T> {
             lanes: BTreeMap::new(),
             waiters: Vec::new(),
             open,
-            suspects: BTreeSet::new(),
+            survivors: BTreeMap::new(),
+            noted: BTreeSet::new(),
             rings: None,
             leases: 0,
         }
@@ -66,11 +70,12 @@ impl<T: Tap> Board<T> {
 
     /// A partition has come, which was not here. Nothing of it is given out before its deaths are known.
     pub(super) fn assign(&mut self, partition: i32, tap: T) {
-        let before = self.lanes.insert(partition, Lane::new(tap));
+        let survivors = self.survivors.remove(&partition).unwrap_or_default();
+        let before = self.lanes.insert(partition, Lane::new(tap, survivors));
         debug_assert!(before.is_none(), "it comes after it went");
     }
 
-    /// What earlier processes died of, by partition and offset.
+    /// What the database knows, by partition and offset.
     pub(super) fn charge(
         &mut self,
         mut charged: HashMap<i32, HashMap<i64, Charged>>,
@@ -81,7 +86,7 @@ impl<T: Tap> Board<T> {
             if let Some(lane) = self.lanes.get_mut(partition) {
                 let charged = charged.remove(partition).unwrap_or_default();
                 let offsets = charged.keys().map(|offset| (*partition, *offset));
-                self.suspects.extend(offsets);
+                self.noted.extend(offsets);
                 lane.charge(charged);
             }
         }
@@ -257,18 +262,37 @@ impl<T: Tap> Board<T> {
         }
     }
 
-    /// The record of a delivery that is not settled.
+    /// The record of a delivery that is not settled, and whose partition is here.
     pub(super) fn out(&mut self, receipt: &Receipt) -> Option<&Record> {
         let (number, offset) = (receipt.generation, receipt.id);
-        self.lane_of(receipt)?.out(number, offset)
+        let (record, _) = self.lane_of(receipt)?.out(number, offset)?;
+        Some(record)
     }
 
-    /// Ends of deliveries; those of partitions that have gone change nothing. Answers how many leases are over by that.
+    /// Which attempt a delivery is that is not settled, wherever its partition is; the database is about to know that it
+    /// failed.
+    pub(super) fn note_failure(&mut self, receipt: &Receipt) -> Option<u32> {
+        let partition = i32::try_from(receipt.fence).ok()?;
+        let (number, offset) = (receipt.generation, receipt.id);
+        let attempt = match self.lanes.get(&partition) {
+            Some(lane) => match lane.out(number, offset) {
+                Some((_, attempt)) => Some(attempt),
+                None => lane.surviving_attempt(number, offset),
+            },
+            None => self.survivors.get(&partition)?.attempt(number, offset),
+        }?;
+        self.noted.insert((partition, offset));
+        Some(attempt)
+    }
+
+    /// Ends of deliveries. Those of partitions that have gone are known if they come back. Answers how many leases are over
+    /// by that.
     pub(super) fn settle(&mut self, ends: &[Settled], now: Instant) -> usize {
         let mut over = 0;
         for Settled { receipt, end } in ends {
             let number = receipt.generation;
             let Some(lane) = self.lane_of(receipt) else {
+                self.settle_survivor(receipt, end, now);
                 continue;
             };
             if lane.settle(number, receipt.id, end, now) {
@@ -280,6 +304,14 @@ impl<T: Tap> Board<T> {
             self.wake(now);
         }
         over
+    }
+
+    fn settle_survivor(&mut self, receipt: &Receipt, end: &End, now: Instant) {
+        let partition = i32::try_from(receipt.fence).ok();
+        let of = partition.and_then(|partition| self.survivors.get_mut(&partition));
+        if let Some(survivors) = of {
+            survivors.end(receipt.generation, receipt.id, end, now);
+        }
     }
 
     /// By the receipt's partition; its lease tells whether it is still the one it was.
@@ -312,16 +344,30 @@ impl<T: Tap> Board<T> {
 
     /// What consumers have of these partitions.
     pub(super) fn out_count(&self, partitions: &[i32]) -> usize {
-        self.those(partitions).map(Lane::out_count).sum()
+        self.those(partitions).map(Lane::unsettled).sum()
     }
 
-    /// These partitions have gone. Answers their taps, to be dropped where that may take its time.
-    pub(super) fn remove(&mut self, partitions: &[i32]) -> Vec<Lane<T>> {
+    /// These partitions have gone. Answers their taps, to be dropped where that may take its time; and how many of their
+    /// records run on.
+    pub(super) fn remove(&mut self, partitions: &[i32], now: Instant) -> (Vec<T>, usize) {
         self.stop_feeding(partitions);
-        let gone = partitions
-            .iter()
-            .filter_map(|partition| self.lanes.remove(partition));
-        gone.collect()
+        let (mut taps, mut running) = (Vec::new(), 0);
+        for partition in partitions {
+            let Some(mut lane) = self.lanes.remove(partition) else {
+                continue;
+            };
+            taps.extend(lane.tap());
+            let survivors = lane.into_survivors(now);
+            running += survivors.running();
+            if !survivors.is_empty() {
+                self.survivors.insert(*partition, survivors);
+            }
+        }
+        self.survivors.retain(|_, survivors| {
+            survivors.expire(now);
+            !survivors.is_empty()
+        });
+        (taps, running)
     }
 
     /// Positions that the brokers do not know.
@@ -332,14 +378,14 @@ impl<T: Tap> Board<T> {
             .collect()
     }
 
-    /// The brokers know of this position. Answers the charged records that are behind us by that: whoever finished them,
-    /// nobody has to know their deaths any more.
+    /// The brokers know of this position. Answers the noted records that are behind us by that: whoever finished them,
+    /// nobody has to know their deaths and failures any more.
     pub(super) fn committed(&mut self, partition: i32, position: i64) -> Vec<i64> {
         if let Some(lane) = self.lanes.get_mut(&partition) {
             lane.committed(position);
         }
         let passed = |(of, offset): &(i32, i64)| *of == partition && *offset < position;
-        let passed = self.suspects.extract_if(.., passed);
+        let passed = self.noted.extract_if(.., passed);
         passed.map(|(_, offset)| offset).collect()
     }
 

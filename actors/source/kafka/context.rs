@@ -39,7 +39,7 @@ impl Context {
         };
         start::resolve(base, shared, partitions);
         // None of them is here, or an older queue would switch off the callback of its successor.
-        drop(shared.remove(partitions));
+        shared.remove(partitions);
         for partition in partitions {
             let place = (&*shared.topic, *partition);
             match QueueTap::new(&consumer, place, Arc::clone(&shared.news)) {
@@ -69,11 +69,10 @@ impl Context {
             shared.wait_until_settled(partitions, Instant::now() + HANDOVER);
             commit::now(base, shared, |partition| partitions.contains(&partition));
         }
-        let gone = shared.remove(partitions);
-        let out: usize = gone.iter().map(super::lane::Lane::out_count).sum();
-        if out > 0 {
+        let running = shared.remove(partitions);
+        if running > 0 {
             log::warn!(
-                "queue `{}`: {out} records of partitions that others have now had not ended; they run there again",
+                "queue `{}`: {running} records run on though their partitions went to others, where they run again; partitions that come back wait for their ends",
                 shared.queue
             );
         }

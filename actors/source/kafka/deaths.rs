@@ -1,4 +1,8 @@
-//! Records whose handler ended a process, in this one or another: the database counts their deaths.
+//! Records that failed, or whose handler ended a process, in this one or another: the database counts both.
+//!
+//! A failed attempt is durable before its record may run again, wherever that is: attempts run out though partitions go
+//! and come, and daemons are started anew. It costs nothing where nothing fails: rows are written for failures only, and
+//! deleted once the position has passed them.
 //!
 //! They are asked for before anything of a partition is given out: whoever finds a dead daemon's slots counts its deaths
 //! within a second, and the group gives away its partitions only after its session is over.
@@ -9,10 +13,13 @@ use std::time::{Duration, Instant};
 
 use super::lane::Charged;
 use super::shared::Shared;
-use crate::db::rows::{OutsideDeath, OutsideId};
+use crate::db::rows::{FailedAttempt, OutsideDeath, OutsideId};
 use crate::job::slots::{Identity, QueueName};
 use crate::outage::Outage;
-use crate::source::outside;
+use crate::source::{End, Settled, outside};
+
+/// A record that failed waits so long for the database at most, beside its back-off.
+const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the slot of a record says.
 pub(super) fn identity(name: &QueueName, partition: i32, offset: i64) -> Identity<'_> {
@@ -54,6 +61,7 @@ fn by_partition(rows: &[OutsideDeath], now: Instant) -> HashMap<i32, HashMap<i64
         let wait = Duration::from_millis(u64::try_from(row.wait_ms).unwrap_or(0));
         let charged = Charged {
             attempts: row.attempts,
+            suspect: row.suspect,
             due: now + wait,
         };
         all.entry(partition).or_default().insert(offset, charged);
@@ -61,7 +69,38 @@ fn by_partition(rows: &[OutsideDeath], now: Instant) -> HashMap<i32, HashMap<i64
     all
 }
 
-/// The brokers know of these positions: deaths of records before them need not be known any more. Not before that: a
+/// Notes which attempts failed; those of records that others have finished mean nothing. Where the database does not
+/// answer in time the attempt is known to this process only: consuming goes on without the database.
+pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
+    let failures: Vec<FailedAttempt> = {
+        let mut board = shared.board();
+        let failed = ends.iter().filter_map(|Settled { receipt, end }| {
+            let End::Retry(wait) = end else {
+                return None;
+            };
+            let attempt = board.note_failure(receipt)?;
+            let partition = i32::try_from(receipt.fence).ok()?;
+            Some(FailedAttempt {
+                message: outside(&identity(&shared.name, partition, receipt.id))?,
+                attempt,
+                wait_ms: i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
+            })
+        });
+        failed.collect()
+    };
+    if failures.is_empty() {
+        return;
+    }
+    let noted = tokio::time::timeout(NOTE_PATIENCE, shared.db.note_failures(failures)).await;
+    let mut outage = shared.noting();
+    match noted {
+        Ok(Ok(())) => outage.passed(),
+        Ok(Err(cause)) => drop(outage.failed(cause)),
+        Err(_) => drop(outage.failed("the database does not answer")),
+    }
+}
+
+/// The brokers know of these positions: deaths and failures of records before them need not be known any more. Not before that: a
 /// process that ends in between would begin to count anew.
 pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
     let mut ids: Vec<OutsideId> = Vec::new();
@@ -101,6 +140,7 @@ mod tests {
         let row = |id: &str, attempts, wait_ms| OutsideDeath {
             id: id.to_owned(),
             attempts,
+            suspect: attempts == 0,
             wait_ms,
         };
         let rows = [
@@ -112,11 +152,17 @@ mod tests {
         let all = by_partition(&rows, now);
         assert_eq!(all.len(), 1);
         let due = now + Duration::from_millis(1500);
-        assert_eq!(all[&3][&7], Charged { attempts: 2, due });
+        let failed = Charged {
+            attempts: 2,
+            suspect: false,
+            due,
+        };
+        assert_eq!(all[&3][&7], failed);
         assert_eq!(
             all[&3][&9],
             Charged {
                 attempts: 0,
+                suspect: true,
                 due: now
             }
         );

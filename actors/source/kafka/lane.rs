@@ -7,18 +7,24 @@
 //!
 //! The position, which is what may be committed, never passes an unfinished record: it is the first of them, or behind
 //! the last one taken. Offsets are only compared, never counted: compaction and transactions leave gaps.
+//!
+//! A record of which a run goes on that began before the partition went and came back (`survivors.rs`) has its place
+//! too, and holds up those behind it until that run has ended.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::claim::{Claim, Tap};
 use super::record::{Kept, Record};
+use super::survivors::{Known, Survivors};
 use crate::source::End;
 
-/// Deaths that were charged to a record before it came here.
+/// What the database knows of a record from before it came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Charged {
+    /// That failed, or ended a process.
     pub(super) attempts: u32,
+    pub(super) suspect: bool,
     /// When it may run again.
     pub(super) due: Instant,
 }
@@ -39,6 +45,8 @@ struct Entry {
     suspect: bool,
     /// A consumer has it.
     out: bool,
+    /// A run of it goes on under an earlier lease.
+    survives: bool,
     /// Not before.
     due: Option<Instant>,
 }
@@ -64,6 +72,7 @@ pub(super) struct Lane<T> {
     /// Behind the last record that came; none before the first.
     next: Option<i64>,
     lease: Option<Lease>,
+    survivors: Survivors,
     /// By offset. None: not known yet, and nothing is given out.
     charged: Option<HashMap<i64, Charged>>,
     /// What the brokers know.
@@ -77,8 +86,10 @@ pub(super) struct Lane<T> {
 }
 
 impl<T: Tap> Lane<T> {
-    pub(super) fn new(tap: T) -> Self {
+    /// `survivors`: runs that began when the partition was here before.
+    pub(super) fn new(tap: T, survivors: Survivors) -> Self {
         Self {
+            survivors,
             tap: Some(tap),
             entries: VecDeque::new(),
             next: None,
@@ -91,7 +102,7 @@ impl<T: Tap> Lane<T> {
         }
     }
 
-    /// What earlier processes died of is known: records may be given out.
+    /// What the database knows is known: records may be given out.
     pub(super) fn charge(&mut self, charged: HashMap<i64, Charged>) {
         self.charged = Some(charged);
     }
@@ -117,7 +128,8 @@ impl<T: Tap> Lane<T> {
 
     /// When its first waiting record may run, if it may not yet.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.first_waiting()?.due
+        let waiting = self.first_waiting()?;
+        waiting.due.filter(|_| !waiting.survives)
     }
 
     /// Whether there is something to give out now.
@@ -128,9 +140,14 @@ impl<T: Tap> Lane<T> {
         let known = self.charged.is_some() && !self.leaving;
         known
             && match self.first_waiting() {
-                Some(entry) => entry.due.is_none_or(|due| due <= now),
+                Some(entry) => !entry.is_held_up(now),
                 None => tap.filled(),
             }
+    }
+
+    /// To be dropped where that may take its time.
+    pub(super) fn tap(&mut self) -> Option<T> {
+        self.tap.take()
     }
 
     /// Whether somebody draws from its tap.
@@ -163,7 +180,7 @@ impl<T: Tap> Lane<T> {
         let waiting = if all_out { 0 } else { self.entries.len() };
         let waiting = self.entries.iter_mut().take(waiting);
         for entry in waiting.filter(|entry| !entry.out) {
-            held_up = entry.due.is_some_and(|due| due > now);
+            held_up = entry.is_held_up(now);
             if held_up || handed.len() >= max {
                 break;
             }
@@ -195,8 +212,10 @@ impl<T: Tap> Lane<T> {
         let mut held_up = !self.is_open(number);
         let waited = handed.len();
         for record in Kept::all(drawn.records) {
-            let entry = self.enter(record);
-            held_up |= entry.due.is_some_and(|due| due > now);
+            let Some(entry) = self.enter(record) else {
+                continue;
+            };
+            held_up |= entry.is_held_up(now);
             entry.out = !held_up;
             if !held_up {
                 handed.push(entry.hand());
@@ -219,23 +238,40 @@ impl<T: Tap> Lane<T> {
         over
     }
 
-    fn enter(&mut self, record: Kept) -> &mut Entry {
+    /// None: it was run to its end before its partition went and came back.
+    fn enter(&mut self, record: Kept) -> Option<&mut Entry> {
         let offset = record.offset;
         let charged = self.charged.as_ref().and_then(|all| all.get(&offset));
-        let entry = Entry {
+        let mut entry = Entry {
             attempt: charged
                 .map_or(0, |charged| charged.attempts)
                 .saturating_add(1),
-            suspect: charged.is_some(),
+            suspect: charged.is_some_and(|charged| charged.suspect),
             due: charged.map(|charged| charged.due),
             out: false,
+            survives: false,
             record,
         };
         self.next = Some(offset.saturating_add(1));
+        if !self.survivors.is_empty() {
+            match self.survivors.meet(&entry.record) {
+                Known::Nothing => {}
+                Known::Finished => return None,
+                Known::Runs(attempt) => {
+                    entry.survives = true;
+                    entry.attempt = entry.attempt.max(attempt);
+                }
+                Known::Failed { next, due } => {
+                    entry.attempt = entry.attempt.max(next);
+                    entry.due = entry.due.max(due);
+                }
+            }
+            self.survivors.passed(offset);
+        }
         self.entries.push_back(entry);
         // It was pushed a moment ago.
         let last = self.entries.len() - 1;
-        &mut self.entries[last]
+        Some(&mut self.entries[last])
     }
 
     /// A record that did not come by the tap. It goes to its place.
@@ -249,6 +285,7 @@ impl<T: Tap> Lane<T> {
             suspect: false,
             due: None,
             out: false,
+            survives: false,
             record: Kept::alone(record),
         };
         self.entries.insert(place, entry);
@@ -281,26 +318,27 @@ impl<T: Tap> Lane<T> {
         self.leaving
     }
 
-    /// The record of a delivery that is not settled.
-    pub(super) fn out(&self, number: u64, offset: i64) -> Option<&Record> {
-        let of_lease = self
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.number == number);
-        let entry = self
-            .entries
-            .iter()
-            .find(|entry| entry.record.offset == offset);
-        entry
-            .filter(|entry| of_lease && entry.out)
-            .map(|entry| &*entry.record)
+    /// The record of a delivery that is not settled, and which attempt it is.
+    pub(super) fn out(&self, number: u64, offset: i64) -> Option<(&Record, u32)> {
+        let lease = self.lease.as_ref();
+        let of_lease = lease.is_some_and(|lease| lease.number == number);
+        let survives = || self.survivors.attempt(number, offset).is_some();
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.record.offset == offset)?;
+        let is_out = entry.out && of_lease || entry.survives && survives();
+        is_out.then_some((&entry.record, entry.attempt))
+    }
+
+    /// Which attempt a delivery is of a run that goes on though its partition went, whether or not its record came again.
+    pub(super) fn surviving_attempt(&self, number: u64, offset: i64) -> Option<u32> {
+        self.survivors.attempt(number, offset)
     }
 
     /// Counts once: what is settled already, or belongs to another lease, changes nothing. Answers whether the lease is
-    /// over by that.
+    /// over by that, or what held up the others.
     pub(super) fn settle(&mut self, number: u64, offset: i64, end: &End, now: Instant) -> bool {
         let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) else {
-            return false;
+            return self.settle_survivor(number, offset, end, now);
         };
         // Mostly the first one.
         let place = self
@@ -310,23 +348,49 @@ impl<T: Tap> Lane<T> {
         let Some(place) = place.filter(|place| self.entries[*place].out) else {
             return false;
         };
-        let entry = &mut self.entries[place];
         match end {
             End::Done | End::Dead { .. } => {
                 self.entries.remove(place);
             }
             End::Retry(_) | End::GiveBack => {
-                entry.record = entry.record.apart();
-                entry.out = false;
                 lease.open = false;
-                if let End::Retry(after) = end {
-                    entry.attempt = entry.attempt.saturating_add(1);
-                    entry.due = Some(now + bounded(*after));
-                }
+                self.entries[place].wait_again(end, now);
             }
         }
         lease.out -= 1;
         self.end_lease_if_over()
+    }
+
+    /// The end of a run that began before the partition went and came back.
+    fn settle_survivor(&mut self, number: u64, offset: i64, end: &End, now: Instant) -> bool {
+        if self.survivors.attempt(number, offset).is_none() {
+            return false;
+        }
+        let mut entries = self.entries.iter();
+        let place = entries.position(|entry| entry.record.offset == offset);
+        match place.filter(|place| self.entries[*place].survives) {
+            Some(place) => {
+                self.survivors.forget(offset);
+                match end {
+                    End::Done | End::Dead { .. } => drop(self.entries.remove(place)),
+                    End::Retry(_) | End::GiveBack => self.entries[place].wait_again(end, now),
+                }
+            }
+            // Others have moved the position past it, or it has been deleted.
+            None if self.next.is_some_and(|next| offset < next) => self.survivors.forget(offset),
+            None => drop(self.survivors.end(number, offset, end, now)),
+        }
+        true
+    }
+
+    /// The partition has gone. Answers what goes on running of it, and what is known of what did.
+    pub(super) fn into_survivors(mut self, now: Instant) -> Survivors {
+        self.survivors.expire(now);
+        let number = self.lease.as_ref().map_or(0, |lease| lease.number);
+        for entry in self.entries.iter().filter(|entry| entry.out) {
+            self.survivors.add(number, &entry.record, entry.attempt);
+        }
+        self.survivors
     }
 
     /// All before it is finished; none before the first record.
@@ -344,6 +408,7 @@ impl<T: Tap> Lane<T> {
     /// The brokers know of this position.
     pub(super) fn committed(&mut self, position: i64) {
         self.committed = Some(position);
+        self.survivors.passed(position);
     }
 
     /// All records that the partition has are finished, as far as is known here.
@@ -353,12 +418,33 @@ impl<T: Tap> Lane<T> {
     }
 
     /// Given out and not settled.
-    pub(super) fn out_count(&self) -> usize {
+    fn out_count(&self) -> usize {
         self.lease.as_ref().map_or(0, |lease| lease.out)
+    }
+
+    /// Given out and not settled, now or before the partition went and came back.
+    pub(super) fn unsettled(&self) -> usize {
+        self.out_count() + self.survivors.running()
     }
 }
 
 impl Entry {
+    /// Whether it may not be given out yet.
+    fn is_held_up(&self, now: Instant) -> bool {
+        self.survives || self.due.is_some_and(|due| due > now)
+    }
+
+    /// It runs again at its place.
+    fn wait_again(&mut self, end: &End, now: Instant) {
+        self.record = self.record.apart();
+        self.out = false;
+        self.survives = false;
+        if let End::Retry(after) = end {
+            self.attempt = self.attempt.saturating_add(1);
+            self.due = Some(now + bounded(*after));
+        }
+    }
+
     fn hand(&self) -> Handed {
         Handed {
             record: self.record.clone(),

@@ -42,7 +42,7 @@ pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
             Err(panic) => {
                 // Its client was closed on the way. The next one is assigned everything anew.
                 let partitions = shared.board().partitions();
-                drop(shared.remove(&partitions));
+                shared.remove(&partitions);
                 shared.rebalanced();
                 panic
             }
@@ -117,7 +117,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
     shared.board().stop_feeding(&partitions);
     commit::now(&consumer, shared, |_| true);
     shared.tell_untaken();
-    drop(shared.remove(&partitions));
+    shared.remove(&partitions);
     shared.rebalanced();
     // The last owner closes the client, which may take its time: that must be this thread.
     let deadline = Instant::now() + RETURN_OF_CLIENT;

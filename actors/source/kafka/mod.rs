@@ -2,7 +2,7 @@
 //!
 //! At least once: a position is committed only when every record before it that came here is finished (`lane.rs`), each
 //! second, when a partition goes to others, and at the end. What was in flight when the process ended runs again. The
-//! committed position is all there is: nothing is kept elsewhere but the deaths of records that ended a process.
+//! committed position is all there is: nothing is kept elsewhere but attempts of records that failed or ended a process.
 //!
 //! One member of the group for each pool and process (`member.rs`), whose partitions are given to its consumers in turn
 //! (`board.rs`): the group does not notice how many consumers there are.
@@ -25,6 +25,7 @@ mod record;
 mod remedy;
 mod shared;
 mod start;
+mod survivors;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -48,7 +49,6 @@ pub(crate) use self::probe::{Reached, probe, reach};
 use self::shared::Shared;
 use super::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
-    take_dead,
 };
 use crate::clock::now_ms;
 use crate::db::rows::{EntryName, NewLetter};
@@ -176,16 +176,20 @@ impl KafkaSource {
         Box::new(handed.into_iter().map(delivery))
     }
 
-    fn letters(&self, ends: &[Settled]) -> Vec<NewLetter> {
-        let dead = ends.iter().filter_map(|settled| match &settled.end {
-            End::Dead { error, attempts } => Some((settled.receipt, error, *attempts)),
-            _ => None,
-        });
+    /// What others have now is theirs to give up: its attempt has failed, and no more. If its partition comes back before
+    /// its end is noted, nothing is taken for a letter that there is not: it has no attempt left, and comes here again.
+    fn letters(&self, ends: &mut [Settled]) -> Vec<NewLetter> {
         let mut board = self.shared.board();
-        let letters = dead.filter_map(|(receipt, error, attempts)| {
-            // What others have now is theirs to give up.
-            let record = board.out(&receipt)?;
-            Some(NewLetter {
+        let mut letters = Vec::new();
+        for Settled { receipt, end } in ends {
+            let End::Dead { error, attempts } = end else {
+                continue;
+            };
+            let Some(record) = board.out(receipt) else {
+                *end = End::Retry(Duration::ZERO);
+                continue;
+            };
+            letters.push(NewLetter {
                 kind: "kafka",
                 source: self.subscription.topic.clone(),
                 entry: self.subscription.entry.clone(),
@@ -194,12 +198,12 @@ impl KafkaSource {
                 key: record.key.clone(),
                 headers: record.headers.clone(),
                 error: error.clone(),
-                attempts,
+                attempts: *attempts,
                 partition: self.subscription.partition.clone(),
                 first_ms: record.timestamp_ms.unwrap_or_else(now_ms),
-            })
-        });
-        letters.collect()
+            });
+        }
+        letters
     }
 }
 
@@ -271,13 +275,14 @@ impl Source for KafkaSource {
         self.shared.name.message(&message.id, 0)
     }
 
-    fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
+    fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
             // Durable before the position may pass them. A crash in between makes the letter twice.
-            let letters = self.letters(&ends);
+            let letters = self.letters(&mut ends);
             if !letters.is_empty() {
                 self.shared.db.insert_letters(letters).await?;
             }
+            deaths::note_failures(&self.shared, &ends).await;
             self.shared.settle(&ends);
             Ok(Vec::new())
         }
@@ -285,9 +290,13 @@ impl Source for KafkaSource {
     }
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
-        let dead = take_dead(&mut ends);
+        // The database is told of them first.
+        let failed = |end: &End| matches!(end, End::Dead { .. } | End::Retry(_));
+        let failed = ends
+            .extract_if(.., |settled| failed(&settled.end))
+            .collect();
         self.shared.settle(&ends);
-        dead
+        failed
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {

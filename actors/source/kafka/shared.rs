@@ -13,11 +13,11 @@ use super::claim::Claim;
 use super::client::Start;
 use super::context::Context;
 use super::health::Health;
-use super::lane::Lane;
 use super::leases::OpenLeases;
 use super::tap::QueueTap;
 use crate::db::Db;
 use crate::job::slots::QueueName;
+use crate::outage::Outage;
 use crate::source::{Limit, Settled};
 
 /// A client is made in milliseconds, or not at all.
@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub(super) ended: watch::Sender<bool>,
     /// How many orders to forget deaths the database has not answered.
     forgetting: watch::Sender<usize>,
+    /// Of the database, as far as failed attempts are noted there.
+    noting: Mutex<Outage>,
 }
 
 impl Shared {
@@ -62,6 +64,9 @@ impl Shared {
         health: Health,
     ) -> Self {
         let open = Arc::<OpenLeases>::default();
+        let noting = Outage::new(format!(
+            "queue `{queue}`: the count of failed attempts in the database"
+        ));
         let nothing = Limit {
             useful: 0,
             ceiling: 0,
@@ -84,6 +89,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             ended: watch::Sender::new(false),
             forgetting: watch::Sender::new(0),
+            noting: Mutex::new(noting),
         }
     }
 
@@ -124,8 +130,8 @@ impl Shared {
         batch
     }
 
-    /// These partitions go: answers what is left of them, whole.
-    pub(super) fn remove(&self, partitions: &[i32]) -> Vec<Lane<QueueTap>> {
+    /// These partitions go. Answers how many of their records run on.
+    pub(super) fn remove(&self, partitions: &[i32]) -> usize {
         let mut board = self.board();
         board.stop_feeding(partitions);
         // Nothing more is drawn from them, and who draws is about to be done.
@@ -133,7 +139,11 @@ impl Shared {
             let waited = self.settled.wait(board);
             board = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        board.remove(partitions)
+        let (taps, running) = board.remove(partitions, Instant::now());
+        drop(board);
+        // Without the board: it may take its time.
+        drop(taps);
+        running
     }
 
     /// Leases are over.
@@ -217,6 +227,12 @@ impl Shared {
 
     fn lock_client(&self) -> MutexGuard<'_, Weak<BaseConsumer<Context>>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Not held while waiting for anything.
+    pub(super) fn noting(&self) -> MutexGuard<'_, Outage> {
+        // Nothing that is done under this lock can panic half way.
+        self.noting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The database is being told to forget deaths, until the answer is dropped.

@@ -13,7 +13,7 @@ use super::super::leases::OpenLeases;
 use super::lane::{Pulled, Script, record};
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
-fn one(consumer: u64) -> Fetcher {
+pub(super) fn one(consumer: u64) -> Fetcher {
     Fetcher {
         consumer,
         breadth: Breadth::One,
@@ -21,15 +21,15 @@ fn one(consumer: u64) -> Fetcher {
     }
 }
 
-struct World {
-    board: Board<Script>,
-    open: Arc<OpenLeases>,
-    now: Instant,
+pub(super) struct World {
+    pub(super) board: Board<Script>,
+    pub(super) open: Arc<OpenLeases>,
+    pub(super) now: Instant,
 }
 
 impl World {
     /// Partitions 0, 1, 2, … of so many records each.
-    fn of(records: &[i64]) -> Self {
+    pub(super) fn of(records: &[i64]) -> Self {
         let open = Arc::<OpenLeases>::default();
         let mut world = Self {
             board: Board::new(Arc::clone(&open)),
@@ -44,7 +44,7 @@ impl World {
         world
     }
 
-    fn take(&mut self, who: Fetcher, max: usize) -> Option<Batch> {
+    pub(super) fn take(&mut self, who: Fetcher, max: usize) -> Option<Batch> {
         loop {
             let (partition, mut claim) = self.board.claim(who, max, self.now)?;
             claim.draw();
@@ -59,7 +59,7 @@ impl World {
         self.take(who, max).map(|batch| batch.partition)
     }
 
-    fn settle(&mut self, batch: &Batch, end: &End) {
+    pub(super) fn settle(&mut self, batch: &Batch, end: &End) {
         let ends: Vec<Settled> = receipts(batch)
             .map(|receipt| Settled {
                 receipt,
@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-fn receipts(batch: &Batch) -> impl Iterator<Item = Receipt> {
+pub(super) fn receipts(batch: &Batch) -> impl Iterator<Item = Receipt> {
     batch.handed.iter().map(|handed| Receipt {
         id: handed.record.offset,
         fence: i64::from(batch.partition),
@@ -191,7 +191,7 @@ fn each_partition_wakes_one_that_waits() {
     assert!(!waits.iter().any(|wake| woken(wake)));
     // Both are filled.
     for partition in [0, 1] {
-        world.board.remove(&[partition]);
+        world.board.remove(&[partition], world.now);
         world
             .board
             .assign(partition, Script([Pulled::Record(record(1))].into()));
@@ -217,26 +217,6 @@ fn who_waits_for_its_own_partition_is_woken_when_that_is_over() {
 }
 
 #[test]
-fn a_partition_that_has_gone_takes_no_ends() {
-    let mut world = World::of(&[3, 3]);
-    let batch = world.take(one(1), 3).unwrap();
-    world.board.stop_feeding(&[0]);
-    assert!(!world.open.has(batch.lease));
-    assert_eq!(world.board.out_count(&[0, 1]), 3);
-    assert_eq!(world.board.remove(&[0]).len(), 1);
-    world.settle(&batch, &End::Done);
-    assert!(world.board.uncommitted().is_empty());
-    // It comes back with the same records: the old lease is not the new one.
-    world.board.assign(0, Script::of(0..3));
-    world.board.charge(HashMap::new(), &[0], world.now);
-    let again = world.take(one(2), 3).unwrap();
-    assert_eq!(again.partition, 0);
-    world.settle(&batch, &End::Done);
-    assert_eq!(world.board.out_count(&[0]), 3);
-    assert_eq!(world.board.uncommitted(), [(0, 0)]);
-}
-
-#[test]
 fn before_its_deaths_are_known_nothing_of_a_partition_is_given_out() {
     let mut world = World::of(&[]);
     world.board.assign(4, Script::of(0..3));
@@ -253,7 +233,7 @@ fn deaths_are_known_until_the_brokers_know_that_their_records_are_finished() {
     world.board.charge(all, &[0, 1], world.now);
     assert!(world.board.committed(0, 1).is_empty());
     // Its answer comes when the partition has gone.
-    world.board.remove(&[0]);
+    world.board.remove(&[0], world.now);
     assert_eq!(world.board.committed(0, 2), [1]);
     assert!(world.board.committed(0, 3).is_empty());
     assert_eq!(world.board.committed(1, 3), [2]);
@@ -306,7 +286,12 @@ fn a_lane_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
 }
 
 fn charged(offset: i64, due: Instant) -> HashMap<i64, Charged> {
-    HashMap::from([(offset, Charged { attempts: 2, due })])
+    let charged = Charged {
+        attempts: 2,
+        suspect: true,
+        due,
+    };
+    HashMap::from([(offset, charged)])
 }
 
 #[test]

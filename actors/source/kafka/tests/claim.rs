@@ -20,7 +20,7 @@ fn one_draws_at_a_time_and_the_lease_lasts_until_then() {
     claim.draw();
     assert_eq!(offsets(&lane.fill(claim, now)), [2, 3]);
     assert!(!lane.is_lent());
-    assert_eq!((lane.out_count(), lane.position()), (2, Some(2)));
+    assert_eq!((lane.unsettled(), lane.position()), (2, Some(2)));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::super::claim::{Claim, Drawn, Tap};
 use super::super::lane::{Charged, Handed, Lane};
 use super::super::record::Record;
+use super::super::survivors::Survivors;
 use crate::source::End;
 
 /// What a script gives next.
@@ -61,7 +62,7 @@ pub(super) fn record(offset: i64) -> Record {
 }
 
 pub(super) fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
-    let mut lane = Lane::new(Script::of(offsets));
+    let mut lane = Lane::new(Script::of(offsets), Survivors::default());
     lane.charge(HashMap::new());
     lane
 }
@@ -182,9 +183,14 @@ fn the_holder_takes_more_while_nothing_came_back() {
 fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
     let now = Instant::now();
     let due = now + Duration::from_secs(3);
-    let mut lane = Lane::new(Script::of([1, 2, 3]));
+    let mut lane = Lane::new(Script::of([1, 2, 3]), Survivors::default());
     assert!(!lane.is_free(now), "its deaths are not known yet");
-    lane.charge(HashMap::from([(2, Charged { attempts: 2, due })]));
+    let charged = Charged {
+        attempts: 2,
+        suspect: true,
+        due,
+    };
+    lane.charge(HashMap::from([(2, charged)]));
     assert_eq!(offsets(&take(&mut lane, 1, 7, 10, now)), [1]);
     assert!(!lane.is_extendable(now));
     assert!(lane.settle(1, 1, &End::Done, now));
@@ -219,7 +225,7 @@ fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
     take(&mut lane, 1, 7, 10, now);
     let mut with_end = Script::of([2]);
     with_end.0.push_back(Pulled::End);
-    let mut other = Lane::new(with_end);
+    let mut other = Lane::new(with_end, Survivors::default());
     other.charge(HashMap::new());
     take(&mut other, 1, 7, 10, now);
     assert!(!other.is_exhausted(), "a record is not finished");

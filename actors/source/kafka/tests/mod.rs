@@ -8,6 +8,7 @@ mod lag;
 mod lane;
 mod leaders;
 mod mock;
+mod survivors;
 mod taking;
 
 use std::collections::BTreeMap;
