@@ -8,9 +8,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::folder::{Folder, root};
 use super::install::{output, program};
@@ -106,6 +106,21 @@ impl Kafka {
         self.admin(async |admin, options| {
             let done = admin.delete_topics(&[topic], options).await.unwrap();
             done.into_iter().for_each(|one| drop(one.unwrap()));
+        });
+    }
+
+    /// All that each of so many partitions has.
+    #[track_caller]
+    pub fn delete_records(&self, topic: &str, partitions: i32) {
+        let mut all = TopicPartitionList::new();
+        for partition in 0..partitions {
+            all.add_partition_offset(topic, partition, Offset::End)
+                .unwrap();
+        }
+        self.admin(async |admin, options| {
+            let done = admin.delete_records(&all, options).await.unwrap();
+            let deleted = done.elements();
+            deleted.iter().for_each(|one| one.error().unwrap());
         });
     }
 

@@ -33,6 +33,16 @@ pub(super) struct Batch {
     pub(super) handed: Vec<Handed>,
 }
 
+/// How far a partition has come here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Progress {
+    pub(super) position: Option<i64>,
+    /// Records that are here.
+    pub(super) unfinished: usize,
+    /// Nothing is left of it.
+    pub(super) exhausted: bool,
+}
+
 #[derive(Debug)]
 struct Waiter {
     who: Fetcher,
@@ -389,11 +399,17 @@ impl<T: Tap> Board<T> {
         passed.map(|(_, offset)| offset).collect()
     }
 
-    /// How far each partition has come here, and whether nothing is left of it.
-    pub(super) fn positions(&self) -> BTreeMap<i32, (Option<i64>, bool)> {
+    /// How far each partition has come here.
+    pub(super) fn progress(&self) -> BTreeMap<i32, Progress> {
         let lanes = self.lanes.iter();
-        lanes
-            .map(|(partition, lane)| (*partition, (lane.position(), lane.is_exhausted())))
-            .collect()
+        let of_lane = |(partition, lane): (&i32, &Lane<T>)| {
+            let progress = Progress {
+                position: lane.position(),
+                unfinished: lane.unfinished(),
+                exhausted: lane.is_exhausted(),
+            };
+            (*partition, progress)
+        };
+        lanes.map(of_lane).collect()
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Drawn {
     pub(super) records: Vec<Record>,
     /// Whether no record is behind these, as far as that was told.
     pub(super) at_end: Option<bool>,
+    /// All before this offset has been given, or will never be: the last end that was told.
+    pub(super) end: Option<i64>,
 }
 
 impl Drawn {
@@ -42,9 +44,10 @@ impl Drawn {
         self.records.push(record);
     }
 
-    /// No record is behind those it gave, at this moment.
-    pub(super) fn end(&mut self) {
+    /// No record is behind those it gave, at this moment; the next one has this offset, or a later one.
+    pub(super) fn end(&mut self, next: i64) {
         self.at_end = Some(true);
+        self.end = Some(next);
     }
 }
 
@@ -70,6 +73,7 @@ impl<T: Tap> Claim<T> {
                 bytes: usize::MAX,
                 records: Vec::new(),
                 at_end: None,
+                end: None,
             },
         }
     }

@@ -1,8 +1,9 @@
 //! How many records of the topic the group has not finished.
 //!
 //! Over all partitions that the topic really has, whoever of the group has them: their end less the committed position.
-//! A partition without a position counts from where it will begin. Of our own partitions the position here is younger
-//! than the committed one, and tells where the last offsets are no records (the marks of transactions).
+//! A partition counts from the start of its log at least: what was deleted is nobody's. Of our own partitions the position
+//! here is younger than the committed one. Where the last offsets are no records (the marks of transactions, and what was
+//! taken back) the owner's position moves over them and is committed, so that they are no lag for the others either.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::client::Start;
 use super::context::Context;
 use super::shared::Shared;
 
-/// For each of the three questions: a pool that waits for the answer keeps its size.
+/// For each of the four questions: a pool that waits for the answer keeps its size.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Blocks its thread.
@@ -26,29 +27,33 @@ pub(super) fn lag(consumer: &BaseConsumer<Context>, shared: &Shared) -> KafkaRes
     let ends = ends(consumer, topic, &all, Offset::End, PATIENCE)?;
     let committed = committed(consumer, topic, &all)?;
     // Asked after the ends: what came here since then is not missed.
-    let here = shared.board().positions();
-    let without = |partition: &i32| {
-        let here = here.get(partition).and_then(|(position, _)| *position);
-        !committed.contains_key(partition) && here.is_none()
+    let here = shared.board().progress();
+    let of = |partition: &i32| here.get(partition).copied().unwrap_or_default();
+    let known = |partition: &i32| {
+        committed
+            .get(partition)
+            .copied()
+            .max(of(partition).position)
     };
-    let new: Vec<i32> = all.into_iter().filter(without).collect();
+    let is_behind = |(partition, end): &(&i32, &i64)| {
+        !of(partition).exhausted && known(partition).is_none_or(|known| known < **end)
+    };
+    let behind: Vec<i32> = ends.iter().filter(is_behind).map(|(p, _)| *p).collect();
     let begins = match shared.start {
         // A new group begins at the end.
         Start::Latest if committed.is_empty() => ends.clone(),
-        _ if new.is_empty() => BTreeMap::new(),
-        _ => self::ends(consumer, topic, &new, Offset::Beginning, PATIENCE)?,
+        _ if behind.is_empty() => BTreeMap::new(),
+        _ => self::ends(consumer, topic, &behind, Offset::Beginning, PATIENCE)?,
     };
-    let of_partition = |(partition, end): (&i32, &i64)| {
-        let (position, exhausted) = here.get(partition).copied().unwrap_or_default();
-        if exhausted {
-            return 0;
-        }
-        let known = committed.get(partition).copied().max(position);
-        let from = known.or_else(|| begins.get(partition).copied());
-        let left = end.saturating_sub(from.unwrap_or(*end));
-        u64::try_from(left).unwrap_or(0)
+    let of_partition = |partition: &i32| {
+        // What has been deleted, or goes in a moment, never comes.
+        let from = known(partition).max(begins.get(partition).copied());
+        let end = ends.get(partition).copied().unwrap_or(0);
+        let left = from.map_or(0, |from| end.saturating_sub(from));
+        let unfinished = u64::try_from(of(partition).unfinished).unwrap_or(u64::MAX);
+        u64::try_from(left).unwrap_or(0).max(unfinished)
     };
-    Ok(ends.iter().map(of_partition).sum())
+    Ok(behind.iter().map(of_partition).sum())
 }
 
 /// The partitions that the topic has.

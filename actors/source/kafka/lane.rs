@@ -6,7 +6,8 @@
 //! starts any more.
 //!
 //! The position, which is what may be committed, never passes an unfinished record: it is the first of them, or behind
-//! the last one taken. Offsets are only compared, never counted: compaction and transactions leave gaps.
+//! the last one taken, or the end of the partition where that is told: the marks of transactions, records that were taken
+//! back and those that were deleted will never come, and would else be waited for for ever. Offsets are only compared, never counted: compaction and transactions leave gaps.
 //!
 //! A record of which a run goes on that began before the partition went and came back (`survivors.rs`) has its place
 //! too, and holds up those behind it until that run has ended.
@@ -69,7 +70,7 @@ pub(super) struct Lane<T> {
     tap: Option<T>,
     /// Not finished, in the order in which they came.
     entries: VecDeque<Entry>,
-    /// Behind the last record that came; none before the first.
+    /// Behind the last record that came, or will never come; none before the first.
     next: Option<i64>,
     lease: Option<Lease>,
     survivors: Survivors,
@@ -222,6 +223,10 @@ impl<T: Tap> Lane<T> {
             }
         }
         self.at_end = drawn.at_end.unwrap_or(self.at_end);
+        // A partition that never had a record needs no position.
+        if let Some(end) = drawn.end.filter(|end| *end > 0) {
+            self.next = Some(self.next.map_or(end, |next| next.max(end)));
+        }
         if let Some(lease) = &mut self.lease {
             lease.out += handed.len() - waited;
         }
@@ -409,6 +414,11 @@ impl<T: Tap> Lane<T> {
     pub(super) fn committed(&mut self, position: i64) {
         self.committed = Some(position);
         self.survivors.passed(position);
+    }
+
+    /// How many records are here and not finished.
+    pub(super) fn unfinished(&self) -> usize {
+        self.entries.len()
     }
 
     /// All records that the partition has are finished, as far as is known here.

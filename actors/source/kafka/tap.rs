@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rdkafka::bindings::{
     RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, rd_kafka_event_destroy, rd_kafka_event_error,
     rd_kafka_event_error_string, rd_kafka_event_message_next, rd_kafka_event_t,
-    rd_kafka_event_type, rd_kafka_queue_destroy, rd_kafka_queue_get_partition, rd_kafka_queue_poll,
-    rd_kafka_queue_t, rd_kafka_resp_err_t,
+    rd_kafka_event_topic_partition, rd_kafka_event_type, rd_kafka_queue_destroy,
+    rd_kafka_queue_get_partition, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t,
+    rd_kafka_topic_partition_destroy,
 };
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -130,7 +131,16 @@ impl QueueTap {
             )
         };
         if code == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF {
-            return drawn.end();
+            // SAFETY: it lives; what is answered is ours to give back.
+            let offset = unsafe {
+                let place = rd_kafka_event_topic_partition(event.0.as_ptr());
+                let offset = place.as_ref().map_or(0, |place| place.offset);
+                if !place.is_null() {
+                    rd_kafka_topic_partition_destroy(place);
+                }
+                offset
+            };
+            return drawn.end(offset);
         }
         let health = &self.consumer.context().shared.health;
         health.fetch_failed(code.into(), reason.to_string_lossy().trim());

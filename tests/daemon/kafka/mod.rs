@@ -6,6 +6,7 @@ mod outage;
 mod pairs;
 mod place;
 mod poison;
+mod rebalances;
 mod refused;
 mod secured;
 mod silent_group;

@@ -13,7 +13,11 @@ use crate::servers::kafka_go::KafkaGo;
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
 
 /// Another program's member, which does nothing with what it is given.
-fn while_another_is_a_member<T>(place: &Place<'_>, strategy: &str, work: impl FnOnce() -> T) -> T {
+pub fn while_another_is_a_member<T>(
+    place: &Place<'_>,
+    strategy: &str,
+    work: impl FnOnce() -> T,
+) -> T {
     let mut config = place.server.client();
     config
         .set("group.id", &place.group)

@@ -15,8 +15,8 @@ use crate::source::End;
 #[derive(Debug)]
 pub(super) enum Pulled {
     Record(Record),
-    /// No record is behind those it gave.
-    End,
+    /// No record is behind those it gave; the next one has this offset at least.
+    End(i64),
 }
 
 /// Gives what a test puts in.
@@ -41,7 +41,7 @@ impl Tap for Script {
         {
             match next {
                 Pulled::Record(record) => into.record(record),
-                Pulled::End => into.end(),
+                Pulled::End(next) => into.end(next),
             }
         }
     }
@@ -224,13 +224,33 @@ fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
     assert!(!lane.is_exhausted());
     take(&mut lane, 1, 7, 10, now);
     let mut with_end = Script::of([2]);
-    with_end.0.push_back(Pulled::End);
+    with_end.0.push_back(Pulled::End(3));
     let mut other = Lane::new(with_end, Survivors::default());
     other.charge(HashMap::new());
     take(&mut other, 1, 7, 10, now);
     assert!(!other.is_exhausted(), "a record is not finished");
     other.settle(1, 2, &End::Done, now);
     assert!(other.is_exhausted() && !lane.is_exhausted());
+}
+
+#[test]
+fn the_position_moves_over_what_never_comes_when_all_before_it_is_finished() {
+    let now = Instant::now();
+    let mut script = Script::of([2]);
+    script.0.push_back(Pulled::End(9));
+    let mut lane = Lane::new(script, Survivors::default());
+    lane.charge(HashMap::new());
+    take(&mut lane, 1, 7, 10, now);
+    assert_eq!(lane.position(), Some(2));
+    lane.settle(1, 2, &End::Done, now);
+    assert_eq!(lane.uncommitted(), Some(9));
+    // Nothing but marks, and a partition that never had a record.
+    for (end, position) in [(5, Some(5)), (0, None)] {
+        let mut lane = Lane::new(Script([Pulled::End(end)].into()), Survivors::default());
+        lane.charge(HashMap::new());
+        assert!(take(&mut lane, 1, 7, 10, now).is_empty());
+        assert_eq!(lane.uncommitted(), position);
+    }
 }
 
 #[test]
