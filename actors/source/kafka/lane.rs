@@ -72,6 +72,8 @@ pub(super) struct Lane<T> {
     entries: VecDeque<Entry>,
     /// Behind the last record that came, or will never come; none before the first.
     next: Option<i64>,
+    /// The first record that came.
+    first: Option<i64>,
     lease: Option<Lease>,
     survivors: Survivors,
     /// By offset. None: not known yet, and nothing is given out.
@@ -91,6 +93,7 @@ impl<T: Tap> Lane<T> {
     pub(super) fn new(tap: T, survivors: Survivors) -> Self {
         Self {
             survivors,
+            first: None,
             tap: Some(tap),
             entries: VecDeque::new(),
             next: None,
@@ -257,6 +260,7 @@ impl<T: Tap> Lane<T> {
             survives: false,
             record,
         };
+        self.first.get_or_insert(offset);
         self.next = Some(offset.saturating_add(1));
         if !self.survivors.is_empty() {
             match self.survivors.meet(&entry.record) {
@@ -391,6 +395,10 @@ impl<T: Tap> Lane<T> {
     /// The partition has gone. Answers what goes on running of it, and what is known of what did.
     pub(super) fn into_survivors(mut self, now: Instant) -> Survivors {
         self.survivors.expire(now);
+        let known = self.committed.or(self.first);
+        if let (Some(known), Some(position)) = (known, self.position()) {
+            self.survivors.finished(known..position, now);
+        }
         let number = self.lease.as_ref().map_or(0, |lease| lease.number);
         for entry in self.entries.iter().filter(|entry| entry.out) {
             self.survivors.add(number, &entry.record, entry.attempt);

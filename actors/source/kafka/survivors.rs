@@ -2,10 +2,12 @@
 //! that is over takes all at once. Pure.
 //!
 //! When the partition comes back, a record of which a run goes on is not started again: it waits in its place for that
-//! run's end, which counts as if the partition had never gone. So does an end that came before. Where others have moved
-//! the position past the record meanwhile, it does not come here again, and the end means nothing.
+//! run's end, which counts as if the partition had never gone. So does an end that came before, and what was finished and
+//! could not be committed any more. Where others have moved the position past the record meanwhile, it does not come here
+//! again, and the end means nothing.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::record::{Kept, Record};
@@ -14,9 +16,14 @@ use crate::source::End;
 /// An end is known for so long while its partition is with others: they have run the record by then.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// Of one partition, by offset.
+/// Of one partition.
 #[derive(Debug, Default)]
-pub(super) struct Survivors(BTreeMap<i64, Survivor>);
+pub(super) struct Survivors {
+    /// By offset.
+    runs: BTreeMap<i64, Survivor>,
+    /// All of these offsets were finished here, and the brokers had not been told when the partition went.
+    finished: Option<(Range<i64>, Instant)>,
+}
 
 #[derive(Debug)]
 pub(super) struct Survivor {
@@ -45,7 +52,7 @@ pub(super) enum Known {
 
 impl Survivors {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.runs.is_empty() && self.finished.is_none()
     }
 
     /// Its partition goes while it is out.
@@ -57,12 +64,24 @@ impl Survivors {
             attempt,
             ended: None,
         };
-        self.0.insert(record.offset, survivor);
+        self.runs.insert(record.offset, survivor);
+    }
+
+    /// Its partition goes, and the brokers do not know that these are finished.
+    pub(super) fn finished(&mut self, offsets: Range<i64>, now: Instant) {
+        if offsets.is_empty() {
+            return;
+        }
+        let from = match &self.finished {
+            Some((before, _)) if before.end >= offsets.start => before.start.min(offsets.start),
+            _ => offsets.start,
+        };
+        self.finished = Some((from..offsets.end, now));
     }
 
     /// The attempt of a run that goes on under this lease.
     pub(super) fn attempt(&self, lease: u64, offset: i64) -> Option<u32> {
-        let of_lease = self.0.get(&offset).filter(|one| one.lease == lease);
+        let of_lease = self.runs.get(&offset).filter(|one| one.lease == lease);
         of_lease
             .filter(|survivor| survivor.ended.is_none())
             .map(|survivor| survivor.attempt)
@@ -70,12 +89,16 @@ impl Survivors {
 
     /// A record comes with its partition. What is asked is forgotten, unless the run goes on.
     pub(super) fn meet(&mut self, record: &Record) -> Known {
-        let Some(survivor) = self.0.get(&record.offset) else {
+        let mut finished = self.finished.iter();
+        if finished.any(|(offsets, _)| offsets.contains(&record.offset)) {
+            return Known::Finished;
+        }
+        let Some(survivor) = self.runs.get(&record.offset) else {
             return Known::Nothing;
         };
         if !is_same(&survivor.record, record) {
             // The topic was deleted and made again.
-            self.0.remove(&record.offset);
+            self.runs.remove(&record.offset);
             return Known::Nothing;
         }
         let Some((end, at)) = &survivor.ended else {
@@ -92,7 +115,7 @@ impl Survivors {
             End::Dead { .. } => Known::Failed { next, due: None },
             End::GiveBack => Known::Nothing,
         };
-        self.0.remove(&record.offset);
+        self.runs.remove(&record.offset);
         known
     }
 
@@ -101,8 +124,8 @@ impl Survivors {
         if self.attempt(lease, offset).is_none() {
             return false;
         }
-        match (end, self.0.get_mut(&offset)) {
-            (End::GiveBack, _) => drop(self.0.remove(&offset)),
+        match (end, self.runs.get_mut(&offset)) {
+            (End::GiveBack, _) => drop(self.runs.remove(&offset)),
             (end, Some(survivor)) => survivor.ended = Some((end.clone(), now)),
             (_, None) => {}
         }
@@ -111,26 +134,30 @@ impl Survivors {
 
     /// It is settled, or will not come here any more.
     pub(super) fn forget(&mut self, offset: i64) {
-        self.0.remove(&offset);
+        self.runs.remove(&offset);
     }
 
     /// Those of which an end is known and that are before this position do not come again.
     pub(super) fn passed(&mut self, position: i64) {
         let passed = |offset: &i64, one: &mut Survivor| *offset < position && one.ended.is_some();
-        self.0.extract_if(.., passed).for_each(drop);
+        self.runs.extract_if(.., passed).for_each(drop);
+        self.finished
+            .take_if(|(offsets, _)| offsets.end <= position);
     }
 
     /// Those that ended long ago are forgotten.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.0.retain(|_, survivor| {
+        let is_old = |at: Instant| now.saturating_duration_since(at) >= REMEMBERED;
+        self.runs.retain(|_, survivor| {
             let ended = survivor.ended.as_ref();
-            ended.is_none_or(|(_, at)| now.saturating_duration_since(*at) < REMEMBERED)
+            !ended.is_some_and(|(_, at)| is_old(*at))
         });
+        self.finished.take_if(|(_, at)| is_old(*at));
     }
 
     /// Runs that go on.
     pub(super) fn running(&self) -> usize {
-        let survivors = self.0.values();
+        let survivors = self.runs.values();
         survivors.filter(|one| one.ended.is_none()).count()
     }
 }

@@ -63,6 +63,29 @@ fn what_ended_while_its_partition_was_away_is_not_run_again() {
 }
 
 #[test]
+fn what_was_finished_and_could_not_be_committed_is_not_run_again() {
+    let mut world = World::of(&[3]);
+    let first = world.take(one(1), 1).unwrap();
+    world.settle(&first, &End::Done);
+    let second = world.take(one(1), 1).unwrap();
+    world.settle(&second, &End::Done);
+    // Its session is over before the next commit, twice.
+    world.board.committed(0, 1);
+    for _ in 0..2 {
+        assert_eq!(world.goes(0), 0);
+        world.comes(0, 1);
+    }
+    let rest = world.take(one(2), 3).unwrap();
+    assert_eq!(offsets(&rest), [2]);
+    assert_eq!(world.board.uncommitted(), [(0, 2)]);
+    // What the brokers knew as finished runs again where somebody has set the position back.
+    world.settle(&rest, &End::GiveBack);
+    world.goes(0);
+    world.comes(0, 0);
+    assert_eq!(offsets(&world.take(one(2), 3).unwrap()), [0, 2]);
+}
+
+#[test]
 fn what_failed_while_its_partition_was_away_goes_on_with_its_next_attempt_after_its_back_off() {
     let mut world = World::of(&[3]);
     let batch = world.take(one(1), 1).unwrap();
