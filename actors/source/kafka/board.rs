@@ -380,6 +380,11 @@ impl<T: Tap> Board<T> {
         (taps, running)
     }
 
+    /// The topic is gone, with all that had been given out of it.
+    pub(super) fn forget_runs(&mut self) {
+        self.survivors.clear();
+    }
+
     /// Positions that the brokers do not know.
     pub(super) fn uncommitted(&self) -> Vec<(i32, i64)> {
         let lanes = self.lanes.iter();

@@ -1,7 +1,7 @@
 //! Telling the brokers how far we have come.
 
-use std::ptr;
 use std::sync::Arc;
+use std::{ptr, slice};
 
 use rdkafka::bindings::{
     rd_kafka_commit_queue, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
@@ -13,11 +13,13 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::context::Context;
 use super::deaths;
 use super::shared::Shared;
+use super::topic_id::TopicId;
 
 /// All positions that the brokers do not know. The answer comes to [`answered`], by the member's poll.
 pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
     let positions = shared.board().uncommitted();
-    let sent = list(shared, &positions).and_then(|list| send(consumer, &list));
+    let sent =
+        list(&shared.topic, &positions, shared.topic_id()).and_then(|list| send(consumer, &list));
     told(shared, sent);
 }
 
@@ -32,7 +34,7 @@ pub(super) fn now(
     if positions.is_empty() {
         return;
     }
-    let list = list(shared, &positions);
+    let list = list(&shared.topic, &positions, shared.topic_id());
     let committed = list.and_then(|list| consumer.commit(&list, CommitMode::Sync));
     if committed.is_ok() {
         deaths::committed(shared, &positions);
@@ -47,12 +49,39 @@ fn told(shared: &Shared, result: KafkaResult<()>) {
     }
 }
 
-fn list(shared: &Shared, positions: &[(i32, i64)]) -> KafkaResult<TopicPartitionList> {
+/// Each says of which topic it is, where that is known.
+pub(super) fn list(
+    topic: &str,
+    positions: &[(i32, i64)],
+    of: Option<TopicId>,
+) -> KafkaResult<TopicPartitionList> {
+    let metadata = of.map(TopicId::metadata);
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for (partition, position) in positions {
-        list.add_partition_offset(&shared.topic, *partition, Offset::Offset(*position))?;
+        let mut element = list.add_partition(topic, *partition);
+        element.set_offset(Offset::Offset(*position))?;
+        if let Some(metadata) = &metadata {
+            element.set_metadata(metadata);
+        }
     }
     Ok(list)
+}
+
+/// Of which topic a committed position is, where it says so. rdkafka's own way panics where that text is no UTF-8, and any
+/// program can write it.
+pub(super) fn topic_of(list: &TopicPartitionList, partition: i32) -> Option<TopicId> {
+    // SAFETY: the list lives, has so many elements, and each owns its text.
+    unsafe {
+        let list = &*list.ptr();
+        let count = usize::try_from(list.cnt).ok().filter(|count| *count > 0)?;
+        let elements = slice::from_raw_parts(list.elems, count);
+        let element = elements.iter().find(|one| one.partition == partition)?;
+        if element.metadata.is_null() {
+            return None;
+        }
+        let metadata = slice::from_raw_parts(element.metadata.cast(), element.metadata_size);
+        TopicId::of_metadata(metadata)
+    }
 }
 
 /// As `Consumer::commit` with `CommitMode::Async`, whose answer never comes: librdkafka sends it to the callback of the

@@ -13,7 +13,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::shared::Shared;
 use super::tap::QueueTap;
-use super::{commit, deaths, start};
+use super::{commit, deaths, made_again, start};
 use crate::task::restart_on_panic;
 
 /// Handlers that run have so long to end before their partition goes to others, who then start behind what they did.
@@ -37,7 +37,10 @@ impl Context {
         let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
             return;
         };
-        start::resolve(base, shared, partitions);
+        let anew = made_again::resolve(base, shared, partitions);
+        if !start::resolve(base, shared, partitions) {
+            return shared.leave_unsettled();
+        }
         // None of them is here, or an older queue would switch off the callback of its successor.
         shared.remove(partitions);
         for partition in partitions {
@@ -52,7 +55,7 @@ impl Context {
         }
         let (of, assigned) = (Arc::clone(shared), partitions.to_vec());
         shared.home.spawn(async move {
-            let load = || deaths::load(Arc::clone(&of), assigned.clone());
+            let load = || deaths::load(Arc::clone(&of), assigned.clone(), anew.clone());
             restart_on_panic("the reading of crash counts", load).await;
         });
     }

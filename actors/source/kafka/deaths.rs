@@ -26,8 +26,9 @@ pub(super) fn identity(name: &QueueName, partition: i32, offset: i64) -> Identit
     name.message(format!("{partition}/{offset}"), 0)
 }
 
-/// Asks until the database answers.
-pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>) {
+/// Asks until the database answers. What is known of records of partitions that begin `anew`, as their topic was made
+/// again, is of records that are gone.
+pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i32>) {
     let mut outage = Outage::new(format!(
         "queue `{}`: what the database knows of it",
         shared.queue
@@ -45,7 +46,21 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>) {
     };
     outage.passed();
     let now = Instant::now();
-    let charged = by_partition(&rows, now);
+    let mut charged = by_partition(&rows, now);
+    let gone: Vec<OutsideId> = anew
+        .iter()
+        .filter_map(|partition| Some((*partition, charged.remove(partition)?)))
+        .flat_map(|(partition, records)| records.into_keys().map(move |offset| (partition, offset)))
+        .filter_map(|(partition, offset)| outside(&identity(&shared.name, partition, offset)))
+        .collect();
+    if !gone.is_empty()
+        && let Err(cause) = shared.db.forget_deaths(gone).await
+    {
+        log::debug!(
+            "queue `{}`: attempts of a topic that is gone stay: {cause}",
+            shared.queue
+        );
+    }
     shared.board().charge(charged, &partitions, now);
 }
 

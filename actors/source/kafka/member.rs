@@ -12,12 +12,13 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-use super::commit;
 use super::context::Context;
+use super::health::Brokers;
 use super::record::Record;
 use super::remedy;
 use super::shared::Shared;
 use super::watching::Watch;
+use super::{commit, made_again};
 use crate::source::pieces::Pieces;
 use crate::task::{caught_call, panic_point};
 
@@ -25,6 +26,8 @@ use crate::task::{caught_call, panic_point};
 const POLL: Duration = Duration::from_millis(50);
 /// What is finished is committed this often: so much runs twice after a crash at most, beside what was in flight.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+/// Whether the topic was deleted and made again is asked this often: so much of the new one runs twice at most.
+const TOPIC_INTERVAL: Duration = Duration::from_secs(5);
 /// Others (who ask for the lag) give the client back within this time.
 const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
 const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -69,7 +72,7 @@ fn create(shared: &Arc<Shared>, config: &ClientConfig) -> KafkaResult<Arc<BaseCo
     Ok(consumer)
 }
 
-/// Returns when the source is closed, or this client cannot go on.
+/// Returns when the source is closed, or another client has to go on.
 fn serve(
     shared: &Arc<Shared>,
     config: &ClientConfig,
@@ -77,6 +80,8 @@ fn serve(
 ) -> Result<(), String> {
     let mut fault = None;
     let mut next_commit = Instant::now() + COMMIT_INTERVAL;
+    let mut next_topic = Instant::now() + TOPIC_INTERVAL;
+    let mut made_again = false;
     let mut watch = Watch::new(config);
     while fault.is_none() && !shared.closing() {
         match consumer.poll(POLL) {
@@ -106,18 +111,42 @@ fn serve(
             next_commit = now + COMMIT_INTERVAL;
         }
         watch.look(&consumer, shared);
+        if now >= next_topic && shared.health.brokers() == Brokers::Answer {
+            made_again = made_again::is_noticed(&consumer, shared);
+            next_topic = Instant::now() + TOPIC_INTERVAL;
+        }
+        if made_again || shared.take_unsettled() {
+            break;
+        }
     }
-    end(shared, consumer);
+    let positions = match made_again {
+        true => Positions::OfAnotherTopic,
+        false => Positions::Ours,
+    };
+    end(shared, consumer, positions);
     fault.map_or(Ok(()), Err)
 }
 
+/// What the positions here are worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Positions {
+    Ours,
+    /// It has been deleted.
+    OfAnotherTopic,
+}
+
 /// Commits, and leaves the group at once: the others need not wait until the session is over.
-fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>) {
+fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Positions) {
     let partitions = shared.board().partitions();
     shared.board().stop_feeding(&partitions);
-    commit::now(&consumer, shared, |_| true);
-    shared.tell_untaken();
+    if positions == Positions::Ours {
+        commit::now(&consumer, shared, |_| true);
+        shared.tell_untaken();
+    }
     shared.remove(&partitions);
+    if positions == Positions::OfAnotherTopic {
+        shared.board().forget_runs();
+    }
     shared.rebalanced();
     // The last owner closes the client, which may take its time: that must be this thread.
     let deadline = Instant::now() + RETURN_OF_CLIENT;

@@ -18,7 +18,9 @@ mod health;
 mod lag;
 mod lane;
 mod leases;
+mod made_again;
 mod member;
+mod native;
 mod probe;
 mod produce;
 mod record;
@@ -29,6 +31,7 @@ mod survivors;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod topic_id;
 mod watching;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::health::Health;
 use super::leases::OpenLeases;
 use super::tap::QueueTap;
+use super::topic_id::TopicId;
 use crate::db::Db;
 use crate::job::slots::QueueName;
 use crate::outage::Outage;
@@ -48,6 +49,10 @@ pub(super) struct Shared {
     closing: AtomicBool,
     /// Whether the member has ended.
     pub(super) ended: watch::Sender<bool>,
+    /// That its partitions here are of, as far as that is known.
+    topic_id: Mutex<Option<TopicId>>,
+    /// Where its partitions begin could not be settled: the member has to join anew.
+    unsettled: AtomicBool,
     /// How many orders to forget deaths the database has not answered.
     forgetting: watch::Sender<usize>,
     /// Of the database, as far as failed attempts are noted there.
@@ -88,6 +93,8 @@ impl Shared {
             client: Mutex::default(),
             closing: AtomicBool::new(false),
             ended: watch::Sender::new(false),
+            topic_id: Mutex::default(),
+            unsettled: AtomicBool::new(false),
             forgetting: watch::Sender::new(0),
             noting: Mutex::new(noting),
         }
@@ -227,6 +234,28 @@ impl Shared {
 
     fn lock_client(&self) -> MutexGuard<'_, Weak<BaseConsumer<Context>>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn topic_id(&self) -> Option<TopicId> {
+        *self.lock_topic_id()
+    }
+
+    pub(super) fn set_topic_id(&self, id: TopicId) {
+        *self.lock_topic_id() = Some(id);
+    }
+
+    fn lock_topic_id(&self) -> MutexGuard<'_, Option<TopicId>> {
+        self.topic_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The member has to join anew before its partitions can be read.
+    pub(super) fn leave_unsettled(&self) {
+        self.unsettled.store(true, Ordering::Release);
+    }
+
+    /// Whether it has to; no more after that.
+    pub(super) fn take_unsettled(&self) -> bool {
+        self.unsettled.swap(false, Ordering::AcqRel)
     }
 
     /// Not held while waiting for anything.

@@ -3,7 +3,7 @@
 //! rdkafka does not wrap this question of librdkafka's.
 
 use std::ffi::CString;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::time::Duration;
 
 use rdkafka::bindings as sys;
@@ -14,6 +14,7 @@ use rdkafka::bindings::{
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use super::super::native::Owned;
 use super::{Lack, Listener};
 
 /// librdkafka answers by the question's own time-out; this is added for the way.
@@ -43,26 +44,6 @@ pub(super) fn describe(
 fn no_coordinator() -> Lack {
     Lack::Coordinator {
         reason: String::new(),
-    }
-}
-
-/// What of librdkafka's is ours to give back.
-struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
-
-impl<T> Owned<T> {
-    fn new(pointer: *mut T, destroy: unsafe extern "C" fn(*mut T)) -> Option<Self> {
-        Some(Self(NonNull::new(pointer)?, destroy))
-    }
-
-    fn get(&self) -> *mut T {
-        self.0.as_ptr()
-    }
-}
-
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        // SAFETY: it was given to us once, with this as the way to give it back.
-        unsafe { (self.1)(self.0.as_ptr()) };
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::Producer as _;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::{
     ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, producer, send,
@@ -206,11 +208,7 @@ async fn resizing_the_pool_is_not_seen_by_the_group() {
     let source = world.source();
     until_it_has(&source, 4).await;
     let client = source.shared.client().unwrap();
-    let assigned = || {
-        rdkafka::consumer::Consumer::assignment(&*client)
-            .unwrap()
-            .count()
-    };
+    let assigned = || client.assignment().unwrap().count();
     // Consumers of any number come and go: the member is the same, and has all partitions all the while.
     for consumer in 1..=8 {
         let batch = fetch(&source, super::one(consumer), 1).await;
@@ -221,5 +219,95 @@ async fn resizing_the_pool_is_not_seen_by_the_group() {
     drop(client);
     let rest = fetch(&source, ANY, 100).await;
     assert!(!rest.is_empty());
+    close(&source).await;
+}
+
+/// Takes and finishes what comes, until these have come.
+async fn until_bodies(source: &KafkaSource, wanted: &BTreeSet<String>) {
+    let (mut seen, deadline) = (BTreeSet::new(), Instant::now() + PATIENCE);
+    while !wanted.is_subset(&seen) {
+        assert!(Instant::now() < deadline, "{:?}", wanted.difference(&seen));
+        let some = some(source, 100).await;
+        settle(source, &some, &DONE).await;
+        seen.extend(super::bodies(&some).into_iter().map(|(_, body)| body));
+    }
+}
+
+#[actix::test]
+async fn a_topic_that_was_made_again_is_read_from_its_first_record() {
+    let Some(world) = World::new(1) else { return };
+    for more in [&[][..], &[("auto.offset.reset", "latest")]] {
+        let source = world.source_with(more);
+        until_it_has(&source, 1).await;
+        let of = |round: &str, n: usize| -> BTreeSet<String> {
+            (0..n).map(|number| format!("{round}-{number}")).collect()
+        };
+        let before = of("before", 100);
+        for body in &before {
+            world.send(0, body).await;
+        }
+        until_bodies(&source, &before).await;
+        world.until_committed(&[(0, 100)]).await;
+        world.server.delete_topic(&world.topic);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        world.server.create_topic(&world.topic, 1);
+        // The other one knows the topic that is gone.
+        let producer = producer(world.server, &[]);
+        let after = of("after", 200);
+        for body in &after {
+            send(&producer, &world.topic, 0, body).await;
+        }
+        until_bodies(&source, &after).await;
+        world.until_committed(&[(0, 200)]).await;
+        close(&source).await;
+        world.server.delete_topic(&world.topic);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        world.server.create_topic(&world.topic, 1);
+    }
+}
+
+/// Each would commit all ends, and the slower one those that are above what the faster one has finished since.
+#[actix::test]
+async fn a_new_group_begins_where_the_member_with_its_first_partition_says() {
+    let Some(world) = World::new(2) else { return };
+    world.fill(5).await;
+    // Of another program, by whose name it has the first partition; it says nothing for now.
+    let mut config = world.server.client();
+    config
+        .set("group.id", &world.group)
+        .set("client.id", "another")
+        .set("enable.auto.commit", "false")
+        .set("partition.assignment.strategy", "range");
+    let other: BaseConsumer = config.create().unwrap();
+    other.subscribe(&[&world.topic]).unwrap();
+    let has = |partitions: usize| {
+        drop(other.poll(Duration::from_millis(20)));
+        let assigned = other.assignment().unwrap();
+        let has_first = assigned.find_partition(&world.topic, 0).is_some();
+        has_first && assigned.count() == partitions
+    };
+    until("the other one to have both", || has(2)).await;
+    let source = world.source_with(&[
+        ("auto.offset.reset", "latest"),
+        ("partition.assignment.strategy", "range"),
+    ]);
+    until("the other one to have the first", || has(1)).await;
+    let silent_until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < silent_until {
+        drop(other.poll(Duration::from_millis(20)));
+        assert!(world.committed().is_empty(), "it is not ours to say");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut ends = TopicPartitionList::new();
+    for (partition, end) in [(0, 5), (1, 3)] {
+        let end = Offset::Offset(end);
+        ends.add_partition_offset(&world.topic, partition, end)
+            .unwrap();
+    }
+    other.commit(&ends, CommitMode::Sync).unwrap();
+    let got = fetch_all(&source, 2).await;
+    assert_eq!(numbers(&got), [3, 4]);
+    settle(&source, &got, &DONE).await;
+    drop(other);
     close(&source).await;
 }

@@ -1,0 +1,122 @@
+//! A topic that was deleted and made again begins at its first records.
+//!
+//! The brokers forget a topic's positions when it is deleted; what members commit after that, who have not noticed, names
+//! the topic that is gone (`topic_id.rs`). It is noticed when partitions come, and by a look every few seconds: the member
+//! is made anew then, without a commit. What of the new topic had run until then runs again; nothing is skipped.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::commit;
+use super::context::Context;
+use super::lag::ends;
+use super::shared::Shared;
+use super::topic_id::{TopicId, ask};
+
+/// For one question to the brokers when partitions come.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For a look in the middle of work.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+/// When partitions come. What does not succeed by then is found by the next look.
+const TRIES: u32 = 3;
+
+/// Whether the topic has become another since its partitions came here.
+pub(super) fn is_noticed(consumer: &BaseConsumer<Context>, shared: &Shared) -> bool {
+    let Some(known) = shared.topic_id() else {
+        return false;
+    };
+    let client = consumer.client().native_ptr();
+    let is_other =
+        ask(client, &shared.topic, SHORT_PATIENCE).is_some_and(|present| present != known);
+    if is_other {
+        log::warn!(
+            "queue `{}`: topic `{}` was deleted and made again; its partitions are taken anew, from their first records",
+            shared.queue,
+            shared.topic
+        );
+    }
+    is_other
+}
+
+/// Before partitions are fetched from. Answers those that begin anew.
+pub(super) fn resolve(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    assigned: &[i32],
+) -> Vec<i32> {
+    let client = consumer.client().native_ptr();
+    let present = match assigned.is_empty() {
+        true => None,
+        false => ask(client, &shared.topic, PATIENCE),
+    };
+    let Some(present) = present else {
+        return Vec::new();
+    };
+    // Partitions that were kept are those of the topic that this process knows, which the next look compares.
+    let knows_for_kept = !shared.board().partitions().is_empty();
+    for _ in 0..TRIES {
+        match begin_anew(consumer, shared, assigned, present) {
+            Ok(anew) => {
+                if !knows_for_kept {
+                    shared.set_topic_id(present);
+                }
+                return anew;
+            }
+            Err(cause) => log::debug!(
+                "queue `{}`: whether its topic was made again is not known: {cause}",
+                shared.queue
+            ),
+        }
+    }
+    Vec::new()
+}
+
+fn begin_anew(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    assigned: &[i32],
+    present: TopicId,
+) -> KafkaResult<Vec<i32>> {
+    let topic = &*shared.topic;
+    let was_other = shared.topic_id().is_some_and(|known| known != present);
+    let mut asked = TopicPartitionList::with_capacity(assigned.len());
+    for partition in assigned {
+        asked.add_partition(topic, *partition);
+    }
+    let committed = consumer.committed_offsets(asked, PATIENCE)?;
+    let mut anew = Vec::new();
+    for element in committed.elements() {
+        element.error()?;
+        let is_known = matches!(element.offset(), Offset::Offset(_));
+        match commit::topic_of(&committed, element.partition()) {
+            Some(of) if is_known && of != present => {
+                // Until this is through, what is here belongs to that one, and the next look sees it.
+                shared.set_topic_id(of);
+                anew.push(element.partition());
+            }
+            // Where a new group would begin is for groups that are new.
+            None if !is_known && was_other => anew.push(element.partition()),
+            _ => {}
+        }
+    }
+    if anew.is_empty() {
+        return Ok(anew);
+    }
+    let starts = ends(consumer, topic, &anew, Offset::Beginning, PATIENCE)?;
+    if starts.len() < anew.len() {
+        return Err(KafkaError::MetadataFetch(
+            rdkafka::error::RDKafkaErrorCode::UnknownPartition,
+        ));
+    }
+    let starts: Vec<(i32, i64)> = starts.into_iter().collect();
+    let list = commit::list(topic, &starts, Some(present))?;
+    consumer.commit(&list, CommitMode::Sync)?;
+    log::warn!(
+        "queue `{}`: topic `{topic}` was deleted and made again; partitions {anew:?} begin at their first records, and what of them ran before this was noticed runs again",
+        shared.queue
+    );
+    Ok(anew)
+}
