@@ -130,6 +130,7 @@ impl RedisSource {
         loop {
             let due = self.lock_batches().due(Instant::now(), hurry);
             if due.is_empty() {
+                self.trouble.accepted(Deed::Settle);
                 return;
             }
             let turn = self.server().turn().await;
@@ -229,16 +230,14 @@ impl RedisSource {
     pub(super) async fn unfinished(&self) -> Result<u64, SourceError> {
         let script = super::scripts::LAG.key(self.config.key.as_str());
         let counted: u64 = match self.server().run(&script).await {
-            Ok(counted) => {
-                self.trouble.accepted(Deed::Lag);
-                counted
-            }
+            Ok(counted) => counted,
             Err(Fault::Away(why)) => {
                 self.server().failed(&why, None);
                 return Err(SourceError::Said(why));
             }
             Err(Fault::Refused(why)) => {
-                self.trouble.refused(Deed::Lag, &why);
+                // Nobody asks again before long. What it cannot read a question for messages cannot either.
+                self.trouble.refused(Deed::Take, &why);
                 return Err(SourceError::Said(why));
             }
         };

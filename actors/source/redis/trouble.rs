@@ -15,13 +15,12 @@ pub(super) enum Deed {
     Take,
     Settle,
     Beat,
-    Lag,
 }
 
 /// See the module's header.
 pub(super) struct Trouble {
     /// Of each deed.
-    deeds: [(AtomicBool, Mutex<Outage>); 4],
+    deeds: [(AtomicBool, Mutex<Outage>); 3],
 }
 
 impl Trouble {
@@ -29,7 +28,7 @@ impl Trouble {
         let all = Outage::new(format!("queue `{queue}`"));
         let deed = |_| (AtomicBool::new(false), Mutex::new(all.beside()));
         Self {
-            deeds: [0, 1, 2, 3].map(deed),
+            deeds: [0, 1, 2].map(deed),
         }
     }
 
@@ -43,7 +42,7 @@ impl Trouble {
 
     pub(super) fn accepted(&self, deed: Deed) {
         let (troubled, outage) = &self.deeds[deed as usize];
-        if troubled.swap(false, Ordering::AcqRel) {
+        if troubled.load(Ordering::Acquire) && troubled.swap(false, Ordering::AcqRel) {
             let mut outage = outage.lock().unwrap_or_else(PoisonError::into_inner);
             outage.passed();
         }
