@@ -34,6 +34,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A server from which nothing comes for so long is away. Longer than what other programs' slow commands take.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
+/// Longer than it takes to read what lies there.
+const CATCHING_UP: Duration = Duration::from_millis(200);
+
 /// Why a server that is silent is away.
 pub(super) const SILENT: &str = "it did not answer in time";
 
@@ -81,6 +84,10 @@ impl Heard {
                 biased;
                 answered = &mut answer => return answered.map_err(|cause| Fault::of(&cause)),
                 () = tokio::time::sleep_until(until) => {
+                    // This process itself may have stood still: what came meanwhile is read first.
+                    if let Ok(answered) = tokio::time::timeout(CATCHING_UP, &mut answer).await {
+                        return answered.map_err(|cause| Fault::of(&cause));
+                    }
                     if self.at().max(asked).elapsed() >= LONGEST_SILENCE {
                         return Err(Fault::Away(SILENT.to_owned()));
                     }

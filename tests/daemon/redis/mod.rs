@@ -7,6 +7,7 @@ mod poison;
 mod sending;
 mod sentinel;
 mod servers;
+mod slow_link;
 mod speed;
 
 use redis::Connection;
