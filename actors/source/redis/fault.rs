@@ -60,12 +60,14 @@ const AWAY: [(&str, &str); 14] = [
 ];
 
 /// Answers that are this queue's own trouble, and what a person can do.
-const REFUSED: [(&str, &str); 3] = [
+const REFUSED: [(&str, &str); 4] = [
     (
         "WRONGTYPE",
         "the key, or one of ours beside it (`KEY:simplest_script:…`), is no list; choose another `key`, or delete what is there",
     ),
     ("NOPERM", RIGHTS),
+    // Of this one the library keeps the text only.
+    ("has no permissions to run the 'select'", RIGHTS),
     // Inside of a script.
     ("The user executing the script can't", RIGHTS),
 ];

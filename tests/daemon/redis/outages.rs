@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{List, entry, settings};
+use crate::process::Daemon;
 use crate::servers::redis::Redis;
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
 use crate::world::World;
@@ -102,6 +103,62 @@ fn a_server_that_crashes_under_load_and_comes_back_empty_is_worked_on_and_said()
     list.wait_empty();
     daemon.stop();
     assert_eq!(world.ledger().missing(&bodies(0, 100)), [""; 0]);
+}
+
+/// A daemon that the server's snapshot knows, and nothing that it takes from here on.
+fn snapshot(world: &World, list: &mut List) -> Daemon {
+    let daemon = world.start();
+    list.push(&bodies(0, 1));
+    list.wait_empty();
+    let _: () = list.ask(&["SAVE"]);
+    daemon
+}
+
+#[test]
+fn a_message_that_runs_while_the_server_goes_back_to_an_older_state_is_tried_again() {
+    let Some((server, world, mut list)) = dedicated_world() else {
+        return;
+    };
+    let more = json!({ "timeout": "3s", "backoff": "100ms", "max_attempts": 2 });
+    world.partition("script1", &json!([entry(&list.key, more)]), &json!([]));
+    let mut daemon = snapshot(&world, &mut list);
+    list.push(&["hang:x".to_owned()]);
+    wait_until("it to run", PATIENCE, || list.waiting() == 0);
+    server.kill();
+    server.start();
+    let said = daemon.wait_log("is back at an older state");
+    assert!(
+        said.contains("the 1 messages that this daemon held"),
+        "{said}"
+    );
+    wait_until("the dead letter", LONG_PATIENCE, || {
+        world.dead_letters().len() == 1
+    });
+    let log = daemon.log();
+    assert!(!log.contains("had taken over"), "{log}");
+    daemon.stop();
+}
+
+#[test]
+fn a_stop_after_a_crash_to_an_older_state_loses_nothing_that_was_taken() {
+    let Some((server, world, mut list)) = dedicated_world() else {
+        return;
+    };
+    let mut daemon = snapshot(&world, &mut list);
+    let slow: Vec<String> = (0..300).map(|n| format!("sleep:20:{n}")).collect();
+    list.push(&slow);
+    wait_until("all to be taken", PATIENCE, || list.waiting() == 0);
+    assert!(world.ledger_len() < 290, "most was done already");
+    server.kill();
+    server.start();
+    daemon.signal(rustix::process::Signal::TERM);
+    let (status, _) = daemon.wait_end(PATIENCE);
+    assert_eq!(status.code(), Some(0), "{}", daemon.log());
+    let mut list = List::on(&server, list.key);
+    let next = world.start();
+    list.wait_empty();
+    next.stop();
+    assert_eq!(world.ledger().missing(&slow), [""; 0], "{}", daemon.log());
 }
 
 #[test]

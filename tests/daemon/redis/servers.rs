@@ -159,6 +159,33 @@ fn a_user_with_the_rights_of_readme_can_do_everything_and_one_with_fewer_loses_n
 }
 
 #[test]
+fn a_database_other_than_0_needs_one_right_more_and_no_other() {
+    let Some(server) = Redis::dedicated() else {
+        return;
+    };
+    let mut list = List::on(&server, "list".to_owned());
+    let _: () = list.ask(&["SELECT", "1"]);
+    let url = server.url().replace("redis://", "redis://worker:secret@");
+    let url = format!("{}/1", url.trim_end_matches("/0"));
+    let world = World::new(json!({
+        "heartbeat_interval": "300ms",
+        "redis": { "default": { "url": url } },
+    }));
+    world.partition("script1", &json!([entry("list", json!({}))]), &json!([]));
+    let user = ["ACL", "SETUSER", "worker", "reset", "on", ">secret"];
+    let rights: Vec<&str> = user.into_iter().chain(RIGHTS).collect();
+    let _: () = list.ask(&rights);
+    list.push(&["one".to_owned()]);
+    let mut daemon = world.start();
+    let said = daemon.wait_log("'select'");
+    assert!(said.contains("rights that README names"), "{said}");
+    let _: () = list.ask(&["ACL", "SETUSER", "worker", "+select"]);
+    list.wait_empty();
+    daemon.stop();
+    assert_eq!(world.ledger().lines.len(), 1);
+}
+
+#[test]
 fn a_cluster_is_refused_by_its_name() {
     let Some(server) = Redis::dedicated() else {
         return;
