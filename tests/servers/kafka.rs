@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
@@ -34,10 +35,11 @@ pub fn shared() -> Option<&'static Kafka> {
 }
 
 impl Kafka {
-    /// One's own, with more settings.
-    pub fn dedicated_with(more: &str) -> Option<Self> {
+    /// One's own, with more settings, one of which is mended when it is started again.
+    pub fn mended_later(more: &str, later: &'static str) -> Option<Self> {
         Self::dedicated_as(|kind| Program {
             more: more.to_owned(),
+            later: Some(later),
             ..kind
         })
     }
@@ -162,6 +164,9 @@ pub struct Program {
     /// Lines of the broker's settings, which come before the usual ones.
     more: String,
     outside: Option<Outside>,
+    /// What is otherwise from the second start on, as `name=value`.
+    later: Option<&'static str>,
+    started: AtomicBool,
     /// Users of SCRAM are in a broker's data from its first start on.
     scram: Scram,
 }
@@ -206,6 +211,8 @@ impl Kind for Program {
             jars,
             more: String::new(),
             outside: None,
+            later: None,
+            started: AtomicBool::new(false),
             scram: Scram::NoUser,
         })
     }
@@ -230,6 +237,10 @@ impl Kind for Program {
     fn command(&self, folder: &Folder, _port: u16) -> Command {
         let mut command = self.java();
         command.arg("kafka.Kafka").arg(folder.path(SETTINGS));
+        let is_again = self.started.swap(true, Ordering::Relaxed);
+        if let Some(later) = self.later.filter(|_| is_again) {
+            command.args(["--override", later]);
+        }
         command
     }
 }

@@ -305,8 +305,7 @@ impl Health {
     /// Whether the group has been silent for so long, with nothing known that would explain it, that the cluster must be asked why.
     pub(super) fn must_probe(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        let is_explained = state.brokers != Brokers::Answer
-            || matches!(state.held_up, Some((Problem::Topic | Problem::Read, _)));
+        let is_explained = matches!(state.held_up, Some((Problem::Topic | Problem::Read, _)));
         match &mut state.waiting {
             Some(waiting) if now >= waiting.next_probe && !is_explained => {
                 waiting.next_probe = now + PROBE_INTERVAL;
@@ -321,6 +320,10 @@ impl Health {
         let Some(Waiting { since, .. }) = self.lock().waiting else {
             return;
         };
+        // Said already, by the outage of all brokers.
+        if let Err(Lack::Brokers { .. }) = found {
+            return;
+        }
         let silent = since.elapsed().as_secs();
         let why = match found {
             Err(lack) => lack.to_string(),

@@ -85,7 +85,7 @@ pub(super) fn look_at_leaders(shared: &Shared, config: &ClientConfig, they_answe
         health.leaders_answer();
     } else if health.is_well()
         && !shared.closing()
-        && let Err(lack @ (Lack::LeaderAway { .. } | Lack::Leader(_))) =
+        && let Err(lack @ (Lack::LeaderAway { .. } | Lack::Leader(_) | Lack::Advertised { .. })) =
             probe(config, &shared.topic, &shared.group, PROBE_PATIENCE)
     {
         health.leader_away(&lack);

@@ -33,9 +33,11 @@ fn check_online(place: &Place<'_>) -> String {
 #[test]
 fn a_group_without_a_coordinator_is_said_and_joined_when_there_is_one() {
     // One broker, as somebody's first cluster has.
-    let Some(server) = Kafka::dedicated_with("offsets.topic.replication.factor=3\n") else {
-        return;
-    };
+    let server = Kafka::mended_later(
+        "offsets.topic.replication.factor=3\n",
+        "offsets.topic.replication.factor=1",
+    );
+    let Some(server) = server else { return };
     let place = Place::new(&server, 2, &json!({}));
     place.produce(&["waits".to_owned()]);
     let said = check_online(&place);
@@ -53,7 +55,8 @@ fn a_group_without_a_coordinator_is_said_and_joined_when_there_is_one() {
         line.contains("`offsets.topic.replication.factor`"),
         "{line}"
     );
-    server.create_topic_with("__consumer_offsets", 4, &[("cleanup.policy", "compact")]);
+    server.kill();
+    server.start();
     place.wait_drained();
     let back = format!(
         "topic `{}` for group `{}` is back",
@@ -81,11 +84,13 @@ fn an_advertised_address_that_cannot_be_reached_is_said() {
     let place = Place::new(&server, 2, &json!({}));
     place.reach_by(&address, &json!({}));
     let said = check_online(&place);
-    let wanted = "does not answer at `127.0.0.1:1`, its advertised address";
-    assert!(said.contains(wanted), "{said}");
+    // Named by the metadata, or by librdkafka, which may ask for them at this address already.
+    let is_named =
+        |line: &str| line.contains("`advertised.listeners`") && line.contains("127.0.0.1:1");
+    assert!(said.lines().any(is_named), "{said}");
     let daemon = place.world.start();
     let line = wait_line(&daemon, SILENT);
-    assert!(line.contains(wanted), "{line}");
+    assert!(is_named(&line), "{line}");
 }
 
 #[test]

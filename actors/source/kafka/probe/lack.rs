@@ -13,6 +13,11 @@ pub(crate) enum Lack {
     /// Not even one of the addresses in the settings answers.
     #[error("no broker answered within {} s{}", .patience.as_secs(), because(.reason))]
     Brokers { patience: Duration, reason: String },
+    /// One of those in the settings does, and none of those that it names.
+    #[error(
+        "a broker answered at the address in the settings, and none does at those that the brokers advertise{}; the brokers' `advertised.listeners` must be addresses that can be reached from here", because(.reason)
+    )]
+    Advertised { reason: String },
     /// Missing or hidden.
     #[error("the cluster has no such topic, or does not show it to us")]
     Topic,

@@ -11,6 +11,7 @@ mod lack;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use rdkafka::bindings::rd_kafka_controllerid;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -118,14 +119,23 @@ fn metadata(
         drop(client.poll(Duration::ZERO));
         return Err(match cause.rdkafka_error_code() {
             Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown) => {
-                Lack::Brokers {
-                    patience,
-                    reason: client.context().reason(),
+                let reason = client.context().reason();
+                match knows_brokers(client) {
+                    true => Lack::Advertised { reason },
+                    false => Lack::Brokers { patience, reason },
                 }
             }
             _ => Lack::Other(cause.to_string()),
         });
     }
+}
+
+/// Whether any broker has answered this client: then it has turned to the addresses that the brokers advertise, and asks
+/// those of the settings no more.
+fn knows_brokers(client: &BaseConsumer<Listener>) -> bool {
+    // SAFETY: the client lives. It does not ask for what it does not know.
+    let controller = unsafe { rd_kafka_controllerid(client.client().native_ptr(), 0) };
+    controller >= 0
 }
 
 /// The coordinator was not found in time, or not reached: which, and why.
