@@ -288,15 +288,17 @@ impl Handler<Judge> for DbActor {
         let reaped = self.submit(Write::ReapSilent { me, as_of_ms }, ctx);
         ctx.spawn(reaped.into_actor(self).map(|reaped, actor, _| {
             actor.judging = false;
-            if let Ok(Ok(Written::Reaped(reaped))) = reaped
-                && !reaped.boots.is_empty()
-            {
-                log::warn!(
+            match reaped {
+                Ok(Ok(Written::Reaped(reaped))) if !reaped.boots.is_empty() => log::warn!(
                     "took over from {}, silent for three heartbeats: {} messages and {} delayed tasks given back",
                     reaped.boots.join(", "),
                     reaped.messages,
                     reaped.tasks
-                );
+                ),
+                Ok(Err(cause @ DbError::Refused(_))) => log::error!(
+                    "whether other daemons are dead cannot be judged, what they had stays theirs: {cause}"
+                ),
+                _ => {}
             }
         }));
     }

@@ -1,9 +1,10 @@
 //! A write that is refused as a whole for one of its parts: it is made again with each part apart, and what is refused of
-//! it is left out. One row that cannot be claimed must not stop its queue, and a table that is there for people must not
-//! keep a run from ending.
+//! it is left out. One row that cannot be claimed must not stop its queue, one that cannot be given back no takeover, and
+//! a table that is there for people must not keep a run from ending.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::write::Most;
@@ -18,46 +19,87 @@ pub(in crate::db) enum Manner {
     Apart,
 }
 
-/// So many statements of one claim may be tried, which bounds how long its transaction takes. Rows that are refused lie at
-/// the head of their queue and are met by each claim.
-const MOST_TRIES: u32 = 500;
+/// A claim in pieces takes so long and no longer: others wait for its transaction. The next claim goes on.
+const LONGEST: Duration = Duration::from_secs(1);
 
-/// A line in the log at most so often: the rows are met by each claim.
+/// A row that cannot be claimed is left out for so long: it lies at the head of its queue, and each claim would meet it.
+const LEFT_OUT_FOR: Duration = Duration::from_secs(300);
+/// So many of one queue: their numbers stand in each claim.
+const MOST_LEFT_OUT: usize = 2_000;
+
+/// A line in the log about one table or queue at most so often.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A claim in pieces. One that is refused is halved until its single row is the reason; that one is left as it is, and the
-/// claim goes on behind it.
-#[derive(Debug)]
-pub(in crate::db) struct Pieces {
-    left: Most,
-    size: u32,
-    /// Rows at the head that cannot be claimed.
-    skipped: u32,
-    tries: u32,
-    why: Option<String>,
+/// A row is left as it is. Says so once in a while.
+pub(in crate::db) fn left_out(of: &str, id: i64, why: &str) {
+    static LAST: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    last.retain(|(_, at)| at.elapsed() < LINE_INTERVAL);
+    if last.iter().any(|(name, _)| name == of) {
+        return;
+    }
+    last.push((of.to_owned(), Instant::now()));
+    log::error!(
+        "{of}: row {id} is refused and stays as it is, as may be others; those that are not refused go on: {why}"
+    );
 }
 
-impl Pieces {
-    pub(in crate::db) fn new(most: Most) -> Self {
+/// Rows that could not be claimed, of each queue, for as long as they are left out.
+#[derive(Debug, Clone, Default)]
+pub(in crate::db) struct Unclaimable(Arc<Mutex<HashMap<String, Rows>>>);
+
+type Rows = Vec<(i64, Instant)>;
+
+impl Unclaimable {
+    pub(in crate::db) fn of(&self, queue: &str) -> Vec<i64> {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rows) = queues.get_mut(queue) else {
+            return Vec::new();
+        };
+        rows.retain(|(_, since)| since.elapsed() < LEFT_OUT_FOR);
+        rows.iter().map(|(id, _)| *id).collect()
+    }
+
+    fn note(&self, queue: &str, id: i64) {
+        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = queues.entry(queue.to_owned()).or_default();
+        if rows.len() >= MOST_LEFT_OUT {
+            rows.remove(0);
+        }
+        rows.push((id, Instant::now()));
+    }
+}
+
+/// A claim in pieces. One that is refused is halved until its single row is the reason; that one is left out, and the claim
+/// goes on behind it.
+#[derive(Debug)]
+pub(in crate::db) struct Pieces<'a> {
+    queue: &'a str,
+    unclaimable: Unclaimable,
+    left: Most,
+    size: u32,
+    begun: Instant,
+}
+
+impl<'a> Pieces<'a> {
+    pub(in crate::db) fn new(queue: &'a str, unclaimable: &Unclaimable, most: Most) -> Self {
         Self {
+            queue,
+            unclaimable: unclaimable.clone(),
             left: most,
             // The whole has been refused.
             size: (most.count / 2).max(1),
-            skipped: 0,
-            tries: 0,
-            why: None,
+            begun: Instant::now(),
         }
     }
 
-    /// The next piece, and how many rows before it are left out.
-    pub(in crate::db) fn next(&mut self) -> Option<(Most, u32)> {
-        self.tries += 1;
-        let goes_on = self.left.count > 0 && self.left.bytes > 0 && self.tries <= MOST_TRIES;
-        let piece = Most {
+    /// The next piece.
+    pub(in crate::db) fn next(&self) -> Option<Most> {
+        let goes_on = self.left.count > 0 && self.left.bytes > 0 && self.begun.elapsed() < LONGEST;
+        goes_on.then_some(Most {
             count: self.size.min(self.left.count),
             ..self.left
-        };
-        goes_on.then_some((piece, self.skipped))
+        })
     }
 
     /// So many rows were claimed, with so many bytes. Fewer than asked for: there are no more.
@@ -73,68 +115,64 @@ impl Pieces {
         self.size = self.size.saturating_mul(2);
     }
 
-    pub(in crate::db) fn refused(&mut self, why: String) {
+    /// The piece was refused. Whether it was a single row, which is to be left out.
+    pub(in crate::db) fn refused(&mut self) -> bool {
         match self.size.min(self.left.count) {
-            0 | 1 => {
-                self.skipped += 1;
-                self.why = Some(why);
+            0 | 1 => true,
+            several => {
+                self.size = several / 2;
+                false
             }
-            several => self.size = several / 2,
         }
     }
 
-    /// Says once in a while which rows stay where they are.
-    pub(in crate::db) fn report(&self, of: &str) {
-        let Some(why) = &self.why else {
-            return;
-        };
-        static LAST: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
-        let Ok(mut last) = LAST.lock() else {
-            return;
-        };
-        last.retain(|(_, at)| at.elapsed() < LINE_INTERVAL);
-        if last.iter().any(|(name, _)| name == of) {
-            return;
+    /// The row that was refused alone; none where it is not found any more.
+    pub(in crate::db) fn leave_out(&mut self, id: Option<i64>, why: &str) {
+        match id {
+            Some(id) => {
+                self.unclaimable.note(self.queue, id);
+                left_out(self.queue, id, why);
+            }
+            None => self.left.count = 0,
         }
-        last.push((of.to_owned(), Instant::now()));
-        log::error!(
-            "{of}: {} that are due cannot be claimed and stay as they are, the others go on: {why}",
-            self.skipped
-        );
     }
 }
 
-/// A claim that leaves out so many rows before those it takes; `limit` is how it says how many.
-pub(in crate::db) fn behind(claim: &'static str, limit: &str, skipped: u32) -> Cow<'static, str> {
-    match skipped {
-        0 => claim.into(),
-        skipped => claim
-            .replace(limit, &format!("{limit} OFFSET {skipped}"))
-            .into(),
+/// A claim of other rows than these.
+pub(in crate::db) fn without<'a>(claim: &'a str, ids: &[i64]) -> Cow<'a, str> {
+    if ids.is_empty() {
+        return claim.into();
     }
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    let others = format!("AND id NOT IN ({}) ORDER BY", ids.join(","));
+    claim.replacen("ORDER BY", &others, 1).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is claimed of rows, each of which may be claimed or not.
-    fn claimed(rows: &[bool], count: u32) -> (Vec<usize>, u32) {
+    /// What is claimed of rows, each of which may be claimed or not, and how many were left out.
+    fn claimed(rows: &[bool], count: u32) -> (Vec<usize>, usize) {
+        let unclaimable = Unclaimable::default();
         let mut waiting: Vec<usize> = (0..rows.len()).collect();
-        let mut pieces = Pieces::new(Most { count, bytes: 1000 });
+        let mut pieces = Pieces::new("q", &unclaimable, Most { count, bytes: 1000 });
         let mut claimed = Vec::new();
-        while let Some((piece, skipped)) = pieces.next() {
-            let from = (skipped as usize).min(waiting.len());
-            let until = (from + piece.count as usize).min(waiting.len());
-            if waiting[from..until].iter().all(|row| rows[*row]) {
-                let taken: Vec<usize> = waiting.drain(from..until).collect();
-                pieces.took(taken.len(), taken.len());
-                claimed.extend(taken);
-            } else {
-                pieces.refused(String::new());
+        while let Some(piece) = pieces.next() {
+            let left_out = unclaimable.of("q");
+            let mut others = waiting.clone();
+            others.retain(|row| !left_out.contains(&i64::try_from(*row).unwrap()));
+            others.truncate(piece.count as usize);
+            if others.iter().all(|row| rows[*row]) {
+                waiting.retain(|row| !others.contains(row));
+                pieces.took(others.len(), others.len());
+                claimed.extend(others);
+            } else if pieces.refused() {
+                let head = others.first().map(|row| i64::try_from(*row).unwrap());
+                pieces.leave_out(head, "as the test wants it");
             }
         }
-        (claimed, pieces.skipped)
+        (claimed, unclaimable.of("q").len())
     }
 
     #[test]
@@ -150,23 +188,20 @@ mod tests {
 
     #[test]
     fn a_claim_in_pieces_keeps_its_bytes() {
-        let mut pieces = Pieces::new(Most {
-            count: 8,
-            bytes: 10,
-        });
-        assert_eq!(
-            pieces.next(),
-            Some((
-                Most {
-                    count: 4,
-                    bytes: 10
-                },
-                0
-            ))
-        );
+        let most = |count, bytes| Most { count, bytes };
+        let mut pieces = Pieces::new("q", &Unclaimable::default(), most(8, 10));
+        assert_eq!(pieces.next(), Some(most(4, 10)));
         pieces.took(4, 7);
-        assert_eq!(pieces.next(), Some((Most { count: 4, bytes: 3 }, 0)));
+        assert_eq!(pieces.next(), Some(most(4, 3)));
         pieces.took(1, 5);
         assert_eq!(pieces.next(), None);
+    }
+
+    #[test]
+    fn a_claim_names_the_rows_that_it_leaves_out() {
+        let claim = "SELECT id FROM t WHERE a = ? ORDER BY a, id LIMIT ?";
+        assert_eq!(without(claim, &[]), claim);
+        let others = "SELECT id FROM t WHERE a = ? AND id NOT IN (3,-1) ORDER BY a, id LIMIT ?";
+        assert_eq!(without(claim, &[3, -1]), others);
     }
 }

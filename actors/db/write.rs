@@ -208,12 +208,21 @@ impl Write {
         }
     }
 
-    /// Parts of it may be left out where they are refused: rows of a claim, what is written for people alone, entries.
+    /// Parts of it may be left out where they are refused: rows of a claim, those that are given back or deleted, what is
+    /// written for people alone, entries.
     pub(crate) fn has_parts(&self) -> bool {
         matches!(
             self,
             Self::ClaimTasks { .. }
                 | Self::ClaimMessages { .. }
+                | Self::GiveBackTasks { .. }
+                | Self::GiveBackMessages { .. }
+                | Self::ReapSilent { .. }
+                | Self::ReapGone { .. }
+                | Self::EndBoot { .. }
+                | Self::TrimTasks { .. }
+                | Self::TrimCrontabLog { .. }
+                | Self::TrimLetters { .. }
                 | Self::SyncEntries { .. }
                 | Self::ClaimFire(_)
                 | Self::TakeFire { .. }

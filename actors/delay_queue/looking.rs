@@ -14,6 +14,7 @@ use crate::clock::{millis, now_ms, until};
 use crate::db::rows::ClaimedTask;
 use crate::db::{Db, DbError, Most};
 use crate::outage::Outage;
+use crate::settler::Refusal;
 use crate::sleep::sleep;
 
 /// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
@@ -75,6 +76,12 @@ impl DelayQueueActor {
         let give_back = async move {
             let mut outage = Outage::new("the delay queue");
             while let Err(cause) = db.give_back_tasks(owner.clone(), keep.clone()).await {
+                if cause.is_refusal() {
+                    log::error!(
+                        "delayed tasks of this daemon that nobody runs stay as they are: {cause}"
+                    );
+                    break;
+                }
                 tokio::time::sleep(outage.failed(cause)).await;
             }
         };

@@ -23,16 +23,16 @@ const MOST: usize = 10_000;
 /// See the module's header.
 pub(super) struct Later<'a, T> {
     what: &'a str,
-    /// Those that have waited longest first.
-    ends: VecDeque<T>,
+    /// Those that have waited longest first, and whether each was refused: it waits for nobody's lock.
+    ends: VecDeque<(T, bool)>,
     /// How many of the portion that is being written have been tried before.
     again: usize,
     next_try: Instant,
     /// When it began; its lines in the log are two, and one where it is too much.
     since: Option<Instant>,
     is_full: bool,
-    /// Why the last ones are refused; none while one of them waits for somebody's lock.
-    refused: Option<String>,
+    /// Why the last one could not be written.
+    why: String,
     /// How often they are tried once no more ends come.
     last_tries: u32,
 }
@@ -46,7 +46,7 @@ impl<'a, T> Later<'a, T> {
             next_try: Instant::now(),
             since: None,
             is_full: false,
-            refused: None,
+            why: String::new(),
             last_tries: LAST_TRIES,
         }
     }
@@ -78,7 +78,7 @@ impl<'a, T> Later<'a, T> {
         if Instant::now() >= self.next_try {
             let most = if is_over { AGAIN_AT_LAST } else { AGAIN };
             self.again = most.min(self.ends.len());
-            portion.extend(self.ends.drain(..self.again));
+            portion.extend(self.ends.drain(..self.again).map(|(end, _)| end));
         }
         Some(portion)
     }
@@ -99,17 +99,18 @@ impl<'a, T> Later<'a, T> {
 
     /// At a stop what the database refuses would be waited for until the deadline, and be refused to the last.
     fn gives_up(&mut self) -> bool {
-        let Some(why) = &self.refused else {
+        if self.ends.iter().any(|(_, refused)| !refused) {
             return false;
-        };
+        }
         if self.last_tries > 0 {
             self.last_tries -= 1;
             return false;
         }
         log::error!(
-            "{}: {} ends are not written, and what they end will run again: {why}",
+            "{}: {} ends are not written, and what they end will run again: {}",
             self.what,
-            self.ends.len()
+            self.ends.len(),
+            self.why
         );
         true
     }
@@ -132,9 +133,6 @@ impl<'a, T> Later<'a, T> {
         let Some(why) = why else {
             return;
         };
-        // Where others wait already, one that is not refused stays so.
-        let only_refused = only_refused && (self.ends.is_empty() || self.refused.is_some());
-        self.refused = only_refused.then(|| why.clone());
         if self.since.is_none() {
             self.since = Some(Instant::now());
             log::warn!(
@@ -143,7 +141,9 @@ impl<'a, T> Later<'a, T> {
                 ends.len()
             );
         }
-        self.ends.extend(ends);
+        self.why = why;
+        self.ends
+            .extend(ends.into_iter().map(|end| (end, only_refused)));
         if is_first {
             self.next_try = Instant::now() + PAUSE;
         }
@@ -176,7 +176,7 @@ mod tests {
         refused(&mut later, vec![2]);
         assert_eq!(later.next_try, next_try);
         assert!(!later.gives_up(), "one of them is only locked");
-        assert_eq!(later.ends, [1, 2]);
+        assert_eq!(later.ends, [(1, false), (2, true)]);
     }
 
     #[tokio::test(start_paused = true)]

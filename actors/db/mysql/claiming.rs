@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use super::by_ids::list;
 use super::dialect::Connection;
 use super::{IN_ONE_STATEMENT, messages, named};
-use crate::db::apart::behind;
+use crate::db::apart::without;
 use crate::db::raw_task::RawTask;
 use crate::db::status::RUNNING;
 use crate::db::write::Most;
@@ -51,10 +51,10 @@ pub(super) async fn claim_tasks(
     owner: &str,
     from_s: Option<i64>,
     until_s: i64,
-    (most, skipped): (Most, u32),
+    (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<RawTask>> {
     let small = small(most);
-    let mut found: Vec<FoundTask> = diesel::sql_query(behind(CLAIM_TASKS, "LIMIT ?", skipped))
+    let mut found: Vec<FoundTask> = diesel::sql_query(without(CLAIM_TASKS, left_out))
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(from_s.unwrap_or(0))
         .bind::<BigInt, _>(until_s)
@@ -123,11 +123,11 @@ pub(super) async fn claim_messages(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
-    (most, skipped): (Most, u32),
+    (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<messages::Claimed>> {
     // A row has three values of which each may be as large.
     let small = small(most) / 3;
-    let claim = behind(CLAIM_MESSAGES, "LIMIT ?", skipped);
+    let claim = without(CLAIM_MESSAGES, left_out);
     let mut found: Vec<FoundMessage> = diesel::sql_query(claim)
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(small)

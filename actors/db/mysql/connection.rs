@@ -12,11 +12,13 @@ use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use tokio::time::timeout;
 
 use super::limits::Limits;
+use crate::db::apart::Unclaimable;
 
 /// See the module's header.
 pub(in crate::db) struct Connection {
     inner: AsyncMysqlConnection,
     pub(super) limits: Limits,
+    pub(super) unclaimable: Unclaimable,
 }
 
 /// Who has just said that something failed answers this at once, if it is a server.
@@ -45,6 +47,7 @@ impl Connection {
         Self {
             inner,
             limits: Limits::default(),
+            unclaimable: Unclaimable::default(),
         }
     }
 

@@ -8,12 +8,14 @@ use diesel_async::pooled_connection::PoolableConnection;
 
 use super::limits::Limits;
 use crate::address::postgres::SqlStates;
+use crate::db::apart::Unclaimable;
 
 /// See the module's header.
 pub(in crate::db) struct Connection {
     inner: AsyncPgConnection,
     states: SqlStates,
     pub(super) limits: Limits,
+    pub(super) unclaimable: Unclaimable,
 }
 
 impl Connection {
@@ -22,6 +24,7 @@ impl Connection {
             inner,
             states,
             limits: Limits::default(),
+            unclaimable: Unclaimable::default(),
         }
     }
 

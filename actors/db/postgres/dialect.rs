@@ -7,7 +7,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
-use crate::db::apart::behind;
+use crate::db::apart::without;
 use crate::db::raw_task::RawTask;
 use crate::db::rows::NewTask;
 use crate::db::write::Most;
@@ -140,9 +140,9 @@ pub(super) async fn claim_tasks(
     owner: &str,
     from_s: Option<i64>,
     until_s: i64,
-    (most, skipped): (Most, u32),
+    (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<RawTask>> {
-    diesel::sql_query(behind(CLAIM_TASKS, "LIMIT $4", skipped))
+    diesel::sql_query(without(CLAIM_TASKS, left_out))
         .bind::<Text, _>(owner)
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
@@ -175,9 +175,9 @@ pub(super) async fn claim_messages(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
-    (most, skipped): (Most, u32),
+    (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<messages::Claimed>> {
-    diesel::sql_query(behind(CLAIM_MESSAGES, "LIMIT $3", skipped))
+    diesel::sql_query(without(CLAIM_MESSAGES, left_out))
         .bind::<Text, _>(owner)
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(i64::from(most.count))

@@ -9,7 +9,9 @@ use diesel::sql_types::{BigInt, Bool, Integer, SmallInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS, UPSERT_BOOT};
+use super::part::part;
 use super::{IN_ONE_STATEMENT, deaths, marks, messages, tasks};
+use crate::db::apart::left_out;
 use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
 use crate::db::status::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
@@ -131,7 +133,10 @@ pub(super) async fn reap_silent(
         tasks::give_back_all(connection, &dead).await?;
         messages::give_back_all(connection, &dead).await?;
     }
-    trim(connection).await?;
+    let swept = part(connection, async |connection| trim(connection).await);
+    if let Err(why) = swept.await? {
+        left_out("boot", 0, &why);
+    }
     Ok(Written::Reaped(reaped))
 }
 
@@ -215,21 +220,36 @@ pub(super) async fn reap_gone(
         .execute(connection)
         .await?;
     for charge in charges {
-        let dead = match &charge.victim {
-            Victim::Message { id, entry } => {
-                messages::charge(connection, *id, entry, owner, charge).await?
-            }
-            Victim::Task { id } => tasks::charge(connection, *id, owner, charge).await?,
-            // Whether it is a dead letter is decided where the message is.
-            Victim::Outside(id) => {
-                deaths::charge(connection, id, charge).await?;
-                Some(false)
-            }
-        };
+        let charged = part(connection, async |connection| {
+            count(connection, owner, charge).await
+        });
+        let dead = charged.await?.unwrap_or_else(|why| {
+            log::error!("a message or task that ended its process is not charged for it: {why}");
+            None
+        });
         reaped.charged += usize::from(dead.is_some());
         reaped.dead_letters += usize::from(dead == Some(true));
     }
     Ok(Written::Reaped(reaped))
+}
+
+/// Whether the victim became a dead letter; none where it is not there any more.
+async fn count(
+    connection: &mut Connection,
+    owner: &str,
+    charge: &Charge,
+) -> QueryResult<Option<bool>> {
+    match &charge.victim {
+        Victim::Message { id, entry } => {
+            messages::charge(connection, *id, entry, owner, charge).await
+        }
+        Victim::Task { id } => tasks::charge(connection, *id, owner, charge).await,
+        // Whether it is a dead letter is decided where the message is.
+        Victim::Outside(id) => {
+            deaths::charge(connection, id, charge).await?;
+            Ok(Some(false))
+        }
+    }
 }
 
 async fn bury(

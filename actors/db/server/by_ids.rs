@@ -10,6 +10,7 @@ use super::IN_ONE_STATEMENT;
 use super::claims::{Claims, Mine};
 use super::dialect::{Connection, FIRST, FOR_UPDATE_OF_ROWS};
 use super::named;
+use super::part::leaving_out;
 
 const TASKS: &str = "delay_queue_log";
 const MESSAGES: &str = "queue_message";
@@ -108,12 +109,15 @@ async fn claims(
 /// Back to waiting. The rows are the caller's.
 pub(super) async fn free_tasks(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
     let free = "status = 1, owner = '', update_time = NOW()";
-    each(connection, ids, |ids| named::update(TASKS, free, ids)).await
+    each(connection, TASKS, ids, |ids| {
+        named::update(TASKS, free, ids)
+    })
+    .await
 }
 
 /// Back to waiting. The rows are the caller's.
 pub(super) async fn free_messages(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    each(connection, ids, |ids| {
+    each(connection, MESSAGES, ids, |ids| {
         named::update(MESSAGES, "owner = ''", ids)
     })
     .await
@@ -121,7 +125,7 @@ pub(super) async fn free_messages(connection: &mut Connection, ids: &[i64]) -> Q
 
 /// The rows are the caller's.
 pub(super) async fn delete_tasks(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
-    each(connection, ids, |ids| named::delete(TASKS, ids)).await
+    each(connection, TASKS, ids, |ids| named::delete(TASKS, ids)).await
 }
 
 /// The rows are the caller's.
@@ -129,19 +133,26 @@ pub(super) async fn delete_messages(
     connection: &mut Connection,
     ids: &[i64],
 ) -> QueryResult<usize> {
-    each(connection, ids, |ids| named::delete(MESSAGES, ids)).await
+    each(connection, MESSAGES, ids, |ids| {
+        named::delete(MESSAGES, ids)
+    })
+    .await
 }
 
 async fn each(
     connection: &mut Connection,
+    table: &str,
     ids: &[i64],
     statement: impl Fn(&str) -> String,
 ) -> QueryResult<usize> {
     let mut changed = 0;
     for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        changed += diesel::sql_query(statement(&list(chunk)))
-            .execute(connection)
-            .await?;
+        let change = async |connection: &mut Connection, ids: &[i64]| {
+            diesel::sql_query(statement(&list(ids)))
+                .execute(connection)
+                .await
+        };
+        changed += leaving_out(connection, table, chunk, change).await?;
     }
     Ok(changed)
 }

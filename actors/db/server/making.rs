@@ -14,6 +14,11 @@ pub(super) struct Making {
 }
 
 impl Making {
+    /// Not the first way.
+    pub(super) fn is_another(self) -> bool {
+        self != Self::default()
+    }
+
     /// The next way to make a write that was refused, if there is one: words that fit the columns, plainer words, none at
     /// all; and at last without those of its parts that are refused.
     pub(super) fn next(self, write: &Write) -> Option<Self> {

@@ -39,6 +39,22 @@ pub(super) async fn commit(
         .await
 }
 
+/// Asks for room, some hundred kilobytes of it, and gives it back: a small row may still find some on a disk that is full
+/// for everybody else.
+pub(super) async fn ask_for_room(connection: &mut Connection, writer: &str) -> QueryResult<()> {
+    const ROWS: i64 = 3000;
+    let rows: Vec<String> = (1..=ROWS)
+        .map(|n| format!("('{writer}', -{n}, 0)"))
+        .collect();
+    let rows = rows.join(",");
+    connection
+        .batch_execute(&format!(
+            "SAVEPOINT room; INSERT INTO commit_mark (writer, batch, marked_ms) VALUES {rows}; \
+             ROLLBACK TO SAVEPOINT room; RELEASE SAVEPOINT room"
+        ))
+        .await
+}
+
 /// Whether the transaction with this number was committed; if not, it never will be. The mark of a question is told from
 /// that of a transaction by its sign: the answer to a question may be lost too, and it is asked again.
 pub(super) async fn was_committed(

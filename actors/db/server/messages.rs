@@ -121,9 +121,14 @@ pub(super) async fn claim(
     owner: &str,
     most: Most,
 ) -> QueryResult<Written> {
+    let name = format!("messages of `{queue}`");
     let mut rows = match connection.limits.manner {
-        Manner::Whole => dialect::claim_messages(connection, queue, owner, (most, 0)).await?,
-        Manner::Apart => claim_in_pieces(connection, queue, owner, most).await?,
+        Manner::Whole => {
+            let left_out = connection.unclaimable.of(&name);
+            let most = (most, left_out.as_slice());
+            dialect::claim_messages(connection, queue, owner, most).await?
+        }
+        Manner::Apart => claim_in_pieces(connection, queue, owner, &name, most).await?,
     };
     rows.sort_by_key(|row| (row.due_ms, row.id));
     let claimed = rows.into_iter().map(|row| ClaimedMessage {
@@ -143,12 +148,16 @@ async fn claim_in_pieces(
     connection: &mut Connection,
     queue: &str,
     owner: &str,
+    name: &str,
     most: Most,
 ) -> QueryResult<Vec<Claimed>> {
-    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    let unclaimable = connection.unclaimable.clone();
+    let (mut pieces, mut claimed) = (Pieces::new(name, &unclaimable, most), Vec::new());
     while let Some(piece) = pieces.next() {
+        let left_out = unclaimable.of(name);
         let claim = async |connection: &mut Connection| {
-            dialect::claim_messages(connection, queue, owner, piece).await
+            let most = (piece, left_out.as_slice());
+            dialect::claim_messages(connection, queue, owner, most).await
         };
         match part(connection, claim).await? {
             Ok(mut rows) => {
@@ -156,11 +165,32 @@ async fn claim_in_pieces(
                 pieces.took(rows.len(), bytes);
                 claimed.append(&mut rows);
             }
-            Err(why) => pieces.refused(why),
+            Err(why) if pieces.refused() => {
+                let head = head(connection, queue, &left_out).await?;
+                pieces.leave_out(head, &why);
+            }
+            Err(_) => {}
         }
     }
-    pieces.report(&format!("messages of `{queue}`"));
     Ok(claimed)
+}
+
+/// The row that a claim would take first.
+async fn head(
+    connection: &mut Connection,
+    queue: &str,
+    left_out: &[i64],
+) -> QueryResult<Option<i64>> {
+    message::table
+        .filter(dsl::owner.eq(""))
+        .filter(dsl::queue.eq(queue))
+        .filter(dsl::due_ms.le(sql::<BigInt>(NOW_MS)))
+        .filter(dsl::id.ne_all(left_out.to_vec()))
+        .order((dsl::due_ms, dsl::id))
+        .select(dsl::id)
+        .first(connection)
+        .await
+        .optional()
 }
 
 /// Ends of one owner's messages. Answers for each whether it counts: the owner and the fence refuse a stale one, as a row

@@ -4,7 +4,7 @@ use diesel::QueryResult;
 use diesel_async::SimpleAsyncConnection;
 
 use super::dialect::{self, Connection};
-use crate::db::apart::Manner;
+use crate::db::apart::{Manner, left_out};
 use crate::db::verdict::{Verdict, told};
 
 /// Does the work. Where parts are made apart, what the server refuses of it is undone, and the answer is why; the
@@ -24,8 +24,12 @@ pub(super) async fn part<T>(
         }
         Err(error) => {
             let (verdict, code) = dialect::verdict(connection, &error).await;
-            // Whether the server takes writes at all has been asked before parts are made apart.
-            if !matches!(verdict, Verdict::Refused | Verdict::Closed) {
+            // Whether the server takes writes at all has been asked before parts are made apart, and what collides has been
+            // tried again.
+            if !matches!(
+                verdict,
+                Verdict::Refused | Verdict::Closed | Verdict::Duplicate
+            ) {
                 return Err(error);
             }
             let undo = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
@@ -33,4 +37,35 @@ pub(super) async fn part<T>(
             Ok(Err(told(&error, code.as_deref())))
         }
     }
+}
+
+/// Does the work with all of these rows. Where parts are made apart, those that are refused are found by halving and left
+/// out. Answers how many rows were changed.
+pub(super) async fn leaving_out(
+    connection: &mut Connection,
+    of: &str,
+    ids: &[i64],
+    work: impl AsyncFn(&mut Connection, &[i64]) -> QueryResult<usize>,
+) -> QueryResult<usize> {
+    if connection.limits.manner == Manner::Whole {
+        return work(connection, ids).await;
+    }
+    let (mut changed, mut portions) = (0, vec![ids]);
+    while let Some(portion) = portions.pop() {
+        let worked = match portion {
+            [] => continue,
+            portion => part(connection, async |connection| {
+                work(connection, portion).await
+            }),
+        };
+        match (worked.await?, portion) {
+            (Ok(rows), _) => changed += rows,
+            (Err(why), [id]) => left_out(of, *id, &why),
+            (Err(_), several) => {
+                let (former, latter) = several.split_at(several.len() / 2);
+                portions.extend([latter, former]);
+            }
+        }
+    }
+    Ok(changed)
 }

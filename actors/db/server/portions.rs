@@ -114,7 +114,7 @@ impl ServerWriter {
                 Err(Failed::Refused(why) | Failed::Duplicate(why)) => {
                     refused(batch, portion, why, &mut portions, &mut applied);
                 }
-                Err(Failed::Closed(why)) => match self.ping_here().await {
+                Err(Failed::Closed(why)) => match self.ping_for_room().await {
                     Ok(()) if portion.is_one() => {
                         refused(batch, portion, why, &mut portions, &mut applied);
                     }

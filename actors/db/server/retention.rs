@@ -5,10 +5,11 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::Connection;
+use super::part::leaving_out;
 use super::schema::crontab_log;
 use crate::db::retention::{is_old_run, more_after, trimmed};
 use crate::db::schema::{cron_run, dead_letter};
@@ -26,7 +27,11 @@ pub(super) async fn trim_crontab_log(
     let oldest: Vec<(i64, String, i64)> = crontab_log::table
         .filter(dsl::id.gt(after_id))
         .order(dsl::id)
-        .select((dsl::id, sql::<Text>("COALESCE(uk, '')"), dsl::start_time))
+        .select((
+            dsl::id,
+            sql::<Text>("COALESCE(uk, '')"),
+            sql::<BigInt>("COALESCE(start_time, 0)"),
+        ))
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)
         .await?;
@@ -48,10 +53,13 @@ pub(super) async fn trim_crontab_log(
         .await?;
     old.retain(|(_, uk, _)| !open.contains(uk));
     let ids: Vec<i64> = old.into_iter().map(|(id, ..)| id).collect();
-    diesel::delete(crontab_log::table.filter(dsl::id.eq_any(ids)))
-        .execute(connection)
-        .await
-        .map(|deleted| trimmed(deleted, more_after_id))
+    let delete = async |connection: &mut Connection, ids: &[i64]| {
+        diesel::delete(crontab_log::table.filter(dsl::id.eq_any(ids)))
+            .execute(connection)
+            .await
+    };
+    let deleted = leaving_out(connection, "crontab_log", &ids, delete).await?;
+    Ok(trimmed(deleted, more_after_id))
 }
 
 pub(super) async fn trim_letters(
@@ -76,8 +84,11 @@ pub(super) async fn trim_letters(
     if ids.is_empty() {
         return Ok(trimmed(0, more_after_id));
     }
-    diesel::delete(dead_letter::table.filter(dsl::id.eq_any(ids)))
-        .execute(connection)
-        .await
-        .map(|deleted| trimmed(deleted, more_after_id))
+    let delete = async |connection: &mut Connection, ids: &[i64]| {
+        diesel::delete(dead_letter::table.filter(dsl::id.eq_any(ids)))
+            .execute(connection)
+            .await
+    };
+    let deleted = leaving_out(connection, "dead_letter", &ids, delete).await?;
+    Ok(trimmed(deleted, more_after_id))
 }

@@ -16,6 +16,9 @@ use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOu
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::write::{Most, TRIM_ROWS, Written};
 
+/// Its name in the log.
+const QUEUE: &str = "delayed tasks";
+
 /// Rows of several pushes, each with the owner of those that are claimed. Answers their ids, in their order.
 pub(super) async fn insert(
     connection: &mut Connection,
@@ -43,14 +46,20 @@ pub(super) async fn claim(
     until_s: i64,
     most: Most,
 ) -> QueryResult<Written> {
+    let unclaimable = connection.unclaimable.clone();
     if connection.limits.manner == Manner::Whole {
-        let rows = dialect::claim_tasks(connection, owner, from_s, until_s, (most, 0)).await?;
+        let left_out = unclaimable.of(QUEUE);
+        let most = (most, left_out.as_slice());
+        let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;
         return read(connection, owner, rows).await.map(Written::Tasks);
     }
-    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    let mut pieces = Pieces::new(QUEUE, &unclaimable, most);
+    let mut claimed = Vec::new();
     while let Some(piece) = pieces.next() {
+        let left_out = unclaimable.of(QUEUE);
         let tried = part(connection, async |connection| {
-            let rows = dialect::claim_tasks(connection, owner, from_s, until_s, piece).await?;
+            let most = (piece, left_out.as_slice());
+            let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;
             let bytes = rows.iter().map(|row| row.params.len()).sum();
             let count = rows.len();
             Ok((read(connection, owner, rows).await?, count, bytes))
@@ -60,12 +69,33 @@ pub(super) async fn claim(
                 pieces.took(count, bytes);
                 claimed.append(&mut tasks);
             }
-            Err(why) => pieces.refused(why),
+            Err(why) if pieces.refused() => {
+                let head = head(connection, from_s, until_s, &left_out).await?;
+                pieces.leave_out(head, &why);
+            }
+            Err(_) => {}
         }
     }
-    pieces.report("delayed tasks");
     claimed.sort_by_key(|task| (task.due_ms, task.id));
     Ok(Written::Tasks(claimed))
+}
+
+/// The row that a claim would take first.
+async fn head(
+    connection: &mut Connection,
+    from_s: Option<i64>,
+    until_s: i64,
+    left_out: &[i64],
+) -> QueryResult<Option<i64>> {
+    log::table
+        .filter(dsl::status.eq(WAITING))
+        .filter(dsl::exec_time.between(from_s.unwrap_or(0), until_s))
+        .filter(dsl::id.ne_all(left_out.to_vec()))
+        .order((dsl::exec_time, dsl::id))
+        .select(dsl::id)
+        .first(connection)
+        .await
+        .optional()
 }
 
 /// Those that can be read. The others end here.

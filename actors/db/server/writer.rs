@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::making::Making;
 use super::{boots, connect, marks};
 use crate::config::Secret;
+use crate::db::apart::Unclaimable;
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
@@ -26,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
 /// Deadlocks and collisions are tried again at once, so often; then later.
 const TRIES: u32 = 8;
+/// What collided with a row that another transaction has committed sees it at the next try: the claim of a fire, an entry
+/// that another daemon made. A third time it is a key of somebody else.
+const TRIES_OF_DUPLICATES: u32 = 3;
 /// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
 const STALE: Duration = Duration::from_secs(20);
 
@@ -44,6 +48,15 @@ pub(super) struct ServerWriter {
     /// The last transaction's answers, while it is not known whether it was committed.
     pub(super) unsure: Option<Vec<Written>>,
     patience: Duration,
+    /// Outlives its connections.
+    unclaimable: Unclaimable,
+}
+
+/// Whether a ping asks for room as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    AskedFor,
+    NotAskedFor,
 }
 
 /// Why a transaction did not happen, or may not have. Nothing is written, but perhaps of the last kind.
@@ -81,15 +94,17 @@ impl ServerWriter {
             batch: 0,
             unsure: None,
             patience: PATIENCE,
+            unclaimable: Unclaimable::default(),
         })
     }
 
     async fn connection(&mut self) -> Result<&mut Connection, DbError> {
         let fresh = self.last_used.elapsed() < STALE;
-        let connection = match self.connection.take().filter(|_| fresh) {
+        let mut connection = match self.connection.take().filter(|_| fresh) {
             Some(connection) => connection,
             None => open(&self.url).await?,
         };
+        connection.unclaimable = self.unclaimable.clone();
         self.last_used = Instant::now();
         Ok(self.connection.insert(connection))
     }
@@ -103,14 +118,17 @@ impl ServerWriter {
         let mut tries = 1;
         loop {
             match self.try_transaction(writes, making).await {
+                Err(Failed::Duplicate(why))
+                    if tries >= TRIES_OF_DUPLICATES || making.is_another() =>
+                {
+                    return Err(Failed::Refused(why));
+                }
                 Err(Failed::Conflict(_) | Failed::Duplicate(_)) if tries < TRIES => {
                     tries += 1;
                     // Two that collided must not do so again in step.
                     let pause = Duration::from_millis(fastrand::u64(0..(2 << tries)));
                     tokio::time::sleep(pause).await;
                 }
-                // What collides each time collides with itself, or with what will stay.
-                Err(Failed::Duplicate(why)) => return Err(Failed::Refused(why)),
                 done => return done,
             }
         }
@@ -147,7 +165,7 @@ impl ServerWriter {
                 Ok(written)
             }
             Ok(Err(error)) => match self.roll_back(&error, all()).await {
-                Failed::Closed(why) | Failed::Broken(why) => Err(Failed::Unsure(why, written)),
+                Failed::Broken(why) => Err(Failed::Unsure(why, written)),
                 known => Err(known),
             },
             Err(_) => Err(Failed::Unsure(self.give_up(writes.len()), written)),
@@ -184,17 +202,24 @@ impl ServerWriter {
     /// mere question may come from a server that takes none.
     pub(super) async fn ping(&mut self) -> Result<(), String> {
         self.connection = None;
-        self.ping_here().await
+        self.write_one(Room::NotAskedFor).await
     }
 
-    /// The same on the connection that there is.
-    pub(super) async fn ping_here(&mut self) -> Result<(), String> {
+    /// The same on the connection that there is, of a server that says that it is full.
+    pub(super) async fn ping_for_room(&mut self) -> Result<(), String> {
+        self.write_one(Room::AskedFor).await
+    }
+
+    async fn write_one(&mut self, room: Room) -> Result<(), String> {
         self.batch += 1;
         let (name, batch) = (self.name.clone(), self.batch);
         let opened = self.connection().await;
         let connection = opened.map_err(DbError::into_reason)?;
         let write = timeout(PING_PATIENCE, async {
             dialect::begin(connection).await?;
+            if room == Room::AskedFor {
+                marks::ask_for_room(connection, &name).await?;
+            }
             marks::commit(connection, &name, batch).await
         });
         let why = match write.await {

@@ -2,8 +2,10 @@
 
 use diesel::prelude::*;
 
+use super::part::part;
 use super::{deaths, messages, tasks};
 use crate::clock::now_ms;
+use crate::db::apart::{Manner, left_out};
 use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
 use crate::db::status::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
@@ -77,15 +79,20 @@ fn note(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<usize> 
         .execute(connection)
 }
 
-pub(super) fn end(connection: &mut SqliteConnection, owner: &str) -> QueryResult<Written> {
+pub(super) fn end(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    owner: &str,
+) -> QueryResult<Written> {
     let mut reaped = Reaped::default();
-    bury(connection, owner, ENDED, &mut reaped)?;
+    bury(connection, manner, owner, ENDED, &mut reaped)?;
     Ok(Written::Reaped(reaped))
 }
 
 /// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither.
 pub(super) fn reap_silent(
     connection: &mut SqliteConnection,
+    manner: Manner,
     me: &str,
     as_of_ms: i64,
 ) -> QueryResult<Written> {
@@ -103,14 +110,16 @@ pub(super) fn reap_silent(
         .load(connection)?;
     let mut reaped = Reaped::default();
     for owner in silent {
-        bury(connection, &owner, JUDGED_DEAD, &mut reaped)?;
+        bury(connection, manner, &owner, JUDGED_DEAD, &mut reaped)?;
     }
     // What a boot claims after it was judged is nobody's until it learns of the judgement, and for ever if it never does.
     for owner in dead_owners(connection)? {
-        tasks::give_back_all(connection, &owner)?;
-        messages::give_back_all(connection, &owner)?;
+        tasks::give_back_all(connection, manner, &owner)?;
+        messages::give_back_all(connection, manner, &owner)?;
     }
-    trim(connection)?;
+    if let Err(why) = part(connection, manner, trim)? {
+        left_out("boot", 0, &why);
+    }
     Ok(Written::Reaped(reaped))
 }
 
@@ -138,6 +147,7 @@ fn dead_owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
 /// The charges are counted once, whoever comes first: `deaths_counted` changes in the same transaction.
 pub(super) fn reap_gone(
     connection: &mut SqliteConnection,
+    manner: Manner,
     owner: &str,
     charges: &[Charge],
 ) -> QueryResult<Written> {
@@ -149,7 +159,7 @@ pub(super) fn reap_gone(
     if known == 0 {
         return Ok(Written::Reaped(reaped));
     }
-    bury(connection, owner, JUDGED_DEAD, &mut reaped)?;
+    bury(connection, manner, owner, JUDGED_DEAD, &mut reaped)?;
     let uncounted = boot::table
         .filter(dsl::owner.eq(owner))
         .filter(dsl::deaths_counted.eq(0));
@@ -159,17 +169,15 @@ pub(super) fn reap_gone(
         == 1;
     if first {
         for charge in charges {
-            let dead = match &charge.victim {
-                Victim::Message { id, entry } => {
-                    messages::charge(connection, *id, entry, owner, charge)?
-                }
-                Victim::Task { id } => tasks::charge(connection, *id, owner, charge)?,
-                // Whether it is a dead letter is decided where the message is.
-                Victim::Outside(id) => {
-                    deaths::charge(connection, id, charge)?;
-                    Some(false)
-                }
-            };
+            let charged = part(connection, manner, |connection| {
+                count(connection, owner, charge)
+            });
+            let dead = charged?.unwrap_or_else(|why| {
+                log::error!(
+                    "a message or task that ended its process is not charged for it: {why}"
+                );
+                None
+            });
             reaped.charged += usize::from(dead.is_some());
             reaped.dead_letters += usize::from(dead == Some(true));
         }
@@ -177,8 +185,26 @@ pub(super) fn reap_gone(
     Ok(Written::Reaped(reaped))
 }
 
+/// Whether the victim became a dead letter; none where it is not there any more.
+fn count(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    charge: &Charge,
+) -> QueryResult<Option<bool>> {
+    match &charge.victim {
+        Victim::Message { id, entry } => messages::charge(connection, *id, entry, owner, charge),
+        Victim::Task { id } => tasks::charge(connection, *id, owner, charge),
+        // Whether it is a dead letter is decided where the message is.
+        Victim::Outside(id) => {
+            deaths::charge(connection, id, charge)?;
+            Ok(Some(false))
+        }
+    }
+}
+
 fn bury(
     connection: &mut SqliteConnection,
+    manner: Manner,
     owner: &str,
     state: i16,
     reaped: &mut Reaped,
@@ -189,8 +215,8 @@ fn bury(
     diesel::update(alive)
         .set(dsl::state.eq(state))
         .execute(connection)?;
-    reaped.tasks += tasks::give_back_all(connection, owner)?;
-    reaped.messages += messages::give_back_all(connection, owner)?;
+    reaped.tasks += tasks::give_back_all(connection, manner, owner)?;
+    reaped.messages += messages::give_back_all(connection, manner, owner)?;
     reaped.boots.push(owner.to_owned());
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::part::part;
+use super::part::{leaving_out, part};
 use super::{dead, lengths::fitting};
 use crate::clock::now_ms;
-use crate::db::apart::{Manner, Pieces, behind};
+use crate::db::apart::{Manner, Pieces, Unclaimable, without};
 use crate::db::headers;
 use crate::db::rows::{
     Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
@@ -74,13 +74,25 @@ struct Claimed {
 
 pub(super) fn claim(
     connection: &mut SqliteConnection,
-    manner: Manner,
+    (manner, unclaimable): (Manner, &Unclaimable),
     (queue, owner): (&str, &str),
     most: Most,
 ) -> QueryResult<Written> {
+    let name = format!("messages of `{queue}`");
     let mut rows = match manner {
-        Manner::Whole => claim_some(connection, queue, owner, (most, 0))?,
-        Manner::Apart => claim_in_pieces(connection, queue, owner, most)?,
+        Manner::Whole => {
+            let left_out = unclaimable.of(&name);
+            claim_some(connection, queue, owner, (most, &left_out))?
+        }
+        Manner::Apart => {
+            let pieces = Pieces::new(&name, unclaimable, most);
+            claim_in_pieces(
+                connection,
+                queue,
+                owner,
+                (pieces, &|| unclaimable.of(&name)),
+            )?
+        }
     };
     // RETURNING promises no order.
     rows.sort_by_key(|row| (row.due_ms, row.id));
@@ -91,16 +103,16 @@ fn claim_some(
     connection: &mut SqliteConnection,
     queue: &str,
     owner: &str,
-    (most, skipped): (Most, u32),
+    (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<Claimed>> {
     let now = now_ms();
     // In this transaction both statements find the same rows.
-    let lengths = diesel::sql_query(behind(LENGTHS, "LIMIT ?", skipped))
+    let lengths = diesel::sql_query(without(LENGTHS, left_out))
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(now)
         .bind::<BigInt, _>(i64::from(most.count));
     let fitting = fitting(connection, lengths, most)?;
-    diesel::sql_query(behind(CLAIM, "LIMIT ?", skipped))
+    diesel::sql_query(without(CLAIM, left_out))
         .bind::<Text, _>(owner)
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(now)
@@ -112,12 +124,13 @@ fn claim_in_pieces(
     connection: &mut SqliteConnection,
     queue: &str,
     owner: &str,
-    most: Most,
+    (mut pieces, left_out): (Pieces<'_>, &dyn Fn() -> Vec<i64>),
 ) -> QueryResult<Vec<Claimed>> {
-    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    let mut claimed = Vec::new();
     while let Some(piece) = pieces.next() {
+        let left_out = left_out();
         let tried = part(connection, Manner::Apart, |connection| {
-            claim_some(connection, queue, owner, piece)
+            claim_some(connection, queue, owner, (piece, &left_out))
         });
         match tried? {
             Ok(mut rows) => {
@@ -125,11 +138,31 @@ fn claim_in_pieces(
                 pieces.took(rows.len(), bytes);
                 claimed.append(&mut rows);
             }
-            Err(why) => pieces.refused(why),
+            Err(why) if pieces.refused() => {
+                let head = head(connection, queue, left_out)?;
+                pieces.leave_out(head, &why);
+            }
+            Err(_) => {}
         }
     }
-    pieces.report(&format!("messages of `{queue}`"));
     Ok(claimed)
+}
+
+/// The row that a claim would take first.
+fn head(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    left_out: Vec<i64>,
+) -> QueryResult<Option<i64>> {
+    message::table
+        .filter(dsl::owner.eq(""))
+        .filter(dsl::queue.eq(queue))
+        .filter(dsl::due_ms.le(now_ms()))
+        .filter(dsl::id.ne_all(left_out))
+        .order((dsl::due_ms, dsl::id))
+        .select(dsl::id)
+        .first(connection)
+        .optional()
 }
 
 fn claimed(row: Claimed) -> ClaimedMessage {
@@ -208,6 +241,7 @@ fn bury(
 /// Gives back the messages of a boot that lives on, but for those that are known to be held.
 pub(super) fn give_back_except(
     connection: &mut SqliteConnection,
+    manner: Manner,
     queue: &str,
     owner: &str,
     keep: &[(i64, i64)],
@@ -217,13 +251,10 @@ pub(super) fn give_back_except(
         .filter(dsl::queue.eq(queue))
         .select((dsl::id, dsl::fence))
         .load(connection)?;
-    let mut given_back = 0;
     let keep: HashSet<&(i64, i64)> = keep.iter().collect();
-    for (id, _) in claims.iter().filter(|claim| !keep.contains(claim)) {
-        given_back += diesel::update(message::table.filter(dsl::id.eq(id)))
-            .set(dsl::owner.eq(""))
-            .execute(connection)?;
-    }
+    let back = claims.iter().filter(|claim| !keep.contains(claim));
+    let back: Vec<i64> = back.map(|(id, _)| *id).collect();
+    let given_back = leaving_out(connection, manner, "queue_message", &back, free)?;
     Ok(Written::Count(given_back))
 }
 
@@ -237,8 +268,20 @@ pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<Strin
 }
 
 /// Gives back all messages of a boot that is gone.
-pub(super) fn give_back_all(connection: &mut SqliteConnection, owner: &str) -> QueryResult<usize> {
-    diesel::update(message::table.filter(dsl::owner.eq(owner)))
+pub(super) fn give_back_all(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    owner: &str,
+) -> QueryResult<usize> {
+    let ids: Vec<i64> = message::table
+        .filter(dsl::owner.eq(owner))
+        .select(dsl::id)
+        .load(connection)?;
+    leaving_out(connection, manner, "queue_message", &ids, free)
+}
+
+fn free(connection: &mut SqliteConnection, id: i64) -> QueryResult<usize> {
+    diesel::update(message::table.filter(dsl::id.eq(id)))
         .set(dsl::owner.eq(""))
         .execute(connection)
 }

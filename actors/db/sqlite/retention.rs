@@ -5,6 +5,8 @@
 
 use diesel::prelude::*;
 
+use super::part::leaving_out;
+use crate::db::apart::Manner;
 use crate::db::retention::{is_old_run, more_after, trimmed};
 use crate::db::schema::{cron_run, crontab_log, dead_letter};
 use crate::db::status::RUN_ENDED;
@@ -13,6 +15,7 @@ use crate::db::write::{TRIM_ROWS, Written};
 /// A run that is open keeps its row, however old.
 pub(super) fn trim_crontab_log(
     connection: &mut SqliteConnection,
+    manner: Manner,
     before_ms: i64,
     after_id: i64,
 ) -> QueryResult<Written> {
@@ -41,13 +44,16 @@ pub(super) fn trim_crontab_log(
         .load(connection)?;
     old.retain(|(_, uk, _)| !open.contains(uk));
     let ids: Vec<i64> = old.into_iter().map(|(id, ..)| id).collect();
-    diesel::delete(crontab_log::table.filter(dsl::id.eq_any(ids)))
-        .execute(connection)
-        .map(|deleted| trimmed(deleted, more_after_id))
+    let delete = |connection: &mut SqliteConnection, id| {
+        diesel::delete(crontab_log::table.filter(dsl::id.eq(id))).execute(connection)
+    };
+    let deleted = leaving_out(connection, manner, "crontab_log", &ids, delete)?;
+    Ok(trimmed(deleted, more_after_id))
 }
 
 pub(super) fn trim_letters(
     connection: &mut SqliteConnection,
+    manner: Manner,
     before_ms: i64,
     after_id: i64,
 ) -> QueryResult<Written> {
@@ -65,7 +71,9 @@ pub(super) fn trim_letters(
     if ids.is_empty() {
         return Ok(trimmed(0, more_after_id));
     }
-    diesel::delete(dead_letter::table.filter(dsl::id.eq_any(ids)))
-        .execute(connection)
-        .map(|deleted| trimmed(deleted, more_after_id))
+    let delete = |connection: &mut SqliteConnection, id| {
+        diesel::delete(dead_letter::table.filter(dsl::id.eq(id))).execute(connection)
+    };
+    let deleted = leaving_out(connection, manner, "dead_letter", &ids, delete)?;
+    Ok(trimmed(deleted, more_after_id))
 }

@@ -5,16 +5,19 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
 
-use super::part::part;
+use super::part::{leaving_out, part};
 use super::{dead, lengths::fitting};
 use crate::clock::{local_text, now_ms};
-use crate::db::apart::{Manner, Pieces, behind};
+use crate::db::apart::{Manner, Pieces, Unclaimable, without};
 use crate::db::raw_task::{RawTask, Unreadable, read_all};
 use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::text::fitted;
 use crate::db::write::{Most, Settlement, TRIM_ROWS, Written};
+
+/// Its name in the log.
+const QUEUE: &str = "delayed tasks";
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
@@ -92,15 +95,18 @@ struct Due {
 
 pub(super) fn claim(
     connection: &mut SqliteConnection,
-    manner: Manner,
+    (manner, unclaimable): (Manner, &Unclaimable),
     owner: &str,
     (from_s, until_s): (Option<i64>, i64),
     most: Most,
 ) -> QueryResult<Written> {
     let due = Due { from_s, until_s };
     let tasks = match manner {
-        Manner::Whole => claim_some(connection, owner, due, (most, 0))?.0,
-        Manner::Apart => claim_in_pieces(connection, owner, due, most)?,
+        Manner::Whole => {
+            let left_out = unclaimable.of(QUEUE);
+            claim_some(connection, owner, due, (most, &left_out))?.0
+        }
+        Manner::Apart => claim_in_pieces(connection, unclaimable, owner, due, most)?,
     };
     if from_s.is_none() {
         let ended = part(connection, manner, |connection| {
@@ -118,15 +124,15 @@ fn claim_some(
     connection: &mut SqliteConnection,
     owner: &str,
     Due { from_s, until_s }: Due,
-    (most, skipped): (Most, u32),
+    (most, left_out): (Most, &[i64]),
 ) -> QueryResult<(Vec<ClaimedTask>, usize, usize)> {
     // In this transaction both statements find the same rows.
-    let lengths = diesel::sql_query(behind(LENGTHS, "LIMIT ?", skipped))
+    let lengths = diesel::sql_query(without(LENGTHS, left_out))
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
         .bind::<BigInt, _>(until_s)
         .bind::<BigInt, _>(i64::from(most.count));
     let fitting = fitting(connection, lengths, most)?;
-    let rows: Vec<RawTask> = diesel::sql_query(behind(CLAIM, "LIMIT ?", skipped))
+    let rows: Vec<RawTask> = diesel::sql_query(without(CLAIM, left_out))
         .bind::<Text, _>(owner)
         .bind::<Text, _>(local_text())
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
@@ -143,26 +149,48 @@ fn claim_some(
 
 fn claim_in_pieces(
     connection: &mut SqliteConnection,
+    unclaimable: &Unclaimable,
     owner: &str,
     due: Due,
     most: Most,
 ) -> QueryResult<Vec<ClaimedTask>> {
-    let (mut pieces, mut claimed) = (Pieces::new(most), Vec::new());
+    let mut pieces = Pieces::new(QUEUE, unclaimable, most);
+    let mut claimed = Vec::new();
     while let Some(piece) = pieces.next() {
+        let left_out = unclaimable.of(QUEUE);
         let tried = part(connection, Manner::Apart, |connection| {
-            claim_some(connection, owner, due, piece)
+            claim_some(connection, owner, due, (piece, &left_out))
         });
         match tried? {
             Ok((mut tasks, count, bytes)) => {
                 pieces.took(count, bytes);
                 claimed.append(&mut tasks);
             }
-            Err(why) => pieces.refused(why),
+            Err(why) if pieces.refused() => {
+                let head = head(connection, due, left_out)?;
+                pieces.leave_out(head, &why);
+            }
+            Err(_) => {}
         }
     }
-    pieces.report("delayed tasks");
     claimed.sort_by_key(|task| (task.due_ms, task.id));
     Ok(claimed)
+}
+
+/// The row that a claim would take first.
+fn head(
+    connection: &mut SqliteConnection,
+    Due { from_s, until_s }: Due,
+    left_out: Vec<i64>,
+) -> QueryResult<Option<i64>> {
+    log::table
+        .filter(dsl::status.eq(WAITING))
+        .filter(dsl::exec_time.between(from_s.unwrap_or(i64::MIN), until_s))
+        .filter(dsl::id.ne_all(left_out))
+        .order((dsl::exec_time, dsl::id))
+        .select(dsl::id)
+        .first(connection)
+        .optional()
 }
 
 fn end_never_due(connection: &mut SqliteConnection, owner: &str, most: Most) -> QueryResult<()> {
@@ -276,6 +304,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
 /// Gives back the tasks of a boot that lives on, but for those that are known to run.
 pub(super) fn give_back_except(
     connection: &mut SqliteConnection,
+    manner: Manner,
     owner: &str,
     keep: &[(i64, i64)],
 ) -> QueryResult<Written> {
@@ -284,13 +313,10 @@ pub(super) fn give_back_except(
         .filter(dsl::owner.eq(owner))
         .select((dsl::id, dsl::fence))
         .load(connection)?;
-    let mut given_back = 0;
     let keep: HashSet<&(i64, i64)> = keep.iter().collect();
-    for (id, _) in claims.iter().filter(|claim| !keep.contains(claim)) {
-        given_back += diesel::update(log::table.filter(dsl::id.eq(id)))
-            .set((dsl::status.eq(WAITING), dsl::owner.eq("")))
-            .execute(connection)?;
-    }
+    let back = claims.iter().filter(|claim| !keep.contains(claim));
+    let back: Vec<i64> = back.map(|(id, _)| *id).collect();
+    let given_back = leaving_out(connection, manner, "delay_queue_log", &back, free)?;
     Ok(Written::Count(given_back))
 }
 
@@ -305,18 +331,27 @@ pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<Strin
 }
 
 /// Gives back all tasks of a boot that is gone. `idx_status_exectime` bounds the look to the running ones.
-pub(super) fn give_back_all(connection: &mut SqliteConnection, owner: &str) -> QueryResult<usize> {
-    diesel::update(
-        log::table
-            .filter(dsl::status.eq(RUNNING))
-            .filter(dsl::owner.eq(owner)),
-    )
-    .set((
-        dsl::status.eq(WAITING),
-        dsl::owner.eq(""),
-        dsl::update_time.eq(local_text()),
-    ))
-    .execute(connection)
+pub(super) fn give_back_all(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    owner: &str,
+) -> QueryResult<usize> {
+    let ids: Vec<i64> = log::table
+        .filter(dsl::status.eq(RUNNING))
+        .filter(dsl::owner.eq(owner))
+        .select(dsl::id)
+        .load(connection)?;
+    leaving_out(connection, manner, "delay_queue_log", &ids, free)
+}
+
+fn free(connection: &mut SqliteConnection, id: i64) -> QueryResult<usize> {
+    diesel::update(log::table.filter(dsl::id.eq(id)))
+        .set((
+            dsl::status.eq(WAITING),
+            dsl::owner.eq(""),
+            dsl::update_time.eq(local_text()),
+        ))
+        .execute(connection)
 }
 
 /// Charges a task for the end of its process. It is waiting already: its boot's rows were given back before.
@@ -370,14 +405,19 @@ pub(super) fn charge(
 }
 
 /// `idx_status_exectime` finds them.
-pub(super) fn trim(connection: &mut SqliteConnection, before_s: i64) -> QueryResult<Written> {
+pub(super) fn trim(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    before_s: i64,
+) -> QueryResult<Written> {
     let old: Vec<i64> = log::table
         .filter(dsl::status.eq_any([DONE, FAILED]))
         .filter(dsl::exec_time.lt(before_s))
         .select(dsl::id)
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
-    diesel::delete(log::table.filter(dsl::id.eq_any(old)))
-        .execute(connection)
-        .map(Written::Count)
+    let delete = |connection: &mut SqliteConnection, id| {
+        diesel::delete(log::table.filter(dsl::id.eq(id))).execute(connection)
+    };
+    leaving_out(connection, manner, "delay_queue_log", &old, delete).map(Written::Count)
 }

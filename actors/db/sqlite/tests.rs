@@ -9,6 +9,7 @@ use diesel::sql_types::Text;
 
 use super::{SqliteStore, connect, messages, questions, tasks, writer};
 use crate::db::DbError;
+use crate::db::apart::Unclaimable;
 use crate::db::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd, TaskOutcome};
 use crate::db::store::Store;
 use crate::db::write::{Most, Settlement, Write, Written};
@@ -142,7 +143,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
         .batch_execute("PRAGMA max_page_count = 60")
         .unwrap();
     for batch in [vec![large_write()], vec![large_write(), large_write()]] {
-        let applied = writer::apply(&mut connection, &batch);
+        let applied = writer::apply(&mut connection, &Unclaimable::default(), &batch);
         assert!(applied.is_untried(), "{:?}", applied.outcomes);
         assert!(
             matches!(applied.away, Some(DbError::Away(_))),
@@ -155,7 +156,7 @@ fn a_full_disk_is_an_outage_and_refuses_nothing() {
             .unwrap();
     }
     let mut connection = connect::open(&path).unwrap();
-    let applied = writer::apply(&mut connection, &[large_write()]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[large_write()]);
     assert!(applied.away.is_none() && applied.answers()[0].is_ok());
 }
 
@@ -167,7 +168,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
     connection.batch_execute("PRAGMA busy_timeout = 1").unwrap();
     let mut other = connect::open(&path).unwrap();
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
-    let applied = writer::apply(&mut connection, &[large_write()]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[large_write()]);
     assert!(applied.is_untried());
     assert!(
         matches!(applied.away, Some(DbError::Away(_))),
@@ -175,7 +176,7 @@ fn a_file_that_somebody_holds_is_an_outage() {
         applied.away
     );
     other.batch_execute("ROLLBACK").unwrap();
-    let applied = writer::apply(&mut connection, &[large_write()]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[large_write()]);
     assert!(
         applied.away.is_none() && applied.answers()[0].is_ok(),
         "on the same connection"
@@ -202,7 +203,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
             bytes: u32::MAX,
         },
     };
-    let applied = writer::apply(&mut connection, &[claim]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[claim]);
     let answers = applied.answers();
     let Ok(Written::Tasks(claimed)) = &answers[0] else {
         panic!("{answers:?}");
@@ -221,7 +222,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
         owner: "script1/a".to_owned(),
         ends: claimed.iter().map(failed).collect(),
     };
-    let applied = writer::apply(&mut connection, &[ends]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[ends]);
     assert!(
         matches!(&applied.answers()[0], Ok(Written::Settlement(told)) if *told == Settlement::default())
     );

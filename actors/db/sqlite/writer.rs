@@ -8,11 +8,11 @@ use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::codes::{Step, judged};
+use super::codes::{Step, is_held, judged};
 use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
-use crate::db::apart::Manner;
+use crate::db::apart::{Manner, Unclaimable};
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
 use crate::db::store::{Applied, Writer};
@@ -23,6 +23,7 @@ pub(super) struct SqliteWriter {
     file: Arc<DatabaseFile>,
     log: WriteAheadLog,
     checkpoints: Checkpoints,
+    unclaimable: Unclaimable,
 }
 
 /// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes some
@@ -60,6 +61,7 @@ impl SqliteWriter {
             file,
             log: WriteAheadLog::default(),
             checkpoints: Checkpoints::Allowed,
+            unclaimable: Unclaimable::default(),
         }
     }
 }
@@ -70,14 +72,14 @@ impl Writer for SqliteWriter {
         let wanted = Checkpoints::of(&batch);
         let change = (wanted != self.checkpoints).then_some(wanted.pragma());
         self.checkpoints = wanted;
-        let file = Arc::clone(&self.file);
+        let (file, unclaimable) = (Arc::clone(&self.file), self.unclaimable.clone());
         async move {
             let applied = self
                 .connection
                 .spawn_blocking(move |connection| {
                     // Where it fails, a commit takes longer, or the log grows until the next change.
                     let _ = change.map(|pragma| connection.batch_execute(pragma));
-                    let applied = apply(connection, &all);
+                    let applied = apply(connection, &unclaimable, &all);
                     // After the commit: what is answered is in the file that the path leads to.
                     Ok(match file.check() {
                         Ok(()) => applied,
@@ -117,26 +119,34 @@ impl Writer for SqliteWriter {
 
 /// All in one transaction; if that fails while the file takes a write, each in its own, so that the one that is the reason
 /// fails alone.
-pub(super) fn apply(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
+pub(super) fn apply(
+    connection: &mut SqliteConnection,
+    unclaimable: &Unclaimable,
+    batch: &[Write],
+) -> Applied {
     let together = transaction(connection, |connection| {
-        let whole = |write| one(connection, write, Manner::Whole);
+        let whole = |write| one(connection, write, (Manner::Whole, unclaimable));
         batch.iter().map(whole).collect()
     });
     match together {
         Ok(answers) => Applied::all(Vec::into_iter(answers).map(Ok).collect()),
-        Err(away @ DbError::Away(_)) if ping(connection).is_err() => {
-            Applied::none_of(batch.len()).away(away)
+        Err(DbError::Away(why)) if is_held(&why) || ping(connection).is_err() => {
+            Applied::none_of(batch.len()).away(DbError::Away(why))
         }
-        Err(_) => one_by_one(connection, batch),
+        Err(_) => one_by_one(connection, unclaimable, batch),
     }
 }
 
-fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
+fn one_by_one(
+    connection: &mut SqliteConnection,
+    unclaimable: &Unclaimable,
+    batch: &[Write],
+) -> Applied {
     let mut applied = Applied::none_of(batch.len());
     for (at, write) in batch.iter().enumerate() {
-        let mut tried = alone(connection, write, Manner::Whole);
+        let mut tried = alone(connection, write, (Manner::Whole, unclaimable));
         if matches!(tried, Err(DbError::Refused(_))) && write.has_parts() {
-            tried = alone(connection, write, Manner::Apart);
+            tried = alone(connection, write, (Manner::Apart, unclaimable));
         }
         match tried {
             Ok(written) => applied.answer([at], vec![written]),
@@ -151,10 +161,13 @@ fn one_by_one(connection: &mut SqliteConnection, batch: &[Write]) -> Applied {
 fn alone(
     connection: &mut SqliteConnection,
     write: &Write,
-    manner: Manner,
+    manner: (Manner, &Unclaimable),
 ) -> Result<Written, DbError> {
     match transaction(connection, |connection| one(connection, write, manner)) {
-        Err(DbError::Away(why)) if ping(connection).is_ok() => Err(DbError::Refused(why)),
+        // Held by another program it says nothing of the write, whatever is true a moment later.
+        Err(DbError::Away(why)) if !is_held(&why) && ping(connection).is_ok() => {
+            Err(DbError::Refused(why))
+        }
         done => done,
     }
 }
@@ -179,29 +192,41 @@ pub(super) fn transaction<T>(
     done
 }
 
-fn one(connection: &mut SqliteConnection, write: &Write, manner: Manner) -> QueryResult<Written> {
+fn one(
+    connection: &mut SqliteConnection,
+    write: &Write,
+    (manner, unclaimable): (Manner, &Unclaimable),
+) -> QueryResult<Written> {
     match write {
         Write::BeginBoot(row) => boots::begin(connection, row),
-        Write::EndBoot { owner } => boots::end(connection, owner),
-        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms),
-        Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges),
+        Write::EndBoot { owner } => boots::end(connection, manner, owner),
+        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, manner, me, *as_of_ms),
+        Write::ReapGone { owner, charges } => boots::reap_gone(connection, manner, owner, charges),
         Write::InsertTasks { rows, owner } => tasks::insert(connection, rows, owner),
-        Write::GiveBackTasks { owner, keep } => tasks::give_back_except(connection, owner, keep),
+        Write::GiveBackTasks { owner, keep } => {
+            tasks::give_back_except(connection, manner, owner, keep)
+        }
         Write::ClaimTasks {
             owner,
             from_s,
             until_s,
             most,
-        } => tasks::claim(connection, manner, owner, (*from_s, *until_s), *most),
-        Write::TrimTasks { before_s } => tasks::trim(connection, *before_s),
+        } => tasks::claim(
+            connection,
+            (manner, unclaimable),
+            owner,
+            (*from_s, *until_s),
+            *most,
+        ),
+        Write::TrimTasks { before_s } => tasks::trim(connection, manner, *before_s),
         Write::TrimCrontabLog {
             before_ms,
             after_id,
-        } => retention::trim_crontab_log(connection, *before_ms, *after_id),
+        } => retention::trim_crontab_log(connection, manner, *before_ms, *after_id),
         Write::TrimLetters {
             before_ms,
             after_id,
-        } => retention::trim_letters(connection, *before_ms, *after_id),
+        } => retention::trim_letters(connection, manner, *before_ms, *after_id),
         Write::HastenMessages { queue, longest_ms } => {
             hasten::messages(connection, queue, *longest_ms)
         }
@@ -209,10 +234,10 @@ fn one(connection: &mut SqliteConnection, write: &Write, manner: Manner) -> Quer
         Write::EndTasks { owner, ends } => tasks::end(connection, owner, ends),
         Write::InsertMessages { queue, rows } => messages::insert(connection, queue, rows),
         Write::ClaimMessages { queue, owner, most } => {
-            messages::claim(connection, manner, (queue, owner), *most)
+            messages::claim(connection, (manner, unclaimable), (queue, owner), *most)
         }
         Write::GiveBackMessages { queue, owner, keep } => {
-            messages::give_back_except(connection, queue, owner, keep)
+            messages::give_back_except(connection, manner, queue, owner, keep)
         }
         Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
         Write::InsertLetters { letters } => dead::insert_all(connection, letters),

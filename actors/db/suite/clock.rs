@@ -4,7 +4,7 @@ use super::*;
 use crate::db::write::TRIM_ROWS;
 
 impl Connection {
-    async fn count(&mut self, write: Write) -> usize {
+    pub(super) async fn count(&mut self, write: Write) -> usize {
         match self.write(write).await {
             Written::Count(rows) => rows,
             other => panic!("{other:?}"),

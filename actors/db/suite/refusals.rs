@@ -65,6 +65,49 @@ impl World {
 }
 
 impl World {
+    /// Does this for each task that is claimed.
+    fn on_claim(&self, statement: &str) {
+        let claimed = "NEW.status = 2";
+        let statement = match self.name {
+            "SQLite" => format!(
+                "CREATE TRIGGER on_claim AFTER UPDATE ON delay_queue_log WHEN {claimed} BEGIN {statement}; END"
+            ),
+            "PostgreSQL" => format!(
+                "CREATE FUNCTION on_claim() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN IF {claimed} THEN {statement}; END IF; RETURN NEW; END $$;
+                 CREATE TRIGGER on_claim AFTER UPDATE ON delay_queue_log
+                 FOR EACH ROW EXECUTE FUNCTION on_claim()"
+            ),
+            _ => format!(
+                "CREATE TRIGGER on_claim AFTER UPDATE ON delay_queue_log FOR EACH ROW
+                 BEGIN IF {claimed} THEN {statement}; END IF; END"
+            ),
+        };
+        (self.execute)(&statement);
+    }
+
+    fn refuse_deletes(&self, table: &str, condition: &str) {
+        let statement = match self.name {
+            "SQLite" => format!(
+                "CREATE TRIGGER kept BEFORE DELETE ON {table} WHEN {condition}
+                 BEGIN SELECT RAISE(ABORT, '{WORDS}'); END"
+            ),
+            "PostgreSQL" => format!(
+                "CREATE FUNCTION kept() RETURNS trigger LANGUAGE plpgsql AS $$
+                 BEGIN IF {condition} THEN RAISE EXCEPTION '{WORDS}'; END IF; RETURN OLD; END $$;
+                 CREATE TRIGGER kept BEFORE DELETE ON {table}
+                 FOR EACH ROW EXECUTE FUNCTION kept()"
+            ),
+            _ => format!(
+                "CREATE TRIGGER kept BEFORE DELETE ON {table} FOR EACH ROW
+                 BEGIN IF {condition} THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '{WORDS}'; END IF; END"
+            ),
+        };
+        (self.execute)(&statement);
+    }
+}
+
+impl World {
     /// As people have made the Go project's tables: of 100 characters, and MySQL's of three bytes each at most.
     fn narrow_results(&self) {
         for table in ["delay_queue_log", "crontab_log"] {
@@ -179,6 +222,74 @@ facts! {
         assert_eq!(fetched.len(), 10);
         assert!(fetched.iter().all(|message| message.payload == "good"));
         assert_eq!(writer.fetch(ME, 10).await.len(), 7);
+    }
+
+    async fn what_a_unique_key_of_others_refuses_is_left_out(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let rows = (0..4).map(|n| NewTask { params: n.to_string(), ..tasks(1).remove(0) });
+        writer.push(rows.collect()).await;
+        (world.execute)("CREATE TABLE audit (params VARCHAR(9) NOT NULL PRIMARY KEY)");
+        (world.execute)("INSERT INTO audit VALUES ('0')");
+        world.on_claim("INSERT INTO audit VALUES (NEW.params)");
+        let begun = std::time::Instant::now();
+        let claimed = writer.claim(ME, 10).await;
+        let params: Vec<&str> = claimed.iter().map(|task| task.params.as_str()).collect();
+        assert_eq!(params, ["1", "2", "3"]);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+
+    async fn many_rows_that_cannot_be_claimed_hold_up_the_others_for_moments(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        let row = |params: &str| NewTask { params: params.to_owned(), ..tasks(1).remove(0) };
+        writer.push((0..600).map(|_| row("bad")).collect()).await;
+        writer.push(vec![row("good")]).await;
+        world.refuse("task", "UPDATE", "delay_queue_log", "NEW.status = 2 AND NEW.params = 'bad'");
+        let mut longest = Duration::ZERO;
+        let begun = std::time::Instant::now();
+        loop {
+            let asked = std::time::Instant::now();
+            let claimed = writer.claim(ME, 100).await;
+            longest = longest.max(asked.elapsed());
+            if claimed.iter().any(|task| task.params == "good") {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{longest:?}");
+        }
+        assert!(longest < Duration::from_secs(10), "{longest:?}");
+    }
+
+    async fn a_row_that_cannot_be_given_back_keeps_no_other_from_it(world) {
+        let mut writer = world.writer().await;
+        for owner in [ME, OTHER] {
+            writer.begin(owner).await;
+        }
+        let row = |params: &str| NewTask { params: params.to_owned(), ..tasks(1).remove(0) };
+        writer.push(vec![row("good"), row("bad"), row("good")]).await;
+        writer.send(vec![message(b"x")]).await;
+        assert_eq!(writer.claim(OTHER, 3).await.len(), 3);
+        assert_eq!(writer.fetch(OTHER, 1).await.len(), 1);
+        world.refuse("task", "UPDATE", "delay_queue_log", "NEW.status = 1 AND NEW.params = 'bad'");
+        world.silence(OTHER, 60_000);
+        let reaped = writer.reap_silent().await;
+        assert_eq!(reaped.boots, [OTHER]);
+        assert_eq!((reaped.tasks, reaped.messages), (2, 1));
+        assert_eq!(writer.claim(ME, 9).await.len(), 2);
+        let owner = ME.to_owned();
+        let back = Write::GiveBackTasks { owner, keep: Vec::new() };
+        assert_eq!(writer.count(back).await, 2);
+    }
+
+    async fn a_row_that_cannot_be_deleted_keeps_no_other_from_it(world) {
+        let mut writer = world.writer().await;
+        let row = |params: &str| NewTask { params: params.to_owned(), ..tasks(1).remove(0) };
+        writer.push(vec![row("good"), row("bad"), row("good")]).await;
+        (world.execute)("UPDATE delay_queue_log SET status = 3");
+        world.refuse_deletes("delay_queue_log", "OLD.params = 'bad'");
+        let before_s = now_ms() / 1000 + 10;
+        assert_eq!(writer.count(Write::TrimTasks { before_s }).await, 2);
+        assert_eq!(world.line("SELECT params AS line FROM delay_queue_log"), "bad");
     }
 
     async fn an_unreadable_row_whose_dead_letter_is_refused_holds_up_no_other(world) {
