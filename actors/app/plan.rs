@@ -1,5 +1,6 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +9,9 @@ use super::failure::{Failure, chain};
 use super::sources::Sources;
 use super::start;
 use crate::clock::millis;
-use crate::config::{Config, DatabaseUrl, Places, QueueEntry};
+use crate::config::{
+    Config, DatabaseUrl, Places, QueueEntry, SourceConfig, tables_of_other_partitions,
+};
 use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
@@ -20,7 +23,9 @@ use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::pool::PoolConfig;
 use crate::source::replayed::DueReplays;
-use crate::source::{Clusters, IdleTables, PutOffMessages, RedisServers, Source, TableLags};
+use crate::source::{
+    Clusters, Consumed, IdleTables, PutOffMessages, RedisServers, Source, TableLags,
+};
 use crate::supervisor::{Plan, Retention};
 use crate::workers::Workers;
 
@@ -92,6 +97,12 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
     let delay = shared.delay(std::mem::take(&mut handlers.delayed));
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
+    let lists = consumed_lists(config);
+    let redis = config
+        .used_redis()
+        .map(|name| Ok((name.clone(), sources.redis.get(name)?)))
+        .collect::<Result<Vec<_>, String>>()
+        .map_err(Failure::misused)?;
     actix_rt::spawn(sources.due.look());
     actix_rt::spawn(sources.put_off.look());
     Ok(Plan {
@@ -110,6 +121,9 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             dead_letters: settings.dead_letter_retention,
         },
         cron,
+        consumed: Consumed::of(config, tables_of_other_partitions(parts.places)),
+        redis,
+        lists,
         queues,
         hints: hints(config),
         pools,
@@ -226,6 +240,16 @@ impl Shared<'_> {
             watched: WatchedRuns::default(),
         })
     }
+}
+
+/// The lists of live entries, on any server: two names in the settings may mean one.
+pub(super) fn consumed_lists(config: &Config) -> BTreeSet<String> {
+    let live = config.queues.iter().filter(|entry| entry.live);
+    let list = live.filter_map(|entry| match &entry.source {
+        SourceConfig::Redis { key, .. } => Some(key.clone()),
+        _ => None,
+    });
+    list.collect()
 }
 
 /// The path this program was started from, links kept: after an upgrade in place, or another target of the link, it

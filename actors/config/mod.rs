@@ -19,6 +19,7 @@ mod backoff;
 mod commands;
 mod crontab;
 mod duration;
+mod elsewhere;
 mod environment;
 mod fault;
 mod file;
@@ -64,6 +65,7 @@ pub(crate) use self::{
     commands::Commands,
     crontab::{CronEntry, Misfire, Overlap},
     duration::{parse as parse_duration, show as show_duration},
+    elsewhere::tables_of_other_partitions,
     environment::StatusBits,
     queue::{BatchLimits, PoolLimits, QueueEntry},
     settings::{HAS_OIDC, HAS_TLS, SentinelAddress, kafka_clients},
@@ -110,6 +112,17 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// The Redis servers that the settings name, or that live entries use; the default that nobody needs is none.
+    pub(crate) fn used_redis(&self) -> impl Iterator<Item = &String> {
+        let named = self.settings.named_servers().redis;
+        let of_live = |name: &String| {
+            let mut live = self.queues.iter().filter(|entry| entry.live);
+            live.any(|entry| matches!(&entry.source, SourceConfig::Redis { server, .. } if server == name))
+        };
+        let names = self.settings.redis.keys();
+        names.filter(move |name| named || of_live(name))
+    }
+
     /// Why each entry that is not live is not: queues, then crontab, in the order of the files.
     pub(crate) fn why_not_live(&self) -> Vec<String> {
         let queues = self.queues.iter().filter(|entry| !entry.live);

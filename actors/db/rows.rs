@@ -263,6 +263,8 @@ pub(crate) struct AliveBoot {
     pub(crate) silent_ms: i64,
 }
 
+/// More names of queues than this nobody reads through.
+pub(crate) const MOST_QUEUES: usize = 1000;
 /// Rows of a table are counted up to this number: counting all of millions takes seconds.
 pub(crate) const COUNT_CAP: u64 = 100_000;
 

@@ -152,6 +152,9 @@ pub(crate) trait Reader: Send + Sync {
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
     /// Those of the `table` queues that have a message which may be claimed now.
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
+    /// The names under which messages wait that nobody has claimed: a look into the index for each, and no more than
+    /// `MOST_QUEUES`.
+    fn waiting_queues(&self) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
     /// What waits in the delay queue.
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>>;
     /// Delayed tasks in status 2 that no boot of ours owns: the Go program's.

@@ -12,6 +12,7 @@ mod redis;
 pub(crate) mod replayed;
 mod send;
 mod table;
+mod unconsumed;
 
 use std::time::Duration;
 
@@ -34,11 +35,13 @@ pub(crate) use self::kafka::{
 };
 pub(crate) use self::lags::TableLags;
 pub(crate) use self::redis::{
-    RedisQueue, RedisServers, RedisSource, Sentinels, is_primary, unsuitable as unsuitable_redis,
+    RedisFault, RedisQueue, RedisServer, RedisServers, RedisSource, Sentinels, UnconsumedList,
+    is_primary, unsuitable as unsuitable_redis,
 };
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;
 pub(crate) use self::table::TableSource;
+pub(crate) use self::unconsumed::{Consumed, Unconsumed, unconsumed};
 
 /// A message and what its source must know to settle it.
 #[derive(Debug)]

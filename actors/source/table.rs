@@ -106,7 +106,7 @@ impl TableSource {
 
     /// One look, for who need not wait for messages. None: somebody else looks, and may do so for long, on a thread that a
     /// handler blocks.
-    pub(super) async fn look_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
+    pub(crate) async fn look_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
         match self.look.try_lock() {
             Ok(mut strays) => self.claim(most, &mut strays).await.map(Some),
             Err(_) => Ok(None),

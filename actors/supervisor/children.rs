@@ -1,5 +1,6 @@
 //! What the daemon consists of: the plan of it, and the one place that starts every part, in order.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::job::OwnCode;
 use crate::job::slots::{Kind, SlotFile};
 use crate::own_code::OwnCodeActor;
 use crate::pool::{PoolActor, PoolConfig};
+use crate::source::{Consumed, RedisServer};
 
 /// All that the children are made of; the same for one that is started and one that replaces it.
 pub(crate) struct Plan {
@@ -36,6 +38,12 @@ pub(crate) struct Plan {
     pub(crate) cron: CronConfig,
     pub(crate) own_code: Vec<OwnCode>,
     pub(crate) shutdown_deadline: Duration,
+    /// To know what lies where nobody consumes it: in the database,
+    pub(crate) consumed: Consumed,
+    /// and on Redis servers, by their names.
+    pub(crate) redis: Vec<(String, Arc<RedisServer>)>,
+    /// The lists that this daemon consumes.
+    pub(crate) lists: BTreeSet<String>,
     /// For messages whose handler ended a process.
     pub(crate) queues: Vec<KnownQueue>,
     /// Said once everything has been started.

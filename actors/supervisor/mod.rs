@@ -10,6 +10,7 @@ mod retention;
 mod stopping;
 #[cfg(test)]
 mod tests;
+mod unconsumed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,6 +121,7 @@ impl SupervisorActor {
             // It may wait for a row that somebody has locked; it is repeated.
             let _ = tokio::time::timeout(FIRST_RESCUE, rescue::look(&plan)).await;
             rescue::note_foreign(&plan).await;
+            actix_rt::spawn(unconsumed::report(plan));
         };
         ctx.spawn(
             announce

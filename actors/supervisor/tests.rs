@@ -28,6 +28,7 @@ use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler as JobHandler, OwnCode, Task};
 use crate::own_code;
 use crate::pool::{self, PoolConfig};
+use crate::source::Consumed;
 use crate::source::TableSource;
 use crate::stop::StopSignal;
 use crate::testing_support::{Barrier, Seen, TestDb, limits, single, soon};
@@ -245,6 +246,9 @@ fn plan(
             stats: Stats::default(),
         }),
         delay_queue: DelayQueueHandle::default(),
+        consumed: Consumed::default(),
+        redis: Vec::new(),
+        lists: std::collections::BTreeSet::new(),
         pools: vec![PoolConfig {
             work,
             limits: limits(2, 2),

@@ -52,6 +52,7 @@ mod silence;
 mod stopping;
 mod table_speed;
 mod two_daemons;
+mod unconsumed;
 mod unread_stderr;
 mod wait;
 mod world;

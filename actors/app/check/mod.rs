@@ -38,7 +38,7 @@ pub(super) fn check<S: Send + Sync + 'static>(
     };
     let mut report = CheckReport::new(&config, places);
     if args.online {
-        let found = writer::in_system(online::look(&config));
+        let found = writer::in_system(online::look(&config, places));
         report.ok &= found.iter().all(|server| server.ok());
         report.online = Some(found);
     }

@@ -206,6 +206,15 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
     for table in server.tables.iter().flatten() {
         writeln!(out, "    table {}: {} rows", table.name, rows(table.rows))?;
     }
+    for found in &server.unconsumed {
+        writeln!(
+            out,
+            "    NOT CONSUMED: `{}`, {} messages: {}",
+            found.source,
+            rows(found.waiting),
+            found.why
+        )?;
+    }
     for queue in &server.queues {
         write!(out, "    queue `{}`, `{}`: ", queue.queue, queue.source)?;
         match (&queue.problem, queue.waiting, queue.partitions) {

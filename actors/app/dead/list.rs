@@ -7,11 +7,13 @@ use chrono::{DateTime, Local};
 use clap::Args;
 
 use super::filter::FilterArgs;
+use super::unconsumed::{self, Found};
 use crate::app::failure::{Failure, chain};
 use crate::app::print::print;
 use crate::app::writer;
+use crate::config::{Config, Places};
 use crate::db::Store;
-use crate::db::rows::DeadLetter;
+use crate::db::rows::{DeadLetter, LetterFilter};
 
 /// Characters of a payload that a line shows.
 const SHOWN_CHARS: usize = 60;
@@ -29,16 +31,30 @@ pub(crate) struct ListArgs {
 }
 
 /// Prints the letters.
-pub(super) fn list(store: &Arc<dyn Store>, args: ListArgs) -> Result<ExitCode, Failure> {
+pub(super) fn list(
+    store: &Arc<dyn Store>,
+    config: &Config,
+    places: &Places,
+    args: ListArgs,
+) -> Result<ExitCode, Failure> {
     let ListArgs {
         filter,
         limit,
         json,
     } = args;
     let reader = store.reader();
-    let letters =
-        writer::in_system(async move { reader.dead_letters(filter.filter(), limit).await })
-            .map_err(|cause| Failure::failed(chain(&cause)))?;
+    let filter = filter.filter();
+    // What nobody consumes has neither handler nor time.
+    let all = filter == LetterFilter::default();
+    let (letters, unconsumed) = writer::in_system(async move {
+        let letters = reader.dead_letters(filter, limit).await;
+        let letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
+        let unconsumed = match all {
+            true => unconsumed::look(config, places, reader.as_ref()).await?,
+            false => Vec::new(),
+        };
+        Ok((letters, unconsumed))
+    })?;
     let mut text = String::new();
     for letter in &letters {
         text += &match json {
@@ -49,6 +65,20 @@ pub(super) fn list(store: &Arc<dyn Store>, args: ListArgs) -> Result<ExitCode, F
     }
     if letters.is_empty() && !json {
         text = "no dead letters\n".to_owned();
+    }
+    for Found { server, found } in &unconsumed {
+        text += &match json {
+            true => serde_json::json!({
+                "kind": "unconsumed", "server": server, "source": found.source, "waiting": found.waiting,
+                "error": found.why,
+            })
+            .to_string(),
+            false => one_line(&format!(
+                "not consumed  {server}, `{}`, {} messages: {}",
+                found.source, found.waiting, found.why
+            )),
+        };
+        text.push('\n');
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)

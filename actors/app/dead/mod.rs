@@ -5,6 +5,7 @@ mod list;
 mod purge;
 mod replay;
 mod target;
+mod unconsumed;
 mod walk;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -33,7 +34,9 @@ pub(super) fn dead<S: Send + Sync + 'static>(
 ) -> Result<ExitCode, Failure> {
     let config = start::configuration(app, places)?;
     match command {
-        DeadCommand::List(args) => list::list(&writer::migrated_store(&config)?, args),
+        DeadCommand::List(args) => {
+            list::list(&writer::migrated_store(&config)?, &config, places, args)
+        }
         DeadCommand::Replay(args) => {
             let delayed = app.registry.commands().delayed;
             replay::replay(&config, &delayed, args)

@@ -7,8 +7,8 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::Connection;
 use super::schema::delay_queue_log;
-use crate::db::rows::{COUNT_CAP, DelayCounts, due_ms};
-use crate::db::schema::boot;
+use crate::db::rows::{COUNT_CAP, DelayCounts, MOST_QUEUES, due_ms};
+use crate::db::schema::{boot, queue_message};
 use crate::db::status::{ALIVE, WAITING};
 
 #[derive(QueryableByName)]
@@ -27,6 +27,29 @@ pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<Strin
         .await?;
     owners.push(String::new());
     Ok(owners)
+}
+
+/// One after the other, each found behind the one before it.
+pub(super) async fn waiting_queues(connection: &mut Connection) -> QueryResult<Vec<String>> {
+    use queue_message::dsl;
+
+    let mut found: Vec<String> = Vec::new();
+    while found.len() < MOST_QUEUES {
+        let after = found.last().map_or("", String::as_str);
+        let next = dsl::queue_message
+            .filter(dsl::owner.eq(""))
+            .filter(dsl::queue.gt(after))
+            .order(dsl::queue)
+            .select(dsl::queue)
+            .first(connection)
+            .await
+            .optional()?;
+        match next {
+            Some(next) => found.push(next),
+            None => break,
+        }
+    }
+    Ok(found)
 }
 
 pub(super) async fn delay_counts(connection: &mut Connection) -> QueryResult<DelayCounts> {

@@ -145,6 +145,10 @@ impl Reader for ServerReader {
         .boxed()
     }
 
+    fn waiting_queues(&self) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        async move { self.ask(questions::waiting_queues).await }.boxed()
+    }
+
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
         async move { self.ask(questions::delay_counts).await }.boxed()
     }

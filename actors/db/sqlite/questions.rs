@@ -6,7 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::Sqlite;
 
 use crate::clock::now_ms;
-use crate::db::rows::{COUNT_CAP, DelayCounts, due_ms};
+use crate::db::rows::{COUNT_CAP, DelayCounts, MOST_QUEUES, due_ms};
 use crate::db::schema::{boot, delay_queue_log, queue_message};
 use crate::db::status::{ALIVE, WAITING};
 
@@ -14,6 +14,28 @@ use crate::db::status::{ALIVE, WAITING};
 struct Count {
     #[diesel(sql_type = BigInt)]
     rows: i64,
+}
+
+/// One after the other, each found behind the one before it.
+pub(super) fn waiting_queues(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
+    use queue_message::dsl;
+
+    let mut found: Vec<String> = Vec::new();
+    while found.len() < MOST_QUEUES {
+        let after = found.last().map_or("", String::as_str);
+        let next = dsl::queue_message
+            .filter(dsl::owner.eq(""))
+            .filter(dsl::queue.gt(after))
+            .order(dsl::queue)
+            .select(dsl::queue)
+            .first(connection)
+            .optional()?;
+        match next {
+            Some(next) => found.push(next),
+            None => break,
+        }
+    }
+    Ok(found)
 }
 
 /// Unfinished messages, each queue's counted up to its number.

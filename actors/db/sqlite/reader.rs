@@ -59,6 +59,10 @@ impl Reader for SqliteReader {
         self.ask(move |connection| questions::due_queues(connection, queues))
     }
 
+    fn waiting_queues(&self) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        self.ask(questions::waiting_queues)
+    }
+
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
         self.ask(questions::delay_counts)
     }

@@ -109,6 +109,22 @@ facts! {
         assert!(world.due(&[]).await.is_empty());
     }
 
+    async fn the_queues_in_which_something_waits_are_named(world) {
+        let reader = world.store.reader();
+        assert!(reader.waiting_queues().await.unwrap().is_empty());
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        for (queue, n) in [("q", 2), ("old", 300), ("dead:script1:测试", 1), ("Q", 1)] {
+            let (queue, rows) = (queue.to_owned(), (0..n).map(|_| message(b"x")).collect());
+            writer.ids(Write::InsertMessages { queue, rows }).await;
+        }
+        let mut found = reader.waiting_queues().await.unwrap();
+        found.sort();
+        assert_eq!(found, ["Q", "dead:script1:测试", "old", "q"]);
+        writer.fetch(ME, 2).await;
+        assert!(!reader.waiting_queues().await.unwrap().contains(&"q".to_owned()), "all of it is claimed");
+    }
+
     async fn what_waits_in_the_delay_queue_is_counted(world) {
         let reader = world.store.reader();
         assert_eq!(reader.delay_counts().await.unwrap(), DelayCounts::default());

@@ -254,6 +254,9 @@ impl Reader for NoReader {
     fn due_queues(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
+    fn waiting_queues(&self) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>> {
         async { Ok(DelayCounts::default()) }.boxed()
     }

@@ -27,7 +27,7 @@ enum Target {
     /// To the server of this address.
     Server(Client),
     /// To whichever server is the primary by these.
-    Primary(Sentinels, Switches),
+    Primary(Box<Sentinels>, Switches),
 }
 
 /// Opens connections, for the pool.
@@ -45,7 +45,9 @@ pub(super) struct Manager {
 impl Manager {
     pub(super) fn new(name: &str, settings: &RedisSettings) -> Result<Self, String> {
         let target = match settings.sentinels()? {
-            Some(address) => Target::Primary(Sentinels::new(address)?, Switches::default()),
+            Some(address) => {
+                Target::Primary(Box::new(Sentinels::new(address)?), Switches::default())
+            }
             None => {
                 let client = Client::open(settings.url.expose());
                 Target::Server(client.map_err(|cause| cause.to_string())?)

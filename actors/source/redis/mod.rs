@@ -16,6 +16,7 @@
 //! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
 //! | `trouble.rs` | what is refused to this queue alone |
+//! | `unconsumed.rs` | lists that nobody consumes any more |
 //! | `push.rs` | what producers do, for `ctx.send` |
 //! | `stored.rs`, `frame.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
@@ -40,6 +41,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod unconsumed;
 mod views;
 mod wait;
 
@@ -54,14 +56,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 pub(crate) use self::connect::unsuitable;
+pub(crate) use self::fault::Fault as RedisFault;
 use self::fetch::Look;
 use self::keeper::Registration;
 use self::open::Batches;
 pub(crate) use self::primary::{Sentinels, is_primary};
 #[cfg(test)]
 use self::server::Server;
+pub(crate) use self::server::Server as RedisServer;
 pub(crate) use self::servers::RedisServers;
 use self::trouble::Trouble;
+pub(crate) use self::unconsumed::UnconsumedList;
 use super::{Burial, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::rows::EntryName;

@@ -3,6 +3,7 @@
 //! An outage is the server's, not a queue's: whoever meets it first says so, one of those who wait tries again from
 //! time to time, and all go on when it has passed. So it is two log lines, however many queues and consumers wait.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::sync::MutexGuard;
 use super::connect::{Connection, Manager};
 use super::fault::{self, Fault};
 use super::stream::SILENT;
+use super::unconsumed::{UnconsumedList, unconsumed_lists};
 use crate::config::RedisSettings;
 use crate::outage::Outage;
 
@@ -101,6 +103,17 @@ impl Server {
                 Err(RunError::User(cause)) => return Err(Fault::of(&cause)),
             }
         }
+    }
+
+    /// Lists of this server beside which messages lie that nobody consumes; `consumed` is what this daemon does.
+    pub(crate) async fn unconsumed(
+        &self,
+        consumed: &BTreeSet<String>,
+        pause: Duration,
+    ) -> Answer<Vec<UnconsumedList>> {
+        let mut connection = self.connection().await?;
+        let found = unconsumed_lists(&mut connection.inner, consumed, pause).await;
+        found.inspect_err(|fault| self.manager.failed(&mut connection, fault))
     }
 
     fn why_none(&self) -> Fault {

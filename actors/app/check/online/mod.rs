@@ -13,7 +13,9 @@ use std::time::Duration;
 use futures_util::future::{FutureExt, LocalBoxFuture, join_all};
 use serde::Serialize;
 
-use crate::config::{Config, QueueEntry, SourceConfig};
+use crate::app::plan::consumed_lists;
+use crate::config::{Config, Places, QueueEntry, SourceConfig};
+use crate::source::Unconsumed;
 
 /// A server that does not answer for so long is not reached.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,6 +45,9 @@ pub(super) struct Found {
     pub(super) pending_migrations: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tables: Option<Vec<FoundTable>>,
+    /// What lies there where nobody consumes it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) unconsumed: Vec<Unconsumed>,
     /// The live queue entries that this server serves.
     pub(super) queues: Vec<FoundQueue>,
 }
@@ -95,10 +100,11 @@ impl Found {
 }
 
 /// Asks all of them. To be called inside a System.
-pub(super) async fn look(config: &Config) -> Vec<Found> {
+pub(super) async fn look(config: &Config, places: &Places) -> Vec<Found> {
     let settings = &config.settings;
     let named = settings.named_servers();
-    let mut asked: Vec<LocalBoxFuture<'_, Found>> = vec![own::look(config).boxed_local()];
+    let lists = consumed_lists(config);
+    let mut asked: Vec<LocalBoxFuture<'_, Found>> = vec![own::look(config, places).boxed_local()];
     for (name, settings) in &settings.databases {
         asked.push(database::look(name, settings).boxed_local());
     }
@@ -108,7 +114,7 @@ pub(super) async fn look(config: &Config) -> Vec<Found> {
             _ => None,
         });
         if named.redis || !keys.is_empty() {
-            asked.push(redis::look(name, settings, keys).boxed_local());
+            asked.push(redis::look(name, settings, keys, &lists).boxed_local());
         }
     }
     for (name, settings) in &settings.kafka {

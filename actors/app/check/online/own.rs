@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{Found, FoundQueue, FoundTable, sources};
 use crate::app::failure::chain;
-use crate::config::{Config, SourceConfig};
+use crate::config::{Config, Places, SourceConfig, tables_of_other_partitions};
 use crate::db::rows::COUNT_CAP;
 use crate::db::{DbError, Store, store};
+use crate::source::{Consumed, unconsumed};
 
-pub(super) async fn look(config: &Config) -> Found {
+pub(super) async fn look(config: &Config, places: &Places) -> Found {
     let found = Found::new(
         "tables",
         "database",
@@ -16,6 +17,7 @@ pub(super) async fn look(config: &Config) -> Found {
     );
     match ask(
         config,
+        places,
         Found::new("tables", "database", found.address.clone()),
     )
     .await
@@ -25,7 +27,7 @@ pub(super) async fn look(config: &Config) -> Found {
     }
 }
 
-async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
+async fn ask(config: &Config, places: &Places, found: Found) -> Result<Found, DbError> {
     let store = store(&config.settings.database);
     let inspected = {
         let store = Arc::clone(&store);
@@ -49,6 +51,11 @@ async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
         true => waiting(store.as_ref(), queues).await?,
         false => queues,
     };
+    let consumed = Consumed::of(config, tables_of_other_partitions(places));
+    let unconsumed = match ready {
+        true => unconsumed(store.reader().as_ref(), &consumed).await?,
+        false => Vec::new(),
+    };
     let tables = inspected.tables.into_iter();
     Ok(Found {
         reached: true,
@@ -63,6 +70,7 @@ async fn ask(config: &Config, found: Found) -> Result<Found, DbError> {
                 .collect(),
         ),
         queues,
+        unconsumed,
         ..found
     })
 }

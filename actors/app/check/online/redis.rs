@@ -1,23 +1,41 @@
 //! Redis servers, and the lists that live entries read.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{Client, RedisError, cmd};
 
 use super::{Found, FoundQueue, in_time};
 use crate::config::RedisSettings;
-use crate::source::{Sentinels, unsuitable_redis};
+use crate::source::{RedisServer, Sentinels, Unconsumed, UnconsumedList, unsuitable_redis};
 
-pub(super) async fn look(name: &str, settings: &RedisSettings, keys: Vec<FoundQueue>) -> Found {
+/// The look for lists that nobody consumes goes through all keys, and is given up after so long. Those of a million are
+/// looked at in less.
+const LISTS_PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) async fn look(
+    name: &str,
+    settings: &RedisSettings,
+    keys: Vec<FoundQueue>,
+    consumed: &BTreeSet<String>,
+) -> Found {
     let found = Found::new("redis", name, settings.redacted());
-    match in_time(ask(settings, &keys)).await {
+    match in_time(ask(name, settings, &keys, consumed)).await {
         Ok(Answers {
             info,
             lengths,
             primary,
+            unconsumed,
         }) => Found {
+            note: note(primary, unconsumed.is_none()),
+            unconsumed: unconsumed
+                .into_iter()
+                .flatten()
+                .map(Unconsumed::from)
+                .collect(),
             reached: true,
             version: Some(version(&info)),
-            note: primary.map(|address| format!("the primary is {address}")),
             // To be reached is not enough for queues.
             problem: unsuitable_redis(&info).filter(|_| !keys.is_empty()),
             queues: keys.into_iter().zip(lengths).map(with_length).collect(),
@@ -38,9 +56,26 @@ struct Answers {
     lengths: Vec<Length>,
     /// Where Sentinels named it.
     primary: Option<String>,
+    /// `None`: its keys could not be looked at, or not in time.
+    unconsumed: Option<Vec<UnconsumedList>>,
 }
 
-async fn ask(settings: &RedisSettings, keys: &[FoundQueue]) -> Result<Answers, String> {
+fn note(primary: Option<String>, is_cut_short: bool) -> Option<String> {
+    let primary = primary.map(|address| format!("the primary is {address}"));
+    let cut_short = is_cut_short.then(|| {
+        "not all of its keys could be looked at, so lists that nobody consumes may be missing here"
+            .to_owned()
+    });
+    let said: Vec<String> = primary.into_iter().chain(cut_short).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+async fn ask(
+    name: &str,
+    settings: &RedisSettings,
+    keys: &[FoundQueue],
+    consumed: &BTreeSet<String>,
+) -> Result<Answers, String> {
     let said = |cause: RedisError| cause.to_string();
     let (client, primary) = match settings.sentinels()? {
         Some(address) => {
@@ -66,10 +101,14 @@ async fn ask(settings: &RedisSettings, keys: &[FoundQueue]) -> Result<Answers, S
     for key in keys {
         lengths.push(length(&mut connection, &key.source).await);
     }
+    let server = RedisServer::new(name, settings)?;
+    let unconsumed = server.unconsumed(consumed, Duration::ZERO);
+    let unconsumed = tokio::time::timeout(LISTS_PATIENCE, unconsumed).await;
     Ok(Answers {
         info,
         lengths,
         primary,
+        unconsumed: unconsumed.ok().and_then(Result::ok),
     })
 }
 

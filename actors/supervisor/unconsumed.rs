@@ -1,0 +1,150 @@
+//! Says at the start what lies where nobody consumes it, and makes dead letters again of those whose entry is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Plan;
+use crate::db::Most;
+use crate::db::rows::{COUNT_CAP, EntryName};
+use crate::source::{
+    Delivery, End, RedisFault, RedisServer, Settled, Source, SourceError, TableSource, Unconsumed,
+    unconsumed,
+};
+use crate::task::caught;
+
+/// Letters in one claim, and their bytes.
+const PORTION: Most = Most {
+    count: 500,
+    bytes: 16 << 20,
+};
+/// Between two steps through the keys of a Redis server: a hundredth of its time at most.
+const STEP_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks for what is due later, and at a server that is away.
+const LATER: Duration = Duration::from_secs(30);
+/// Between two tries, and where somebody holds the rows.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A database that does not answer so often is told by others.
+const TRIES: u32 = 30;
+
+/// To be spawned once the boot is known.
+pub(super) async fn report(plan: Arc<Plan>) {
+    if let Err(panic) = caught(look(&plan)).await {
+        log::error!("what nobody consumes cannot be looked for: {panic}");
+    }
+}
+
+async fn look(plan: &Arc<Plan>) {
+    for (name, server) in &plan.redis {
+        let lists = look_at_lists(Arc::clone(plan), name.clone(), Arc::clone(server));
+        actix_rt::spawn(lists);
+    }
+    for _ in 0..TRIES {
+        match unconsumed(plan.db.reader(), &plan.consumed).await {
+            Ok(found) => return found.into_iter().for_each(|one| say(plan, one)),
+            Err(cause) => log::debug!("what nobody consumes cannot be looked for: {cause}"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn say(plan: &Arc<Plan>, found: Unconsumed) {
+    if let Some(entry) = found.letters_of {
+        actix_rt::spawn(keep_letters(Arc::clone(plan), found.source, entry));
+        return;
+    }
+    let more = if found.waiting > COUNT_CAP {
+        "more than "
+    } else {
+        ""
+    };
+    log::warn!(
+        "{more}{} messages lie in `{}`, and nobody consumes them: {}",
+        found.waiting.min(COUNT_CAP),
+        found.source,
+        found.why
+    );
+}
+
+/// Until none is left: those that had failed before are due later.
+async fn keep_letters(plan: Arc<Plan>, table: String, entry: String) {
+    loop {
+        match bring_back(&plan, &table, &entry).await {
+            Ok(0) => {}
+            Ok(letters) => log::warn!(
+                "{letters} replayed dead letters of the entry `{entry}` are dead letters again, as no entry of this name consumes \
+                 them: `dead list` has them, and `dead replay` runs them through the entry that has their topic, list or name"
+            ),
+            Err(cause) => log::debug!("replayed dead letters in `{table}`: {cause}"),
+        }
+        let left = plan.db.reader().queue_lags(vec![(table.clone(), 1)]).await;
+        if left.is_ok_and(|left| left == [0]) {
+            return;
+        }
+        tokio::time::sleep(LATER).await;
+    }
+}
+
+async fn look_at_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) {
+    loop {
+        match server.unconsumed(&plan.lists, STEP_PAUSE).await {
+            Ok(found) => {
+                for list in found {
+                    let waiting = list.waiting.map_or("some".to_owned(), |n| n.to_string());
+                    log::warn!(
+                        "redis `{name}`: {waiting} messages lie in and beside the list `{}`, and nobody consumes them: {}",
+                        list.key,
+                        list.why()
+                    );
+                }
+                return;
+            }
+            Err(RedisFault::Refused(why)) => {
+                log::info!(
+                    "redis `{name}` cannot be looked at for lists that nobody consumes: {why}"
+                );
+                return;
+            }
+            // The outage is told by those who need the server.
+            Err(RedisFault::Away(why)) => log::debug!("redis `{name}`: {why}"),
+        }
+        tokio::time::sleep(LATER).await;
+    }
+}
+
+/// Ends each as a message whose last attempt has failed: its letter is written and its row deleted in one transaction, and
+/// a claim that is lost on the way is given back like any other. Answers how many.
+async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, SourceError> {
+    let name = EntryName {
+        name: entry.to_owned(),
+        exec_cmd: String::new(),
+    };
+    let owner = plan.boot.owner.clone();
+    let liveness = Arc::clone(&plan.liveness);
+    let rows = TableSource::new(plan.db.clone(), owner, liveness, table, name);
+    let mut letters = 0;
+    loop {
+        // Nobody else looks at a source that is only here.
+        let found = rows.look_once(PORTION).await?.unwrap_or_default();
+        if found.is_empty() {
+            return Ok(letters);
+        }
+        letters += found.len();
+        let mut ends: Vec<Settled> = found.iter().map(dead).collect();
+        while !ends.is_empty() {
+            ends = rows.settle(ends).await?;
+            if !ends.is_empty() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn dead(letter: &Delivery) -> Settled {
+    Settled {
+        receipt: letter.receipt,
+        end: End::Dead {
+            error: "it was replayed, and its entry was renamed or removed before it ran".to_owned(),
+            attempts: letter.message.attempt.saturating_sub(1),
+        },
+    }
+}
