@@ -32,7 +32,7 @@ fn a_failover_loses_nothing_that_the_new_primary_had_or_this_daemon_holds() {
         return;
     };
     let world = World::new(settings(&group.url()));
-    let held = json!({ "name": "held", "progress": 1, "max_attempts": 1 });
+    let held = json!({ "name": "held", "progress": 1, "timeout": "12s", "max_attempts": 2, "backoff": "200ms" });
     let queues = json!([entry("work", json!({})), entry("held", held)]);
     world.partition("script1", &queues, &json!([]));
     let all = bodies(0, MESSAGES);
@@ -46,7 +46,7 @@ fn a_failover_loses_nothing_that_the_new_primary_had_or_this_daemon_holds() {
     });
     group.cut_replication();
     // The replica will know this daemon, and not this message, whose handler ends when the other one is the primary.
-    held.push(&["sleep:8000:held".to_owned()]);
+    held.push(&["hang:held".to_owned()]);
     // This one nobody takes, and the replica does not have it.
     let mut nobodys = List::on(&group.primary, "nobodys".to_owned());
     nobodys.push(&["lost".to_owned()]);
@@ -73,8 +73,8 @@ fn a_failover_loses_nothing_that_the_new_primary_had_or_this_daemon_holds() {
     work.push(&more);
     work.wait_empty();
     held.wait_empty();
-    wait_until("what was held to end", PATIENCE, || {
-        world.ledger().attempts_of("sleep:8000:held") == [1]
+    wait_until("what was held to be given up", PATIENCE, || {
+        world.dead_letters().len() == 1
     });
     let log = daemon.log();
     assert_eq!(count(&log, "redis `default` is away"), 1, "{log}");
@@ -83,6 +83,7 @@ fn a_failover_loses_nothing_that_the_new_primary_had_or_this_daemon_holds() {
     let ledger = world.ledger();
     assert_eq!(ledger.missing(&all), [""; 0]);
     assert_eq!(ledger.missing(&more), [""; 0]);
+    assert_eq!(ledger.attempts_of("hang:held"), [1, 2]);
     println!(
         "{} runs of {} messages",
         ledger.lines.len(),
