@@ -52,6 +52,15 @@ pub(crate) const RUN_MISSED: &str = "failed";
 /// The `cron_run.status` of an open run whose place a later fire takes; `crontab_log` goes on saying that it runs.
 pub(crate) const RUN_REPLACED: &str = "replaced";
 
+/// A run whose second lies further ahead than this is of a clock that was wrong: five minutes, longer than the clocks of
+/// machines that keep time differ.
+pub(in crate::db) const AHEAD_MS: i64 = 5 * 60 * 1000;
+
+/// Whether a run's second lies so far ahead.
+pub(crate) fn is_ahead(scheduled_ms: i64, now_ms: i64) -> bool {
+    scheduled_ms > now_ms.saturating_add(AHEAD_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,13 +73,4 @@ mod tests {
         assert!(!is_death("{\"data\":\"boom\",\"status\":false}"));
         assert!(!is_death(""));
     }
-}
-
-/// A run whose second lies further ahead than this is of a clock that was wrong: five minutes, longer than the clocks of
-/// machines that keep time differ.
-pub(in crate::db) const AHEAD_MS: i64 = 5 * 60 * 1000;
-
-/// Whether a run's second lies so far ahead.
-pub(crate) fn is_ahead(scheduled_ms: i64, now_ms: i64) -> bool {
-    scheduled_ms > now_ms.saturating_add(AHEAD_MS)
 }
