@@ -11,7 +11,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::Failure;
 use super::{
-    App, check, completions, dead, exec, help, import, init, migrate, push, run, send, signals,
+    App, check, completions, dead, exec, generate_model, help, import, init, migrate, push, run,
+    send, signals,
 };
 use crate::config::{Environment, Partition, Places};
 
@@ -99,6 +100,8 @@ enum Command {
     Init(init::InitArgs),
     /// Make etc/ENV.json of the Go project's YAML settings
     Import(import::ImportArgs),
+    /// Write diesel schemas and models of the tables of databases
+    GenerateModel(generate_model::GenerateModelArgs),
     /// Print what a shell needs to complete this command line
     Completions(completions::CompletionsArgs),
 }
@@ -141,6 +144,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Dead(command) => dead::dead(&app, &places()?, command),
         Command::Init(args) => init::init(&args),
         Command::Import(args) => import::import(&places()?, &args),
+        Command::GenerateModel(args) => generate_model::generate_model(&places()?, &args),
         Command::Completions(args) => completions::completions(command(&help::program()), &args),
     }
 }

@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 14] = [
+const EXAMPLES: [(&str, &str); 15] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -59,6 +59,11 @@ const EXAMPLES: [(&str, &str); 14] = [
         "import",
         "  {} import etc/test.yaml --env test      makes etc/test.json
   {} import conf.yaml --force             and replaces etc/dev.json",
+    ),
+    (
+        "generate-model",
+        "  {} generate-model                       what etc/generateModel.json or generateModel.json says
+  {} generate-model shop.json --force     and replaces files that somebody changed",
     ),
     (
         "completions",

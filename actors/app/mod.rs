@@ -15,6 +15,7 @@ mod context;
 mod dead;
 mod exec;
 mod failure;
+mod generate_model;
 mod go_layout;
 mod harness;
 mod help;

@@ -29,6 +29,7 @@ mod interpolate;
 mod lines;
 mod machine_zone;
 mod misread;
+mod models;
 mod node;
 mod object;
 mod partition;
@@ -67,6 +68,7 @@ pub(crate) use self::{
     duration::{parse as parse_duration, show as show_duration},
     elsewhere::tables_of_other_partitions,
     environment::StatusBits,
+    models::{ModelDatabase, ModelSettings, is_keyword, load_models, similar_table},
     queue::{BatchLimits, PoolLimits, QueueEntry},
     settings::{HAS_OIDC, HAS_TLS, SentinelAddress, kafka_clients},
     source::{REPLAY_PREFIX, SourceConfig},
