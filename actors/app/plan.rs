@@ -97,7 +97,9 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
     let delay = shared.delay(std::mem::take(&mut handlers.delayed));
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
-    let lists = consumed_lists(config);
+    let lists = config.used_redis();
+    let lists = lists.map(|name| (name.clone(), consumed_lists(config, name)));
+    let lists = lists.collect();
     let redis = config
         .used_redis()
         .map(|name| Ok((name.clone(), sources.redis.get(name)?)))
@@ -242,11 +244,16 @@ impl Shared<'_> {
     }
 }
 
-/// The lists of live entries, on any server: two names in the settings may mean one.
-pub(super) fn consumed_lists(config: &Config) -> BTreeSet<String> {
+/// The lists of live entries on this server, by whichever name of the settings: two may mean one.
+pub(super) fn consumed_lists(config: &Config, server: &str) -> BTreeSet<String> {
+    let url = |name: &str| {
+        let settings = config.settings.redis.get(name);
+        settings.map(|settings| settings.url.expose().to_owned())
+    };
+    let is_it = |name: &str| name == server || url(name) == url(server);
     let live = config.queues.iter().filter(|entry| entry.live);
     let list = live.filter_map(|entry| match &entry.source {
-        SourceConfig::Redis { key, .. } => Some(key.clone()),
+        SourceConfig::Redis { key, server } if is_it(server) => Some(key.clone()),
         _ => None,
     });
     list.collect()

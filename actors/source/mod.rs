@@ -36,7 +36,7 @@ pub(crate) use self::kafka::{
 pub(crate) use self::lags::TableLags;
 pub(crate) use self::redis::{
     RedisFault, RedisQueue, RedisServer, RedisServers, RedisSource, Sentinels, UnconsumedList,
-    is_primary, unsuitable as unsuitable_redis,
+    is_primary, replica as replica_redis, unsuitable as unsuitable_redis,
 };
 pub use self::send::SendError;
 pub(crate) use self::send::Sender;

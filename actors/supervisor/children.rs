@@ -1,6 +1,6 @@
 //! What the daemon consists of: the plan of it, and the one place that starts every part, in order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,8 +42,8 @@ pub(crate) struct Plan {
     pub(crate) consumed: Consumed,
     /// and on Redis servers, by their names.
     pub(crate) redis: Vec<(String, Arc<RedisServer>)>,
-    /// The lists that this daemon consumes.
-    pub(crate) lists: BTreeSet<String>,
+    /// The lists that this daemon consumes, by the server.
+    pub(crate) lists: BTreeMap<String, BTreeSet<String>>,
     /// For messages whose handler ended a process.
     pub(crate) queues: Vec<KnownQueue>,
     /// Said once everything has been started.

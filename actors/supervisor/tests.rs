@@ -248,7 +248,7 @@ fn plan(
         delay_queue: DelayQueueHandle::default(),
         consumed: Consumed::default(),
         redis: Vec::new(),
-        lists: std::collections::BTreeSet::new(),
+        lists: std::collections::BTreeMap::new(),
         pools: vec![PoolConfig {
             work,
             limits: limits(2, 2),

@@ -19,6 +19,8 @@ const PORTION: Most = Most {
 };
 /// Between two steps through the keys of a Redis server: a hundredth of its time at most.
 const STEP_PAUSE: Duration = Duration::from_millis(20);
+/// Heartbeats after which other daemons that started with this one are known on their servers.
+const REGISTERED_AFTER: u32 = 3;
 /// Between two looks for what is due later, and at a server that is away.
 const LATER: Duration = Duration::from_secs(30);
 /// Between two tries, and where somebody holds the rows.
@@ -85,8 +87,12 @@ async fn keep_letters(plan: Arc<Plan>, table: String, entry: String) {
 }
 
 async fn look_at_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) {
+    let consumed = plan.lists.get(&name).cloned().unwrap_or_default();
+    // Others that start with us have registered by then.
+    let interval = Duration::from_millis(plan.boot.interval_ms.unsigned_abs());
+    tokio::time::sleep(interval * REGISTERED_AFTER).await;
     loop {
-        match server.unconsumed(&plan.lists, STEP_PAUSE).await {
+        match server.unconsumed(&consumed, STEP_PAUSE).await {
             Ok(found) => {
                 for list in found {
                     let waiting = list.waiting.map_or("some".to_owned(), |n| n.to_string());

@@ -35,13 +35,12 @@ pub(super) async fn look(
             found,
         })
         .collect();
-    let lists = consumed_lists(config);
     let servers = RedisServers::new(&config.settings);
     let asked = config.used_redis().map(|name| {
-        let (servers, lists) = (&servers, &lists);
+        let (servers, lists) = (&servers, consumed_lists(config, name));
         async move {
             let server = servers.get(name).map_err(|why| (name, why))?;
-            let found = timeout(PATIENCE, server.unconsumed(lists, Duration::ZERO)).await;
+            let found = timeout(PATIENCE, server.unconsumed(&lists, Duration::ZERO)).await;
             let found = found.map_err(|_| (name, "it did not answer in time".to_owned()))?;
             let found = found.map_err(|fault| (name, fault.text().to_owned()))?;
             Ok((name, found))

@@ -100,13 +100,25 @@ fn fault(address: &str) -> Option<String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Some(format!("the host is missing; {RIGHT}"));
     }
+    for (name, _) in url.query_pairs() {
+        if name != "protocol" {
+            return Some(format!(
+                "`{name}` does nothing here; a database is named by the path, as in `redis://host:6379/3`"
+            ));
+        }
+    }
+    if url.fragment().is_some() {
+        return Some(format!("what follows `#` does nothing here; {RIGHT}"));
+    }
     let database = url.path().trim_start_matches('/');
     if !database.is_empty() && database.parse::<u32>().is_err() {
         return Some(format!(
             "what follows the host is the number of a database; {RIGHT}"
         ));
     }
-    None
+    // It may know more; its words may repeat the address.
+    let is_taken = bb8_redis::redis::Client::open(address).is_ok();
+    (!is_taken).then(|| format!("the client of Redis does not take this address; {RIGHT}"))
 }
 
 fn names_several_hosts(address: &str) -> bool {
@@ -138,6 +150,16 @@ mod tests {
             ("127.0.0.1:6379", "this is no URL"),
             ("http://h/hunter3", "`http` is another protocol"),
             ("redis:///0", "the host is missing"),
+            ("redis://h/hunter3?db=3", "`db` does nothing here"),
+            (
+                "rediss://h/0#insecure",
+                "what follows `#` does nothing here",
+            ),
+            (
+                "redis://h/0?protocol=hunter3",
+                "the client of Redis does not take this",
+            ),
+            ("redis://:%ff@h/0", "the client of Redis does not take this"),
             (
                 "redis://:hunter3@h:1,i:2/0",
                 "several hosts are those of Sentinels or of a cluster",

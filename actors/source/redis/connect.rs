@@ -1,6 +1,6 @@
 //! Connections to one Redis server, and whether it is one that can be used.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bb8_redis::redis::{Client, ErrorKind, RedisError, cmd};
@@ -24,8 +24,9 @@ pub(super) struct Connection {
 
 /// Where connections go.
 enum Target {
-    /// To the server of this address.
-    Server(Client),
+    /// To the server of this address. A generation as that of [`Sentinels`]: after a restart all connections from before
+    /// are dead, and each of them would be tried, with a longer pause every time.
+    Server(Client, AtomicU64),
     /// To whichever server is the primary by these.
     Primary(Box<Sentinels>, Switches),
 }
@@ -50,7 +51,8 @@ impl Manager {
             }
             None => {
                 let client = Client::open(settings.url.expose());
-                Target::Server(client.map_err(|cause| cause.to_string())?)
+                let client = client.map_err(|cause| cause.to_string())?;
+                Target::Server(client, AtomicU64::new(0))
             }
         };
         Ok(Self {
@@ -72,7 +74,9 @@ impl Manager {
     /// Without a look at its server.
     pub(super) async fn open(&self) -> Result<Connection, Fault> {
         let (client, generation) = match &self.target {
-            Target::Server(client) => (client.clone(), 0),
+            Target::Server(client, generation) => {
+                (client.clone(), generation.load(Ordering::Acquire))
+            }
             Target::Primary(sentinels, switches) => {
                 let primary = sentinels.primary().await.map_err(Fault::Away)?;
                 switches.note(&self.name, &primary.address);
@@ -92,22 +96,30 @@ impl Manager {
             Ok(Err(cause)) => Fault::of(&cause),
             Err(_) => Fault::Away(SILENT.to_owned()),
         };
-        self.doubt(generation);
+        // A server that takes no more connections may serve those it has.
+        if let Target::Primary(sentinels, _) = &self.target {
+            sentinels.doubt(generation);
+        }
         Err(fault)
     }
 
-    /// A server found with this generation did nothing for us: the Sentinels are asked again, and no connection to it is
-    /// used any more.
+    /// A server found with this generation did nothing for us: no connection to it is used any more, and the Sentinels are
+    /// asked again. Many notice the same: it counts once.
     fn doubt(&self, generation: u64) {
-        if let Target::Primary(sentinels, _) = &self.target {
-            sentinels.doubt(generation);
+        match &self.target {
+            Target::Primary(sentinels, _) => sentinels.doubt(generation),
+            Target::Server(_, current) => {
+                let next = generation + 1;
+                let _ =
+                    current.compare_exchange(generation, next, Ordering::AcqRel, Ordering::Acquire);
+            }
         }
     }
 
     /// Whether the connection goes where a new one would go.
     pub(super) fn is_current(&self, connection: &Connection) -> bool {
         match &self.target {
-            Target::Server(_) => true,
+            Target::Server(_, current) => current.load(Ordering::Acquire) == connection.generation,
             Target::Primary(sentinels, _) => sentinels.generation() == connection.generation,
         }
     }
@@ -207,6 +219,12 @@ pub(crate) fn unsuitable(info: &str) -> Option<String> {
         let (major, minor) = OLDEST;
         format!("it is Redis {version}; {major}.{minor} or later is needed")
     })
+}
+
+/// What is wrong with a server that takes no writes of ours.
+pub(crate) fn replica(info: &str) -> Option<String> {
+    (field(info, "role") == Some("slave"))
+        .then(|| "it is a replica; `url` must name the primary, or its Sentinels".to_owned())
 }
 
 /// What is wrong with a server that may throw away queues when its memory is full.

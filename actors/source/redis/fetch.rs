@@ -188,6 +188,7 @@ impl RedisSource {
                 // It was heard, and did nothing; see the script. Where only the answer is at fault, as one that cannot be read,
                 // its batch is there, and the heartbeat finds it.
                 self.note_unanswered(look, who, None);
+                self.asked[who as usize].store(0, Ordering::Release);
             }
             let taken = answer?;
             self.note_unanswered(look, who, None);
@@ -202,7 +203,10 @@ impl RedisSource {
                         generation,
                         number,
                     };
-                    return Ok(Found::Messages(self.deliver(name, taken)));
+                    let messages = self.deliver(name, taken);
+                    // It is held from here on. Once it has ended, a batch of its number is one that came back.
+                    self.asked[who as usize].store(0, Ordering::Release);
+                    return Ok(Found::Messages(messages));
                 }
             }
         }

@@ -9,8 +9,10 @@ use super::open::{Batches, Hurry};
 use super::scripts::LEAVE;
 use super::server::Answer;
 
-/// So long a stop waits for a server that was away a moment before.
-const LAST_TRY: Duration = Duration::from_secs(1);
+/// So long a stop waits for a server that was away a moment before: the first try may meet a connection that died with it,
+/// the next ones a server that is reading its data.
+const LAST_TRIES: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl RedisSource {
     /// The end of this boot: everything is told, and what is left is given back.
@@ -26,6 +28,8 @@ impl RedisSource {
             // Waits for questions that are under way, and keeps the next ones from being asked.
             let (_look, _second) = tokio::join!(self.look.lock(), self.second_look.lock());
             self.tell(Hurry::No).await;
+            // The last look whether the server has gone back to an older state: what is held here is put back by it.
+            self.beat().await?;
             self.leave_nothing(generation).await
         };
         if self.server().is_down() && !self.is_back(within).await {
@@ -43,8 +47,14 @@ impl RedisSource {
 
     /// It may have come back since the last try, and without what is held here: then nobody else could give that back.
     async fn is_back(&self, within: Duration) -> bool {
-        let beat = tokio::time::timeout(within.min(LAST_TRY), self.beat()).await;
-        let is_back = matches!(beat, Ok(Ok(())));
+        let back = async {
+            while self.beat().await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        let is_back = tokio::time::timeout(within.min(LAST_TRIES), back)
+            .await
+            .is_ok();
         if is_back {
             self.server().wrote();
         }

@@ -55,7 +55,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::connect::unsuitable;
+pub(crate) use self::connect::{replica, unsuitable};
 pub(crate) use self::fault::Fault as RedisFault;
 use self::fetch::Look;
 use self::keeper::Registration;

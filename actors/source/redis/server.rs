@@ -211,7 +211,11 @@ impl bb8::ManageConnection for Shared {
         if self.0.is_current(connection) {
             Ok(())
         } else {
-            Err((ErrorKind::Io, "its server is no longer the primary").into())
+            Err((
+                ErrorKind::Io,
+                "others have found its server away, or no longer the primary",
+            )
+                .into())
         }
     }
 

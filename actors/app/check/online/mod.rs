@@ -103,7 +103,6 @@ impl Found {
 pub(super) async fn look(config: &Config, places: &Places) -> Vec<Found> {
     let settings = &config.settings;
     let named = settings.named_servers();
-    let lists = consumed_lists(config);
     let mut asked: Vec<LocalBoxFuture<'_, Found>> = vec![own::look(config, places).boxed_local()];
     for (name, settings) in &settings.databases {
         asked.push(database::look(name, settings).boxed_local());
@@ -114,7 +113,9 @@ pub(super) async fn look(config: &Config, places: &Places) -> Vec<Found> {
             _ => None,
         });
         if named.redis || !keys.is_empty() {
-            asked.push(redis::look(name, settings, keys, &lists).boxed_local());
+            asked.push(
+                redis::look(name, settings, keys, consumed_lists(config, name)).boxed_local(),
+            );
         }
     }
     for (name, settings) in &settings.kafka {

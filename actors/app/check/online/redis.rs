@@ -8,7 +8,9 @@ use bb8_redis::redis::{Client, RedisError, cmd};
 
 use super::{Found, FoundQueue, in_time};
 use crate::config::RedisSettings;
-use crate::source::{RedisServer, Sentinels, Unconsumed, UnconsumedList, unsuitable_redis};
+use crate::source::{
+    RedisServer, Sentinels, Unconsumed, UnconsumedList, replica_redis, unsuitable_redis,
+};
 
 /// The look for lists that nobody consumes goes through all keys, and is given up after so long. Those of a million are
 /// looked at in less.
@@ -18,10 +20,10 @@ pub(super) async fn look(
     name: &str,
     settings: &RedisSettings,
     keys: Vec<FoundQueue>,
-    consumed: &BTreeSet<String>,
+    consumed: BTreeSet<String>,
 ) -> Found {
     let found = Found::new("redis", name, settings.redacted());
-    match in_time(ask(name, settings, &keys, consumed)).await {
+    match in_time(ask(name, settings, &keys, &consumed)).await {
         Ok(Answers {
             info,
             lengths,
@@ -37,7 +39,9 @@ pub(super) async fn look(
             reached: true,
             version: Some(version(&info)),
             // To be reached is not enough for queues.
-            problem: unsuitable_redis(&info).filter(|_| !keys.is_empty()),
+            problem: unsuitable_redis(&info)
+                .or_else(|| replica_redis(&info))
+                .filter(|_| !keys.is_empty()),
             queues: keys.into_iter().zip(lengths).map(with_length).collect(),
             ..found
         },
@@ -51,7 +55,7 @@ pub(super) async fn look(
 type Length = Result<u64, String>;
 
 struct Answers {
-    /// `INFO server`.
+    /// `INFO`.
     info: String,
     lengths: Vec<Length>,
     /// Where Sentinels named it.
@@ -88,12 +92,7 @@ async fn ask(
         .get_multiplexed_async_connection()
         .await
         .map_err(said)?;
-    let _: String = cmd("PING")
-        .query_async(&mut connection)
-        .await
-        .map_err(said)?;
     let info: String = cmd("INFO")
-        .arg("server")
         .query_async(&mut connection)
         .await
         .map_err(said)?;
@@ -117,7 +116,7 @@ async fn length(connection: &mut MultiplexedConnection, key: &str) -> Length {
     length.map_err(|cause| cause.to_string())
 }
 
-/// Of `INFO server`: one `name:value` a line.
+/// Of `INFO`: one `name:value` a line.
 fn version(info: &str) -> String {
     let version = info
         .lines()
