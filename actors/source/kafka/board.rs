@@ -385,6 +385,12 @@ impl<T: Tap> Board<T> {
         self.survivors.clear();
     }
 
+    /// The same for these partitions.
+    pub(super) fn forget_runs_of(&mut self, partitions: &[i32]) {
+        self.survivors
+            .retain(|partition, _| !partitions.contains(partition));
+    }
+
     /// Positions that the brokers do not know.
     pub(super) fn uncommitted(&self) -> Vec<(i32, i64)> {
         let lanes = self.lanes.iter();

@@ -37,6 +37,7 @@ pub(super) fn now(
     let list = list(&shared.topic, &positions, shared.topic_id());
     let committed = list.and_then(|list| consumer.commit(&list, CommitMode::Sync));
     if committed.is_ok() {
+        shared.health.committed(Ok(()));
         deaths::committed(shared, &positions);
     }
     told(shared, committed);
@@ -46,6 +47,7 @@ pub(super) fn now(
 fn told(shared: &Shared, result: KafkaResult<()>) {
     if let Err(cause) = result {
         log::debug!("queue `{}`: commit: {cause}", shared.queue);
+        shared.health.committed(Err(cause.to_string()));
     }
 }
 
@@ -113,8 +115,10 @@ pub(super) fn answered(
 ) {
     if let Err(cause) = result {
         log::debug!("queue `{}`: commit: {cause}", shared.queue);
+        shared.health.committed(Err(cause.to_string()));
         return;
     }
+    shared.health.committed(Ok(()));
     let elements = offsets.elements_for_topic(&shared.topic);
     let committed = elements
         .iter()

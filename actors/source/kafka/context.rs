@@ -37,7 +37,13 @@ impl Context {
         let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
             return;
         };
+        let before = shared.topic_id();
         let anew = made_again::resolve(base, shared, partitions);
+        // What ran here was of the topic that is gone. Its offsets mean other records now.
+        match (before, shared.topic_id()) {
+            (Some(before), Some(now)) if before != now => shared.board().forget_runs(),
+            _ => shared.board().forget_runs_of(&anew),
+        }
         if !start::resolve(base, shared, partitions) {
             return shared.leave_unsettled();
         }

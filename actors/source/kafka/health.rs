@@ -6,7 +6,7 @@
 //!
 //! A group that gives no partitions is watched too: librdkafka waits for a coordinator for ever, and says nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ const CONFIRMING: u32 = 2;
 const TELLING: u32 = 5;
 /// A group takes seconds to share out, and longer when a member ended without leaving. This is longer than both.
 pub(super) const GROUP_PATIENCE: Duration = Duration::from_secs(30);
+/// Commits that are refused for so long are said: in a rebalance they are refused for a moment. What was finished since runs
+/// again if the process is killed.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(15);
 /// What keeps the group from giving us partitions may become something else.
 const PROBE_INTERVAL: Duration = Duration::from_secs(60);
 /// An error that hinders nothing is logged again after so long.
@@ -30,8 +33,8 @@ const WARN_INTERVAL: Duration = Duration::from_secs(600);
 pub(super) struct Health {
     queue: String,
     state: Mutex<State>,
-    /// Whether [`Problem::Read`] is what is wrong: asked at each fetch.
-    unreadable: AtomicBool,
+    /// How many of our partitions may not be read.
+    unreadable: AtomicUsize,
 }
 
 struct State {
@@ -47,6 +50,8 @@ struct State {
     /// Set while the group has not given us our share.
     waiting: Option<Waiting>,
     warned: Option<(Code, Instant)>,
+    commits: Outage,
+    uncommitted_since: Option<Instant>,
 }
 
 /// What is known of all brokers together.
@@ -104,8 +109,10 @@ impl Health {
                 held_up: None,
                 waiting: None,
                 warned: None,
+                commits: Outage::new(format!("queue `{queue}`: the committing of positions")),
+                uncommitted_since: None,
             }),
-            unreadable: AtomicBool::new(false),
+            unreadable: AtomicUsize::new(0),
         }
     }
 
@@ -132,28 +139,57 @@ impl Health {
                 Problem::Topic,
                 "the cluster does not show it to us; the right `READ` on the topic would help",
             ),
+            // Said once; the partition stands from then on.
+            Code::AutoOffsetReset => self.hold_up(
+                Problem::Read,
+                "a partition has no position in the group, and `auto.offset.reset` is `error`: set the group's positions, or `earliest` or `latest`, and start again",
+            ),
             // No list of codes is complete: whatever is said while the group gives us nothing is why.
             code if self.waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
             code => self.warn(code, reason),
         }
     }
 
-    /// A fetch from a partition of ours was refused.
-    pub(super) fn fetch_failed(&self, code: Code, reason: &str) {
-        match code {
-            Code::TopicAuthorizationFailed => {
-                self.unreadable.store(true, Ordering::Relaxed);
-                self.hold_up(Problem::Read, &Lack::TopicRight.to_string());
-            }
-            code => self.told(code, reason),
+    /// A fetch from one more of our partitions is refused.
+    pub(super) fn unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.hold_up(Problem::Read, &Lack::TopicRight.to_string());
+    }
+
+    /// That partition was read since, found to be at its end, or is no longer ours.
+    pub(super) fn readable(&self) {
+        if self.unreadable.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.well(|problem| problem == Problem::Read);
         }
     }
 
-    /// A partition was read, or found to be at its end.
-    pub(super) fn fetched(&self) {
-        if self.unreadable.load(Ordering::Relaxed) {
-            self.unreadable.store(false, Ordering::Relaxed);
-            self.well(|problem| problem == Problem::Read);
+    /// Where a new group begins cannot be found out, and until then nothing comes.
+    pub(super) fn does_not_begin(&self, code: Option<Code>, reason: &str) {
+        let why = match code {
+            Some(Code::TopicAuthorizationFailed) => Lack::TopicRight.to_string(),
+            Some(code) => of_group(code, reason),
+            None => reason.to_owned(),
+        };
+        self.hold_up(
+            Problem::Group,
+            &format!("where its group begins is not known yet: {why}"),
+        );
+    }
+
+    /// The brokers took no positions of ours, since when; or they took some.
+    pub(super) fn committed(&self, result: Result<(), String>) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        match result {
+            Ok(()) => {
+                state.uncommitted_since = None;
+                state.commits.passed();
+            }
+            Err(why) => {
+                let since = *state.uncommitted_since.get_or_insert(now);
+                if now - since >= COMMIT_PATIENCE {
+                    let _ = state.commits.failed(why);
+                }
+            }
         }
     }
 
@@ -430,11 +466,11 @@ mod tests {
     #[test]
     fn what_may_not_be_read_is_over_when_something_is_read_and_not_before() {
         let health = health();
-        health.fetch_failed(Code::TopicAuthorizationFailed, "no");
+        health.unreadable();
         health.found_topic();
         health.shared_out(true);
         assert_eq!(health.held_up(), Some(Problem::Read));
-        health.fetched();
+        health.readable();
         assert_eq!(health.held_up(), None);
     }
 

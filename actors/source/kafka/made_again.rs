@@ -25,12 +25,22 @@ const TRIES: u32 = 3;
 
 /// Whether the topic has become another since its partitions came here.
 pub(super) fn is_noticed(consumer: &BaseConsumer<Context>, shared: &Shared) -> bool {
-    let Some(known) = shared.topic_id() else {
+    let client = consumer.client().native_ptr();
+    let Some(present) = ask(client, &shared.topic, SHORT_PATIENCE) else {
         return false;
     };
-    let client = consumer.client().native_ptr();
-    let is_other =
-        ask(client, &shared.topic, SHORT_PATIENCE).is_some_and(|present| present != known);
+    let is_other = match shared.topic_id() {
+        Some(known) => present != known,
+        // It could not be asked for when the partitions came: what is committed says of which topic they are.
+        None => match is_committed_of_another(consumer, shared, present) {
+            Ok(false) => {
+                shared.set_topic_id(present);
+                false
+            }
+            Ok(true) => true,
+            Err(_) => false,
+        },
+    };
     if is_other {
         log::warn!(
             "queue `{}`: topic `{}` was deleted and made again; its partitions are taken anew, from their first records",
@@ -39,6 +49,23 @@ pub(super) fn is_noticed(consumer: &BaseConsumer<Context>, shared: &Shared) -> b
         );
     }
     is_other
+}
+
+fn is_committed_of_another(
+    consumer: &BaseConsumer<Context>,
+    shared: &Shared,
+    present: TopicId,
+) -> KafkaResult<bool> {
+    let partitions = shared.board().partitions();
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for partition in &partitions {
+        asked.add_partition(&shared.topic, *partition);
+    }
+    let committed = consumer.committed_offsets(asked, SHORT_PATIENCE)?;
+    let mut ids = partitions
+        .iter()
+        .filter_map(|partition| commit::topic_of(&committed, *partition));
+    Ok(ids.any(|of| of != present))
 }
 
 /// Before partitions are fetched from. Answers those that begin anew.

@@ -141,7 +141,10 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Po
     shared.board().stop_feeding(&partitions);
     if positions == Positions::Ours {
         commit::now(&consumer, shared, |_| true);
-        shared.tell_untaken();
+        // A member that is only made anew knows what was finished.
+        if shared.closing() {
+            shared.tell_untaken();
+        }
     }
     shared.remove(&partitions);
     if positions == Positions::OfAnotherTopic {

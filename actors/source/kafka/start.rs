@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// So long the member with the first partition has to say where a new group begins. Then it is taken for one of another
 /// program.
 const FIRST_MEMBER: Duration = Duration::from_secs(30);
+/// Then the group shares out its partitions anew.
+const LONGEST: Duration = Duration::from_secs(120);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -35,20 +37,21 @@ pub(super) fn resolve(consumer: &BaseConsumer<Context>, shared: &Shared, assigne
     if shared.start == Start::Earliest || assigned.is_empty() {
         return true;
     }
-    let alone_from = Instant::now() + FIRST_MEMBER;
-    while !shared.closing() {
-        let first_is_silent = Instant::now() >= alone_from;
-        match begin_at_the_end(consumer, shared, assigned, first_is_silent) {
+    let (begun, mut was_new) = (Instant::now(), false);
+    // Not longer: while this thread is here, nobody looks after the group.
+    while !shared.closing() && begun.elapsed() < LONGEST {
+        let first_is_silent = begun.elapsed() >= FIRST_MEMBER;
+        match begin_at_the_end(consumer, shared, assigned, first_is_silent, &mut was_new) {
             Ok(Begins::IsKnown) => return true,
             Ok(Begins::FirstMemberSays) => {}
             Err(cause) if is_of_another_generation(&cause) => {
                 log::debug!("queue `{}`: its group has gone on: {cause}", shared.queue);
                 return false;
             }
-            Err(cause) => log::warn!(
-                "queue `{}`: where its group begins is not known yet, trying again: {cause}",
-                shared.queue
-            ),
+            Err(cause) => {
+                let code = cause.rdkafka_error_code();
+                shared.health.does_not_begin(code, &cause.to_string());
+            }
         }
         std::thread::sleep(PAUSE);
     }
@@ -90,6 +93,7 @@ fn begin_at_the_end(
     shared: &Shared,
     assigned: &[i32],
     first_is_silent: bool,
+    was_new: &mut bool,
 ) -> KafkaResult<Begins> {
     let topic = &*shared.topic;
     let all = partitions(consumer, topic, PATIENCE)?;
@@ -98,17 +102,31 @@ fn begin_at_the_end(
         asked.add_partition(topic, *partition);
     }
     let known = consumer.committed_offsets(asked, PATIENCE)?;
-    let is_known = |offset: Offset| matches!(offset, Offset::Offset(_));
+    let mut unknown = Vec::with_capacity(all.len());
     for element in known.elements() {
         element.error()?;
-        if is_known(element.offset()) {
-            return Ok(Begins::IsKnown);
+        if !matches!(element.offset(), Offset::Offset(_)) {
+            unknown.push(element.partition());
         }
     }
-    let Some(its) = its_ends(&all, assigned, first_is_silent) else {
-        return Ok(Begins::FirstMemberSays);
+    let its = if unknown.len() == all.len() {
+        *was_new = true;
+        match its_ends(&all, assigned, first_is_silent) {
+            Some(its) => its.to_vec(),
+            None => return Ok(Begins::FirstMemberSays),
+        }
+    } else if *was_new {
+        // The group was new when these partitions came. Another member has said where its own begin, and nobody but this
+        // one says it of these.
+        unknown.retain(|partition| assigned.contains(partition));
+        unknown
+    } else {
+        Vec::new()
     };
-    let ends = ends(consumer, topic, its, Offset::End, PATIENCE)?;
+    if its.is_empty() {
+        return Ok(Begins::IsKnown);
+    }
+    let ends = ends(consumer, topic, &its, Offset::End, PATIENCE)?;
     if ends.len() < its.len() {
         return Err(KafkaError::MetadataFetch(Code::UnknownPartition));
     }

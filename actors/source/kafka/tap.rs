@@ -14,6 +14,7 @@ use rdkafka::bindings::{
 };
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::Notify;
 
 use super::claim::{Drawn, Tap};
@@ -31,6 +32,8 @@ pub(super) struct QueueTap {
     filled: Arc<AtomicBool>,
     /// Of payloads and keys.
     pieces: Pieces,
+    /// The last thing that came says that the partition may not be read.
+    unreadable: bool,
 }
 
 /// A handle of our own on the queue.
@@ -86,6 +89,7 @@ impl QueueTap {
             consumer: Arc::clone(consumer),
             filled,
             pieces: Pieces::new(),
+            unreadable: false,
         })
     }
 
@@ -118,10 +122,22 @@ impl QueueTap {
                 drawn.record(Record::copy(message, &mut self.pieces));
             }
         }
+        self.set_unreadable(false);
+    }
+
+    /// librdkafka says it once, behind the records that had come before.
+    fn set_unreadable(&mut self, unreadable: bool) {
+        if std::mem::replace(&mut self.unreadable, unreadable) != unreadable {
+            let health = &self.consumer.context().shared.health;
+            match unreadable {
+                true => health.unreadable(),
+                false => health.readable(),
+            }
+        }
     }
 
     /// The end of the partition, or what keeps records from coming.
-    fn error(&self, event: &Event, drawn: &mut Drawn) {
+    fn error(&mut self, event: &Event, drawn: &mut Drawn) {
         // SAFETY: it lives, and the text as long as it does.
         let (code, reason) = unsafe {
             let event = event.0.as_ptr();
@@ -140,19 +156,28 @@ impl QueueTap {
                 }
                 offset
             };
+            self.set_unreadable(false);
             return drawn.end(offset);
         }
-        let health = &self.consumer.context().shared.health;
-        health.fetch_failed(code.into(), reason.to_string_lossy().trim());
+        match code.into() {
+            Code::TopicAuthorizationFailed => self.set_unreadable(true),
+            code => {
+                let health = &self.consumer.context().shared.health;
+                health.told(code, reason.to_string_lossy().trim());
+            }
+        }
+    }
+}
+
+impl Drop for QueueTap {
+    fn drop(&mut self) {
+        self.set_unreadable(false);
     }
 }
 
 impl Tap for QueueTap {
     fn draw(&mut self, into: &mut Drawn) {
         self.drain(into);
-        if into.at_end.is_some() {
-            self.consumer.context().shared.health.fetched();
-        }
     }
 
     fn filled(&self) -> bool {
