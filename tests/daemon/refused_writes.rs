@@ -183,7 +183,7 @@ fn rows_that_cannot_be_claimed_hold_up_no_others(world: World) {
     for of in ["delayed tasks: ", "messages of `work`: "] {
         let told = log
             .lines()
-            .find(|line| line.contains(of) && line.contains("cannot be claimed"));
+            .find(|line| line.contains(of) && line.contains("is refused and stays as it is"));
         assert!(told.is_some_and(|line| line.contains("ERROR")), "{log}");
     }
     assert!(
