@@ -26,7 +26,7 @@ pub(super) struct Connection {
 enum Target {
     /// To the server of this address. A generation as that of [`Sentinels`]: after a restart all connections from before
     /// are dead, and each of them would be tried, with a longer pause every time.
-    Server(Client, AtomicU64),
+    Server(Box<Client>, AtomicU64),
     /// To whichever server is the primary by these.
     Primary(Box<Sentinels>, Switches),
 }
@@ -52,7 +52,7 @@ impl Manager {
             None => {
                 let client = Client::open(settings.url.expose());
                 let client = client.map_err(|cause| cause.to_string())?;
-                Target::Server(client, AtomicU64::new(0))
+                Target::Server(Box::new(client), AtomicU64::new(0))
             }
         };
         Ok(Self {
@@ -75,7 +75,7 @@ impl Manager {
     pub(super) async fn open(&self) -> Result<Connection, Fault> {
         let (client, generation) = match &self.target {
             Target::Server(client, generation) => {
-                (client.clone(), generation.load(Ordering::Acquire))
+                ((**client).clone(), generation.load(Ordering::Acquire))
             }
             Target::Primary(sentinels, switches) => {
                 let primary = sentinels.primary().await.map_err(Fault::Away)?;
