@@ -93,13 +93,14 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// The next piece.
-    pub(in crate::db) fn next(&self) -> Option<Most> {
+    /// The next piece, and the rows that are not to be in it.
+    pub(in crate::db) fn next(&self) -> Option<(Most, Vec<i64>)> {
         let goes_on = self.left.count > 0 && self.left.bytes > 0 && self.begun.elapsed() < LONGEST;
-        goes_on.then_some(Most {
+        let piece = Most {
             count: self.size.min(self.left.count),
             ..self.left
-        })
+        };
+        goes_on.then(|| (piece, self.unclaimable.of(self.queue)))
     }
 
     /// So many rows were claimed, with so many bytes. Fewer than asked for: there are no more.
@@ -158,8 +159,7 @@ mod tests {
         let mut waiting: Vec<usize> = (0..rows.len()).collect();
         let mut pieces = Pieces::new("q", &unclaimable, Most { count, bytes: 1000 });
         let mut claimed = Vec::new();
-        while let Some(piece) = pieces.next() {
-            let left_out = unclaimable.of("q");
+        while let Some((piece, left_out)) = pieces.next() {
             let mut others = waiting.clone();
             others.retain(|row| !left_out.contains(&i64::try_from(*row).unwrap()));
             others.truncate(piece.count as usize);
@@ -190,9 +190,9 @@ mod tests {
     fn a_claim_in_pieces_keeps_its_bytes() {
         let most = |count, bytes| Most { count, bytes };
         let mut pieces = Pieces::new("q", &Unclaimable::default(), most(8, 10));
-        assert_eq!(pieces.next(), Some(most(4, 10)));
+        assert_eq!(pieces.next(), Some((most(4, 10), Vec::new())));
         pieces.took(4, 7);
-        assert_eq!(pieces.next(), Some(most(4, 3)));
+        assert_eq!(pieces.next(), Some((most(4, 3), Vec::new())));
         pieces.took(1, 5);
         assert_eq!(pieces.next(), None);
     }

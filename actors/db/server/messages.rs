@@ -151,10 +151,9 @@ async fn claim_in_pieces(
     name: &str,
     most: Most,
 ) -> QueryResult<Vec<Claimed>> {
-    let unclaimable = connection.unclaimable.clone();
-    let (mut pieces, mut claimed) = (Pieces::new(name, &unclaimable, most), Vec::new());
-    while let Some(piece) = pieces.next() {
-        let left_out = unclaimable.of(name);
+    let mut pieces = Pieces::new(name, &connection.unclaimable, most);
+    let mut claimed = Vec::new();
+    while let Some((piece, left_out)) = pieces.next() {
         let claim = async |connection: &mut Connection| {
             let most = (piece, left_out.as_slice());
             dialect::claim_messages(connection, queue, owner, most).await

@@ -55,8 +55,7 @@ pub(super) async fn claim(
     }
     let mut pieces = Pieces::new(QUEUE, &unclaimable, most);
     let mut claimed = Vec::new();
-    while let Some(piece) = pieces.next() {
-        let left_out = unclaimable.of(QUEUE);
+    while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, async |connection| {
             let most = (piece, left_out.as_slice());
             let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;

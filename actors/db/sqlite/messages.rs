@@ -86,12 +86,7 @@ pub(super) fn claim(
         }
         Manner::Apart => {
             let pieces = Pieces::new(&name, unclaimable, most);
-            claim_in_pieces(
-                connection,
-                queue,
-                owner,
-                (pieces, &|| unclaimable.of(&name)),
-            )?
+            claim_in_pieces(connection, queue, owner, pieces)?
         }
     };
     // RETURNING promises no order.
@@ -124,11 +119,10 @@ fn claim_in_pieces(
     connection: &mut SqliteConnection,
     queue: &str,
     owner: &str,
-    (mut pieces, left_out): (Pieces<'_>, &dyn Fn() -> Vec<i64>),
+    mut pieces: Pieces<'_>,
 ) -> QueryResult<Vec<Claimed>> {
     let mut claimed = Vec::new();
-    while let Some(piece) = pieces.next() {
-        let left_out = left_out();
+    while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, Manner::Apart, |connection| {
             claim_some(connection, queue, owner, (piece, &left_out))
         });

@@ -156,8 +156,7 @@ fn claim_in_pieces(
 ) -> QueryResult<Vec<ClaimedTask>> {
     let mut pieces = Pieces::new(QUEUE, unclaimable, most);
     let mut claimed = Vec::new();
-    while let Some(piece) = pieces.next() {
-        let left_out = unclaimable.of(QUEUE);
+    while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, Manner::Apart, |connection| {
             claim_some(connection, owner, due, (piece, &left_out))
         });
