@@ -1,6 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "what raises alerts comes after what sends them")
+)]
+mod alert;
 mod app;
 mod clock;
 mod clock_watch;
@@ -17,6 +22,7 @@ mod logs;
 mod outage;
 mod own_code;
 mod pool;
+mod presence;
 mod private;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]
@@ -47,7 +53,8 @@ pub mod settings {
     pub use crate::config::{
         AlertSettings, Backoff, BadBrokers, BadDatabaseUrl, BadPartition, Brokers,
         DatabaseSettings, DatabaseUrl, DelayedSettings, HttpSettings, KafkaSettings,
-        LoggerSettings, RedisSettings, RetryRules, UnknownEnvironment, Webhook, WebhookKind,
+        LoggerSettings, Ping, RedisSettings, RetryRules, UnknownEnvironment, Webhook, WebhookAuth,
+        WebhookKind,
     };
 }
 

@@ -4,6 +4,12 @@ mod certificates;
 pub(crate) mod mysql;
 pub(crate) mod postgres;
 
+/// The certificates of the authorities that this system trusts.
+pub(crate) fn system_authorities() -> Vec<rustls::pki_types::CertificateDer<'static>> {
+    // Only a file can fail.
+    certificates::authorities(None).unwrap_or_default()
+}
+
 /// The value of a parameter of an address. Not as in a form, where a `+` is a blank.
 fn decoded(value: &str) -> String {
     let parameter = format!("v={}", value.replace('+', "%2B"));

@@ -11,8 +11,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::Failure;
 use super::{
-    App, check, completions, dead, exec, generate_model, help, import, init, migrate, push, run,
-    send, signals,
+    App, alert, check, completions, dead, exec, generate_model, help, import, init, migrate, push,
+    run, send, signals,
 };
 use crate::config::{Environment, Partition, Places};
 
@@ -96,6 +96,9 @@ enum Command {
     /// Look at the dead letters
     #[command(subcommand)]
     Dead(dead::DeadCommand),
+    /// See whether the receivers of alerts take messages
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
     /// Make a new project: Cargo.toml, a handler of each kind, commented etc/, tests
     Init(init::InitArgs),
     /// Make etc/ENV.json of the Go project's YAML settings
@@ -142,6 +145,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Send(args) => send::send(&app, &places()?, args),
         Command::Migrate(args) => migrate::migrate(&app, &places()?, &args),
         Command::Dead(command) => dead::dead(&app, &places()?, command),
+        Command::Alert(command) => alert::alert(&app, &places()?, &command),
         Command::Init(args) => init::init(&args),
         Command::Import(args) => import::import(&places()?, &args),
         Command::GenerateModel(args) => generate_model::generate_model(&places()?, &args),

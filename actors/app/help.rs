@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 15] = [
+const EXAMPLES: [(&str, &str); 17] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -49,6 +49,15 @@ const EXAMPLES: [(&str, &str); 15] = [
         "  {} dead list                the newest first
   {} dead replay 17 18        those two run again
   {} dead purge --older-than 30d",
+    ),
+    (
+        "alert",
+        "  {} alert test               one message to each receiver",
+    ),
+    (
+        "alert test",
+        "  {} --env release alert test
+  {} alert test && echo all of them took it",
     ),
     (
         "init",

@@ -7,6 +7,7 @@
     reason = "`print` does not panic over a closed pipe"
 )]
 
+mod alert;
 mod await_database;
 mod check;
 mod cli;

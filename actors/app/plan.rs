@@ -8,9 +8,10 @@ use std::time::Instant;
 use super::failure::{Failure, chain};
 use super::sources::Sources;
 use super::start;
+use crate::alert::{Notifier, Pinger};
 use crate::clock::millis;
 use crate::config::{
-    Config, DatabaseUrl, Places, QueueEntry, SourceConfig, tables_of_other_partitions,
+    Config, DatabaseUrl, Places, QueueEntry, Secret, SourceConfig, tables_of_other_partitions,
 };
 use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
@@ -55,6 +56,8 @@ pub(super) struct Parts<'a> {
     pub(super) delay_queue: DelayQueueHandle,
     pub(super) clusters: Arc<Clusters>,
     pub(super) owner: Owner,
+    pub(super) notifier: Notifier,
+    pub(super) pinger: Pinger,
     pub(super) started: Instant,
 }
 
@@ -87,6 +90,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         liveness,
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
+        pinger: parts.pinger,
     };
     log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
@@ -123,6 +127,8 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             dead_letters: settings.dead_letter_retention,
         },
         cron,
+        notifier: parts.notifier,
+        ping: ping(config),
         consumed: Consumed::of(config, tables_of_other_partitions(parts.places)),
         redis,
         lists,
@@ -148,6 +154,7 @@ struct Shared<'a> {
     liveness: Arc<Liveness>,
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
+    pinger: Pinger,
 }
 
 impl Shared<'_> {
@@ -240,8 +247,16 @@ impl Shared<'_> {
             starting: StartingFires::default(),
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
+            pinger: self.pinger.clone(),
         })
     }
+}
+
+/// The address that is called while this daemon lives, where it is to be called here.
+fn ping(config: &Config) -> Option<Secret> {
+    let ping = config.settings.alert.ping.as_ref();
+    let here = ping.filter(|ping| ping.is_for(config.environment));
+    here.map(|ping| ping.url.clone())
 }
 
 /// The lists of live entries on this server, by whichever name of the settings: two may mean one.

@@ -10,11 +10,12 @@ use actix_rt::System;
 use super::failure::Failure;
 use super::plan::{self, Parts};
 use super::services::Services;
-use super::{App, Context, await_database, introduce, signals, start, writer};
-use crate::config::Places;
+use super::{App, Context, await_database, introduce, signals, start, version, writer};
+use crate::alert::{Courier, Notifier, Origin, Pinger};
+use crate::config::{Config, Places};
 use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
-use crate::identity::Owner;
+use crate::identity::{Owner, host};
 use crate::limits;
 use crate::logs::StderrFormat;
 use crate::source::{Clusters, Inside, Sender};
@@ -63,7 +64,12 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let state =
             state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
         let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
+        let courier = Courier::default();
+        let notifier = Notifier::start(&config.settings.alert, origin(&config), &courier);
+        let pinger = Pinger::new(&courier, host());
         let plan = plan::plan(Parts {
+            notifier,
+            pinger,
             config: &config,
             places,
             handlers,
@@ -85,4 +91,14 @@ pub(super) fn run<S: Send + Sync + 'static>(
     Ok(ExitCode::from(
         u8::try_from(code).unwrap_or(super::failure::FAILED),
     ))
+}
+
+/// What alerts say of this daemon.
+pub(super) fn origin(config: &Config) -> Origin {
+    Origin {
+        environment: config.environment,
+        partition: config.partition.to_string(),
+        host: host(),
+        version: version::VERSION,
+    }
 }

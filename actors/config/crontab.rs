@@ -12,7 +12,10 @@ use super::{
     node::Node,
     object::Object,
     queue::STATUS,
-    retry, show, zone, zone_names,
+    retry,
+    secret::Secret,
+    settings::Ping,
+    show, zone, zone_names,
 };
 use crate::cron::Schedule;
 
@@ -45,6 +48,8 @@ pub(crate) struct CronEntry {
     pub(crate) overlap: Overlap,
     pub(crate) misfire: Misfire,
     pub(crate) timeout: Option<Duration>,
+    /// Called at each run's start and end, where that is to be here.
+    pub(crate) ping: Option<Secret>,
     /// Its number, from 0, among entries of the same expression, zone, command and params.
     pub(crate) ordinal: u32,
     /// It is the Go project's entry that drives the delay queue: it needs no handler and does
@@ -182,6 +187,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
     });
     let misfire = o.optional("misfire", Misfire::Skip, misfire);
     let timeout = retry::timeout(o);
+    let ping = o.maybe("ping", Ping::read);
 
     let drives_delay_queue = exec_cmd.as_deref() == Some(DELAY_QUEUE);
     if let (Some(exec_cmd), Some(status), false) = (&exec_cmd, status, drives_delay_queue) {
@@ -205,6 +211,9 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
         overlap: overlap?,
         misfire: misfire?,
         timeout: timeout?,
+        ping: ping?
+            .filter(|ping| ping.is_for(reading.environment))
+            .map(|ping| ping.url),
         ordinal: 0,
         drives_delay_queue,
     })

@@ -58,8 +58,8 @@ pub use self::{
     secret::Secret,
     settings::{
         AlertSettings, BadBrokers, BadDatabaseUrl, Brokers, DatabaseSettings, DatabaseUrl,
-        DelayedSettings, HttpSettings, KafkaSettings, LoggerSettings, RedisSettings, Settings,
-        Webhook, WebhookKind,
+        DelayedSettings, HttpSettings, KafkaSettings, LoggerSettings, Ping, RedisSettings,
+        Settings, Webhook, WebhookAuth, WebhookKind,
     },
 };
 pub(crate) use self::{
@@ -70,7 +70,7 @@ pub(crate) use self::{
     environment::StatusBits,
     models::{ModelDatabase, ModelSettings, is_keyword, load_models, similar_table},
     queue::{BatchLimits, PoolLimits, QueueEntry},
-    settings::{HAS_OIDC, HAS_TLS, SentinelAddress, kafka_clients},
+    settings::{HAS_OIDC, HAS_TLS, SentinelAddress, json_key, kafka_clients},
     source::{REPLAY_PREFIX, SourceConfig},
 };
 use self::{

@@ -8,7 +8,7 @@ use super::{
     Reading, commands::DELAY_QUEUE, object::Object, queue::BatchLimits, retry::RetryRules, show,
 };
 
-/// The section `http` or `alert` of a version that has neither.
+/// The section `http` of a version that has none.
 const NOT_YET: &str = "this version reads it, and does nothing with it";
 
 impl Reading<'_> {
@@ -75,10 +75,8 @@ impl Reading<'_> {
                     .to_owned(),
             );
         }
-        for key in ["http", "alert"] {
-            if is_written(o, key) {
-                self.notes.push(format!("`{key}` has no effect: {NOT_YET}"));
-            }
+        if is_written(o, "http") {
+            self.notes.push(format!("`http` has no effect: {NOT_YET}"));
         }
     }
 }

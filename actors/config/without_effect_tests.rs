@@ -109,7 +109,6 @@ fn settings_that_nothing_reads_are_noted() {
         [
             "`database`: `max_connections` has no effect: SQLite has one connection that writes",
             "`http` has no effect: this version reads it, and does nothing with it",
-            "`alert` has no effect: this version reads it, and does nothing with it",
         ]
     );
     let server = r#"{"database": {"url": "mysql://u@h/d", "max_connections": 4}, "http": null}"#;

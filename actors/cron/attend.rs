@@ -17,12 +17,13 @@ use super::ending::{end_run, log_end};
 use super::fire::run_again;
 use super::judge::{PATIENCE_MS, Verdict, judge};
 use super::outcome::Outcome;
+use super::pinging::Ended;
 use super::process::{
     Liveness, Process, RunState, Signals, Spawner, Termination, Uk, Watched, inspect, list, remove,
     terminate,
 };
 use super::replace::{Mark, end_here, is_here, mark_of, process_of};
-use super::{CronConfig, LiveEntry};
+use super::{CronConfig, LiveEntry, pinging};
 use crate::clock::{millis, now_ms};
 use crate::db::DbError;
 use crate::db::rows::OpenRun;
@@ -74,7 +75,7 @@ impl WatchedRuns {
         self.lock().get(uk).cloned().flatten()
     }
 
-    fn contains(&self, uk: &str) -> bool {
+    pub(super) fn contains(&self, uk: &str) -> bool {
         self.lock().contains_key(uk)
     }
 
@@ -113,7 +114,7 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
         let watched = watched.clone();
         actix_rt::task::spawn_blocking(move || remove_stale(&runs, &open, &watched))
     };
-    let each = stream::iter(open).for_each_concurrent(AT_ONCE, async |run| {
+    let each = stream::iter(open.clone()).for_each_concurrent(AT_ONCE, async |run| {
         // Of our own there are those whose claim was never answered (unless the backlog claims it again), and those whose
         // watcher died.
         let left = !run.owner_alive || run.owner == config.owner;
@@ -129,6 +130,7 @@ pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>)
     if let Err(cause) = stale.await {
         log::warn!("stale files of cron runs stay: {cause}");
     }
+    pinging::ping_unattended(&config, &open).await;
 }
 
 /// A daemon on another machine replaces it, and cannot end it from there.
@@ -233,6 +235,7 @@ pub(super) async fn close(
 ) {
     if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
         log_end(&run.name, uk.as_str(), &outcome);
+        config.ping_end_of(&run.entry, uk, Ended::seen_from_outside(&outcome));
     }
 }
 
@@ -295,6 +298,7 @@ async fn watch(
     // Without its file it wrote its end into the row alone; who replaced it logs that.
     if first || !(outcome == Outcome::lost() || outcome.is_ordinary()) {
         log_end(&run.name, uk.as_str(), &outcome);
+        config.ping_end_of(&run.entry, uk, Ended::seen_from_outside(&outcome));
     }
     forget(config, uk);
 }

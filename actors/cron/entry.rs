@@ -117,6 +117,7 @@ pub(super) mod tests {
             overlap: Overlap::Allow,
             misfire,
             timeout: None,
+            ping: None,
             ordinal: 0,
             drives_delay_queue: false,
         })

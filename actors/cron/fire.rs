@@ -12,6 +12,7 @@ use super::claim::{Claimed, Claiming, is_late, late_patience};
 use super::command::command;
 use super::ending::end_run;
 use super::outcome::Outcome;
+use super::pinging::Ended;
 use super::process::machine::Place;
 use super::process::{Announcement, Child, Spawner, Turn, Uk, announce, remove};
 use super::replace::{Replacing, Room};
@@ -290,6 +291,7 @@ impl Firing {
         };
         drop(announced);
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
+        self.config.ping_start(&self.entry, &self.uk);
         if let Some(cause) = &child.output_error {
             log::error!("cron `{}`: its output goes nowhere: {cause}", self.name());
         }
@@ -323,6 +325,10 @@ impl Firing {
     /// Only while it is ours to start: another daemon may have taken it over, and start it.
     pub(super) async fn end_unstarted(&self, outcome: Outcome) {
         let owner = self.config.owner.clone();
-        end_run(&self.config, self.uk.as_str(), outcome, 0, Some(owner)).await;
+        let uk = self.uk.as_str();
+        if end_run(&self.config, uk, outcome.clone(), 0, Some(owner)).await {
+            let end = Ended::without_process(&outcome);
+            self.config.ping_end(&self.entry, &self.uk, end);
+        }
     }
 }

@@ -19,6 +19,7 @@ mod jump_tests;
 mod misfire;
 mod orphans;
 mod outcome;
+mod pinging;
 mod plan;
 mod process;
 mod replace;
@@ -50,12 +51,14 @@ pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
 pub(crate) use self::schedule::fuzzing;
 pub use self::schedule::{Schedule, ScheduleError};
 pub(crate) use self::starting::StartingFires;
+use crate::alert::Pinger;
 use crate::clock::{millis, now_ms};
 use crate::db::rows::KnownEntry;
 use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
 use crate::logs::OutputLogs;
 use crate::outage::Outage;
+use crate::presence::AreYouThere;
 use crate::settler::Refusal;
 
 /// How often to look after runs that no living daemon watches.
@@ -90,6 +93,8 @@ pub(crate) struct CronConfig {
     pub(crate) starting: StartingFires,
     pub(crate) backlog: Backlog,
     pub(crate) watched: WatchedRuns,
+    /// Says outside which runs begin and end.
+    pub(crate) pinger: Pinger,
 }
 
 /// Fires nothing any more.
@@ -272,6 +277,12 @@ impl Handler<Attend> for CronActor {
     fn handle(&mut self, _: Attend, ctx: &mut Self::Context) {
         self.attend(ctx);
     }
+}
+
+impl Handler<AreYouThere> for CronActor {
+    type Result = ();
+
+    fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
 }
 
 impl Handler<Quiet> for CronActor {

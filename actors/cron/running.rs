@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep_until};
 use super::ending::{end_run, log_end};
 use super::fire::Firing;
 use super::outcome::Outcome;
-use super::process::{Child, Signals, Termination, inspect, terminate_child};
+use super::pinging::Ended;
+use super::process::{Child, ExitStatus, Signals, Termination, inspect, terminate_child};
 use super::replace::{Mark, mark_of};
 
 impl Firing {
@@ -22,6 +23,7 @@ impl Firing {
         let (pid, start_ticks) = (child.pid, child.start_ticks);
         let watched = &self.config.watched;
         watched.set_child(self.uk.as_str(), child.signals());
+        let output = Some((child.output.clone(), child.output_from));
         let noted = async {
             self.note_started(pid, start_ticks).await;
             std::future::pending().await
@@ -31,9 +33,15 @@ impl Firing {
             // What is not written by then need not be: the end has the pid too.
             never = noted => never,
         };
-        let Some(outcome) = outcome else {
+        let Some((outcome, exit)) = outcome else {
             return;
         };
+        let end = Ended {
+            outcome: &outcome,
+            exit,
+            output,
+        };
+        self.config.ping_end(&self.entry, &self.uk, end);
         // Who replaces it logs that, unless this end is written before.
         let ordinary = outcome.is_ordinary();
         if !ordinary {
@@ -57,7 +65,11 @@ impl Firing {
     }
 
     /// How it ended; none where somebody has written that already.
-    async fn end_of(&self, child: Child, deadline: Option<Instant>) -> Option<Outcome> {
+    async fn end_of(
+        &self,
+        child: Child,
+        deadline: Option<Instant>,
+    ) -> Option<(Outcome, ExitStatus)> {
         let output = child.output.clone();
         let over = async {
             match deadline {
@@ -72,7 +84,7 @@ impl Firing {
             biased;
             exit = &mut exited => exit,
             () = over => match self.end_late(&signals).await {
-                Some(outcome) => return Some(outcome),
+                Some(outcome) => return Some((outcome, ExitStatus::Unknown)),
                 None => exited.await,
             },
         };
@@ -82,8 +94,8 @@ impl Firing {
             None => mark_of(&self.config, self.uk.as_str()).await,
         };
         match mark {
-            Mark::None => Some(Outcome::seen(said.as_ref(), exit, &output)),
-            Mark::Replaced => Some(Outcome::replaced()),
+            Mark::None => Some((Outcome::seen(said.as_ref(), exit, &output), exit)),
+            Mark::Replaced => Some((Outcome::replaced(), exit)),
             // By who replaced it, with its line in the log.
             Mark::Ended => None,
         }

@@ -62,6 +62,7 @@ impl World {
             starting: StartingFires::default(),
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
+            pinger: crate::alert::Pinger::idle(),
         };
         let deaths = Deaths::new();
         let actor = CronActor::new(config.clone(), deaths.notice()).start();

@@ -42,6 +42,7 @@ use self::taking::Pushing;
 use crate::clock::now_ms;
 use crate::db::Db;
 use crate::gone::GoneNotice;
+use crate::presence::AreYouThere;
 
 /// Nobody claims any more; what has not started is given back.
 #[derive(Message)]
@@ -159,6 +160,12 @@ impl Handler<TasksSettled> for DelayQueueActor {
     fn handle(&mut self, TasksSettled { flow }: TasksSettled, ctx: &mut Self::Context) {
         self.settled(flow, ctx);
     }
+}
+
+impl Handler<AreYouThere> for DelayQueueActor {
+    type Result = ();
+
+    fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
 }
 
 impl Handler<Quiet> for DelayQueueActor {

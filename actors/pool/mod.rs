@@ -29,6 +29,7 @@ pub(crate) use self::sizing::enough;
 use crate::config::PoolLimits;
 use crate::consumer::Work;
 use crate::gone::GoneNotice;
+use crate::presence::AreYouThere;
 use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
@@ -177,6 +178,12 @@ impl Handler<LagCheck> for PoolActor {
     fn handle(&mut self, _: LagCheck, ctx: &mut Self::Context) {
         self.check_lag(ctx);
     }
+}
+
+impl Handler<AreYouThere> for PoolActor {
+    type Result = ();
+
+    fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
 }
 
 impl Handler<Quiet> for PoolActor {

@@ -9,7 +9,8 @@ use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
 
 use super::{Child, Retention};
-use crate::config::RetryRules;
+use crate::alert::Notifier;
+use crate::config::{RetryRules, Secret};
 use crate::cron::{CronActor, CronConfig};
 use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
@@ -36,6 +37,10 @@ pub(crate) struct Plan {
     pub(crate) delay_queue: DelayQueueHandle,
     pub(crate) pools: Vec<PoolConfig>,
     pub(crate) cron: CronConfig,
+    /// Where alerts go.
+    pub(crate) notifier: Notifier,
+    /// Called each minute while all is well.
+    pub(crate) ping: Option<Secret>,
     pub(crate) own_code: Vec<OwnCode>,
     pub(crate) shutdown_deadline: Duration,
     /// To know what lies where nobody consumes it: in the database,

@@ -5,6 +5,7 @@
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
 mod children;
+mod outside;
 mod rescue;
 mod retention;
 mod stopping;
@@ -80,6 +81,8 @@ pub(crate) struct SupervisorActor {
     stop: StopSignal,
     pause: Duration,
     last_death: Option<Instant>,
+    /// `alert.ping` is not called, and the log says why.
+    ping_withheld: bool,
     /// Something forced this daemon to stop: its exit status says so.
     failed: bool,
     /// The stop is over: children end with the System now.
@@ -95,6 +98,7 @@ impl SupervisorActor {
             stop,
             pause: FIRST_REPLACEMENT,
             last_death: None,
+            ping_withheld: false,
             failed: false,
             ended: false,
         }
@@ -152,7 +156,27 @@ impl SupervisorActor {
             .retention
             .keep(self.plan.db.clone(), self.stop.listen());
         ctx.spawn(trimming.into_actor(self));
+        if self.plan.ping.is_some() {
+            self.ping_outside(ctx);
+            ctx.run_interval(outside::PING_INTERVAL, Self::ping_outside);
+        }
         self.plan.say_ready();
+    }
+
+    /// Whoever hears nothing outside finds out that something is wrong here.
+    fn ping_outside(&mut self, ctx: &mut Context<Self>) {
+        if self.stop.begun() {
+            return;
+        }
+        let ping = outside::ping(Arc::clone(&self.plan), self.children.clone());
+        ctx.spawn(ping.into_actor(self).map(|pinged, actor, _| {
+            let was_withheld = std::mem::replace(&mut actor.ping_withheld, pinged.is_err());
+            match pinged {
+                Err(why) if !was_withheld => log::warn!("`alert.ping` is not called: {why}"),
+                Ok(()) if was_withheld => log::info!("`alert.ping` is called again"),
+                Err(_) | Ok(()) => {}
+            }
+        }));
     }
 
     fn notice(child: Child, ctx: &Context<Self>) -> GoneNotice {

@@ -36,7 +36,14 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
             "{left} jobs or consumers did not end by the deadline; their work is given back and runs again"
         );
     }
-    match timeout_at(deadline, plan.db.end_boot(plan.boot.owner.clone())).await {
+    // What is said outside has no claim on the time of those that work.
+    let said_until = deadline.min(Instant::now() + reserve);
+    let (ended, (), ()) = tokio::join!(
+        timeout_at(deadline, plan.db.end_boot(plan.boot.owner.clone())),
+        plan.notifier.finish(said_until),
+        plan.cron.pinger.finish(said_until),
+    );
+    match ended {
         Ok(Ok(reaped)) => {
             plan.slots.remove();
             log::info!(

@@ -256,6 +256,8 @@ fn plan(
             consumer_lease: Duration::from_secs(300),
             workers,
         }],
+        notifier: crate::alert::Notifier::silent(),
+        ping: None,
         cron: CronConfig {
             db: db.clone(),
             liveness: Arc::clone(&liveness),
@@ -271,6 +273,7 @@ fn plan(
             starting: StartingFires::default(),
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
+            pinger: crate::alert::Pinger::idle(),
         },
         own_code: vec![OwnCode {
             place: "here".to_owned(),

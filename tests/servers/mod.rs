@@ -38,6 +38,7 @@ pub mod pgbouncer;
 mod port;
 pub mod postgres;
 mod process;
+pub mod recorder;
 pub mod redis;
 pub mod root;
 pub mod sentinels;

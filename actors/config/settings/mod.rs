@@ -29,10 +29,11 @@ mod logger;
 mod redis;
 mod sentinels;
 
+pub(crate) use self::alert::json_key;
 pub(crate) use self::kafka::{HAS_OIDC, HAS_TLS};
 pub(crate) use self::sentinels::SentinelAddress;
 pub use self::{
-    alert::{AlertSettings, Webhook, WebhookKind},
+    alert::{AlertSettings, Ping, Webhook, WebhookAuth, WebhookKind},
     database::{BadDatabaseUrl, DatabaseSettings, DatabaseUrl},
     http::HttpSettings,
     kafka::{BadBrokers, Brokers, KafkaSettings},

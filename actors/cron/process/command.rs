@@ -74,6 +74,7 @@ pub(crate) enum SpawnError {
 pub(super) struct Started {
     pub(super) pid: i32,
     pub(super) output: PathBuf,
+    pub(super) output_from: u64,
     pub(super) output_error: Option<io::Error>,
     pub(super) output_stuck: Option<io::Error>,
 }
@@ -124,6 +125,8 @@ impl Command {
             Ok(OutputFile { file, path, stuck }) => (Some(file), path, None, stuck),
             Err(error) => (None, self.output.path(), Some(error), None),
         };
+        let written = output.as_ref().and_then(|file| file.metadata().ok());
+        let output_from = written.map_or(0, |written| written.len());
         let plan = posix::Plan {
             program: &path,
             args: &args,
@@ -136,6 +139,7 @@ impl Command {
             Ok(pid) => Ok(Started {
                 pid,
                 output: output_path,
+                output_from,
                 output_error,
                 output_stuck,
             }),

@@ -58,6 +58,8 @@ pub(crate) struct Child {
     pub(crate) start_ticks: Option<u64>,
     /// Where it prints to.
     pub(crate) output: PathBuf,
+    /// How long that file was when it was started.
+    pub(crate) output_from: u64,
     /// Why its output goes to `/dev/null` and not to the file asked for.
     pub(crate) output_error: Option<io::Error>,
     /// Why the file it prints to was not rolled though it is full.
@@ -218,6 +220,7 @@ fn watched(started: Started) -> Child {
     let Started {
         pid,
         output,
+        output_from,
         output_error,
         output_stuck,
     } = started;
@@ -234,6 +237,7 @@ fn watched(started: Started) -> Child {
         pid,
         start_ticks,
         output,
+        output_from,
         output_error,
         output_stuck,
         signals,

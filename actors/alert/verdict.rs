@@ -1,0 +1,358 @@
+//! What a receiver's answer means. An answer that is not known to mean "sent" never means it.
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::discretion::Discretion;
+use crate::config::WebhookKind;
+
+/// DingTalk takes nothing for so long after too many messages.
+const DINGTALK_BLOCK: Duration = Duration::from_secs(10 * 60);
+
+/// What becomes of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Sent,
+    /// It may be taken later: after the pause that the receiver names, if it does.
+    Wait {
+        named: Option<Duration>,
+        why: String,
+    },
+    /// It never will be: a person must do something.
+    Refused {
+        why: String,
+        remedy: &'static str,
+    },
+}
+
+const MOVED: &str = "put the address into `url` that it sends to; redirects are not followed, as the address is a secret";
+
+/// The answer of a receiver of that kind.
+pub(super) fn judge(kind: WebhookKind, answer: &Answer, discretion: &Discretion) -> Verdict {
+    if answer.is_redirect() {
+        return Verdict::Refused {
+            why: format!("it answers with a redirect (HTTP {})", answer.status),
+            remedy: MOVED,
+        };
+    }
+    match kind {
+        WebhookKind::Feishu => feishu(answer, discretion),
+        WebhookKind::WeCom => wecom(answer, discretion),
+        WebhookKind::DingTalk => dingtalk(answer, discretion),
+        WebhookKind::Slack => slack(answer, discretion),
+        WebhookKind::Json => json(answer, discretion),
+        WebhookKind::Alertmanager => alertmanager(answer, discretion),
+    }
+}
+
+fn feishu(answer: &Answer, discretion: &Discretion) -> Verdict {
+    let Some((code, text)) = answer.code("code", "msg") else {
+        return of_status(answer);
+    };
+    let said = said(code, &text, discretion);
+    let is_busy = code == 9499 && text.to_lowercase().contains("too many request");
+    match code {
+        0 if answer.status == 200 => Verdict::Sent,
+        11232 => wait(answer, said),
+        9499 if is_busy => wait(answer, said),
+        19021 => refused(
+            said,
+            "the signature is not right: `secret` must be the one of the robot's security settings, and the clock of this machine must not be an hour wrong",
+        ),
+        19022 => refused(
+            said,
+            "this machine's address is not on the robot's list: add it in the robot's security settings",
+        ),
+        19024 => refused(
+            said,
+            "the robot wants a keyword: name `simplest_script` in its security settings, which each message holds",
+        ),
+        19001 => refused(
+            said,
+            "there is no such robot: copy its address into `url` again",
+        ),
+        9499 => refused(
+            said,
+            "the robot does not take messages of this form: `url` must be a custom robot's, and `kind` right for it",
+        ),
+        _ => unknown(said),
+    }
+}
+
+fn wecom(answer: &Answer, discretion: &Discretion) -> Verdict {
+    let Some((code, text)) = answer.code("errcode", "errmsg") else {
+        return of_status(answer);
+    };
+    let said = said(code, &text, discretion);
+    match code {
+        0 if answer.status == 200 => Verdict::Sent,
+        45009 | -1 => wait(answer, said),
+        93000 => refused(
+            said,
+            "there is no such robot: copy its address, with its `key`, into `url` again",
+        ),
+        40058 => refused(
+            said,
+            "the robot does not take messages of this form: `url` must be a group robot's, and `kind` right for it",
+        ),
+        _ => unknown(said),
+    }
+}
+
+fn dingtalk(answer: &Answer, discretion: &Discretion) -> Verdict {
+    let Some((code, text)) = answer.code("errcode", "errmsg") else {
+        return of_status(answer);
+    };
+    let said = said(code, &text, discretion);
+    match code {
+        0 if answer.status == 200 => Verdict::Sent,
+        130_101 | 410_100 => Verdict::Wait {
+            named: Some(answer.named_wait().unwrap_or_default().max(DINGTALK_BLOCK)),
+            why: format!("{said}: too many messages, which it answers with ten minutes' silence"),
+        },
+        -1 => wait(answer, said),
+        310_000 => refused(
+            said,
+            "the robot's security settings turn us away: `secret` must be the one there, or its keyword `simplest_script`, which each message holds, or its list of addresses must have this machine's",
+        ),
+        300_005 => refused(
+            said,
+            "there is no such robot: copy its address, with its `access_token`, into `url` again",
+        ),
+        _ => unknown(said),
+    }
+}
+
+fn slack(answer: &Answer, discretion: &Discretion) -> Verdict {
+    let said = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
+    match answer.status {
+        200 if answer.body.trim() == "ok" => Verdict::Sent,
+        429 | 500.. => wait(answer, said),
+        400 => refused(
+            said,
+            "Slack does not take the message: `url` must be an incoming webhook's",
+        ),
+        403 => refused(
+            said,
+            "the workspace forbids this webhook: ask its administrator, or make another webhook",
+        ),
+        404 | 410 => refused(
+            said,
+            "there is no such webhook, or its channel is gone: make another one and put its address into `url`",
+        ),
+        _ => unknown(said),
+    }
+}
+
+fn json(answer: &Answer, discretion: &Discretion) -> Verdict {
+    let said = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
+    match answer.status {
+        _ if answer.is_success() => Verdict::Sent,
+        408 | 425 | 429 | 500.. => wait(answer, said),
+        401 | 403 => refused(
+            said,
+            "it does not let us in: `secret`, `basic` or `bearer` must be what it expects",
+        ),
+        404 | 410 => refused(said, "nothing receives at this address: correct `url`"),
+        400..500 => refused(
+            said,
+            "it does not take the message: README has its form, under \"Alerts\"",
+        ),
+        _ => unknown(said),
+    }
+}
+
+fn alertmanager(answer: &Answer, discretion: &Discretion) -> Verdict {
+    let said = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
+    match answer.status {
+        _ if answer.is_success() => Verdict::Sent,
+        408 | 429 | 500.. => wait(answer, said),
+        401 | 403 => refused(
+            said,
+            "it does not let us in: `basic` or `bearer` must be what it expects",
+        ),
+        404 | 405 | 410 => refused(
+            said,
+            "there is no Alertmanager at this address: `url` must be its own one, without `/api/v2/alerts`, and with the prefix of its routes if it has one",
+        ),
+        400..500 => refused(
+            said,
+            "it does not take the alerts: its version must know the API v2 (0.16 and later)",
+        ),
+        _ => unknown(said),
+    }
+}
+
+/// Of a receiver whose answers are JSON, and this one is not: a gateway before it, or another program.
+fn of_status(answer: &Answer) -> Verdict {
+    let why = format!("HTTP {}, and no answer of its kind", answer.status);
+    match answer.status {
+        404 | 410 => refused(
+            why,
+            "nothing receives at this address: correct `url`, or `kind`",
+        ),
+        _ => Verdict::Wait {
+            named: answer.named_wait(),
+            why,
+        },
+    }
+}
+
+fn said(code: i64, text: &str, discretion: &Discretion) -> String {
+    format!("it answers {code}, {}", discretion.show(text))
+}
+
+fn wait(answer: &Answer, why: String) -> Verdict {
+    Verdict::Wait {
+        named: answer.named_wait(),
+        why,
+    }
+}
+
+fn unknown(said: String) -> Verdict {
+    Verdict::Wait {
+        named: None,
+        why: format!("{said}, which does not say that it was taken"),
+    }
+}
+
+fn refused(why: String, remedy: &'static str) -> Verdict {
+    Verdict::Refused { why, remedy }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            retry_after: None,
+            body: body.to_owned(),
+        }
+    }
+
+    fn word(kind: WebhookKind, answer: &Answer) -> &'static str {
+        let discretion = Discretion::new("https://example.com/hook/secret", &[], "host-1");
+        match judge(kind, answer, &discretion) {
+            Verdict::Sent => "sent",
+            Verdict::Wait { .. } => "wait",
+            Verdict::Refused { .. } => "refused",
+        }
+    }
+
+    #[test]
+    fn each_code_means_what_its_maker_says() {
+        use WebhookKind::{DingTalk, Feishu, WeCom};
+        let code = |kind, status, code: i64, text: &str| {
+            let body = match kind {
+                Feishu => format!("{{\"code\":{code},\"msg\":\"{text}\"}}"),
+                _ => format!("{{\"errcode\":{code},\"errmsg\":\"{text}\"}}"),
+            };
+            word(kind, &answer(status, &body))
+        };
+        for (kind, codes) in [
+            (
+                Feishu,
+                &[
+                    (0, "success", "sent"),
+                    (11232, "frequency limited", "wait"),
+                    (9499, "Too Many Request", "wait"),
+                    (9499, "Bad Request", "refused"),
+                    (19021, "sign match fail", "refused"),
+                    (19022, "Ip Not Allowed", "refused"),
+                    (19024, "Key Words Not Found", "refused"),
+                    (99999, "new", "wait"),
+                ][..],
+            ),
+            (
+                WeCom,
+                &[
+                    (0, "ok", "sent"),
+                    (45009, "api freq out of limit", "wait"),
+                    (-1, "system busy", "wait"),
+                    (93000, "invalid webhook url", "refused"),
+                    (40058, "invalid Request Parameter", "refused"),
+                    (12345, "new", "wait"),
+                ],
+            ),
+            (
+                DingTalk,
+                &[
+                    (0, "ok", "sent"),
+                    (130_101, "send too fast", "wait"),
+                    (410_100, "too fast", "wait"),
+                    (-1, "busy", "wait"),
+                    (310_000, "keywords not in content", "refused"),
+                    (300_005, "token is not exist", "refused"),
+                    (12345, "new", "wait"),
+                ],
+            ),
+        ] {
+            for &(number, text, meant) in codes {
+                assert_eq!(code(kind, 200, number, text), meant, "{kind:?} {number}");
+            }
+            assert_eq!(
+                code(kind, 500, 0, "ok"),
+                "wait",
+                "{kind:?}: 0 is no success with HTTP 500"
+            );
+        }
+    }
+
+    #[test]
+    fn each_status_means_what_its_maker_says() {
+        use WebhookKind::{Alertmanager, DingTalk, Feishu, Json, Slack, WeCom};
+        for (kind, status, body, meant) in [
+            (Slack, 200, "ok", "sent"),
+            (Slack, 200, "<html>please log in</html>", "wait"),
+            (Slack, 429, "", "wait"),
+            (Slack, 503, "", "wait"),
+            (Slack, 400, "invalid_payload", "refused"),
+            (Slack, 403, "action_prohibited", "refused"),
+            (Slack, 404, "no_service", "refused"),
+            (Json, 200, "", "sent"),
+            (Json, 204, "", "sent"),
+            (Json, 408, "", "wait"),
+            (Json, 425, "", "wait"),
+            (Json, 429, "", "wait"),
+            (Json, 500, "", "wait"),
+            (Json, 400, "", "refused"),
+            (Json, 410, "", "refused"),
+            (Json, 307, "", "refused"),
+            (Alertmanager, 200, "", "sent"),
+            (Alertmanager, 500, "", "wait"),
+            (Alertmanager, 400, "", "refused"),
+            (Alertmanager, 404, "", "refused"),
+            (Feishu, 200, "", "wait"),
+            (Feishu, 200, "<html>", "wait"),
+            (Feishu, 200, "{\"code\":\"0\"}", "wait"),
+            (WeCom, 200, "ok", "wait"),
+            (DingTalk, 502, "bad gateway", "wait"),
+            (DingTalk, 404, "", "refused"),
+        ] {
+            assert_eq!(
+                word(kind, &answer(status, body)),
+                meant,
+                "{kind:?} {status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_receivers_pause_is_taken_from_its_answer() {
+        let discretion = Discretion::new("https://example.com/x", &[], "h");
+        let named = |kind, answer: &Answer| match judge(kind, answer, &discretion) {
+            Verdict::Wait { named, .. } => named.map(|named| named.as_secs()),
+            other => panic!("{other:?}"),
+        };
+        let busy = Answer {
+            retry_after: Some(7),
+            ..answer(429, "")
+        };
+        assert_eq!(named(WebhookKind::Slack, &busy), Some(7));
+        assert_eq!(named(WebhookKind::Json, &busy), Some(7));
+        let blocked = answer(200, "{\"errcode\":130101,\"errmsg\":\"x\"}");
+        assert_eq!(named(WebhookKind::DingTalk, &blocked), Some(600));
+    }
+}

@@ -1,0 +1,52 @@
+//! Says outside that this daemon lives: a ping each minute, while its database answers and its actors do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::Plan;
+use super::children::Children;
+use crate::alert::{Ping, PingEvent};
+use crate::db::Standing;
+use crate::presence::answers;
+
+/// Whoever is called expects it that often.
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// Pings where all is well; otherwise why it is not.
+pub(super) async fn ping(plan: Arc<Plan>, children: Children) -> Result<(), String> {
+    let Some(url) = plan.ping.clone() else {
+        return Ok(());
+    };
+    all_is_well(&plan, &children).await?;
+    plan.cron.pinger.send(Ping {
+        url,
+        event: PingEvent::Success,
+        of: "this daemon (`alert.ping`)".to_owned(),
+        run: None,
+        text: String::new(),
+        output: None,
+    });
+    Ok(())
+}
+
+async fn all_is_well(plan: &Plan, children: &Children) -> Result<(), String> {
+    if plan.liveness.standing(plan.liveness.generation()) != Standing::Ours {
+        return Err("the database does not confirm this daemon's heartbeats".to_owned());
+    }
+    let delay_queue = children.delay_queue.iter();
+    let cron = children.cron.iter();
+    let pools = join_all(children.pools.iter().map(answers));
+    let others = join_all(delay_queue.map(answers));
+    let (pools, delay_queue, cron) = tokio::join!(pools, others, join_all(cron.map(answers)));
+    for (name, answers) in [
+        ("a PoolActor", pools),
+        ("DelayQueueActor", delay_queue),
+        ("CronActor", cron),
+    ] {
+        if answers.contains(&false) {
+            return Err(format!("{name} does not answer"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! An HTTP server that records what it is sent, and answers, delays, hangs and breaks off as a test wants.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than anything a test waits for.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// With its query.
+    pub path: String,
+    /// By their names in small letters.
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+    pub at: Instant,
+}
+
+impl Received {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// What it does with a request.
+#[derive(Debug, Clone)]
+pub enum Behaviour {
+    Answer(u16, String),
+    /// With one header more.
+    AnswerWith(u16, &'static str, String),
+    Late(Duration, Box<Behaviour>),
+    /// For ever.
+    Hang,
+    /// In the middle of a good answer.
+    BreakOff,
+}
+
+impl Behaviour {
+    pub fn ok(body: &str) -> Self {
+        Self::Answer(200, body.to_owned())
+    }
+}
+
+type Decide = dyn Fn(&Received) -> Behaviour + Send + Sync;
+
+/// See the module's header. Ends with the test process.
+#[derive(Clone)]
+pub struct Recorder {
+    port: u16,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    decide: Mutex<Arc<Decide>>,
+    received: Mutex<Vec<Received>>,
+    came: Condvar,
+}
+
+impl Recorder {
+    /// Does so with each request.
+    pub fn start(decide: impl Fn(&Received) -> Behaviour + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            decide: Mutex::new(Arc::new(decide)),
+            received: Mutex::default(),
+            came: Condvar::new(),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&serving);
+                thread::spawn(move || shared.serve(stream));
+            }
+        });
+        Self { port, shared }
+    }
+
+    /// The same answer to each request.
+    pub fn answering(behaviour: Behaviour) -> Self {
+        Self::start(move |_| behaviour.clone())
+    }
+
+    /// From now on.
+    pub fn behave(&self, decide: impl Fn(&Received) -> Behaviour + Send + Sync + 'static) {
+        *self.shared.decide.lock().unwrap() = Arc::new(decide);
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// An address at which nothing listens.
+    pub fn nobody(path: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}{path}", listener.local_addr().unwrap())
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received.lock().unwrap().clone()
+    }
+
+    /// Waits until so many requests have come that are of interest.
+    #[track_caller]
+    pub fn wait_for(&self, count: usize, of_interest: impl Fn(&Received) -> bool) -> Vec<Received> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut received = self.shared.received.lock().unwrap();
+        loop {
+            let all: Vec<Received> = received
+                .iter()
+                .filter(|r| of_interest(r))
+                .cloned()
+                .collect();
+            if all.len() >= count {
+                return all;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "{count} requests did not come: {received:?}"
+            );
+            received = self.shared.came.wait_timeout(received, left).unwrap().0;
+        }
+    }
+}
+
+impl Shared {
+    fn serve(&self, mut stream: TcpStream) {
+        let Some(request) = read(&stream) else {
+            return;
+        };
+        self.received.lock().unwrap().push(request.clone());
+        self.came.notify_all();
+        let decide = Arc::clone(&self.decide.lock().unwrap());
+        act(&mut stream, decide(&request));
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+}
+
+fn act(stream: &mut TcpStream, behaviour: Behaviour) {
+    let mut write = |status: u16, header: &str, body: &str, length: usize| {
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nconnection: close\r\n{header}content-length: {length}\r\n\r\n{body}"
+        );
+        let _ = stream.write_all(head.as_bytes());
+    };
+    match behaviour {
+        Behaviour::Answer(status, body) => write(status, "", &body, body.len()),
+        Behaviour::AnswerWith(status, name, value) => {
+            write(status, &format!("{name}: {value}\r\n"), "", 0);
+        }
+        Behaviour::BreakOff => write(200, "", "{\"code\":0,\"errcode\":0,", 500),
+        Behaviour::Late(delay, then) => {
+            thread::sleep(delay);
+            act(stream, *then);
+        }
+        Behaviour::Hang => {
+            // Until the other side has had enough.
+            let _ = stream.read(&mut [0; 1]);
+        }
+    }
+}
+
+fn read(stream: &TcpStream) -> Option<Received> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = BTreeMap::new();
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok()?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let length = headers
+        .get("content-length")
+        .map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some(Received {
+        path,
+        headers,
+        body,
+        at: Instant::now(),
+    })
+}
