@@ -17,6 +17,8 @@ const CONSUMERS: usize = 4;
 const TASKS_DUE_IN_S: i64 = 3;
 /// What ran twice was in flight at the silence: its first run is at most so old then (microseconds).
 const IN_FLIGHT_US: i64 = 1_000_000;
+/// As many wait before each try: with fewer, two daemons on a fast machine have claimed only what they run.
+const WAITING: usize = 16 * CONSUMERS;
 const CLAIMED: &str = "SELECT (SELECT count(*) FROM queue_message WHERE owner <> '')
     + (SELECT count(*) FROM delay_queue_log WHERE owner <> '' AND status = 2) AS n";
 
@@ -42,9 +44,11 @@ struct Work {
 }
 
 impl Work {
-    /// Some messages for now, and some tasks that are claimed a second from now and due two seconds later.
+    /// Messages for now until enough wait, and some tasks that are claimed a second from now and due two seconds later.
     fn add(&mut self, world: &World, database: &mut Database) {
-        let messages = self.messages.len()..self.messages.len() + 2 * CONSUMERS;
+        let waiting = database.number("SELECT count(*) FROM queue_message WHERE owner = ''");
+        let missing = WAITING.saturating_sub(usize::try_from(waiting).unwrap());
+        let messages = self.messages.len()..self.messages.len() + missing.max(1);
         let messages: Vec<String> = messages.map(|n| format!("sleep:40:{n}")).collect();
         let rows = messages.iter().map(|body| {
             let payload = match world.engine {

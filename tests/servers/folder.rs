@@ -56,12 +56,13 @@ impl Folder {
         self.path.join(name)
     }
 
-    /// A copy of what `make` made once, for what takes seconds to make.
+    /// A copy of what `make` made once, for what takes seconds to make. `-H`: where the template is a symbolic link, its
+    /// folder is copied, not the link; a server would work in the template itself.
     pub fn copy(&self, name: &str, template: &str, make: impl FnOnce(&Path)) {
         let template = made_once(&self.home, template, make);
         output(
             Command::new("cp")
-                .arg("-Rp")
+                .arg("-RpH")
                 .arg(template)
                 .arg(self.path(name)),
         );
