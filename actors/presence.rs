@@ -23,3 +23,43 @@ where
     let answer = timeout(ANSWER_WITHIN, actor.send(AreYouThere)).await;
     matches!(answer, Ok(Ok(())))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use actix_rt::Arbiter;
+
+    use super::*;
+
+    struct Worker;
+
+    impl Actor for Worker {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<AreYouThere> for Worker {
+        type Result = ();
+
+        fn handle(&mut self, _: AreYouThere, _: &mut Self::Context) {}
+    }
+
+    #[actix::test]
+    async fn an_actor_that_is_gone_or_whose_thread_hangs_does_not_answer() {
+        assert!(answers(&Worker.start()).await);
+        let (arbiter, thread) = (Arbiter::new(), mpsc::channel::<()>());
+        let hanging = Worker::start_in_arbiter(&arbiter.handle(), |_| Worker);
+        assert!(answers(&hanging).await);
+        arbiter.spawn_fn(move || {
+            let _ = thread.1.recv();
+        });
+        tokio::time::pause();
+        assert!(!answers(&hanging).await);
+        drop(thread.0);
+        let gone = Worker::create(|ctx| {
+            ctx.stop();
+            Worker
+        });
+        assert!(!answers(&gone).await);
+    }
+}

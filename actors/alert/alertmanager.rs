@@ -1,4 +1,4 @@
-//! The task of an Alertmanager: it wants to hear again and again what fires, and forgets what it does not hear of.
+//! The task of an Alertmanager. It resolves an alert that is not sent again, so each firing one is sent each minute.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::{Notice, NoticeKind, Origin};
 
 /// What fires is sent again so often.
 const AGAIN: Duration = Duration::from_secs(60);
-/// What was not heard of for so long has ended, should this daemon die: three messages may get lost.
+/// An alert that is not sent again ends so much later, should this daemon die. Three messages may get lost.
 const ENDS_AFTER: TimeDelta = TimeDelta::minutes(4);
 /// While the Alertmanager takes nothing for longer than one message is tried for, it is asked this often.
 const ASKED_AGAIN: Duration = Duration::from_secs(60);

@@ -4,18 +4,20 @@ use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use chrono::DateTime;
 use futures_util::future::BoxFuture;
 use reqwest::{Client, redirect};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use super::answer::Answer;
 use crate::address;
+use crate::clock::now_utc;
 
 /// From the first byte of the connection to the last one of the answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// An answer of a receiver has some hundred bytes; of a longer one the rest is not read.
 const LONGEST_ANSWER: usize = 16 * 1024;
-/// A connection that is not used is closed: receivers hear from us seldom.
+/// A connection that is not used is closed: receivers are called seldom.
 const IDLE: Duration = Duration::from_secs(20);
 
 /// What is to be sent. Its address may be a password, so this has no `Debug`.
@@ -52,7 +54,7 @@ async fn send(client: &Client, request: Request) -> Result<Answer, String> {
     let mut response = post.send().await.map_err(|cause| in_words(&cause))?;
     let status = response.status().as_u16();
     let retry_after = response.headers().get("retry-after");
-    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = retry_after.and_then(|value| seconds(value.to_str().ok()?));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|cause| in_words(&cause))? {
         body.extend_from_slice(&chunk);
@@ -66,6 +68,16 @@ async fn send(client: &Client, request: Request) -> Result<Answer, String> {
         retry_after,
         body: String::from_utf8_lossy(&body).into_owned(),
     })
+}
+
+/// The header `Retry-After`: a number of seconds, or a date.
+fn seconds(value: &str) -> Option<u64> {
+    let at = || {
+        let at = DateTime::parse_from_rfc2822(value).ok()?;
+        let left = (at.to_utc() - now_utc()).num_seconds();
+        Some(left.max(0).unsigned_abs())
+    };
+    value.parse().ok().or_else(at)
 }
 
 /// Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
@@ -98,19 +110,14 @@ fn tls() -> Result<ClientConfig, String> {
 }
 
 /// The library's own words name the address, or the host; these do not.
-fn in_words(cause: &reqwest::Error) -> String {
-    if cause.is_timeout() {
+fn in_words(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
         return format!("no answer within {} s", ANSWER_WITHIN.as_secs());
     }
-    let mut source = cause.source();
-    while let Some(cause) = source {
-        if let Some(words) = tls_in_words(cause) {
-            return words.to_owned();
-        }
-        source = cause.source();
+    if let Some(words) = causes(error).find_map(tls_in_words) {
+        return words.to_owned();
     }
-    let system = system_error(cause);
-    match (cause.is_connect(), system) {
+    match (error.is_connect(), causes(error).find_map(system_error)) {
         (true, Some(system)) => format!("it cannot be reached: {system}"),
         (true, None) => {
             "it cannot be reached: its name is not known, or a proxy does not let us through"
@@ -119,35 +126,31 @@ fn in_words(cause: &reqwest::Error) -> String {
         (false, Some(system)) => {
             format!("the connection broke before the whole answer was there: {system}")
         }
-        (false, None) if cause.is_builder() => "its address cannot be called".to_owned(),
+        (false, None) if error.is_builder() => "its address cannot be called".to_owned(),
         (false, None) => "the connection broke before the whole answer was there".to_owned(),
     }
 }
 
-/// What the operating system said, which knows no names.
-fn system_error(cause: &reqwest::Error) -> Option<String> {
-    let mut source = cause.source();
-    while let Some(cause) = source {
-        if let Some(code) = cause
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::raw_os_error)
-        {
-            return Some(std::io::Error::from_raw_os_error(code).to_string());
+/// All errors inside of one. An error of the system that wraps another one names that one's source as its own, so the wrapped
+/// one is looked for first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let system = error.downcast_ref::<std::io::Error>();
+        match system.and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
         }
-        source = cause.source();
-    }
-    None
+    })
+}
+
+/// What the operating system said, which knows no names.
+fn system_error(cause: &(dyn Error + 'static)) -> Option<String> {
+    let code = cause.downcast_ref::<std::io::Error>()?.raw_os_error()?;
+    Some(std::io::Error::from_raw_os_error(code).to_string())
 }
 
 fn tls_in_words(cause: &(dyn Error + 'static)) -> Option<&'static str> {
-    // rustls's error is inside of one of the system's, which shows its inner one as its source only where it has one.
-    let inner = cause
-        .downcast_ref::<std::io::Error>()
-        .and_then(|error| error.get_ref());
-    let error = inner
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-        .or_else(|| cause.downcast_ref::<rustls::Error>())?;
-    Some(match error {
+    Some(match cause.downcast_ref::<rustls::Error>()? {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its certificate has expired, or the clock of this machine is wrong"
@@ -163,4 +166,19 @@ fn tls_in_words(cause: &(dyn Error + 'static)) -> Option<&'static str> {
         },
         _ => "TLS fails: it speaks another version, or none",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_named_in_seconds_or_by_its_end() {
+        assert_eq!(seconds("120"), Some(120));
+        let at = now_utc() + chrono::TimeDelta::seconds(90);
+        let left = seconds(&at.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        assert!((88..=90).contains(&left.unwrap()), "{left:?}");
+        assert_eq!(seconds("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
+        assert_eq!(seconds("soon"), None);
+    }
 }

@@ -56,6 +56,8 @@ impl Notifier {
         if !receivers.is_empty() {
             let labels: Vec<&str> = receivers.iter().map(|inbox| inbox.label.as_str()).collect();
             log::info!("alerts are sent to {}", labels.join(", "));
+        } else if !settings.webhooks.is_empty() {
+            log::info!("alerts are logged, and {}", nobody(settings, environment));
         }
         Self(Arc::new(Inner {
             nobody: nobody(settings, environment),
@@ -76,7 +78,7 @@ impl Notifier {
         Self::start(&AlertSettings::default(), origin, &Courier::default())
     }
 
-    /// Says it to everybody who is to know. Never waits, and never fails.
+    /// Hands it to each receiver, or writes it into the log where there is none. Never waits, and never fails.
     pub(crate) fn notify(&self, notice: Notice) {
         let receivers = || self.0.receivers.iter().filter(|inbox| inbox.takes(&notice));
         if receivers().next().is_none() {
@@ -150,7 +152,7 @@ async fn serve_one(receiver: &Arc<Receiver>, waiting: &Waiting, transport: &Arc<
 fn nobody(settings: &AlertSettings, environment: Environment) -> String {
     match settings.webhooks.is_empty() {
         true => "sent to nobody, as `alert.webhooks` names no receiver".to_owned(),
-        false => format!("sent to nobody, as no receiver of it is for {environment}"),
+        false => format!("sent to nobody, as no receiver of `alert.webhooks` is for {environment}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Pings of cron entries: a dead man's switch outside hears of each run's start and end.
+//! Calls the dead man's switch of an entry at each run's start and end.
 //!
 //! They are handed over and forgotten: no fire waits for them. The daemon that starts a run says so; the end is said by the
 //! one that watches the run then, or finds its result later.

@@ -163,7 +163,7 @@ impl SupervisorActor {
         self.plan.say_ready();
     }
 
-    /// Whoever hears nothing outside finds out that something is wrong here.
+    /// A ping that does not come is the sign outside that this daemon does not work.
     fn ping_outside(&mut self, ctx: &mut Context<Self>) {
         if self.stop.begun() {
             return;

@@ -50,3 +50,20 @@ async fn all_is_well(plan: &Plan, children: &Children) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::plan_of_a_daemon;
+    use super::*;
+
+    #[actix::test]
+    async fn a_daemon_whose_heartbeats_are_not_confirmed_calls_nobody() {
+        tokio::time::pause();
+        let (_files, plan) = plan_of_a_daemon();
+        let children = Children::default();
+        assert_eq!(all_is_well(&plan, &children).await, Ok(()));
+        tokio::time::sleep(plan.liveness.interval() * 4).await;
+        let why = all_is_well(&plan, &children).await.unwrap_err();
+        assert!(why.contains("does not confirm"), "{why}");
+    }
+}

@@ -290,6 +290,15 @@ fn plan(
     }
 }
 
+/// A plan of which nothing is started.
+pub(super) fn plan_of_a_daemon() -> (TestDb, Plan) {
+    let files = TestDb::start();
+    let owner = Owner::new("script1".parse::<Partition>().unwrap());
+    let store = Arc::clone(&files.store);
+    let plan = plan(&files, store, &owner, &Seen::new(), &Barrier::closed());
+    (files, plan)
+}
+
 fn consumer(ran: &Seen<String>, barrier: &Barrier) -> crate::job::Consumer {
     let (ran, barrier) = (ran.clone(), barrier.clone());
     single(move |message| {

@@ -123,6 +123,12 @@ impl World {
             "SCRIPT_ETC",
             "SCRIPT_PARTITION",
             "RUST_BACKTRACE",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
         ] {
             command.env_remove(name);
         }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Longer than anything a test waits for.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -60,6 +63,7 @@ type Decide = dyn Fn(&Received) -> Behaviour + Send + Sync;
 #[derive(Clone)]
 pub struct Recorder {
     port: u16,
+    scheme: &'static str,
     shared: Arc<Shared>,
 }
 
@@ -72,6 +76,32 @@ struct Shared {
 impl Recorder {
     /// Does so with each request.
     pub fn start(decide: impl Fn(&Received) -> Behaviour + Send + Sync + 'static) -> Self {
+        Self::start_with(decide, None)
+    }
+
+    /// Over TLS, with the certificate of an authority of its own. Answers that certificate too, as PEM.
+    pub fn start_tls(
+        decide: impl Fn(&Received) -> Behaviour + Send + Sync + 'static,
+    ) -> (Self, String) {
+        let names = vec!["127.0.0.1".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let provider = rustls::crypto::ring::default_provider();
+        let config = ServerConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let recorder = Self::start_with(decide, Some(Arc::new(config)));
+        (recorder, made.cert.pem())
+    }
+
+    fn start_with(
+        decide: impl Fn(&Received) -> Behaviour + Send + Sync + 'static,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
@@ -82,11 +112,21 @@ impl Recorder {
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&serving);
-                thread::spawn(move || shared.serve(stream));
+                let (shared, tls) = (Arc::clone(&serving), tls.clone());
+                thread::spawn(move || match tls {
+                    Some(tls) => {
+                        let connection = ServerConnection::new(tls).unwrap();
+                        shared.serve(&mut StreamOwned::new(connection, stream));
+                    }
+                    None => shared.serve(&mut { stream }),
+                });
             }
         });
-        Self { port, shared }
+        Self {
+            port,
+            scheme,
+            shared,
+        }
     }
 
     /// The same answer to each request.
@@ -100,7 +140,7 @@ impl Recorder {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("{}://127.0.0.1:{}{path}", self.scheme, self.port)
     }
 
     /// An address at which nothing listens.
@@ -138,19 +178,19 @@ impl Recorder {
 }
 
 impl Shared {
-    fn serve(&self, mut stream: TcpStream) {
-        let Some(request) = read(&stream) else {
+    fn serve(&self, stream: &mut (impl Read + Write)) {
+        let Some(request) = read(stream) else {
             return;
         };
         self.received.lock().unwrap().push(request.clone());
         self.came.notify_all();
         let decide = Arc::clone(&self.decide.lock().unwrap());
-        act(&mut stream, decide(&request));
-        let _ = stream.shutdown(Shutdown::Both);
+        act(stream, decide(&request));
+        let _ = stream.flush();
     }
 }
 
-fn act(stream: &mut TcpStream, behaviour: Behaviour) {
+fn act(stream: &mut (impl Read + Write), behaviour: Behaviour) {
     let mut write = |status: u16, header: &str, body: &str, length: usize| {
         let head = format!(
             "HTTP/1.1 {status} X\r\nconnection: close\r\n{header}content-length: {length}\r\n\r\n{body}"
@@ -174,7 +214,7 @@ fn act(stream: &mut TcpStream, behaviour: Behaviour) {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Received> {
+fn read(stream: &mut impl Read) -> Option<Received> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;

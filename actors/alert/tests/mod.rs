@@ -43,15 +43,7 @@ struct Sent {
     /// Milliseconds after the start.
     at: u128,
     url: String,
-    headers: Vec<(&'static str, String)>,
     body: String,
-}
-
-impl Sent {
-    fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(header, _)| *header == name);
-        found.map_or("", |(_, value)| value)
-    }
 }
 
 impl Fake {
@@ -96,7 +88,6 @@ impl Transport for Fake {
         self.sent.lock().unwrap().push(Sent {
             at: self.begun.elapsed().as_millis(),
             url: request.url,
-            headers: request.headers,
             body: String::from_utf8(request.body).unwrap(),
         });
         let reply = self.replies.lock().unwrap().pop_front();
