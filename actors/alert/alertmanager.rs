@@ -34,7 +34,7 @@ pub(super) async fn serve(
     let mut trouble = Trouble::default();
     loop {
         // At a stop nothing is repeated.
-        let is_over = serving.waiting.is_closing() && states.unsent == 0;
+        let is_over = serving.waiting.is_closing() && states.unsent.is_empty();
         let next = match states.is_empty() || is_over {
             true => None,
             false => Some(trouble.next),
@@ -79,7 +79,7 @@ fn absorb(waiting: &Waiting, states: &mut States) {
 pub(super) struct States {
     by_alert: BTreeMap<(String, String), State>,
     /// Alerts that were handed over and not sent yet.
-    unsent: usize,
+    unsent: Vec<Notice>,
 }
 
 struct State {
@@ -90,7 +90,7 @@ struct State {
 
 impl States {
     pub(super) fn learn(&mut self, notice: &Notice) {
-        self.unsent += 1;
+        self.unsent.push(notice.clone());
         // A count that was reached has no end, and so is no state.
         if notice.kind == NoticeKind::Count {
             return;
@@ -104,7 +104,7 @@ impl States {
     }
 
     fn is_empty(&self) -> bool {
-        self.by_alert.is_empty() && self.unsent == 0
+        self.by_alert.is_empty() && self.unsent.is_empty()
     }
 
     pub(super) fn body(&self, origin: &Origin, now: DateTime<Utc>) -> Value {
@@ -114,7 +114,7 @@ impl States {
 
     /// It has them: what has ended need not be sent again.
     pub(super) fn sent(&mut self) {
-        self.unsent = 0;
+        self.unsent.clear();
         self.by_alert
             .retain(|_, state| state.latest.kind != NoticeKind::Resolved);
     }
@@ -188,7 +188,7 @@ async fn send(serving: &mut Serving, states: &mut States, trouble: &mut Trouble)
             let label = &serving.receiver.label;
             if trouble.is_given_up {
                 log::info!("{label} takes alerts again");
-            } else if states.unsent > 0 && !is_nothing {
+            } else if !states.unsent.is_empty() && !is_nothing {
                 log::debug!("{label} has {} alerts", states.by_alert.len());
             }
             serving.taken_again();
@@ -198,7 +198,8 @@ async fn send(serving: &mut Serving, states: &mut States, trouble: &mut Trouble)
             };
         }
         Verdict::Refused { why, remedy } => {
-            serving.refused(states.unsent.max(1), &why, remedy);
+            serving.refused(states.unsent.len().max(1), &why, remedy);
+            serving.log_lost(&states.unsent);
         }
         Verdict::Wait { named, why } => {
             let retrying = trouble.retrying.get_or_insert_with(|| Retrying::new(now));
@@ -219,8 +220,9 @@ async fn send(serving: &mut Serving, states: &mut States, trouble: &mut Trouble)
                 None => {}
             }
             trouble.next = now + ASKED_AGAIN;
+            serving.log_lost(&states.unsent);
         }
     }
-    serving.waiting.decided(states.unsent);
+    serving.waiting.decided(states.unsent.len());
     states.sent();
 }

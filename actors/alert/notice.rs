@@ -63,6 +63,29 @@ pub(crate) struct Notice {
     pub(crate) ended_at: Option<DateTime<Utc>>,
 }
 
+impl Notice {
+    /// Of its line in the log.
+    pub(super) fn level(&self) -> log::Level {
+        match (self.kind, self.severity) {
+            (NoticeKind::Resolved, _) => log::Level::Info,
+            (_, Severity::Critical) => log::Level::Error,
+            (_, Severity::Warning) => log::Level::Warn,
+        }
+    }
+
+    /// All of it as one line of the log.
+    pub(super) fn line(&self) -> String {
+        let mut line = format!("{} ({})", self.summary, self.kind.name());
+        for detail in &self.details {
+            line.push_str("; ");
+            line.push_str(detail);
+        }
+        line.chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    }
+}
+
 /// Which daemon says it.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {

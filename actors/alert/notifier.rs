@@ -10,7 +10,7 @@ use super::courier::Courier;
 use super::receiver::{Receiver, trial};
 use super::verdict::{Verdict, judge};
 use super::waiting::{Put, Waiting};
-use super::{Notice, NoticeKind, Origin, Severity};
+use super::{Notice, NoticeKind, Origin};
 use super::{alertmanager, serving};
 use crate::clock::now_utc;
 use crate::config::{AlertSettings, Environment, WebhookKind};
@@ -83,10 +83,10 @@ impl Notifier {
         let receivers = || self.0.receivers.iter().filter(|inbox| inbox.takes(&notice));
         if receivers().next().is_none() {
             log::log!(
-                level(&notice),
+                notice.level(),
                 "alert, {}: {}",
                 self.0.nobody,
-                line(&notice)
+                notice.line()
             );
             return;
         }
@@ -96,13 +96,13 @@ impl Notifier {
                 Put::Full => log::error!(
                     "too many alerts wait for {}; those that come now are in the log only: {}",
                     inbox.label,
-                    line(&notice)
+                    notice.line()
                 ),
                 Put::StillFull => log::log!(
-                    level(&notice),
+                    notice.level(),
                     "alert, not sent to {}: {}",
                     inbox.label,
-                    line(&notice)
+                    notice.line()
                 ),
             }
         }
@@ -112,12 +112,20 @@ impl Notifier {
     pub(crate) async fn finish(&self, until: Instant) {
         let each = self.0.receivers.iter().map(|inbox| async {
             let left = inbox.waiting.finish(until).await;
-            if left > 0 {
+            if !left.is_empty() {
                 log::warn!(
                     "{}: {} not sent before the stop",
                     inbox.label,
-                    serving::alerts(left)
+                    serving::alerts(left.len())
                 );
+                for notice in left {
+                    log::log!(
+                        notice.level(),
+                        "alert, not sent to {}: {}",
+                        inbox.label,
+                        notice.line()
+                    );
+                }
             }
         });
         join_all(each).await;
@@ -154,26 +162,6 @@ fn nobody(settings: &AlertSettings, environment: Environment) -> String {
         true => "sent to nobody, as `alert.webhooks` names no receiver".to_owned(),
         false => format!("sent to nobody, as no receiver of `alert.webhooks` is for {environment}"),
     }
-}
-
-fn level(notice: &Notice) -> log::Level {
-    match (notice.kind, notice.severity) {
-        (NoticeKind::Resolved, _) => log::Level::Info,
-        (_, Severity::Critical) => log::Level::Error,
-        (_, Severity::Warning) => log::Level::Warn,
-    }
-}
-
-/// The alert as a line of the log.
-fn line(notice: &Notice) -> String {
-    let mut line = format!("{} ({})", notice.summary, notice.kind.name());
-    for detail in &notice.details {
-        line.push_str("; ");
-        line.push_str(detail);
-    }
-    line.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 /// What a receiver did with a message of a test.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Notice;
 use super::client::Transport;
 use super::pace::Pace;
 use super::receiver::{Message, Receiver};
@@ -77,29 +78,36 @@ impl Serving {
         let now = Instant::now();
         let next = self.pace.next(now, now_utc(), fastrand::f64());
         self.waiting.pause(next - now).await;
-        let message = self.waiting.take(|notices, left_out| {
+        let taken = self.waiting.take(|notices, left_out| {
             let message = self.receiver.message(notices, left_out, now_utc());
             let alerts = message.alerts;
-            (message, alerts)
+            let notices: Vec<Notice> = notices[..alerts].iter().copied().cloned().collect();
+            ((message, notices), alerts)
         });
-        if let Some(message) = message {
+        if let Some((message, notices)) = taken {
             // Decided even if this task dies over it.
             let waiting = self.waiting.clone();
             let alerts = message.alerts;
             let _decided = scopeguard(move || waiting.decided(alerts));
-            self.bring(&message).await;
+            if !self.bring(&message).await {
+                self.log_lost(&notices);
+            }
         }
     }
 
-    /// Tries until it is taken or given up.
-    async fn bring(&mut self, message: &Message) {
+    /// Tries until it is taken or given up. Returns whether it was taken.
+    async fn bring(&mut self, message: &Message) -> bool {
         let mut retrying = Retrying::new(Instant::now());
         loop {
             let was_closing = self.waiting.is_closing();
             let (named, why) = match self.attempt(message).await {
-                Verdict::Sent => return self.sent(message),
+                Verdict::Sent => {
+                    self.sent(message);
+                    return true;
+                }
                 Verdict::Refused { why, remedy } => {
-                    return self.refused(message.alerts, &why, remedy);
+                    self.refused(message.alerts, &why, remedy);
+                    return false;
                 }
                 Verdict::Wait { named, why } => (named, why),
             };
@@ -123,7 +131,7 @@ impl Serving {
                         alerts(message.alerts),
                         retrying.lasts(now).as_secs()
                     );
-                    return;
+                    return false;
                 }
             }
         }
@@ -136,6 +144,18 @@ impl Serving {
         match self.transport.post(request).await {
             Ok(answer) => judge(receiver.kind, &answer, &receiver.discretion),
             Err(why) => Verdict::Wait { named: None, why },
+        }
+    }
+
+    /// An alert that its receiver does not get is in the log at least.
+    pub(super) fn log_lost(&self, notices: &[Notice]) {
+        for notice in notices {
+            let label = &self.receiver.label;
+            log::log!(
+                notice.level(),
+                "alert, not sent to {label}: {}",
+                notice.line()
+            );
         }
     }
 
@@ -179,4 +199,19 @@ fn scopeguard(call: impl FnOnce()) -> impl Drop {
         }
     }
     Guard(Some(call))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_said_once_an_hour_for_each_cause() {
+        let mut refusals = Refusals::default();
+        assert!(refusals.is_news("a"));
+        assert!(!refusals.is_news("a"));
+        assert!(refusals.is_news("b"));
+        tokio::time::sleep(SAID_AGAIN).await;
+        assert!(refusals.is_news("b"));
+    }
 }

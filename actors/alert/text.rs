@@ -8,8 +8,8 @@ use super::{Notice, NoticeKind, Origin};
 
 /// The end of a text that was cut.
 const CUT: &str = " … (cut)";
-/// Where all details of several alerts do not fit, so many lines of each are tried.
-const FEWER_DETAILS: usize = 3;
+/// More lines of details than an alert has.
+const MOST_DETAILS: usize = 100;
 
 /// How much fits into a message.
 #[derive(Clone, Copy)]
@@ -82,7 +82,8 @@ pub(super) fn gathered(
         );
     }
     let room = room.less(&end);
-    for details in [usize::MAX, FEWER_DETAILS, 0] {
+    let most = notices.iter().map(|notice| notice.details.len()).max();
+    for details in (0..=most.unwrap_or(0).min(MOST_DETAILS)).rev() {
         let text = blocks(notices, details);
         if room.takes(&text) {
             return (text + &end, notices.len());
@@ -234,6 +235,17 @@ mod tests {
     }
 
     #[test]
+    fn an_alert_that_goes_on_says_since_when() {
+        let lasting = notice("lag", NoticeKind::Repeated, &[]);
+        let (text, _) = gathered(&[&lasting], 0, &origin(), PLAIN);
+        assert!(text.contains("still firing after "), "{text}");
+        assert!(text.contains(", since 2026-11-29 "), "{text}");
+        let s = |seconds| super::lasting(chrono::TimeDelta::seconds(seconds));
+        assert_eq!([s(-1), s(59), s(3_599)], ["0 s", "59 s", "59 min 59 s"]);
+        assert_eq!([s(86_399), s(90_000)], ["23 h 59 min", "1 d 1 h"]);
+    }
+
+    #[test]
     fn a_text_that_is_too_long_is_cut_between_characters() {
         let long = notice(&"告警".repeat(1_000), NoticeKind::Count, &["x"; 20]);
         let (text, count) = gathered(&[&long], 0, &origin(), PLAIN);
@@ -260,7 +272,7 @@ mod tests {
         let (text, count) = gathered(&all, 7, &origin(), PLAIN);
         assert_eq!(count, 5);
         assert!(text.starts_with("5 alerts\n\nalert 0\nfiring"), "{text}");
-        assert_eq!(text.matches("… and 7 more lines").count(), 5, "{text}");
+        assert_eq!(text.matches("… and 5 more lines").count(), 5, "{text}");
         assert!(text.contains("7 more came too fast"), "{text}");
         assert!(text.len() <= 2_048);
     }

@@ -27,6 +27,8 @@ struct Inner {
 #[derive(Default)]
 struct Queue {
     notices: VecDeque<Notice>,
+    /// Taken out, and neither sent nor given up; the oldest first.
+    under_way: VecDeque<Notice>,
     left_out: usize,
 }
 
@@ -82,13 +84,18 @@ impl Waiting {
             let all: Vec<&Notice> = queue.notices.iter().collect();
             make(&all, queue.left_out)
         };
-        queue.notices.drain(..taken);
+        let taken: Vec<Notice> = queue.notices.drain(..taken).collect();
+        queue.under_way.extend(taken);
         queue.left_out = 0;
         Some(made)
     }
 
     /// So many of them were sent, or given up.
     pub(super) fn decided(&self, count: usize) {
+        let mut queue = self.lock();
+        let count = count.min(queue.under_way.len());
+        queue.under_way.drain(..count);
+        drop(queue);
         self.0
             .undecided
             .send_modify(|undecided| *undecided = undecided.saturating_sub(count));
@@ -112,13 +119,15 @@ impl Waiting {
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
-    /// Nothing waits for better times from now on. Returns how many alerts were neither sent nor given up by then.
-    pub(super) async fn finish(&self, until: Instant) -> usize {
+    /// Nothing waits for better times from now on. Returns the alerts that were neither sent nor given up by then.
+    pub(super) async fn finish(&self, until: Instant) -> Vec<Notice> {
         self.0.closing.send_replace(true);
         let mut undecided = self.0.undecided.subscribe();
         let all = undecided.wait_for(|undecided| *undecided == 0);
         let _ = timeout_at(until, all).await;
-        *self.0.undecided.borrow()
+        let queue = self.lock();
+        let under_way = queue.under_way.iter();
+        under_way.chain(&queue.notices).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
