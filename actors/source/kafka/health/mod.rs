@@ -1,0 +1,262 @@
+//! What is wrong with the brokers, the topic or the group: two log lines for each time it is.
+
+mod brokers;
+mod commits;
+mod place;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use self::brokers::Answers;
+pub(super) use self::brokers::Brokers;
+use self::commits::Commits;
+use self::place::Place;
+pub(super) use self::place::Problem;
+use super::probe::{Lack, Reached};
+use super::remedy::of_group;
+
+/// An error that hinders nothing is logged again after so long.
+const WARN_INTERVAL: Duration = Duration::from_secs(600);
+
+pub(super) struct Health {
+    queue: String,
+    /// Of these locks no two are held at a time.
+    answers: Mutex<Answers>,
+    place: Mutex<Place>,
+    commits: Mutex<Commits>,
+    warned: Mutex<Option<(Code, Instant)>>,
+    /// How many of our partitions may not be read.
+    unreadable: AtomicUsize,
+}
+
+impl Health {
+    /// `place`: the topic and the group, for people.
+    pub(super) fn new(queue: &str, cluster: &str, place: &str) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            answers: Mutex::new(Answers::of(format!("queue `{queue}`: Kafka `{cluster}`"))),
+            place: Mutex::new(Place::of(format!("queue `{queue}`: {place}"))),
+            commits: Mutex::new(Commits::of(queue)),
+            warned: Mutex::default(),
+            unreadable: AtomicUsize::new(0),
+        }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        lock(&self.answers)
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        lock(&self.place)
+    }
+
+    /// librdkafka reports an error; it goes on by itself unless it says that it does not.
+    pub(super) fn told(&self, code: Code, reason: &str) {
+        match code {
+            // The member cannot go on, and `broken` says why.
+            Code::PartitionEOF | Code::Fatal => {}
+            Code::AllBrokersDown => self.answers().none_is_said_to(),
+            Code::BrokerTransportFailure | Code::Resolve | Code::SSL | Code::Authentication => {
+                log::debug!("queue `{}`: {reason}", self.queue);
+                self.answers().connection_failed(reason);
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => self.hold_up(
+                Problem::Topic,
+                "the cluster has no such topic, or does not show it to us; it is consumed as soon as it is there",
+            ),
+            Code::TopicAuthorizationFailed => self.hold_up(
+                Problem::Topic,
+                "the cluster does not show it to us; the right `READ` on the topic would help",
+            ),
+            // Said once; the partition stands from then on.
+            Code::AutoOffsetReset => self.hold_up(
+                Problem::Read,
+                "a partition has no position in the group, and `auto.offset.reset` is `error`: set the group's positions, or `earliest` or `latest`, and start again",
+            ),
+            // No list of codes is complete: whatever is said while the group gives us nothing is why.
+            code if self.place().waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
+            code => self.warn(code, reason),
+        }
+    }
+
+    /// A fetch from one more of our partitions is refused.
+    pub(super) fn unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.hold_up(Problem::Read, &Lack::TopicRight.to_string());
+    }
+
+    /// That partition was read since, found to be at its end, or is no longer ours.
+    pub(super) fn readable(&self) {
+        if self.unreadable.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.place().well(|problem| problem == Problem::Read);
+        }
+    }
+
+    /// Where a new group begins cannot be found out, and until then nothing comes.
+    pub(super) fn does_not_begin(&self, code: Option<Code>, reason: &str) {
+        let why = match code {
+            Some(Code::TopicAuthorizationFailed) => Lack::TopicRight.to_string(),
+            Some(code) => of_group(code, reason),
+            None => reason.to_owned(),
+        };
+        self.hold_up(
+            Problem::Group,
+            &format!("where its group begins is not known yet: {why}"),
+        );
+    }
+
+    /// The brokers took no positions of ours, since when; or they took some.
+    pub(super) fn committed(&self, result: Result<(), String>) {
+        let mut commits = lock(&self.commits);
+        match result {
+            Ok(()) => commits.taken(),
+            Err(why) => commits.refused(&why),
+        }
+    }
+
+    /// Whether nothing is known that would explain a question without an answer.
+    pub(super) fn is_well(&self) -> bool {
+        self.brokers() == Brokers::Answer && self.place().is_well()
+    }
+
+    pub(super) fn leader_away(&self, lack: &Lack) {
+        self.hold_up(Problem::Leader, &lack.to_string());
+    }
+
+    pub(super) fn leaders_answer(&self) {
+        self.place().well(|problem| problem == Problem::Leader);
+    }
+
+    /// Hinders nothing that is known here.
+    fn warn(&self, code: Code, reason: &str) {
+        let (mut last, now) = (lock(&self.warned), Instant::now());
+        let is_news = |(warned, at): (Code, Instant)| warned != code || now - at >= WARN_INTERVAL;
+        if last.is_none_or(is_news) {
+            *last = Some((code, now));
+            log::warn!("queue `{}`: {reason}", self.queue);
+        }
+    }
+
+    fn hold_up(&self, problem: Problem, why: &str) {
+        let _ = self.place().hold_up(problem, why);
+    }
+
+    /// The member itself cannot be, and is made anew.
+    pub(super) fn broken(&self, why: &str) -> Duration {
+        self.place().hold_up(Problem::Group, why)
+    }
+
+    pub(super) fn brokers(&self) -> Brokers {
+        self.answers().brokers()
+    }
+
+    pub(super) fn held_up(&self) -> Option<Problem> {
+        self.place().held_up()
+    }
+
+    /// What held us up still does, as far as is known.
+    pub(super) fn remind(&self) {
+        self.place().remind();
+    }
+
+    /// A broker answered a question of ours.
+    pub(super) fn answered(&self) {
+        if self.answers().answered() {
+            self.place().asks_group_anew();
+        }
+    }
+
+    /// A question was not answered.
+    pub(super) fn unanswered(&self) {
+        self.answers().unanswered();
+    }
+
+    /// The topic is there.
+    pub(super) fn found_topic(&self) {
+        self.place().well(|problem| problem == Problem::Topic);
+    }
+
+    /// The group is asked for partitions, or has taken all of them.
+    pub(super) fn asks_group(&self) {
+        self.place().asks_group();
+    }
+
+    /// The session is over without a word of ours or the group's: the brokers are asked whether they are there.
+    pub(super) fn lost_group(&self) {
+        self.asks_group();
+        self.answers().doubt();
+    }
+
+    /// The group shared out partitions.
+    pub(super) fn shared_out(&self, any_is_ours: bool) {
+        self.place().shared_out(any_is_ours);
+    }
+
+    /// Whether the cluster must be asked why the group is silent.
+    pub(super) fn must_probe(&self, now: Instant) -> bool {
+        self.place().must_probe(now)
+    }
+
+    /// What the cluster says to that.
+    pub(super) fn probed(&self, found: Result<Reached, Lack>) {
+        self.place().probed(found);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that is done under these locks can panic half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place::{GROUP_PATIENCE, PROBE_INTERVAL};
+    use super::*;
+
+    fn health() -> Health {
+        Health::new("orders", "default", "topic `t` for group `g`")
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_over_when_something_is_read_and_not_before() {
+        let health = health();
+        health.unreadable();
+        health.found_topic();
+        health.shared_out(true);
+        assert_eq!(health.held_up(), Some(Problem::Read));
+        health.readable();
+        assert_eq!(health.held_up(), None);
+    }
+
+    #[test]
+    fn an_error_of_no_list_holds_up_a_group_that_has_given_nothing_and_is_over_when_it_does() {
+        let health = health();
+        health.told(Code::PolicyViolation, "JoinGroup failed");
+        assert_eq!(health.held_up(), None, "nothing is asked of the group");
+        health.asks_group();
+        health.told(Code::PolicyViolation, "JoinGroup failed");
+        assert_eq!(health.held_up(), Some(Problem::Group));
+        health.shared_out(false);
+        assert_eq!(health.held_up(), None);
+    }
+
+    #[test]
+    fn a_silent_group_is_asked_about_once_a_minute_unless_something_explains_it() {
+        let health = health();
+        let now = Instant::now();
+        assert!(!health.must_probe(now + GROUP_PATIENCE * 9));
+        health.asks_group();
+        let due = Instant::now() + GROUP_PATIENCE;
+        assert!(!health.must_probe(now));
+        assert!(health.must_probe(due));
+        assert!(!health.must_probe(due));
+        assert!(health.must_probe(due + PROBE_INTERVAL));
+        health.probed(Err(Lack::GroupRight));
+        assert_eq!(health.held_up(), Some(Problem::Group));
+        health.told(Code::UnknownTopic, "no");
+        assert!(!health.must_probe(due + PROBE_INTERVAL * 2));
+    }
+}

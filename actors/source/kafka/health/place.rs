@@ -1,0 +1,159 @@
+//! Whether records of the topic come to us as a member of the group, and if not why.
+//!
+//! A group that gives no partitions is watched too: librdkafka waits for a coordinator for ever, and says nothing.
+
+use std::time::{Duration, Instant};
+
+use super::super::probe::{GroupState, Lack, Reached};
+use crate::outage::Outage;
+
+/// A group takes seconds to share out, and longer when a member ended without leaving. This is longer than both.
+pub(super) const GROUP_PATIENCE: Duration = Duration::from_secs(30);
+/// What keeps the group from giving us partitions may become something else.
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What keeps records from coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::source::kafka) enum Problem {
+    /// The topic is not there, or not for us: that it has come is seen in the cluster's metadata.
+    Topic,
+    /// It is shown and may not be read: over when something was read. The metadata are the same as ever.
+    Read,
+    /// The group does not take us: that it does is seen when it shares out partitions.
+    Group,
+    /// Some partitions have no leader that can be reached: over when all leaders have answered.
+    Leader,
+}
+
+/// For the group's partitions.
+#[derive(Debug, Clone, Copy)]
+struct Waiting {
+    since: Instant,
+    next_probe: Instant,
+}
+
+impl Waiting {
+    fn from(now: Instant) -> Self {
+        Self {
+            since: now,
+            next_probe: now + GROUP_PATIENCE,
+        }
+    }
+}
+
+/// See the module's header.
+pub(super) struct Place {
+    outage: Outage,
+    held_up: Option<(Problem, String)>,
+    /// Set while the group has not given us our share.
+    waiting: Option<Waiting>,
+}
+
+impl Place {
+    /// `what` names topic and group.
+    pub(super) fn of(what: String) -> Self {
+        Self {
+            outage: Outage::new(what),
+            held_up: None,
+            waiting: None,
+        }
+    }
+
+    pub(super) fn is_well(&self) -> bool {
+        self.held_up.is_none() && self.waiting.is_none()
+    }
+
+    pub(super) fn held_up(&self) -> Option<Problem> {
+        self.held_up.as_ref().map(|(problem, _)| *problem)
+    }
+
+    /// Answers how long to wait before the next try.
+    pub(super) fn hold_up(&mut self, problem: Problem, why: &str) -> Duration {
+        self.held_up = Some((problem, why.to_owned()));
+        self.outage.failed(why)
+    }
+
+    /// What held us up still does, as far as is known: an outage that lasts is said again from time to time.
+    pub(super) fn remind(&mut self) {
+        if let Some((_, why)) = &self.held_up {
+            let _ = self.outage.failed(why);
+        }
+    }
+
+    /// What held us up does so no more, if it was one of these.
+    pub(super) fn well(&mut self, of: impl Fn(Problem) -> bool) {
+        if self.held_up().is_some_and(of) {
+            self.held_up = None;
+            self.outage.passed();
+        }
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// From now on the group owes an answer.
+    pub(super) fn asks_group(&mut self) {
+        self.waiting
+            .get_or_insert_with(|| Waiting::from(Instant::now()));
+    }
+
+    /// It could not answer until now.
+    pub(super) fn asks_group_anew(&mut self) {
+        if self.waiting.is_some() {
+            self.waiting = Some(Waiting::from(Instant::now()));
+        }
+    }
+
+    /// The group shared out partitions.
+    pub(super) fn shared_out(&mut self, any_is_ours: bool) {
+        self.waiting = None;
+        // Where we have no partition there is nothing to read.
+        self.well(|problem| match problem {
+            Problem::Group => true,
+            Problem::Topic => any_is_ours,
+            Problem::Read => !any_is_ours,
+            Problem::Leader => false,
+        });
+    }
+
+    /// Whether the group has been silent for so long, with nothing known that would explain it, that the cluster must be asked why.
+    pub(super) fn must_probe(&mut self, now: Instant) -> bool {
+        let is_explained = matches!(
+            self.held_up(),
+            Some(Problem::Topic | Problem::Read)
+        );
+        match &mut self.waiting {
+            Some(waiting) if now >= waiting.next_probe && !is_explained => {
+                waiting.next_probe = now + PROBE_INTERVAL;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What the cluster says to that.
+    pub(super) fn probed(&mut self, found: Result<Reached, Lack>) {
+        let Some(Waiting { since, .. }) = self.waiting else {
+            return;
+        };
+        let why = match found {
+            // Said already, by the outage of all brokers.
+            Err(Lack::Brokers { .. }) => return,
+            Err(lack) => lack.to_string(),
+            Ok(Reached {
+                group: GroupState::Rebalancing { members },
+                ..
+            }) => format!(
+                "the group shares out its partitions and waits for one of its {members} members; a member that hangs is left out after its `max.poll.interval.ms` (5 minutes where it says nothing), or when it is restarted"
+            ),
+            Ok(_) => "brokers, topic, coordinator and rights are as they should be; the brokers' logs may say why the group does not take us".to_owned(),
+        };
+        // Something that librdkafka itself has said is more to the point.
+        if self.held_up() != Some(Problem::Group) {
+            let silent = since.elapsed().as_secs();
+            let why = format!("the group has given us no partitions for {silent} s: {why}");
+            let _ = self.hold_up(Problem::Group, &why);
+        }
+    }
+}
