@@ -4,7 +4,7 @@
 //! be over: it stands in a queue, and is read after the answer of a broker that has come back since. The other way round a
 //! broker that hangs is noticed by librdkafka after a minute only, and by our questions within seconds.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::outage::Outage;
 
@@ -12,6 +12,10 @@ use crate::outage::Outage;
 const CONFIRMING: u32 = 2;
 /// Those that tell it where librdkafka has said nothing: a broker that is busy for a moment is not away.
 const TELLING: u32 = 5;
+/// So long after an outage what librdkafka says is of that outage: connections that were opened in it, and questions that
+/// were asked in it, fail one after the other. It is longer than librdkafka waits for a broker's greeting.
+const RECOVERING: Duration = Duration::from_secs(15);
+
 /// What is known of all brokers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) enum Brokers {
@@ -29,6 +33,8 @@ pub(super) struct Answers {
     brokers: Brokers,
     /// When a question was answered last.
     last: Instant,
+    /// When the last outage was over.
+    back_at: Option<Instant>,
     /// What librdkafka said last of one connection: mostly the cause.
     last_reason: String,
 }
@@ -40,6 +46,7 @@ impl Answers {
             outage: Outage::new(what),
             brokers: Brokers::Answer,
             last: Instant::now(),
+            back_at: None,
             last_reason: String::new(),
         }
     }
@@ -85,6 +92,9 @@ impl Answers {
         self.brokers = Brokers::Answer;
         self.last_reason.clear();
         self.last = Instant::now();
+        if were_away {
+            self.back_at = Some(self.last);
+        }
         self.outage.passed();
         were_away
     }
@@ -97,7 +107,12 @@ impl Answers {
             Brokers::Away => (TELLING, true),
         };
         let unanswered = before + 1;
-        if unanswered < if said { CONFIRMING } else { TELLING } {
+        let is_recovering = self.back_at.is_some_and(|at| at.elapsed() < RECOVERING);
+        let believed = match said && !is_recovering {
+            true => CONFIRMING,
+            false => TELLING,
+        };
+        if unanswered < believed {
             self.brokers = Brokers::InDoubt { unanswered, said };
             return;
         }
@@ -170,6 +185,7 @@ mod tests {
     fn an_outage_is_believed_when_questions_go_unanswered_and_over_when_one_is_answered() {
         let mut answers = answers();
         for _ in 0..2 {
+            answers.back_at = None;
             answers.none_is_said_to();
             answers.unanswered();
             answers.unanswered();
@@ -181,5 +197,26 @@ mod tests {
             assert!(answers.answered());
             assert_eq!(answers.brokers(), Brokers::Answer);
         }
+    }
+
+    #[test]
+    fn what_is_said_right_after_an_outage_makes_no_second_one_of_it() {
+        let mut answers = answers();
+        for _ in 0..TELLING {
+            answers.unanswered();
+        }
+        assert!(answers.answered());
+        // A connection of the outage fails, and another one is being opened.
+        answers.none_is_said_to();
+        for _ in 0..TELLING - 1 {
+            answers.unanswered();
+            assert!(matches!(answers.brokers(), Brokers::InDoubt { .. }));
+        }
+        answers.unanswered();
+        assert_eq!(
+            answers.brokers(),
+            Brokers::Away,
+            "a second one is told all the same"
+        );
     }
 }
