@@ -26,7 +26,7 @@ use crate::delay_queue::{DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
 use crate::job::{Handler, JobResult, Run, run};
 use crate::logs::StderrFormat;
-use crate::source::{Clusters, Inside, Sender};
+use crate::source::{Clusters, Inside, RedisServers, Sender};
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -138,7 +138,8 @@ async fn call<S: Send + Sync + 'static>(
     let delay_queue = DelayQueueHandle::default();
     delay_queue.set(queue);
     let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Elsewhere));
-    let sender = Sender::new(db.clone(), config, Arc::clone(&clusters));
+    let redis = Arc::new(RedisServers::new(&config.settings));
+    let sender = Sender::new(db.clone(), config, Arc::clone(&clusters), redis);
     let services = Services::new(
         config.settings.clone(),
         delay_queue,

@@ -55,6 +55,7 @@ pub(super) struct Parts<'a> {
     pub(super) db: Db,
     pub(super) delay_queue: DelayQueueHandle,
     pub(super) clusters: Arc<Clusters>,
+    pub(super) redis: Arc<RedisServers>,
     pub(super) owner: Owner,
     pub(super) notifier: Notifier,
     pub(super) pinger: Pinger,
@@ -81,7 +82,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         lags: TableLags::new(parts.db.clone()),
         idle: IdleTables::new(parts.db.clone()),
         clusters: parts.clusters,
-        redis: RedisServers::new(settings),
+        redis: parts.redis,
     };
     let shared = Shared {
         config,

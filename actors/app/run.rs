@@ -18,7 +18,7 @@ use crate::delay_queue::DelayQueueHandle;
 use crate::identity::{Owner, host};
 use crate::limits;
 use crate::logs::StderrFormat;
-use crate::source::{Clusters, Inside, Sender};
+use crate::source::{Clusters, Inside, RedisServers, Sender};
 use crate::stop::StopSignal;
 use crate::supervisor::SupervisorActor;
 
@@ -46,10 +46,16 @@ pub(super) fn run<S: Send + Sync + 'static>(
         introduce::mention_others(store.as_ref(), &config.partition).await;
         let db = Db::new(store.reader());
         let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Daemon));
+        let redis = Arc::new(RedisServers::new(&config.settings));
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
-            Sender::new(db.clone(), &config, Arc::clone(&clusters)),
+            Sender::new(
+                db.clone(),
+                &config,
+                Arc::clone(&clusters),
+                Arc::clone(&redis),
+            ),
             Arc::clone(&clusters),
             stop.clone(),
             Some(app.registry.commands().delayed),
@@ -77,6 +83,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
             db,
             delay_queue,
             clusters,
+            redis,
             owner,
             started,
         })?;

@@ -27,7 +27,7 @@ pub(super) struct Sources<'a> {
     pub(super) lags: Arc<TableLags>,
     pub(super) idle: Arc<IdleTables>,
     pub(super) clusters: Arc<Clusters>,
-    pub(super) redis: RedisServers,
+    pub(super) redis: Arc<RedisServers>,
 }
 
 impl Sources<'_> {

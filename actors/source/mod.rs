@@ -39,7 +39,7 @@ pub(crate) use self::redis::{
     is_primary, replica as replica_redis, unsuitable as unsuitable_redis,
 };
 pub use self::send::SendError;
-pub(crate) use self::send::Sender;
+pub(crate) use self::send::{Sender, Unsent};
 pub(crate) use self::table::TableSource;
 pub(crate) use self::unconsumed::{Consumed, Unconsumed, unconsumed};
 

@@ -26,14 +26,50 @@ pub enum SendError {
     Refused {
         /// The `name` of the queue entry.
         queue: String,
-        /// So many were sent; when the answer was lost, one portion more may have been.
+        /// So many were sent.
         sent: usize,
+        /// The others, each by its place among the messages, from 0 on, in ascending order. To send them again doubles
+        /// nothing, unless `in_doubt`.
+        unsent: Vec<usize>,
+        /// An answer was lost: some of `unsent` can be in the queue.
+        in_doubt: bool,
         /// What the server said, and what would help.
         cause: String,
     },
     /// The database did not take the messages.
     #[error("the messages could not be stored")]
     Database(#[from] DbError),
+}
+
+/// What of some messages did not reach its queue.
+#[derive(Debug)]
+pub(crate) struct Unsent {
+    /// Among the messages, ascending.
+    pub(crate) places: Vec<usize>,
+    /// Some of them can be in the queue.
+    pub(crate) in_doubt: bool,
+    pub(crate) cause: String,
+}
+
+impl Unsent {
+    /// None of so many was sent.
+    pub(crate) fn all(messages: usize, cause: String) -> Self {
+        Self {
+            places: (0..messages).collect(),
+            in_doubt: false,
+            cause,
+        }
+    }
+
+    fn of(self, queue: &str, messages: usize) -> SendError {
+        SendError::Refused {
+            queue: queue.to_owned(),
+            sent: messages - self.places.len(),
+            unsent: self.places,
+            in_doubt: self.in_doubt,
+            cause: self.cause,
+        }
+    }
 }
 
 /// Sends to queues by the `name` of their entry.
@@ -56,12 +92,17 @@ pub(crate) struct Queues {
 
 impl Sender {
     /// To be called inside a runtime without business code.
-    pub(crate) fn new(db: Db, config: &Config, clusters: Arc<Clusters>) -> Self {
+    pub(crate) fn new(
+        db: Db,
+        config: &Config,
+        clusters: Arc<Clusters>,
+        redis: Arc<RedisServers>,
+    ) -> Self {
         let source = |entry: &QueueEntry| (entry.name.clone(), entry.source.clone());
         Self::Queues(Box::new(Queues {
             db,
             sources: config.queues.iter().map(source).collect(),
-            redis: Arc::new(RedisServers::new(&config.settings)),
+            redis,
             clusters,
             home: Handle::current(),
         }))
@@ -108,12 +149,9 @@ impl Queues {
                 Ok(Vec::new())
             }
             SourceConfig::Kafka { topic, cluster, .. } => {
+                let all = messages.len();
                 let produced = self.clusters.produce(cluster, topic, messages).await;
-                produced.map_err(|(sent, cause)| SendError::Refused {
-                    queue: queue.to_owned(),
-                    sent,
-                    cause,
-                })?;
+                produced.map_err(|unsent| unsent.of(queue, all))?;
                 Ok(Vec::new())
             }
         }
@@ -126,23 +164,29 @@ impl Queues {
         key: &str,
         payloads: Vec<Bytes>,
     ) -> Result<(), SendError> {
-        let refused = |sent, cause| SendError::Refused {
-            queue: queue.to_owned(),
-            sent,
-            cause,
+        let all = payloads.len();
+        let refused = |sent, in_doubt, cause| {
+            let places = (sent..all).collect();
+            let unsent = Unsent {
+                places,
+                in_doubt,
+                cause,
+            };
+            unsent.of(queue, all)
         };
         let (servers, server, key) = (Arc::clone(&self.redis), server.to_owned(), key.to_owned());
         // There, as a handler may run on a worker whose neighbour blocks it.
         let pushed = self.home.spawn(async move {
-            let server = servers.get(&server).map_err(|cause| (0, cause))?;
+            let server = servers.get(&server).map_err(|cause| (0, false, cause))?;
             match server.push(&key, &payloads).await {
                 (_, None) => Ok(()),
-                (sent, Some(cause)) => Err((sent, cause)),
+                // Of a portion whose answer was lost nobody knows.
+                (sent, Some(cause)) => Err((sent, true, cause)),
             }
         });
         match pushed.await {
-            Ok(pushed) => pushed.map_err(|(sent, cause)| refused(sent, cause)),
-            Err(cause) => Err(refused(0, cause.to_string())),
+            Ok(pushed) => pushed.map_err(|(sent, in_doubt, cause)| refused(sent, in_doubt, cause)),
+            Err(cause) => Err(refused(0, true, cause.to_string())),
         }
     }
 }

@@ -283,3 +283,49 @@ fn a_line_too_large_for_its_topic_stops_the_file_and_a_person_can_go_on_behind_i
         assert_eq!(records(), 1600);
     }
 }
+
+/// Each record goes to the broker by itself: it refuses some, and takes those around them.
+#[test]
+fn lines_that_a_topic_refuses_among_others_are_named_and_a_repeat_doubles_nothing() {
+    let Some(server) = kafka::shared() else {
+        return;
+    };
+    let topic = server.name();
+    server.create_topic_with(&topic, 1, &[("max.message.bytes", "2000")]);
+    let properties = json!({ "batch.num.messages": 1 });
+    let cluster = json!({ "brokers": server.brokers(), "properties": properties });
+    let world = World::new(json!({ "kafka": { "default": cluster } }));
+    let entry = json!({
+        "name": "work", "exec_cmd": "ledger", "topic": topic, "group_id": server.name(), "progress": 1,
+        "progress_lag_limit": 0, "progress_avg_msgcount": 1, "status": 1,
+    });
+    world.partition("script1", &json!([entry]), &json!([]));
+    let line = |n: usize| match n {
+        50 | 70 | 71 => format!("{n} {}\n", "x".repeat(5000)),
+        _ => format!("{n}\n"),
+    };
+    let lines: String = (1..=1100).map(line).collect();
+    fs::write(world.path("lines.txt"), &lines).unwrap();
+    let records = || {
+        let client: BaseConsumer = server.client().create().unwrap();
+        client.fetch_watermarks(&topic, 0, PATIENCE).unwrap().1
+    };
+    let output = world.run(&["send", "work", "--file", "lines.txt"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(records(), 997, "{said}");
+    for part in [
+        "997 messages sent, lines 1 to 1000 of `lines.txt` without 50, 70 to 71, which were refused, and are not in the queue; \
+         nothing behind line 1000 was sent: ",
+        "size too large",
+        "`sed -n '50p;70,71p;1001,$p' lines.txt` is the rest",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    // The rest as that command prints it, put right.
+    let rest = [50, 70, 71].map(|n| format!("{n}\n")).concat();
+    let rest: String = rest + &(1001..=1100).map(line).collect::<String>();
+    fs::write(world.path("rest.txt"), rest).unwrap();
+    world.output(&["send", "work", "--file", "rest.txt"]);
+    assert_eq!(records(), 1100);
+}

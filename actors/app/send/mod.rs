@@ -1,6 +1,7 @@
 //! `send`: messages onto a configured queue, from a shell.
 
 mod lines;
+mod stopped;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,13 +11,14 @@ use bytes::Bytes;
 use clap::Args;
 
 use self::lines::{Lines, Portion};
+use self::stopped::Stopped;
 use super::failure::{Failure, chain};
 use super::print::print;
 use super::{App, start, writer};
 use crate::config::{Config, Places, QueueEntry, SourceConfig, did_you_mean};
 use crate::db::Db;
 use crate::db::rows::NewMessage;
-use crate::source::{Clusters, Inside, SendError, Sender};
+use crate::source::{Clusters, Inside, RedisServers, SendError, Sender};
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
@@ -65,8 +67,9 @@ pub(super) fn send<S: Send + Sync + 'static>(
             SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.reader()),
         };
         let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
+        let redis = RedisServers::new(&config.settings);
         let outlet = Outlet {
-            sender: Sender::new(db, &config, Arc::new(clusters)),
+            sender: Sender::new(db, &config, Arc::new(clusters), Arc::new(redis)),
             queue: &args.queue,
             wrapping,
         };
@@ -132,15 +135,6 @@ struct Outlet<'a> {
     wrapping: Wrapping,
 }
 
-/// Why a portion was not sent, or not as a whole.
-struct Stopped {
-    /// So many of its first messages were acknowledged.
-    sent: usize,
-    /// So many behind those were tried, and not acknowledged: with an answer that was lost they can be there.
-    tried: usize,
-    cause: String,
-}
-
 impl Outlet<'_> {
     async fn send(&self, payloads: &[Bytes]) -> Result<(), SendError> {
         let message = |payload: &Bytes| NewMessage {
@@ -158,15 +152,23 @@ impl Outlet<'_> {
             Ok(()) => Ok(()),
             // A table takes a portion as a whole or not at all. One by one it says which message it refuses.
             Err(SendError::Database(_)) if payloads.len() > 1 => self.send_singly(&payloads).await,
-            Err(cause) => {
-                let sent = match &cause {
-                    SendError::Refused { sent, .. } => *sent,
-                    _ => 0,
-                };
-                Err(Stopped {
-                    sent,
-                    tried: payloads.len() - sent,
-                    cause: chain(&cause),
+            Err(error) => {
+                let cause = chain(&error);
+                Err(match error {
+                    SendError::Refused {
+                        unsent, in_doubt, ..
+                    } => Stopped {
+                        unsent,
+                        upto: payloads.len(),
+                        in_doubt,
+                        cause,
+                    },
+                    _ => Stopped {
+                        unsent: (0..payloads.len()).collect(),
+                        upto: payloads.len(),
+                        in_doubt: true,
+                        cause,
+                    },
                 })
             }
         }
@@ -176,8 +178,9 @@ impl Outlet<'_> {
         for (sent, payload) in payloads.iter().enumerate() {
             if let Err(cause) = self.send(std::slice::from_ref(payload)).await {
                 return Err(Stopped {
-                    sent,
-                    tried: 1,
+                    unsent: vec![sent],
+                    upto: sent + 1,
+                    in_doubt: true,
                     cause: chain(&cause),
                 });
             }
@@ -206,49 +209,5 @@ impl Outlet<'_> {
             }
         }
         Ok(sent)
-    }
-}
-
-impl Lines {
-    fn stopped(&self, before: usize, stopped: &Stopped) -> Failure {
-        let Stopped { sent, tried, cause } = stopped;
-        let (sent, unit) = (before + sent, self.unit());
-        let (first, last) = (sent + 1, sent + tried);
-        let sure = self.sent(sent);
-        Failure::failed(if *tried == 1 {
-            format!(
-                "{sure}; {unit} {first} was not acknowledged, and nothing behind it was sent: {cause}; once it is put right, {}",
-                self.rest(first)
-            )
-        } else {
-            format!(
-                "{sure}; {unit}s {first} to {last} were not acknowledged, and some of them can be in the queue; nothing behind \
-                 them was sent: {cause}; look which of them are there before you go on, or they are doubled; {}",
-                self.rest(first)
-            )
-        })
-    }
-
-    /// What is in the queue for certain.
-    fn sent(&self, sent: usize) -> String {
-        match sent {
-            0 => "0 messages sent".to_owned(),
-            _ => format!(
-                "{sent} messages sent, {}s 1 to {sent} of {}",
-                self.unit(),
-                self.name()
-            ),
-        }
-    }
-
-    /// How to send what begins there.
-    fn rest(&self, first: usize) -> String {
-        match self.path() {
-            Some(path) => format!(
-                "`tail -n +{first} {}` is the rest, for `send QUEUE -`",
-                path.display()
-            ),
-            None => format!("the rest begins with {} {first}", self.unit()),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! Sending to a topic.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -9,6 +10,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 
 use super::Clusters;
 use crate::db::rows::NewMessage;
+use crate::source::Unsent;
 
 /// Records under way at once: enough for full requests, few enough for the memory.
 const UNDER_WAY: usize = 10_000;
@@ -16,34 +18,98 @@ const UNDER_WAY: usize = 10_000;
 const PAUSE: Duration = Duration::from_millis(10);
 
 impl Clusters {
-    /// Answers after the brokers have acknowledged all of them.
+    /// Answers after the brokers have acknowledged all of them. After a failure no more are given to the client, and those
+    /// that it has are waited for: what is in the topic is known one by one.
     ///
     /// # Errors
     ///
-    /// How many of the first ones were acknowledged, and why the next one was not; some behind it may have been.
+    /// Which were not acknowledged, and why the first of them was not.
     pub(crate) async fn produce(
         &self,
         cluster: &str,
         topic: &str,
         messages: Vec<NewMessage>,
-    ) -> Result<(), (usize, String)> {
-        let producer = self
-            .producer(cluster)
-            .map_err(|cause| (0, cause.to_string()))?;
-        let mut under_way = VecDeque::new();
-        let mut sent = 0;
-        for message in &messages {
-            if under_way.len() >= UNDER_WAY {
-                acknowledged(&mut under_way, &mut sent).await?;
+    ) -> Result<(), Unsent> {
+        let producer = self.producer(cluster);
+        let producer = producer.map_err(|cause| Unsent::all(messages.len(), cause.to_string()))?;
+        let mut deliveries = Deliveries::default();
+        for (at, message) in messages.iter().enumerate() {
+            if deliveries.under_way.len() >= UNDER_WAY {
+                deliveries.wait_for_first().await;
             }
-            let delivery = enqueue(&producer, topic, message).await;
-            under_way.push_back(delivery.map_err(|cause| (sent, cause.to_string()))?);
+            if deliveries.unsent.is_some() {
+                deliveries.not_tried(at..messages.len());
+                break;
+            }
+            match enqueue(&producer, topic, message).await {
+                Ok(delivery) => deliveries.under_way.push_back((at, delivery)),
+                Err(cause) => deliveries.failed(at, &cause),
+            }
         }
-        while !under_way.is_empty() {
-            acknowledged(&mut under_way, &mut sent).await?;
+        while !deliveries.under_way.is_empty() {
+            deliveries.wait_for_first().await;
         }
-        Ok(())
+        match deliveries.unsent {
+            None => Ok(()),
+            Some(mut unsent) => {
+                unsent.places.sort_unstable();
+                Err(unsent)
+            }
+        }
     }
+}
+
+/// Deliveries in the order in which they were begun, each with its place among the messages.
+#[derive(Default)]
+struct Deliveries {
+    under_way: VecDeque<(usize, DeliveryFuture)>,
+    unsent: Option<Unsent>,
+}
+
+impl Deliveries {
+    async fn wait_for_first(&mut self) {
+        let Some((at, first)) = self.under_way.pop_front() else {
+            return;
+        };
+        match first.await {
+            Ok(Ok(_)) => {}
+            Ok(Err((cause, _))) => self.failed(at, &cause),
+            Err(_) => self.failed(at, &KafkaError::Canceled),
+        }
+    }
+
+    fn failed(&mut self, at: usize, cause: &KafkaError) {
+        let unsent = self.unsent.get_or_insert_with(|| Unsent {
+            places: Vec::new(),
+            in_doubt: false,
+            cause: cause.to_string(),
+        });
+        unsent.places.push(at);
+        unsent.in_doubt |= may_have_come(cause);
+    }
+
+    fn not_tried(&mut self, places: Range<usize>) {
+        if let Some(unsent) = &mut self.unsent {
+            unsent.places.extend(places);
+        }
+    }
+}
+
+/// Whether the record can be in the topic all the same: the answer was lost, and not the record.
+fn may_have_come(cause: &KafkaError) -> bool {
+    matches!(cause, KafkaError::Canceled)
+        || matches!(
+            cause.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::MessageTimedOut
+                    | RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::RequestTimedOut
+                    | RDKafkaErrorCode::BrokerTransportFailure
+                    | RDKafkaErrorCode::NetworkException
+                    | RDKafkaErrorCode::NotEnoughReplicasAfterAppend
+                    | RDKafkaErrorCode::PurgeInflight
+            )
+        )
 }
 
 async fn enqueue(
@@ -73,23 +139,5 @@ async fn enqueue(
             }
             Err((cause, _)) => return Err(cause),
         }
-    }
-}
-
-/// Waits for the first of them.
-async fn acknowledged(
-    under_way: &mut VecDeque<DeliveryFuture>,
-    sent: &mut usize,
-) -> Result<(), (usize, String)> {
-    let Some(first) = under_way.pop_front() else {
-        return Ok(());
-    };
-    match first.await {
-        Ok(Ok(_)) => {
-            *sent += 1;
-            Ok(())
-        }
-        Ok(Err((cause, _))) => Err((*sent, cause.to_string())),
-        Err(_) => Err((*sent, "the producer ended".to_owned())),
     }
 }
