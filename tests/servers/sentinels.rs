@@ -1,6 +1,6 @@
 //! Redis as people run it where it must not go away: a primary, a replica of it, and three Sentinels that watch both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ::redis::{Client, Connection, FromRedisValue, RedisResult, cmd};
 
 use super::folder::Folder;
+use super::port;
 use super::redis::{self, Redis};
 use super::server::{Kind, Server};
 
@@ -30,18 +31,53 @@ pub struct Sentinels {
     /// As it was at the start.
     pub primary: Redis,
     pub replica: Redis,
+    /// By which the Sentinels know both.
+    ports: (u16, u16),
     each: Vec<Sentinel>,
 }
 
 impl Sentinels {
     /// One's own, all of them knowing each other. `None`: not installed.
     pub fn dedicated() -> Option<Self> {
+        let (primary, replica) = (Redis::dedicated()?, Redis::dedicated()?);
+        let ports = (primary.port(), replica.port());
+        Self::group(primary, replica, ports, |_| {})
+    }
+
+    /// As [`Sentinels::dedicated`], all of them reached by TLS, and each other as well: with `cert.pem` and `key.pem` of this
+    /// folder, of 127.0.0.1. What tests ask goes by their other ports.
+    pub fn secured(certificates: &Path) -> Option<Self> {
+        let (primary, replica) = (Redis::dedicated()?, Redis::dedicated()?);
+        let ports = (port::free(), port::free());
+        for (server, tls_port) in [(primary.port(), ports.0), (replica.port(), ports.1)] {
+            let mut words = vec!["CONFIG".to_owned(), "SET".to_owned()];
+            let settings = tls_settings(certificates, tls_port).into_iter();
+            words.extend(settings.flat_map(|(name, value)| [name.to_owned(), value]));
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            ask::<()>(server, &words);
+        }
+        Self::group(primary, replica, ports, |sentinel| {
+            sentinel.tls = Some((certificates.to_owned(), port::free()));
+        })
+    }
+
+    fn group(
+        primary: Redis,
+        replica: Redis,
+        ports: (u16, u16),
+        change: impl Fn(&mut Program),
+    ) -> Option<Self> {
+        let sentinel = |_| {
+            Sentinel::dedicated_as(|mut sentinel| {
+                change(&mut sentinel);
+                sentinel
+            })
+        };
         let group = Self {
-            primary: Redis::dedicated()?,
-            replica: Redis::dedicated()?,
-            each: (0..SENTINELS)
-                .map(|_| Sentinel::dedicated())
-                .collect::<Option<_>>()?,
+            primary,
+            replica,
+            ports,
+            each: (0..SENTINELS).map(sentinel).collect::<Option<_>>()?,
         };
         group.replicate();
         group.watch();
@@ -49,12 +85,18 @@ impl Sentinels {
     }
 
     pub fn url(&self) -> String {
-        format!("redis+sentinel://{}/{SERVICE}/0", self.hosts().join(","))
+        let is_secured = self.each[0].kind().tls.is_some();
+        let scheme = if is_secured { "rediss" } else { "redis" };
+        format!("{scheme}+sentinel://{}/{SERVICE}/0", self.hosts().join(","))
     }
 
     /// Host and port of each Sentinel.
     pub fn hosts(&self) -> Vec<String> {
-        let host = |sentinel: &Sentinel| format!("127.0.0.1:{}", sentinel.port());
+        let host = |sentinel: &Sentinel| {
+            let tls = sentinel.kind().tls.as_ref();
+            let port = tls.map_or(sentinel.port(), |(_, port)| *port);
+            format!("127.0.0.1:{port}")
+        };
         self.each.iter().map(host).collect()
     }
 
@@ -103,14 +145,15 @@ impl Sentinels {
         for name in ["masteruser", "masterauth"] {
             ask::<()>(replica, &["CONFIG", "SET", name, REPLICATION]);
         }
-        ask::<()>(replica, &["REPLICAOF", "127.0.0.1", &primary.to_string()]);
+        let known_as = self.ports.0.to_string();
+        ask::<()>(replica, &["REPLICAOF", "127.0.0.1", &known_as]);
         wait("the replica to have everything", || {
             replication(replica).contains("master_link_status:up")
         });
     }
 
     fn watch(&self) {
-        let (port, quorum) = (self.primary.port().to_string(), QUORUM.to_string());
+        let (port, quorum) = (self.ports.0.to_string(), QUORUM.to_string());
         for sentinel in &self.each {
             let sentinel = sentinel.port();
             let monitor = ["SENTINEL", "MONITOR", SERVICE, "127.0.0.1", &port, &quorum];
@@ -160,31 +203,54 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// A Redis that runs as a Sentinel.
-pub struct Program(redis::Program);
+pub struct Program {
+    redis: redis::Program,
+    /// The folder of its certificate, and the port by which it is reached with that.
+    tls: Option<(PathBuf, u16)>,
+}
+
+/// Names and values.
+fn tls_settings(certificates: &Path, port: u16) -> [(&'static str, String); 6] {
+    let file = |name| certificates.join(name).display().to_string();
+    [
+        ("tls-cert-file", file("cert.pem")),
+        ("tls-key-file", file("key.pem")),
+        ("tls-ca-cert-file", file("cert.pem")),
+        ("tls-auth-clients", "no".to_owned()),
+        ("tls-replication", "yes".to_owned()),
+        ("tls-port", port.to_string()),
+    ]
+}
 
 impl Kind for Program {
     const NAME: &'static str = "Redis-Sentinel";
     const READY: &'static str = "Sentinel ID is";
 
     fn find() -> Option<Self> {
-        redis::Program::find().map(Self)
+        let redis = redis::Program::find()?;
+        Some(Self { redis, tls: None })
     }
 
     fn home(&self) -> PathBuf {
-        self.0.home()
+        self.redis.home()
     }
 
     fn prepare(&self, folder: &Folder, port: u16) {
         // It writes into this file what it learns.
-        let dir = self.0.within(folder, "");
-        let lines = format!("port {port}\nbind 127.0.0.1\ndir {}\n", dir.display());
+        let dir = self.redis.within(folder, "");
+        let mut lines = format!("port {port}\nbind 127.0.0.1\ndir {}\n", dir.display());
+        if let Some((certificates, port)) = &self.tls {
+            for (name, value) in tls_settings(certificates, *port) {
+                lines += &format!("{name} {value}\n");
+            }
+        }
         std::fs::write(folder.path("sentinel.conf"), lines).unwrap();
     }
 
     fn command(&self, folder: &Folder, _port: u16) -> Command {
-        let mut command = self.0.program();
+        let mut command = self.redis.program();
         command
-            .arg(self.0.within(folder, "sentinel.conf"))
+            .arg(self.redis.within(folder, "sentinel.conf"))
             .arg("--sentinel");
         command
     }

@@ -133,7 +133,14 @@ impl Manager {
         }
     }
 
-    async fn open_checked(&self) -> Result<Connection, Fault> {
+    /// As [`Manager::failed`], of a connection that others use at the same time: it is not current any more by that.
+    pub(super) fn failed_beside(&self, connection: &Connection, fault: &Fault) {
+        if matches!(fault, Fault::Away(_)) {
+            self.doubt(connection.generation);
+        }
+    }
+
+    pub(super) async fn open_checked(&self) -> Result<Connection, Fault> {
         let mut connection = self.open().await?;
         let info: Result<String, _> = connection.inner.query(&cmd("INFO")).await;
         let checked = match info {

@@ -199,7 +199,7 @@ impl RedisSource {
                 Acquaintance::New => "first",
                 Acquaintance::Known => "again",
             });
-        self.server().run(&script).await
+        self.server().run_for_life(&script).await
     }
 
     /// Where the server's clock has jumped, others' heartbeats seem old until they have come again.

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Server {
     manager: Arc<Manager>,
     pool: bb8::Pool<Shared>,
+    /// For heartbeats alone, which must not wait for the large replies of others.
+    heart: tokio::sync::Mutex<Option<Arc<Connection>>>,
     down: AtomicBool,
     outage: Mutex<Away>,
     /// While the server is away one at a time tries.
@@ -55,6 +57,7 @@ impl Server {
         Ok(Arc::new(Self {
             manager,
             pool,
+            heart: tokio::sync::Mutex::default(),
             down: AtomicBool::new(false),
             outage: Mutex::new(Away {
                 outage: Outage::new(format!("redis `{name}`")),
@@ -70,6 +73,32 @@ impl Server {
         let mut connection = self.connection().await?;
         let answer = connection.inner.run(script).await;
         answer.inspect_err(|fault| self.manager.failed(&mut connection, fault))
+    }
+
+    /// As [`Server::run`], for heartbeats.
+    pub(super) async fn run_for_life<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Answer<T> {
+        let connection = self.heart().await?;
+        let answer = connection.inner.run_beside(script).await;
+        answer.inspect_err(|fault| self.manager.failed_beside(&connection, fault))
+    }
+
+    /// Heartbeats of several queues go through it side by side.
+    async fn heart(&self) -> Answer<Arc<Connection>> {
+        let was_down = self.is_down();
+        let mut heart = self.heart.lock().await;
+        if let Some(connection) = heart.as_ref().filter(|heart| self.is_current(heart)) {
+            return Ok(Arc::clone(connection));
+        }
+        // Whoever had the lock has tried in vain.
+        if !was_down && self.is_down() {
+            return Err(self.why_none());
+        }
+        let connection = Arc::new(self.manager.open_checked().await?);
+        *heart = Some(Arc::clone(&connection));
+        Ok(connection)
     }
 
     /// A connection of one's own whose commands may block.

@@ -139,12 +139,38 @@ impl Attentive {
         self.heard.wait_for(answer).await
     }
 
+    /// None: it was refused with this code.
+    pub(super) async fn query_unless<T: FromRedisValue>(
+        &mut self,
+        command: &Cmd,
+        code: &str,
+    ) -> Result<Option<T>, Fault> {
+        let redis = &mut self.redis;
+        let answer = async move {
+            match command.query_async(redis).await {
+                Ok(answer) => Ok(Some(answer)),
+                Err(cause) if cause.code() == Some(code) => Ok(None),
+                Err(cause) => Err(cause),
+            }
+        };
+        self.heard.wait_for(answer).await
+    }
+
     pub(super) async fn run<T: FromRedisValue>(
         &mut self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Fault> {
         let answer = script.invoke_async(&mut self.redis);
         self.heard.wait_for(answer).await
+    }
+
+    /// As [`Attentive::run`], while others use it as well.
+    pub(super) async fn run_beside<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Fault> {
+        let mut redis = self.redis.clone();
+        self.heard.wait_for(script.invoke_async(&mut redis)).await
     }
 
     async fn on<S>(info: &ConnectionInfo, stream: S, server: &Arc<Heard>) -> RedisResult<Self>

@@ -16,7 +16,7 @@ use super::stream::Attentive;
 /// Keys in one step: well under a millisecond of the server's time.
 const STEP: usize = 500;
 /// In the names of all keys of ours; the list's own name is before it.
-const OURS: &str = ":simplest_script:";
+pub(super) const OURS: &str = ":simplest_script:";
 /// More lists than this nobody reads through.
 const MOST_LISTS: usize = 100;
 

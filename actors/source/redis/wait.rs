@@ -1,17 +1,24 @@
 //! Waiting for messages, without taking any.
 //!
-//! `BLMOVE list list RIGHT RIGHT` waits until the list has a message and puts that back where it was, in one step: a
-//! wait that is cut short, or whose answer is lost, has moved nothing. It runs on a connection of its own, as a task of
-//! its own: who waits may be called away (by a retry that is due, by a stop), and the next one waits on for the same.
+//! `BLMOVE list wake RIGHT LEFT` waits until the list has a message, and then is refused: `wake` is a string, which each
+//! heartbeat sets. So nothing moves, and the answer has a few bytes, however large the message is and however many daemons
+//! wait for it; a wait that is cut short, or whose answer is lost, has moved nothing either.
+//!
+//! A server that loses its data while somebody waits has no `wake` any more. A message that comes then does move there; the
+//! answer tells it to us, and the heartbeat that follows puts it back at its place, as does anybody's next one.
+//!
+//! A wait runs on a connection of its own, as a task of its own: who waits may be called away (by a retry that is due, by a
+//! stop), and the next one waits on for the same.
 
 use std::time::Duration;
 
-use bb8_redis::redis::{Value, cmd};
+use bb8_redis::redis::{Cmd, Value, cmd};
 use tokio::task::JoinHandle;
 
 use super::RedisSource;
 use super::connect::Connection;
 use super::fault::Fault;
+use super::unconsumed::OURS;
 use crate::stop::StopListener;
 
 /// So long a wait lasts at most. What no wait can see (messages that another daemon gave back for a dead one, a retry
@@ -19,12 +26,22 @@ use crate::stop::StopListener;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Between two looks where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
 const POLL: Duration = Duration::from_millis(100);
+/// How a server refuses to move a message to what is no list.
+const NO_LIST: &str = "WRONGTYPE";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// There is a message, or none came in time.
+    MovedNothing,
+    /// A message lies where the heartbeat finds it.
+    Moved,
+}
 
 /// The connection, or the task that waits with it.
 #[derive(Default)]
 pub(super) struct Waiting {
     connection: Option<Connection>,
-    task: Option<JoinHandle<(Connection, Result<(), Fault>)>>,
+    task: Option<JoinHandle<(Connection, Result<Waited, Fault>)>>,
 }
 
 impl Drop for Waiting {
@@ -63,7 +80,14 @@ impl RedisSource {
                     Err(fault) => return self.cannot_wait(fault).await,
                 },
             };
-            waiting.task = Some(self.home.spawn(block(connection, self.config.key.clone())));
+            let wait = cmd("BLMOVE")
+                .arg(&self.config.key)
+                .arg(format!("{}{OURS}wake", self.config.key))
+                .arg("RIGHT")
+                .arg("LEFT")
+                .arg(LONGEST_WAIT.as_secs_f64())
+                .to_owned();
+            waiting.task = Some(self.home.spawn(block(connection, wait)));
         }
         let Some(task) = waiting.task.as_mut() else {
             return;
@@ -72,7 +96,14 @@ impl RedisSource {
         waiting.task = None;
         if let Ok((mut connection, waited)) = ended {
             match waited {
-                Ok(()) => waiting.connection = Some(connection),
+                Ok(waited) => {
+                    waiting.connection = Some(connection);
+                    if waited == Waited::Moved
+                        && let Err(fault) = self.beat().await
+                    {
+                        self.cannot_wait(fault).await;
+                    }
+                }
                 Err(fault) => {
                     self.server().failed_on(&mut connection, &fault);
                     self.cannot_wait(fault).await;
@@ -92,14 +123,12 @@ impl RedisSource {
     }
 }
 
-async fn block(mut connection: Connection, list: String) -> (Connection, Result<(), Fault>) {
-    let mut wait = cmd("BLMOVE");
-    wait.arg(&list)
-        .arg(&list)
-        .arg("RIGHT")
-        .arg("RIGHT")
-        .arg(LONGEST_WAIT.as_secs_f64());
+async fn block(mut connection: Connection, wait: Cmd) -> (Connection, Result<Waited, Fault>) {
     // A wait is shorter than any silence that means something.
-    let waited: Result<Value, Fault> = connection.inner.query(&wait).await;
-    (connection, waited.map(drop))
+    let waited = connection.inner.query_unless::<Value>(&wait, NO_LIST).await;
+    let waited = waited.map(|answer| match answer {
+        None | Some(Value::Nil) => Waited::MovedNothing,
+        Some(_) => Waited::Moved,
+    });
+    (connection, waited)
 }

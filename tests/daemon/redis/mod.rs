@@ -10,6 +10,9 @@ mod servers;
 mod slow_link;
 mod speed;
 
+use std::path::Path;
+use std::process::Command;
+
 use redis::Connection;
 use serde_json::{Value, json};
 
@@ -146,4 +149,35 @@ fn shared_world(more: Value) -> Option<(World, List)> {
     let world = World::new(settings(server));
     world.partition("script1", &json!([entry(&list.key, more)]), &json!([]));
     Some((world, list))
+}
+
+/// `cert.pem` and `key.pem` for this machine, by themselves, in a folder.
+fn certificate(folder: &Path) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .arg("-keyout")
+        .arg(folder.join("key.pem"))
+        .arg("-out")
+        .arg(folder.join("cert.pem"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{List, entry};
+use super::{List, certificate, entry};
+use crate::process::Daemon;
 use crate::servers::redis::Redis;
 use crate::servers::sentinels::{SERVICE, Sentinels};
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
@@ -106,6 +107,44 @@ fn an_orderly_failover_is_followed_and_loses_nothing() {
     group.wait_promoted();
     daemon.wait_log("messages that producers pushed last may be lost");
     List::on(&group.replica, "work".to_owned()).wait_empty();
+    daemon.stop();
+    assert_eq!(world.ledger().missing(&all), [""; 0]);
+}
+
+/// Sentinels, primary and replica with TLS on all ways between them; a failover in the middle.
+#[test]
+fn a_failover_is_followed_where_everything_speaks_tls() {
+    let certificates = tempfile::tempdir().unwrap();
+    certificate(certificates.path());
+    let Some(group) = Sentinels::secured(certificates.path()) else {
+        return;
+    };
+    let world = World::new(settings(&group.url()));
+    world.partition("script1", &json!([entry("work", json!({}))]), &json!([]));
+    let run = || {
+        let mut command = world.command(&["run"]);
+        command.env("SSL_CERT_FILE", certificates.path().join("cert.pem"));
+        command
+    };
+    let mut distrustful = world.start();
+    let said = distrustful.wait_log("redis `default` is away");
+    assert!(said.to_lowercase().contains("certificate"), "{said}");
+    distrustful.stop();
+
+    let all = bodies(0, 3000);
+    List::on(&group.primary, "work".to_owned()).push(&all);
+    let mut daemon = Daemon::spawn(run(), &world.path("trusting.err"));
+    wait_until("work to flow", LONG_PATIENCE, || world.ledger_len() > 500);
+    group.hand_over();
+    group.wait_promoted();
+    daemon.wait_log("messages that producers pushed last may be lost");
+    List::on(&group.replica, "work".to_owned()).wait_empty();
+    let log = daemon.log();
+    assert_eq!(
+        count(&log, "messages that producers pushed last may be lost"),
+        1,
+        "{log}"
+    );
     daemon.stop();
     assert_eq!(world.ledger().missing(&all), [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use super::{List, entry, settings};
+use super::{List, certificate, entry, settings};
 use crate::process::Daemon;
 use crate::servers::redis::Redis;
 use crate::wait::{PATIENCE, wait_until};
@@ -19,44 +19,13 @@ fn free_port() -> u16 {
         .port()
 }
 
-/// A certificate for `localhost`, by itself.
-fn certificate(world: &World) {
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ])
-        .arg("-keyout")
-        .arg(world.path("key.pem"))
-        .arg("-out")
-        .arg(world.path("cert.pem"))
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-}
-
 #[test]
 fn a_server_is_reached_by_tls_and_only_where_its_certificate_is_trusted() {
     let Some(server) = Redis::dedicated() else {
         return;
     };
     let world = World::new(json!({}));
-    certificate(&world);
+    certificate(&world.path(""));
     let mut list = List::on(&server, "list".to_owned());
     let port = free_port();
     let file = |name: &str| world.path(name).display().to_string();

@@ -23,6 +23,13 @@ if not score and ARGV[3] == 'again' then return {'lost', now_text} end
 redis.call('ZREM', boots, boot)
 redis.call('ZADD', boots, string.format('%.0f', now + ARGV[2]), boot)
 redis.call('ZREMRANGEBYSCORE', graves, '-inf', string.format('%.0f', now - KEPT))
+-- Waits for messages name it as the place to move them to, and as it is no list nothing moves. Where this server had lost
+-- it a message has moved: back to its place, the oldest last.
+local wake = ours .. 'wake'
+if redis.call('TYPE', wake).ok == 'list' then
+  while redis.call('LMOVE', wake, KEYS[1], 'LEFT', 'RIGHT') do end
+end
+redis.call('SET', wake, '')
 local batches = ours .. 'batches:' .. boot
 local answer = {'alive', now_text, redis.call('HGET', batches, 'last') or '0'}
 for _, field in ipairs(redis.call('HKEYS', batches)) do

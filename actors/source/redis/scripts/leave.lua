@@ -8,4 +8,7 @@ for _, field in ipairs(redis.call('HKEYS', batches)) do
 end
 redis.call('ZREM', ours .. 'boots', ARGV[1])
 redis.call('DEL', batches)
+-- No heartbeat brings back what moves there.
+local wake = ours .. 'wake'
+if redis.call('EXISTS', ours .. 'boots') == 0 and redis.call('TYPE', wake).ok == 'string' then redis.call('DEL', wake) end
 return 1

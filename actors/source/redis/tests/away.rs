@@ -270,3 +270,34 @@ async fn a_replica_is_refused_with_its_remedy() {
     world.push(["1"]).await;
     assert_eq!(bodies(&fetch(&source, 1).await), ["1"]);
 }
+
+/// What daemons wait by is gone with all else; a message that comes at that moment moves there.
+#[actix::test]
+async fn messages_that_come_to_a_server_that_has_just_lost_everything_arrive_in_their_order() {
+    let Some((_server, world)) = World::dedicated().await else {
+        return;
+    };
+    // No heartbeat comes by itself.
+    let source = world.source_beating("boot", Duration::from_secs(3600));
+    let waiting = {
+        let source = Arc::clone(&source);
+        actix_rt::spawn(async move { bodies(&fetch_all(&source, 3).await) })
+    };
+    until("it to wait", || async {
+        let clients: String = world.ask(&["CLIENT", "LIST"]).await;
+        clients.contains("cmd=blmove")
+    })
+    .await;
+    // In one step: what comes behind the first one comes before it is put back.
+    let _: Value = world
+        .ask(&[
+            "EVAL",
+            "redis.call('FLUSHALL') redis.call('LPUSH', KEYS[1], 'a', 'b', 'c')",
+            "1",
+            &world.key,
+        ])
+        .await;
+    let found = tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    assert_eq!(found.unwrap(), ["a", "b", "c"]);
+    assert_eq!(world.waiting().await, [""; 0]);
+}

@@ -93,3 +93,44 @@ async fn a_message_that_takes_longer_than_any_server_may_be_silent_comes_through
         assert!(sent < bytes + bytes / 5, "{sent} of {bytes}");
     }
 }
+
+/// Each waiting daemon learns that it has come; one of them gets it.
+#[actix::test]
+async fn a_large_message_crosses_the_link_once_however_many_daemons_wait_for_it() {
+    const WAITING: usize = 4;
+    let Some((server, world)) = World::dedicated().await else {
+        return;
+    };
+    let way = Way::slow(server.port(), BYTES_PER_SECOND);
+    let through = World::on(way.url(), world.key.clone()).await;
+    let sources: Vec<_> = (0..WAITING).map(|_| through.source()).collect();
+    let fetches: Vec<_> = sources
+        .iter()
+        .map(|source| {
+            let source = Arc::clone(source);
+            actix_rt::spawn(async move {
+                let found = fetch(&source, 1).await;
+                settle(&source, &found, End::Done).await;
+            })
+        })
+        .collect();
+    until("all of them to wait", || async {
+        let clients: String = world.ask(&["CLIENT", "LIST"]).await;
+        clients.matches("cmd=blmove").count() == WAITING
+    })
+    .await;
+    let large = payloads(1, 20 * MEGABYTE);
+    let before = way.passed();
+    world.push(&large).await;
+    until("it to be taken and finished", || async {
+        fetches.iter().any(|fetch| fetch.is_finished())
+    })
+    .await;
+    let sent = way.passed() - before;
+    println!(
+        "{} bytes of one message, {WAITING} daemons wait: {sent} sent",
+        large[0].len()
+    );
+    assert!(sent < large[0].len() as u64 * 6 / 5, "{sent}");
+    fetches.iter().for_each(|fetch| fetch.abort());
+}

@@ -117,7 +117,7 @@ async fn who_waits_moves_nothing_and_ends_with_the_stop() {
         })
     };
     until("the heartbeat", || async {
-        world.beside().await == ["boots"]
+        world.beside().await == ["boots", "wake"]
     })
     .await;
     stop.quiet();
