@@ -158,10 +158,15 @@ pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
         Kind::Redis => "redis",
         Kind::Queue | Kind::Delay => return None,
     };
+    let id = match (identity.kind(), identity.fence()) {
+        // Which of the topics of one name it is of.
+        (Kind::Kafka, fence) if fence != 0 => format!("{}@{fence:016x}", identity.id()),
+        _ => identity.id().to_owned(),
+    };
     Some(OutsideId {
         kind,
         source: identity.queue().to_owned(),
-        id: identity.id().to_owned(),
+        id,
     })
 }
 

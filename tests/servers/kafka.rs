@@ -126,6 +126,28 @@ impl Kafka {
         });
     }
 
+    /// A partition loses what it has from this offset on, as by a power cut before the disk had it. While the broker is
+    /// down; the offset must be the first one of what a producer sent in one piece.
+    #[track_caller]
+    pub fn cut_log(&self, topic: &str, partition: i32, at: i64) {
+        let segment = format!("data/{topic}-{partition}/{:020}.log", 0);
+        let file = self.home().join(segment);
+        let log = fs::read(&file).unwrap();
+        let mut place = 0;
+        loop {
+            let head = log.get(place..place + 12);
+            let head = head.unwrap_or_else(|| panic!("nothing begins at offset {at}"));
+            let first = i64::from_be_bytes(head[..8].try_into().unwrap());
+            if first == at {
+                break;
+            }
+            place +=
+                12 + usize::try_from(u32::from_be_bytes(head[8..].try_into().unwrap())).unwrap();
+        }
+        let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+        file.set_len(place.try_into().unwrap()).unwrap();
+    }
+
     /// So many in all.
     #[track_caller]
     pub fn add_partitions(&self, topic: &str, partitions: usize) {

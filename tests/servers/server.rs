@@ -1,6 +1,6 @@
 //! A server of any kind, as tests know it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,6 +38,7 @@ pub struct Server<K> {
     kind: Arc<K>,
     process: Process,
     port: u16,
+    home: PathBuf,
     names: AtomicU32,
 }
 
@@ -70,7 +71,7 @@ impl<K: Kind> Server<K> {
         let folder = Folder::new(kind.home(), K::NAME);
         let port = port::free();
         kind.prepare(&folder, port);
-        let log = folder.path("log");
+        let (log, home) = (folder.path("log"), folder.path(""));
         let command = {
             let kind = Arc::clone(&kind);
             move || kind.command(&folder, port)
@@ -79,6 +80,7 @@ impl<K: Kind> Server<K> {
             kind,
             process: Process::new(K::NAME, log, K::READY, command),
             port,
+            home,
             names: AtomicU32::new(0),
         }
     }
@@ -115,6 +117,11 @@ impl<K: Kind> Server<K> {
     /// What it has said since it was started last.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Where its data are.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
     }
 
     pub(super) fn kind(&self) -> &K {

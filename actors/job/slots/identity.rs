@@ -96,7 +96,7 @@ impl<'a> Identity<'a> {
         &self.id
     }
 
-    /// The claim's fencing number, of a Redis message the attempt; 0 where there is none.
+    /// The claim's fencing number, of a Redis message the attempt, of a Kafka record its topic; 0 where there is none.
     pub(crate) fn fence(&self) -> i64 {
         self.fence
     }

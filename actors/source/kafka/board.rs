@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::claim::{Claim, Tap};
-use super::lane::{Charged, Handed, Lane};
+use super::lane::{Charged, Cut, Handed, Lane};
 use super::leases::OpenLeases;
 use super::record::Record;
 use super::survivors::Survivors;
@@ -31,6 +31,27 @@ pub(super) struct Batch {
     pub(super) partition: i32,
     pub(super) lease: u64,
     pub(super) handed: Vec<Handed>,
+}
+
+/// So far all of a partition is finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// Of the record before it, where that is known.
+    pub(super) epoch: Option<i32>,
+}
+
+impl Position {
+    /// By partition.
+    pub(super) fn without_epochs(offsets: BTreeMap<i32, i64>) -> Vec<Self> {
+        let position = |(partition, offset)| Self {
+            partition,
+            offset,
+            epoch: None,
+        };
+        offsets.into_iter().map(position).collect()
+    }
 }
 
 /// How far a partition has come here.
@@ -59,6 +80,10 @@ pub(super) struct Board<T> {
     /// Records that the database knows deaths or failed attempts of, by partition and offset. Not the lanes': the answer to
     /// a commit may come when its partition has gone, or has gone and come back.
     noted: BTreeSet<(i32, i64)>,
+    /// Of which nothing was said yet.
+    cuts: Vec<(i32, Cut)>,
+    /// Where partitions are to be read again from.
+    rereads: Vec<Position>,
     /// When those who wait will be looked after by the clock.
     rings: Option<Instant>,
     /// Leases so far.
@@ -73,6 +98,8 @@ impl<T: Tap> Board<T> {
             open,
             survivors: BTreeMap::new(),
             noted: BTreeSet::new(),
+            cuts: Vec::new(),
+            rereads: Vec::new(),
             rings: None,
             leases: 0,
         }
@@ -83,6 +110,15 @@ impl<T: Tap> Board<T> {
         let survivors = self.survivors.remove(&partition).unwrap_or_default();
         let before = self.lanes.insert(partition, Lane::new(tap, survivors));
         debug_assert!(before.is_none(), "it comes after it went");
+    }
+
+    /// Where the group's positions are of partitions that have come.
+    pub(super) fn resume(&mut self, positions: &[Position]) {
+        for position in positions {
+            if let Some(lane) = self.lanes.get_mut(&position.partition) {
+                lane.resume(position.offset, position.epoch);
+            }
+        }
     }
 
     /// What the database knows, by partition and offset.
@@ -138,6 +174,9 @@ impl<T: Tap> Board<T> {
         // Where the partition has gone what was drawn is not noted anywhere: others begin with it.
         let lane = self.lanes.get_mut(&partition)?;
         let handed = lane.fill(claim, now);
+        self.cuts
+            .extend(lane.take_cut().map(|cut| (partition, cut)));
+        self.rereads.extend(lane.take_reread(partition));
         if lane.lease().is_none_or(|of| of.number != lease) {
             self.open.remove(lease);
         }
@@ -392,11 +431,40 @@ impl<T: Tap> Board<T> {
     }
 
     /// Positions that the brokers do not know.
-    pub(super) fn uncommitted(&self) -> Vec<(i32, i64)> {
-        let lanes = self.lanes.iter();
-        lanes
-            .filter_map(|(partition, lane)| Some((*partition, lane.uncommitted()?)))
-            .collect()
+    pub(super) fn uncommitted(&self) -> Vec<Position> {
+        let of_lane = |(partition, lane): (&i32, &Lane<T>)| {
+            let (offset, epoch) = lane.uncommitted()?;
+            Some(Position {
+                partition: *partition,
+                offset,
+                epoch,
+            })
+        };
+        self.lanes.iter().filter_map(of_lane).collect()
+    }
+
+    /// Where partitions that are here are to be read again from.
+    pub(super) fn take_rereads(&mut self) -> Vec<Position> {
+        let mut rereads = std::mem::take(&mut self.rereads);
+        rereads.retain(|one| self.lanes.contains_key(&one.partition));
+        rereads
+    }
+
+    /// It could not be done yet.
+    pub(super) fn reread_later(&mut self, positions: Vec<Position>) {
+        self.rereads.extend(positions);
+    }
+
+    /// Logs that were found to be cut, each with the noted records that are no more.
+    pub(super) fn take_cuts(&mut self) -> Vec<(i32, Cut, Vec<i64>)> {
+        let cuts = std::mem::take(&mut self.cuts);
+        let with_noted = cuts.into_iter().map(|(partition, cut)| {
+            let gone = self
+                .noted
+                .extract_if((partition, cut.at)..=(partition, i64::MAX), |_| true);
+            (partition, cut, gone.map(|(_, offset)| offset).collect())
+        });
+        with_noted.collect()
     }
 
     /// The brokers know of this position. Answers the noted records that are behind us by that: whoever finished them,

@@ -40,6 +40,8 @@ impl Drawn {
 
     pub(super) fn record(&mut self, record: Record) {
         self.at_end = Some(false);
+        // Of a log that was cut since.
+        self.end.take_if(|end| *end > record.offset);
         self.bytes = self.bytes.saturating_sub(record.bytes());
         self.records.push(record);
     }

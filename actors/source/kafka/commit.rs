@@ -10,10 +10,11 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{IsError, KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::board::Position;
 use super::context::Context;
-use super::deaths;
 use super::shared::Shared;
 use super::topic_id::TopicId;
+use super::{deaths, resume};
 
 /// All positions that the brokers do not know. The answer comes to [`answered`], by the member's poll.
 pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
@@ -30,7 +31,7 @@ pub(super) fn now(
     of: impl Fn(i32) -> bool,
 ) {
     let mut positions = shared.board().uncommitted();
-    positions.retain(|(partition, _)| of(*partition));
+    positions.retain(|position| of(position.partition));
     if positions.is_empty() {
         return;
     }
@@ -38,7 +39,8 @@ pub(super) fn now(
     let committed = list.and_then(|list| consumer.commit(&list, CommitMode::Sync));
     if committed.is_ok() {
         shared.health.committed(Ok(()));
-        deaths::committed(shared, &positions);
+        let positions = positions.iter().map(|one| (one.partition, one.offset));
+        deaths::committed(shared, &positions.collect::<Vec<_>>());
     }
     told(shared, committed);
 }
@@ -51,21 +53,22 @@ fn told(shared: &Shared, result: KafkaResult<()>) {
     }
 }
 
-/// Each says of which topic it is, where that is known.
+/// Each says of which topic it is and of which epoch the record before it, where that is known.
 pub(super) fn list(
     topic: &str,
-    positions: &[(i32, i64)],
+    positions: &[Position],
     of: Option<TopicId>,
 ) -> KafkaResult<TopicPartitionList> {
     let metadata = of.map(TopicId::metadata);
     let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, position) in positions {
-        let mut element = list.add_partition(topic, *partition);
-        element.set_offset(Offset::Offset(*position))?;
+    for position in positions {
+        let mut element = list.add_partition(topic, position.partition);
+        element.set_offset(Offset::Offset(position.offset))?;
         if let Some(metadata) = &metadata {
             element.set_metadata(metadata);
         }
     }
+    resume::set_epochs(&list, positions);
     Ok(list)
 }
 

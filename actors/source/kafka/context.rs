@@ -3,7 +3,7 @@
 //! All of it but errors of a partition is called on the member's thread, from its `poll`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -11,14 +11,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, Reba
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::made_again::Beginnings;
 use super::shared::Shared;
 use super::tap::QueueTap;
-use super::{commit, deaths, made_again, start};
+use super::{commit, deaths, made_again, resume, start};
 use crate::task::restart_on_panic;
 
 /// Handlers that run have so long to end before their partition goes to others, who then start behind what they did.
 /// What takes longer runs there again.
 const HANDOVER: Duration = Duration::from_secs(5);
+
+/// Of lines of librdkafka's that say so, at the level of a warning.
+const OFFSET_RESET: &str = "OFFSET";
 
 pub(super) struct Context {
     pub(super) shared: Arc<Shared>,
@@ -26,23 +30,25 @@ pub(super) struct Context {
     pub(super) consumer: OnceLock<Weak<BaseConsumer<Self>>>,
     /// Whether the last partitions that went were taken from us, not given up.
     pub(super) lost: AtomicBool,
+    /// Partitions that are about to come, in one assignment, and where they begin.
+    pub(super) coming: Mutex<Option<(Vec<i32>, Beginnings)>>,
 }
 
 impl Context {
     /// Before librdkafka begins to fetch: its partition is split off now, or what it has fetched until then would come
     /// by the main queue.
-    fn assigned(&self, base: &BaseConsumer<Self>, partitions: &[i32]) {
-        let shared = &self.shared;
+    fn assigned(&self, base: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let (shared, partitions) = (&self.shared, &*self.partitions(list));
         // Gone when the member is about to end.
         let Some(consumer) = self.consumer.get().and_then(Weak::upgrade) else {
             return;
         };
         let before = shared.topic_id();
-        let anew = made_again::resolve(base, shared, partitions);
+        let beginnings = made_again::resolve(base, shared, partitions);
         // What ran here was of the topic that is gone. Its offsets mean other records now.
         match (before, shared.topic_id()) {
             (Some(before), Some(now)) if before != now => shared.board().forget_runs(),
-            _ => shared.board().forget_runs_of(&anew),
+            _ => shared.board().forget_runs_of(&beginnings.anew),
         }
         if !start::resolve(base, shared, partitions) {
             return shared.leave_unsettled();
@@ -59,11 +65,35 @@ impl Context {
                 ),
             }
         }
-        let (of, assigned) = (Arc::clone(shared), partitions.to_vec());
-        shared.home.spawn(async move {
-            let load = || deaths::load(Arc::clone(&of), assigned.clone(), anew.clone());
+        shared.board().resume(&beginnings.positions);
+        resume::begin_at(list, &beginnings.positions);
+        *self.lock_coming() = Some((partitions.to_vec(), beginnings));
+    }
+
+    /// librdkafka fetches from them. Nothing is given out before their positions are known to be right.
+    fn begin(&self, base: &BaseConsumer<Self>) {
+        let Some((partitions, Beginnings { anew, positions })) = self.lock_coming().take() else {
+            return;
+        };
+        let left = resume::validate(base, &self.shared, &positions);
+        if !left.is_empty() && !self.shared.closing() {
+            let partitions: Vec<i32> = left.iter().map(|one| one.partition).collect();
+            log::warn!(
+                "queue `{}`: partitions {partitions:?} of `{}` are read without having asked the brokers whether their logs were cut off before the group's positions",
+                self.shared.queue,
+                self.shared.topic
+            );
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.home.spawn(async move {
+            let load = || deaths::load(Arc::clone(&shared), partitions.clone(), anew.clone());
             restart_on_panic("the reading of crash counts", load).await;
         });
+    }
+
+    fn lock_coming(&self) -> MutexGuard<'_, Option<(Vec<i32>, Beginnings)>> {
+        // Nothing that is done under this lock can panic half way.
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing of them starts any more; what runs is waited for a while; what is finished is committed, so that the next
@@ -94,7 +124,14 @@ impl Context {
 }
 
 impl ClientContext for Context {
-    fn log(&self, _: RDKafkaLogLevel, fac: &str, message: &str) {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        if fac == OFFSET_RESET && level as i32 <= RDKafkaLogLevel::Warning as i32 {
+            // No error comes of it, and records are skipped by it, or come again.
+            return log::warn!(
+                "queue `{}`: a position of its group is not in the log, and `auto.offset.reset` decides: {message}",
+                self.shared.queue
+            );
+        }
         log::debug!(target: "librdkafka", "queue `{}`: {fac} {message}", self.shared.queue);
     }
 
@@ -108,7 +145,7 @@ impl ClientContext for Context {
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, base: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            Rebalance::Assign(list) => self.assigned(base, &self.partitions(list)),
+            Rebalance::Assign(list) => self.assigned(base, list),
             Rebalance::Revoke(list) => self.revoked(base, &self.partitions(list)),
             Rebalance::Error(cause) => {
                 log::warn!(
@@ -134,8 +171,10 @@ impl ConsumerContext for Context {
                 self.shared.rebalanced();
             }
             Rebalance::Assign(_) => {
+                self.begin(base);
                 self.shared.rebalanced();
                 let partitions = self.shared.board().partitions();
+                self.shared.stand_at_most(|one| partitions.contains(&one));
                 self.shared.health.shared_out(!partitions.is_empty());
             }
         }

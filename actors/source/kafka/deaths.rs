@@ -22,12 +22,26 @@ use crate::source::{End, Settled, outside};
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the slot of a record says.
-pub(super) fn identity(name: &QueueName, partition: i32, offset: i64) -> Identity<'_> {
-    name.message(format!("{partition}/{offset}"), 0)
+pub(super) fn identity(
+    name: &QueueName,
+    (partition, offset): (i32, i64),
+    topic_fence: i64,
+) -> Identity<'_> {
+    name.message(format!("{partition}/{offset}"), topic_fence)
 }
 
-/// Asks until the database answers. What is known of records of partitions that begin `anew`, as their topic was made
-/// again, is of records that are gone.
+/// What the rows of a record are called: now, and by those who did not know which topic it was of.
+fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = OutsideId> {
+    let mut fences = vec![shared.topic_fence(), 0];
+    fences.dedup();
+    let name = shared.name.clone();
+    fences
+        .into_iter()
+        .filter_map(move |fence| outside(&identity(&name, record, fence)))
+}
+
+/// Asks until the database answers. What is known of records of another topic of this name, which was deleted, is of
+/// records that are gone; so is what is known of partitions that begin `anew`, where it does not say of which topic it is.
 pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i32>) {
     let mut outage = Outage::new(format!(
         "queue `{}`: what the database knows of it",
@@ -46,12 +60,14 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
     };
     outage.passed();
     let now = Instant::now();
-    let mut charged = by_partition(&rows, now);
-    let gone: Vec<OutsideId> = anew
-        .iter()
-        .filter_map(|partition| Some((*partition, charged.remove(partition)?)))
-        .flat_map(|(partition, records)| records.into_keys().map(move |offset| (partition, offset)))
-        .filter_map(|(partition, offset)| outside(&identity(&shared.name, partition, offset)))
+    let (charged, gone) = by_partition(&rows, &anew, shared.topic_fence(), now);
+    let gone: Vec<OutsideId> = gone
+        .into_iter()
+        .map(|id| OutsideId {
+            kind: "kafka",
+            source: shared.name.as_str().to_owned(),
+            id,
+        })
         .collect();
     if !gone.is_empty()
         && let Err(cause) = shared.db.forget_deaths(gone).await
@@ -64,24 +80,55 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
     shared.board().charge(charged, &partitions, now);
 }
 
-fn by_partition(rows: &[OutsideDeath], now: Instant) -> HashMap<i32, HashMap<i64, Charged>> {
-    let mut all: HashMap<i32, HashMap<i64, Charged>> = HashMap::new();
+type ByPartition = HashMap<i32, HashMap<i64, Charged>>;
+
+/// What counts, and the ids of rows of records that are gone.
+fn by_partition(
+    rows: &[OutsideDeath],
+    anew: &[i32],
+    topic_fence: i64,
+    now: Instant,
+) -> (ByPartition, Vec<String>) {
+    let (mut all, mut gone) = (ByPartition::new(), Vec::new());
     for row in rows {
-        let Some((partition, offset)) = row.id.split_once('/') else {
+        let Some(((partition, offset), fence)) = record_of(&row.id) else {
             continue;
         };
-        let (Ok(partition), Ok(offset)) = (partition.parse(), offset.parse()) else {
-            continue;
+        let is_gone = match fence {
+            // Rows of earlier versions do not say it.
+            0 => anew.contains(&partition),
+            of => topic_fence != 0 && of != topic_fence,
         };
+        if is_gone {
+            gone.push(row.id.clone());
+            continue;
+        }
         let wait = Duration::from_millis(u64::try_from(row.wait_ms).unwrap_or(0));
         let charged = Charged {
             attempts: row.attempts,
             suspect: row.suspect,
             due: now + wait,
         };
-        all.entry(partition).or_default().insert(offset, charged);
+        let of_partition = all.entry(partition).or_default();
+        let known = of_partition.entry(offset).or_insert(charged);
+        // One of an earlier version, and one of this.
+        *known = Charged {
+            attempts: known.attempts.max(charged.attempts),
+            suspect: known.suspect || charged.suspect,
+            due: known.due.max(charged.due),
+        };
     }
-    all
+    (all, gone)
+}
+
+/// Partition and offset, and the topic; see [`outside`].
+fn record_of(id: &str) -> Option<((i32, i64), i64)> {
+    let (place, fence) = match id.split_once('@') {
+        Some((place, fence)) => (place, u64::from_str_radix(fence, 16).ok()?.cast_signed()),
+        None => (id, 0),
+    };
+    let (partition, offset) = place.split_once('/')?;
+    Some(((partition.parse().ok()?, offset.parse().ok()?), fence))
 }
 
 /// Notes which attempts failed; those of records that others have finished mean nothing. Where the database does not
@@ -95,8 +142,9 @@ pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
             };
             let attempt = board.note_failure(receipt)?;
             let partition = i32::try_from(receipt.fence).ok()?;
+            let record = (partition, receipt.id);
             Some(FailedAttempt {
-                message: outside(&identity(&shared.name, partition, receipt.id))?,
+                message: outside(&identity(&shared.name, record, shared.topic_fence()))?,
                 attempt,
                 wait_ms: i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
             })
@@ -123,12 +171,20 @@ pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
         let mut board = shared.board();
         for (partition, position) in positions {
             let passed = board.committed(*partition, *position);
-            let passed = passed
-                .into_iter()
-                .map(|offset| identity(&shared.name, *partition, offset));
-            ids.extend(passed.filter_map(|identity| outside(&identity)));
+            let names = |offset| row_names(shared, (*partition, offset));
+            ids.extend(passed.into_iter().flat_map(names));
         }
     }
+    forget_ids(shared, ids);
+}
+
+/// Records of these offsets are no more: their partition has others there.
+pub(super) fn forget(shared: &Arc<Shared>, partition: i32, offsets: Vec<i64>) {
+    let names = |offset| row_names(shared, (partition, offset));
+    forget_ids(shared, offsets.into_iter().flat_map(names).collect());
+}
+
+fn forget_ids(shared: &Arc<Shared>, ids: Vec<OutsideId>) {
     if ids.is_empty() {
         return;
     }
@@ -149,39 +205,65 @@ mod tests {
     use super::*;
     use crate::job::slots::Kind;
 
-    #[test]
-    fn ids_are_a_partition_and_an_offset() {
-        let now = Instant::now();
-        let row = |id: &str, attempts, wait_ms| OutsideDeath {
+    const TOPIC: i64 = -7;
+
+    fn row(id: &str, attempts: u32, wait_ms: i64) -> OutsideDeath {
+        OutsideDeath {
             id: id.to_owned(),
             attempts,
             suspect: attempts == 0,
             wait_ms,
-        };
+        }
+    }
+
+    #[test]
+    fn ids_are_a_partition_and_an_offset_and_a_topic() {
+        let now = Instant::now();
+        let name = QueueName::new(Kind::Kafka, "t/default/g");
+        let id = |fence| outside(&identity(&name, (3, 7), fence)).unwrap().id;
+        assert_eq!((&*id(0), &*id(TOPIC)), ("3/7", "3/7@fffffffffffffff9"));
         let rows = [
-            row("3/7", 2, 1500),
+            row(&id(TOPIC), 2, 1500),
             row("3/9", 0, 0),
             row("x/1", 1, 0),
             row("4", 1, 0),
+            row("3/7@x", 1, 0),
         ];
-        let all = by_partition(&rows, now);
+        let (all, gone) = by_partition(&rows, &[], TOPIC, now);
+        assert!(gone.is_empty());
         assert_eq!(all.len(), 1);
-        let due = now + Duration::from_millis(1500);
         let failed = Charged {
             attempts: 2,
             suspect: false,
-            due,
+            due: now + Duration::from_millis(1500),
         };
         assert_eq!(all[&3][&7], failed);
-        assert_eq!(
-            all[&3][&9],
-            Charged {
-                attempts: 0,
-                suspect: true,
-                due: now
-            }
-        );
-        let name = QueueName::new(Kind::Kafka, "t/default/g");
-        assert_eq!(identity(&name, 3, 7).id(), "3/7");
+        let suspect = Charged {
+            attempts: 0,
+            suspect: true,
+            due: now,
+        };
+        assert_eq!(all[&3][&9], suspect);
+    }
+
+    #[test]
+    fn rows_of_another_topic_are_of_records_that_are_gone() {
+        let rows = [
+            row("0/1@0000000000000005", 2, 0),
+            row("0/2@fffffffffffffff9", 2, 0),
+            row("0/3", 2, 0),
+            row("1/4", 2, 0),
+        ];
+        let gone = |anew: &[i32], topic| by_partition(&rows, anew, topic, Instant::now()).1;
+        assert_eq!(gone(&[], TOPIC), ["0/1@0000000000000005"]);
+        assert_eq!(gone(&[0], TOPIC), ["0/1@0000000000000005", "0/3"]);
+        assert_eq!(gone(&[], 0), [""; 0], "the brokers do not say which it is");
+    }
+
+    #[test]
+    fn a_row_of_an_earlier_version_counts_beside_one_of_this() {
+        let rows = [row("0/1", 3, 0), row("0/1@fffffffffffffff9", 1, 9)];
+        let (all, _) = by_partition(&rows, &[], TOPIC, Instant::now());
+        assert_eq!(all[&0][&1].attempts, 3);
     }
 }

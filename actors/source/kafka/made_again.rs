@@ -6,15 +6,16 @@
 
 use std::time::Duration;
 
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::{Offset, TopicPartitionList};
 
-use super::commit;
+use super::board::Position;
 use super::context::Context;
 use super::lag::ends;
 use super::shared::Shared;
 use super::topic_id::{TopicId, ask};
+use super::{commit, resume};
 
 /// For one question to the brokers when partitions come.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,66 +58,71 @@ fn is_committed_of_another(
     present: TopicId,
 ) -> KafkaResult<bool> {
     let partitions = shared.board().partitions();
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for partition in &partitions {
-        asked.add_partition(&shared.topic, *partition);
-    }
-    let committed = consumer.committed_offsets(asked, SHORT_PATIENCE)?;
+    let committed = resume::committed(consumer, shared, &partitions, SHORT_PATIENCE)?;
     let mut ids = partitions
         .iter()
         .filter_map(|partition| commit::topic_of(&committed, *partition));
     Ok(ids.any(|of| of != present))
 }
 
-/// Before partitions are fetched from. Answers those that begin anew.
+/// Where partitions that have come begin.
+#[derive(Debug, Default)]
+pub(super) struct Beginnings {
+    /// At their first records.
+    pub(super) anew: Vec<i32>,
+    /// Where the group's positions are, of the others that have any.
+    pub(super) positions: Vec<Position>,
+}
+
+/// Before partitions are fetched from.
 pub(super) fn resolve(
     consumer: &BaseConsumer<Context>,
     shared: &Shared,
     assigned: &[i32],
-) -> Vec<i32> {
+) -> Beginnings {
+    if assigned.is_empty() {
+        return Beginnings::default();
+    }
     let client = consumer.client().native_ptr();
-    let present = match assigned.is_empty() {
-        true => None,
-        false => ask(client, &shared.topic, PATIENCE),
-    };
-    let Some(present) = present else {
-        return Vec::new();
-    };
+    let present = ask(client, &shared.topic, PATIENCE);
     // Partitions that were kept are those of the topic that this process knows, which the next look compares.
     let knows_for_kept = !shared.board().partitions().is_empty();
+    let mut fault = String::new();
     for _ in 0..TRIES {
         match begin_anew(consumer, shared, assigned, present) {
-            Ok(anew) => {
-                if !knows_for_kept {
+            Ok(beginnings) => {
+                if !knows_for_kept && let Some(present) = present {
                     shared.set_topic_id(present);
                 }
-                return anew;
+                return beginnings;
             }
-            Err(cause) => log::debug!(
-                "queue `{}`: whether its topic was made again is not known: {cause}",
-                shared.queue
-            ),
+            Err(cause) => fault = cause.to_string(),
         }
     }
-    Vec::new()
+    log::warn!(
+        "queue `{}`: partitions {assigned:?} of `{}` come without knowing whether their topic was made again or their logs were cut off: {fault}",
+        shared.queue,
+        shared.topic
+    );
+    Beginnings::default()
 }
 
 fn begin_anew(
     consumer: &BaseConsumer<Context>,
     shared: &Shared,
     assigned: &[i32],
-    present: TopicId,
-) -> KafkaResult<Vec<i32>> {
+    present: Option<TopicId>,
+) -> KafkaResult<Beginnings> {
     let topic = &*shared.topic;
+    let committed = resume::committed(consumer, shared, assigned, PATIENCE)?;
+    let mut positions = resume::positions(&committed);
+    let Some(present) = present else {
+        let anew = Vec::new();
+        return Ok(Beginnings { anew, positions });
+    };
     let was_other = shared.topic_id().is_some_and(|known| known != present);
-    let mut asked = TopicPartitionList::with_capacity(assigned.len());
-    for partition in assigned {
-        asked.add_partition(topic, *partition);
-    }
-    let committed = consumer.committed_offsets(asked, PATIENCE)?;
     let mut anew = Vec::new();
     for element in committed.elements() {
-        element.error()?;
         let is_known = matches!(element.offset(), Offset::Offset(_));
         match commit::topic_of(&committed, element.partition()) {
             Some(of) if is_known && of != present => {
@@ -129,8 +135,9 @@ fn begin_anew(
             _ => {}
         }
     }
+    positions.retain(|one| !anew.contains(&one.partition));
     if anew.is_empty() {
-        return Ok(anew);
+        return Ok(Beginnings { anew, positions });
     }
     let starts = ends(consumer, topic, &anew, Offset::Beginning, PATIENCE)?;
     if starts.len() < anew.len() {
@@ -138,12 +145,11 @@ fn begin_anew(
             rdkafka::error::RDKafkaErrorCode::UnknownPartition,
         ));
     }
-    let starts: Vec<(i32, i64)> = starts.into_iter().collect();
-    let list = commit::list(topic, &starts, Some(present))?;
+    let list = commit::list(topic, &Position::without_epochs(starts), Some(present))?;
     consumer.commit(&list, CommitMode::Sync)?;
     log::warn!(
         "queue `{}`: topic `{topic}` was deleted and made again; partitions {anew:?} begin at their first records, and what of them ran before this was noticed runs again",
         shared.queue
     );
-    Ok(anew)
+    Ok(Beginnings { anew, positions })
 }

@@ -4,7 +4,7 @@
 //! callbacks of that poll (`context.rs`). Each second it commits what is finished.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -18,7 +18,7 @@ use super::record::Record;
 use super::remedy;
 use super::shared::Shared;
 use super::watching::Watch;
-use super::{commit, made_again};
+use super::{commit, made_again, resume, standing};
 use crate::source::pieces::Pieces;
 use crate::task::{caught_call, panic_point};
 
@@ -63,6 +63,7 @@ fn create(shared: &Arc<Shared>, config: &ClientConfig) -> KafkaResult<Arc<BaseCo
         shared: Arc::clone(shared),
         consumer: OnceLock::new(),
         lost: AtomicBool::new(false),
+        coming: Mutex::default(),
     };
     let consumer: Arc<BaseConsumer<Context>> = Arc::new(config.create_with_context(context)?);
     let _ = consumer.context().consumer.set(Arc::downgrade(&consumer));
@@ -81,7 +82,8 @@ fn serve(
     let mut fault = None;
     let mut next_commit = Instant::now() + COMMIT_INTERVAL;
     let mut next_topic = Instant::now() + TOPIC_INTERVAL;
-    let mut made_again = false;
+    let mut next_standing = Instant::now() + standing::LOOK_INTERVAL;
+    let (mut made_again, mut all_stand) = (false, false);
     let mut watch = Watch::new(config);
     while fault.is_none() && !shared.closing() {
         match consumer.poll(POLL) {
@@ -110,12 +112,23 @@ fn serve(
             commit::later(&consumer, shared);
             next_commit = now + COMMIT_INTERVAL;
         }
+        let rereads = shared.board().take_rereads();
+        if !rereads.is_empty() {
+            let left = resume::validate(&consumer, shared, &rereads);
+            shared.board().reread_later(left);
+        }
         watch.look(&consumer, shared);
         if now >= next_topic && shared.health.brokers() == Brokers::Answer {
             made_again = made_again::is_noticed(&consumer, shared);
             next_topic = Instant::now() + TOPIC_INTERVAL;
         }
-        if made_again || shared.take_unsettled() {
+        let mut goes_on = false;
+        if shared.standing.any() && now >= next_standing {
+            all_stand = standing::are_all(shared);
+            goes_on = all_stand || standing::may_go_on(&consumer, shared);
+            next_standing = Instant::now() + standing::LOOK_INTERVAL;
+        }
+        if made_again || goes_on || shared.take_unsettled() {
             break;
         }
     }
@@ -124,6 +137,9 @@ fn serve(
         false => Positions::Ours,
     };
     end(shared, consumer, positions);
+    if all_stand && !shared.closing() {
+        standing::wait_outside(shared, config).map_err(|cause| cause.to_string())?;
+    }
     fault.map_or(Ok(()), Err)
 }
 

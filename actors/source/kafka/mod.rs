@@ -14,6 +14,7 @@ mod clusters;
 mod commit;
 mod context;
 mod deaths;
+mod epochs;
 mod health;
 mod lag;
 mod lane;
@@ -25,7 +26,9 @@ mod probe;
 mod produce;
 mod record;
 mod remedy;
+mod resume;
 mod shared;
+mod standing;
 mod start;
 mod survivors;
 mod tap;
@@ -275,7 +278,8 @@ impl Source for KafkaSource {
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
         // As `deaths::identity` makes it.
-        self.shared.name.message(&message.id, 0)
+        let fence = self.shared.topic_fence();
+        self.shared.name.message(&message.id, fence)
     }
 
     fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {

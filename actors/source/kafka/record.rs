@@ -7,9 +7,9 @@ use std::{ptr, slice};
 
 use bytes::Bytes;
 use rdkafka::bindings::{
-    rd_kafka_header_get_all, rd_kafka_message_headers, rd_kafka_message_t,
-    rd_kafka_message_timestamp, rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
-    rd_kafka_timestamp_type_t,
+    rd_kafka_header_get_all, rd_kafka_message_headers, rd_kafka_message_leader_epoch,
+    rd_kafka_message_t, rd_kafka_message_timestamp,
+    rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, rd_kafka_timestamp_type_t,
 };
 
 use crate::source::pieces::Pieces;
@@ -17,6 +17,8 @@ use crate::source::pieces::Pieces;
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) offset: i64,
+    /// Of the leader that wrote it; none: its format has none.
+    pub(super) epoch: Option<i32>,
     pub(super) payload: Bytes,
     pub(super) key: Option<Bytes>,
     pub(super) headers: Vec<(String, Bytes)>,
@@ -83,9 +85,10 @@ impl Record {
     pub(super) unsafe fn copy(message: *mut rd_kafka_message_t, pieces: &mut Pieces) -> Self {
         let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         // SAFETY: the caller says so; the place for the kind is valid.
-        let (of, timestamp_ms) = unsafe {
+        let (of, epoch, timestamp_ms) = unsafe {
             (
                 &*message,
+                rd_kafka_message_leader_epoch(message),
                 rd_kafka_message_timestamp(message, &raw mut kind),
             )
         };
@@ -98,6 +101,7 @@ impl Record {
         let known = kind != rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
         Self {
             offset: of.offset,
+            epoch: (epoch >= 0).then_some(epoch),
             // A tombstone has none.
             payload: keep(of.payload, of.len).unwrap_or_default(),
             key: keep(of.key, of.key_len),

@@ -1,6 +1,6 @@
 //! What the member's thread and the consumers share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,10 @@ use super::board::{Batch, Board};
 use super::claim::Claim;
 use super::client::Start;
 use super::context::Context;
+use super::deaths;
 use super::health::Health;
 use super::leases::OpenLeases;
+use super::standing::Standing;
 use super::tap::QueueTap;
 use super::topic_id::TopicId;
 use crate::db::Db;
@@ -51,6 +53,9 @@ pub(super) struct Shared {
     pub(super) ended: watch::Sender<bool>,
     /// That its partitions here are of, as far as that is known.
     topic_id: Mutex<Option<TopicId>>,
+    /// The same, for the identities of records; 0: not known.
+    topic_fence: AtomicI64,
+    pub(super) standing: Standing,
     /// Where its partitions begin could not be settled: the member has to join anew.
     unsettled: AtomicBool,
     /// How many orders to forget deaths the database has not answered.
@@ -94,6 +99,8 @@ impl Shared {
             closing: AtomicBool::new(false),
             ended: watch::Sender::new(false),
             topic_id: Mutex::default(),
+            topic_fence: AtomicI64::new(0),
+            standing: Standing::default(),
             unsettled: AtomicBool::new(false),
             forgetting: watch::Sender::new(0),
             noting: Mutex::new(noting),
@@ -125,7 +132,7 @@ impl Shared {
     }
 
     /// Notes what was drawn, and answers what of it is given out.
-    pub(super) fn fill(&self, claimed: (i32, Claim<QueueTap>)) -> Option<Batch> {
+    pub(super) fn fill(self: &Arc<Self>, claimed: (i32, Claim<QueueTap>)) -> Option<Batch> {
         let (mut board, now) = (self.board(), Instant::now());
         let partition = claimed.0;
         let batch = board.fill(claimed, now);
@@ -133,6 +140,16 @@ impl Shared {
         // Whoever takes a partition away waits for its tap.
         if board.is_leaving(partition) {
             self.told_settled();
+        }
+        let cuts = board.take_cuts();
+        drop(board);
+        for (partition, cut, gone) in cuts {
+            log::warn!(
+                "queue `{}`: the log of partition {partition} of `{}` was cut off: {cut}",
+                self.queue,
+                self.topic
+            );
+            deaths::forget(self, partition, gone);
         }
         batch
     }
@@ -168,6 +185,19 @@ impl Shared {
             }
             let waited = self.settled.wait_timeout(board, left);
             (board, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A partition has no position that librdkafka could begin at.
+    pub(super) fn stands(&self, partition: i32) {
+        self.standing.add(partition);
+        self.health.stands();
+    }
+
+    /// Those that stand are these at most.
+    pub(super) fn stand_at_most(&self, of: impl Fn(i32) -> bool) {
+        if self.standing.retain(of) {
+            self.health.none_stands();
         }
     }
 
@@ -242,6 +272,12 @@ impl Shared {
 
     pub(super) fn set_topic_id(&self, id: TopicId) {
         *self.lock_topic_id() = Some(id);
+        self.topic_fence.store(id.fence(), Ordering::Relaxed);
+    }
+
+    /// Tells records of topics that had the same name apart; 0 where the brokers give topics no ids.
+    pub(super) fn topic_fence(&self) -> i64 {
+        self.topic_fence.load(Ordering::Relaxed)
     }
 
     fn lock_topic_id(&self) -> MutexGuard<'_, Option<TopicId>> {

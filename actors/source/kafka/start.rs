@@ -15,6 +15,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::board::Position;
 use super::client::Start;
 use super::commit;
 use super::context::Context;
@@ -130,8 +131,7 @@ fn begin_at_the_end(
     if ends.len() < its.len() {
         return Err(KafkaError::MetadataFetch(Code::UnknownPartition));
     }
-    let ends: Vec<(i32, i64)> = ends.into_iter().collect();
-    let list = commit::list(topic, &ends, shared.topic_id())?;
+    let list = commit::list(topic, &Position::without_epochs(ends), shared.topic_id())?;
     consumer.commit(&list, CommitMode::Sync)?;
     log::info!(
         "queue `{}`: its group is new and begins with what comes from now on",

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::epochs::{Epochs, are_same};
 use super::record::{Kept, Record};
 use crate::source::End;
 
@@ -22,7 +23,14 @@ pub(super) struct Survivors {
     /// By offset.
     runs: BTreeMap<i64, Survivor>,
     /// All of these offsets were finished here, and the brokers had not been told when the partition went.
-    finished: Option<(Range<i64>, Instant)>,
+    finished: Option<Finished>,
+}
+
+#[derive(Debug)]
+struct Finished {
+    offsets: Range<i64>,
+    epochs: Epochs,
+    at: Instant,
 }
 
 #[derive(Debug)]
@@ -68,15 +76,44 @@ impl Survivors {
     }
 
     /// Its partition goes, and the brokers do not know that these are finished.
-    pub(super) fn finished(&mut self, offsets: Range<i64>, now: Instant) {
+    pub(super) fn finished(&mut self, offsets: Range<i64>, epochs: &Epochs, now: Instant) {
         if offsets.is_empty() {
             return;
         }
-        let from = match &self.finished {
-            Some((before, _)) if before.end >= offsets.start => before.start.min(offsets.start),
-            _ => offsets.start,
-        };
-        self.finished = Some((from..offsets.end, now));
+        let (mut from, mut all_epochs) = (offsets.start, Epochs::default());
+        if let Some(before) = self.finished.take()
+            && before.offsets.end >= from
+        {
+            from = before.offsets.start.min(from);
+            all_epochs = before.epochs;
+        }
+        all_epochs.append(epochs);
+        self.finished = Some(Finished {
+            offsets: from..offsets.end,
+            epochs: all_epochs,
+            at: now,
+        });
+    }
+
+    /// Whether a record was finished that had this one's offset, and was another.
+    pub(super) fn finished_another(&self, record: &Record) -> bool {
+        self.finished.as_ref().is_some_and(|finished| {
+            let epoch = finished.epochs.of(record.offset);
+            finished.offsets.contains(&record.offset) && !are_same(epoch, record.epoch)
+        })
+    }
+
+    /// Behind the last one that was finished.
+    pub(super) fn finished_to(&self) -> Option<i64> {
+        self.finished.as_ref().map(|finished| finished.offsets.end)
+    }
+
+    /// From this offset on the partition has other records. Runs are told apart by their records.
+    pub(super) fn cut(&mut self, at: i64) {
+        self.finished.take_if(|finished| {
+            finished.offsets.end = finished.offsets.end.min(at);
+            finished.offsets.is_empty()
+        });
     }
 
     /// The attempt of a run that goes on under this lease.
@@ -90,14 +127,14 @@ impl Survivors {
     /// A record comes with its partition. What is asked is forgotten, unless the run goes on.
     pub(super) fn meet(&mut self, record: &Record) -> Known {
         let mut finished = self.finished.iter();
-        if finished.any(|(offsets, _)| offsets.contains(&record.offset)) {
+        if finished.any(|finished| finished.offsets.contains(&record.offset)) {
             return Known::Finished;
         }
         let Some(survivor) = self.runs.get(&record.offset) else {
             return Known::Nothing;
         };
         if !is_same(&survivor.record, record) {
-            // The topic was deleted and made again.
+            // The topic was deleted and made again, or its log was cut.
             self.runs.remove(&record.offset);
             return Known::Nothing;
         }
@@ -142,7 +179,7 @@ impl Survivors {
         let passed = |offset: &i64, one: &mut Survivor| *offset < position && one.ended.is_some();
         self.runs.extract_if(.., passed).for_each(drop);
         self.finished
-            .take_if(|(offsets, _)| offsets.end <= position);
+            .take_if(|finished| finished.offsets.end <= position);
     }
 
     /// Those that ended long ago are forgotten.
@@ -152,7 +189,7 @@ impl Survivors {
             let ended = survivor.ended.as_ref();
             !ended.is_some_and(|(_, at)| is_old(*at))
         });
-        self.finished.take_if(|(_, at)| is_old(*at));
+        self.finished.take_if(|finished| is_old(finished.at));
     }
 
     /// Runs that go on.
@@ -164,5 +201,7 @@ impl Survivors {
 
 /// An offset alone does not say so: a topic that was made again begins anew.
 fn is_same(one: &Record, other: &Record) -> bool {
-    (one.timestamp_ms, &one.key, &one.payload) == (other.timestamp_ms, &other.key, &other.payload)
+    are_same(one.epoch, other.epoch)
+        && (one.timestamp_ms, &one.key, &one.payload)
+            == (other.timestamp_ms, &other.key, &other.payload)
 }

@@ -34,6 +34,9 @@ pub(super) struct QueueTap {
     pieces: Pieces,
     /// The last thing that came says that the partition may not be read.
     unreadable: bool,
+    partition: i32,
+    /// Something came of it.
+    came: bool,
 }
 
 /// A handle of our own on the queue.
@@ -90,6 +93,8 @@ impl QueueTap {
             filled,
             pieces: Pieces::new(),
             unreadable: false,
+            partition,
+            came: false,
         })
     }
 
@@ -123,6 +128,15 @@ impl QueueTap {
             }
         }
         self.set_unreadable(false);
+        self.note_came();
+    }
+
+    /// It does not stand any more, if it did.
+    fn note_came(&mut self) {
+        if !std::mem::replace(&mut self.came, true) {
+            let shared = &self.consumer.context().shared;
+            shared.stand_at_most(|partition| partition != self.partition);
+        }
     }
 
     /// librdkafka says it once, behind the records that had come before.
@@ -157,10 +171,15 @@ impl QueueTap {
                 offset
             };
             self.set_unreadable(false);
+            self.note_came();
             return drawn.end(offset);
         }
         match code.into() {
             Code::TopicAuthorizationFailed => self.set_unreadable(true),
+            Code::AutoOffsetReset => {
+                self.came = false;
+                self.consumer.context().shared.stands(self.partition);
+            }
             code => {
                 let health = &self.consumer.context().shared.health;
                 health.told(code, reason.to_string_lossy().trim());

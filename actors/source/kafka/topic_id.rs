@@ -35,6 +35,14 @@ impl TopicId {
         format!("{MARK}{self}")
     }
 
+    /// For the identities of its records, which have room for a number: never 0.
+    pub(super) fn fence(self) -> i64 {
+        // Halves of a random number.
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+        let folded = (self.0 >> 64) as u64 ^ self.0 as u64;
+        folded.max(1).cast_signed()
+    }
+
     /// None: the position was committed by another program, or an earlier version.
     pub(super) fn of_metadata(metadata: &[u8]) -> Option<Self> {
         let id = str::from_utf8(metadata).ok()?.strip_prefix(MARK)?;

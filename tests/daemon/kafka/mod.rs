@@ -1,5 +1,6 @@
 //! Kafka queues, with a real broker.
 
+mod cut_log;
 mod growing;
 mod losses;
 mod outage;
@@ -11,4 +12,5 @@ mod refused;
 mod secured;
 mod silent_group;
 mod speed;
+mod standing;
 mod strangers;

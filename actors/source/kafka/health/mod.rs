@@ -71,11 +71,6 @@ impl Health {
                 Problem::Topic,
                 "the cluster does not show it to us; the right `READ` on the topic would help",
             ),
-            // Said once; the partition stands from then on.
-            Code::AutoOffsetReset => self.hold_up(
-                Problem::Read,
-                "a partition has no position in the group, and `auto.offset.reset` is `error`: set the group's positions, or `earliest` or `latest`, and start again",
-            ),
             // No list of codes is complete: whatever is said while the group gives us nothing is why.
             code if self.place().waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
             code => self.warn(code, reason),
@@ -93,6 +88,18 @@ impl Health {
         if self.unreadable.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.place().well(|problem| problem == Problem::Read);
         }
+    }
+
+    /// Some partition has no position that is in its log, and `auto.offset.reset` is `error`.
+    pub(super) fn stands(&self) {
+        self.hold_up(
+            Problem::Position,
+            "a partition has no position in the group that is in its log, and `auto.offset.reset` is `error`: it is consumed a few seconds after the group's position was set, which the brokers' tools do while the group has no members, so stop its other daemons; or set `earliest` or `latest`, and start again",
+        );
+    }
+
+    pub(super) fn none_stands(&self) {
+        self.place().well(|problem| problem == Problem::Position);
     }
 
     /// Where a new group begins cannot be found out, and until then nothing comes.

@@ -19,6 +19,8 @@ pub(in crate::source::kafka) enum Problem {
     Topic,
     /// It is shown and may not be read: over when something was read. The metadata are the same as ever.
     Read,
+    /// Some partitions have no position that is in their logs: over when records, or their ends, come of all of them.
+    Position,
     /// The group does not take us: that it does is seen when it shares out partitions.
     Group,
     /// Some partitions have no leader that can be reached: over when all leaders have answered.
@@ -113,7 +115,7 @@ impl Place {
             Problem::Group => true,
             Problem::Topic => any_is_ours,
             Problem::Read => !any_is_ours,
-            Problem::Leader => false,
+            Problem::Leader | Problem::Position => false,
         });
     }
 
@@ -121,7 +123,7 @@ impl Place {
     pub(super) fn must_probe(&mut self, now: Instant) -> bool {
         let is_explained = matches!(
             self.held_up(),
-            Some(Problem::Topic | Problem::Read)
+            Some(Problem::Topic | Problem::Read | Problem::Position)
         );
         match &mut self.waiting {
             Some(waiting) if now >= waiting.next_probe && !is_explained => {

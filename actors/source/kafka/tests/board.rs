@@ -59,6 +59,12 @@ impl World {
         self.take(who, max).map(|batch| batch.partition)
     }
 
+    /// Positions that the brokers do not know, by partition.
+    pub(super) fn uncommitted(&self) -> Vec<(i32, i64)> {
+        let positions = self.board.uncommitted().into_iter();
+        positions.map(|one| (one.partition, one.offset)).collect()
+    }
+
     pub(super) fn settle(&mut self, batch: &Batch, end: &End) {
         let ends: Vec<Settled> = receipts(batch)
             .map(|receipt| Settled {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DONE, World, close, fetch, fetch_all, is_dry, one, settle, until};
 use crate::db::rows::{BootRow, Charge, Victim};
-use crate::source::{Source, outside};
+use crate::source::{End, Source, outside};
 use crate::testing_support::rules;
 
 impl World {
@@ -136,5 +136,37 @@ async fn a_charged_record_comes_when_it_is_due_though_nothing_else_happens() {
     assert_eq!(again[0].message.id, "0/0");
     assert!(again[0].suspect);
     settle(&source, &again, &DONE).await;
+    close(&source).await;
+}
+
+#[actix::test]
+async fn attempts_of_a_topic_that_was_deleted_while_nobody_looked_are_not_those_of_its_successor() {
+    let Some(world) = World::new(1) else { return };
+    world.fill(1).await;
+    let source = world.source();
+    let got = fetch_all(&source, 1).await;
+    // Nothing is ever committed: no position says of which topic it is.
+    settle(&source, &got, &End::Retry(Duration::from_secs(3600))).await;
+    assert_eq!(world.db.number("SELECT count(*) AS n FROM death"), 1);
+    close(&source).await;
+
+    let source = world.source();
+    assert!(
+        is_dry(&source, one(1)).await,
+        "it waits for its second attempt"
+    );
+    close(&source).await;
+
+    world.server.delete_topic(&world.topic);
+    world.server.create_topic(&world.topic, 1);
+    world.fill(1).await;
+    let source = world.source();
+    let got = fetch_all(&source, 1).await;
+    assert_eq!((&*got[0].message.id, got[0].message.attempt), ("0/0", 1));
+    until("the old row to be forgotten", || {
+        world.db.number("SELECT count(*) AS n FROM death") == 0
+    })
+    .await;
+    settle(&source, &got, &DONE).await;
     close(&source).await;
 }

@@ -54,11 +54,17 @@ impl Tap for Script {
 pub(super) fn record(offset: i64) -> Record {
     Record {
         offset,
+        epoch: None,
         payload: Bytes::from(offset.to_string()),
         key: None,
         headers: Vec::new(),
         timestamp_ms: None,
     }
+}
+
+/// Without its epoch.
+fn to_commit(lane: &Lane<Script>) -> Option<i64> {
+    lane.uncommitted().map(|(position, _)| position)
 }
 
 pub(super) fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
@@ -207,14 +213,14 @@ fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
 fn what_the_brokers_know_is_not_committed_again() {
     let now = Instant::now();
     let mut lane = lane([1]);
-    assert_eq!(lane.uncommitted(), None);
+    assert_eq!(to_commit(&lane), None);
     take(&mut lane, 1, 7, 10, now);
     lane.settle(1, 1, &End::Done, now);
-    assert_eq!(lane.uncommitted(), Some(2));
+    assert_eq!(to_commit(&lane), Some(2));
     lane.committed(1);
-    assert_eq!(lane.uncommitted(), Some(2), "an older answer");
+    assert_eq!(to_commit(&lane), Some(2), "an older answer");
     lane.committed(2);
-    assert_eq!(lane.uncommitted(), None);
+    assert_eq!(to_commit(&lane), None);
 }
 
 #[test]
@@ -243,13 +249,13 @@ fn the_position_moves_over_what_never_comes_when_all_before_it_is_finished() {
     take(&mut lane, 1, 7, 10, now);
     assert_eq!(lane.position(), Some(2));
     lane.settle(1, 2, &End::Done, now);
-    assert_eq!(lane.uncommitted(), Some(9));
+    assert_eq!(to_commit(&lane), Some(9));
     // Nothing but marks, and a partition that never had a record.
     for (end, position) in [(5, Some(5)), (0, None)] {
         let mut lane = Lane::new(Script([Pulled::End(end)].into()), Survivors::default());
         lane.charge(HashMap::new());
         assert!(take(&mut lane, 1, 7, 10, now).is_empty());
-        assert_eq!(lane.uncommitted(), position);
+        assert_eq!(to_commit(&lane), position);
     }
 }
 

@@ -3,6 +3,8 @@
 mod board;
 mod charged;
 mod claim;
+mod cut;
+mod cut_log;
 mod group;
 mod lag;
 mod lane;
@@ -64,15 +66,18 @@ struct World {
 impl World {
     /// On the broker that all tests share. None where none is installed.
     fn new(partitions: i32) -> Option<Self> {
-        let server = kafka::shared()?;
-        Some(Self {
+        Some(Self::on(kafka::shared()?, partitions))
+    }
+
+    fn on(server: &'static Kafka, partitions: i32) -> Self {
+        Self {
             topic: server.topic(partitions),
             group: server.name(),
             partitions,
             db: TestDb::start(),
             producer: server.client().create().unwrap(),
             server,
-        })
+        }
     }
 
     /// A daemon's source, opened.

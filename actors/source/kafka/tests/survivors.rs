@@ -35,18 +35,18 @@ fn what_still_runs_when_its_partition_comes_back_is_not_started_again_and_its_en
         assert_eq!(world.goes(0), 1);
         world.comes(0, 0);
         assert!(world.take(one(2), 3).is_none(), "those behind it wait");
-        assert_eq!(world.board.uncommitted(), [(0, 0)]);
+        assert_eq!(world.uncommitted(), [(0, 0)]);
         assert_eq!(world.board.out_count(&[0]), 1, "it is waited for");
     }
     let receipt = receipts(&batch).next().unwrap();
     assert!(world.board.out(&receipt).is_some(), "a letter can be made");
     world.settle(&batch, &End::Done);
-    assert_eq!(world.board.uncommitted(), [(0, 1)]);
+    assert_eq!(world.uncommitted(), [(0, 1)]);
     let next = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&next), [1, 2]);
     // Once.
     world.settle(&batch, &End::Done);
-    assert_eq!(world.board.uncommitted(), [(0, 1)]);
+    assert_eq!(world.uncommitted(), [(0, 1)]);
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn what_ended_while_its_partition_was_away_is_not_run_again() {
     let batch = world.take(one(1), 2).unwrap();
     assert_eq!(world.goes(0), 2);
     world.settle(&batch, &End::Done);
-    assert!(world.board.uncommitted().is_empty());
+    assert!(world.uncommitted().is_empty());
     world.comes(0, 0);
     let rest = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&rest), [2]);
-    assert_eq!(world.board.uncommitted(), [(0, 2)]);
+    assert_eq!(world.uncommitted(), [(0, 2)]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn what_was_finished_and_could_not_be_committed_is_not_run_again() {
     }
     let rest = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&rest), [2]);
-    assert_eq!(world.board.uncommitted(), [(0, 2)]);
+    assert_eq!(world.uncommitted(), [(0, 2)]);
     // What the brokers knew as finished runs again where somebody has set the position back.
     world.settle(&rest, &End::GiveBack);
     world.goes(0);
@@ -151,7 +151,7 @@ fn a_late_end_means_nothing_where_others_have_moved_the_position() {
     let rest = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&rest), [1, 2]);
     world.settle(&batch, &End::Done);
-    assert_eq!(world.board.uncommitted(), [(0, 1)]);
+    assert_eq!(world.uncommitted(), [(0, 1)]);
     assert_eq!(world.goes(0), 2, "the late one is forgotten");
 }
 

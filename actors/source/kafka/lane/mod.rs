@@ -12,10 +12,16 @@
 //! A record of which a run goes on that began before the partition went and came back (`survivors.rs`) has its place
 //! too, and holds up those behind it until that run has ended.
 
+mod cut;
+mod reread;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+pub(super) use self::cut::Cut;
+use self::reread::Reread;
 use super::claim::{Claim, Tap};
+use super::epochs::Epochs;
 use super::record::{Kept, Record};
 use super::survivors::{Known, Survivors};
 use crate::source::End;
@@ -50,6 +56,8 @@ struct Entry {
     survives: bool,
     /// Not before.
     due: Option<Instant>,
+    /// Of which log, where it was cut since the partition came.
+    log: u32,
 }
 
 /// One consumer's right to the lane.
@@ -80,6 +88,14 @@ pub(super) struct Lane<T> {
     charged: Option<HashMap<i64, Charged>>,
     /// What the brokers know.
     committed: Option<i64>,
+    /// Where the group's position was when the partition came; none once a record has come.
+    resumed: Option<i64>,
+    epochs: Epochs,
+    /// How often the log was cut.
+    log: u32,
+    /// That is not said yet.
+    cut: Option<Cut>,
+    reread: Reread,
     /// All that the partition has came here.
     at_end: bool,
     /// The partition goes to others.
@@ -100,6 +116,11 @@ impl<T: Tap> Lane<T> {
             lease: None,
             charged: None,
             committed: None,
+            resumed: None,
+            epochs: Epochs::default(),
+            log: 0,
+            cut: None,
+            reread: Reread::default(),
             at_end: false,
             leaving: false,
             turn: 0,
@@ -144,7 +165,7 @@ impl<T: Tap> Lane<T> {
         let known = self.charged.is_some() && !self.leaving;
         known
             && match self.first_waiting() {
-                Some(entry) => !entry.is_held_up(now),
+                Some(entry) => !entry.is_held_up(self.first_log(), now),
                 None => tap.filled(),
             }
     }
@@ -182,9 +203,10 @@ impl<T: Tap> Lane<T> {
         let mut held_up = false;
         let all_out = self.entries.len() == self.out_count();
         let waiting = if all_out { 0 } else { self.entries.len() };
+        let first_log = self.first_log();
         let waiting = self.entries.iter_mut().take(waiting);
         for entry in waiting.filter(|entry| !entry.out) {
-            held_up = entry.is_held_up(now);
+            held_up = entry.is_held_up(first_log, now);
             if held_up || handed.len() >= max {
                 break;
             }
@@ -216,18 +238,27 @@ impl<T: Tap> Lane<T> {
         let mut held_up = !self.is_open(number);
         let waited = handed.len();
         for record in Kept::all(drawn.records) {
-            let Some(entry) = self.enter(record) else {
+            if !self.enter(record) {
+                continue;
+            }
+            let first_log = self.first_log();
+            let Some(entry) = self.entries.back_mut() else {
                 continue;
             };
-            held_up |= entry.is_held_up(now);
+            held_up |= entry.is_held_up(first_log, now);
             entry.out = !held_up;
             if !held_up {
                 handed.push(entry.hand());
             }
         }
-        self.at_end = drawn.at_end.unwrap_or(self.at_end);
+        self.at_end = drawn.at_end.unwrap_or(self.at_end) && !self.reread.is_under_way();
+        let end = drawn.end.filter(|_| !self.reread.is_under_way());
+        // Where records came behind that end it was not the last word.
+        if let Some(end) = end.filter(|_| self.at_end) {
+            self.compare(end);
+        }
         // A partition that never had a record needs no position.
-        if let Some(end) = drawn.end.filter(|end| *end > 0) {
+        if let Some(end) = end.filter(|end| *end > 0) {
             self.next = Some(self.next.map_or(end, |next| next.max(end)));
         }
         if let Some(lease) = &mut self.lease {
@@ -246,9 +277,22 @@ impl<T: Tap> Lane<T> {
         over
     }
 
-    /// None: it was run to its end before its partition went and came back.
-    fn enter(&mut self, record: Kept) -> Option<&mut Entry> {
+    /// Of which log the first one is.
+    fn first_log(&self) -> Option<u32> {
+        self.entries.front().map(|entry| entry.log)
+    }
+
+    /// Answers whether it has a place now: it has none where it was run to its end before its partition went and came back.
+    fn enter(&mut self, record: Kept) -> bool {
         let offset = record.offset;
+        if self.reread.comes_too_early(&record, &self.epochs) {
+            return false;
+        }
+        self.compare(offset);
+        if self.survivors.finished_another(&record) {
+            self.cut(offset, self.survivors.finished_to().unwrap_or(offset));
+        }
+        self.epochs.note(offset, record.epoch);
         let charged = self.charged.as_ref().and_then(|all| all.get(&offset));
         let mut entry = Entry {
             attempt: charged
@@ -258,6 +302,7 @@ impl<T: Tap> Lane<T> {
             due: charged.map(|charged| charged.due),
             out: false,
             survives: false,
+            log: self.log,
             record,
         };
         self.first.get_or_insert(offset);
@@ -265,7 +310,7 @@ impl<T: Tap> Lane<T> {
         if !self.survivors.is_empty() {
             match self.survivors.meet(&entry.record) {
                 Known::Nothing => {}
-                Known::Finished => return None,
+                Known::Finished => return false,
                 Known::Runs(attempt) => {
                     entry.survives = true;
                     entry.attempt = entry.attempt.max(attempt);
@@ -278,9 +323,7 @@ impl<T: Tap> Lane<T> {
             self.survivors.passed(offset);
         }
         self.entries.push_back(entry);
-        // It was pushed a moment ago.
-        let last = self.entries.len() - 1;
-        Some(&mut self.entries[last])
+        true
     }
 
     /// A record that did not come by the tap. It goes to its place.
@@ -295,6 +338,7 @@ impl<T: Tap> Lane<T> {
             due: None,
             out: false,
             survives: false,
+            log: self.log,
             record: Kept::alone(record),
         };
         self.entries.insert(place, entry);
@@ -397,7 +441,7 @@ impl<T: Tap> Lane<T> {
         self.survivors.expire(now);
         let known = self.committed.or(self.first);
         if let (Some(known), Some(position)) = (known, self.position()) {
-            self.survivors.finished(known..position, now);
+            self.survivors.finished(known..position, &self.epochs, now);
         }
         let number = self.lease.as_ref().map_or(0, |lease| lease.number);
         for entry in self.entries.iter().filter(|entry| entry.out) {
@@ -409,18 +453,21 @@ impl<T: Tap> Lane<T> {
     /// All before it is finished; none before the first record.
     pub(super) fn position(&self) -> Option<i64> {
         let unfinished = self.entries.iter().map(|entry| entry.record.offset);
-        unfinished.min().or(self.next)
+        // What is left of a log that was cut stands behind.
+        unfinished.chain(self.next).min()
     }
 
-    /// What the brokers are to be told.
-    pub(super) fn uncommitted(&self) -> Option<i64> {
-        self.position()
-            .filter(|position| self.committed != Some(*position))
+    /// What the brokers are to be told, and the epoch of the record before it.
+    pub(super) fn uncommitted(&self) -> Option<(i64, Option<i32>)> {
+        let position = self.position();
+        let position = position.filter(|position| self.committed != Some(*position))?;
+        Some((position, self.epochs.before(position)))
     }
 
     /// The brokers know of this position.
     pub(super) fn committed(&mut self, position: i64) {
         self.committed = Some(position);
+        self.epochs.forget_before(position);
         self.survivors.passed(position);
     }
 
@@ -448,8 +495,11 @@ impl<T: Tap> Lane<T> {
 
 impl Entry {
     /// Whether it may not be given out yet.
-    fn is_held_up(&self, now: Instant) -> bool {
-        self.survives || self.due.is_some_and(|due| due > now)
+    ///
+    /// Those of a log that was cut go before those that it has now.
+    fn is_held_up(&self, first_log: Option<u32>, now: Instant) -> bool {
+        let waits_for_others = first_log.is_some_and(|first| first != self.log);
+        self.survives || waits_for_others || self.due.is_some_and(|due| due > now)
     }
 
     /// It runs again at its place.

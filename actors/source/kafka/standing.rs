@@ -1,0 +1,156 @@
+//! `"auto.offset.reset": "error"`: partitions of which the group has no position, or one that is not in the log.
+//!
+//! librdkafka reports such a partition once, and does not fetch from it again. It is looked at every few seconds: once the
+//! group's position is one of the log, the member is made anew, and begins there. A position that was tried, and stood
+//! again, is not tried twice: its log was cut off before it.
+//!
+//! Somebody has to set a position, and the tools for that refuse while the group has members. So a member all of whose
+//! partitions stand leaves the group, and asks from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::{ClientConfig, Offset};
+
+use super::board::Position;
+use super::lag::ends;
+use super::resume;
+use super::shared::Shared;
+
+/// Between two looks.
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// For one question to the brokers.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// A stop is noticed after so long.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// See the module's header.
+#[derive(Default)]
+pub(super) struct Standing {
+    state: Mutex<State>,
+    /// Whether there are any, for those who must not wait for the lock.
+    any: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: BTreeSet<i32>,
+    /// Where the member began last.
+    tried: BTreeMap<i32, Position>,
+}
+
+impl Standing {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that is done under this lock can panic half way.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, partition: i32) {
+        self.lock().partitions.insert(partition);
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Those for which this does not hold stand no more. Answers whether none is left of some.
+    pub(super) fn retain(&self, of: impl Fn(i32) -> bool) -> bool {
+        if !self.any() {
+            return false;
+        }
+        let mut state = self.lock();
+        state.partitions.retain(|partition| of(*partition));
+        let any = !state.partitions.is_empty();
+        self.any.store(any, Ordering::Release);
+        !any
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    fn partitions(&self) -> Vec<i32> {
+        self.lock().partitions.iter().copied().collect()
+    }
+
+    /// Whether one of these positions was not tried yet; it is tried now.
+    fn is_news(&self, positions: &[Position]) -> bool {
+        let mut state = self.lock();
+        let mut news = false;
+        for position in positions {
+            let before = state.tried.insert(position.partition, *position);
+            news |= before != Some(*position);
+        }
+        news
+    }
+}
+
+/// Whether a partition that stands may go on: the member is made anew then.
+pub(super) fn may_go_on<C: ConsumerContext>(client: &BaseConsumer<C>, shared: &Shared) -> bool {
+    match valid(client, shared) {
+        Ok(positions) => shared.standing.is_news(&positions),
+        Err(cause) => {
+            log::debug!(
+                "queue `{}`: positions of partitions that stand: {cause}",
+                shared.queue
+            );
+            false
+        }
+    }
+}
+
+/// The group's positions that are in the logs.
+fn valid<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
+    shared: &Shared,
+) -> KafkaResult<Vec<Position>> {
+    let topic = &*shared.topic;
+    let partitions = shared.standing.partitions();
+    let committed = resume::committed(client, shared, &partitions, PATIENCE)?;
+    let mut positions = resume::positions(&committed);
+    if positions.is_empty() {
+        return Ok(positions);
+    }
+    let partitions: Vec<i32> = positions.iter().map(|one| one.partition).collect();
+    let first = ends(client, topic, &partitions, Offset::Beginning, PATIENCE)?;
+    let end = ends(client, topic, &partitions, Offset::End, PATIENCE)?;
+    positions.retain(|one| {
+        let (first, end) = (first.get(&one.partition), end.get(&one.partition));
+        first.is_some_and(|first| *first <= one.offset) && end.is_some_and(|end| one.offset <= *end)
+    });
+    Ok(positions)
+}
+
+/// Whether nothing is left for the member to do.
+pub(super) fn are_all(shared: &Shared) -> bool {
+    if !shared.standing.any() {
+        return false;
+    }
+    let (standing, here) = (shared.standing.partitions(), shared.board().partitions());
+    !here.is_empty() && here.iter().all(|partition| standing.contains(partition))
+}
+
+/// Outside the group, until one may go on, or the source is closed.
+pub(super) fn wait_outside(shared: &Shared, config: &ClientConfig) -> KafkaResult<()> {
+    log::warn!(
+        "queue `{}`: has left its group, as all its partitions stand: partitions {:?} of `{}` have no position in the group that is in their logs, and `auto.offset.reset` is `error`. `kafka-consumer-groups.sh --group {} --topic {} --reset-offsets --to-earliest --execute` would set positions, once no member is left; they are consumed a few seconds later",
+        shared.queue,
+        shared.standing.partitions(),
+        shared.topic,
+        shared.group,
+        shared.topic
+    );
+    // It has no subscription, and is no member.
+    let client: BaseConsumer = config.create()?;
+    while !shared.closing() {
+        if may_go_on(&client, shared) {
+            return Ok(());
+        }
+        let until = Instant::now() + LOOK_INTERVAL;
+        while !shared.closing() && Instant::now() < until {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Ok(())
+}
