@@ -2,8 +2,8 @@
 //!
 //! Each `ledger` handler appends one JSON line to the file named by the environment variable `LEDGER`, in a single
 //! write, when it has run and before it returns. The body of a message, or the params of a task or run, chooses what it
-//! does: `sleep:MS:…`, `block:MS:…`, `fail:…`, `fail2:…`, `panic:…`, `abort:…`, `hang:…`, `push:S:…`; anything else is
-//! done at once. Where `LEDGER_PUSH_LIST` is set, `push_list` pushes delayed tasks from a file.
+//! does: `sleep:MS:…`, `block:MS:…`, `fail:…`, `fail2:…`, `panic:…`, `abort:…`, `hang:…`, `push:S:…`, `log:NAME:N` (so
+//! many lines to the logger of that name); anything else is done at once. Where `LEDGER_PUSH_LIST` is set, `push_list` pushes delayed tasks from a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -94,6 +94,7 @@ impl Entry {
             "sleep" => tokio::time::sleep(millis(rest)?).await,
             "block" => std::thread::sleep(millis(rest)?),
             "push" => push(ctx, rest).await?,
+            "log" => self.log(rest)?,
             _ => {}
         }
         self.write()?;
@@ -104,6 +105,17 @@ impl Entry {
             "abort" => std::process::abort(),
             "hang" => std::future::pending().await,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// `NAME:N`: lines of many lengths, with an end that shows whether a line is whole.
+    fn log(&self, rest: &str) -> Result<(), BoxError> {
+        let (name, count) = rest.rsplit_once(':').ok_or("`log:NAME:N` would be right")?;
+        let log = simplest_script::logger(name);
+        for number in 0..count.parse::<usize>()? {
+            let (kind, id, filling) = (self.kind, &self.id, "测".repeat(1 + number % 200));
+            log.info(format_args!("{kind}-{id} {number} {filling} end"));
         }
         Ok(())
     }

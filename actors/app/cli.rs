@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::failure::Failure;
 use super::{
     App, alert, check, completions, dead, exec, generate_model, help, import, init, migrate, push,
-    run, send, signals,
+    run, schema, send, signals,
 };
 use crate::config::{Environment, Partition, Places};
 
@@ -105,6 +105,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Write diesel schemas and models of the tables of databases
     GenerateModel(generate_model::GenerateModelArgs),
+    /// Print the JSON Schema of a configuration file, for editors
+    Schema(schema::SchemaArgs),
     /// Print what a shell needs to complete this command line
     Completions(completions::CompletionsArgs),
 }
@@ -149,6 +151,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Init(args) => init::init(&args),
         Command::Import(args) => import::import(&places()?, &args),
         Command::GenerateModel(args) => generate_model::generate_model(&places()?, &args),
+        Command::Schema(args) => schema::schema(&app.registry.commands(), &args),
         Command::Completions(args) => completions::completions(command(&help::program()), &args),
     }
 }

@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 17] = [
+const EXAMPLES: [(&str, &str); 18] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -73,6 +73,11 @@ const EXAMPLES: [(&str, &str); 17] = [
         "generate-model",
         "  {} generate-model                       what etc/generateModel.json or generateModel.json says
   {} generate-model shop.json --force     and replaces files that somebody changed",
+    ),
+    (
+        "schema",
+        "  {} schema queue > etc/schema/queue.json        and the same for crontab and settings
+  {} schema settings --lang zh",
     ),
     (
         "completions",

@@ -30,6 +30,7 @@ mod push;
 mod redis_pools;
 mod register;
 mod run;
+mod schema;
 mod send;
 mod services;
 mod signals;

@@ -134,6 +134,7 @@ fn number(entries: &mut [CronEntry], reading: &mut Reading<'_>) {
 fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Option<CronEntry> {
     let timezone = o.maybe("timezone", |node| {
         let name = node.string()?;
+        node.takes_only(zone::names);
         if node.is_full() && name.parse::<Tz>().is_err() {
             node.fault("no time zone");
             return None;
@@ -153,6 +154,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
     );
     let name = o.required("name", "a name for people", |n| n.name(LONGEST_NAME));
     let exec_cmd = o.required("exec_cmd", "the registered cron job", |n| {
+        n.may_be(&reading.commands.cron);
         n.text(LONGEST_LOGGED)
     });
     let status = o.required("status", STATUS, StatusBits::read);
@@ -244,16 +246,8 @@ fn schedule(node: &Node<'_>, timezone: Option<Tz>) -> Option<(String, Schedule)>
 
 fn misfire(node: &Node<'_>) -> Option<Misfire> {
     if !node.is_object() {
-        let word = if node.is_string() {
-            node.string()?
-        } else {
-            String::new()
-        };
-        return match word.as_str() {
-            "skip" => Some(Misfire::Skip),
-            "coalesce" => Some(Misfire::Coalesce),
-            _ => node.wanted("`skip`, `coalesce` or `{\"catch_up\": n}`"),
-        };
+        let words = [("skip", Misfire::Skip), ("coalesce", Misfire::Coalesce)];
+        return node.one_of_as(&words, "`skip`, `coalesce` or `{\"catch_up\": n}`");
     }
     node.object(|o| {
         let most = o.required(

@@ -86,6 +86,15 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_nanos(total))
 }
 
+/// The form of such a string, as a regular expression; that it is not empty is not in it.
+pub(super) fn pattern() -> String {
+    let parts: String = UNITS
+        .iter()
+        .map(|(unit, _)| format!("([0-9]+(\\.[0-9]+)?{unit})?"))
+        .collect();
+    format!("^{parts}$")
+}
+
 fn split(text: &str, inside: impl Fn(char) -> bool) -> (&str, &str) {
     let end = text.find(|c| !inside(c)).unwrap_or(text.len());
     text.split_at(end)

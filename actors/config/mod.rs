@@ -35,9 +35,11 @@ mod object;
 mod partition;
 mod queue;
 mod retry;
+mod schema;
 mod secret;
 mod settings;
 mod show;
+mod sketch;
 mod source;
 mod suggest;
 mod syntax;
@@ -48,6 +50,7 @@ mod without_effect;
 mod zone;
 mod zone_names;
 
+pub(crate) use self::schema::{File as SchemaFile, Languages as SchemaLanguages};
 pub(crate) use self::zone_names::{canonical, links_to};
 pub use self::{
     backoff::Backoff,

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 
 use jsonc_parser::ast::ObjectProp;
 
-use super::{node::Node, suggest};
+use super::{node::Node, sketch::Presence, suggest};
 
 pub(super) struct Object<'r, 'n> {
     node: &'n Node<'r>,
@@ -49,8 +49,9 @@ impl<'r, 'n> Object<'r, 'n> {
         &self,
         key: &'static str,
         what: &'static str,
-        read: impl FnOnce(&Node<'r>) -> Option<T>,
+        mut read: impl FnMut(&Node<'r>) -> Option<T>,
     ) -> Option<T> {
+        self.describe(key, Presence::Required, &mut read);
         match self.get(key) {
             Some(node) => read(&node),
             None => {
@@ -70,8 +71,9 @@ impl<'r, 'n> Object<'r, 'n> {
         &self,
         key: &'static str,
         default: T,
-        read: impl FnOnce(&Node<'r>) -> Option<T>,
+        mut read: impl FnMut(&Node<'r>) -> Option<T>,
     ) -> Option<T> {
+        self.describe(key, Presence::Optional, &mut read);
         match self.get(key) {
             Some(node) => read(&node),
             None => Some(default),
@@ -82,9 +84,26 @@ impl<'r, 'n> Object<'r, 'n> {
     pub(super) fn maybe<T>(
         &self,
         key: &'static str,
-        read: impl FnOnce(&Node<'r>) -> Option<T>,
+        mut read: impl FnMut(&Node<'r>) -> Option<T>,
     ) -> Option<Option<T>> {
-        self.optional(key, None, |node| node.nullable(read))
+        self.optional(key, None, |node| node.nullable(&mut read))
+    }
+
+    /// Has the reader of a key note what it takes, where the object is a pretended one.
+    fn describe<T>(
+        &self,
+        key: &'static str,
+        presence: Presence,
+        read: &mut impl FnMut(&Node<'r>) -> Option<T>,
+    ) {
+        for node in self.node.pretended_members(key, presence) {
+            read(&node);
+        }
+    }
+
+    /// Notes that one of these groups of keys must be there, and not empty.
+    pub(super) fn needs_one_of(&self, groups: &'static [&'static [&'static str]]) {
+        self.node.note_groups(groups);
     }
 
     /// A key's node, where it is there.

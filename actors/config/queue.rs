@@ -118,6 +118,7 @@ fn entry(
         n.name(LONGEST_NAME)
     });
     let exec_cmd = o.required("exec_cmd", "the registered consumer", |n| {
+        n.may_be(&reading.commands.consumers);
         n.text(LONGEST_NAME)
     });
     let source = SourceConfig::read(node, o);

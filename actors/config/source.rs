@@ -8,6 +8,8 @@ const LONGEST_TOPIC: usize = 249;
 const LONGEST: usize = 255;
 /// How the tables begin in which dead letters of Kafka and Redis entries wait to run again.
 pub(crate) const REPLAY_PREFIX: &str = "dead:";
+/// The keys of each kind of source.
+const GROUPS: [&[&str]; 3] = [&["topic", "group_id"], &["key"], &["table"]];
 /// The server that is meant where none is named.
 const DEFAULT_SERVER: &str = "default";
 
@@ -32,6 +34,7 @@ pub(crate) enum SourceConfig {
 impl SourceConfig {
     /// Reads the keys of the three kinds, of which exactly one must be there.
     pub(super) fn read(entry: &Node<'_>, o: &Object<'_, '_>) -> Option<Self> {
+        o.needs_one_of(&GROUPS);
         let topic = filled(o, "topic", LONGEST_TOPIC);
         let group_id = filled(o, "group_id", LONGEST);
         let key = filled(o, "key", LONGEST);

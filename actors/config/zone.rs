@@ -15,19 +15,23 @@ pub(super) fn parse(name: &str) -> Result<Tz, String> {
     })
 }
 
+/// All IANA names.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
+}
+
 /// The zone that was meant: in another case, by its city alone, or with a slip.
 ///
 /// Of abbreviations and offsets none is near: `CST` is not `CET`, and `Etc/GMT+8` is sixteen hours from `GMT+8`.
 fn meant(name: &str) -> Option<&'static str> {
-    let known = || chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
     let is_its_city = |zone: &str| {
         let city = zone.rsplit_once('/').filter(|(area, _)| *area != "Etc");
         city.is_some_and(|(_, city)| city.eq_ignore_ascii_case(name))
     };
-    known()
+    names()
         .find(|zone| zone.eq_ignore_ascii_case(name))
-        .or_else(|| known().find(|zone| is_its_city(zone)))
-        .or_else(|| suggest::nearest(name, known()).filter(|_| name.contains('/')))
+        .or_else(|| names().find(|zone| is_its_city(zone)))
+        .or_else(|| suggest::nearest(name, names()).filter(|_| name.contains('/')))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
-use std::sync::Arc;
 
 use chrono::Local;
 use log::{LevelFilter, Record};
@@ -11,7 +10,8 @@ use log4rs::config::runtime::{Appender, Config, ConfigErrors, Logger, Root};
 
 use super::file_queue::FileQueue;
 use super::line::{self, Colour};
-use super::stderr::{EXIT_PATIENCE, Pushed, Stderr};
+use super::queue::Pushed;
+use super::stderr::{EXIT_PATIENCE, Stderr};
 use super::{LogOptions, StderrFormat};
 
 /// Libraries whose own life cycle is not news. Named one by one, so that business code, whose
@@ -58,8 +58,8 @@ const NOT_READ: &str =
 
 /// All of it for log4rs: the settings' level, libraries from `warn` up.
 pub(super) fn config(
-    file: Arc<FileQueue>,
-    stderr: Arc<Stderr>,
+    file: FileQueue,
+    stderr: Stderr,
     options: &LogOptions,
 ) -> Result<Config, ConfigErrors> {
     let daemon = DaemonLog {
@@ -90,8 +90,8 @@ fn stderr_colour(format: StderrFormat) -> Colour {
 /// One appender for both places, so that a record has the same time in both.
 #[derive(Debug)]
 struct DaemonLog {
-    file: Arc<FileQueue>,
-    stderr: Arc<Stderr>,
+    file: FileQueue,
+    stderr: Stderr,
     colour: Colour,
 }
 

@@ -8,7 +8,7 @@ use crate::logs::Limits;
 use crate::logs::names::Names;
 use crate::logs::rolling::Spec;
 
-fn queue(dir: &Path) -> (Arc<FileQueue>, std::path::PathBuf) {
+fn queue(dir: &Path) -> (FileQueue, std::path::PathBuf) {
     let spec = Spec {
         names: Names::new(dir, "app"),
         limits: Limits::default(),
@@ -51,12 +51,12 @@ fn nobody_waits_for_a_disk_that_stands_still_and_what_is_lost_is_counted() {
         "{:?}",
         begun.elapsed()
     );
-    let dropped = queue.queue().dropped;
+    let dropped = queue.0.dropped();
     assert!(dropped > 500, "{dropped}");
 
     let mut lines = BufReader::new(File::open(&path).unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap().len(), 1023);
-    while queue.pending.load(Ordering::Acquire) > 200 {
+    while queue.0.pending() > 200 * 1024 {
         lines.next().unwrap().unwrap();
     }
     queue.write(Local::now(), "the last\n");

@@ -13,6 +13,7 @@ mod names;
 mod open_file;
 mod output;
 mod output_name;
+mod queue;
 mod record;
 mod registry;
 mod rolling;

@@ -1,18 +1,15 @@
-//! Standard error as the daemon's log uses it: a bounded queue, emptied by a thread of its own.
+//! Standard error as the daemon's log uses it, behind a [`Queue`].
 //!
-//! Standard error may be a pipe that nobody reads (a stalled log collector) or a terminal behind Ctrl-S. A write blocks for
-//! as long as that lasts, so only the thread `stderr` writes. Whoever logs pays for a copy into memory. A line that does not
-//! fit is counted, and the count is written before the next line that does; the log file has every line before.
+//! It may be a pipe that nobody reads (a stalled log collector) or a terminal behind Ctrl-S: nobody ever waits for room, and
+//! the log file has every line before.
 //!
 //! While nothing is read, descriptor 2 of the process leads to `/dev/null`: what others print there (`eprintln!` of a
 //! handler, the message of a failed allocation or an overflowed stack) must not keep its thread waiting either, least of
 //! all a thread that is about to end the process.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -21,10 +18,8 @@ use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::stdio;
 
 use super::file_queue;
-use crate::task::restart_thread_on_panic;
+use super::queue::{Pushed, Queue, WhenFull};
 
-/// Bytes that wait at most: some 8,000 lines, so that a burst which a living reader works off in a second loses nothing.
-const CAPACITY_BYTES: usize = 1024 * 1024;
 /// Bytes of one write: up to `PIPE_BUF` a write to a pipe is atomic, and does not block where `poll` finds room.
 const CHUNK_BYTES: usize = 4096;
 /// Nothing could be written for so long: nobody reads. A reader that is merely busy reads several times a second.
@@ -34,35 +29,11 @@ pub(super) const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 /// The first descriptor that is none of the standard ones.
 const FIRST_OWN_FD: i32 = 3;
 
-static PROCESS: OnceLock<Arc<Stderr>> = OnceLock::new();
-
-/// What became of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pushed {
-    Queued,
-    /// There is no room, for the first time since there was some.
-    Full,
-    Dropped,
-    /// There is room again. So many lines were dropped before this one.
-    Resumed(u64),
-}
+static PROCESS: OnceLock<Stderr> = OnceLock::new();
 
 /// See the module's header.
-pub(super) struct Stderr {
-    queue: Mutex<Queue>,
-    filled: Condvar,
-    emptied: Condvar,
-    /// Bytes queued and not written. A signal handler reads it.
-    pending: AtomicUsize,
-    /// Nobody reads.
-    stalled: AtomicBool,
-}
-
-#[derive(Default)]
-struct Queue {
-    bytes: Vec<u8>,
-    dropped: u64,
-}
+#[derive(Clone, Debug)]
+pub(super) struct Stderr(Arc<Queue<()>>);
 
 /// Where the thread writes to.
 struct Target {
@@ -76,9 +47,9 @@ struct Target {
 /// # Errors
 ///
 /// When the system gives no thread or no descriptor.
-pub(super) fn start() -> io::Result<Arc<Stderr>> {
+pub(super) fn start() -> io::Result<Stderr> {
     if let Some(started) = PROCESS.get() {
-        return Ok(Arc::clone(started));
+        return Ok(started.clone());
     }
     let started = Stderr::start(process_target()?)?;
     let kept = PROCESS.get_or_init(|| started);
@@ -88,7 +59,7 @@ pub(super) fn start() -> io::Result<Arc<Stderr>> {
             "the last lines before an `exit` may be missing here: `atexit` refused the hook\n",
         );
     }
-    Ok(Arc::clone(kept))
+    Ok(kept.clone())
 }
 
 /// A line about the log itself, or the reason for which a process ends. Without a log it is written at once: then a
@@ -109,8 +80,7 @@ pub(crate) fn before_fatal_signal() {
     let Some(stderr) = PROCESS.get() else {
         return;
     };
-    let is_written =
-        || stderr.pending.load(Ordering::Acquire) == 0 || stderr.stalled.load(Ordering::Acquire);
+    let is_written = || stderr.0.pending() == 0 || stderr.0.is_stalled();
     for _ in 0..PATIENCE_MS {
         if is_written() && file_queue::pending() == 0 {
             break;
@@ -159,48 +129,22 @@ fn null() -> Result<OwnedFd, Errno> {
 }
 
 impl Stderr {
-    fn start(target: Target) -> io::Result<Arc<Self>> {
-        let stderr = Arc::new(Self {
-            queue: Mutex::default(),
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-            pending: AtomicUsize::new(0),
-            stalled: AtomicBool::new(false),
-        });
-        let writer = Arc::clone(&stderr);
-        let thread = thread::Builder::new().name("stderr".to_owned());
-        thread.spawn(move || {
-            restart_thread_on_panic("the writing of standard error", || {
-                writer.write_for_ever(&target);
-            });
-        })?;
-        Ok(stderr)
+    fn start(target: Target) -> io::Result<Self> {
+        let what = "the writing of standard error";
+        let write = move |queue: &Queue<()>, lines: Vec<((), String)>| {
+            let lines: String = lines.into_iter().map(|(_, line)| line).collect();
+            // Longer than one write only where a single line is.
+            for chunk in lines.as_bytes().chunks(CHUNK_BYTES) {
+                write_whole(queue, &target, chunk);
+            }
+        };
+        Queue::start("stderr", what, WhenFull::Drop, CHUNK_BYTES, write).map(Self)
     }
 
     /// Queues whole lines. `notice` makes a line of how many were dropped before them. Never blocks.
     pub(super) fn push(&self, lines: &str, notice: impl FnOnce(u64) -> String) -> Pushed {
-        let mut queue = self.queue();
-        // After a loss half of the room must be free: else a slow reader makes for two lines about each lost one.
-        let capacity = match queue.dropped {
-            0 => CAPACITY_BYTES,
-            _ => CAPACITY_BYTES / 2,
-        };
-        if self.pending.load(Ordering::Acquire) + lines.len() > capacity {
-            queue.dropped += 1;
-            return match queue.dropped {
-                1 => Pushed::Full,
-                _ => Pushed::Dropped,
-            };
-        }
-        let dropped = std::mem::take(&mut queue.dropped);
-        if dropped > 0 {
-            self.add(&mut queue, &notice(dropped));
-        }
-        self.add(&mut queue, lines);
-        match dropped {
-            0 => Pushed::Queued,
-            dropped => Pushed::Resumed(dropped),
-        }
+        self.0
+            .push(((), lines.to_owned()), |dropped| ((), notice(dropped)))
     }
 
     fn say(&self, line: &str) {
@@ -211,82 +155,32 @@ impl Stderr {
 
     /// Waits until all lines are written, for so long at most, and not at all while nobody reads.
     pub(super) fn flush(&self, patience: Duration) {
-        let unwritten = |_: &mut Queue| {
-            self.pending.load(Ordering::Acquire) > 0 && !self.stalled.load(Ordering::Acquire)
-        };
-        let waited = self
-            .emptied
-            .wait_timeout_while(self.queue(), patience, unwritten);
-        drop(waited);
-    }
-
-    fn add(&self, queue: &mut Queue, lines: &str) {
-        queue.bytes.extend_from_slice(lines.as_bytes());
-        self.pending.fetch_add(lines.len(), Ordering::AcqRel);
-        self.filled.notify_one();
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that is done under this lock can panic half way.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The thread. It ends with the process.
-    fn write_for_ever(&self, target: &Target) {
-        loop {
-            let waited = self
-                .filled
-                .wait_while(self.queue(), |queue| queue.bytes.is_empty());
-            let bytes = {
-                let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
-                std::mem::take(&mut queue.bytes)
-            };
-            for chunk in chunks(&bytes) {
-                self.write(target, chunk);
-                self.pending.fetch_sub(chunk.len(), Ordering::AcqRel);
-            }
-            // Under the lock: whoever flushes looks at the count under it, and must not miss this.
-            let _queue = self.queue();
-            self.emptied.notify_all();
-        }
-    }
-
-    fn write(&self, target: &Target, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            self.wait_until_writable(target);
-            match rustix::io::write(&target.fd, bytes) {
-                Ok(count) => bytes = &bytes[count..],
-                // Again: somebody made it non-blocking, and another process was faster.
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                // Closed, or its disk is full: no reason to stop, and the log file has the lines.
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn wait_until_writable(&self, target: &Target) {
-        if is_writable(&target.fd, STALLED_AFTER) {
-            return;
-        }
-        (target.redirect)(true);
-        self.stalled.store(true, Ordering::Release);
-        {
-            let _queue = self.queue();
-            self.emptied.notify_all();
-        }
-        while !is_writable(&target.fd, STALLED_AFTER) {}
-        (target.redirect)(false);
-        self.stalled.store(false, Ordering::Release);
+        self.0.flush(patience);
     }
 }
 
-impl fmt::Debug for Stderr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stderr")
-            .field("pending", &self.pending)
-            .field("stalled", &self.stalled)
-            .finish_non_exhaustive()
+fn write_whole(queue: &Queue<()>, target: &Target, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        wait_until_writable(queue, target);
+        match rustix::io::write(&target.fd, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            // Again: somebody made it non-blocking, and another process was faster.
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            // Closed, or its disk is full: no reason to stop, and the log file has the lines.
+            Err(_) => return,
+        }
     }
+}
+
+fn wait_until_writable(queue: &Queue<()>, target: &Target) {
+    if is_writable(&target.fd, STALLED_AFTER) {
+        return;
+    }
+    (target.redirect)(true);
+    queue.stall();
+    while !is_writable(&target.fd, STALLED_AFTER) {}
+    (target.redirect)(false);
+    queue.resume();
 }
 
 /// Whether a write would not block, now or within `patience`. An error of the other side is for the write to find.
@@ -297,23 +191,6 @@ fn is_writable(fd: &impl std::os::fd::AsFd, patience: Duration) -> bool {
         tv_nsec: patience.subsec_nanos().into(),
     };
     !matches!(poll(&mut fds, Some(&timeout)), Ok(0) | Err(Errno::INTR))
-}
-
-/// Whole lines as far as they fit into one write.
-fn chunks(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let most = &bytes[..bytes.len().min(CHUNK_BYTES)];
-        let end = match most.len() == bytes.len() {
-            true => most.len(),
-            false => most
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(most.len(), |at| at + 1),
-        };
-        let chunk;
-        (chunk, bytes) = bytes.split_at(end);
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }
 
 #[cfg(test)]

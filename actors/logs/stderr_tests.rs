@@ -2,13 +2,14 @@ use std::io::{PipeReader, Read};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use super::super::queue::CAPACITY_BYTES;
 use super::*;
 
 /// Far beyond what a test takes; reached only when it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A pipe as standard error, and news of its redirections.
-fn piped() -> (Arc<Stderr>, PipeReader, mpsc::Receiver<bool>) {
+fn piped() -> (Stderr, PipeReader, mpsc::Receiver<bool>) {
     let (reader, writer) = io::pipe().unwrap();
     let (sender, redirected) = mpsc::channel();
     let target = Target {
@@ -78,7 +79,7 @@ fn a_flush_returns_when_all_lines_are_written() {
         assert_eq!(pushed, Pushed::Queued);
     }
     stderr.flush(PATIENCE);
-    assert_eq!(stderr.pending.load(Ordering::Acquire), 0);
+    assert_eq!(stderr.0.pending(), 0);
     let mut first = [0; 7];
     reader.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"line 0\n");
@@ -90,17 +91,28 @@ fn a_closed_pipe_swallows_lines_without_harm() {
     drop(reader);
     assert_eq!(stderr.push("line\n", notice), Pushed::Queued);
     stderr.flush(PATIENCE);
-    assert_eq!(stderr.pending.load(Ordering::Acquire), 0);
+    assert_eq!(stderr.0.pending(), 0);
 }
 
 #[test]
-fn chunks_end_with_lines_and_fit_into_one_write() {
-    let short = "a line\n".repeat(2000);
-    let long = "y".repeat(CHUNK_BYTES + 1);
-    for text in [short.as_str(), &long, "", "x\n"] {
-        let all: Vec<&[u8]> = chunks(text.as_bytes()).collect();
-        assert_eq!(all.concat(), text.as_bytes());
-        assert!(all.iter().all(|chunk| chunk.len() <= CHUNK_BYTES));
+fn writes_end_with_lines_and_a_longer_line_is_written_in_pieces() {
+    let (reader, writer) = io::pipe().unwrap();
+    // A pipe that is read only at the end, one write after another.
+    let (sender, _redirected) = mpsc::channel::<bool>();
+    let target = Target {
+        fd: writer.into(),
+        redirect: Box::new(move |stalled| sender.send(stalled).unwrap_or_default()),
+    };
+    let stderr = Stderr::start(target).unwrap();
+    let long = format!("{}\n", "y".repeat(2 * CHUNK_BYTES));
+    let lines = ["a line\n".repeat(3), long, "the last\n".to_owned()];
+    for line in &lines {
+        assert_eq!(stderr.push(line, notice), Pushed::Queued);
     }
-    assert!(chunks(short.as_bytes()).all(|chunk| chunk.ends_with(b"\n")));
+    stderr.flush(PATIENCE);
+    drop(stderr);
+    let mut text = vec![0; lines.concat().len()];
+    let mut reader = reader;
+    reader.read_exact(&mut text).unwrap();
+    assert_eq!(String::from_utf8(text).unwrap(), lines.concat());
 }

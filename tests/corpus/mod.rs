@@ -87,7 +87,7 @@ impl World {
 }
 
 /// The example, which cargo builds for `cargo test` (not for `cargo test --test NAME`).
-fn ledger() -> PathBuf {
+pub fn ledger() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let ledger = test.ancestors().nth(2).unwrap().join("examples/ledger");
     assert!(ledger.exists(), "run `cargo build --example ledger` before");

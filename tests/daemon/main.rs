@@ -34,6 +34,7 @@ mod kafka;
 mod large_messages;
 mod lateness;
 mod ledger;
+mod logs;
 mod losses;
 mod migration;
 mod outage;

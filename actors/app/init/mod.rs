@@ -13,6 +13,7 @@ use self::name::package_name;
 use super::failure::Failure;
 use super::print::print;
 use super::version;
+use crate::config::{Commands, SchemaFile, SchemaLanguages};
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -25,10 +26,14 @@ pub(super) struct InitArgs {
 }
 
 /// The files, in the order in which they are written.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
     (".gitignore", include_str!("template/gitignore.in")),
     ("README.md", include_str!("template/README.md.in")),
+    (
+        ".vscode/settings.json",
+        include_str!("template/vscode/settings.json.in"),
+    ),
     ("etc/dev.json", include_str!("template/etc/dev.json.in")),
     (
         "etc/queue_script1.json",
@@ -68,16 +73,22 @@ pub(super) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
         true => "\n# It stands alone, though a directory above has a workspace.\n[workspace]\n",
         false => "",
     };
-    let files: Vec<(&str, String)> = FILES
-        .iter()
-        .map(|(path, text)| {
-            let text = text
-                .replace("@name@", &name)
-                .replace("@dependency@", &dependency)
-                .replace("@workspace@\n", workspace);
-            (*path, text)
-        })
-        .collect();
+    let of_template = FILES.iter().map(|(path, text)| {
+        let text = text
+            .replace("@name@", &name)
+            .replace("@dependency@", &dependency)
+            .replace("@workspace@\n", workspace);
+        ((*path).to_owned(), text)
+    });
+    // The new program's handlers are those of the template until somebody prints the schemas anew.
+    let schemas = SchemaFile::ALL.into_iter().map(|file| {
+        let path = format!("etc/schema/{}.json", file.name());
+        (
+            path,
+            file.schema(&Commands::default(), SchemaLanguages::Both),
+        )
+    });
+    let files: Vec<(String, String)> = of_template.chain(schemas).collect();
     write::all(directory, &files).map_err(Failure::failed)?;
     let shown = directory.display();
     let mut text = format!(
@@ -133,7 +144,7 @@ fn dependency(path: Option<&std::path::Path>) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Commands, Environment, Places, load};
+    use crate::config::{Environment, Places, load};
 
     fn args(directory: PathBuf) -> InitArgs {
         InitArgs {

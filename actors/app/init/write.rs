@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 ///
 /// When one file could not be written; then none is there. Files of others are never touched.
-pub(super) fn all(directory: &Path, files: &[(&str, String)]) -> Result<(), String> {
+pub(super) fn all(directory: &Path, files: &[(String, String)]) -> Result<(), String> {
     let mut made = Made::default();
     for (path, text) in files {
         let path = directory.join(path);
@@ -70,7 +70,7 @@ mod tests {
     fn an_error_takes_away_what_was_written_before_it() {
         let dir = tempfile::tempdir().unwrap();
         let project = dir.path().join("a/b");
-        let files = [("x/y", String::new()), ("x/y/z", String::new())];
+        let files = ["x/y", "x/y/z"].map(|path| (path.to_owned(), String::new()));
         let failed = all(&project, &files).unwrap_err();
         assert!(failed.contains("x/y/z"), "{failed}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
@@ -80,7 +80,7 @@ mod tests {
     fn a_file_of_others_stays_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("b"), "mine").unwrap();
-        let files = [("a", "new".to_owned()), ("b", "new".to_owned())];
+        let files = ["a", "b"].map(|path| (path.to_owned(), "new".to_owned()));
         assert!(all(dir.path(), &files).is_err());
         assert_eq!(fs::read_to_string(dir.path().join("b")).unwrap(), "mine");
         assert!(!dir.path().join("a").exists());

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt::Display,
+    rc::Rc,
 };
 
 use jsonc_parser::{
@@ -13,7 +14,13 @@ use jsonc_parser::{
     common::Ranged,
 };
 
-use super::{fault::Place, object::Object, show, tree::FileReader};
+use super::{
+    fault::Place,
+    object::Object,
+    show,
+    sketch::{Presence, Sketch},
+    tree::FileReader,
+};
 
 mod values;
 mod written;
@@ -21,12 +28,23 @@ mod written;
 /// In longer strings no place is looked for: a file may hold a thousand faults in one.
 const LONGEST_SEARCHED: usize = 64 * 1024;
 
+/// How a pretended member of free keys is called.
+const FREE_KEY: &str = "NAME";
+
 /// A value with its file and the way to it.
 #[derive(Clone)]
 pub(super) struct Node<'r> {
     file: &'r FileReader<'r>,
     value: &'r Value<'r>,
     path: String,
+    pretence: Option<Pretence<'r>>,
+}
+
+/// What makes a value a pretended one: where its reading is noted, and one value of each kind for what is inside it.
+#[derive(Clone)]
+struct Pretence<'r> {
+    sketch: Rc<Sketch>,
+    values: &'r [Value<'r>],
 }
 
 impl<'r> Node<'r> {
@@ -35,7 +53,53 @@ impl<'r> Node<'r> {
             file,
             value,
             path: String::new(),
+            pretence: None,
         }
+    }
+
+    /// The elements of this array as pretended values of one place, whose readings are noted in `sketch`.
+    pub(super) fn pretended(&self, sketch: &Rc<Sketch>) -> Vec<Self> {
+        let Value::Array(array) = self.value else {
+            return Vec::new();
+        };
+        self.pretences(sketch, &array.elements)
+    }
+
+    fn pretences(&self, sketch: &Rc<Sketch>, values: &'r [Value<'r>]) -> Vec<Self> {
+        let pretended = |value| Self {
+            file: self.file,
+            value,
+            path: String::new(),
+            pretence: Some(Pretence {
+                sketch: Rc::clone(sketch),
+                values,
+            }),
+        };
+        values.iter().map(pretended).collect()
+    }
+
+    /// Notes what is taken here, where this is a pretended value.
+    fn note(&self, note: impl FnOnce(&Sketch)) {
+        if let Some(pretence) = &self.pretence {
+            note(&pretence.sketch);
+        }
+    }
+
+    /// What stands in a place inside this value, where it is a pretended one; `inside` notes the place.
+    fn pretended_inside(&self, inside: impl FnOnce(&Sketch) -> Rc<Sketch>) -> Option<Vec<Self>> {
+        let pretence = self.pretence.as_ref()?;
+        Some(self.pretences(&inside(&pretence.sketch), pretence.values))
+    }
+
+    /// What stands under a key, where this is a pretended object.
+    pub(super) fn pretended_members(&self, key: &'static str, presence: Presence) -> Vec<Self> {
+        self.pretended_inside(|sketch| sketch.key(key, presence))
+            .unwrap_or_default()
+    }
+
+    /// Notes that one of these groups of keys must be there.
+    pub(super) fn note_groups(&self, groups: &'static [&'static [&'static str]]) {
+        self.note(|sketch| sketch.groups(groups));
     }
 
     /// Whether further faults of the file are only counted.
@@ -127,10 +191,14 @@ impl<'r> Node<'r> {
         let Value::Array(array) = self.value else {
             return self.wanted_secret("an array `[…]`");
         };
+        if let Some(pretended) = self.pretended_inside(Sketch::items) {
+            return Some(pretended);
+        }
         let node = |(index, value)| Self {
             path: format!("{}[{index}]", self.path),
             value,
             file: self.file,
+            pretence: None,
         };
         Some(array.elements.iter().enumerate().map(node).collect())
     }
@@ -138,6 +206,7 @@ impl<'r> Node<'r> {
     /// An object of known keys; those that `read` asked for are the known ones.
     pub(super) fn object<T>(&self, read: impl FnOnce(&Object<'r, '_>) -> Option<T>) -> Option<T> {
         let members = self.members()?;
+        self.note(Sketch::object);
         let object = Object::new(self, members);
         let value = read(&object);
         object.finish();
@@ -147,6 +216,12 @@ impl<'r> Node<'r> {
     /// The values of an object whose keys are free, in the order of the file.
     pub(super) fn entries(&self) -> Option<Vec<(String, Self)>> {
         let members = self.members()?;
+        if let Some(pretended) = self.pretended_inside(Sketch::free_keys) {
+            let named = pretended
+                .into_iter()
+                .map(|node| (FREE_KEY.to_owned(), node));
+            return Some(named.collect());
+        }
         let entry = |member: &'r ObjectProp<'r>| {
             let key = member.name.as_str();
             if key.is_empty() {
@@ -182,6 +257,7 @@ impl<'r> Node<'r> {
             file: self.file,
             value: &member.value,
             path: key_path(&self.path, member.name.as_str()),
+            pretence: None,
         }
     }
 

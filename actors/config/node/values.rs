@@ -5,6 +5,7 @@ use std::{fmt::Display, num::NonZeroU64, ops::RangeInclusive, str::FromStr, time
 use jsonc_parser::ast::{StringLit, Value};
 
 use super::Node;
+use crate::config::sketch::{Sketch, Text};
 use crate::config::{
     duration::{self, Bounds, DurationError},
     interpolate::interpolate,
@@ -18,6 +19,7 @@ impl<'r> Node<'r> {
         read: impl FnOnce(&Self) -> Option<T>,
     ) -> Option<Option<T>> {
         if self.is_null() {
+            self.note(Sketch::null);
             Some(None)
         } else {
             read(self).map(Some)
@@ -44,6 +46,10 @@ impl<'r> Node<'r> {
     /// cannot hold.
     pub(in crate::config) fn text(&self, longest: usize) -> Option<String> {
         let text = self.string()?;
+        self.note_string(|noted| {
+            noted.filled = true;
+            noted.longest = Some(longest);
+        });
         if text.is_empty() {
             return self.wanted("a string that is not empty");
         }
@@ -76,6 +82,7 @@ impl<'r> Node<'r> {
 
     /// Checks a string for NUL and its length in characters.
     pub(in crate::config) fn within(&self, text: &str, longest: usize) -> Option<()> {
+        self.note_string(|noted| noted.longest = Some(longest));
         if let Some(offset) = text.find('\0') {
             self.fault_inside(
                 offset,
@@ -125,6 +132,9 @@ impl<'r> Node<'r> {
             let number: i128 = number.parse().ok()?;
             u64::try_from(number).ok().filter(|n| range.contains(n))
         };
+        if self.is_number() {
+            self.note(|sketch| sketch.integer(*range.start(), *range.end()));
+        }
         match self.value {
             Value::NumberLit(number) => within(number.value).or_else(|| {
                 if is_whole_within(number.value, &range) {
@@ -162,34 +172,73 @@ impl<'r> Node<'r> {
     /// `true` or `false`.
     pub(in crate::config) fn boolean(&self) -> Option<bool> {
         match self.value {
-            Value::BooleanLit(boolean) => Some(boolean.value),
+            Value::BooleanLit(boolean) => {
+                self.note(Sketch::boolean);
+                Some(boolean.value)
+            }
             _ => self.wanted("`true` or `false`"),
         }
     }
 
     /// One of a few words.
     pub(in crate::config) fn one_of<T: Clone>(&self, words: &[(&str, T)]) -> Option<T> {
-        let what = || {
-            format!(
-                "one of {}",
-                show::names(words.iter().map(|(word, _)| *word))
-            )
-        };
-        if !matches!(self.value, Value::StringLit(_)) {
-            return self.wanted(what());
+        let names = show::names(words.iter().map(|(word, _)| *word));
+        self.one_of_as(words, &format!("one of {names}"))
+    }
+
+    /// The same where other values are taken too; `what` says all of them.
+    pub(in crate::config) fn one_of_as<T: Clone>(
+        &self,
+        words: &[(&str, T)],
+        what: &str,
+    ) -> Option<T> {
+        if !self.is_string() {
+            return self.wanted(what);
         }
         let text = self.string()?;
+        self.takes_only(|| words.iter().map(|(word, _)| *word));
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Some(value.clone()),
-            None => self.wanted(what()),
+            None => self.wanted(what),
+        }
+    }
+
+    /// Notes that this string is one of those.
+    pub(in crate::config) fn takes_only<'w, W: Iterator<Item = &'w str>>(
+        &self,
+        words: impl FnOnce() -> W,
+    ) {
+        self.note_string(|noted| noted.words = words().map(str::to_owned).collect());
+    }
+
+    /// Notes what this string may be, among others.
+    pub(in crate::config) fn may_be<'w>(&self, examples: impl IntoIterator<Item = &'w String>) {
+        self.note_string(|noted| noted.examples = examples.into_iter().cloned().collect());
+    }
+
+    /// Notes the form of this string, as a regular expression that both Rust and JavaScript know.
+    pub(in crate::config) fn has_form(&self, pattern: impl FnOnce() -> String) {
+        self.note_string(|noted| noted.pattern = Some(pattern()));
+    }
+
+    fn note_string(&self, note: impl FnOnce(&mut Text)) {
+        if self.is_string() {
+            self.note(|sketch| sketch.string(note));
         }
     }
 
     /// A number of seconds, or a string with units.
     pub(in crate::config) fn duration(&self, bounds: &Bounds) -> Option<Duration> {
         let parsed = match self.value {
-            Value::NumberLit(number) => duration::seconds(number.value),
-            Value::StringLit(_) => duration::parse(&self.string()?),
+            Value::NumberLit(number) => {
+                let (least, most) = (bounds.least.as_secs_f64(), bounds.most.as_secs_f64());
+                self.note(|sketch| sketch.seconds(least, most));
+                duration::seconds(number.value)
+            }
+            Value::StringLit(_) => {
+                self.has_form(duration::pattern);
+                duration::parse(&self.string()?)
+            }
             _ => {
                 return self
                     .wanted("a duration: a number of seconds, or a string such as `\"90s\"`");
@@ -214,6 +263,10 @@ impl<'r> Node<'r> {
     /// Any value, as it is, with the environment put into its strings.
     pub(in crate::config) fn json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as Json;
+        if self.pretence.is_some() {
+            self.note(Sketch::anything);
+            return Some(Json::Null);
+        }
         Some(match self.value {
             Value::NullKeyword(_) => Json::Null,
             Value::BooleanLit(boolean) => Json::Bool(boolean.value),
@@ -242,13 +295,20 @@ impl<'r> Node<'r> {
     pub(in crate::config) fn scalar(&self) -> Option<String> {
         match self.value {
             Value::StringLit(text) => self.interpolated(text),
-            Value::NumberLit(number) => Some(number.value.to_owned()),
-            Value::BooleanLit(boolean) => Some(boolean.value.to_string()),
+            Value::NumberLit(number) => {
+                self.note(Sketch::number);
+                Some(number.value.to_owned())
+            }
+            Value::BooleanLit(boolean) => {
+                self.note(Sketch::boolean);
+                Some(boolean.value.to_string())
+            }
             _ => self.wanted("a string, a number, `true` or `false`"),
         }
     }
 
     fn interpolated(&self, text: &StringLit<'r>) -> Option<String> {
+        self.note_string(|_| ());
         match interpolate(&text.value, self.file.environment()) {
             Ok(text) => Some(text.into_owned()),
             Err(bad) => {

@@ -28,12 +28,15 @@ impl Default for HttpSettings {
 impl HttpSettings {
     /// `null` is no port at all.
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
-        if node.is_null() {
-            return Some(Self {
-                listen: None,
-                token: None,
-            });
-        }
+        let none = Self {
+            listen: None,
+            token: None,
+        };
+        let given = node.nullable(Self::read_keys)?;
+        Some(given.unwrap_or(none))
+    }
+
+    fn read_keys(node: &Node<'_>) -> Option<Self> {
         node.object(|o| {
             let d = Self::default();
             let listen = o.optional("listen", d.listen, |node| node.nullable(address));

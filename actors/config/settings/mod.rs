@@ -205,6 +205,8 @@ impl Settings {
             &GO_KEYS,
             "it is the Go project's: `import FILE.yaml` makes this file of its settings",
         );
+        // For editors alone.
+        o.maybe("$schema", Node::string);
         let database = o.optional("database", d.database, DatabaseSettings::read_own);
         let databases = o.optional("databases", d.databases, |n| {
             named(n, DatabaseSettings::read)

@@ -1,0 +1,147 @@
+//! What a value may be, noted while its reader looks at it: the JSON Schema is made of this.
+//!
+//! To describe a file, its reader is handed one pretended value of each kind in each place (`null`, `false`, `0`, `""`,
+//! `[]`, `{}`). Each reading of a [`Node`](super::node::Node) notes here what it takes, with its bounds; a kind that no
+//! reading takes is not allowed. So a key, a range or a word that the reader knows is in the schema, and no other is.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Number;
+
+/// One value of each kind, as a file.
+pub(super) const PRETENDED: &str = "[null, false, 0, \"\", [], {}]";
+
+/// What one value may be.
+#[derive(Debug, Default)]
+pub(super) struct Sketch(RefCell<Notes>);
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct Notes {
+    /// Any JSON at all.
+    pub(super) anything: bool,
+    pub(super) null: bool,
+    pub(super) boolean: bool,
+    pub(super) number: Option<Range>,
+    pub(super) string: Option<Text>,
+    /// What each element may be.
+    pub(super) array: Option<Rc<Sketch>>,
+    pub(super) object: Option<Keys>,
+}
+
+/// What a number may be.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Range {
+    pub(super) whole: bool,
+    /// The least and the most.
+    pub(super) bounds: Option<(Number, Number)>,
+}
+
+/// What a string may be, before the environment is put in.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Text {
+    /// An empty string is refused.
+    pub(super) filled: bool,
+    /// Characters at most.
+    pub(super) longest: Option<usize>,
+    /// One of these.
+    pub(super) words: Vec<String>,
+    pub(super) pattern: Option<String>,
+    /// What may be meant, among others.
+    pub(super) examples: Vec<String>,
+}
+
+/// What an object may hold.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Keys {
+    pub(super) known: BTreeMap<&'static str, Key>,
+    /// What stands under each key, where keys are free.
+    pub(super) free: Option<Rc<Sketch>>,
+    /// Groups of keys, of which one must be there and hold strings that are not empty.
+    pub(super) groups: &'static [&'static [&'static str]],
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct Key {
+    pub(super) required: bool,
+    pub(super) value: Rc<Sketch>,
+}
+
+/// Whether a key must be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presence {
+    Required,
+    Optional,
+}
+
+impl Sketch {
+    pub(super) fn notes(&self) -> Notes {
+        self.0.borrow().clone()
+    }
+
+    pub(super) fn anything(&self) {
+        self.0.borrow_mut().anything = true;
+    }
+
+    pub(super) fn null(&self) {
+        self.0.borrow_mut().null = true;
+    }
+
+    pub(super) fn boolean(&self) {
+        self.0.borrow_mut().boolean = true;
+    }
+
+    /// Any number.
+    pub(super) fn number(&self) {
+        self.0.borrow_mut().number.get_or_insert_default();
+    }
+
+    pub(super) fn integer(&self, least: u64, most: u64) {
+        self.0.borrow_mut().number = Some(Range {
+            whole: true,
+            bounds: Some((least.into(), most.into())),
+        });
+    }
+
+    /// A number of seconds, with a fraction perhaps.
+    pub(super) fn seconds(&self, least: f64, most: f64) {
+        self.0.borrow_mut().number = Some(Range {
+            whole: false,
+            bounds: Number::from_f64(least).zip(Number::from_f64(most)),
+        });
+    }
+
+    /// A string; `note` adds what it must be.
+    pub(super) fn string(&self, note: impl FnOnce(&mut Text)) {
+        note(self.0.borrow_mut().string.get_or_insert_default());
+    }
+
+    pub(super) fn items(&self) -> Rc<Self> {
+        Rc::clone(self.0.borrow_mut().array.get_or_insert_default())
+    }
+
+    /// An object, whose keys are noted one by one.
+    pub(super) fn object(&self) {
+        self.0.borrow_mut().object.get_or_insert_default();
+    }
+
+    pub(super) fn key(&self, key: &'static str, presence: Presence) -> Rc<Self> {
+        let mut notes = self.0.borrow_mut();
+        let keys = notes.object.get_or_insert_default();
+        let noted = keys.known.entry(key).or_default();
+        noted.required |= presence == Presence::Required;
+        Rc::clone(&noted.value)
+    }
+
+    pub(super) fn free_keys(&self) -> Rc<Self> {
+        let mut notes = self.0.borrow_mut();
+        let keys = notes.object.get_or_insert_default();
+        Rc::clone(keys.free.get_or_insert_default())
+    }
+
+    pub(super) fn groups(&self, groups: &'static [&'static [&'static str]]) {
+        let mut notes = self.0.borrow_mut();
+        notes.object.get_or_insert_default().groups = groups;
+    }
+}
