@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::sketch::Form;
+
 const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MILLISECOND;
 const MINUTE: u64 = 60 * SECOND;
@@ -86,13 +88,20 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     Ok(Duration::from_nanos(total))
 }
 
-/// The form of such a string, as a regular expression; that it is not empty is not in it.
-pub(super) fn pattern() -> String {
+/// What a string should have been, for people.
+pub(super) const WRITTEN: &str =
+    "a duration such as `90s`, `1h30m` or `500ms` (units `d`, `h`, `m`, `s`, `ms`)";
+
+/// How such a string is written; that it is not empty is not in it.
+pub(super) fn form() -> Form {
     let parts: String = UNITS
         .iter()
         .map(|(unit, _)| format!("([0-9]+(\\.[0-9]+)?{unit})?"))
         .collect();
-    format!("^{parts}$")
+    Form {
+        pattern: format!("^{parts}$"),
+        what: WRITTEN,
+    }
 }
 
 fn split(text: &str, inside: impl Fn(char) -> bool) -> (&str, &str) {

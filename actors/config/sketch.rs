@@ -47,9 +47,18 @@ pub(super) struct Text {
     pub(super) longest: Option<usize>,
     /// One of these.
     pub(super) words: Vec<String>,
-    pub(super) pattern: Option<String>,
+    pub(super) form: Option<Form>,
     /// What may be meant, among others.
     pub(super) examples: Vec<String>,
+}
+
+/// How a string is written.
+#[derive(Debug, Clone)]
+pub(super) struct Form {
+    /// A regular expression that both Rust and JavaScript know.
+    pub(super) pattern: String,
+    /// The same for people.
+    pub(super) what: &'static str,
 }
 
 /// What an object may hold.

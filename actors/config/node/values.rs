@@ -5,7 +5,7 @@ use std::{fmt::Display, num::NonZeroU64, ops::RangeInclusive, str::FromStr, time
 use jsonc_parser::ast::{StringLit, Value};
 
 use super::Node;
-use crate::config::sketch::{Sketch, Text};
+use crate::config::sketch::{Form, Sketch, Text};
 use crate::config::{
     duration::{self, Bounds, DurationError},
     interpolate::interpolate,
@@ -216,9 +216,9 @@ impl<'r> Node<'r> {
         self.note_string(|noted| noted.examples = examples.into_iter().cloned().collect());
     }
 
-    /// Notes the form of this string, as a regular expression that both Rust and JavaScript know.
-    pub(in crate::config) fn has_form(&self, pattern: impl FnOnce() -> String) {
-        self.note_string(|noted| noted.pattern = Some(pattern()));
+    /// Notes how this string is written.
+    pub(in crate::config) fn has_form(&self, form: impl FnOnce() -> Form) {
+        self.note_string(|noted| noted.form = Some(form()));
     }
 
     fn note_string(&self, note: impl FnOnce(&mut Text)) {
@@ -236,7 +236,7 @@ impl<'r> Node<'r> {
                 duration::seconds(number.value)
             }
             Value::StringLit(_) => {
-                self.has_form(duration::pattern);
+                self.has_form(duration::form);
                 duration::parse(&self.string()?)
             }
             _ => {
@@ -253,9 +253,7 @@ impl<'r> Node<'r> {
                     bounds.why
                 ))
             }
-            Err(DurationError::Malformed) => self.wanted(
-                "a duration such as `90s`, `1h30m` or `500ms` (units `d`, `h`, `m`, `s`, `ms`)",
-            ),
+            Err(DurationError::Malformed) => self.wanted(duration::WRITTEN),
             Err(error) => self.wanted(format!("a duration ({error})")),
         }
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::sketch::{PRETENDED, Sketch};
 use super::{Commands, Environment, Reading, crontab, queue, settings::Settings, tree};
 
+mod others;
 mod render;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::words::{self, Words};
 use super::{File, Languages};
-use crate::config::sketch::{Keys, Notes, Range, Sketch, Text};
+use crate::config::sketch::{Form, Keys, Notes, Range, Sketch, Text};
 
 /// The draft.
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
@@ -40,7 +40,10 @@ impl Renderer {
         let notes = sketch.notes();
         let mut schema = Map::new();
         if let Some(description) = self.words.description(path, self.languages) {
+            // VS Code shows this one where it is there: without it backticks are shown as they are.
+            let markdown = description.replace('\n', "\n\n");
             schema.insert("description".to_owned(), description.into());
+            schema.insert("markdownDescription".to_owned(), markdown.into());
         }
         if let Some(default) = self.words.default(path) {
             schema.insert("default".to_owned(), default);
@@ -59,6 +62,7 @@ impl Renderer {
             let mut items = self.value(items, path);
             // That is said of the whole.
             items.remove("description");
+            items.remove("markdownDescription");
             schema.insert("items".to_owned(), items.into());
         }
         if let Some(keys) = &notes.object {
@@ -143,11 +147,14 @@ fn number(schema: &mut Map<String, Value>, range: &Range) {
 
 /// A string with `${NAME}` in it may become anything that is not refused by what is written.
 fn string(schema: &mut Map<String, Value>, text: &Text, notes: &Notes) {
-    if text.filled || text.pattern.is_some() {
+    if text.filled || text.form.is_some() {
         schema.insert("minLength".to_owned(), 1.into());
     }
-    if let Some(pattern) = &text.pattern {
+    if let Some(Form { pattern, what }) = &text.form {
         schema.insert("pattern".to_owned(), format!("{pattern}|{VARIABLE}").into());
+        // VS Code's, instead of the pattern.
+        let wanted = format!("wanted {what}");
+        schema.insert("patternErrorMessage".to_owned(), wanted.into());
     }
     if !text.examples.is_empty() {
         schema.insert("examples".to_owned(), text.examples.clone().into());

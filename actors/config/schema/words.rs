@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::others::OTHERS;
 use super::{File, Languages};
 
 const ENGLISH: &str = include_str!("../../../README.md");
@@ -11,98 +12,6 @@ const CHINESE: &str = include_str!("../../../README.zh-CN.md");
 
 /// Stands for a free name in a path; README writes a word in capitals there.
 pub(super) const ANY: &str = "*";
-
-/// Keys that README has no row for: those that hold others, and what is inside a value.
-const OTHERS: [(&str, &str, &str); 24] = [
-    (
-        "$schema",
-        "where this file's JSON Schema is, for editors",
-        "本文件的 JSON Schema 的位置，供编辑器使用",
-    ),
-    (
-        "database",
-        "the daemon's own database",
-        "守护进程自己的数据库",
-    ),
-    (
-        "databases",
-        "more databases, for handlers, by name",
-        "供处理函数使用的其他数据库，按名称",
-    ),
-    ("databases.*", "a database", "一个数据库"),
-    (
-        "redis",
-        "Redis servers by name; `default` is meant where a queue names none",
-        "Redis 服务器，按名称；队列未指定时使用 `default`",
-    ),
-    ("redis.*", "a Redis server", "一个 Redis 服务器"),
-    (
-        "kafka",
-        "Kafka clusters by name; `default` is meant where a queue names none",
-        "Kafka 集群，按名称；队列未指定时使用 `default`",
-    ),
-    ("kafka.*", "a Kafka cluster", "一个 Kafka 集群"),
-    (
-        "kafka.*.properties.*",
-        "a setting of librdkafka",
-        "librdkafka 的一个参数",
-    ),
-    (
-        "delayed",
-        "time limit and retries of delayed tasks, by `exec_cmd`",
-        "延时任务的超时和重试，按 `exec_cmd`",
-    ),
-    ("delayed.*", "a delayed task", "一个延时任务"),
-    (
-        "delayed.*.backoff.base",
-        "the wait after the first failed attempt",
-        "第一次失败后的等待时间",
-    ),
-    (
-        "delayed.*.backoff.max",
-        "the longest wait",
-        "最长的等待时间",
-    ),
-    (
-        "backoff.base",
-        "the wait after the first failed attempt",
-        "第一次失败后的等待时间",
-    ),
-    ("backoff.max", "the longest wait", "最长的等待时间"),
-    (
-        "misfire.catch_up",
-        "how many of the missed fires are run, the last ones",
-        "补跑最后多少次错过的触发",
-    ),
-    ("logger", "the log files", "日志文件"),
-    (
-        "http",
-        "the HTTP port; `null`: none",
-        "HTTP 端口；`null`：不监听",
-    ),
-    ("alert", "alerts, and where they go", "告警及其接收方"),
-    (
-        "alert.webhooks.url",
-        "the receiver's address",
-        "接收方的地址",
-    ),
-    (
-        "alert.webhooks.kind",
-        "the form of the message; else the address's host says it",
-        "消息的格式；未写时由地址的主机名决定",
-    ),
-    ("queue", "the queues of one partition", "一个分区的队列"),
-    (
-        "crontab",
-        "the cron entries of one partition",
-        "一个分区的定时任务",
-    ),
-    (
-        "settings",
-        "the daemon's settings in one environment",
-        "守护进程在一个环境中的配置",
-    ),
-];
 
 /// What is said of the keys of one file, by path.
 pub(super) struct Words {
