@@ -115,7 +115,8 @@ impl Entry {
         let log = simplest_script::logger(name);
         for number in 0..count.parse::<usize>()? {
             let (kind, id, filling) = (self.kind, &self.id, "测".repeat(1 + number % 200));
-            log.info(format_args!("{kind}-{id} {number} {filling} end"));
+            let pid = std::process::id();
+            log.info(format_args!("{kind}-{pid}-{id} {number} {filling} end"));
         }
         Ok(())
     }

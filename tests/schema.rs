@@ -113,10 +113,12 @@ fn the_schemas_accept_every_configuration_that_check_accepts() {
     directories
         .extend(["tests/refusals/good", "tests/daemon/go", "etc"].map(|path| here.join(path)));
     let mut seen = 0;
-    for file in directories
+    let of_init = fs::read_dir(here.join("actors/app/init/template/etc")).unwrap();
+    let of_init = of_init.map(|file| file.unwrap().path());
+    let committed = directories
         .iter()
-        .flat_map(|directory| json_files(directory))
-    {
+        .flat_map(|directory| json_files(directory));
+    for file in committed.chain(of_init) {
         let value = parsed(&file).unwrap();
         let refusal = validators.refuse(&file, &value);
         assert_eq!(refusal, None, "{}", file.display());
@@ -136,7 +138,6 @@ fn what_a_schema_refuses_check_refuses() {
         if name.starts_with("made_") {
             continue;
         }
-        // Another build or environment than that of the report.
         let report = fs::read_to_string(case.join("expected.txt")).unwrap();
         let mut of_case = 0;
         for file in json_files(&case) {
