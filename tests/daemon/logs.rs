@@ -195,6 +195,7 @@ fn a_full_disk_of_logs_is_one_warning_for_each_log_and_never_the_end() {
     let mut filler = File::create(&filling).unwrap();
     // Not a block is left.
     while filler.write_all(&[0; 4096]).is_ok() {}
+    drop(filler);
     log_until(&world, "both logs to be full", || {
         warnings(&daemon, "/pay/app-") > 0 && warnings(&daemon, "/script1-") > 0
     });

@@ -338,9 +338,9 @@ fn what_a_reader_takes_its_schema_takes() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/accepted/every_queue_key");
     let pool = pool();
     for file in File::ALL {
-        // Of properties for Kafka a client is made each time.
+        // Of properties for Kafka clients are made each time, which takes a tenth of a second: few files have them.
         let tries = match file {
-            File::Settings => tries / 10,
+            File::Settings => tries / 4,
             File::Queue | File::Crontab => tries,
         };
         let validator = Validator::of(of(file));
@@ -350,7 +350,13 @@ fn what_a_reader_takes_its_schema_takes() {
         };
         let text = std::fs::read_to_string(corpus.join(name)).unwrap();
         let mut seeds = bases(file);
-        seeds.push(serde_json::from_str(&text.replace("PASSWORD", "SECRET")).unwrap());
+        let text = text.replace("PASSWORD", "SECRET");
+        let mut every_key: Value = serde_json::from_str(&text).unwrap();
+        if let Some(clusters) = every_key.get_mut("kafka") {
+            let clusters = clusters.as_object_mut().unwrap().values_mut();
+            clusters.for_each(|cluster| cluster["properties"] = json!({}));
+        }
+        seeds.push(every_key);
         let mut keys = vec!["other".to_owned()];
         walk(&file.sketch(&commands()), "", &mut |path, _| {
             keys.extend(path.rsplit('.').next().map(str::to_owned));
