@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::{millis, now_ms};
+use crate::state::{OutageMark, outages};
+
 /// The shortest and the longest pause between two tries at something that is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -40,6 +43,8 @@ struct State {
     outage: Option<Current>,
     /// How many of those that need it see it away.
     failing: usize,
+    /// Shows the outage to people.
+    mark: Option<OutageMark>,
 }
 
 /// An outage that goes on.
@@ -96,6 +101,19 @@ impl State {
     }
 }
 
+impl State {
+    fn publish(&mut self, news: Option<&News>, what: &str, silence: Duration, cause: &str) {
+        match (news, &self.mark) {
+            (Some(News::Away), _) => {
+                let since_ms = now_ms() - millis(silence);
+                self.mark = Some(outages().begin(what, since_ms, cause));
+            }
+            (Some(_), Some(mark)) => mark.set_cause(cause),
+            _ => {}
+        }
+    }
+}
+
 /// Causes that differ in their numbers only (a port, an id, a count) are one kind. Codes would tell better, but they come
 /// from five libraries, and here nothing but a line of the log depends on it.
 fn kind(cause: &str) -> String {
@@ -146,6 +164,7 @@ impl Outage {
         if !self.failing {
             state.failing += 1;
         }
+        state.publish(news.as_ref(), what, silence, &cause);
         drop(state);
         match news {
             Some(News::Away) => {
@@ -181,6 +200,7 @@ impl Outage {
         if state.failing == 0
             && let Some(outage) = state.outage.take()
         {
+            state.mark = None;
             let away = outage.since.elapsed().as_secs_f64();
             log::info!("{} is back after {away:.1} s", self.shared.what);
         }
@@ -195,6 +215,7 @@ impl Drop for Outage {
             state.failing -= 1;
             if state.failing == 0 {
                 state.outage = None;
+                state.mark = None;
             }
         }
     }

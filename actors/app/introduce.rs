@@ -7,7 +7,7 @@ use super::{go_layout, help, plan, version};
 use crate::config::{Config, CronEntry, Partition, Places, QueueEntry, SourceConfig};
 use crate::db::Store;
 use crate::db::rows::AliveBoot;
-use crate::identity::{Owner, host};
+use crate::identity::{Owner, host, partition_of};
 
 /// Entries of each kind that are named; `check` shows all.
 const NAMED: usize = 50;
@@ -93,7 +93,10 @@ fn cron(entry: &CronEntry) -> String {
 /// A redeploy overlaps, and that is well; two of a partition by mistake should be noticed. Not knowing is no reason
 /// not to start.
 pub(super) async fn mention_others(store: &dyn Store, partition: &Partition) {
-    let boots = store.reader().alive_boots(partition.as_ref()).await;
+    let boots = store.reader().alive_boots().await.map(|all| {
+        let of_partition = |boot: &AliveBoot| partition_of(&boot.owner) == partition.as_ref();
+        all.into_iter().filter(of_partition).collect::<Vec<_>>()
+    });
     for boot in boots
         .unwrap_or_default()
         .iter()
@@ -123,6 +126,7 @@ mod tests {
     #[test]
     fn only_a_process_of_this_machine_is_known_to_be_gone() {
         let boot = |host: String, pid| AliveBoot {
+            started_ms: 0,
             owner: "script1/a".to_owned(),
             host,
             pid,

@@ -1,15 +1,17 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use super::failure::{Failure, chain};
 use super::sources::Sources;
-use super::start;
+use super::{start, version};
 use crate::alert::{Notifier, Pinger};
-use crate::clock::millis;
+use crate::clock::{millis, now_ms};
 use crate::config::{
     Config, DatabaseUrl, Places, QueueEntry, Secret, SourceConfig, tables_of_other_partitions,
 };
@@ -18,6 +20,7 @@ use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
+use crate::http::{HttpConfig, PoolOrders, Socket};
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
@@ -27,6 +30,7 @@ use crate::source::replayed::DueReplays;
 use crate::source::{
     Clusters, Consumed, IdleTables, PutOffMessages, RedisServers, Source, TableLags,
 };
+use crate::state::{DelayState, Identity, QueueFacts, QueueState, State};
 use crate::supervisor::{Plan, Retention};
 use crate::workers::Workers;
 
@@ -100,7 +104,8 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         .map(|entry| shared.pool(entry, sources.of(entry)?, &handlers))
         .collect::<Result<Vec<_>, _>>()?;
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
-    let delay = shared.delay(std::mem::take(&mut handlers.delayed));
+    let delay = Arc::new(shared.delay(std::mem::take(&mut handlers.delayed)));
+    let http = Arc::new(shared.http(&pools, &cron, &delay, &data_dir));
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
     let lists = config.used_redis();
     let lists = lists.map(|name| (name.clone(), consumed_lists(config, name)));
@@ -121,7 +126,8 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             pid: std::process::id().cast_signed(),
             interval_ms: millis(settings.heartbeat_interval),
         },
-        delay: Arc::new(delay),
+        http,
+        delay,
         retention: Retention {
             tasks: settings.delay_retention,
             crontab_log: settings.crontab_log_retention,
@@ -181,6 +187,7 @@ impl Shared<'_> {
             batch: entry.batch,
             slots: Some(Arc::clone(&self.slots)),
             gate: Gate::default(),
+            state: QueueState::new(facts_of(entry)),
         };
         Ok(PoolConfig {
             work,
@@ -189,6 +196,44 @@ impl Shared<'_> {
             consumer_lease: self.config.settings.consumer_lease,
             workers: Arc::clone(&self.workers),
         })
+    }
+
+    fn http(
+        &self,
+        pools: &[PoolConfig],
+        cron: &CronConfig,
+        delay: &DelayConfig,
+        data_dir: &Path,
+    ) -> HttpConfig {
+        let (config, boot) = (self.config, self.owner.boot());
+        let partition = config.partition.to_string();
+        let identity = Identity {
+            version: version::VERSION,
+            environment: config.environment.to_string(),
+            partition: partition.clone(),
+            host: host(),
+            pid: std::process::id(),
+            boot: boot.to_owned(),
+            started_ms: now_ms(),
+        };
+        let works = || pools.iter().map(|pool| &pool.work);
+        HttpConfig {
+            settings: config.settings.http.clone(),
+            state: State::new(
+                identity,
+                works().map(|work| Arc::clone(&work.state)).collect(),
+                cron.entries.iter().map(|e| Arc::clone(&e.state)).collect(),
+                Arc::clone(&delay.state),
+            ),
+            db: self.db.clone(),
+            liveness: Arc::clone(&self.liveness),
+            sources: works()
+                .map(|work| (Arc::clone(&work.queue), Arc::clone(&work.source)))
+                .collect(),
+            pools: PoolOrders::default(),
+            socket: Socket::new(data_dir, &partition, boot),
+            started: AtomicBool::new(false),
+        }
     }
 
     fn delay(
@@ -218,6 +263,7 @@ impl Shared<'_> {
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            state: DelayState::new(),
         }
     }
 
@@ -258,6 +304,23 @@ fn ping(config: &Config) -> Option<Secret> {
     let ping = config.settings.alert.ping.as_ref();
     let here = ping.filter(|ping| ping.is_for(config.environment));
     here.map(|ping| ping.url.clone())
+}
+
+fn facts_of(entry: &QueueEntry) -> QueueFacts {
+    let (kind, source) = match &entry.source {
+        SourceConfig::Kafka { topic, .. } => ("kafka", topic),
+        SourceConfig::Redis { key, .. } => ("redis", key),
+        SourceConfig::Table { table } => ("table", table),
+    };
+    QueueFacts {
+        name: entry.name.clone(),
+        kind,
+        source: source.clone(),
+        exec_cmd: entry.exec_cmd.clone(),
+        progress: entry.limits.progress.get(),
+        max_progress: entry.limits.max_progress.map(NonZeroU32::get),
+        lag_limit: entry.limits.lag_limit,
+    }
 }
 
 /// The lists of live entries on this server, by whichever name of the settings: two may mean one.

@@ -8,7 +8,7 @@ use crate::db::rows::{COUNT_CAP, EntryName};
 use crate::db::{Db, Liveness};
 use crate::identity::Owner;
 use crate::job::slots::{Kind, QueueName};
-use crate::pool::enough;
+use crate::pool::counted_to;
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
     Clusters, IdleTables, KafkaSource, PutOffMessages, RedisQueue, RedisServers, RedisSource,
@@ -34,7 +34,7 @@ impl Sources<'_> {
     pub(super) fn of(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
         Ok(match &entry.source {
             SourceConfig::Table { table } => {
-                Arc::new(self.table(table, entry, enough(&entry.limits)))
+                Arc::new(self.table(table, entry, counted_to(&entry.limits)))
             }
             SourceConfig::Redis { key, server } => {
                 let queue = RedisSource::new(RedisQueue {

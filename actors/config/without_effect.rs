@@ -8,9 +8,6 @@ use super::{
     Reading, commands::DELAY_QUEUE, object::Object, queue::BatchLimits, retry::RetryRules, show,
 };
 
-/// The section `http` of a version that has none.
-const NOT_YET: &str = "this version reads it, and does nothing with it";
-
 impl Reading<'_> {
     /// A note where the key is there; `of` is what it belongs to, for people.
     fn without_effect(&mut self, o: &Object<'_, '_>, of: &str, key: &'static str, why: &str) {
@@ -74,9 +71,6 @@ impl Reading<'_> {
                 "`database`: `max_connections` has no effect: SQLite has one connection that writes"
                     .to_owned(),
             );
-        }
-        if is_written(o, "http") {
-            self.notes.push(format!("`http` has no effect: {NOT_YET}"));
         }
     }
 }

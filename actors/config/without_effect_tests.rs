@@ -106,10 +106,7 @@ fn settings_that_nothing_reads_are_noted() {
     let of = |text| notes("dev", text);
     assert_eq!(
         of(r#"{"database": {"max_connections": 4}, "http": {}, "alert": {"webhooks": []}}"#),
-        [
-            "`database`: `max_connections` has no effect: SQLite has one connection that writes",
-            "`http` has no effect: this version reads it, and does nothing with it",
-        ]
+        ["`database`: `max_connections` has no effect: SQLite has one connection that writes",]
     );
     let server = r#"{"database": {"url": "mysql://u@h/d", "max_connections": 4}, "http": null}"#;
     assert_eq!(of(server), [""; 0]);

@@ -86,6 +86,7 @@ async fn fetch(
         match origin.source.fetch(who, size, &mut stop).await {
             Ok(deliveries) => {
                 outage.passed();
+                origin.state.fetched(deliveries.len());
                 let batch = Held::new(&origin, deliveries);
                 // Otherwise the handler began to take long in the meantime, and the batch is given back.
                 if *wishes.borrow() > 0 {

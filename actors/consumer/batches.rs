@@ -1,11 +1,14 @@
 //! Handlers that take a batch of messages.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::ahead::Ahead;
 use super::ends::Ends;
 use super::held::{Held, Running};
-use super::work::{Work, to_the_end};
+use super::work::{Work, run_to_the_end, to_the_end};
+use crate::clock::now_ms;
 use crate::job::{BatchHandler, alone_at_first, run_batch};
 use crate::source::{Delivery, End, nothing};
 use crate::stop::StopListener;
@@ -84,6 +87,7 @@ impl Work {
                 message,
                 receipt,
                 suspect,
+                ..
             } = delivery;
             let end = match self.ours(&message.id, receipt, stop).await {
                 true => self.used_up(&message.id, message.attempt, *suspect),
@@ -113,13 +117,29 @@ impl Work {
                 .map(|delivery| self.source.identity(&delivery.message, &delivery.receipt));
             self.slot(&identities.collect::<Vec<_>>())
         };
+        let now = now_ms();
+        ends.tally.busy(now);
+        let arrived = batch.iter().find_map(|delivery| delivery.arrived_ms);
+        if let Some(waited) = arrived.and_then(|arrived| u64::try_from(now - arrived).ok()) {
+            let waited = Duration::from_millis(waited);
+            ends.tally.waited(waited, wide(batch.len()));
+        }
         let names: Vec<(String, u32)> = batch
             .iter()
             .map(|d| (d.message.id.clone(), d.message.attempt))
             .collect();
         let messages = batch.into_iter().map(|delivery| delivery.message).collect();
         let job = alone_at_first(pass, run_batch(handler, messages, slot, self.timeout));
-        let Some(outcomes) = to_the_end(job, (held, ahead), stop).await else {
+        let shown = names.first().map(|(id, _)| match names.len() {
+            1 => id.clone(),
+            n => format!("{id} and {} more", n - 1),
+        });
+        let shown = shown.as_deref().map(|id| (&*self.state, id));
+        let began = Instant::now();
+        let ended = run_to_the_end(job, (held, ahead), stop, shown).await;
+        ends.tally.handled(began.elapsed(), 1);
+        ends.tally.idle();
+        let Some(outcomes) = ended else {
             log::warn!(
                 "queue `{}`: a batch of {} messages still ran at the deadline and is given back",
                 self.queue,
@@ -130,10 +150,14 @@ impl Work {
         let outcomes = names
             .into_iter()
             .zip(outcomes)
-            .map(|((id, attempt), outcome)| self.end(&id, attempt, &outcome));
+            .map(|((id, attempt), outcome)| self.end(&ends.tally, &id, attempt, &outcome));
         running.settle(ends, outcomes).await;
         ends.settle_now();
     }
+}
+
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 fn bytes_of(delivery: &Delivery) -> usize {

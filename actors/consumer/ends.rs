@@ -4,12 +4,12 @@
 //! nothing to wait for, so they are settled by who runs the messages, many at a time. The settler has them meanwhile: a
 //! handler that blocks this thread holds up none that ended before it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::held::Origin;
 use crate::settler::{GATHERING, Settler};
-use crate::source::{Reach, Settled, Source};
+use crate::source::{End, Reach, Settled};
+use crate::state::ConsumerTally;
 
 /// So many are settled at once by who runs the messages.
 const PORTION: usize = 64;
@@ -19,26 +19,39 @@ const LEFT_ALONE: Duration = Duration::from_millis(10);
 pub(super) struct Ends {
     settler: Settler<Settled>,
     /// Where it is in this process.
-    near: Option<Arc<dyn Source>>,
+    near: Option<Origin>,
+    pub(super) tally: ConsumerTally,
 }
 
 impl Ends {
     pub(super) fn start(queue: &str, origin: &Origin) -> Self {
         let (near, gathering) = match origin.source.reach() {
-            Reach::Near => (Some(Arc::clone(&origin.source)), LEFT_ALONE),
+            Reach::Near => (Some(origin.clone()), LEFT_ALONE),
             Reach::Far => (None, GATHERING),
         };
-        let source = Arc::clone(&origin.source);
+        let tally = origin.state.join();
+        let origin = origin.clone();
         let what = format!("settling of queue `{queue}`");
-        let settler = Settler::start(&origin.home, what, gathering, move |ends| {
-            let source = Arc::clone(&source);
-            async move { source.settle(ends).await }
+        let home = origin.home.clone();
+        let settler = Settler::start(&home, what, gathering, move |ends| {
+            let origin = origin.clone();
+            async move { origin.settle(ends).await }
         });
-        Self { settler, near }
+        Self {
+            settler,
+            near,
+            tally,
+        }
     }
 
     /// Waits while there is no room.
     pub(super) async fn settle(&self, settled: Settled) {
+        match settled.end {
+            End::Done => self.tally.completed.add_alone(1),
+            End::Retry(_) => self.tally.retried.add_alone(1),
+            End::Dead { .. } => self.tally.dead_lettered.add_alone(1),
+            End::GiveBack => self.tally.released.add_alone(1),
+        }
         // What was left to the settler may wait there for long, and is not taken up again with each that comes.
         let waiting = self.settler.settle(settled).await;
         if waiting.is_multiple_of(PORTION) {
@@ -48,8 +61,8 @@ impl Ends {
 
     /// What can be settled here and now is.
     pub(super) fn settle_now(&self) {
-        if let Some(source) = &self.near {
-            self.settler.settle_now(|ends| source.settle_now(ends));
+        if let Some(origin) = &self.near {
+            self.settler.settle_now(|ends| origin.settle_now(ends));
         }
     }
 
@@ -61,16 +74,16 @@ impl Ends {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use actix::prelude::*;
     use tokio::runtime::Handle;
 
     use super::*;
     use crate::consumer::ConsumerActor;
-    use crate::source::{End, Fetcher, Receipt};
+    use crate::source::{Fetcher, Receipt, Source};
     use crate::stop::StopSignal;
-    use crate::testing_support::{Deaths, FakeSource, settle_down, single, work};
+    use crate::testing_support::{Deaths, FakeSource, queue_state, settle_down, single, work};
 
     /// So many messages that were fetched, and the way of their ends.
     async fn fetched(n: i64) -> (Arc<FakeSource>, Vec<Receipt>, Ends) {
@@ -89,6 +102,7 @@ mod tests {
         let origin = Origin {
             source: Arc::clone(&source) as Arc<dyn Source>,
             home: Handle::current(),
+            state: queue_state(),
         };
         (source, receipts, Ends::start("q", &origin))
     }

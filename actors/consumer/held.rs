@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::ends::Ends;
-use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source};
+use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source, SourceError};
+use crate::state::QueueState;
 use crate::task::caught;
 
 /// What cannot be given back is tried again so much later.
@@ -19,6 +20,25 @@ const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Origin {
     pub(super) source: Arc<dyn Source>,
     pub(super) home: Handle,
+    pub(super) state: Arc<QueueState>,
+}
+
+impl Origin {
+    /// Makes ends durable, and notes that they are. Answers those that are to be tried again later.
+    pub(super) async fn settle(&self, ends: Vec<Settled>) -> Result<Vec<Settled>, SourceError> {
+        let all = ends.len();
+        let later = self.source.settle(ends).await?;
+        self.state.settled(all - later.len());
+        Ok(later)
+    }
+
+    /// As [`Origin::settle`], in memory: answers those that need more than that.
+    pub(super) fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
+        let all = ends.len();
+        let later = self.source.settle_now(ends);
+        self.state.settled(all - later.len());
+        later
+    }
 }
 
 /// Holds messages that wait for their turn, and the one that has it.
@@ -146,16 +166,16 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     if ends.is_empty() {
         return;
     }
-    let source = Arc::clone(&origin.source);
-    ends.iter().for_each(|end| source.halt(&end.receipt));
-    origin.home.spawn(give_back_all(source, ends));
+    origin.state.dropped(ends.len());
+    ends.iter().for_each(|end| origin.source.halt(&end.receipt));
+    origin.home.spawn(give_back_all(origin.clone(), ends));
 }
 
 /// For as long as the process lives: what it claimed and does not give back runs nowhere.
-async fn give_back_all(source: Arc<dyn Source>, mut ends: Vec<Settled>) {
+async fn give_back_all(origin: Origin, mut ends: Vec<Settled>) {
     let mut told = false;
     while !ends.is_empty() {
-        let why = match caught(source.settle(ends.clone())).await {
+        let why = match caught(origin.settle(ends.clone())).await {
             Ok(Ok(later)) if later.is_empty() => return,
             Ok(Ok(later)) => {
                 ends = later;

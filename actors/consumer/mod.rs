@@ -10,6 +10,7 @@ mod ends;
 mod held;
 mod pace;
 mod single;
+mod stopwatch;
 #[cfg(test)]
 mod tests;
 mod work;

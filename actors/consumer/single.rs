@@ -6,27 +6,22 @@
 
 use std::pin::pin;
 
-use tokio::time::Instant;
-
 use super::ahead::Ahead;
 use super::ends::Ends;
 use super::held::Held;
-use super::pace::Pace;
-use super::work::{Work, to_the_end};
+use super::stopwatch::Stopwatch;
+use super::work::{Work, run_to_the_end, to_the_end};
 use crate::job::slots::OwnSlot;
 use crate::job::{Handler, JobResult, Message, Pass, alone_at_first, excuse, run_in};
 use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
-
-/// The clock is looked at after so many messages: a look costs as much as a fast handler.
-const PACED_TOGETHER: u32 = 16;
 
 /// One consumer's way through its messages.
 pub(super) struct Single<'a> {
     work: &'a Work,
     handler: Handler<Message, ()>,
     ends: &'a Ends,
-    pace: Pace,
+    watch: Stopwatch,
     /// The right to run beside others. Given up when the batch is over, and at once when a suspect waits for it.
     pass: Option<Pass>,
     slot: Option<OwnSlot>,
@@ -41,6 +36,7 @@ struct Turn {
     receipt: Receipt,
     attempt: u32,
     suspect: bool,
+    arrived_ms: Option<i64>,
 }
 
 impl<'a> Single<'a> {
@@ -49,7 +45,7 @@ impl<'a> Single<'a> {
             work,
             handler: handler.apart(),
             ends,
-            pace: Pace::new(),
+            watch: Stopwatch::new(),
             pass: None,
             slot: None,
             id: String::new(),
@@ -63,26 +59,22 @@ impl<'a> Single<'a> {
         ahead: &mut Ahead,
         stop: &mut StopListener,
     ) -> u32 {
-        let (mut since, mut messages, mut bytes) = (Instant::now(), 0, 0);
+        self.watch.start();
         while !stop.begun()
             && let Some(delivery) = held.start()
         {
             let mut turn = Turn::of(delivery);
-            bytes += turn.bytes();
-            messages += 1;
+            self.watch
+                .message(turn.bytes(), turn.arrived_ms, &self.ends.tally);
             self.run_one(&mut turn, &mut held, ahead, stop).await;
-            if messages == PACED_TOGETHER {
-                let now = Instant::now();
-                self.pace.note(now - since, messages, bytes);
-                (since, messages, bytes) = (now, 0, 0);
-            }
+            self.watch.lap_if_full(&self.ends.tally);
             // Handlers that never wait leave their thread to others from time to time all the same.
             tokio::task::coop::consume_budget().await;
         }
-        self.pace.note(since.elapsed(), messages, bytes);
+        self.watch.stop(&self.ends.tally);
         self.ends.settle_now();
         self.pass = None;
-        self.pace.next_size()
+        self.watch.next_size()
     }
 
     /// What does not come to its end is given back by `held`.
@@ -103,13 +95,15 @@ impl<'a> Single<'a> {
             // Its own must not keep it waiting.
             self.pass = None;
             let entered = work.gate.enter(turn.suspect);
-            self.pass = to_the_end(entered, (&mut *held, &mut *ahead), stop).await;
+            let entered = to_the_end(entered, (&mut *held, &mut *ahead), stop);
+            self.pass = self.watch.aside(entered).await;
             if self.pass.is_none() {
                 return;
             }
         }
         // Asked directly before it starts: the wait at the gate may have been long.
-        if !work.ours(&self.id, &turn.receipt, stop).await {
+        let ours = work.ours(&self.id, &turn.receipt, stop);
+        if !self.watch.aside(ours).await {
             return held.settle(ends, End::GiveBack).await;
         }
         if let Some(end) = work.used_up(&self.id, turn.attempt, turn.suspect) {
@@ -128,15 +122,16 @@ impl<'a> Single<'a> {
             Err(error) => {
                 let which = || format!("queue `{}`: message {}", work.queue, self.id);
                 let excused = excuse(error, which);
-                match to_the_end(excused, (&mut *held, &mut *ahead), stop).await {
+                let excused = to_the_end(excused, (&mut *held, &mut *ahead), stop);
+                match self.watch.aside(excused).await {
                     Some(error) => Err(error),
                     // The deadline of the stop: it is given back.
                     None => return,
                 }
             }
         };
-        let end = work.end(&self.id, turn.attempt, &outcome);
-        held.settle(ends, end).await;
+        let end = work.end(&ends.tally, &self.id, turn.attempt, &outcome);
+        self.watch.aside(held.settle(ends, end)).await;
     }
 
     /// Under the pass, in the slot. None where the deadline of the stop came first.
@@ -166,9 +161,13 @@ impl<'a> Single<'a> {
                 &mut self.slot,
                 self.work.timeout,
             ));
+            let shown = Some((&*self.work.state, self.id.as_str()));
             match alone {
-                Some(pass) => to_the_end(alone_at_first(pass, job), (held, ahead), stop).await,
-                None => to_the_end(job, (held, ahead), stop).await,
+                Some(pass) => {
+                    let job = alone_at_first(pass, job);
+                    run_to_the_end(job, (held, ahead), stop, shown).await
+                }
+                None => run_to_the_end(job, (held, ahead), stop, shown).await,
             }
         };
         if let Some(slot) = &mut self.slot {
@@ -186,6 +185,7 @@ impl Turn {
             message: Some(delivery.message),
             receipt: delivery.receipt,
             suspect: delivery.suspect,
+            arrived_ms: delivery.arrived_ms,
         }
     }
 

@@ -12,11 +12,13 @@ use super::ends::Ends;
 use super::held::{Held, Origin};
 use super::pace::WORK_PER_BATCH;
 use super::single::Single;
+use crate::clock::{millis, now_ms};
 use crate::config::{BatchLimits, RetryRules};
 use crate::db::{Standing, may_start};
 use crate::job::slots::{Identity, Slot, SlotFile};
-use crate::job::{Consumer, Gate, JobResult, Verdict, used_up, verdict};
+use crate::job::{Consumer, Gate, JobError, JobResult, Verdict, used_up, verdict};
 use crate::source::{Breadth, End, Fetcher, Receipt, Source};
+use crate::state::{QueueState, Tally};
 use crate::stop::StopListener;
 
 /// Everything a consumer needs.
@@ -33,6 +35,8 @@ pub(crate) struct Work {
     pub(crate) batch: BatchLimits,
     pub(crate) slots: Option<Arc<SlotFile>>,
     pub(crate) gate: Gate,
+    /// What people see of the queue.
+    pub(crate) state: Arc<QueueState>,
 }
 
 impl Work {
@@ -89,6 +93,7 @@ impl Work {
         Origin {
             source: Arc::clone(&self.source),
             home: self.home.clone(),
+            state: Arc::clone(&self.state),
         }
     }
 
@@ -130,13 +135,24 @@ impl Work {
     pub(super) fn used_up(&self, id: &str, attempt: u32, suspect: bool) -> Option<End> {
         let had = attempt.saturating_sub(1);
         (attempt > self.retry.max_attempts.get())
-            .then(|| self.end(id, had, &Err(used_up(had, &self.retry, suspect))))
+            .then(|| self.disposition(id, had, &used_up(had, &self.retry, suspect)))
     }
 
-    pub(super) fn end(&self, id: &str, attempt: u32, outcome: &JobResult) -> End {
+    /// The end of a message whose handler has returned.
+    pub(super) fn end(&self, tally: &Tally, id: &str, attempt: u32, outcome: &JobResult) -> End {
         let Err(error) = outcome else {
             return End::Done;
         };
+        let end = self.disposition(id, attempt, error);
+        if end != End::GiveBack {
+            tally.failed(error.kind());
+            self.state
+                .failed(id, attempt, error.kind(), &error.to_string());
+        }
+        end
+    }
+
+    fn disposition(&self, id: &str, attempt: u32, error: &JobError) -> End {
         match verdict(error, attempt, &self.retry, fastrand::f64()) {
             Verdict::Retry(after) => {
                 log::warn!(
@@ -163,12 +179,22 @@ impl Work {
     }
 }
 
-/// Waits for the job's end; none where the deadline of the stop came first. What waits for this consumer is let go once
-/// the job takes longer than a batch should.
+/// Waits for the end of something that is not the handler; see [`run_to_the_end`].
 pub(super) async fn to_the_end<T>(
+    wait: impl Future<Output = T>,
+    waiting: (&mut Held, &mut Ahead),
+    stop: &mut StopListener,
+) -> Option<T> {
+    run_to_the_end(wait, waiting, stop, None).await
+}
+
+/// Waits for the job's end; none where the deadline of the stop came first. Once the job takes longer than a batch should,
+/// what waits for this consumer is let go, and the job is shown as one that runs.
+pub(super) async fn run_to_the_end<T>(
     job: impl Future<Output = T>,
     (held, ahead): (&mut Held, &mut Ahead),
     stop: &mut StopListener,
+    shown: Option<(&QueueState, &str)>,
 ) -> Option<T> {
     let mut job = std::pin::pin!(job);
     // Much of what is fast has ended already: a timer would cost more.
@@ -181,6 +207,8 @@ pub(super) async fn to_the_end<T>(
         () = stop.deadline() => return None,
         () = tokio::time::sleep(WORK_PER_BATCH) => ahead.let_go(held),
     }
+    let since_ms = now_ms() - millis(WORK_PER_BATCH);
+    let _shown = shown.map(|(state, id)| state.runs(id, since_ms));
     tokio::select! {
         biased;
         ended = job => Some(ended),

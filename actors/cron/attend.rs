@@ -234,6 +234,9 @@ pub(super) async fn close(
     only_of: Option<String>,
 ) {
     if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
+        if let Some(state) = config.published(&run.entry) {
+            state.ended(uk.as_str(), outcome.status, &outcome.result);
+        }
         log_end(&run.name, uk.as_str(), &outcome);
         config.ping_end_of(&run.entry, uk, Ended::seen_from_outside(&outcome));
     }
@@ -254,6 +257,10 @@ async fn watch(
     Process { pid, start_ticks }: Process,
     since_ms: i64,
 ) {
+    let published = config.published(&run.entry);
+    if let Some(state) = published {
+        state.attached(uk.as_str(), since_ms, pid);
+    }
     let ended = async {
         loop {
             match Watched::open(pid, start_ticks) {
@@ -294,6 +301,9 @@ async fn watch(
         }
         Some(Termination::NotThere) | None => seen_from_outside(config, uk).await,
     };
+    if let Some(state) = published {
+        state.ended(uk.as_str(), outcome.status, &outcome.result);
+    }
     let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
     // Without its file it wrote its end into the row alone; who replaced it logs that.
     if first || !(outcome == Outcome::lost() || outcome.is_ordinary()) {

@@ -125,6 +125,7 @@ impl Firing {
                 Claimed::Others
             }
             Ok(Err(cause)) => {
+                self.entry.state.missed(1);
                 log::error!("cron `{}`: a fire was missed: {cause}", self.name());
                 Claimed::Others
             }
@@ -217,6 +218,9 @@ impl Firing {
     }
 
     fn log_skipped(&self) {
+        let skipped = Outcome::skipped();
+        let state = &self.entry.state;
+        state.ended(self.uk.as_str(), skipped.status, &skipped.result);
         log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
     }
 

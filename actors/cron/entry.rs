@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::config::{CronEntry, canonical, links_to};
 use crate::db::rows::KnownEntry;
 use crate::logs::OutputName;
+use crate::state::{CronFacts, CronState};
 
 /// The namespace of the names made below; any constant does, as long as it never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_4c0e_2e4d_5a43_9c58_41d1_7a39_0d11);
@@ -25,6 +26,8 @@ pub(crate) struct LiveEntry {
     former_keys: Vec<String>,
     /// What its output is called: after its name, and where several have that name, after its key too.
     pub(crate) output: OutputName,
+    /// What people see of the entry.
+    pub(crate) state: Arc<CronState>,
 }
 
 /// So much of a key tells entries apart that have one name.
@@ -37,7 +40,15 @@ impl LiveEntry {
         let key = key_of(&config, zone);
         let former_keys = links_to(zone).map(|link| key_of(&config, link)).collect();
         let output = OutputName::new(&config.name, None);
+        let state = CronState::new(CronFacts {
+            name: config.name.clone(),
+            key: key.clone(),
+            expression: config.expression.clone(),
+            timezone: config.timezone.name().to_owned(),
+            exec_cmd: config.exec_cmd.clone(),
+        });
         Self {
+            state,
             config,
             key,
             former_keys,

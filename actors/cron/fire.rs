@@ -290,6 +290,8 @@ impl Firing {
             }
         };
         drop(announced);
+        let state = &self.entry.state;
+        state.started(self.uk.as_str(), self.scheduled_ms, child.pid);
         log::info!("cron `{}` fired, pid {}: {shown}", self.name(), child.pid);
         self.config.ping_start(&self.entry, &self.uk);
         if let Some(cause) = &child.output_error {
@@ -324,6 +326,7 @@ impl Firing {
 
     /// Only while it is ours to start: another daemon may have taken it over, and start it.
     pub(super) async fn end_unstarted(&self, outcome: Outcome) {
+        self.publish_end(&outcome);
         let owner = self.config.owner.clone();
         let uk = self.uk.as_str();
         if end_run(&self.config, uk, outcome.clone(), 0, Some(owner)).await {

@@ -60,6 +60,7 @@ use crate::logs::OutputLogs;
 use crate::outage::Outage;
 use crate::presence::AreYouThere;
 use crate::settler::Refusal;
+use crate::state::CronState;
 
 /// How often to look after runs that no living daemon watches.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
@@ -95,6 +96,14 @@ pub(crate) struct CronConfig {
     pub(crate) watched: WatchedRuns,
     /// Says outside which runs begin and end.
     pub(crate) pinger: Pinger,
+}
+
+impl CronConfig {
+    /// Where an entry publishes what it does; none for one that is not live here.
+    fn published(&self, key: &str) -> Option<&CronState> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(&entry.state)
+    }
 }
 
 /// Fires nothing any more.

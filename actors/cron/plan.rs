@@ -109,7 +109,10 @@ impl CronActor {
                 log::warn!("cron `{}`: never fires again", entry.config.name);
             }
             match jumps_back == self.jumps_back {
-                true => self.agenda.add(due, entry),
+                true => {
+                    entry.state.planned(due);
+                    self.agenda.add(due, entry);
+                }
                 // The clock went back meanwhile.
                 false => again.push(Span::after_jump_back(entry, due, now_ms())),
             }
@@ -196,6 +199,7 @@ fn tell(entry: &LiveEntry, missed: &Missed) {
     if missed.skipped == 0 {
         return;
     }
+    entry.state.missed(missed.skipped - missed.made_up);
     log::error!(
         "cron `{}`: {} fires up to {} were missed{}",
         entry.config.name,

@@ -34,6 +34,7 @@ impl Firing {
             never = noted => never,
         };
         let Some((outcome, exit)) = outcome else {
+            self.entry.state.left(self.uk.as_str());
             return;
         };
         let end = Ended {
@@ -42,6 +43,7 @@ impl Firing {
             output,
         };
         self.config.ping_end(&self.entry, &self.uk, end);
+        self.publish_end(&outcome);
         // Who replaces it logs that, unless this end is written before.
         let ordinary = outcome.is_ordinary();
         if !ordinary {
@@ -51,6 +53,11 @@ impl Firing {
         if end_run(&self.config, uk, outcome.clone(), pid, None).await && ordinary {
             log_end(self.name(), uk, &outcome);
         }
+    }
+
+    pub(super) fn publish_end(&self, outcome: &Outcome) {
+        let state = &self.entry.state;
+        state.ended(self.uk.as_str(), outcome.status, &outcome.result);
     }
 
     async fn note_started(&self, pid: i32, start_ticks: Option<u64>) {

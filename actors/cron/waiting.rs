@@ -171,6 +171,7 @@ impl Waiting {
             self.entry.config.name,
             self.text_of(expired)
         );
+        self.entry.state.missed(expired.count);
         self.is_logged = false;
         // More may have expired meanwhile.
         self.expired = self.expired.take().and_then(|all| {

@@ -68,6 +68,15 @@ impl Db {
         }
     }
 
+    /// Writes that wait for their commit, or for room to wait.
+    pub(crate) fn pending(&self) -> usize {
+        let shared = &self.shared;
+        let all = shared.inserts.values();
+        let all = all.chain([&shared.urgent, &shared.others]);
+        all.map(|permits| MAX_PENDING - permits.available_permits().min(MAX_PENDING))
+            .sum()
+    }
+
     /// What may be asked without DbActor.
     pub(crate) fn reader(&self) -> &dyn Reader {
         self.shared.reader.as_ref()

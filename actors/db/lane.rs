@@ -17,6 +17,7 @@ use super::rows::Claim;
 use super::store::{Applied, Outcome, Store, Writer};
 use super::write::{Write, Written};
 use crate::outage::Outage;
+use crate::state::commits;
 
 /// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
 const MAX_BATCH: usize = 256;
@@ -312,6 +313,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
         waiting,
     } = batch;
     let only_inserts = only_inserts(&submits);
+    let began = Instant::now();
     let writes: Arc<[Write]> = submits.iter().map(|submit| submit.write.clone()).collect();
     let apply = AssertUnwindSafe(apply(store.as_ref(), writer, writes)).catch_unwind();
     let Ok((writer, applied)) = apply.await else {
@@ -332,6 +334,9 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
             answered: None,
         };
     };
+    if applied.away.is_none() {
+        commits().note(began.elapsed(), submits.len());
+    }
     let (waiting, mut heard) = (waiting.get(), 0);
     let (mut rest, mut held, mut held_by) = (Vec::new(), Vec::new(), None);
     for (submit, outcome) in submits.into_iter().zip(applied.outcomes) {

@@ -100,6 +100,8 @@ pub(crate) struct ClaimedMessage {
     pub(crate) headers: Vec<(String, Bytes)>,
     pub(crate) attempts: u32,
     pub(crate) fence: i64,
+    /// Since when it may be claimed, unix milliseconds of the database's clock.
+    pub(crate) due_ms: i64,
     /// An attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
     /// Of a replayed dead letter that came from elsewhere.
@@ -259,6 +261,8 @@ pub(crate) struct AliveBoot {
     pub(crate) owner: String,
     pub(crate) host: String,
     pub(crate) pid: i32,
+    /// Unix milliseconds of the database's clock.
+    pub(crate) started_ms: i64,
     /// How long ago its last heartbeat came, in milliseconds.
     pub(crate) silent_ms: i64,
 }

@@ -189,9 +189,8 @@ pub(crate) trait Reader: Send + Sync {
         &'a self,
         partition: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
-    /// Daemons of the partition whose heartbeats have not stopped.
-    fn alive_boots<'a>(
-        &'a self,
-        partition: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>>;
+    /// Daemons of all partitions whose heartbeats have not stopped, the longest running first.
+    fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
+    /// Dead letters, counted up to one more than `COUNT_CAP`.
+    fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>>;
 }

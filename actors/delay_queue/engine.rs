@@ -23,6 +23,7 @@ use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler, Task};
 use crate::outage::Outage;
 use crate::settler::{GATHERING, Refusal, Settler};
+use crate::state::DelayState;
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -50,6 +51,8 @@ pub(crate) struct DelayConfig {
     pub(crate) concurrency: u32,
     pub(crate) running: RunningTasks,
     pub(crate) stats: Stats,
+    /// What people see of the delay queue.
+    pub(crate) state: Arc<DelayState>,
 }
 
 impl DelayConfig {

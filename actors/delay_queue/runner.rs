@@ -1,7 +1,7 @@
 //! Runs one delayed task on a worker and turns its end into what becomes of the row.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use serde_json::Value;
@@ -18,6 +18,7 @@ use crate::job::{
     Handler, JobResult, Task, Verdict, alone_at_first, excuse, run, used_up, verdict,
 };
 use crate::settler::Sender;
+use crate::state::TaskDisposition;
 use crate::stop::StopListener;
 
 /// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
@@ -28,6 +29,7 @@ pub(super) async fn run_claim(
     ends: Sender<TaskEnd>,
 ) {
     let (id, fence) = (claim.task.id, claim.task.fence);
+    let state = Arc::clone(&config.state);
     let outcome = tokio::select! {
         biased;
         outcome = outcome(&config, claim, stop.clone()) => outcome,
@@ -36,6 +38,12 @@ pub(super) async fn run_claim(
             TaskOutcome::GiveBack
         }
     };
+    state.ended(match outcome {
+        TaskOutcome::Done { .. } => TaskDisposition::Done,
+        TaskOutcome::Retry { .. } => TaskDisposition::Retried,
+        TaskOutcome::Failed { .. } => TaskDisposition::DeadLettered,
+        TaskOutcome::GiveBack => TaskDisposition::Released,
+    });
     ends.settle(TaskEnd { id, fence, outcome }).await;
 }
 
@@ -58,6 +66,12 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
     }
     let job = call(config, handler, &claim, attempt, rules.timeout);
     let ended = alone_at_first(pass, job).await;
+    if let Err(error) = &ended
+        && error.is_attempt()
+    {
+        let (id, text) = (claim.task.id, error.to_string());
+        config.state.failed(id, attempt, error.kind(), &text);
+    }
     ended_as(ended, &claim, attempt, &rules.retry)
 }
 
@@ -89,7 +103,12 @@ async fn call(
         due: DateTime::from_timestamp_millis(claim.task.due_ms).unwrap_or_default(),
     };
     config.stats.started(claim.task.due_ms, now_ms());
-    match run(handler, task, slot(config, claim), timeout).await {
+    let state = &config.state;
+    let _runs = state.starts(claim.task.id, &claim.task.exec_cmd, claim.task.due_ms);
+    let began = Instant::now();
+    let ended = run(handler, task, slot(config, claim), timeout).await;
+    state.handled(began.elapsed());
+    match ended {
         Err(error) => {
             let which = || format!("delayed task {}", claim.task.id);
             Err(excuse(error, which).await)

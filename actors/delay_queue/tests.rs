@@ -65,6 +65,7 @@ impl World {
             concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            state: crate::state::DelayState::new(),
         });
         let (db, deaths) = (TestDb::start(), Deaths::new());
         let actor = actor(&db, &config, &deaths);

@@ -12,6 +12,8 @@ use crate::db::rows::DelayCounts;
 
 /// How often to count: the count stops at a cap, and costs some milliseconds there.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);
+/// The first count: after the work of the start, and before anybody looks.
+const FIRST_COUNT: Duration = Duration::from_secs(1);
 /// A queue that is late says so every second count, one that is on time every twentieth.
 const LATE_COUNTS: u32 = 2;
 const ON_TIME_COUNTS: u32 = 20;
@@ -19,6 +21,7 @@ const ON_TIME_COUNTS: u32 = 20;
 impl DelayQueueActor {
     pub(super) fn begin_watching(&mut self, ctx: &mut Context<Self>) {
         if self.engine.is_some() {
+            ctx.run_later(FIRST_COUNT, |actor, ctx| actor.count(ctx));
             ctx.run_interval(COUNT_INTERVAL, |actor, ctx| actor.count(ctx));
         }
     }
@@ -52,6 +55,8 @@ impl DelayQueueActor {
         };
         let stats = &engine.config.stats;
         stats.counted(counts);
+        let state = &engine.config.state;
+        state.counted(counts.waiting, counts.oldest_due_ms);
         let now = now_ms();
         engine.counts_since_report += 1;
         match report(counts, stats.lateness(now), now) {

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::state::FailureCause;
+
 /// Any error, as `?` makes it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -32,6 +34,7 @@ pub type JobResult<T = ()> = Result<T, JobError>;
 /// It is not a [`std::error::Error`] itself: otherwise `?` could not take every error.
 pub struct JobError {
     next: Next,
+    kind: FailureCause,
     cause: BoxError,
 }
 
@@ -53,6 +56,7 @@ impl JobError {
     pub fn discard(cause: impl Into<BoxError>) -> Self {
         Self {
             next: Next::Discard,
+            kind: FailureCause::Error,
             cause: cause.into(),
         }
     }
@@ -62,12 +66,31 @@ impl JobError {
     pub fn retry_in(after: Duration, cause: impl Into<BoxError>) -> Self {
         Self {
             next: Next::RetryIn(after),
+            kind: FailureCause::Error,
             cause: cause.into(),
         }
     }
 
+    /// The engine ended it, or caught its panic.
+    pub(super) fn of_kind(kind: FailureCause, cause: String) -> Self {
+        Self {
+            kind,
+            ..cause.into()
+        }
+    }
+
+    /// What kind of failure it is.
+    pub(crate) fn kind(&self) -> FailureCause {
+        self.kind
+    }
+
     pub(crate) fn next(&self) -> Next {
         self.next
+    }
+
+    /// Whether it counts as a failed attempt.
+    pub(crate) fn is_attempt(&self) -> bool {
+        self.next != Next::Release
     }
 
     /// What the system answered, where it is behind the failure.
@@ -100,6 +123,7 @@ impl JobError {
     pub(crate) fn again(&self) -> Self {
         Self {
             next: self.next,
+            kind: self.kind,
             cause: Box::new(Again {
                 text: self.to_string(),
                 os_code: self.os_code(),
@@ -120,6 +144,7 @@ impl<E: Into<BoxError>> From<E> for JobError {
     fn from(cause: E) -> Self {
         Self {
             next: Next::Retry,
+            kind: FailureCause::Error,
             cause: cause.into(),
         }
     }

@@ -13,6 +13,7 @@ use super::error::{JobError, JobResult};
 use super::registry::{BatchHandler, Handler};
 use super::slots::{OwnSlot, Slot};
 use super::{Message, batch, descriptors};
+use crate::state::FailureCause;
 
 /// Calls the handler and waits for its end. Never panics.
 ///
@@ -139,7 +140,8 @@ pub(crate) async fn run_batch(
 }
 
 fn timed_out(limit: Duration) -> JobError {
-    format!("the handler ran longer than its timeout of {limit:?}").into()
+    let text = format!("the handler ran longer than its timeout of {limit:?}");
+    JobError::of_kind(FailureCause::Timeout, text)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> JobError {
@@ -148,7 +150,7 @@ fn panicked(panic: &(dyn Any + Send)) -> JobError {
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("(no text)");
-    format!("the handler panicked: {text}").into()
+    JobError::of_kind(FailureCause::Panic, format!("the handler panicked: {text}"))
 }
 
 #[cfg(test)]

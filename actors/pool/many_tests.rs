@@ -7,7 +7,7 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{CountConsumers, LagCheck, PoolActor, PoolConfig, Stop, enough};
+use super::{CountConsumers, LagCheck, PoolActor, PoolConfig, Stop, counted_to};
 use crate::consumer::Work;
 use crate::db::Liveness;
 use crate::db::rows::EntryName;
@@ -119,7 +119,7 @@ async fn a_thousand_tables_are_checked_within_a_second() {
             let (db, owner, liveness) = (db.db.clone(), "script1/a".to_owned(), &liveness);
             let table = TableSource::new(db, owner, Arc::clone(liveness), &format!("q{n}"), entry);
             let table = table
-                .with_lags(Arc::clone(&lags), enough(&limits(1, 2)))
+                .with_lags(Arc::clone(&lags), counted_to(&limits(1, 2)))
                 .with_idle(Arc::clone(&idle));
             let work = Work {
                 source: Arc::new(table),

@@ -63,6 +63,7 @@ impl PoolActor {
             return;
         };
         self.alive.send_replace(self.members.len());
+        self.publish_size();
         if member.leaving || self.stopping {
             return;
         }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use self::lease::Leases;
 use self::members::{FIRST_REPLACEMENT, Member};
-pub(crate) use self::sizing::enough;
+pub(crate) use self::sizing::counted_to;
 use crate::config::PoolLimits;
 use crate::consumer::Work;
 use crate::gone::GoneNotice;

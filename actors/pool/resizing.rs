@@ -5,7 +5,7 @@ use futures_util::stream::unfold;
 use tokio::time::Instant;
 
 use super::{PoolActor, sizing};
-use crate::pool::sizing::enough;
+use crate::pool::sizing::counted_to;
 use crate::source::Limit;
 
 impl PoolActor {
@@ -16,6 +16,7 @@ impl PoolActor {
         }
         let now = Instant::now();
         self.last_lag = lag;
+        self.publish_lag(lag);
         match lag {
             None => self.leases.keep_all(now),
             Some(lag) => {
@@ -46,11 +47,13 @@ impl PoolActor {
             }
         }
         if staying > size {
+            let why = self.why_smaller(size);
             log::info!(
-                "queue `{}` shrinks from {staying} to {size} consumers: {}",
-                self.queue(),
-                self.why_smaller(size)
+                "queue `{}` shrinks from {staying} to {size} consumers: {why}",
+                self.queue()
             );
+            let state = &self.config.work.state;
+            state.resized(narrow(staying), narrow(size), &why);
             // The youngest leave.
             let leaving = self.members.values_mut().rev().filter(|m| !m.leaving);
             for member in leaving.take(staying - size) {
@@ -58,6 +61,7 @@ impl PoolActor {
                 member.stop.quiet();
             }
         }
+        self.publish_size();
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
@@ -87,7 +91,24 @@ impl PoolActor {
                 "queue `{}` grows from {before} to {size} consumers: {why}",
                 self.queue()
             );
+            self.config.work.state.resized(before, size, &why);
         }
+    }
+
+    fn publish_lag(&self, lag: Option<u64>) {
+        let limits = &self.config.limits;
+        let limit = self.limit();
+        let ceiling = sizing::ceiling(limits, limit.map(|limit| limit.ceiling));
+        let state = &self.config.work.state;
+        let is_table = state.facts.kind == "table";
+        let is_capped = is_table && lag.is_some_and(|lag| lag >= counted_to(limits));
+        state.lag_checked(lag, is_capped, self.useful(ceiling));
+    }
+
+    /// How many consumers there are to be, and how many there are.
+    pub(super) fn publish_size(&self) {
+        let present = self.members.values().filter(|m| !m.leaving).count();
+        self.config.work.state.sized(self.size, present);
     }
 
     /// What the source has a use for, where it says so.
@@ -102,7 +123,7 @@ impl PoolActor {
 
     /// A lag for people: it may not have been counted to its end.
     fn shown(&self, lag: u64) -> String {
-        match lag == enough(&self.config.limits) {
+        match lag == counted_to(&self.config.limits) {
             true => format!("{lag} or more"),
             false => lag.to_string(),
         }
@@ -142,4 +163,8 @@ impl PoolActor {
                 .finish(),
         );
     }
+}
+
+fn narrow(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }

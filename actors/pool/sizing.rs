@@ -16,11 +16,19 @@ pub(crate) fn wanted(limits: &PoolLimits, ceiling: u32, lag: u64) -> u32 {
 }
 
 /// A lag from which on the pool has all the consumers that its entry allows: there is no use in counting further.
-pub(crate) fn enough(limits: &PoolLimits) -> u64 {
+fn enough(limits: &PoolLimits) -> u64 {
     let most = limits.max_progress.unwrap_or(limits.progress).get();
     let more = u64::from(most.saturating_sub(limits.progress.get()));
     let full = more.saturating_mul(limits.avg_msgcount.get());
     full.max(limits.lag_limit.saturating_add(1))
+}
+
+/// Lags of tables are counted this far at least, whatever the pool needs: people want to see whether they grow.
+const LEAST_COUNTED: u64 = 10_000;
+
+/// How far the lag of a table is counted.
+pub(crate) fn counted_to(limits: &PoolLimits) -> u64 {
+    enough(limits).max(LEAST_COUNTED)
 }
 
 /// The most consumers the pool may have: the entry's word, else the source's, else those at rest.

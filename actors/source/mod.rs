@@ -50,6 +50,8 @@ pub(crate) struct Delivery {
     pub(crate) receipt: Receipt,
     /// An earlier attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
+    /// When it came to the queue, unix milliseconds; none where the source does not know, or it has failed before.
+    pub(crate) arrived_ms: Option<i64>,
 }
 
 /// Messages that were fetched, in their order. Each is made when its turn comes, on the thread that runs it: memory that
@@ -214,6 +216,12 @@ pub(crate) trait Source: Send + Sync {
 
     /// How many consumers it has a use for, whenever that changes; `None`: as many as the entry says.
     fn limit(&self) -> Option<watch::Receiver<Limit>>;
+
+    /// Why this process gets no messages although there may be some; none while it would. Outages of servers are told
+    /// elsewhere.
+    fn hindrance(&self) -> Option<String> {
+        None
+    }
 
     /// From where messages are fetched.
     fn reach(&self) -> Reach {

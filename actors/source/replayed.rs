@@ -171,6 +171,10 @@ impl Source for Replayed {
         self.queue.open();
     }
 
+    fn hindrance(&self) -> Option<String> {
+        self.queue.hindrance()
+    }
+
     fn limit(&self) -> Option<watch::Receiver<Limit>> {
         let mut of_queue = self.queue.limit()?;
         let mut due = self.due.subscribe();

@@ -181,6 +181,8 @@ impl TableSource {
                 generation,
             },
             suspect: row.suspect,
+            // A retry is due after its back-off.
+            arrived_ms: (row.attempts == 0).then_some(row.due_ms),
         }
     }
 

@@ -16,11 +16,13 @@ use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
+use crate::http::{HttpActor, HttpConfig};
 use crate::job::OwnCode;
 use crate::job::slots::{Kind, SlotFile};
 use crate::own_code::OwnCodeActor;
 use crate::pool::{PoolActor, PoolConfig};
 use crate::source::{Consumed, RedisServer};
+use crate::stop::StopSignal;
 
 /// All that the children are made of; the same for one that is started and one that replaces it.
 pub(crate) struct Plan {
@@ -32,6 +34,7 @@ pub(crate) struct Plan {
     pub(crate) liveness: Arc<Liveness>,
     pub(crate) data_dir: PathBuf,
     pub(crate) slots: Arc<SlotFile>,
+    pub(crate) http: Arc<HttpConfig>,
     pub(crate) delay: Arc<DelayConfig>,
     pub(crate) retention: Retention,
     pub(crate) delay_queue: DelayQueueHandle,
@@ -68,6 +71,7 @@ impl Plan {
     pub(super) fn describe(&self, child: Child) -> String {
         match child {
             Child::Db => "DbActor".to_owned(),
+            Child::Http => "HttpActor".to_owned(),
             Child::DelayQueue => "DelayQueueActor".to_owned(),
             Child::Pool(index) => format!("PoolActor of queue `{}`", self.pools[index].work.queue),
             Child::Cron => "CronActor".to_owned(),
@@ -96,6 +100,10 @@ impl Plan {
 pub(super) struct Children {
     /// The thread of DbActor, and of each that replaces it.
     pub(super) db_arbiter: Option<ArbiterHandle>,
+    /// The thread of HttpActor.
+    pub(super) http_arbiter: Option<ArbiterHandle>,
+    /// Keeps the actor's mailbox open.
+    pub(super) http: Option<Addr<HttpActor>>,
     pub(super) delay_queue: Option<Addr<DelayQueueActor>>,
     pub(super) pools: Vec<Addr<PoolActor>>,
     pub(super) cron: Option<Addr<CronActor>>,
@@ -121,6 +129,17 @@ impl Children {
         plan.db.set_actor(Some(addr));
     }
 
+    /// On an Arbiter of its own: no caller can hold up another actor.
+    pub(super) fn start_http(&mut self, plan: &Plan, stop: &StopSignal, notice: GoneNotice) {
+        let (config, stop) = (Arc::clone(&plan.http), stop.listen());
+        let arbiter = self
+            .http_arbiter
+            .get_or_insert_with(|| Arbiter::new().handle());
+        let addr =
+            HttpActor::start_in_arbiter(arbiter, move |_| HttpActor::new(config, stop, notice));
+        self.http = Some(addr);
+    }
+
     /// Everything that takes work, in order.
     pub(super) fn start(&mut self, plan: &Plan, notice: impl Fn(Child) -> GoneNotice) {
         self.start_one(plan, Child::DelayQueue, notice(Child::DelayQueue));
@@ -140,6 +159,7 @@ impl Children {
     pub(super) fn start_one(&mut self, plan: &Plan, child: Child, notice: GoneNotice) {
         match child {
             Child::Db => self.start_db(plan, notice),
+            Child::Http => {}
             Child::DelayQueue => {
                 let known = plan.delay.handlers.keys().cloned().collect();
                 let config = Some(Arc::clone(&plan.delay));
@@ -149,6 +169,7 @@ impl Children {
             }
             Child::Pool(index) => {
                 let addr = PoolActor::new(plan.pools[index].clone(), notice).start();
+                plan.http.pools.set(index, &addr);
                 put(&mut self.pools, index, addr);
             }
             Child::Cron => {

@@ -1,6 +1,6 @@
 //! Starts everything in order, replaces what dies, and stops everything in reverse by one deadline.
 //!
-//! Owns: DbActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
+//! Owns: DbActor, HttpActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
 //! Told by: the signals (BeginStop), its children (ChildGone).   Tells: its children (Quiet, Stop).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
@@ -44,6 +44,7 @@ const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Child {
     Db,
+    Http,
     DelayQueue,
     Pool(usize),
     Cron,
@@ -108,6 +109,9 @@ impl SupervisorActor {
     fn begin(&mut self, ctx: &mut Context<Self>) {
         self.children
             .start_db(&self.plan, Self::notice(Child::Db, ctx));
+        // Early: whoever asks why this daemon is not ready has an answer.
+        let notice = Self::notice(Child::Http, ctx);
+        self.children.start_http(&self.plan, &self.stop, notice);
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
         ctx.run_interval(interval, Self::stop_if_ownership_ended);
         let plan = Arc::clone(&self.plan);
@@ -160,6 +164,7 @@ impl SupervisorActor {
             self.ping_outside(ctx);
             ctx.run_interval(outside::PING_INTERVAL, Self::ping_outside);
         }
+        self.plan.http.set_started();
         self.plan.say_ready();
     }
 
@@ -189,8 +194,9 @@ impl SupervisorActor {
     }
 
     fn child_gone(&mut self, child: Child, ctx: &mut Context<Self>) {
-        // DbActor is needed to the end; the others end as they are told during a stop.
-        if self.ended || (self.stop.begun() && child != Child::Db) {
+        // DbActor and HttpActor are needed to the end; the others end as they are told during a stop.
+        let is_needed = [Child::Db, Child::Http].contains(&child);
+        if self.ended || (self.stop.begun() && !is_needed) {
             return;
         }
         if self
@@ -210,11 +216,14 @@ impl SupervisorActor {
     }
 
     fn replace(&mut self, child: Child, ctx: &mut Context<Self>) {
-        if self.stop.begun() && child != Child::Db {
+        if self.stop.begun() && ![Child::Db, Child::Http].contains(&child) {
             return;
         }
         let notice = Self::notice(child, ctx);
-        self.children.start_one(&self.plan, child, notice);
+        match child {
+            Child::Http => self.children.start_http(&self.plan, &self.stop, notice),
+            child => self.children.start_one(&self.plan, child, notice),
+        }
     }
 
     /// With the database file replaced nothing that this boot does can be written down.

@@ -244,6 +244,7 @@ fn plan(
             concurrency: 100,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            state: crate::state::DelayState::new(),
         }),
         delay_queue: DelayQueueHandle::default(),
         consumed: Consumed::default(),

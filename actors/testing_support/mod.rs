@@ -23,6 +23,7 @@ use crate::config::{Backoff, BatchLimits, PoolLimits, RetryRules};
 use crate::consumer::Work;
 use crate::gone::GoneNotice;
 use crate::job::{BatchHandler, Consumer, Gate, Handler, JobResult, Message};
+use crate::state::{QueueFacts, QueueState};
 
 /// Longer than anything a test waits for, on a paused clock.
 const NEVER: Duration = Duration::from_secs(24 * 3600);
@@ -78,7 +79,21 @@ pub(crate) fn work(source: &Arc<FakeSource>, handler: Consumer) -> Work {
         },
         slots: None,
         gate: Gate::default(),
+        state: queue_state(),
     }
+}
+
+/// What a queue `q` publishes.
+pub(crate) fn queue_state() -> Arc<QueueState> {
+    QueueState::new(QueueFacts {
+        name: "q".to_owned(),
+        kind: "table",
+        source: "q".to_owned(),
+        exec_cmd: "c".to_owned(),
+        progress: 1,
+        max_progress: None,
+        lag_limit: 0,
+    })
 }
 
 /// A handler of single messages.

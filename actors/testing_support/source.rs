@@ -213,6 +213,7 @@ impl FakeSource {
                 message,
                 receipt,
                 suspect,
+                arrived_ms: None,
             }
         };
         // Made when their turn comes, as those of Redis and Kafka are.

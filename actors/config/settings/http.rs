@@ -12,8 +12,14 @@ const DEFAULT_PORT: u16 = 7_100;
 pub struct HttpSettings {
     /// The address; `None` is no port at all.
     pub listen: Option<SocketAddr>,
-    /// What a caller must know; `None` lets everybody in who reaches the port.
+    /// What a caller must know, as a bearer token. Without one `listen` must be a loopback address.
     pub token: Option<Secret>,
+    /// Names under which this port may be reached, beside IP addresses, `localhost`, `*.localhost` and `*.local`.
+    pub hosts: Vec<String>,
+    /// Whether orders are refused.
+    pub read_only: bool,
+    /// The path below which a proxy shows this port: `/`, or `/name` without a slash at its end.
+    pub base_path: String,
 }
 
 impl Default for HttpSettings {
@@ -21,6 +27,9 @@ impl Default for HttpSettings {
         Self {
             listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))),
             token: None,
+            hosts: Vec::new(),
+            read_only: false,
+            base_path: "/".to_owned(),
         }
     }
 }
@@ -30,7 +39,7 @@ impl HttpSettings {
     pub(super) fn read(node: &Node<'_>) -> Option<Self> {
         let none = Self {
             listen: None,
-            token: None,
+            ..Self::default()
         };
         let given = node.nullable(Self::read_keys)?;
         Some(given.unwrap_or(none))
@@ -41,9 +50,28 @@ impl HttpSettings {
             let d = Self::default();
             let listen = o.optional("listen", d.listen, |node| node.nullable(address));
             let token = o.maybe("token", token);
+            let hosts = o.optional("hosts", d.hosts, |node| {
+                let all: Vec<_> = node.array()?.iter().map(host).collect();
+                all.into_iter().collect()
+            });
+            let read_only = o.optional("read_only", d.read_only, Node::boolean);
+            let base_path = o.optional("base_path", d.base_path, base_path);
+            if let (Some(Some(listen)), Some(None)) = (listen, &token)
+                && !listen.ip().is_loopback()
+            {
+                let place = o.place_of("listen");
+                place.fault(format!(
+                    "other machines reach `{listen}`, and without `http.token` each of them may read and order; set \
+                     `http.token`, or listen on 127.0.0.1"
+                ));
+                return None;
+            }
             Some(Self {
                 listen: listen?,
                 token: token?,
+                hosts: hosts?,
+                read_only: read_only?,
+                base_path: base_path?,
             })
         })
     }
@@ -56,6 +84,31 @@ fn address(node: &Node<'_>) -> Option<SocketAddr> {
     }
     let parsed = node.string()?.parse().ok();
     parsed.or_else(|| node.wanted(WHAT))
+}
+
+/// A name of a host, in lower case: as the `Host` header has it, without a port.
+fn host(node: &Node<'_>) -> Option<String> {
+    const WHAT: &str = "the name of a host without scheme and port, such as `script.example.com`";
+    let name = node.string()?.to_ascii_lowercase();
+    let of_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    match !name.is_empty() && name.chars().all(of_name) {
+        true => Some(name),
+        false => node.wanted(WHAT),
+    }
+}
+
+/// A slash at its end changes nothing.
+fn base_path(node: &Node<'_>) -> Option<String> {
+    const WHAT: &str = "a path that begins with `/`, of letters, digits, `-`, `_`, `.` and `/`, such as `/scripts`";
+    let path = node.string()?;
+    let of_path = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let is_path = path.starts_with('/') && path.chars().all(of_path);
+    let is_plain = !path.contains("//") && !path.split('/').any(|part| [".", ".."].contains(&part));
+    if !is_path || !is_plain {
+        return node.wanted(WHAT);
+    }
+    let bare = path.trim_end_matches('/');
+    Some(if bare.is_empty() { "/" } else { bare }.to_owned())
 }
 
 fn token(node: &Node<'_>) -> Option<Secret> {

@@ -52,6 +52,16 @@ pub(super) async fn waiting_queues(connection: &mut Connection) -> QueryResult<V
     Ok(found)
 }
 
+pub(super) async fn dead_letter_count(connection: &mut Connection) -> QueryResult<u64> {
+    let letters: Count = diesel::sql_query(format!(
+        "SELECT COUNT(*) AS counted FROM (SELECT 1 AS one FROM dead_letter LIMIT {}) AS capped",
+        COUNT_CAP + 1
+    ))
+    .get_result(connection)
+    .await?;
+    Ok(u64::try_from(letters.counted).unwrap_or(0))
+}
+
 pub(super) async fn delay_counts(connection: &mut Connection) -> QueryResult<DelayCounts> {
     // One more than the cap, so that "exactly the cap" and "more" are told apart.
     let waiting: Count = diesel::sql_query(format!(

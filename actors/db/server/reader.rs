@@ -281,14 +281,18 @@ impl Reader for ServerReader {
         .boxed()
     }
 
-    fn alive_boots<'a>(
-        &'a self,
-        partition: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
+    fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
+        async move {
+            self.ask(async |connection| questions::dead_letter_count(connection).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
         async move {
             let since = boot::interval_ms * -MISSED_HEARTBEATS + sql::<BigInt>(NOW_MS);
             let rows = boot::table
-                .filter(boot::partition_name.eq(partition))
                 .filter(boot::state.eq(ALIVE))
                 .filter(boot::heartbeat_ms.ge(since))
                 .order(boot::started_ms)
@@ -296,18 +300,21 @@ impl Reader for ServerReader {
                     boot::owner,
                     boot::host,
                     boot::pid,
+                    boot::started_ms,
                     sql::<BigInt>(NOW_MS) - boot::heartbeat_ms,
                 ));
-            let rows: Vec<(String, String, i32, i64)> = self
+            let rows: Vec<(String, String, i32, i64, i64)> = self
                 .ask(async |connection| rows.load(connection).await)
                 .await?;
-            let alive = |(owner, host, pid, silent_ms): (String, String, i32, i64)| AliveBoot {
+            let rows = rows.into_iter();
+            let alive = rows.map(|(owner, host, pid, started_ms, silent_ms)| AliveBoot {
                 owner,
                 host,
                 pid,
+                started_ms,
                 silent_ms: silent_ms.max(0),
-            };
-            Ok(rows.into_iter().map(alive).collect())
+            });
+            Ok(alive.collect())
         }
         .boxed()
     }

@@ -167,6 +167,7 @@ fn claimed(row: Claimed) -> ClaimedMessage {
         headers: headers::decode(row.headers.as_deref().map(readable).as_deref()),
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         fence: row.fence,
+        due_ms: row.due_ms,
         suspect: row.deaths > 0,
         origin: Origin::decode(row.origin.as_deref().map(readable).as_deref()),
     }

@@ -100,6 +100,16 @@ pub(super) fn due_queues(
     Ok(due)
 }
 
+const DEAD_LETTERS: &str =
+    "SELECT COUNT(*) AS rows FROM (SELECT 1 FROM dead_letter LIMIT ?) AS counted";
+
+pub(super) fn dead_letter_count(connection: &mut SqliteConnection) -> QueryResult<u64> {
+    let letters: Count = diesel::sql_query(DEAD_LETTERS)
+        .bind::<BigInt, _>(i64::try_from(COUNT_CAP + 1).unwrap_or(i64::MAX))
+        .get_result(connection)?;
+    Ok(u64::try_from(letters.rows).unwrap_or(0))
+}
+
 pub(super) const WAITING_TASKS: &str = "
     SELECT COUNT(*) AS rows FROM
         (SELECT 1 FROM delay_queue_log WHERE status = ? LIMIT ?) AS counted";

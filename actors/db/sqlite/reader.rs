@@ -170,27 +170,34 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn alive_boots<'a>(
-        &'a self,
-        partition: &'a str,
-    ) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
-        let partition = partition.to_owned();
+    fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
+        self.ask(questions::dead_letter_count)
+    }
+
+    fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
         self.ask(move |connection| {
             let now = now_ms();
-            let rows: Vec<(String, String, i32, i64)> = boot::table
-                .filter(boot::partition_name.eq(partition))
+            let rows: Vec<(String, String, i32, i64, i64)> = boot::table
                 .filter(boot::state.eq(ALIVE))
                 .filter(boot::heartbeat_ms.ge(boot::interval_ms * -MISSED_HEARTBEATS + now))
                 .order(boot::started_ms)
-                .select((boot::owner, boot::host, boot::pid, boot::heartbeat_ms))
+                .select((
+                    boot::owner,
+                    boot::host,
+                    boot::pid,
+                    boot::started_ms,
+                    boot::heartbeat_ms,
+                ))
                 .load(connection)?;
-            let alive = |(owner, host, pid, heartbeat_ms): (String, String, i32, i64)| AliveBoot {
+            let rows = rows.into_iter();
+            let alive = rows.map(|(owner, host, pid, started_ms, heartbeat_ms)| AliveBoot {
                 owner,
                 host,
                 pid,
+                started_ms,
                 silent_ms: now.saturating_sub(heartbeat_ms).max(0),
-            };
-            Ok(rows.into_iter().map(alive).collect())
+            });
+            Ok(alive.collect())
         })
     }
 }

@@ -297,7 +297,10 @@ impl Reader for NoReader {
     fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn alive_boots<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<AliveBoot>, DbError>> {
+    fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
+        async { Ok(0) }.boxed()
+    }
+    fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
 }

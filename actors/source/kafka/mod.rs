@@ -161,6 +161,7 @@ impl KafkaSource {
                     generation: lease,
                 },
                 suspect: handed.suspect,
+                arrived_ms: record.timestamp_ms.filter(|_| handed.attempt == 1),
                 message: Message {
                     id: [&of, digits.format(record.offset)].concat(),
                     payload: record.payload.clone(),
@@ -216,6 +217,10 @@ impl KafkaSource {
 impl Source for KafkaSource {
     fn open(&self) {
         self.opened.get_or_init(|| self.start());
+    }
+
+    fn hindrance(&self) -> Option<String> {
+        self.shared.health.hindrance()
     }
 
     fn limit(&self) -> Option<watch::Receiver<Limit>> {

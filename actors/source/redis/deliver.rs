@@ -89,6 +89,7 @@ impl Deliver {
                 generation: *generation,
             },
             suspect: false,
+            arrived_ms: None,
         }
     }
 

@@ -57,6 +57,7 @@ mod tests {
             headers: Vec::new(),
             attempts: 0,
             fence: 1,
+            due_ms: 0,
             suspect: false,
             origin: None,
         };

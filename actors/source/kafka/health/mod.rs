@@ -186,6 +186,14 @@ impl Health {
         self.place().well(|problem| problem == Problem::Topic);
     }
 
+    /// Why no records come, although there may be some.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        if self.answers().brokers() == Brokers::Away {
+            return Some("no broker answers".to_owned());
+        }
+        self.place().hindrance()
+    }
+
     /// The group is asked for partitions, or has taken all of them.
     pub(super) fn asks_group(&self) {
         self.place().asks_group();

@@ -49,6 +49,8 @@ pub(super) struct Place {
     held_up: Option<(Problem, String)>,
     /// Set while the group has not given us our share.
     waiting: Option<Waiting>,
+    /// The group has shared out its partitions since this process asked for some.
+    is_taken: bool,
 }
 
 impl Place {
@@ -58,6 +60,7 @@ impl Place {
             outage: Outage::new(what),
             held_up: None,
             waiting: None,
+            is_taken: false,
         }
     }
 
@@ -90,6 +93,20 @@ impl Place {
         }
     }
 
+    /// Why no records come, although there may be some.
+    pub(super) fn hindrance(&self) -> Option<String> {
+        match (&self.held_up, &self.waiting) {
+            (Some((_, why)), _) => Some(why.clone()),
+            (None, Some(waiting)) => Some(format!(
+                "the group has given this process no partitions for {} s",
+                waiting.since.elapsed().as_secs()
+            )),
+            (None, None) => {
+                (!self.is_taken).then(|| "the group has not taken this process yet".to_owned())
+            }
+        }
+    }
+
     pub(super) fn waits(&self) -> bool {
         self.waiting.is_some()
     }
@@ -109,6 +126,7 @@ impl Place {
 
     /// The group shared out partitions.
     pub(super) fn shared_out(&mut self, any_is_ours: bool) {
+        self.is_taken = true;
         self.waiting = None;
         // Where we have no partition there is nothing to read.
         self.well(|problem| match problem {

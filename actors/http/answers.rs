@@ -1,0 +1,23 @@
+//! The forms of answers.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde::Serialize;
+
+/// What is said instead of an answer.
+#[derive(Debug, Serialize)]
+struct Fault<'a> {
+    error: &'a str,
+}
+
+pub(super) fn refusal(status: StatusCode, why: &str) -> HttpResponse {
+    HttpResponse::build(status).json(Fault { error: why })
+}
+
+/// Nothing has that name; `what` is its kind.
+pub(super) fn unknown(what: &str, name: &str) -> HttpResponse {
+    refusal(
+        StatusCode::NOT_FOUND,
+        &format!("there is no {what} `{name}` in this daemon"),
+    )
+}

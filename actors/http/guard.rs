@@ -1,0 +1,366 @@
+//! Who may ask, and who may order. Every request passes here before any route.
+//!
+//! Reading: a `Host` that is ours, on every request (see `host.rs`); with `http.token`, that as a bearer token. Ordering
+//! besides: no `read_only`, and either the token or a page of our own. A browser sends a form of any other site's page here
+//! as well, so an order says where it comes from: `Sec-Fetch-Site: same-origin`, or where a browser has no such header an
+//! `Origin` that is `Host`.
+//!
+//! Whoever comes over the socket is this user or root, by the mode of its file; there is no browser there.
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse};
+use futures_util::future::{Ready, ready};
+use subtle::ConstantTimeEq;
+
+use super::answers::refusal;
+use super::host::{is_ours, is_same_origin};
+use crate::config::HttpSettings;
+
+/// Only what this port itself serves, and in no frame of another page.
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// Which way a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// `http.listen`.
+    Port,
+    /// The Unix socket below the data directory.
+    Socket,
+}
+
+/// What a guard knows.
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) settings: Arc<HttpSettings>,
+    pub(super) entrance: Entrance,
+}
+
+/// May order. An order's route takes it as an argument, and so cannot be reached without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Orderer {
+    /// The address, or `socket`.
+    pub(super) who: String,
+}
+
+impl FromRequest for Orderer {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let allowed = request.extensions().get::<Self>().cloned();
+        ready(allowed.ok_or_else(|| {
+            let refused = refusal(StatusCode::FORBIDDEN, "this request may not order anything");
+            actix_web::error::InternalError::from_response("no order", refused).into()
+        }))
+    }
+}
+
+/// What a request may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Hear yes or no: a probe without the token.
+    Probe,
+    Read,
+    Order,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Host,
+    Token,
+    ReadOnly,
+    Origin,
+}
+
+impl Refused {
+    fn answer(self) -> HttpResponse {
+        let (status, why) = match self {
+            Self::Host => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "this port does not answer under that `Host`; add the name to `http.hosts`, or use the address",
+            ),
+            Self::Token => (
+                StatusCode::UNAUTHORIZED,
+                "the header `Authorization: Bearer TOKEN` with `http.token` is needed",
+            ),
+            Self::ReadOnly => (
+                StatusCode::FORBIDDEN,
+                "this port takes no orders: `http.read_only` is set",
+            ),
+            Self::Origin => (
+                StatusCode::FORBIDDEN,
+                "an order needs the bearer token, or must come from this port's own page (`Sec-Fetch-Site: same-origin`, \
+                 or an `Origin` that is `Host`)",
+            ),
+        };
+        let mut answer = refusal(status, why);
+        if self == Self::Token {
+            let realm = HeaderValue::from_static("Bearer realm=\"simplest_script\"");
+            answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
+        }
+        answer
+    }
+}
+
+/// What the request may do.
+pub(super) fn judge(
+    rules: &Rules,
+    method: &Method,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<Pass, Refused> {
+    let settings = &rules.settings;
+    let hosts: Vec<_> = headers.get_all(HOST).collect();
+    let host = match hosts.as_slice() {
+        [host] => host.to_str().unwrap_or_default(),
+        _ => return Err(Refused::Host),
+    };
+    if !is_ours(host, &settings.hosts) {
+        return Err(Refused::Host);
+    }
+    let has_token = match (&settings.token, rules.entrance) {
+        (_, Entrance::Socket) => true,
+        (Some(token), Entrance::Port) => has_token(headers, token.expose()),
+        (None, Entrance::Port) => false,
+    };
+    let is_locked = settings.token.is_some() && !has_token;
+    let reads = [Method::GET, Method::HEAD].contains(method);
+    match (is_locked, reads) {
+        (true, true) if is_probe(path, &settings.base_path) => return Ok(Pass::Probe),
+        (true, _) => return Err(Refused::Token),
+        (false, true) => return Ok(Pass::Read),
+        (false, false) => {}
+    }
+    if settings.read_only {
+        return Err(Refused::ReadOnly);
+    }
+    if has_token || is_our_page(headers, host) {
+        return Ok(Pass::Order);
+    }
+    Err(Refused::Origin)
+}
+
+/// Probes of a container have no token; what they hear without one is yes or no.
+fn is_probe(path: &str, base_path: &str) -> bool {
+    let path = path.strip_prefix(base_path.trim_end_matches('/'));
+    matches!(path, Some("/healthz" | "/readyz"))
+}
+
+/// As long as the token is long, whatever was sent.
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    let sent = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.as_bytes().split_at_checked(7))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+        .map(|(_, sent)| sent);
+    sent.is_some_and(|sent| bool::from(sent.ct_eq(token.as_bytes())))
+}
+
+fn is_our_page(headers: &HeaderMap, host: &str) -> bool {
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    match headers.get(SITE) {
+        Some(site) => site.as_bytes() == b"same-origin",
+        None => headers
+            .get(ORIGIN)
+            .and_then(|origin| origin.to_str().ok())
+            .is_some_and(|origin| is_same_origin(origin, host)),
+    }
+}
+
+/// The middleware.
+pub(super) async fn guard(
+    rules: Rules,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let head = request.head();
+    // `GET http://other/ HTTP/1.1` names a host too.
+    let named = head.uri.authority().map(|authority| authority.as_str());
+    let judged = match named {
+        Some(named) if !is_ours(named, &rules.settings.hosts) => Err(Refused::Host),
+        _ => judge(&rules, &head.method, request.path(), request.headers()),
+    };
+    let mut answer = match judged {
+        Err(refused) => {
+            let (request, _) = request.into_parts();
+            ServiceResponse::new(request, refused.answer())
+        }
+        Ok(pass) => {
+            request.extensions_mut().insert(pass);
+            if pass == Pass::Order {
+                let who = match rules.entrance {
+                    Entrance::Socket => "socket".to_owned(),
+                    Entrance::Port => request
+                        .peer_addr()
+                        .map_or_else(String::new, |peer| peer.ip().to_string()),
+                };
+                request.extensions_mut().insert(Orderer { who });
+            }
+            next.call(request).await?
+        }
+    };
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        // With `no-referrer` a browser would send `Origin: null` with our own forms.
+        (REFERRER_POLICY, "same-origin"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    const TOKEN: (HeaderName, &str) = (AUTHORIZATION, "Bearer secret");
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+    fn rules(token: bool, read_only: bool) -> Rules {
+        Rules {
+            settings: Arc::new(HttpSettings {
+                token: token.then(|| Secret::new("secret".to_owned())),
+                read_only,
+                ..HttpSettings::default()
+            }),
+            entrance: Entrance::Port,
+        }
+    }
+
+    fn judged(
+        rules: &Rules,
+        method: Method,
+        path: &str,
+        sent: &[(HeaderName, &'static str)],
+    ) -> Result<Pass, Refused> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("localhost:7100"));
+        for (name, value) in sent {
+            headers.insert(name.clone(), HeaderValue::from_static(value));
+        }
+        judge(rules, &method, path, &headers)
+    }
+
+    #[test]
+    fn every_request_needs_one_host_of_ours() {
+        let rules = rules(false, false);
+        let foreign = [(HOST, "evil.example")];
+        for method in [Method::GET, Method::POST, Method::OPTIONS] {
+            let judged = judged(&rules, method, "/healthz", &foreign);
+            assert_eq!(judged, Err(Refused::Host));
+        }
+        assert_eq!(
+            judge(&rules, &Method::GET, "/", &HeaderMap::new()),
+            Err(Refused::Host)
+        );
+        let mut twice = HeaderMap::new();
+        twice.append(HOST, HeaderValue::from_static("localhost"));
+        twice.append(HOST, HeaderValue::from_static("localhost"));
+        assert_eq!(judge(&rules, &Method::GET, "/", &twice), Err(Refused::Host));
+    }
+
+    #[test]
+    fn an_order_comes_from_our_own_page_or_with_the_token() {
+        let open = rules(false, false);
+        let order = |rules: &Rules, sent: &[_]| judged(rules, Method::POST, "/api", sent);
+        for (sent, allowed) in [
+            (vec![], false),
+            (vec![(SITE, "same-origin")], true),
+            (vec![(SITE, "same-site")], false),
+            (vec![(SITE, "cross-site")], false),
+            (vec![(SITE, "none")], false),
+            (vec![(ORIGIN, "http://localhost:7100")], true),
+            (vec![(ORIGIN, "http://localhost:7101")], false),
+            (vec![(ORIGIN, "http://evil.example")], false),
+            (vec![(ORIGIN, "null")], false),
+            // The newer header goes first.
+            (
+                vec![(SITE, "cross-site"), (ORIGIN, "http://localhost:7100")],
+                false,
+            ),
+            (vec![TOKEN], false),
+        ] {
+            let wanted = if allowed {
+                Ok(Pass::Order)
+            } else {
+                Err(Refused::Origin)
+            };
+            assert_eq!(order(&open, &sent), wanted, "{sent:?}");
+        }
+        let locked = rules(true, false);
+        assert_eq!(order(&locked, &[TOKEN]), Ok(Pass::Order));
+        assert_eq!(
+            order(&locked, &[(SITE, "same-origin")]),
+            Err(Refused::Token)
+        );
+    }
+
+    #[test]
+    fn the_token_is_compared_whole_and_probes_need_none() {
+        let locked = rules(true, false);
+        let get = |path: &str, sent: &[_]| judged(&locked, Method::GET, path, sent);
+        assert_eq!(get("/metrics", &[TOKEN]), Ok(Pass::Read));
+        assert_eq!(
+            get("/metrics", &[(AUTHORIZATION, "bearer secret")]),
+            Ok(Pass::Read)
+        );
+        for wrong in [
+            "Bearer secre",
+            "Bearer secrets",
+            "Bearer ",
+            "Basic secret",
+            "secret",
+            "Bearer  secret",
+        ] {
+            assert_eq!(
+                get("/metrics", &[(AUTHORIZATION, wrong)]),
+                Err(Refused::Token),
+                "{wrong}"
+            );
+        }
+        for probe in ["/healthz", "/readyz"] {
+            assert_eq!(get(probe, &[]), Ok(Pass::Probe));
+            assert_eq!(
+                judged(&locked, Method::POST, probe, &[]),
+                Err(Refused::Token)
+            );
+        }
+        assert_eq!(get("/api/v1/queues/readyz", &[]), Err(Refused::Token));
+        assert_eq!(get("/x/readyz", &[]), Err(Refused::Token));
+    }
+
+    #[test]
+    fn read_only_refuses_orders_and_nothing_else() {
+        let rules = rules(true, true);
+        assert_eq!(
+            judged(&rules, Method::GET, "/metrics", &[TOKEN]),
+            Ok(Pass::Read)
+        );
+        let order = judged(&rules, Method::POST, "/api", &[TOKEN]);
+        assert_eq!(order, Err(Refused::ReadOnly));
+    }
+
+    #[test]
+    fn the_socket_needs_no_token() {
+        let rules = Rules {
+            entrance: Entrance::Socket,
+            ..rules(true, false)
+        };
+        assert_eq!(judged(&rules, Method::GET, "/metrics", &[]), Ok(Pass::Read));
+        assert_eq!(judged(&rules, Method::POST, "/api", &[]), Ok(Pass::Order));
+    }
+}

@@ -1,0 +1,127 @@
+//! Answers over HTTP: health, readiness, metrics, the state as JSON, and orders.
+//!
+//! Owns: the port and the Unix socket.   Told by: nobody; its callers come over the network.
+//! Tells: PoolActor (LagCheck).          Started by: SupervisorActor, on an Arbiter of its own.
+//! Ends: with the process; answers until then, so that a stop can be watched.
+//!
+//! Its thread runs nothing else: a caller that asks for much, or slowly, holds up no other actor. It reads what they
+//! publish (`state/`) and takes no lock that they hold for long.
+
+mod answers;
+mod client;
+mod guard;
+mod host;
+mod metrics;
+mod orders;
+mod process;
+mod ready;
+mod routes;
+mod serve;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod wrong;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+
+pub(crate) use self::client::{ClientError, get};
+pub(crate) use self::orders::PoolOrders;
+pub(crate) use self::socket::Socket;
+pub(crate) use self::wrong::Wrong;
+use crate::clock::now_ms;
+use crate::config::HttpSettings;
+use crate::db::{Db, Liveness};
+use crate::gone::GoneNotice;
+use crate::source::Source;
+use crate::state::{HISTORY_INTERVAL, State};
+use crate::stop::StopListener;
+
+/// How often the dead letters are counted: up to a cap, from an index.
+const COUNT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What HttpActor is started with, and answers from.
+pub(crate) struct HttpConfig {
+    pub(crate) settings: HttpSettings,
+    pub(crate) state: State,
+    pub(crate) db: Db,
+    pub(crate) liveness: Arc<Liveness>,
+    /// By the names of their queue entries.
+    pub(crate) sources: Vec<(Arc<str>, Arc<dyn Source>)>,
+    pub(crate) pools: PoolOrders,
+    /// Where the command line asks.
+    pub(crate) socket: Socket,
+    /// Everything has been started.
+    pub(crate) started: AtomicBool,
+}
+
+impl HttpConfig {
+    /// From now on the daemon may be ready.
+    pub(crate) fn set_started(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+}
+
+/// See the module's header.
+pub(crate) struct HttpActor {
+    config: Arc<HttpConfig>,
+    stop: StopListener,
+    counting: bool,
+    _gone: GoneNotice,
+}
+
+impl HttpActor {
+    pub(crate) fn new(config: Arc<HttpConfig>, stop: StopListener, gone: GoneNotice) -> Self {
+        Self {
+            config,
+            stop,
+            counting: false,
+            _gone: gone,
+        }
+    }
+
+    /// Counts what only the database knows, and never twice at once.
+    fn count(&mut self, ctx: &mut Context<Self>) {
+        if !self.config.started.load(Ordering::Acquire)
+            || std::mem::replace(&mut self.counting, true)
+        {
+            return;
+        }
+        let config = Arc::clone(&self.config);
+        let count = async move {
+            match config.db.reader().dead_letter_count().await {
+                Ok(letters) => *config.state.dead_letters.lock() = Some(letters),
+                // DbActor reports the outage.
+                Err(cause) => log::debug!("the dead letters cannot be counted: {cause}"),
+            }
+        };
+        ctx.spawn(
+            count
+                .into_actor(self)
+                .map(|(), actor, _| actor.counting = false),
+        );
+    }
+}
+
+impl Actor for HttpActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let answers = serve::serve(Arc::clone(&self.config), self.stop.clone());
+        ctx.spawn(answers.into_actor(self));
+        ctx.run_interval(HISTORY_INTERVAL, |actor, _| {
+            actor.config.state.sample(now_ms());
+        });
+        ctx.run_later(Duration::from_secs(1), Self::count);
+        ctx.run_interval(COUNT_INTERVAL, Self::count);
+    }
+}
+
+/// The sockets below a data directory, those of dead daemons among them.
+pub(crate) fn sockets(data_dir: &std::path::Path) -> Vec<PathBuf> {
+    socket::all(data_dir)
+}

@@ -1,0 +1,50 @@
+//! Whether this daemon does its work: its database answers, its heartbeats hold, each group has taken it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::HttpConfig;
+use crate::db::Standing;
+use crate::stop::StopListener;
+
+/// A database that takes longer is not there.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The answer to `/readyz`.
+#[derive(Debug, Serialize)]
+pub(super) struct Readiness {
+    pub(super) ready: bool,
+    /// What is missing, a sentence each.
+    pub(super) missing: Vec<String>,
+}
+
+pub(super) async fn readiness(config: &HttpConfig, stop: &StopListener) -> Readiness {
+    let mut missing = Vec::new();
+    if stop.begun() {
+        missing.push("this daemon is being stopped".to_owned());
+    }
+    let started = config.started.load(Ordering::Acquire);
+    if !started {
+        missing.push("this daemon is starting".to_owned());
+    }
+    match tokio::time::timeout(PATIENCE, config.db.reader().alive_boots()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(cause)) => missing.push(format!("the database does not answer: {cause}")),
+        Err(_) => missing.push(format!("the database has not answered for {PATIENCE:?}")),
+    }
+    let liveness = &config.liveness;
+    if started && liveness.standing(liveness.generation()) != Standing::Ours {
+        missing.push("the heartbeats are late: nothing that is claimed starts".to_owned());
+    }
+    for (queue, source) in &config.sources {
+        if let Some(why) = source.hindrance() {
+            missing.push(format!("queue `{queue}`: {why}"));
+        }
+    }
+    Readiness {
+        ready: missing.is_empty(),
+        missing,
+    }
+}

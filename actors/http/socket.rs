@@ -1,0 +1,127 @@
+//! The Unix socket `PARTITION.sock` below the data directory, over which the command line asks.
+//!
+//! Only this user may connect: the file has mode 0600 before it has its name. It is bound under a name of its own in a
+//! directory that only this user enters, and then renamed, so that there is no moment without a socket. During a redeploy
+//! the newer daemon takes the name. A daemon that ends removes the file if it still is its own; one that finds no file
+//! binds again, so that the older of two has the name again when the newer goes first.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use tokio::net::UnixListener;
+
+/// What the names of sockets end with.
+const SUFFIX: &str = "sock";
+
+/// One daemon's socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    /// Of a directory beside it that no other daemon uses.
+    private: PathBuf,
+    /// Device and inode of the file that this daemon made.
+    ours: Mutex<Option<(u64, u64)>>,
+}
+
+impl Socket {
+    pub(crate) fn new(data_dir: &Path, partition: &str, boot: &str) -> Self {
+        // A socket's path has room for about a hundred bytes.
+        let short = &boot[..boot.len().min(8)];
+        Self {
+            path: data_dir.join(format!("{partition}.{SUFFIX}")),
+            private: data_dir.join(format!(".{short}")),
+            ours: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the file, in the place of one that is there.
+    pub(super) fn bind(&self) -> io::Result<UnixListener> {
+        // Left by a boot of the same id: none, but a directory in the way must not keep the socket away.
+        let _ = fs::remove_dir_all(&self.private);
+        DirBuilder::new().mode(0o700).create(&self.private)?;
+        let bound = self.bind_in_private();
+        let _ = fs::remove_dir_all(&self.private);
+        bound
+    }
+
+    fn bind_in_private(&self) -> io::Result<UnixListener> {
+        let made = self.private.join("s");
+        let listener = UnixListener::bind(&made)?;
+        fs::set_permissions(&made, Permissions::from_mode(0o600))?;
+        let file = identity(&made)?;
+        fs::rename(&made, &self.path)?;
+        *self.ours.lock() = Some(file);
+        Ok(listener)
+    }
+
+    /// Somebody has removed the file, and no other daemon has made one.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(fs::symlink_metadata(&self.path), Err(cause) if cause.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Removes the file, unless another daemon has the name now.
+    pub(crate) fn remove(&self) {
+        let ours = self.ours.lock().take();
+        if ours.is_some() && identity(&self.path).ok() == ours {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let file = fs::symlink_metadata(path)?;
+    Ok((file.dev(), file.ino()))
+}
+
+/// Every socket below a data directory, by name.
+pub(super) fn all(data_dir: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(data_dir).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = files
+        .map(|file| file.path())
+        .filter(|path| path.extension().is_some_and(|end| end == SUFFIX))
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn the_newer_daemon_takes_the_name_and_the_older_leaves_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let older = Socket::new(dir.path(), "script1", "aaaaaaaaaa");
+        let newer = Socket::new(dir.path(), "script1", "bbbbbbbbbb");
+        let _first = older.bind().unwrap();
+        let mode = fs::metadata(older.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let _second = newer.bind().unwrap();
+        older.remove();
+        assert!(!newer.is_gone(), "the older one removed the newer's");
+        newer.remove();
+        assert!(older.is_gone());
+        let _again = older.bind().unwrap();
+        assert_eq!(all(dir.path()), [dir.path().join("script1.sock")]);
+        older.remove();
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
+
+    #[actix_rt::test]
+    async fn a_file_that_a_dead_daemon_left_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Socket::new(dir.path(), "script1", "a").bind().unwrap());
+        let next = Socket::new(dir.path(), "script1", "b");
+        let listener = next.bind().unwrap();
+        let client = std::os::unix::net::UnixStream::connect(next.path());
+        assert!(client.is_ok());
+        listener.accept().await.unwrap();
+    }
+}

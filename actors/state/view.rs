@@ -1,0 +1,204 @@
+//! What readers get: the numbers of one moment, as the HTTP port and the command line show them.
+
+use serde::ser::{SerializeStruct, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::cell::Distribution;
+use super::cron::CronFacts;
+use super::queue::{FailureCause, QueueFacts};
+pub(crate) use super::running::RunningView;
+
+/// One failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FailureView {
+    pub(crate) at_ms: i64,
+    pub(crate) id: String,
+    pub(crate) attempt: u32,
+    pub(crate) cause: FailureCause,
+    /// At most 200 characters.
+    pub(crate) error: String,
+}
+
+/// A change of a pool's size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ResizeView {
+    pub(crate) at_ms: i64,
+    pub(crate) from: u32,
+    pub(crate) to: u32,
+    pub(crate) reason: String,
+}
+
+/// An outage that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OutageView {
+    pub(crate) what: String,
+    pub(crate) since_ms: i64,
+    pub(crate) cause: String,
+}
+
+/// Counts of a queue entry since the daemon's start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct QueueCounts {
+    pub(crate) completed: u64,
+    pub(crate) retried: u64,
+    pub(crate) dead_lettered: u64,
+    pub(crate) released: u64,
+    /// Failed attempts by their cause.
+    pub(crate) errors: u64,
+    pub(crate) timeouts: u64,
+    pub(crate) panics: u64,
+    /// Seconds that a call of the handler took; of a batch handler a call is a batch.
+    pub(crate) handler: Distribution,
+    /// Seconds from the arrival of a message to its start, where the source knows when it arrived.
+    pub(crate) waited: Distribution,
+}
+
+impl QueueCounts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.completed += other.completed;
+        self.retried += other.retried;
+        self.dead_lettered += other.dead_lettered;
+        self.released += other.released;
+        self.errors += other.errors;
+        self.timeouts += other.timeouts;
+        self.panics += other.panics;
+        self.handler.add(&other.handler);
+        self.waited.add(&other.waited);
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.errors + self.timeouts + self.panics
+    }
+}
+
+/// One queue entry.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct QueueView {
+    #[serde(flatten)]
+    pub(crate) facts: QueueFacts,
+    /// As the last LagCheck found it; none before the first.
+    pub(crate) lag: Option<u64>,
+    /// The lag was counted no further than this.
+    pub(crate) lag_is_capped: bool,
+    pub(crate) lag_read_ms: Option<i64>,
+    /// LagChecks that could not read the lag.
+    pub(crate) unread_lags: u64,
+    /// Since when the lag has been above its limit with as many consumers as there may be.
+    pub(crate) behind_since_ms: Option<i64>,
+    pub(crate) consumers_wanted: u32,
+    pub(crate) consumers_present: u32,
+    pub(crate) consumers_ceiling: u32,
+    /// Consumers that have a message now.
+    pub(crate) consumers_busy: u32,
+    /// Since when the one that has had its messages for longest is busy.
+    pub(crate) busy_since_ms: Option<i64>,
+    /// Fetched and not yet durably settled.
+    pub(crate) in_flight: u64,
+    #[serde(flatten)]
+    pub(crate) counts: QueueCounts,
+    /// Messages that have run for half a second or longer.
+    pub(crate) running: Vec<RunningView>,
+    pub(crate) failures: Vec<FailureView>,
+    pub(crate) resizes: Vec<ResizeView>,
+}
+
+/// Fires of a cron entry since the daemon's start, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct FireCounts {
+    pub(crate) success: u64,
+    pub(crate) failed: u64,
+    pub(crate) timeout: u64,
+    pub(crate) killed: u64,
+    pub(crate) lost: u64,
+    pub(crate) skipped: u64,
+    pub(crate) missed: u64,
+}
+
+impl FireCounts {
+    pub(crate) fn failures(&self) -> u64 {
+        self.failed + self.timeout + self.killed + self.lost + self.missed
+    }
+}
+
+/// One cron entry.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CronView {
+    #[serde(flatten)]
+    pub(crate) facts: CronFacts,
+    pub(crate) fires: FireCounts,
+    /// Seconds from the scheduled second to the start of the process.
+    pub(crate) lateness: Distribution,
+    /// Seconds that a run took.
+    pub(crate) duration: Distribution,
+    pub(crate) next_fire_ms: Option<i64>,
+    /// The last scheduled second that this daemon fired.
+    pub(crate) last_fire_ms: Option<i64>,
+    /// When a run last ended well, since this daemon's start.
+    pub(crate) last_success_ms: Option<i64>,
+    pub(crate) running: Vec<RunningView>,
+    pub(crate) failures: Vec<FailureView>,
+}
+
+/// Delayed tasks since the daemon's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct TaskCounts {
+    pub(crate) done: u64,
+    pub(crate) retried: u64,
+    pub(crate) dead_lettered: u64,
+    pub(crate) released: u64,
+}
+
+impl TaskCounts {
+    pub(crate) fn failures(&self) -> u64 {
+        self.retried + self.dead_lettered
+    }
+}
+
+/// The delay queue.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct DelayView {
+    pub(crate) tasks: TaskCounts,
+    /// Counted up to 100,001; none before the first count.
+    pub(crate) waiting: Option<u64>,
+    pub(crate) oldest_due_ms: Option<i64>,
+    pub(crate) running_count: usize,
+    pub(crate) running: Vec<RunningView>,
+    /// Seconds from the due time to the start.
+    pub(crate) lateness: Distribution,
+    pub(crate) handler: Distribution,
+    pub(crate) failures: Vec<FailureView>,
+}
+
+/// The last hour of one thing, the oldest point first.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct HistoryView {
+    pub(crate) interval_seconds: u64,
+    /// When the last point was taken; none before the first.
+    pub(crate) last_ms: Option<i64>,
+    #[serde(flatten)]
+    pub(crate) series: SeriesView,
+}
+
+/// What happened within each interval. `null`: not known, or nothing ran.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct SeriesView {
+    pub(crate) done: Vec<u32>,
+    pub(crate) failed: Vec<u32>,
+    pub(crate) lag: Vec<Option<u32>>,
+    pub(crate) wanted: Vec<u16>,
+    pub(crate) present: Vec<u16>,
+    pub(crate) handler_seconds: Vec<Option<f32>>,
+    pub(crate) lateness_seconds: Vec<Option<f32>>,
+}
+
+/// For people: how many there were, and how long half and almost all of them took at most.
+impl Serialize for Distribution {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut shown = serializer.serialize_struct("Distribution", 4)?;
+        shown.serialize_field("count", &self.count())?;
+        shown.serialize_field("sum_seconds", &self.sum())?;
+        shown.serialize_field("p50_seconds", &self.quantile(0.5))?;
+        shown.serialize_field("p99_seconds", &self.quantile(0.99))?;
+        shown.end()
+    }
+}
