@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::failure::Failure;
 use super::{
     App, alert, check, completions, dead, exec, generate_model, help, import, init, migrate, push,
-    run, schema, send, signals,
+    run, schema, send, signals, status,
 };
 use crate::config::{Environment, Partition, Places};
 
@@ -93,6 +93,8 @@ enum Command {
     Send(send::SendArgs),
     /// Bring the tables up to date
     Migrate(migrate::MigrateArgs),
+    /// See what the running daemons are doing, and what is wrong first
+    Status(status::StatusArgs),
     /// Look at the dead letters
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -146,6 +148,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Push(args) => push::push(&app, &places()?, args),
         Command::Send(args) => send::send(&app, &places()?, args),
         Command::Migrate(args) => migrate::migrate(&app, &places()?, &args),
+        Command::Status(args) => status::status(&app, &places()?, &args),
         Command::Dead(command) => dead::dead(&app, &places()?, command),
         Command::Alert(command) => alert::alert(&app, &places()?, &command),
         Command::Init(args) => init::init(&args),

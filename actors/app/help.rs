@@ -45,6 +45,12 @@ const EXAMPLES: [(&str, &str); 18] = [
         "  {} migrate                  before the first start, by hand",
     ),
     (
+        "status",
+        "  {} status                   what is wrong first, then queues, cron and the delay queue
+  {} status --watch           again each 2 seconds
+  {} status --json | jq '.[].wrong'",
+    ),
+    (
         "dead",
         "  {} dead list                the newest first
   {} dead replay 17 18        those two run again

@@ -36,6 +36,7 @@ mod services;
 mod signals;
 mod sources;
 mod start;
+mod status;
 mod version;
 mod writer;
 

@@ -163,6 +163,20 @@ pub(crate) fn load_for_run(places: &Places, commands: &Commands) -> Result<Confi
     load_texts(places, commands, &|name| env::var(name).ok(), &text)
 }
 
+/// Reads the settings alone, for whoever only wants to know where things are.
+///
+/// # Errors
+///
+/// All faults of that file.
+pub(crate) fn load_settings(places: &Places, commands: &Commands) -> Result<Config, Report> {
+    let entries = [places.crontab(), places.queues()];
+    let text = |path: &Path, empty: &str| match entries.iter().any(|entries| path == entries) {
+        true => Ok("[]".to_owned()),
+        false => file::read(path, || format!("{empty}{}", others(path))),
+    };
+    load_texts(places, commands, &|name| env::var(name).ok(), &text)
+}
+
 fn load_with(
     places: &Places,
     commands: &Commands,

@@ -32,7 +32,6 @@ use actix::prelude::*;
 pub(crate) use self::client::{ClientError, get};
 pub(crate) use self::orders::PoolOrders;
 pub(crate) use self::socket::Socket;
-pub(crate) use self::wrong::Wrong;
 use crate::clock::now_ms;
 use crate::config::HttpSettings;
 use crate::db::{Db, Liveness};
@@ -124,4 +123,19 @@ impl Actor for HttpActor {
 /// The sockets below a data directory, those of dead daemons among them.
 pub(crate) fn sockets(data_dir: &std::path::Path) -> Vec<PathBuf> {
     socket::all(data_dir)
+}
+
+/// Ends the actor as a panic would, for tests of its owner.
+#[cfg(test)]
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crash;
+
+#[cfg(test)]
+impl Handler<Crash> for HttpActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, _: &mut Self::Context) {
+        panic!("crashed by a test");
+    }
 }

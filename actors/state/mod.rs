@@ -24,6 +24,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub(crate) use self::cell::Distribution;
+#[cfg(test)]
+use self::cell::Scale;
 pub(crate) use self::cron::{CronFacts, CronState};
 pub(crate) use self::database::commits;
 pub(crate) use self::delay::{DelayState, TaskDisposition};

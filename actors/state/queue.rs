@@ -316,12 +316,6 @@ pub(crate) struct ConsumerTally {
     of: Arc<QueueState>,
 }
 
-impl ConsumerTally {
-    pub(crate) fn share(&self) -> Arc<Tally> {
-        Arc::clone(&self.tally)
-    }
-}
-
 impl std::ops::Deref for ConsumerTally {
     type Target = Tally;
 

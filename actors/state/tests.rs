@@ -1,1 +1,224 @@
+//! What is published, and what readers make of it.
 
+use std::time::Duration;
+
+use super::cell::{Counter, Histogram};
+use super::recent::{Recent, cut};
+use super::*;
+use crate::testing_support::queue_state;
+
+fn identity() -> Identity {
+    Identity {
+        version: "0",
+        environment: "dev".to_owned(),
+        partition: "script1".to_owned(),
+        host: "h".to_owned(),
+        pid: 1,
+        boot: "b".to_owned(),
+        started_ms: 1,
+    }
+}
+
+fn entry(name: &str, key: &str) -> Arc<CronState> {
+    CronState::new(CronFacts {
+        name: name.to_owned(),
+        key: key.to_owned(),
+        expression: "@daily".to_owned(),
+        timezone: "UTC".to_owned(),
+        exec_cmd: "c".to_owned(),
+    })
+}
+
+#[test]
+fn a_value_falls_into_the_bucket_that_it_does_not_exceed() {
+    let histogram = Histogram::new(Scale::Fast);
+    for us in [0, 100, 101, 300, 1_000_000, 100_000_000, 100_000_001] {
+        histogram.note(Duration::from_micros(us));
+    }
+    let read = histogram.read();
+    assert_eq!(read.counts, [2, 2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1]);
+    assert_eq!(read.count(), 7);
+    assert_eq!(read.sum_us, 201_000_502);
+    let bounds: Vec<f64> = Scale::Slow.bounds().collect();
+    assert_eq!((bounds[0], bounds[4], bounds[12]), (0.01, 1.0, 10_000.0));
+}
+
+#[test]
+fn values_that_are_noted_together_have_their_mean() {
+    let histogram = Histogram::new(Scale::Fast);
+    histogram.note_alone(Duration::from_micros(1600), 16);
+    histogram.note_alone(Duration::from_secs(5), 0);
+    let first = histogram.read();
+    assert_eq!((first.counts[0], first.count()), (16, 16));
+    assert_eq!(first.quantile(0.99), Some(0.0001));
+    histogram.note_alone(Duration::from_secs(4), 2);
+    let second = histogram.read();
+    assert_eq!(second.mean_since(&first), Some(2.0));
+    assert_eq!(second.mean_since(&second), None);
+    assert_eq!(Distribution::empty(Scale::Fast).quantile(0.5), None);
+}
+
+#[test]
+fn counts_of_consumers_that_ended_stay() {
+    let state = queue_state();
+    let (one, two) = (state.join(), state.join());
+    one.completed.add_alone(3);
+    two.completed.add_alone(4);
+    two.failed(FailureCause::Timeout);
+    two.handled(Duration::from_millis(10), 1);
+    drop(one);
+    assert_eq!(state.counts().completed, 7);
+    state.dropped(2);
+    drop(two);
+    let counts = state.counts();
+    assert_eq!((counts.completed, counts.released), (7, 2));
+    assert_eq!((counts.timeouts, counts.failures()), (1, 1));
+    assert_eq!(counts.handler.count(), 1);
+}
+
+#[test]
+fn another_thread_reads_what_one_counts() {
+    let counter = Arc::new(Counter::default());
+    let read = Arc::clone(&counter);
+    let reader = std::thread::spawn(move || {
+        let mut last = 0;
+        while last < 100_000 {
+            let now = read.get();
+            assert!(now >= last, "it never goes back");
+            last = now;
+        }
+    });
+    (0..100_000).for_each(|_| counter.add_alone(1));
+    reader.join().unwrap();
+}
+
+#[test]
+fn a_queue_is_behind_from_the_check_that_finds_it_full_and_above_its_limit() {
+    let state = queue_state();
+    state.sized(1, 1);
+    state.lag_checked(Some(5), false, 4);
+    assert_eq!(state.view().behind_since_ms, None, "it can still grow");
+    state.sized(4, 3);
+    let view = state.view();
+    assert!(view.behind_since_ms.is_some());
+    let since = view.behind_since_ms;
+    state.lag_checked(None, false, 4);
+    state.lag_checked(Some(9), false, 4);
+    let view = state.view();
+    assert_eq!((view.behind_since_ms, view.lag), (since, Some(9)));
+    assert_eq!(view.unread_lags, 1);
+    state.lag_checked(Some(0), false, 4);
+    assert_eq!(state.view().behind_since_ms, None);
+}
+
+#[test]
+fn only_the_last_few_are_kept_and_long_texts_are_cut() {
+    let recent = Recent::new(3);
+    (0..5).for_each(|n| recent.push(n));
+    assert_eq!(recent.newest(), [4, 3, 2]);
+    let long = "é".repeat(201);
+    assert_eq!(cut(&long).chars().count(), 200);
+    assert!(cut(&long).ends_with('…'));
+    assert_eq!(cut(&"é".repeat(200)), "é".repeat(200));
+}
+
+#[test]
+fn what_runs_goes_with_its_guard() {
+    let state = queue_state();
+    let long = state.runs("7", 1);
+    {
+        let _short = state.runs("8", 2);
+        let ids: Vec<String> = state.view().running.into_iter().map(|r| r.id).collect();
+        assert_eq!(ids, ["7", "8"], "the oldest first");
+    }
+    assert_eq!(state.view().running.len(), 1);
+    drop(long);
+    assert!(state.view().running.is_empty());
+}
+
+#[test]
+fn every_end_of_a_run_is_counted_once() {
+    let entry = entry("n", "k");
+    let scheduled = crate::clock::now_ms() - 20;
+    entry.started("u1", scheduled, 7);
+    entry.attached("u1", 1, 7);
+    assert_eq!(entry.view().running.len(), 1, "it is known already");
+    entry.ended("u1", "success", "{}");
+    for status in ["failed", "timeout", "killed", "lost", "skipped"] {
+        entry.ended("u2", status, "{}");
+    }
+    entry.missed(3);
+    let view = entry.view();
+    let fires = view.fires;
+    assert_eq!(
+        [
+            fires.success,
+            fires.failed,
+            fires.timeout,
+            fires.killed,
+            fires.lost,
+            fires.skipped,
+            fires.missed
+        ],
+        [1, 1, 1, 1, 1, 1, 3]
+    );
+    assert_eq!(fires.failures(), 7);
+    assert_eq!((view.lateness.count(), view.duration.count()), (1, 1));
+    assert!(view.last_success_ms.is_some() && view.running.is_empty());
+    assert_eq!(view.failures.len(), 4, "skipping is as configured");
+}
+
+#[test]
+fn a_point_of_the_history_is_what_changed_since_the_one_before() {
+    let queue = queue_state();
+    let state = State::new(
+        identity(),
+        vec![Arc::clone(&queue)],
+        vec![entry("n", "k")],
+        DelayState::new(),
+    );
+    let tally = queue.join();
+    tally.completed.add_alone(10);
+    tally.handled(Duration::from_secs(20), 10);
+    queue.lag_checked(Some(7), false, 1);
+    state.sample(10_000);
+    state.sample(20_000);
+    tally.completed.add_alone(1);
+    tally.failed(FailureCause::Panic);
+    state.sample(30_000);
+    let history = state.queue_history("q").unwrap();
+    assert_eq!(history.last_ms, Some(30_000));
+    let series = history.series;
+    assert_eq!(series.done, [10, 0, 1]);
+    assert_eq!(series.failed, [0, 0, 1]);
+    assert_eq!(series.lag, [Some(7); 3]);
+    assert_eq!(series.handler_seconds, [Some(2.0), None, None]);
+    assert!(state.queue_history("other").is_none());
+    assert_eq!(state.cron_history("k").unwrap().series.done.len(), 3);
+    assert_eq!(state.cron_history("n").unwrap().series.done.len(), 3);
+    assert_eq!(state.delay_history().series.done, [0, 0, 0]);
+}
+
+#[test]
+fn the_history_is_an_hour_long() {
+    let state = State::new(
+        identity(),
+        vec![queue_state()],
+        Vec::new(),
+        DelayState::new(),
+    );
+    (0..400).for_each(|n| state.sample(n * 10_000));
+    assert_eq!(state.queue_history("q").unwrap().series.done.len(), 360);
+}
+
+#[test]
+fn an_outage_is_listed_until_its_mark_goes() {
+    let what = "a server of this test";
+    let listed = || outages().list().into_iter().find(|o| o.what == what);
+    let mark = outages().begin(what, 5, "refused");
+    mark.set_cause("wrong password");
+    let outage = listed().unwrap();
+    assert_eq!((outage.since_ms, &*outage.cause), (5, "wrong password"));
+    drop(mark);
+    assert_eq!(listed(), None);
+}

@@ -1,7 +1,7 @@
 //! The whole daemon but its processes, on one thread and a paused clock.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::children::Children;
 use super::{BeginStop, Child, Plan, Retention, SupervisorActor};
-use crate::config::Partition;
+use crate::config::{HttpSettings, Partition};
 use crate::consumer::Work;
 use crate::cron::{self, Backlog, CronConfig, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
@@ -23,6 +23,7 @@ use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
 use crate::delay_queue::{
     self, DelayConfig, DelayQueueHandle, Push, PushItem, RunningTasks, Stats, TaskRules,
 };
+use crate::http::{HttpConfig, PoolOrders, Socket};
 use crate::identity::Owner;
 use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler as JobHandler, OwnCode, Task};
@@ -30,6 +31,7 @@ use crate::own_code;
 use crate::pool::{self, PoolConfig};
 use crate::source::Consumed;
 use crate::source::TableSource;
+use crate::state::{Identity, State};
 use crate::stop::StopSignal;
 use crate::testing_support::{Barrier, Seen, TestDb, limits, single, soon};
 use crate::workers::Workers;
@@ -191,6 +193,33 @@ impl World {
     }
 }
 
+/// A socket and no port.
+fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig {
+    let identity = Identity {
+        version: "0",
+        environment: "dev".to_owned(),
+        partition: "script1".to_owned(),
+        host: "here".to_owned(),
+        pid: 1,
+        boot: "b".to_owned(),
+        started_ms: 1,
+    };
+    let delay = crate::state::DelayState::new();
+    HttpConfig {
+        settings: HttpSettings {
+            listen: None,
+            ..HttpSettings::default()
+        },
+        state: State::new(identity, Vec::new(), Vec::new(), delay),
+        db: db.clone(),
+        liveness: Arc::clone(liveness),
+        sources: Vec::new(),
+        pools: PoolOrders::default(),
+        socket: Socket::new(data_dir, "script1", "b"),
+        started: AtomicBool::new(false),
+    }
+}
+
 fn plan(
     files: &TestDb,
     store: Arc<dyn Store>,
@@ -232,6 +261,7 @@ fn plan(
             interval_ms: 5000,
         },
         retention: Retention::default(),
+        http: Arc::new(http_config(&db, &liveness, &data_dir)),
         delay: Arc::new(DelayConfig {
             owner: owner.to_string(),
             liveness: Arc::clone(&liveness),
@@ -493,6 +523,7 @@ fn every_child_that_dies_is_replaced() {
             Child::DelayQueue,
             Child::Pool(0),
             Child::Cron,
+            Child::Http,
             Child::OwnCode(0),
             Child::Db,
         ]
@@ -505,6 +536,7 @@ fn every_child_that_dies_is_replaced() {
                 Child::DelayQueue => world.delay_queue.get().unwrap().do_send(delay_queue::Crash),
                 Child::Pool(_) => pool.do_send(pool::Crash),
                 Child::Cron => children.cron.as_ref().unwrap().do_send(cron::Crash),
+                Child::Http => children.http.as_ref().unwrap().do_send(crate::http::Crash),
                 Child::OwnCode(_) => children.own_code[0].do_send(own_code::Crash),
             }
             sleep(Duration::from_secs(10)).await;
@@ -525,7 +557,7 @@ fn every_child_that_dies_is_replaced() {
             .number("SELECT count(*) AS n FROM queue_message"),
         0
     );
-    assert_eq!(world.ran.len(), 18, "each once");
+    assert_eq!(world.ran.len(), 21, "each once");
 }
 
 #[test]

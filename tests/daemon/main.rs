@@ -30,6 +30,7 @@ mod files;
 mod flight;
 mod frozen;
 mod go_program;
+mod http;
 mod kafka;
 mod large_messages;
 mod lateness;

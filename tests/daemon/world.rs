@@ -53,6 +53,8 @@ impl World {
         let mut all = json!({
             "database": { "url": world.url },
             "workers": 2,
+            // Many daemons run beside each other; the socket is there all the same.
+            "http": { "listen": null },
         });
         all.as_object_mut()
             .unwrap()

@@ -119,3 +119,45 @@ fn token(node: &Node<'_>) -> Option<Secret> {
     }
     Some(Secret::new(token))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{faults, good};
+
+    #[test]
+    fn only_loopback_is_listened_on_without_a_token() {
+        for loopback in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1"] {
+            let read = good(
+                &format!(r#"{{"listen": "{loopback}"}}"#),
+                HttpSettings::read,
+            );
+            assert_eq!(read.listen, loopback.parse().ok());
+        }
+        for open in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:127.0.0.1]:1"] {
+            let found = faults(&format!(r#"{{"listen": "{open}"}}"#), HttpSettings::read);
+            assert!(found[0].contains("set `http.token`"), "{found:?}");
+            let with = format!(r#"{{"listen": "{open}", "token": "t"}}"#);
+            assert!(good(&with, HttpSettings::read).token.is_some());
+        }
+    }
+
+    #[test]
+    fn names_are_lower_case_and_paths_have_no_slash_at_their_end() {
+        let text = r#"{"hosts": ["A.Example"], "base_path": "/a/b/", "read_only": true}"#;
+        let read = good(text, HttpSettings::read);
+        assert_eq!((&*read.hosts[0], &*read.base_path), ("a.example", "/a/b"));
+        assert!(read.read_only);
+        for path in ["/", "///"] {
+            let text = format!(r#"{{"base_path": "{path}"}}"#);
+            match path {
+                "/" => assert_eq!(good(&text, HttpSettings::read).base_path, "/"),
+                _ => assert_eq!(faults(&text, HttpSettings::read).len(), 1),
+            }
+        }
+        for bad in ["", "a", "/a b", "/../x", "/a?b", "/{x}"] {
+            let text = format!(r#"{{"base_path": "{bad}"}}"#);
+            assert_eq!(faults(&text, HttpSettings::read).len(), 1, "{bad}");
+        }
+    }
+}

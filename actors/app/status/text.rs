@@ -1,0 +1,241 @@
+//! A daemon's state for people.
+//!
+//! It is read as JSON, each field where it is there: the daemon that answers may be older or newer than this program.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Local};
+use serde_json::Value;
+
+/// Characters of a name that a column shows.
+const NAME_CHARS: usize = 28;
+
+pub(super) fn of(state: &Value, now_ms: i64) -> String {
+    let mut text = String::new();
+    let daemon = &state["daemon"];
+    let _ = writeln!(
+        text,
+        "partition {}, pid {} on {}, environment {}, version {}, up {}{}",
+        word(&daemon["partition"]),
+        daemon["pid"],
+        word(&daemon["host"]),
+        word(&daemon["environment"]),
+        word(&daemon["version"]),
+        ago(&daemon["started_ms"], now_ms),
+        match state["readiness"]["ready"] {
+            Value::Bool(true) => "",
+            _ => ", NOT READY",
+        }
+    );
+    wrong(&mut text, &state["wrong"], now_ms);
+    queues(&mut text, list(&state["queues"]));
+    cron(&mut text, list(&state["cron"]), now_ms);
+    delay(&mut text, state, now_ms);
+    text.push('\n');
+    text
+}
+
+fn wrong(text: &mut String, wrong: &Value, now_ms: i64) {
+    if list(wrong).is_empty() {
+        text.push_str("nothing is wrong\n");
+    }
+    for one in list(wrong) {
+        let since = match one["since_ms"].as_i64() {
+            Some(_) => format!(", for {}", ago(&one["since_ms"], now_ms)),
+            None => String::new(),
+        };
+        let _ = writeln!(
+            text,
+            "! {}: {}{since}\n    {}",
+            word(&one["about"]),
+            word(&one["text"]),
+            word(&one["remedy"])
+        );
+    }
+}
+
+fn queues(text: &mut String, queues: &[Value]) {
+    if queues.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\nqueues\n  {:NAME_CHARS$} {:>10} {:>9} {:>9} {:>10} {:>8} {:>6} {:>10}",
+        "name", "lag", "consumers", "in flight", "done", "failed", "dead", "p99"
+    );
+    for queue in queues {
+        let capped = queue["lag_is_capped"] == Value::Bool(true);
+        let lag = queue["lag"].as_u64().map_or_else(
+            || "?".to_owned(),
+            |lag| format!("{lag}{}", if capped { "+" } else { "" }),
+        );
+        let consumers = format!(
+            "{}/{}",
+            queue["consumers_present"], queue["consumers_ceiling"]
+        );
+        let failed = ["errors", "timeouts", "panics"].map(|key| number(&queue[key]));
+        let _ = writeln!(
+            text,
+            "  {} {lag:>10} {consumers:>9} {:>9} {:>10} {:>8} {:>6} {:>10}",
+            column(&queue["name"]),
+            number(&queue["in_flight"]),
+            number(&queue["completed"]),
+            failed.iter().sum::<u64>(),
+            number(&queue["dead_lettered"]),
+            duration(&queue["handler"]["p99_seconds"])
+        );
+    }
+}
+
+fn cron(text: &mut String, entries: &[Value], now_ms: i64) {
+    if entries.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "\ncron\n  {:NAME_CHARS$} {:>19} {:>8} {:>8} {:>7} {:>14}",
+        "name", "next", "success", "failed", "running", "last success"
+    );
+    for entry in entries {
+        let fires = &entry["fires"];
+        let failed = ["failed", "timeout", "killed", "lost", "missed"];
+        let failed: u64 = failed.iter().map(|key| number(&fires[key])).sum();
+        let last = match entry["last_success_ms"].as_i64() {
+            Some(_) => format!("{} ago", ago(&entry["last_success_ms"], now_ms)),
+            None => "-".to_owned(),
+        };
+        let _ = writeln!(
+            text,
+            "  {} {:>19} {:>8} {failed:>8} {:>7} {last:>14}",
+            column(&entry["name"]),
+            time(&entry["next_fire_ms"]),
+            number(&fires["success"]),
+            list(&entry["running"]).len()
+        );
+    }
+}
+
+fn delay(text: &mut String, state: &Value, now_ms: i64) {
+    let delay = &state["delay"];
+    let waiting = match delay["waiting"].as_u64() {
+        None => "?".to_owned(),
+        Some(100_001..) => "100,000+".to_owned(),
+        Some(n) => n.to_string(),
+    };
+    let first = match delay["oldest_due_ms"].as_i64() {
+        Some(due) if due > now_ms => {
+            format!(", the first due at {}", time(&delay["oldest_due_ms"]))
+        }
+        Some(_) => format!(
+            ", the oldest {} past its time",
+            ago(&delay["oldest_due_ms"], now_ms)
+        ),
+        None => String::new(),
+    };
+    let tasks = &delay["tasks"];
+    let _ = writeln!(
+        text,
+        "\ndelay queue: {waiting} wait{first}, {} run, {} done, {} dead letters, p99 late {}",
+        delay["running_count"],
+        number(&tasks["done"]),
+        number(&tasks["dead_lettered"]),
+        duration(&delay["lateness"]["p99_seconds"])
+    );
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+/// In one line, and without what a terminal would obey.
+fn word(value: &Value) -> String {
+    let text = value.as_str().unwrap_or("?");
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
+}
+
+/// A name, as wide as its column.
+fn column(value: &Value) -> String {
+    let name = word(value);
+    let shown: String = match name.chars().count() > NAME_CHARS {
+        true => name.chars().take(NAME_CHARS - 1).chain(['…']).collect(),
+        false => name,
+    };
+    format!("{shown:NAME_CHARS$}")
+}
+
+fn time(value: &Value) -> String {
+    let time = value.as_i64().and_then(DateTime::from_timestamp_millis);
+    time.map_or_else(
+        || "-".to_owned(),
+        |at| {
+            at.with_timezone(&Local)
+                .format("%Y-%m-%d %H:%M:%S")
+                .to_string()
+        },
+    )
+}
+
+/// How long ago that was, in the largest unit that says enough.
+fn ago(value: &Value, now_ms: i64) -> String {
+    let seconds = value
+        .as_i64()
+        .map_or(0, |then| (now_ms - then).max(0) / 1000);
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn duration(value: &Value) -> String {
+    match value.as_f64() {
+        None => "-".to_owned(),
+        Some(seconds) if seconds < 1.0 => format!("{} ms", seconds * 1000.0),
+        Some(seconds) => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_older_daemon_does_not_say_is_left_out() {
+        let text = of(&json!({}), 0);
+        assert!(
+            text.contains("NOT READY") && text.contains("nothing is wrong"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn names_and_errors_do_nothing_to_the_terminal() {
+        let state = json!({
+            "daemon": { "partition": "a\u{1b}[2Jb" },
+            "wrong": [{ "about": "queue x\ny", "since_ms": 0, "text": "t", "remedy": "r" }],
+            "queues": [{ "name": "队列\u{7}", "lag": 5, "lag_is_capped": true }],
+        });
+        let text = of(&state, 3 * 3600 * 1000);
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{7}'),
+            "{text}"
+        );
+        assert!(text.contains("! queue x y: t, for 3 h"), "{text}");
+        assert!(text.contains("5+"), "{text}");
+    }
+
+    #[test]
+    fn spans_are_said_in_a_unit_of_their_size() {
+        let said = |seconds: i64| ago(&json!(0), seconds * 1000);
+        let all = [5, 150, 8000, 200_000].map(said);
+        assert_eq!(all, ["5 s", "2 min", "2 h", "2 days"]);
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether a daemon is ready, and what is missing.
+
+use serde_json::json;
+
+use super::client::get;
+use super::{address, settings};
+use crate::engine::Engine;
+use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for, wait_until};
+use crate::world::World;
+
+#[test]
+fn without_its_database_a_daemon_is_alive_and_not_ready() {
+    for engine in [Engine::MariaDb, Engine::Postgres] {
+        let interval = json!({ "heartbeat_interval": "500ms" });
+        let mut all = settings(json!({}));
+        all.as_object_mut()
+            .unwrap()
+            .extend(interval.as_object().unwrap().clone());
+        let Some((world, server)) = World::on_own_server(engine, all) else {
+            continue;
+        };
+        let mut daemon = world.start();
+        let address = address(&mut daemon);
+        let ready = || get(&address, "/readyz");
+        wait_until("readiness", PATIENCE, || ready().status == 200);
+        assert_eq!(ready().json(), json!({ "ready": true, "missing": [] }));
+        server.crash();
+        let missing = wait_for("the lack of a database", LONG_PATIENCE, || {
+            let answer = ready();
+            (answer.status == 503 && answer.body.contains("heartbeats")).then_some(answer)
+        });
+        assert!(missing.body.contains("database"), "{}", missing.body);
+        assert_eq!(get(&address, "/healthz").status, 200);
+        let outage = wait_for("the outage in the list", PATIENCE, || {
+            let outages = get(&address, "/api/v1/outages").json();
+            outages.as_array()?.first().cloned()
+        });
+        assert!(outage["since_ms"].as_i64().unwrap() > 0, "{outage}");
+        assert!(get(&address, "/metrics").metric("simplest_script_outages") >= 1.0);
+        let state = get(&address, "/api/v1/state").json();
+        assert!(!state["wrong"].as_array().unwrap().is_empty(), "{state}");
+        server.start();
+        wait_until("readiness again", LONG_PATIENCE, || ready().status == 200);
+        wait_until("no outage", PATIENCE, || {
+            get(&address, "/api/v1/outages").body == "[]"
+        });
+        daemon.stop();
+    }
+}

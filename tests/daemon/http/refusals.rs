@@ -1,0 +1,190 @@
+//! Who may not ask, and who may not order.
+
+use serde_json::json;
+
+use super::client::{Answer, ask_with, get};
+use super::{address, world};
+use crate::wait::{PATIENCE, wait_until};
+
+const ORDER: &str = "/api/v1/queues/work/lag-check";
+
+fn order(address: &str, headers: &[(&str, &str)]) -> Answer {
+    let headers = [&[("Host", address)], headers].concat();
+    ask_with(address, "POST", ORDER, &headers)
+}
+
+#[test]
+fn a_foreign_host_is_refused_on_every_request() {
+    let world = world(json!({ "hosts": ["script.example.com"] }));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/api/v1/state",
+        "/nothing",
+    ] {
+        let foreign = ask_with(&address, "GET", path, &[("Host", "evil.example")]);
+        assert_eq!(foreign.status, 421, "{path}");
+        assert!(foreign.body.contains("http.hosts"), "{}", foreign.body);
+    }
+    let rebound = ask_with(
+        &address,
+        "GET",
+        "http://evil.example/metrics",
+        &[("Host", &address)],
+    );
+    assert_eq!(rebound.status, 421);
+    let two = [("Host", "localhost"), ("Host", "evil.example")];
+    assert!(ask_with(&address, "GET", "/metrics", &two).status >= 400);
+    assert!(ask_with(&address, "GET", "/metrics", &[]).status >= 400);
+    for host in [
+        &*address,
+        "localhost:7100",
+        "a.localhost",
+        "nas.local",
+        "Script.Example.com:80",
+    ] {
+        let own = ask_with(&address, "GET", "/metrics", &[("Host", host)]);
+        assert_eq!(own.status, 200, "{host}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn an_order_from_another_page_is_refused_and_one_of_our_own_is_done() {
+    let world = world(json!({}));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    let own = format!("http://{address}");
+    for headers in [
+        &[][..],
+        &[("Origin", "null")],
+        &[("Origin", "http://evil.example")],
+        &[("Origin", "http://127.0.0.1:1")],
+        &[("Sec-Fetch-Site", "cross-site"), ("Origin", &own)],
+        &[("Sec-Fetch-Site", "same-site")],
+        &[("Sec-Fetch-Site", "none")],
+        &[("Authorization", "Bearer none is set")],
+    ] {
+        let refused = order(&address, headers);
+        assert_eq!(refused.status, 403, "{headers:?}: {}", refused.body);
+    }
+    assert!(!daemon.log().contains("LagCheck, ordered by"));
+    for headers in [&[("Origin", &*own)], &[("Sec-Fetch-Site", "same-origin")]] {
+        assert_eq!(order(&address, headers).status, 202, "{headers:?}");
+    }
+    daemon.wait_log("queue `work`: LagCheck, ordered by 127.0.0.1");
+    // Reading needs nothing of the kind, and a page of another site cannot read what it is answered.
+    let read = ask_with(
+        &address,
+        "GET",
+        "/api/v1/state",
+        &[("Host", &address), ("Origin", "null")],
+    );
+    assert_eq!(read.status, 200);
+    assert!(!read.head.contains("access-control-allow-origin"));
+    daemon.stop();
+}
+
+#[test]
+fn with_a_token_nothing_is_read_or_ordered_without_it() {
+    let world = world(json!({ "token": "geheim" }));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    let with = |sent: &str| {
+        let headers = [("Host", &*address), ("Authorization", sent)];
+        ask_with(&address, "GET", "/api/v1/state", &headers).status
+    };
+    let missing = get(&address, "/api/v1/state");
+    assert_eq!(missing.status, 401);
+    assert!(missing.head.contains("www-authenticate: bearer"));
+    for wrong in ["Bearer gehei", "Bearer geheime", "Basic geheim", "geheim"] {
+        assert_eq!(with(wrong), 401, "{wrong}");
+    }
+    assert_eq!(with("Bearer geheim"), 200);
+    assert_eq!(
+        order(&address, &[("Sec-Fetch-Site", "same-origin")]).status,
+        401
+    );
+    // A program has no page; the token is enough.
+    assert_eq!(
+        order(&address, &[("Authorization", "Bearer geheim")]).status,
+        202
+    );
+    assert_eq!(get(&address, "/healthz").status, 200, "probes need none");
+    wait_until("readiness", PATIENCE, || {
+        get(&address, "/readyz").status == 200
+    });
+    assert!(!daemon.log().contains("geheim"));
+    daemon.stop();
+}
+
+#[test]
+fn read_only_refuses_orders_and_nothing_else() {
+    let world = world(json!({ "read_only": true, "token": "geheim" }));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    let token = ("Authorization", "Bearer geheim");
+    let refused = order(&address, &[token]);
+    assert_eq!(refused.status, 403);
+    assert!(refused.body.contains("http.read_only"), "{}", refused.body);
+    let read = ask_with(
+        &address,
+        "GET",
+        "/api/v1/queues",
+        &[("Host", &address), token],
+    );
+    assert_eq!(read.status, 200);
+    daemon.stop();
+}
+
+#[test]
+fn answers_carry_the_headers_that_browsers_obey() {
+    let world = world(json!({ "base_path": "/scripts/" }));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    assert_eq!(get(&address, "/healthz").status, 404, "it is elsewhere");
+    for (path, status) in [("/scripts/healthz", 200), ("/scripts/nothing", 404)] {
+        let answer = get(&address, path);
+        assert_eq!(answer.status, status);
+        for header in [
+            "content-security-policy: default-src 'self'",
+            "referrer-policy: same-origin",
+            "x-content-type-options: nosniff",
+        ] {
+            assert!(answer.head.contains(header), "{header} in {}", answer.head);
+        }
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_large_body_is_refused() {
+    let world = world(json!({}));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    let endless = [
+        ("Host", &*address),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Cookie", &"x".repeat(200_000)),
+    ];
+    assert!(ask_with(&address, "GET", "/healthz", &endless).status >= 400);
+    assert_eq!(get(&address, "/healthz").status, 200);
+    daemon.stop();
+}
+
+#[test]
+fn a_taken_port_is_one_warning_and_tried_again() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let world = crate::world::World::new(json!({ "http": { "listen": address } }));
+    let mut daemon = world.start();
+    daemon.wait_log("cannot be listened on");
+    drop(taken);
+    daemon.wait_log("http: listening on");
+    assert_eq!(get(&address, "/healthz").status, 200);
+    assert_eq!(daemon.log().matches("cannot be listened on").count(), 1);
+    daemon.stop();
+}

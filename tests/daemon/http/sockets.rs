@@ -1,0 +1,86 @@
+//! The socket of the command line.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::client::ask_socket;
+use crate::wait::{PATIENCE, wait_until};
+use crate::world::World;
+
+#[test]
+fn the_socket_answers_without_a_port_and_only_to_its_user() {
+    let world = World::new(json!({}));
+    world.partition("script1", &World::table_queue(), &json!([]));
+    let daemon = world.start();
+    let socket = world.path("data/script1.sock");
+    wait_until("the socket", PATIENCE, || socket.exists());
+    let mode = fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(ask_socket(&socket, "GET", "/healthz").status, 200);
+    let order = ask_socket(&socket, "POST", "/api/v1/queues/work/lag-check");
+    assert_eq!(order.status, 202, "{}", order.body);
+    daemon.stop();
+    assert!(
+        !socket.exists(),
+        "a daemon that ends takes its socket along"
+    );
+}
+
+#[test]
+fn a_socket_that_a_dead_daemon_left_is_replaced() {
+    let world = World::new(json!({}));
+    let daemon = world.start();
+    let socket = world.path("data/script1.sock");
+    wait_until("the socket", PATIENCE, || socket.exists());
+    daemon.kill();
+    assert!(socket.exists());
+    let daemon = world.start();
+    wait_until("the new socket", PATIENCE, || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+    daemon.stop();
+}
+
+#[test]
+fn of_two_daemons_the_newer_has_the_socket_and_the_older_has_it_again() {
+    let world = World::new(json!({}));
+    let socket = world.path("data/script1.sock");
+    let pid = || {
+        std::os::unix::net::UnixStream::connect(&socket).ok()?;
+        ask_socket(&socket, "GET", "/api/v1/state").json()["daemon"]["pid"].as_u64()
+    };
+    let older = world.start();
+    wait_until("the older", PATIENCE, || {
+        pid() == Some(u64::from(older.pid()))
+    });
+    let newer = world.start();
+    wait_until("the newer", PATIENCE, || {
+        pid() == Some(u64::from(newer.pid()))
+    });
+    let newest = world.start();
+    wait_until("the newest", PATIENCE, || {
+        pid() == Some(u64::from(newest.pid()))
+    });
+    // One that ends leaves the socket of another alone.
+    newer.stop();
+    assert_eq!(pid(), Some(u64::from(newest.pid())));
+    newest.stop();
+    wait_until("the older again", PATIENCE, || {
+        pid() == Some(u64::from(older.pid()))
+    });
+    older.stop();
+}
+
+#[test]
+fn something_else_in_the_way_is_no_end() {
+    let world = World::new(json!({}));
+    fs::create_dir_all(world.path("data/script1.sock")).unwrap();
+    let mut daemon = world.start();
+    daemon.wait_log("http: no socket at");
+    fs::remove_dir(world.path("data/script1.sock")).unwrap();
+    let socket = world.path("data/script1.sock");
+    wait_until("the socket", PATIENCE, || socket.exists());
+    daemon.stop();
+}
