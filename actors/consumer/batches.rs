@@ -122,7 +122,8 @@ impl Work {
         let arrived = batch.iter().find_map(|delivery| delivery.arrived_ms);
         if let Some(waited) = arrived.and_then(|arrived| u64::try_from(now - arrived).ok()) {
             let waited = Duration::from_millis(waited);
-            ends.tally.waited(waited, wide(batch.len()));
+            let arrived = batch.iter().filter(|d| d.arrived_ms.is_some()).count();
+            ends.tally.waited(waited, wide(arrived));
         }
         let names: Vec<(String, u32)> = batch
             .iter()

@@ -27,8 +27,9 @@ pub(super) struct Stopwatch {
     aside: Duration,
     messages: u32,
     bytes: usize,
-    /// How long the first message since then had waited in its queue.
+    /// How long the first one that knows had waited in its queue, and how many know.
     waited: Option<Duration>,
+    arrived: u64,
     /// Messages in the next lap.
     together: u32,
 }
@@ -42,6 +43,7 @@ impl Stopwatch {
             messages: 0,
             bytes: 0,
             waited: None,
+            arrived: 0,
             together: 1,
         }
     }
@@ -54,12 +56,14 @@ impl Stopwatch {
     /// A message has its turn.
     pub(super) fn message(&mut self, bytes: usize, arrived_ms: Option<i64>, tally: &Tally) {
         if self.messages == 0 {
-            let now = now_ms();
-            tally.busy(now);
+            tally.busy(now_ms());
+        }
+        if let Some(arrived_ms) = arrived_ms {
+            self.arrived += 1;
             // Clocks of two machines may differ.
-            self.waited = arrived_ms.map(|arrived| {
-                Duration::from_millis(u64::try_from(now - arrived).unwrap_or_default())
-            });
+            let since = || u64::try_from(now_ms() - arrived_ms).unwrap_or_default();
+            self.waited
+                .get_or_insert_with(|| Duration::from_millis(since()));
         }
         self.bytes += bytes;
         self.messages += 1;
@@ -88,7 +92,7 @@ impl Stopwatch {
         let messages = u64::from(self.messages);
         tally.handled(handler, messages);
         if let Some(waited) = self.waited.take() {
-            tally.waited(waited, messages);
+            tally.waited(waited, std::mem::take(&mut self.arrived));
         }
         self.together = match handler / self.messages < FAST {
             true => TOGETHER,
@@ -113,5 +117,55 @@ impl Stopwatch {
     /// How many messages the next batch is to have.
     pub(super) fn next_size(&mut self) -> u32 {
         self.pace.next_size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing_support::queue_state;
+
+    #[actix_rt::test]
+    async fn slow_messages_are_timed_one_by_one_and_fast_ones_together() {
+        tokio::time::pause();
+        let state = queue_state();
+        let tally = state.join();
+        let mut watch = Stopwatch::new();
+        watch.start();
+        // A slow one, one that takes no time, and from then on sixteen together.
+        watch.message(1, None, &tally);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        watch.lap_if_full(&tally);
+        assert_eq!(state.counts().handler.count(), 1);
+        for _ in 0..17 {
+            watch.message(1, Some(now_ms()), &tally);
+            watch.lap_if_full(&tally);
+        }
+        let counts = state.counts();
+        assert_eq!((counts.handler.count(), counts.waited.count()), (18, 17));
+        watch.message(1, None, &tally);
+        watch.lap_if_full(&tally);
+        assert_eq!(state.counts().handler.count(), 18, "fifteen are to come");
+        assert_eq!(state.view().consumers_busy, 1);
+        watch.stop(&tally);
+        assert_eq!(state.counts().handler.count(), 19);
+        assert_eq!(state.view().consumers_busy, 0);
+        assert_eq!(state.counts().handler.sum(), 2.0);
+    }
+
+    #[actix_rt::test]
+    async fn what_is_waited_for_beside_the_handler_is_no_time_of_it() {
+        tokio::time::pause();
+        let state = queue_state();
+        let tally = state.join();
+        let mut watch = Stopwatch::new();
+        watch.start();
+        watch.message(1, None, &tally);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        watch
+            .aside(tokio::time::sleep(Duration::from_secs(60)))
+            .await;
+        watch.stop(&tally);
+        assert_eq!(state.counts().handler.sum(), 1.0);
     }
 }

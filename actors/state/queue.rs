@@ -274,17 +274,20 @@ impl QueueState {
         counts
     }
 
+    /// Consumers that have a message, and since when the one that has had its own for longest.
+    fn busy(&self) -> (u32, Option<i64>) {
+        let tallies = self.tallies.lock();
+        let since = tallies.alive.iter().map(|t| t.busy_since_ms.load(Relaxed));
+        since
+            .filter(|since| *since > 0)
+            .fold((0, None), |(n, oldest), since| {
+                (n + 1, Some(oldest.map_or(since, |o: i64| o.min(since))))
+            })
+    }
+
     pub(crate) fn view(&self) -> QueueView {
         let sizing = *self.sizing.lock();
-        let busy = self.tallies.lock();
-        let busy = busy
-            .alive
-            .iter()
-            .map(|tally| tally.busy_since_ms.load(Relaxed))
-            .filter(|since| *since > 0);
-        let (busy, oldest_ms) = busy.fold((0, None::<i64>), |(n, oldest), since| {
-            (n + 1, Some(oldest.map_or(since, |o| o.min(since))))
-        });
+        let (busy, oldest_ms) = self.busy();
         QueueView {
             facts: self.facts.clone(),
             lag: sizing.lag,

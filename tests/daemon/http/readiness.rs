@@ -11,7 +11,7 @@ use crate::world::World;
 #[test]
 fn without_its_database_a_daemon_is_alive_and_not_ready() {
     for engine in [Engine::MariaDb, Engine::Postgres] {
-        let interval = json!({ "heartbeat_interval": "500ms" });
+        let interval = json!({ "heartbeat_interval": "500ms", "lag_check_interval": "1s" });
         let mut all = settings(json!({}));
         all.as_object_mut()
             .unwrap()
