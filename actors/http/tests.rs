@@ -82,9 +82,10 @@ fn config(db: &TestDb, queues: usize, settings: HttpSettings) -> Arc<HttpConfig>
 /// Status and body of a request over an entrance.
 macro_rules! ask {
     ($config:expr, $entrance:expr, $request:expr) => {{
+        let stop = StopSignal::new();
         let asked = Asked {
             config: Arc::clone(&$config),
-            stop: StopSignal::new().listen(),
+            stop: stop.listen(),
         };
         let app = init_service(serve::app(asked, $entrance)).await;
         let request = $request.insert_header((HOST, "localhost")).to_request();
