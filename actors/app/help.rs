@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 18] = [
+const EXAMPLES: [(&str, &str); 19] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
