@@ -1,7 +1,7 @@
 //! The daemon's log file, behind a [`Queue`].
 //!
-//! While lines are written at all, whoever finds the queue full waits for it: the file has every line. Once the disk stands
-//! still (a snapshot is taken, a network disk hangs) nobody waits, and lines that do not fit are counted.
+//! A caller that finds the queue full waits for room, 200 ms at most for one line: a disk that works lines off loses none. Once
+//! the disk stands still (a snapshot is taken, a network disk hangs) nobody waits. Lines that do not fit are counted.
 //!
 //! A line is with the system some microseconds after it was logged. An exit and a fatal signal wait for that; SIGKILL takes
 //! the lines of its last moment along.
@@ -16,7 +16,7 @@ use super::line;
 use super::queue::{Queue, WhenFull};
 use super::rolling::RollingFile;
 
-/// Nothing was written for so long: the disk stands still. Whoever logs waits no longer than this, once.
+/// The longest wait for one line. Where nothing was written in the meantime the disk stands still.
 const STALLED_AFTER: Duration = Duration::from_millis(200);
 /// Lines are written one by one, each into the file of its day.
 const ONE_LINE: usize = 0;

@@ -14,7 +14,7 @@ fn queue(dir: &Path) -> (FileQueue, std::path::PathBuf) {
         limits: Limits::default(),
     };
     let path = spec.names.active(Local::now().date_naive());
-    let file = RollingFile::new(spec, line::warning, |_, _| {});
+    let file = RollingFile::new(spec, line::warning, |_, _| {}, |_, _| {});
     (FileQueue::start(Arc::new(file)).unwrap(), path)
 }
 

@@ -16,8 +16,10 @@ use super::stderr;
 
 /// Writes JSON lines to `{logger.path}/{name}/app-YYYYMMDD.log`.
 ///
-/// Cheap to make and to clone. A line is with the operating system when the call returns, so none
-/// is lost at exit; a file that cannot be written never fails or blocks the caller.
+/// Cheap to make and to clone. The caller writes the line itself: it is with the operating system when the call returns, so
+/// none is lost at exit, abort or `kill -9`. A file that cannot be written (full disk, missing rights) never fails the caller.
+/// A disk that *stands still* (a snapshot is taken, a network disk hangs) holds the caller, and every thread that logs to the
+/// same name, until it goes on; the daemon's own log, through the `log` crate, holds a line for 200 ms at most.
 /// Lines below the settings' `logger.level` are left out. Made by [`logger`].
 #[derive(Clone, Debug)]
 pub struct Logger {
@@ -136,7 +138,7 @@ impl Logger {
         };
         let now = Local::now();
         let line = record::render(now, severity, message, caller, &self.fields);
-        self.sink.file.write(now, &line);
+        self.sink.write(now, &line);
     }
 }
 

@@ -12,15 +12,17 @@ use super::*;
 
 /// The lines of the only file of logger `name` below `dir`.
 fn lines(dir: &Path, name: &str) -> Vec<Value> {
-    let files: Vec<_> = dir.join(name).read_dir().unwrap().collect();
+    let files = dir.join(name).read_dir().unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let files: Vec<_> = files.filter(|path| !path.ends_with(".app.lock")).collect();
     assert_eq!(files.len(), 1, "{files:?}");
-    let path = files[0].as_ref().unwrap().path();
+    let path = &files[0];
     let file = path.file_name().unwrap().to_str().unwrap();
     assert!(
         file.starts_with("app-2") && file.ends_with(".log"),
         "{file}"
     );
-    let text = fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(path).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()

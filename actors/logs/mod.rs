@@ -150,6 +150,8 @@ pub(crate) fn init(options: &LogOptions) -> Result<LogGuard, LogError> {
         spec.clone(),
         line::warning,
         keeper::rolled,
+        // Not through `log`: that leads here.
+        |now, text| stderr::say(&line::warning(now, text)),
     ));
     let stderr = stderr::start().map_err(LogError::Thread)?;
     let queue = FileQueue::of_process(Arc::clone(&file)).map_err(LogError::Thread)?;
@@ -186,7 +188,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::create_dir(path("pay")).unwrap();
-        for name in ["script1-20261121", "script2-20261121", "pay/app-20261121"] {
+        fs::write(path("pay/.app.lock"), "").unwrap();
+        fs::create_dir(path("foreign")).unwrap();
+        for name in [
+            "script1-20261121",
+            "script2-20261121",
+            "pay/app-20261121",
+            "foreign/app-20261121",
+        ] {
             fs::write(path(&format!("{name}.log")), "line\n").unwrap();
         }
         let daemon = Spec {
@@ -198,5 +207,6 @@ mod tests {
         assert!(path("script1-20261121.1.log.gz").exists());
         assert!(path("pay/app-20261121.1.log.gz").exists());
         assert!(path("script2-20261121.log").exists());
+        assert!(path("foreign/app-20261121.log").exists());
     }
 }

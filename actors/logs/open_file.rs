@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 
@@ -13,6 +14,10 @@ use crate::private;
 
 /// Opening can lose against a process that rolls at that moment; it cannot lose this often.
 const ATTEMPTS: usize = 1000;
+/// A line that another process is writing takes microseconds; one that is not whole after this long stays torn. A process that
+/// is held up for longer in the middle of a write costs an empty line.
+const WRITTEN_AFTER: Duration = Duration::from_millis(50);
+const SHORT: Duration = Duration::from_millis(1);
 
 #[derive(Debug)]
 pub(super) struct OpenFile {
@@ -22,13 +27,8 @@ pub(super) struct OpenFile {
     identity: (u64, u64),
     /// Bytes, when last looked at; other processes write too.
     pub(super) size: u64,
-}
-
-/// Whether a write that failed left part of a line behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Torn {
-    No,
-    Yes,
+    /// Up to here it ends with a whole line.
+    whole: u64,
 }
 
 impl OpenFile {
@@ -47,6 +47,7 @@ impl OpenFile {
                     day,
                     identity: (there.dev(), there.ino()),
                     size: there.len(),
+                    whole: 0,
                 });
             }
             thread::yield_now();
@@ -71,9 +72,42 @@ impl OpenFile {
         lock::is_at(&self.file, &self.path)
     }
 
+    /// Whether it ends within a line: a disk that was getting full took part of one, from this process or from another.
+    ///
+    /// A line that another process is writing at this moment looks the same, where it crosses a page. It is whole soon.
+    pub(super) fn is_torn(&self) -> bool {
+        let begun = Instant::now();
+        let mut size = self.size;
+        while size != self.whole && self.ends_within_a_line(size) {
+            let waited = begun.elapsed();
+            if waited > WRITTEN_AFTER {
+                return true;
+            }
+            if waited < SHORT {
+                thread::yield_now();
+            } else {
+                thread::sleep(SHORT);
+            }
+            let Ok(there) = self.file.metadata() else {
+                return false;
+            };
+            size = there.len();
+        }
+        false
+    }
+
+    fn ends_within_a_line(&self, size: u64) -> bool {
+        let mut last = [b'\n'];
+        // A pipe has no size. What cannot be read is taken for whole.
+        size > 0 && self.file.read_exact_at(&mut last, size - 1).is_ok() && last != *b"\n"
+    }
+
     /// Appends whole lines in one write.
-    pub(super) fn append(&self, lines: &str) -> Result<(), (io::Error, Torn)> {
-        append_whole(&mut &self.file, lines.as_bytes())
+    pub(super) fn append(&mut self, lines: &str) -> io::Result<()> {
+        append_whole(&mut &self.file, lines.as_bytes())?;
+        self.size += lines.len() as u64;
+        self.whole = self.size;
+        Ok(())
     }
 }
 
@@ -90,19 +124,21 @@ fn open_or_create(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Hands all of `bytes` over, in one write unless the disk is just getting full.
-fn append_whole(file: &mut impl Write, bytes: &[u8]) -> Result<(), (io::Error, Torn)> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let torn = if done == 0 { Torn::No } else { Torn::Yes };
-        match file.write(&bytes[done..]) {
-            Ok(0) => return Err((io::ErrorKind::WriteZero.into(), torn)),
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err((error, torn)),
-        }
+/// Hands all of `bytes` over in one write. The rest of a short one is not sent after it: another process may have written in
+/// between, and its line would stand within this one.
+fn append_whole(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    loop {
+        return match file.write(bytes) {
+            Ok(count) if count == bytes.len() => Ok(()),
+            Ok(count) => {
+                let all = bytes.len();
+                let text = format!("the disk took {count} of a line's {all} bytes; is it full?");
+                Err(io::Error::new(io::ErrorKind::StorageFull, text))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -128,12 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_fits_only_in_part_is_torn_and_one_that_does_not_fit_is_not() {
+    fn the_rest_of_a_short_write_is_not_sent() {
         let mut disk = Disk(Vec::new(), 4);
-        let torn = append_whole(&mut disk, b"line\nmore").unwrap_err().1;
-        assert_eq!(torn, Torn::Yes);
-        let torn = append_whole(&mut disk, b"next\n").unwrap_err().1;
-        assert_eq!(torn, Torn::No);
+        let error = append_whole(&mut disk, b"line\nmore").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the disk took 4 of a line's 9 bytes; is it full?"
+        );
+        // There is room again, and this line is another process's.
+        disk.1 = 100;
+        append_whole(&mut disk, b"\nnext\n").unwrap();
+        assert_eq!(disk.0, b"line\nnext\n");
     }
 
     #[test]

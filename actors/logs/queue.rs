@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
 use crate::task::restart_thread_on_panic;
@@ -21,8 +21,8 @@ pub(super) const CAPACITY_BYTES: usize = 1024 * 1024;
 pub(super) enum WhenFull {
     /// The line is dropped.
     Drop,
-    /// The caller waits while lines are being written. Where nothing was written for so long, the place stands still, and
-    /// lines are dropped.
+    /// The caller waits for room, this long at most for one line. Where nothing was written in the meantime the place stands
+    /// still, and nobody waits until it goes on.
     Wait(Duration),
 }
 
@@ -124,10 +124,11 @@ impl<T: Send + 'static> Queue<T> {
     }
 
     fn has_room(&self, state: &State<T>, bytes: usize) -> bool {
-        // After a loss half of the room must be free: else a slow reader makes for two lines about each lost one.
-        let capacity = match state.dropped {
-            0 => CAPACITY_BYTES,
-            _ => CAPACITY_BYTES / 2,
+        // After a loss half of the room must be free: else a slow reader makes for two lines about each lost one. A caller that
+        // waits paces itself, and must not wait for half a room of a slow disk.
+        let capacity = match (self.when_full, state.dropped) {
+            (WhenFull::Drop, 1..) => CAPACITY_BYTES / 2,
+            (WhenFull::Drop, 0) | (WhenFull::Wait(_), _) => CAPACITY_BYTES,
         };
         let pending = self.pending();
         pending == 0 || pending + bytes <= capacity
@@ -138,14 +139,18 @@ impl<T: Send + 'static> Queue<T> {
         let WhenFull::Wait(patience) = self.when_full else {
             return state;
         };
+        let begun = Instant::now();
+        let before = state.writes;
         while !self.has_room(&state, bytes) && !self.is_stalled() {
-            let before = state.writes;
-            let waited = self.written.wait_timeout(state, patience);
-            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = now;
-            if timeout.timed_out() && state.writes == before {
-                self.stalled.store(true, Ordering::Release);
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                if state.writes == before {
+                    self.stalled.store(true, Ordering::Release);
+                }
+                break;
             }
+            let waited = self.written.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state
     }
@@ -224,10 +229,13 @@ struct Written<'q, T: Send + 'static> {
 impl<T: Send + 'static> Drop for Written<'_, T> {
     fn drop(&mut self) {
         let queue = self.queue;
+        // Under the lock: whoever waits looks at the counts under it, must not miss this, and must not call the place stalled
+        // after a write that just ended.
+        let mut state = queue.state();
         queue.resume();
         queue.pending.fetch_sub(self.bytes, Ordering::AcqRel);
-        // Under the lock: whoever waits looks at the counts under it, and must not miss this.
-        queue.state().writes += 1;
+        state.writes += 1;
+        drop(state);
         queue.written.notify_all();
     }
 }
@@ -244,3 +252,7 @@ impl<T> fmt::Debug for Queue<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

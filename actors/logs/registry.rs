@@ -3,18 +3,19 @@
 //! Before logging is set up they write below `logs/` of the working directory; a logger made
 //! earlier moves to the configured place with its next line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Local, NaiveDate};
 use log::{Level, LevelFilter};
 
 use super::names::Names;
-use super::rolling::{RollingFile, Spec};
-use super::{Limits, keeper, record};
+use super::rolling::{Opened, RollingFile, Spec};
+use super::{Limits, keeper, line, record, stderr};
+use crate::private;
 
 /// Begins the name of each logger's files, as in the Go project.
 const PREFIX: &str = "app";
@@ -22,6 +23,8 @@ const PREFIX: &str = "app";
 const DEFAULT_PATH: &str = "logs";
 /// Bytes of a name; with the rest it stays far below what file systems take (255).
 const NAME_BYTES: usize = 64;
+/// Files of loggers open at once. A logger for each user must not take all descriptors of the process (usually 1,024).
+const OPEN_FILES: usize = 64;
 
 static PROCESS: LazyLock<Registry> = LazyLock::new(Registry::default);
 
@@ -29,8 +32,9 @@ static PROCESS: LazyLock<Registry> = LazyLock::new(Registry::default);
 #[derive(Debug)]
 pub(super) struct Sink {
     pub(super) name: String,
-    pub(super) file: RollingFile,
+    file: RollingFile,
     level: Arc<AtomicUsize>,
+    registry: Weak<Mutex<Inner>>,
 }
 
 /// The sink of this process for `name`.
@@ -45,25 +49,27 @@ pub(super) fn configure(path: &Path, limits: Limits, level: LevelFilter) {
 
 /// Lets go of files of earlier days.
 pub(super) fn release_before(today: NaiveDate) {
-    for sink in PROCESS.inner().sinks.values() {
+    for sink in lock(&PROCESS.inner).sinks.values() {
         sink.file.release_before(today);
     }
 }
 
-/// The logs of all loggers below `path`, whichever process writes them.
+/// The logs of all loggers below `path`, whichever process writes them: directories with a logger's lock file. Links are not
+/// followed, and what another program keeps there is not ours to pack or to delete.
 pub(super) fn on_disk(path: &Path, limits: Limits) -> impl Iterator<Item = Spec> {
-    let entries = fs::read_dir(path).into_iter().flatten();
-    let directories = entries.filter_map(|entry| Some(entry.ok()?.path()).filter(|it| it.is_dir()));
-    directories.map(move |dir| Spec {
-        names: Names::new(dir, PREFIX),
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let directories = entries.filter(|entry| entry.file_type().is_ok_and(|it| it.is_dir()));
+    let specs = directories.map(move |dir| Spec {
+        names: Names::new(dir.path(), PREFIX),
         limits,
-    })
+    });
+    specs.filter(|spec| spec.names.gate().exists())
 }
 
 #[derive(Debug)]
 pub(super) struct Registry {
     level: Arc<AtomicUsize>,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Debug)]
@@ -71,6 +77,8 @@ struct Inner {
     path: PathBuf,
     limits: Limits,
     sinks: HashMap<String, Arc<Sink>>,
+    /// Those whose files are open, in the order of opening.
+    open: VecDeque<Weak<Sink>>,
 }
 
 impl Default for Registry {
@@ -85,24 +93,27 @@ impl Registry {
             path: path.into(),
             limits: Limits::default(),
             sinks: HashMap::new(),
+            open: VecDeque::new(),
         };
         Self {
             level: Arc::new(AtomicUsize::new(LevelFilter::Info as usize)),
-            inner: Mutex::new(inner),
+            inner: Arc::new(Mutex::new(inner)),
         }
     }
 
     pub(super) fn sink(&self, name: &str) -> Arc<Sink> {
         let safe = safe_name(name);
-        let mut inner = self.inner();
+        let mut inner = lock(&self.inner);
         if let Some(sink) = inner.sinks.get(&safe) {
             return Arc::clone(sink);
         }
-        let file = RollingFile::new(inner.spec(&safe), record::warning, keeper::rolled);
+        let spec = inner.spec(&safe);
+        let file = RollingFile::new(spec, record::warning, keeper::rolled, complain);
         let sink = Arc::new(Sink {
             name: safe.clone(),
             file,
             level: Arc::clone(&self.level),
+            registry: Arc::downgrade(&self.inner),
         });
         inner.sinks.insert(safe.clone(), Arc::clone(&sink));
         drop(inner);
@@ -117,7 +128,7 @@ impl Registry {
 
     pub(super) fn configure(&self, path: &Path, limits: Limits, level: LevelFilter) {
         self.level.store(level as usize, Ordering::Relaxed);
-        let mut inner = self.inner();
+        let mut inner = lock(&self.inner);
         path.clone_into(&mut inner.path);
         inner.limits = limits;
         for (name, sink) in &inner.sinks {
@@ -125,9 +136,24 @@ impl Registry {
         }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        // The map is whole between statements.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    #[cfg(test)]
+    fn open_files(&self) -> usize {
+        let inner = lock(&self.inner);
+        inner.sinks.values().filter(|it| it.file.is_open()).count()
+    }
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    // The maps are whole between statements.
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A warning about a logger's file, in the daemon's log where there is one.
+fn complain(now: DateTime<Local>, text: &str) {
+    if log::max_level() == LevelFilter::Off {
+        stderr::say(&line::warning(now, text));
+    } else {
+        log::warn!("{text}");
     }
 }
 
@@ -138,9 +164,39 @@ impl Inner {
             limits: self.limits,
         }
     }
+
+    /// Notes that a sink's file was opened, and closes those opened first where there are too many. A logger in use opens its
+    /// file again with its next line.
+    fn opened(&mut self, sink: &Arc<Sink>) {
+        let sink = Arc::downgrade(sink);
+        self.open.retain(|other| !other.ptr_eq(&sink));
+        self.open.push_back(sink);
+        for _ in OPEN_FILES..self.open.len() {
+            if let Some(first) = self.open.pop_front()
+                && let Some(sink) = first.upgrade()
+                && !sink.file.try_close()
+            {
+                self.open.push_back(first);
+            }
+        }
+    }
 }
 
 impl Sink {
+    /// Writes a whole line.
+    pub(super) fn write(self: &Arc<Self>, now: DateTime<Local>, line: &str) {
+        if self.file.write(now, line) == Opened::Now
+            && let Some(registry) = self.registry.upgrade()
+        {
+            let mut inner = lock(&registry);
+            inner.opened(self);
+            let gate = inner.spec(&self.name).names.gate();
+            drop(inner);
+            // It says whose directory this is. Without it the log is packed by those who write it alone.
+            let _ = private::options().append(true).create(true).open(gate);
+        }
+    }
+
     pub(super) fn takes(&self, level: Level) -> bool {
         level as usize <= self.level.load(Ordering::Relaxed)
     }
@@ -196,8 +252,15 @@ mod tests {
     #[test]
     fn all_loggers_below_a_directory_are_found_on_disk() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("pay")).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join(".app.lock"), "").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("link")).unwrap();
+        fs::create_dir(dir.path().join("foreign")).unwrap();
+        fs::write(dir.path().join("foreign/app-20261101.log"), "").unwrap();
         fs::write(dir.path().join("script1-20261122.log"), "").unwrap();
+        Registry::new(dir.path())
+            .sink("pay")
+            .write(Local::now(), "line\n");
         let found: Vec<_> = on_disk(dir.path(), Limits::default()).collect();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].names, Names::new(dir.path().join("pay"), PREFIX));
@@ -205,5 +268,24 @@ mod tests {
             on_disk(&dir.path().join("none"), Limits::default()).count(),
             0
         );
+    }
+
+    #[test]
+    fn loggers_without_number_keep_64_files_open_and_lose_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = Registry::new(dir.path());
+        let first = registry.sink("user_0");
+        for user in 0..3 * OPEN_FILES {
+            let sink = registry.sink(&format!("user_{user}"));
+            sink.write(Local::now(), "line\n");
+            first.write(Local::now(), "of the first\n");
+        }
+        assert_eq!(registry.open_files(), OPEN_FILES);
+        let active = |name: &str| {
+            let spec = lock(&registry.inner).spec(name);
+            fs::read_to_string(spec.names.active(Local::now().date_naive())).unwrap()
+        };
+        assert_eq!(active("user_1"), "line\n");
+        assert_eq!(active("user_0").lines().count(), 3 * OPEN_FILES + 1);
     }
 }

@@ -1,7 +1,8 @@
 //! One log file, rolled by day and by size, that several processes may write at once.
 //!
 //! A line is one `write` to a file opened for appending, and nothing is kept in memory: no line is
-//! torn or mixed with another process's, and none is lost at exit, abort or `kill -9`.
+//! mixed with another process's, and none is lost at exit, abort or `kill -9`. A disk that is getting
+//! full may take part of a line; the next line, whichever process writes it, starts on a line of its own.
 //! Each writer holds its file locked shared while it is open, looks before each line whether the
 //! path still leads to that file, and moves on when it does not; so a file that another process
 //! rolled away is packed or deleted only when nobody can write to it any more.
@@ -12,13 +13,13 @@
 use std::borrow::Cow;
 use std::fs;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use chrono::{DateTime, Local, NaiveDate, TimeDelta};
 
 use super::names::Names;
-use super::open_file::{OpenFile, Torn};
-use super::{Limits, line, lock, stderr};
+use super::open_file::OpenFile;
+use super::{Limits, lock};
 
 /// How long a file that could not be written is left alone.
 const RETRY_AFTER: TimeDelta = TimeDelta::seconds(10);
@@ -36,8 +37,17 @@ pub(crate) struct RollingFile {
     state: Mutex<State>,
     /// Makes a whole line of this file's format out of a warning about the file itself.
     notice: fn(DateTime<Local>, &str) -> String,
-    /// Told when there may be something to pack or to delete; must not block.
+    /// Called when there may be something to pack or to delete; must not block.
     rolled: fn(&Spec, NaiveDate),
+    /// Called with what a person must know of the file and the file cannot say.
+    complain: fn(DateTime<Local>, &str),
+}
+
+/// Whether a line opened the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opened {
+    Now,
+    No,
 }
 
 #[derive(Debug)]
@@ -47,8 +57,8 @@ struct State {
     outage: Option<Outage>,
     /// When rolling last failed.
     stuck: Option<DateTime<Local>>,
-    /// The last write ended within a line, so the next one starts with a line break.
-    torn: bool,
+    /// What is to be complained of once the state is unlocked.
+    complaint: Option<String>,
 }
 
 #[derive(Debug)]
@@ -63,28 +73,41 @@ impl RollingFile {
         spec: Spec,
         notice: fn(DateTime<Local>, &str) -> String,
         rolled: fn(&Spec, NaiveDate),
+        complain: fn(DateTime<Local>, &str),
     ) -> Self {
         Self {
             state: Mutex::new(State::new(spec)),
             notice,
             rolled,
+            complain,
         }
     }
 
     /// Writes `line`, which ends with a line break, into the file of `now`.
-    pub(super) fn write(&self, now: DateTime<Local>, line: &str) {
+    pub(super) fn write(&self, now: DateTime<Local>, line: &str) -> Opened {
         let mut state = self.state();
+        let was_open = state.open.is_some();
         if let Some(outage) = &mut state.outage
             && is_fresh(outage.tried, now)
         {
             outage.dropped += 1;
-            return;
+            return Opened::No;
         }
         let result = self.append(&mut state, now, line);
         match result {
             Ok(()) => state.outage = None,
             Err(error) => state.fail(now, &error),
         }
+        let opened = match state.open.is_some() && !was_open {
+            true => Opened::Now,
+            false => Opened::No,
+        };
+        let complaint = state.complaint.take();
+        drop(state);
+        if let Some(text) = complaint {
+            (self.complain)(now, &text);
+        }
+        opened
     }
 
     /// Goes on elsewhere: with the next line, `spec` is what counts.
@@ -93,6 +116,21 @@ impl RollingFile {
         if state.spec != spec {
             *state = State::new(spec);
         }
+    }
+
+    /// Closes the file until the next line; false where a line is being written just now.
+    pub(super) fn try_close(&self) -> bool {
+        match self.state.try_lock() {
+            Ok(mut state) => state.open = None,
+            Err(TryLockError::Poisoned(error)) => error.into_inner().open = None,
+            Err(TryLockError::WouldBlock) => return false,
+        }
+        true
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_open(&self) -> bool {
+        self.state().open.is_some()
     }
 
     /// Lets go of a file of an earlier day that nothing was written to since, so it can be packed.
@@ -121,9 +159,7 @@ impl RollingFile {
             None => Cow::Borrowed(line),
             Some(before) => Cow::Owned(before + line),
         };
-        let written = open.append(&text);
-        state.torn = matches!(written, Err((_, Torn::Yes)));
-        written.map_err(|(error, _)| error)?;
+        open.append(&text)?;
         state.open = Some(open);
         Ok(())
     }
@@ -142,12 +178,9 @@ impl RollingFile {
             Err(error) => {
                 if state.stuck.is_none() {
                     let path = path.display();
-                    complain(
-                        now,
-                        &format!(
-                            "log file `{path}` is full and cannot be rolled, it grows on: {error}"
-                        ),
-                    );
+                    state.complaint = Some(format!(
+                        "log file `{path}` is full and cannot be rolled, it grows on: {error}"
+                    ));
                 }
                 state.stuck = Some(now);
                 return Ok(open);
@@ -186,11 +219,6 @@ pub(super) fn move_away(names: &Names, full: &OpenFile) -> io::Result<Moved> {
     Ok(Moved::Yes)
 }
 
-/// Tells a person what the log cannot say.
-fn complain(now: DateTime<Local>, text: &str) {
-    stderr::say(&line::warning(now, text));
-}
-
 /// Whether something failed too recently for another try. A clock that was set back tries at once.
 fn is_fresh(tried: DateTime<Local>, now: DateTime<Local>) -> bool {
     (TimeDelta::zero()..RETRY_AFTER).contains(&(now - tried))
@@ -203,7 +231,7 @@ impl State {
             open: None,
             outage: None,
             stuck: None,
-            torn: false,
+            complaint: None,
         }
     }
 
@@ -222,7 +250,7 @@ impl State {
             let (lines, error) = (outage.dropped, &outage.error);
             notice(now, &format!("lines dropped here: {lines}; {error}"))
         });
-        match (self.torn && open.size > 0, missing) {
+        match (open.is_torn(), missing) {
             (false, missing) => missing,
             (true, missing) => Some(format!("\n{}", missing.unwrap_or_default())),
         }
@@ -238,7 +266,7 @@ impl State {
                 "log file `{}` cannot be written: {error}; tried again every {seconds} s, its lines are dropped until then",
                 path.display()
             );
-            complain(now, &text);
+            self.complaint = Some(text);
         }
         self.outage = Some(Outage {
             tried: now,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -13,6 +13,7 @@ use chrono::TimeZone;
 use flate2::read::GzDecoder;
 
 use super::*;
+use crate::logs::line;
 use crate::logs::sweep::sweep;
 
 fn noon() -> DateTime<Local> {
@@ -36,7 +37,7 @@ fn spec(dir: &Path, max_bytes: u64) -> Spec {
 }
 
 fn file(spec: &Spec) -> RollingFile {
-    RollingFile::new(spec.clone(), line::warning, |_, _| {})
+    RollingFile::new(spec.clone(), line::warning, |_, _| {}, |_, _| {})
 }
 
 fn read(path: PathBuf) -> String {
@@ -294,10 +295,73 @@ fn a_full_file_that_cannot_be_rolled_grows_on_until_it_can() {
 fn the_line_after_a_torn_one_starts_on_a_line_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let file = file(&spec(dir.path(), 0));
-    fs::write(dir.path().join("app-20261122.log"), "half a li").unwrap();
-    file.state().torn = true;
+    let path = dir.path().join("app-20261122.log");
+    // Before this process opened the file, and while it has it open.
+    fs::write(&path, "half a li").unwrap();
     file.write(noon(), "whole\n");
     file.write(noon(), "whole\n");
-    let text = read(dir.path().join("app-20261122.log"));
-    assert_eq!(text, "half a li\nwhole\nwhole\n");
+    let mut other = File::options().append(true).open(&path).unwrap();
+    other.write_all(b"another ha").unwrap();
+    file.write(noon(), "whole\n");
+    other.write_all(b"theirs\n").unwrap();
+    file.write(noon(), "whole\n");
+    assert_eq!(
+        read(path),
+        "half a li\nwhole\nwhole\nanother ha\nwhole\ntheirs\nwhole\n"
+    );
+}
+
+/// Set for the writing processes of the test below: the directory, and the writer's number.
+const FULL_CHILD: &str = "SIMPLEST_SCRIPT_TEST_FULL";
+
+/// A limit on the size of files stands for the disk: it takes part of a line too, at the same byte for all processes.
+#[test]
+fn processes_at_a_full_disk_tear_no_line_of_another() {
+    if let Ok(child) = env::var(FULL_CHILD) {
+        let (writer, dir) = child.split_once(' ').unwrap();
+        let file = file(&spec(Path::new(dir), 0));
+        for number in 0..120 {
+            let filling = "·".repeat(number % 50 * 10);
+            // Each line tries again, however full the disk was for the one before.
+            let now = noon() + seconds(11 * i64::try_from(number).unwrap());
+            file.write(now, &format!("{writer} {number} {filling} end\n"));
+        }
+        std::process::exit(0);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let test = module_path!().split_once("::").unwrap().1;
+    let test = format!("{test}::processes_at_a_full_disk_tear_no_line_of_another");
+    let start = |writer: usize| {
+        // 64 blocks of 512 or 1024 bytes, as the shell has it.
+        let limited = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", limited, "sh"]);
+        command.arg(env::current_exe().unwrap());
+        command.args(["--exact", &test]);
+        command.env(FULL_CHILD, format!("{writer} {}", dir.path().display()));
+        command.spawn().unwrap()
+    };
+    let children: Vec<Child> = (0..WRITERS).map(start).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let path = dir.path().join("app-20261122.log");
+    let full = fs::metadata(&path).unwrap().len();
+    assert!([32 * 1024, 64 * 1024].contains(&full), "{full} bytes");
+    // Somebody made room.
+    let after = file(&spec(dir.path(), 0));
+    after.write(noon(), "0 0  end\n");
+    let bytes = fs::read(path).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    let is_whole = |line: &&str| {
+        let parts: Vec<_> = line.split(' ').collect();
+        let [_, number, filling, "end"] = parts[..] else {
+            return false;
+        };
+        let number = number.parse::<usize>();
+        number.is_ok_and(|number| filling.chars().count() == number % 50 * 10)
+    };
+    let torn: Vec<_> = text.lines().filter(|line| !is_whole(line)).collect();
+    assert!(torn.len() <= 1, "{torn:?}");
+    assert_eq!(text.lines().last(), Some("0 0  end"));
 }

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -128,9 +129,14 @@ fn numbered(spec: &Spec, entry: &Entry) -> io::Result<Option<PathBuf>> {
 /// The file, held exclusively; None when somebody else has it or has dealt with it.
 fn hold(path: &Path) -> io::Result<Option<File>> {
     // Writing as well: network file systems lock exclusively only what may be written.
-    let file = match File::options().read(true).write(true).open(path) {
+    let mut options = File::options();
+    options.read(true).write(true);
+    // What a link leads to is none of ours.
+    options.custom_flags(libc::O_NOFOLLOW);
+    let file = match options.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(None),
         Err(error) => return Err(error),
     };
     let held = lock::exclusive(&file)? == Lock::Held && lock::is_at(&file, path)?;

@@ -156,7 +156,12 @@ fn a_file_somebody_still_writes_to_is_left_until_it_is_let_go() {
         ..KEEP_ALL
     };
     let late = Local.with_ymd_and_hms(2026, 11, 21, 23, 59, 59).unwrap();
-    let file = RollingFile::new(spec(dir.path(), limits), line::warning, |_, _| {});
+    let file = RollingFile::new(
+        spec(dir.path(), limits),
+        line::warning,
+        |_, _| {},
+        |_, _| {},
+    );
     file.write(late, "yesterday\n");
     assert_eq!(swept(dir.path(), limits), ["app-20261121.log"]);
     file.release_before(today() - chrono::Days::new(1));

@@ -209,6 +209,10 @@ fn a_full_disk_of_logs_is_one_warning_for_each_log_and_never_the_end() {
         let notice = "lines dropped here: ";
         text_of(&logs.join("pay")).contains(notice) && text_of(&logs).contains(notice)
     });
+    // A line that was cut stands alone.
+    for line in text_of(&logs.join("pay")).lines() {
+        assert!(line.matches("\"message\":").count() <= 1, "{line}");
+    }
     assert_eq!(warnings(&daemon, "/pay/app-"), 1, "{}", daemon.log());
     assert_eq!(warnings(&daemon, "/script1-"), 1, "{}", daemon.log());
     daemon.stop();
