@@ -1,7 +1,7 @@
 //! The JSON Schemas from outside: `schema` prints them, and on the whole corpus they refuse nothing that `check` accepts.
 //!
-//! Of a bad configuration that a schema refuses too the report names the same file. A schema sees one file, not
-//! servers, handlers or dates; the report may say more.
+//! Where a schema refuses a bad configuration, the report names the same file and a place there, above or below. A schema sees
+//! one file, not servers, handlers or dates; the report may say more.
 
 #![expect(clippy::unwrap_used, reason = "a test without its world fails")]
 
@@ -11,7 +11,7 @@ mod corpus;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use boon::{Compiler, SchemaIndex, Schemas};
+use boon::{Compiler, InstanceToken, SchemaIndex, Schemas, ValidationError};
 use jsonc_parser::ast;
 use serde_json::{Map, Value};
 
@@ -43,12 +43,46 @@ impl Validators {
         }
     }
 
-    fn refuse(&self, file: &Path, value: &Value) -> Option<String> {
+    /// The refusal, and the paths of the values it is about.
+    fn refuse(&self, file: &Path, value: &Value) -> Option<(String, Vec<String>)> {
         let name = file.file_name().unwrap().to_str().unwrap();
         let of = self.of.iter().find(|(begin, _)| name.starts_with(begin));
         let judged = self.schemas.validate(value, of.unwrap().1);
-        judged.err().map(|error| format!("{error:#}"))
+        judged.err().map(|error| {
+            let mut paths = Vec::new();
+            leaves(&error, &mut paths);
+            (format!("{error:#}"), paths)
+        })
     }
+}
+
+/// Where the innermost reasons of a refusal lie, as the report writes paths: `[0].backoff.base`.
+fn leaves(error: &ValidationError<'_, '_>, paths: &mut Vec<String>) {
+    if error.causes.is_empty() {
+        let tokens = error.instance_location.tokens.iter();
+        let path: String = tokens
+            .map(|token| match token {
+                InstanceToken::Prop(name) => format!(".{name}"),
+                InstanceToken::Item(index) => format!("[{index}]"),
+            })
+            .collect();
+        paths.push(path.trim_start_matches('.').to_owned());
+    }
+    for cause in &error.causes {
+        leaves(cause, paths);
+    }
+}
+
+/// The paths that a report names in a file; a fault of the whole file has none.
+fn fault_paths<'r>(report: &'r str, file: &str) -> Vec<&'r str> {
+    let lines = report.lines().filter_map(|line| line.strip_prefix(file));
+    let paths = lines.map(|line| {
+        let path = line
+            .split_once(": `")
+            .and_then(|(_, rest)| rest.split_once("`:"));
+        path.map_or("", |(path, _)| path)
+    });
+    paths.collect()
 }
 
 fn printed(args: &[&str]) -> Value {
@@ -142,11 +176,19 @@ fn what_a_schema_refuses_check_refuses() {
         let mut of_case = 0;
         for file in json_files(&case) {
             let Some(value) = parsed(&file) else { continue };
-            let Some(refusal) = validators.refuse(&file, &value) else {
+            let Some((refusal, paths)) = validators.refuse(&file, &value) else {
                 continue;
             };
             let shown = format!("etc/{}:", file.file_name().unwrap().to_str().unwrap());
-            assert!(report.contains(&shown), "{name}: {refusal}\n{report}");
+            let faults = fault_paths(&report, &shown);
+            assert!(!faults.is_empty(), "{name}: {refusal}\n{report}");
+            for path in &paths {
+                let is_named = |fault: &&str| fault.starts_with(path) || path.starts_with(fault);
+                assert!(
+                    faults.iter().any(is_named),
+                    "{name}: `{path}`: {refusal}\n{report}"
+                );
+            }
             of_case += 1;
         }
         seen += of_case;

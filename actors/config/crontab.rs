@@ -224,6 +224,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
 /// Reads an expression, and refuses one that never fires.
 fn schedule(node: &Node<'_>, timezone: Option<Tz>) -> Option<(String, Schedule)> {
     let expression = node.string()?;
+    node.is_filled();
     node.within(&expression, LONGEST_EXPRESSION)?;
     let schedule: Schedule = match expression.parse() {
         Ok(schedule) => schedule,

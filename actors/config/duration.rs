@@ -35,6 +35,14 @@ impl Bounds {
     pub(super) fn contain(&self, duration: Duration) -> bool {
         (self.least..=self.most).contains(&duration)
     }
+
+    /// The same of a JSON number, before it is rounded to nanoseconds: a JSON Schema compares the number as it is written.
+    pub(super) fn contain_seconds(&self, number: &str) -> bool {
+        let bounds = self.least.as_secs_f64()..=self.most.as_secs_f64();
+        number
+            .parse()
+            .is_ok_and(|seconds| bounds.contains(&seconds))
+    }
 }
 
 /// Why a text or number is no duration.
@@ -92,6 +100,10 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
 pub(super) const WRITTEN: &str =
     "a duration such as `90s`, `1h30m` or `500ms` (units `d`, `h`, `m`, `s`, `ms`)";
 
+/// The same in Chinese, for editors.
+const WRITTEN_CHINESE: &str =
+    "时长，例如 `90s`、`1h30m` 或 `500ms`（单位 `d`、`h`、`m`、`s`、`ms`）";
+
 /// How such a string is written; that it is not empty is not in it.
 pub(super) fn form() -> Form {
     let parts: String = UNITS
@@ -101,6 +113,7 @@ pub(super) fn form() -> Form {
     Form {
         pattern: format!("^{parts}$"),
         what: WRITTEN,
+        chinese: WRITTEN_CHINESE,
     }
 }
 
@@ -208,6 +221,27 @@ mod tests {
         assert_eq!(seconds("-1"), Err(DurationError::Negative));
         assert_eq!(seconds("1e99"), Err(DurationError::TooLong));
         assert_eq!(seconds("1e999"), Err(DurationError::TooLong));
+    }
+
+    #[test]
+    fn a_number_just_outside_its_bounds_is_outside() {
+        let bounds = Bounds {
+            least: Duration::from_millis(100),
+            most: Duration::from_secs(10),
+            why: "",
+        };
+        for (number, is_within) in [
+            ("0.1", true),
+            ("1e-1", true),
+            ("0.09999999999", false),
+            ("0.1000000000001", true),
+            ("9.99999999999", true),
+            ("10", true),
+            ("10.0", true),
+            ("10.0000000001", false),
+        ] {
+            assert_eq!(bounds.contain_seconds(number), is_within, "{number}");
+        }
     }
 
     #[test]

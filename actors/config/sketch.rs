@@ -27,6 +27,8 @@ pub(super) struct Notes {
     pub(super) string: Option<Text>,
     /// What each element may be.
     pub(super) array: Option<Rc<Sketch>>,
+    /// It has one element or more, each once.
+    pub(super) each_once: bool,
     pub(super) object: Option<Keys>,
 }
 
@@ -59,6 +61,8 @@ pub(super) struct Form {
     pub(super) pattern: String,
     /// The same for people.
     pub(super) what: &'static str,
+    /// And in Chinese.
+    pub(super) chinese: &'static str,
 }
 
 /// What an object may hold.
@@ -128,6 +132,11 @@ impl Sketch {
 
     pub(super) fn items(&self) -> Rc<Self> {
         Rc::clone(self.0.borrow_mut().array.get_or_insert_default())
+    }
+
+    /// An array of one element or more, each once.
+    pub(super) fn each_once(&self) {
+        self.0.borrow_mut().each_once = true;
     }
 
     /// An object, whose keys are noted one by one.

@@ -60,6 +60,7 @@ impl<'r> Node<'r> {
     /// A name of 1 to `longest` characters that a line can show: not blank, without control characters.
     pub(in crate::config) fn name(&self, longest: usize) -> Option<String> {
         let name = self.text(longest)?;
+        self.has_form(not_blank);
         self.printable(&name)?;
         Some(name)
     }
@@ -221,6 +222,18 @@ impl<'r> Node<'r> {
         self.note_string(|noted| noted.form = Some(form()));
     }
 
+    /// Notes that this string is not empty.
+    pub(in crate::config) fn is_filled(&self) {
+        self.note_string(|noted| noted.filled = true);
+    }
+
+    /// Notes that this array has one element or more, each once.
+    pub(in crate::config) fn has_each_once(&self) {
+        if matches!(self.value, Value::Array(_)) {
+            self.note(Sketch::each_once);
+        }
+    }
+
     fn note_string(&self, note: impl FnOnce(&mut Text)) {
         if self.is_string() {
             self.note(|sketch| sketch.string(note));
@@ -233,11 +246,13 @@ impl<'r> Node<'r> {
             Value::NumberLit(number) => {
                 let (least, most) = (bounds.least.as_secs_f64(), bounds.most.as_secs_f64());
                 self.note(|sketch| sketch.seconds(least, most));
-                duration::seconds(number.value)
+                let within = bounds.contain_seconds(number.value);
+                duration::seconds(number.value).map(|duration| within.then_some(duration))
             }
             Value::StringLit(_) => {
                 self.has_form(duration::form);
                 duration::parse(&self.string()?)
+                    .map(|duration| bounds.contain(duration).then_some(duration))
             }
             _ => {
                 return self
@@ -245,8 +260,8 @@ impl<'r> Node<'r> {
             }
         };
         match parsed {
-            Ok(duration) if bounds.contain(duration) => Some(duration),
-            Ok(_) => {
+            Ok(Some(duration)) => Some(duration),
+            Ok(None) => {
                 let (least, most) = (duration::show(bounds.least), duration::show(bounds.most));
                 self.wanted(format!(
                     "a duration from {least} to {most} ({})",
@@ -325,4 +340,13 @@ fn is_whole_within(number: &str, range: &RangeInclusive<u64>) -> bool {
     let number = Some(number).filter(|number| number.contains(['.', 'e', 'E']));
     let number = number.and_then(|number| number.parse::<f64>().ok());
     number.is_some_and(|number| number.fract() == 0.0 && (least..=most).contains(&number))
+}
+
+/// Blank is what is made of spaces alone; the reader knows other blanks as well, editors not all of them.
+fn not_blank() -> Form {
+    Form {
+        pattern: "[^ ]".to_owned(),
+        what: "a name that is not blank",
+        chinese: "不能只由空格组成的名称",
+    }
 }

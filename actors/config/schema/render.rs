@@ -56,7 +56,7 @@ impl Renderer {
             number(&mut schema, range);
         }
         if let Some(text) = &notes.string {
-            string(&mut schema, text, &notes);
+            string(&mut schema, text, &notes, self.languages);
         }
         if let Some(items) = &notes.array {
             let mut items = self.value(items, path);
@@ -64,6 +64,10 @@ impl Renderer {
             items.remove("description");
             items.remove("markdownDescription");
             schema.insert("items".to_owned(), items.into());
+            if notes.each_once {
+                schema.insert("minItems".to_owned(), 1.into());
+                schema.insert("uniqueItems".to_owned(), true.into());
+            }
         }
         if let Some(keys) = &notes.object {
             self.object(&mut schema, keys, path);
@@ -146,14 +150,23 @@ fn number(schema: &mut Map<String, Value>, range: &Range) {
 }
 
 /// A string with `${NAME}` in it may become anything that is not refused by what is written.
-fn string(schema: &mut Map<String, Value>, text: &Text, notes: &Notes) {
+fn string(schema: &mut Map<String, Value>, text: &Text, notes: &Notes, languages: Languages) {
     if text.filled || text.form.is_some() {
         schema.insert("minLength".to_owned(), 1.into());
     }
-    if let Some(Form { pattern, what }) = &text.form {
+    if let Some(form) = &text.form {
+        let Form {
+            pattern,
+            what,
+            chinese,
+        } = form;
         schema.insert("pattern".to_owned(), format!("{pattern}|{VARIABLE}").into());
         // VS Code's, instead of the pattern.
-        let wanted = format!("wanted {what}");
+        let wanted = match languages {
+            Languages::English => format!("wanted {what}"),
+            Languages::Chinese => format!("应为{chinese}"),
+            Languages::Both => format!("wanted {what}\n应为{chinese}"),
+        };
         schema.insert("patternErrorMessage".to_owned(), wanted.into());
     }
     if !text.examples.is_empty() {

@@ -266,8 +266,27 @@ fn pool() -> Vec<Value> {
         "测试",
     ];
     let numbers = [
-        "0", "-0", "1", "-1", "2", "15", "16", "100", "1000", "65536", "1.0", "0.5", "1e3",
-        "0.001", "1e18",
+        "0",
+        "-0",
+        "1",
+        "-1",
+        "2",
+        "15",
+        "16",
+        "100",
+        "1000",
+        "65536",
+        "1.0",
+        "0.5",
+        "1e3",
+        "0.001",
+        "1e18",
+        // Just outside bounds of durations.
+        "0.0009999999999999",
+        "0.0999999999999",
+        "0.9999999999999",
+        "3600.0000000001",
+        "86400.0000000001",
     ];
     let others = [
         json!(null),
@@ -458,6 +477,7 @@ fn an_editor_proposes_this_programs_handlers() {
     assert!(!text.contains(|c: char| ('\u{4e00}'..='\u{9fff}').contains(&c)));
     let text = File::Queue.schema(&commands(), Languages::Chinese);
     assert!(text.contains("常驻消费者数") && !text.contains("consumers at rest"));
+    assert!(text.contains("应为时长") && !text.contains("wanted a duration"));
 }
 
 /// `UPDATE_EXPECTED=1 cargo test --lib schema` writes them anew.

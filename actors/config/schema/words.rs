@@ -173,7 +173,10 @@ fn path(key: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// `[words](#place)` as `words`.
+/// What leads to another place of README, which an editor does not show.
+const REFERENCES: [&str; 3] = [", see ", "，见 ", "，见"];
+
+/// `[words](#place)` as `words`, and `, see [words](#place)` as nothing.
 fn without_links(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -184,7 +187,10 @@ fn without_links(text: &str) -> String {
             .and_then(|(words, after)| Some((words, after.split_once(')')?.1)))
         {
             Some((words, after)) if !words.contains('`') => {
-                out.push_str(words);
+                match REFERENCES.iter().find_map(|lead| out.strip_suffix(lead)) {
+                    Some(kept) => out.truncate(kept.len()),
+                    None => out.push_str(words),
+                }
                 rest = after;
             }
             _ => {

@@ -113,6 +113,7 @@ fn base_path(node: &Node<'_>) -> Option<String> {
 
 fn token(node: &Node<'_>) -> Option<Secret> {
     let token = node.secret_string()?;
+    node.is_filled();
     if token.is_empty() {
         node.fault("an empty token guards nothing; `null` for none");
         return None;

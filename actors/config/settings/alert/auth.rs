@@ -1,6 +1,6 @@
 //! How a daemon shows a receiver that it may send.
 
-use crate::config::{node::Node, object::Object, secret::Secret};
+use crate::config::{node::Node, object::Object, secret::Secret, sketch::Form};
 
 /// What goes into the header `Authorization`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,11 @@ const LONGEST_USER: usize = 255;
 /// A secret that fits into a header.
 fn header_text(node: &Node<'_>, what: &str) -> Option<String> {
     let text = node.secret_string()?;
+    node.has_form(|| Form {
+        pattern: "^[!-~]+$".to_owned(),
+        what: "letters, digits and signs, without blanks",
+        chinese: "字母、数字和符号，不含空格",
+    });
     let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
         node.fault(format!(

@@ -13,6 +13,7 @@ const NAMES: [(&str, Environment); 4] = [
 /// One or more, each once.
 pub(super) fn read(node: &Node<'_>) -> Option<Vec<Environment>> {
     let nodes = node.array()?;
+    node.has_each_once();
     if nodes.is_empty() {
         node.fault(
             "an empty list means nowhere; `[\"release\"]` would be right, or no entry at all",
