@@ -140,7 +140,7 @@ fn differences(schema: &Value, value: &Value, all: &Value, at: &str, found: &mut
         "null" => value.is_null(),
         _ => false,
     };
-    if !types.iter().any(|kind| fits(kind)) {
+    if !types.iter().any(fits) {
         return found.push(format!("{at}: {value} is none of {types:?}"));
     }
     if let Value::Array(items) = value {
