@@ -91,7 +91,14 @@ fn the_working_directory_may_become_the_project() {
     world.run(&["init", "."]).good();
     assert_eq!(
         world.files(),
-        [".gitignore", "Cargo.toml", "README.md", "etc", "src"]
+        [
+            ".gitignore",
+            ".vscode",
+            "Cargo.toml",
+            "README.md",
+            "etc",
+            "src"
+        ]
     );
 }
 

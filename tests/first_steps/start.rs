@@ -29,7 +29,7 @@ fn the_start_says_what_this_is_and_names_files_that_are_not_read() {
     ] {
         assert!(said.contains(part), "{part}:\n{said}");
     }
-    assert!(!said.contains("another daemon"), "{said}");
+    assert!(!said.contains("another daemon of partition"), "{said}");
     assert_eq!(daemon.terminate(), Some(0));
 }
 
@@ -45,7 +45,7 @@ fn a_second_daemon_of_the_partition_is_mentioned_and_one_of_another_is_not() {
         !other
             .wait_for("ready in")
             .join("\n")
-            .contains("another daemon")
+            .contains("another daemon of partition")
     );
     let mut second = Running::start(&mut world.command(&[]), PATIENCE);
     let said = second.wait_for("ready in").join("\n");
@@ -62,7 +62,7 @@ fn a_second_daemon_of_the_partition_is_mentioned_and_one_of_another_is_not() {
         !again
             .wait_for("ready in")
             .join("\n")
-            .contains("another daemon")
+            .contains("another daemon of partition")
     );
     assert_eq!(again.terminate(), Some(0));
 }
