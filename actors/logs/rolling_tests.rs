@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::{env, thread};
 
@@ -339,6 +339,8 @@ fn processes_at_a_full_disk_tear_no_line_of_another() {
         command.arg(env::current_exe().unwrap());
         command.args(["--exact", &test]);
         command.env(FULL_CHILD, format!("{writer} {}", dir.path().display()));
+        // The limit holds for these too, where they are files.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     };
     let children: Vec<Child> = (0..WRITERS).map(start).collect();
