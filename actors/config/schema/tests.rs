@@ -352,7 +352,7 @@ fn disturb(value: &mut Value, keys: &[String], pool: &[Value], random: &mut fast
 /// Files that were disturbed at random, the same ones each time. More of them with `FUZZ_TRIES=1000000`.
 #[test]
 fn what_a_reader_takes_its_schema_takes() {
-    const TRIES: usize = 6_000;
+    const TRIES: usize = 2_000;
     let tries = std::env::var("FUZZ_TRIES").map_or(TRIES, |tries| tries.parse().unwrap());
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/accepted/every_queue_key");
     let pool = pool();
