@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -22,8 +22,12 @@ use crate::task::caught;
 
 /// Pauses between the tries of one ping; after the last one it is given up.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
-/// More pings do not wait for one address: the oldest go.
+/// More pings do not wait for one address.
 const MOST_WAITING: usize = 20;
+/// Calls of one host at once, and of all: a thousand entries that fire together open no thousand connections, and a host that
+/// hangs leaves room for the others.
+const AT_ONCE_EACH_HOST: usize = 16;
+const AT_ONCE: usize = 128;
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +63,9 @@ struct Inner {
     /// This machine's name, which no log repeats from an answer.
     host: String,
     lines: Mutex<HashMap<String, Line>>,
+    /// By the host.
+    calls: Mutex<HashMap<String, Arc<Semaphore>>>,
+    all_calls: Semaphore,
     undecided: watch::Sender<usize>,
 }
 
@@ -71,12 +78,22 @@ struct Line {
     is_failing: bool,
 }
 
+impl Line {
+    /// What goes where too many wait: a start, which says the least, or else the oldest.
+    fn least(&mut self) -> Option<Ping> {
+        let start = self.pings.iter().position(|it| it.event == Event::Start);
+        self.pings.remove(start.unwrap_or(0))
+    }
+}
+
 impl Pinger {
     pub(crate) fn new(courier: &Courier, host: String) -> Self {
         Self(Arc::new(Inner {
             courier: courier.clone(),
             host,
             lines: Mutex::default(),
+            calls: Mutex::default(),
+            all_calls: Semaphore::new(AT_ONCE),
             undecided: watch::Sender::new(0),
         }))
     }
@@ -93,13 +110,14 @@ impl Pinger {
         let mut lines = self.lock();
         let line = lines.entry(url.clone()).or_default();
         if line.pings.len() >= MOST_WAITING {
-            let oldest = line.pings.pop_front();
-            log::debug!(
-                "too many pings wait: {:?} of {} is left out",
-                ping.event,
-                ping.of
-            );
-            self.decided(usize::from(oldest.is_some()));
+            if let Some(least) = line.least() {
+                log::debug!(
+                    "too many pings wait: {:?} of {} is left out",
+                    least.event,
+                    least.of
+                );
+                self.decided(1);
+            }
         }
         line.pings.push_back(ping);
         let is_served = std::mem::replace(&mut line.is_served, true);
@@ -107,9 +125,15 @@ impl Pinger {
         self.0.undecided.send_modify(|undecided| *undecided += 1);
         if !is_served {
             let (pinger, transport) = (self.clone(), self.0.courier.transport());
-            self.0.courier.spawn(async move {
-                pinger.serve(&url, transport.as_ref()).await;
+            let served = url.clone();
+            let is_served = self.0.courier.spawn(async move {
+                pinger.serve(&served, transport.as_ref()).await;
             });
+            if !is_served {
+                // The log says that there is no thread; a stop must not wait for it.
+                let line = self.lock().remove(&url).unwrap_or_default();
+                self.decided(line.pings.len());
+            }
         }
     }
 
@@ -150,16 +174,25 @@ impl Pinger {
     }
 
     async fn bring(&self, ping: &Ping, transport: &dyn Transport) -> Result<(), Failure> {
-        let text = body(ping).await;
+        let calls = self.calls_of(ping.url.expose());
         let discretion = Discretion::new(ping.url.expose(), &[], &self.0.host);
+        let mut text = None;
         let mut pauses = PAUSES.into_iter();
         loop {
+            // One that waits for its host keeps no other host from its turn. Nothing closes them.
+            let permits = (calls.acquire().await, self.0.all_calls.acquire().await);
+            let body = match &text {
+                Some(text) => String::clone(text),
+                None => text.insert(body(ping).await).clone(),
+            };
             let request = Request {
                 url: called(ping),
                 headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
-                body: text.clone().into_bytes(),
+                body: body.into_bytes(),
             };
-            let failure = match transport.post(request).await {
+            let answer = transport.post(request).await;
+            drop(permits);
+            let failure = match answer {
                 Ok(answer) => match judge(&answer, &discretion) {
                     Ok(()) => return Ok(()),
                     Err(failure) => failure,
@@ -167,7 +200,7 @@ impl Pinger {
                 Err(why) => Failure::passing(why),
             };
             // That it has begun is of no use once it has ended.
-            let is_late = ping.event == Event::Start && self.waits(ping.url.expose());
+            let is_late = ping.event == Event::Start && self.has_ended(ping);
             match pauses.next().filter(|_| failure.is_passing && !is_late) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(failure),
@@ -175,10 +208,27 @@ impl Pinger {
         }
     }
 
-    fn waits(&self, url: &str) -> bool {
-        self.lock()
-            .get(url)
-            .is_some_and(|line| !line.pings.is_empty())
+    /// Whether the end of the same run waits behind its start.
+    fn has_ended(&self, start: &Ping) -> bool {
+        let lines = self.lock();
+        let line = lines.get(start.url.expose());
+        line.is_some_and(|line| {
+            let mut pings = line.pings.iter();
+            pings.any(|ping| ping.run == start.run && ping.event != Event::Start)
+        })
+    }
+
+    /// Of the host of an address.
+    fn calls_of(&self, url: &str) -> Arc<Semaphore> {
+        let url = Url::parse(url).ok();
+        let host = url.as_ref().and_then(|url| {
+            let port = url.port_or_known_default().unwrap_or_default();
+            Some(format!("{}:{port}", url.host_str()?))
+        });
+        // Nothing that is done under this lock can panic half way.
+        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let calls = calls.entry(host.unwrap_or_default());
+        Arc::clone(calls.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_EACH_HOST))))
     }
 
     /// One outage is two lines.

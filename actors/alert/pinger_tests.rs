@@ -18,6 +18,10 @@ fn pinger() -> Pinger {
     Pinger::new(&Courier::default(), "this-host".to_owned())
 }
 
+fn ok() -> Recorder {
+    Recorder::answering(Behaviour::ok("OK"))
+}
+
 fn paths(received: &[Received]) -> Vec<&str> {
     received.iter().map(|one| one.path.as_str()).collect()
 }
@@ -46,16 +50,21 @@ fn the_address_says_what_has_happened() {
         of("https://h/u/?a=b", Event::Fail, Some("1-2")),
         "https://h/u/fail?a=b&rid=1-2"
     );
+    assert_eq!(
+        of("https://h/u%2Fv#f", Event::Exit(1), Some("1-2")),
+        "https://h/u%2Fv/1?rid=1-2#f"
+    );
+    assert_eq!(of("https://h", Event::Start, None), "https://h/start");
 }
 
 #[test]
-fn pings_of_one_address_come_in_their_order_and_wait_for_no_other() {
-    let recorder = Recorder::start(|received| match received.path.starts_with("/hangs") {
-        true => Behaviour::Hang,
-        false => Behaviour::ok("OK"),
-    });
+fn pings_of_one_address_come_in_their_order_and_wait_for_no_other_host() {
+    let recorder = Recorder::answering(Behaviour::Hang);
     let pinger = pinger();
-    pinger.send(ping(&recorder, "/hangs", Event::Success));
+    for n in 0..100 {
+        pinger.send(ping(&recorder, &format!("/hangs/{n}"), Event::Success));
+    }
+    let recorder = ok();
     pinger.send(ping(&recorder, "/a", Event::Start));
     pinger.send(ping(&recorder, "/a", Event::Exit(7)));
     let received = recorder.wait_for(2, |one| one.path.starts_with("/a"));
@@ -98,4 +107,55 @@ fn a_check_that_is_not_known_is_no_success() {
     assert_eq!(judged(404, "not found"), Some(false));
     assert_eq!(judged(301, ""), Some(false));
     assert_eq!(judged(500, ""), Some(true));
+}
+
+/// As many entries as a crontab has, all due at :00: each start comes before its end, over few connections.
+#[test]
+fn many_pings_at_once_share_few_connections() {
+    let late = Behaviour::Late(
+        std::time::Duration::from_millis(20),
+        Box::new(Behaviour::ok("OK")),
+    );
+    let recorder = Recorder::answering(late);
+    let pinger = pinger();
+    let begun = std::time::Instant::now();
+    for event in [Event::Start, Event::Success] {
+        for n in 0..1_000 {
+            pinger.send(ping(&recorder, &format!("/{n}"), event));
+        }
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(1));
+    let received = recorder.wait_for(2_000, |_| true);
+    eprintln!("2,000 pings took {:?}", begun.elapsed());
+    assert!(recorder.most_at_once() <= AT_ONCE_EACH_HOST + 2);
+    let place = |path: &str| received.iter().position(|one| one.path == path).unwrap();
+    for n in 0..1_000 {
+        assert!(place(&format!("/{n}/start")) < place(&format!("/{n}")));
+    }
+}
+
+#[test]
+fn where_too_many_wait_ends_stay_and_starts_go() {
+    let mut line = Line::default();
+    let recorder = ok();
+    for event in [Event::Success, Event::Start, Event::Fail] {
+        line.pings.push_back(ping(&recorder, "/a", event));
+    }
+    let least = || line.least().map(|ping| ping.event);
+    let gone: Vec<Option<Event>> = std::iter::repeat_with(least).take(4).collect();
+    let (start, success, fail) = (Event::Start, Event::Success, Event::Fail);
+    assert_eq!(gone, [Some(start), Some(success), Some(fail), None]);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_thread_that_did_not_start() {
+    let pinger = Pinger::new(&Courier::without_thread(), String::new());
+    for event in [Event::Start, Event::Success] {
+        pinger.send(ping(&ok(), "/a", event));
+    }
+    let begun = Instant::now();
+    let until = begun + Duration::from_secs(60);
+    pinger.finish(until).await;
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    assert_eq!(*pinger.0.undecided.borrow(), 0);
 }

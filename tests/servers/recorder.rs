@@ -49,6 +49,10 @@ pub enum Behaviour {
     Hang,
     /// In the middle of a good answer.
     BreakOff,
+    /// A good answer, one byte each half second.
+    Drip(String),
+    /// A success whose text has no end.
+    Endless,
 }
 
 impl Behaviour {
@@ -71,6 +75,8 @@ struct Shared {
     decide: Mutex<Arc<Decide>>,
     received: Mutex<Vec<Received>>,
     came: Condvar,
+    /// Connections now, and the most that there were at once.
+    open: Mutex<(usize, usize)>,
 }
 
 impl Recorder {
@@ -108,17 +114,22 @@ impl Recorder {
             decide: Mutex::new(Arc::new(decide)),
             received: Mutex::default(),
             came: Condvar::new(),
+            open: Mutex::default(),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (shared, tls) = (Arc::clone(&serving), tls.clone());
-                thread::spawn(move || match tls {
-                    Some(tls) => {
-                        let connection = ServerConnection::new(tls).unwrap();
-                        shared.serve(&mut StreamOwned::new(connection, stream));
+                shared.opened();
+                thread::spawn(move || {
+                    match tls {
+                        Some(tls) => {
+                            let connection = ServerConnection::new(tls).unwrap();
+                            shared.serve(&mut StreamOwned::new(connection, stream));
+                        }
+                        None => shared.serve(&mut { stream }),
                     }
-                    None => shared.serve(&mut { stream }),
+                    shared.open.lock().unwrap().0 -= 1;
                 });
             }
         });
@@ -153,6 +164,11 @@ impl Recorder {
         self.shared.received.lock().unwrap().clone()
     }
 
+    /// The most connections that were open at once.
+    pub fn most_at_once(&self) -> usize {
+        self.shared.open.lock().unwrap().1
+    }
+
     /// Waits until so many requests have come that are of interest.
     #[track_caller]
     pub fn wait_for(&self, count: usize, of_interest: impl Fn(&Received) -> bool) -> Vec<Received> {
@@ -178,6 +194,12 @@ impl Recorder {
 }
 
 impl Shared {
+    fn opened(&self) {
+        let mut open = self.open.lock().unwrap();
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
+    }
+
     fn serve(&self, stream: &mut (impl Read + Write)) {
         let Some(request) = read(stream) else {
             return;
@@ -206,6 +228,20 @@ fn act(stream: &mut (impl Read + Write), behaviour: Behaviour) {
         Behaviour::Late(delay, then) => {
             thread::sleep(delay);
             act(stream, *then);
+        }
+        Behaviour::Drip(body) => {
+            write(200, "", "", body.len());
+            for byte in body.as_bytes() {
+                let sent = stream.write_all(&[*byte]).and_then(|()| stream.flush());
+                if sent.is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(500));
+            }
+        }
+        Behaviour::Endless => {
+            write(200, "", "", usize::MAX / 4);
+            while stream.write_all(&[b'x'; 4096]).is_ok() {}
         }
         Behaviour::Hang => {
             // Until the other side has had enough.
