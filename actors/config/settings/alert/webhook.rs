@@ -130,7 +130,7 @@ fn webhook(node: &Node<'_>) -> Option<Webhook> {
             Some(secret) => checked_secret(o, kind, secret).map(Some),
             None => Some(None),
         });
-        let auth = auth.and_then(|auth| checked_auth(o, kind, auth));
+        let auth = auth.and_then(|auth| checked_auth(o, kind, &url, auth));
         Some(Webhook {
             url,
             kind,
@@ -156,6 +156,15 @@ fn checked_secret(o: &Object<'_, '_>, kind: WebhookKind, secret: Secret) -> Opti
             "an empty secret signs nothing; the one that the robot's security settings show would be right"
                 .to_owned(),
         ),
+        // As a file or a variable that ends with a line break has it.
+        WebhookKind::Feishu | WebhookKind::DingTalk
+            if secret.expose().trim() != secret.expose() =>
+        {
+            Some(
+                "a blank or a line break begins or ends this secret, and no signature with it would be right; leave it out"
+                    .to_owned(),
+            )
+        }
         WebhookKind::Json if json_key(secret.expose()).is_none() => Some(format!(
             "this is no secret of Standard Webhooks; `{JSON_SECRET_PREFIX}` and 24 to 64 random bytes in Base64 would be \
              right, such as `echo {JSON_SECRET_PREFIX}$(openssl rand -base64 32)` makes"
@@ -181,14 +190,23 @@ pub(crate) fn json_key(secret: &str) -> Option<Vec<u8>> {
 fn checked_auth(
     o: &Object<'_, '_>,
     kind: WebhookKind,
+    url: &Secret,
     auth: Option<WebhookAuth>,
 ) -> Option<Option<WebhookAuth>> {
+    // The client sends it as `basic` is sent.
+    let has_user = Url::parse(url.expose()).is_ok_and(|url| !url.username().is_empty());
     let takes = matches!(kind, WebhookKind::Alertmanager | WebhookKind::Json);
     let key = match &auth {
         Some(WebhookAuth::Basic { .. }) => "basic",
         Some(WebhookAuth::Bearer(_)) => "bearer",
         None => return Some(None),
     };
+    if takes && has_user {
+        o.place_of(key).fault(format!(
+            "the address has a user before its `@` already, and `{key}` is another one; one of them would be right"
+        ));
+        return None;
+    }
     if takes {
         return Some(auth);
     }
