@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::Transport;
+use super::delivery::Delivered;
 use super::receiver::{Receiver, rfc3339};
-use super::retrying::Retrying;
+use super::retrying::{LONGEST_NAMED, Retrying};
 use super::serving::{GATHER, Serving};
 use super::verdict::Verdict;
 use super::waiting::Waiting;
@@ -23,55 +24,50 @@ const ENDS_AFTER: TimeDelta = TimeDelta::minutes(4);
 /// While the Alertmanager takes nothing for longer than one message is tried for, it is asked this often.
 const ASKED_AGAIN: Duration = Duration::from_secs(60);
 
-/// Serves it for ever.
+/// Serves it for ever. The states outlive this task.
 pub(super) async fn serve(
     receiver: Arc<Receiver>,
     waiting: Waiting,
     transport: Arc<dyn Transport>,
+    states: &mut States,
 ) {
-    let mut states = States::default();
     let mut serving = Serving::new(receiver, waiting, transport);
     let mut trouble = Trouble::default();
     loop {
         // At a stop nothing is repeated.
         let is_over = serving.waiting.is_closing() && states.unsent.is_empty();
-        let next = match states.is_empty() || is_over {
-            true => None,
-            false => Some(trouble.next),
-        };
-        wait(&serving.waiting, next).await;
-        absorb(&serving.waiting, &mut states);
+        let is_due_again = !states.is_empty() && !is_over;
+        wait(&serving.waiting, &trouble, is_due_again).await;
+        absorb(&serving.waiting, states);
         if !states.is_empty() {
-            send(&mut serving, &mut states, &mut trouble).await;
+            send(&mut serving, states, &mut trouble).await;
         }
     }
 }
 
-/// Until something new waits, or it is time again.
-async fn wait(waiting: &Waiting, next: Option<Instant>) {
-    let again = async {
-        match next {
-            Some(next) => {
-                waiting
-                    .pause(next.saturating_duration_since(Instant::now()))
-                    .await
-            }
-            None => std::future::pending().await,
+/// Until something new waits, or it is time again. One that takes nothing now is asked in its time, whatever is new.
+async fn wait(waiting: &Waiting, trouble: &Trouble, is_due_again: bool) {
+    let left = trouble.next.saturating_duration_since(Instant::now());
+    if !is_due_again {
+        waiting.any().await;
+        let is_troubled = trouble.retrying.is_some();
+        waiting.pause(if is_troubled { left } else { GATHER }).await;
+    } else if trouble.retrying.is_some() {
+        waiting.pause(left).await;
+    } else {
+        tokio::select! {
+            () = waiting.any() => waiting.pause(GATHER).await,
+            () = waiting.pause(left) => {}
         }
-    };
-    tokio::select! {
-        () = waiting.any() => waiting.pause(GATHER).await,
-        () = again => {}
     }
 }
 
 fn absorb(waiting: &Waiting, states: &mut States) {
-    waiting.take(|notices, _| {
-        for notice in notices {
-            states.learn(notice);
-        }
-        ((), notices.len())
-    });
+    let (notices, left_out) = waiting.all();
+    waiting.set_out(notices.len(), left_out);
+    for notice in &notices {
+        states.learn(notice);
+    }
 }
 
 /// What fires, and what has ended and is not sent yet.
@@ -79,28 +75,28 @@ fn absorb(waiting: &Waiting, states: &mut States) {
 pub(super) struct States {
     by_alert: BTreeMap<(String, String), State>,
     /// Alerts that were handed over and not sent yet.
-    unsent: Vec<Notice>,
+    unsent: Vec<Arc<Notice>>,
 }
 
 struct State {
     /// The first one: an alert is known by its labels, which stay what they were.
-    first: Notice,
-    latest: Notice,
+    first: Arc<Notice>,
+    latest: Arc<Notice>,
 }
 
 impl States {
-    pub(super) fn learn(&mut self, notice: &Notice) {
-        self.unsent.push(notice.clone());
+    pub(super) fn learn(&mut self, notice: &Arc<Notice>) {
+        self.unsent.push(Arc::clone(notice));
         // A count that was reached has no end, and so is no state.
         if notice.kind == NoticeKind::Count {
             return;
         }
         let key = (notice.rule.clone(), notice.subject.clone());
         let state = self.by_alert.entry(key).or_insert_with(|| State {
-            first: notice.clone(),
-            latest: notice.clone(),
+            first: Arc::clone(notice),
+            latest: Arc::clone(notice),
         });
-        state.latest = notice.clone();
+        state.latest = Arc::clone(notice);
     }
 
     fn is_empty(&self) -> bool {
@@ -123,8 +119,10 @@ impl States {
 impl State {
     fn body(&self, origin: &Origin, now: DateTime<Utc>) -> Value {
         let Self { first, latest } = self;
+        // It refuses what ends before it starts, as a clock that was set back would have it.
+        let starts_at = first.started_at.min(now);
         let ends_at = match latest.kind {
-            NoticeKind::Resolved => latest.ended_at.unwrap_or(now),
+            NoticeKind::Resolved => latest.ended_at.unwrap_or(now).max(starts_at),
             _ => now + ENDS_AFTER,
         };
         let mut labels = json!({
@@ -145,7 +143,7 @@ impl State {
                 "summary": latest.summary,
                 "description": latest.details.join("\n"),
             },
-            "startsAt": rfc3339(first.started_at),
+            "startsAt": rfc3339(starts_at),
             "endsAt": rfc3339(ends_at),
         })
     }
@@ -183,6 +181,7 @@ async fn send(serving: &mut Serving, states: &mut States, trouble: &mut Trouble)
     };
     let now = Instant::now();
     trouble.next = now + AGAIN;
+    let mut outcome = Delivered::Everywhere;
     match verdict {
         Verdict::Sent => {
             let label = &serving.receiver.label;
@@ -197,9 +196,9 @@ async fn send(serving: &mut Serving, states: &mut States, trouble: &mut Trouble)
                 ..Trouble::default()
             };
         }
-        Verdict::Refused { why, remedy } => {
+        Verdict::Refused { why, remedy, .. } => {
             serving.refused(states.unsent.len().max(1), &why, remedy);
-            serving.log_lost(&states.unsent);
+            outcome = Delivered::NotEverywhere;
         }
         Verdict::Wait { named, why } => {
             let retrying = trouble.retrying.get_or_insert_with(|| Retrying::new(now));
@@ -219,10 +218,17 @@ async fn send(serving: &mut Serving, states: &mut States, trouble: &mut Trouble)
                 }
                 None => {}
             }
-            trouble.next = now + ASKED_AGAIN;
-            serving.log_lost(&states.unsent);
+            let asked = named.unwrap_or_default().min(LONGEST_NAMED);
+            trouble.next = now + asked.max(ASKED_AGAIN);
+            outcome = match was_closing {
+                true => Delivered::CutShort,
+                false => Delivered::NotEverywhere,
+            };
         }
     }
-    serving.waiting.decided(states.unsent.len());
+    if outcome != Delivered::Everywhere {
+        serving.log_lost(&states.unsent);
+    }
+    serving.waiting.decided(states.unsent.len(), outcome);
     states.sent();
 }

@@ -26,10 +26,13 @@ impl Answer {
         self.retry_after.map(Duration::from_secs)
     }
 
-    /// A number and a text of the JSON that it is.
+    /// A number and a text of the JSON that it is. A number in quotes is one of an error; success is never said so.
     pub(super) fn code(&self, code: &str, text: &str) -> Option<(i64, String)> {
         let json: serde_json::Value = serde_json::from_str(&self.body).ok()?;
-        let code = json.get(code)?.as_i64()?;
+        let code = match json.get(code)? {
+            serde_json::Value::String(digits) => digits.parse().ok().filter(|code| *code != 0)?,
+            number => number.as_i64()?,
+        };
         let text = json.get(text).and_then(|text| text.as_str());
         Some((code, text.unwrap_or_default().to_owned()))
     }

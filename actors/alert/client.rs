@@ -4,10 +4,11 @@ use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use reqwest::{Client, redirect};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
+use url::{Host, Url};
 
 use super::answer::Answer;
 use crate::address;
@@ -17,6 +18,8 @@ use crate::clock::now_utc;
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// An answer of a receiver has some hundred bytes; of a longer one the rest is not read.
 const LONGEST_ANSWER: usize = 16 * 1024;
+/// The longest pause that a receiver can name, in seconds: a day.
+const LONGEST_NAMED_S: u64 = 24 * 3600;
 /// A connection that is not used is closed: receivers are called seldom.
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -33,16 +36,34 @@ pub(super) trait Transport: Send + Sync {
     fn post(&self, request: Request) -> BoxFuture<'_, Result<Answer, String>>;
 }
 
-/// The network; its client is made at the first use, on the thread of the courier.
+/// The network; its clients are made at their first use, on the thread of the courier.
 #[derive(Default)]
-pub(super) struct Http(OnceLock<Result<Client, String>>);
+pub(super) struct Http {
+    /// By the proxies of the environment.
+    outside: OnceLock<Result<Client, String>>,
+    /// For what runs on this machine, which no proxy can reach under that name.
+    here: OnceLock<Result<Client, String>>,
+}
 
 impl Transport for Http {
     fn post(&self, request: Request) -> BoxFuture<'_, Result<Answer, String>> {
         Box::pin(async move {
-            let client = self.0.get_or_init(client).as_ref();
-            send(client.map_err(Clone::clone)?, request).await
+            let client = match is_loopback(&request.url) {
+                true => self.here.get_or_init(|| client(Proxies::None)),
+                false => self.outside.get_or_init(|| client(Proxies::OfEnvironment)),
+            };
+            send(client.as_ref().map_err(Clone::clone)?, request).await
         })
+    }
+}
+
+/// Whether an address is one of this machine's own, by its name or its number.
+fn is_loopback(url: &str) -> bool {
+    match Url::parse(url).as_ref().map(Url::host) {
+        Ok(Some(Host::Domain(name))) => name.eq_ignore_ascii_case("localhost"),
+        Ok(Some(Host::Ipv4(address))) => address.is_loopback(),
+        Ok(Some(Host::Ipv6(address))) => address.is_loopback(),
+        Ok(None) | Err(_) => false,
     }
 }
 
@@ -53,8 +74,9 @@ async fn send(client: &Client, request: Request) -> Result<Answer, String> {
     }
     let mut response = post.send().await.map_err(|cause| in_words(&cause))?;
     let status = response.status().as_u16();
-    let retry_after = response.headers().get("retry-after");
-    let retry_after = retry_after.and_then(|value| seconds(value.to_str().ok()?));
+    let header = |name: &str| response.headers().get(name)?.to_str().ok();
+    let date = header("date").and_then(date);
+    let retry_after = header("retry-after").and_then(|value| seconds(value, date));
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|cause| in_words(&cause))? {
         body.extend_from_slice(&chunk);
@@ -70,19 +92,42 @@ async fn send(client: &Client, request: Request) -> Result<Answer, String> {
     })
 }
 
-/// The header `Retry-After`: a number of seconds, or a date.
-fn seconds(value: &str) -> Option<u64> {
-    let at = || {
-        let at = DateTime::parse_from_rfc2822(value).ok()?;
-        let left = (at.to_utc() - now_utc()).num_seconds();
-        Some(left.max(0).unsigned_abs())
+/// The header `Retry-After`: a number of seconds, or a date. `now` is the server's clock, which may not be right; without it
+/// ours is taken. Nobody waits for longer than a day, however large the number is.
+fn seconds(value: &str, now: Option<DateTime<Utc>>) -> Option<u64> {
+    let value = value.trim();
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let named = match is_number {
+        // What is too large for a number is too long anyway.
+        true => value.parse().unwrap_or(u64::MAX),
+        false => {
+            let left = date(value)? - now.unwrap_or_else(now_utc);
+            left.num_seconds().max(0).unsigned_abs()
+        }
     };
-    value.parse().ok().or_else(at)
+    Some(named.min(LONGEST_NAMED_S))
 }
 
-/// Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
-fn client() -> Result<Client, String> {
-    let client = Client::builder()
+/// As HTTP writes dates.
+fn date(value: &str) -> Option<DateTime<Utc>> {
+    let date = DateTime::parse_from_rfc2822(value).ok()?;
+    Some(date.to_utc())
+}
+
+/// Which proxies a client uses.
+#[derive(Clone, Copy)]
+enum Proxies {
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
+    OfEnvironment,
+    None,
+}
+
+fn client(proxies: Proxies) -> Result<Client, String> {
+    let builder = match proxies {
+        Proxies::OfEnvironment => Client::builder(),
+        Proxies::None => Client::builder().no_proxy(),
+    };
+    let client = builder
         .tls_backend_preconfigured(tls()?)
         .http1_only()
         // The address is a secret, which no other server gets.
@@ -174,11 +219,46 @@ mod tests {
 
     #[test]
     fn a_pause_is_named_in_seconds_or_by_its_end() {
-        assert_eq!(seconds("120"), Some(120));
+        let ours = |value: &str| seconds(value, None);
+        assert_eq!(ours("120"), Some(120));
         let at = now_utc() + chrono::TimeDelta::seconds(90);
-        let left = seconds(&at.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
+        let left = ours(&at.format("%a, %d %b %Y %H:%M:%S GMT").to_string());
         assert!((88..=90).contains(&left.unwrap()), "{left:?}");
-        assert_eq!(seconds("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
-        assert_eq!(seconds("soon"), None);
+        assert_eq!(ours("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
+        let theirs = date("Wed, 21 Oct 2015 07:27:00 GMT");
+        let left = seconds("Wed, 21 Oct 2015 07:28:00 GMT", theirs);
+        assert_eq!(left, Some(60), "by the clock of the server");
+    }
+
+    #[test]
+    fn a_pause_that_is_none_is_left_out_and_one_without_end_is_a_day() {
+        for none in ["soon", "", "-5", "+5", "1.5", "0x10", "Wed, 32 Oct 2015"] {
+            assert_eq!(seconds(none, None), None, "{none:?}");
+        }
+        let endless = ["18446744073709551615", "99999999999999999999999999"];
+        let never = "Fri, 31 Dec 9999 23:59:59 GMT";
+        for long in endless.into_iter().chain([never]) {
+            assert_eq!(seconds(long, None), Some(LONGEST_NAMED_S), "{long}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names_and_numbers() {
+        for here in [
+            "http://localhost:9093",
+            "http://LOCALHOST/",
+            "http://127.0.0.1:1/x",
+            "http://127.8.8.8",
+            "http://[::1]:9093",
+        ] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for elsewhere in [
+            "http://localhost.example",
+            "http://10.0.0.1",
+            "http://[::2]",
+        ] {
+            assert!(!is_loopback(elsewhere), "{elsewhere}");
+        }
     }
 }

@@ -28,11 +28,24 @@ struct Thread {
 }
 
 impl Courier {
-    /// Runs a task on the thread. Never waits, and never fails: a thread that does not start is a line in the log.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(thread) = self.0.thread.get_or_init(started) {
-            thread.handle.spawn(task);
+    /// Runs a task on the thread, without waiting. Returns whether there is a thread: one that does not start is a line in
+    /// the log.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
+        match self.0.thread.get_or_init(started) {
+            Some(thread) => {
+                thread.handle.spawn(task);
+                true
+            }
+            None => false,
         }
+    }
+
+    /// As on a machine that starts no more threads.
+    #[cfg(test)]
+    pub(super) fn without_thread() -> Self {
+        let courier = Self::default();
+        courier.0.thread.get_or_init(|| None);
+        courier
     }
 
     /// The network.

@@ -7,6 +7,7 @@ mod alertmanager;
 mod answer;
 mod client;
 mod courier;
+mod delivery;
 mod discretion;
 mod notice;
 mod notifier;
@@ -24,6 +25,8 @@ mod verdict;
 mod waiting;
 
 pub(crate) use self::courier::Courier;
+#[cfg(test)]
+pub(crate) use self::delivery::Delivered;
 pub(crate) use self::notice::{Notice, NoticeKind, Origin, Severity};
 pub(crate) use self::notifier::{Notifier, test_each};
 pub(crate) use self::pinger::{Event as PingEvent, Ping, Pinger};

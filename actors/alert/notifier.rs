@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::client::Transport;
 use super::courier::Courier;
+use super::delivery::{Delivery, delivery};
 use super::receiver::{Receiver, trial};
 use super::verdict::{Verdict, judge};
 use super::waiting::{Put, Waiting};
@@ -48,7 +49,7 @@ impl Notifier {
         let environment = origin.environment;
         let all = settings.webhooks.iter().enumerate();
         let here = all.filter(|(_, webhook)| webhook.is_for(environment));
-        let receivers = here.map(|(index, webhook)| {
+        let receivers = here.filter_map(|(index, webhook)| {
             let receiver = Receiver::new(index, webhook, &origin);
             serve(receiver, courier)
         });
@@ -78,20 +79,23 @@ impl Notifier {
         Self::start(&AlertSettings::default(), origin, &Courier::default())
     }
 
-    /// Hands it to each receiver, or writes it into the log where there is none. Never waits, and never fails.
-    pub(crate) fn notify(&self, notice: Notice) {
-        let receivers = || self.0.receivers.iter().filter(|inbox| inbox.takes(&notice));
-        if receivers().next().is_none() {
+    /// Hands it to each receiver, or writes it into the log where there is none. Never waits, and never fails. Whoever must
+    /// know when it has arrived waits for the delivery; nobody has to.
+    pub(crate) fn notify(&self, notice: Notice) -> Delivery {
+        let receivers = self.0.receivers.iter();
+        let receivers: Vec<&Inbox> = receivers.filter(|inbox| inbox.takes(&notice)).collect();
+        let (delivery, receipts) = delivery(receivers.len());
+        if receivers.is_empty() {
             log::log!(
                 notice.level(),
                 "alert, {}: {}",
                 self.0.nobody,
                 notice.line()
             );
-            return;
         }
-        for inbox in receivers() {
-            match inbox.waiting.put(notice.clone()) {
+        let notice = Arc::new(notice);
+        for (inbox, receipt) in receivers.into_iter().zip(receipts) {
+            match inbox.waiting.put(Arc::clone(&notice), receipt) {
                 Put::Waits => {}
                 Put::Full => log::error!(
                     "too many alerts wait for {}; those that come now are in the log only: {}",
@@ -106,6 +110,7 @@ impl Notifier {
                 ),
             }
         }
+        delivery
     }
 
     /// The daemon stops: what waits is tried once more, by then at the latest.
@@ -132,7 +137,8 @@ impl Notifier {
     }
 }
 
-fn serve(receiver: Receiver, courier: &Courier) -> Inbox {
+/// None where the courier has no thread: then the log gets the alerts.
+fn serve(receiver: Receiver, courier: &Courier) -> Option<Inbox> {
     let receiver = Arc::new(receiver);
     let waiting = Waiting::new();
     let inbox = Inbox {
@@ -141,25 +147,39 @@ fn serve(receiver: Receiver, courier: &Courier) -> Inbox {
         waiting: waiting.clone(),
     };
     let transport = courier.transport();
-    courier.spawn(async move {
-        let what = format!("the task of {}", receiver.label);
-        restart_on_panic(&what, || serve_one(&receiver, &waiting, &transport)).await;
-    });
-    inbox
+    let is_served = courier.spawn(serve_always(receiver, waiting, transport));
+    is_served.then_some(inbox)
 }
 
-async fn serve_one(receiver: &Arc<Receiver>, waiting: &Waiting, transport: &Arc<dyn Transport>) {
-    let (receiver, waiting) = (Arc::clone(receiver), waiting.clone());
-    let transport = Arc::clone(transport);
-    match receiver.kind {
-        WebhookKind::Alertmanager => alertmanager::serve(receiver, waiting, transport).await,
-        _ => serving::serve(receiver, waiting, transport).await,
-    }
+/// A receiver's task, which goes on after a panic.
+pub(super) async fn serve_always(
+    receiver: Arc<Receiver>,
+    waiting: Waiting,
+    transport: Arc<dyn Transport>,
+) {
+    let what = format!("the task of {}", receiver.label);
+    // What fires must be sent again after a panic as before it.
+    let states = tokio::sync::Mutex::<alertmanager::States>::default();
+    restart_on_panic(&what, || async {
+        let (receiver, waiting) = (Arc::clone(&receiver), waiting.clone());
+        let transport = Arc::clone(&transport);
+        match receiver.kind {
+            WebhookKind::Alertmanager => {
+                let mut states = states.lock().await;
+                alertmanager::serve(receiver, waiting, transport, &mut states).await;
+            }
+            _ => serving::serve(receiver, waiting, transport).await,
+        }
+    })
+    .await;
 }
 
 fn nobody(settings: &AlertSettings, environment: Environment) -> String {
     match settings.webhooks.is_empty() {
         true => "sent to nobody, as `alert.webhooks` names no receiver".to_owned(),
+        false if settings.webhooks.iter().any(|it| it.is_for(environment)) => {
+            "sent to nobody, as the thread that sends them did not start".to_owned()
+        }
         false => format!("sent to nobody, as no receiver of `alert.webhooks` is for {environment}"),
     }
 }
@@ -208,10 +228,10 @@ async fn test(
     let message = match receiver.kind {
         WebhookKind::Alertmanager => {
             let mut states = alertmanager::States::default();
-            states.learn(&trial);
+            states.learn(&Arc::new(trial));
             Receiver::json_message(&states.body(&receiver.origin, now), 1)
         }
-        _ => receiver.message(&[&trial], 0, now),
+        _ => receiver.message(&[Arc::new(trial)], 0, now),
     };
     let verdict = match transport.post(receiver.request(&message, now)).await {
         Ok(answer) => judge(receiver.kind, &answer, &receiver.discretion),
@@ -226,7 +246,7 @@ async fn test(
                 format!("DID NOT TAKE IT: {why}{}", pause.unwrap_or_default()),
             )
         }
-        Verdict::Refused { why, remedy } => (false, format!("REFUSED IT: {why}; {remedy}")),
+        Verdict::Refused { why, remedy, .. } => (false, format!("REFUSED IT: {why}; {remedy}")),
     };
     Tested {
         label: receiver.label,

@@ -81,6 +81,12 @@ impl Pace {
         next
     }
 
+    /// Whether the limit of a minute has room for another message, whatever the other limits say.
+    pub(super) fn has_room(&self, now: Instant) -> bool {
+        let last_minute = self.sent.iter().filter(|at| now - **at < MINUTE);
+        last_minute.count() < self.limits.each_minute
+    }
+
     /// One went out.
     pub(super) fn sent(&mut self, now: Instant) {
         self.sent.push_back(now);

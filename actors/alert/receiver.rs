@@ -1,5 +1,7 @@
 //! One receiver: what a message to it looks like.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -17,7 +19,7 @@ use crate::config::{Webhook, WebhookAuth, WebhookKind, json_key};
 /// Feishu takes 20 KB with all that is around the text.
 const FEISHU_ROOM: Room = Room {
     bytes: 18 * 1024,
-    cost: json_cost,
+    cost: feishu_cost,
 };
 /// WeCom counts the text alone.
 const WECOM_ROOM: Room = Room {
@@ -36,6 +38,8 @@ const SLACK_ROOM: Room = Room {
 };
 /// Alerts in one message of plain JSON.
 const MOST_IN_JSON: usize = 100;
+/// And bytes of them, as programs limit what they read; a single alert goes alone, however long it is.
+const MOST_JSON_BYTES: usize = 256 * 1024;
 /// The version of our own form, which README describes.
 const JSON_VERSION: u32 = 1;
 
@@ -81,6 +85,7 @@ impl Receiver {
             }
             None => None,
         };
+        secrets.extend(auth.as_deref());
         Self {
             label: format!("alert.webhooks[{index}] ({})", webhook.kind.name()),
             kind: webhook.kind,
@@ -98,7 +103,7 @@ impl Receiver {
     /// One message of the first alerts that wait.
     pub(super) fn message(
         &self,
-        notices: &[&Notice],
+        notices: &[Arc<Notice>],
         left_out: usize,
         now: DateTime<Utc>,
     ) -> Message {
@@ -108,11 +113,9 @@ impl Receiver {
             WebhookKind::DingTalk => DINGTALK_ROOM,
             WebhookKind::Slack => SLACK_ROOM,
             WebhookKind::Json | WebhookKind::Alertmanager => {
-                let notices = &notices[..notices.len().min(MOST_IN_JSON)];
-                return Message::new(
-                    Content::Json(self.json(notices, left_out, now)),
-                    notices.len(),
-                );
+                let alerts = fitting(notices);
+                let json = self.json(&alerts, left_out, now);
+                return Message::new(Content::Json(json), alerts.len());
             }
         };
         let (text, alerts) = text::gathered(notices, left_out, &self.origin, room);
@@ -166,6 +169,16 @@ impl Receiver {
             return self.url.clone();
         };
         let timestamp = now.timestamp_millis();
+        // An address that was copied from an example has another signature in it.
+        let is_signed = |name: &str| ["timestamp", "sign"].contains(&name);
+        if url.query_pairs().any(|(name, _)| is_signed(&name)) {
+            let others: Vec<(String, String)> = url
+                .query_pairs()
+                .filter(|(name, _)| !is_signed(name))
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect();
+            url.query_pairs_mut().clear().extend_pairs(others);
+        }
         url.query_pairs_mut()
             .append_pair("timestamp", &timestamp.to_string())
             .append_pair("sign", &sign::dingtalk(secret, timestamp));
@@ -191,8 +204,7 @@ impl Receiver {
         headers
     }
 
-    fn json(&self, notices: &[&Notice], left_out: usize, now: DateTime<Utc>) -> String {
-        let alerts: Vec<Value> = notices.iter().map(|notice| alert(notice)).collect();
+    fn json(&self, alerts: &[Value], left_out: usize, now: DateTime<Utc>) -> String {
         json!({
             "version": JSON_VERSION,
             "sent_at": rfc3339(now),
@@ -218,6 +230,22 @@ impl Message {
             alerts,
         }
     }
+}
+
+/// As many of the alerts as fit into a message of plain JSON.
+fn fitting(notices: &[Arc<Notice>]) -> Vec<Value> {
+    let mut left = MOST_JSON_BYTES;
+    let mut alerts = Vec::new();
+    for notice in notices.iter().take(MOST_IN_JSON) {
+        let alert = alert(notice);
+        let bytes = alert.to_string().len();
+        if bytes > left && !alerts.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(bytes);
+        alerts.push(alert);
+    }
+    alerts
 }
 
 fn alert(notice: &Notice) -> Value {
@@ -282,6 +310,11 @@ fn slack_cost(c: char) -> usize {
 /// Feishu takes `<at user_id="all">` out of a text: what others wrote must not call everybody.
 fn without_mentions(text: &str) -> String {
     text.replace("<at", "< at").replace("</at", "< /at")
+}
+
+/// Each `<` may get a blank behind it.
+fn feishu_cost(c: char) -> usize {
+    json_cost(c) + usize::from(c == '<')
 }
 
 #[cfg(test)]

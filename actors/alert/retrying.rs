@@ -7,7 +7,7 @@ use tokio::time::Instant;
 /// A message that no try has brought over by then is given up.
 const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
 /// A receiver that names a longer pause than the above is tried once more after it; but none that names more than this.
-const LONGEST_NAMED: Duration = Duration::from_secs(15 * 60);
+pub(super) const LONGEST_NAMED: Duration = Duration::from_secs(15 * 60);
 /// Pauses that no receiver names: they double from the first to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -40,7 +40,11 @@ impl Retrying {
         let usual = self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         let pause = usual.max(named.unwrap_or_default());
-        let is_long = pause > RETRY_FOR && pause <= LONGEST_NAMED;
+        // Before any sum: a receiver may name a pause that no clock can hold.
+        if pause > LONGEST_NAMED {
+            return None;
+        }
+        let is_long = pause > RETRY_FOR;
         if is_long && self.until == self.first + RETRY_FOR {
             self.until = now + pause;
             return Some(pause);
@@ -79,5 +83,6 @@ mod tests {
         assert_eq!(tries(Some(301)), [301], "a long pause is waited for once");
         assert_eq!(tries(Some(600)), [600]);
         assert_eq!(tries(Some(901)), [0; 0]);
+        assert_eq!(tries(Some(u64::MAX)), [0; 0]);
     }
 }

@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use super::Notice;
 use super::client::Transport;
+use super::delivery::Delivered;
 use super::pace::Pace;
 use super::receiver::{Message, Receiver};
-use super::retrying::Retrying;
-use super::verdict::{Verdict, judge};
+use super::retrying::{LONGEST_NAMED, Retrying};
+use super::verdict::{Cause, Verdict, judge};
 use super::waiting::Waiting;
 use crate::clock::now_utc;
 
@@ -19,6 +20,10 @@ pub(super) const GATHER: Duration = Duration::from_millis(500);
 /// A refusal that repeats is said again after so long.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
+/// A message that is refused for what is in it is halved until this many refusals in a row: ten find one alert among 500, and
+/// a receiver that refuses everything is not called much longer.
+const MOST_REFUSALS: usize = 16;
+
 /// Serves it for ever.
 pub(super) async fn serve(
     receiver: Arc<Receiver>,
@@ -26,6 +31,7 @@ pub(super) async fn serve(
     transport: Arc<dyn Transport>,
 ) {
     let mut serving = Serving::new(receiver, waiting, transport);
+    serving.give_up_abandoned();
     loop {
         serving.waiting.any().await;
         serving.one().await;
@@ -39,6 +45,19 @@ pub(super) struct Serving {
     transport: Arc<dyn Transport>,
     pub(super) pace: Pace,
     refusals: Refusals,
+}
+
+/// What became of one message.
+enum Brought {
+    Taken,
+    Refused {
+        why: String,
+        remedy: &'static str,
+        cause: Cause,
+    },
+    GivenUp,
+    /// The daemon stops.
+    CutShort,
 }
 
 /// The last refusal that the log has.
@@ -72,57 +91,117 @@ impl Serving {
         }
     }
 
+    /// Those that a task which died had on their way: what it died over would end this one too.
+    fn give_up_abandoned(&self) {
+        let abandoned = self.waiting.under_way();
+        self.log_lost(&abandoned);
+        self.waiting
+            .decided(abandoned.len(), Delivered::NotEverywhere);
+    }
+
     /// One message of what waits.
     async fn one(&mut self) {
         self.waiting.pause(GATHER).await;
+        if !self.turn().await {
+            // What the limit has no room for is left to the end of the stop, which logs it.
+            std::future::pending::<()>().await;
+        }
+        let (notices, left_out) = self.waiting.all();
+        if notices.is_empty() {
+            return;
+        }
+        let message = self.receiver.message(&notices, left_out, now_utc());
+        let notices = &notices[..message.alerts];
+        self.waiting.set_out(notices.len(), left_out);
+        self.deliver(notices, left_out, message).await;
+    }
+
+    /// Until the limits of the receiver let a message through. A stop waits for none of them, but keeps that of a minute: what
+    /// goes beyond it is refused, and the next daemon's messages with it.
+    async fn turn(&self) -> bool {
         let now = Instant::now();
         let next = self.pace.next(now, now_utc(), fastrand::f64());
         self.waiting.pause(next - now).await;
-        let taken = self.waiting.take(|notices, left_out| {
-            let message = self.receiver.message(notices, left_out, now_utc());
-            let alerts = message.alerts;
-            let notices: Vec<Notice> = notices[..alerts].iter().copied().cloned().collect();
-            ((message, notices), alerts)
-        });
-        if let Some((message, notices)) = taken {
-            // Decided even if this task dies over it.
-            let waiting = self.waiting.clone();
-            let alerts = message.alerts;
-            let _decided = scopeguard(move || waiting.decided(alerts));
-            if !self.bring(&message).await {
-                self.log_lost(&notices);
+        !self.waiting.is_closing() || self.pace.has_room(Instant::now())
+    }
+
+    /// Brings a message over. One that is refused for what is in it is tried again in two halves, so that an alert takes no
+    /// other one with it.
+    async fn deliver(&mut self, notices: &[Arc<Notice>], left_out: usize, message: Message) {
+        let mut message = Some(message);
+        let mut parts = vec![0..notices.len()];
+        let mut refusals = 0;
+        while let Some(part) = parts.pop() {
+            let of_part = &notices[part.clone()];
+            let first_left_out = if part.start == 0 { left_out } else { 0 };
+            let message = message
+                .take()
+                .unwrap_or_else(|| self.receiver.message(of_part, first_left_out, now_utc()));
+            let end = part.start + message.alerts;
+            if end < part.end {
+                parts.push(end..part.end);
             }
+            let (part, of_part) = (part.start..end, &of_part[..message.alerts]);
+            let outcome = match self.bring(&message).await {
+                Brought::Taken => {
+                    refusals = 0;
+                    Delivered::Everywhere
+                }
+                Brought::Refused { why, remedy, cause } => {
+                    refusals += 1;
+                    let is_halved = cause == Cause::Content && part.len() > 1;
+                    if is_halved && refusals <= MOST_REFUSALS && !self.waiting.is_closing() {
+                        let middle = part.start + part.len() / 2;
+                        parts.extend([middle..part.end, part.start..middle]);
+                        continue;
+                    }
+                    self.refused(part.len(), &why, remedy);
+                    Delivered::NotEverywhere
+                }
+                Brought::GivenUp => Delivered::NotEverywhere,
+                Brought::CutShort => Delivered::CutShort,
+            };
+            if outcome != Delivered::Everywhere {
+                self.log_lost(of_part);
+            }
+            self.waiting.decided(part.len(), outcome);
         }
     }
 
-    /// Tries until it is taken or given up. Returns whether it was taken.
-    async fn bring(&mut self, message: &Message) -> bool {
+    /// Tries until the message is taken or given up.
+    async fn bring(&mut self, message: &Message) -> Brought {
+        if !self.turn().await {
+            return Brought::CutShort;
+        }
         let mut retrying = Retrying::new(Instant::now());
         loop {
             let was_closing = self.waiting.is_closing();
             let (named, why) = match self.attempt(message).await {
                 Verdict::Sent => {
                     self.sent(message);
-                    return true;
+                    return Brought::Taken;
                 }
-                Verdict::Refused { why, remedy } => {
-                    self.refused(message.alerts, &why, remedy);
-                    return false;
+                Verdict::Refused { why, remedy, cause } => {
+                    return Brought::Refused { why, remedy, cause };
                 }
                 Verdict::Wait { named, why } => (named, why),
             };
             let now = Instant::now();
             let pause = retrying.failed(now, named, fastrand::f64());
+            if let Some(named) = named {
+                // For the messages after this one too, even where this one is given up.
+                self.pace.hold(now, named.min(LONGEST_NAMED));
+            }
             match pause.filter(|_| !was_closing) {
                 Some(pause) => {
                     log::debug!(
                         "{} takes no alert now, tried again in {pause:?}: {why}",
                         self.receiver.label
                     );
-                    if named.is_some() {
-                        self.pace.hold(now, pause);
-                    }
                     self.waiting.pause(pause).await;
+                    if !self.turn().await {
+                        return Brought::CutShort;
+                    }
                 }
                 None => {
                     log::error!(
@@ -131,7 +210,10 @@ impl Serving {
                         alerts(message.alerts),
                         retrying.lasts(now).as_secs()
                     );
-                    return false;
+                    return match was_closing {
+                        true => Brought::CutShort,
+                        false => Brought::GivenUp,
+                    };
                 }
             }
         }
@@ -148,7 +230,7 @@ impl Serving {
     }
 
     /// An alert that its receiver does not get is in the log at least.
-    pub(super) fn log_lost(&self, notices: &[Notice]) {
+    pub(super) fn log_lost(&self, notices: &[Arc<Notice>]) {
         for notice in notices {
             let label = &self.receiver.label;
             log::log!(
@@ -186,19 +268,6 @@ impl Serving {
 /// `1 alert`, `2 alerts`.
 pub(super) fn alerts(count: usize) -> String {
     format!("{count} alert{}", if count == 1 { "" } else { "s" })
-}
-
-/// Calls this when it is dropped.
-fn scopeguard(call: impl FnOnce()) -> impl Drop {
-    struct Guard<F: FnOnce()>(Option<F>);
-    impl<F: FnOnce()> Drop for Guard<F> {
-        fn drop(&mut self) {
-            if let Some(call) = self.0.take() {
-                call();
-            }
-        }
-    }
-    Guard(Some(call))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Alerts as people read them: the first line says what is wrong, the last one where.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Local, Utc};
@@ -8,6 +9,8 @@ use super::{Notice, NoticeKind, Origin};
 
 /// The end of a text that was cut.
 const CUT: &str = " … (cut)";
+/// Between two alerts of one message.
+const GAP: &str = "\n\n";
 /// More lines of details than an alert has.
 const MOST_DETAILS: usize = 100;
 
@@ -67,9 +70,10 @@ impl Room {
     }
 }
 
-/// One text of as many of the alerts as fit into it, and how many those are: one at least.
+/// One text of as many of the alerts as fit into it, and how many those are: one at least. Of details, all have the same
+/// number of lines at most.
 pub(super) fn gathered(
-    notices: &[&Notice],
+    notices: &[Arc<Notice>],
     left_out: usize,
     origin: &Origin,
     room: Room,
@@ -82,43 +86,98 @@ pub(super) fn gathered(
         );
     }
     let room = room.less(&end);
-    let most = notices.iter().map(|notice| notice.details.len()).max();
-    for details in (0..=most.unwrap_or(0).min(MOST_DETAILS)).rev() {
-        let text = blocks(notices, details);
-        if room.takes(&text) {
-            return (text + &end, notices.len());
+    let mut blocks = Vec::new();
+    let mut least = room.of(&heading(notices.len()));
+    for notice in notices {
+        let block = Block::new(notice, room);
+        least += block.cost(0, room);
+        if least > room.bytes && !blocks.is_empty() {
+            break;
+        }
+        blocks.push(block);
+    }
+    let count = blocks.len();
+    let head = heading(count);
+    let costs = |details: &usize| {
+        let all = blocks.iter().map(|block| block.cost(*details, room));
+        room.of(&head) + all.sum::<usize>()
+    };
+    let most = blocks.iter().map(|block| block.details.len()).max();
+    let fits = |details: &usize| costs(details) <= room.bytes;
+    let details = (0..=most.unwrap_or(0)).rev().find(fits);
+    // One that does not fit without its details is cut, so as many of those as fit are left.
+    let details = details.unwrap_or(usize::MAX);
+    let texts = blocks.iter().map(|block| block.text(details));
+    let text = head + &texts.collect::<Vec<_>>().join(GAP);
+    (room.cut(&text) + &end, count)
+}
+
+fn heading(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        count => format!("{count} alerts{GAP}"),
+    }
+}
+
+/// One alert, and what its lines cost.
+struct Block {
+    head: String,
+    head_cost: usize,
+    /// The first ones.
+    details: Vec<String>,
+    /// Of so many of them, with what parts them.
+    detail_costs: Vec<usize>,
+    all_details: usize,
+}
+
+impl Block {
+    fn new(notice: &Notice, room: Room) -> Self {
+        let head = format!("{}\n{}", one_line(&notice.summary), state(notice));
+        let mut details = Vec::new();
+        let mut sum = 0;
+        let mut detail_costs = vec![sum];
+        for line in notice.details.iter().take(MOST_DETAILS) {
+            let line = one_line(line);
+            sum += room.of("\n") + room.of(&line);
+            detail_costs.push(sum);
+            details.push(line);
+            // The lines after it fit even less.
+            if sum > room.bytes {
+                break;
+            }
+        }
+        Self {
+            head_cost: room.of(&head) + room.of(GAP),
+            head,
+            details,
+            detail_costs,
+            all_details: notice.details.len(),
         }
     }
-    let fits = |count: &usize| room.takes(&blocks(&notices[..*count], 0));
-    let count = (1..notices.len()).rev().find(fits).unwrap_or(1);
-    let details = if count == 1 { usize::MAX } else { 0 };
-    (room.cut(&blocks(&notices[..count], details)) + &end, count)
-}
 
-fn blocks(notices: &[&Notice], details: usize) -> String {
-    let all: Vec<String> = notices
-        .iter()
-        .map(|notice| block(notice, details))
-        .collect();
-    match all.len() {
-        1 => all.concat(),
-        count => format!("{count} alerts\n\n{}", all.join("\n\n")),
+    /// With that many lines of details, at most, and the gap to the next one.
+    fn cost(&self, details: usize, room: Room) -> usize {
+        let lines = details.min(self.details.len());
+        self.head_cost + self.detail_costs[lines] + room.of(&self.rest(lines))
     }
-}
 
-fn block(notice: &Notice, details: usize) -> String {
-    let mut text = format!("{}\n{}", one_line(&notice.summary), state(notice));
-    for line in notice.details.iter().take(details) {
-        text.push('\n');
-        text.push_str(&one_line(line));
+    fn text(&self, details: usize) -> String {
+        let lines = details.min(self.details.len());
+        let mut text = self.head.clone();
+        for line in &self.details[..lines] {
+            text.push('\n');
+            text.push_str(line);
+        }
+        text + &self.rest(lines)
     }
-    if notice.details.len() > details {
-        text.push_str(&format!(
-            "\n… and {} more lines",
-            notice.details.len() - details
-        ));
+
+    /// What is said of the lines that are not there.
+    fn rest(&self, lines: usize) -> String {
+        match self.all_details - lines {
+            0 => String::new(),
+            more => format!("\n… and {more} more lines"),
+        }
     }
-    text
 }
 
 /// What has become of it, and when.
@@ -216,7 +275,7 @@ mod tests {
     fn firing_and_resolved_begin_with_the_same_line() {
         let first = |kind| {
             let notice = notice("lag of `orders` is 1200", kind, &["a"]);
-            let (text, _) = gathered(&[&notice], 0, &origin(), PLAIN);
+            let (text, _) = gathered(&[Arc::new(notice)], 0, &origin(), PLAIN);
             text.lines().map(str::to_owned).collect::<Vec<_>>()
         };
         let (firing, resolved) = (first(NoticeKind::Firing), first(NoticeKind::Resolved));
@@ -237,7 +296,7 @@ mod tests {
     #[test]
     fn an_alert_that_goes_on_says_since_when() {
         let lasting = notice("lag", NoticeKind::Repeated, &[]);
-        let (text, _) = gathered(&[&lasting], 0, &origin(), PLAIN);
+        let (text, _) = gathered(&[Arc::new(lasting)], 0, &origin(), PLAIN);
         assert!(text.contains("still firing after "), "{text}");
         assert!(text.contains(", since 2026-11-29 "), "{text}");
         let s = |seconds| super::lasting(chrono::TimeDelta::seconds(seconds));
@@ -247,8 +306,12 @@ mod tests {
 
     #[test]
     fn a_text_that_is_too_long_is_cut_between_characters() {
-        let long = notice(&"告警".repeat(1_000), NoticeKind::Count, &["x"; 20]);
-        let (text, count) = gathered(&[&long], 0, &origin(), PLAIN);
+        let long = [Arc::new(notice(
+            &"告警".repeat(1_000),
+            NoticeKind::Count,
+            &["x"; 20],
+        ))];
+        let (text, count) = gathered(&long, 0, &origin(), PLAIN);
         assert_eq!(count, 1);
         assert!(text.len() <= 2_048 && text.len() > 2_040, "{}", text.len());
         assert!(
@@ -257,7 +320,7 @@ mod tests {
         );
         for bytes in 120..140 {
             let room = Room { bytes, ..PLAIN };
-            assert!(gathered(&[&long], 0, &origin(), room).0.len() <= bytes);
+            assert!(gathered(&long, 0, &origin(), room).0.len() <= bytes);
         }
     }
 
@@ -265,10 +328,10 @@ mod tests {
     fn many_alerts_are_one_message_with_fewer_details() {
         let line = "d".repeat(50);
         let details: Vec<&str> = vec![&line; 10];
-        let all: Vec<Notice> = (0..5)
+        let all: Vec<Arc<Notice>> = (0..5)
             .map(|n| notice(&format!("alert {n}"), NoticeKind::Firing, &details))
+            .map(Arc::new)
             .collect();
-        let all: Vec<&Notice> = all.iter().collect();
         let (text, count) = gathered(&all, 7, &origin(), PLAIN);
         assert_eq!(count, 5);
         assert!(text.starts_with("5 alerts\n\nalert 0\nfiring"), "{text}");
@@ -280,13 +343,38 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_left_for_the_next_message() {
         let long = "长".repeat(100);
-        let all: Vec<Notice> = (0..20)
+        let all: Vec<Arc<Notice>> = (0..20)
             .map(|_| notice(&long, NoticeKind::Firing, &[]))
+            .map(Arc::new)
             .collect();
-        let all: Vec<&Notice> = all.iter().collect();
         let (text, count) = gathered(&all, 0, &origin(), PLAIN);
         assert!((3..7).contains(&count), "{count}");
         assert!(text.starts_with(&format!("{count} alerts")) && !text.contains(CUT));
+    }
+
+    /// Whatever their number, and the lengths of their lines.
+    #[test]
+    fn no_text_is_longer_than_its_room() {
+        for bytes in [200, 500, 2_048, 18_000] {
+            for cost in [plain_cost as fn(char) -> usize, json_cost] {
+                let room = Room { bytes, cost };
+                for count in [1, 2, 3, 17, 500] {
+                    let all: Vec<Arc<Notice>> = (0..count)
+                        .map(|n| {
+                            let line = "\"测\\".repeat(n % 7 * 9);
+                            let details = vec![line.as_str(); n % 150];
+                            notice(&line, NoticeKind::Firing, &details)
+                        })
+                        .map(Arc::new)
+                        .collect();
+                    let (text, taken) = gathered(&all, count, &origin(), room);
+                    assert!(room.of(&text) <= bytes, "{bytes} {count}: {text}");
+                    assert!((1..=count).contains(&taken));
+                    let again = gathered(&all[..taken], 0, &origin(), room);
+                    assert_eq!(again.1, taken, "a part of it fits too");
+                }
+            }
+        }
     }
 
     #[test]

@@ -22,7 +22,17 @@ pub(super) enum Verdict {
     Refused {
         why: String,
         remedy: &'static str,
+        cause: Cause,
     },
+}
+
+/// What a receiver refuses a message for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The address, the signature or the password: any message would be refused.
+    Settings,
+    /// What is in it: another message may be taken.
+    Content,
 }
 
 const MOVED: &str = "put the address into `url` that it sends to; redirects are not followed, as the address is a secret";
@@ -33,6 +43,7 @@ pub(super) fn judge(kind: WebhookKind, answer: &Answer, discretion: &Discretion)
         return Verdict::Refused {
             why: format!("it answers with a redirect (HTTP {})", answer.status),
             remedy: MOVED,
+            cause: Cause::Settings,
         };
     }
     match kind {
@@ -71,11 +82,11 @@ fn feishu(answer: &Answer, discretion: &Discretion) -> Verdict {
             said,
             "there is no such robot: copy its address into `url` again",
         ),
-        9499 => refused(
+        9499 => unfit(
             said,
             "the robot does not take messages of this form: `url` must be a custom robot's, and `kind` right for it",
         ),
-        _ => unknown(said),
+        _ => unknown(answer, said),
     }
 }
 
@@ -91,11 +102,19 @@ fn wecom(answer: &Answer, discretion: &Discretion) -> Verdict {
             said,
             "there is no such robot: copy its address, with its `key`, into `url` again",
         ),
-        40058 => refused(
+        93004 => refused(
+            said,
+            "the robot is switched off: switch it on in the group's settings, or make another one and copy its address into `url`",
+        ),
+        40058 => unfit(
             said,
             "the robot does not take messages of this form: `url` must be a group robot's, and `kind` right for it",
         ),
-        _ => unknown(said),
+        44004 | 45002 => unfit(
+            said,
+            "the robot does not take a text of this length: its maker has changed its limits",
+        ),
+        _ => unknown(answer, said),
     }
 }
 
@@ -113,13 +132,21 @@ fn dingtalk(answer: &Answer, discretion: &Discretion) -> Verdict {
         -1 => wait(answer, said),
         310_000 => refused(
             said,
-            "the robot's security settings turn us away: `secret` must be the one there, or its keyword `simplest_script`, which each message holds, or its list of addresses must have this machine's",
+            "the robot's security settings turn us away: `secret` must be the one there and the clock of this machine not be an hour wrong, or its keyword `simplest_script`, which each message holds, or its list of addresses must have this machine's",
         ),
-        300_005 => refused(
+        300_005 | 400_101 | 400_106 => refused(
             said,
             "there is no such robot: copy its address, with its `access_token`, into `url` again",
         ),
-        _ => unknown(said),
+        400_013 | 400_102 => refused(
+            said,
+            "the robot is switched off, or its group is gone: make another one and copy its address into `url`",
+        ),
+        430_101..=430_104 => unfit(
+            said,
+            "DingTalk takes no message with this text or link in it: the log has the alert",
+        ),
+        _ => unknown(answer, said),
     }
 }
 
@@ -128,7 +155,7 @@ fn slack(answer: &Answer, discretion: &Discretion) -> Verdict {
     match answer.status {
         200 if answer.body.trim() == "ok" => Verdict::Sent,
         429 | 500.. => wait(answer, said),
-        400 => refused(
+        400 | 413 => unfit(
             said,
             "Slack does not take the message: `url` must be an incoming webhook's",
         ),
@@ -140,7 +167,7 @@ fn slack(answer: &Answer, discretion: &Discretion) -> Verdict {
             said,
             "there is no such webhook, or its channel is gone: make another one and put its address into `url`",
         ),
-        _ => unknown(said),
+        _ => unknown(answer, said),
     }
 }
 
@@ -154,11 +181,11 @@ fn json(answer: &Answer, discretion: &Discretion) -> Verdict {
             "it does not let us in: `secret`, `basic` or `bearer` must be what it expects",
         ),
         404 | 410 => refused(said, "nothing receives at this address: correct `url`"),
-        400..500 => refused(
+        400..500 => unfit(
             said,
             "it does not take the message: README has its form, under \"Alerts\"",
         ),
-        _ => unknown(said),
+        _ => unknown(answer, said),
     }
 }
 
@@ -175,11 +202,11 @@ fn alertmanager(answer: &Answer, discretion: &Discretion) -> Verdict {
             said,
             "there is no Alertmanager at this address: `url` must be its own one, without `/api/v2/alerts`, and with the prefix of its routes if it has one",
         ),
-        400..500 => refused(
+        400..500 => unfit(
             said,
             "it does not take the alerts: its version must know the API v2 (0.16 and later)",
         ),
-        _ => unknown(said),
+        _ => unknown(answer, said),
     }
 }
 
@@ -190,6 +217,10 @@ fn of_status(answer: &Answer) -> Verdict {
         404 | 410 => refused(
             why,
             "nothing receives at this address: correct `url`, or `kind`",
+        ),
+        413 => unfit(
+            why,
+            "a gateway before it takes no message of this length: raise its limit to 20 KB",
         ),
         _ => Verdict::Wait {
             named: answer.named_wait(),
@@ -209,15 +240,27 @@ fn wait(answer: &Answer, why: String) -> Verdict {
     }
 }
 
-fn unknown(said: String) -> Verdict {
+fn unknown(answer: &Answer, said: String) -> Verdict {
     Verdict::Wait {
-        named: None,
+        named: answer.named_wait(),
         why: format!("{said}, which does not say that it was taken"),
     }
 }
 
 fn refused(why: String, remedy: &'static str) -> Verdict {
-    Verdict::Refused { why, remedy }
+    Verdict::Refused {
+        why,
+        remedy,
+        cause: Cause::Settings,
+    }
+}
+
+fn unfit(why: String, remedy: &'static str) -> Verdict {
+    Verdict::Refused {
+        why,
+        remedy,
+        cause: Cause::Content,
+    }
 }
 
 #[cfg(test)]
@@ -237,7 +280,14 @@ mod tests {
         match judge(kind, answer, &discretion) {
             Verdict::Sent => "sent",
             Verdict::Wait { .. } => "wait",
-            Verdict::Refused { .. } => "refused",
+            Verdict::Refused {
+                cause: Cause::Settings,
+                ..
+            } => "refused",
+            Verdict::Refused {
+                cause: Cause::Content,
+                ..
+            } => "unfit",
         }
     }
 
@@ -258,7 +308,7 @@ mod tests {
                     (0, "success", "sent"),
                     (11232, "frequency limited", "wait"),
                     (9499, "Too Many Request", "wait"),
-                    (9499, "Bad Request", "refused"),
+                    (9499, "Bad Request", "unfit"),
                     (19021, "sign match fail", "refused"),
                     (19022, "Ip Not Allowed", "refused"),
                     (19024, "Key Words Not Found", "refused"),
@@ -272,7 +322,9 @@ mod tests {
                     (45009, "api freq out of limit", "wait"),
                     (-1, "system busy", "wait"),
                     (93000, "invalid webhook url", "refused"),
-                    (40058, "invalid Request Parameter", "refused"),
+                    (93004, "robot is disabled", "refused"),
+                    (40058, "invalid Request Parameter", "unfit"),
+                    (45002, "content size out of limit", "unfit"),
                     (12345, "new", "wait"),
                 ],
             ),
@@ -285,6 +337,8 @@ mod tests {
                     (-1, "busy", "wait"),
                     (310_000, "keywords not in content", "refused"),
                     (300_005, "token is not exist", "refused"),
+                    (400_102, "robot is disabled", "refused"),
+                    (430_104, "inappropriate content", "unfit"),
                     (12345, "new", "wait"),
                 ],
             ),
@@ -308,7 +362,7 @@ mod tests {
             (Slack, 200, "<html>please log in</html>", "wait"),
             (Slack, 429, "", "wait"),
             (Slack, 503, "", "wait"),
-            (Slack, 400, "invalid_payload", "refused"),
+            (Slack, 400, "invalid_payload", "unfit"),
             (Slack, 403, "action_prohibited", "refused"),
             (Slack, 404, "no_service", "refused"),
             (Json, 200, "", "sent"),
@@ -317,16 +371,26 @@ mod tests {
             (Json, 425, "", "wait"),
             (Json, 429, "", "wait"),
             (Json, 500, "", "wait"),
-            (Json, 400, "", "refused"),
+            (Json, 400, "", "unfit"),
+            (Json, 413, "", "unfit"),
+            (Json, 401, "", "refused"),
             (Json, 410, "", "refused"),
             (Json, 307, "", "refused"),
             (Alertmanager, 200, "", "sent"),
             (Alertmanager, 500, "", "wait"),
-            (Alertmanager, 400, "", "refused"),
+            (Alertmanager, 400, "", "unfit"),
             (Alertmanager, 404, "", "refused"),
             (Feishu, 200, "", "wait"),
             (Feishu, 200, "<html>", "wait"),
             (Feishu, 200, "{\"code\":\"0\"}", "wait"),
+            (Feishu, 200, "{\"code\":0.0}", "wait"),
+            (Feishu, 200, "{\"code\":null}", "wait"),
+            (Feishu, 200, "[{\"code\":0}]", "wait"),
+            (Feishu, 200, "{\"code\":\"19021\"}", "refused"),
+            (DingTalk, 200, "{\"errcode\":\"310000\"}", "refused"),
+            (DingTalk, 200, "{\"errcode\":\"130101\"}", "wait"),
+            (WeCom, 200, "{\"errcode\":18446744073709551616}", "wait"),
+            (WeCom, 413, "<html>", "unfit"),
             (WeCom, 200, "ok", "wait"),
             (DingTalk, 502, "bad gateway", "wait"),
             (DingTalk, 404, "", "refused"),
@@ -352,6 +416,11 @@ mod tests {
         };
         assert_eq!(named(WebhookKind::Slack, &busy), Some(7));
         assert_eq!(named(WebhookKind::Json, &busy), Some(7));
+        let unknown = Answer {
+            retry_after: Some(9),
+            ..answer(200, "{\"code\":99999}")
+        };
+        assert_eq!(named(WebhookKind::Feishu, &unknown), Some(9));
         let blocked = answer(200, "{\"errcode\":130101,\"errmsg\":\"x\"}");
         assert_eq!(named(WebhookKind::DingTalk, &blocked), Some(600));
     }

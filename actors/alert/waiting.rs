@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::delivery::{Delivered, Receipt};
 use super::notice::Notice;
 
-/// More alerts than this wait for no receiver: each is in the log all the same.
+/// More alerts than this wait for no receiver, those on their way included: each is in the log all the same.
 const MOST_WAITING: usize = 500;
 
-/// A queue that its receiver's task empties.
+/// A queue that its receiver's task empties. Nothing slow is done under its lock, for which whoever raises an alert waits.
 #[derive(Clone)]
 pub(super) struct Waiting(Arc<Inner>);
 
@@ -26,10 +27,16 @@ struct Inner {
 
 #[derive(Default)]
 struct Queue {
-    notices: VecDeque<Notice>,
+    parcels: VecDeque<Parcel>,
     /// Taken out, and neither sent nor given up; the oldest first.
-    under_way: VecDeque<Notice>,
+    under_way: VecDeque<Parcel>,
     left_out: usize,
+}
+
+/// An alert for this receiver.
+struct Parcel {
+    notice: Arc<Notice>,
+    receipt: Receipt,
 }
 
 /// Whether there was room.
@@ -50,16 +57,16 @@ impl Waiting {
         }))
     }
 
-    pub(super) fn put(&self, notice: Notice) -> Put {
+    pub(super) fn put(&self, notice: Arc<Notice>, receipt: Receipt) -> Put {
         let mut queue = self.lock();
-        if queue.notices.len() >= MOST_WAITING {
+        if queue.parcels.len() + queue.under_way.len() >= MOST_WAITING {
             queue.left_out += 1;
             return match queue.left_out {
                 1 => Put::Full,
                 _ => Put::StillFull,
             };
         }
-        queue.notices.push_back(notice);
+        queue.parcels.push_back(Parcel { notice, receipt });
         drop(queue);
         self.0.undecided.send_modify(|undecided| *undecided += 1);
         Put::Waits
@@ -68,34 +75,51 @@ impl Waiting {
     /// Until something waits.
     pub(super) async fn any(&self) {
         let mut undecided = self.0.undecided.subscribe();
-        while self.lock().notices.is_empty() {
+        while self.lock().parcels.is_empty() {
             // The sender lives in here.
             let _ = undecided.changed().await;
         }
     }
 
-    /// Makes something of the alerts that wait, and of the number left out; takes out as many as it says.
-    pub(super) fn take<T>(&self, make: impl FnOnce(&[&Notice], usize) -> (T, usize)) -> Option<T> {
-        let mut queue = self.lock();
-        if queue.notices.is_empty() {
-            return None;
-        }
-        let (made, taken) = {
-            let all: Vec<&Notice> = queue.notices.iter().collect();
-            make(&all, queue.left_out)
-        };
-        let taken: Vec<Notice> = queue.notices.drain(..taken).collect();
-        queue.under_way.extend(taken);
-        queue.left_out = 0;
-        Some(made)
+    /// All that wait, the oldest first, and the number of those left out. They stay the first ones until the receiver's
+    /// task, which alone takes any out, sets out with them.
+    pub(super) fn all(&self) -> (Vec<Arc<Notice>>, usize) {
+        let queue = self.lock();
+        let notices = queue.parcels.iter();
+        let notices = notices.map(|parcel| Arc::clone(&parcel.notice)).collect();
+        (notices, queue.left_out)
     }
 
-    /// So many of them were sent, or given up.
-    pub(super) fn decided(&self, count: usize) {
+    /// The first ones are on their way, and so is the word of those left out.
+    pub(super) fn set_out(&self, count: usize, left_out: usize) {
+        let mut queue = self.lock();
+        let count = count.min(queue.parcels.len());
+        let parcels: Vec<Parcel> = queue.parcels.drain(..count).collect();
+        queue.under_way.extend(parcels);
+        queue.left_out -= left_out.min(queue.left_out);
+    }
+
+    /// Those on their way, the oldest first.
+    pub(super) fn under_way(&self) -> Vec<Arc<Notice>> {
+        let queue = self.lock();
+        let notices = queue.under_way.iter();
+        notices.map(|parcel| Arc::clone(&parcel.notice)).collect()
+    }
+
+    /// The first ones on their way have arrived, or never will.
+    pub(super) fn decided(&self, count: usize, outcome: Delivered) {
         let mut queue = self.lock();
         let count = count.min(queue.under_way.len());
-        queue.under_way.drain(..count);
+        let parcels: Vec<Parcel> = queue.under_way.drain(..count).collect();
         drop(queue);
+        self.settle(parcels, outcome);
+    }
+
+    fn settle(&self, parcels: Vec<Parcel>, outcome: Delivered) {
+        let count = parcels.len();
+        for parcel in parcels {
+            parcel.receipt.settle(outcome);
+        }
         self.0
             .undecided
             .send_modify(|undecided| *undecided = undecided.saturating_sub(count));
@@ -119,15 +143,21 @@ impl Waiting {
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
-    /// Nothing waits for better times from now on. Returns the alerts that were neither sent nor given up by then.
-    pub(super) async fn finish(&self, until: Instant) -> Vec<Notice> {
+    /// Nothing waits for better times from now on. Returns the alerts that were neither sent nor given up by then, of which
+    /// the receiver's task knows nothing any more.
+    pub(super) async fn finish(&self, until: Instant) -> Vec<Arc<Notice>> {
         self.0.closing.send_replace(true);
         let mut undecided = self.0.undecided.subscribe();
         let all = undecided.wait_for(|undecided| *undecided == 0);
         let _ = timeout_at(until, all).await;
-        let queue = self.lock();
-        let under_way = queue.under_way.iter();
-        under_way.chain(&queue.notices).cloned().collect()
+        let mut queue = self.lock();
+        let mut left: Vec<Parcel> = queue.under_way.drain(..).collect();
+        left.extend(queue.parcels.drain(..));
+        drop(queue);
+        let notices = left.iter().map(|parcel| Arc::clone(&parcel.notice));
+        let notices = notices.collect();
+        self.settle(left, Delivered::CutShort);
+        notices
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -195,18 +195,19 @@ fn certificates_are_checked_against_the_authorities_of_the_system() {
 }
 
 #[test]
-fn the_proxy_of_the_environment_is_used_but_where_it_is_not_to_be() {
+fn the_proxy_of_the_environment_is_used_but_for_this_machine_and_no_proxy() {
     let proxy = Recorder::answering(Behaviour::Answer(403, "no".to_owned()));
     let direct = Recorder::start(takes);
     let world = World::new(json!({ "alert": { "webhooks": [
         { "url": "https://alerts.example.invalid/t0ken-of-path", "environments": ["dev"] },
         { "url": direct.url("/json"), "environments": ["dev"] },
+        { "url": "https://alone.example.invalid/t0ken-of-path", "environments": ["dev"] },
     ] } }));
     let mut command = world.command(&["alert", "test"]);
     command
         .env("HTTPS_PROXY", proxy.url(""))
         .env("HTTP_PROXY", proxy.url(""))
-        .env("NO_PROXY", "127.0.0.1");
+        .env("NO_PROXY", "alone.example.invalid");
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -214,6 +215,10 @@ fn the_proxy_of_the_environment_is_used_but_where_it_is_not_to_be() {
         "{text}"
     );
     assert!(text.contains("[1] (json) took the message"), "{text}");
+    assert!(
+        text.contains("[2] (json) DID NOT TAKE IT: it cannot be reached"),
+        "{text}"
+    );
     nothing_is_seen("alert test", &text);
     let asked: Vec<String> = proxy.received().into_iter().map(|one| one.path).collect();
     assert_eq!(asked, ["alerts.example.invalid:443"]);

@@ -1,5 +1,6 @@
 //! Receivers as they answer, hang and refuse, on a paused clock and against a server.
 
+mod delivering;
 mod over_http;
 mod pacing;
 mod resending;
@@ -15,8 +16,9 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::client::{Request, Transport};
+use super::delivery::{Delivery, delivery};
 use super::receiver::Receiver;
-use super::waiting::Waiting;
+use super::waiting::{Put, Waiting};
 use super::{Notice, NoticeKind, Origin, Severity};
 use crate::config::{Environment, Secret, Webhook, WebhookKind};
 
@@ -28,6 +30,7 @@ enum Reply {
     AsksFor(u64),
     BreaksOff,
     Hangs,
+    Panics,
 }
 
 /// Takes down what is sent and when; answers as it was told, then takes everything.
@@ -67,19 +70,31 @@ impl Fake {
 
     /// Serves the receiver of a kind by this.
     fn serve(self: &Arc<Self>) -> Waiting {
-        let receiver = Arc::new(receiver(self.kind, None));
-        let waiting = Waiting::new();
-        let transport: Arc<dyn Transport> = Arc::<Self>::clone(self);
-        let served = waiting.clone();
-        tokio::spawn(async move {
-            match receiver.kind {
-                WebhookKind::Alertmanager => {
-                    super::alertmanager::serve(receiver, served, transport).await;
-                }
-                _ => super::serving::serve(receiver, served, transport).await,
-            }
-        });
-        waiting
+        serve(self.kind, Arc::<Self>::clone(self))
+    }
+}
+
+fn serve(kind: WebhookKind, transport: Arc<dyn Transport>) -> Waiting {
+    let waiting = Waiting::new();
+    let receiver = Arc::new(receiver(kind, None));
+    tokio::spawn(super::notifier::serve_always(
+        receiver,
+        waiting.clone(),
+        transport,
+    ));
+    waiting
+}
+
+impl Waiting {
+    /// An alert for this receiver alone.
+    fn send(&self, notice: Notice) -> Put {
+        self.send_watched(notice).0
+    }
+
+    fn send_watched(&self, notice: Notice) -> (Put, Delivery) {
+        let (delivery, mut receipts) = delivery(1);
+        let put = self.put(Arc::new(notice), receipts.remove(0));
+        (put, delivery)
     }
 }
 
@@ -98,6 +113,7 @@ impl Transport for Fake {
                 Reply::AsksFor(seconds) => Ok(answer(429, Some(seconds), "")),
                 Reply::BreaksOff => Err("the connection broke".to_owned()),
                 Reply::Hangs => std::future::pending().await,
+                Reply::Panics => panic!("as the test wants"),
             }
         })
     }

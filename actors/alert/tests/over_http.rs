@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::alert::notifier::{Tested, test_each};
-use crate::alert::{Courier, Notifier};
-use crate::config::AlertSettings;
+use crate::alert::{Courier, Delivered, Notifier};
+use crate::config::{AlertSettings, WebhookAuth};
 use crate::servers::recorder::{Behaviour, Recorder};
 
 const PATH: &str = "/hook/t0ken-of-path?key=k3y-of-query";
@@ -180,7 +180,7 @@ async fn a_receiver_that_hangs_delays_no_other() {
     ];
     let notifier = Notifier::start(&settings(all), origin(), &Courier::default());
     let begun = Instant::now();
-    notifier.notify(notice(7));
+    let delivery = notifier.notify(notice(7));
     assert!(begun.elapsed() < Duration::from_secs(1));
     let received = takes.wait_for(1, |_| true);
     assert!(
@@ -190,6 +190,7 @@ async fn a_receiver_that_hangs_delays_no_other() {
     assert_eq!(received[0].path, "/slack");
     let stop = tokio::time::Instant::now() + Duration::from_secs(1);
     notifier.finish(stop).await;
+    assert_eq!(delivery.ended().await, Delivered::CutShort);
     assert!(
         stop.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -200,4 +201,114 @@ async fn a_receiver_that_hangs_delays_no_other() {
         1,
         "the one of another environment gets nothing"
     );
+}
+
+/// With the secret of the address in its path, and the alert in its body.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Recorder::start(success_of);
+    let recorder = Recorder::answering(Behaviour::ok(""));
+    for status in [300, 301, 302, 303, 307, 308] {
+        let url = elsewhere.url("/elsewhere");
+        recorder.behave(move |_| Behaviour::AnswerWith(status, "location", url.clone()));
+        for line in words(&test_all(&recorder).await) {
+            assert!(
+                line.contains("REFUSED IT: it answers with a redirect"),
+                "{line}"
+            );
+        }
+    }
+    assert_eq!(elsewhere.received().len(), 0);
+    assert_eq!(recorder.received().len(), 6 * ALL.len());
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_slowly_is_not_waited_for() {
+    let recorder = Recorder::start(|received| match success_of(received) {
+        Behaviour::Answer(_, body) => Behaviour::Drip(body + &" ".repeat(1_000)),
+        other => other,
+    });
+    let begun = Instant::now();
+    let tested = test_all(&recorder).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        begun.elapsed()
+    );
+    for line in words(&tested) {
+        assert!(line.contains("no answer within 10 s"), "{line}");
+    }
+}
+
+/// Only its beginning is read: whoever needs no more than the status has it.
+#[tokio::test]
+async fn an_answer_without_end_is_read_in_part() {
+    let recorder = Recorder::answering(Behaviour::Endless);
+    let tested = test_all(&recorder).await;
+    let taken: Vec<bool> = tested.iter().map(|one| one.is_taken).collect();
+    assert_eq!(taken, [false, false, false, false, true, true]);
+    for line in words(&tested) {
+        assert!(!line.contains("no answer within"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_of_any_form_is_understood() {
+    let recorder = Recorder::answering(Behaviour::ok(""));
+    for (value, said) in [
+        ("7", "; it asks to wait 7 s"),
+        ("18446744073709551615", "; it asks to wait 86400 s"),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", "; it asks to wait 86400 s"),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", "; it asks to wait 0 s"),
+        ("-7", "without a word"),
+        ("soon", "without a word"),
+    ] {
+        recorder.behave(move |_| Behaviour::AnswerWith(429, "retry-after", value.to_owned()));
+        let all = [
+            WebhookKind::Slack,
+            WebhookKind::Json,
+            WebhookKind::Alertmanager,
+        ];
+        let all = all.map(|kind| webhook(kind, &recorder.url(PATH), None));
+        let tested = test_each(&settings(all), &origin()).await;
+        for line in words(&tested) {
+            assert!(line.ends_with(said), "{value}: {line}");
+        }
+    }
+}
+
+/// Each answers with the header that shows who we are, and nothing else.
+#[tokio::test]
+async fn a_password_is_not_shown_in_the_form_that_it_is_sent_in() {
+    let recorder = Recorder::start(|received| {
+        Behaviour::Answer(400, received.header("authorization").to_owned())
+    });
+    let auth = [
+        WebhookAuth::Bearer(Secret::new("t0ken-of-header")),
+        WebhookAuth::Basic {
+            user: "user".to_owned(),
+            password: Secret::new("passw0rd"),
+        },
+    ];
+    let mut all: Vec<Webhook> = auth
+        .into_iter()
+        .map(|auth| Webhook {
+            auth: Some(auth),
+            ..webhook(WebhookKind::Json, &recorder.url("/a"), None)
+        })
+        .collect();
+    let in_url = recorder.url("/b").replace("://", "://user:passw%30rd@");
+    all.push(webhook(WebhookKind::Json, &in_url, None));
+    let lines = words(&test_each(&settings(all), &origin()).await);
+    let received = recorder.received();
+    for (line, received) in lines.iter().zip(&received) {
+        let header = received.header("authorization");
+        let secret = header.split_once(' ').unwrap().1;
+        assert!(!line.contains(secret), "{header}: {line}");
+        assert!(line.contains("its words are not shown"), "{line}");
+    }
+    let basic = received
+        .iter()
+        .filter(|one| one.header("authorization") == "Basic dXNlcjpwYXNzdzByZA==");
+    assert_eq!(basic.count(), 2);
 }

@@ -44,7 +44,7 @@ print(base64.b64encode(hmac.new(key, b'', digestmod=hashlib.sha256).digest()).de
         let receiver = receiver(WebhookKind::Feishu, Some(secret));
         let notice = notice(0);
         let at = Utc.timestamp_opt(1_700_000_000, 0).unwrap();
-        let request = receiver.request(&receiver.message(&[&notice], 0, at), at);
+        let request = receiver.request(&receiver.message(&[Arc::new(notice)], 0, at), at);
         let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(body["sign"], expected);
         assert_eq!(body["timestamp"], "1700000000");
@@ -64,7 +64,7 @@ print(urllib.parse.quote_plus(base64.b64encode(digest)))";
         let receiver = receiver(WebhookKind::DingTalk, Some(secret));
         let notice = notice(0);
         let at = Utc.timestamp_millis_opt(1_700_000_000_123).unwrap();
-        let request = receiver.request(&receiver.message(&[&notice], 0, at), at);
+        let request = receiver.request(&receiver.message(&[Arc::new(notice)], 0, at), at);
         let url = Url::parse(&request.url).unwrap();
         let query = url.query().unwrap();
         assert!(
@@ -84,7 +84,7 @@ fn json_signatures_are_taken_by_standard_webhooks() {
     let receiver = receiver(WebhookKind::Json, Some(secret));
     let notice = notice_of(NoticeKind::Count, "名字 \"x\"");
     let now = Utc::now();
-    let mut request = receiver.request(&receiver.message(&[&notice], 0, now), now);
+    let mut request = receiver.request(&receiver.message(&[Arc::new(notice)], 0, now), now);
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
         headers.insert(*name, value.parse().unwrap());

@@ -1,0 +1,120 @@
+//! What became of an alert at its receivers: each has a [`Receipt`] of it, and whoever raised it may wait for all of them.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+/// How the delivery of one alert ended. Whatever a receiver did not take is a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Delivered {
+    /// Each receiver took it; where an environment has none, the log has it.
+    Everywhere,
+    /// A receiver refused it, took nothing for five minutes, or had no room: it is not sent again.
+    NotEverywhere,
+    /// The daemon stopped before a receiver took it; another daemon may send it again.
+    CutShort,
+}
+
+impl Delivered {
+    const ALL: [Self; 3] = [Self::Everywhere, Self::NotEverywhere, Self::CutShort];
+}
+
+/// The delivery of one alert, under way. Nobody has to wait for it.
+#[derive(Debug)]
+pub(crate) struct Delivery(oneshot::Receiver<Delivered>);
+
+impl Delivery {
+    /// Waits for the last receiver to take it or to be given up, which takes five minutes after the alerts before it; longer
+    /// where a receiver asks for a longer pause.
+    pub(crate) async fn ended(self) -> Delivered {
+        // A sender that is dropped has sent: see `All`.
+        self.0.await.unwrap_or(Delivered::CutShort)
+    }
+}
+
+/// One receiver's part in a delivery. Dropped with the alert: a task that dies over an alert leaves nobody waiting.
+pub(super) struct Receipt {
+    all: Arc<All>,
+    /// An alert that is dropped without a word was not taken.
+    outcome: Delivered,
+}
+
+/// Dropped with the last receipt.
+struct All {
+    worst: AtomicU8,
+    ended: Mutex<Option<oneshot::Sender<Delivered>>>,
+}
+
+/// A delivery, and the receipts of that many receivers: with none of them, the log has the alert, and so it has ended.
+pub(super) fn delivery(receivers: usize) -> (Delivery, Vec<Receipt>) {
+    let (ended, delivery) = oneshot::channel();
+    let all = Arc::new(All {
+        worst: AtomicU8::new(Delivered::Everywhere as u8),
+        ended: Mutex::new(Some(ended)),
+    });
+    let receipts = (0..receivers).map(|_| Receipt {
+        all: Arc::clone(&all),
+        outcome: Delivered::NotEverywhere,
+    });
+    (Delivery(delivery), receipts.collect())
+}
+
+impl Receipt {
+    /// The receiver's part has ended.
+    pub(super) fn settle(mut self, outcome: Delivered) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.all
+            .worst
+            .fetch_max(self.outcome as u8, Ordering::AcqRel);
+    }
+}
+
+impl Drop for All {
+    fn drop(&mut self) {
+        let worst = usize::from(*self.worst.get_mut());
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(ended), Some(worst)) = (ended.take(), Delivered::ALL.get(worst)) {
+            // Whoever raised it may not wait.
+            let _ = ended.send(*worst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_delivery_ends_with_the_last_receiver_and_as_the_worst_of_them() {
+        use Delivered::{CutShort, Everywhere, NotEverywhere};
+        for (outcomes, ended) in [
+            (&[][..], Everywhere),
+            (&[Everywhere, Everywhere], Everywhere),
+            (&[NotEverywhere, Everywhere], NotEverywhere),
+            (&[Everywhere, CutShort, NotEverywhere], CutShort),
+        ] {
+            let (delivery, receipts) = delivery(outcomes.len());
+            let mut delivery = Box::pin(delivery.ended());
+            for (receipt, outcome) in receipts.into_iter().zip(outcomes) {
+                assert_eq!(delivery.as_mut().now_or_never(), None, "{outcomes:?}");
+                receipt.settle(*outcome);
+            }
+            assert_eq!(delivery.now_or_never(), Some(ended), "{outcomes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_receipt_that_is_dropped_says_not_taken() {
+        let (delivery, receipts) = delivery(1);
+        drop(receipts);
+        assert_eq!(delivery.ended().await, Delivered::NotEverywhere);
+    }
+}
