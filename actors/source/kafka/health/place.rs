@@ -93,15 +93,25 @@ impl Place {
         }
     }
 
-    /// Why no records come, although there may be some.
+    /// Why no records come, although there may be some. A group that has taken us may share out its partitions anew, and
+    /// has [`GROUP_PATIENCE`] for it: each deployment does that to all members, and none of them is any less ready.
     pub(super) fn hindrance(&self) -> Option<String> {
+        let is_new_share = match (self.held_up(), &self.waiting) {
+            (None | Some(Problem::Group), Some(waiting)) if self.is_taken => {
+                waiting.since.elapsed() < GROUP_PATIENCE
+            }
+            _ => false,
+        };
+        if is_new_share {
+            return None;
+        }
         match (&self.held_up, &self.waiting) {
             (Some((_, why)), _) => Some(why.clone()),
-            (None, Some(waiting)) => Some(format!(
+            (None, Some(waiting)) if self.is_taken => Some(format!(
                 "the group has given this process no partitions for {} s",
                 waiting.since.elapsed().as_secs()
             )),
-            (None, None) => {
+            (None, _) => {
                 (!self.is_taken).then(|| "the group has not taken this process yet".to_owned())
             }
         }
@@ -175,5 +185,49 @@ impl Place {
             let why = format!("the group has given us no partitions for {silent} s: {why}");
             let _ = self.hold_up(Problem::Group, &why);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits_for(place: &mut Place, so_long: Duration) {
+        place.asks_group();
+        let since = Instant::now().checked_sub(so_long).unwrap();
+        place.waiting = Some(Waiting::from(since));
+    }
+
+    #[test]
+    fn a_group_that_has_not_taken_us_hinders_at_once() {
+        let mut place = Place::of("p".to_owned());
+        assert!(place.hindrance().is_some());
+        place.asks_group();
+        assert!(place.hindrance().is_some());
+        place.shared_out(true);
+        assert_eq!(place.hindrance(), None);
+    }
+
+    #[test]
+    fn a_short_rebalance_hinders_nobody_and_a_long_one_does() {
+        let mut place = Place::of("p".to_owned());
+        place.shared_out(true);
+        waits_for(&mut place, GROUP_PATIENCE / 2);
+        assert_eq!(place.hindrance(), None);
+        let _ = place.hold_up(Problem::Group, "something that passes");
+        assert_eq!(place.hindrance(), None);
+        let _ = place.hold_up(Problem::Topic, "it is gone");
+        assert!(
+            place.hindrance().is_some(),
+            "that has nothing to do with it"
+        );
+        place.well(|problem| problem == Problem::Topic);
+        waits_for(&mut place, GROUP_PATIENCE);
+        let why = place.hindrance().unwrap();
+        assert!(why.contains("no partitions for 30 s"), "{why}");
+        let _ = place.hold_up(Problem::Group, "no right");
+        assert_eq!(place.hindrance().as_deref(), Some("no right"));
+        place.shared_out(false);
+        assert_eq!(place.hindrance(), None);
     }
 }
