@@ -20,7 +20,7 @@ use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
-use crate::http::{HttpConfig, PoolOrders, Socket};
+use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
@@ -226,6 +226,7 @@ impl Shared<'_> {
                 Arc::clone(&delay.state),
             ),
             db: self.db.clone(),
+            database: DatabaseCheck::new(self.db.clone()),
             liveness: Arc::clone(&self.liveness),
             sources: works()
                 .map(|work| (Arc::clone(&work.queue), Arc::clone(&work.source)))

@@ -119,11 +119,12 @@ impl Work {
         };
         let now = now_ms();
         ends.tally.busy(now);
-        let arrived = batch.iter().find_map(|delivery| delivery.arrived_ms);
-        if let Some(waited) = arrived.and_then(|arrived| u64::try_from(now - arrived).ok()) {
-            let waited = Duration::from_millis(waited);
-            let arrived = batch.iter().filter(|d| d.arrived_ms.is_some()).count();
-            ends.tally.waited(waited, wide(arrived));
+        ends.tally
+            .handles(batch.iter().filter_map(|d| d.arrived_ms).min());
+        for arrived_ms in batch.iter().filter_map(|delivery| delivery.arrived_ms) {
+            // Clocks of two machines may differ.
+            let waited = u64::try_from(now - arrived_ms).unwrap_or(0);
+            ends.tally.waited(Duration::from_millis(waited), 1);
         }
         let names: Vec<(String, u32)> = batch
             .iter()
@@ -155,10 +156,6 @@ impl Work {
         running.settle(ends, outcomes).await;
         ends.settle_now();
     }
-}
-
-fn wide(n: usize) -> u64 {
-    u64::try_from(n).unwrap_or(u64::MAX)
 }
 
 fn bytes_of(delivery: &Delivery) -> usize {

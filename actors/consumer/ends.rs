@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::held::Origin;
 use crate::settler::{GATHERING, Settler};
-use crate::source::{End, Reach, Settled};
+use crate::source::{Reach, Settled};
 use crate::state::ConsumerTally;
 
 /// So many are settled at once by who runs the messages.
@@ -46,12 +46,6 @@ impl Ends {
 
     /// Waits while there is no room.
     pub(super) async fn settle(&self, settled: Settled) {
-        match settled.end {
-            End::Done => self.tally.completed.add_alone(1),
-            End::Retry(_) => self.tally.retried.add_alone(1),
-            End::Dead { .. } => self.tally.dead_lettered.add_alone(1),
-            End::GiveBack => self.tally.released.add_alone(1),
-        }
         // What was left to the settler may wait there for long, and is not taken up again with each that comes.
         let waiting = self.settler.settle(settled).await;
         if waiting.is_multiple_of(PORTION) {
@@ -81,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::consumer::ConsumerActor;
-    use crate::source::{Fetcher, Receipt, Source};
+    use crate::source::{End, Fetcher, Receipt, Source};
     use crate::stop::StopSignal;
     use crate::testing_support::{Deaths, FakeSource, queue_state, settle_down, single, work};
 
@@ -117,10 +111,13 @@ mod tests {
     #[actix::test]
     async fn ends_of_what_is_in_this_process_are_settled_many_at_a_time_by_who_makes_them() {
         let (source, receipts, ends) = fetched(70).await;
+        let state = Arc::clone(&ends.near.as_ref().unwrap().state);
         settle(&ends, &receipts[..PORTION - 1], &End::Done).await;
         assert_eq!(source.ends().len(), 0);
+        assert_eq!(state.counts().completed, 0, "none is settled");
         settle(&ends, &receipts[PORTION - 1..66], &End::Done).await;
         assert_eq!(source.ends().len(), PORTION);
+        assert_eq!(state.counts().completed, 64);
         ends.settle_now();
         assert_eq!(source.ends().len(), 66);
         settle(&ends, &receipts[66..], &End::Done).await;
@@ -145,9 +142,12 @@ mod tests {
             error: "no".to_owned(),
             attempts: 1,
         };
+        let state = Arc::clone(&ends.near.as_ref().unwrap().state);
         settle(&ends, &receipts[..1], &dead).await;
         settle(&ends, &receipts[1..], &End::Done).await;
         ends.settle_now();
+        let counts = state.counts();
+        assert_eq!((counts.completed, counts.dead_lettered), (2, 0));
         assert_eq!(
             (source.ended(&End::Done).len(), source.ended(&dead).len()),
             (2, 0)
@@ -155,6 +155,8 @@ mod tests {
         source.until(|source| source.ended(&dead).len() == 1).await;
         ends.finish().await;
         assert_eq!(source.ends().len(), 3, "each once");
+        let counts = state.counts();
+        assert_eq!((counts.completed, counts.dead_lettered), (2, 1));
     }
 
     #[actix::test]

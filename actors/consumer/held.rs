@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use super::ends::Ends;
 use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source, SourceError};
-use crate::state::QueueState;
+use crate::state::{QueueState, Settlements};
 use crate::task::caught;
 
 /// What cannot be given back is tried again so much later.
@@ -26,19 +26,33 @@ pub(super) struct Origin {
 impl Origin {
     /// Makes ends durable, and notes that they are. Answers those that are to be tried again later.
     pub(super) async fn settle(&self, ends: Vec<Settled>) -> Result<Vec<Settled>, SourceError> {
-        let all = ends.len();
+        let all = settlements(&ends);
         let later = self.source.settle(ends).await?;
-        self.state.settled(all - later.len());
+        self.state.settled(all - settlements(&later));
         Ok(later)
     }
 
     /// As [`Origin::settle`], in memory: answers those that need more than that.
     pub(super) fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
-        let all = ends.len();
+        let all = settlements(&ends);
         let later = self.source.settle_now(ends);
-        self.state.settled(all - later.len());
+        self.state.settled(all - settlements(&later));
         later
     }
+}
+
+/// How many there are of each kind.
+fn settlements(ends: &[Settled]) -> Settlements {
+    let mut counts = Settlements::default();
+    for settled in ends {
+        *match settled.end {
+            End::Done => &mut counts.completed,
+            End::Retry(_) => &mut counts.retried,
+            End::Dead { .. } => &mut counts.dead_lettered,
+            End::GiveBack => &mut counts.released,
+        } += 1;
+    }
+    counts
 }
 
 /// Holds messages that wait for their turn, and the one that has it.
@@ -166,7 +180,6 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     if ends.is_empty() {
         return;
     }
-    origin.state.dropped(ends.len());
     ends.iter().for_each(|end| origin.source.halt(&end.receipt));
     origin.home.spawn(give_back_all(origin.clone(), ends));
 }

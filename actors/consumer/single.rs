@@ -64,8 +64,7 @@ impl<'a> Single<'a> {
             && let Some(delivery) = held.start()
         {
             let mut turn = Turn::of(delivery);
-            self.watch
-                .message(turn.bytes(), turn.arrived_ms, &self.ends.tally);
+            self.watch.message(turn.bytes(), &self.ends.tally);
             self.run_one(&mut turn, &mut held, ahead, stop).await;
             self.watch.lap_if_full(&self.ends.tally);
             // Handlers that never wait leave their thread to others from time to time all the same.
@@ -109,6 +108,7 @@ impl<'a> Single<'a> {
         if let Some(end) = work.used_up(&self.id, turn.attempt, turn.suspect) {
             return held.settle(ends, end).await;
         }
+        self.watch.call(turn.arrived_ms, &ends.tally);
         let Some(outcome) = self.call(turn, held, ahead, stop).await else {
             log::warn!(
                 "queue `{}`: message {} still ran at the deadline and is given back",

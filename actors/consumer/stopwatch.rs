@@ -2,7 +2,7 @@
 //!
 //! A look at the clock costs as much as a fast handler. So handlers of ten microseconds and longer are timed one by one,
 //! and faster ones sixteen together, each with the mean. What a consumer waits for beside its handler is left out: the
-//! quarantine, a late heartbeat, room for the ends.
+//! quarantine, a late heartbeat, room for the ends. So is a message that has its turn and is not run.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -25,10 +25,14 @@ pub(super) struct Stopwatch {
     since: Instant,
     /// Time since then that was not the handler's.
     aside: Duration,
+    /// Unix milliseconds, read when the lap began, and again after each wait for something else.
+    now_ms: i64,
     messages: u32,
     bytes: usize,
-    /// How long the first one that knows had waited in its queue, and how many know.
-    waited: Option<Duration>,
+    /// Messages whose handler was called.
+    calls: u64,
+    /// The last of those that know when they came to their queue arrived together: when, and how many they are.
+    arrived_ms: i64,
     arrived: u64,
     /// Messages in the next lap.
     together: u32,
@@ -40,9 +44,11 @@ impl Stopwatch {
             pace: Pace::new(),
             since: Instant::now(),
             aside: Duration::ZERO,
+            now_ms: 0,
             messages: 0,
             bytes: 0,
-            waited: None,
+            calls: 0,
+            arrived_ms: 0,
             arrived: 0,
             together: 1,
         }
@@ -54,19 +60,38 @@ impl Stopwatch {
     }
 
     /// A message has its turn.
-    pub(super) fn message(&mut self, bytes: usize, arrived_ms: Option<i64>, tally: &Tally) {
+    pub(super) fn message(&mut self, bytes: usize, tally: &Tally) {
         if self.messages == 0 {
-            tally.busy(now_ms());
-        }
-        if let Some(arrived_ms) = arrived_ms {
-            self.arrived += 1;
-            // Clocks of two machines may differ.
-            let since = || u64::try_from(now_ms() - arrived_ms).unwrap_or_default();
-            self.waited
-                .get_or_insert_with(|| Duration::from_millis(since()));
+            self.now_ms = now_ms();
+            tally.busy(self.now_ms);
         }
         self.bytes += bytes;
         self.messages += 1;
+    }
+
+    /// Its handler is called. Messages that came in one millisecond are counted together.
+    pub(super) fn call(&mut self, arrived_ms: Option<i64>, tally: &Tally) {
+        self.calls += 1;
+        if self.calls == 1 {
+            tally.handles(arrived_ms);
+        }
+        if let Some(arrived_ms) = arrived_ms {
+            if arrived_ms != self.arrived_ms {
+                self.count_waited(tally);
+                self.arrived_ms = arrived_ms;
+            }
+            self.arrived += 1;
+        }
+    }
+
+    fn count_waited(&mut self, tally: &Tally) {
+        // Clocks of two machines may differ.
+        let waited = u64::try_from(self.now_ms - self.arrived_ms).unwrap_or(0);
+        let waited = Duration::from_millis(waited);
+        match std::mem::take(&mut self.arrived) {
+            0 => {}
+            n => tally.waited(waited, n),
+        }
     }
 
     /// The message has had its turn.
@@ -89,11 +114,8 @@ impl Stopwatch {
         let took = now - self.since;
         self.pace.note(took, self.messages, self.bytes);
         let handler = took.saturating_sub(self.aside);
-        let messages = u64::from(self.messages);
-        tally.handled(handler, messages);
-        if let Some(waited) = self.waited.take() {
-            tally.waited(waited, std::mem::take(&mut self.arrived));
-        }
+        tally.handled(handler, std::mem::take(&mut self.calls));
+        self.count_waited(tally);
         self.together = match handler / self.messages < FAST {
             true => TOGETHER,
             false => 1,
@@ -111,6 +133,7 @@ impl Stopwatch {
         let since = Instant::now();
         let done = wait.await;
         self.aside += since.elapsed();
+        self.now_ms = now_ms();
         done
     }
 
@@ -133,17 +156,20 @@ mod tests {
         let mut watch = Stopwatch::new();
         watch.start();
         // A slow one, one that takes no time, and from then on sixteen together.
-        watch.message(1, None, &tally);
+        watch.message(1, &tally);
+        watch.call(None, &tally);
         tokio::time::advance(Duration::from_secs(2)).await;
         watch.lap_if_full(&tally);
         assert_eq!(state.counts().handler.count(), 1);
         for _ in 0..17 {
-            watch.message(1, Some(now_ms()), &tally);
+            watch.message(1, &tally);
+            watch.call(Some(now_ms()), &tally);
             watch.lap_if_full(&tally);
         }
         let counts = state.counts();
         assert_eq!((counts.handler.count(), counts.waited.count()), (18, 17));
-        watch.message(1, None, &tally);
+        watch.message(1, &tally);
+        watch.call(None, &tally);
         watch.lap_if_full(&tally);
         assert_eq!(state.counts().handler.count(), 18, "fifteen are to come");
         assert_eq!(state.view().consumers_busy, 1);
@@ -160,12 +186,51 @@ mod tests {
         let tally = state.join();
         let mut watch = Stopwatch::new();
         watch.start();
-        watch.message(1, None, &tally);
+        watch.message(1, &tally);
+        watch.call(None, &tally);
         tokio::time::advance(Duration::from_secs(1)).await;
         watch
             .aside(tokio::time::sleep(Duration::from_secs(60)))
             .await;
         watch.stop(&tally);
         assert_eq!(state.counts().handler.sum(), 1.0);
+    }
+
+    #[actix_rt::test]
+    async fn a_message_that_is_not_run_is_no_call() {
+        tokio::time::pause();
+        let state = queue_state();
+        let tally = state.join();
+        let mut watch = Stopwatch::new();
+        watch.start();
+        watch.message(1, &tally);
+        watch.lap_if_full(&tally);
+        watch.stop(&tally);
+        let counts = state.counts();
+        assert_eq!((counts.handler.count(), counts.waited.count()), (0, 0));
+    }
+
+    #[actix_rt::test]
+    async fn messages_of_one_lap_have_each_waited_for_as_long_as_they_did() {
+        tokio::time::pause();
+        let state = queue_state();
+        let tally = state.join();
+        let mut watch = Stopwatch::new();
+        watch.start();
+        watch.message(1, &tally);
+        watch.lap_if_full(&tally);
+        // Sixteen of one lap: eight have waited for an hour, seven for nothing, one comes from a clock that is ahead.
+        let now = now_ms();
+        let arrivals = [[now - 3_600_000; 8], [now; 8]].concat();
+        for (n, arrived) in arrivals.into_iter().enumerate() {
+            watch.message(1, &tally);
+            let ahead = if n == 15 { 60_000 } else { 0 };
+            watch.call(Some(arrived + ahead), &tally);
+            watch.lap_if_full(&tally);
+        }
+        let waited = state.counts().waited;
+        assert_eq!(waited.count(), 16);
+        assert!((8.0 * 3600.0..8.0 * 3600.0 + 60.0).contains(&waited.sum()));
+        assert_eq!(waited.quantile(0.5), Some(0.01));
     }
 }

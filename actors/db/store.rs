@@ -150,6 +150,9 @@ pub(crate) trait Reader: Send + Sync {
     /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One question for
     /// all of them, and no look at more rows than are counted.
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
+    /// When the message was due that waits for longest, in unix milliseconds, of each of these queues in their order; none
+    /// where none waits.
+    fn oldest_due(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<i64>>, DbError>>;
     /// Those of the `table` queues that have a message which may be claimed now.
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
     /// The names under which messages wait that nobody has claimed: a look into the index for each, and no more than

@@ -23,7 +23,7 @@ use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler, Task};
 use crate::outage::Outage;
 use crate::settler::{GATHERING, Refusal, Settler};
-use crate::state::DelayState;
+use crate::state::{DelayState, TaskDisposition};
 use crate::stop::StopSignal;
 use crate::workers::Workers;
 
@@ -195,6 +195,8 @@ pub(super) fn settler(
                 if !later.is_empty() {
                     cannot_end(&config, &actor, later.iter());
                 }
+                let counted = ended.iter().filter(|end| !told.stale.contains(&end.id));
+                counted.for_each(|end| config.state.ended(disposition(&end.outcome)));
                 config
                     .running
                     .end(ended.iter().map(|end| (end.id, end.fence)));
@@ -206,6 +208,15 @@ pub(super) fn settler(
             }
         },
     )
+}
+
+fn disposition(outcome: &TaskOutcome) -> TaskDisposition {
+    match outcome {
+        TaskOutcome::Done { .. } => TaskDisposition::Done,
+        TaskOutcome::Retry { .. } => TaskDisposition::Retried,
+        TaskOutcome::Failed { .. } => TaskDisposition::DeadLettered,
+        TaskOutcome::GiveBack => TaskDisposition::Released,
+    }
 }
 
 /// Their tasks make room for others all the same: nobody knows how long this lasts.

@@ -18,7 +18,6 @@ use crate::job::{
     Handler, JobResult, Task, Verdict, alone_at_first, excuse, run, used_up, verdict,
 };
 use crate::settler::Sender;
-use crate::state::TaskDisposition;
 use crate::stop::StopListener;
 
 /// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
@@ -29,7 +28,6 @@ pub(super) async fn run_claim(
     ends: Sender<TaskEnd>,
 ) {
     let (id, fence) = (claim.task.id, claim.task.fence);
-    let state = Arc::clone(&config.state);
     let outcome = tokio::select! {
         biased;
         outcome = outcome(&config, claim, stop.clone()) => outcome,
@@ -38,12 +36,6 @@ pub(super) async fn run_claim(
             TaskOutcome::GiveBack
         }
     };
-    state.ended(match outcome {
-        TaskOutcome::Done { .. } => TaskDisposition::Done,
-        TaskOutcome::Retry { .. } => TaskDisposition::Retried,
-        TaskOutcome::Failed { .. } => TaskDisposition::DeadLettered,
-        TaskOutcome::GiveBack => TaskDisposition::Released,
-    });
     ends.settle(TaskEnd { id, fence, outcome }).await;
 }
 

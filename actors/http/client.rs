@@ -5,6 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use super::short_path::ShortPath;
+
 /// A daemon that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than the state of a daemon with thousands of entries.
@@ -25,7 +27,8 @@ pub(crate) enum ClientError {
 
 /// The body of a `GET`.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<Vec<u8>, ClientError> {
-    let mut stream = UnixStream::connect(socket).map_err(|cause| match cause.kind() {
+    let short = ShortPath::of(socket)?;
+    let mut stream = UnixStream::connect(short.path()).map_err(|cause| match cause.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ClientError::NoDaemon,
         _ => ClientError::Io(cause),
     })?;

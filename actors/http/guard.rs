@@ -12,8 +12,8 @@ use std::sync::Arc;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HOST, HeaderMap,
+    HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -27,6 +27,9 @@ use crate::config::HttpSettings;
 
 /// Only what this port itself serves, and in no frame of another page.
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// Bytes of a request's body: orders are short.
+pub(super) const MOST_BODY: usize = 64 << 10;
 
 /// Which way a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,7 @@ pub(super) enum Refused {
     Token,
     ReadOnly,
     Origin,
+    Body,
 }
 
 impl Refused {
@@ -92,6 +96,10 @@ impl Refused {
             Self::Token => (
                 StatusCode::UNAUTHORIZED,
                 "the header `Authorization: Bearer TOKEN` with `http.token` is needed",
+            ),
+            Self::Body => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "the body of a request has 64 KiB at most",
             ),
             Self::ReadOnly => (
                 StatusCode::FORBIDDEN,
@@ -133,6 +141,10 @@ pub(super) fn judge(
         (Some(token), Entrance::Port) => has_token(headers, token.expose()),
         (None, Entrance::Port) => false,
     };
+    // What comes without a length is counted where it is read, by the same measure.
+    if body_length(headers).is_some_and(|bytes| bytes > MOST_BODY) {
+        return Err(Refused::Body);
+    }
     let is_locked = settings.token.is_some() && !has_token;
     let reads = [Method::GET, Method::HEAD].contains(method);
     match (is_locked, reads) {
@@ -148,6 +160,10 @@ pub(super) fn judge(
         return Ok(Pass::Order);
     }
     Err(Refused::Origin)
+}
+
+fn body_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Probes of a container have no token; what they hear without one is yes or no.
@@ -180,7 +196,7 @@ fn is_our_page(headers: &HeaderMap, host: &str) -> bool {
 /// The middleware.
 pub(super) async fn guard(
     rules: Rules,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let head = request.head();
@@ -196,6 +212,10 @@ pub(super) async fn guard(
             ServiceResponse::new(request, refused.answer())
         }
         Ok(pass) => {
+            // The routes know `GET`. The connection remembers that it was `HEAD`, and sends no body.
+            if request.method() == Method::HEAD {
+                request.head_mut().method = Method::GET;
+            }
             request.extensions_mut().insert(pass);
             if pass == Pass::Order {
                 let who = match rules.entrance {

@@ -3,7 +3,7 @@
 //! Nothing is counted for it: each scrape writes down what is published. Labels are names of the configuration, and words
 //! of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -16,10 +16,13 @@ use super::HttpConfig;
 use super::process::Process;
 use crate::db::Standing;
 use crate::state::view::{CronView, DelayView, QueueView};
-use crate::state::{Distribution, Identity, commits, outages};
+use crate::state::{CronFacts, Distribution, Identity, commits, outages};
 
 /// What every name begins with.
 const PREFIX: &str = "simplest_script";
+
+/// So much of its key tells entries of one name apart.
+const SHORT_KEY: usize = 8;
 
 /// Exemplars have no use here.
 const NO_EXEMPLAR: Option<&Exemplar<Labels<'static, 0>, f64>> = None;
@@ -62,8 +65,8 @@ impl Scrape {
         let standing = liveness.standing(liveness.generation());
         Self {
             identity: state.identity.clone(),
-            queues: state.queues.iter().map(|queue| queue.view()).collect(),
-            cron: state.cron.iter().map(|entry| entry.view()).collect(),
+            queues: state.queues.iter().map(|queue| queue.figures()).collect(),
+            cron: state.cron.iter().map(|entry| entry.figures()).collect(),
             delay: state.delay.view(),
             dead_letters: *state.dead_letters.lock(),
             pending_writes: config.db.pending(),
@@ -184,7 +187,7 @@ impl Scrape {
         });
         families.counters(
             "queue_messages",
-            "Deliveries of messages by what became of them.",
+            "Deliveries of messages by what became of them, counted when that is settled.",
             outcomes,
         )?;
         let causes = self.queues.iter().flat_map(|queue| {
@@ -211,7 +214,7 @@ impl Scrape {
         let waited = timed.map(|queue| ([("queue", &*queue.facts.name)], queue.counts.waited));
         families.histograms(
             "queue_wait_seconds",
-            "How long messages waited from their arrival to their first start.",
+            "How long messages waited from their arrival to the call of the handler.",
             waited,
         )
     }
@@ -231,8 +234,17 @@ impl Scrape {
         });
         families.gauges(
             "queue_lag",
-            "Unfinished messages at the last LagCheck; of tables counted up to a cap.",
+            "Unfinished messages at the last LagCheck; of tables counted up to a cap. Absent while it cannot be read.",
             known,
+        )?;
+        let oldest = self.queues.iter().filter_map(|queue| {
+            let labels: Labels<'_, 1> = [("queue", &queue.facts.name)];
+            Some((labels, seconds(queue.oldest_age_ms?)))
+        });
+        families.gauges(
+            "queue_oldest_message_seconds",
+            "How long ago the oldest message came: of tables the one that waited for longest at the last LagCheck, of tables and topics the oldest that is handled.",
+            oldest,
         )?;
         families.gauges(
             "queue_lag_limit",
@@ -256,7 +268,7 @@ impl Scrape {
         )?;
         families.gauges(
             "queue_consumers_max",
-            "The most consumers that there may be; 0 before the first LagCheck.",
+            "The most consumers that there may be; 0 while this process has no partition of the topic.",
             self.each_queue(|queue| f64::from(queue.consumers_ceiling)),
         )?;
         families.gauges(
@@ -295,7 +307,11 @@ impl Scrape {
             ]
             .map(|(outcome, n)| ([("entry", name), ("outcome", outcome)], n))
         });
-        families.counters("cron_fires", "Fires by what became of them.", outcomes)?;
+        families.counters(
+            "cron_fires",
+            "Fires by what became of them, counted when the process has ended.",
+            outcomes,
+        )?;
         families.histograms(
             "cron_lateness_seconds",
             "From the scheduled second to the start of the process.",
@@ -321,7 +337,7 @@ impl Scrape {
             "cron_running",
             "Runs that go on.",
             each().map(|(name, entry)| {
-                let running = u64::try_from(entry.running.len()).unwrap_or(0);
+                let running = u64::try_from(entry.running_count).unwrap_or(0);
                 ([("entry", name)], float(running))
             }),
         )
@@ -337,7 +353,7 @@ impl Scrape {
         ];
         families.counters(
             "delay_tasks",
-            "Delayed tasks by what became of them.",
+            "Delayed tasks by what became of them, counted when that is in the database.",
             outcomes.map(|(outcome, n)| ([("outcome", outcome)], n)),
         )?;
         families.histograms(
@@ -358,12 +374,12 @@ impl Scrape {
                 "Delayed tasks that wait, counted up to 100,001.",
                 float(waiting),
             )?;
-            let oldest = delay.oldest_due_ms;
-            let overdue = oldest.map_or(0.0, |due| seconds(self.now_ms - due).max(0.0));
             families.gauge(
                 "delay_oldest_overdue_seconds",
-                "How long the oldest waiting task is past its time.",
-                overdue,
+                "How long the oldest waiting task was past its time at the last count, each 30 s.",
+                delay
+                    .overdue_ms()
+                    .map_or(0.0, |late| seconds(late).max(0.0)),
             )?;
         }
         Ok(())
@@ -408,19 +424,28 @@ impl Scrape {
     }
 }
 
-/// Names of cron entries for labels. Of several with one name, all but the first have a number.
+/// Names of cron entries for labels. Those that share a name have the beginning of their keys behind it, which stays when the
+/// order in the file changes, and is lengthened until no other entry is called so: Prometheus refuses a page that has a
+/// series twice.
 fn names(entries: &[CronView]) -> Vec<String> {
-    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-    let names = entries.iter().map(|entry| entry.facts.name.as_str());
-    let label = |name| {
-        let times = seen.entry(name).or_default();
-        *times += 1;
-        match *times {
-            1 => name.to_owned(),
-            n => format!("{name} ({n})"),
+    let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+    for entry in entries {
+        *times.entry(&entry.facts.name).or_default() += 1;
+    }
+    let mut taken: BTreeSet<String> = times.keys().map(|name| (*name).to_owned()).collect();
+    let mut distinct = |facts: &CronFacts| {
+        let short = facts.key.get(..SHORT_KEY).unwrap_or(&facts.key);
+        let mut label = format!("{} ({short})", facts.name);
+        while !taken.insert(label.clone()) {
+            label.push('+');
         }
+        label
     };
-    names.map(label).collect()
+    let label = |entry: &CronView| match times[&*entry.facts.name] {
+        1 => entry.facts.name.clone(),
+        _ => distinct(&entry.facts),
+    };
+    entries.iter().map(label).collect()
 }
 
 #[derive(Debug)]

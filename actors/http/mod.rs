@@ -9,6 +9,7 @@
 
 mod answers;
 mod client;
+mod database;
 mod guard;
 mod host;
 mod metrics;
@@ -17,6 +18,7 @@ mod process;
 mod ready;
 mod routes;
 mod serve;
+mod short_path;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 pub(crate) use self::client::{ClientError, get};
+pub(crate) use self::database::DatabaseCheck;
 pub(crate) use self::orders::PoolOrders;
 pub(crate) use self::socket::Socket;
 use crate::clock::now_ms;
@@ -48,6 +51,8 @@ pub(crate) struct HttpConfig {
     pub(crate) settings: HttpSettings,
     pub(crate) state: State,
     pub(crate) db: Db,
+    /// Whether the database answers.
+    pub(crate) database: DatabaseCheck,
     pub(crate) liveness: Arc<Liveness>,
     /// By the names of their queue entries.
     pub(crate) sources: Vec<(Arc<str>, Arc<dyn Source>)>,

@@ -1,16 +1,12 @@
 //! Whether this daemon does its work: its database answers, its heartbeats hold, each group has taken it.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use super::HttpConfig;
 use crate::db::Standing;
 use crate::stop::StopListener;
-
-/// A database that takes longer is not there.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The answer to `/readyz`.
 #[derive(Debug, Serialize)]
@@ -29,10 +25,8 @@ pub(super) async fn readiness(config: &HttpConfig, stop: &StopListener) -> Readi
     if !started {
         missing.push("this daemon is starting".to_owned());
     }
-    match tokio::time::timeout(PATIENCE, config.db.reader().alive_boots()).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(cause)) => missing.push(format!("the database does not answer: {cause}")),
-        Err(_) => missing.push(format!("the database has not answered for {PATIENCE:?}")),
+    if let Err(cause) = config.database.boots().await {
+        missing.push(cause.to_string());
     }
     let liveness = &config.liveness;
     if started && liveness.standing(liveness.generation()) != Standing::Ours {

@@ -1,7 +1,6 @@
 //! The routes. `openapi.json` describes them, and a test holds the two together.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
@@ -14,7 +13,7 @@ use super::guard::{Orderer, Pass};
 use super::metrics;
 use super::ready::{Readiness, readiness};
 use super::wrong::{Wrong, wrong};
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use crate::identity::partition_of;
 use crate::state::view::{CronView, DelayView, OutageView, QueueView};
 use crate::state::{Identity, outages};
@@ -24,8 +23,6 @@ use crate::stop::StopListener;
 const OPENAPI: &str = include_str!("openapi.json");
 /// The Prometheus text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The daemons are asked of the database.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What every route answers from.
 #[derive(Clone)]
@@ -231,19 +228,12 @@ struct DaemonView {
 }
 
 async fn daemons(from: From) -> HttpResponse {
-    let asked = from.config.db.reader().alive_boots();
-    let boots = match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(Ok(boots)) => boots,
-        Ok(Err(cause)) => {
-            let why = format!("the database does not answer: {cause}");
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, &why);
-        }
-        Err(_) => {
-            let why = "the database does not answer";
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, why);
-        }
+    let (boots, ago) = match from.config.database.boots().await {
+        Ok(found) => found,
+        Err(cause) => return refusal(StatusCode::SERVICE_UNAVAILABLE, &cause.to_string()),
     };
-    let boots = boots.into_iter().map(|boot| DaemonView {
+    let ago_ms = millis(ago);
+    let boots = boots.iter().map(|boot| DaemonView {
         partition: partition_of(&boot.owner).to_owned(),
         boot: boot
             .owner
@@ -251,10 +241,10 @@ async fn daemons(from: From) -> HttpResponse {
             .next_back()
             .unwrap_or_default()
             .to_owned(),
-        host: boot.host,
+        host: boot.host.clone(),
         pid: boot.pid,
         started_ms: boot.started_ms,
-        last_heartbeat_ms_ago: boot.silent_ms,
+        last_heartbeat_ms_ago: boot.silent_ms.saturating_add(ago_ms),
     });
     HttpResponse::Ok().json(boots.collect::<Vec<_>>())
 }

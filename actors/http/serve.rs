@@ -2,14 +2,19 @@
 //!
 //! actix-web's own server has a thread that accepts and others that answer. Here both are this one: its connections are
 //! few, and a thread costs memory that an idle daemon should not need.
+//!
+//! **Nobody keeps others out.** A connection carries one request and is closed behind its answer. It ends after
+//! [`LONGEST_CONNECTION`] whatever it does: a caller that sends nothing, half a request, or reads no answer. Where all
+//! places are taken, a new connection takes that of the oldest, so a probe is answered while others hold every place.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::HttpService;
+use actix_http::{HttpService, KeepAlive};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::body::BoxBody;
 use actix_web::dev::AppConfig;
@@ -17,22 +22,21 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use super::HttpConfig;
-use super::guard::{Entrance, Rules, guard};
+use super::guard::{Entrance, MOST_BODY, Rules, guard};
 use super::routes::{self, Asked};
 use crate::stop::StopListener;
 
-/// Connections at once of the port, and of the socket. What is beyond waits in the system's queue.
+/// Connections at once of the port, and of the socket.
 const MOST_CONNECTIONS: usize = 64;
-/// Bytes of a request's body: orders are short.
-const MOST_BODY: usize = 64 << 10;
 /// A request's head must be here by then, so that a silent caller keeps no place.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a connection stays open for another request: Prometheus asks each 15 s.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// From the connection to the last byte of the answer. The state of thousands of queues is some megabytes, and may be read
+/// over a slow line.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
 /// Before another try at an address that is taken, and between two looks for the socket's file.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// After a failed accept, which means that this process has no descriptor left.
@@ -88,7 +92,7 @@ async fn serve_socket(config: &Arc<HttpConfig>, stop: &StopListener) {
                     Ok((stream, None))
                 };
                 let gone = async {
-                    while !config.socket.is_gone() || stop.begun() {
+                    while stop.begun() || !config.socket.is_free().await {
                         sleep(TRY_AGAIN).await;
                     }
                 };
@@ -111,7 +115,7 @@ async fn serve_socket(config: &Arc<HttpConfig>, stop: &StopListener) {
 }
 
 /// Never returns but where the routes cannot be made.
-async fn answer_all<T: AsyncRead + AsyncWrite + Unpin + 'static>(
+pub(super) async fn answer_all<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     config: &Arc<HttpConfig>,
     stop: &StopListener,
     entrance: Entrance,
@@ -123,7 +127,7 @@ async fn answer_all<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     };
     let app = map_config(app(asked, entrance), |()| AppConfig::default());
     let factory = HttpService::build()
-        .keep_alive(KEEP_ALIVE)
+        .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(HEAD_PATIENCE)
         .h1::<_, BoxBody>(app);
     let Ok(service) = factory.new_service(()).await else {
@@ -131,25 +135,48 @@ async fn answer_all<T: AsyncRead + AsyncWrite + Unpin + 'static>(
         return std::future::pending().await;
     };
     let service = Rc::new(service);
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let mut connections = Connections::default();
     loop {
-        // It is never closed.
-        let place = Arc::clone(&places).acquire_owned().await;
         match accept().await {
             Ok(connection) => {
                 let service = Rc::clone(&service);
-                actix_rt::spawn(async move {
-                    let _place = place;
-                    if let Err(cause) = service.call(connection).await {
-                        log::debug!("http: a connection ended: {cause}");
+                connections.add(actix_rt::spawn(async move {
+                    match timeout(LONGEST_CONNECTION, service.call(connection)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(cause)) => log::debug!("http: a connection ended: {cause}"),
+                        Err(_) => log::debug!("http: a connection lasted for too long"),
                     }
-                });
+                }));
             }
             Err(cause) => {
                 log::debug!("http: no connection is accepted: {cause}");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// The connections that there are, the oldest first. They end with this.
+#[derive(Default)]
+struct Connections(VecDeque<JoinHandle<()>>);
+
+impl Connections {
+    /// Where there is no place for one more, the oldest ends.
+    fn add(&mut self, connection: JoinHandle<()>) {
+        self.0.retain(|connection| !connection.is_finished());
+        if self.0.len() >= MOST_CONNECTIONS
+            && let Some(oldest) = self.0.pop_front()
+        {
+            log::debug!("http: more than {MOST_CONNECTIONS} connections, the oldest ends");
+            oldest.abort();
+        }
+        self.0.push_back(connection);
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 

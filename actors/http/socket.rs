@@ -2,19 +2,26 @@
 //!
 //! Only this user may connect: the file has mode 0600 before it has its name. It is bound under a name of its own in a
 //! directory that only this user enters, and then renamed, so that there is no moment without a socket. During a redeploy
-//! the newer daemon takes the name. A daemon that ends removes the file if it still is its own; one that finds no file
-//! binds again, so that the older of two has the name again when the newer goes first.
+//! the newer daemon takes the name. A daemon that ends removes the file if it still is its own; one that finds no file, or
+//! another's behind which nobody listens, binds again: so the older of two has the name again when the newer goes first,
+//! by a kill too.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+
+use super::short_path::ShortPath;
 
 /// What the names of sockets end with.
 const SUFFIX: &str = "sock";
+/// The system answers at once whether somebody listens; where it does not, somebody does.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One daemon's socket.
 #[derive(Debug)]
@@ -28,7 +35,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(data_dir: &Path, partition: &str, boot: &str) -> Self {
-        // A socket's path has room for about a hundred bytes.
+        // Its first eight characters tell the daemons of a directory apart.
         let short = &boot[..boot.len().min(8)];
         Self {
             path: data_dir.join(format!("{partition}.{SUFFIX}")),
@@ -53,7 +60,7 @@ impl Socket {
 
     fn bind_in_private(&self) -> io::Result<UnixListener> {
         let made = self.private.join("s");
-        let listener = UnixListener::bind(&made)?;
+        let listener = UnixListener::bind(ShortPath::of(&made)?.path())?;
         fs::set_permissions(&made, Permissions::from_mode(0o600))?;
         let file = identity(&made)?;
         fs::rename(&made, &self.path)?;
@@ -61,9 +68,21 @@ impl Socket {
         Ok(listener)
     }
 
-    /// Somebody has removed the file, and no other daemon has made one.
-    pub(super) fn is_gone(&self) -> bool {
-        matches!(fs::symlink_metadata(&self.path), Err(cause) if cause.kind() == io::ErrorKind::NotFound)
+    /// Whether the name is to be had: there is no file, or one of another daemon behind which nobody listens.
+    pub(super) async fn is_free(&self) -> bool {
+        let file = match identity(&self.path) {
+            Ok(file) => file,
+            Err(cause) => return cause.kind() == io::ErrorKind::NotFound,
+        };
+        if *self.ours.lock() == Some(file) {
+            return false;
+        }
+        let Ok(short) = ShortPath::of(&self.path) else {
+            return false;
+        };
+        // Only a refusal says that its daemon is dead. One whose queue is full, or that may not be asked, lives.
+        let connect = timeout(CONNECT_PATIENCE, UnixStream::connect(short.path())).await;
+        matches!(connect, Ok(Err(cause)) if cause.kind() == io::ErrorKind::ConnectionRefused)
     }
 
     /// Removes the file, unless another daemon has the name now.
@@ -95,6 +114,10 @@ pub(super) fn all(data_dir: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
+    fn connect(socket: &Socket) -> io::Result<std::os::unix::net::UnixStream> {
+        std::os::unix::net::UnixStream::connect(ShortPath::of(socket.path())?.path())
+    }
+
     #[actix_rt::test]
     async fn the_newer_daemon_takes_the_name_and_the_older_leaves_it_alone() {
         let dir = tempfile::tempdir().unwrap();
@@ -105,13 +128,31 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let _second = newer.bind().unwrap();
         older.remove();
-        assert!(!newer.is_gone(), "the older one removed the newer's");
+        assert!(!older.is_free().await, "the newer one listens there");
         newer.remove();
-        assert!(older.is_gone());
+        assert!(older.is_free().await);
         let _again = older.bind().unwrap();
         assert_eq!(all(dir.path()), [dir.path().join("script1.sock")]);
         older.remove();
         assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
+
+    #[actix_rt::test]
+    async fn the_older_daemon_has_the_name_again_when_the_newer_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let older = Socket::new(dir.path(), "script1", "aaaaaaaaaa");
+        let newer = Socket::new(dir.path(), "script1", "bbbbbbbbbb");
+        let _first = older.bind().unwrap();
+        assert!(!older.is_free().await, "it is its own");
+        let second = newer.bind().unwrap();
+        assert!(!older.is_free().await, "the newer one lives");
+        drop(second);
+        assert!(connect(&newer).is_err());
+        assert!(older.is_free().await, "nobody listens there");
+        let again = older.bind().unwrap();
+        connect(&older).unwrap();
+        again.accept().await.unwrap();
+        assert!(!older.is_free().await);
     }
 
     #[actix_rt::test]
@@ -120,8 +161,24 @@ mod tests {
         drop(Socket::new(dir.path(), "script1", "a").bind().unwrap());
         let next = Socket::new(dir.path(), "script1", "b");
         let listener = next.bind().unwrap();
-        let client = std::os::unix::net::UnixStream::connect(next.path());
-        assert!(client.is_ok());
+        assert!(connect(&next).is_ok());
         listener.accept().await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[actix_rt::test]
+    async fn a_data_directory_with_a_long_path_has_a_socket_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let long = dir.path().join("d".repeat(200)).join("e".repeat(200));
+        fs::create_dir_all(&long).unwrap();
+        let socket = Socket::new(&long, "script1", "a");
+        let listener = socket.bind().unwrap();
+        assert!(!socket.is_free().await);
+        connect(&socket).unwrap();
+        listener.accept().await.unwrap();
+        drop(listener);
+        assert!(connect(&socket).is_err());
+        socket.remove();
+        assert!(socket.is_free().await);
     }
 }

@@ -96,19 +96,21 @@ impl PoolActor {
     }
 
     fn publish_lag(&self, lag: Option<u64>) {
-        let limits = &self.config.limits;
-        let limit = self.limit();
-        let ceiling = sizing::ceiling(limits, limit.map(|limit| limit.ceiling));
         let state = &self.config.work.state;
         let is_table = state.facts.kind == "table";
-        let is_capped = is_table && lag.is_some_and(|lag| lag >= counted_to(limits));
-        state.lag_checked(lag, is_capped, self.useful(ceiling));
+        let is_capped = is_table && lag.is_some_and(|lag| lag >= counted_to(&self.config.limits));
+        state.lag_checked(lag, is_capped);
+        if lag.is_some() {
+            state.oldest_was_due(self.config.work.source.oldest_due_ms());
+        }
     }
 
-    /// How many consumers there are to be, and how many there are.
+    /// How many consumers there are to be, how many there are, and how many there may be.
     pub(super) fn publish_size(&self) {
         let present = self.members.values().filter(|m| !m.leaving).count();
-        self.config.work.state.sized(self.size, present);
+        let limit = self.limit().map(|limit| limit.ceiling);
+        let ceiling = self.useful(sizing::ceiling(&self.config.limits, limit));
+        self.config.work.state.sized(self.size, present, ceiling);
     }
 
     /// What the source has a use for, where it says so.

@@ -259,6 +259,12 @@ pub(crate) trait Source: Send + Sync {
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
 
+    /// When the message was due that waited for longest at the last reading of the lag, unix milliseconds; none where none
+    /// waited, or the source does not know.
+    fn oldest_due_ms(&self) -> Option<i64> {
+        None
+    }
+
     /// Notes what a dead daemon of this machine is charged with, then gives back what it held. May be repeated.
     fn bury<'a>(&'a self, _burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
         async { Ok(()) }.boxed()

@@ -290,6 +290,10 @@ impl Source for Replayed {
         .boxed()
     }
 
+    fn oldest_due_ms(&self) -> Option<i64> {
+        self.queue.oldest_due_ms()
+    }
+
     fn bury<'a>(&'a self, burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
         self.queue.bury(burial)
     }

@@ -52,6 +52,8 @@ pub(crate) struct TableSource {
     arrivals: Arc<Notify>,
     /// The lag is counted no further.
     lag_cap: u64,
+    /// As the last reading of the lag found it.
+    oldest_due_ms: parking_lot::Mutex<Option<i64>>,
     /// By the last claims.
     fitting: Fitting,
 }
@@ -81,6 +83,7 @@ impl TableSource {
             idle,
             arrivals,
             lag_cap: u64::MAX,
+            oldest_due_ms: parking_lot::Mutex::default(),
             fitting: Fitting::default(),
         }
     }
@@ -290,7 +293,16 @@ impl Source for TableSource {
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
-        async move { Ok(self.lags.of(&self.table, self.lag_cap).await?) }.boxed()
+        async move {
+            let lag = self.lags.of(&self.table, self.lag_cap).await?;
+            *self.oldest_due_ms.lock() = lag.oldest_due_ms;
+            Ok(lag.unfinished)
+        }
+        .boxed()
+    }
+
+    fn oldest_due_ms(&self) -> Option<i64> {
+        *self.oldest_due_ms.lock()
     }
 
     fn close(&self, _: Duration) -> BoxFuture<'_, ()> {

@@ -1,5 +1,6 @@
 //! What one cron entry publishes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,8 +16,9 @@ use crate::clock::now_ms;
 
 /// Failures that are kept.
 const MOST_FAILURES: usize = 16;
-/// Runs that are listed; more of one entry at once are counted.
-const MOST_RUNNING: usize = 100;
+/// Runs that are listed, those that have run for longest; more of one entry at once are counted. All are known: each is a
+/// process of this machine, so there are no more than that has room for.
+const MOST_LISTED: usize = 100;
 /// No time.
 const NEVER: i64 = 0;
 
@@ -29,6 +31,14 @@ pub(crate) struct CronFacts {
     pub(crate) expression: String,
     pub(crate) timezone: String,
     pub(crate) exec_cmd: String,
+}
+
+/// The process of a run.
+#[derive(Debug, Clone, Copy)]
+struct Process {
+    /// Unix milliseconds.
+    since_ms: i64,
+    pid: i32,
 }
 
 /// See the module's header.
@@ -47,7 +57,7 @@ pub(crate) struct CronState {
     next_ms: AtomicI64,
     last_fire_ms: AtomicI64,
     last_success_ms: AtomicI64,
-    running: Mutex<Vec<RunningView>>,
+    running: Mutex<HashMap<String, Process>>,
     failures: Recent<FailureView>,
 }
 
@@ -92,21 +102,15 @@ impl CronState {
 
     /// A run of an earlier daemon, or of before a restart, that still runs.
     pub(crate) fn attached(&self, run_id: &str, since_ms: i64, pid: i32) {
+        let process = Process { since_ms, pid };
         let mut running = self.running.lock();
-        if running.len() < MOST_RUNNING && running.iter().all(|run| run.id != run_id) {
-            running.push(RunningView {
-                id: run_id.to_owned(),
-                since_ms,
-                pid: Some(pid),
-            });
-        }
+        running.entry(run_id.to_owned()).or_insert(process);
     }
 
     /// It runs no more, and another process wrote its end.
     pub(crate) fn left(&self, run_id: &str) -> Option<i64> {
-        let mut running = self.running.lock();
-        let at = running.iter().position(|run| run.id == run_id)?;
-        Some(running.swap_remove(at).since_ms)
+        let process = self.running.lock().remove(run_id);
+        process.map(|process| process.since_ms)
     }
 
     /// A run has ended, or was not started; `status` as in `crontab_log`.
@@ -141,7 +145,30 @@ impl CronState {
         }
     }
 
+    /// Those that have run for longest.
+    fn list(&self) -> Vec<RunningView> {
+        let running = self.running.lock();
+        let mut all: Vec<(&String, &Process)> = running.iter().collect();
+        all.sort_unstable_by_key(|(id, process)| (process.since_ms, *id));
+        let listed = all.into_iter().take(MOST_LISTED);
+        let shown = |(id, process): (&String, &Process)| RunningView {
+            id: id.clone(),
+            since_ms: process.since_ms,
+            pid: Some(process.pid),
+        };
+        listed.map(shown).collect()
+    }
+
     pub(crate) fn view(&self) -> CronView {
+        CronView {
+            running: self.list(),
+            failures: self.failures.newest(),
+            ..self.figures()
+        }
+    }
+
+    /// As [`CronState::view`], with empty lists.
+    pub(crate) fn figures(&self) -> CronView {
         let time = |ms: &AtomicI64| Some(ms.load(Relaxed)).filter(|ms| *ms != NEVER);
         CronView {
             facts: self.facts.clone(),
@@ -159,8 +186,9 @@ impl CronState {
             next_fire_ms: time(&self.next_ms),
             last_fire_ms: time(&self.last_fire_ms),
             last_success_ms: time(&self.last_success_ms),
-            running: self.running.lock().clone(),
-            failures: self.failures.newest(),
+            running_count: self.running.lock().len(),
+            running: Vec::new(),
+            failures: Vec::new(),
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct DelayState {
 struct Waiting {
     count: u64,
     oldest_due_ms: Option<i64>,
+    /// When it was counted, unix milliseconds.
+    counted_ms: i64,
 }
 
 /// How a task ended.
@@ -74,6 +76,7 @@ impl DelayState {
         self.handler.note(took);
     }
 
+    /// That is in the database.
     pub(crate) fn ended(&self, disposition: TaskDisposition) {
         match disposition {
             TaskDisposition::Done => &self.done,
@@ -94,10 +97,12 @@ impl DelayState {
         });
     }
 
+    /// What waits now.
     pub(crate) fn counted(&self, count: u64, oldest_due_ms: Option<i64>) {
         *self.waiting.lock() = Some(Waiting {
             count,
             oldest_due_ms,
+            counted_ms: now_ms(),
         });
     }
 
@@ -112,6 +117,7 @@ impl DelayState {
             },
             waiting: waiting.map(|waiting| waiting.count),
             oldest_due_ms: waiting.and_then(|waiting| waiting.oldest_due_ms),
+            counted_ms: waiting.map(|waiting| waiting.counted_ms),
             running_count: self.running.count(),
             running: self.running.list(),
             lateness: self.lateness.read(),

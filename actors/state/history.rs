@@ -164,7 +164,7 @@ impl From<&CronView> for Reading {
             },
             lag: None,
             wanted: 0,
-            present: u32::try_from(view.running.len()).unwrap_or(u32::MAX),
+            present: u32::try_from(view.running_count).unwrap_or(u32::MAX),
         }
     }
 }
@@ -190,10 +190,10 @@ impl State {
     pub(crate) fn sample(&self, now_ms: i64) {
         let mut history = self.history.lock();
         for (series, queue) in history.queues.iter_mut().zip(&self.queues) {
-            series.add(&Reading::from(&queue.view()));
+            series.add(&Reading::from(&queue.figures()));
         }
         for (series, entry) in history.cron.iter_mut().zip(&self.cron) {
-            series.add(&Reading::from(&entry.view()));
+            series.add(&Reading::from(&entry.figures()));
         }
         history.delay.add(&Reading::from(&self.delay.view()));
         history.last_ms = Some(now_ms);

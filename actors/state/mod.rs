@@ -31,7 +31,9 @@ pub(crate) use self::database::commits;
 pub(crate) use self::delay::{DelayState, TaskDisposition};
 pub(crate) use self::history::{HISTORY_INTERVAL, History};
 pub(crate) use self::outages::{OutageMark, outages};
-pub(crate) use self::queue::{ConsumerTally, FailureCause, QueueFacts, QueueState, Tally};
+pub(crate) use self::queue::{
+    ConsumerTally, FailureCause, QueueFacts, QueueState, Settlements, Tally,
+};
 
 /// Which process this is.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -1,7 +1,10 @@
 //! What the consumers and the pool of one queue entry publish.
 //!
-//! Each consumer has a tally that only it writes, padded to cache lines of its own: counting a message is a load and a
-//! store. Readers add the tallies up. The tally of a consumer that ends is added to those of all that ended before.
+//! Each consumer has a tally of its calls that only it writes, padded to cache lines of its own: counting a call is a load
+//! and a store. Readers add the tallies up. The tally of a consumer that ends is added to those of all that ended before.
+//!
+//! What became of messages is counted once it is settled, many at once: what a stop, a panic or a broken connection keeps
+//! from being settled is not counted as finished.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -46,19 +49,45 @@ pub(crate) enum FailureCause {
     Panic,
 }
 
+/// How many messages were settled, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Settlements {
+    pub(crate) completed: usize,
+    pub(crate) retried: usize,
+    pub(crate) dead_lettered: usize,
+    pub(crate) released: usize,
+}
+
+impl Settlements {
+    fn total(self) -> usize {
+        self.completed + self.retried + self.dead_lettered + self.released
+    }
+}
+
+impl std::ops::Sub for Settlements {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            completed: self.completed - other.completed,
+            retried: self.retried - other.retried,
+            dead_lettered: self.dead_lettered - other.dead_lettered,
+            released: self.released - other.released,
+        }
+    }
+}
+
 /// Counts of one consumer. It alone writes them.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Tally {
-    pub(crate) completed: Counter,
-    pub(crate) retried: Counter,
-    pub(crate) dead_lettered: Counter,
-    pub(crate) released: Counter,
     errors: Counter,
     timeouts: Counter,
     panics: Counter,
     /// Unix milliseconds; 0 while the consumer has no message.
     busy_since_ms: AtomicI64,
+    /// When the message came to its queue that is handled now, unix milliseconds; 0 where there is none, or nobody knows.
+    arrived_ms: AtomicI64,
     handler: Histogram,
     waited: Histogram,
 }
@@ -66,14 +95,11 @@ pub(crate) struct Tally {
 impl Default for Tally {
     fn default() -> Self {
         Self {
-            completed: Counter::default(),
-            retried: Counter::default(),
-            dead_lettered: Counter::default(),
-            released: Counter::default(),
             errors: Counter::default(),
             timeouts: Counter::default(),
             panics: Counter::default(),
             busy_since_ms: AtomicI64::new(0),
+            arrived_ms: AtomicI64::new(0),
             handler: Histogram::new(Scale::Fast),
             waited: Histogram::new(Scale::Slow),
         }
@@ -95,7 +121,7 @@ impl Tally {
         self.handler.note_alone(took, n);
     }
 
-    /// `n` messages waited for about `waited` each, from their arrival to their start.
+    /// `n` messages waited for that long each, from their arrival to the call of the handler.
     pub(crate) fn waited(&self, waited: Duration, n: u64) {
         let all = waited.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
         self.waited.note_alone(all, n);
@@ -105,21 +131,24 @@ impl Tally {
         self.busy_since_ms.store(since_ms, Relaxed);
     }
 
+    /// The oldest of the messages that are handled now came at that moment, where the source knows.
+    pub(crate) fn handles(&self, arrived_ms: Option<i64>) {
+        self.arrived_ms.store(arrived_ms.unwrap_or(0), Relaxed);
+    }
+
     pub(crate) fn idle(&self) {
         self.busy(0);
+        self.handles(None);
     }
 
     fn read(&self) -> QueueCounts {
         QueueCounts {
-            completed: self.completed.get(),
-            retried: self.retried.get(),
-            dead_lettered: self.dead_lettered.get(),
-            released: self.released.get(),
             errors: self.errors.get(),
             timeouts: self.timeouts.get(),
             panics: self.panics.get(),
             handler: self.handler.read(),
             waited: self.waited.read(),
+            ..QueueCounts::default()
         }
     }
 }
@@ -128,10 +157,7 @@ impl Tally {
 #[derive(Debug)]
 pub(crate) struct QueueState {
     pub(crate) facts: QueueFacts,
-    /// Fetched and not yet durably settled.
-    in_flight: Padded,
-    /// Messages that were released without a word of their consumer: it stopped, or panicked.
-    released: Counter,
+    flow: Flow,
     tallies: Mutex<Tallies>,
     sizing: Mutex<Sizing>,
     resizes: Recent<ResizeView>,
@@ -141,9 +167,17 @@ pub(crate) struct QueueState {
     unread_lags: AtomicU64,
 }
 
+/// What all consumers write, once for each fetch and for each portion that is settled.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Padded(AtomicI64);
+struct Flow {
+    /// Fetched and not settled.
+    in_flight: AtomicI64,
+    completed: Counter,
+    retried: Counter,
+    dead_lettered: Counter,
+    released: Counter,
+}
 
 #[derive(Debug)]
 struct Tallies {
@@ -154,9 +188,14 @@ struct Tallies {
 /// What PoolActor last found.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sizing {
+    /// That was last read.
     lag: Option<u64>,
     lag_is_capped: bool,
     lag_read_ms: Option<i64>,
+    /// When the oldest of those that waited then was due, where the source knows.
+    oldest_due_ms: Option<i64>,
+    /// Since when it could not be read.
+    unread_since_ms: Option<i64>,
     wanted: u32,
     present: u32,
     /// The most consumers that this pool may have now.
@@ -166,8 +205,11 @@ struct Sizing {
 }
 
 impl Sizing {
+    /// A process that may have no consumers (of a Kafka topic, while others of the group have all partitions) is not behind:
+    /// the lag is that of the whole group.
     fn judge(&mut self, lag_limit: u64, now: i64) {
-        let is_behind = self.lag.is_some_and(|lag| lag > lag_limit) && self.wanted >= self.ceiling;
+        let is_full = self.ceiling > 0 && self.wanted >= self.ceiling;
+        let is_behind = is_full && self.lag.is_some_and(|lag| lag > lag_limit);
         let was = self.behind_since_ms;
         self.behind_since_ms = is_behind.then(|| was.unwrap_or(now));
     }
@@ -177,8 +219,7 @@ impl QueueState {
     pub(crate) fn new(facts: QueueFacts) -> Arc<Self> {
         Arc::new(Self {
             facts,
-            in_flight: Padded::default(),
-            released: Counter::default(),
+            flow: Flow::default(),
             tallies: Mutex::new(Tallies {
                 alive: Vec::new(),
                 gone: QueueCounts::default(),
@@ -202,17 +243,23 @@ impl QueueState {
     }
 
     pub(crate) fn fetched(&self, n: usize) {
-        self.in_flight.0.fetch_add(signed(n), Relaxed);
+        self.flow.in_flight.fetch_add(signed(n), Relaxed);
     }
 
-    /// Their ends are durable, or somebody else's business.
-    pub(crate) fn settled(&self, n: usize) {
-        self.in_flight.0.fetch_sub(signed(n), Relaxed);
-    }
-
-    /// Released when their consumer stopped or panicked.
-    pub(crate) fn dropped(&self, n: usize) {
-        self.released.add(u64::try_from(n).unwrap_or(u64::MAX));
+    /// Their source has taken what became of them: it is durable, or somebody else's business.
+    pub(crate) fn settled(&self, settled: Settlements) {
+        let flow = &self.flow;
+        flow.in_flight.fetch_sub(signed(settled.total()), Relaxed);
+        for (counter, n) in [
+            (&flow.completed, settled.completed),
+            (&flow.retried, settled.retried),
+            (&flow.dead_lettered, settled.dead_lettered),
+            (&flow.released, settled.released),
+        ] {
+            if n > 0 {
+                counter.add(u64::try_from(n).unwrap_or(u64::MAX));
+            }
+        }
     }
 
     pub(crate) fn failed(&self, id: &str, attempt: u32, cause: FailureCause, error: &str) {
@@ -231,25 +278,32 @@ impl QueueState {
     }
 
     /// What a LagCheck found; `None` where the lag could not be read.
-    pub(crate) fn lag_checked(&self, lag: Option<u64>, is_capped: bool, ceiling: u32) {
+    pub(crate) fn lag_checked(&self, lag: Option<u64>, is_capped: bool) {
+        let now = now_ms();
+        let mut sizing = self.sizing.lock();
         let Some(found) = lag else {
+            sizing.unread_since_ms.get_or_insert(now);
             self.unread_lags.fetch_add(1, Relaxed);
             return;
         };
-        let now = now_ms();
-        let mut sizing = self.sizing.lock();
+        sizing.unread_since_ms = None;
         sizing.lag = Some(found);
         sizing.lag_is_capped = is_capped;
         sizing.lag_read_ms = Some(now);
-        sizing.ceiling = ceiling;
         sizing.judge(self.facts.lag_limit, now);
     }
 
-    /// How many consumers there are to be, and how many there are.
-    pub(crate) fn sized(&self, wanted: u32, present: usize) {
+    /// When the message was due that waited for longest at the last LagCheck; none where none waited.
+    pub(crate) fn oldest_was_due(&self, due_ms: Option<i64>) {
+        self.sizing.lock().oldest_due_ms = due_ms;
+    }
+
+    /// How many consumers there are to be, how many there are, and the most that there may be now.
+    pub(crate) fn sized(&self, wanted: u32, present: usize, ceiling: u32) {
         let mut sizing = self.sizing.lock();
         sizing.wanted = wanted;
         sizing.present = u32::try_from(present).unwrap_or(u32::MAX);
+        sizing.ceiling = ceiling;
         sizing.judge(self.facts.lag_limit, now_ms());
     }
 
@@ -270,7 +324,11 @@ impl QueueState {
             counts.add(&tally.read());
         }
         drop(tallies);
-        counts.released += self.released.get();
+        let flow = &self.flow;
+        counts.completed = flow.completed.get();
+        counts.retried = flow.retried.get();
+        counts.dead_lettered = flow.dead_lettered.get();
+        counts.released = flow.released.get();
         counts
     }
 
@@ -285,14 +343,45 @@ impl QueueState {
             })
     }
 
+    /// How long ago the oldest message came to the queue, as far as is known: the oldest that waited at the last LagCheck, or
+    /// the oldest that is handled now. In milliseconds; none where the source knows of none when it came.
+    fn oldest_age_ms(&self, sizing: &Sizing) -> Option<i64> {
+        if self.facts.kind == "redis" {
+            return None;
+        }
+        let waited_ms = match sizing.unread_since_ms {
+            None => sizing.lag_read_ms.zip(sizing.oldest_due_ms),
+            Some(_) => None,
+        };
+        let waited_ms = waited_ms.map_or(0, |(read_ms, due_ms)| read_ms - due_ms);
+        let tallies = self.tallies.lock();
+        let arrived_ms = tallies.alive.iter().map(|t| t.arrived_ms.load(Relaxed));
+        let oldest_ms = arrived_ms.filter(|ms| *ms > 0).min();
+        let handled_ms = oldest_ms.map_or(0, |ms| now_ms() - ms);
+        Some(waited_ms.max(handled_ms).max(0))
+    }
+
     pub(crate) fn view(&self) -> QueueView {
+        QueueView {
+            running: self.running.list(),
+            failures: self.failures.newest(),
+            resizes: self.resizes.newest(),
+            ..self.figures()
+        }
+    }
+
+    /// As [`QueueState::view`], with empty lists: a scrape of a thousand queues need not copy the texts of their failures.
+    pub(crate) fn figures(&self) -> QueueView {
         let sizing = *self.sizing.lock();
         let (busy, oldest_ms) = self.busy();
         QueueView {
             facts: self.facts.clone(),
-            lag: sizing.lag,
+            lag: sizing.lag.filter(|_| sizing.unread_since_ms.is_none()),
             lag_is_capped: sizing.lag_is_capped,
+            last_lag: sizing.lag,
             lag_read_ms: sizing.lag_read_ms,
+            lag_unread_since_ms: sizing.unread_since_ms,
+            oldest_age_ms: self.oldest_age_ms(&sizing),
             unread_lags: self.unread_lags.load(Relaxed),
             behind_since_ms: sizing.behind_since_ms,
             consumers_wanted: sizing.wanted,
@@ -300,11 +389,12 @@ impl QueueState {
             consumers_ceiling: sizing.ceiling,
             consumers_busy: busy,
             busy_since_ms: oldest_ms,
-            in_flight: u64::try_from(self.in_flight.0.load(Relaxed)).unwrap_or(0),
+            in_flight: u64::try_from(self.flow.in_flight.load(Relaxed)).unwrap_or(0),
             counts: self.counts(),
-            running: self.running.list(),
-            failures: self.failures.newest(),
-            resizes: self.resizes.newest(),
+            running_count: self.running.count(),
+            running: Vec::new(),
+            failures: Vec::new(),
+            resizes: Vec::new(),
         }
     }
 }

@@ -62,18 +62,41 @@ fn values_that_are_noted_together_have_their_mean() {
 fn counts_of_consumers_that_ended_stay() {
     let state = queue_state();
     let (one, two) = (state.join(), state.join());
-    one.completed.add_alone(3);
-    two.completed.add_alone(4);
     two.failed(FailureCause::Timeout);
+    one.handled(Duration::from_millis(10), 3);
     two.handled(Duration::from_millis(10), 1);
     drop(one);
-    assert_eq!(state.counts().completed, 7);
-    state.dropped(2);
+    assert_eq!(state.counts().handler.count(), 4);
     drop(two);
     let counts = state.counts();
-    assert_eq!((counts.completed, counts.released), (7, 2));
     assert_eq!((counts.timeouts, counts.failures()), (1, 1));
-    assert_eq!(counts.handler.count(), 1);
+    assert_eq!(counts.handler.count(), 4);
+}
+
+#[test]
+fn what_is_settled_is_counted_by_its_kind_and_is_in_flight_no_more() {
+    let state = queue_state();
+    state.fetched(12);
+    let settled = Settlements {
+        completed: 5,
+        retried: 3,
+        dead_lettered: 2,
+        released: 1,
+    };
+    state.settled(settled);
+    state.settled(Settlements::default());
+    let view = state.view();
+    let counts = &view.counts;
+    assert_eq!(
+        [
+            counts.completed,
+            counts.retried,
+            counts.dead_lettered,
+            counts.released
+        ],
+        [5, 3, 2, 1]
+    );
+    assert_eq!(view.in_flight, 1);
 }
 
 #[test]
@@ -95,19 +118,19 @@ fn another_thread_reads_what_one_counts() {
 #[test]
 fn a_queue_is_behind_from_the_check_that_finds_it_full_and_above_its_limit() {
     let state = queue_state();
-    state.sized(1, 1);
-    state.lag_checked(Some(5), false, 4);
+    state.sized(1, 1, 4);
+    state.lag_checked(Some(5), false);
     assert_eq!(state.view().behind_since_ms, None, "it can still grow");
-    state.sized(4, 3);
+    state.sized(4, 3, 4);
     let view = state.view();
     assert!(view.behind_since_ms.is_some());
     let since = view.behind_since_ms;
-    state.lag_checked(None, false, 4);
-    state.lag_checked(Some(9), false, 4);
+    state.lag_checked(None, false);
+    state.lag_checked(Some(9), false);
     let view = state.view();
     assert_eq!((view.behind_since_ms, view.lag), (since, Some(9)));
     assert_eq!(view.unread_lags, 1);
-    state.lag_checked(Some(0), false, 4);
+    state.lag_checked(Some(0), false);
     assert_eq!(state.view().behind_since_ms, None);
 }
 
@@ -120,6 +143,30 @@ fn only_the_last_few_are_kept_and_long_texts_are_cut() {
     assert_eq!(cut(&long).chars().count(), 200);
     assert!(cut(&long).ends_with('…'));
     assert_eq!(cut(&"é".repeat(200)), "é".repeat(200));
+}
+
+#[test]
+fn the_oldest_message_is_the_one_that_waits_or_the_one_that_is_handled() {
+    let state = queue_state();
+    let now = crate::clock::now_ms();
+    let age = || state.view().oldest_age_ms.unwrap();
+    assert_eq!(age(), 0, "there is none");
+    state.lag_checked(Some(2), false);
+    state.oldest_was_due(Some(now - 90_000));
+    assert!((90_000..150_000).contains(&age()), "{}", age());
+    let (one, two) = (state.join(), state.join());
+    one.handles(Some(now - 600_000));
+    two.handles(Some(now - 300_000));
+    assert!((600_000..660_000).contains(&age()), "{}", age());
+    one.idle();
+    assert!((300_000..360_000).contains(&age()), "{}", age());
+    two.idle();
+    // What cannot be read now is not shown as that of now; what is not due yet is not old.
+    state.lag_checked(None, false);
+    assert_eq!(age(), 0);
+    state.lag_checked(Some(1), false);
+    state.oldest_was_due(Some(now + 600_000));
+    assert_eq!(age(), 0);
 }
 
 #[test]
@@ -169,6 +216,22 @@ fn every_end_of_a_run_is_counted_once() {
 }
 
 #[test]
+fn every_run_is_counted_however_many_there_are() {
+    let entry = entry("n", "k");
+    // A hundred and fifty of former daemons, the youngest first.
+    for n in (0..150).rev() {
+        entry.attached(&format!("u{n}"), 1000 + n, 7);
+    }
+    let view = entry.view();
+    assert_eq!((view.running_count, view.running.len()), (150, 100));
+    assert_eq!(view.running[0].id, "u0", "the oldest first");
+    // One that is not listed ends, and its time is known all the same.
+    entry.ended("u149", "success", "{}");
+    let view = entry.view();
+    assert_eq!((view.running_count, view.duration.count()), (149, 1));
+}
+
+#[test]
 fn a_point_of_the_history_is_what_changed_since_the_one_before() {
     let queue = queue_state();
     let state = State::new(
@@ -178,12 +241,16 @@ fn a_point_of_the_history_is_what_changed_since_the_one_before() {
         DelayState::new(),
     );
     let tally = queue.join();
-    tally.completed.add_alone(10);
+    let completed = |completed| Settlements {
+        completed,
+        ..Settlements::default()
+    };
+    queue.settled(completed(10));
     tally.handled(Duration::from_secs(20), 10);
-    queue.lag_checked(Some(7), false, 1);
+    queue.lag_checked(Some(7), false);
     state.sample(10_000);
     state.sample(20_000);
-    tally.completed.add_alone(1);
+    queue.settled(completed(1));
     tally.failed(FailureCause::Panic);
     state.sample(30_000);
     let history = state.queue_history("q").unwrap();

@@ -39,17 +39,21 @@ pub(crate) struct OutageView {
 /// Counts of a queue entry since the daemon's start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct QueueCounts {
+    /// Deliveries by what became of them, once that is settled: written to the database or Redis; of a Kafka record noted,
+    /// and its offset is committed within a second.
     pub(crate) completed: u64,
     pub(crate) retried: u64,
     pub(crate) dead_lettered: u64,
     pub(crate) released: u64,
-    /// Failed attempts by their cause.
+    /// Failed attempts by their cause, once the handler has returned.
     pub(crate) errors: u64,
     pub(crate) timeouts: u64,
     pub(crate) panics: u64,
-    /// Seconds that a call of the handler took; of a batch handler a call is a batch.
+    /// Seconds that a call of the handler took; of a batch handler a call is a batch. A message that is not run (it used up its
+    /// attempts, or is given back) is no call.
     pub(crate) handler: Distribution,
-    /// Seconds from the arrival of a message to its start, where the source knows when it arrived.
+    /// Seconds from the arrival of a message to the call of its handler, where the source knows when it arrived and no attempt
+    /// has failed.
     pub(crate) waited: Distribution,
 }
 
@@ -76,11 +80,18 @@ impl QueueCounts {
 pub(crate) struct QueueView {
     #[serde(flatten)]
     pub(crate) facts: QueueFacts,
-    /// As the last LagCheck found it; none before the first.
+    /// As the last LagCheck found it; none before the first, and where the last one could not read it.
     pub(crate) lag: Option<u64>,
     /// The lag was counted no further than this.
     pub(crate) lag_is_capped: bool,
+    /// The lag that was last read, and when.
+    pub(crate) last_lag: Option<u64>,
     pub(crate) lag_read_ms: Option<i64>,
+    /// Since when LagChecks could not read the lag; none while they can.
+    pub(crate) lag_unread_since_ms: Option<i64>,
+    /// How long ago the oldest message came, in milliseconds: of a table the one that waited for longest at the last LagCheck;
+    /// of tables and topics the oldest that is handled now. None for a Redis list.
+    pub(crate) oldest_age_ms: Option<i64>,
     /// LagChecks that could not read the lag.
     pub(crate) unread_lags: u64,
     /// Since when the lag has been above its limit with as many consumers as there may be.
@@ -97,6 +108,8 @@ pub(crate) struct QueueView {
     #[serde(flatten)]
     pub(crate) counts: QueueCounts,
     /// Messages that have run for half a second or longer.
+    pub(crate) running_count: usize,
+    /// At most 100 of them, those that have run for longest.
     pub(crate) running: Vec<RunningView>,
     pub(crate) failures: Vec<FailureView>,
     pub(crate) resizes: Vec<ResizeView>,
@@ -135,17 +148,26 @@ pub(crate) struct CronView {
     pub(crate) last_fire_ms: Option<i64>,
     /// When a run last ended well, since this daemon's start.
     pub(crate) last_success_ms: Option<i64>,
+    pub(crate) running_count: usize,
+    /// At most 100 of them, those that have run for longest.
     pub(crate) running: Vec<RunningView>,
     pub(crate) failures: Vec<FailureView>,
 }
 
-/// Delayed tasks since the daemon's start.
+/// Delayed tasks since the daemon's start by what became of them, once that is in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct TaskCounts {
     pub(crate) done: u64,
     pub(crate) retried: u64,
     pub(crate) dead_lettered: u64,
     pub(crate) released: u64,
+}
+
+impl DelayView {
+    /// How long the oldest task was past its time when they were counted, in milliseconds; at most 0 where none was.
+    pub(crate) fn overdue_ms(&self) -> Option<i64> {
+        Some(self.counted_ms? - self.oldest_due_ms?)
+    }
 }
 
 impl TaskCounts {
@@ -161,7 +183,10 @@ pub(crate) struct DelayView {
     /// Counted up to 100,001; none before the first count.
     pub(crate) waiting: Option<u64>,
     pub(crate) oldest_due_ms: Option<i64>,
+    /// When the two were counted. The oldest task may have run since.
+    pub(crate) counted_ms: Option<i64>,
     pub(crate) running_count: usize,
+    /// At most 100 of them, those that have run for longest.
     pub(crate) running: Vec<RunningView>,
     /// Seconds from the due time to the start.
     pub(crate) lateness: Distribution,

@@ -23,7 +23,7 @@ use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
 use crate::delay_queue::{
     self, DelayConfig, DelayQueueHandle, Push, PushItem, RunningTasks, Stats, TaskRules,
 };
-use crate::http::{HttpConfig, PoolOrders, Socket};
+use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
 use crate::identity::Owner;
 use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler as JobHandler, OwnCode, Task};
@@ -212,6 +212,7 @@ fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig
         },
         state: State::new(identity, Vec::new(), Vec::new(), delay),
         db: db.clone(),
+        database: DatabaseCheck::new(db.clone()),
         liveness: Arc::clone(liveness),
         sources: Vec::new(),
         pools: PoolOrders::default(),

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Local};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Characters of a name that a column shows.
 const NAME_CHARS: usize = 28;
@@ -64,11 +64,7 @@ fn queues(text: &mut String, queues: &[Value]) {
         "name", "lag", "consumers", "in flight", "done", "failed", "dead", "p99"
     );
     for queue in queues {
-        let capped = queue["lag_is_capped"] == Value::Bool(true);
-        let lag = queue["lag"].as_u64().map_or_else(
-            || "?".to_owned(),
-            |lag| format!("{lag}{}", if capped { "+" } else { "" }),
-        );
+        let lag = lag(queue);
         let consumers = format!(
             "{}/{}",
             queue["consumers_present"], queue["consumers_ceiling"]
@@ -84,6 +80,17 @@ fn queues(text: &mut String, queues: &[Value]) {
             number(&queue["dead_lettered"]),
             duration(&queue["handler"]["p99_seconds"])
         );
+    }
+}
+
+/// A lag that cannot be read now is shown as the question that it is, with what it was.
+fn lag(queue: &Value) -> String {
+    let capped = queue["lag_is_capped"] == Value::Bool(true);
+    let shown = |lag: u64| format!("{lag}{}", if capped { "+" } else { "" });
+    let last = || queue["last_lag"].as_u64().map(shown);
+    match queue["lag"].as_u64() {
+        Some(lag) => shown(lag),
+        None => last().map_or_else(|| "?".to_owned(), |last| format!("? (was {last})")),
     }
 }
 
@@ -110,9 +117,15 @@ fn cron(text: &mut String, entries: &[Value], now_ms: i64) {
             column(&entry["name"]),
             time(&entry["next_fire_ms"]),
             number(&fires["success"]),
-            list(&entry["running"]).len()
+            running(entry)
         );
     }
+}
+
+/// An older daemon does not count those that it does not list.
+fn running(entry: &Value) -> u64 {
+    let listed = u64::try_from(list(&entry["running"]).len()).unwrap_or(u64::MAX);
+    entry["running_count"].as_u64().unwrap_or(listed)
 }
 
 fn delay(text: &mut String, state: &Value, now_ms: i64) {
@@ -122,20 +135,26 @@ fn delay(text: &mut String, state: &Value, now_ms: i64) {
         Some(100_001..) => "100,000+".to_owned(),
         Some(n) => n.to_string(),
     };
+    // As of the count: the oldest may have run since. An older daemon does not say when it counted.
+    let counted_ms = delay["counted_ms"].as_i64().unwrap_or(now_ms);
     let first = match delay["oldest_due_ms"].as_i64() {
-        Some(due) if due > now_ms => {
+        Some(due) if due > counted_ms => {
             format!(", the first due at {}", time(&delay["oldest_due_ms"]))
         }
         Some(_) => format!(
             ", the oldest {} past its time",
-            ago(&delay["oldest_due_ms"], now_ms)
+            ago(&delay["oldest_due_ms"], counted_ms)
         ),
         None => String::new(),
+    };
+    let counted = match delay["waiting"] {
+        Value::Null => String::new(),
+        _ => format!(" (counted {} ago)", ago(&json!(counted_ms), now_ms)),
     };
     let tasks = &delay["tasks"];
     let _ = writeln!(
         text,
-        "\ndelay queue: {waiting} wait{first}, {} run, {} done, {} dead letters, p99 late {}",
+        "\ndelay queue: {waiting} wait{first}{counted}, {} run, {} done, {} dead letters, p99 late {}",
         delay["running_count"],
         number(&tasks["done"]),
         number(&tasks["dead_lettered"]),
@@ -203,8 +222,6 @@ fn duration(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -221,7 +238,11 @@ mod tests {
         let state = json!({
             "daemon": { "partition": "a\u{1b}[2Jb" },
             "wrong": [{ "about": "queue x\ny", "since_ms": 0, "text": "t", "remedy": "r" }],
-            "queues": [{ "name": "队列\u{7}", "lag": 5, "lag_is_capped": true }],
+            "queues": [
+                { "name": "队列\u{7}", "lag": 5, "lag_is_capped": true },
+                { "name": "unread", "lag": null, "last_lag": 7 },
+                { "name": "never read", "lag": null, "last_lag": null },
+            ],
         });
         let text = of(&state, 3 * 3600 * 1000);
         assert!(
@@ -229,7 +250,23 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("! queue x y: t, for 3 h"), "{text}");
-        assert!(text.contains("5+"), "{text}");
+        for part in [" 5+ ", " ? (was 7) ", " ? "] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn the_delay_queue_is_shown_as_it_was_counted() {
+        let counted_ms = 1_000_000;
+        let state = |due_ms: i64| json!({ "delay": { "waiting": 3, "oldest_due_ms": due_ms, "counted_ms": counted_ms } });
+        let late = of(&state(counted_ms - 20_000), counted_ms + 30_000);
+        assert!(
+            late.contains("3 wait, the oldest 20 s past its time (counted 30 s ago)"),
+            "{late}"
+        );
+        // It was not due then, and has run since.
+        let on_time = of(&state(counted_ms + 1000), counted_ms + 30_000);
+        assert!(on_time.contains("3 wait, the first due at"), "{on_time}");
     }
 
     #[test]

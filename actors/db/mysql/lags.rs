@@ -3,7 +3,7 @@
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
@@ -51,6 +51,38 @@ pub(super) async fn queue_lags(
         );
     }
     Ok(lags)
+}
+
+#[derive(QueryableByName)]
+struct Due {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    due_ms: Option<i64>,
+}
+
+/// When the first of those that wait was due, in each queue: the first entry of the index that the claim uses.
+pub(super) async fn oldest_due(
+    connection: &mut Connection,
+    queues: &[String],
+) -> QueryResult<Vec<Option<i64>>> {
+    let mut oldest = Vec::with_capacity(queues.len());
+    for block in queues.chunks(QUEUES_IN_ONE_STATEMENT) {
+        let one = |at: usize| {
+            format!(
+                "(SELECT {at} AS at, (SELECT due_ms FROM queue_message \
+                  WHERE owner = '' AND queue = ? ORDER BY due_ms LIMIT 1) AS due_ms)"
+            )
+        };
+        let all: Vec<String> = (0..block.len()).map(one).collect();
+        let statement = format!("{} ORDER BY at", all.join(" UNION ALL "));
+        let mut query: BoxedSqlQuery<'_, Mysql, SqlQuery> =
+            diesel::sql_query(statement).into_boxed();
+        for queue in block {
+            query = query.bind::<Text, _>(queue);
+        }
+        let found: Vec<Due> = query.load(connection).await?;
+        oldest.extend(found.iter().map(|due| due.due_ms));
+    }
+    Ok(oldest)
 }
 
 /// Those that have a message which may be claimed now.

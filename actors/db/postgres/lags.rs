@@ -1,7 +1,7 @@
 //! Questions about many queues at once: one statement, which looks into the index once for each queue.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
@@ -35,6 +35,28 @@ pub(super) async fn queue_lags(
     .await?;
     let count = |count: Count| u64::try_from(count.counted).unwrap_or(0);
     Ok(counts.into_iter().map(count).collect())
+}
+
+#[derive(QueryableByName)]
+struct Due {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    due_ms: Option<i64>,
+}
+
+/// When the first of those that wait was due, in each queue: the first entry of the index that the claim uses.
+pub(super) async fn oldest_due(
+    connection: &mut Connection,
+    queues: &[String],
+) -> QueryResult<Vec<Option<i64>>> {
+    let oldest: Vec<Due> = diesel::sql_query(
+        "SELECT (SELECT m.due_ms FROM queue_message AS m
+                 WHERE m.owner = '' AND m.queue = q.queue ORDER BY m.due_ms LIMIT 1) AS due_ms
+         FROM unnest($1) WITH ORDINALITY AS q(queue, at) ORDER BY q.at",
+    )
+    .bind::<Array<Text>, _>(queues)
+    .load(connection)
+    .await?;
+    Ok(oldest.into_iter().map(|due| due.due_ms).collect())
 }
 
 /// Those that have a message which may be claimed now.

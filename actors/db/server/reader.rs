@@ -137,6 +137,14 @@ impl Reader for ServerReader {
         .boxed()
     }
 
+    fn oldest_due(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<i64>>, DbError>> {
+        async move {
+            self.ask(async |connection| lags::oldest_due(connection, &queues).await)
+                .await
+        }
+        .boxed()
+    }
+
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
         async move {
             self.ask(async |connection| lags::due_queues(connection, queues).await)

@@ -78,6 +78,23 @@ fn lag<'a>(owners: &'a [String], queue: &'a str, cap: i64) -> Lag<'a> {
     bound.bind::<Text, _>(queue).bind::<BigInt, _>(cap)
 }
 
+/// When the first of those that wait was due, in each queue: the first entry of the index that the claim uses.
+pub(super) fn oldest_due(
+    connection: &mut SqliteConnection,
+    queues: &[String],
+) -> QueryResult<Vec<Option<i64>>> {
+    let first = |queue: &String| {
+        queue_message::table
+            .filter(queue_message::owner.eq(""))
+            .filter(queue_message::queue.eq(queue))
+            .order(queue_message::due_ms)
+            .select(queue_message::due_ms)
+            .first(connection)
+            .optional()
+    };
+    queues.iter().map(first).collect()
+}
+
 /// Those that have a message which may be claimed now.
 pub(super) fn due_queues(
     connection: &mut SqliteConnection,

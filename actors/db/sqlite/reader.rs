@@ -55,6 +55,10 @@ impl Reader for SqliteReader {
         self.ask(move |connection| questions::queue_lags(connection, &queues))
     }
 
+    fn oldest_due(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<i64>>, DbError>> {
+        self.ask(move |connection| questions::oldest_due(connection, &queues))
+    }
+
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
         self.ask(move |connection| questions::due_queues(connection, queues))
     }

@@ -125,6 +125,24 @@ facts! {
         assert!(!reader.waiting_queues().await.unwrap().contains(&"q".to_owned()), "all of it is claimed");
     }
 
+    async fn the_oldest_of_a_queue_is_the_first_that_waits(world) {
+        let mut writer = world.writer().await;
+        writer.send(vec![message(b"first")]).await;
+        writer.send(vec![message(b"second")]).await;
+        let oldest = async || {
+            let queues = ["q", "none"].map(str::to_owned).to_vec();
+            world.store.reader().oldest_due(queues).await.unwrap()
+        };
+        let both = oldest().await;
+        let due_ms = both[0].unwrap();
+        assert!((now_ms() - due_ms).abs() < 60_000, "{due_ms}");
+        assert_eq!(both[1], None);
+        writer.fetch(ME, 1).await;
+        assert!(oldest().await[0].unwrap() >= due_ms, "the other one");
+        writer.fetch(ME, 1).await;
+        assert_eq!(oldest().await, [None, None], "none waits");
+    }
+
     async fn what_waits_in_the_delay_queue_is_counted(world) {
         let reader = world.store.reader();
         assert_eq!(reader.delay_counts().await.unwrap(), DelayCounts::default());

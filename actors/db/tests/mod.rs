@@ -251,6 +251,9 @@ impl Reader for NoReader {
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
         async move { Ok(vec![0; queues.len()]) }.boxed()
     }
+    fn oldest_due(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<i64>>, DbError>> {
+        async move { Ok(vec![None; queues.len()]) }.boxed()
+    }
     fn due_queues(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }

@@ -2,6 +2,7 @@
 
 mod client;
 mod counts;
+mod crowd;
 mod promtool;
 mod readiness;
 mod refusals;

@@ -1,5 +1,7 @@
 //! Whether a daemon is ready, and what is missing.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::client::get;
@@ -44,6 +46,48 @@ fn without_its_database_a_daemon_is_alive_and_not_ready() {
         wait_until("no outage", PATIENCE, || {
             get(&address, "/api/v1/outages").body == "[]"
         });
+        daemon.stop();
+    }
+}
+
+/// A probe has its answer within two seconds, and a machine may be three times slower.
+const ANSWERED: Duration = Duration::from_secs(6);
+
+#[test]
+fn a_database_that_hangs_is_not_ready_within_two_seconds_however_many_ask() {
+    for engine in [Engine::MariaDb, Engine::Postgres] {
+        let Some((world, server)) = World::on_own_server(engine, settings(json!({}))) else {
+            continue;
+        };
+        let mut daemon = world.start();
+        let address = address(&mut daemon);
+        let ready = || get(&address, "/readyz");
+        wait_until("readiness", PATIENCE, || ready().status == 200);
+        server.hang(&world);
+        // An answer of before serves for a second.
+        wait_until("the lack of an answer", PATIENCE, || ready().status == 503);
+        let begun = Instant::now();
+        let answers: Vec<(u16, String, Duration)> = std::thread::scope(|scope| {
+            let ask = || {
+                let begun = Instant::now();
+                let answer = ready();
+                (answer.status, answer.body, begun.elapsed())
+            };
+            let asked: Vec<_> = (0..30).map(|_| scope.spawn(ask)).collect();
+            asked.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let longest = answers.iter().map(|(_, _, took)| *took).max().unwrap();
+        println!("{engine:?}: 30 probes of a hung database, the last after {longest:?}");
+        for (status, body, took) in answers {
+            assert_eq!(status, 503);
+            assert!(body.contains("the database"), "{body}");
+            assert!(took < ANSWERED, "{took:?}");
+        }
+        assert!(begun.elapsed() < ANSWERED * 2);
+        assert_eq!(get(&address, "/healthz").status, 200);
+        assert_eq!(get(&address, "/api/v1/daemons").status, 503);
+        server.go_on();
+        wait_until("readiness again", LONG_PATIENCE, || ready().status == 200);
         daemon.stop();
     }
 }

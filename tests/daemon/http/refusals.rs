@@ -162,29 +162,76 @@ fn answers_carry_the_headers_that_browsers_obey() {
     daemon.stop();
 }
 
+/// The status of whatever is answered to these bytes.
+fn status_of(address: &str, request: &str) -> u16 {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // It may be cut off while it still sends.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    status.unwrap_or_else(|| panic!("{answer:?}"))
+}
+
 #[test]
 fn a_large_head_or_body_is_not_taken() {
+    const MOST_BODY: usize = 64 << 10;
+    const MOST_HEAD: usize = 128 << 10;
+
     let world = world(json!({}));
     let mut daemon = world.start();
     let address = address(&mut daemon);
-    let megabytes = "x".repeat(4 << 20);
-    let host = format!("Host: {address}\r\nSec-Fetch-Site: same-origin\r\n");
-    for request in [
-        format!("GET /healthz HTTP/1.1\r\n{host}Cookie: {megabytes}\r\n\r\n"),
+    let host = format!("Host: {address}\r\n");
+    let with_cookie = |bytes: usize| {
+        let cookie = "x".repeat(bytes);
+        format!("GET /healthz HTTP/1.1\r\n{host}Cookie: {cookie}\r\n\r\n")
+    };
+    assert_eq!(status_of(&address, &with_cookie(4 << 10)), 200);
+    // As long as a head may be, and not at its end.
+    let endless = format!("GET /healthz HTTP/1.1\r\n{host}Cookie: ");
+    let endless = format!("{endless}{}", "x".repeat(MOST_HEAD - endless.len()));
+    assert_eq!(status_of(&address, &endless), 431);
+    // An order that is taken, and the same with a byte too many: it is refused by its length, before the body comes.
+    let order = |bytes: usize, body: &str| {
         format!(
-            "POST /api/v1/nothing HTTP/1.1\r\n{host}Content-Length: 4194304\r\n\r\n{megabytes}"
-        ),
-    ] {
-        let mut stream = std::net::TcpStream::connect(&address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        // It may be cut off while it still sends.
-        let _ = stream.write_all(request.as_bytes());
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        let answer = String::from_utf8_lossy(&answer);
-        assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
-    }
+            "POST {ORDER} HTTP/1.1\r\n{host}Sec-Fetch-Site: same-origin\r\nContent-Length: {bytes}\r\n\r\n{body}"
+        )
+    };
+    let body = "x".repeat(MOST_BODY);
+    assert_eq!(status_of(&address, &order(MOST_BODY, &body)), 202);
+    assert_eq!(status_of(&address, &order(MOST_BODY + 1, "")), 413);
+    assert_eq!(daemon.log().matches("LagCheck, ordered by").count(), 1);
     assert_eq!(get(&address, "/healthz").status, 200);
+    daemon.stop();
+}
+
+#[test]
+fn a_head_is_answered_as_a_get_without_its_body() {
+    let world = world(json!({ "token": "geheim" }));
+    let mut daemon = world.start();
+    let address = address(&mut daemon);
+    let headers = [("Host", &*address), ("Authorization", "Bearer geheim")];
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/api/v1/state",
+        "/api/v1/openapi.json",
+        "/api/v1/queues/other",
+    ] {
+        let get = ask_with(&address, "GET", path, &headers);
+        let head = ask_with(&address, "HEAD", path, &headers);
+        assert_eq!(head.status, get.status, "{path}");
+        assert_eq!(head.body, "", "{path}");
+        assert!(head.head.contains("content-length: "), "{}", head.head);
+    }
+    assert_eq!(
+        ask_with(&address, "HEAD", "/metrics", &headers[..1]).status,
+        401
+    );
+    assert_eq!(ask_with(&address, "HEAD", ORDER, &headers).status, 404);
     daemon.stop();
 }
 

@@ -74,6 +74,47 @@ fn of_two_daemons_the_newer_has_the_socket_and_the_older_has_it_again() {
 }
 
 #[test]
+fn the_older_of_two_daemons_has_the_socket_again_when_the_newer_is_killed() {
+    let world = World::new(json!({}));
+    let socket = world.path("data/script1.sock");
+    let pid = || {
+        std::os::unix::net::UnixStream::connect(&socket).ok()?;
+        ask_socket(&socket, "GET", "/api/v1/state").json()["daemon"]["pid"].as_u64()
+    };
+    let older = world.start();
+    wait_until("the older", PATIENCE, || {
+        pid() == Some(u64::from(older.pid()))
+    });
+    let newer = world.start();
+    wait_until("the newer", PATIENCE, || {
+        pid() == Some(u64::from(newer.pid()))
+    });
+    newer.kill();
+    assert!(socket.exists(), "it is left behind");
+    wait_until("the older again", PATIENCE, || {
+        pid() == Some(u64::from(older.pid()))
+    });
+    older.stop();
+    assert!(!socket.exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_data_directory_far_from_the_root_has_a_socket_and_a_status() {
+    let far = "d".repeat(100);
+    let world = World::new(json!({ "database": { "url": format!("sqlite://{far}/{far}/s.db") } }));
+    std::fs::create_dir_all(world.path(&format!("{far}/{far}"))).unwrap();
+    let daemon = world.start();
+    let socket = world.path(&format!("{far}/{far}/script1.sock"));
+    wait_until("the socket", PATIENCE, || socket.exists());
+    let text = world.output(&["status"]);
+    let pid = format!("partition script1, pid {}", daemon.pid());
+    assert!(text.contains(&pid), "{text}");
+    daemon.stop();
+    assert!(!socket.exists());
+}
+
+#[test]
 fn something_else_in_the_way_is_no_end() {
     let world = World::new(json!({}));
     fs::create_dir_all(world.path("data/script1.sock")).unwrap();
