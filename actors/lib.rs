@@ -53,9 +53,10 @@ pub use source::SendError;
 /// The parts of [`Settings`].
 pub mod settings {
     pub use crate::config::{
-        AlertSettings, Backoff, BadBrokers, BadDatabaseUrl, BadPartition, Brokers,
-        DatabaseSettings, DatabaseUrl, DelayedSettings, HttpSettings, KafkaSettings,
-        LoggerSettings, Ping, RedisSettings, RetryRules, UnknownEnvironment, Webhook, WebhookAuth,
+        AlertRules, AlertSettings, AlertSeverity, Backoff, BadBrokers, BadDatabaseUrl,
+        BadPartition, Brokers, CronRule, DatabaseSettings, DatabaseUrl, DelayedSettings, DiskRule,
+        EventRule, HttpSettings, KafkaSettings, LagRule, LateRule, LoggerSettings, OutageRule,
+        Ping, RedisSettings, RestartRule, RetryRules, UnknownEnvironment, Webhook, WebhookAuth,
         WebhookKind,
     };
 }

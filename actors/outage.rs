@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::{millis, now_ms};
+use crate::state::view::Away;
 use crate::state::{OutageMark, outages};
 
 /// The shortest and the longest pause between two tries at something that is away.
@@ -35,6 +36,7 @@ pub(crate) struct Outage {
 #[derive(Debug)]
 struct Shared {
     what: String,
+    away: Away,
     state: Mutex<State>,
 }
 
@@ -102,11 +104,11 @@ impl State {
 }
 
 impl State {
-    fn publish(&mut self, news: Option<&News>, what: &str, silence: Duration, cause: &str) {
+    fn publish(&mut self, news: Option<&News>, of: &Shared, silence: Duration, cause: &str) {
         match (news, &self.mark) {
             (Some(News::Away), _) => {
                 let since_ms = now_ms() - millis(silence);
-                self.mark = Some(outages().begin(what, since_ms, cause));
+                self.mark = Some(outages().begin(&of.away, &of.what, since_ms, cause));
             }
             (Some(_), Some(mark)) => mark.set_cause(cause),
             _ => {}
@@ -123,10 +125,25 @@ fn kind(cause: &str) -> String {
 }
 
 impl Outage {
-    /// `what` begins the log lines: "the database", "queue `orders`".
+    /// Of a part of this daemon that something holds up. `what` begins the log lines: "the delay queue".
     pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self::begun(what.into(), Away::Part)
+    }
+
+    /// Of a server. `name` is the same for all who need it; what each of them calls it begins the log lines.
+    pub(crate) fn of_server(name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::begun(what.into(), Away::Server(name.into()))
+    }
+
+    /// Of what the queue needs for itself.
+    pub(crate) fn of_queue(queue: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::begun(what.into(), Away::Queue(queue.into()))
+    }
+
+    fn begun(what: String, away: Away) -> Self {
         Self::of(Arc::new(Shared {
-            what: what.into(),
+            what,
+            away,
             state: Mutex::default(),
         }))
     }
@@ -158,13 +175,14 @@ impl Outage {
     /// A try failed, and so long nothing was heard: the outage began then, and not when patience was at its end.
     pub(crate) fn failed_after(&mut self, silence: Duration, cause: impl Display) -> Duration {
         let cause = cause.to_string();
-        let what = &self.shared.what;
+        let shared = &self.shared;
+        let what = &shared.what;
         let mut state = self.state();
         let news = state.failed(Instant::now(), silence, &cause);
         if !self.failing {
             state.failing += 1;
         }
-        state.publish(news.as_ref(), what, silence, &cause);
+        state.publish(news.as_ref(), shared, silence, &cause);
         drop(state);
         match news {
             Some(News::Away) => {

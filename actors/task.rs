@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::state::deaths;
+
 /// Pauses before a task that panicked goes on: they double from the first to the longest. The count of panics starts anew
 /// with the task's owner only: a panic is a bug, and one that repeats must not fill the log.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -23,6 +25,7 @@ where
 {
     let mut pause = FIRST_PAUSE;
     while caught(async { start().await }).await.is_err() {
+        deaths().note(what);
         log::error!("{what} panicked and goes on in {pause:?}");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -33,6 +36,7 @@ where
 pub(crate) fn restart_thread_on_panic(what: &str, mut run: impl FnMut()) {
     let mut pause = FIRST_PAUSE;
     while catch_unwind(AssertUnwindSafe(&mut run)).is_err() {
+        deaths().note(what);
         log::error!("{what} panicked and goes on in {pause:?}");
         thread::sleep(pause);
         pause = (pause * 2).min(LONGEST_PAUSE);

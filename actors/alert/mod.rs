@@ -11,6 +11,7 @@ mod delivery;
 mod discretion;
 mod notice;
 mod notifier;
+pub(crate) mod own;
 mod pace;
 mod pinger;
 mod receiver;

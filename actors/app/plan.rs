@@ -10,6 +10,7 @@ use std::time::Instant;
 use super::failure::{Failure, chain};
 use super::sources::Sources;
 use super::{start, version};
+use crate::alert::own::{self, Disks, OwnAlerts};
 use crate::alert::{Notifier, Pinger};
 use crate::clock::{millis, now_ms};
 use crate::config::{
@@ -106,6 +107,13 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
     let delay = Arc::new(shared.delay(std::mem::take(&mut handlers.delayed)));
     let http = Arc::new(shared.http(&pools, &cron, &delay, &data_dir));
+    let own_alerts = OwnAlerts::new(own::Parts {
+        rules: settings.alert.rules.clone(),
+        notifier: parts.notifier.clone(),
+        state: Arc::clone(&http.state),
+        disks: Disks::below([data_dir.clone(), settings.logger.path.clone()]),
+        db: shared.db.clone(),
+    });
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
     let lists = config.used_redis();
     let lists = lists.map(|name| (name.clone(), consumed_lists(config, name)));
@@ -135,6 +143,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         },
         cron,
         notifier: parts.notifier,
+        own_alerts,
         ping: ping(config),
         consumed: Consumed::of(config, tables_of_other_partitions(parts.places)),
         redis,
@@ -219,12 +228,12 @@ impl Shared<'_> {
         let works = || pools.iter().map(|pool| &pool.work);
         HttpConfig {
             settings: config.settings.http.clone(),
-            state: State::new(
+            state: Arc::new(State::new(
                 identity,
                 works().map(|work| Arc::clone(&work.state)).collect(),
                 cron.entries.iter().map(|e| Arc::clone(&e.state)).collect(),
                 Arc::clone(&delay.state),
-            ),
+            )),
             db: self.db.clone(),
             database: DatabaseCheck::new(self.db.clone()),
             liveness: Arc::clone(&self.liveness),

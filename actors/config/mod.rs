@@ -51,6 +51,8 @@ mod zone;
 mod zone_names;
 
 pub(crate) use self::schema::{File as SchemaFile, Languages as SchemaLanguages};
+#[cfg(test)]
+pub(crate) use self::settings::alert_rules_of;
 pub(crate) use self::zone_names::{canonical, links_to};
 pub use self::{
     backoff::Backoff,
@@ -60,9 +62,10 @@ pub use self::{
     retry::RetryRules,
     secret::Secret,
     settings::{
-        AlertSettings, BadBrokers, BadDatabaseUrl, Brokers, DatabaseSettings, DatabaseUrl,
-        DelayedSettings, HttpSettings, KafkaSettings, LoggerSettings, Ping, RedisSettings,
-        Settings, Webhook, WebhookAuth, WebhookKind,
+        AlertRules, AlertSettings, AlertSeverity, BadBrokers, BadDatabaseUrl, Brokers, CronRule,
+        DatabaseSettings, DatabaseUrl, DelayedSettings, DiskRule, EventRule, HttpSettings,
+        KafkaSettings, LagRule, LateRule, LoggerSettings, OutageRule, Ping, RedisSettings,
+        RestartRule, Settings, Webhook, WebhookAuth, WebhookKind,
     },
 };
 pub(crate) use self::{

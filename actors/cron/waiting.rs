@@ -101,6 +101,8 @@ impl Waiting {
             last_ms: at,
         });
         expired.count += 1;
+        // Now, and not when it has its row: that needs the database, which is away.
+        self.entry.state.missed(1);
         expired.first_ms = expired.first_ms.min(at);
         expired.last_ms = expired.last_ms.max(at);
     }
@@ -171,7 +173,6 @@ impl Waiting {
             self.entry.config.name,
             self.text_of(expired)
         );
-        self.entry.state.missed(expired.count);
         self.is_logged = false;
         // More may have expired meanwhile.
         self.expired = self.expired.take().and_then(|all| {

@@ -74,7 +74,8 @@ impl DbActor {
         heartbeats: Option<Heartbeats>,
         gone: GoneNotice,
     ) -> Self {
-        let outage = Outage::new(format!("the database {}", store.address()));
+        let name = format!("the database {}", store.address());
+        let outage = Outage::of_server(name.as_str(), name.as_str());
         Self {
             store,
             heartbeats,

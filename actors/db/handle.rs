@@ -190,7 +190,7 @@ impl Db {
             most,
         };
         match self.write(write).await? {
-            Written::Tasks(tasks) => Ok(tasks),
+            Written::Tasks(claimed) => Ok(claimed.tasks),
             other => Err(mixed_up(&other)),
         }
     }

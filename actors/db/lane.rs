@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::commit_delay::{CommitDelay, WaitNumber};
 use super::error::DbError;
+use super::made_letters::publish_letters;
 use super::rows::Claim;
 use super::store::{Applied, Outcome, Store, Writer};
 use super::write::{Write, Written};
@@ -341,8 +342,11 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
     let (mut rest, mut held, mut held_by) = (Vec::new(), Vec::new(), None);
     for (submit, outcome) in submits.into_iter().zip(applied.outcomes) {
         match outcome {
-            // A caller that is gone does not need its answer.
+            // A caller that is gone does not need its answer. The dead letters are there all the same.
             Some(Outcome::Answered(answer)) => {
+                if let Ok(written) = &answer {
+                    publish_letters(&submit.write, written);
+                }
                 heard += usize::from(submit.answer.send(answer).is_ok())
             }
             Some(Outcome::Held(cause)) => {

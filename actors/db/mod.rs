@@ -13,6 +13,7 @@ mod heart;
 mod lane;
 pub(crate) mod letters;
 mod liveness;
+mod made_letters;
 mod migrations;
 #[expect(
     clippy::duplicate_mod,

@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable};
 
+use super::made_letters::of_task;
 use super::rows::{ClaimedTask, due_ms};
 use super::status::is_death;
 use super::text::{readable, result_text};
@@ -34,6 +35,8 @@ pub(in crate::db) struct RawTask {
 pub(in crate::db) struct Unreadable {
     pub(in crate::db) id: i64,
     pub(in crate::db) attempts: i32,
+    /// As far as that can be read.
+    pub(in crate::db) exec_cmd: String,
     pub(in crate::db) why: String,
 }
 
@@ -41,6 +44,11 @@ impl Unreadable {
     /// Its `result`.
     pub(in crate::db) fn result(&self) -> String {
         result_text(false, &self.why.as_str().into())
+    }
+
+    /// The entry and the error of its dead letter, for people.
+    pub(in crate::db) fn letter(&self) -> (String, String) {
+        (of_task(&self.exec_cmd), self.why.clone())
     }
 
     pub(in crate::db) fn report(&self) {
@@ -55,10 +63,12 @@ impl Unreadable {
 impl RawTask {
     pub(in crate::db) fn read(self) -> Result<ClaimedTask, Unreadable> {
         let (id, attempts) = (self.id, self.attempts);
+        let command = readable(&self.exec_cmd);
         let text = |column: &str, bytes: Vec<u8>| {
             String::from_utf8(bytes).map_err(|cause| Unreadable {
                 id,
                 attempts,
+                exec_cmd: command.clone(),
                 why: format!("its `{column}` is no UTF-8 text: {}", cause.utf8_error()),
             })
         };

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
+use super::made_letters::{of_queue, of_task};
 pub(crate) use super::runs::{AtOverlap, Claim, Fire, GivenUp, KnownEntry, OpenRun, RunEnd};
 use crate::clock::millis;
 use crate::config::Backoff;
@@ -49,6 +50,14 @@ pub(crate) struct ClaimedTask {
     pub(crate) suspect: bool,
 }
 
+/// What a claim took.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClaimedTasks {
+    pub(crate) tasks: Vec<ClaimedTask>,
+    /// Dead letters of rows that cannot be read: the entry as people call it, and the error.
+    pub(crate) letters: Vec<(String, String)>,
+}
+
 /// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second that
 /// `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start of
 /// their second.
@@ -75,6 +84,8 @@ pub(crate) enum TaskOutcome {
     Retry { due_ms: i64, result: String },
     /// Status 4 and a dead letter.
     Failed {
+        /// For people: the row has it too.
+        exec_cmd: String,
         result: String,
         error: String,
         attempts: u32,
@@ -156,6 +167,16 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// The entry and the error of its dead letter, for people.
+    pub(in crate::db) fn letter(&self) -> (String, String) {
+        let entry = match &self.victim {
+            Victim::Message { entry, .. } => of_queue(&entry.name),
+            Victim::Task { exec_cmd, .. } => of_task(exec_cmd),
+            Victim::Outside(id) => format!("{} queue `{}`", id.kind, id.source),
+        };
+        (entry, self.how.clone())
+    }
+
     /// Milliseconds until it may run again, after so many attempts. No jitter: deaths come one at a time.
     pub(crate) fn after_ms(&self, attempts: u32) -> i64 {
         millis(self.backoff.delay(attempts, 0.5))
@@ -168,7 +189,7 @@ pub(crate) enum Victim {
     /// A row of `queue_message`.
     Message { id: i64, entry: EntryName },
     /// A row of `delay_queue_log`.
-    Task { id: i64 },
+    Task { id: i64, exec_cmd: String },
     /// A message that lives outside the database.
     Outside(OutsideId),
 }
@@ -213,7 +234,8 @@ pub(crate) struct Reaped {
     pub(crate) messages: usize,
     pub(crate) tasks: usize,
     pub(crate) charged: usize,
-    pub(crate) dead_letters: usize,
+    /// Dead letters that were made: the entry as people call it, and the error.
+    pub(crate) letters: Vec<(String, String)>,
 }
 
 /// A heartbeat that is in the database.

@@ -154,7 +154,7 @@ impl Connection {
             },
         };
         match self.write(write).await {
-            Written::Tasks(tasks) => tasks,
+            Written::Tasks(claimed) => claimed.tasks,
             other => panic!("{other:?}"),
         }
     }
@@ -585,7 +585,7 @@ facts! {
             ..charge(Victim::Message { id, entry: entry() }, 1)
         };
         let reaped = writer.reap_gone(OTHER, vec![uncertain(ids[0]), uncertain(ids[1])]).await;
-        assert_eq!((reaped.messages, reaped.charged, reaped.dead_letters), (3, 2, 0));
+        assert_eq!((reaped.messages, reaped.charged, reaped.letters.len()), (3, 2, 0));
         (world.execute)("UPDATE queue_message SET due_ms = 0");
         let mut fetched = writer.fetch(ME, 9).await;
         fetched.sort_by_key(|message| message.id);
@@ -601,11 +601,11 @@ facts! {
         writer.claim(OTHER, 2).await;
         writer.fetch(OTHER, 2).await;
         let charges = || vec![
-            charge(Victim::Task { id: ids[0] }, 3),
+            charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 3),
             charge(Victim::Message { id: messages[0], entry: entry() }, 3),
         ];
         let reaped = writer.reap_gone(OTHER, charges()).await;
-        assert_eq!((reaped.tasks, reaped.messages, reaped.charged, reaped.dead_letters), (2, 2, 2, 0));
+        assert_eq!((reaped.tasks, reaped.messages, reaped.charged, reaped.letters.len()), (2, 2, 2, 0));
         let again = writer.reap_gone(OTHER, charges()).await;
         assert_eq!((again.tasks, again.messages, again.charged), (0, 0, 0));
         assert_eq!(world.lines("SELECT attempts AS line FROM delay_queue_log ORDER BY id"), ["1", "0"]);
@@ -633,10 +633,10 @@ facts! {
             assert_eq!(writer.claim_until(owner, now_ms() / 1000 + 600, 1).await.len(), 1);
             assert_eq!(writer.fetch(owner, 1).await.len(), 1);
             let charges = vec![
-                charge(Victim::Task { id: ids[0] }, 2),
+                charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 2),
                 charge(Victim::Message { id: messages[0], entry: entry() }, 2),
             ];
-            assert_eq!(writer.reap_gone(owner, charges).await.dead_letters, death * 2);
+            assert_eq!(writer.reap_gone(owner, charges).await.letters.len(), death * 2);
         }
         assert_eq!(world.status(ids[0]), "4");
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
@@ -728,11 +728,11 @@ facts! {
         writer.end(OTHER, &claimed, done()).await;
         writer.settle(OTHER, &fetched, MessageOutcome::Done).await;
         let charges = vec![
-            charge(Victim::Task { id: ids[0] }, 1),
+            charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 1),
             charge(Victim::Message { id: messages[0], entry: entry() }, 1),
         ];
         let reaped = writer.reap_gone(OTHER, charges).await;
-        assert_eq!((reaped.charged, reaped.dead_letters), (0, 0));
+        assert_eq!((reaped.charged, reaped.letters.len()), (0, 0));
         assert_eq!(world.status(ids[0]), "3");
     }
 
@@ -758,7 +758,7 @@ facts! {
         let mut writer = world.writer().await;
         let ids = writer.push(tasks(1)).await;
         let claimed = writer.claim(ME, 1).await.remove(0);
-        let failed = TaskOutcome::Failed { result: "{}".to_owned(), error: "e".repeat(2000), attempts: 5 };
+        let failed = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: "{}".to_owned(), error: "e".repeat(2000), attempts: 5 };
         assert!(writer.end(ME, &claimed, failed).await.is_empty());
         assert_eq!(world.status(ids[0]), "4");
         let letter = world.store.reader().dead_letters(LetterFilter::default(), 1).await.unwrap().remove(0);

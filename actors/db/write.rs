@@ -1,7 +1,7 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
+    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
     KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd,
     TaskEnd,
 };
@@ -253,7 +253,7 @@ impl Write {
 pub(crate) enum Written {
     Nothing,
     Ids(Vec<i64>),
-    Tasks(Vec<ClaimedTask>),
+    Tasks(ClaimedTasks),
     Messages(Vec<ClaimedMessage>),
     Settlement(Settlement),
     /// In the order of the letters asked for: the row that each became; none where the letter was gone.

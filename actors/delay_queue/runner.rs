@@ -131,6 +131,7 @@ fn unregistered(config: &DelayConfig, claim: &Claim) -> TaskOutcome {
         claim.task.id
     );
     TaskOutcome::Failed {
+        exec_cmd: claim.task.exec_cmd.clone(),
         result: result_text(false, &error.as_str().into()),
         error,
         attempts: claim.task.attempts,
@@ -174,6 +175,7 @@ fn ended_as(
                 "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and goes to the dead letters: {text}"
             );
             TaskOutcome::Failed {
+                exec_cmd: exec_cmd.clone(),
                 result,
                 error: text,
                 attempts: attempt,

@@ -49,7 +49,7 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(30);
 /// What HttpActor is started with, and answers from.
 pub(crate) struct HttpConfig {
     pub(crate) settings: HttpSettings,
-    pub(crate) state: State,
+    pub(crate) state: Arc<State>,
     pub(crate) db: Db,
     /// Whether the database answers.
     pub(crate) database: DatabaseCheck,

@@ -87,7 +87,7 @@ fn config_of(
     state.sample(now_ms());
     Arc::new(HttpConfig {
         settings,
-        state,
+        state: Arc::new(state),
         db: db.db.clone(),
         database: DatabaseCheck::new(db.db.clone()),
         liveness: Arc::new(Liveness::new(Duration::from_secs(5))),

@@ -5,19 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::db::rows::COUNT_CAP;
-use crate::state::view::{CronView, DelayView, OutageView, QueueView};
-use crate::state::{State, outages};
+use crate::alert::own::{self, Condition, ago, shown_count};
+use crate::state::view::{Away, OutageView, QueueView};
+use crate::state::{CronSight, LagSight, State, outages};
 
 /// From here on the delay queue is late; below that a busy second looks the same.
-const LATE_MS: i64 = 5_000;
-/// A run that failed longer ago than this is in the history, and not wrong now.
-const RECENT_MS: i64 = 60 * 60 * 1000;
+const LATE_SECONDS: u64 = 5;
 /// A handler that has run for longer than this holds up its consumer.
 const LONG_RUN_MS: i64 = 10 * 60 * 1000;
-
-/// Numbers that are younger than this are those of now.
-const FRESH_MS: i64 = 5_000;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +27,43 @@ pub(crate) struct Wrong {
     pub(crate) remedy: String,
 }
 
+impl Wrong {
+    fn of(kind: &str, condition: Condition) -> Self {
+        Self {
+            about: format!("{kind}{}", condition.subject),
+            since_ms: Some(condition.since_ms),
+            text: condition.text,
+            remedy: condition.remedy,
+        }
+    }
+}
+
 /// All of it. `missing` is what readiness lacks.
 pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong> {
     let mut found: Vec<Wrong> = missing.iter().map(|text| not_ready(text)).collect();
-    found.extend(outages().list().iter().map(away));
+    // By the rules of alerts, but for how long it must have lasted: whoever asks wants to know now.
+    let listed = outages().list();
+    let away = own::outages(&listed, 0, now_ms).into_iter();
+    found.extend(away.map(|one| Wrong::of("", one)));
+    found.extend(listed.iter().filter_map(held_up));
+    let lags: Vec<LagSight> = state.queues.iter().map(|queue| queue.lag_sight()).collect();
+    // Of one that cannot be read now only that is known.
+    let read: Vec<LagSight> = lags
+        .iter()
+        .filter(|lag| lag.unread_since_ms.is_none())
+        .cloned()
+        .collect();
+    let behind = own::lags(&read, 1, now_ms).into_iter();
+    found.extend(behind.map(|one| Wrong::of("queue ", one)));
+    found.extend(lags.iter().filter_map(|lag| unread(lag, now_ms)));
     let queues = state.queues.iter().map(|queue| queue.view());
-    found.extend(queues.flat_map(|queue| of_queue(&queue, now_ms)));
-    found.extend(of_delay(&state.delay.view(), now_ms));
-    let entries = state.cron.iter().map(|entry| entry.view());
-    found.extend(entries.filter_map(|entry| of_entry(&entry, now_ms)));
+    found.extend(queues.filter_map(|queue| long_run(&queue, now_ms)));
+    let delay = state.delay.sight();
+    let late = delay.and_then(|delay| own::late_tasks(&delay, LATE_SECONDS, now_ms));
+    found.extend(late.map(|one| Wrong::of("delay queue", one)));
+    let entries: Vec<CronSight> = state.cron.iter().map(|entry| entry.sight()).collect();
+    let bad = own::cron_runs(&entries).into_iter();
+    found.extend(bad.map(|one| Wrong::of("cron ", one)));
     found.extend(of_letters(*state.dead_letters.lock()));
     found
 }
@@ -54,111 +77,37 @@ fn not_ready(text: &str) -> Wrong {
     }
 }
 
-fn away(outage: &OutageView) -> Wrong {
-    Wrong {
+/// A part of this daemon that waits, mostly for one of those that are away.
+fn held_up(outage: &OutageView) -> Option<Wrong> {
+    (outage.away == Away::Part).then(|| Wrong {
         about: outage.what.clone(),
         since_ms: Some(outage.since_ms),
-        text: format!("{} is away: {}", outage.what, outage.cause),
-        remedy: "nothing here: this daemon goes on by itself once it is back".to_owned(),
-    }
-}
-
-fn of_queue(queue: &QueueView, now_ms: i64) -> Vec<Wrong> {
-    let about = format!("queue {}", queue.facts.name);
-    let mut found = Vec::new();
-    if let Some(since_ms) = queue.lag_unread_since_ms {
-        let last = match (queue.last_lag, queue.lag_read_ms) {
-            (Some(lag), Some(read_ms)) => {
-                format!(
-                    "; it was {} {}",
-                    shown_lag(queue, lag),
-                    ago(read_ms, now_ms)
-                )
-            }
-            _ => String::new(),
-        };
-        found.push(Wrong {
-            about: about.clone(),
-            since_ms: Some(since_ms),
-            text: format!("its lag cannot be read{last}"),
-            remedy: "the pool keeps its size meanwhile; the log says why".to_owned(),
-        });
-    } else if let (Some(since_ms), Some(lag)) = (queue.behind_since_ms, queue.lag) {
-        found.push(Wrong {
-            about: about.clone(),
-            since_ms: Some(since_ms),
-            text: format!(
-                "lag {} is above {} at full size, {} of {} consumers{}",
-                shown_lag(queue, lag),
-                queue.facts.lag_limit,
-                queue.consumers_present,
-                queue.consumers_ceiling,
-                aged(queue.lag_read_ms, now_ms, |ago| format!(" (read {ago})")),
-            ),
-            remedy: "raise `max_progress`, add a partition, or make the handler faster".to_owned(),
-        });
-    }
-    if let Some(since_ms) = queue.busy_since_ms
-        && now_ms - since_ms > LONG_RUN_MS
-    {
-        found.push(Wrong {
-            about,
-            since_ms: Some(since_ms),
-            text: "a handler has been running all that time".to_owned(),
-            remedy: "a `timeout` of the entry would end it".to_owned(),
-        });
-    }
-    found
-}
-
-fn shown_lag(queue: &QueueView, lag: u64) -> String {
-    let more = if queue.lag_is_capped { " or more" } else { "" };
-    format!("{lag}{more}")
-}
-
-/// The age of a number that is not of now; nothing for one that is.
-fn aged(read_ms: Option<i64>, now_ms: i64, say: impl Fn(&str) -> String) -> String {
-    let old = read_ms.filter(|read_ms| now_ms - read_ms >= FRESH_MS);
-    old.map_or_else(String::new, |read_ms| say(&ago(read_ms, now_ms)))
-}
-
-fn ago(then_ms: i64, now_ms: i64) -> String {
-    match (now_ms - then_ms).max(0) / 1000 {
-        seconds @ ..120 => format!("{seconds} s ago"),
-        seconds => format!("{} min ago", seconds / 60),
-    }
-}
-
-/// As of the last count: the oldest task may have run since, and then nothing is late.
-fn of_delay(delay: &DelayView, now_ms: i64) -> Option<Wrong> {
-    let late_ms = delay.overdue_ms()?;
-    let waiting = delay.waiting.filter(|waiting| *waiting > 0)?;
-    (late_ms > LATE_MS).then(|| Wrong {
-        about: "delay queue".to_owned(),
-        since_ms: delay.oldest_due_ms,
-        text: format!(
-            "{} tasks wait, the oldest {} s past its time{}; {} run",
-            shown_count(waiting),
-            late_ms / 1000,
-            aged(delay.counted_ms, now_ms, |ago| format!(", counted {ago}")),
-            delay.running_count
-        ),
-        remedy: "raise `delay_concurrency`, or make the handlers faster".to_owned(),
+        text: format!("held up: {}", outage.cause),
+        remedy: "this daemon goes on by itself once the cause is gone".to_owned(),
     })
 }
 
-/// Where the last run has ended well since, nothing is wrong any more.
-fn of_entry(entry: &CronView, now_ms: i64) -> Option<Wrong> {
-    let failure = entry.failures.first()?;
-    let is_mended = entry
-        .last_success_ms
-        .is_some_and(|success| success >= failure.at_ms);
-    let is_recent = now_ms - failure.at_ms <= RECENT_MS;
-    (is_recent && !is_mended).then(|| Wrong {
-        about: format!("cron {}", entry.facts.name),
-        since_ms: Some(failure.at_ms),
-        text: format!("the last run did not end well: {}", failure.error),
-        remedy: "its output is in the log directory, below `cron`".to_owned(),
+fn unread(lag: &LagSight, now_ms: i64) -> Option<Wrong> {
+    let since_ms = lag.unread_since_ms?;
+    let last = match (lag.shown(), lag.read_ms) {
+        (Some(shown), Some(read_ms)) => format!("; it was {shown} {}", ago(read_ms, now_ms)),
+        _ => String::new(),
+    };
+    Some(Wrong {
+        about: format!("queue {}", lag.queue),
+        since_ms: Some(since_ms),
+        text: format!("its lag cannot be read{last}"),
+        remedy: "the pool keeps its size meanwhile; the log says why".to_owned(),
+    })
+}
+
+fn long_run(queue: &QueueView, now_ms: i64) -> Option<Wrong> {
+    let since_ms = queue.busy_since_ms?;
+    (now_ms - since_ms > LONG_RUN_MS).then(|| Wrong {
+        about: format!("queue {}", queue.facts.name),
+        since_ms: Some(since_ms),
+        text: "a handler has been running all that time".to_owned(),
+        remedy: "a `timeout` of the entry would end it".to_owned(),
     })
 }
 
@@ -170,12 +119,4 @@ fn of_letters(letters: Option<u64>) -> Option<Wrong> {
         text: format!("{} dead letters wait for somebody", shown_count(letters)),
         remedy: "`dead list` shows them, `dead replay` runs them again".to_owned(),
     })
-}
-
-/// Rows are counted up to a cap.
-fn shown_count(n: u64) -> String {
-    match n > COUNT_CAP {
-        true => "100,000+".to_owned(),
-        false => n.to_string(),
-    }
 }

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::Backoff;
 use crate::gone::GoneNotice;
 use crate::job::{JobError, JobResult, Next, OwnCode, run};
+use crate::state::deaths;
 use crate::stop::left_at;
 
 /// The pause before code that failed is started again: as for a child that died, so a port that is still taken or a
@@ -125,6 +126,7 @@ impl OwnCodeActor {
                 );
             }
             Some(pause) => {
+                deaths().note(&format!("the own code of {place}"));
                 log::error!(
                     "the own code of {place} failed and is started again in {pause:?}: {error}"
                 );

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{ConsumerGone, PoolActor};
 use crate::consumer::ConsumerActor;
 use crate::gone::GoneNotice;
+use crate::state::deaths;
 use crate::stop::StopSignal;
 
 /// Pauses before a dead consumer is replaced: they double from the first to the longest, and start anew once one has
@@ -70,6 +71,7 @@ impl PoolActor {
         if member.born.elapsed() > LIVED_LONG {
             self.pause = FIRST_REPLACEMENT;
         }
+        deaths().note(&format!("a consumer of queue `{}`", self.queue()));
         log::error!(
             "queue `{}`: a consumer died and is replaced in {:?}; what it held is given back",
             self.queue(),

@@ -41,6 +41,34 @@ struct Process {
     pid: i32,
 }
 
+/// Runs of an entry that ended badly, since the last one that ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadEnds {
+    pub(crate) count: u64,
+    /// The first and the last of them, unix milliseconds.
+    pub(crate) first_ms: i64,
+    pub(crate) last_ms: i64,
+    /// Of the last one: its status and its result.
+    pub(crate) error: String,
+}
+
+/// Fires of an entry that were missed since the daemon's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Misses {
+    pub(crate) count: u64,
+    /// When the last ones were counted, unix milliseconds; 0: none.
+    pub(crate) last_ms: i64,
+}
+
+/// What alerts are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CronSight {
+    pub(crate) name: String,
+    pub(crate) key: String,
+    pub(crate) bad: Option<BadEnds>,
+    pub(crate) misses: Misses,
+}
+
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct CronState {
@@ -51,7 +79,8 @@ pub(crate) struct CronState {
     killed: Counter,
     lost: Counter,
     skipped: Counter,
-    missed: Counter,
+    misses: Mutex<Misses>,
+    bad: Mutex<Option<BadEnds>>,
     lateness: Histogram,
     duration: Histogram,
     next_ms: AtomicI64,
@@ -71,7 +100,8 @@ impl CronState {
             killed: Counter::default(),
             lost: Counter::default(),
             skipped: Counter::default(),
-            missed: Counter::default(),
+            misses: Mutex::default(),
+            bad: Mutex::default(),
             lateness: Histogram::new(Scale::Fast),
             duration: Histogram::new(Scale::Slow),
             next_ms: AtomicI64::new(NEVER),
@@ -89,7 +119,14 @@ impl CronState {
 
     /// Fires that were not made in time and are not made up for.
     pub(crate) fn missed(&self, n: usize) {
-        self.missed.add(u64::try_from(n).unwrap_or(u64::MAX));
+        if n == 0 {
+            return;
+        }
+        let mut misses = self.misses.lock();
+        misses.count = misses
+            .count
+            .saturating_add(u64::try_from(n).unwrap_or(u64::MAX));
+        misses.last_ms = now_ms();
     }
 
     /// Its process has been started.
@@ -131,7 +168,12 @@ impl CronState {
             _ => &self.failed,
         };
         counter.add(1);
+        if status == "success" {
+            *self.bad.lock() = None;
+        }
         if !["success", "skipped"].contains(&status) {
+            let error = cut(&format!("{status}: {result}"));
+            self.went_bad(now, &error);
             self.failures.push(FailureView {
                 at_ms: now,
                 id: run_id.to_owned(),
@@ -140,7 +182,7 @@ impl CronState {
                     "timeout" => FailureCause::Timeout,
                     _ => FailureCause::Error,
                 },
-                error: cut(&format!("{status}: {result}")),
+                error,
             });
         }
     }
@@ -157,6 +199,37 @@ impl CronState {
             pid: Some(process.pid),
         };
         listed.map(shown).collect()
+    }
+
+    fn went_bad(&self, now: i64, error: &str) {
+        let mut bad = self.bad.lock();
+        let bad = bad.get_or_insert_with(|| BadEnds {
+            count: 0,
+            first_ms: now,
+            last_ms: now,
+            error: String::new(),
+        });
+        bad.count += 1;
+        bad.last_ms = now;
+        error.clone_into(&mut bad.error);
+    }
+
+    /// Another daemon saw a run end well at that moment: what ended badly before is mended.
+    pub(crate) fn mended_elsewhere(&self, at_ms: i64) {
+        self.last_success_ms.fetch_max(at_ms, Relaxed);
+        let mut bad = self.bad.lock();
+        if bad.as_ref().is_some_and(|bad| bad.last_ms <= at_ms) {
+            *bad = None;
+        }
+    }
+
+    pub(crate) fn sight(&self) -> CronSight {
+        CronSight {
+            name: self.facts.name.clone(),
+            key: self.facts.key.clone(),
+            bad: self.bad.lock().clone(),
+            misses: *self.misses.lock(),
+        }
     }
 
     pub(crate) fn view(&self) -> CronView {
@@ -179,7 +252,7 @@ impl CronState {
                 killed: self.killed.get(),
                 lost: self.lost.get(),
                 skipped: self.skipped.get(),
-                missed: self.missed.get(),
+                missed: self.misses.lock().count,
             },
             lateness: self.lateness.read(),
             duration: self.duration.read(),

@@ -39,6 +39,17 @@ struct Waiting {
     counted_ms: i64,
 }
 
+/// How late the delay queue was when it was last looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DelaySight {
+    /// Tasks that waited, counted up to 100,001.
+    pub(crate) waiting: u64,
+    pub(crate) oldest_due_ms: Option<i64>,
+    /// When that was, unix milliseconds.
+    pub(crate) counted_ms: i64,
+    pub(crate) running: usize,
+}
+
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TaskDisposition {
@@ -104,6 +115,17 @@ impl DelayState {
             oldest_due_ms,
             counted_ms: now_ms(),
         });
+    }
+
+    /// None before the first count.
+    pub(crate) fn sight(&self) -> Option<DelaySight> {
+        let waiting = (*self.waiting.lock())?;
+        Some(DelaySight {
+            waiting: waiting.count,
+            oldest_due_ms: waiting.oldest_due_ms,
+            counted_ms: waiting.counted_ms,
+            running: self.running.count(),
+        })
     }
 
     pub(crate) fn view(&self) -> DelayView {

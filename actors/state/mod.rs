@@ -9,8 +9,10 @@
 mod cell;
 mod cron;
 mod database;
+mod deaths;
 mod delay;
 mod history;
+mod letters;
 mod outages;
 mod queue;
 mod recent;
@@ -26,13 +28,17 @@ use parking_lot::Mutex;
 pub(crate) use self::cell::Distribution;
 #[cfg(test)]
 use self::cell::Scale;
-pub(crate) use self::cron::{CronFacts, CronState};
+#[cfg(test)]
+pub(crate) use self::cron::{BadEnds, Misses};
+pub(crate) use self::cron::{CronFacts, CronSight, CronState};
 pub(crate) use self::database::commits;
-pub(crate) use self::delay::{DelayState, TaskDisposition};
+pub(crate) use self::deaths::{PartDeaths, deaths};
+pub(crate) use self::delay::{DelaySight, DelayState, TaskDisposition};
 pub(crate) use self::history::{HISTORY_INTERVAL, History};
+pub(crate) use self::letters::{LetterGroup, letters};
 pub(crate) use self::outages::{OutageMark, outages};
 pub(crate) use self::queue::{
-    ConsumerTally, FailureCause, QueueFacts, QueueState, Settlements, Tally,
+    ConsumerTally, FailureCause, LagSight, QueueFacts, QueueState, Settlements, Tally,
 };
 
 /// Which process this is.

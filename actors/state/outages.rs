@@ -1,4 +1,4 @@
-//! What is away now. There is one list for the process: an outage is a fact of the process, whoever met it.
+//! What is away now, and what is only held up by that. There is one list for the process: an outage is a fact of the process, whoever met it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use parking_lot::Mutex;
 
 use super::recent::cut;
-use super::view::OutageView;
+use super::view::{Away, OutageView};
 
 /// Outages that go on, by the order in which they began.
 #[derive(Debug, Default)]
@@ -37,12 +37,19 @@ pub(crate) struct OutageMark {
 }
 
 impl Outages {
-    pub(crate) fn begin(&'static self, what: &str, since_ms: i64, cause: &str) -> OutageMark {
+    pub(crate) fn begin(
+        &'static self,
+        away: &Away,
+        what: &str,
+        since_ms: i64,
+        cause: &str,
+    ) -> OutageMark {
         let mut inner = self.inner.lock();
         let number = inner.next;
         inner.next += 1;
         inner.begun += 1;
         let view = OutageView {
+            away: away.clone(),
             what: cut(what),
             since_ms,
             cause: cut(cause),

@@ -202,6 +202,36 @@ struct Sizing {
     ceiling: u32,
     /// Since when the lag has been above the limit with the pool at its ceiling, unix milliseconds.
     behind_since_ms: Option<i64>,
+    /// LagChecks that read the lag.
+    checks: u64,
+    /// The first of those in a row that found it above the limit with the pool at its ceiling.
+    behind_since_check: Option<u64>,
+}
+
+/// Whether a queue keeps up, as the last LagChecks found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LagSight {
+    pub(crate) queue: String,
+    pub(crate) lag: Option<u64>,
+    pub(crate) lag_is_capped: bool,
+    /// When it was read last, and since when it cannot be read; unix milliseconds.
+    pub(crate) read_ms: Option<i64>,
+    pub(crate) unread_since_ms: Option<i64>,
+    pub(crate) limit: u64,
+    pub(crate) present: u32,
+    pub(crate) ceiling: u32,
+    /// Since when the lag has been above the limit at full size, unix milliseconds.
+    pub(crate) behind_since_ms: Option<i64>,
+    /// How many LagChecks in a row found it so.
+    pub(crate) behind_checks: u64,
+}
+
+impl LagSight {
+    /// The last lag that was read, for people.
+    pub(crate) fn shown(&self) -> Option<String> {
+        let or_more = if self.lag_is_capped { " or more" } else { "" };
+        self.lag.map(|lag| format!("{lag}{or_more}"))
+    }
 }
 
 impl Sizing {
@@ -210,8 +240,9 @@ impl Sizing {
     fn judge(&mut self, lag_limit: u64, now: i64) {
         let is_full = self.ceiling > 0 && self.wanted >= self.ceiling;
         let is_behind = is_full && self.lag.is_some_and(|lag| lag > lag_limit);
-        let was = self.behind_since_ms;
-        self.behind_since_ms = is_behind.then(|| was.unwrap_or(now));
+        let (since, check) = (self.behind_since_ms, self.behind_since_check);
+        self.behind_since_ms = is_behind.then(|| since.unwrap_or(now));
+        self.behind_since_check = is_behind.then(|| check.unwrap_or(self.checks));
     }
 }
 
@@ -290,6 +321,7 @@ impl QueueState {
         sizing.lag = Some(found);
         sizing.lag_is_capped = is_capped;
         sizing.lag_read_ms = Some(now);
+        sizing.checks += 1;
         sizing.judge(self.facts.lag_limit, now);
     }
 
@@ -314,6 +346,25 @@ impl QueueState {
             to,
             reason: cut(reason),
         });
+    }
+
+    /// Whether it keeps up.
+    pub(crate) fn lag_sight(&self) -> LagSight {
+        let sizing = *self.sizing.lock();
+        LagSight {
+            queue: self.facts.name.clone(),
+            lag: sizing.lag,
+            lag_is_capped: sizing.lag_is_capped,
+            read_ms: sizing.lag_read_ms,
+            unread_since_ms: sizing.unread_since_ms,
+            limit: self.facts.lag_limit,
+            present: sizing.present,
+            ceiling: sizing.ceiling,
+            behind_since_ms: sizing.behind_since_ms,
+            behind_checks: sizing
+                .behind_since_check
+                .map_or(0, |first| sizing.checks - first + 1),
+        }
     }
 
     /// The counts of all consumers, those that ended included.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::cell::{Counter, Histogram};
 use super::recent::{Recent, cut};
+use super::view::Away;
 use super::*;
 use crate::testing_support::queue_state;
 
@@ -282,7 +283,7 @@ fn the_history_is_an_hour_long() {
 fn an_outage_is_listed_until_its_mark_goes() {
     let what = "a server of this test";
     let listed = || outages().list().into_iter().find(|o| o.what == what);
-    let mark = outages().begin(what, 5, "refused");
+    let mark = outages().begin(&Away::Part, what, 5, "refused");
     mark.set_cause("wrong password");
     let outage = listed().unwrap();
     assert_eq!((outage.since_ms, &*outage.cause), (5, "wrong password"));

@@ -28,9 +28,23 @@ pub(crate) struct ResizeView {
     pub(crate) reason: String,
 }
 
+/// What an outage is an outage of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Away {
+    /// A server, by a name that all who need it have for it: they see one outage.
+    Server(String),
+    /// What one queue needs for itself: a place in its group, a right.
+    Queue(String),
+    /// A part of this daemon that waits for something of the above.
+    #[default]
+    Part,
+}
+
 /// An outage that goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OutageView {
+    #[serde(skip)]
+    pub(crate) away: Away,
     pub(crate) what: String,
     pub(crate) since_ms: i64,
     pub(crate) cause: String,

@@ -10,6 +10,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 
 use super::{Child, Retention};
 use crate::alert::Notifier;
+use crate::alert::own::{AlertActor, OwnAlerts};
 use crate::config::{RetryRules, Secret};
 use crate::cron::{CronActor, CronConfig};
 use crate::db::rows::{BootRow, EntryName};
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) cron: CronConfig,
     /// Where alerts go.
     pub(crate) notifier: Notifier,
+    /// The daemon's own.
+    pub(crate) own_alerts: OwnAlerts,
     /// Called each minute while all is well.
     pub(crate) ping: Option<Secret>,
     pub(crate) own_code: Vec<OwnCode>,
@@ -70,6 +73,7 @@ pub(crate) struct KnownQueue {
 impl Plan {
     pub(super) fn describe(&self, child: Child) -> String {
         match child {
+            Child::Alert => "AlertActor".to_owned(),
             Child::Db => "DbActor".to_owned(),
             Child::Http => "HttpActor".to_owned(),
             Child::DelayQueue => "DelayQueueActor".to_owned(),
@@ -98,6 +102,8 @@ impl Plan {
 /// The addresses, in the order in which the children are started; stopping reads it upwards.
 #[derive(Clone, Default)]
 pub(super) struct Children {
+    /// Keeps the actor's mailbox open.
+    pub(super) alert: Option<Addr<AlertActor>>,
     /// The thread of DbActor, and of each that replaces it.
     pub(super) db_arbiter: Option<ArbiterHandle>,
     /// The thread of HttpActor.
@@ -158,6 +164,9 @@ impl Children {
     /// One child, in the place of an earlier one if there was one.
     pub(super) fn start_one(&mut self, plan: &Plan, child: Child, notice: GoneNotice) {
         match child {
+            Child::Alert => {
+                self.alert = Some(AlertActor::new(plan.own_alerts.clone(), notice).start());
+            }
             Child::Db => self.start_db(plan, notice),
             Child::Http => {}
             Child::DelayQueue => {

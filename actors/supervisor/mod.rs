@@ -1,6 +1,6 @@
 //! Starts everything in order, replaces what dies, and stops everything in reverse by one deadline.
 //!
-//! Owns: DbActor, HttpActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
+//! Owns: AlertActor, DbActor, HttpActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
 //! Told by: the signals (BeginStop), its children (ChildGone).   Tells: its children (Quiet, Stop).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
@@ -26,6 +26,7 @@ use self::stopping::{Stopped, stop_all};
 use crate::db::DbError;
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
+use crate::state::deaths;
 use crate::stop::StopSignal;
 use crate::task::caught;
 
@@ -43,6 +44,7 @@ const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
 /// Which child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Child {
+    Alert,
     Db,
     Http,
     DelayQueue,
@@ -50,6 +52,9 @@ pub(crate) enum Child {
     Cron,
     OwnCode(usize),
 }
+
+/// Those that are replaced during a stop too.
+const NEEDED_TO_THE_END: [Child; 3] = [Child::Alert, Child::Db, Child::Http];
 
 /// Ends the daemon: nobody takes new work, and by the deadline everything has ended or is given back.
 #[derive(Message)]
@@ -107,6 +112,9 @@ impl SupervisorActor {
 
     /// The boot is known, and what dead boots left is given back, before any child takes work.
     fn begin(&mut self, ctx: &mut Context<Self>) {
+        // Before all others: what goes wrong with them is said.
+        self.children
+            .start_one(&self.plan, Child::Alert, Self::notice(Child::Alert, ctx));
         self.children
             .start_db(&self.plan, Self::notice(Child::Db, ctx));
         // Early: whoever asks why this daemon is not ready has an answer.
@@ -194,8 +202,8 @@ impl SupervisorActor {
     }
 
     fn child_gone(&mut self, child: Child, ctx: &mut Context<Self>) {
-        // DbActor and HttpActor are needed to the end; the others end as they are told during a stop.
-        let is_needed = [Child::Db, Child::Http].contains(&child);
+        // These are needed to the end; the others end as they are told during a stop.
+        let is_needed = NEEDED_TO_THE_END.contains(&child);
         if self.ended || (self.stop.begun() && !is_needed) {
             return;
         }
@@ -206,6 +214,7 @@ impl SupervisorActor {
             self.pause = FIRST_REPLACEMENT;
         }
         self.last_death = Some(Instant::now());
+        deaths().note(&self.plan.describe(child));
         log::error!(
             "{} died and is replaced in {:?}",
             self.plan.describe(child),
@@ -216,7 +225,7 @@ impl SupervisorActor {
     }
 
     fn replace(&mut self, child: Child, ctx: &mut Context<Self>) {
-        if self.stop.begun() && ![Child::Db, Child::Http].contains(&child) {
+        if self.stop.begun() && !NEEDED_TO_THE_END.contains(&child) {
             return;
         }
         let notice = Self::notice(child, ctx);

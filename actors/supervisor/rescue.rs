@@ -84,7 +84,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
                 reaped.messages,
                 reaped.tasks,
                 reaped.charged,
-                reaped.dead_letters
+                reaped.letters.len()
             );
             match buried {
                 Ok(()) => file.remove(),
@@ -141,7 +141,7 @@ fn bury_later(plan: &Arc<Plan>, file: DeadFile, burial: Burial) {
 fn shown(victim: &Victim) -> String {
     match victim {
         Victim::Message { id, entry } => format!("queue `{}`: message {id}", entry.name),
-        Victim::Task { id } => format!("delayed task {id}"),
+        Victim::Task { id, .. } => format!("delayed task {id}"),
         Victim::Outside(OutsideId { kind, source, id }) => {
             format!("{kind} queue `{source}`: message {id}")
         }
@@ -188,8 +188,11 @@ fn entry(plan: &Plan, identity: &Identity<'_>) -> (EntryName, RetryRules) {
 
 async fn task(plan: &Plan, id: i64) -> (Victim, RetryRules) {
     let exec_cmd = plan.db.reader().task_command(id).await.ok().flatten();
-    let rules = exec_cmd.map(|exec_cmd| plan.delay.rules_of(&exec_cmd).retry);
-    (Victim::Task { id }, rules.unwrap_or_default())
+    let rules = exec_cmd
+        .as_ref()
+        .map(|exec_cmd| plan.delay.rules_of(exec_cmd).retry);
+    let exec_cmd = exec_cmd.unwrap_or_default();
+    (Victim::Task { id, exec_cmd }, rules.unwrap_or_default())
 }
 
 /// Rows that the Go program is running, or left behind, are not ours to take over; a person should know of them.

@@ -36,6 +36,8 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
             "{left} jobs or consumers did not end by the deadline; their work is given back and runs again"
         );
     }
+    // After all that works, and before the receivers end.
+    plan.own_alerts.finish();
     plan.http.socket.remove();
     // What is said outside has no claim on the time of those that work.
     let said_until = deadline.min(Instant::now() + reserve);

@@ -15,7 +15,8 @@ use tokio::time::sleep;
 
 use super::children::Children;
 use super::{BeginStop, Child, Plan, Retention, SupervisorActor};
-use crate::config::{HttpSettings, Partition};
+use crate::alert::own::{Disks, OwnAlerts};
+use crate::config::{AlertRules, HttpSettings, Partition};
 use crate::consumer::Work;
 use crate::cron::{self, Backlog, CronConfig, StartingFires, WatchedRuns};
 use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
@@ -210,7 +211,7 @@ fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig
             listen: None,
             ..HttpSettings::default()
         },
-        state: State::new(identity, Vec::new(), Vec::new(), delay),
+        state: Arc::new(State::new(identity, Vec::new(), Vec::new(), delay)),
         db: db.clone(),
         database: DatabaseCheck::new(db.clone()),
         liveness: Arc::clone(liveness),
@@ -244,6 +245,15 @@ fn plan(
         entry,
     );
     let slots = Arc::new(slots);
+    let http = Arc::new(http_config(&db, &liveness, &data_dir));
+    let notifier = crate::alert::Notifier::silent();
+    let own_alerts = OwnAlerts::new(crate::alert::own::Parts {
+        rules: AlertRules::default(),
+        notifier: notifier.clone(),
+        state: Arc::clone(&http.state),
+        disks: Disks::default(),
+        db: db.clone(),
+    });
     let work = Work {
         source: Arc::new(source),
         slots: Some(Arc::clone(&slots)),
@@ -262,7 +272,7 @@ fn plan(
             interval_ms: 5000,
         },
         retention: Retention::default(),
-        http: Arc::new(http_config(&db, &liveness, &data_dir)),
+        http,
         delay: Arc::new(DelayConfig {
             owner: owner.to_string(),
             liveness: Arc::clone(&liveness),
@@ -288,7 +298,8 @@ fn plan(
             consumer_lease: Duration::from_secs(300),
             workers,
         }],
-        notifier: crate::alert::Notifier::silent(),
+        notifier,
+        own_alerts,
         ping: None,
         cron: CronConfig {
             db: db.clone(),
@@ -520,6 +531,7 @@ fn every_child_that_dies_is_replaced() {
         let children = world.children().await;
         let pool = children.pools[0].clone();
         for (round, child) in [
+            Child::Alert,
             Child::Db,
             Child::DelayQueue,
             Child::Pool(0),
@@ -533,6 +545,11 @@ fn every_child_that_dies_is_replaced() {
         {
             world.send(&format!("before {round}")).await;
             match child {
+                Child::Alert => children
+                    .alert
+                    .as_ref()
+                    .unwrap()
+                    .do_send(crate::alert::own::Crash),
                 Child::Db => world.db.crash_actor(),
                 Child::DelayQueue => world.delay_queue.get().unwrap().do_send(delay_queue::Crash),
                 Child::Pool(_) => pool.do_send(pool::Crash),
@@ -547,7 +564,7 @@ fn every_child_that_dies_is_replaced() {
         }
         let now = world.children().await;
         assert!(now.pools[0].connected() && now.cron.unwrap().connected());
-        assert!(now.own_code[0].connected());
+        assert!(now.own_code[0].connected() && now.alert.unwrap().connected());
         assert!(!pool.connected() && !children.own_code[0].connected());
         world.begin_stop();
     });
@@ -558,7 +575,7 @@ fn every_child_that_dies_is_replaced() {
             .number("SELECT count(*) AS n FROM queue_message"),
         0
     );
-    assert_eq!(world.ran.len(), 21, "each once");
+    assert_eq!(world.ran.len(), 24, "each once");
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod logs;
 mod losses;
 mod migration;
 mod outage;
+mod own_alerts;
 mod own_code;
 mod pairs;
 mod pings;

@@ -182,6 +182,10 @@ impl<'r> Node<'r> {
         matches!(self.value, Value::NumberLit(_))
     }
 
+    pub(super) fn is_boolean(&self) -> bool {
+        matches!(self.value, Value::BooleanLit(_))
+    }
+
     pub(super) fn is_object(&self) -> bool {
         matches!(self.value, Value::Object(_))
     }

@@ -1,7 +1,7 @@
 //! Words for keys that have no row in README's tables, in English and in Chinese.
 
 /// By path: keys that hold others, and what is inside a value. A row of README goes before these.
-pub(super) const OTHERS: [(&str, &str, &str); 37] = [
+pub(super) const OTHERS: [(&str, &str, &str); 45] = [
     (
         "$schema",
         "where this file's JSON Schema is, for editors",
@@ -105,6 +105,46 @@ pub(super) const OTHERS: [(&str, &str, &str); 37] = [
         "alert.webhooks.environments",
         "the environments in which alerts are sent there; `release` where none is named",
         "在哪些环境中向它发送告警；未写时只有 `release`",
+    ),
+    (
+        "alert.rules.lag.severity",
+        "how much depends on it; `warning` where none is named",
+        "严重程度；未写时为 `warning`",
+    ),
+    (
+        "alert.rules.dead_letters.severity",
+        "how much depends on it; `warning` where none is named",
+        "严重程度；未写时为 `warning`",
+    ),
+    (
+        "alert.rules.cron_runs.severity",
+        "how much depends on it; `warning` where none is named",
+        "严重程度；未写时为 `warning`",
+    ),
+    (
+        "alert.rules.misfires.severity",
+        "how much depends on it; `warning` where none is named",
+        "严重程度；未写时为 `warning`",
+    ),
+    (
+        "alert.rules.outages.severity",
+        "how much depends on it; `critical` where none is named",
+        "严重程度；未写时为 `critical`",
+    ),
+    (
+        "alert.rules.late_tasks.severity",
+        "how much depends on it; `warning` where none is named",
+        "严重程度；未写时为 `warning`",
+    ),
+    (
+        "alert.rules.restarts.severity",
+        "how much depends on it; `critical` where none is named",
+        "严重程度；未写时为 `critical`",
+    ),
+    (
+        "alert.rules.disk.severity",
+        "how much depends on it; `critical` where none is named",
+        "严重程度；未写时为 `critical`",
     ),
     (
         "alert.ping",

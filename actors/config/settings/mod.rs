@@ -29,11 +29,16 @@ mod logger;
 mod redis;
 mod sentinels;
 
+#[cfg(test)]
+pub(crate) use self::alert::alert_rules_of;
 pub(crate) use self::alert::json_key;
 pub(crate) use self::kafka::{HAS_OIDC, HAS_TLS};
 pub(crate) use self::sentinels::SentinelAddress;
 pub use self::{
-    alert::{AlertSettings, Ping, Webhook, WebhookAuth, WebhookKind},
+    alert::{
+        AlertRules, AlertSettings, AlertSeverity, CronRule, DiskRule, EventRule, LagRule, LateRule,
+        OutageRule, Ping, RestartRule, Webhook, WebhookAuth, WebhookKind,
+    },
     database::{BadDatabaseUrl, DatabaseSettings, DatabaseUrl},
     http::HttpSettings,
     kafka::{BadBrokers, Brokers, KafkaSettings},

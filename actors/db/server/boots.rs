@@ -228,7 +228,9 @@ pub(super) async fn reap_gone(
             None
         });
         reaped.charged += usize::from(dead.is_some());
-        reaped.dead_letters += usize::from(dead == Some(true));
+        if dead == Some(true) {
+            reaped.letters.push(charge.letter());
+        }
     }
     Ok(Written::Reaped(reaped))
 }
@@ -243,7 +245,7 @@ async fn count(
         Victim::Message { id, entry } => {
             messages::charge(connection, *id, entry, owner, charge).await
         }
-        Victim::Task { id } => tasks::charge(connection, *id, owner, charge).await,
+        Victim::Task { id, .. } => tasks::charge(connection, *id, owner, charge).await,
         // Whether it is a dead letter is decided where the message is.
         Victim::Outside(id) => {
             deaths::charge(connection, id, charge).await?;

@@ -26,7 +26,7 @@ use crate::db::rows::{
 };
 use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
-use crate::db::store::Reader;
+use crate::db::store::{LOOKED_AT, Reader, newest_good};
 use crate::db::views::Run;
 use crate::db::write::TRIM_ROWS;
 
@@ -285,6 +285,32 @@ impl Reader for ServerReader {
                 .ask(async |connection| runs.load(connection).await)
                 .await?;
             Ok(runs.into_iter().map(|run| run.open(&[])).collect())
+        }
+        .boxed()
+    }
+
+    fn good_runs<'a>(
+        &'a self,
+        partition: &'a str,
+        entries: Vec<String>,
+    ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>> {
+        async move {
+            self.ask(async |connection| {
+                let mut good = Vec::new();
+                for entry in &entries {
+                    let runs: Vec<(String, i64)> = cron_run::table
+                        .filter(cron_run::partition_name.eq(partition))
+                        .filter(cron_run::entry.eq(entry))
+                        .order(cron_run::scheduled_ms.desc())
+                        .limit(LOOKED_AT)
+                        .select((cron_run::status, cron_run::ended_ms))
+                        .load(connection)
+                        .await?;
+                    good.extend(newest_good(runs).map(|ended_ms| (entry.clone(), ended_ms)));
+                }
+                Ok(good)
+            })
+            .await
         }
         .boxed()
     }

@@ -11,8 +11,8 @@ use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::now_ms;
 use crate::db::apart::{Manner, Pieces};
-use crate::db::raw_task::{RawTask, read_all};
-use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::raw_task::{RawTask, Unreadable, read_all};
+use crate::db::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::db::write::{Most, TRIM_ROWS, Written};
 
@@ -54,7 +54,7 @@ pub(super) async fn claim(
         return read(connection, owner, rows).await.map(Written::Tasks);
     }
     let mut pieces = Pieces::new(QUEUE, &unclaimable, most);
-    let mut claimed = Vec::new();
+    let mut claimed = ClaimedTasks::default();
     while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, async |connection| {
             let most = (piece, left_out.as_slice());
@@ -64,9 +64,10 @@ pub(super) async fn claim(
             Ok((read(connection, owner, rows).await?, count, bytes))
         });
         match tried.await? {
-            Ok((mut tasks, count, bytes)) => {
+            Ok((some, count, bytes)) => {
                 pieces.took(count, bytes);
-                claimed.append(&mut tasks);
+                claimed.tasks.extend(some.tasks);
+                claimed.letters.extend(some.letters);
             }
             Err(why) if pieces.refused() => {
                 let head = head(connection, from_s, until_s, &left_out).await?;
@@ -75,7 +76,7 @@ pub(super) async fn claim(
             Err(_) => {}
         }
     }
-    claimed.sort_by_key(|task| (task.due_ms, task.id));
+    claimed.tasks.sort_by_key(|task| (task.due_ms, task.id));
     Ok(Written::Tasks(claimed))
 }
 
@@ -102,14 +103,15 @@ async fn read(
     connection: &mut Connection,
     owner: &str,
     rows: Vec<RawTask>,
-) -> QueryResult<Vec<ClaimedTask>> {
+) -> QueryResult<ClaimedTasks> {
     let (tasks, unreadable) = read_all(rows);
-    for row in unreadable {
+    for row in &unreadable {
         fail(connection, row.id, &row.result(), row.attempts).await?;
         dead::from_task(connection, row.id, owner, &row.why).await?;
         row.report();
     }
-    Ok(tasks)
+    let letters = unreadable.iter().map(Unreadable::letter).collect();
+    Ok(ClaimedTasks { tasks, letters })
 }
 
 /// Ends of one owner's tasks. Answers for each whether it counts: the owner and the fence refuse a stale one, as a
@@ -139,6 +141,7 @@ pub(super) async fn end(
                 result,
                 error,
                 attempts,
+                ..
             } => {
                 let attempts = i32::try_from(*attempts).unwrap_or(i32::MAX);
                 fail(connection, end.id, result, attempts).await?;

@@ -179,7 +179,9 @@ pub(super) fn reap_gone(
                 None
             });
             reaped.charged += usize::from(dead.is_some());
-            reaped.dead_letters += usize::from(dead == Some(true));
+            if dead == Some(true) {
+                reaped.letters.push(charge.letter());
+            }
         }
     }
     Ok(Written::Reaped(reaped))
@@ -193,7 +195,7 @@ fn count(
 ) -> QueryResult<Option<bool>> {
     match &charge.victim {
         Victim::Message { id, entry } => messages::charge(connection, *id, entry, owner, charge),
-        Victim::Task { id } => tasks::charge(connection, *id, owner, charge),
+        Victim::Task { id, .. } => tasks::charge(connection, *id, owner, charge),
         // Whether it is a dead letter is decided where the message is.
         Victim::Outside(id) => {
             deaths::charge(connection, id, charge)?;

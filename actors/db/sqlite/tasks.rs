@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Text};
+use diesel::sql_types::{BigInt, Binary, Integer, Text};
 
 use super::part::{leaving_out, part};
 use super::{dead, lengths::fitting};
 use crate::clock::{local_text, now_ms};
 use crate::db::apart::{Manner, Pieces, Unclaimable, without};
 use crate::db::raw_task::{RawTask, Unreadable, read_all};
-use crate::db::rows::{Charge, ClaimedTask, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::db::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::db::schema::delay_queue_log::{self as log, dsl};
 use crate::db::status::{DONE, FAILED, RUNNING, WAITING, death_result};
-use crate::db::text::fitted;
+use crate::db::text::{fitted, readable};
 use crate::db::write::{Most, Settlement, TRIM_ROWS, Written};
 
 /// Its name in the log.
@@ -76,7 +76,8 @@ pub(super) const LENGTHS: &str = "
 /// Waiting rows whose time is no number, which SQLite takes: they stand behind every number, in the same index, and are due
 /// never.
 pub(super) const NEVER_DUE: &str =
-    "SELECT id, attempts FROM delay_queue_log WHERE status = 1 AND exec_time >= '' LIMIT ?";
+    "SELECT id, attempts, CAST(exec_cmd AS BLOB) AS exec_cmd FROM delay_queue_log
+     WHERE status = 1 AND exec_time >= '' LIMIT ?";
 
 #[derive(QueryableByName)]
 struct NeverDue {
@@ -84,6 +85,8 @@ struct NeverDue {
     id: i64,
     #[diesel(sql_type = Integer)]
     attempts: i32,
+    #[diesel(sql_type = Binary)]
+    exec_cmd: Vec<u8>,
 }
 
 /// What is due when.
@@ -101,7 +104,7 @@ pub(super) fn claim(
     most: Most,
 ) -> QueryResult<Written> {
     let due = Due { from_s, until_s };
-    let tasks = match manner {
+    let mut claimed = match manner {
         Manner::Whole => {
             let left_out = unclaimable.of(QUEUE);
             claim_some(connection, owner, due, (most, &left_out))?.0
@@ -112,11 +115,14 @@ pub(super) fn claim(
         let ended = part(connection, manner, |connection| {
             end_never_due(connection, owner, most)
         });
-        if let Err(why) = ended? {
-            ::log::error!("delayed tasks whose `exec_time` is no number stay as they are: {why}");
+        match ended? {
+            Ok(letters) => claimed.letters.extend(letters),
+            Err(why) => ::log::error!(
+                "delayed tasks whose `exec_time` is no number stay as they are: {why}"
+            ),
         }
     }
-    Ok(Written::Tasks(tasks))
+    Ok(Written::Tasks(claimed))
 }
 
 /// Those that can be read, and how many rows there were with how many bytes. The others end here.
@@ -125,7 +131,7 @@ fn claim_some(
     owner: &str,
     Due { from_s, until_s }: Due,
     (most, left_out): (Most, &[i64]),
-) -> QueryResult<(Vec<ClaimedTask>, usize, usize)> {
+) -> QueryResult<(ClaimedTasks, usize, usize)> {
     // In this transaction both statements find the same rows.
     let lengths = diesel::sql_query(without(LENGTHS, left_out))
         .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
@@ -143,8 +149,8 @@ fn claim_some(
     let count = rows.len();
     // RETURNING promises no order.
     let (tasks, unreadable) = read_all(rows);
-    end_unreadable(connection, owner, unreadable)?;
-    Ok((tasks, count, bytes))
+    let letters = end_unreadable(connection, owner, unreadable)?;
+    Ok((ClaimedTasks { tasks, letters }, count, bytes))
 }
 
 fn claim_in_pieces(
@@ -153,17 +159,18 @@ fn claim_in_pieces(
     owner: &str,
     due: Due,
     most: Most,
-) -> QueryResult<Vec<ClaimedTask>> {
+) -> QueryResult<ClaimedTasks> {
     let mut pieces = Pieces::new(QUEUE, unclaimable, most);
-    let mut claimed = Vec::new();
+    let mut claimed = ClaimedTasks::default();
     while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, Manner::Apart, |connection| {
             claim_some(connection, owner, due, (piece, &left_out))
         });
         match tried? {
-            Ok((mut tasks, count, bytes)) => {
+            Ok((some, count, bytes)) => {
                 pieces.took(count, bytes);
-                claimed.append(&mut tasks);
+                claimed.tasks.extend(some.tasks);
+                claimed.letters.extend(some.letters);
             }
             Err(why) if pieces.refused() => {
                 let head = head(connection, due, left_out)?;
@@ -172,7 +179,7 @@ fn claim_in_pieces(
             Err(_) => {}
         }
     }
-    claimed.sort_by_key(|task| (task.due_ms, task.id));
+    claimed.tasks.sort_by_key(|task| (task.due_ms, task.id));
     Ok(claimed)
 }
 
@@ -192,13 +199,18 @@ fn head(
         .optional()
 }
 
-fn end_never_due(connection: &mut SqliteConnection, owner: &str, most: Most) -> QueryResult<()> {
+fn end_never_due(
+    connection: &mut SqliteConnection,
+    owner: &str,
+    most: Most,
+) -> QueryResult<Vec<(String, String)>> {
     let rows: Vec<NeverDue> = diesel::sql_query(NEVER_DUE)
         .bind::<BigInt, _>(i64::from(most.count))
         .load(connection)?;
     let unreadable = rows.into_iter().map(|row| Unreadable {
         id: row.id,
         attempts: row.attempts,
+        exec_cmd: readable(&row.exec_cmd),
         why: "its `exec_time` is no number".to_owned(),
     });
     end_unreadable(connection, owner, unreadable.collect())
@@ -208,13 +220,13 @@ fn end_unreadable(
     connection: &mut SqliteConnection,
     owner: &str,
     rows: Vec<Unreadable>,
-) -> QueryResult<()> {
-    for row in rows {
-        fail(connection, &row)?;
+) -> QueryResult<Vec<(String, String)>> {
+    for row in &rows {
+        fail(connection, row)?;
         dead::from_task(connection, row.id, owner, &row.why)?;
         row.report();
     }
-    Ok(())
+    Ok(rows.iter().map(Unreadable::letter).collect())
 }
 
 fn fail(connection: &mut SqliteConnection, row: &Unreadable) -> QueryResult<usize> {
@@ -275,6 +287,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
             result,
             error,
             attempts,
+            ..
         } => {
             let changed = diesel::update(mine)
                 .set((

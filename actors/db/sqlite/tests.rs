@@ -208,11 +208,12 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
     let Ok(Written::Tasks(claimed)) = &answers[0] else {
         panic!("{answers:?}");
     };
-    assert_eq!(claimed.len(), 3);
+    assert_eq!(claimed.tasks.len(), 3);
     let failed = |task: &ClaimedTask| TaskEnd {
         id: task.id,
         fence: task.fence,
         outcome: TaskOutcome::Failed {
+            exec_cmd: "c".to_owned(),
             result: String::new(),
             error: String::new(),
             attempts: 1,
@@ -220,7 +221,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
     };
     let ends = Write::EndTasks {
         owner: "script1/a".to_owned(),
-        ends: claimed.iter().map(failed).collect(),
+        ends: claimed.tasks.iter().map(failed).collect(),
     };
     let applied = writer::apply(&mut connection, &Unclaimable::default(), &[ends]);
     assert!(

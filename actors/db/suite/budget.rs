@@ -23,7 +23,7 @@ impl Connection {
             most: Most { count, bytes },
         };
         match self.write(write).await {
-            Written::Tasks(tasks) => tasks,
+            Written::Tasks(claimed) => claimed.tasks,
             other => panic!("{other:?}"),
         }
     }

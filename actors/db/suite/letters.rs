@@ -99,7 +99,7 @@ facts! {
         let odd = "'; -- \" \\ % 测试 😀";
         let ids = writer.push(vec![task(odd, now_ms() - 90_000)]).await;
         let claimed = writer.claim(ME, 1).await.remove(0);
-        let failed = TaskOutcome::Failed { result: "{}".to_owned(), error: "e".to_owned(), attempts: 5 };
+        let failed = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: "{}".to_owned(), error: "e".to_owned(), attempts: 5 };
         writer.end(ME, &claimed, failed).await;
         let letter = world.letter_ids().await[0];
         let before = now_ms();

@@ -52,7 +52,7 @@ facts! {
         writer.begin(ME).await;
         let claim = Write::ClaimTasks { owner: ME.to_owned(), from_s: None, until_s: 9, most: Most { count: 9, bytes: u32::MAX } };
         let Written::Tasks(claimed) = writer.write(claim).await else { panic!("no tasks") };
-        let params: Vec<&str> = claimed.iter().map(|task| task.params.as_str()).collect();
+        let params: Vec<&str> = claimed.tasks.iter().map(|task| task.params.as_str()).collect();
         assert_eq!(params, ["good"]);
         let failed = "SELECT id AS line FROM delay_queue_log WHERE status = 4 AND owner = '' ORDER BY id";
         let failed = world.lines(failed);
@@ -63,6 +63,12 @@ facts! {
         assert_eq!((letters[0].payload.as_slice(), letters[0].name.as_str()), (NO_TEXT, "n"));
         assert!(letters[0].error.contains("`params` is no UTF-8 text"), "{}", letters[0].error);
         assert_eq!(letters.len(), if world.name == "SQLite" { 2 } else { 1 });
+        // What the claim says of them is what alerts are made of.
+        let mut said: Vec<String> = claimed.letters.iter().map(|(entry, error)| format!("{entry}: {error}")).collect();
+        said.sort_unstable();
+        let mut written: Vec<String> = letters.iter().map(|letter| format!("delayed task `c`: {}", letter.error)).collect();
+        written.sort_unstable();
+        assert_eq!(said, written);
         let result = world.line("SELECT result AS line FROM delay_queue_log WHERE status = 4 AND name = 'n'");
         assert!(result.contains("`params`") && result.contains("\"status\":false"), "{result}");
     }
@@ -141,6 +147,30 @@ facts! {
         assert!(oldest().await[0].unwrap() >= due_ms, "the other one");
         writer.fetch(ME, 1).await;
         assert_eq!(oldest().await, [None, None], "none waits");
+    }
+
+    async fn the_newest_good_run_of_an_entry_is_known_whoever_made_it(world) {
+        let reader = world.store.reader();
+        let run = |entry: &str, second: i64, owner: &str, status: &str| {
+            (world.execute)(&format!(
+                "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms, ended_ms)
+                 VALUES ('script1', '{entry}', {second}000, '{entry}{second}', 'n', '{owner}', 'm', 2, '{status}', {second}000, {second}500)",
+            ));
+        };
+        run("good", 1, ME, "failed");
+        run("good", 2, OTHER, "success");
+        run("good", 3, ME, "failed");
+        run("bad", 1, ME, "failed");
+        let asked = ["good", "bad", "none"].map(str::to_owned).to_vec();
+        let good = reader.good_runs("script1", asked.clone()).await.unwrap();
+        assert_eq!(good, [("good".to_owned(), 2500)]);
+        assert!(reader.good_runs("script2", asked).await.unwrap().is_empty());
+        for second in 10..90 {
+            run("bad", second, ME, "failed");
+        }
+        run("bad", 5, ME, "success");
+        let good = reader.good_runs("script1", vec!["bad".to_owned()]).await.unwrap();
+        assert!(good.is_empty(), "only the newest runs are looked at");
     }
 
     async fn what_waits_in_the_delay_queue_is_counted(world) {

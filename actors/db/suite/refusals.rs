@@ -390,7 +390,7 @@ facts! {
             assert!(data.starts_with("😀\"😀"), "{data}");
         }
         let short = result_text(false, &"a 😀".into());
-        let outcome = TaskOutcome::Failed { result: short, error: "an 😀".to_owned(), attempts: 1 };
+        let outcome = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: short, error: "an 😀".to_owned(), attempts: 1 };
         late.end(ME, &claimed[2], outcome).await;
         assert_eq!(world.status(claimed[2].id), "4");
         let written = world.result_of("delay_queue_log", &format!("id = {}", claimed[2].id));

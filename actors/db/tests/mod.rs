@@ -300,6 +300,13 @@ impl Reader for NoReader {
     fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
+    fn good_runs<'a>(
+        &'a self,
+        _: &'a str,
+        _: Vec<String>,
+    ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
     }

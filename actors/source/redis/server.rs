@@ -60,7 +60,7 @@ impl Server {
             heart: tokio::sync::Mutex::default(),
             down: AtomicBool::new(false),
             outage: Mutex::new(Away {
-                outage: Outage::new(format!("redis `{name}`")),
+                outage: Outage::of_server(format!("redis `{name}`"), format!("redis `{name}`")),
                 pause: Duration::ZERO,
                 refuses_writes: false,
             }),

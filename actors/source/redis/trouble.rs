@@ -25,7 +25,7 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn new(queue: &str) -> Self {
-        let all = Outage::new(format!("queue `{queue}`"));
+        let all = Outage::of_queue(queue, format!("queue `{queue}`"));
         let deed = |_| (AtomicBool::new(false), Mutex::new(all.beside()));
         Self {
             deeds: [0, 1, 2].map(deed),

@@ -3,14 +3,21 @@
 mod auth;
 mod environments;
 mod ping;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod webhook;
 
+#[cfg(test)]
+pub(crate) use self::rules::alert_rules_of;
 pub(crate) use self::webhook::json_key;
 pub use self::{
     auth::WebhookAuth,
     ping::Ping,
+    rules::{
+        AlertRules, AlertSeverity, CronRule, DiskRule, EventRule, LagRule, LateRule, OutageRule,
+        RestartRule,
+    },
     webhook::{Webhook, WebhookKind},
 };
 use crate::config::node::Node;
@@ -22,6 +29,8 @@ pub struct AlertSettings {
     pub webhooks: Vec<Webhook>,
     /// Called each minute while the daemon, its database and its actors work.
     pub ping: Option<Ping>,
+    /// The daemon's own alerts.
+    pub rules: AlertRules,
 }
 
 impl AlertSettings {
@@ -29,9 +38,11 @@ impl AlertSettings {
         node.object(|o| {
             let webhooks = o.optional("webhooks", Vec::new(), webhook::read_all);
             let ping = o.maybe("ping", Ping::read);
+            let rules = o.optional("rules", AlertRules::default(), AlertRules::read);
             Some(Self {
                 webhooks: webhooks?,
                 ping: ping?,
+                rules: rules?,
             })
         })
     }

@@ -40,10 +40,12 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Of a cluster that `what` names.
-    pub(super) fn of(what: String) -> Self {
+    /// Of a cluster, for one queue.
+    pub(super) fn of(queue: &str, cluster: &str) -> Self {
+        let cluster = format!("Kafka `{cluster}`");
+        let what = format!("queue `{queue}`: {cluster}");
         Self {
-            outage: Outage::new(what),
+            outage: Outage::of_server(cluster, what),
             brokers: Brokers::Answer,
             last: Instant::now(),
             back_at: None,
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     fn answers() -> Answers {
-        Answers::of("queue `orders`: Kafka `default`".to_owned())
+        Answers::of("orders", "default")
     }
 
     #[test]

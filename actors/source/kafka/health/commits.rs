@@ -16,7 +16,10 @@ pub(super) struct Commits {
 impl Commits {
     pub(super) fn of(queue: &str) -> Self {
         Self {
-            outage: Outage::new(format!("queue `{queue}`: the committing of positions")),
+            outage: Outage::of_queue(
+                queue,
+                format!("queue `{queue}`: the committing of positions"),
+            ),
             refused_since: None,
         }
     }

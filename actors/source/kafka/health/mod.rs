@@ -37,8 +37,8 @@ impl Health {
     pub(super) fn new(queue: &str, cluster: &str, place: &str) -> Self {
         Self {
             queue: queue.to_owned(),
-            answers: Mutex::new(Answers::of(format!("queue `{queue}`: Kafka `{cluster}`"))),
-            place: Mutex::new(Place::of(format!("queue `{queue}`: {place}"))),
+            answers: Mutex::new(Answers::of(queue, cluster)),
+            place: Mutex::new(Place::of(queue, place)),
             commits: Mutex::new(Commits::of(queue)),
             warned: Mutex::default(),
             unreadable: AtomicUsize::new(0),

@@ -54,10 +54,10 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// `what` names topic and group.
-    pub(super) fn of(what: String) -> Self {
+    /// `place` names topic and group.
+    pub(super) fn of(queue: &str, place: &str) -> Self {
         Self {
-            outage: Outage::new(what),
+            outage: Outage::of_queue(queue, format!("queue `{queue}`: {place}")),
             held_up: None,
             waiting: None,
             is_taken: false,
@@ -183,7 +183,9 @@ impl Place {
         if self.held_up() != Some(Problem::Group) {
             let silent = since.elapsed().as_secs();
             let why = format!("the group has given us no partitions for {silent} s: {why}");
-            let _ = self.hold_up(Problem::Group, &why);
+            // It has lasted since the group was asked, and not since it became suspicious.
+            let _ = self.outage.failed_after(since.elapsed(), &why);
+            self.held_up = Some((Problem::Group, why));
         }
     }
 }

@@ -1,0 +1,63 @@
+//! `misfires`: fires that were not made in time and are not made up for, by their entry.
+
+use super::events::{Happened, Said, is_fresh};
+use super::{Condition, Rule, cron_runs::subject};
+use crate::state::CronSight;
+
+pub(super) fn happened(entries: &[CronSight]) -> Vec<Happened> {
+    let missed = entries.iter().filter(|entry| entry.misses.count > 0);
+    let each = missed.map(|entry| Happened {
+        subject: subject(entry, entries),
+        kind: String::new(),
+        count: entry.misses.count,
+        last_ms: entry.misses.last_ms,
+    });
+    each.collect()
+}
+
+/// Those that missed fires which were not said, or within the last seconds of this number.
+pub(super) fn conditions(
+    entries: &[CronSight],
+    said: &Said,
+    resolve_after_seconds: u64,
+    now_ms: i64,
+) -> Vec<Condition> {
+    let each = happened(entries).into_iter().filter_map(|one| {
+        let unsaid = said.unsaid(Rule::Misfires, &one);
+        is_fresh(unsaid, one.last_ms, now_ms, resolve_after_seconds).then(|| Condition {
+            summary: format!("cron `{}`: fires were missed", one.subject),
+            subject: one.subject,
+            since_ms: one.last_ms,
+            text: match unsaid {
+                0 => "no further one".to_owned(),
+                1 => "1 fire since the last word".to_owned(),
+                n => format!("{n} fires since the last word"),
+            },
+            remedy: "the log says why; `misfire` says which ones are made up for".to_owned(),
+            more: Vec::new(),
+            is_news: unsaid > 0,
+        })
+    });
+    each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::entry;
+    use super::*;
+
+    #[test]
+    fn missed_fires_are_said_once_by_their_entry() {
+        let mut entries = [entry("a", "1"), entry("b", "2")];
+        assert_eq!(conditions(&entries, &Said::default(), 60, 0), []);
+        entries[1].misses.count = 3;
+        entries[1].misses.last_ms = 1_000;
+        let mut said = Said::default();
+        let found = conditions(&entries, &said, 60, 2_000);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].text, "3 fires since the last word");
+        said.note(Rule::Misfires, "b", &happened(&entries));
+        assert!(!conditions(&entries, &said, 60, 60_999)[0].is_news);
+        assert_eq!(conditions(&entries, &said, 60, 61_000), []);
+    }
+}

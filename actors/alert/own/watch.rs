@@ -1,0 +1,148 @@
+//! What must outlive an AlertActor: what fires, what was said, and the looks themselves. Whoever has it may look at any time;
+//! SupervisorActor does so at the stop, whether an AlertActor lives then or not.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::Rule;
+use super::events::Said;
+use super::probe::Disks;
+use super::rules::{self, Found};
+use super::sight::Sight;
+use super::table::{Moment, Table, Word};
+use crate::alert::Notifier;
+use crate::clock::now_utc;
+use crate::config::AlertRules;
+use crate::db::Db;
+use crate::state::{State, deaths};
+
+/// Entries that the database is asked about at once.
+const ENTRIES_AT_ONCE: usize = 50;
+/// A question that takes longer is asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the looks need.
+pub(crate) struct Parts {
+    pub(crate) rules: AlertRules,
+    pub(crate) notifier: Notifier,
+    pub(crate) state: Arc<State>,
+    pub(crate) disks: Disks,
+    pub(crate) db: Db,
+}
+
+/// See the module's header.
+#[derive(Clone)]
+pub(crate) struct OwnAlerts(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    table: Table,
+    said: Said,
+    /// Rules whose code has failed: the log has that.
+    failed: BTreeSet<Rule>,
+    /// The last word was said.
+    is_over: bool,
+}
+
+impl OwnAlerts {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(Inner {
+            parts,
+            memory: Mutex::default(),
+        }))
+    }
+
+    /// Looks, and says what has changed. Neither waits nor fails.
+    pub(super) fn look(&self) {
+        self.look_and_say(Table::apply);
+    }
+
+    /// The last look, and the last word.
+    pub(crate) fn finish(&self) {
+        self.look_and_say(Table::finish);
+        self.0.memory.lock().is_over = true;
+    }
+
+    fn look_and_say(&self, change: fn(&mut Table, &[Found], Moment) -> Vec<Word>) {
+        let parts = &self.0.parts;
+        let at = Moment {
+            now: Instant::now(),
+            utc: now_utc(),
+        };
+        let disks = match parts.rules.disk {
+            Some(_) => parts.disks.look(at.now),
+            None => Vec::new(),
+        };
+        let sight = Sight::of(&parts.state, disks, at.utc.timestamp_millis());
+        let mut memory = self.0.memory.lock();
+        if memory.is_over {
+            return;
+        }
+        let memory = &mut *memory;
+        let found = rules::all(&parts.rules, &sight, &memory.said);
+        memory.note_failures(&found);
+        for word in change(&mut memory.table, &found, at) {
+            let happened = rules::happened(word.rule, &sight);
+            memory.said.note(word.rule, &word.notice.subject, &happened);
+            // Under the lock: nobody takes another look before this word is handed over.
+            parts.notifier.notify(word.notice);
+        }
+    }
+
+    /// Whether runs that went wrong here went well since, in another daemon: the database knows. Asked about entries that
+    /// are wrong, and no others.
+    pub(super) async fn ask_for_good_runs(&self) {
+        let parts = &self.0.parts;
+        let wrong: Vec<_> = parts
+            .state
+            .cron
+            .iter()
+            .filter(|entry| entry.sight().bad.is_some())
+            .collect();
+        let partition = &parts.state.identity.partition;
+        for some in wrong.chunks(ENTRIES_AT_ONCE) {
+            let keys = some.iter().map(|entry| entry.facts.key.clone()).collect();
+            let asked = parts.db.reader().good_runs(partition, keys);
+            match timeout(PATIENCE, asked).await {
+                Ok(Ok(runs)) => {
+                    for (key, ended_ms) in runs {
+                        if let Some(entry) = some.iter().find(|entry| entry.facts.key == key) {
+                            entry.mended_elsewhere(ended_ms);
+                        }
+                    }
+                }
+                // DbActor reports the outage.
+                Ok(Err(cause)) => {
+                    log::debug!("good runs of cron entries cannot be looked up: {cause}");
+                    return;
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+impl Memory {
+    /// A rule that fails keeps what it found before. One line for each, and `restarts` speaks for the rest.
+    fn note_failures(&mut self, found: &[Found]) {
+        for found in found {
+            let Some(panic) = &found.panic else {
+                continue;
+            };
+            let name = found.rule.name();
+            deaths().note(&format!("the rule `{name}` of alerts"));
+            if self.failed.insert(found.rule) {
+                log::error!("the rule `{name}` of alerts cannot be looked at: {panic}");
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Dead letters that this process has written, by the entry that they came through and by their error. There is one list
+//! for the process, as there is one DbActor: whoever makes a letter has it written there.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use parking_lot::Mutex;
+
+use super::recent::cut;
+use crate::clock::now_ms;
+
+/// Groups that are told apart. Letters of further ones are counted together.
+const MOST_GROUPS: usize = 200;
+/// What those are called.
+const OTHERS: &str = "other entries";
+
+/// Letters of one entry with one kind of error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LetterGroup {
+    /// As people call it: "queue `orders`", "delayed task `mail`".
+    pub(crate) entry: String,
+    /// The error without words that have digits: an id or a port makes no other kind of it.
+    pub(crate) kind: String,
+    /// Since the process began.
+    pub(crate) count: u64,
+    /// The last one's, whole.
+    pub(crate) error: String,
+    /// When that was written, unix milliseconds.
+    pub(crate) last_ms: i64,
+}
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    groups: Mutex<BTreeMap<(String, String), LetterGroup>>,
+}
+
+static LETTERS: LazyLock<Letters> = LazyLock::new(Letters::default);
+
+/// The list of this process.
+pub(crate) fn letters() -> &'static Letters {
+    &LETTERS
+}
+
+impl Letters {
+    /// One is in the database.
+    pub(crate) fn written(&self, entry: &str, error: &str) {
+        let kind = cut(&kind_of(error));
+        let mut groups = self.groups.lock();
+        let mut key = (cut(entry), kind);
+        if !groups.contains_key(&key) && groups.len() >= MOST_GROUPS {
+            key = (OTHERS.to_owned(), String::new());
+        }
+        let group = groups
+            .entry(key)
+            .or_insert_with_key(|(entry, kind)| LetterGroup {
+                entry: entry.clone(),
+                kind: kind.clone(),
+                count: 0,
+                error: String::new(),
+                last_ms: 0,
+            });
+        group.count += 1;
+        group.error = cut(error);
+        group.last_ms = now_ms();
+    }
+
+    /// All of them, by entry.
+    pub(crate) fn groups(&self) -> Vec<LetterGroup> {
+        self.groups.lock().values().cloned().collect()
+    }
+}
+
+fn kind_of(error: &str) -> String {
+    let words = error.split_whitespace();
+    let words = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_counted_by_entry_and_kind_of_error() {
+        let letters = Letters::default();
+        letters.written("queue `a`", "order 4711 is unknown");
+        letters.written("queue `a`", "order 4712 is unknown");
+        letters.written("queue `a`", "timeout");
+        letters.written("queue `b`", "timeout");
+        let groups = letters.groups();
+        let counts: Vec<_> = groups
+            .iter()
+            .map(|group| (group.entry.as_str(), group.count, group.error.as_str()))
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                ("queue `a`", 2, "order 4712 is unknown"),
+                ("queue `a`", 1, "timeout"),
+                ("queue `b`", 1, "timeout")
+            ]
+        );
+    }
+
+    #[test]
+    fn no_letter_is_uncounted_however_many_groups_there_are() {
+        let letters = Letters::default();
+        for n in 0..MOST_GROUPS + 50 {
+            letters.written(&format!("queue `{n}`"), "e");
+        }
+        let groups = letters.groups();
+        assert_eq!(groups.len(), MOST_GROUPS + 1);
+        assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 250);
+    }
+}
