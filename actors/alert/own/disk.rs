@@ -114,7 +114,7 @@ mod tests {
             (9 * GB, 100 * GB, true),
             (10 * GB, 100 * GB, false),
             (19 * GB, 10_000 * GB, true),
-            (2GB, 10_000 * GB, false),
+            (21 * GB, 10_000 * GB, false),
             (900 * GB, 10_000 * GB, false),
             (0, 1, true),
             (0, 0, false),

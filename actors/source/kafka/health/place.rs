@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_group_that_has_not_taken_us_hinders_at_once() {
-        let mut place = Place::of("p".to_owned());
+        let mut place = Place::of("q", "p");
         assert!(place.hindrance().is_some());
         place.asks_group();
         assert!(place.hindrance().is_some());
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_short_rebalance_hinders_nobody_and_a_long_one_does() {
-        let mut place = Place::of("p".to_owned());
+        let mut place = Place::of("q", "p");
         place.shared_out(true);
         waits_for(&mut place, GROUP_PATIENCE / 2);
         assert_eq!(place.hindrance(), None);
