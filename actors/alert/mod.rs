@@ -31,3 +31,4 @@ pub(crate) use self::delivery::Delivered;
 pub(crate) use self::notice::{Notice, NoticeKind, Origin, Severity};
 pub(crate) use self::notifier::{Notifier, test_each};
 pub(crate) use self::pinger::{Event as PingEvent, Ping, Pinger};
+pub(crate) use self::tail::Output;

@@ -4,7 +4,6 @@
 //! more. Those of one address go out in their order, and those of others do not wait for them.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::answer::Answer;
 use super::client::{Request, Transport};
 use super::courier::Courier;
 use super::discretion::Discretion;
-use super::tail::tail;
+use super::tail::Output;
 use crate::config::Secret;
 use crate::task::caught;
 
@@ -50,8 +49,8 @@ pub(crate) struct Ping {
     pub(crate) run: Option<String>,
     /// What goes along, in words.
     pub(crate) text: String,
-    /// Its last lines go along too, those from this byte on.
-    pub(crate) output: Option<(PathBuf, u64)>,
+    /// Its last lines go along too.
+    pub(crate) output: Option<Output>,
 }
 
 /// Sends pings.
@@ -109,15 +108,15 @@ impl Pinger {
         let url = ping.url.expose().to_owned();
         let mut lines = self.lock();
         let line = lines.entry(url.clone()).or_default();
-        if line.pings.len() >= MOST_WAITING {
-            if let Some(least) = line.least() {
-                log::debug!(
-                    "too many pings wait: {:?} of {} is left out",
-                    least.event,
-                    least.of
-                );
-                self.decided(1);
-            }
+        if line.pings.len() >= MOST_WAITING
+            && let Some(least) = line.least()
+        {
+            log::debug!(
+                "too many pings wait: {:?} of {} is left out",
+                least.event,
+                least.of
+            );
+            self.decided(1);
         }
         line.pings.push_back(ping);
         let is_served = std::mem::replace(&mut line.is_served, true);
@@ -319,8 +318,8 @@ fn called(ping: &Ping) -> String {
 
 async fn body(ping: &Ping) -> String {
     let mut text = ping.text.clone();
-    if let Some((path, from)) = ping.output.clone() {
-        let read = tokio::task::spawn_blocking(move || tail(&path, from)).await;
+    if let Some(output) = ping.output.clone() {
+        let read = tokio::task::spawn_blocking(move || output.tail()).await;
         let lines = read.ok().and_then(Result::ok).unwrap_or_default();
         if !lines.is_empty() {
             text.push_str("\n\n");

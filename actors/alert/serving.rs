@@ -1,5 +1,6 @@
 //! The task of one receiver: gathers what waits for it, keeps to its pace, tries until it has taken the message.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ impl Serving {
     /// other one with it.
     async fn deliver(&mut self, notices: &[Arc<Notice>], left_out: usize, message: Message) {
         let mut message = Some(message);
-        let mut parts = vec![0..notices.len()];
+        let mut parts: Vec<Range<usize>> = std::iter::once(0..notices.len()).collect();
         let mut refusals = 0;
         while let Some(part) = parts.pop() {
             let of_part = &notices[part.clone()];

@@ -2,23 +2,48 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::ops::Range;
+use std::path::PathBuf;
 
 /// healthchecks.io keeps 100 KB; a person wants the end.
 const MOST_BYTES: usize = 8 * 1024;
 const MOST_LINES: usize = 40;
 
-/// The last lines of what stands from that byte on, where the file still is what it was then.
-pub(super) fn tail(path: &Path, from: u64) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    // Rolled meanwhile: what is in it is newer.
-    let from = if from > length { 0 } else { from };
-    let start = from.max(length.saturating_sub(MOST_BYTES as u64));
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.take(MOST_BYTES as u64).read_to_end(&mut bytes)?;
-    let is_cut = start > from;
+/// What a run has written into a file that other runs write into too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Output {
+    path: PathBuf,
+    /// Its part of the file.
+    bytes: Range<u64>,
+}
+
+impl Output {
+    /// From that byte up to what stands there now: what other runs write later is not its own.
+    pub(crate) fn since(path: PathBuf, from: u64) -> Self {
+        // A file that is not there, or was rolled, has nothing behind that byte.
+        let end = path.metadata().map_or(from, |file| file.len());
+        let bytes = if end < from { 0..end } else { from..end };
+        Self { path, bytes }
+    }
+
+    /// Its last lines, where the file still is what it was then.
+    pub(super) fn tail(&self) -> io::Result<String> {
+        let mut file = File::open(&self.path)?;
+        let length = file.metadata()?.len();
+        // Rolled meanwhile: what is in it is newer.
+        let Range { start: from, end } = match self.bytes.end > length {
+            true => 0..length,
+            false => self.bytes.clone(),
+        };
+        let start = from.max(end.saturating_sub(MOST_BYTES as u64));
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(end - start).read_to_end(&mut bytes)?;
+        Ok(last_lines(&bytes, start > from))
+    }
+}
+
+fn last_lines(bytes: &[u8], is_cut: bool) -> String {
     // It may begin in the middle of a character, which has three more bytes at most.
     let rest_of_one = bytes
         .iter()
@@ -35,12 +60,31 @@ pub(super) fn tail(path: &Path, from: u64) -> io::Result<String> {
     let too_long = text.len().saturating_sub(MOST_BYTES);
     let text = &text[text.ceil_char_boundary(too_long)..];
     let lines: Vec<&str> = text.lines().collect();
-    Ok(lines[lines.len().saturating_sub(MOST_LINES)..].join("\n"))
+    lines[lines.len().saturating_sub(MOST_LINES)..].join("\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn tail(path: &Path, from: u64) -> io::Result<String> {
+        Output::since(path.to_owned(), from).tail()
+    }
+
+    #[test]
+    fn what_other_runs_write_later_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        std::fs::write(&path, "before\nown\n").unwrap();
+        let output = Output::since(path.clone(), 7);
+        let text = format!("before\nown\n{}", "after\n".repeat(10_000));
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(output.tail().unwrap(), "own");
+        std::fs::write(&path, "new\n").unwrap();
+        assert_eq!(output.tail().unwrap(), "new", "another file now");
+    }
 
     #[test]
     fn the_last_lines_of_what_is_new_are_read() {

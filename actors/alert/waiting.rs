@@ -31,6 +31,8 @@ struct Queue {
     /// Taken out, and neither sent nor given up; the oldest first.
     under_way: VecDeque<Parcel>,
     left_out: usize,
+    /// The stop is over: nothing is sent any more.
+    is_closed: bool,
 }
 
 /// An alert for this receiver.
@@ -45,6 +47,7 @@ pub(super) enum Put {
     Waits,
     /// There was none, for the first time since the last message.
     Full,
+    /// There was none again, or the stop is over.
     StillFull,
 }
 
@@ -59,6 +62,10 @@ impl Waiting {
 
     pub(super) fn put(&self, notice: Arc<Notice>, receipt: Receipt) -> Put {
         let mut queue = self.lock();
+        if queue.is_closed {
+            receipt.settle(Delivered::CutShort);
+            return Put::StillFull;
+        }
         if queue.parcels.len() + queue.under_way.len() >= MOST_WAITING {
             queue.left_out += 1;
             return match queue.left_out {
@@ -151,6 +158,7 @@ impl Waiting {
         let all = undecided.wait_for(|undecided| *undecided == 0);
         let _ = timeout_at(until, all).await;
         let mut queue = self.lock();
+        queue.is_closed = true;
         let mut left: Vec<Parcel> = queue.under_way.drain(..).collect();
         left.extend(queue.parcels.drain(..));
         drop(queue);

@@ -308,7 +308,10 @@ async fn watch(
     // Without its file it wrote its end into the row alone; who replaced it logs that.
     if first || !(outcome == Outcome::lost() || outcome.is_ordinary()) {
         log_end(&run.name, uk.as_str(), &outcome);
-        config.ping_end_of(&run.entry, uk, Ended::seen_from_outside(&outcome));
+        // Of two daemons that watch a run which has written its end itself, one removes its file and reports that end.
+        if first || std::fs::remove_file(config.runs.join(format!("{uk}.json"))).is_ok() {
+            config.ping_end_of(&run.entry, uk, Ended::seen_from_outside(&outcome));
+        }
     }
     forget(config, uk);
 }

@@ -3,12 +3,13 @@
 //! They are handed over and forgotten: no fire waits for them. The daemon that starts a run says so; the end is said by the
 //! one that watches the run then, or finds its result later.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::outcome::Outcome;
-use super::process::{ExitStatus, Liveness, RunState, Uk, inspect, list, remove};
+use super::process::{ExitStatus, Liveness, RunState, Uk, inspect, list};
 use super::{CronConfig, LiveEntry};
-use crate::alert::{Ping, PingEvent};
+use crate::alert::{Output, Ping, PingEvent};
 use crate::clock::now_ms;
 use crate::db::rows::OpenRun;
 
@@ -95,7 +96,7 @@ impl CronConfig {
                 .ok()
                 .map(|run| run.hyphenated().to_string()),
             text,
-            output,
+            output: output.map(|(path, from)| Output::since(path, from)),
         });
     }
 
@@ -124,13 +125,28 @@ pub(super) async fn ping_unattended(config: &CronConfig, open: &[OpenRun]) {
             let is_known =
                 open.iter().any(|open| open == uk.as_str()) || watched.contains(uk.as_str());
             let (entry, outcome) = (!is_known).then(|| unattended(&path, &keys))??;
-            remove(&runs, &uk).ok()?;
-            Some((uk, entry, outcome))
+            Some((uk, path, entry, outcome))
         });
         of_nobody.collect::<Vec<_>>()
     });
-    for (uk, entry, outcome) in found.await.unwrap_or_default() {
-        config.ping_end_of(&entry, &uk, Ended::seen_from_outside(&outcome));
+    let found = found.await.unwrap_or_default();
+    if found.is_empty() {
+        return;
+    }
+    // A run that another daemon has started since the open runs were read, and whose end it has not written yet, is that
+    // daemon's to report.
+    let Ok(open) = config.db.reader().open_runs(&config.partition).await else {
+        return;
+    };
+    for (uk, path, entry, outcome) in found {
+        if open.iter().any(|run| run.uk == uk.as_str()) {
+            continue;
+        }
+        // Of two daemons that find it one removes it, which the other one's error says.
+        let removed = actix_rt::task::spawn_blocking(move || fs::remove_file(path));
+        if matches!(removed.await, Ok(Ok(()))) {
+            config.ping_end_of(&entry, &uk, Ended::seen_from_outside(&outcome));
+        }
     }
 }
 

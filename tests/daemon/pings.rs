@@ -1,9 +1,10 @@
 //! Dead man's switches: what is called when a run starts and ends, and while the daemon lives.
 
-use std::time::Duration;
-
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::engine::{Engine, on_each_database};
+use crate::process::signal_pid;
 use crate::servers::recorder::{Behaviour, Received, Recorder};
 use crate::wait::{PATIENCE, wait_until};
 use crate::world::World;
@@ -113,39 +114,74 @@ fn a_ping_that_hangs_delays_no_fire() {
     assert!(!recorder.received().is_empty());
 }
 
-#[test]
-fn a_run_that_outlives_its_daemon_is_pinged_by_the_next_one() {
+on_each_database! { bare_world =>
+    each_run_of_a_dead_daemon_is_pinged_once_by_the_next_ones,
+}
+
+fn bare_world(engine: Engine) -> Option<World> {
+    World::on(engine, json!({ "heartbeat_interval": "300ms" }))
+}
+
+/// One ends while no daemon lives, one is killed then, and one goes on in the lives of the next two.
+fn each_run_of_a_dead_daemon_is_pinged_once_by_the_next_ones(world: World) {
     let recorder = ok();
-    let world = world(&[entry(&recorder, "* * * * * *", "sleep:4000:x")]);
-    let daemon = world.start();
-    let starts = recorder.wait_for(1, of("/sleep/start"));
+    let names = ["ends", "killed", "lives"];
+    let entries = [3_000, 600_000, 15_000].into_iter().zip(names);
+    let entries = entries.map(|(ms, name)| {
+        json!({ "cron": "* * * * * *", "name": name, "exec_cmd": "ledger", "params": format!("sleep:{ms}:x"), "status": 1,
+            "overlap": "forbid", "ping": recorder.url(&format!("/{name}")) })
+    });
+    world.partition("script1", &json!([]), &json!(entries.collect::<Vec<_>>()));
+    let mut daemon = world.start();
+    let runs = names.map(|name| {
+        let starts = recorder.wait_for(1, of(&format!("/{name}/start")));
+        parts(&starts[0]).1.to_owned()
+    });
+    let pids = names.map(|name| {
+        let fired = format!("cron `{name}` fired, pid ");
+        let log = daemon.wait_log(&fired);
+        let pid = log.split(&fired).nth(1).unwrap();
+        pid.split(':').next().unwrap().parse::<u32>().unwrap()
+    });
     daemon.kill();
-    let second = world.start();
-    let run = parts(&starts[0]).1;
-    let is_its_end = |one: &Received| parts(one) == ("/sleep", run);
-    let received = recorder.wait_for(1, is_its_end);
-    assert!(received[0].at - starts[0].at >= Duration::from_secs(3));
-    second.stop();
+    signal_pid(pids[1], Signal::KILL);
+    wait_until("the end of two runs", PATIENCE, || {
+        let mut ended = pids[..2].iter();
+        ended.all(|pid| !std::fs::exists(format!("/proc/{pid}")).unwrap())
+    });
+    let next = [world.start(), world.start()];
+    for (end, run, words) in [
+        ("/ends", &runs[0], ""),
+        ("/killed/fail", &runs[1], "lost: "),
+        ("/lives", &runs[2], ""),
+    ] {
+        let received = recorder.wait_for(1, |one| parts(one) == (end, run.as_str()));
+        assert!(received[0].text().starts_with(words), "{received:?}");
+    }
+    for daemon in next {
+        daemon.stop();
+    }
+    for run in &runs {
+        let all = recorder.received();
+        let of_run: Vec<&str> = all
+            .iter()
+            .map(parts)
+            .filter_map(|(path, of)| (of == run).then_some(path))
+            .collect();
+        assert_eq!(of_run.len(), 2, "its start and its end: {of_run:?}");
+    }
 }
 
 #[test]
-fn a_run_that_ended_while_no_daemon_lived_is_pinged_by_the_next_one() {
+fn a_run_that_exceeds_its_timeout_is_pinged_as_a_failure() {
     let recorder = ok();
-    let world = world(&[entry(&recorder, "* * * * * *", "sleep:1500:x")]);
+    let mut entry = entry(&recorder, "* * * * * *", "sleep:600000:x");
+    entry["timeout"] = json!("1s");
+    let world = world(&[entry]);
     let daemon = world.start();
-    let starts = recorder.wait_for(1, of("/sleep/start"));
-    daemon.kill();
-    world.wait_empty();
-    let run = parts(&starts[0]).1;
-    let is_its_end = |one: &Received| parts(one) == ("/sleep", run);
-    assert!(!recorder.received().iter().any(is_its_end));
-    let second = world.start();
-    recorder.wait_for(1, is_its_end);
-    second.stop();
-    assert_eq!(
-        recorder.received().into_iter().filter(is_its_end).count(),
-        1
-    );
+    let received = recorder.wait_for(1, of("/sleep/fail"));
+    assert!(received[0].text().starts_with("timeout: "), "{received:?}");
+    daemon.stop();
 }
 
 #[test]

@@ -96,6 +96,9 @@ async fn a_delivery_says_whether_its_alert_was_taken_given_up_or_cut_short() {
             let ended = delivery.ended().now_or_never();
             assert_eq!(ended, Some(Delivered::CutShort), "{kind:?}");
         }
+        let (put, after) = waiting.send_watched(notice(2));
+        let ended = after.ended().now_or_never();
+        assert_eq!((put, ended), (Put::StillFull, Some(Delivered::CutShort)));
     }
 }
 
@@ -135,7 +138,8 @@ async fn a_task_that_dies_over_a_message_goes_on_with_the_next_one() {
 fn a_message_of_all_that_waits_is_made_in_a_moment() {
     let mut long = notice(0);
     long.details = vec!["测".repeat(200); 100];
-    let all = vec![Arc::new(long); 500];
+    let long = Arc::new(long);
+    let all = vec![long; 500];
     for kind in ALL {
         let receiver = receiver(kind, None);
         let begun = std::time::Instant::now();
