@@ -39,6 +39,7 @@ mod task;
 mod testing_support;
 mod workers;
 
+pub use alert::warning::{Added, Warning, WarningError};
 pub use app::{App, Context, Database, Pooled};
 pub use config::{Environment, Partition, Secret, Settings};
 pub use db::DbError;

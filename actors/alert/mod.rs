@@ -24,9 +24,9 @@ mod tests;
 mod text;
 mod verdict;
 mod waiting;
+pub(crate) mod warning;
 
 pub(crate) use self::courier::Courier;
-#[cfg(test)]
 pub(crate) use self::delivery::Delivered;
 pub(crate) use self::notice::{Notice, NoticeKind, Origin, Severity};
 pub(crate) use self::notifier::{Notifier, test_each};

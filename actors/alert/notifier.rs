@@ -79,6 +79,12 @@ impl Notifier {
         Self::start(&AlertSettings::default(), origin, &Courier::default())
     }
 
+    /// Whether a receiver takes counts that reached their limit.
+    pub(crate) fn takes_counts(&self) -> bool {
+        let mut all = self.0.receivers.iter();
+        all.any(|inbox| inbox.kind != WebhookKind::Alertmanager)
+    }
+
     /// Hands it to each receiver, or writes it into the log where there is none. Never waits, and never fails. Whoever must
     /// know when it has arrived waits for the delivery; nobody has to.
     pub(crate) fn notify(&self, notice: Notice) -> Delivery {

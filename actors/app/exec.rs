@@ -12,11 +12,14 @@ use actix::Actor;
 use chrono::DateTime;
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::failure::{FAILED, Failure, chain};
+use super::plan::count_origin;
 use super::print::print;
 use super::services::Services;
 use super::{App, Context, start, writer};
+use crate::alert::warning::{Counter, EndsCounting};
 use crate::clock::now_ms;
 use crate::config::{Config, Places};
 use crate::cron::{Outcome, RESULT_FAILED, RESULT_OK, RunFile, RunHead, RunResult, Uk};
@@ -28,6 +31,7 @@ use crate::job::{Handler, JobResult, Run, run};
 use crate::logs::StderrFormat;
 use crate::source::{Clusters, Inside, RedisServers, Sender};
 use crate::stop::StopSignal;
+use crate::task::restart_on_panic;
 use crate::workers::Workers;
 
 /// So long the run waits for the database at its end; after that the result stays in its file, for the daemon.
@@ -66,6 +70,8 @@ pub(super) fn exec<S: Send + Sync + 'static>(
         .map(str::parse::<Uk>)
         .transpose()
         .map_err(Failure::misused)?;
+    // Whichever way this ends, nobody waits for a count any more.
+    let _counting = EndsCounting;
     let runs = super::plan::data_dir(&config).join(super::plan::RUNS);
     let mut file = uk.as_ref().map(|uk| begin(&runs, uk)).transpose()?;
     let job = job(&args, uk.as_ref(), file.as_ref());
@@ -88,9 +94,14 @@ pub(super) fn exec<S: Send + Sync + 'static>(
             data: shown,
             ended_ms: now_ms(),
         };
-        if let (Some(uk), Some(file)) = (uk, &mut file) {
-            finish(&db, &uk, file, &result).await;
-        }
+        let end = async {
+            if let (Some(uk), Some(file)) = (uk, &mut file) {
+                finish(&db, &uk, file, &result).await;
+            }
+        };
+        let counted = Counter::of_process();
+        let counted = counted.finish(Instant::now() + DATABASE_PATIENCE);
+        tokio::join!(end, counted);
         Ok::<_, Failure>(result)
     })?;
     let printed = print(&format!(
@@ -150,6 +161,7 @@ async fn call<S: Send + Sync + 'static>(
     );
     let state = (app.init)(config.settings.clone()).await;
     let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
+    count(config, db);
     let mut handlers = app.registry.bind(&Context::new(Arc::new(services), state));
     let Some(handler) = handlers.cron.remove(exec_cmd) else {
         // Not an error of the command line alone: a cron entry's run must end as failed.
@@ -161,6 +173,18 @@ async fn call<S: Send + Sync + 'static>(
     };
     let workers = Workers::start(1).map_err(Failure::failed)?;
     Ok(on_worker(&workers, handler, job).await)
+}
+
+/// What the handler counts is written beside it, and at its end.
+fn count(config: &Config, db: &Db) {
+    let (counter, db) = (Counter::of_process(), db.clone());
+    let origin = Arc::new(count_origin(config));
+    counter.begin();
+    actix_rt::spawn(async move {
+        let what = "the writing of what is counted";
+        // Daemons look for limits that are reached here.
+        restart_on_panic(what, || counter.write(&db, &origin, || {})).await;
+    });
 }
 
 async fn on_worker(workers: &Workers, handler: Handler<Run, Value>, job: Run) -> JobResult<Value> {

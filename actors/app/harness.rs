@@ -10,8 +10,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
-use super::register::{asynchronous, boxed, boxed_to_value, own_code};
+use super::register::{asynchronous, blocking, boxed, boxed_to_value, own_code, to_value};
 use super::services::Services;
+use crate::alert::warning::Recording;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
 use crate::job::{FromJob, Handler, JobResult, Message, Run, Task, run};
@@ -43,6 +44,7 @@ pub struct Harness<S> {
     stop: StopSignal,
     pushed: Arc<Mutex<Vec<PushItem>>>,
     sent: Arc<Mutex<Vec<(String, Bytes)>>>,
+    warned: Recording,
 }
 
 impl<S: Send + Sync + 'static> Harness<S> {
@@ -78,6 +80,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
             stop,
             pushed,
             sent,
+            warned: Recording::default(),
         }
     }
 
@@ -93,6 +96,50 @@ impl<S: Send + Sync + 'static> Harness<S> {
         Fut: Future<Output = JobResult> + 'static,
     {
         self.run(&asynchronous(boxed(handler), self.context.clone()), message)
+    }
+
+    /// As [`consume`](Self::consume), with a plain function that may block, on a thread for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`consume`](Self::consume).
+    pub fn blocking_consume<A, F>(&self, handler: F, message: Message) -> JobResult
+    where
+        A: FromJob<Message> + Send + 'static,
+        F: Fn(A, Context<S>) -> JobResult + Send + Sync + 'static,
+    {
+        let handler = self.counting(handler);
+        self.run(&blocking(handler, self.context.clone(), Ok), message)
+    }
+
+    /// As [`delayed`](Self::delayed), with a plain function that may block, on a thread for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`consume`](Self::consume).
+    pub fn blocking_delayed<A, F, R>(&self, handler: F, task: Task) -> JobResult<Value>
+    where
+        A: FromJob<Task> + Send + 'static,
+        F: Fn(A, Context<S>) -> JobResult<R> + Send + Sync + 'static,
+        R: Serialize + 'static,
+    {
+        let handler = self.counting(handler);
+        self.run(&blocking(handler, self.context.clone(), to_value), task)
+    }
+
+    /// As [`cron`](Self::cron), with a plain function that may block, on a thread for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`consume`](Self::consume).
+    pub fn blocking_cron<A, F, R>(&self, handler: F, job: Run) -> JobResult<Value>
+    where
+        A: FromJob<Run> + Send + 'static,
+        F: Fn(A, Context<S>) -> JobResult<R> + Send + Sync + 'static,
+        R: Serialize + 'static,
+    {
+        let handler = self.counting(handler);
+        self.run(&blocking(handler, self.context.clone(), to_value), job)
     }
 
     /// Runs a delayed task's handler; answers its result as JSON.
@@ -161,6 +208,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
             meanwhile.await;
             self.stop.quiet();
         };
+        let _counts_here = self.warned.enter();
         let both = join(run(&code, (), None, None), meanwhile);
         self.system.block_on(both).0
     }
@@ -181,9 +229,44 @@ impl<S: Send + Sync + 'static> Harness<S> {
             .clone()
     }
 
+    /// What handlers counted with a [`Warning`](crate::Warning) so far, in order: the flag, the count and the messages of each
+    /// `add`. What is awaited of an `add` is `Ok` at once, unless the warning itself is not right.
+    ///
+    /// Counted are the calls on the thread of the test, and those of a blocking handler; a thread that the handler starts itself
+    /// is none of the harness.
+    ///
+    /// ```
+    /// use simplest_script::testing::Harness;
+    /// use simplest_script::{Context, JobResult, Message, Warning};
+    ///
+    /// fn pay(_: Message, _: Context) -> JobResult {
+    ///     Warning::new("pay").period(100, 60).add(2, ["card refused"]).wait()?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let harness = Harness::new(());
+    /// harness.blocking_consume(pay, Message::new("7")).unwrap();
+    /// assert_eq!(harness.warned(), [("pay".to_owned(), 2, vec!["card refused".to_owned()])]);
+    /// ```
+    pub fn warned(&self) -> Vec<(String, u64, Vec<String>)> {
+        self.warned.adds()
+    }
+
     /// The context that handlers get.
     pub fn context(&self) -> Context<S> {
         self.context.clone()
+    }
+
+    /// The same function, whose counts are kept on whichever thread it runs.
+    fn counting<A, R>(
+        &self,
+        handler: impl Fn(A, Context<S>) -> R + Send + Sync + 'static,
+    ) -> impl Fn(A, Context<S>) -> R + Send + Sync + 'static {
+        let warned = self.warned.clone();
+        move |argument, ctx| {
+            let _counts_here = warned.enter();
+            handler(argument, ctx)
+        }
     }
 
     fn run<J: Send + 'static, R: Send + 'static>(
@@ -191,6 +274,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
         handler: &Handler<J, R>,
         job: J,
     ) -> JobResult<R> {
+        let _counts_here = self.warned.enter();
         self.system.block_on(run(handler, job, None, None))
     }
 }

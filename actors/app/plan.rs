@@ -11,6 +11,7 @@ use super::failure::{Failure, chain};
 use super::sources::Sources;
 use super::{start, version};
 use crate::alert::own::{self, Disks, OwnAlerts};
+use crate::alert::warning::{Counter, Outbox, OutboxConfig};
 use crate::alert::{Notifier, Pinger};
 use crate::clock::{millis, now_ms};
 use crate::config::{
@@ -19,6 +20,7 @@ use crate::config::{
 use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::rows::BootRow;
+use crate::db::warnings::CountOrigin;
 use crate::db::{Db, Liveness, Store};
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
 use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
@@ -32,7 +34,7 @@ use crate::source::{
     Clusters, Consumed, IdleTables, PutOffMessages, RedisServers, Source, TableLags,
 };
 use crate::state::{DelayState, Identity, QueueFacts, QueueState, State};
-use crate::supervisor::{Plan, Retention};
+use crate::supervisor::{Plan, Retention, Warnings};
 use crate::workers::Workers;
 
 /// Below the data directory: the files of cron runs.
@@ -51,6 +53,15 @@ pub(super) fn data_dir(config: &Config) -> PathBuf {
     }
 }
 
+/// What warnings say of this process.
+pub(super) fn count_origin(config: &Config) -> CountOrigin {
+    CountOrigin {
+        environment: config.environment.to_string(),
+        partition: config.partition.to_string(),
+        host: host(),
+    }
+}
+
 /// The parts that the plan is made of.
 pub(super) struct Parts<'a> {
     pub(super) config: &'a Config,
@@ -63,6 +74,7 @@ pub(super) struct Parts<'a> {
     pub(super) redis: Arc<RedisServers>,
     pub(super) owner: Owner,
     pub(super) notifier: Notifier,
+    pub(super) counter: Counter,
     pub(super) pinger: Pinger,
     pub(super) started: Instant,
 }
@@ -142,6 +154,17 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             dead_letters: settings.dead_letter_retention,
         },
         cron,
+        warnings: Warnings {
+            counter: parts.counter,
+            origin: Arc::new(count_origin(config)),
+            outbox: Outbox::new(OutboxConfig {
+                db: shared.db.clone(),
+                notifier: parts.notifier.clone(),
+                owner: shared.owner.to_string(),
+                environment: config.environment.to_string(),
+                partition: config.partition.to_string(),
+            }),
+        },
         notifier: parts.notifier,
         own_alerts,
         ping: ping(config),

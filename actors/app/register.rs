@@ -199,7 +199,7 @@ where
 }
 
 /// A value that cannot be JSON is a fault of the handler, and no retry can mend it.
-fn to_value<R: Serialize>(result: R) -> JobResult<Value> {
+pub(super) fn to_value<R: Serialize>(result: R) -> JobResult<Value> {
     serde_json::to_value(result)
         .map_err(|cause| JobError::discard(format!("the handler's result is no JSON: {cause}")))
 }
@@ -246,7 +246,7 @@ where
     })
 }
 
-fn blocking<S, J, A, F, R, T>(
+pub(super) fn blocking<S, J, A, F, R, T>(
     handler: F,
     ctx: Context<S>,
     finish: fn(R) -> JobResult<T>,

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::plan::{self, Parts};
 use super::services::Services;
 use super::{App, Context, await_database, introduce, signals, start, version, writer};
+use crate::alert::warning::{Counter, EndsCounting};
 use crate::alert::{Courier, Notifier, Origin, Pinger};
 use crate::config::{Config, Places};
 use crate::db::Db;
@@ -28,6 +29,8 @@ pub(super) fn run<S: Send + Sync + 'static>(
     places: &Places,
     started: Instant,
 ) -> Result<ExitCode, Failure> {
+    // Whichever way this ends, nobody waits for a count any more.
+    let _counting = EndsCounting;
     let config = start::configuration(&app, places)?;
     let _log = start::log(&config, StderrFormat::Person)?;
     limits::raise_open_files();
@@ -69,12 +72,15 @@ pub(super) fn run<S: Send + Sync + 'static>(
         };
         let state =
             state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
+        let counter = Counter::of_process();
+        counter.begin();
         let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
         let courier = Courier::default();
         let notifier = Notifier::start(&config.settings.alert, origin(&config), &courier);
         let pinger = Pinger::new(&courier, host());
         let plan = plan::plan(Parts {
             notifier,
+            counter,
             pinger,
             config: &config,
             places,

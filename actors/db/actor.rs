@@ -174,6 +174,8 @@ impl DbActor {
         let lane = match &submit.write {
             write if self.aside.waits_too(write) => &mut self.aside.lane,
             write if write.is_urgent() && beside => &mut self.fires,
+            // Whatever they wait for, ends and claims do not.
+            write if write.is_of_warnings() && beside => &mut self.aside.lane,
             _ => &mut self.line,
         };
         lane.push(submit);

@@ -68,6 +68,8 @@ pub(in crate::db) enum Step<'a> {
         owner: &'a str,
         ends: Gathered<&'a MessageEnd>,
     },
+    /// Counts of warnings.
+    AddCounts(Vec<usize>),
     /// In the order in which they are to be made.
     Singles(Vec<usize>),
 }
@@ -80,7 +82,7 @@ impl Step<'_> {
             Self::InsertMessages(rows) => rows.places().collect(),
             Self::EndTasks { ends, .. } => ends.places().collect(),
             Self::EndMessages { ends, .. } => ends.places().collect(),
-            Self::Singles(places) => places.clone(),
+            Self::AddCounts(places) | Self::Singles(places) => places.clone(),
         }
     }
 
@@ -160,6 +162,16 @@ pub(in crate::db) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                 match open {
                     Some(fires) => fires.push(at),
                     None => steps.push(Step::Singles(vec![at])),
+                }
+            }
+            Write::AddCount(_) => {
+                let open = steps[first_open..].iter_mut().find_map(|step| match step {
+                    Step::AddCounts(places) => Some(places),
+                    _ => None,
+                });
+                match open {
+                    Some(places) => places.push(at),
+                    None => steps.push(Step::AddCounts(vec![at])),
                 }
             }
             Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => {

@@ -399,7 +399,7 @@ impl Db {
         self.count(Write::TrimRuns { before_ms }).await
     }
 
-    async fn count(&self, write: Write) -> Result<usize, DbError> {
+    pub(in crate::db) async fn count(&self, write: Write) -> Result<usize, DbError> {
         match self.write(write).await? {
             Written::Count(rows) => Ok(rows),
             other => Err(mixed_up(&other)),
@@ -408,7 +408,7 @@ impl Db {
 }
 
 /// An adapter answered another write than it was given: a fault of the adapter.
-fn mixed_up(answer: &Written) -> DbError {
+pub(in crate::db) fn mixed_up(answer: &Written) -> DbError {
     DbError::Refused(format!(
         "the adapter gave an answer of another kind: {answer:?}"
     ))

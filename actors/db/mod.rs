@@ -36,6 +36,8 @@ mod tests;
 pub(crate) mod text;
 mod verdict;
 mod views;
+pub(crate) mod warnings;
+mod windows;
 mod write;
 
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub(crate) use self::status::{WAITING, is_ahead};
 pub(crate) use self::store::Applied;
 pub(crate) use self::store::Store;
 pub(crate) use self::store::{Reader, Writer};
+pub(crate) use self::windows::MOST_MESSAGES;
 #[cfg(test)]
 pub(crate) use self::write::Write;
 pub(crate) use self::write::{Most, TRIM_ROWS};

@@ -132,4 +132,45 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    warning_window (id) {
+        id -> Text,
+        environment -> Text,
+        flag -> Text,
+        seconds -> BigInt,
+        limit_count -> BigInt,
+        started_ms -> BigInt,
+        ends_ms -> BigInt,
+        counted -> BigInt,
+        said -> SmallInt,
+        earlier -> Text,
+        messages -> Text,
+    }
+}
+
+diesel::table! {
+    warning_notice (id) {
+        id -> BigInt,
+        environment -> Text,
+        flag -> Text,
+        seconds -> BigInt,
+        limit_count -> BigInt,
+        started_ms -> BigInt,
+        counted -> BigInt,
+        messages -> Text,
+        host -> Text,
+        partition_name -> Text,
+        owner -> Text,
+        created_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    warning_sender (owner) {
+        owner -> Text,
+        environment -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(boot, cron_run);
+diesel::allow_tables_to_appear_in_same_query!(boot, warning_sender);

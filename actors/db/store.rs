@@ -9,6 +9,7 @@ use super::rows::{
     AliveBoot, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter, LetterHead,
     OpenRun, OutsideDeath,
 };
+use super::warnings::NoticeBreadth;
 use super::write::{Write, Written};
 
 /// Opens connections to one database.
@@ -211,6 +212,12 @@ pub(crate) trait Reader: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>>;
     /// Daemons of all partitions whose heartbeats have not stopped, the longest running first.
     fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
+    /// Whether a claim of notices would find one.
+    fn any_notice<'a>(
+        &'a self,
+        environment: &'a str,
+        breadth: &'a NoticeBreadth,
+    ) -> BoxFuture<'a, Result<bool, DbError>>;
     /// Dead letters, counted up to one more than `COUNT_CAP`.
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>>;
 }

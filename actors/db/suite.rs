@@ -66,6 +66,7 @@ mod former_names;
 mod letters;
 mod questions;
 mod refusals;
+mod warnings;
 mod worlds;
 
 impl World {

@@ -5,12 +5,18 @@ use super::rows::{
     KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd,
     TaskEnd,
 };
+use super::warnings::{CountAdd, CountNotice, Counted, NoticeClaim};
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
 pub(crate) const TRIM_ROWS: usize = 500;
 
 /// What `Write::inserts_into` may answer.
-pub(crate) const INSERTED_INTO: [&str; 3] = ["delay_queue_log", "queue_message", "dead_letter"];
+pub(crate) const INSERTED_INTO: [&str; 4] = [
+    "delay_queue_log",
+    "queue_message",
+    "dead_letter",
+    "warning_window",
+];
 
 /// How many rows or messages a claim takes. What does not fit stays as it is, for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +148,21 @@ pub(crate) enum Write {
     TrimLetters { before_ms: i64, after_id: i64 },
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
+
+    /// Counts of a warning, in all of its windows or in none. Answers `Counted`.
+    AddCount(Box<CountAdd>),
+    /// This boot has a receiver for the notices of that environment. Answers `Nothing`.
+    SendNotices { owner: String, environment: String },
+    /// Claims notices, the oldest first. Answers `Notices`: those of this boot that it does not keep.
+    ClaimNotices(Box<NoticeClaim>),
+    /// The receivers have this notice. Answers `Count`: none where it is locked or others have it.
+    EndNotice { owner: String, id: i64 },
+    /// Deletes at most `TRIM_ROWS` windows that ended a day and more than their period ago. Answers `Count`; fewer: none is
+    /// left.
+    TrimWindows,
+    /// Deletes at most `TRIM_ROWS` notices that nobody has claimed for a day, and forgets senders that are gone. Answers
+    /// `Count`: of the notices.
+    TrimNotices,
 }
 
 impl Write {
@@ -173,6 +194,19 @@ impl Write {
         matches!(self, Self::ClaimFire(_))
     }
 
+    /// It is about warnings: nothing else waits for it, and nothing that is claimed depends on it.
+    pub(crate) fn is_of_warnings(&self) -> bool {
+        matches!(
+            self,
+            Self::AddCount(_)
+                | Self::SendNotices { .. }
+                | Self::ClaimNotices(_)
+                | Self::EndNotice { .. }
+                | Self::TrimWindows
+                | Self::TrimNotices
+        )
+    }
+
     /// Nobody waits for it, but for what becomes of it.
     pub(crate) fn is_given_up(&self) -> bool {
         matches!(self, Self::ClaimFire(fire) if fire.given_up.is_set())
@@ -189,6 +223,8 @@ impl Write {
             Self::InsertTasks { .. } => Some(INSERTED_INTO[0]),
             Self::InsertMessages { .. } => Some(INSERTED_INTO[1]),
             Self::InsertLetters { .. } => Some(INSERTED_INTO[2]),
+            // It waits for nobody's row: see `warnings::add` in the adapters.
+            Self::AddCount(_) => Some(INSERTED_INTO[3]),
             _ => None,
         }
     }
@@ -228,6 +264,8 @@ impl Write {
                 | Self::TakeFire { .. }
                 | Self::RunStarted { .. }
                 | Self::EndRun(_)
+                | Self::ClaimNotices(_)
+                | Self::TrimNotices
         )
     }
 
@@ -243,6 +281,7 @@ impl Write {
             }
             Self::InsertLetters { letters } => letters.len(),
             Self::NoteFailures { failures } => failures.len(),
+            Self::AddCount(add) => add.periods.len(),
             _ => 1,
         }
     }
@@ -267,6 +306,8 @@ pub(crate) enum Written {
     Ended(bool),
     Count(usize),
     Trimmed(Trimmed),
+    Counted(Counted),
+    Notices(Vec<CountNotice>),
 }
 
 /// What became of a portion of a table's oldest rows.

@@ -14,6 +14,7 @@ mod open_file;
 mod output;
 mod output_name;
 mod queue;
+mod queued;
 mod record;
 mod registry;
 mod rolling;
@@ -34,12 +35,15 @@ use self::rolling::{RollingFile, Spec};
 pub use self::logger::{Logger, logger};
 pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
 pub(crate) use self::output_name::OutputName;
+pub(crate) use self::queued::{QueuedLogger, flush_queued};
 #[cfg(test)]
 pub(crate) use self::stderr::tests::with_full_stderr;
 pub(crate) use self::stderr::{before_fatal_signal, say};
 
 /// Packing a hundred megabytes takes less than a second; a stop must not take longer for it.
 const LAST_PACKING: Duration = Duration::from_secs(2);
+/// So long the end of the process waits for lines of queued loggers.
+const LAST_LINES: Duration = Duration::from_secs(2);
 const BYTES_PER_MB: u64 = 1024 * 1024;
 
 /// What the settings' `logger` says, and whose log it is.
@@ -129,6 +133,7 @@ pub(crate) struct LogGuard(());
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        flush_queued(LAST_LINES);
         log::logger().flush();
         keeper::keeper().end(LAST_PACKING);
     }

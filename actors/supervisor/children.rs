@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use actix_rt::{Arbiter, ArbiterHandle};
 
-use super::{Child, Retention};
+use super::{Child, Retention, Warnings};
 use crate::alert::Notifier;
 use crate::alert::own::{AlertActor, OwnAlerts};
 use crate::config::{RetryRules, Secret};
@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) delay_queue: DelayQueueHandle,
     pub(crate) pools: Vec<PoolConfig>,
     pub(crate) cron: CronConfig,
+    /// What business code counts.
+    pub(crate) warnings: Warnings,
     /// Where alerts go.
     pub(crate) notifier: Notifier,
     /// The daemon's own.

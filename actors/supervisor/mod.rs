@@ -12,6 +12,7 @@ mod stopping;
 #[cfg(test)]
 mod tests;
 mod unconsumed;
+mod warnings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use self::children::Children;
 pub(crate) use self::children::{KnownQueue, Plan};
 pub(crate) use self::retention::Retention;
 use self::stopping::{Stopped, stop_all};
+pub(crate) use self::warnings::Warnings;
 use crate::db::DbError;
 use crate::gone::GoneNotice;
 use crate::outage::Outage;
@@ -150,6 +152,7 @@ impl SupervisorActor {
         if self.stop.begun() {
             return;
         }
+        self.plan.warnings.start(&self.plan.db);
         self.children
             .start(&self.plan, |child| Self::notice(child, ctx));
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);

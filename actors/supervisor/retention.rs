@@ -1,4 +1,5 @@
-//! Deletes rows that are older than the settings keep them; without a setting they are kept for ever.
+//! Deletes rows that are older than the settings keep them; without a setting they are kept for ever. What warnings counted is
+//! kept for a day.
 
 use std::time::Duration;
 
@@ -42,9 +43,6 @@ impl Retention {
 
     /// Trims until a stop begins.
     pub(super) async fn keep(self, db: Db, mut stop: StopListener) {
-        if self.tables().next().is_none() {
-            return;
-        }
         while !stop.begun() {
             for (table, kept) in self.tables() {
                 match table.trim(&db, kept).await {
@@ -59,12 +57,38 @@ impl Retention {
                     }
                 }
             }
+            match trim_warnings(&db).await {
+                Ok(()) | Err(DbError::Away(_)) => {}
+                Err(cause) => log::warn!("old rows of warnings could not be deleted: {cause}"),
+            }
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
                 () = stop.quiet() => return,
             }
         }
     }
+}
+
+/// What warnings counted, a day after their periods, and what nobody sent for a day.
+async fn trim_warnings(db: &Db) -> Result<(), DbError> {
+    while db.trim_windows().await? == TRIM_ROWS {
+        tokio::time::sleep(PAUSE).await;
+    }
+    let mut given_up = 0;
+    loop {
+        let deleted = db.trim_notices().await?;
+        given_up += deleted;
+        if deleted < TRIM_ROWS {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    if given_up > 0 {
+        log::error!(
+            "{given_up} alerts of warnings are given up: no daemon of their environment sent them for a day"
+        );
+    }
+    Ok(())
 }
 
 impl Table {

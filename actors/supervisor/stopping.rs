@@ -40,10 +40,18 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
     plan.own_alerts.finish();
     plan.http.socket.remove();
     // What is said outside has no claim on the time of those that work.
-    let said_until = deadline.min(Instant::now() + reserve);
-    let (ended, (), ()) = tokio::join!(
-        timeout_at(deadline, plan.db.end_boot(plan.boot.owner.clone())),
-        plan.notifier.finish(said_until),
+    let now = Instant::now();
+    // Half of what is left is for the boot's end.
+    let said_until = (now + reserve).min(now + deadline.saturating_duration_since(now) / 2);
+    // The boot ends behind what is said: it releases the warnings that could not be sent.
+    let end = async {
+        plan.warnings
+            .finish(&plan.notifier, said_until, said_until + reserve / 4)
+            .await;
+        plan.db.end_boot(plan.boot.owner.clone()).await
+    };
+    let (ended, ()) = tokio::join!(
+        timeout_at(deadline, end),
         plan.cron.pinger.finish(said_until),
     );
     match ended {

@@ -300,6 +300,7 @@ fn plan(
         }],
         notifier,
         own_alerts,
+        warnings: crate::supervisor::Warnings::silent(&db),
         ping: None,
         cron: CronConfig {
             db: db.clone(),

@@ -60,5 +60,6 @@ mod two_daemons;
 mod unconsumed;
 mod unread_stderr;
 mod wait;
+mod warnings;
 mod world;
 mod zone;

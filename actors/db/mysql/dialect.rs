@@ -44,6 +44,14 @@ macro_rules! insert_or_leave {
 }
 pub(super) use insert_or_leave;
 
+/// Which key of a row two may have in common.
+macro_rules! same_id {
+    ($id:expr) => {
+        diesel::dsl::DuplicatedKeys
+    };
+}
+pub(super) use same_id;
+
 /// The server's clock, in unix milliseconds; the same for a whole statement.
 pub(super) const NOW_MS: &str =
     "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000)";

@@ -46,6 +46,8 @@ mod messages;
 mod migrate;
 mod migration;
 mod named;
+#[path = "../server/notices.rs"]
+mod notices;
 #[path = "../server/ours.rs"]
 mod ours;
 #[path = "../server/part.rs"]
@@ -72,6 +74,8 @@ mod test_server;
 #[cfg(test)]
 #[path = "../server/tests.rs"]
 mod tests;
+#[path = "../server/warnings.rs"]
+mod warnings;
 #[path = "../server/writer.rs"]
 mod writer;
 

@@ -46,6 +46,14 @@ pub(super) use insert_or_leave;
 /// Locks the rows of `q`.
 pub(super) const FOR_UPDATE_OF_ROWS: &str = "FOR UPDATE OF q";
 
+/// Which key of a row two may have in common.
+macro_rules! same_id {
+    ($id:expr) => {
+        $id
+    };
+}
+pub(super) use same_id;
+
 /// The server's clock, in unix milliseconds; the same for a whole statement, so that an index can be walked by it.
 pub(super) const NOW_MS: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
 

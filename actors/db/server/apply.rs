@@ -5,8 +5,12 @@ use diesel::result::Error;
 
 use super::claims::Standing;
 use super::dialect::Connection;
-use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
+use super::{
+    boots, cron, dead, deaths, entries, hasten, messages, notices, replay, retention, tasks,
+    warnings,
+};
 use crate::db::batch::{Step, steps};
+use crate::db::warnings::CountAdd;
 use crate::db::write::{Settlement, Write, Written};
 
 /// A step that failed.
@@ -62,6 +66,18 @@ async fn make(
             let ids = ends.items().iter().map(|end| end.id);
             let shares = ends.share_out(ids.zip(standing).collect());
             shares.map(|(at, ends)| (at, settlement(ends))).collect()
+        }
+        Step::AddCounts(places) => {
+            let adds: Vec<&CountAdd> = places
+                .iter()
+                .filter_map(|at| match &writes[*at] {
+                    Write::AddCount(add) => Some(&**add),
+                    _ => None,
+                })
+                .collect();
+            let counted = warnings::add(connection, &adds).await?;
+            let counted = counted.into_iter().map(Written::Counted);
+            places.iter().copied().zip(counted).collect()
         }
         Step::Singles(places) => {
             let mut answers = Vec::with_capacity(places.len());
@@ -142,7 +158,15 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         } => cron::run_started(connection, uk, *pid, *start_ticks).await,
         Write::EndRun(end) => cron::end_run(connection, end).await,
         Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms).await,
-        Write::InsertTasks { .. }
+        Write::SendNotices { owner, environment } => {
+            notices::send(connection, owner, environment).await
+        }
+        Write::ClaimNotices(claim) => notices::claim(connection, claim).await,
+        Write::EndNotice { owner, id } => notices::end(connection, owner, *id).await,
+        Write::TrimWindows => warnings::trim(connection).await,
+        Write::TrimNotices => notices::trim(connection).await,
+        Write::AddCount(_)
+        | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }
         | Write::EndTasks { .. }
         | Write::EndMessages { .. } => unreachable!("gathered by `steps`"),

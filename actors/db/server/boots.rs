@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS, UPSERT_BOOT};
 use super::part::part;
-use super::{IN_ONE_STATEMENT, deaths, marks, messages, tasks};
+use super::{IN_ONE_STATEMENT, deaths, marks, messages, notices, tasks};
 use crate::db::apart::left_out;
 use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::db::schema::boot::{self, dsl};
@@ -132,6 +132,7 @@ pub(super) async fn reap_silent(
     if !dead.is_empty() {
         tasks::give_back_all(connection, &dead).await?;
         messages::give_back_all(connection, &dead).await?;
+        notices::give_back_all(connection, &dead).await?;
     }
     let swept = part(connection, async |connection| trim(connection).await);
     if let Err(why) = swept.await? {
@@ -156,6 +157,7 @@ fn ahead(as_of_ms: i64) -> SqlLiteral<Bool> {
 async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     let mut owners = tasks::owners(connection).await?;
     owners.extend(messages::owners(connection).await?);
+    owners.extend(notices::owners(connection).await?);
     owners.sort_unstable();
     owners.dedup();
     let mut dead = Vec::new();
@@ -278,6 +280,7 @@ async fn give_back(
     let owner = [owner.to_owned()];
     reaped.tasks += tasks::give_back_all(connection, &owner).await?;
     reaped.messages += messages::give_back_all(connection, &owner).await?;
+    notices::give_back_all(connection, &owner).await?;
     reaped.boots.extend(owner);
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::part::leaving_out;
 
 const TASKS: &str = "delay_queue_log";
 const MESSAGES: &str = "queue_message";
+pub(super) const NOTICES: &str = "warning_notice";
 
 #[derive(QueryableByName)]
 struct Claim {
@@ -137,6 +138,11 @@ pub(super) async fn delete_messages(
         named::delete(MESSAGES, ids)
     })
     .await
+}
+
+/// The rows are the caller's.
+pub(super) async fn delete_notices(connection: &mut Connection, ids: &[i64]) -> QueryResult<usize> {
+    each(connection, NOTICES, ids, |ids| named::delete(NOTICES, ids)).await
 }
 
 async fn each(

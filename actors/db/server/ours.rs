@@ -10,11 +10,14 @@ use super::dialect::{self, Connection, RIGHTS_PRELUDE};
 use super::schema::{commit_mark, delay_queue_log};
 use crate::db::error::DbError;
 use crate::db::migrations::Migration;
-use crate::db::schema::{boot, cron_entry, cron_run, dead_letter, death, queue_message};
+use crate::db::schema::{
+    boot, cron_entry, cron_run, dead_letter, death, queue_message, warning_notice, warning_sender,
+    warning_window,
+};
 
 /// Each of our tables, with columns that it has from its beginning, and the end of the migration's name that makes it.
 /// (The Go project's are meant to be there.)
-const MADE_BY: [(&str, &str, &str); 7] = [
+const MADE_BY: [(&str, &str, &str); 10] = [
     ("boot", "owner, heartbeat_ms", "_boot"),
     ("queue_message", "payload, fence", "_queue_message"),
     ("dead_letter", "kind, died_ms", "_dead_letter"),
@@ -22,10 +25,13 @@ const MADE_BY: [(&str, &str, &str); 7] = [
     ("cron_run", "entry, scheduled_ms", "_cron"),
     ("death", "source, message_id", "_death"),
     ("commit_mark", "writer, marked_ms", "_commit_mark"),
+    ("warning_window", "flag, limit_count", "_warning"),
+    ("warning_notice", "flag, limit_count", "_warning"),
+    ("warning_sender", "owner, environment", "_warning"),
 ];
 
 /// Every table, with a column of it.
-const WRITTEN: [(&str, &str); 9] = [
+const WRITTEN: [(&str, &str); 12] = [
     ("crontab_log", "name"),
     ("delay_queue_log", "name"),
     ("boot", "owner"),
@@ -35,6 +41,9 @@ const WRITTEN: [(&str, &str); 9] = [
     ("cron_entry", "entry"),
     ("cron_run", "entry"),
     ("commit_mark", "writer"),
+    ("warning_window", "flag"),
+    ("warning_notice", "flag"),
+    ("warning_sender", "owner"),
 ];
 
 /// Before anything is altered: tables of our names that are there, and that we are about to make. One that a migration of
@@ -68,6 +77,7 @@ pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), Db
         };
     }
     look!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
+    look!(warning_window warning_notice warning_sender);
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
-use super::{connect, deaths, lags, letters, questions};
+use super::{connect, deaths, lags, letters, notices, questions};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{
@@ -28,6 +28,7 @@ use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::db::store::{LOOKED_AT, Reader, newest_good};
 use crate::db::views::Run;
+use crate::db::warnings::NoticeBreadth;
 use crate::db::write::TRIM_ROWS;
 
 /// Longer than any question of ours takes; a server that hangs must not hold up those who can go on without an answer.
@@ -311,6 +312,18 @@ impl Reader for ServerReader {
                 Ok(good)
             })
             .await
+        }
+        .boxed()
+    }
+
+    fn any_notice<'a>(
+        &'a self,
+        environment: &'a str,
+        breadth: &'a NoticeBreadth,
+    ) -> BoxFuture<'a, Result<bool, DbError>> {
+        async move {
+            self.ask(async |connection| notices::any(connection, environment, breadth).await)
+                .await
         }
         .boxed()
     }

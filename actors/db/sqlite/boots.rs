@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::part::part;
-use super::{deaths, messages, tasks};
+use super::{deaths, messages, notices, tasks};
 use crate::clock::now_ms;
 use crate::db::apart::{Manner, left_out};
 use crate::db::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
@@ -116,6 +116,7 @@ pub(super) fn reap_silent(
     for owner in dead_owners(connection)? {
         tasks::give_back_all(connection, manner, &owner)?;
         messages::give_back_all(connection, manner, &owner)?;
+        notices::give_back_all(connection, manner, &owner)?;
     }
     if let Err(why) = part(connection, manner, trim)? {
         left_out("boot", 0, &why);
@@ -129,6 +130,7 @@ pub(super) fn reap_silent(
 fn dead_owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     let mut owners = tasks::owners(connection)?;
     owners.extend(messages::owners(connection)?);
+    owners.extend(notices::owners(connection)?);
     owners.sort_unstable();
     owners.dedup();
     let mut dead = Vec::new();
@@ -219,6 +221,7 @@ fn bury(
         .execute(connection)?;
     reaped.tasks += tasks::give_back_all(connection, manner, owner)?;
     reaped.messages += messages::give_back_all(connection, manner, owner)?;
+    notices::give_back_all(connection, manner, owner)?;
     reaped.boots.push(owner.to_owned());
     Ok(())
 }

@@ -14,6 +14,7 @@ mod inspect;
 mod lengths;
 mod letters;
 mod messages;
+mod notices;
 mod part;
 mod ping;
 mod questions;
@@ -23,6 +24,7 @@ mod retention;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod warnings;
 mod writer;
 
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
-use super::{deaths, letters, questions};
+use super::{deaths, letters, notices, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{
@@ -18,6 +18,7 @@ use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::db::store::{LOOKED_AT, Reader, newest_good};
 use crate::db::views::Run;
+use crate::db::warnings::NoticeBreadth;
 use crate::db::write::TRIM_ROWS;
 
 pub(super) struct SqliteReader {
@@ -194,6 +195,15 @@ impl Reader for SqliteReader {
             }
             Ok(good)
         })
+    }
+
+    fn any_notice<'a>(
+        &'a self,
+        environment: &'a str,
+        breadth: &'a NoticeBreadth,
+    ) -> BoxFuture<'a, Result<bool, DbError>> {
+        let (environment, breadth) = (environment.to_owned(), breadth.clone());
+        self.ask(move |connection| notices::any(connection, &environment, &breadth))
     }
 
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {

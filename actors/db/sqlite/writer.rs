@@ -11,7 +11,10 @@ use futures_util::future::LocalBoxFuture;
 use super::codes::{Step, is_held, judged};
 use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
-use super::{boots, cron, dead, deaths, entries, hasten, messages, replay, retention, tasks};
+use super::{
+    boots, cron, dead, deaths, entries, hasten, messages, notices, replay, retention, tasks,
+    warnings,
+};
 use crate::db::apart::{Manner, Unclaimable};
 use crate::db::error::DbError;
 use crate::db::rows::{BootRow, Heartbeat};
@@ -262,5 +265,11 @@ fn one(
         } => cron::run_started(connection, manner, uk, *pid, *start_ticks),
         Write::EndRun(end) => cron::end_run(connection, manner, end),
         Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms),
+        Write::AddCount(add) => warnings::add(connection, add),
+        Write::SendNotices { owner, environment } => notices::send(connection, owner, environment),
+        Write::ClaimNotices(claim) => notices::claim(connection, manner, claim),
+        Write::EndNotice { owner, id } => notices::end(connection, owner, *id),
+        Write::TrimWindows => warnings::trim(connection),
+        Write::TrimNotices => notices::trim(connection, manner),
     }
 }

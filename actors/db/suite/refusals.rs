@@ -8,7 +8,7 @@ use crate::db::text::result_text;
 impl World {
     /// From now on what the condition says of a row is refused, in words that an outage could have. `event` is `INSERT` or
     /// `UPDATE`.
-    fn refuse(&self, name: &str, event: &str, table: &str, condition: &str) {
+    pub(super) fn refuse(&self, name: &str, event: &str, table: &str, condition: &str) {
         let (code, words) = match self.name {
             "SQLite" => ("", "database is locked: "),
             "PostgreSQL" => ("", "the database system is away: "),

@@ -248,6 +248,13 @@ impl Writer for FakeWriter {
 struct NoReader;
 
 impl Reader for NoReader {
+    fn any_notice<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a crate::db::warnings::NoticeBreadth,
+    ) -> BoxFuture<'a, Result<bool, DbError>> {
+        async { Ok(false) }.boxed()
+    }
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
         async move { Ok(vec![0; queues.len()]) }.boxed()
     }

@@ -1,0 +1,305 @@
+//! The counts of warnings as they go to the database and come from it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::error::DbError;
+use super::handle::{Db, mixed_up};
+use super::schema::{warning_notice, warning_window};
+use super::windows::{Window, Windows};
+use super::write::{Write, Written};
+
+/// So many adds within so many seconds are worth a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Period {
+    pub(crate) limit: i64,
+    pub(crate) seconds: i64,
+}
+
+impl Period {
+    pub(in crate::db) fn length_ms(self) -> i64 {
+        self.seconds.saturating_mul(1000)
+    }
+}
+
+/// What was counted within a second or so.
+#[derive(Debug, Clone)]
+pub(crate) struct CountSegment {
+    /// When it began. It is written later, in an outage much later; what lies between is taken from the database's time then.
+    pub(crate) at: Instant,
+    pub(crate) count: i64,
+    /// The last ones.
+    pub(crate) messages: Vec<String>,
+}
+
+/// Which process counts.
+#[derive(Debug, Clone)]
+pub(crate) struct CountOrigin {
+    pub(crate) environment: String,
+    pub(crate) partition: String,
+    pub(crate) host: String,
+}
+
+/// Counts of one flag, for each of its periods.
+#[derive(Debug, Clone)]
+pub(crate) struct CountAdd {
+    pub(crate) origin: Arc<CountOrigin>,
+    pub(crate) flag: Arc<str>,
+    pub(crate) periods: Arc<[Period]>,
+    /// The oldest first.
+    pub(crate) segments: Vec<CountSegment>,
+}
+
+impl CountAdd {
+    /// The row of one of its periods.
+    pub(in crate::db) fn id(&self, period: Period) -> String {
+        let mut hash = Sha256::new();
+        for text in [&self.origin.environment, &*self.flag] {
+            hash.update(text.as_bytes());
+            // No name has one in it.
+            hash.update([0]);
+        }
+        hash.update(period.seconds.to_be_bytes());
+        hash.update(period.limit.to_be_bytes());
+        let digest = hash.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Adds all segments to the windows of one period, and answers the notices that come of it. `now` is the moment at which
+    /// the database's clock shows `now_ms`.
+    pub(in crate::db) fn count(
+        &self,
+        period: Period,
+        windows: &mut Windows,
+        (now, now_ms): (Instant, i64),
+    ) -> Vec<NewNotice<'_>> {
+        let reached = self.segments.iter().filter_map(|segment| {
+            let age = now.saturating_duration_since(segment.at);
+            let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            windows.add(period, now_ms.saturating_sub(age_ms), segment)
+        });
+        let notice = |reached: super::windows::Reached| NewNotice {
+            environment: &self.origin.environment,
+            flag: &self.flag,
+            seconds: period.seconds,
+            limit_count: period.limit,
+            started_ms: reached.window.started_ms,
+            counted: reached.window.counted,
+            messages: serde_json::json!(reached.messages).to_string(),
+            host: &self.origin.host,
+            partition_name: &self.origin.partition,
+            owner: "",
+            created_ms: now_ms,
+        };
+        reached.map(notice).collect()
+    }
+}
+
+/// What became of counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// They are in the table, and so many limits were reached by them.
+    Added { reached: usize },
+    /// Nothing is written: somebody else has locked a row that they need. To be tried again.
+    Held,
+}
+
+/// A claim of notices.
+#[derive(Debug, Clone)]
+pub(crate) struct NoticeClaim {
+    pub(crate) owner: String,
+    pub(crate) environment: String,
+    pub(crate) breadth: NoticeBreadth,
+    /// What this boot has in its hands.
+    pub(crate) keep: Vec<i64>,
+    pub(crate) most: u32,
+}
+
+/// Which notices of its environment a daemon claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoticeBreadth {
+    /// It has a receiver: all.
+    All,
+    /// It has none: those of its partition, where no daemon of the environment has one.
+    OfPartition(String),
+}
+
+impl NoticeBreadth {
+    /// Whether it is all, and else which partition's.
+    pub(in crate::db) fn parts(&self) -> (bool, &str) {
+        match self {
+            Self::All => (true, ""),
+            Self::OfPartition(partition) => (false, partition),
+        }
+    }
+}
+
+/// A limit that was reached, for the receivers.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = warning_notice)]
+pub(crate) struct CountNotice {
+    pub(crate) id: i64,
+    pub(crate) flag: String,
+    pub(crate) seconds: i64,
+    pub(crate) limit_count: i64,
+    pub(crate) started_ms: i64,
+    pub(crate) counted: i64,
+    /// As a JSON array.
+    pub(crate) messages: String,
+    pub(crate) host: String,
+    pub(crate) partition_name: String,
+}
+
+/// The same, on its way into the table.
+#[derive(Debug, Clone, Insertable)]
+#[diesel(table_name = warning_notice)]
+pub(in crate::db) struct NewNotice<'a> {
+    environment: &'a str,
+    flag: &'a str,
+    seconds: i64,
+    limit_count: i64,
+    started_ms: i64,
+    counted: i64,
+    messages: String,
+    host: &'a str,
+    partition_name: &'a str,
+    owner: &'a str,
+    created_ms: i64,
+}
+
+/// What changes in a row of `warning_window`.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, AsChangeset, Insertable)]
+#[diesel(table_name = warning_window)]
+pub(in crate::db) struct WindowRow {
+    started_ms: i64,
+    ends_ms: i64,
+    counted: i64,
+    said: i16,
+    earlier: String,
+    messages: String,
+}
+
+impl WindowRow {
+    /// A row without a window.
+    pub(in crate::db) fn new() -> Self {
+        Self {
+            started_ms: 0,
+            ends_ms: 0,
+            counted: 0,
+            said: 0,
+            earlier: "[]".to_owned(),
+            messages: "[]".to_owned(),
+        }
+    }
+
+    pub(in crate::db) fn of(windows: &Windows, period: Period) -> Self {
+        let Some(newest) = windows.newest() else {
+            return Self::new();
+        };
+        Self {
+            started_ms: newest.started_ms,
+            ends_ms: newest.started_ms.saturating_add(period.length_ms()),
+            counted: newest.counted,
+            said: i16::from(newest.said),
+            earlier: windows.earlier_text(),
+            messages: windows.messages_text(),
+        }
+    }
+
+    pub(in crate::db) fn windows(&self) -> Windows {
+        let newest = Window {
+            started_ms: self.started_ms,
+            counted: self.counted,
+            said: self.said != 0,
+        };
+        Windows::read(newest, &self.earlier, &self.messages)
+    }
+}
+
+impl Db {
+    /// Durable when answered, if it is not held.
+    pub(crate) async fn add_count(&self, add: CountAdd) -> Result<Counted, DbError> {
+        match self.write(Write::AddCount(Box::new(add))).await? {
+            Written::Counted(counted) => Ok(counted),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    /// This boot has a receiver for the notices of that environment.
+    pub(crate) async fn send_notices(
+        &self,
+        owner: String,
+        environment: String,
+    ) -> Result<(), DbError> {
+        let write = Write::SendNotices { owner, environment };
+        self.write(write).await.map(drop)
+    }
+
+    /// Notices that are this boot's now and that it did not have in its hands.
+    pub(crate) async fn claim_notices(
+        &self,
+        claim: NoticeClaim,
+    ) -> Result<Vec<CountNotice>, DbError> {
+        match self.write(Write::ClaimNotices(Box::new(claim))).await? {
+            Written::Notices(notices) => Ok(notices),
+            other => Err(mixed_up(&other)),
+        }
+    }
+
+    /// Deletes a notice that is this boot's: the receivers have it. Answers how many that were, none where somebody has
+    /// locked it or it is no longer this boot's.
+    pub(crate) async fn end_notice(&self, owner: String, id: i64) -> Result<usize, DbError> {
+        self.count(Write::EndNotice { owner, id }).await
+    }
+
+    /// Deletes windows that ended long ago.
+    pub(crate) async fn trim_windows(&self) -> Result<usize, DbError> {
+        self.count(Write::TrimWindows).await
+    }
+
+    /// Deletes notices that nobody has claimed for a day.
+    pub(crate) async fn trim_notices(&self) -> Result<usize, DbError> {
+        self.count(Write::TrimNotices).await
+    }
+}
+
+/// A window is kept for so long after its end, in milliseconds: a day, so that a person can still look.
+pub(in crate::db) const WINDOW_KEPT_MS: i64 = 24 * 3600 * 1000;
+/// A notice that nobody claims is given up after so long, in milliseconds: a day.
+pub(in crate::db) const NOTICE_KEPT_MS: i64 = 24 * 3600 * 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_told_apart_by_every_byte_of_their_names() {
+        let id = |environment: &str, flag: &str, seconds: i64, limit: i64| {
+            let add = CountAdd {
+                origin: Arc::new(CountOrigin {
+                    environment: environment.to_owned(),
+                    partition: String::new(),
+                    host: String::new(),
+                }),
+                flag: flag.into(),
+                periods: Arc::new([]),
+                segments: Vec::new(),
+            };
+            add.id(Period { limit, seconds })
+        };
+        let ids = [
+            id("dev", "pay", 60, 100),
+            id("dev", "Pay", 60, 100),
+            id("dev", "pay ", 60, 100),
+            id("devp", "ay", 60, 100),
+            id("dev", "pay", 100, 60),
+            id("test", "pay", 60, 100),
+        ];
+        let apart: std::collections::BTreeSet<&String> = ids.iter().collect();
+        assert_eq!(apart.len(), ids.len());
+        assert!(ids.iter().all(|id| id.len() == 64));
+    }
+}
