@@ -41,9 +41,12 @@ pub(super) fn add(connection: &mut SqliteConnection, add: &CountAdd) -> QueryRes
                 .execute(connection)?;
         }
         reached += notices.len();
-        diesel::insert_into(warning_notice::table)
-            .values(notices)
-            .execute(connection)?;
+        // One by one: of several diesel makes a transaction of its own, within ours.
+        for notice in notices {
+            diesel::insert_into(warning_notice::table)
+                .values(notice)
+                .execute(connection)?;
+        }
     }
     Ok(Written::Counted(Counted::Added { reached }))
 }
