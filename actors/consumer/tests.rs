@@ -266,9 +266,14 @@ async fn what_others_took_over_is_given_back_and_never_starts() {
         let source = FakeSource::new();
         source.set_standing(Standing::Lost);
         source.offer([1, 2]);
-        let consumer = start_another(work(&source, handler));
+        let work = work(&source, handler);
+        let state = Arc::clone(&work.state);
+        let consumer = start_another(work);
         source.until(|s| s.ended(&End::GiveBack).len() >= 2).await;
         consumer.quiet().await;
+        let counts = state.counts();
+        assert!(counts.released >= 2, "{counts:?}");
+        assert_eq!(counts.handler.count(), 0, "no handler was called");
     }
     assert_eq!((singles.len(), batches.len()), (0, 0));
 }
@@ -696,6 +701,7 @@ async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
     let ran = source.ends().len();
     let mut strict = work(&source, noting(&seen));
     strict.retry.max_attempts = 1.try_into().unwrap();
+    let state = Arc::clone(&strict.state);
     let second = start_another(strict);
     let dead = |s: &FakeSource| {
         let ends = s.ends();
@@ -720,6 +726,8 @@ async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
     );
     assert_eq!(seen.len(), 0);
     second.quiet().await;
+    let counts = state.counts();
+    assert_eq!((counts.dead_lettered, counts.handler.count()), (2, 0));
 }
 
 #[actix::test]

@@ -24,6 +24,9 @@ const PREFIX: &str = "simplest_script";
 /// So much of its key tells entries of one name apart.
 const SHORT_KEY: usize = 8;
 
+/// The delay queue is counted each 30 seconds. A count that is older than this says nothing of now: the database is away.
+const OLD_COUNT_MS: i64 = 120_000;
+
 /// Exemplars have no use here.
 const NO_EXEMPLAR: Option<&Exemplar<Labels<'static, 0>, f64>> = None;
 
@@ -368,7 +371,10 @@ impl Scrape {
         )?;
         let running = u64::try_from(delay.running_count).unwrap_or(0);
         families.gauge("delay_running", "Delayed tasks that run.", float(running))?;
-        if let Some(waiting) = delay.waiting {
+        let is_known = |counted_ms: i64| self.now_ms - counted_ms < OLD_COUNT_MS;
+        if let Some(waiting) = delay.waiting
+            && delay.counted_ms.is_some_and(is_known)
+        {
             families.gauge(
                 "delay_waiting",
                 "Delayed tasks that wait, counted up to 100,001.",

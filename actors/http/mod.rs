@@ -97,11 +97,12 @@ impl HttpActor {
         }
         let config = Arc::clone(&self.config);
         let count = async move {
-            match config.db.reader().dead_letter_count().await {
-                Ok(letters) => *config.state.dead_letters.lock() = Some(letters),
-                // DbActor reports the outage.
-                Err(cause) => log::debug!("the dead letters cannot be counted: {cause}"),
+            let counted = config.db.reader().dead_letter_count().await;
+            if let Err(cause) = &counted {
+                // DbActor reports the outage. How many there are is not known until the next count.
+                log::debug!("the dead letters cannot be counted: {cause}");
             }
+            *config.state.dead_letters.lock() = counted.ok();
         };
         ctx.spawn(
             count

@@ -106,7 +106,7 @@ struct WholeState<'a> {
     queues: Vec<QueueView>,
     cron: Vec<CronView>,
     delay: DelayView,
-    /// Counted up to 100,001; none before the first count.
+    /// Counted up to 100,001; none before the first count, and where the last one failed.
     dead_letters: Option<u64>,
     pending_writes: usize,
     outages: Vec<OutageView>,

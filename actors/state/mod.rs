@@ -61,7 +61,7 @@ pub(crate) struct State {
     pub(crate) cron: Vec<Arc<CronState>>,
     pub(crate) delay: Arc<DelayState>,
     pub(crate) history: Mutex<History>,
-    /// Dead letters, counted up to a cap; none before the first count.
+    /// Dead letters, counted up to a cap; none before the first count, and where the last one failed.
     pub(crate) dead_letters: Mutex<Option<u64>>,
 }
 

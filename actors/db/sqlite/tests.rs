@@ -67,6 +67,10 @@ fn what_is_asked_again_and_again_is_answered_from_an_index() {
             "COVERING INDEX idx_queue_message_claim (owner=? AND queue=? AND due_ms<?)",
         ),
         (
+            "SELECT due_ms FROM queue_message WHERE owner = '' AND queue = 'q' ORDER BY due_ms LIMIT 1",
+            "COVERING INDEX idx_queue_message_claim (owner=? AND queue=?)",
+        ),
+        (
             questions::WAITING_TASKS,
             "COVERING INDEX idx_status_exectime (status=?)",
         ),
