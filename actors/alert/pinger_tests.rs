@@ -124,7 +124,7 @@ fn many_pings_at_once_share_few_connections() {
             pinger.send(ping(&recorder, &format!("/{n}"), event));
         }
     }
-    assert!(begun.elapsed() < std::time::Duration::from_secs(1));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10));
     let received = recorder.wait_for(2_000, |_| true);
     eprintln!("2,000 pings took {:?}", begun.elapsed());
     assert!(recorder.most_at_once() <= AT_ONCE_EACH_HOST + 2);
