@@ -235,7 +235,7 @@ pub(super) async fn close(
 ) {
     if end_run(config, uk.as_str(), outcome.clone(), run.pid, only_of).await {
         if let Some(state) = config.published(&run.entry) {
-            state.ended(uk.as_str(), outcome.status, &outcome.result);
+            outcome.publish(state, uk.as_str());
         }
         log_end(&run.name, uk.as_str(), &outcome);
         config.ping_end_of(&run.entry, uk, Ended::seen_from_outside(&outcome));
@@ -302,7 +302,7 @@ async fn watch(
         Some(Termination::NotThere) | None => seen_from_outside(config, uk).await,
     };
     if let Some(state) = published {
-        state.ended(uk.as_str(), outcome.status, &outcome.result);
+        outcome.publish(state, uk.as_str());
     }
     let first = end_run(config, uk.as_str(), outcome.clone(), pid, None).await;
     // Without its file it wrote its end into the row alone; who replaced it logs that.

@@ -218,9 +218,7 @@ impl Firing {
     }
 
     fn log_skipped(&self) {
-        let skipped = Outcome::skipped();
-        let state = &self.entry.state;
-        state.ended(self.uk.as_str(), skipped.status, &skipped.result);
+        Outcome::skipped().publish(&self.entry.state, self.uk.as_str());
         log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
     }
 

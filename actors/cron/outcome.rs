@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::process::{ExitStatus, RunResult};
 use crate::db::text::result_text;
+use crate::state::CronState;
 
 /// Success in `crontab_log.result`, as the Go project writes it.
 pub(crate) const RESULT_OK: u8 = 0;
@@ -72,6 +73,14 @@ impl Outcome {
     /// An end that `overlap` asks for.
     pub(super) fn is_ordinary(&self) -> bool {
         [Self::skipped(), Self::overtaken(), Self::replaced()].contains(self)
+    }
+
+    /// Publishes it as the end of a run.
+    pub(super) fn publish(&self, state: &CronState, run_id: &str) {
+        match self.is_ordinary() {
+            true => state.ended_as_configured(run_id, self.status),
+            false => state.ended(run_id, self.status, &self.result),
+        }
     }
 
     /// Whether its process lives cannot be told.

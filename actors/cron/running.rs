@@ -56,8 +56,7 @@ impl Firing {
     }
 
     pub(super) fn publish_end(&self, outcome: &Outcome) {
-        let state = &self.entry.state;
-        state.ended(self.uk.as_str(), outcome.status, &outcome.result);
+        outcome.publish(&self.entry.state, self.uk.as_str());
     }
 
     async fn note_started(&self, pid: i32, start_ticks: Option<u64>) {

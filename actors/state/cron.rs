@@ -150,24 +150,15 @@ impl CronState {
         process.map(|process| process.since_ms)
     }
 
+    /// A run has ended as `overlap` asks for, or was not started for that: nothing went wrong.
+    pub(crate) fn ended_as_configured(&self, run_id: &str, status: &str) {
+        self.count_end(run_id, status, now_ms());
+    }
+
     /// A run has ended, or was not started; `status` as in `crontab_log`.
     pub(crate) fn ended(&self, run_id: &str, status: &str, result: &str) {
         let now = now_ms();
-        if let Some(since) = self.left(run_id) {
-            self.duration.note(span(since, now));
-        }
-        let counter = match status {
-            "success" => {
-                self.last_success_ms.store(now, Relaxed);
-                &self.success
-            }
-            "timeout" => &self.timeout,
-            "killed" => &self.killed,
-            "lost" => &self.lost,
-            "skipped" => &self.skipped,
-            _ => &self.failed,
-        };
-        counter.add(1);
+        self.count_end(run_id, status, now);
         if status == "success" {
             *self.bad.lock() = None;
         }
@@ -185,6 +176,24 @@ impl CronState {
                 error,
             });
         }
+    }
+
+    fn count_end(&self, run_id: &str, status: &str, now: i64) {
+        if let Some(since) = self.left(run_id) {
+            self.duration.note(span(since, now));
+        }
+        let counter = match status {
+            "success" => {
+                self.last_success_ms.store(now, Relaxed);
+                &self.success
+            }
+            "timeout" => &self.timeout,
+            "killed" => &self.killed,
+            "lost" => &self.lost,
+            "skipped" => &self.skipped,
+            _ => &self.failed,
+        };
+        counter.add(1);
     }
 
     /// Those that have run for longest.

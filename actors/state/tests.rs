@@ -195,6 +195,7 @@ fn every_end_of_a_run_is_counted_once() {
     for status in ["failed", "timeout", "killed", "lost", "skipped"] {
         entry.ended("u2", status, "{}");
     }
+    entry.ended_as_configured("u3", "killed");
     entry.missed(3);
     let view = entry.view();
     let fires = view.fires;
@@ -208,12 +209,22 @@ fn every_end_of_a_run_is_counted_once() {
             fires.skipped,
             fires.missed
         ],
-        [1, 1, 1, 1, 1, 1, 3]
+        [1, 1, 1, 2, 1, 1, 3]
     );
-    assert_eq!(fires.failures(), 7);
+    assert_eq!(fires.failures(), 8);
     assert_eq!((view.lateness.count(), view.duration.count()), (1, 1));
     assert!(view.last_success_ms.is_some() && view.running.is_empty());
-    assert_eq!(view.failures.len(), 4, "skipping is as configured");
+    assert_eq!(
+        view.failures.len(),
+        4,
+        "skipping and replacing are as configured"
+    );
+    let bad = entry.sight().bad.unwrap();
+    assert_eq!((bad.count, bad.error.as_str()), (4, "lost: {}"));
+    entry.mended_elsewhere(bad.last_ms - 1);
+    assert!(entry.sight().bad.is_some(), "that was before");
+    entry.mended_elsewhere(bad.last_ms);
+    assert_eq!(entry.sight().bad, None);
 }
 
 #[test]

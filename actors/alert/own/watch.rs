@@ -146,3 +146,91 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::alert_rules_of;
+    use crate::state::{CronFacts, CronState, DelayState, Identity};
+    use crate::testing_support::TestDb;
+
+    /// The alerts of a daemon with one cron entry, whose misfires alone are an alert: the lists of the process are those of
+    /// all tests.
+    fn own(db: &TestDb) -> (OwnAlerts, Arc<CronState>) {
+        let entry = CronState::new(CronFacts {
+            name: "report".to_owned(),
+            key: "k".to_owned(),
+            expression: "@daily".to_owned(),
+            timezone: "UTC".to_owned(),
+            exec_cmd: "c".to_owned(),
+        });
+        let identity = Identity {
+            version: "0",
+            environment: "dev".to_owned(),
+            partition: "script1".to_owned(),
+            host: "h".to_owned(),
+            pid: 1,
+            boot: "b".to_owned(),
+            started_ms: 1,
+        };
+        let cron = vec![Arc::clone(&entry)];
+        let rules =
+            "{\"dead_letters\": false, \"outages\": false, \"restarts\": false, \"disk\": false}";
+        let own = OwnAlerts::new(Parts {
+            rules: alert_rules_of(rules),
+            notifier: Notifier::silent(),
+            state: Arc::new(State::new(identity, Vec::new(), cron, DelayState::new())),
+            disks: Disks::default(),
+            db: db.db.clone(),
+        });
+        (own, entry)
+    }
+
+    impl OwnAlerts {
+        /// How many misfires were not said.
+        fn unsaid(&self) -> u64 {
+            let sight = Sight::of(&self.0.parts.state, Vec::new(), 0);
+            let memory = self.0.memory.lock();
+            let happened = rules::happened(Rule::Misfires, &sight);
+            let unsaid = happened
+                .iter()
+                .map(|one| memory.said.unsaid(Rule::Misfires, one));
+            unsaid.sum()
+        }
+    }
+
+    #[actix_rt::test]
+    async fn what_happens_after_the_last_look_is_said_by_the_stop_and_nothing_after_it() {
+        let db = TestDb::start();
+        let (own, entry) = own(&db);
+        entry.missed(3);
+        assert_eq!(own.unsaid(), 3);
+        own.look();
+        assert_eq!(own.unsaid(), 0);
+        entry.missed(2);
+        own.look();
+        assert_eq!(own.unsaid(), 2, "it is repeated each hour");
+        own.finish();
+        assert_eq!(own.unsaid(), 0);
+        entry.missed(1);
+        own.look();
+        own.finish();
+        assert_eq!(own.unsaid(), 1, "the last word was said");
+    }
+
+    #[actix_rt::test]
+    async fn a_good_run_of_another_daemon_mends_an_entry() {
+        let db = TestDb::start();
+        let (own, entry) = own(&db);
+        entry.ended("u", "failed", "{}");
+        own.look();
+        own.ask_for_good_runs().await;
+        assert!(entry.sight().bad.is_some());
+        db.sql(
+            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms, ended_ms)
+             VALUES ('script1', 'k', 1, 'u2', 'report', 'script1/other', 'm', 3, 'success', 1, 99000000000000)",
+        );
+        own.ask_for_good_runs().await;
+        assert_eq!(entry.sight().bad, None);
+    }
+}
