@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The flag, the count and the messages of one `add`.
+type Add = (String, u64, Vec<String>);
+
 /// What was added, in order.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Recording(Arc<Mutex<Vec<(String, u64, Vec<String>)>>>);
+pub(crate) struct Recording(Arc<Mutex<Vec<Add>>>);
 
 impl Recording {
     pub(super) fn add(&self, flag: &str, count: u64, messages: Vec<String>) {
@@ -12,8 +15,7 @@ impl Recording {
         adds.push((flag.to_owned(), count, messages));
     }
 
-    /// The flag, the count and the messages of each.
-    pub(crate) fn adds(&self) -> Vec<(String, u64, Vec<String>)> {
+    pub(crate) fn adds(&self) -> Vec<Add> {
         let adds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         adds.clone()
     }
