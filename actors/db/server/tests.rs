@@ -1,5 +1,8 @@
 //! What is a server's own: answers that are lost on the way, and messages that are too large for it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
@@ -18,6 +21,7 @@ use crate::db::rows::{
     ReplayTo,
 };
 use crate::db::store::{Outcome, Store, Writer};
+use crate::db::warnings::{CountAdd, CountOrigin, CountSegment, Counted, Period};
 use crate::db::write::{Settlement, Write, Written};
 use crate::testing_support::{Cut, Proxy};
 
@@ -382,6 +386,68 @@ fn claims_walk_their_index_and_sort_nothing() {
                     assert!(!plan.contains(slow), "{plan}");
                 }
             }
+        });
+    }
+}
+
+/// As a daemon that was frozen in the middle of its transaction, or an operator, locks it.
+#[test]
+fn a_locked_row_of_a_warning_holds_up_that_flag_alone() {
+    let add = |flag: &str| {
+        Write::AddCount(Box::new(CountAdd {
+            origin: Arc::new(CountOrigin {
+                environment: "dev".to_owned(),
+                partition: "script1".to_owned(),
+                host: "here".to_owned(),
+            }),
+            flag: flag.into(),
+            periods: Arc::new([Period {
+                limit: 100,
+                seconds: 60,
+            }]),
+            segments: vec![CountSegment {
+                at: std::time::Instant::now(),
+                count: 1,
+                messages: Vec::new(),
+            }],
+        }))
+    };
+    for (url, _) in servers() {
+        let store = store(&url);
+        store.migrate().unwrap();
+        actix_rt::System::new().block_on(async {
+            let mut writer = store.writer().await.unwrap();
+            writer.apply(Arc::new([add("locked"), add("free")])).await;
+            let mut other = connect::open(&Secret::new(url.clone())).await.unwrap();
+            let lock = "SELECT id FROM warning_window WHERE flag = 'locked' FOR UPDATE";
+            other.batch_execute(dialect::BEGIN).await.unwrap();
+            other.batch_execute(lock).await.unwrap();
+            let begun = std::time::Instant::now();
+            let answers = writer
+                .apply(Arc::new([add("locked"), add("free"), add("new")]))
+                .await
+                .answers();
+            // A wait for a lock would be two seconds.
+            assert!(
+                begun.elapsed() < Duration::from_millis(1_900),
+                "{:?}",
+                begun.elapsed()
+            );
+            let counted: Vec<Counted> = answers
+                .into_iter()
+                .map(|answer| match answer {
+                    Ok(Written::Counted(counted)) => counted,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            let added = Counted::Added { reached: 0 };
+            assert_eq!(counted, [Counted::Held, added, added], "{url}");
+            other.batch_execute("ROLLBACK").await.unwrap();
+            let again = writer.apply(Arc::new([add("locked")])).await.answers();
+            assert!(matches!(
+                again[0],
+                Ok(Written::Counted(Counted::Added { .. }))
+            ));
         });
     }
 }
