@@ -20,6 +20,7 @@ mod identity;
 mod job;
 mod limits;
 mod logs;
+mod orders;
 mod outage;
 mod own_code;
 mod pool;

@@ -11,8 +11,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::Failure;
 use super::{
-    App, alert, check, completions, dead, exec, generate_model, help, import, init, migrate, push,
-    run, schema, send, signals, status,
+    App, alert, check, completions, dead, exec, generate_model, help, import, init, migrate,
+    orders, push, run, schema, send, signals, status,
 };
 use crate::config::{Environment, Partition, Places};
 
@@ -95,6 +95,19 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// See what the running daemons are doing, and what is wrong first
     Status(status::StatusArgs),
+    /// Show queue entries, pause and resume them
+    #[command(subcommand)]
+    Queue(orders::QueueCommand),
+    /// Show cron entries, pause and resume them
+    #[command(subcommand)]
+    Cron(orders::CronCommand),
+    /// Pause and resume the delay queue
+    #[command(subcommand)]
+    Delay(orders::DelayCommand),
+    /// Pause everything: queues, cron and the delay queue, on every daemon of the environment
+    Pause,
+    /// Resume everything that `pause` paused; what was paused by its name stays so
+    Resume,
     /// Look at the dead letters
     #[command(subcommand)]
     Dead(dead::DeadCommand),
@@ -149,6 +162,11 @@ fn done<S: Send + Sync + 'static>(
         Command::Send(args) => send::send(&app, &places()?, args),
         Command::Migrate(args) => migrate::migrate(&app, &places()?, &args),
         Command::Status(args) => status::status(&app, &places()?, &args),
+        Command::Queue(command) => orders::queue(&app, &places()?, command),
+        Command::Cron(command) => orders::cron(&app, &places()?, command),
+        Command::Delay(command) => orders::delay(&app, &places()?, &command),
+        Command::Pause => orders::pause(&app, &places()?),
+        Command::Resume => orders::resume(&app, &places()?),
         Command::Dead(command) => dead::dead(&app, &places()?, command),
         Command::Alert(command) => alert::alert(&app, &places()?, &command),
         Command::Init(args) => init::init(&args),

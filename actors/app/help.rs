@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 19] = [
+const EXAMPLES: [(&str, &str); 32] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -49,6 +49,65 @@ const EXAMPLES: [(&str, &str); 19] = [
         "  {} status                   what is wrong first, then queues, cron and the delay queue
   {} status --watch           again each 2 seconds
   {} status --json | jq '.[].wrong'",
+    ),
+    (
+        "queue",
+        "  {} queue list               which entries there are, and which are paused
+  {} queue pause greetings    until it is resumed, on every daemon",
+    ),
+    (
+        "queue list",
+        "  {} queue list
+  {} queue list --json | jq 'select(.paused).name'",
+    ),
+    (
+        "queue pause",
+        "  {} queue pause greetings
+  {} --env release queue pause greetings orders_in",
+    ),
+    (
+        "queue resume",
+        "  {} queue resume greetings   and its lag is checked at once",
+    ),
+    (
+        "cron",
+        "  {} cron list                which entries there are, and which are paused
+  {} cron pause report        its fires are not made until it is resumed",
+    ),
+    (
+        "cron list",
+        "  {} cron list
+  {} cron list --json | jq 'select(.paused).name'",
+    ),
+    (
+        "cron pause",
+        "  {} cron pause report        what runs goes on",
+    ),
+    (
+        "cron resume",
+        "  {} cron resume report       fires that were not made meanwhile are not made up for",
+    ),
+    (
+        "delay",
+        "  {} delay pause              tasks can be pushed, and wait
+  {} delay resume             what is overdue runs at once",
+    ),
+    (
+        "delay pause",
+        "  {} delay pause",
+    ),
+    (
+        "delay resume",
+        "  {} delay resume",
+    ),
+    (
+        "pause",
+        "  {} pause                    nothing new starts, on any daemon of the environment
+  {} --env release pause && {} --env release status --watch",
+    ),
+    (
+        "resume",
+        "  {} resume                   what was paused by its name stays paused",
     ),
     (
         "dead",

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use super::{go_layout, help, plan, version};
-use crate::config::{Config, CronEntry, Partition, Places, QueueEntry, SourceConfig};
+use crate::config::{Config, CronEntry, Partition, Places, QueueEntry};
 use crate::db::Store;
 use crate::db::rows::AliveBoot;
 use crate::identity::{Owner, host, partition_of};
@@ -67,11 +67,7 @@ fn say_some(what: &str, lines: Vec<String>) {
 }
 
 fn queue(entry: &QueueEntry) -> String {
-    let source = match &entry.source {
-        SourceConfig::Table { table } => format!("table `{table}`"),
-        SourceConfig::Redis { key, .. } => format!("Redis list `{key}`"),
-        SourceConfig::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
-    };
+    let source = entry.source.describe();
     let rest = entry.limits.progress.get();
     let size = match entry.limits.max_progress {
         Some(most) if most.get() > rest => format!("{rest} to {most} consumers"),

@@ -24,6 +24,7 @@ mod import;
 mod init;
 mod introduce;
 mod migrate;
+mod orders;
 mod plan;
 mod print;
 mod push;

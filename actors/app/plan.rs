@@ -28,6 +28,7 @@ use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
+use crate::orders::{PauseKind, Pauses};
 use crate::pool::PoolConfig;
 use crate::source::replayed::DueReplays;
 use crate::source::{
@@ -109,6 +110,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         slots: Arc::new(slots),
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
         pinger: parts.pinger,
+        pauses: Pauses::default(),
     };
     log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
@@ -168,6 +170,8 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         notifier: parts.notifier,
         own_alerts,
         ping: ping(config),
+        environment: config.environment,
+        pauses: shared.pauses,
         consumed: Consumed::of(config, tables_of_other_partitions(parts.places)),
         redis,
         lists,
@@ -194,6 +198,7 @@ struct Shared<'a> {
     slots: Arc<SlotFile>,
     workers: Arc<Workers>,
     pinger: Pinger,
+    pauses: Pauses,
 }
 
 impl Shared<'_> {
@@ -219,6 +224,7 @@ impl Shared<'_> {
             batch: entry.batch,
             slots: Some(Arc::clone(&self.slots)),
             gate: Gate::default(),
+            paused: self.pauses.flag(PauseKind::Queue, &entry.name),
             state: QueueState::new(facts_of(entry)),
         };
         Ok(PoolConfig {
@@ -296,6 +302,7 @@ impl Shared<'_> {
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            paused: self.pauses.flag(PauseKind::Delay, ""),
             state: DelayState::new(),
         }
     }
@@ -328,6 +335,7 @@ impl Shared<'_> {
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
             pinger: self.pinger.clone(),
+            pauses: self.pauses.clone(),
         })
     }
 }

@@ -32,6 +32,15 @@ pub(crate) enum SourceConfig {
 }
 
 impl SourceConfig {
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Table { table } => format!("table `{table}`"),
+            Self::Redis { key, .. } => format!("Redis list `{key}`"),
+            Self::Kafka { topic, .. } => format!("Kafka topic `{topic}`"),
+        }
+    }
+
     /// Reads the keys of the three kinds, of which exactly one must be there.
     pub(super) fn read(entry: &Node<'_>, o: &Object<'_, '_>) -> Option<Self> {
         o.needs_one_of(&GROUPS);

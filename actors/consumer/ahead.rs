@@ -6,6 +6,7 @@
 use tokio::sync::{mpsc, watch};
 
 use super::held::{Held, Origin};
+use crate::orders::PauseFlag;
 use crate::outage::Outage;
 use crate::source::{Fetcher, Reach};
 use crate::stop::StopListener;
@@ -24,12 +25,12 @@ impl Ahead {
         origin: &Origin,
         who: Fetcher,
         first_size: u32,
-        stop: StopListener,
+        (stop, paused): (StopListener, PauseFlag),
     ) -> Self {
         let (wanted, wishes) = watch::channel(first_size);
         let (sender, batches) = mpsc::channel(1);
         let outage = Outage::new(format!("queue `{queue}`"));
-        let fetching = fetch(origin.clone(), who, wishes, sender, outage, stop);
+        let fetching = fetch(origin.clone(), who, wishes, sender, outage, (stop, paused));
         match origin.source.reach() {
             Reach::Far => drop(origin.home.spawn(fetching)),
             // On this thread. While a handler blocks that, a batch that is fetched waits here as it would there.
@@ -71,7 +72,7 @@ async fn fetch(
     mut wishes: watch::Receiver<u32>,
     sender: mpsc::Sender<Held>,
     mut outage: Outage,
-    mut stop: StopListener,
+    (mut stop, paused): (StopListener, PauseFlag),
 ) {
     // Room first, then the fetch: what was fetched never waits for room.
     while let Ok(room) = sender.reserve().await {
@@ -83,13 +84,19 @@ async fn fetch(
                 Err(_) => return,
             },
         };
+        tokio::select! {
+            biased;
+            () = stop.quiet() => return,
+            () = paused.off() => {}
+        }
         match origin.source.fetch(who, size, &mut stop).await {
             Ok(deliveries) => {
                 outage.passed();
                 origin.state.fetched(deliveries.len());
                 let batch = Held::new(&origin, deliveries);
-                // Otherwise the handler began to take long in the meantime, and the batch is given back.
-                if *wishes.borrow() > 0 {
+                // Otherwise the handler began to take long in the meantime, or the queue was paused, and the batch is given
+                // back.
+                if *wishes.borrow() > 0 && !paused.is_on() {
                     room.send(batch);
                 }
             }

@@ -24,9 +24,9 @@ impl Work {
         stop: &mut StopListener,
     ) {
         // What is left over (a suspect, or more than one batch) has its turn at once.
-        while held.peek().is_some() && !stop.begun() {
+        while held.peek().is_some() && !self.rests(stop) {
             let batch = self.fill(&mut held, ahead, stop).await;
-            if !stop.begun() {
+            if !self.rests(stop) {
                 let waiting = (&mut held, &mut *ahead);
                 self.run_batch(handler, batch, waiting, ends, stop).await;
             }

@@ -60,7 +60,7 @@ impl<'a> Single<'a> {
         stop: &mut StopListener,
     ) -> u32 {
         self.watch.start();
-        while !stop.begun()
+        while !self.work.rests(stop)
             && let Some(delivery) = held.start()
         {
             let mut turn = Turn::of(delivery);

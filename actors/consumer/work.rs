@@ -17,6 +17,7 @@ use crate::config::{BatchLimits, RetryRules};
 use crate::db::{Standing, may_start};
 use crate::job::slots::{Identity, Slot, SlotFile};
 use crate::job::{Consumer, Gate, JobError, JobResult, Verdict, used_up, verdict};
+use crate::orders::PauseFlag;
 use crate::source::{Breadth, End, Fetcher, Receipt, Source};
 use crate::state::{QueueState, Tally};
 use crate::stop::StopListener;
@@ -35,6 +36,8 @@ pub(crate) struct Work {
     pub(crate) batch: BatchLimits,
     pub(crate) slots: Option<Arc<SlotFile>>,
     pub(crate) gate: Gate,
+    /// While it is paused nothing is fetched, and nothing that was fetched starts.
+    pub(crate) paused: PauseFlag,
     /// What people see of the queue.
     pub(crate) state: Arc<QueueState>,
 }
@@ -53,7 +56,7 @@ impl Work {
             &self.origin(),
             self.fetcher(),
             first_size,
-            stop.clone(),
+            (stop.clone(), self.paused.clone()),
         );
         match &self.handler {
             Consumer::Single(handler) => {
@@ -75,6 +78,11 @@ impl Work {
         // Gives back what was fetched ahead.
         drop(ahead);
         ends.finish().await;
+    }
+
+    /// Whether nothing more is to start for the time being: what has not started is given back.
+    pub(super) fn rests(&self, stop: &StopListener) -> bool {
+        stop.begun() || self.paused.is_on()
     }
 
     fn fetcher(&self) -> Fetcher {

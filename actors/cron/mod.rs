@@ -57,6 +57,7 @@ use crate::db::rows::KnownEntry;
 use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
 use crate::logs::OutputLogs;
+use crate::orders::Pauses;
 use crate::outage::Outage;
 use crate::presence::AreYouThere;
 use crate::settler::Refusal;
@@ -96,6 +97,8 @@ pub(crate) struct CronConfig {
     pub(crate) watched: WatchedRuns,
     /// Says outside which runs begin and end.
     pub(crate) pinger: Pinger,
+    /// Fires of moments at which their entry was paused are not made.
+    pub(crate) pauses: Pauses,
 }
 
 impl CronConfig {

@@ -15,6 +15,7 @@ use super::misfire::{self, Missed};
 use super::{CronActor, LiveEntry, Ring, fire};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
+use crate::orders::PauseKind;
 use crate::sleep::sleep;
 
 /// A longer sleep would miss a jump of the clock.
@@ -66,7 +67,7 @@ impl CronActor {
         let spans = entries.map(|(entry, since)| Span {
             entry: Arc::clone(entry),
             // A clock that went back since then skips nothing.
-            from: *since.min(&now),
+            from: self.not_paused_since(entry, *since.min(&now), now),
         });
         self.plan(spans.collect(), ctx);
     }
@@ -140,7 +141,8 @@ impl CronActor {
                 due
             } else {
                 // The clock jumped forward, or the machine slept.
-                due - entry.config.schedule.every().map_or(1, millis)
+                let before = due - entry.config.schedule.every().map_or(1, millis);
+                self.not_paused_since(&entry, before, now)
             };
             spans.push(Span { entry, from });
         }
@@ -177,8 +179,27 @@ impl CronActor {
         self.timer = Some(ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring))));
     }
 
+    /// A resume begins anew: what was not made before it is no misfire, and is not made up for.
+    fn not_paused_since(&self, entry: &LiveEntry, from: i64, now: i64) -> i64 {
+        let pauses = &self.config.pauses;
+        pauses.last_end(PauseKind::Cron, &entry.config.name, from, now)
+    }
+
     fn fire(&mut self, entry: &Arc<LiveEntry>, scheduled_ms: i64) {
         if self.quiet {
+            return;
+        }
+        let name = &entry.config.name;
+        if self
+            .config
+            .pauses
+            .cover(PauseKind::Cron, name, scheduled_ms)
+        {
+            entry.state.paused();
+            log::debug!(
+                "cron `{name}`: paused, so {} is not fired",
+                entry.shown(scheduled_ms)
+            );
             return;
         }
         let Some(spawner) = self.spawner() else {

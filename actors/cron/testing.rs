@@ -63,6 +63,7 @@ impl World {
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
             pinger: crate::alert::Pinger::idle(),
+            pauses: crate::orders::Pauses::default(),
         };
         let deaths = Deaths::new();
         let actor = CronActor::new(config.clone(), deaths.notice()).start();

@@ -16,6 +16,7 @@ use super::testing::{World, YEARLY};
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
+use crate::db::rows::PauseRow;
 use crate::db::{Db, Write};
 use crate::testing_support::{Barrier, Seen, TestDb, no_hook, soon};
 
@@ -81,6 +82,36 @@ async fn quiet_fires_nothing_any_more() {
     world.actor.send(Quiet).await.unwrap();
     sleep(Duration::from_secs(30)).await;
     assert!(world.runs().is_empty());
+    assert!(world.stop().await);
+}
+
+#[actix::test]
+async fn a_paused_entry_fires_from_its_resume_on_and_makes_nothing_up() {
+    tokio::time::pause();
+    let entry = Arc::new(entry(
+        "* * * * * *",
+        Misfire::CatchUp(5.try_into().unwrap()),
+    ));
+    let name = entry.config.name.clone();
+    let pause = |until_ms| {
+        vec![PauseRow {
+            kind: "cron".to_owned(),
+            name: name.clone(),
+            since_ms: 0,
+            until_ms,
+            ordered_by: "ann".to_owned(),
+        }]
+    };
+    let world = World::with(TestDb::start(), vec![entry], "/bin/true");
+    world.config.pauses.learn(pause(None));
+    sleep(Duration::from_secs(30)).await;
+    let of_the_pause = "SELECT count(*) AS n FROM cron_run";
+    assert_eq!(world.files.number(of_the_pause), 0);
+    let resumed_ms = now_ms();
+    world.config.pauses.learn(pause(Some(resumed_ms)));
+    world.until_ended(1).await;
+    let before = format!("{of_the_pause} WHERE scheduled_ms < {resumed_ms}");
+    assert_eq!(world.files.number(&before), 0, "made up for");
     assert!(world.stop().await);
 }
 

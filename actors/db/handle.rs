@@ -10,8 +10,8 @@ use super::actor::{DbActor, Submit};
 use super::error::DbError;
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
-    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd,
-    TaskEnd,
+    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder, Reaped, Replay,
+    RunEnd, TaskEnd,
 };
 use super::store::Reader;
 use super::write::{INSERTED_INTO, Most, Settlement, Trimmed, Write, Written};
@@ -397,6 +397,12 @@ impl Db {
 
     pub(crate) async fn trim_runs(&self, before_ms: i64) -> Result<usize, DbError> {
         self.count(Write::TrimRuns { before_ms }).await
+    }
+
+    /// Answers whether that changes anything.
+    pub(crate) async fn set_pause(&self, order: PauseOrder) -> Result<bool, DbError> {
+        let changed = self.count(Write::SetPause(Box::new(order))).await?;
+        Ok(changed > 0)
     }
 
     pub(in crate::db) async fn count(&self, write: Write) -> Result<usize, DbError> {

@@ -54,6 +54,7 @@ migrations! {
     "2026-11-26-000008_commit_mark"
     "2026-11-26-000010_message_origin"
     "2026-11-29-000011_warning"
+    "2026-11-29-000012_orders"
 }
 
 /// Where diesel's own tool notes what was done, as it makes it.

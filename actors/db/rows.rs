@@ -319,3 +319,41 @@ pub(crate) struct DelayCounts {
     /// When the first of them is due, unix milliseconds.
     pub(crate) oldest_due_ms: Option<i64>,
 }
+
+/// Pauses or resumes something for all daemons of an environment.
+#[derive(Debug, Clone)]
+pub(crate) struct PauseOrder {
+    pub(crate) environment: String,
+    /// As `pause.kind` has it.
+    pub(crate) kind: &'static str,
+    /// Empty where the kind alone says what is meant.
+    pub(crate) name: String,
+    pub(crate) paused: bool,
+    pub(crate) ordered_by: String,
+    /// What the order is about, for people.
+    pub(crate) target: String,
+}
+
+impl PauseOrder {
+    /// As `audit.action` has it.
+    pub(crate) fn action(&self) -> &'static str {
+        match self.paused {
+            true => "pause",
+            false => "resume",
+        }
+    }
+}
+
+/// A pause, as it stands in the table. Times are unix milliseconds of the database's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PauseRow {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) since_ms: i64,
+    /// When it was resumed; none while it is paused.
+    pub(crate) until_ms: Option<i64>,
+    pub(crate) ordered_by: String,
+}
+
+/// Pauses that ended longer ago than this say nothing any more about fires that are made late, in milliseconds.
+pub(crate) const ENDED_PAUSES_MS: i64 = 24 * 3600 * 1000;

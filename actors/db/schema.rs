@@ -172,5 +172,28 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    pause (environment, kind, name) {
+        environment -> Text,
+        kind -> Text,
+        name -> Text,
+        since_ms -> BigInt,
+        until_ms -> Nullable<BigInt>,
+        ordered_by -> Text,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> BigInt,
+        environment -> Text,
+        at_ms -> BigInt,
+        ordered_by -> Text,
+        action -> Text,
+        target -> Text,
+        result -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(boot, cron_run);
 diesel::allow_tables_to_appear_in_same_query!(boot, warning_sender);

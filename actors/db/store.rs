@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use super::error::DbError;
 use super::rows::{
     AliveBoot, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter, LetterHead,
-    OpenRun, OutsideDeath,
+    OpenRun, OutsideDeath, PauseRow,
 };
 use super::warnings::NoticeBreadth;
 use super::write::{Write, Written};
@@ -218,6 +218,8 @@ pub(crate) trait Reader: Send + Sync {
         environment: &'a str,
         breadth: &'a NoticeBreadth,
     ) -> BoxFuture<'a, Result<bool, DbError>>;
+    /// What is paused in the environment, and what was until a day ago.
+    fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>>;
     /// Dead letters, counted up to one more than `COUNT_CAP`.
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>>;
 }

@@ -64,6 +64,7 @@ mod budget;
 mod clock;
 mod former_names;
 mod letters;
+mod orders;
 mod questions;
 mod refusals;
 mod warnings;

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 
 use super::headers;
-use super::rows::{DeadLetter, LetterHead, OpenRun};
-use super::schema::{cron_run, dead_letter};
+use super::rows::{DeadLetter, LetterHead, OpenRun, PauseRow};
+use super::schema::{cron_run, dead_letter, pause};
 use super::status::RUN_REPLACED;
 
 #[derive(Queryable, Selectable)]
@@ -103,5 +103,35 @@ impl From<Head> for LetterHead {
             exec_cmd: row.exec_cmd,
             partition: row.partition_name,
         }
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = pause)]
+pub(in crate::db) struct Paused {
+    kind: String,
+    name: String,
+    since_ms: i64,
+    until_ms: Option<i64>,
+    ordered_by: String,
+}
+
+impl Paused {
+    pub(in crate::db) fn row(self) -> PauseRow {
+        PauseRow {
+            kind: self.kind,
+            name: self.name,
+            since_ms: self.since_ms,
+            until_ms: self.until_ms,
+            ordered_by: self.ordered_by,
+        }
+    }
+}
+
+/// As `audit.result` has it.
+pub(in crate::db) fn came_of(changes: bool) -> &'static str {
+    match changes {
+        true => "done",
+        false => "it was so already",
     }
 }

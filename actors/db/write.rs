@@ -2,8 +2,8 @@
 
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
-    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, Reaped, Replay, RunEnd,
-    TaskEnd,
+    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder, Reaped, Replay,
+    RunEnd, TaskEnd,
 };
 use super::warnings::{CountAdd, CountNotice, Counted, NoticeClaim};
 
@@ -163,6 +163,8 @@ pub(crate) enum Write {
     /// Deletes at most `TRIM_ROWS` notices that nobody has claimed for a day, and forgets senders that are gone. Answers
     /// `Count`: of the notices.
     TrimNotices,
+    /// Pauses or resumes something, and writes that down. Answers `Count`: 1, or 0 where it was so already.
+    SetPause(Box<PauseOrder>),
 }
 
 impl Write {
@@ -239,7 +241,8 @@ impl Write {
             | Self::SyncEntries { .. }
             | Self::ClaimFire(_)
             | Self::TakeFire { .. }
-            | Self::EndRun(_) => true,
+            | Self::EndRun(_)
+            | Self::SetPause(_) => true,
             _ => false,
         }
     }

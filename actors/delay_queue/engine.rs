@@ -21,6 +21,7 @@ use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::db::{Db, DbError, Liveness};
 use crate::job::slots::SlotFile;
 use crate::job::{Gates, Handler, Task};
+use crate::orders::PauseFlag;
 use crate::outage::Outage;
 use crate::settler::{GATHERING, Refusal, Settler};
 use crate::state::{DelayState, TaskDisposition};
@@ -51,6 +52,8 @@ pub(crate) struct DelayConfig {
     pub(crate) concurrency: u32,
     pub(crate) running: RunningTasks,
     pub(crate) stats: Stats,
+    /// While it is paused nothing is claimed, and nothing that was claimed starts.
+    pub(crate) paused: PauseFlag,
     /// What people see of the delay queue.
     pub(crate) state: Arc<DelayState>,
 }
@@ -112,6 +115,11 @@ impl Engine {
             counting: false,
             counts_since_report: 0,
         }
+    }
+
+    /// Whether nothing more is to be claimed or started for the time being.
+    pub(super) fn rests(&self) -> bool {
+        self.stop.begun() || self.config.paused.is_on()
     }
 
     /// How many rows there is room for.

@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::stream::unfold;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::agenda::Claim;
@@ -45,8 +47,28 @@ impl DelayQueueActor {
             return;
         };
         engine.settler = Some(settler(db, &engine.config, ctx.address().downgrade()));
+        let pauses = engine.config.paused.listen();
         self.give_back_strays(ctx);
         Self::look_again(fastrand::i64(AFTER_THE_SECOND_MS), ctx);
+        self.rest_when_paused(pauses, ctx);
+    }
+
+    /// What is claimed and has not started goes back at once: it is due when the queue is resumed, wherever there is room
+    /// then.
+    fn rest_when_paused(&self, pauses: watch::Receiver<bool>, ctx: &mut Context<Self>) {
+        let changes = unfold(pauses, |mut pauses| async move {
+            pauses.changed().await.is_ok().then(|| {
+                let is_on = *pauses.borrow_and_update();
+                (is_on, pauses)
+            })
+        });
+        let seen = changes
+            .into_actor(self)
+            .map(|is_on, actor: &mut Self, ctx| match is_on {
+                true => actor.give_back_waiting(ctx),
+                false => ctx.notify(LookAhead),
+            });
+        ctx.spawn(seen.finish());
     }
 
     fn look_again(after_the_second_ms: i64, ctx: &mut Context<Self>) {
@@ -97,7 +119,7 @@ impl DelayQueueActor {
         let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
             return;
         };
-        if engine.looking || !engine.ready || engine.stop.begun() {
+        if engine.looking || !engine.ready || engine.rests() {
             return;
         }
         let budget = engine.budget();
@@ -159,7 +181,7 @@ impl DelayQueueActor {
             }
         }
         let strays_wait = engine.strays;
-        if engine.stop.begun() {
+        if engine.rests() {
             self.give_back_waiting(ctx);
         } else {
             self.start_due(ctx);

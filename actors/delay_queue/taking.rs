@@ -63,7 +63,7 @@ impl DelayQueueActor {
             return Ok((rows, 0));
         };
         // What is due before the next looks can see it is inserted already claimed, as far as there is room.
-        if engine.ready && !engine.stop.begun() {
+        if engine.ready && !engine.rests() {
             let mut budget = engine.budget();
             let soon = now + millis(LOOK_AHEAD);
             for row in rows.iter_mut().filter(|row| row.due_ms <= soon) {
@@ -108,7 +108,7 @@ impl DelayQueueActor {
                 claimed_ms: now_ms(),
             });
         }
-        if engine.stop.begun() {
+        if engine.rests() {
             self.give_back_waiting(ctx);
         } else {
             self.start_due(ctx);

@@ -14,7 +14,9 @@ use super::{
 };
 use crate::clock::{jumps, now_ms};
 use crate::db::Liveness;
+use crate::db::rows::PauseRow;
 use crate::job::{Gates, Handler as JobHandler, JobResult, Task};
+use crate::orders::{PauseKind, Pauses};
 use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
 use crate::workers::Workers;
 
@@ -30,6 +32,7 @@ struct World {
     /// Closed: tasks whose params begin with `wait` wait.
     barrier: Barrier,
     deaths: Deaths,
+    pauses: Pauses,
     config: Arc<DelayConfig>,
     actor: Addr<DelayQueueActor>,
 }
@@ -50,6 +53,7 @@ impl World {
         tokio::time::pause();
         let (ran, crowd, barrier) = (Seen::new(), Crowd::default(), Barrier::closed());
         let handler = handler(&ran, &crowd, &barrier);
+        let pauses = Pauses::default();
         let config = Arc::new(DelayConfig {
             owner: OWNER.to_owned(),
             liveness: Arc::new(Liveness::new(interval)),
@@ -65,6 +69,7 @@ impl World {
             concurrency,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            paused: pauses.flag(PauseKind::Delay, ""),
             state: crate::state::DelayState::new(),
         });
         let (db, deaths) = (TestDb::start(), Deaths::new());
@@ -75,9 +80,22 @@ impl World {
             crowd,
             barrier,
             deaths,
+            pauses,
             config,
             actor,
         }
+    }
+
+    /// As the rows of pauses say.
+    fn set_paused(&self, is_paused: bool) {
+        let row = PauseRow {
+            kind: "delay".to_owned(),
+            name: String::new(),
+            since_ms: 0,
+            until_ms: None,
+            ordered_by: "ann".to_owned(),
+        };
+        self.pauses.learn(Vec::from_iter(is_paused.then_some(row)));
     }
 
     async fn push(&self, items: Vec<PushItem>) -> Result<Vec<i64>, PushError> {
@@ -385,6 +403,32 @@ async fn quiet_gives_back_what_waits_and_takes_nothing_new() {
     world.barrier.open();
     assert_eq!(world.stop_within(Duration::from_secs(25)).await, 0);
     assert_eq!((world.in_status(1), world.in_status(3)), (2, 1));
+}
+
+#[actix::test]
+async fn a_paused_queue_takes_tasks_and_starts_none_until_it_is_resumed() {
+    let world = World::start().await;
+    world.push_one("waits until the barrier opens", 0).await;
+    world.ran.wait_for(1).await;
+    // Claimed and not due yet.
+    world.push_one("soon", 1).await;
+    world.set_paused(true);
+    sleep(Duration::from_millis(10)).await;
+    world.push_one("now", 0).await;
+    world.foreign(3, "job", "theirs", now_ms() / 1000);
+    world.barrier.open();
+    world.until(3, 1).await;
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(world.params().len(), 1, "{:?}", world.params());
+    let claimed = "SELECT count(*) AS n FROM delay_queue_log WHERE owner <> ''";
+    assert_eq!(
+        world.db.number(claimed),
+        0,
+        "nothing is held while it is paused"
+    );
+    world.set_paused(false);
+    world.until(3, 6).await;
+    assert_eq!(world.ran.len(), 6);
 }
 
 #[actix::test]

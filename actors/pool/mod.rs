@@ -164,6 +164,7 @@ impl Actor for PoolActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         self.config.work.source.open();
         self.watch_limit(ctx);
+        self.watch_pauses(ctx);
         self.reconcile(ctx);
         ctx.notify(LagCheck);
         ctx.run_interval(self.config.lag_check_interval, |_, ctx| {

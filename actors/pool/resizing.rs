@@ -19,6 +19,8 @@ impl PoolActor {
         self.publish_lag(lag);
         match lag {
             None => self.leases.keep_all(now),
+            // More consumers would have nothing to do.
+            Some(_) if self.config.work.paused.is_on() => {}
             Some(lag) => {
                 log::debug!("queue `{}` has a lag of {lag}", self.queue());
                 let limits = &self.config.limits;
@@ -147,6 +149,17 @@ impl PoolActor {
             ),
             None => "nothing renewed their lease".to_owned(),
         }
+    }
+
+    /// A queue that is resumed has what came meanwhile: its lag is asked for at once.
+    pub(super) fn watch_pauses(&mut self, ctx: &mut Context<Self>) {
+        let resumes = unfold(self.config.work.paused.listen(), |mut pauses| async move {
+            pauses.wait_for(|is_on| *is_on).await.ok()?;
+            pauses.wait_for(|is_on| !is_on).await.ok()?;
+            Some(((), pauses))
+        });
+        let seen = resumes.into_actor(self);
+        ctx.spawn(seen.map(|(), pool, ctx| pool.check_lag(ctx)).finish());
     }
 
     /// Comes back whenever the source has a use for more or fewer.

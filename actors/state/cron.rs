@@ -117,6 +117,11 @@ impl CronState {
         self.next_ms.store(due_ms.unwrap_or(NEVER), Relaxed);
     }
 
+    /// A fire is not made, as its entry is paused.
+    pub(crate) fn paused(&self) {
+        self.skipped.add(1);
+    }
+
     /// Fires that were not made in time and are not made up for.
     pub(crate) fn missed(&self, n: usize) {
         if n == 0 {

@@ -27,10 +27,11 @@ use self::stopping::{Stopped, stop_all};
 pub(crate) use self::warnings::Warnings;
 use crate::db::DbError;
 use crate::gone::GoneNotice;
+use crate::orders;
 use crate::outage::Outage;
 use crate::state::deaths;
 use crate::stop::StopSignal;
-use crate::task::caught;
+use crate::task::{caught, restart_on_panic};
 
 /// Pauses before a dead child is replaced: they double from the first to the longest, and start anew after a while
 /// without a death.
@@ -137,6 +138,7 @@ impl SupervisorActor {
                 tokio::time::sleep(outage.failed(cause)).await;
             }
             // It may wait for a row that somebody has locked; it is repeated.
+            orders::learn_first(&plan.db, plan.environment.name(), &plan.pauses).await;
             let _ = tokio::time::timeout(FIRST_RESCUE, rescue::look(&plan)).await;
             rescue::note_foreign(&plan).await;
             actix_rt::spawn(unconsumed::report(plan));
@@ -166,6 +168,12 @@ impl SupervisorActor {
             };
             ctx.spawn(looked.into_actor(actor));
         });
+        let plan = Arc::clone(&self.plan);
+        let watching = async move {
+            let watch = || orders::watch(&plan.db, plan.environment.name(), &plan.pauses);
+            restart_on_panic("the reading of orders", watch).await;
+        };
+        ctx.spawn(watching.into_actor(self));
         let trimming = self
             .plan
             .retention

@@ -285,6 +285,7 @@ fn plan(
             concurrency: 100,
             running: RunningTasks::default(),
             stats: Stats::default(),
+            paused: crate::orders::PauseFlag::default(),
             state: crate::state::DelayState::new(),
         }),
         delay_queue: DelayQueueHandle::default(),
@@ -302,6 +303,8 @@ fn plan(
         own_alerts,
         warnings: crate::supervisor::Warnings::silent(&db),
         ping: None,
+        environment: crate::config::Environment::Dev,
+        pauses: crate::orders::Pauses::default(),
         cron: CronConfig {
             db: db.clone(),
             liveness: Arc::clone(&liveness),
@@ -318,6 +321,7 @@ fn plan(
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
             pinger: crate::alert::Pinger::idle(),
+            pauses: crate::orders::Pauses::default(),
         },
         own_code: vec![OwnCode {
             place: "here".to_owned(),

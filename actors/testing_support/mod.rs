@@ -79,6 +79,7 @@ pub(crate) fn work(source: &Arc<FakeSource>, handler: Consumer) -> Work {
         },
         slots: None,
         gate: Gate::default(),
+        paused: crate::orders::PauseFlag::default(),
         state: queue_state(),
     }
 }

@@ -42,6 +42,7 @@ mod outage;
 mod own_alerts;
 mod own_code;
 mod pairs;
+mod pauses;
 mod pings;
 mod poison;
 mod pooler;

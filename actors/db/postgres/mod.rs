@@ -44,6 +44,8 @@ mod migration;
 mod named;
 #[path = "../server/notices.rs"]
 mod notices;
+#[path = "../server/orders.rs"]
+mod orders;
 #[path = "../server/ours.rs"]
 mod ours;
 #[path = "../server/part.rs"]

@@ -6,8 +6,8 @@ use diesel::result::Error;
 use super::claims::Standing;
 use super::dialect::Connection;
 use super::{
-    boots, cron, dead, deaths, entries, hasten, messages, notices, replay, retention, tasks,
-    warnings,
+    boots, cron, dead, deaths, entries, hasten, messages, notices, orders, replay, retention,
+    tasks, warnings,
 };
 use crate::db::batch::{Step, steps};
 use crate::db::warnings::CountAdd;
@@ -165,6 +165,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::EndNotice { owner, id } => notices::end(connection, owner, *id).await,
         Write::TrimWindows => warnings::trim(connection).await,
         Write::TrimNotices => notices::trim(connection).await,
+        Write::SetPause(order) => orders::set_pause(connection, order).await,
         Write::AddCount(_)
         | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }

@@ -11,13 +11,13 @@ use super::schema::{commit_mark, delay_queue_log};
 use crate::db::error::DbError;
 use crate::db::migrations::Migration;
 use crate::db::schema::{
-    boot, cron_entry, cron_run, dead_letter, death, queue_message, warning_notice, warning_sender,
-    warning_window,
+    audit, boot, cron_entry, cron_run, dead_letter, death, pause, queue_message, warning_notice,
+    warning_sender, warning_window,
 };
 
 /// Each of our tables, with columns that it has from its beginning, and the end of the migration's name that makes it.
 /// (The Go project's are meant to be there.)
-const MADE_BY: [(&str, &str, &str); 10] = [
+const MADE_BY: [(&str, &str, &str); 12] = [
     ("boot", "owner, heartbeat_ms", "_boot"),
     ("queue_message", "payload, fence", "_queue_message"),
     ("dead_letter", "kind, died_ms", "_dead_letter"),
@@ -28,10 +28,12 @@ const MADE_BY: [(&str, &str, &str); 10] = [
     ("warning_window", "flag, limit_count", "_warning"),
     ("warning_notice", "flag, limit_count", "_warning"),
     ("warning_sender", "owner, environment", "_warning"),
+    ("pause", "environment, since_ms", "_orders"),
+    ("audit", "ordered_by, at_ms", "_orders"),
 ];
 
 /// Every table, with a column of it.
-const WRITTEN: [(&str, &str); 12] = [
+const WRITTEN: [(&str, &str); 14] = [
     ("crontab_log", "name"),
     ("delay_queue_log", "name"),
     ("boot", "owner"),
@@ -44,6 +46,8 @@ const WRITTEN: [(&str, &str); 12] = [
     ("warning_window", "flag"),
     ("warning_notice", "flag"),
     ("warning_sender", "owner"),
+    ("pause", "name"),
+    ("audit", "target"),
 ];
 
 /// Before anything is altered: tables of our names that are there, and that we are about to make. One that a migration of
@@ -77,7 +81,7 @@ pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), Db
         };
     }
     look!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
-    look!(warning_window warning_notice warning_sender);
+    look!(warning_window warning_notice warning_sender pause audit);
     Ok(())
 }
 

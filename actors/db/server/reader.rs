@@ -18,11 +18,11 @@ use tokio::time::timeout;
 
 use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
-use super::{connect, deaths, lags, letters, notices, questions};
+use super::{connect, deaths, lags, letters, notices, orders, questions};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath, PauseRow,
 };
 use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
@@ -323,6 +323,14 @@ impl Reader for ServerReader {
     ) -> BoxFuture<'a, Result<bool, DbError>> {
         async move {
             self.ask(async |connection| notices::any(connection, environment, breadth).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
+        async move {
+            self.ask(async |connection| orders::pauses(connection, environment).await)
                 .await
         }
         .boxed()

@@ -15,6 +15,7 @@ mod lengths;
 mod letters;
 mod messages;
 mod notices;
+mod orders;
 mod part;
 mod ping;
 mod questions;

@@ -8,11 +8,11 @@ use futures_util::future::BoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
-use super::{deaths, letters, notices, questions};
+use super::{deaths, letters, notices, orders, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath, PauseRow,
 };
 use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
@@ -204,6 +204,11 @@ impl Reader for SqliteReader {
     ) -> BoxFuture<'a, Result<bool, DbError>> {
         let (environment, breadth) = (environment.to_owned(), breadth.clone());
         self.ask(move |connection| notices::any(connection, &environment, &breadth))
+    }
+
+    fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
+        let environment = environment.to_owned();
+        self.ask(move |connection| orders::pauses(connection, &environment))
     }
 
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {

@@ -12,8 +12,8 @@ use super::codes::{Step, is_held, judged};
 use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{
-    boots, cron, dead, deaths, entries, hasten, messages, notices, replay, retention, tasks,
-    warnings,
+    boots, cron, dead, deaths, entries, hasten, messages, notices, orders, replay, retention,
+    tasks, warnings,
 };
 use crate::db::apart::{Manner, Unclaimable};
 use crate::db::error::DbError;
@@ -271,5 +271,6 @@ fn one(
         Write::EndNotice { owner, id } => notices::end(connection, owner, *id),
         Write::TrimWindows => warnings::trim(connection),
         Write::TrimNotices => notices::trim(connection, manner),
+        Write::SetPause(order) => orders::set_pause(connection, order),
     }
 }

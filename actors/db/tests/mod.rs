@@ -18,7 +18,7 @@ use crate::db::actor::{Crash, DbActor};
 use crate::db::heart::Heartbeats;
 use crate::db::rows::{
     AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection,
-    LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath,
+    LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
 };
 use crate::db::store::{Applied, Reader, Store, Writer, Writers};
 use crate::db::write::{Write, Written};
@@ -312,6 +312,9 @@ impl Reader for NoReader {
         _: &'a str,
         _: Vec<String>,
     ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn pauses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {

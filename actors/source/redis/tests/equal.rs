@@ -52,6 +52,7 @@ async fn each_of_a_thousand_equal_messages_runs_its_own_number_of_times() {
         batch: BatchLimits::default(),
         slots: None,
         gate: Gate::default(),
+        paused: crate::orders::PauseFlag::default(),
         state: crate::testing_support::queue_state(),
     };
     let stop = StopSignal::new();

@@ -1,0 +1,312 @@
+//! `queue`, `cron`, `delay`, `pause`, `resume`: orders to all daemons of the environment that share the tables. They are
+//! rows, so they can be given while no daemon runs, and hold until they are taken back.
+
+mod list;
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Local, SecondsFormat};
+use clap::{Args, Subcommand};
+
+use self::list::{Entry, ListArgs};
+use super::failure::{Failure, chain};
+use super::print::print;
+use super::{App, start, writer};
+use crate::config::{Config, Places, did_you_mean};
+use crate::db::rows::{PauseOrder, PauseRow};
+use crate::db::{Db, DbError, Reader};
+use crate::identity::host;
+use crate::orders::PauseKind;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueueCommand {
+    /// Show the queue entries of this partition, and which are paused
+    List(ListArgs),
+    /// Pause queue entries: consumers finish what runs and start nothing more, on every daemon
+    Pause(NamesArgs),
+    /// Resume queue entries
+    Resume(NamesArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CronCommand {
+    /// Show the cron entries of this partition, and which are paused
+    List(ListArgs),
+    /// Pause cron entries: what runs goes on, and fires of paused entries are not made, now or later
+    Pause(NamesArgs),
+    /// Resume cron entries
+    Resume(NamesArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DelayCommand {
+    /// Pause the delay queue: tasks can be pushed, and wait
+    Pause,
+    /// Resume the delay queue: what is overdue runs at once
+    Resume,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NamesArgs {
+    /// The `name` of the entries; all entries of that name are meant
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+}
+
+pub(super) fn queue<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    command: QueueCommand,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    match command {
+        QueueCommand::List(args) => list::list(&config, PauseKind::Queue, queues(&config), &args),
+        QueueCommand::Pause(args) => of_names(&config, PauseKind::Queue, args, Wish::Paused),
+        QueueCommand::Resume(args) => of_names(&config, PauseKind::Queue, args, Wish::Resumed),
+    }
+}
+
+pub(super) fn cron<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    command: CronCommand,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    match command {
+        CronCommand::List(args) => list::list(&config, PauseKind::Cron, crontab(&config), &args),
+        CronCommand::Pause(args) => of_names(&config, PauseKind::Cron, args, Wish::Paused),
+        CronCommand::Resume(args) => of_names(&config, PauseKind::Cron, args, Wish::Resumed),
+    }
+}
+
+pub(super) fn delay<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+    command: &DelayCommand,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    let wish = match command {
+        DelayCommand::Pause => Wish::Paused,
+        DelayCommand::Resume => Wish::Resumed,
+    };
+    give(&config, PauseKind::Delay, vec![String::new()], wish)
+}
+
+pub(super) fn pause<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    give(&config, PauseKind::All, vec![String::new()], Wish::Paused)
+}
+
+pub(super) fn resume<S: Send + Sync + 'static>(
+    app: &App<S>,
+    places: &Places,
+) -> Result<ExitCode, Failure> {
+    let config = start::configuration(app, places)?;
+    give(&config, PauseKind::All, vec![String::new()], Wish::Resumed)
+}
+
+/// How something is to be from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Paused,
+    Resumed,
+}
+
+fn queues(config: &Config) -> Vec<Entry> {
+    let entries = config.queues.iter();
+    let entries = entries.map(|entry| Entry {
+        name: entry.name.clone(),
+        what: entry.source.describe(),
+        exec_cmd: entry.exec_cmd.clone(),
+        live: entry.live,
+    });
+    entries.collect()
+}
+
+fn crontab(config: &Config) -> Vec<Entry> {
+    let entries = config.crontab.iter();
+    let entries = entries.map(|entry| Entry {
+        name: entry.name.clone(),
+        what: format!("`{}`", entry.expression),
+        exec_cmd: entry.exec_cmd.clone(),
+        live: entry.live,
+    });
+    entries.collect()
+}
+
+/// Nothing is ordered where one of the names is wrong.
+fn of_names(
+    config: &Config,
+    kind: PauseKind,
+    args: NamesArgs,
+    wish: Wish,
+) -> Result<ExitCode, Failure> {
+    let (entries, what) = match kind {
+        PauseKind::Queue => (queues(config), "queue"),
+        _ => (crontab(config), "cron entry"),
+    };
+    let known = entries.into_iter().map(|entry| entry.name).collect();
+    for name in &args.names {
+        let known: &std::collections::BTreeSet<String> = &known;
+        if !known.contains(name) {
+            let hint = did_you_mean(name, known);
+            return Err(Failure::misused(format!(
+                "no {what} `{name}` is configured in partition {}{hint}",
+                config.partition
+            )));
+        }
+    }
+    give(config, kind, args.names, wish)
+}
+
+fn give(
+    config: &Config,
+    kind: PauseKind,
+    names: Vec<String>,
+    wish: Wish,
+) -> Result<ExitCode, Failure> {
+    let store = writer::migrated_store(config)?;
+    let environment = config.environment.name();
+    let said = writer::in_system(async {
+        let db = writer::start_db(&store);
+        let mut said = String::new();
+        for name in names {
+            let changed = order(&db, environment, kind, &name, wish).await?;
+            let held = held(db.reader(), environment).await?;
+            said += &outcome(kind, &name, wish, changed, &held);
+        }
+        Ok::<_, DbError>(said)
+    });
+    print(&said.map_err(|cause| Failure::failed(chain(&cause)))?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn order(
+    db: &Db,
+    environment: &str,
+    kind: PauseKind,
+    name: &str,
+    wish: Wish,
+) -> Result<bool, DbError> {
+    let order = PauseOrder {
+        environment: environment.to_owned(),
+        kind: kind.column(),
+        name: name.to_owned(),
+        paused: wish == Wish::Paused,
+        ordered_by: orderer(),
+        target: kind.describe(name),
+    };
+    db.set_pause(order).await
+}
+
+/// The pauses that hold.
+async fn held(reader: &dyn Reader, environment: &str) -> Result<Vec<PauseRow>, DbError> {
+    let mut rows = reader.pauses(environment).await?;
+    rows.retain(|row| row.until_ms.is_none());
+    Ok(rows)
+}
+
+/// What is so now, in words.
+fn outcome(kind: PauseKind, name: &str, wish: Wish, changed: bool, held: &[PauseRow]) -> String {
+    let what = kind.describe(name);
+    let is_own = |row: &&PauseRow| row.kind == kind.column() && row.name == name;
+    let own = held.iter().find(is_own);
+    let mut said = match (wish, changed, own) {
+        (Wish::Paused, true, _) => format!("{what} is paused\n"),
+        (Wish::Paused, false, Some(row)) => format!("{what} is paused already, {}\n", since(row)),
+        (Wish::Paused, false, None) => format!("{what} was paused already\n"),
+        (Wish::Resumed, true, _) => format!("{what} is resumed\n"),
+        (Wish::Resumed, false, _) => format!("{what} was not paused\n"),
+    };
+    let everything = held.iter().find(|row| row.kind == PauseKind::All.column());
+    if let (Wish::Resumed, Some(row)) = (wish, everything.filter(|_| kind != PauseKind::All)) {
+        said += &format!(
+            "it rests all the same, as everything is paused, {}; `resume` ends that\n",
+            since(row)
+        );
+    }
+    said
+}
+
+/// Since when, and by whose order.
+fn since(row: &PauseRow) -> String {
+    let since = DateTime::from_timestamp_millis(row.since_ms).unwrap_or_default();
+    let since = since.with_timezone(&Local);
+    format!(
+        "since {}, by order of {}",
+        since.to_rfc3339_opts(SecondsFormat::Secs, false),
+        row.ordered_by
+    )
+}
+
+/// Who gives this order: the system's user, and the machine.
+fn orderer() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].map(|name| std::env::var(name).ok());
+    let user = named.into_iter().flatten().find(|name| !name.is_empty());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user}@{}", host())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(kind: &str, name: &str) -> PauseRow {
+        PauseRow {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            since_ms: 0,
+            until_ms: None,
+            ordered_by: "ann@web-1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_answer_says_what_is_so_now() {
+        let own = [row("queue", "orders")];
+        let all = [row("all", "")];
+        for (wish, changed, held, said) in [
+            (
+                Wish::Paused,
+                true,
+                &own[..],
+                vec!["queue `orders` is paused\n"],
+            ),
+            (
+                Wish::Paused,
+                false,
+                &own,
+                vec!["is paused already", "by order of ann@web-1"],
+            ),
+            (
+                Wish::Resumed,
+                true,
+                &[],
+                vec!["queue `orders` is resumed\n"],
+            ),
+            (
+                Wish::Resumed,
+                false,
+                &[],
+                vec!["queue `orders` was not paused\n"],
+            ),
+            (
+                Wish::Resumed,
+                true,
+                &all,
+                vec!["is resumed", "everything is paused", "`resume`"],
+            ),
+        ] {
+            let outcome = outcome(PauseKind::Queue, "orders", wish, changed, held);
+            for part in said {
+                assert!(outcome.contains(part), "{outcome}");
+            }
+            assert_eq!(outcome.contains("everything"), held == all, "{outcome}");
+        }
+        let everything = outcome(PauseKind::All, "", Wish::Resumed, true, &[]);
+        assert_eq!(everything, "everything is resumed\n");
+    }
+}

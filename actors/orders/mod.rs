@@ -1,0 +1,8 @@
+//! Orders that people give to all daemons of an environment that share the tables: they are rows, so they hold whether a
+//! daemon runs or not, and survive restarts. Each daemon reads them once a second.
+
+mod pauses;
+mod watching;
+
+pub(crate) use self::pauses::{PauseFlag, PauseKind, Pauses};
+pub(crate) use self::watching::{learn_first, watch};
