@@ -14,7 +14,7 @@ use crate::db::rows::PauseRow;
 use crate::orders::PauseKind;
 
 #[derive(Debug, Args)]
-pub(super) struct ListArgs {
+pub(in crate::app) struct ListArgs {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
