@@ -170,7 +170,6 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         notifier: parts.notifier,
         own_alerts,
         ping: ping(config),
-        environment: config.environment,
         pauses: shared.pauses,
         consumed: Consumed::of(config, tables_of_other_partitions(parts.places)),
         redis,

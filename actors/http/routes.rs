@@ -15,7 +15,7 @@ use super::ready::{Readiness, readiness};
 use super::wrong::{Wrong, wrong};
 use crate::clock::{millis, now_ms};
 use crate::identity::partition_of;
-use crate::state::view::{CronView, DelayView, OutageView, QueueView};
+use crate::state::view::{CronView, DelayView, OutageView, PauseView, QueueView};
 use crate::state::{Identity, outages};
 use crate::stop::StopListener;
 
@@ -109,6 +109,7 @@ struct WholeState<'a> {
     /// Counted up to 100,001; none before the first count, and where the last one failed.
     dead_letters: Option<u64>,
     pending_writes: usize,
+    pauses: Vec<PauseView>,
     outages: Vec<OutageView>,
 }
 
@@ -127,6 +128,7 @@ async fn state(from: From) -> HttpResponse {
         delay: state.delay.view(),
         dead_letters: *state.dead_letters.lock(),
         pending_writes: config.db.pending(),
+        pauses: state.pauses.lock().clone(),
         outages: outages().list(),
     })
 }

@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::db::rows::PauseRow;
+use crate::state::State;
+use crate::state::view::PauseView;
 
 /// What can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,6 +137,22 @@ impl Pauses {
         let ended = ended.filter(|pause| pause.holds() && !held(&known.pauses, pause));
         let ended = ended.map(|pause| format!("{} is resumed", pause.kind.describe(&pause.name)));
         began.chain(ended).collect()
+    }
+
+    /// Shows what is paused to people, and to those that judge whether a queue keeps up.
+    pub(super) fn publish(&self, state: &State) {
+        let known = self.0.lock();
+        for queue in &state.queues {
+            queue.set_paused(known.hold(PauseKind::Queue, &queue.facts.name));
+        }
+        state.delay.set_paused(known.hold(PauseKind::Delay, ""));
+        let held = known.pauses.iter().filter(|pause| pause.holds());
+        let shown = held.map(|pause| PauseView {
+            what: pause.kind.describe(&pause.name),
+            since_ms: pause.since_ms,
+            ordered_by: pause.ordered_by.clone(),
+        });
+        *state.pauses.lock() = shown.collect();
     }
 
     /// Whether it was, or is, paused at that moment.

@@ -1,6 +1,7 @@
 //! What the delay queue publishes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,6 +28,7 @@ pub(crate) struct DelayState {
     running: RunningJobs,
     /// What waits, counted up to a cap, and when its oldest is due; none before the first count.
     waiting: Mutex<Option<Waiting>>,
+    is_paused: AtomicBool,
     failures: Recent<FailureView>,
 }
 
@@ -70,6 +72,7 @@ impl DelayState {
             handler: Histogram::new(Scale::Fast),
             running: RunningJobs::default(),
             waiting: Mutex::new(None),
+            is_paused: AtomicBool::new(false),
             failures: Recent::new(MOST_FAILURES),
         })
     }
@@ -117,12 +120,17 @@ impl DelayState {
         });
     }
 
-    /// None before the first count.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Relaxed);
+    }
+
+    /// None before the first count. What waits because people paused the queue is not late.
     pub(crate) fn sight(&self) -> Option<DelaySight> {
         let waiting = (*self.waiting.lock())?;
+        let is_paused = self.is_paused.load(Relaxed);
         Some(DelaySight {
             waiting: waiting.count,
-            oldest_due_ms: waiting.oldest_due_ms,
+            oldest_due_ms: waiting.oldest_due_ms.filter(|_| !is_paused),
             counted_ms: waiting.counted_ms,
             running: self.running.count(),
         })

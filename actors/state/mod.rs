@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use self::view::PauseView;
+
 pub(crate) use self::cell::Distribution;
 #[cfg(test)]
 use self::cell::Scale;
@@ -63,6 +65,8 @@ pub(crate) struct State {
     pub(crate) history: Mutex<History>,
     /// Dead letters, counted up to a cap; none before the first count, and where the last one failed.
     pub(crate) dead_letters: Mutex<Option<u64>>,
+    /// What is paused, as it was read last.
+    pub(crate) pauses: Mutex<Vec<PauseView>>,
 }
 
 impl State {
@@ -79,6 +83,7 @@ impl State {
             cron,
             delay,
             dead_letters: Mutex::new(None),
+            pauses: Mutex::default(),
         }
     }
 }

@@ -206,6 +206,7 @@ struct Sizing {
     checks: u64,
     /// The first of those in a row that found it above the limit with the pool at its ceiling.
     behind_since_check: Option<u64>,
+    is_paused: bool,
 }
 
 /// Whether a queue keeps up, as the last LagChecks found it.
@@ -236,9 +237,9 @@ impl LagSight {
 
 impl Sizing {
     /// A process that may have no consumers (of a Kafka topic, while others of the group have all partitions) is not behind:
-    /// the lag is that of the whole group.
+    /// the lag is that of the whole group. Nor is a queue that people paused.
     fn judge(&mut self, lag_limit: u64, now: i64) {
-        let is_full = self.ceiling > 0 && self.wanted >= self.ceiling;
+        let is_full = self.ceiling > 0 && self.wanted >= self.ceiling && !self.is_paused;
         let is_behind = is_full && self.lag.is_some_and(|lag| lag > lag_limit);
         let (since, check) = (self.behind_since_ms, self.behind_since_check);
         self.behind_since_ms = is_behind.then(|| since.unwrap_or(now));
@@ -328,6 +329,12 @@ impl QueueState {
     /// When the message was due that waited for longest at the last LagCheck; none where none waited.
     pub(crate) fn oldest_was_due(&self, due_ms: Option<i64>) {
         self.sizing.lock().oldest_due_ms = due_ms;
+    }
+
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        let mut sizing = self.sizing.lock();
+        sizing.is_paused = is_paused;
+        sizing.judge(self.facts.lag_limit, now_ms());
     }
 
     /// How many consumers there are to be, how many there are, and the most that there may be now.

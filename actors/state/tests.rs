@@ -136,6 +136,29 @@ fn a_queue_is_behind_from_the_check_that_finds_it_full_and_above_its_limit() {
 }
 
 #[test]
+fn a_queue_that_people_paused_is_neither_behind_nor_late() {
+    let state = queue_state();
+    state.sized(4, 4, 4);
+    state.lag_checked(Some(5), false);
+    assert!(state.view().behind_since_ms.is_some());
+    state.set_paused(true);
+    assert_eq!(state.view().behind_since_ms, None);
+    state.lag_checked(Some(9), false);
+    assert_eq!(state.view().behind_since_ms, None);
+    state.set_paused(false);
+    assert!(state.view().behind_since_ms.is_some());
+
+    let delay = DelayState::new();
+    delay.counted(3, Some(7));
+    let oldest = || delay.sight().unwrap().oldest_due_ms;
+    assert_eq!(oldest(), Some(7));
+    delay.set_paused(true);
+    assert_eq!(oldest(), None);
+    delay.set_paused(false);
+    assert_eq!(oldest(), Some(7));
+}
+
+#[test]
 fn only_the_last_few_are_kept_and_long_texts_are_cut() {
     let recent = Recent::new(3);
     (0..5).for_each(|n| recent.push(n));

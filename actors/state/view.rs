@@ -50,6 +50,15 @@ pub(crate) struct OutageView {
     pub(crate) cause: String,
 }
 
+/// Something that people paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PauseView {
+    pub(crate) what: String,
+    /// By the database's clock.
+    pub(crate) since_ms: i64,
+    pub(crate) ordered_by: String,
+}
+
 /// Counts of a queue entry since the daemon's start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct QueueCounts {

@@ -11,7 +11,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use super::{Child, Retention, Warnings};
 use crate::alert::Notifier;
 use crate::alert::own::{AlertActor, OwnAlerts};
-use crate::config::{Environment, RetryRules, Secret};
+use crate::config::{RetryRules, Secret};
 use crate::cron::{CronActor, CronConfig};
 use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
@@ -50,8 +50,6 @@ pub(crate) struct Plan {
     pub(crate) own_alerts: OwnAlerts,
     /// Called each minute while all is well.
     pub(crate) ping: Option<Secret>,
-    /// Whose orders hold here.
-    pub(crate) environment: Environment,
     /// What is paused.
     pub(crate) pauses: Pauses,
     pub(crate) own_code: Vec<OwnCode>,

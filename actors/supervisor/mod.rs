@@ -138,7 +138,7 @@ impl SupervisorActor {
                 tokio::time::sleep(outage.failed(cause)).await;
             }
             // It may wait for a row that somebody has locked; it is repeated.
-            orders::learn_first(&plan.db, plan.environment.name(), &plan.pauses).await;
+            orders::learn_first(&plan.db, &plan.pauses, &plan.http.state).await;
             let _ = tokio::time::timeout(FIRST_RESCUE, rescue::look(&plan)).await;
             rescue::note_foreign(&plan).await;
             actix_rt::spawn(unconsumed::report(plan));
@@ -170,7 +170,7 @@ impl SupervisorActor {
         });
         let plan = Arc::clone(&self.plan);
         let watching = async move {
-            let watch = || orders::watch(&plan.db, plan.environment.name(), &plan.pauses);
+            let watch = || orders::watch(&plan.db, &plan.pauses, &plan.http.state);
             restart_on_panic("the reading of orders", watch).await;
         };
         ctx.spawn(watching.into_actor(self));

@@ -303,7 +303,6 @@ fn plan(
         own_alerts,
         warnings: crate::supervisor::Warnings::silent(&db),
         ping: None,
-        environment: crate::config::Environment::Dev,
         pauses: crate::orders::Pauses::default(),
         cron: CronConfig {
             db: db.clone(),

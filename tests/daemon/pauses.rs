@@ -101,6 +101,14 @@ fn what_is_paused_rests_on_every_daemon_until_it_is_resumed(world: World) {
     );
     // The one that had been claimed before the order was seen.
     assert!(ledger.of_body("report").len() <= reports + 1, "paused");
+    let status = world.output(&["status"]);
+    for part in [
+        "= queue `orders` is paused, for ",
+        "= cron `report` is paused",
+        "= the delay queue is paused",
+    ] {
+        assert_eq!(status.matches(part).count(), 2, "of each daemon: {status}");
+    }
     let listed = world.output(&["queue", "list"]);
     let line = listed
         .lines()

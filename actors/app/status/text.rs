@@ -28,6 +28,15 @@ pub(super) fn of(state: &Value, now_ms: i64) -> String {
         }
     );
     wrong(&mut text, &state["wrong"], now_ms);
+    for pause in list(&state["pauses"]) {
+        let _ = writeln!(
+            text,
+            "= {} is paused, for {}, by order of {}",
+            word(&pause["what"]),
+            ago(&pause["since_ms"], now_ms),
+            word(&pause["ordered_by"])
+        );
+    }
     queues(&mut text, list(&state["queues"]));
     cron(&mut text, list(&state["cron"]), now_ms);
     delay(&mut text, state, now_ms);
@@ -267,6 +276,16 @@ mod tests {
         // It was not due then, and has run since.
         let on_time = of(&state(counted_ms + 1000), counted_ms + 30_000);
         assert!(on_time.contains("3 wait, the first due at"), "{on_time}");
+    }
+
+    #[test]
+    fn what_is_paused_is_said_with_its_order() {
+        let pause = json!({ "what": "queue `orders`", "since_ms": 0, "ordered_by": "ann@web-1" });
+        let text = of(&json!({ "pauses": [pause] }), 3 * 3600 * 1000);
+        assert!(
+            text.contains("= queue `orders` is paused, for 3 h, by order of ann@web-1"),
+            "{text}"
+        );
     }
 
     #[test]
