@@ -164,9 +164,14 @@ fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted(world: World) 
     }
     crontab(&world, &entries);
     let daemon = world.start();
+    let fired = |number: usize| format!("cron `{}` fired, pid ", name(number));
+    // A run may be over before the daemon has written that it began.
     let complete = || {
-        let ledger = world.ledger();
-        all.iter().all(|params| !ledger.of_body(params).is_empty())
+        let (ledger, log) = (world.ledger(), daemon.log());
+        let mut each = all.iter().enumerate();
+        each.all(|(number, params)| {
+            !ledger.of_body(params).is_empty() && log.contains(&fired(number))
+        })
     };
     wait_until("every entry to run", PATIENCE, complete);
     let log = daemon.log();
@@ -198,7 +203,7 @@ fn params_arrive_as_they_are_and_the_logged_command_can_be_pasted(world: World) 
         .enumerate()
         .filter(|(_, params)| !params.contains('\n'))
     {
-        let fired = format!("cron `{}` fired, pid ", name(number));
+        let fired = fired(number);
         let line = log.lines().find(|line| line.contains(&fired)).unwrap();
         let (_, command) = line.split_once(&fired).unwrap().1.split_once(": ").unwrap();
         let mut shell = Command::new("sh");
