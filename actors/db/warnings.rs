@@ -76,6 +76,7 @@ impl CountAdd {
         windows: &mut Windows,
         (now, now_ms): (Instant, i64),
     ) -> Vec<NewNotice<'_>> {
+        windows.discard_future(period, now_ms);
         let reached = self.segments.iter().filter_map(|segment| {
             let age = now.saturating_duration_since(segment.at);
             let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
