@@ -1,4 +1,5 @@
-//! Waits for the database at the start: a server may boot together with us, and later than we do.
+//! Waits for the database at the start: a server may boot together with us, and later than we do. Whoever gets alerts is
+//! not left alone meanwhile.
 
 use std::sync::Arc;
 use std::thread;
@@ -6,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::failure::{Failure, chain};
 use super::signals::Signals;
-use crate::db::{DbError, Store};
-use crate::outage::Outage;
+use crate::alert::own::EarlyAlerts;
+use crate::db::{DbError, Store, outage_of};
 
 /// How soon a signal is seen while nothing else happens.
 const LOOK: Duration = Duration::from_millis(50);
@@ -15,17 +16,22 @@ const LOOK: Duration = Duration::from_millis(50);
 const SHORT_LOOK: Duration = Duration::from_millis(1);
 
 /// Brings the tables up to date, as soon as the database is there. None: a signal came before they were.
-pub(super) fn migrate(store: &Arc<dyn Store>, signals: &Signals) -> Result<Option<()>, Failure> {
+pub(super) fn migrate(
+    store: &Arc<dyn Store>,
+    signals: &Signals,
+    alerts: &EarlyAlerts,
+) -> Result<Option<()>, Failure> {
     let address = store.address();
-    let mut outage = Outage::new(format!("the database {address}"));
+    let mut outage = outage_of(store.as_ref());
     loop {
-        let Some(migrated) = one_try(store, signals) else {
+        let Some(migrated) = one_try(store, signals, alerts) else {
             log::info!("stopped before the tables in {address} were up to date");
             return Ok(None);
         };
         match migrated {
             Ok(done) => {
                 outage.passed();
+                alerts.look();
                 if !done.is_empty() {
                     log::info!("{address}: {} migrations done", done.len());
                 }
@@ -38,6 +44,7 @@ pub(super) fn migrate(store: &Arc<dyn Store>, signals: &Signals) -> Result<Optio
                         log::info!("stopped before the database {address} was there");
                         return Ok(None);
                     }
+                    alerts.wait();
                     thread::sleep(LOOK);
                 }
             }
@@ -48,13 +55,18 @@ pub(super) fn migrate(store: &Arc<dyn Store>, signals: &Signals) -> Result<Optio
 
 /// On a thread of its own: it may wait for minutes for another daemon that is at it, or for a table that is in use. A
 /// signal leaves it there; what ends with the process in the middle of it is done again by the next one.
-fn one_try(store: &Arc<dyn Store>, signals: &Signals) -> Option<Result<Vec<String>, DbError>> {
+fn one_try(
+    store: &Arc<dyn Store>,
+    signals: &Signals,
+    alerts: &EarlyAlerts,
+) -> Option<Result<Vec<String>, DbError>> {
     let migrating = Arc::clone(store);
     let migration = thread::spawn(move || migrating.migrate());
     while !migration.is_finished() {
         if signals.came() {
             return None;
         }
+        alerts.wait();
         thread::sleep(SHORT_LOOK);
     }
     let ended = migration.join();

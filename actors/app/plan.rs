@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::failure::{Failure, chain};
 use super::sources::Sources;
 use super::{start, version};
-use crate::alert::own::{self, Disks, OwnAlerts};
+use crate::alert::own::{self, Disks, Memory, OwnAlerts};
 use crate::alert::warning::{Counter, Outbox, OutboxConfig};
 use crate::alert::{Notifier, Pinger};
 use crate::clock::{millis, now_ms};
@@ -75,6 +75,7 @@ pub(super) struct Parts<'a> {
     pub(super) redis: Arc<RedisServers>,
     pub(super) owner: Owner,
     pub(super) notifier: Notifier,
+    pub(super) alert_memory: Memory,
     pub(super) counter: Counter,
     pub(super) pinger: Pinger,
     pub(super) started: Instant,
@@ -127,6 +128,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         state: Arc::clone(&http.state),
         disks: Disks::below([data_dir.clone(), settings.logger.path.clone()]),
         db: shared.db.clone(),
+        memory: parts.alert_memory,
     });
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
     let lists = config.used_redis();

@@ -11,6 +11,7 @@ use super::failure::Failure;
 use super::plan::{self, Parts};
 use super::services::Services;
 use super::{App, Context, await_database, introduce, signals, start, version, writer};
+use crate::alert::own::EarlyAlerts;
 use crate::alert::warning::{Counter, EndsCounting};
 use crate::alert::{Courier, Notifier, Origin, Pinger};
 use crate::config::{Config, Places};
@@ -38,7 +39,15 @@ pub(super) fn run<S: Send + Sync + 'static>(
     let owner = Owner::new(config.partition.clone());
     introduce::introduce(&config, places, &owner);
     let store = writer::own_store(&config);
-    if await_database::migrate(&store, &signals)?.is_none() {
+    // Before anything that may be away for long.
+    let courier = Courier::default();
+    let notifier = Notifier::start(&config.settings.alert, origin(&config), &courier);
+    let early_alerts = EarlyAlerts::new(&config.settings.alert.rules, notifier.clone());
+    let migrated = await_database::migrate(&store, &signals, &early_alerts);
+    if !matches!(migrated, Ok(Some(()))) {
+        writer::in_system(early_alerts.end());
+    }
+    if migrated?.is_none() {
         return Ok(ExitCode::SUCCESS);
     }
 
@@ -75,11 +84,10 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let counter = Counter::of_process();
         counter.begin();
         let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
-        let courier = Courier::default();
-        let notifier = Notifier::start(&config.settings.alert, origin(&config), &courier);
         let pinger = Pinger::new(&courier, host());
         let plan = plan::plan(Parts {
             notifier,
+            alert_memory: early_alerts.memory(),
             counter,
             pinger,
             config: &config,
@@ -96,8 +104,11 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let supervisor = SupervisorActor::new(plan, stop).start();
         signals.forward(supervisor)?;
         Ok(true)
-    })?;
-    if !begun {
+    });
+    if !matches!(begun, Ok(true)) {
+        system.block_on(early_alerts.end());
+    }
+    if !begun? {
         return Ok(ExitCode::SUCCESS);
     }
     let code = system.run_with_code().map_err(Failure::failed)?;

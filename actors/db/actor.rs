@@ -67,6 +67,12 @@ enum Which {
 /// The server, or something on the way to it, may close a connection that is silent for longer.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// Watches over the database, at the start of a daemon as later.
+pub(crate) fn outage_of(store: &dyn Store) -> Outage {
+    let name = format!("the database {}", store.address());
+    Outage::of_server(name.as_str(), name.as_str())
+}
+
 impl DbActor {
     /// Does nothing before its first write.
     pub(crate) fn new(
@@ -74,8 +80,7 @@ impl DbActor {
         heartbeats: Option<Heartbeats>,
         gone: GoneNotice,
     ) -> Self {
-        let name = format!("the database {}", store.address());
-        let outage = Outage::of_server(name.as_str(), name.as_str());
+        let outage = outage_of(store.as_ref());
         Self {
             store,
             heartbeats,

@@ -47,7 +47,7 @@ use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 
-pub(crate) use self::actor::DbActor;
+pub(crate) use self::actor::{DbActor, outage_of};
 pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::heart::Heartbeats;

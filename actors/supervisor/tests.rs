@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::children::Children;
 use super::{BeginStop, Child, Plan, Retention, SupervisorActor};
-use crate::alert::own::{Disks, OwnAlerts};
+use crate::alert::own::{Disks, Memory, OwnAlerts};
 use crate::config::{AlertRules, HttpSettings, Partition};
 use crate::consumer::Work;
 use crate::cron::{self, Backlog, CronConfig, StartingFires, WatchedRuns};
@@ -253,6 +253,7 @@ fn plan(
         state: Arc::clone(&http.state),
         disks: Disks::default(),
         db: db.clone(),
+        memory: Memory::default(),
     });
     let work = Work {
         source: Arc::new(source),

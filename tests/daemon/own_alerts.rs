@@ -1,5 +1,6 @@
 //! The daemon's own alerts, as a receiver gets them.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::engine::{Engine, OwnServer};
@@ -328,6 +329,60 @@ fn database_is_away(world: &World, server: &OwnServer) {
     assert!(
         subjects.iter().all(|subject| *subject == firing.subject),
         "{subjects:?}"
+    );
+}
+
+/// A world whose database is not there, and says so to the receiver.
+fn without_database(receiver: &Receiver) -> Option<(World, OwnServer)> {
+    let (world, server) = World::on_own_server(Engine::MariaDb, json!({}))?;
+    let rules = json!({ "outages": { "after_seconds": 1 }, "disk": false });
+    world.etc(
+        "dev.json",
+        &json!({
+            "database": { "url": world.url() }, "workers": 2, "http": { "listen": null },
+            "alert": receiver.settings(rules),
+        }),
+    );
+    server.crash();
+    Some((world, server))
+}
+
+#[test]
+fn a_database_that_is_away_at_the_start_is_said_and_so_is_its_return() {
+    let receiver = Receiver::start();
+    let Some((world, server)) = without_database(&receiver) else {
+        return;
+    };
+    let mut daemon = world.spawn(&["--partition", "script1", "run"]);
+    let firing = receiver.wait("firing", "outages");
+    assert!(firing.subject.starts_with("the database "), "{firing:?}");
+    assert_eq!(firing.partition, "script1");
+    server.start();
+    let resolved = receiver.wait("resolved", "outages");
+    assert_eq!(
+        (resolved.subject, resolved.summary),
+        (firing.subject, firing.summary)
+    );
+    daemon.wait_ready();
+    daemon.stop();
+    assert_eq!(receiver.alerts().len(), 2, "{:?}", receiver.alerts());
+}
+
+#[test]
+fn a_start_that_is_stopped_before_its_database_came_leaves_no_alert_behind() {
+    let receiver = Receiver::start();
+    let Some((world, _server)) = without_database(&receiver) else {
+        return;
+    };
+    let mut daemon = world.spawn(&["--partition", "script1", "run"]);
+    let firing = receiver.wait("firing", "outages");
+    daemon.signal(Signal::TERM);
+    daemon.wait_end(PATIENCE);
+    let resolved = receiver.wait("resolved", "outages");
+    assert_eq!(resolved.subject, firing.subject);
+    assert!(
+        resolved.details[0].contains("this daemon stops"),
+        "{resolved:?}"
     );
 }
 

@@ -12,7 +12,7 @@ use super::OwnAlerts;
 use crate::gone::GoneNotice;
 
 /// Between two looks: what is published is read, nothing is asked.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two questions for what other daemons did.
 const ASK_INTERVAL: Duration = Duration::from_secs(30);
 

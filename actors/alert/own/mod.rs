@@ -2,7 +2,8 @@
 //! while they last, and when they end.
 //!
 //! A file a family of rules: each is pure, from what was seen ([`Sight`]) to what is wrong ([`Condition`]). `table.rs` makes
-//! notices of it, pure too. `watch.rs` holds what must outlive an AlertActor (`actor.rs`), which only keeps time.
+//! notices of it, pure too. `memory.rs` and `watch.rs` hold what must outlive an AlertActor (`actor.rs`), which only keeps time.
+//! `early.rs` looks while the daemon waits for its database at the start, before there are actors.
 //!
 //! **Each daemon speaks for what it sees itself.** Nobody is elected: a daemon without receivers, or of another environment,
 //! could be the one, and then nobody would speak. What all daemons of one database see alike (a lag, late tasks) is said by
@@ -16,9 +17,11 @@ mod age;
 mod cron_runs;
 mod dead_letters;
 mod disk;
+mod early;
 mod events;
 mod lag;
 mod late_tasks;
+mod memory;
 mod misfires;
 mod outages;
 mod probe;
@@ -35,8 +38,10 @@ pub(crate) use self::actor::AlertActor;
 pub(crate) use self::actor::Crash;
 pub(crate) use self::age::ago;
 pub(crate) use self::cron_runs::conditions as cron_runs;
+pub(crate) use self::early::EarlyAlerts;
 pub(crate) use self::lag::conditions as lags;
 pub(crate) use self::late_tasks::{condition as late_tasks, shown_count};
+pub(crate) use self::memory::Memory;
 pub(crate) use self::outages::conditions as outages;
 pub(crate) use self::probe::Disks;
 pub(crate) use self::watch::{OwnAlerts, Parts};

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::rules::Found;
 use super::{Condition, Rule};
 use crate::alert::{Notice, NoticeKind, Severity};
+use crate::clock::now_utc;
 
 /// What lasts is said again so often.
 const REPEATED_EVERY: Duration = Duration::from_secs(3600);
@@ -55,6 +56,15 @@ pub(super) struct Word {
 pub(super) struct Moment {
     pub(super) now: Instant,
     pub(super) utc: DateTime<Utc>,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self {
+            now: Instant::now(),
+            utc: now_utc(),
+        }
+    }
 }
 
 impl Table {

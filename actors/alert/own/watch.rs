@@ -1,24 +1,19 @@
-//! What must outlive an AlertActor: what fires, what was said, and the looks themselves. Whoever has it may look at any time;
-//! SupervisorActor does so at the stop, whether an AlertActor lives then or not.
+//! The looks themselves, which must outlive an AlertActor. Whoever has them may look at any time; SupervisorActor does so at
+//! the stop, whether an AlertActor lives then or not.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::Rule;
-use super::events::Said;
+use super::memory::{Change, Memory};
 use super::probe::Disks;
-use super::rules::{self, Found};
 use super::sight::Sight;
-use super::table::{Moment, Table, Word};
+use super::table::{Moment, Table};
 use crate::alert::Notifier;
-use crate::clock::now_utc;
 use crate::config::AlertRules;
 use crate::db::Db;
-use crate::state::{State, deaths};
+use crate::state::State;
 
 /// Entries that the database is asked about at once.
 const ENTRIES_AT_ONCE: usize = 50;
@@ -32,33 +27,17 @@ pub(crate) struct Parts {
     pub(crate) state: Arc<State>,
     pub(crate) disks: Disks,
     pub(crate) db: Db,
+    /// What the start of the daemon has said already.
+    pub(crate) memory: Memory,
 }
 
 /// See the module's header.
 #[derive(Clone)]
-pub(crate) struct OwnAlerts(Arc<Inner>);
-
-struct Inner {
-    parts: Parts,
-    memory: Mutex<Memory>,
-}
-
-#[derive(Default)]
-struct Memory {
-    table: Table,
-    said: Said,
-    /// Rules whose code has failed: the log has that.
-    failed: BTreeSet<Rule>,
-    /// The last word was said.
-    is_over: bool,
-}
+pub(crate) struct OwnAlerts(Arc<Parts>);
 
 impl OwnAlerts {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner {
-            parts,
-            memory: Mutex::default(),
-        }))
+        Self(Arc::new(parts))
     }
 
     /// Looks, and says what has changed. Neither waits nor fails.
@@ -69,39 +48,26 @@ impl OwnAlerts {
     /// The last look, and the last word.
     pub(crate) fn finish(&self) {
         self.look_and_say(Table::finish);
-        self.0.memory.lock().is_over = true;
+        self.0.memory.end();
     }
 
-    fn look_and_say(&self, change: fn(&mut Table, &[Found], Moment) -> Vec<Word>) {
-        let parts = &self.0.parts;
-        let at = Moment {
-            now: Instant::now(),
-            utc: now_utc(),
-        };
+    fn look_and_say(&self, change: Change) {
+        let parts = &self.0;
+        let at = Moment::now();
         let disks = match parts.rules.disk {
             Some(_) => parts.disks.look(at.now),
             None => Vec::new(),
         };
         let sight = Sight::of(&parts.state, disks, at.utc.timestamp_millis());
-        let mut memory = self.0.memory.lock();
-        if memory.is_over {
-            return;
-        }
-        let memory = &mut *memory;
-        let found = rules::all(&parts.rules, &sight, &memory.said);
-        memory.note_failures(&found);
-        for word in change(&mut memory.table, &found, at) {
-            let happened = rules::happened(word.rule, &sight);
-            memory.said.note(word.rule, &word.notice.subject, &happened);
-            // Under the lock: nobody takes another look before this word is handed over.
-            parts.notifier.notify(word.notice);
-        }
+        parts
+            .memory
+            .say(&parts.rules, &sight, at, &parts.notifier, change);
     }
 
     /// Whether runs that went wrong here went well since, in another daemon: the database knows. Asked about entries that
     /// are wrong, and no others.
     pub(super) async fn ask_for_good_runs(&self) {
-        let parts = &self.0.parts;
+        let parts = &self.0;
         let wrong: Vec<_> = parts
             .state
             .cron
@@ -131,24 +97,9 @@ impl OwnAlerts {
     }
 }
 
-impl Memory {
-    /// A rule that fails keeps what it found before. One line for each, and `restarts` speaks for the rest.
-    fn note_failures(&mut self, found: &[Found]) {
-        for found in found {
-            let Some(panic) = &found.panic else {
-                continue;
-            };
-            let name = found.rule.name();
-            deaths().note(&format!("the rule `{name}` of alerts"));
-            if self.failed.insert(found.rule) {
-                log::error!("the rule `{name}` of alerts cannot be looked at: {panic}");
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Rule, rules};
     use super::*;
     use crate::config::alert_rules_of;
     use crate::state::{CronFacts, CronState, DelayState, Identity};
@@ -182,6 +133,7 @@ mod tests {
             state: Arc::new(State::new(identity, Vec::new(), cron, DelayState::new())),
             disks: Disks::default(),
             db: db.db.clone(),
+            memory: Memory::default(),
         });
         (own, entry)
     }
@@ -189,13 +141,9 @@ mod tests {
     impl OwnAlerts {
         /// How many misfires were not said.
         fn unsaid(&self) -> u64 {
-            let sight = Sight::of(&self.0.parts.state, Vec::new(), 0);
-            let memory = self.0.memory.lock();
+            let sight = Sight::of(&self.0.state, Vec::new(), 0);
             let happened = rules::happened(Rule::Misfires, &sight);
-            let unsaid = happened
-                .iter()
-                .map(|one| memory.said.unsaid(Rule::Misfires, one));
-            unsaid.sum()
+            self.0.memory.unsaid(Rule::Misfires, &happened)
         }
     }
 
