@@ -1,5 +1,6 @@
 //! The database is away while fires are due.
 
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use std::{env, fs};
