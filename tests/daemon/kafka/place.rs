@@ -146,9 +146,10 @@ impl<'a> Place<'a> {
     pub fn uncommitted(&self, onlooker: &BaseConsumer) -> i64 {
         let committed = self.committed(onlooker);
         let left = |partition: i32| {
-            let (_, end) = onlooker
-                .fetch_watermarks(&self.topic, partition, PATIENCE)
-                .unwrap();
+            // A broker that stood still for long is told by its controller only then that it leads.
+            let ask = || onlooker.fetch_watermarks(&self.topic, partition, PATIENCE);
+            let answers = || ask().ok();
+            let (_, end) = wait_for("the partition's leader to answer", PATIENCE, answers);
             end - committed.get(&partition).copied().unwrap_or(0)
         };
         (0..self.partitions).map(left).sum()
