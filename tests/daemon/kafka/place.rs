@@ -147,9 +147,11 @@ impl<'a> Place<'a> {
         let committed = self.committed(onlooker);
         let left = |partition: i32| {
             // A broker that stood still for long is told by its controller only then that it leads.
-            let ask = || onlooker.fetch_watermarks(&self.topic, partition, PATIENCE);
-            let answers = || ask().ok();
-            let (_, end) = wait_for("the partition's leader to answer", PATIENCE, answers);
+            let ask = || {
+                let watermarks = onlooker.fetch_watermarks(&self.topic, partition, PATIENCE);
+                watermarks.ok()
+            };
+            let (_, end) = wait_for("the partition's leader to answer", PATIENCE, ask);
             end - committed.get(&partition).copied().unwrap_or(0)
         };
         (0..self.partitions).map(left).sum()
