@@ -7,7 +7,7 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use crate::config::{CronEntry, canonical, links_to};
+use crate::config::{CronEntry, Overlap, canonical, links_to};
 use crate::db::rows::KnownEntry;
 use crate::logs::OutputName;
 use crate::state::{CronFacts, CronState};
@@ -46,6 +46,7 @@ impl LiveEntry {
             expression: config.expression.clone(),
             timezone: config.timezone.name().to_owned(),
             exec_cmd: config.exec_cmd.clone(),
+            replaces: config.overlap == Overlap::Replace,
         });
         Self {
             state,
@@ -112,7 +113,7 @@ fn key_of(config: &CronEntry, zone: Tz) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::{Misfire, Overlap, StatusBits};
+    use crate::config::{Misfire, StatusBits};
 
     pub(in crate::cron) fn entry(expression: &str, misfire: Misfire) -> LiveEntry {
         LiveEntry::new(CronEntry {

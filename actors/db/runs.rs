@@ -98,6 +98,28 @@ pub(crate) struct RunEnd {
     pub(crate) only_of: Option<String>,
 }
 
+/// A run whose end is in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EndedRun {
+    pub(crate) uk: String,
+    /// The daemon that made it.
+    pub(crate) owner: String,
+    pub(crate) status: String,
+    /// Unix milliseconds of the daemon that saw the end.
+    pub(crate) ended_ms: i64,
+}
+
+impl From<(String, String, String, i64)> for EndedRun {
+    fn from((uk, owner, status, ended_ms): (String, String, String, i64)) -> Self {
+        Self {
+            uk,
+            owner,
+            status,
+            ended_ms,
+        }
+    }
+}
+
 /// A run whose end is not in the database.
 #[derive(Debug, Clone)]
 pub(crate) struct OpenRun {

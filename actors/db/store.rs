@@ -6,8 +6,8 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
 use super::rows::{
-    AliveBoot, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection, LetterFilter, LetterHead,
-    OpenRun, OutsideDeath, PauseRow,
+    AliveBoot, BootRow, DeadLetter, DelayCounts, EndedRun, Heartbeat, Inspection, LetterFilter,
+    LetterHead, OpenRun, OutsideDeath, PauseRow,
 };
 use super::warnings::NoticeBreadth;
 use super::write::{Write, Written};
@@ -150,12 +150,6 @@ pub(crate) trait Writer {
 /// each second.
 pub(super) const LOOKED_AT: i64 = 60;
 
-/// The newest good end among (status, end) of runs.
-pub(super) fn newest_good(runs: Vec<(String, i64)>) -> Option<i64> {
-    let good = runs.into_iter().filter(|(status, _)| status == "success");
-    good.map(|(_, ended_ms)| ended_ms).max()
-}
-
 /// What may be asked without going through DbActor.
 pub(crate) trait Reader: Send + Sync {
     /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One question for
@@ -203,13 +197,13 @@ pub(crate) trait Reader: Send + Sync {
         &'a self,
         partition: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
-    /// When the newest good run of each of these cron entries ended, unix milliseconds of the daemon that saw it. Entries
-    /// whose newest runs are all bad, or that have none, are left out: no more than `LOOKED_AT` runs of each are looked at.
-    fn good_runs<'a>(
+    /// The newest runs of each of these cron entries that have ended, by their scheduled seconds, the newest first: no more
+    /// than `LOOKED_AT` of each.
+    fn ended_runs<'a>(
         &'a self,
         partition: &'a str,
         entries: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>>;
+    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>>;
     /// Daemons of all partitions whose heartbeats have not stopped, the longest running first.
     fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
     /// Whether a claim of notices would find one.

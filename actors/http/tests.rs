@@ -66,6 +66,7 @@ fn config_of(
             expression: "@daily".to_owned(),
             timezone: "UTC".to_owned(),
             exec_cmd: "c".to_owned(),
+            replaces: false,
         });
         entry.started("u", now_ms(), 7);
         entry.ended("v", "failed", "{}");

@@ -13,6 +13,7 @@ use super::recent::{Recent, cut};
 use super::running::RunningView;
 use super::view::{CronView, FailureView, FireCounts};
 use crate::clock::now_ms;
+use crate::db::rows::EndedRun;
 
 /// Failures that are kept.
 const MOST_FAILURES: usize = 16;
@@ -31,6 +32,9 @@ pub(crate) struct CronFacts {
     pub(crate) expression: String,
     pub(crate) timezone: String,
     pub(crate) exec_cmd: String,
+    /// `overlap: replace`: its runs are killed to make room.
+    #[serde(skip)]
+    pub(crate) replaces: bool,
 }
 
 /// The process of a run.
@@ -50,6 +54,12 @@ pub(crate) struct BadEnds {
     pub(crate) last_ms: i64,
     /// Of the last one: its status and its result.
     pub(crate) error: String,
+    /// The last one.
+    pub(crate) last_run: String,
+    /// The last one's number among all of them since the daemon's start.
+    pub(crate) number: u64,
+    /// They began under an earlier daemon.
+    pub(crate) are_inherited: bool,
 }
 
 /// Fires of an entry that were missed since the daemon's start.
@@ -69,6 +79,15 @@ pub(crate) struct CronSight {
     pub(crate) misses: Misses,
 }
 
+/// Runs that ended badly.
+#[derive(Debug, Default)]
+struct Bad {
+    /// Since the daemon's start, however the later ones ended.
+    count: u64,
+    /// Those that are not mended.
+    now: Option<BadEnds>,
+}
+
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct CronState {
@@ -80,7 +99,7 @@ pub(crate) struct CronState {
     lost: Counter,
     skipped: Counter,
     misses: Mutex<Misses>,
-    bad: Mutex<Option<BadEnds>>,
+    bad: Mutex<Bad>,
     lateness: Histogram,
     duration: Histogram,
     next_ms: AtomicI64,
@@ -165,11 +184,11 @@ impl CronState {
         let now = now_ms();
         self.count_end(run_id, status, now);
         if status == "success" {
-            *self.bad.lock() = None;
+            self.bad.lock().now = None;
         }
         if !["success", "skipped"].contains(&status) {
             let error = cut(&format!("{status}: {result}"));
-            self.went_bad(now, &error);
+            self.went_bad(run_id, now, &error);
             self.failures.push(FailureView {
                 at_ms: now,
                 id: run_id.to_owned(),
@@ -215,25 +234,82 @@ impl CronState {
         listed.map(shown).collect()
     }
 
-    fn went_bad(&self, now: i64, error: &str) {
+    fn went_bad(&self, run_id: &str, now: i64, error: &str) {
         let mut bad = self.bad.lock();
-        let bad = bad.get_or_insert_with(|| BadEnds {
+        bad.count += 1;
+        let number = bad.count;
+        let bad = bad.now.get_or_insert_with(|| BadEnds {
             count: 0,
             first_ms: now,
             last_ms: now,
             error: String::new(),
+            last_run: String::new(),
+            number,
+            are_inherited: false,
         });
         bad.count += 1;
         bad.last_ms = now;
+        bad.number = number;
         error.clone_into(&mut bad.error);
+        run_id.clone_into(&mut bad.last_run);
     }
 
-    /// Another daemon saw a run end well at that moment: what ended badly before is mended.
-    pub(crate) fn mended_elsewhere(&self, at_ms: i64) {
-        self.last_success_ms.fetch_max(at_ms, Relaxed);
+    /// Whether a run went well since the last bad one, in whichever daemon: then that is mended. `runs` as of the database,
+    /// the newest first.
+    ///
+    /// **No two clocks are compared.** The order is that of the scheduled seconds in the database. Where the bad run is not
+    /// among them, all of them are newer: its row is older than the oldest that is looked at, or was deleted for its age.
+    pub(crate) fn compare(&self, runs: &[EndedRun]) {
         let mut bad = self.bad.lock();
-        if bad.as_ref().is_some_and(|bad| bad.last_ms <= at_ms) {
-            *bad = None;
+        let Some(last) = &bad.now else {
+            return;
+        };
+        let mut newer = runs.iter().take_while(|run| run.uk != last.last_run);
+        if let Some(good) = newer.find(|run| run.status == "success") {
+            self.last_success_ms.fetch_max(good.ended_ms, Relaxed);
+            bad.now = None;
+        }
+    }
+
+    /// What earlier daemons left: bad runs that no good one mended. `runs` as of the database, the newest first; those of this
+    /// daemon do not count, so that it does not matter how late the database is asked.
+    pub(crate) fn inherit(&self, runs: &[EndedRun], owner: &str) {
+        let mut here = self.bad.lock();
+        // One that this daemon has seen the end of is counted already, whoever made it.
+        let seen = here.now.as_ref().map(|bad| bad.last_run.clone());
+        let earlier = runs.iter().filter(|run| run.owner != owner);
+        let bad: Vec<&EndedRun> = earlier
+            .filter(|run| Some(&run.uk) != seen.as_ref())
+            .take_while(|run| run.status != "success")
+            .filter(|run| self.is_bad(&run.status))
+            .collect();
+        let (Some(last), Some(first)) = (bad.first(), bad.last()) else {
+            return;
+        };
+        if let Some(here) = &mut here.now {
+            here.first_ms = here.first_ms.min(first.ended_ms);
+            here.are_inherited = true;
+            return;
+        }
+        let count = u64::try_from(bad.len()).unwrap_or(u64::MAX);
+        here.count = here.count.saturating_add(count);
+        here.now = Some(BadEnds {
+            count,
+            first_ms: first.ended_ms,
+            last_ms: last.ended_ms,
+            error: format!("{}, before this daemon started", last.status),
+            last_run: last.uk.clone(),
+            number: here.count,
+            are_inherited: true,
+        });
+    }
+
+    /// What a row says alone: that a run was killed to make room is not told from other kills.
+    fn is_bad(&self, status: &str) -> bool {
+        match status {
+            "failed" | "timeout" | "lost" => true,
+            "killed" => !self.facts.replaces,
+            _ => false,
         }
     }
 
@@ -241,7 +317,7 @@ impl CronState {
         CronSight {
             name: self.facts.name.clone(),
             key: self.facts.key.clone(),
-            bad: self.bad.lock().clone(),
+            bad: self.bad.lock().now.clone(),
             misses: *self.misses.lock(),
         }
     }

@@ -13,7 +13,7 @@ use crate::gone::GoneNotice;
 
 /// Between two looks: what is published is read, nothing is asked.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// Between two questions for what other daemons did.
+/// Between two questions for what earlier daemons left and others did.
 const ASK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// To itself: look.
@@ -49,7 +49,7 @@ impl AlertActor {
             return;
         }
         let own = self.own.clone();
-        let asked = async move { own.ask_for_good_runs().await };
+        let asked = async move { own.ask_for_ends().await };
         let asked = asked.into_actor(self);
         ctx.spawn(asked.map(|(), actor, _| actor.asking = false));
     }
@@ -59,6 +59,7 @@ impl Actor for AlertActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.notify(Ask);
         ctx.run_interval(LOOK_INTERVAL, |_, ctx| ctx.notify(Look));
         ctx.run_interval(ASK_INTERVAL, |_, ctx| ctx.notify(Ask));
     }

@@ -1,11 +1,37 @@
 //! `cron_runs`: an entry whose last run failed, ran too long, was killed or lost. The next good run ends it, whichever daemon
 //! sees that: `watch.rs` asks the database for runs of others.
 
-use super::Condition;
+use super::events::{Happened, Said};
+use super::{Condition, Rule};
 use crate::state::CronSight;
 
 /// Letters of an entry's key that tell it from others of its name.
 const KEY_SHOWN: usize = 8;
+
+/// Bad ends; the last one's time is that of its end.
+pub(super) fn happened(entries: &[CronSight]) -> Vec<Happened> {
+    let each = entries.iter().filter_map(|entry| {
+        let bad = entry.bad.as_ref()?;
+        Some(Happened {
+            subject: subject(entry, entries),
+            kind: String::new(),
+            count: bad.number,
+            last_ms: bad.last_ms,
+        })
+    });
+    each.collect()
+}
+
+/// As [`conditions`], each with whether it is news: none of the bad runs in a row was said.
+pub(super) fn with_news(entries: &[CronSight], said: &Said) -> Vec<Condition> {
+    let happened = happened(entries);
+    let mut all = conditions(entries);
+    let in_a_row = entries.iter().filter_map(|entry| entry.bad.as_ref());
+    for ((condition, one), bad) in all.iter_mut().zip(&happened).zip(in_a_row) {
+        condition.is_news = said.unsaid(Rule::CronRuns, one) >= bad.count;
+    }
+    all
+}
 
 pub(crate) fn conditions(entries: &[CronSight]) -> Vec<Condition> {
     let each = entries.iter().filter_map(|entry| {
@@ -21,6 +47,7 @@ pub(crate) fn conditions(entries: &[CronSight]) -> Vec<Condition> {
             since_ms: bad.first_ms,
             text: format!("the last run did not end well: {}{so_many}", bad.error),
             remedy: "its output is in the log directory, below `cron`".to_owned(),
+            is_inherited: bad.are_inherited,
             ..Condition::default()
         })
     });
@@ -43,6 +70,7 @@ pub(super) fn subject(entry: &CronSight, all: &[CronSight]) -> String {
 mod tests {
     use super::super::tests::{bad, entry};
     use super::*;
+    use crate::state::BadEnds;
 
     #[test]
     fn an_entry_is_wrong_while_its_last_run_is() {
@@ -55,6 +83,24 @@ mod tests {
             found.text,
             "the last run did not end well: failed: {}; 2 in a row"
         );
+    }
+
+    #[test]
+    fn it_is_news_until_one_of_those_in_a_row_was_said() {
+        let mut entries = [entry("a", "1"), entry("b", "2")];
+        let mut said = Said::default();
+        entries[1].bad = Some(bad(2));
+        assert!(with_news(&entries, &said)[0].is_news);
+        said.note(Rule::CronRuns, "b", &happened(&entries));
+        assert!(!with_news(&entries, &said)[0].is_news);
+        entries[1].bad = Some(bad(3));
+        assert!(!with_news(&entries, &said)[0].is_news, "the same row");
+        // A good one came in between.
+        entries[1].bad = Some(BadEnds {
+            number: 4,
+            ..bad(1)
+        });
+        assert!(with_news(&entries, &said)[0].is_news);
     }
 
     #[test]

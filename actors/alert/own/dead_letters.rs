@@ -88,6 +88,7 @@ fn condition(
         remedy: "`dead list` shows them, `dead replay` runs them again".to_owned(),
         more,
         is_news: unsaid > 0,
+        ..Condition::default()
     })
 }
 

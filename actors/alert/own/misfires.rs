@@ -34,8 +34,8 @@ pub(super) fn conditions(
                 n => format!("{n} fires since the last word"),
             },
             remedy: "the log says why; `misfire` says which ones are made up for".to_owned(),
-            more: Vec::new(),
             is_news: unsaid > 0,
+            ..Condition::default()
         })
     });
     each.collect()

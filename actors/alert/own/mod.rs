@@ -9,6 +9,11 @@
 //! could be the one, and then nobody would speak. What all daemons of one database see alike (a lag, late tasks) is said by
 //! each of them that has receivers, under its own partition and host.
 //!
+//! **A failed cron run outlives its daemon.** The stop says what no look has seen. The next daemon asks the database for the last
+//! ends of its entries, and says once, as a repetition, which of them are still bad: the one before may have been killed before
+//! it could say so, and an Alertmanager has forgotten it meanwhile. From then on it is an alert like others, so that the next
+//! good run resolves it.
+//!
 //! **Nothing is lost between two looks.** What happens rather than lasts (dead letters, misfires) is counted where it happens,
 //! by counts that only grow, and compared with what was said. The last look is made at the stop, after all that writes.
 
@@ -108,6 +113,8 @@ pub(crate) struct Condition {
     pub(crate) more: Vec<String>,
     /// Something of it was not said yet, and cannot wait for the next daemon.
     pub(crate) is_news: bool,
+    /// An earlier daemon has begun to say it.
+    pub(crate) is_inherited: bool,
 }
 
 impl Condition {

@@ -114,7 +114,7 @@ fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Fin
             let kept = rules.dead_letters?.resolve_after_seconds;
             dead_letters::conditions(&sight.letters, said, kept, now_ms).into()
         }
-        Rule::CronRuns => cron_runs::conditions(&sight.cron).into(),
+        Rule::CronRuns => cron_runs::with_news(&sight.cron, said).into(),
         Rule::Misfires => {
             let kept = rules.misfires?.resolve_after_seconds;
             misfires::conditions(&sight.cron, said, kept, now_ms).into()
@@ -148,6 +148,7 @@ fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Fin
 pub(super) fn happened(rule: Rule, sight: &Sight) -> Vec<Happened> {
     match rule {
         Rule::DeadLetters => dead_letters::happened(&sight.letters),
+        Rule::CronRuns => cron_runs::happened(&sight.cron),
         Rule::Misfires => misfires::happened(&sight.cron),
         _ => Vec::new(),
     }

@@ -126,7 +126,11 @@ impl Table {
             gone_since: None,
             flaps: self.ended.contains_key(&key),
         };
-        let word = firing.says(NoticeKind::Firing, &key, condition.details(), at);
+        let kind = match condition.is_inherited {
+            true => NoticeKind::Repeated,
+            false => NoticeKind::Firing,
+        };
+        let word = firing.says(kind, &key, condition.details(), at);
         self.firing.insert(key, firing);
         Some(word)
     }

@@ -24,6 +24,9 @@ pub(super) fn bad(count: u64) -> BadEnds {
         first_ms: 5,
         last_ms: 9,
         error: "failed: {}".to_owned(),
+        last_run: "u".to_owned(),
+        number: count,
+        are_inherited: false,
     }
 }
 

@@ -2,6 +2,7 @@
 //! the stop, whether an AlertActor lives then or not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -13,7 +14,8 @@ use super::table::{Moment, Table};
 use crate::alert::Notifier;
 use crate::config::AlertRules;
 use crate::db::Db;
-use crate::state::State;
+use crate::db::rows::EndedRun;
+use crate::state::{CronState, State};
 
 /// Entries that the database is asked about at once.
 const ENTRIES_AT_ONCE: usize = 50;
@@ -33,11 +35,20 @@ pub(crate) struct Parts {
 
 /// See the module's header.
 #[derive(Clone)]
-pub(crate) struct OwnAlerts(Arc<Parts>);
+pub(crate) struct OwnAlerts(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    /// What earlier daemons left is known.
+    has_inherited: AtomicBool,
+}
 
 impl OwnAlerts {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            has_inherited: AtomicBool::new(false),
+        }))
     }
 
     /// Looks, and says what has changed. Neither waits nor fails.
@@ -48,11 +59,11 @@ impl OwnAlerts {
     /// The last look, and the last word.
     pub(crate) fn finish(&self) {
         self.look_and_say(Table::finish);
-        self.0.memory.end();
+        self.0.parts.memory.end();
     }
 
     fn look_and_say(&self, change: Change) {
-        let parts = &self.0;
+        let parts = &self.0.parts;
         let at = Moment::now();
         let disks = match parts.rules.disk {
             Some(_) => parts.disks.look(at.now),
@@ -64,36 +75,58 @@ impl OwnAlerts {
             .say(&parts.rules, &sight, at, &parts.notifier, change);
     }
 
-    /// Whether runs that went wrong here went well since, in another daemon: the database knows. Asked about entries that
-    /// are wrong, and no others.
-    pub(super) async fn ask_for_good_runs(&self) {
-        let parts = &self.0;
-        let wrong: Vec<_> = parts
-            .state
-            .cron
-            .iter()
-            .filter(|entry| entry.sight().bad.is_some())
-            .collect();
+    /// Asks the database how runs ended: at first what earlier daemons left, then whether entries that are wrong went well
+    /// since, in whichever daemon. Asked about those, and no others.
+    pub(super) async fn ask_for_ends(&self) {
+        let parts = &self.0.parts;
+        if parts.rules.cron_runs.is_none() {
+            return;
+        }
+        if !self.0.has_inherited.load(Relaxed) {
+            let identity = &parts.state.identity;
+            let owner = format!("{}/{}", identity.partition, identity.boot);
+            let all = parts.state.cron.iter().collect();
+            let is_known = self
+                .ask(all, |entry, runs| entry.inherit(runs, &owner))
+                .await;
+            self.0.has_inherited.store(is_known, Relaxed);
+            // At once: a good run that comes next resolves what this look repeats.
+            self.look();
+            return;
+        }
+        let wrong = parts.state.cron.iter();
+        let wrong = wrong.filter(|entry| entry.sight().bad.is_some());
+        self.ask(wrong.collect(), CronState::compare).await;
+    }
+
+    /// Whether the database answered.
+    async fn ask(
+        &self,
+        entries: Vec<&Arc<CronState>>,
+        then: impl Fn(&CronState, &[EndedRun]),
+    ) -> bool {
+        let parts = &self.0.parts;
         let partition = &parts.state.identity.partition;
-        for some in wrong.chunks(ENTRIES_AT_ONCE) {
+        for some in entries.chunks(ENTRIES_AT_ONCE) {
             let keys = some.iter().map(|entry| entry.facts.key.clone()).collect();
-            let asked = parts.db.reader().good_runs(partition, keys);
+            let asked = parts.db.reader().ended_runs(partition, keys);
             match timeout(PATIENCE, asked).await {
-                Ok(Ok(runs)) => {
-                    for (key, ended_ms) in runs {
+                Ok(Ok(all)) => {
+                    for (key, runs) in all {
                         if let Some(entry) = some.iter().find(|entry| entry.facts.key == key) {
-                            entry.mended_elsewhere(ended_ms);
+                            then(entry, &runs);
                         }
                     }
                 }
                 // DbActor reports the outage.
                 Ok(Err(cause)) => {
-                    log::debug!("good runs of cron entries cannot be looked up: {cause}");
-                    return;
+                    log::debug!("ends of cron runs cannot be looked up: {cause}");
+                    return false;
                 }
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 }
 
@@ -102,7 +135,7 @@ mod tests {
     use super::super::{Rule, rules};
     use super::*;
     use crate::config::alert_rules_of;
-    use crate::state::{CronFacts, CronState, DelayState, Identity};
+    use crate::state::{CronFacts, DelayState, Identity};
     use crate::testing_support::TestDb;
 
     /// The alerts of a daemon with one cron entry, whose misfires alone are an alert: the lists of the process are those of
@@ -114,6 +147,7 @@ mod tests {
             expression: "@daily".to_owned(),
             timezone: "UTC".to_owned(),
             exec_cmd: "c".to_owned(),
+            replaces: false,
         });
         let identity = Identity {
             version: "0",
@@ -141,9 +175,9 @@ mod tests {
     impl OwnAlerts {
         /// How many misfires were not said.
         fn unsaid(&self) -> u64 {
-            let sight = Sight::of(&self.0.state, Vec::new(), 0);
+            let sight = Sight::of(&self.0.parts.state, Vec::new(), 0);
             let happened = rules::happened(Rule::Misfires, &sight);
-            self.0.memory.unsaid(Rule::Misfires, &happened)
+            self.0.parts.memory.unsaid(Rule::Misfires, &happened)
         }
     }
 
@@ -166,19 +200,41 @@ mod tests {
         assert_eq!(own.unsaid(), 1, "the last word was said");
     }
 
+    fn run(db: &TestDb, uk: &str, second: i64, status: &str) {
+        db.sql(&format!(
+            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms, ended_ms)
+             VALUES ('script1', 'k', {second}, '{uk}', 'report', 'script1/other', 'm', 3, '{status}', 1, 2)",
+        ));
+    }
+
     #[actix_rt::test]
     async fn a_good_run_of_another_daemon_mends_an_entry() {
         let db = TestDb::start();
         let (own, entry) = own(&db);
+        own.ask_for_ends().await;
+        run(&db, "u", 5, "failed");
         entry.ended("u", "failed", "{}");
         own.look();
-        own.ask_for_good_runs().await;
+        run(&db, "u1", 4, "success");
+        own.ask_for_ends().await;
+        assert!(entry.sight().bad.is_some(), "that was before");
+        run(&db, "u2", 6, "success");
+        own.ask_for_ends().await;
+        assert_eq!(entry.sight().bad, None);
+    }
+
+    #[actix_rt::test]
+    async fn what_an_earlier_daemon_left_is_inherited_once_and_mended() {
+        let db = TestDb::start();
+        run(&db, "u", 5, "failed");
+        let (own, entry) = own(&db);
+        own.ask_for_ends().await;
+        assert!(entry.sight().bad.unwrap().are_inherited);
+        own.look();
+        own.ask_for_ends().await;
         assert!(entry.sight().bad.is_some());
-        db.sql(
-            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms, ended_ms)
-             VALUES ('script1', 'k', 1, 'u2', 'report', 'script1/other', 'm', 3, 'success', 1, 99000000000000)",
-        );
-        own.ask_for_good_runs().await;
+        entry.ended("u2", "success", "{}");
+        own.ask_for_ends().await;
         assert_eq!(entry.sight().bad, None);
     }
 }

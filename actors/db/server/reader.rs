@@ -22,11 +22,12 @@ use super::{connect, deaths, lags, letters, notices, orders, questions};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath, PauseRow,
+    AliveBoot, DeadLetter, DelayCounts, EndedRun, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+    PauseRow,
 };
 use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
-use crate::db::store::{LOOKED_AT, Reader, newest_good};
+use crate::db::store::{LOOKED_AT, Reader};
 use crate::db::views::Run;
 use crate::db::warnings::NoticeBreadth;
 use crate::db::write::TRIM_ROWS;
@@ -290,26 +291,35 @@ impl Reader for ServerReader {
         .boxed()
     }
 
-    fn good_runs<'a>(
+    fn ended_runs<'a>(
         &'a self,
         partition: &'a str,
         entries: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>> {
+    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>> {
         async move {
             self.ask(async |connection| {
-                let mut good = Vec::new();
+                let mut all = Vec::new();
                 for entry in &entries {
-                    let runs: Vec<(String, i64)> = cron_run::table
+                    let runs: Vec<(String, String, String, i64)> = cron_run::table
                         .filter(cron_run::partition_name.eq(partition))
                         .filter(cron_run::entry.eq(entry))
+                        .filter(cron_run::state.ge(RUN_ENDED))
                         .order(cron_run::scheduled_ms.desc())
                         .limit(LOOKED_AT)
-                        .select((cron_run::status, cron_run::ended_ms))
+                        .select((
+                            cron_run::uk,
+                            cron_run::owner,
+                            cron_run::status,
+                            cron_run::ended_ms,
+                        ))
                         .load(connection)
                         .await?;
-                    good.extend(newest_good(runs).map(|ended_ms| (entry.clone(), ended_ms)));
+                    all.push((
+                        entry.clone(),
+                        runs.into_iter().map(EndedRun::from).collect(),
+                    ));
                 }
-                Ok(good)
+                Ok(all)
             })
             .await
         }

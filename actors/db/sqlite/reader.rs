@@ -12,11 +12,12 @@ use super::{deaths, letters, notices, orders, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, LetterFilter, LetterHead, OpenRun, OutsideDeath, PauseRow,
+    AliveBoot, DeadLetter, DelayCounts, EndedRun, LetterFilter, LetterHead, OpenRun, OutsideDeath,
+    PauseRow,
 };
 use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
-use crate::db::store::{LOOKED_AT, Reader, newest_good};
+use crate::db::store::{LOOKED_AT, Reader};
 use crate::db::views::Run;
 use crate::db::warnings::NoticeBreadth;
 use crate::db::write::TRIM_ROWS;
@@ -175,25 +176,31 @@ impl Reader for SqliteReader {
         })
     }
 
-    fn good_runs<'a>(
+    fn ended_runs<'a>(
         &'a self,
         partition: &'a str,
         entries: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>> {
+    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
-            let mut good = Vec::new();
+            let mut all = Vec::new();
             for entry in entries {
-                let runs: Vec<(String, i64)> = cron_run::table
+                let runs: Vec<(String, String, String, i64)> = cron_run::table
                     .filter(cron_run::partition_name.eq(&partition))
                     .filter(cron_run::entry.eq(&entry))
+                    .filter(cron_run::state.ge(RUN_ENDED))
                     .order(cron_run::scheduled_ms.desc())
                     .limit(LOOKED_AT)
-                    .select((cron_run::status, cron_run::ended_ms))
+                    .select((
+                        cron_run::uk,
+                        cron_run::owner,
+                        cron_run::status,
+                        cron_run::ended_ms,
+                    ))
                     .load(connection)?;
-                good.extend(newest_good(runs).map(|ended_ms| (entry, ended_ms)));
+                all.push((entry, runs.into_iter().map(EndedRun::from).collect()));
             }
-            Ok(good)
+            Ok(all)
         })
     }
 

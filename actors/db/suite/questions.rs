@@ -149,28 +149,35 @@ facts! {
         assert_eq!(oldest().await, [None, None], "none waits");
     }
 
-    async fn the_newest_good_run_of_an_entry_is_known_whoever_made_it(world) {
+    async fn the_newest_ended_runs_of_an_entry_are_known_whoever_made_them(world) {
         let reader = world.store.reader();
-        let run = |entry: &str, second: i64, owner: &str, status: &str| {
+        let run = |entry: &str, second: i64, state: i16, owner: &str, status: &str| {
             (world.execute)(&format!(
                 "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms, ended_ms)
-                 VALUES ('script1', '{entry}', {second}000, '{entry}{second}', 'n', '{owner}', 'm', 2, '{status}', {second}000, {second}500)",
+                 VALUES ('script1', '{entry}', {second}000, '{entry}{second}', 'n', '{owner}', 'm', {state}, '{status}', {second}000, {second}500)",
             ));
         };
-        run("good", 1, ME, "failed");
-        run("good", 2, OTHER, "success");
-        run("good", 3, ME, "failed");
-        run("bad", 1, ME, "failed");
-        let asked = ["good", "bad", "none"].map(str::to_owned).to_vec();
-        let good = reader.good_runs("script1", asked.clone()).await.unwrap();
-        assert_eq!(good, [("good".to_owned(), 2500)]);
-        assert!(reader.good_runs("script2", asked).await.unwrap().is_empty());
+        run("a", 1, 3, ME, "failed");
+        // Written last, and not the newest.
+        run("a", 3, 3, ME, "failed");
+        run("a", 2, 3, OTHER, "success");
+        run("a", 4, 2, ME, "");
+        let asked = ["a", "none"].map(str::to_owned).to_vec();
+        let all = reader.ended_runs("script1", asked.clone()).await.unwrap();
+        let short: Vec<Vec<(&str, &str, &str, i64)>> = all
+            .iter()
+            .map(|(_, runs)| runs.iter().map(|run| (&*run.uk, &*run.owner, &*run.status, run.ended_ms)).collect())
+            .collect();
+        assert_eq!((all[0].0.as_str(), all[1].0.as_str()), ("a", "none"));
+        let wanted = [("a3", ME, "failed", 3500), ("a2", OTHER, "success", 2500), ("a1", ME, "failed", 1500)];
+        assert_eq!(short, [wanted.to_vec(), Vec::new()]);
+        let elsewhere = reader.ended_runs("script2", asked).await.unwrap();
+        assert!(elsewhere.iter().all(|(_, runs)| runs.is_empty()));
         for second in 10..90 {
-            run("bad", second, ME, "failed");
+            run("a", second, 3, ME, "failed");
         }
-        run("bad", 5, ME, "success");
-        let good = reader.good_runs("script1", vec!["bad".to_owned()]).await.unwrap();
-        assert!(good.is_empty(), "only the newest runs are looked at");
+        let all = reader.ended_runs("script1", vec!["a".to_owned()]).await.unwrap();
+        assert_eq!((all[0].1.len(), all[0].1[0].uk.as_str()), (60, "a89"), "only the newest runs are looked at");
     }
 
     async fn what_waits_in_the_delay_queue_is_counted(world) {

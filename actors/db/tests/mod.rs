@@ -17,7 +17,7 @@ use crate::clock::now_ms;
 use crate::db::actor::{Crash, DbActor};
 use crate::db::heart::Heartbeats;
 use crate::db::rows::{
-    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, Heartbeat, Inspection,
+    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EndedRun, Heartbeat, Inspection,
     LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
 };
 use crate::db::store::{Applied, Reader, Store, Writer, Writers};
@@ -307,11 +307,11 @@ impl Reader for NoReader {
     fn open_runs<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn good_runs<'a>(
+    fn ended_runs<'a>(
         &'a self,
         _: &'a str,
         _: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, i64)>, DbError>> {
+    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn pauses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
