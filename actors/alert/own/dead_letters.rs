@@ -58,7 +58,8 @@ fn condition(
     let unsaid: u64 = counted.iter().map(|(_, unsaid)| unsaid).sum();
     let (last, _) = counted.iter().max_by_key(|(group, _)| group.last_ms)?;
     let last_ms = last.last_ms;
-    if !is_fresh(unsaid, last_ms, now_ms, resolve_after_seconds) {
+    let is_fresh = is_fresh(last_ms, now_ms, resolve_after_seconds);
+    if !is_fresh && unsaid == 0 {
         return None;
     }
     let subject = subject(last);
@@ -88,6 +89,7 @@ fn condition(
         remedy: "`dead list` shows them, `dead replay` runs them again".to_owned(),
         more,
         is_news: unsaid > 0,
+        is_over: !is_fresh,
         ..Condition::default()
     })
 }
@@ -132,10 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_so_long_after_the_last_letter_but_never_unsaid() {
+    fn it_ends_so_long_after_the_last_letter_and_what_is_unsaid_is_over() {
         let letters = [group("queue `q`", "e", 1, 1_000)];
         let mut said = Said::default();
-        assert_eq!(conditions(&letters, &said, 5, 1_000_000).len(), 1);
+        assert!(!conditions(&letters, &said, 5, 5_999)[0].is_over);
+        let late = conditions(&letters, &said, 5, 6_000).remove(0);
+        assert!(late.is_over && late.is_news);
         said.note(Rule::DeadLetters, "queue q", &happened(&letters));
         let found = conditions(&letters, &said, 5, 5_999);
         assert!(!found[0].is_news);

@@ -24,7 +24,8 @@ pub(super) fn conditions(
 ) -> Vec<Condition> {
     let each = happened(entries).into_iter().filter_map(|one| {
         let unsaid = said.unsaid(Rule::Misfires, &one);
-        is_fresh(unsaid, one.last_ms, now_ms, resolve_after_seconds).then(|| Condition {
+        let is_fresh = is_fresh(one.last_ms, now_ms, resolve_after_seconds);
+        (is_fresh || unsaid > 0).then(|| Condition {
             summary: format!("cron `{}`: fires were missed", one.subject),
             subject: one.subject,
             since_ms: one.last_ms,
@@ -35,6 +36,7 @@ pub(super) fn conditions(
             },
             remedy: "the log says why; `misfire` says which ones are made up for".to_owned(),
             is_news: unsaid > 0,
+            is_over: !is_fresh,
             ..Condition::default()
         })
     });
@@ -59,5 +61,8 @@ mod tests {
         said.note(Rule::Misfires, "b", &happened(&entries));
         assert!(!conditions(&entries, &said, 60, 60_999)[0].is_news);
         assert_eq!(conditions(&entries, &said, 60, 61_000), []);
+        entries[1].misses.count = 4;
+        let late = conditions(&entries, &said, 60, 61_000).remove(0);
+        assert!(late.is_over && late.is_news);
     }
 }

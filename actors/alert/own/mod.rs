@@ -113,6 +113,8 @@ pub(crate) struct Condition {
     pub(crate) more: Vec<String>,
     /// Something of it was not said yet, and cannot wait for the next daemon.
     pub(crate) is_news: bool,
+    /// Its time is over: it is here for what was not said, and ends with that.
+    pub(crate) is_over: bool,
     /// An earlier daemon has begun to say it.
     pub(crate) is_inherited: bool,
 }

@@ -3,6 +3,9 @@
 //! **A condition that comes and goes.** The first end is said at once. An alert that fires again within [`FLAPPING`] of its
 //! end is resolved only when its condition was gone for that long. So one that flaps, however fast, is two pairs of messages
 //! at first, and then at most one pair each [`FLAPPING`].
+//!
+//! **What happened while an alert fired** is said when it is repeated, or by its end: no count is kept back, and none keeps an
+//! alert from its end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -112,6 +115,9 @@ impl Table {
     fn holds(&mut self, found: &Found, condition: &Condition, at: Moment) -> Option<Word> {
         let key = (found.rule, condition.subject.clone());
         if let Some(firing) = self.firing.get_mut(&key) {
+            if condition.is_over {
+                return None;
+            }
             firing.gone_since = None;
             let is_old = at.now.saturating_duration_since(firing.said_at) >= REPEATED_EVERY;
             return is_old
@@ -141,12 +147,14 @@ impl Table {
         self.firing.retain(|key, firing| {
             let (rule, subject) = key;
             let found = found.iter().find(|found| found.rule == *rule);
-            let stays = found.is_some_and(|found| {
+            let condition = found.and_then(|found| {
                 let mut conditions = found.findings.conditions.iter();
-                conditions.any(|condition| condition.subject == *subject)
-                    || found.findings.unknown.covers(subject)
+                conditions.find(|condition| condition.subject == *subject)
             });
-            if stays {
+            let is_unknown = found.is_some_and(|found| found.findings.unknown.covers(subject));
+            // One that was over before it was said has just been said, and ends with the next look.
+            let holds = |condition: &Condition| !condition.is_over || firing.said_at == at.now;
+            if is_unknown || condition.is_some_and(holds) {
                 return true;
             }
             let gone_since = *firing.gone_since.get_or_insert(at.now);
@@ -154,7 +162,9 @@ impl Table {
             if firing.flaps && gone_for < FLAPPING {
                 return true;
             }
-            words.push(firing.says(NoticeKind::Resolved, key, Vec::new(), at));
+            let unsaid = condition.filter(|condition| condition.is_news);
+            let details = unsaid.map_or_else(Vec::new, Condition::details);
+            words.push(firing.says(NoticeKind::Resolved, key, details, at));
             ended.insert(key.clone(), at.now);
             false
         });
@@ -371,6 +381,51 @@ mod tests {
         assert_eq!(kinds(&said), wanted);
         let end = said[3].notice.ended_at.unwrap().timestamp();
         assert_eq!(end, 1_800_000_321, "five minutes after it was seen last");
+    }
+
+    #[test]
+    fn what_was_not_said_is_said_by_the_end_and_does_not_put_it_off() {
+        let (mut table, mut clock) = (Table::default(), Clock::new());
+        let late = |is_news| Condition {
+            is_over: true,
+            is_news,
+            ..condition("q", "2 since the last word")
+        };
+        let mut look = |s, conditions| {
+            clock.s = s;
+            table.apply(&[found(Rule::DeadLetters, conditions)], clock.at())
+        };
+        use NoticeKind::{Firing, Resolved};
+        assert_eq!(kinds(&look(0, vec![condition("q", "1")])), [(Firing, "q")]);
+        assert_eq!(look(5, vec![condition("q", "2 since the last word")]), []);
+        let words = look(10, vec![late(true)]);
+        assert_eq!(kinds(&words), [(Resolved, "q")]);
+        assert_eq!(words[0].notice.details, ["2 since the last word"]);
+        assert_eq!(look(11, Vec::new()), []);
+        // Over before any look saw it: said, and then ended.
+        let words = look(1_000, vec![late(true)]);
+        assert_eq!(kinds(&words), [(Firing, "q")]);
+        let words = look(1_005, Vec::new());
+        assert_eq!(kinds(&words), [(Resolved, "q")]);
+        assert!(words[0].notice.details.is_empty());
+    }
+
+    #[test]
+    fn what_an_earlier_daemon_left_is_repeated_and_resolved() {
+        let (mut table, clock) = (Table::default(), Clock::new());
+        let left = Condition {
+            is_inherited: true,
+            ..condition("report", "failed")
+        };
+        use NoticeKind::{Repeated, Resolved};
+        let all = [found(Rule::CronRuns, vec![left])];
+        assert_eq!(
+            kinds(&table.apply(&all, clock.at())),
+            [(Repeated, "report")]
+        );
+        assert_eq!(table.apply(&all, clock.at()), []);
+        let words = table.apply(&[found(Rule::CronRuns, Vec::new())], clock.at());
+        assert_eq!(kinds(&words), [(Resolved, "report")]);
     }
 
     #[test]
