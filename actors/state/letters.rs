@@ -9,10 +9,14 @@ use parking_lot::Mutex;
 use super::recent::cut;
 use crate::clock::now_ms;
 
-/// Groups that are told apart. Letters of further ones are counted together.
+/// Groups by entry and error that are told apart. Letters of further ones are counted by their entry alone,
 const MOST_GROUPS: usize = 200;
+/// so many groups of that kind at most, and those of further entries together.
+const MOST_OVERFLOWS: usize = 200;
 /// What those are called.
 const OTHERS: &str = "other entries";
+/// The kind of errors that are not told apart: no error's, as each of those has words without line breaks.
+const ANY_ERROR: &str = "\n";
 
 /// Letters of one entry with one kind of error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +52,14 @@ impl Letters {
         let kind = cut(&kind_of(error));
         let mut groups = self.groups.lock();
         let mut key = (cut(entry), kind);
+        let mut last_error = cut(error);
         if !groups.contains_key(&key) && groups.len() >= MOST_GROUPS {
-            key = (OTHERS.to_owned(), String::new());
+            // An entry whose errors all differ takes no other entry's name from it.
+            key.1 = ANY_ERROR.to_owned();
+            if !groups.contains_key(&key) && groups.len() >= MOST_GROUPS + MOST_OVERFLOWS {
+                key.0 = OTHERS.to_owned();
+            }
+            last_error = format!("other errors, the last one: {last_error}");
         }
         let group = groups
             .entry(key)
@@ -61,7 +71,7 @@ impl Letters {
                 last_ms: 0,
             });
         group.count += 1;
-        group.error = cut(error);
+        group.error = last_error;
         group.last_ms = now_ms();
     }
 
@@ -106,11 +116,34 @@ mod tests {
     #[test]
     fn no_letter_is_uncounted_however_many_groups_there_are() {
         let letters = Letters::default();
-        for n in 0..MOST_GROUPS + 50 {
+        for n in 0..MOST_GROUPS + MOST_OVERFLOWS + 50 {
             letters.written(&format!("queue `{n}`"), "e");
         }
         let groups = letters.groups();
-        assert_eq!(groups.len(), MOST_GROUPS + 1);
-        assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 250);
+        assert_eq!(groups.len(), MOST_GROUPS + MOST_OVERFLOWS + 1);
+        assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 450);
+        let others = groups.iter().find(|group| group.entry == OTHERS).unwrap();
+        assert_eq!(others.count, 50);
+    }
+
+    #[test]
+    fn an_entry_whose_errors_all_differ_takes_no_other_ones_name() {
+        let letters = Letters::default();
+        for n in 0..MOST_GROUPS + 50 {
+            letters.written("queue `noisy`", &"x".repeat(n + 1));
+        }
+        letters.written("queue `quiet`", "timeout");
+        letters.written("queue `quiet`", "refused");
+        let groups = letters.groups();
+        let of = |entry: &str| -> u64 {
+            let of_entry = groups.iter().filter(|group| group.entry == entry);
+            of_entry.map(|group| group.count).sum()
+        };
+        assert_eq!(
+            (of("queue `noisy`"), of("queue `quiet`"), of(OTHERS)),
+            (250, 2, 0)
+        );
+        let quiet = groups.iter().find(|group| group.entry == "queue `quiet`");
+        assert_eq!(quiet.unwrap().error, "other errors, the last one: refused");
     }
 }
