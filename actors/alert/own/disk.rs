@@ -1,4 +1,5 @@
-//! `disk`: a disk below the data or the log directory that is nearly full, or does not answer.
+//! `disk`: a disk below the data or the log directory that is nearly full, does not answer, or answers by
+//! errors.
 //!
 //! Nearly full is what is below a share and below a number of bytes: a tenth of a large disk is much, and so is one gigabyte
 //! of a small one. A read-only file system, and one that does not say how large it is, are never full.
@@ -6,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use super::Condition;
-use super::probe::{DiskFacts, DiskSight};
+use super::probe::{DiskFacts, DiskFailure, DiskSight};
 use super::rules::{Findings, Unknown};
 
-/// A question that has waited for so many seconds is not answered.
+/// A question that has waited for so many seconds is not answered, and errors that came for so long do not pass.
 const SILENT_SECONDS: u64 = 60;
 const GB: u64 = 1_000_000_000;
 
@@ -30,6 +31,9 @@ pub(super) fn findings(disks: &[DiskSight], free_percent: u64, free_gb: u64) -> 
         if disk.silent_seconds >= SILENT_SECONDS {
             conditions.push(silent(disk));
         }
+        let failure = disk.failure.as_ref();
+        let lasting = failure.filter(|failure| failure.lasts_seconds >= SILENT_SECONDS);
+        conditions.extend(lasting.map(|failure| failed(&disk.path, failure)));
     }
     Findings {
         conditions,
@@ -75,6 +79,17 @@ fn silent(disk: &DiskSight) -> Condition {
     }
 }
 
+fn failed(path: &str, failure: &DiskFailure) -> Condition {
+    Condition {
+        subject: format!("{path} (errors)"),
+        since_ms: i64::MAX,
+        summary: format!("the disk below `{path}` cannot be asked how full it is"),
+        text: format!("for {} s: {}", failure.lasts_seconds, failure.cause),
+        remedy: "a disk that fails, and a directory that was removed, do that".to_owned(),
+        ..Condition::default()
+    }
+}
+
 /// In the unit that disks are sold by.
 fn shown(bytes: u64) -> String {
     match bytes {
@@ -97,6 +112,7 @@ mod tests {
                 device: free_bytes,
             }),
             silent_seconds: 0,
+            failure: None,
         }
     }
 
@@ -148,5 +164,19 @@ mod tests {
         assert_eq!(found.unknown, Unknown::Of(vec!["data".to_owned()]));
         disk.silent_seconds = SILENT_SECONDS;
         assert_eq!(subjects(&[disk]), ["data (no answer)"]);
+    }
+
+    #[test]
+    fn a_disk_that_answers_by_errors_for_a_minute_is_wrong() {
+        let failing = |lasts_seconds| DiskSight {
+            facts: None,
+            failure: Some(DiskFailure {
+                cause: "Input/output error".to_owned(),
+                lasts_seconds,
+            }),
+            ..disk("data", 1, 1)
+        };
+        assert_eq!(subjects(&[failing(SILENT_SECONDS - 1)]), [""; 0]);
+        assert_eq!(subjects(&[failing(SILENT_SECONDS)]), ["data (errors)"]);
     }
 }

@@ -87,6 +87,7 @@ fn all_wrong(n: u64) -> Sight {
                 device: 1,
             }),
             silent_seconds: 0,
+            failure: None,
         }],
     }
 }
