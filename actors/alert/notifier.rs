@@ -95,7 +95,7 @@ impl Notifier {
             log::log!(
                 notice.level(),
                 "alert, {}: {}",
-                self.0.nobody,
+                self.nobody(),
                 notice.line()
             );
         }
@@ -117,6 +117,15 @@ impl Notifier {
             }
         }
         delivery
+    }
+
+    /// Why an alert that no receiver takes is sent to nobody.
+    pub(super) fn nobody(&self) -> &str {
+        match self.0.receivers.is_empty() {
+            true => &self.0.nobody,
+            // All of them are Alertmanagers: see `Inbox::takes`.
+            false => "sent to nobody, as no receiver of this environment takes counts",
+        }
     }
 
     /// The daemon stops: what waits is tried once more, by then at the latest.

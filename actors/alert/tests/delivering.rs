@@ -122,6 +122,31 @@ async fn an_alert_without_room_or_receiver_is_in_the_log_at_once() {
     assert_eq!(ended, Some(Delivered::Everywhere), "as without a receiver");
 }
 
+#[test]
+fn a_count_that_only_an_alertmanager_could_take_says_so() {
+    let settings = AlertSettings {
+        webhooks: vec![webhook(
+            WebhookKind::Alertmanager,
+            "http://alertmanager.example",
+            None,
+        )],
+        ..AlertSettings::default()
+    };
+    let notifier = Notifier::start(&settings, origin(), &Courier::default());
+    assert!(!notifier.takes_counts());
+    assert_eq!(
+        notifier.nobody(),
+        "sent to nobody, as no receiver of this environment takes counts"
+    );
+    let without = Notifier::start(&settings, origin(), &Courier::without_thread());
+    assert!(
+        without
+            .nobody()
+            .ends_with("thread that sends them did not start")
+    );
+    assert!(Notifier::silent().nobody().ends_with("names no receiver"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_dies_over_a_message_goes_on_with_the_next_one() {
     let fake = Fake::new(WebhookKind::Slack, [Reply::Panics]);
