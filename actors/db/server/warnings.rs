@@ -37,10 +37,12 @@ pub(super) async fn add(
     }
     let mut known = lock(connection, &rows).await?;
     // Behind the locks: whoever had them before has counted at earlier times.
+    // Taken before: an answer that is late makes no count older.
+    let asked = Instant::now();
     let now_ms: i64 = diesel::select(sql::<BigInt>(NOW_MS))
         .get_result(connection)
         .await?;
-    let now = (Instant::now(), now_ms);
+    let now = (asked, now_ms);
     let (mut notices, mut changed) = (Vec::new(), BTreeSet::new());
     let mut counted = Vec::with_capacity(adds.len());
     for (add, ids) in adds.iter().zip(&ids) {
