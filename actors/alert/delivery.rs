@@ -22,14 +22,25 @@ impl Delivered {
 
 /// The delivery of one alert, under way. Nobody has to wait for it.
 #[derive(Debug)]
-pub(crate) struct Delivery(oneshot::Receiver<Delivered>);
+pub(crate) struct Delivery {
+    first: oneshot::Receiver<()>,
+    ended: oneshot::Receiver<Delivered>,
+}
 
 impl Delivery {
+    /// Waits for the first receiver to take it or to be given up.
+    pub(crate) async fn first_ended(&mut self) {
+        // A sender that is dropped says it: see `Receipt`. Asked twice, it has ended.
+        if !self.first.is_terminated() {
+            let _ = (&mut self.first).await;
+        }
+    }
+
     /// Waits for the last receiver to take it or to be given up, which takes five minutes after the alerts before it; longer
     /// where a receiver asks for a longer pause.
     pub(crate) async fn ended(self) -> Delivered {
         // A sender that is dropped has sent: see `All`.
-        self.0.await.unwrap_or(Delivered::CutShort)
+        self.ended.await.unwrap_or(Delivered::CutShort)
     }
 }
 
@@ -43,21 +54,29 @@ pub(super) struct Receipt {
 /// Dropped with the last receipt.
 struct All {
     worst: AtomicU8,
+    /// Dropped with the first receipt.
+    first: Mutex<Option<oneshot::Sender<()>>>,
     ended: Mutex<Option<oneshot::Sender<Delivered>>>,
 }
 
 /// A delivery, and the receipts of that many receivers: with none of them, the log has the alert, and so it has ended.
 pub(super) fn delivery(receivers: usize) -> (Delivery, Vec<Receipt>) {
-    let (ended, delivery) = oneshot::channel();
+    let (first, first_ended) = oneshot::channel();
+    let (ended, all_ended) = oneshot::channel();
     let all = Arc::new(All {
         worst: AtomicU8::new(Delivered::Everywhere as u8),
+        first: Mutex::new(Some(first)),
         ended: Mutex::new(Some(ended)),
     });
     let receipts = (0..receivers).map(|_| Receipt {
         all: Arc::clone(&all),
         outcome: Delivered::NotEverywhere,
     });
-    (Delivery(delivery), receipts.collect())
+    let delivery = Delivery {
+        first: first_ended,
+        ended: all_ended,
+    };
+    (delivery, receipts.collect())
 }
 
 impl Receipt {
@@ -72,6 +91,12 @@ impl Drop for Receipt {
         self.all
             .worst
             .fetch_max(self.outcome as u8, Ordering::AcqRel);
+        let mut first = self
+            .all
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(first.take());
     }
 }
 
@@ -109,6 +134,18 @@ mod tests {
             }
             assert_eq!(delivery.now_or_never(), Some(ended), "{outcomes:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_end_is_known_while_others_are_under_way() {
+        let (mut delivery, mut receipts) = delivery(2);
+        assert_eq!(delivery.first_ended().now_or_never(), None);
+        receipts.remove(1).settle(Delivered::Everywhere);
+        assert_eq!(delivery.first_ended().now_or_never(), Some(()));
+        assert_eq!(Box::pin(delivery.ended()).as_mut().now_or_never(), None);
+        drop(receipts);
+        let (mut to_none, _) = super::delivery(0);
+        assert_eq!(to_none.first_ended().now_or_never(), Some(()));
     }
 
     #[tokio::test]

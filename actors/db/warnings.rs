@@ -1,7 +1,7 @@
 //! The counts of warnings as they go to the database and come from it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
@@ -30,9 +30,42 @@ impl Period {
 pub(crate) struct CountSegment {
     /// When it began. It is written later, in an outage much later; what lies between is taken from the database's time then.
     pub(crate) at: Instant,
+    /// From there to its last count: a minute or more where an outage was long. The count is spread evenly over it.
+    pub(crate) span: Duration,
     pub(crate) count: i64,
     /// The last ones.
     pub(crate) messages: Vec<String>,
+}
+
+/// A part of a segment is no longer than a period divided by this: what is counted too early then is no more of a limit.
+const PARTS: u32 = 20;
+/// A segment that is one of itself, and not of several, is no longer than this.
+const NOT_MERGED: Duration = Duration::from_secs(1);
+
+impl CountSegment {
+    /// Parts of it that are short beside the period, the oldest first. Counted at its first moment, a long segment would bring
+    /// counts into a window which were made behind its end: a false alarm.
+    fn spread(&self, period: Period) -> Vec<Self> {
+        if self.span <= NOT_MERGED {
+            return vec![self.clone()];
+        }
+        let length = Duration::from_millis(period.length_ms().unsigned_abs());
+        let needed = self.span.as_nanos() / (length / PARTS).as_nanos().max(1) + 1;
+        let parts = u32::try_from(needed).unwrap_or(PARTS).min(PARTS);
+        let step = self.span / parts;
+        let (each, rest) = (self.count / i64::from(parts), self.count % i64::from(parts));
+        let part = |n: u32| Self {
+            at: self.at + step * n,
+            span: Duration::ZERO,
+            count: each + i64::from(i64::from(n) < rest),
+            messages: Vec::new(),
+        };
+        let mut parts: Vec<Self> = (0..parts).map(part).filter(|it| it.count > 0).collect();
+        if let Some(last) = parts.last_mut() {
+            last.messages.clone_from(&self.messages);
+        }
+        parts
+    }
 }
 
 /// Which process counts.
@@ -77,10 +110,11 @@ impl CountAdd {
         (now, now_ms): (Instant, i64),
     ) -> Vec<NewNotice<'_>> {
         windows.discard_future(period, now_ms);
-        let reached = self.segments.iter().filter_map(|segment| {
-            let age = now.saturating_duration_since(segment.at);
+        let parts = self.segments.iter().flat_map(|it| it.spread(period));
+        let reached = parts.filter_map(|part| {
+            let age = now.saturating_duration_since(part.at);
             let age_ms = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            windows.add(period, now_ms.saturating_sub(age_ms), segment)
+            windows.add(period, now_ms.saturating_sub(age_ms), &part)
         });
         let notice = |reached: super::windows::Reached| NewNotice {
             environment: &self.origin.environment,
@@ -124,7 +158,8 @@ pub(crate) struct NoticeClaim {
 pub(crate) enum NoticeBreadth {
     /// It has a receiver: all.
     All,
-    /// It has none: those of its partition, where no daemon of the environment has one.
+    /// It has none: those of its partition, where no daemon of the environment has one, or had one within the last
+    /// `NOTICE_GRACE_MS`, and which are that old.
     OfPartition(String),
 }
 
@@ -250,10 +285,17 @@ impl Db {
         }
     }
 
-    /// Deletes a notice that is this boot's: the receivers have it. Answers how many that were, none where somebody has
-    /// locked it or it is no longer this boot's.
-    pub(crate) async fn end_notice(&self, owner: String, id: i64) -> Result<usize, DbError> {
-        self.count(Write::EndNotice { owner, id }).await
+    /// Deletes those of the notices that are this boot's: the receivers have them. Answers those that stay its own, as somebody
+    /// has locked them or the database refuses it.
+    pub(crate) async fn end_notices(
+        &self,
+        owner: String,
+        ids: Vec<i64>,
+    ) -> Result<Vec<i64>, DbError> {
+        match self.write(Write::EndNotices { owner, ids }).await? {
+            Written::Ids(left) => Ok(left),
+            other => Err(mixed_up(&other)),
+        }
     }
 
     /// Deletes windows that ended long ago.
@@ -269,12 +311,80 @@ impl Db {
 
 /// A window is kept for so long after its end, in milliseconds: a day, so that a person can still look.
 pub(in crate::db) const WINDOW_KEPT_MS: i64 = 24 * 3600 * 1000;
+/// Without a receiver a daemon leaves a notice for so long, in milliseconds, to one that has one and is not there now, five
+/// minutes: a restart and the start behind it take less.
+pub(in crate::db) const NOTICE_GRACE_MS: i64 = 5 * 60 * 1000;
 /// A notice that nobody claims is given up after so long, in milliseconds: a day.
 pub(in crate::db) const NOTICE_KEPT_MS: i64 = 24 * 3600 * 1000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn add_of(segments: Vec<CountSegment>) -> CountAdd {
+        CountAdd {
+            origin: Arc::new(CountOrigin {
+                environment: "dev".to_owned(),
+                partition: "script1".to_owned(),
+                host: "here".to_owned(),
+            }),
+            flag: "pay".into(),
+            periods: Arc::new([]),
+            segments,
+        }
+    }
+
+    /// Nine a second for four hours, in 600 segments.
+    fn long_outage() -> (Instant, Vec<CountSegment>) {
+        let begun = Instant::now();
+        let segments = (0..600).map(|n| CountSegment {
+            at: begun + Duration::from_secs(24 * n),
+            span: Duration::from_millis(23_900),
+            count: 216,
+            messages: vec![n.to_string()],
+        });
+        (begun + Duration::from_secs(4 * 3_600), segments.collect())
+    }
+
+    #[test]
+    fn long_segments_of_an_outage_reach_no_limit_that_was_not_reached() {
+        let (now, segments) = long_outage();
+        let add = add_of(segments);
+        let notices = |limit: i64| {
+            let period = Period { limit, seconds: 60 };
+            let mut windows = Windows::default();
+            add.count(period, &mut windows, (now, 100_000_000)).len()
+        };
+        // 540 within each minute.
+        assert_eq!(notices(600), 0);
+        let periods = notices(500);
+        assert!((220..=240).contains(&periods), "{periods}");
+    }
+
+    #[test]
+    fn the_parts_of_a_segment_are_its_count_and_the_last_has_its_messages() {
+        let (_, segments) = long_outage();
+        for (seconds, parts) in [(60, 8), (24, 20), (3_600, 1), (1, 20)] {
+            let spread = segments[0].spread(Period { limit: 1, seconds });
+            assert_eq!(spread.len(), parts, "{seconds}");
+            assert_eq!(spread.iter().map(|it| it.count).sum::<i64>(), 216);
+            assert_eq!(spread[0].at, segments[0].at);
+            let messages: Vec<usize> = spread.iter().map(|it| it.messages.len()).collect();
+            assert_eq!(messages.iter().sum::<usize>(), 1);
+            assert_eq!(messages.last(), Some(&1));
+        }
+        let mut single = segments[1].clone();
+        single.count = 1;
+        assert_eq!(
+            single
+                .spread(Period {
+                    limit: 1,
+                    seconds: 60
+                })
+                .len(),
+            1
+        );
+    }
 
     #[test]
     fn rows_are_told_apart_by_every_byte_of_their_names() {

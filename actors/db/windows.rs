@@ -177,7 +177,7 @@ impl Windows {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -189,6 +189,7 @@ mod tests {
     fn segment(count: i64, messages: &[&str]) -> CountSegment {
         CountSegment {
             at: Instant::now(),
+            span: Duration::ZERO,
             count,
             messages: messages.iter().map(|&text| text.to_owned()).collect(),
         }

@@ -155,8 +155,8 @@ pub(crate) enum Write {
     SendNotices { owner: String, environment: String },
     /// Claims notices, the oldest first. Answers `Notices`: those of this boot that it does not keep.
     ClaimNotices(Box<NoticeClaim>),
-    /// The receivers have this notice. Answers `Count`: none where it is locked or others have it.
-    EndNotice { owner: String, id: i64 },
+    /// The receivers have these notices. Answers `Ids`: those that are the owner's still, locked or refused.
+    EndNotices { owner: String, ids: Vec<i64> },
     /// Deletes at most `TRIM_ROWS` windows that ended a day and more than their period ago. Answers `Count`; fewer: none is
     /// left.
     TrimWindows,
@@ -203,7 +203,7 @@ impl Write {
             Self::AddCount(_)
                 | Self::SendNotices { .. }
                 | Self::ClaimNotices(_)
-                | Self::EndNotice { .. }
+                | Self::EndNotices { .. }
                 | Self::TrimWindows
                 | Self::TrimNotices
         )
@@ -268,6 +268,7 @@ impl Write {
                 | Self::RunStarted { .. }
                 | Self::EndRun(_)
                 | Self::ClaimNotices(_)
+                | Self::EndNotices { .. }
                 | Self::TrimNotices
         )
     }
@@ -285,6 +286,7 @@ impl Write {
             Self::InsertLetters { letters } => letters.len(),
             Self::NoteFailures { failures } => failures.len(),
             Self::AddCount(add) => add.periods.len(),
+            Self::EndNotices { ids, .. } => ids.len(),
             _ => 1,
         }
     }

@@ -41,6 +41,8 @@ const QUIET_TIME: Duration = Duration::from_secs(60);
 
 /// The start waits so long for what daemons of this machine left behind.
 const FIRST_RESCUE: Duration = Duration::from_secs(10);
+/// The start does not wait longer for the word that this daemon has a receiver.
+const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(2);
 /// How often to look for daemons of this machine that died: the look reads one directory.
 const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -140,6 +142,8 @@ impl SupervisorActor {
             // It may wait for a row that somebody has locked; it is repeated.
             orders::learn_first(&plan.db, &plan.pauses, &plan.http.state).await;
             let _ = tokio::time::timeout(FIRST_RESCUE, rescue::look(&plan)).await;
+            // It may wait for a table that somebody has locked; then it is repeated before the first look.
+            let _ = tokio::time::timeout(FIRST_ANNOUNCEMENT, plan.warnings.announce()).await;
             rescue::note_foreign(&plan).await;
             actix_rt::spawn(unconsumed::report(plan));
         };

@@ -18,6 +18,11 @@ pub(crate) struct Warnings {
 }
 
 impl Warnings {
+    /// Before the daemon is ready: others leave to it what is reached from then on.
+    pub(super) async fn announce(&self) {
+        self.outbox.announce().await;
+    }
+
     /// Both go on until the System ends.
     pub(super) fn start(&self, db: &Db) {
         let (counter, origin, db) = (self.counter.clone(), Arc::clone(&self.origin), db.clone());

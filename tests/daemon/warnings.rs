@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -62,9 +62,10 @@ fn own_server(engine: Engine) -> Option<(Warned, OwnServer)> {
     let server = OwnServer::of(engine)?;
     let recorder = takes();
     let mut settings = settings(&recorder);
-    // Ten a second for as long as the daemon lives: never fifty-one within five seconds.
+    // Ten a second for as long as the daemon lives: never fifty-one within five seconds, nor seventy with a second more on either
+    // side, as segments of a second have it.
     let slow =
-        json!({ "flag": "slow", "limit": 60, "seconds": 5, "times": 100_000, "every_ms": 100 });
+        json!({ "flag": "slow", "limit": 80, "seconds": 5, "times": 100_000, "every_ms": 100 });
     let fast =
         json!({ "flag": "fast", "limit": 20, "seconds": 5, "times": 100_000, "every_ms": 100 });
     settings["app"] = json!({ "own": [slow, fast] });
@@ -148,6 +149,23 @@ impl Warned {
         (sum, reached)
     }
 
+    /// Messages are a period apart, by the times of the counts: none is sent twice within one.
+    #[track_caller]
+    fn assert_periods_apart(&self, flag: &str, seconds: u64) {
+        let alerts = self.alerts_of(flag);
+        let starts = alerts.iter().map(|alert| {
+            let started = alert["started_at"].as_str().unwrap();
+            chrono::DateTime::parse_from_rfc3339(started)
+                .unwrap()
+                .timestamp_millis()
+        });
+        let mut starts: Vec<i64> = starts.collect();
+        starts.sort_unstable();
+        let least_ms = i64::try_from(seconds * 1_000).unwrap();
+        let are_apart = starts.windows(2).all(|pair| pair[1] - pair[0] >= least_ms);
+        assert!(are_apart, "{flag}: {starts:?}");
+    }
+
     /// The lines of a file that the example writes.
     fn lines(&self, file: &str) -> Vec<String> {
         let text = fs::read_to_string(self.world.path(file)).unwrap_or_default();
@@ -174,6 +192,7 @@ fn eight_processes_and_a_kill_make_one_message_a_period(warned: Warned) {
     let daemon = warned.start();
     let mut order = order("pay", 100, 60, EACH.unsigned_abs());
     order["chunk"] = json!(1_000);
+    let begun = Instant::now();
     let mut processes: Vec<Child> = (0..8).map(|_| warned.exec(&order)).collect();
     let killed = processes.remove(3);
     let victim = killed.id();
@@ -201,6 +220,9 @@ fn eight_processes_and_a_kill_make_one_message_a_period(warned: Warned) {
     warned.wait_marker("marker");
     let alerts = warned.alerts_of("pay");
     assert_eq!(alerts.len(), reached, "{alerts:?}");
+    let periods = usize::try_from(begun.elapsed().as_secs() / 60).unwrap();
+    assert!(alerts.len() <= periods + 1, "{alerts:?}");
+    warned.assert_periods_apart("pay", 60);
     println!("{counted} counted, {all} answered, {of_victim} of the killed one; {reached} periods");
     let alert = &alerts[0];
     assert_eq!(alert["summary"], "pay: 100 within 60 s");
@@ -319,7 +341,7 @@ fn what_is_counted_in_an_outage_is_no_burst((warned, server): (Warned, OwnServer
     thread::sleep(AWAY);
     let in_outage = warned.lines("slow.counted").len() - before;
     assert!(
-        in_outage > 60,
+        in_outage > 80,
         "{in_outage}: as one burst they would reach the limit"
     );
     server.go_on();
@@ -338,6 +360,7 @@ fn what_is_counted_in_an_outage_is_no_burst((warned, server): (Warned, OwnServer
     let (_, reached) = warned.counted("fast");
     assert!(reached >= 3, "{reached}");
     assert_eq!(warned.alerts_of("fast").len(), reached);
+    warned.assert_periods_apart("fast", 5);
     println!(
         "{in_outage} counted in the outage, {all} in all; {reached} periods of the other flag"
     );
@@ -347,6 +370,49 @@ fn what_is_counted_in_an_outage_is_no_burst((warned, server): (Warned, OwnServer
 fn daemon_stops(daemon: Daemon, warned: &Warned, flag: &str) -> i64 {
     daemon.stop();
     i64::try_from(warned.lines(&format!("{flag}.counted")).len()).unwrap()
+}
+
+#[test]
+fn a_receiver_that_hangs_delays_no_other_one() {
+    /// More than are in the hands of the receivers at a time.
+    const NOTICES: usize = 350;
+    let (takes, hangs) = (takes(), Recorder::answering(Behaviour::Hang));
+    let receiver =
+        |recorder: &Recorder| json!({ "url": recorder.url("/json"), "environments": ["dev"] });
+    let settings = json!({ "alert": { "webhooks": [receiver(&hangs), receiver(&takes)] } });
+    let world = World::on(Engine::Sqlite, settings).unwrap();
+    world.partition("script1", &queues(), &json!([]));
+    let warned = Warned {
+        world,
+        recorder: takes,
+    };
+    let daemon = warned.start();
+    let now_ms = chrono::Utc::now().timestamp_millis();
+    let rows = (0..NOTICES).map(|n| {
+        format!("('dev', 'flag {n}', 60, 1, 0, 1, '[]', 'here', 'script1', '', {now_ms})")
+    });
+    let rows: Vec<String> = rows.collect();
+    let columns = "environment, flag, seconds, limit_count, started_ms, counted, messages, host, partition_name, owner, created_ms";
+    let insert = format!(
+        "INSERT INTO warning_notice ({columns}) VALUES {}",
+        rows.join(", ")
+    );
+    warned.world.database().execute(&insert);
+    wait_until("all at the other receiver", LONG_PATIENCE, || {
+        warned.alerts().len() >= NOTICES
+    });
+    warned.wait_marker("marker");
+    let flags: std::collections::BTreeSet<String> = warned
+        .alerts()
+        .iter()
+        .map(|alert| alert["rule"].to_string())
+        .collect();
+    assert_eq!(
+        (flags.len(), warned.alerts().len()),
+        (NOTICES + 1, NOTICES + 1)
+    );
+    assert!(!hangs.received().is_empty());
+    daemon.kill();
 }
 
 #[test]
@@ -369,10 +435,15 @@ fn a_daemon_without_a_receiver_leaves_alerts_to_one_that_has_one() {
     // Alone it says in its log what would be sent.
     let mut without = warned.start_with(&[&words[..], &["run"]].concat());
     exec("alone");
+    let mut database = warned.world.database();
+    // It is left for five minutes to a daemon that has one.
+    database.execute("UPDATE warning_notice SET created_ms = created_ms - 300000");
     without.wait_log(
         "alert, sent to nobody, as `alert.webhooks` names no receiver: alone: 1 within 3600 s",
     );
     let with = warned.start();
+    let senders = database.number("SELECT COUNT(*) AS n FROM warning_sender");
+    assert_eq!(senders, 1, "it is ready, and not announced");
     for n in 0..5 {
         exec(&format!("beside {n}"));
     }
@@ -385,6 +456,17 @@ fn a_daemon_without_a_receiver_leaves_alerts_to_one_that_has_one() {
             details.contains("reached in partition script2 on host"),
             "{details}"
         );
+    }
+    // Nor while it restarts, be the alert old or not.
+    with.stop();
+    exec("meanwhile");
+    exec("long ago");
+    database.execute(
+        "UPDATE warning_notice SET created_ms = created_ms - 300000 WHERE flag = 'long ago'",
+    );
+    let with = warned.start();
+    for flag in ["meanwhile", "long ago"] {
+        wait_until(flag, LONG_PATIENCE, || !warned.alerts_of(flag).is_empty());
     }
     assert!(warned.alerts_of("alone").is_empty());
     assert_eq!(

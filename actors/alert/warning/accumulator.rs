@@ -2,8 +2,8 @@
 //!
 //! A flag with its periods has segments of a second at most, the oldest first. While the database is away they stay, so that
 //! what was counted in an outage keeps its times: an hour of it must not become one burst. What is kept is bounded: the two
-//! neighbours that lie closest together become one, as long as that is shorter than the shortest period; then the oldest
-//! segment is given up.
+//! neighbours that lie closest together become one, as long as that is shorter than the shortest period, and are counted as
+//! spread evenly over their time; then the oldest segment is given up.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -28,6 +28,12 @@ pub(super) struct Key {
     pub(super) periods: Arc<[Period]>,
 }
 
+/// What becomes of a segment, for those whose counts are in it.
+pub(super) trait Awaited: Clone {
+    /// Whether anybody can still ask for it.
+    fn is_held(&self) -> bool;
+}
+
 /// See the module's header. `T` is whoever must know what becomes of a segment.
 #[derive(Debug)]
 pub(super) struct Accumulator<T> {
@@ -37,8 +43,8 @@ pub(super) struct Accumulator<T> {
 #[derive(Debug)]
 struct Entry<T> {
     segments: VecDeque<Segment<T>>,
-    /// Others are being written: these wait for that.
-    in_flight: bool,
+    /// The count of others that are being written: these wait for that.
+    in_flight: Option<i64>,
 }
 
 /// What was counted within a short time.
@@ -49,7 +55,7 @@ pub(super) struct Segment<T> {
     pub(super) count: i64,
     /// The last ones.
     pub(super) messages: Vec<String>,
-    /// Several where segments were merged.
+    /// Several where segments were merged, none where nobody holds them.
     pub(super) outcomes: Vec<T>,
 }
 
@@ -69,7 +75,15 @@ impl<T> Default for Accumulator<T> {
     }
 }
 
-impl<T: Clone> Accumulator<T> {
+/// What is not written when a process ends.
+#[derive(Debug)]
+pub(super) struct GivenUp<T> {
+    pub(super) segments: Vec<Segment<T>>,
+    /// The count of those that are being written, which may or may not happen.
+    pub(super) in_flight: i64,
+}
+
+impl<T: Awaited> Accumulator<T> {
     /// Counts at this moment.
     pub(super) fn add(
         &mut self,
@@ -84,7 +98,7 @@ impl<T: Clone> Accumulator<T> {
         }
         let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry {
             segments: VecDeque::new(),
-            in_flight: false,
+            in_flight: None,
         });
         let open = entry
             .segments
@@ -96,7 +110,7 @@ impl<T: Clone> Accumulator<T> {
                 last: now,
                 count: 0,
                 messages: Vec::new(),
-                outcomes: vec![outcome()],
+                outcomes: Vec::new(),
             });
         }
         let Some(segment) = entry.segments.back_mut() else {
@@ -105,8 +119,13 @@ impl<T: Clone> Accumulator<T> {
         segment.last = now;
         segment.count = segment.count.saturating_add(count);
         segment.take_messages(messages);
-        let Some(outcome) = segment.outcomes.last().cloned() else {
-            unreachable!("each has one");
+        let outcome = match segment.outcomes.last() {
+            Some(known) => known.clone(),
+            None => {
+                let new = outcome();
+                segment.outcomes.push(new.clone());
+                new
+            }
         };
         entry.drop_messages();
         let given_up = entry.bound(key);
@@ -117,9 +136,10 @@ impl<T: Clone> Accumulator<T> {
     pub(super) fn take(&mut self) -> Vec<(Key, Vec<Segment<T>>)> {
         let mut taken = Vec::new();
         for (key, entry) in &mut self.entries {
-            if !entry.in_flight && !entry.segments.is_empty() {
-                entry.in_flight = true;
-                taken.push((key.clone(), entry.segments.drain(..).collect()));
+            if entry.in_flight.is_none() && !entry.segments.is_empty() {
+                let segments: Vec<Segment<T>> = entry.segments.drain(..).collect();
+                entry.in_flight = Some(sum(&segments));
+                taken.push((key.clone(), segments));
             }
         }
         taken
@@ -128,7 +148,7 @@ impl<T: Clone> Accumulator<T> {
     /// What was in flight of this flag is written, or never will be.
     pub(super) fn settled(&mut self, key: &Key) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.in_flight = false;
+            entry.in_flight = None;
             if entry.segments.is_empty() {
                 self.entries.remove(key);
             }
@@ -138,7 +158,7 @@ impl<T: Clone> Accumulator<T> {
     /// Whether anything could be taken.
     pub(super) fn has_work(&self) -> bool {
         let mut entries = self.entries.values();
-        entries.any(|entry| !entry.in_flight && !entry.segments.is_empty())
+        entries.any(|entry| entry.in_flight.is_none() && !entry.segments.is_empty())
     }
 
     /// Nothing waits, and nothing is in flight.
@@ -146,15 +166,48 @@ impl<T: Clone> Accumulator<T> {
         self.entries.is_empty()
     }
 
-    /// Nothing of it is written any more.
-    pub(super) fn give_up(&mut self) -> Vec<Segment<T>> {
+    /// Nothing that waits is written any more.
+    pub(super) fn give_up(&mut self) -> GivenUp<T> {
         let entries = std::mem::take(&mut self.entries);
-        let segments = entries.into_values().flat_map(|entry| entry.segments);
-        segments.collect()
+        let in_flight = entries.values().filter_map(|entry| entry.in_flight);
+        GivenUp {
+            in_flight: in_flight.fold(0, i64::saturating_add),
+            segments: entries.into_values().flat_map(|it| it.segments).collect(),
+        }
     }
 }
 
+impl<T> GivenUp<T> {
+    /// What is not known to be written, for the log.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let waited = sum(&self.segments);
+        let mut lines = Vec::new();
+        if waited > 0 {
+            lines.push(format!(
+                "{waited} counts of warnings are not written before the end"
+            ));
+        }
+        if self.in_flight > 0 {
+            lines.push(format!(
+                "{} counts of warnings may not be written: the database has not answered before the end",
+                self.in_flight
+            ));
+        }
+        lines
+    }
+}
+
+fn sum<T>(segments: &[Segment<T>]) -> i64 {
+    let counts = segments.iter().map(|segment| segment.count);
+    counts.fold(0, i64::saturating_add)
+}
+
 impl<T> Segment<T> {
+    /// Between its first and its last count.
+    pub(super) fn span(&self) -> Duration {
+        self.last.saturating_duration_since(self.at)
+    }
+
     fn take_messages(&mut self, messages: Vec<String>) {
         self.messages.extend(messages);
         let over = self.messages.len().saturating_sub(MOST_MESSAGES);
@@ -162,7 +215,7 @@ impl<T> Segment<T> {
     }
 }
 
-impl<T> Entry<T> {
+impl<T: Awaited> Entry<T> {
     fn drop_messages(&mut self) {
         let all: usize = self.segments.iter().map(|it| it.messages.len()).sum();
         let mut over = all.saturating_sub(MOST_KEPT_MESSAGES);
@@ -199,6 +252,8 @@ impl<T> Entry<T> {
             first.count = first.count.saturating_add(second.count);
             first.take_messages(second.messages);
             first.outcomes.extend(second.outcomes);
+            // Those that are held are bounded by their holders.
+            first.outcomes.retain(T::is_held);
         }
     }
 }
@@ -217,8 +272,15 @@ mod tests {
         }
     }
 
+    /// The number of an outcome, and whether anybody holds it besides the segment.
+    impl Awaited for Arc<usize> {
+        fn is_held(&self) -> bool {
+            Arc::strong_count(self) > 1
+        }
+    }
+
     struct World {
-        accumulator: Accumulator<usize>,
+        accumulator: Accumulator<Arc<usize>>,
         begun: Instant,
         outcomes: usize,
     }
@@ -232,7 +294,7 @@ mod tests {
             }
         }
 
-        fn add(&mut self, key: &Key, at_ms: u64, count: i64, message: &str) -> Put<usize> {
+        fn add(&mut self, key: &Key, at_ms: u64, count: i64, message: &str) -> Put<Arc<usize>> {
             let at = self.begun + Duration::from_millis(at_ms);
             let messages = match message {
                 "" => Vec::new(),
@@ -241,7 +303,7 @@ mod tests {
             let outcomes = &mut self.outcomes;
             self.accumulator.add(key, at, count, messages, || {
                 *outcomes += 1;
-                *outcomes
+                Arc::new(*outcomes)
             })
         }
 
@@ -251,7 +313,10 @@ mod tests {
             let segments = taken.into_iter().flat_map(|(_, segments)| segments);
             let begun = self.begun;
             segments
-                .map(|it| ((it.at - begun).as_millis(), it.count, it.outcomes))
+                .map(|it| {
+                    let outcomes = it.outcomes.iter().map(|number| **number).collect();
+                    ((it.at - begun).as_millis(), it.count, outcomes)
+                })
                 .collect()
         }
     }
@@ -269,7 +334,7 @@ mod tests {
         ] {
             assert_eq!(
                 world.add(&pay, at, count, ""),
-                Put::Waits(outcome, vec![]),
+                Put::Waits(Arc::new(outcome), vec![]),
                 "{at}"
             );
         }
@@ -300,18 +365,26 @@ mod tests {
     fn an_hour_of_an_outage_keeps_its_times_and_its_counts() {
         let mut world = World::new();
         let pay = key("pay", 60);
+        let mut held = Vec::new();
         for second in 0..3_600_u64 {
-            assert!(
-                matches!(world.add(&pay, second * 1_000, 1, "m"), Put::Waits(_, given_up) if given_up.is_empty())
-            );
+            let Put::Waits(outcome, given_up) = world.add(&pay, second * 1_000, 1, "m") else {
+                panic!("one flag");
+            };
+            assert_eq!(given_up, []);
+            if second % 100 == 0 {
+                held.push(outcome);
+            }
         }
         let taken = world.accumulator.take().remove(0).1;
         assert_eq!(taken.len(), MOST_SEGMENTS);
         assert_eq!(taken.iter().map(|it| it.count).sum::<i64>(), 3_600);
-        assert_eq!(
-            taken.iter().map(|it| it.outcomes.len()).sum::<usize>(),
-            3_600
+        let outcomes: Vec<&Arc<usize>> = taken.iter().flat_map(|it| &it.outcomes).collect();
+        assert!(
+            outcomes.len() <= MOST_SEGMENTS + held.len(),
+            "{}",
+            outcomes.len()
         );
+        assert!(held.iter().all(|outcome| outcomes.contains(&outcome)));
         let longest = taken.iter().map(|it| it.last - it.at).max().unwrap();
         assert!(longest < Duration::from_secs(20), "{longest:?}");
         let messages: usize = taken.iter().map(|it| it.messages.len()).sum();
@@ -328,8 +401,32 @@ mod tests {
             Put::Waits(_, given_up) => given_up,
             Put::TooManyFlags => panic!("one flag"),
         });
-        let outcomes: Vec<usize> = given_up.flat_map(|it| it.outcomes).collect();
+        let outcomes = given_up.flat_map(|it| it.outcomes);
+        let outcomes: Vec<usize> = outcomes.map(|number| *number).collect();
         assert_eq!(outcomes, (1..=100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_in_flight_at_the_end_is_said_to_be_unknown() {
+        let mut world = World::new();
+        world.add(&key("pay", 60), 0, 5, "");
+        world.add(&key("ship", 60), 0, 7, "");
+        world.take();
+        world.accumulator.settled(&key("ship", 60));
+        world.add(&key("pay", 60), 100, 30, "");
+        let given_up = world.accumulator.give_up();
+        assert_eq!((sum(&given_up.segments), given_up.in_flight), (30, 5));
+        let lines = given_up.lines();
+        assert_eq!(lines.len(), 2);
+        assert!(
+            lines[0].starts_with("30 counts of warnings are not written"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("5 counts of warnings may not be written"),
+            "{lines:?}"
+        );
+        assert!(world.accumulator.give_up().lines().is_empty());
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::accumulator::Awaited;
+
 /// Why a count is not, or not known to be, in the database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -76,6 +78,12 @@ struct State {
     result: Option<Result<(), WarningError>>,
     /// A place for each that awaits it; empty where it was dropped.
     wakers: Vec<Option<Waker>>,
+}
+
+impl Awaited for Outcome {
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
 }
 
 impl Outcome {

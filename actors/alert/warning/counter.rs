@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::accumulator::{Accumulator, Key, Put, SEGMENT, Segment};
 use super::added::{Added, Outcome, Phase, WarningError};
 use super::definition::Warning;
-use super::log_lines::{say_once, write_messages};
+use super::log_lines::{Trouble, say_once, write_messages};
 use super::recording::Recording;
 use crate::db::warnings::{CountAdd, CountOrigin, CountSegment, Counted};
 use crate::db::{Db, MOST_MESSAGES};
@@ -89,7 +89,7 @@ impl Counter {
         let (flag, periods) = match warning.key() {
             Ok(key) => key,
             Err(invalid) => {
-                say_once(&format!("{invalid}; nothing is counted"));
+                say_once(Trouble::Invalid, &format!("{invalid}; nothing is counted"));
                 return Added::known(Err(invalid));
             }
         };
@@ -158,16 +158,20 @@ impl Shared {
         match put {
             Put::Waits(outcome, given_up) => {
                 if !given_up.is_empty() {
-                    say_once(&format!(
-                        "the database is away for so long that the oldest counts of `{}` are given up",
-                        key.flag.escape_debug()
-                    ));
+                    say_once(
+                        Trouble::GivenUp,
+                        &format!(
+                            "the database is away for so long that the oldest counts of `{}` are given up",
+                            key.flag.escape_debug()
+                        ),
+                    );
                     decide(given_up, &Err(WarningError::GivenUp));
                 }
                 Added::waits(outcome)
             }
             Put::TooManyFlags => {
                 say_once(
+                    Trouble::TooManyFlags,
                     "warnings: 1,000 flags wait to be written, and no more are counted; a flag is to be a kind of trouble, \
                      not a single case",
                 );
@@ -216,6 +220,7 @@ impl Shared {
         for segment in segments {
             add.segments.push(CountSegment {
                 at: segment.at,
+                span: segment.span(),
                 count: segment.count,
                 messages: segment.messages,
             });
@@ -247,14 +252,12 @@ impl Shared {
     fn end(&self) {
         let mut accumulator = self.lock();
         self.phase.set(Phase::ENDED);
-        let segments = accumulator.give_up();
+        let given_up = accumulator.give_up();
         drop(accumulator);
-        let count = segments.iter().map(|segment| segment.count);
-        let count = count.fold(0_i64, i64::saturating_add);
-        if count > 0 {
-            log::error!("{count} counts of warnings are not written before the end");
+        for line in given_up.lines() {
+            log::error!("{line}");
         }
-        decide(segments, &Err(WarningError::Stopped));
+        decide(given_up.segments, &Err(WarningError::Stopped));
     }
 
     fn lock(&self) -> MutexGuard<'_, Accumulator<Outcome>> {
@@ -278,18 +281,24 @@ async fn persist(db: &Db, add: CountAdd, reached: &impl Fn()) -> Result<(), Warn
             }
             Ok(Counted::Held) => {
                 if begun.elapsed() > HELD_SAID_AFTER {
-                    say_once(&format!(
-                        "the counts of `{}` wait for a row of `warning_window` that another transaction has locked",
-                        flag.escape_debug()
-                    ));
+                    say_once(
+                        Trouble::Held,
+                        &format!(
+                            "the counts of `{}` wait for a row of `warning_window` that another transaction has locked",
+                            flag.escape_debug()
+                        ),
+                    );
                 }
                 sleep(Duration::from_millis(fastrand::u64(HELD_PAUSE_MS))).await;
             }
             Err(cause) => {
-                say_once(&format!(
-                    "the counts of `{}` are not written, and not tried again: {cause}",
-                    flag.escape_debug()
-                ));
+                say_once(
+                    Trouble::Refused,
+                    &format!(
+                        "the counts of `{}` are not written, and not tried again: {cause}",
+                        flag.escape_debug()
+                    ),
+                );
                 return Err(WarningError::Refused(cause.to_string()));
             }
         }

@@ -12,8 +12,8 @@ use crate::logs::QueuedLogger;
 const LOGGER: &str = "WarningLog";
 /// The same trouble is a line again after so long.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
-/// So many kinds of trouble are remembered.
-const MOST_SAID: usize = 1_000;
+/// Lines of one kind of trouble within that time.
+const MOST_OF_A_KIND: usize = 10;
 
 static MESSAGES: LazyLock<Option<QueuedLogger>> =
     LazyLock::new(|| match QueuedLogger::start(LOGGER) {
@@ -35,15 +35,82 @@ pub(super) fn write_messages(flag: &str, messages: &[String]) {
     }
 }
 
-/// An error line, unless it was one within the last hour.
-pub(super) fn say_once(trouble: &str) {
-    static SAID: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
+/// What is said once. Whatever one kind does, it mutes no other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Trouble {
+    Invalid,
+    TooManyFlags,
+    GivenUp,
+    Refused,
+    Held,
+    Look,
+    Claim,
+    Delete,
+}
+
+/// An error line, unless it was one within the last hour, or the kind has had its lines of that hour.
+pub(super) fn say_once(kind: Trouble, text: &str) {
+    static SAID: Mutex<Said> = Mutex::new(Said::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    said.retain(|_, at| at.elapsed() < SAID_AGAIN);
-    if said.contains_key(trouble) || said.len() >= MOST_SAID {
-        return;
-    }
-    said.insert(trouble.to_owned(), Instant::now());
+    let verdict = said.say(kind, text, Instant::now());
     drop(said);
-    log::error!("{trouble}");
+    match verdict {
+        Verdict::Say => log::error!("{text}"),
+        Verdict::SayAsLast => {
+            log::error!("{text}; more of that kind are not logged within the hour");
+        }
+        Verdict::IsSaid => {}
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Say,
+    SayAsLast,
+    IsSaid,
+}
+
+/// The lines of the last hour, by their kinds.
+struct Said(BTreeMap<Trouble, Vec<(String, Instant)>>);
+
+impl Said {
+    const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    fn say(&mut self, kind: Trouble, text: &str, now: Instant) -> Verdict {
+        let lines = self.0.entry(kind).or_default();
+        lines.retain(|(_, at)| now.saturating_duration_since(*at) < SAID_AGAIN);
+        if lines.len() >= MOST_OF_A_KIND || lines.iter().any(|(said, _)| said == text) {
+            return Verdict::IsSaid;
+        }
+        lines.push((text.to_owned(), now));
+        match lines.len() {
+            MOST_OF_A_KIND => Verdict::SayAsLast,
+            _ => Verdict::Say,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_flags_that_are_refused_are_ten_lines_and_mute_no_other_trouble() {
+        let now = Instant::now();
+        let mut said = Said::new();
+        let mut of_flags = |now| -> Vec<Verdict> {
+            let flags = (0..1_000).map(|n| said.say(Trouble::Refused, &format!("flag {n}"), now));
+            flags.filter(|it| *it != Verdict::IsSaid).collect()
+        };
+        let lines = of_flags(now);
+        assert_eq!(lines.len(), MOST_OF_A_KIND);
+        assert_eq!(lines.last(), Some(&Verdict::SayAsLast));
+        assert_eq!(of_flags(now).len(), 0);
+        let again = now + SAID_AGAIN;
+        assert_eq!(of_flags(again).len(), MOST_OF_A_KIND);
+        assert_eq!(said.say(Trouble::Claim, "other", again), Verdict::Say);
+        assert_eq!(said.say(Trouble::Claim, "other", again), Verdict::IsSaid);
+    }
 }

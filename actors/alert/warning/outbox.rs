@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::log_lines::say_once;
+use super::log_lines::{Trouble, say_once};
 use super::notice::notice;
 use crate::alert::{Delivered, Notifier};
 use crate::db::warnings::{CountNotice, NoticeBreadth, NoticeClaim};
@@ -22,8 +22,11 @@ use crate::db::{Db, DbError};
 
 /// How often to look for limits that other processes reached.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Notices in the hands of the receivers at a time: what they cannot take stays in the table, for other daemons too.
-const MOST_IN_HAND: usize = 100;
+/// Notices at a time of which no receiver has ended with any: what none can take stays in the table, for other daemons too.
+///
+/// **A receiver that hangs delays no other one:** what another one has taken does not count. Such notices end all the same: a
+/// receiver has at most 500 waiting, and what goes beyond that is given up there, in the log.
+const MOST_UNTAKEN: usize = 100;
 /// A row that could not be deleted is tried again after so long.
 const DELETED_AGAIN: Duration = Duration::from_secs(60);
 /// And is remembered for so long.
@@ -52,16 +55,35 @@ struct Inner {
     state: Mutex<State>,
     /// Of two claims at once each would answer what the other one took.
     claiming: tokio::sync::Mutex<()>,
+    /// What ends while others are deleted is deleted in one write behind that.
+    deleting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
+    /// A receiver has not ended with them.
     in_hand: BTreeSet<i64>,
+    /// Those of them that no receiver has ended with.
+    untaken: BTreeSet<i64>,
     /// The receivers have them, and their rows are there still; since when.
     undeleted: BTreeMap<i64, Instant>,
+    /// Those of them that nobody has tried to delete.
+    to_delete: Vec<i64>,
+    /// Daemons without a receiver know of this one, or never will.
+    announced: bool,
     /// The answer to the last claim was lost.
     is_unsure: bool,
     closing: bool,
+}
+
+impl State {
+    /// How many notices may be claimed now.
+    fn room(&self) -> usize {
+        if self.undeleted.len() >= MOST_REMEMBERED {
+            return 0;
+        }
+        MOST_UNTAKEN.saturating_sub(self.untaken.len())
+    }
 }
 
 impl Outbox {
@@ -77,6 +99,7 @@ impl Outbox {
             decided: Notify::new(),
             state: Mutex::default(),
             claiming: tokio::sync::Mutex::default(),
+            deleting: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -102,10 +125,11 @@ impl Outbox {
         }
     }
 
-    /// Daemons without a receiver leave the notices of this environment to this one.
-    async fn announce(&self) {
+    /// Daemons without a receiver leave the notices of this environment to this one. Before the daemon is ready, and before
+    /// the first look at the latest.
+    pub(crate) async fn announce(&self) {
         let config = &self.0.config;
-        if self.0.breadth == NoticeBreadth::All {
+        if self.0.breadth == NoticeBreadth::All && !self.lock().announced {
             let sends = config
                 .db
                 .send_notices(config.owner.clone(), config.environment.clone());
@@ -114,6 +138,7 @@ impl Outbox {
                     "daemons without a receiver do not learn that this one has one, and may log its alerts: {cause}"
                 );
             }
+            self.lock().announced = true;
         }
     }
 
@@ -154,10 +179,10 @@ impl Outbox {
                 .collect();
             (keep, state.is_unsure, state.closing)
         };
-        if (is_closing && last == Last::No) || keep.len() >= MOST_REMEMBERED {
+        if is_closing && last == Last::No {
             return;
         }
-        let room = MOST_IN_HAND.saturating_sub(self.lock().in_hand.len());
+        let room = self.lock().room();
         if room == 0 || !(is_unsure || self.any().await) {
             return;
         }
@@ -174,7 +199,10 @@ impl Outbox {
                 self.lock().is_unsure = false;
                 rows.iter().for_each(|row| self.hand_over(row));
             }
-            Err(cause) => say_once(&format!("no alert of a warning can be claimed: {cause}")),
+            Err(cause) => say_once(
+                Trouble::Claim,
+                &format!("no alert of a warning can be claimed: {cause}"),
+            ),
         }
     }
 
@@ -186,7 +214,10 @@ impl Outbox {
             // DbActor tells of an outage.
             Err(DbError::Away(_)) => false,
             Err(cause) => {
-                say_once(&format!("alerts of warnings cannot be looked for: {cause}"));
+                say_once(
+                    Trouble::Look,
+                    &format!("alerts of warnings cannot be looked for: {cause}"),
+                );
                 false
             }
         }
@@ -196,9 +227,12 @@ impl Outbox {
         if !self.lock().in_hand.insert(row.id) {
             return;
         }
-        let delivery = self.0.config.notifier.notify(notice(row));
+        self.lock().untaken.insert(row.id);
+        let mut delivery = self.0.config.notifier.notify(notice(row));
         let (outbox, id) = (self.clone(), row.id);
         actix_rt::spawn(async move {
+            delivery.first_ended().await;
+            outbox.lock().untaken.remove(&id);
             match delivery.ended().await {
                 Delivered::Everywhere | Delivered::NotEverywhere => outbox.delete(id).await,
                 // For another daemon: the boot's end releases it.
@@ -211,35 +245,54 @@ impl Outbox {
 
     /// It is never sent again here, whether that succeeds or not.
     async fn delete(&self, id: i64) {
-        self.lock().undeleted.insert(id, Instant::now());
-        if self.try_delete(id).await {
-            self.lock().undeleted.remove(&id);
+        {
+            let mut state = self.lock();
+            state.undeleted.insert(id, Instant::now());
+            state.to_delete.push(id);
+        }
+        let _one_at_a_time = self.0.deleting.lock().await;
+        // None where the one before has deleted this one too.
+        let ids = std::mem::take(&mut self.lock().to_delete);
+        if !ids.is_empty() {
+            self.try_delete(ids).await;
         }
     }
 
-    async fn try_delete(&self, id: i64) -> bool {
+    async fn try_delete(&self, ids: Vec<i64>) {
         let config = &self.0.config;
-        match config.db.end_notice(config.owner.clone(), id).await {
-            Ok(deleted) => deleted > 0,
-            Err(cause) => {
-                say_once(&format!(
-                    "the row of an alert that was sent cannot be deleted, and is sent again after the next start: {cause}"
-                ));
-                false
+        match config
+            .db
+            .end_notices(config.owner.clone(), ids.clone())
+            .await
+        {
+            Ok(left) => {
+                let mut state = self.lock();
+                for id in ids {
+                    // What is gone, or another boot's, is no more of ours.
+                    if !left.contains(&id) {
+                        state.undeleted.remove(&id);
+                    }
+                }
             }
+            Err(cause) => say_once(
+                Trouble::Delete,
+                &format!(
+                    "the rows of alerts that were sent cannot be deleted; they are sent again after the next start: {cause}"
+                ),
+            ),
         }
     }
 
     async fn delete_again(&self) {
-        let undeleted: Vec<(i64, Instant)> = {
-            let state = self.lock();
-            let known = state.undeleted.iter();
-            known.map(|(id, since)| (*id, *since)).collect()
+        let ids: Vec<i64> = {
+            let mut state = self.lock();
+            state
+                .undeleted
+                .retain(|_, since| since.elapsed() <= REMEMBERED);
+            state.undeleted.keys().copied().collect()
         };
-        for (id, since) in undeleted {
-            if self.try_delete(id).await || since.elapsed() > REMEMBERED {
-                self.lock().undeleted.remove(&id);
-            }
+        if !ids.is_empty() {
+            self.try_delete(ids).await;
         }
     }
 
@@ -254,4 +307,80 @@ impl Outbox {
 enum Last {
     No,
     Yes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Write;
+    use crate::testing_support::{TestDb, no_hook};
+
+    const ROWS: usize = 50;
+
+    /// How many notices each write ended.
+    type Ends = Arc<Mutex<Vec<usize>>>;
+
+    fn outbox(world: &TestDb) -> (Outbox, Ends) {
+        let ends = Ends::default();
+        let seen = Arc::clone(&ends);
+        let before = move |batch: Arc<[Write]>| {
+            for write in batch.iter() {
+                if let Write::EndNotices { ids, .. } = write {
+                    seen.lock().unwrap().push(ids.len());
+                }
+            }
+            Box::pin(std::future::ready(())) as _
+        };
+        world.hook(Arc::new(before), no_hook());
+        let outbox = Outbox::new(OutboxConfig {
+            db: world.db.clone(),
+            notifier: Notifier::silent(),
+            owner: "script1/me".to_owned(),
+            environment: "dev".to_owned(),
+            partition: "script1".to_owned(),
+        });
+        let row = |n| format!("('dev', 'flag {n}', 60, 1, 0, 1, '[]', 'here', 'script1', '', 0)");
+        let rows: Vec<String> = (0..ROWS).map(row).collect();
+        world.sql(&format!(
+            "INSERT INTO warning_notice (environment, flag, seconds, limit_count, started_ms, counted, messages, host, \
+             partition_name, owner, created_ms) VALUES {}",
+            rows.join(", ")
+        ));
+        (outbox, ends)
+    }
+
+    async fn stopped(outbox: &Outbox) {
+        let until = Instant::now() + Duration::from_secs(60);
+        outbox.collect(until).await;
+        outbox.settled(until).await;
+    }
+
+    #[actix_rt::test]
+    async fn what_ends_together_is_deleted_together() {
+        let world = TestDb::start();
+        let (outbox, ends) = outbox(&world);
+        stopped(&outbox).await;
+        assert_eq!(world.number("SELECT COUNT(*) AS n FROM warning_notice"), 0);
+        let ends = ends.lock().unwrap().clone();
+        assert_eq!(ends.iter().sum::<usize>(), ROWS);
+        assert!(ends.len() <= 2, "{ends:?}");
+        assert!(outbox.lock().undeleted.is_empty());
+    }
+
+    #[actix_rt::test]
+    async fn a_row_that_is_gone_is_forgotten_and_one_that_stays_is_remembered() {
+        let world = TestDb::start();
+        let (outbox, _) = outbox(&world);
+        world.sql(
+            "CREATE TRIGGER stays BEFORE DELETE ON warning_notice WHEN OLD.flag = 'flag 7' \
+             BEGIN SELECT RAISE(ABORT, 'it stays'); END",
+        );
+        stopped(&outbox).await;
+        let undeleted = || outbox.lock().undeleted.len();
+        assert_eq!(undeleted(), 1, "the others are deleted");
+        // An operator does it.
+        world.sql("DROP TRIGGER stays; DELETE FROM warning_notice");
+        outbox.delete_again().await;
+        assert_eq!(undeleted(), 0);
+    }
 }

@@ -162,7 +162,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             notices::send(connection, owner, environment).await
         }
         Write::ClaimNotices(claim) => notices::claim(connection, claim).await,
-        Write::EndNotice { owner, id } => notices::end(connection, owner, *id).await,
+        Write::EndNotices { owner, ids } => notices::end(connection, owner, ids).await,
         Write::TrimWindows => warnings::trim(connection).await,
         Write::TrimNotices => notices::trim(connection).await,
         Write::SetPause(order) => orders::set_pause(connection, order).await,

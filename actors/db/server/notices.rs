@@ -8,11 +8,13 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, FIRST, NOW_MS, same_id};
 use super::part::leaving_out;
-use super::{by_ids, named};
+use super::{IN_ONE_STATEMENT, by_ids, named};
 use crate::db::schema::warning_notice::{self, dsl};
 use crate::db::schema::{boot, warning_sender};
 use crate::db::status::ALIVE;
-use crate::db::warnings::{CountNotice, NOTICE_KEPT_MS, NoticeBreadth, NoticeClaim};
+use crate::db::warnings::{
+    CountNotice, NOTICE_GRACE_MS, NOTICE_KEPT_MS, NoticeBreadth, NoticeClaim,
+};
 use crate::db::write::{TRIM_ROWS, Written};
 
 pub(super) async fn send(
@@ -33,16 +35,17 @@ pub(super) async fn send(
     Ok(Written::Nothing)
 }
 
-/// Whether a daemon that lives has a receiver for the environment.
+/// Whether a daemon that lives, or has lived a moment ago, has a receiver for the environment.
 async fn has_sender(connection: &mut Connection, environment: &str) -> QueryResult<bool> {
-    let alive: i64 = warning_sender::table
+    let recent = boot::heartbeat_ms.gt(sql::<BigInt>(NOW_MS) - NOTICE_GRACE_MS);
+    let known: i64 = warning_sender::table
         .inner_join(boot::table.on(boot::owner.eq(warning_sender::owner)))
         .filter(warning_sender::environment.eq(environment))
-        .filter(boot::state.eq(ALIVE))
+        .filter(boot::state.eq(ALIVE).or(recent))
         .count()
         .get_result(connection)
         .await?;
-    Ok(alive > 0)
+    Ok(known > 0)
 }
 
 /// Answers what is the owner's and not in its hands: what an earlier claim took whose answer was lost as well.
@@ -56,10 +59,12 @@ pub(super) async fn claim(
     };
     if may_claim {
         let (all, partition) = claim.breadth.parts();
+        let is_old = dsl::created_ms.lt(sql::<BigInt>(NOW_MS) - NOTICE_GRACE_MS);
         let waiting = warning_notice::table
             .filter(dsl::owner.eq(""))
             .filter(dsl::environment.eq(&claim.environment))
             .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
+            .filter(is_old.or(all.into_sql::<Bool>()))
             .order(dsl::id)
             .select(dsl::id)
             .limit(i64::from(claim.most))
@@ -95,18 +100,33 @@ async fn own(connection: &mut Connection, ids: &[i64], owner: &str) -> QueryResu
     leaving_out(connection, by_ids::NOTICES, ids, change).await
 }
 
-pub(super) async fn end(connection: &mut Connection, owner: &str, id: i64) -> QueryResult<Written> {
-    let mine: Vec<i64> = warning_notice::table
-        .filter(dsl::id.eq(id))
-        .filter(dsl::owner.eq(owner))
-        .select(dsl::id)
-        .for_update()
-        .skip_locked()
-        .load(connection)
-        .await?;
-    by_ids::delete_notices(connection, &mine)
-        .await
-        .map(Written::Count)
+/// Answers those that are the owner's still.
+pub(super) async fn end(
+    connection: &mut Connection,
+    owner: &str,
+    ids: &[i64],
+) -> QueryResult<Written> {
+    let mut left = Vec::new();
+    for chunk in ids.chunks(IN_ONE_STATEMENT) {
+        let mine: Vec<i64> = warning_notice::table
+            .filter(dsl::id.eq_any(chunk))
+            .filter(dsl::owner.eq(owner))
+            .order(dsl::id)
+            .select(dsl::id)
+            .for_update()
+            .skip_locked()
+            .load(connection)
+            .await?;
+        by_ids::delete_notices(connection, &mine).await?;
+        let locked: Vec<i64> = warning_notice::table
+            .filter(dsl::id.eq_any(chunk))
+            .filter(dsl::owner.eq(owner))
+            .select(dsl::id)
+            .load(connection)
+            .await?;
+        left.extend(locked);
+    }
+    Ok(Written::Ids(left))
 }
 
 pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
@@ -142,10 +162,12 @@ pub(super) async fn any(
     breadth: &NoticeBreadth,
 ) -> QueryResult<bool> {
     let (all, partition) = breadth.parts();
+    let is_old = dsl::created_ms.lt(sql::<BigInt>(NOW_MS) - NOTICE_GRACE_MS);
     let waiting = warning_notice::table
         .filter(dsl::owner.eq(""))
         .filter(dsl::environment.eq(environment))
         .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
+        .filter(is_old.or(all.into_sql::<Bool>()))
         .select(dsl::id);
     let first: Option<i64> = waiting.first(connection).await.optional()?;
     match (first, breadth) {

@@ -406,6 +406,7 @@ fn a_locked_row_of_a_warning_holds_up_that_flag_alone() {
                 seconds: 60,
             }]),
             segments: vec![CountSegment {
+                span: Duration::ZERO,
                 at: std::time::Instant::now(),
                 count: 1,
                 messages: Vec::new(),

@@ -10,7 +10,9 @@ use crate::db::apart::Manner;
 use crate::db::schema::warning_notice::{self, dsl};
 use crate::db::schema::{boot, warning_sender};
 use crate::db::status::ALIVE;
-use crate::db::warnings::{CountNotice, NOTICE_KEPT_MS, NoticeBreadth, NoticeClaim};
+use crate::db::warnings::{
+    CountNotice, NOTICE_GRACE_MS, NOTICE_KEPT_MS, NoticeBreadth, NoticeClaim,
+};
 use crate::db::write::{TRIM_ROWS, Written};
 
 const TABLE: &str = "warning_notice";
@@ -32,15 +34,16 @@ pub(super) fn send(
     Ok(Written::Nothing)
 }
 
-/// Whether a daemon that lives has a receiver for the environment.
+/// Whether a daemon that lives, or has lived a moment ago, has a receiver for the environment.
 fn has_sender(connection: &mut SqliteConnection, environment: &str) -> QueryResult<bool> {
-    let alive: i64 = warning_sender::table
+    let recent = boot::heartbeat_ms.gt(now_ms() - NOTICE_GRACE_MS);
+    let known: i64 = warning_sender::table
         .inner_join(boot::table.on(boot::owner.eq(warning_sender::owner)))
         .filter(warning_sender::environment.eq(environment))
-        .filter(boot::state.eq(ALIVE))
+        .filter(boot::state.eq(ALIVE).or(recent))
         .count()
         .get_result(connection)?;
-    Ok(alive > 0)
+    Ok(known > 0)
 }
 
 /// Answers what is the owner's and not in its hands: what an earlier claim took whose answer was lost as well.
@@ -51,10 +54,12 @@ pub(super) fn claim(
 ) -> QueryResult<Written> {
     if any(connection, &claim.environment, &claim.breadth)? {
         let (all, partition) = claim.breadth.parts();
+        let is_old = dsl::created_ms.lt(now_ms() - NOTICE_GRACE_MS);
         let waiting = warning_notice::table
             .filter(dsl::owner.eq(""))
             .filter(dsl::environment.eq(&claim.environment))
             .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
+            .filter(is_old.or(all.into_sql::<Bool>()))
             .order(dsl::id)
             .select(dsl::id)
             .limit(i64::from(claim.most));
@@ -85,11 +90,23 @@ fn own(
     })
 }
 
-pub(super) fn end(connection: &mut SqliteConnection, owner: &str, id: i64) -> QueryResult<Written> {
-    let mine = warning_notice::table
-        .filter(dsl::id.eq(id))
-        .filter(dsl::owner.eq(owner));
-    diesel::delete(mine).execute(connection).map(Written::Count)
+/// Answers those that are the owner's still.
+pub(super) fn end(
+    connection: &mut SqliteConnection,
+    manner: Manner,
+    owner: &str,
+    ids: &[i64],
+) -> QueryResult<Written> {
+    leaving_out(connection, manner, TABLE, ids, |connection, id| {
+        let mine = warning_notice::table.find(id).filter(dsl::owner.eq(owner));
+        diesel::delete(mine).execute(connection)
+    })?;
+    let left: Vec<i64> = warning_notice::table
+        .filter(dsl::id.eq_any(ids))
+        .filter(dsl::owner.eq(owner))
+        .select(dsl::id)
+        .load(connection)?;
+    Ok(Written::Ids(left))
 }
 
 pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
@@ -120,10 +137,12 @@ pub(super) fn any(
     breadth: &NoticeBreadth,
 ) -> QueryResult<bool> {
     let (all, partition) = breadth.parts();
+    let is_old = dsl::created_ms.lt(now_ms() - NOTICE_GRACE_MS);
     let waiting = warning_notice::table
         .filter(dsl::owner.eq(""))
         .filter(dsl::environment.eq(environment))
         .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
+        .filter(is_old.or(all.into_sql::<Bool>()))
         .select(dsl::id);
     let first: Option<i64> = waiting.first(connection).optional()?;
     match (first, breadth) {

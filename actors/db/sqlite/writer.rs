@@ -268,7 +268,7 @@ fn one(
         Write::AddCount(add) => warnings::add(connection, add),
         Write::SendNotices { owner, environment } => notices::send(connection, owner, environment),
         Write::ClaimNotices(claim) => notices::claim(connection, manner, claim),
-        Write::EndNotice { owner, id } => notices::end(connection, owner, *id),
+        Write::EndNotices { owner, ids } => notices::end(connection, manner, owner, ids),
         Write::TrimWindows => warnings::trim(connection),
         Write::TrimNotices => notices::trim(connection, manner),
         Write::SetPause(order) => orders::set_pause(connection, order),

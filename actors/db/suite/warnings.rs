@@ -28,6 +28,7 @@ fn add_of(environment: &str, flag: &str, periods: &[Period], segments: &[(u64, i
                 at: Instant::now()
                     .checked_sub(Duration::from_secs(*ago_s))
                     .unwrap(),
+                span: Duration::ZERO,
                 count: *count,
                 messages: vec![format!("{count} 拒绝 \"x\" {ago_s} s ago")],
             })
@@ -56,6 +57,16 @@ fn claim(owner: &str, breadth: NoticeBreadth, keep: &[i64]) -> Write {
 fn counted(written: &Written) -> Counted {
     match written {
         Written::Counted(counted) => *counted,
+        other => panic!("{other:?}"),
+    }
+}
+
+const NONE: [i64; 0] = [];
+
+/// Of notices that were to end, those that did not.
+fn left(written: &Written) -> &[i64] {
+    match written {
+        Written::Ids(left) => left,
         other => panic!("{other:?}"),
     }
 }
@@ -212,12 +223,15 @@ facts! {
         // What an answer was lost about comes again, what is kept does not.
         assert_eq!(writer.notices(ME, NoticeBreadth::All, &[]).await, mine);
         assert!(writer.notices(ME, NoticeBreadth::All, &[id]).await.is_empty());
-        let end = |owner: &str| Write::EndNotice { owner: owner.to_owned(), id };
-        assert!(matches!(writer.write(end(OTHER)).await, Written::Count(0)), "it is not theirs");
+        let count = || world.line("SELECT COUNT(*) AS line FROM warning_notice");
+        let end = |owner: &str| Write::EndNotices { owner: owner.to_owned(), ids: vec![id] };
+        assert_eq!(left(&writer.write(end(OTHER)).await), NONE);
+        assert_eq!(count(), "2", "it is not theirs");
         writer.write(Write::EndBoot { owner: ME.to_owned() }).await;
         assert_eq!(writer.notices(OTHER, NoticeBreadth::All, &[]).await.len(), 1, "released");
-        assert!(matches!(writer.write(end(ME)).await, Written::Count(0)), "a stale owner's");
-        assert!(matches!(writer.write(end(OTHER)).await, Written::Count(1)));
+        assert_eq!(left(&writer.write(end(ME)).await), NONE);
+        assert_eq!(count(), "2", "a stale owner's");
+        assert_eq!(left(&writer.write(end(OTHER)).await), NONE);
         assert_eq!(world.line("SELECT environment AS line FROM warning_notice"), "test");
     }
 
@@ -242,6 +256,13 @@ facts! {
         writer.begin(OTHER).await;
         writer.add_count(add("pay", 100)).await;
         let of = |partition: &str| NoticeBreadth::OfPartition(partition.to_owned());
+        assert!(!world.any(of("script1")).await, "it is young");
+        assert!(writer.notices(ME, of("script1"), &[]).await.is_empty());
+        let age = |table: &str, column: &str, owner: &str| {
+            let six_minutes = 6 * 60_000;
+            (world.execute)(&format!("UPDATE {table} SET {column} = {column} - {six_minutes} WHERE owner = '{owner}'"));
+        };
+        age("warning_notice", "created_ms", "");
         assert!(!world.any(of("script2")).await);
         assert!(world.any(of("script1")).await);
         assert!(writer.notices(ME, of("script2"), &[]).await.is_empty());
@@ -250,8 +271,11 @@ facts! {
         writer.write(sends("dev")).await;
         assert!(!world.any(of("script1")).await);
         assert!(writer.notices(ME, of("script1"), &[]).await.is_empty());
-        // One that is dead sends nothing.
+        // One that has ended may be back soon; then it sends nothing any more.
         writer.write(Write::EndBoot { owner: OTHER.to_owned() }).await;
+        assert!(!world.any(of("script1")).await);
+        assert!(writer.notices(ME, of("script1"), &[]).await.is_empty());
+        age("boot", "heartbeat_ms", OTHER);
         assert!(world.any(of("script1")).await);
         assert_eq!(writer.notices(ME, of("script1"), &[]).await.len(), 1);
     }
