@@ -151,7 +151,11 @@ fn what_is_paused_rests_on_every_daemon_until_it_is_resumed(world: World) {
     for daemon in daemons {
         daemon.stop();
     }
-    assert!(world.ledger().doubled().is_empty());
+    let ledger = world.ledger();
+    let waited = messages.iter().map(String::as_str);
+    for body in waited.chain(["task", "theirs"]) {
+        assert_eq!(ledger.of_body(body).len(), 1, "{body}");
+    }
     let mut database = world.database();
     let audited = database.texts("SELECT action FROM audit WHERE result = 'done' ORDER BY id");
     assert_eq!(
