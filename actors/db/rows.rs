@@ -5,7 +5,7 @@ use bytes::Bytes;
 pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
 use super::made_letters::{of_queue, of_task};
 pub(crate) use super::runs::{
-    AtOverlap, Claim, EndedRun, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,
+    AtOverlap, Claim, EndedRun, EntryRuns, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,
 };
 use crate::clock::millis;
 use crate::config::Backoff;

@@ -109,6 +109,9 @@ pub(crate) struct EndedRun {
     pub(crate) ended_ms: i64,
 }
 
+/// The key of an entry, and runs of it.
+pub(crate) type EntryRuns = (String, Vec<EndedRun>);
+
 impl From<(String, String, String, i64)> for EndedRun {
     fn from((uk, owner, status, ended_ms): (String, String, String, i64)) -> Self {
         Self {

@@ -6,7 +6,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 
 use super::error::DbError;
 use super::rows::{
-    AliveBoot, BootRow, DeadLetter, DelayCounts, EndedRun, Heartbeat, Inspection, LetterFilter,
+    AliveBoot, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection, LetterFilter,
     LetterHead, OpenRun, OutsideDeath, PauseRow,
 };
 use super::warnings::NoticeBreadth;
@@ -203,7 +203,7 @@ pub(crate) trait Reader: Send + Sync {
         &'a self,
         partition: &'a str,
         entries: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>>;
+    ) -> BoxFuture<'a, Result<Vec<EntryRuns>, DbError>>;
     /// Daemons of all partitions whose heartbeats have not stopped, the longest running first.
     fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>>;
     /// Whether a claim of notices would find one.

@@ -22,8 +22,8 @@ use super::{connect, deaths, lags, letters, notices, orders, questions};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, EndedRun, LetterFilter, LetterHead, OpenRun, OutsideDeath,
-    PauseRow,
+    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, OpenRun,
+    OutsideDeath, PauseRow,
 };
 use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
@@ -295,7 +295,7 @@ impl Reader for ServerReader {
         &'a self,
         partition: &'a str,
         entries: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>> {
+    ) -> BoxFuture<'a, Result<Vec<EntryRuns>, DbError>> {
         async move {
             self.ask(async |connection| {
                 let mut all = Vec::new();

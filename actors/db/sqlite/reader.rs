@@ -12,8 +12,8 @@ use super::{deaths, letters, notices, orders, questions};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, EndedRun, LetterFilter, LetterHead, OpenRun, OutsideDeath,
-    PauseRow,
+    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, OpenRun,
+    OutsideDeath, PauseRow,
 };
 use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
@@ -180,7 +180,7 @@ impl Reader for SqliteReader {
         &'a self,
         partition: &'a str,
         entries: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>> {
+    ) -> BoxFuture<'a, Result<Vec<EntryRuns>, DbError>> {
         let partition = partition.to_owned();
         self.ask(move |connection| {
             let mut all = Vec::new();

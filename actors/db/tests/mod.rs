@@ -17,7 +17,7 @@ use crate::clock::now_ms;
 use crate::db::actor::{Crash, DbActor};
 use crate::db::heart::Heartbeats;
 use crate::db::rows::{
-    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EndedRun, Heartbeat, Inspection,
+    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection,
     LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
 };
 use crate::db::store::{Applied, Reader, Store, Writer, Writers};
@@ -311,7 +311,7 @@ impl Reader for NoReader {
         &'a self,
         _: &'a str,
         _: Vec<String>,
-    ) -> BoxFuture<'a, Result<Vec<(String, Vec<EndedRun>)>, DbError>> {
+    ) -> BoxFuture<'a, Result<Vec<EntryRuns>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
     fn pauses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
