@@ -2,9 +2,6 @@
 
 .PHONY: test releases tls setup servers kafka redis newer check
 
-# Most tests wait for processes and servers: two of them for each core.
-export RUST_TEST_THREADS ?= $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN) )))
-
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
 	cargo test
