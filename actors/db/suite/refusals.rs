@@ -229,9 +229,9 @@ facts! {
         writer.begin(ME).await;
         let rows = (0..4).map(|n| NewTask { params: n.to_string(), ..tasks(1).remove(0) });
         writer.push(rows.collect()).await;
-        (world.execute)("CREATE TABLE audit (params VARCHAR(9) NOT NULL PRIMARY KEY)");
-        (world.execute)("INSERT INTO audit VALUES ('0')");
-        world.on_claim("INSERT INTO audit VALUES (NEW.params)");
+        (world.execute)("CREATE TABLE noted_by_others (params VARCHAR(9) NOT NULL PRIMARY KEY)");
+        (world.execute)("INSERT INTO noted_by_others VALUES ('0')");
+        world.on_claim("INSERT INTO noted_by_others VALUES (NEW.params)");
         let begun = std::time::Instant::now();
         let claimed = writer.claim(ME, 10).await;
         let params: Vec<&str> = claimed.iter().map(|task| task.params.as_str()).collect();
