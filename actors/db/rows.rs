@@ -336,7 +336,28 @@ pub(crate) struct PauseOrder {
     pub(crate) target: String,
 }
 
+/// What becomes of the row of a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PauseChange {
+    /// It is inserted.
+    First,
+    /// It holds again.
+    Again,
+    /// It ends.
+    End,
+}
+
 impl PauseOrder {
+    /// What it changes: `pause` is the row of what it is about, as its `until_ms`; none where there is no row yet.
+    pub(crate) fn change(&self, pause: Option<Option<i64>>) -> Option<PauseChange> {
+        match (self.paused, pause) {
+            (true, None) => Some(PauseChange::First),
+            (true, Some(Some(_))) => Some(PauseChange::Again),
+            (false, Some(None)) => Some(PauseChange::End),
+            (true, Some(None)) | (false, None | Some(Some(_))) => None,
+        }
+    }
+
     /// As `audit.action` has it.
     pub(crate) fn action(&self) -> &'static str {
         match self.paused {

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use super::headers;
-use super::rows::{DeadLetter, LetterHead, OpenRun, PauseRow};
+use super::rows::{DeadLetter, LetterHead, OpenRun, PauseChange, PauseRow};
 use super::schema::{cron_run, dead_letter, pause};
 use super::status::RUN_REPLACED;
 
@@ -129,9 +129,9 @@ impl Paused {
 }
 
 /// As `audit.result` has it.
-pub(in crate::db) fn came_of(changes: bool) -> &'static str {
-    match changes {
-        true => "done",
-        false => "it was so already",
+pub(in crate::db) fn came_of(change: Option<PauseChange>) -> &'static str {
+    match change {
+        Some(_) => "done",
+        None => "it was so already",
     }
 }

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
-use crate::db::rows::{ENDED_PAUSES_MS, PauseOrder, PauseRow};
+use crate::db::rows::{ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow};
 use crate::db::schema::{audit, pause};
 use crate::db::views::{Paused, came_of};
 use crate::db::write::Written;
@@ -23,43 +23,42 @@ pub(super) async fn set_pause(
         .filter(dsl::environment.eq(&order.environment))
         .filter(dsl::kind.eq(order.kind))
         .filter(dsl::name.eq(&order.name));
-    let ended: Option<Option<i64>> = this
+    let ended = this
         .select(dsl::until_ms)
         .for_update()
         .first(connection)
         .await
         .optional()?;
-    let changes = match (order.paused, ended) {
-        (true, Some(None)) | (false, None | Some(Some(_))) => false,
-        (false, Some(None)) => {
+    let change = order.change(ended);
+    match change {
+        None => 0,
+        Some(PauseChange::First) => {
+            diesel::insert_into(pause::table)
+                .values((
+                    dsl::environment.eq(&order.environment),
+                    dsl::kind.eq(order.kind),
+                    dsl::name.eq(&order.name),
+                    dsl::since_ms.eq(sql::<BigInt>(NOW_MS)),
+                    dsl::ordered_by.eq(&ordered_by),
+                ))
+                .execute(connection)
+                .await?
+        }
+        Some(PauseChange::Again) => {
+            diesel::update(this)
+                .set((
+                    dsl::since_ms.eq(sql::<BigInt>(NOW_MS)),
+                    dsl::until_ms.eq(None::<i64>),
+                    dsl::ordered_by.eq(&ordered_by),
+                ))
+                .execute(connection)
+                .await?
+        }
+        Some(PauseChange::End) => {
             diesel::update(this)
                 .set(dsl::until_ms.eq(sql::<Nullable<BigInt>>(NOW_MS)))
                 .execute(connection)
-                .await?;
-            true
-        }
-        (true, Some(Some(_))) => {
-            let begun = (
-                dsl::since_ms.eq(sql::<BigInt>(NOW_MS)),
-                dsl::until_ms.eq(None::<i64>),
-                dsl::ordered_by.eq(&ordered_by),
-            );
-            diesel::update(this).set(begun).execute(connection).await?;
-            true
-        }
-        (true, None) => {
-            let begun = (
-                dsl::environment.eq(&order.environment),
-                dsl::kind.eq(order.kind),
-                dsl::name.eq(&order.name),
-                dsl::since_ms.eq(sql::<BigInt>(NOW_MS)),
-                dsl::ordered_by.eq(&ordered_by),
-            );
-            diesel::insert_into(pause::table)
-                .values(begun)
-                .execute(connection)
-                .await?;
-            true
+                .await?
         }
     };
     diesel::insert_into(audit::table)
@@ -69,11 +68,11 @@ pub(super) async fn set_pause(
             audit::ordered_by.eq(&ordered_by),
             audit::action.eq(order.action()),
             audit::target.eq(connection.limits.run_result(&order.target)),
-            audit::result.eq(came_of(changes)),
+            audit::result.eq(came_of(change)),
         ))
         .execute(connection)
         .await?;
-    Ok(Written::Count(usize::from(changes)))
+    Ok(Written::Count(usize::from(change.is_some())))
 }
 
 pub(super) async fn pauses(

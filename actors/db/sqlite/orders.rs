@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use crate::clock::now_ms;
-use crate::db::rows::{ENDED_PAUSES_MS, PauseOrder, PauseRow};
+use crate::db::rows::{ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow};
 use crate::db::schema::{audit, pause};
 use crate::db::views::{Paused, came_of};
 use crate::db::write::Written;
@@ -19,37 +19,29 @@ pub(super) fn set_pause(
         .filter(dsl::environment.eq(&order.environment))
         .filter(dsl::kind.eq(order.kind))
         .filter(dsl::name.eq(&order.name));
-    let ended: Option<Option<i64>> = this.select(dsl::until_ms).first(connection).optional()?;
-    let changes = match (order.paused, ended) {
-        (true, Some(None)) | (false, None | Some(Some(_))) => false,
-        (false, Some(None)) => {
-            diesel::update(this)
-                .set(dsl::until_ms.eq(now))
-                .execute(connection)?;
-            true
-        }
-        (true, Some(Some(_))) => {
-            let begun = (
-                dsl::since_ms.eq(now),
-                dsl::until_ms.eq(None::<i64>),
-                dsl::ordered_by.eq(&order.ordered_by),
-            );
-            diesel::update(this).set(begun).execute(connection)?;
-            true
-        }
-        (true, None) => {
-            let begun = (
+    let ended = this.select(dsl::until_ms).first(connection).optional()?;
+    let change = order.change(ended);
+    match change {
+        None => 0,
+        Some(PauseChange::First) => diesel::insert_into(pause::table)
+            .values((
                 dsl::environment.eq(&order.environment),
                 dsl::kind.eq(order.kind),
                 dsl::name.eq(&order.name),
                 dsl::since_ms.eq(now),
                 dsl::ordered_by.eq(&order.ordered_by),
-            );
-            diesel::insert_into(pause::table)
-                .values(begun)
-                .execute(connection)?;
-            true
-        }
+            ))
+            .execute(connection)?,
+        Some(PauseChange::Again) => diesel::update(this)
+            .set((
+                dsl::since_ms.eq(now),
+                dsl::until_ms.eq(None::<i64>),
+                dsl::ordered_by.eq(&order.ordered_by),
+            ))
+            .execute(connection)?,
+        Some(PauseChange::End) => diesel::update(this)
+            .set(dsl::until_ms.eq(now))
+            .execute(connection)?,
     };
     diesel::insert_into(audit::table)
         .values((
@@ -58,10 +50,10 @@ pub(super) fn set_pause(
             audit::ordered_by.eq(&order.ordered_by),
             audit::action.eq(order.action()),
             audit::target.eq(&order.target),
-            audit::result.eq(came_of(changes)),
+            audit::result.eq(came_of(change)),
         ))
         .execute(connection)?;
-    Ok(Written::Count(usize::from(changes)))
+    Ok(Written::Count(usize::from(change.is_some())))
 }
 
 pub(super) fn pauses(
