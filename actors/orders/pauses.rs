@@ -161,9 +161,7 @@ impl Pauses {
         let mut pauses = known.pauses.iter();
         pauses.any(|pause| pause.is_about(kind, name) && pause.covers(at_ms))
     }
-}
 
-impl Pauses {
     /// From when on after `from` it has not been paused: the end of the last pause, or `now_ms` while one holds.
     pub(crate) fn last_end(&self, kind: PauseKind, name: &str, from: i64, now_ms: i64) -> i64 {
         let known = self.0.lock();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::{held, since};
+use super::{held, own, since};
 use crate::app::failure::{Failure, chain};
 use crate::app::print::print;
 use crate::app::writer;
@@ -74,9 +74,7 @@ pub(super) fn list(
 
 /// Its own pause goes before that of everything: it is the one to be resumed first.
 fn pause_of<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
-    let own = |row: &&PauseRow| row.kind == kind.column() && row.name == name;
-    let all = |row: &&PauseRow| row.kind == PauseKind::All.column();
-    held.iter().find(own).or_else(|| held.iter().find(all))
+    own(kind, name, held).or_else(|| own(PauseKind::All, "", held))
 }
 
 fn line(entry: &Entry, pause: Option<&PauseRow>, environment: &str) -> String {

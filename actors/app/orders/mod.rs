@@ -3,6 +3,7 @@
 
 mod list;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use chrono::{DateTime, Local, SecondsFormat};
@@ -144,20 +145,22 @@ fn of_names(
     args: NamesArgs,
     wish: Wish,
 ) -> Result<ExitCode, Failure> {
-    let (entries, what) = match kind {
-        PauseKind::Queue => (queues(config), "queue"),
-        _ => (crontab(config), "cron entry"),
-    };
-    let known = entries.into_iter().map(|entry| entry.name).collect();
-    for name in &args.names {
-        let known: &std::collections::BTreeSet<String> = &known;
-        if !known.contains(name) {
-            let hint = did_you_mean(name, known);
-            return Err(Failure::misused(format!(
-                "no {what} `{name}` is configured in partition {}{hint}",
-                config.partition
-            )));
+    let (known, what): (BTreeSet<String>, _) = match kind {
+        PauseKind::Queue => {
+            let names = config.queues.iter().map(|entry| entry.name.clone());
+            (names.collect(), "queue")
         }
+        _ => {
+            let names = config.crontab.iter().map(|entry| entry.name.clone());
+            (names.collect(), "cron entry")
+        }
+    };
+    if let Some(name) = args.names.iter().find(|name| !known.contains(*name)) {
+        let hint = did_you_mean(name, &known);
+        return Err(Failure::misused(format!(
+            "no {what} `{name}` is configured in partition {}{hint}",
+            config.partition
+        )));
     }
     give(config, kind, args.names, wish)
 }
@@ -209,19 +212,23 @@ async fn held(reader: &dyn Reader, environment: &str) -> Result<Vec<PauseRow>, D
     Ok(rows)
 }
 
+/// The pause of exactly this; that of everything is its own.
+fn own<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
+    let mut held = held.iter();
+    held.find(|row| row.kind == kind.column() && row.name == name)
+}
+
 /// What is so now, in words.
 fn outcome(kind: PauseKind, name: &str, wish: Wish, changed: bool, held: &[PauseRow]) -> String {
     let what = kind.describe(name);
-    let is_own = |row: &&PauseRow| row.kind == kind.column() && row.name == name;
-    let own = held.iter().find(is_own);
-    let mut said = match (wish, changed, own) {
+    let mut said = match (wish, changed, own(kind, name, held)) {
         (Wish::Paused, true, _) => format!("{what} is paused\n"),
         (Wish::Paused, false, Some(row)) => format!("{what} is paused already, {}\n", since(row)),
         (Wish::Paused, false, None) => format!("{what} was paused already\n"),
         (Wish::Resumed, true, _) => format!("{what} is resumed\n"),
         (Wish::Resumed, false, _) => format!("{what} was not paused\n"),
     };
-    let everything = held.iter().find(|row| row.kind == PauseKind::All.column());
+    let everything = own(PauseKind::All, "", held);
     if let (Wish::Resumed, Some(row)) = (wish, everything.filter(|_| kind != PauseKind::All)) {
         said += &format!(
             "it rests all the same, as everything is paused, {}; `resume` ends that\n",
