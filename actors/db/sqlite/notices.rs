@@ -46,6 +46,19 @@ fn has_sender(connection: &mut SqliteConnection, environment: &str) -> QueryResu
     Ok(known > 0)
 }
 
+/// What nobody has claimed, and a claim of this breadth takes.
+macro_rules! waiting {
+    ($environment:expr, $breadth:expr) => {{
+        let (all, partition) = $breadth.parts();
+        let is_old = dsl::created_ms.lt(now_ms() - NOTICE_GRACE_MS);
+        warning_notice::table
+            .filter(dsl::owner.eq(""))
+            .filter(dsl::environment.eq($environment))
+            .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
+            .filter(is_old.or(all.into_sql::<Bool>()))
+    }};
+}
+
 /// Answers what is the owner's and not in its hands: what an earlier claim took whose answer was lost as well.
 pub(super) fn claim(
     connection: &mut SqliteConnection,
@@ -53,13 +66,7 @@ pub(super) fn claim(
     claim: &NoticeClaim,
 ) -> QueryResult<Written> {
     if any(connection, &claim.environment, &claim.breadth)? {
-        let (all, partition) = claim.breadth.parts();
-        let is_old = dsl::created_ms.lt(now_ms() - NOTICE_GRACE_MS);
-        let waiting = warning_notice::table
-            .filter(dsl::owner.eq(""))
-            .filter(dsl::environment.eq(&claim.environment))
-            .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
-            .filter(is_old.or(all.into_sql::<Bool>()))
+        let waiting = waiting!(&claim.environment, &claim.breadth)
             .order(dsl::id)
             .select(dsl::id)
             .limit(i64::from(claim.most));
@@ -136,14 +143,7 @@ pub(super) fn any(
     environment: &str,
     breadth: &NoticeBreadth,
 ) -> QueryResult<bool> {
-    let (all, partition) = breadth.parts();
-    let is_old = dsl::created_ms.lt(now_ms() - NOTICE_GRACE_MS);
-    let waiting = warning_notice::table
-        .filter(dsl::owner.eq(""))
-        .filter(dsl::environment.eq(environment))
-        .filter(dsl::partition_name.eq(partition).or(all.into_sql::<Bool>()))
-        .filter(is_old.or(all.into_sql::<Bool>()))
-        .select(dsl::id);
+    let waiting = waiting!(environment, breadth).select(dsl::id);
     let first: Option<i64> = waiting.first(connection).optional()?;
     match (first, breadth) {
         (Some(_), NoticeBreadth::OfPartition(_)) => Ok(!has_sender(connection, environment)?),
