@@ -84,10 +84,12 @@ async fn fetch(
                 Err(_) => return,
             },
         };
-        tokio::select! {
-            biased;
-            () = stop.quiet() => return,
-            () = paused.off() => {}
+        if paused.is_on() {
+            tokio::select! {
+                biased;
+                () = stop.quiet() => return,
+                () = paused.off() => {}
+            }
         }
         match origin.source.fetch(who, size, &mut stop).await {
             Ok(deliveries) => {
