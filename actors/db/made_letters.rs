@@ -25,9 +25,8 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
                 .collect()
         }
         (Write::EndMessages { ends, .. }, Written::Settlement(settlement)) => {
-            let counting = ends.iter().filter(|end| counts(settlement, end.id));
-            let dead = counting.filter_map(|end| match &end.outcome {
-                MessageOutcome::Dead { entry, error, .. } => {
+            let dead = ends.iter().filter_map(|end| match &end.outcome {
+                MessageOutcome::Dead { entry, error, .. } if counts(settlement, end.id) => {
                     Some((of_queue(&entry.name), error.clone()))
                 }
                 _ => None,
@@ -35,11 +34,10 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
             dead.collect()
         }
         (Write::EndTasks { ends, .. }, Written::Settlement(settlement)) => {
-            let counting = ends.iter().filter(|end| counts(settlement, end.id));
-            let dead = counting.filter_map(|end| match &end.outcome {
+            let dead = ends.iter().filter_map(|end| match &end.outcome {
                 TaskOutcome::Failed {
                     exec_cmd, error, ..
-                } => Some((of_task(exec_cmd), error.clone())),
+                } if counts(settlement, end.id) => Some((of_task(exec_cmd), error.clone())),
                 _ => None,
             });
             dead.collect()
