@@ -45,6 +45,8 @@ struct State {
     outage: Option<Current>,
     /// How many of those that need it see it away.
     failing: usize,
+    /// When one of them was last answered.
+    last_answer: Option<Instant>,
     /// Shows the outage to people.
     mark: Option<OutageMark>,
 }
@@ -100,6 +102,40 @@ impl State {
         outage.kinds.push(kind);
         outage.last_line = now;
         Some(News::OtherCause(lasts))
+    }
+}
+
+impl Shared {
+    /// How a line says that it began, that it goes on, and that it is over. A part of ours is not away, it fails.
+    fn words(&self) -> [&'static str; 3] {
+        match self.away {
+            Away::Server(_) | Away::Queue(_) => [
+                "is away, trying again until it is back",
+                "is still away",
+                "is back",
+            ],
+            Away::Part => [
+                "fails, trying again until it works",
+                "still fails",
+                "works again",
+            ],
+        }
+    }
+
+    fn log(&self, news: &News, cause: &str) {
+        let what = &self.what;
+        let [begins, goes_on, _] = self.words();
+        match news {
+            News::Away => log::warn!("{what} {begins}: {cause}"),
+            News::OtherCause(lasts) => log::warn!(
+                "{what} {goes_on} after {:.0} s, and now the cause is: {cause}",
+                lasts.as_secs_f64()
+            ),
+            News::StillAway(lasts) => log::warn!(
+                "{what} {goes_on} after {} minutes: {cause}",
+                lasts.as_secs() / 60
+            ),
+        }
     }
 }
 
@@ -172,33 +208,12 @@ impl Outage {
         self.failed_after(Duration::ZERO, cause)
     }
 
-    /// A try failed, and so long nothing was heard: the outage began then, and not when patience was at its end.
+    /// A try failed after a silence of this length: the outage began then, and not when patience was at its end.
+    ///
+    /// Where another that needs the same thing was answered since the try began, its answer is the news and this failure
+    /// is of the outage before; the next one in a row counts.
     pub(crate) fn failed_after(&mut self, silence: Duration, cause: impl Display) -> Duration {
-        let cause = cause.to_string();
-        let shared = &self.shared;
-        let what = &shared.what;
-        let mut state = self.state();
-        let news = state.failed(Instant::now(), silence, &cause);
-        if !self.failing {
-            state.failing += 1;
-        }
-        state.publish(news.as_ref(), shared, silence, &cause);
-        drop(state);
-        match news {
-            Some(News::Away) => {
-                log::warn!("{what} is away, trying again until it is back: {cause}")
-            }
-            Some(News::OtherCause(lasts)) => log::warn!(
-                "{what} is still away after {:.0} s, and now the cause is: {cause}",
-                lasts.as_secs_f64()
-            ),
-            Some(News::StillAway(lasts)) => log::warn!(
-                "{what} is still away after {} minutes: {cause}",
-                lasts.as_secs() / 60
-            ),
-            None => {}
-        }
-        self.failing = true;
+        self.failing |= self.count_failure(silence, &cause.to_string());
         let pause = FIRST_PAUSE
             .saturating_mul(1 << self.tries.min(10))
             .min(LONGEST_PAUSE);
@@ -206,22 +221,45 @@ impl Outage {
         pause
     }
 
+    /// Whether it counts.
+    fn count_failure(&self, silence: Duration, cause: &str) -> bool {
+        let now = Instant::now();
+        let mut state = self.state();
+        let is_old = |answer: Instant| now.checked_sub(silence).is_some_and(|began| began < answer);
+        if self.tries == 0 && state.last_answer.is_some_and(is_old) {
+            return false;
+        }
+        let news = state.failed(now, silence, cause);
+        if !self.failing {
+            state.failing += 1;
+        }
+        state.publish(news.as_ref(), &self.shared, silence, cause);
+        drop(state);
+        if let Some(news) = news {
+            self.shared.log(&news, cause);
+        }
+        true
+    }
+
     /// A try went well.
     pub(crate) fn passed(&mut self) {
         self.tries = 0;
+        let mut state = self.state();
+        state.last_answer = Some(Instant::now());
         if !self.failing {
             return;
         }
-        self.failing = false;
-        let mut state = self.state();
         state.failing -= 1;
         if state.failing == 0
             && let Some(outage) = state.outage.take()
         {
             state.mark = None;
+            let [_, _, is_back] = self.shared.words();
             let away = outage.since.elapsed().as_secs_f64();
-            log::info!("{} is back after {away:.1} s", self.shared.what);
+            log::info!("{} {is_back} after {away:.1} s", self.shared.what);
         }
+        drop(state);
+        self.failing = false;
     }
 }
 
@@ -301,6 +339,22 @@ mod tests {
             state.failed(at, Duration::ZERO, &cause(*n)).is_some()
         });
         assert!(lines.count() <= MOST_KINDS);
+    }
+
+    #[test]
+    fn a_failure_that_began_before_an_answer_to_another_is_no_new_outage() {
+        let mut one = Outage::of_server("it", "it");
+        let mut other = one.beside();
+        one.failed("gone");
+        one.passed();
+        let before = Duration::from_secs(5);
+        assert_eq!(other.failed_after(before, "timed out"), FIRST_PAUSE);
+        assert!(other.state().outage.is_none());
+        other.failed_after(before, "timed out");
+        assert!(other.state().outage.is_some(), "nobody answers this one");
+        other.passed();
+        assert_eq!(other.state().failing, 0);
+        assert!(other.state().outage.is_none());
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let stop = StopSignal::new();
         let delay_queue = DelayQueueHandle::default();
         introduce::mention_others(store.as_ref(), &config.partition).await;
-        let db = Db::new(store.reader());
+        let db = Db::new(store.as_ref());
         let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Daemon));
         let redis = Arc::new(RedisServers::new(&config.settings));
         let services = Services::new(

@@ -71,11 +71,11 @@ impl Store for MigratesFirst {
 
 /// A DbActor on an Arbiter of its own. To be called inside a System.
 pub(super) fn start_db(store: &Arc<dyn Store>) -> Db {
-    let db = Db::new(store.reader());
-    let store = Arc::clone(store);
+    let db = Db::new(store.as_ref());
+    let (store, outage) = (Arc::clone(store), db.outage());
     let arbiter = Arbiter::new();
     let addr = DbActor::start_in_arbiter(&arbiter.handle(), move |_| {
-        DbActor::new(store, None, GoneNotice::none())
+        DbActor::new(store, outage, None, GoneNotice::none())
     });
     db.set_actor(Some(addr));
     db

@@ -29,7 +29,7 @@ impl Ahead {
     ) -> Self {
         let (wanted, wishes) = watch::channel(first_size);
         let (sender, batches) = mpsc::channel(1);
-        let outage = Outage::new(format!("queue `{queue}`"));
+        let outage = Outage::of_queue(queue, format!("queue `{queue}`"));
         let fetching = fetch(origin.clone(), who, wishes, sender, outage, (stop, paused));
         match origin.source.reach() {
             Reach::Far => drop(origin.home.spawn(fetching)),

@@ -14,15 +14,16 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::CronConfig;
 use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Process, RunResult, Uk, inspect, terminate, terminate_child};
 use crate::clock::{millis, now_ms};
-use crate::db::is_ahead;
 use crate::db::rows::OpenRun;
-use crate::outage::Outage;
+use crate::db::{ReadOutage, is_ahead};
 
 /// Between two looks at runs whose end is not ours to make.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -173,14 +174,15 @@ pub(super) async fn awaits_made_up(config: &CronConfig, entry: &str) -> bool {
 
 /// However long the database is away.
 async fn open_runs(config: &CronConfig) -> Vec<OpenRun> {
-    let mut outage = Outage::new("the database, where open cron runs are looked up,");
+    let mut outage = ReadOutage::new(&config.db, "the reading of open cron runs");
     loop {
+        let began = Instant::now();
         match config.db.reader().open_runs(&config.partition).await {
             Ok(open) => {
                 outage.passed();
                 return open;
             }
-            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
         }
     }
 }

@@ -120,7 +120,7 @@ async fn a_stop_while_the_database_is_away_ends_at_once() {
     let files = TestDb::start();
     tokio::time::pause();
     let entry = Arc::new(entry("* * * * * *", Misfire::Skip));
-    let away = Db::new(files.store.reader());
+    let away = Db::new(files.store.as_ref());
     let world = World::with(files, vec![entry], "/bin/false");
     let config = CronConfig {
         db: away,

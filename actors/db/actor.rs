@@ -77,10 +77,10 @@ impl DbActor {
     /// Does nothing before its first write.
     pub(crate) fn new(
         store: Arc<dyn Store>,
+        outage: Outage,
         heartbeats: Option<Heartbeats>,
         gone: GoneNotice,
     ) -> Self {
-        let outage = outage_of(store.as_ref());
         Self {
             store,
             heartbeats,

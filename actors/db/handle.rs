@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::Addr;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
-use super::actor::{DbActor, Submit};
+use super::actor::{DbActor, Submit, outage_of};
 use super::error::DbError;
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
     KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder, Reaped, Replay,
     RunEnd, TaskEnd,
 };
-use super::store::Reader;
+use super::store::{Reader, Store};
 use super::write::{INSERTED_INTO, Most, Settlement, Trimmed, Write, Written};
+use crate::outage::Outage;
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
 /// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
@@ -34,13 +35,14 @@ struct Shared {
     urgent: Semaphore,
     others: Semaphore,
     reader: Arc<dyn Reader>,
+    outage: Outage,
     /// By table: who consumes it here waits with it.
     arrivals: Mutex<BTreeMap<String, Arc<Notify>>>,
 }
 
 impl Db {
     /// A handle without an actor: writes wait until there is one.
-    pub(crate) fn new(reader: Arc<dyn Reader>) -> Self {
+    pub(crate) fn new(store: &dyn Store) -> Self {
         Self {
             shared: Arc::new(Shared {
                 actor: watch::Sender::new(None),
@@ -49,7 +51,8 @@ impl Db {
                     .into(),
                 urgent: Semaphore::new(MAX_PENDING),
                 others: Semaphore::new(MAX_PENDING),
-                reader,
+                reader: store.reader(),
+                outage: outage_of(store),
                 arrivals: Mutex::default(),
             }),
         }
@@ -80,6 +83,11 @@ impl Db {
     /// What may be asked without DbActor.
     pub(crate) fn reader(&self) -> &dyn Reader {
         self.shared.reader.as_ref()
+    }
+
+    /// For one more that needs the database: it is away, and back, for all of them together.
+    pub(crate) fn outage(&self) -> Outage {
+        self.shared.outage.beside()
     }
 
     /// Answers after the commit. Waits while the database is away, and while a dead DbActor is replaced.

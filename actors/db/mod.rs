@@ -22,6 +22,7 @@ mod migrations;
 mod mysql;
 mod postgres;
 mod raw_task;
+mod read_outage;
 mod retention;
 pub(crate) mod rows;
 mod runs;
@@ -52,6 +53,7 @@ pub use self::error::DbError;
 pub(crate) use self::handle::Db;
 pub(crate) use self::heart::Heartbeats;
 pub(crate) use self::liveness::{Liveness, Standing, may_start};
+pub(crate) use self::read_outage::ReadOutage;
 pub(crate) use self::status::{WAITING, is_ahead};
 #[cfg(test)]
 pub(crate) use self::store::Applied;

@@ -241,8 +241,13 @@ mod tests {
             ..Default::default()
         });
         store.migrate().unwrap();
-        let db = Db::new(store.reader());
-        let actor = DbActor::new(std::sync::Arc::clone(&store), None, GoneNotice::none());
+        let db = Db::new(store.as_ref());
+        let actor = DbActor::new(
+            std::sync::Arc::clone(&store),
+            db.outage(),
+            None,
+            GoneNotice::none(),
+        );
         db.set_actor(Some(actix::Actor::start(actor)));
         (store, db)
     }

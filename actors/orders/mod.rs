@@ -5,4 +5,4 @@ mod pauses;
 mod watching;
 
 pub(crate) use self::pauses::{PauseFlag, PauseKind, Pauses};
-pub(crate) use self::watching::{learn_first, watch};
+pub(crate) use self::watching::{READING, learn_first, watch};

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::db::{Db, DbError};
-use crate::outage::Outage;
+use crate::db::{Db, DbError, ReadOutage};
 
 /// So long the first one waits for others: the pools' timers ring within this time.
 const GATHERING: Duration = Duration::from_millis(10);
@@ -35,17 +34,18 @@ struct State {
     asked: Vec<((String, u64), oneshot::Sender<Answer>)>,
     /// Somebody gathers: what is asked now goes with the rest.
     gathering: bool,
-    outage: Outage,
+    outage: ReadOutage,
 }
 
 impl TableLags {
     pub(crate) fn new(db: Db) -> Arc<Self> {
+        let outage = ReadOutage::new(&db, "the reading of lags");
         Arc::new(Self {
             db,
             state: Mutex::new(State {
                 asked: Vec::new(),
                 gathering: false,
-                outage: Outage::new("the reading of lags"),
+                outage,
             }),
         })
     }
@@ -86,7 +86,7 @@ impl TableLags {
                 }
             }
             Err(cause) => {
-                state.outage.failed_after(began.elapsed(), &cause);
+                state.outage.failed(began.elapsed(), &cause);
                 for tell in tells {
                     let _ = tell.send(Err(cause.clone()));
                 }

@@ -184,8 +184,8 @@ impl TableSource {
                 generation,
             },
             suspect: row.suspect,
-            // A retry is due after its back-off.
-            arrived_ms: (row.attempts == 0).then_some(row.due_ms),
+            // A retry is due after its back-off. Other programs write 0 for "now": when that was is not known.
+            arrived_ms: (row.attempts == 0 && row.due_ms > 0).then_some(row.due_ms),
         }
     }
 

@@ -68,12 +68,34 @@ fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
 }
 
+/// A sum of seconds. A float, since the times come from outside: ten thousand messages whose time is the year 1970 waited for
+/// more microseconds than 64 bits count.
+#[derive(Debug, Default)]
+struct Seconds(AtomicU64);
+
+impl Seconds {
+    fn add(&self, seconds: f64) {
+        let sum = |bits| Some((f64::from_bits(bits) + seconds).to_bits());
+        // The closure never answers none.
+        let _ = self.0.fetch_update(Relaxed, Relaxed, sum);
+    }
+
+    /// For a sum with one writer.
+    fn add_alone(&self, seconds: f64) {
+        self.0.store((self.get() + seconds).to_bits(), Relaxed);
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Relaxed))
+    }
+}
+
 /// How long something took, in fixed exponential buckets.
 #[derive(Debug)]
 pub(crate) struct Histogram {
     scale: Scale,
     counts: [Counter; BUCKETS],
-    sum_us: Counter,
+    sum: Seconds,
 }
 
 impl Histogram {
@@ -81,7 +103,7 @@ impl Histogram {
         Self {
             scale,
             counts: Default::default(),
-            sum_us: Counter::default(),
+            sum: Seconds::default(),
         }
     }
 
@@ -89,7 +111,7 @@ impl Histogram {
     pub(crate) fn note(&self, took: Duration) {
         let us = micros(took);
         self.counts[self.scale.bucket(us)].add(1);
-        self.sum_us.add(us);
+        self.sum.add(took.as_secs_f64());
     }
 
     /// `n` values that took `took` together, for a histogram with one writer.
@@ -99,14 +121,14 @@ impl Histogram {
         }
         let us = micros(took);
         self.counts[self.scale.bucket(us / n)].add_alone(n);
-        self.sum_us.add_alone(us);
+        self.sum.add_alone(took.as_secs_f64());
     }
 
     pub(crate) fn read(&self) -> Distribution {
         Distribution {
             scale: self.scale,
             counts: std::array::from_fn(|at| self.counts[at].get()),
-            sum_us: self.sum_us.get(),
+            sum: self.sum.get(),
         }
     }
 }
@@ -116,12 +138,13 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// What a histogram held when it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Distribution {
     pub(crate) scale: Scale,
     /// Not cumulative.
     pub(crate) counts: [u64; BUCKETS],
-    pub(crate) sum_us: u64,
+    /// In seconds.
+    sum: f64,
 }
 
 impl Distribution {
@@ -129,7 +152,7 @@ impl Distribution {
         Self {
             scale,
             counts: [0; BUCKETS],
-            sum_us: 0,
+            sum: 0.0,
         }
     }
 
@@ -137,7 +160,7 @@ impl Distribution {
         for (all, n) in self.counts.iter_mut().zip(other.counts) {
             *all += n;
         }
-        self.sum_us += other.sum_us;
+        self.sum += other.sum;
     }
 
     pub(crate) fn count(&self) -> u64 {
@@ -145,13 +168,13 @@ impl Distribution {
     }
 
     pub(crate) fn sum(&self) -> f64 {
-        seconds(self.sum_us)
+        self.sum
     }
 
     /// The mean of what came after `earlier`, in seconds; none where nothing came.
     pub(crate) fn mean_since(&self, earlier: &Self) -> Option<f64> {
         let count = self.count().saturating_sub(earlier.count());
-        let sum = seconds(self.sum_us.saturating_sub(earlier.sum_us));
+        let sum = (self.sum - earlier.sum).max(0.0);
         #[expect(clippy::cast_precision_loss, reason = "a mean needs no last digit")]
         (count > 0).then(|| sum / count as f64)
     }

@@ -357,5 +357,5 @@ impl CronState {
 }
 
 fn span(from_ms: i64, to_ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(to_ms - from_ms).unwrap_or(0))
+    Duration::from_millis(u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0))
 }

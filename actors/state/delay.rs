@@ -80,7 +80,7 @@ impl DelayState {
     /// A task starts; it runs until the guard is dropped.
     pub(crate) fn starts(&self, id: i64, exec_cmd: &str, due_ms: i64) -> Runs<'_> {
         let now = now_ms();
-        let late_ms = u64::try_from(now - due_ms).unwrap_or(0);
+        let late_ms = u64::try_from(now.saturating_sub(due_ms)).unwrap_or(0);
         self.lateness.note(Duration::from_millis(late_ms));
         self.running.begin(&format!("{id} `{exec_cmd}`"), now, None)
     }

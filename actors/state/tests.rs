@@ -41,9 +41,25 @@ fn a_value_falls_into_the_bucket_that_it_does_not_exceed() {
     let read = histogram.read();
     assert_eq!(read.counts, [2, 2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1]);
     assert_eq!(read.count(), 7);
-    assert_eq!(read.sum_us, 201_000_502);
+    assert!((read.sum() - 201.000_502).abs() < 1e-9);
     let bounds: Vec<f64> = Scale::Slow.bounds().collect();
     assert_eq!((bounds[0], bounds[4], bounds[12]), (0.01, 1.0, 10_000.0));
+}
+
+#[test]
+fn a_sum_bears_any_number_of_messages_from_the_year_1970() {
+    let state = queue_state();
+    let consumers = [state.join(), state.join()];
+    let age = Duration::from_secs(56 * 365 * 86_400);
+    for _ in 0..20_000 {
+        consumers[0].waited(age, 1);
+        consumers[1].waited(age, 500);
+    }
+    let waited = state.counts().waited;
+    assert_eq!(waited.count(), 20_000 * 501);
+    assert_eq!(waited.sum(), age.as_secs_f64() * 20_000.0 * 501.0);
+    consumers[0].waited(Duration::MAX, 2);
+    assert!(state.counts().waited.sum() > waited.sum());
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(crate) struct PauseView {
 }
 
 /// Counts of a queue entry since the daemon's start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct QueueCounts {
     /// Deliveries by what became of them, once that is settled: written to the database or Redis; of a Kafka record noted,
     /// and its offset is committed within a second.

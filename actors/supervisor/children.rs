@@ -134,8 +134,9 @@ impl Children {
         let arbiter = self
             .db_arbiter
             .get_or_insert_with(|| Arbiter::new().handle());
+        let outage = plan.db.outage();
         let addr = DbActor::start_in_arbiter(arbiter, move |_| {
-            DbActor::new(store, Some(heartbeats), notice)
+            DbActor::new(store, outage, Some(heartbeats), notice)
         });
         plan.db.set_actor(Some(addr));
     }

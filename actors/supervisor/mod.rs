@@ -175,7 +175,7 @@ impl SupervisorActor {
         let plan = Arc::clone(&self.plan);
         let watching = async move {
             let watch = || orders::watch(&plan.db, &plan.pauses, &plan.http.state);
-            restart_on_panic("the reading of orders", watch).await;
+            restart_on_panic(orders::READING, watch).await;
         };
         ctx.spawn(watching.into_actor(self));
         let trimming = self

@@ -232,7 +232,7 @@ fn plan(
     let data_dir: PathBuf = files.dir.path().to_owned();
     let liveness = Arc::new(Liveness::new(INTERVAL));
     let slots = SlotFile::create(&data_dir, "script1", owner.boot()).unwrap();
-    let (db, workers) = (Db::new(store.reader()), Arc::new(Workers::here()));
+    let (db, workers) = (Db::new(store.as_ref()), Arc::new(Workers::here()));
     let entry = EntryName {
         name: "q".to_owned(),
         exec_cmd: "job".to_owned(),

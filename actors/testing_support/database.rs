@@ -41,8 +41,8 @@ impl TestDb {
             ..DatabaseSettings::default()
         });
         store.migrate().unwrap();
-        let db = Db::new(store.reader());
-        let actor = DbActor::new(Arc::clone(&store), None, GoneNotice::none()).start();
+        let db = Db::new(store.as_ref());
+        let actor = DbActor::new(Arc::clone(&store), db.outage(), None, GoneNotice::none()).start();
         db.set_actor(Some(actor));
         Self { dir, store, db }
     }
@@ -54,7 +54,7 @@ impl TestDb {
             before,
             after,
         });
-        let actor = DbActor::new(store, None, GoneNotice::none()).start();
+        let actor = DbActor::new(store, self.db.outage(), None, GoneNotice::none()).start();
         self.db.set_actor(Some(actor));
     }
 

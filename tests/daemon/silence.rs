@@ -17,7 +17,7 @@ const CONSUMERS: usize = 4;
 const TASKS_DUE_IN_S: i64 = 3;
 /// What ran twice was in flight at the silence: its first run is at most so old then (microseconds).
 const IN_FLIGHT_US: i64 = 1_000_000;
-/// As many wait before each try: with fewer, two daemons on a fast machine have claimed only what they run.
+/// As many wait before each try: with fewer, a daemon on a fast machine has claimed only what it runs.
 const WAITING: usize = 16 * CONSUMERS;
 const CLAIMED: &str = "SELECT (SELECT count(*) FROM queue_message WHERE owner <> '')
     + (SELECT count(*) FROM delay_queue_log WHERE owner <> '' AND status = 2) AS n";
@@ -117,10 +117,11 @@ fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time
     let mut database = world.migrate();
     let mut silent = world.start();
     let silent_pid = silent.pid();
-    let mut other = world.start();
     let mut work = Work::default();
     let claimed = fall_silent(&silent, &world, &mut database, &mut work);
     let stopped_us = now_us();
+    // Not before: of two that look for tasks in the same millisecond, the one that is stopped again and again gets none.
+    let mut other = world.start();
     let Work { messages, tasks } = work;
 
     other.wait_log("silent for three heartbeats");

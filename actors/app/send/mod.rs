@@ -64,7 +64,7 @@ pub(super) fn send<S: Send + Sync + 'static>(
     let sent = writer::in_system(async {
         let db = match &entry.source {
             SourceConfig::Table { .. } => writer::start_db(&store),
-            SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.reader()),
+            SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.as_ref()),
         };
         let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
         let redis = RedisServers::new(&config.settings);

@@ -96,11 +96,11 @@ fn measure(url: String) {
     System::new().block_on(async move {
         let store = Arc::new(ServerStore::new(url.clone(), "a server".to_owned(), 4));
         store.migrate().unwrap();
-        let db = Db::new(store.reader());
+        let db = Db::new(store.as_ref());
         let arbiter = Arbiter::new();
-        let own: Arc<dyn Store> = store;
+        let (own, outage): (Arc<dyn Store>, _) = (store, db.outage());
         let actor = DbActor::start_in_arbiter(&arbiter.handle(), move |_| {
-            DbActor::new(own, None, GoneNotice::none())
+            DbActor::new(own, outage, None, GoneNotice::none())
         });
         db.set_actor(Some(actor));
         let commits = bare(&url, 1, BARE_COMMITS).await;

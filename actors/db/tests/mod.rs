@@ -344,8 +344,14 @@ impl World {
     fn on(store: FakeStore, heartbeats: Option<Heartbeats>) -> Self {
         tokio::time::pause();
         let deaths = Deaths::new();
-        let addr = DbActor::new(Arc::new(store.clone()), heartbeats, deaths.notice()).start();
-        let db = Db::new(store.reader());
+        let db = Db::new(&store);
+        let actor = DbActor::new(
+            Arc::new(store.clone()),
+            db.outage(),
+            heartbeats,
+            deaths.notice(),
+        );
+        let addr = actor.start();
         db.set_actor(Some(addr.clone()));
         Self {
             store,
@@ -363,7 +369,7 @@ impl World {
     /// As its owner does.
     fn replace(&mut self) {
         let store = Arc::new(self.store.clone());
-        self.addr = DbActor::new(store, None, self.deaths.notice()).start();
+        self.addr = DbActor::new(store, self.db.outage(), None, self.deaths.notice()).start();
         self.db.set_actor(Some(self.addr.clone()));
     }
 

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::lane::Charged;
 use super::shared::Shared;
+use crate::db::ReadOutage;
 use crate::db::rows::{FailedAttempt, OutsideDeath, OutsideId};
 use crate::job::slots::{Identity, QueueName};
-use crate::outage::Outage;
 use crate::source::{End, Settled, outside};
 
 /// A record that failed waits so long for the database at most, beside its back-off.
@@ -43,11 +43,10 @@ fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = Outsid
 /// Asks until the database answers. What is known of records of another topic of this name, which was deleted, is of
 /// records that are gone; so is what is known of partitions that begin `anew`, where it does not say of which topic it is.
 pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i32>) {
-    let mut outage = Outage::new(format!(
-        "queue `{}`: what the database knows of it",
-        shared.queue
-    ));
+    let reading = format!("queue `{}`: the reading of its attempts", shared.queue);
+    let mut outage = ReadOutage::new(&shared.db, reading);
     let rows = loop {
+        let began = Instant::now();
         match shared
             .db
             .reader()
@@ -55,7 +54,7 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
             .await
         {
             Ok(rows) => break rows,
-            Err(cause) => tokio::time::sleep(outage.failed(cause)).await,
+            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
         }
     };
     outage.passed();

@@ -161,7 +161,9 @@ impl KafkaSource {
                     generation: lease,
                 },
                 suspect: handed.suspect,
-                arrived_ms: record.timestamp_ms.filter(|_| handed.attempt == 1),
+                arrived_ms: record
+                    .timestamp_ms
+                    .filter(|&ms| handed.attempt == 1 && ms > 0),
                 message: Message {
                     id: [&of, digits.format(record.offset)].concat(),
                     payload: record.payload.clone(),
