@@ -132,7 +132,7 @@ impl Refusal for SourceError {
 }
 
 /// A daemon of this machine that is gone, for queues outside the daemon's database.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Burial {
     /// Its boot.
     pub(crate) boot: String,
@@ -141,7 +141,7 @@ pub(crate) struct Burial {
 }
 
 /// A message whose handler ended its process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct OutsideCharge {
     /// The queue, as slots name it.
     pub(crate) source: String,

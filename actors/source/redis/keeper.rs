@@ -86,7 +86,7 @@ impl RedisSource {
         let kept = async {
             self.beat().await?;
             if self.liveness.may_judge() {
-                self.bury_all("").await?;
+                self.bury_silent().await?;
             }
             Ok(())
         };

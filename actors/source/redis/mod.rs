@@ -45,7 +45,6 @@ mod unconsumed;
 mod views;
 mod wait;
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -55,6 +54,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use self::burial::Burials;
 pub(crate) use self::connect::{replica, unsuitable};
 pub(crate) use self::fault::Fault as RedisFault;
 use self::fetch::Look;
@@ -126,8 +126,7 @@ pub(crate) struct RedisSource {
     ringing: AtomicBool,
     opened: AtomicBool,
     closed: AtomicBool,
-    /// Dead boots of this machine that have been buried here: their files may be found again.
-    buried: Mutex<BTreeSet<String>>,
+    burials: Mutex<Burials>,
 }
 
 impl RedisSource {
@@ -154,7 +153,7 @@ impl RedisSource {
             wake: Notify::new(),
             ringing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            buried: Mutex::default(),
+            burials: Mutex::default(),
             opened: AtomicBool::new(false),
             home: Handle::current(),
         })

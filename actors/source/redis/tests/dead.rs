@@ -106,7 +106,7 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     // Its heartbeats were late: the server's clock says so, and the other one judges.
     let boot = slow.boot_in(0);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
-    judge.bury_all("").await.unwrap();
+    judge.bury_silent().await.unwrap();
     let taken = fetch(&judge, 2).await;
     assert_eq!(bodies(&taken), ["1", "2"]);
 
@@ -171,6 +171,30 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
     settle(&source, &neighbours, End::Done).await;
     source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
+}
+
+#[actix::test]
+async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
+    let Some(world) = World::shared().await else {
+        return;
+    };
+    world.push(["poison"]).await;
+    let dead = world.source_of("dead");
+    let held = fetch(&dead, 100).await;
+    let burial = charge(&held[0], &dead, "dead", true);
+    let boot = dead.boot_in(0);
+    die(dead).await;
+    let source = world.source();
+    source.registered().await.unwrap();
+    // The server was away when the death was found, and for longer than three heartbeats.
+    source.await_burial(&burial);
+    let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
+    source.bury_silent().await.unwrap();
+    let poison = fetch(&source, 100).await;
+    assert_eq!((poison[0].message.attempt, poison[0].suspect), (2, true));
+    source.bury(&burial).await.unwrap();
+    settle(&source, &poison, End::Done).await;
+    assert_eq!(source.lag().await.unwrap(), 0);
 }
 
 #[actix::test]
