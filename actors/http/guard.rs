@@ -50,8 +50,14 @@ pub(super) struct Rules {
 /// May order. An order's route takes it as an argument, and so cannot be reached without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Orderer {
-    /// The address, or `socket`.
+    /// The address, or the user at the other end of the socket.
     pub(super) who: String,
+}
+
+/// The system's user at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct User {
+    pub(super) uid: u32,
 }
 
 impl FromRequest for Orderer {
@@ -219,7 +225,10 @@ pub(super) async fn guard(
             request.extensions_mut().insert(pass);
             if pass == Pass::Order {
                 let who = match rules.entrance {
-                    Entrance::Socket => "socket".to_owned(),
+                    Entrance::Socket => match request.conn_data::<User>() {
+                        Some(user) => format!("uid {} at the socket", user.uid),
+                        None => "the socket".to_owned(),
+                    },
                     Entrance::Port => request
                         .peer_addr()
                         .map_or_else(String::new, |peer| peer.ip().to_string()),

@@ -11,6 +11,7 @@ use super::HttpConfig;
 use super::answers::{refusal, unknown};
 use super::guard::{Orderer, Pass};
 use super::metrics;
+use super::pausing::{self, Pause, Resume, everything};
 use super::ready::{Readiness, readiness};
 use super::wrong::{Wrong, wrong};
 use crate::clock::{millis, now_ms};
@@ -31,7 +32,7 @@ pub(super) struct Asked {
     pub(super) stop: StopListener,
 }
 
-type From = web::Data<Asked>;
+pub(super) type From = web::Data<Asked>;
 
 pub(super) fn add(routes: &mut web::ServiceConfig) {
     routes
@@ -53,7 +54,33 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/api/v1/delay", web::get().to(delay))
         .route("/api/v1/delay/history", web::get().to(delay_history))
         .route("/api/v1/outages", web::get().to(list_outages))
-        .route("/api/v1/daemons", web::get().to(daemons));
+        .route("/api/v1/daemons", web::get().to(daemons))
+        .route("/api/v1/pause", web::post().to(everything::<Pause>))
+        .route("/api/v1/resume", web::post().to(everything::<Resume>))
+        .route(
+            "/api/v1/queues/{name}/pause",
+            web::post().to(pausing::queue::<Pause>),
+        )
+        .route(
+            "/api/v1/queues/{name}/resume",
+            web::post().to(pausing::queue::<Resume>),
+        )
+        .route(
+            "/api/v1/cron/{key}/pause",
+            web::post().to(pausing::cron_entry::<Pause>),
+        )
+        .route(
+            "/api/v1/cron/{key}/resume",
+            web::post().to(pausing::cron_entry::<Resume>),
+        )
+        .route(
+            "/api/v1/delay/pause",
+            web::post().to(pausing::delay::<Pause>),
+        )
+        .route(
+            "/api/v1/delay/resume",
+            web::post().to(pausing::delay::<Resume>),
+        );
 }
 
 pub(super) async fn nothing_here() -> HttpResponse {

@@ -21,12 +21,12 @@ use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::HttpConfig;
-use super::guard::{Entrance, MOST_BODY, Rules, guard};
+use super::guard::{Entrance, MOST_BODY, Rules, User, guard};
 use super::routes::{self, Asked};
 use crate::stop::StopListener;
 
@@ -78,7 +78,7 @@ async fn serve_port(config: &Arc<HttpConfig>, stop: &StopListener, address: Sock
         let (stream, peer) = listener.accept().await?;
         Ok((stream, Some(peer)))
     };
-    answer_all(config, stop, Entrance::Port, accept).await;
+    answer_all(config, stop, Entrance::Port, accept, |_| None).await;
 }
 
 /// Binds again when the file is gone.
@@ -97,7 +97,7 @@ async fn serve_socket(config: &Arc<HttpConfig>, stop: &StopListener) {
                     }
                 };
                 tokio::select! {
-                    () = answer_all(config, stop, Entrance::Socket, accept) => {}
+                    () = answer_all(config, stop, Entrance::Socket, accept, user) => {}
                     () = gone => {}
                 }
             }
@@ -114,12 +114,19 @@ async fn serve_socket(config: &Arc<HttpConfig>, stop: &StopListener) {
     }
 }
 
+/// The other end of a connection over the socket.
+fn user(stream: &UnixStream) -> Option<User> {
+    let peer = stream.peer_cred().ok()?;
+    Some(User { uid: peer.uid() })
+}
+
 /// Never returns but where the routes cannot be made.
 pub(super) async fn answer_all<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     config: &Arc<HttpConfig>,
     stop: &StopListener,
     entrance: Entrance,
     accept: impl AsyncFn() -> io::Result<(T, Option<SocketAddr>)>,
+    user: fn(&T) -> Option<User>,
 ) {
     let asked = Asked {
         config: Arc::clone(config),
@@ -129,6 +136,11 @@ pub(super) async fn answer_all<T: AsyncRead + AsyncWrite + Unpin + 'static>(
     let factory = HttpService::build()
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(HEAD_PATIENCE)
+        .on_connect_ext(move |stream, data| {
+            if let Some(user) = user(stream) {
+                data.insert(user);
+            }
+        })
         .h1::<_, BoxBody>(app);
     let Ok(service) = factory.new_service(()).await else {
         log::error!("http: the routes cannot be made");

@@ -281,7 +281,7 @@ async fn answered(
         None => std::future::pending().await,
     };
     let stop = StopSignal::new().listen();
-    let answers = serve::answer_all(config, &stop, Entrance::Socket, accept);
+    let answers = serve::answer_all(config, &stop, Entrance::Socket, accept, |_| None);
     let asks = async {
         ours.write_all(sent.as_bytes()).await.unwrap();
         tokio::time::sleep(read_after).await;

@@ -1,8 +1,10 @@
 //! Orders that people give to all daemons of an environment that share the tables: they are rows, so they hold whether a
 //! daemon runs or not, and survive restarts. Each daemon reads them once a second.
 
+mod giving;
 mod pauses;
 mod watching;
 
+pub(crate) use self::giving::{Target, Wish, give};
 pub(crate) use self::pauses::{PauseFlag, PauseKind, Pauses};
 pub(crate) use self::watching::{READING, learn_first, watch};

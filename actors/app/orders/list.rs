@@ -11,7 +11,7 @@ use crate::app::print::print;
 use crate::app::writer;
 use crate::config::Config;
 use crate::db::rows::PauseRow;
-use crate::orders::PauseKind;
+use crate::orders::{PauseKind, Target};
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct ListArgs {
@@ -74,7 +74,11 @@ pub(super) fn list(
 
 /// Its own pause goes before that of everything: it is the one to be resumed first.
 fn pause_of<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
-    own(kind, name, held).or_else(|| own(PauseKind::All, "", held))
+    let own = |kind, name: &str| {
+        let name = name.to_owned();
+        own(&Target { kind, name }, held)
+    };
+    own(kind, name).or_else(|| own(PauseKind::All, ""))
 }
 
 fn line(entry: &Entry, pause: Option<&PauseRow>, environment: &str) -> String {

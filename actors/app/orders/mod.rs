@@ -14,10 +14,10 @@ use super::failure::{Failure, chain};
 use super::print::print;
 use super::{App, start, writer};
 use crate::config::{Config, Places, did_you_mean};
-use crate::db::rows::{PauseOrder, PauseRow};
-use crate::db::{Db, DbError, Reader};
+use crate::db::rows::PauseRow;
+use crate::db::{DbError, Reader};
 use crate::identity::host;
-use crate::orders::PauseKind;
+use crate::orders::{self, PauseKind, Target, Wish};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueCommand {
@@ -109,13 +109,6 @@ pub(super) fn resume<S: Send + Sync + 'static>(
     give(&config, PauseKind::All, vec![String::new()], Wish::Resumed)
 }
 
-/// How something is to be from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Paused,
-    Resumed,
-}
-
 fn queues(config: &Config) -> Vec<Entry> {
     let entries = config.queues.iter();
     let entries = entries.map(|entry| Entry {
@@ -173,36 +166,19 @@ fn give(
 ) -> Result<ExitCode, Failure> {
     let store = writer::migrated_store(config)?;
     let environment = config.environment.name();
+    let target = |name| Target { kind, name };
     let said = writer::in_system(async {
         let db = writer::start_db(&store);
         let mut said = String::new();
-        for name in names {
-            let changed = order(&db, environment, kind, &name, wish).await?;
+        for target in names.into_iter().map(target) {
+            let changed = orders::give(&db, environment, &target, wish, orderer()).await?;
             let held = held(db.reader(), environment).await?;
-            said += &outcome(kind, &name, wish, changed, &held);
+            said += &outcome(&target, wish, changed, &held);
         }
         Ok::<_, DbError>(said)
     });
     print(&said.map_err(|cause| Failure::failed(chain(&cause)))?)?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn order(
-    db: &Db,
-    environment: &str,
-    kind: PauseKind,
-    name: &str,
-    wish: Wish,
-) -> Result<bool, DbError> {
-    let order = PauseOrder {
-        environment: environment.to_owned(),
-        kind: kind.column(),
-        name: name.to_owned(),
-        paused: wish == Wish::Paused,
-        ordered_by: orderer(),
-        target: kind.describe(name),
-    };
-    db.set_pause(order).await
 }
 
 /// The pauses that hold.
@@ -213,23 +189,27 @@ async fn held(reader: &dyn Reader, environment: &str) -> Result<Vec<PauseRow>, D
 }
 
 /// The pause of exactly this; that of everything is its own.
-fn own<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
+fn own<'a>(target: &Target, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
     let mut held = held.iter();
-    held.find(|row| row.kind == kind.column() && row.name == name)
+    held.find(|row| row.kind == target.kind.column() && row.name == target.name)
 }
 
 /// What is so now, in words.
-fn outcome(kind: PauseKind, name: &str, wish: Wish, changed: bool, held: &[PauseRow]) -> String {
-    let what = kind.describe(name);
-    let mut said = match (wish, changed, own(kind, name, held)) {
+fn outcome(target: &Target, wish: Wish, changed: bool, held: &[PauseRow]) -> String {
+    let what = target.describe();
+    let mut said = match (wish, changed, own(target, held)) {
         (Wish::Paused, true, _) => format!("{what} is paused\n"),
         (Wish::Paused, false, Some(row)) => format!("{what} is paused already, {}\n", since(row)),
         (Wish::Paused, false, None) => format!("{what} was paused already\n"),
         (Wish::Resumed, true, _) => format!("{what} is resumed\n"),
         (Wish::Resumed, false, _) => format!("{what} was not paused\n"),
     };
-    let everything = own(PauseKind::All, "", held);
-    if let (Wish::Resumed, Some(row)) = (wish, everything.filter(|_| kind != PauseKind::All)) {
+    let everything = Target {
+        kind: PauseKind::All,
+        name: String::new(),
+    };
+    let all = own(&everything, held).filter(|_| *target != everything);
+    if let (Wish::Resumed, Some(row)) = (wish, all) {
         said += &format!(
             "it rests all the same, as everything is paused, {}; `resume` ends that\n",
             since(row)
@@ -271,6 +251,13 @@ mod tests {
         }
     }
 
+    fn target(kind: PauseKind, name: &str) -> Target {
+        Target {
+            kind,
+            name: name.to_owned(),
+        }
+    }
+
     #[test]
     fn the_answer_says_what_is_so_now() {
         let own = [row("queue", "orders")];
@@ -307,13 +294,13 @@ mod tests {
                 vec!["is resumed", "everything is paused", "`resume`"],
             ),
         ] {
-            let outcome = outcome(PauseKind::Queue, "orders", wish, changed, held);
+            let outcome = outcome(&target(PauseKind::Queue, "orders"), wish, changed, held);
             for part in said {
                 assert!(outcome.contains(part), "{outcome}");
             }
             assert_eq!(outcome.contains("everything"), held == all, "{outcome}");
         }
-        let everything = outcome(PauseKind::All, "", Wish::Resumed, true, &[]);
+        let everything = outcome(&target(PauseKind::All, ""), Wish::Resumed, true, &[]);
         assert_eq!(everything, "everything is resumed\n");
     }
 }

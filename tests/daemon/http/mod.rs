@@ -3,6 +3,7 @@
 mod client;
 mod counts;
 mod crowd;
+mod pauses;
 mod promtool;
 mod readiness;
 mod refusals;

@@ -1,0 +1,105 @@
+//! `POST …/pause` and `POST …/resume`.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use super::HttpConfig;
+use super::answers::{refusal, unknown};
+use super::guard::Orderer;
+use super::routes::From;
+use crate::orders::{self, PauseKind, Target, Wish};
+
+/// A caller hears of the order's commit within this time, or that the database is slow.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the last segment of the path orders.
+pub(super) trait Verb {
+    const WISH: Wish;
+    const NAME: &str;
+}
+
+pub(super) struct Pause;
+
+impl Verb for Pause {
+    const WISH: Wish = Wish::Paused;
+    const NAME: &str = "pause";
+}
+
+pub(super) struct Resume;
+
+impl Verb for Resume {
+    const WISH: Wish = Wish::Resumed;
+    const NAME: &str = "resume";
+}
+
+#[derive(Serialize)]
+struct Ordered {
+    ordered: &'static str,
+    /// False where it was so already.
+    changed: bool,
+}
+
+pub(super) async fn everything<V: Verb>(from: From, orderer: Orderer) -> HttpResponse {
+    order::<V>(&from.config, PauseKind::All, "", orderer).await
+}
+
+pub(super) async fn delay<V: Verb>(from: From, orderer: Orderer) -> HttpResponse {
+    order::<V>(&from.config, PauseKind::Delay, "", orderer).await
+}
+
+pub(super) async fn queue<V: Verb>(
+    from: From,
+    name: web::Path<String>,
+    orderer: Orderer,
+) -> HttpResponse {
+    let mut queues = from.config.state.queues.iter();
+    if !queues.any(|queue| queue.facts.name == *name) {
+        return unknown("queue", &name);
+    }
+    order::<V>(&from.config, PauseKind::Queue, &name, orderer).await
+}
+
+/// Pauses are by name: other entries of the same name rest as well.
+pub(super) async fn cron_entry<V: Verb>(
+    from: From,
+    key: web::Path<String>,
+    orderer: Orderer,
+) -> HttpResponse {
+    let state = &from.config.state;
+    match state.cron_place(&key).and_then(|at| state.cron.get(at)) {
+        Some(entry) => {
+            order::<V>(&from.config, PauseKind::Cron, &entry.facts.name, orderer).await
+        }
+        None => unknown("cron entry", &key),
+    }
+}
+
+async fn order<V: Verb>(
+    config: &HttpConfig,
+    kind: PauseKind,
+    name: &str,
+    orderer: Orderer,
+) -> HttpResponse {
+    let target = Target {
+        kind,
+        name: name.to_owned(),
+    };
+    let environment = &config.state.identity.environment;
+    let given = orders::give(&config.db, environment, &target, V::WISH, orderer.who);
+    match timeout(PATIENCE, given).await {
+        Ok(Ok(changed)) => HttpResponse::Ok().json(Ordered {
+            ordered: V::NAME,
+            changed,
+        }),
+        Ok(Err(cause)) => refusal(StatusCode::SERVICE_UNAVAILABLE, &cause.to_string()),
+        // DbActor has it, and writes it when the database is back.
+        Err(_) => refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database has not answered within 5 seconds; the order waits for it, and holds once it is written",
+        ),
+    }
+}
