@@ -71,9 +71,7 @@ pub(super) async fn cron_entry<V: Verb>(
 ) -> HttpResponse {
     let state = &from.config.state;
     match state.cron_place(&key).and_then(|at| state.cron.get(at)) {
-        Some(entry) => {
-            order::<V>(&from.config, PauseKind::Cron, &entry.facts.name, orderer).await
-        }
+        Some(entry) => order::<V>(&from.config, PauseKind::Cron, &entry.facts.name, orderer).await,
         None => unknown("cron entry", &key),
     }
 }

@@ -43,7 +43,8 @@ fn a_queue_rests_and_goes_on_by_orders_over_http() {
     daemon.stop();
 
     let mut database = world.database();
-    let ordered_by = database.texts("SELECT ordered_by FROM audit WHERE result = 'done' ORDER BY id");
+    let ordered_by =
+        database.texts("SELECT ordered_by FROM audit WHERE result = 'done' ORDER BY id");
     let user = format!("uid {} at the socket", getuid().as_raw());
     assert_eq!(ordered_by, ["127.0.0.1", &user]);
 }
