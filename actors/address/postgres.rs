@@ -74,7 +74,7 @@ async fn open(address: &str) -> Result<(Client, Link), NoConnection> {
 /// A connection without diesel, which ends with the client.
 async fn client(address: &str) -> Result<Client, NoConnection> {
     let (client, link) = open(address).await?;
-    // What breaks it is told by the client's next answer.
+    // The client's next answer reports what breaks it.
     tokio::spawn(async move { drop(link.await) });
     Ok(client)
 }

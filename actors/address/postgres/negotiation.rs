@@ -1,5 +1,5 @@
 //! The first bytes of a connection: whether it is encrypted. tokio-postgres would ask the server by itself, and would then
-//! read a connection in clear through no stream of ours; so it is told to negotiate nothing, and that is done here.
+//! read a connection in clear through no stream of ours; so it is set to negotiate nothing, and that is done here.
 
 use std::error::Error;
 use std::io;

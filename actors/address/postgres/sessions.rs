@@ -2,7 +2,7 @@
 //!
 //! A pooler may lend out a session for one transaction only: PgBouncer with `pool_mode = transaction` or `statement`, and
 //! others that do the same. Prepared statements, settings and advisory locks of a connection are then gone after it, or are
-//! somebody else's, and what relies on them fails at any time. No answer of a server tells; so it is tried.
+//! somebody else's, and what relies on them fails at any time. No answer of a server shows it; so it is tried.
 
 use tokio_postgres::{Client, SimpleQueryMessage};
 
