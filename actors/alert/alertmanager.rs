@@ -17,9 +17,9 @@ use super::verdict::Verdict;
 use super::waiting::Waiting;
 use super::{Notice, NoticeKind, Origin};
 
-/// What fires is sent again so often.
+/// Pause between two sends of what fires.
 const AGAIN: Duration = Duration::from_secs(60);
-/// An alert that is not sent again ends so much later, should this daemon die. Three messages may get lost.
+/// Time after which an alert that is not sent again ends, should this daemon die. Three messages may get lost.
 const ENDS_AFTER: TimeDelta = TimeDelta::minutes(4);
 /// While the Alertmanager takes nothing for longer than one message is tried for, it is asked this often.
 const ASKED_AGAIN: Duration = Duration::from_secs(60);

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::config::WebhookKind;
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Feishu is busy when every hour and half hour begin, with what others have timed: so long, and up to as much more.
+/// How long Feishu is busy when every hour and half hour begin, with what others have timed; messages wait for up to
+/// as much more.
 const BUSY: Duration = Duration::from_secs(10);
 const HALF_HOUR_S: u32 = 30 * 60;
 
@@ -113,7 +114,7 @@ mod tests {
             .unwrap()
     }
 
-    /// When each of so many messages goes, in milliseconds, sent as fast as the pace lets them.
+    /// When each of these messages goes, in milliseconds, sent as fast as the pace lets them.
     fn sent(kind: WebhookKind, messages: usize) -> Vec<u128> {
         let begun = Instant::now();
         let (mut now, mut pace) = (begun, Pace::of(kind));

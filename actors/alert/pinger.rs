@@ -45,7 +45,7 @@ pub(crate) struct Ping {
     pub(crate) event: Event,
     /// Whose it is, for the log: "cron `report`".
     pub(crate) of: String,
-    /// Tells the start of a run and its end from those of others.
+    /// Distinguishes the start of a run and its end from those of others.
     pub(crate) run: Option<String>,
     /// What goes along, in words.
     pub(crate) text: String,

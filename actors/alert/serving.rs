@@ -18,7 +18,7 @@ use crate::clock::now_utc;
 
 /// Alerts that come together go together.
 pub(super) const GATHER: Duration = Duration::from_millis(500);
-/// A refusal that repeats is said again after so long.
+/// Time after which a refusal that repeats is said again.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// A message that is refused for what is in it is halved until this many refusals in a row: ten find one alert among 500, and

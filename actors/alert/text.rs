@@ -125,7 +125,7 @@ struct Block {
     head_cost: usize,
     /// The first ones.
     details: Vec<String>,
-    /// Of so many of them, with what parts them.
+    /// At each place: the cost of that many first details, with what parts them.
     detail_costs: Vec<usize>,
     all_details: usize,
 }

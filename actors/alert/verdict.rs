@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::discretion::Discretion;
 use crate::config::WebhookKind;
 
-/// DingTalk takes nothing for so long after too many messages.
+/// How long DingTalk takes nothing after too many messages.
 const DINGTALK_BLOCK: Duration = Duration::from_secs(10 * 60);
 
 /// What becomes of a message.

@@ -10,7 +10,7 @@ use super::Condition;
 use super::probe::{DiskFacts, DiskFailure, DiskSight};
 use super::rules::{Findings, Unknown};
 
-/// A question that has waited for so many seconds is not answered, and errors that came for so long do not pass.
+/// A question that has waited for this many seconds is not answered, and errors that have lasted for as long do not pass.
 const SILENT_SECONDS: u64 = 60;
 const GB: u64 = 1_000_000_000;
 

@@ -16,7 +16,7 @@ use crate::alert::Notifier;
 use crate::config::AlertRules;
 use crate::state::outages;
 
-/// A start that ends waits so long for its alerts to be sent.
+/// The longest that an ending start waits for its alerts to be sent.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// See the module's header.

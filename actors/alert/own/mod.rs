@@ -99,7 +99,7 @@ impl Rule {
 /// Something that is wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Condition {
-    /// What it is about: with the rule it tells one alert from another.
+    /// What it is about. The rule and the subject identify an alert.
     pub(crate) subject: String,
     /// Unix milliseconds.
     pub(crate) since_ms: i64,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Condition;
 use crate::state::view::{Away, OutageView};
 
-/// Those that have lasted for so long.
+/// Outages that have lasted for `after_seconds`.
 pub(crate) fn conditions(
     outages: &[OutageView],
     after_seconds: u64,

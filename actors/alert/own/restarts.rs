@@ -3,7 +3,7 @@
 use super::Condition;
 use crate::state::PartDeaths;
 
-/// Those that died so often within the last so many seconds.
+/// Parts that died at least `times` times within the last `within_seconds`.
 pub(super) fn conditions(
     deaths: &[PartDeaths],
     times: u64,

@@ -18,7 +18,7 @@ use super::{Condition, Rule};
 use crate::alert::{Notice, NoticeKind, Severity};
 use crate::clock::now_utc;
 
-/// What lasts is said again so often.
+/// Time after which an alert that lasts is said again.
 const REPEATED_EVERY: Duration = Duration::from_secs(3600);
 /// See the module's header.
 const FLAPPING: Duration = Duration::from_secs(5 * 60);

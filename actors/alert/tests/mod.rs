@@ -33,7 +33,7 @@ enum Reply {
     Panics,
 }
 
-/// Takes down what is sent and when; answers as it was told, then takes everything.
+/// Records what is sent and when; gives the replies of the test, then takes everything.
 struct Fake {
     kind: WebhookKind,
     begun: Instant,

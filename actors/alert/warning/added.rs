@@ -32,7 +32,7 @@ pub enum WarningError {
         "too many flags are counted at once in this process; a flag is a kind of trouble, not a single case"
     )]
     TooManyFlags,
-    /// The database was away for so long that this count was given up.
+    /// The database was away for too long, so this count was given up.
     #[error("the database was away for too long; the count was given up")]
     GivenUp,
     /// The database refused the count.

@@ -10,7 +10,7 @@ use crate::logs::QueuedLogger;
 
 /// The logger of all messages, as in the Go project.
 const LOGGER: &str = "WarningLog";
-/// The same trouble is a line again after so long.
+/// Time after which the same trouble is logged again.
 const SAID_AGAIN: Duration = Duration::from_secs(3600);
 /// Lines of one kind of trouble within that time.
 const MOST_OF_A_KIND: usize = 10;

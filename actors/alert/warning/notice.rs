@@ -1,4 +1,4 @@
-//! A count that reached its limit, as receivers are told of it.
+//! A count that reached its limit, as it is sent to receivers.
 
 use chrono::DateTime;
 

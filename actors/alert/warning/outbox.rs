@@ -27,11 +27,11 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// **A receiver that hangs delays no other one:** what another one has taken does not count. Such notices end all the same: a
 /// receiver has at most 500 waiting, and what goes beyond that is given up there, in the log.
 const MOST_UNTAKEN: usize = 100;
-/// A row that could not be deleted is tried again after so long.
+/// Pause before a row that could not be deleted is tried again.
 const DELETED_AGAIN: Duration = Duration::from_secs(60);
-/// And is remembered for so long.
+/// How long such a row is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
-/// So many such rows; then nothing is claimed any more.
+/// The most such rows; then nothing is claimed any more.
 const MOST_REMEMBERED: usize = 1_000;
 
 /// What it works with.
@@ -211,7 +211,7 @@ impl Outbox {
         let asked = reader.any_notice(&self.0.config.environment, &self.0.breadth);
         match asked.await {
             Ok(any) => any,
-            // DbActor tells of an outage.
+            // DbActor logs an outage.
             Err(DbError::Away(_)) => false,
             Err(cause) => {
                 say_once(
