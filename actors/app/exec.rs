@@ -34,7 +34,7 @@ use crate::stop::StopSignal;
 use crate::task::restart_on_panic;
 use crate::workers::Workers;
 
-/// So long the run waits for the database at its end; after that the result stays in its file, for the daemon.
+/// The longest that the run waits for the database at its end; after that the result stays in its file, for the daemon.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Args)]

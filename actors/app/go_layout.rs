@@ -6,7 +6,7 @@ use std::path::Path;
 use super::help;
 use crate::config::Places;
 
-/// More than these are not listed: a directory with so many is no project's root.
+/// The most files that are listed: a directory with more is no project's root.
 const LISTED: usize = 20;
 
 /// A line for each file of the Go project that is not read where it lies.

@@ -15,7 +15,7 @@ use crate::config::RedisSettings;
 use crate::job::BoxError;
 use crate::source::{Sentinels, is_primary};
 
-/// A handler waits for so long for a connection, in a failover too.
+/// The longest that a handler waits for a connection, in a failover too.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A primary from which no connection comes in this time may be none any more.
 const DOUBT_AFTER: Duration = Duration::from_secs(3);

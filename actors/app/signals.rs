@@ -19,10 +19,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::failure::{FAILED, Failure};
 use crate::supervisor::{BeginStop, SupervisorActor};
 
-/// What arrives so soon after the first signal is the same order once more: `timeout` and other wrappers signal both
-/// their child and its group. The stop begins, and says so, after this; from then on the next signal is a second one.
+/// A signal that arrives within this time after the first one is the same order once more: `timeout` and other wrappers
+/// signal both their child and its group. The stop begins, and says so, after this; from then on the next signal is a
+/// second one.
 const ECHO: Duration = Duration::from_millis(20);
-/// Were the stop not to begin (the System's thread hangs, or the start does), a signal so much later is a second one.
+/// A signal that arrives this long after the first one is a second one, even if the stop has not begun (the System's thread
+/// hangs, or the start does).
 const UNHEARD_MS: i64 = 1000;
 
 /// Between two looks whether a signal has come, while nobody listens yet.

@@ -63,7 +63,7 @@ pub(super) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Fai
     Ok(guard)
 }
 
-/// A panic is a line in the log, with its place; what it ends is told by whoever replaces it.
+/// A panic is a line in the log, with its place; whoever replaces what it ended logs that.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("(no text)");

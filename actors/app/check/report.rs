@@ -219,7 +219,7 @@ impl PoolReport {
     }
 }
 
-/// The smallest lag that asks for so many more consumers; it must be above the limit, too.
+/// The smallest lag that asks for `more` consumers above those at rest; it must be above the limit, too.
 fn full_from(limits: &PoolLimits, more: u32) -> Option<u64> {
     if more == 0 {
         return None;

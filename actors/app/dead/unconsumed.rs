@@ -11,7 +11,7 @@ use crate::config::{Config, Places, tables_of_other_partitions};
 use crate::db::Reader;
 use crate::source::{Consumed, RedisServers, Unconsumed, unconsumed};
 
-/// A Redis server that does not answer for so long is left out, which is said.
+/// A Redis server that does not answer for this long is left out, which is said.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) struct Found {

@@ -12,12 +12,12 @@ use crate::app::failure::Failure;
 
 /// Messages in one portion, which is one transaction where the queue is a table: enough for a commit to cost little.
 const PORTION: usize = 1000;
-/// And so many bytes of them: large messages are not gathered by the thousand.
+/// Bytes in one portion: large messages are not gathered by the thousand.
 const PORTION_BYTES: usize = 8 << 20;
 /// A message of more bytes goes alone: where it is too large for its queue it is refused alone, and it is known which one it
 /// was. Alone it costs a round trip, which is little beside its bytes.
 const LARGE: usize = 64 << 10;
-/// So long a line waits for others to share its portion: a person watching notices nothing.
+/// How long a line waits for others to share its portion: a person watching notices nothing.
 const GATHERING: Duration = Duration::from_millis(100);
 /// Lines that are read ahead.
 const AHEAD: usize = 64;
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(read.concat(), [b"a\nb\r".to_vec(), Vec::new()]);
     }
 
-    /// A disk that fails after so many bytes.
+    /// A disk that fails after this many bytes.
     struct Failing(io::Take<io::Repeat>);
 
     impl Read for Failing {

@@ -17,7 +17,7 @@ pub(super) struct Stopped {
 }
 
 impl Stopped {
-    /// Numbers of lines, counted from 1; so many were sent before this portion.
+    /// Numbers of lines, counted from 1; `before` lines were sent before this portion.
     fn lines(&self, before: usize) -> Vec<RangeInclusive<usize>> {
         let mut ranges: Vec<RangeInclusive<usize>> = Vec::new();
         for place in &self.unsent {
@@ -32,7 +32,7 @@ impl Stopped {
 }
 
 impl Lines {
-    /// `before`: so many were sent before the portion that stopped.
+    /// `before`: how many lines were sent before the portion that stopped.
     pub(super) fn stopped(&self, before: usize, stopped: &Stopped) -> Failure {
         let ranges = stopped.lines(before);
         let upto = before + stopped.upto;

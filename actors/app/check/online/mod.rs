@@ -17,7 +17,7 @@ use crate::app::plan::consumed_lists;
 use crate::config::{Config, Places, QueueEntry, SourceConfig};
 use crate::source::Unconsumed;
 
-/// A server that does not answer for so long is not reached.
+/// A server that does not answer for this long is not reached.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One server, and what was found there. What does not apply to its kind is left out of the JSON.

@@ -12,8 +12,7 @@ use crate::source::{
     RedisServer, Sentinels, Unconsumed, UnconsumedList, replica_redis, unsuitable_redis,
 };
 
-/// The look for lists that nobody consumes goes through all keys, and is given up after so long. Those of a million are
-/// looked at in less.
+/// The longest look for lists that nobody consumes, which goes through all keys. A million keys take less.
 const LISTS_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) async fn look(
