@@ -8,7 +8,7 @@ use jsonc_parser::ast::Value;
 use super::{Places, file, syntax};
 
 /// The `table` queues that other partitions name, in files of the same directory. A file that cannot be read names none:
-/// it is another partition's fault, and told there.
+/// it is another partition's fault, and reported there.
 pub(crate) fn tables_of_other_partitions(places: &Places) -> BTreeSet<String> {
     let own = places.queues();
     let entries = fs::read_dir(&places.etc).into_iter().flatten();

@@ -7,8 +7,8 @@ use std::{error::Error, fmt};
 
 use super::show;
 
-/// How many faults of one file are listed; of the rest only the number is told. A file of another
-/// kind (a dump, a log) has a fault in every line, and nobody reads more than a screen of them.
+/// How many faults of one file are listed; the rest is only counted. A file of another kind (a
+/// dump, a log) has a fault in every line, and nobody reads more than a screen of them.
 pub(super) const LISTED_FAULTS: usize = 1_000;
 
 /// A position in a text file, as editors show it.

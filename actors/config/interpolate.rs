@@ -17,7 +17,7 @@ pub(super) struct BadVariable {
     pub(super) message: String,
 }
 
-/// Puts the environment's values in; each variable that cannot be is told.
+/// Puts the environment's values in. Returns the variables for which that fails.
 pub(super) fn interpolate<'t>(
     text: &'t str,
     environment: Lookup<'_>,

@@ -2,8 +2,8 @@
 
 use super::fault::Place;
 
-/// Characters are counted ahead to each so many bytes, so that a place in a file of one long line takes no longer than
-/// in any other: ten thousand entries on one line are ten thousand places.
+/// Bytes from one counted position to the next. Because of the counts a place in a file of one long line takes no
+/// longer than in any other: ten thousand entries on one line are ten thousand places.
 const STRIDE: usize = 1_024;
 
 /// Where each line of a text starts, and how many characters are before it.

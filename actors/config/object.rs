@@ -21,7 +21,7 @@ pub(super) struct Object<'r, 'n> {
 /// Keys of another program, and what to say of one.
 type Foreign = (&'static [&'static str], &'static str);
 
-/// What is not there, and is told unless one of the keys is there misspelled.
+/// Missing keys, which are reported unless one of them is there misspelled.
 struct Missing<'r> {
     keys: Vec<&'static str>,
     at: Node<'r>,
@@ -129,7 +129,7 @@ impl<'r, 'n> Object<'r, 'n> {
         self.get(key).unwrap_or_else(|| self.node.clone())
     }
 
-    /// Records that keys are not there, at a place of this object; not told where one of them is misspelled.
+    /// Records that keys are missing, at a place of this object; not reported where one of them is misspelled.
     pub(super) fn lacks(&self, keys: &[&'static str], at: Node<'r>, message: impl Into<String>) {
         self.missing.borrow_mut().push(Missing {
             keys: keys.to_vec(),

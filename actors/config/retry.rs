@@ -30,7 +30,7 @@ const BACKOFF: Bounds = Bounds {
 /// How often and when a failed job is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryRules {
-    /// After so many failed attempts a job is a dead letter.
+    /// After this many failed attempts a job is a dead letter.
     pub max_attempts: NonZeroU32,
     /// The waits between them.
     pub backoff: Backoff,

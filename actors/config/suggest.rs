@@ -5,10 +5,10 @@ use super::show;
 /// Longer names are no typing errors; and the distance takes time by length times length.
 const LONGEST: usize = 64;
 
-/// One slip is forgiven for each so many characters, and one always.
+/// Characters of a name for each slip that is forgiven; one slip always is.
 const CHARS_PER_SLIP: usize = 3;
 
-/// So many candidates are looked at; there are some 600 time zones.
+/// How many candidates are looked at; there are some 600 time zones.
 const MOST_COMPARED: usize = 1_000;
 /// How many right names are listed where none is near.
 const LISTED: usize = 8;

@@ -66,7 +66,7 @@ impl Default for KafkaSettings {
 pub enum Brokers {
     /// `host:port`, with commas between several.
     Servers(String),
-    /// `mock://3`: a cluster of so many brokers inside this process.
+    /// `mock://3`: a cluster of this many brokers inside this process.
     Mock(NonZeroU16),
 }
 
@@ -154,7 +154,7 @@ fn properties(node: &Node<'_>) -> Option<BTreeMap<String, Secret>> {
         .into_iter()
         .map(|(name, value, node)| {
             let value = value?;
-            // That a name is empty is told already.
+            // An empty name is reported already.
             let fault = fault(&name, &value, next_generation).filter(|_| !name.is_empty());
             match fault {
                 Some(message) => {

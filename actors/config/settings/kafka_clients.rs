@@ -21,7 +21,7 @@ const MEMBER: [(&str, &str); 6] = [
     // so partitions that are read fast wait as long behind those that are idle: with librdkafka's own 500 ms a topic was
     // read half as fast. An idle member asks ten times a second.
     ("fetch.wait.max.ms", "100"),
-    // New partitions, and topics that come and go, are seen after so long at the latest.
+    // The longest until new partitions, and topics that come and go, are seen.
     ("topic.metadata.refresh.interval.ms", "30000"),
     ("client.id", "simplest_script"),
 ];
@@ -29,12 +29,12 @@ const MEMBER: [(&str, &str); 6] = [
 /// Of a member, unless the brokers decide both: with KIP-848 a client that sets them cannot be made.
 const CLASSIC_MEMBER: [(&str, &str); 2] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    // A member that died is found out after so long, and its partitions go to others. librdkafka's own 45 s are a long
-    // time to stand still; three heartbeats fit in.
+    // How long a member that died keeps its partitions; then others get them. librdkafka's own 45 s are a long time to
+    // stand still; three heartbeats fit in.
     ("session.timeout.ms", "10000"),
 ];
 
-/// A record that no broker took is given up after so long: librdkafka's own five minutes are long for whoever waits.
+/// How long a record waits for a broker to take it: librdkafka's own five minutes are long for the caller.
 const SEND_TIMEOUT: (&str, &str) = ("message.timeout.ms", "30000");
 /// As Java's clients: a key goes to the same partition whoever sends it.
 const PARTITIONER: (&str, &str) = ("partitioner", "murmur2_random");
@@ -69,7 +69,7 @@ pub(crate) fn member(
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        // Tells that nothing is left, where the last offsets are no records.
+        // Reports the end of a partition, also where the last offsets are no records.
         .set("enable.partition.eof", "true");
     config
 }
@@ -80,7 +80,7 @@ pub(crate) fn producer(mut config: ClientConfig, properties: &Properties) -> Cli
     if !properties.contains_key("delivery.timeout.ms") {
         set_missing(&mut config, properties, &[SEND_TIMEOUT]);
     }
-    // What goes wrong is told by the answer to what was sent.
+    // The answer to a send carries its error.
     config.set_log_level(RDKafkaLogLevel::Critical);
     config
 }

@@ -60,7 +60,7 @@ pub struct LagRule {
 pub struct EventRule {
     /// Of its alerts.
     pub severity: AlertSeverity,
-    /// It is resolved so many seconds after the last one.
+    /// Seconds from the last event until the alert is resolved.
     pub resolve_after_seconds: u64,
 }
 
@@ -96,7 +96,7 @@ pub struct RestartRule {
     pub severity: AlertSeverity,
     /// How often it died.
     pub times: u64,
-    /// Within so many seconds.
+    /// Within this many seconds.
     pub within_seconds: u64,
 }
 
@@ -107,7 +107,7 @@ pub struct DiskRule {
     pub severity: AlertSeverity,
     /// Less than this share of it is free,
     pub free_percent: u64,
-    /// and less than so many gigabytes (10⁹ bytes).
+    /// and less than this many gigabytes (10⁹ bytes).
     pub free_gb: u64,
 }
 
