@@ -51,7 +51,7 @@ impl Ahead {
         }
     }
 
-    /// The next batch is to have so many messages.
+    /// Sets the size of the next batch, in messages.
     pub(super) fn want(&self, size: u32) {
         self.wanted.send_replace(size);
     }

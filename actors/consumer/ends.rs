@@ -1,8 +1,8 @@
 //! The ends of one consumer's messages, on their way to be durable.
 //!
-//! Where a queue is elsewhere, the settler makes them durable in the background. Where it is in this process there is
-//! nothing to wait for, so they are settled by who runs the messages, many at a time. The settler has them meanwhile: a
-//! handler that blocks this thread holds up none that ended before it.
+//! Ends of a queue elsewhere are made durable by the settler, in the background. Ends of a queue in this process have
+//! nothing to wait for, so the consumer settles them, many at a time. The settler has them meanwhile: a handler that
+//! blocks this thread holds up none that ended before it.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::settler::{GATHERING, Settler};
 use crate::source::{Reach, Settled};
 use crate::state::ConsumerTally;
 
-/// So many are settled at once by who runs the messages.
+/// How many ends the consumer settles at once.
 const PORTION: usize = 64;
-/// After so long the settler does it: who runs the messages has not come to it.
+/// If the consumer has not settled an end by then, the settler does.
 const LEFT_ALONE: Duration = Duration::from_millis(10);
 
 pub(super) struct Ends {
@@ -79,7 +79,7 @@ mod tests {
     use crate::stop::StopSignal;
     use crate::testing_support::{Deaths, FakeSource, queue_state, settle_down, single, work};
 
-    /// So many messages that were fetched, and the way of their ends.
+    /// `n` fetched messages, and where their ends go.
     async fn fetched(n: i64) -> (Arc<FakeSource>, Vec<Receipt>, Ends) {
         tokio::time::pause();
         let source = FakeSource::new();

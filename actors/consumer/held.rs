@@ -11,7 +11,7 @@ use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source, SourceErro
 use crate::state::{QueueState, Settlements};
 use crate::task::caught;
 
-/// What cannot be given back is tried again so much later.
+/// Pause before messages that cannot be given back are tried again.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Where messages come from, and the runtime on which they are given back: one without business code, which a handler

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-/// A batch is worth so much work at most. One more is fetched ahead, so a consumer holds a second's work.
+/// The most work in one batch, as its handler's time. One more is fetched ahead, so a consumer holds a second's work.
 pub(super) const WORK_PER_BATCH: Duration = Duration::from_millis(500);
 /// Where larger batches stopped being faster.
 const MAX_BATCH: u32 = 500;
-/// Bytes of payload that a batch has at most, as far as the last messages tell: with one batch ahead, a consumer holds
+/// Bytes of payload that a batch has at most, judged by the last messages: with one batch ahead, a consumer holds
 /// twice as much.
 const BYTES_PER_BATCH: f64 = 4.0 * 1024.0 * 1024.0;
 /// How much the last message counts in the running mean.
@@ -32,7 +32,7 @@ impl Pace {
         }
     }
 
-    /// So many messages, of so many bytes together, took so long one after the other.
+    /// Notes that `messages`, of `bytes` together, took this long one after the other.
     pub(super) fn note(&mut self, took: Duration, messages: u32, bytes: usize) {
         if messages == 0 {
             return;

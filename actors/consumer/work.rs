@@ -126,7 +126,7 @@ impl Work {
         false
     }
 
-    /// A mark that tells if these messages end the process.
+    /// A mark that shows the next start whether these messages ended the process.
     pub(super) fn slot(&self, identities: &[Identity<'_>]) -> Option<Slot> {
         let slot = self.slots.as_ref()?.take_batch(identities);
         slot.inspect_err(|cause| {
