@@ -23,7 +23,7 @@ pub(super) enum Verdict {
     NeverStarted,
 }
 
-/// The file tells more than the row; where it does not name the process, or is not there (someone cleared the
+/// The file says more than the row; where it does not name the process, or is not there (someone cleared the
 /// directory), the row may.
 pub(super) fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
     judge_by(run, state, identify)

@@ -16,7 +16,7 @@ const WINDOWS_S: [i64; 6] = [
     400 * 24 * 3600,
     i64::MAX / 1000,
 ];
-/// Missed fires are counted for the log up to so many.
+/// The most missed fires that are counted for the log.
 const MOST_COUNTED: usize = 1000;
 
 /// What to do about the fires of a span of time.
@@ -95,7 +95,7 @@ impl Fires<'_> {
         origin + (begin - origin).max(0) / every * every
     }
 
-    /// The fires in (`begin`, `until`], at most so many of the first.
+    /// The first fires in (`begin`, `until`], `most` of them at most.
     fn within(&self, begin: i64, until: i64, most: usize) -> Vec<i64> {
         let first = self.entry.next_after(self.start(begin));
         std::iter::successors(first, |at| self.entry.next_after(*at))
@@ -104,7 +104,7 @@ impl Fires<'_> {
             .collect()
     }
 
-    /// The last so many fires in (`from`, `until`].
+    /// The last `keep` fires in (`from`, `until`].
     fn latest(&self, from: i64, until: i64, keep: usize) -> Vec<i64> {
         if keep == 0 {
             return Vec::new();

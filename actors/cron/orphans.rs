@@ -16,7 +16,7 @@ pub(super) async fn look(config: &CronConfig) {
     let orphans = config.db.reader().orphaned_runs(&config.partition).await;
     let orphans = match orphans {
         Ok(orphans) => orphans,
-        // Of a database that is away DbActor has told.
+        // DbActor logs that the database is away.
         Err(DbError::Away(_)) => return,
         Err(cause) => {
             log::warn!("cron cannot look after the runs of other partitions: {cause}");

@@ -13,7 +13,7 @@ use crate::alert::{Output, Ping, PingEvent};
 use crate::clock::now_ms;
 use crate::db::rows::OpenRun;
 
-/// A run that ended by itself so long ago, and whose file is still there, has no daemon that watches it.
+/// A run that ended by itself longer ago than this, and whose file is still there, has no daemon that watches it.
 const UNATTENDED_MS: i64 = 15_000;
 
 /// How a run ended.

@@ -32,7 +32,7 @@ pub(super) enum Lateness {
 
 struct LateFire {
     lateness: Lateness,
-    /// While it is being claimed: tells the claim that nobody wants it any more.
+    /// While it is being claimed: the way to give that claim up.
     claim: Option<GivenUp>,
 }
 

@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::handle::Handle;
 
-/// How often a child is asked for where neither a handle nor SIGCHLD tells: often enough for a
-/// run's end to be written with the right second.
+/// Pause between two looks at a child where neither a handle nor SIGCHLD reports its end: short
+/// enough for a run's end to be written with the right second.
 const POLL: Duration = Duration::from_millis(200);
 
 /// How a process ended.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub(crate) struct Place {
     /// The host's name, for people: it may change while all of its processes go on.
     pub(crate) host: String,
-    /// A random id of this boot of the kernel, where the system tells one.
+    /// A random id of this boot of the kernel, where the system gives one.
     pub(crate) kernel_boot: Option<String>,
     /// The pid namespace (a container usually has its own), where there is such a thing.
     pub(crate) pid_namespace: Option<String>,
@@ -32,8 +32,8 @@ impl Place {
         self.is_same(Self::here())
     }
 
-    /// A boot of a kernel is known by its id alone, which is random. Copies of a running machine have one, so what else
-    /// tells them apart counts too, where both know it. Only without that id a machine is known by its name.
+    /// A boot of a kernel is known by its id alone, which is random. Copies of a running machine have the same id, so
+    /// what else distinguishes them counts too, where both know it. Only without that id a machine is known by its name.
     fn is_same(&self, other: &Self) -> bool {
         let differ =
             matches!((&self.machine, &other.machine), (Some(one), Some(two)) if one != two);
@@ -46,7 +46,7 @@ impl Place {
     }
 
     /// Whether it was this machine before it was started anew: none of its processes lives any more. A machine that only
-    /// has the same id, as copies have, is told from it by who has its files.
+    /// has the same id, as copies have, is distinguished from it by who has its files.
     pub(crate) fn was_here(&self) -> bool {
         let here = Self::here();
         let restarted = matches!(
@@ -85,7 +85,7 @@ pub(crate) enum Identity {
     Same,
     /// It ended: no process has the pid, a zombie has, or another process.
     Gone,
-    /// A process has the pid, but whether it is the same one cannot be told.
+    /// A process has the pid, and nothing shows whether it is the same one.
     Unknown,
 }
 

@@ -68,7 +68,7 @@ pub(crate) struct RunHead {
     pub(crate) uk: Uk,
     /// Its process, which also leads its process group and session.
     pub(crate) pid: i32,
-    /// When that process started (see [`machine::start_ticks`]): tells it from a later one.
+    /// When that process started (see [`machine::start_ticks`]): a later one with its pid started at another time.
     pub(crate) start_ticks: Option<u64>,
     /// Where the pid means this process.
     #[serde(flatten)]
@@ -192,7 +192,7 @@ impl Announced {
 
     /// No process was started: the file is removed, and whoever wants to start the run may.
     pub(crate) fn give_up(self) {
-        // Under the lock: whoever waits for that finds another file, or none. Where these fail, the file tells that the
+        // Under the lock: whoever waits for that finds another file, or none. Where these fail, the file shows that the
         // run never began, and the lock ends with the descriptor.
         let _ = fs::remove_file(&self.path);
         let _ = lock::unlock(&self.file);
@@ -218,7 +218,7 @@ pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Op
             return Ok(None);
         }
         let written = append(&file, &Line::Fired(announcement.clone()));
-        // A full disk: half a line tells nobody anything.
+        // A full disk: half a line says nothing to anybody.
         written.inspect_err(|_| drop(fs::remove_file(&path)))?;
         let (file, path) = (Arc::new(file), path.clone());
         Ok(Some(Announced { file, path }))

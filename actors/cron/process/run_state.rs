@@ -1,4 +1,4 @@
-//! What a run's file tells a daemon: how far the run came, and whether it still lives.
+//! What a run's file says to a daemon: how far the run came, and whether it still lives.
 //!
 //! **Whether it lives** is judged so:
 //!

@@ -29,7 +29,7 @@ const QUEUE: usize = 2_000;
 const BUSY_TRIES: u32 = 10;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
-/// Of starts one after another so many may be fresh while late ones wait, which must come to an end too.
+/// The most fresh starts in a row while late ones wait, which must come to an end too.
 const FRESH_IN_A_ROW: u32 = 16;
 
 /// Which starts go first.
@@ -189,7 +189,7 @@ fn serve(runtime: &Runtime, mut queue: Queue) {
                 }
             });
         }));
-        // The panic hook has told what and where.
+        // The panic hook has logged what and where.
         open = turn.is_err();
     }
 }

@@ -21,7 +21,7 @@ use super::watch::Watched;
 /// Time between SIGTERM and SIGKILL, as the contract has it.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// How often is looked whether the rest of a group has ended: nothing tells of that.
+/// Pause between two looks whether the rest of a group has ended: nothing reports that.
 const POLL: Duration = Duration::from_millis(100);
 
 /// How a run came to its end.

@@ -31,7 +31,7 @@ impl Watched {
     ///
     /// # Errors
     ///
-    /// The process is there, but whether it is the same one cannot be told.
+    /// The process is there, and nothing shows whether it is the same one.
     ///
     /// # Panics
     ///
