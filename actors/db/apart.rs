@@ -19,15 +19,15 @@ pub(in crate::db) enum Manner {
     Apart,
 }
 
-/// A claim in pieces takes so long and no longer: others wait for its transaction. The next claim goes on.
+/// The longest that a claim in pieces takes: others wait for its transaction. The next claim goes on.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// A row that cannot be claimed is left out for so long: it lies at the head of its queue, and each claim would meet it.
+/// How long a row that cannot be claimed is left out: it lies at the head of its queue, and each claim would meet it.
 const LEFT_OUT_FOR: Duration = Duration::from_secs(300);
-/// So many of one queue: their numbers stand in each claim.
+/// The most such rows of one queue: their numbers stand in each claim.
 const MOST_LEFT_OUT: usize = 2_000;
 
-/// A line in the log about one table or queue at most so often.
+/// Time from one line in the log about a table or queue to the next.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A row is left as it is. Says so once in a while.
@@ -103,7 +103,7 @@ impl<'a> Pieces<'a> {
         goes_on.then(|| (piece, self.unclaimable.of(self.queue)))
     }
 
-    /// So many rows were claimed, with so many bytes. Fewer than asked for: there are no more.
+    /// Notes how many rows were claimed, with how many bytes. Fewer than asked for: there are no more.
     pub(in crate::db) fn took(&mut self, rows: usize, bytes: usize) {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);

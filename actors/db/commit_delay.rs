@@ -12,9 +12,9 @@ use std::time::Duration;
 const SIBLINGS: usize = 8;
 /// Who writes again at once does so within that time.
 pub(super) const DELAY: Duration = Duration::from_millis(1);
-/// One in so many may stay away, and the others are waited for again.
+/// One caller in this many may stay away, and the next transaction waits again.
 const STAY_AWAY: usize = 8;
-/// After more stayed away, so many transactions begin without a wait.
+/// Transactions that begin without a wait after more stayed away.
 const TRUST_LOST: u32 = 64;
 
 /// See the module's header.
@@ -31,7 +31,7 @@ pub(super) struct CommitDelay {
 struct Wait {
     /// How many inserts wait when everybody is back.
     all: usize,
-    /// So many are enough to wait again next time.
+    /// How many are enough to wait again next time.
     enough: usize,
 }
 
@@ -40,8 +40,8 @@ struct Wait {
 pub(super) struct WaitNumber(u64);
 
 impl CommitDelay {
-    /// So many callers of inserts were answered while so many others waited. Some: it is worth a wait, until everybody is
-    /// back or the next transaction is full, at most for [`DELAY`].
+    /// `answered` callers of inserts were answered while `waiting` others waited. Some: it is worth a wait, until everybody
+    /// is back or the next transaction is full, at most for [`DELAY`].
     pub(super) fn answered(
         &mut self,
         answered: usize,

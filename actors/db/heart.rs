@@ -17,7 +17,7 @@ pub(crate) struct Heartbeats {
     pub(crate) liveness: Arc<Liveness>,
 }
 
-/// Sends them for ever. After each one that came in time, and once they have come so for long enough, `judge` is told its
+/// Sends them for ever. After each one that came in time, and once they have held for long enough, `judge` gets its
 /// moment: to look for boots whose heartbeats stopped.
 pub(super) async fn beat(
     store: Arc<dyn Store>,
@@ -62,7 +62,8 @@ struct Clocks {
 }
 
 impl Clocks {
-    /// Tells when they differ by more than an interval since the last call: the heartbeats of others look old then.
+    /// Logs, and notes in `liveness`, when they differ by more than an interval since the last call: the heartbeats of
+    /// others look old then.
     fn compare(&mut self, steady: Moment, wall_ms: i64, liveness: &Liveness) {
         let before = self.last.replace((steady, wall_ms));
         // An answer that was late says nothing about the clock: it may have been written at its beginning or its end.

@@ -26,7 +26,7 @@ const MAX_BATCH: usize = 256;
 /// pushes to wait for each other.
 const MAX_ROWS: usize = 5_000;
 
-/// What waits for somebody else's locks waits with the database for a while each time, and so long in between.
+/// Pause between two attempts at a write that another transaction's lock blocks.
 pub(super) const HELD_PAUSE: Duration = Duration::from_millis(500);
 
 /// One write, answered after its commit. How many there are at once is bounded by the permits of `Db`. An answer that
@@ -145,7 +145,7 @@ impl Lane {
         self.waiting.set(self.pending.len());
     }
 
-    /// The connection, where nothing needs it now. From then on it is busy, until it has that back and is told to go on.
+    /// The connection, where nothing needs it now. From then on the lane is busy, until `return_writer` and `go_on`.
     pub(super) fn lend_writer(&mut self) -> Option<Box<dyn Writer>> {
         if self.busy || !self.pending.is_empty() {
             return None;
@@ -164,8 +164,8 @@ impl Lane {
         self.pending.is_empty() && self.unsure.is_none() && !self.busy
     }
 
-    /// The next transaction, if none is under way and there is something to write. From then on it is busy, until it is
-    /// told to go on.
+    /// The next transaction, if none is under way and there is something to write. From then on the lane is busy, until
+    /// `go_on`.
     pub(super) fn begin(&mut self, together: Together) -> Option<Batch> {
         if self.busy {
             return None;

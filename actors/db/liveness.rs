@@ -16,9 +16,9 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::stop::StopListener;
 
-/// Claims start only while the last confirmed heartbeat is younger than so many intervals.
+/// Claims start only while the last confirmed heartbeat is younger than this many intervals.
 const FRESH_INTERVALS: u32 = 2;
-/// Others are judged only after heartbeats of our own have held for so many intervals.
+/// Others are judged only after heartbeats of our own have held for this many intervals.
 const STEADY_INTERVALS: u32 = 3;
 
 /// The two clocks may be apart by this share of an interval before the age of a heartbeat counts as not known. What is

@@ -66,7 +66,7 @@ impl Plain {
     }
 }
 
-/// The text itself, or its beginning with a mark at the end: so many characters at most.
+/// The text itself, or its beginning with a mark at the end: `max_chars` at most.
 pub(crate) fn shorten(text: &str, max_chars: usize) -> String {
     note(text, max_chars, Plain::AsItIs)
 }

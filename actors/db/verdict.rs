@@ -1,5 +1,5 @@
-//! What an error of a server means for the write that met it. Told by its code, never by its text: that may be in any
-//! language, and a trigger may say in it whatever it likes.
+//! What an error of a server means for the write that met it. Decided by its code, never by its text: that may be in
+//! any language, and a trigger may say in it whatever it likes.
 
 use diesel::result::{Error, UnexpectedEndOfRow};
 

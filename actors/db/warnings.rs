@@ -12,7 +12,7 @@ use super::schema::{warning_notice, warning_window};
 use super::windows::{Window, Windows};
 use super::write::{Write, Written};
 
-/// So many adds within so many seconds are worth a message.
+/// This many adds within this many seconds are worth a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Period {
     pub(crate) limit: i64,
@@ -136,7 +136,7 @@ impl CountAdd {
 /// What became of counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counted {
-    /// They are in the table, and so many limits were reached by them.
+    /// They are in the table; this many limits were reached by them.
     Added { reached: usize },
     /// Nothing is written: somebody else has locked a row that they need. To be tried again.
     Held,
@@ -309,12 +309,12 @@ impl Db {
     }
 }
 
-/// A window is kept for so long after its end, in milliseconds: a day, so that a person can still look.
+/// How long a window is kept after its end, in milliseconds: a day, so that a person can still look.
 pub(in crate::db) const WINDOW_KEPT_MS: i64 = 24 * 3600 * 1000;
-/// Without a receiver a daemon leaves a notice for so long, in milliseconds, to one that has one and is not there now, five
-/// minutes: a restart and the start behind it take less.
+/// How long a daemon without a receiver leaves a notice to one that has one and is not there now, in milliseconds: five
+/// minutes, more than a restart and the start behind it take.
 pub(in crate::db) const NOTICE_GRACE_MS: i64 = 5 * 60 * 1000;
-/// A notice that nobody claims is given up after so long, in milliseconds: a day.
+/// Age at which a notice that nobody claims is given up, in milliseconds: a day.
 pub(in crate::db) const NOTICE_KEPT_MS: i64 = 24 * 3600 * 1000;
 
 #[cfg(test)]

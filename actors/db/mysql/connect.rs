@@ -11,7 +11,7 @@ use crate::address::{self, NoConnection};
 use crate::config::Secret;
 use crate::db::error::DbError;
 
-/// A server that does not answer for so long is away.
+/// A server that does not answer for this long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What we rely on, whatever `SET GLOBAL`, the server's files or `init_connect` say.
@@ -44,8 +44,8 @@ const SETTINGS: &str = "\
         SESSION completion_type = 'NO_CHAIN', \
         SESSION unique_checks = 1";
 
-/// For connections that write: one that is silent for so many seconds is given up by the server, with the rows it has
-/// locked. That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows. Every
+/// For connections that write: the server gives up one that is silent for this many seconds, with the rows it has locked.
+/// That is a daemon that was frozen in the middle of a transaction, or cut off; others wait for those rows. Every
 /// statement belongs to a transaction, which ends with COMMIT or ROLLBACK.
 pub(super) const WRITES: &str = "SET SESSION wait_timeout = 30, SESSION autocommit = 0";
 

@@ -11,7 +11,7 @@ use crate::address::{self, NoConnection};
 use crate::config::Secret;
 use crate::db::error::DbError;
 
-/// A server that does not answer for so long is away.
+/// A server that does not answer for this long is away.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What we rely on, whatever the server's files, `ALTER DATABASE … SET` or `ALTER ROLE … SET` say.
@@ -36,8 +36,8 @@ const SETTINGS: &str = "\
                    'idle_in_transaction_session_timeout') \
        OR (name = 'synchronous_commit' AND setting = 'off')";
 
-/// For connections that write: one that is silent for so long in the middle of a transaction is given up by the server,
-/// with the rows it has locked. That is a daemon that was frozen, or cut off; others wait for those rows.
+/// For connections that write: the server gives up one that is silent for this long in the middle of a transaction, with
+/// the rows it has locked. That is a daemon that was frozen, or cut off; others wait for those rows.
 pub(super) const WRITES: &str = "SET idle_in_transaction_session_timeout = '30s'";
 
 /// A connection.

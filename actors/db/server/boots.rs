@@ -19,7 +19,7 @@ use crate::db::write::{TRIM_ROWS, Written};
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
-/// So long counts what was charged to a message outside of the database: a month, longer than topics keep records.
+/// How long a charge to a message outside of the database counts: a month, longer than topics keep records.
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<Written> {

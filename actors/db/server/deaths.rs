@@ -51,8 +51,8 @@ pub(super) async fn charge(
     Ok(())
 }
 
-/// Each counts once, however often it is told: a row has the highest attempt of its message. It is no death, and makes
-/// nothing a suspect.
+/// Each failure counts once, however often it is reported: a row has the highest attempt of its message. It is no
+/// death, and makes nothing a suspect.
 pub(super) async fn note_failures(
     connection: &mut Connection,
     failures: &[FailedAttempt],

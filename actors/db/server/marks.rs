@@ -55,8 +55,8 @@ pub(super) async fn ask_for_room(connection: &mut Connection, writer: &str) -> Q
         .await
 }
 
-/// Whether the transaction with this number was committed; if not, it never will be. The mark of a question is told from
-/// that of a transaction by its sign: the answer to a question may be lost too, and it is asked again.
+/// Whether the transaction with this number was committed; if not, it never will be. The mark of a question is
+/// distinguished from that of a transaction by its sign: the answer to a question may be lost too, and it is asked again.
 pub(super) async fn was_committed(
     connection: &mut Connection,
     writer: &str,

@@ -15,7 +15,7 @@ use crate::db::store::Applied;
 use crate::db::text::Plain;
 use crate::db::write::{Write, Written};
 
-/// So often a connection may break under a single write, with a server that answers in between, before that is refused.
+/// How often a connection may break under a single write, with a server that answers in between, before that is refused.
 const BREAKS_OF_ONE: u32 = 3;
 /// And under several, before halves of them are tried: the first time it may have been the server's restart.
 const BREAKS_OF_SEVERAL: u32 = 2;

@@ -63,7 +63,7 @@ pub(super) async fn dead_letter_count(connection: &mut Connection) -> QueryResul
 }
 
 pub(super) async fn delay_counts(connection: &mut Connection) -> QueryResult<DelayCounts> {
-    // One more than the cap, so that "exactly the cap" and "more" are told apart.
+    // One more than the cap, so that "exactly the cap" and "more" differ.
     let waiting: Count = diesel::sql_query(format!(
         "SELECT COUNT(*) AS counted FROM
              (SELECT 1 AS one FROM delay_queue_log WHERE status = {WAITING} LIMIT {}) AS capped",

@@ -25,7 +25,7 @@ use crate::db::write::{Write, Written};
 /// each one that was given up the next may take twice as long, up to the longest: it may be the work.
 const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
-/// Deadlocks and collisions are tried again at once, so often; then later.
+/// How often a transaction that met a deadlock or a collision is tried at once; then later.
 const TRIES: u32 = 8;
 /// What collided with a row that another transaction has committed sees it at the next try: the claim of a fire, an entry
 /// that another daemon made. A third time it is a key of somebody else.
@@ -309,7 +309,7 @@ impl Writer for ServerWriter {
 
     fn keep_alive(&mut self) -> LocalBoxFuture<'_, ()> {
         async move {
-            // What is not open, or stale, is opened; where that fails the next write tries, and tells.
+            // A connection that is not open, or stale, is opened; where that fails the next write tries, and reports it.
             let Ok(connection) = self.connection().await else {
                 return;
             };

@@ -39,8 +39,8 @@ pub(super) fn charge(
         .map(drop)
 }
 
-/// Each counts once, however often it is told: a row has the highest attempt of its message. It is no death, and makes
-/// nothing a suspect.
+/// Each failure counts once, however often it is reported: a row has the highest attempt of its message. It is no
+/// death, and makes nothing a suspect.
 pub(super) fn note_failures(
     connection: &mut SqliteConnection,
     failures: &[FailedAttempt],

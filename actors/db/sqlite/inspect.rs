@@ -110,7 +110,7 @@ fn look(connection: &mut SqliteConnection, known: Vec<String>) -> QueryResult<In
 
 fn count(connection: &mut SqliteConnection, table: &str) -> QueryResult<u64> {
     let table = table.replace('"', "\"\"");
-    // One more than the cap, so that "exactly the cap" and "more" are told apart.
+    // One more than the cap, so that "exactly the cap" and "more" differ.
     let rows: Count = diesel::sql_query(format!(
         "SELECT COUNT(*) AS rows FROM (SELECT 1 FROM \"{table}\" LIMIT {})",
         COUNT_CAP + 1

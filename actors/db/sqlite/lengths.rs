@@ -11,7 +11,7 @@ pub(super) struct Length {
     bytes: i64,
 }
 
-/// So many of the rows, in the order of this question for their `bytes`.
+/// How many of the rows fit, in the order of this question for their `bytes`.
 pub(super) fn fitting<'query>(
     connection: &mut SqliteConnection,
     lengths: impl diesel::query_dsl::LoadQuery<'query, SqliteConnection, Length>,

@@ -132,7 +132,7 @@ pub(super) const WAITING_TASKS: &str = "
         (SELECT 1 FROM delay_queue_log WHERE status = ? LIMIT ?) AS counted";
 
 pub(super) fn delay_counts(connection: &mut SqliteConnection) -> QueryResult<DelayCounts> {
-    // One more than the cap, so that "exactly the cap" and "more" are told apart.
+    // One more than the cap, so that "exactly the cap" and "more" differ.
     let waiting: Count = diesel::sql_query(WAITING_TASKS)
         .bind::<diesel::sql_types::SmallInt, _>(WAITING)
         .bind::<BigInt, _>(i64::try_from(COUNT_CAP + 1).unwrap_or(i64::MAX))

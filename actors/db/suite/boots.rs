@@ -3,7 +3,7 @@
 use super::*;
 
 impl World {
-    /// Boots that ended so long ago.
+    /// Writes boots that ended this long ago.
     fn dead_boots(&self, boots: usize, ago_ms: i64) {
         let at = now_ms() - ago_ms;
         let rows: Vec<String> = (0..boots)
