@@ -31,7 +31,7 @@ impl DelayQueueActor {
                     "{tasks} delayed tasks were to run again later than the longest back-off ({longest:?}): the clock was \
                      ahead when they failed; they run again now"
                 ),
-                // DbActor tells of the outage.
+                // DbActor logs the outage.
                 Err(DbError::Away(_)) => {}
                 Err(cause) => {
                     log::warn!("retries that are due too late cannot be looked for: {cause}")

@@ -168,7 +168,7 @@ impl Engine {
     }
 }
 
-/// Makes ends durable, and tells the actor of the room they leave.
+/// Makes ends durable, and notifies the actor of the room they leave.
 pub(super) fn settler(
     db: &Db,
     config: &Arc<DelayConfig>,

@@ -26,14 +26,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// theirs then. When exactly they are is each actor's own, so that many daemons do not look at once.
 const AFTER_THE_SECOND_MS: RangeInclusive<i64> = 75..=175;
 pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(2);
-/// Usual looks go so far back and no further: the bound keeps them off the index entries of rows long finished, which
-/// an old snapshot may hold in the database. Once a second one look goes back without a bound.
+/// How far usual looks go back: the bound keeps them off the index entries of rows long finished, which an old snapshot
+/// may hold in the database. Once a second one look goes back without a bound.
 const LOOK_BACK_S: i64 = 60;
 const UNBOUNDED_INTERVAL: Duration = Duration::from_secs(1);
 /// Tasks that are handed to the workers at once: the first of them begin while the next are handed over.
 const AT_ONCE: usize = 64;
-/// A claimed task that finds no room for so long is released: other daemons may have room. As long as a claim is ahead of
-/// its time at most.
+/// The longest that a claimed task waits for room; then it is released: other daemons may have room. As long as a claim is
+/// ahead of its time at most.
 const LONGEST_WAIT: Duration = LOOK_AHEAD;
 /// Bytes of one claim at most: other programs may insert rows of any size.
 const CLAIM_BYTES: u32 = 16 << 20;

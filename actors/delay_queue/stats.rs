@@ -4,9 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::db::rows::{COUNT_CAP, DelayCounts};
 
-/// So many seconds are remembered.
+/// How many seconds are remembered.
 const REMEMBERED_S: i64 = 60;
-/// A lateness is remembered as the least of these that it does not exceed, in milliseconds: what people would tell apart.
+/// A lateness is remembered as the least of these that it does not exceed, in milliseconds: what people would distinguish.
 const STEPS_MS: [i64; 15] = [
     1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 60_000, 3_600_000,
 ];

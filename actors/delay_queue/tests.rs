@@ -121,7 +121,7 @@ impl World {
         ))
     }
 
-    /// Waits until so many rows are in that status.
+    /// Waits until this many rows are in that status.
     async fn until(&self, status: i64, rows: i64) {
         soon(async {
             while self.in_status(status) < rows {
@@ -639,8 +639,8 @@ fn load(world: &World, a_second: u32, seconds: u32, params: &str) {
     ));
 }
 
-/// Of an overdue row and one that is due evenly, so many a second, in a room of 40. How many of each ran within so many
-/// seconds, and how late the latter were.
+/// Runs `overdue` tasks that are overdue, and others that become due evenly, `a_second` each second, with room for 40.
+/// Returns how many of the former ran within `seconds`, and how late each of the latter was.
 async fn both_kinds(
     (overdue, params): (u32, &str),
     a_second: u32,

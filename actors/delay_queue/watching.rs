@@ -47,7 +47,7 @@ impl DelayQueueActor {
         engine.counting = false;
         let counts = match counts {
             Ok(counts) => counts,
-            // DbActor tells of the outage.
+            // DbActor logs the outage.
             Err(cause) => {
                 log::debug!("what waits in the delay queue cannot be counted: {cause}");
                 return;
