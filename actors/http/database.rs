@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::db::rows::AliveBoot;
 use crate::db::{Db, DbError};
 
-/// An answer serves so long.
+/// How long an answer serves.
 const FRESH: Duration = Duration::from_secs(1);
 /// A database that takes longer is not there: a probe has its answer within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1500);

@@ -21,7 +21,7 @@ use crate::state::{CronFacts, Distribution, Identity, commits, outages};
 /// What every name begins with.
 const PREFIX: &str = "simplest_script";
 
-/// So much of its key tells entries of one name apart.
+/// The first characters of a key, by which entries of one name are distinguished.
 const SHORT_KEY: usize = 8;
 
 /// The delay queue is counted each 30 seconds. A count that is older than this says nothing of now: the database is away.

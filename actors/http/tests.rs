@@ -39,7 +39,7 @@ fn queue(name: String) -> Arc<QueueState> {
     queue
 }
 
-/// What a daemon with so many queues answers from, which has begun.
+/// What the port of a daemon that has begun, with this many queues, answers from.
 fn config(db: &TestDb, queues: usize, settings: HttpSettings) -> Arc<HttpConfig> {
     config_of(db, queues, 3, settings)
 }
@@ -267,7 +267,7 @@ async fn below_a_base_path_the_port_answers_there_and_the_socket_does_not() {
     }
 }
 
-/// What comes back on a connection on which this was sent, and which is read after so long.
+/// What comes back on a connection on which `sent` was sent, and which is read after `read_after`.
 async fn answered(
     config: &Arc<HttpConfig>,
     sent: &str,
