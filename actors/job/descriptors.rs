@@ -3,7 +3,7 @@
 //! Without this a message could become a dead letter for what its neighbours have open. A job that is released runs again at
 //! once where there is room, so its consumer waits for a moment first; meanwhile the others close theirs.
 //!
-//! A job that opens too many itself looks the same. So one and the same is excused so often and no more.
+//! A job that opens too many itself looks the same. So each job is excused a limited number of times.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -16,13 +16,13 @@ use tokio::time::Instant;
 
 use super::error::{JobError, Next};
 
-/// So long a consumer waits before it releases such a job.
+/// How long a consumer waits before it releases such a job.
 const PAUSE: Duration = Duration::from_secs(1);
-/// One job is excused so often, each time after the pause.
+/// How often one job is excused, each time after the pause.
 const MOST_EXCUSES: u32 = 20;
 /// What ran out of descriptors longer ago than this has ended since, or others had them all that long.
 const REMEMBERED: Duration = Duration::from_secs(600);
-/// One line in the log for so long.
+/// Time from one line in the log to the next.
 const LINE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The error with which a job ended, made one that counts no attempt where the process was out of descriptors. Takes a

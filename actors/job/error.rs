@@ -43,7 +43,7 @@ pub struct JobError {
 pub(crate) enum Next {
     /// Again, after the entry's back-off.
     Retry,
-    /// Again, after so long.
+    /// Again, after this long.
     RetryIn(Duration),
     /// Never: a dead letter.
     Discard,
@@ -61,8 +61,8 @@ impl JobError {
         }
     }
 
-    /// An error after which the job is to run again in so long, whatever the entry's back-off; ten years at most. It counts as an
-    /// attempt.
+    /// An error after which the job runs again once `after` has passed, whatever the entry's back-off; ten years at most. It
+    /// counts as an attempt.
     pub fn retry_in(after: Duration, cause: impl Into<BoxError>) -> Self {
         Self {
             next: Next::RetryIn(after),

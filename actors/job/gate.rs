@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
-/// A suspect waits so long at most for its neighbours to end, then runs beside those that are left.
+/// The longest that a suspect waits for its neighbours to end; then it runs beside those that are left.
 const WAIT_TO_BE_ALONE: Duration = Duration::from_secs(10);
 /// What is going to end the process mostly does so early; after this long the neighbours go on beside it.
 const STAY_ALONE: Duration = Duration::from_secs(60);

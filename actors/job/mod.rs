@@ -1,7 +1,7 @@
 //! Business code and how one piece of it is run.
 //!
 //! What handlers receive and answer, how they are registered by name, and the one place that runs them: time limit,
-//! panics, and the slot that tells the next start what ended the process.
+//! panics, and the slot that shows the next start what ended the process.
 
 mod batch;
 mod business;

@@ -9,8 +9,8 @@ use crate::config::RetryRules;
 /// that.
 pub(crate) const USED_UP: &str = "all attempts are used up, and one of them ended its process";
 
-/// Why a job does not run that had so many attempts: either another daemon counted the last of them, or `max_attempts` has
-/// been lowered since.
+/// Why a job that had this many attempts does not run: either another daemon counted the last of them, or `max_attempts`
+/// has been lowered since.
 pub(crate) fn used_up(attempts: u32, rules: &RetryRules, suspect: bool) -> JobError {
     let max = rules.max_attempts;
     JobError::discard(match suspect {
@@ -24,7 +24,7 @@ pub(crate) fn used_up(attempts: u32, rules: &RetryRules, suspect: bool) -> JobEr
 /// What becomes of a job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It runs again after so long.
+    /// It runs again after this long.
     Retry(Duration),
     /// It is a dead letter.
     Dead,

@@ -41,7 +41,7 @@ pub(crate) struct DeadFile {
 }
 
 impl DeadFile {
-    /// Whether nobody wrote to it for so long, as far as the file system tells.
+    /// Whether the last write to it is older than `age`, as far as the file system says.
     pub(crate) fn is_older_than(&self, age: Duration) -> bool {
         let modified = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
         modified.is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
@@ -102,7 +102,7 @@ pub(super) fn judge_all(data_dir: &Path, now: &Now) -> Result<Vec<DeadFile>, Slo
     Ok(dead)
 }
 
-/// One file that cannot be read must not keep the daemon from starting: it is told, and passed over.
+/// One file that cannot be read must not keep the daemon from starting: it is logged, and passed over.
 fn judge(path: &Path, now: &Now) -> Option<DeadFile> {
     let (locked, bytes) = match lock_and_read(path) {
         Ok(Some(read)) => read,

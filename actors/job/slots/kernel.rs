@@ -1,4 +1,4 @@
-//! What the kernel tells: which boot of it this is, and how often it killed for want of memory.
+//! What the kernel reports: which boot of it this is, and how often it killed for want of memory.
 //!
 //! The own cgroup's count (v2, `memory.events`) is the better witness: it counts only kills among the
 //! processes that run with this one, whichever limit they met. It is used while the cgroup is still the
@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// How many processes the kernel has killed for want of memory, as far as it tells.
+/// How many processes the kernel has killed for want of memory, as far as it says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OomKills {
     /// On the machine, since it was started.

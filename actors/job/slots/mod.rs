@@ -17,12 +17,12 @@
 //!
 //! - abort, stack overflow, a failed allocation, an illegal instruction end in a **signal on the thread
 //!   that did it**; our handler marks that thread's innermost slot, then hands on to the earlier handler
-//!   (std's, which tells of stack overflows) or to the default. A signal that another process sent
+//!   (std's, which reports stack overflows) or to the default. A signal that another process sent
 //!   (`kill -ABRT`, a systemd watchdog) says nothing about the message and marks nothing.
 //! - `std::process::exit` runs our `atexit` hook **on the thread that called it**. An end of the process
 //!   outside any handler finds no slot there and marks nothing. `_exit` passes every hook and is not seen.
 //! - the kernel's **out-of-memory killer** sends SIGKILL, which nobody can catch; it leaves polled slots,
-//!   as an operator's `kill -9` does. What tells them apart is the kernel's count of such kills, noted in
+//!   as an operator's `kill -9` does. The difference is in the kernel's count of such kills, noted in
 //!   the file every few seconds: a file without a fatal slot, of this kernel boot, whose count has risen
 //!   since, has its polled slots charged. A count that has not risen means somebody else's SIGKILL.
 //!

@@ -172,7 +172,7 @@ fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let Some(Earlier { action, .. }) = earlier else {
         return;
     };
-    // SAFETY: `action` is what the system told us was installed: for anything but the two constants a
+    // SAFETY: `action` is what the system gave us as the installed one: for anything but the two constants a
     // function with the signature that its flags say.
     unsafe {
         match action.sa_sigaction {

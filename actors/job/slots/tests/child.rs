@@ -178,7 +178,7 @@ pub(super) fn die(role: &str) -> (TempDir, ExitStatus) {
     (data, status)
 }
 
-/// Starts a child that waits, and tells what it said last.
+/// Starts a child that waits, and returns what it said last.
 pub(super) fn start_waiting(role: &str, data: &Path) -> (Child, String) {
     let mut child = start(role, data);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

@@ -68,7 +68,7 @@ fn a_stack_overflow_ends_the_process_though_nobody_reads_of_it() {
 #[test]
 fn a_stack_overflow_is_charged() {
     let (data, status) = die("overflow");
-    // Std's own handler came after ours: it tells of the overflow, and aborts.
+    // Std's own handler came after ours: it reports the overflow, and aborts.
     assert_eq!(status.signal(), Some(libc::SIGABRT));
     let file = only(dead_files(data.path()).unwrap());
     let [(who, death)] = &file.deaths[..] else {
