@@ -35,7 +35,7 @@ pub(super) fn pending() -> usize {
     }
 }
 
-/// Waits for the last lines of the daemon's log, for so long at most.
+/// Waits for the last lines of the daemon's log, for `patience` at most.
 pub(super) fn flush_process(patience: Duration) {
     if let Some(file) = PROCESS.get() {
         file.flush(patience);
@@ -73,7 +73,7 @@ impl FileQueue {
         });
     }
 
-    /// Waits until all lines are written, for so long at most, and not at all while the disk stands still.
+    /// Waits until all lines are written, for `patience` at most, and not at all while the disk stands still.
     pub(super) fn flush(&self, patience: Duration) {
         self.0.flush(patience);
     }

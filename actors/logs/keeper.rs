@@ -1,8 +1,8 @@
 //! The thread that packs and deletes old log files, away from everyone who logs.
 //!
-//! It starts with the first file that is rolled, or with the daemon's log. Besides what it is told
-//! it looks after the whole log directory once an hour: most loggers are used by cron processes
-//! only, which end before their files are packed.
+//! It starts with the first file that is rolled, or with the daemon's log. Besides the files that
+//! are reported to it, it looks after the whole log directory once an hour: most loggers are used
+//! by cron processes only, which end before their files are packed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -47,7 +47,7 @@ pub(super) fn keeper() -> &'static Keeper {
     KEEPER.get_or_init(Keeper::start)
 }
 
-/// Tells the keeper of this process that a file of this log was rolled.
+/// Reports to the keeper of this process that a file of this log was rolled.
 pub(super) fn rolled(spec: &Spec, today: NaiveDate) {
     keeper().tell(Order::Sweep(spec.clone(), today));
 }
@@ -83,7 +83,7 @@ impl Keeper {
         self.tell(Order::Rounds(round));
     }
 
-    /// Ends the thread: after what it was told, and at the latest after `bound`. What is left
+    /// Ends the thread: after the orders that it has, and at the latest after `bound`. What is left
     /// undone stays on disk as it was, for the next process.
     pub(super) fn end(&self, bound: Duration) {
         self.tell(Order::Stop);

@@ -145,7 +145,7 @@ fn append_whole(file: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, then is full.
+    /// Takes this many bytes, then is full.
     struct Disk(Vec<u8>, usize);
 
     impl Write for Disk {

@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use uuid::Uuid;
 
-/// A name may be longer than the name of a file, which has 255 bytes: what is beyond so many bytes is left out, with room for
-/// both numbers, a day, the number of a full file and `.out.gz.tmp`.
+/// The most bytes of a name that are used: it may be longer than the name of a file, which has 255 bytes. The others are
+/// room for both numbers, a day, the number of a full file and `.out.gz.tmp`.
 const LONGEST: usize = 160;
 /// The namespace of the numbers of long names; any constant does, as long as it never changes.
 const LONG_NAMES: Uuid = Uuid::from_u128(0x5b7d_10a9_c3e6_5f24_b06e_92d4_8f31_7ac8);
@@ -19,7 +19,7 @@ const LONG_NAMES: Uuid = Uuid::from_u128(0x5b7d_10a9_c3e6_5f24_b06e_92d4_8f31_7a
 pub(crate) struct OutputName(String);
 
 impl OutputName {
-    /// `distinct` tells entries of one name apart: letters and digits.
+    /// `distinct` distinguishes entries of one name: letters and digits.
     pub(crate) fn new(entry: &str, distinct: Option<&str>) -> Self {
         let mut name = String::new();
         for (at, c) in entry.char_indices() {

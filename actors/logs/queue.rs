@@ -33,7 +33,7 @@ pub(super) enum Pushed {
     /// There is no room, for the first time since there was some.
     Full,
     Dropped,
-    /// There is room again. So many lines were dropped before this one.
+    /// There is room again. This many lines were dropped before this one.
     Resumed(u64),
 }
 
@@ -155,7 +155,7 @@ impl<T: Send + 'static> Queue<T> {
         state
     }
 
-    /// Waits until all lines are written, for so long at most, and not at all while the place stands still.
+    /// Waits until all lines are written, for `patience` at most, and not at all while the place stands still.
     pub(super) fn flush(&self, patience: Duration) {
         let unwritten = |_: &mut State<T>| self.pending() > 0 && !self.is_stalled();
         let waited = self

@@ -75,7 +75,7 @@ impl QueuedLogger {
     }
 }
 
-/// Waits until all lines are written, for so long at most.
+/// Waits until all lines are written, for `patience` at most.
 pub(crate) fn flush_queued(patience: Duration) {
     let queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
     let all: Vec<Arc<Lines>> = queues.clone();

@@ -22,9 +22,9 @@ use super::queue::{Pushed, Queue, WhenFull};
 
 /// Bytes of one write: up to `PIPE_BUF` a write to a pipe is atomic, and does not block where `poll` finds room.
 const CHUNK_BYTES: usize = 4096;
-/// Nothing could be written for so long: nobody reads. A reader that is merely busy reads several times a second.
+/// Nothing could be written for this long: nobody reads. A reader that is merely busy reads several times a second.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
-/// An exit waits so long for lines that are not written yet.
+/// The longest that an exit waits for lines that are not written yet.
 pub(super) const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 /// The first descriptor that is none of the standard ones.
 const FIRST_OWN_FD: i32 = 3;
@@ -153,7 +153,7 @@ impl Stderr {
         });
     }
 
-    /// Waits until all lines are written, for so long at most, and not at all while nobody reads.
+    /// Waits until all lines are written, for `patience` at most, and not at all while nobody reads.
     pub(super) fn flush(&self, patience: Duration) {
         self.0.flush(patience);
     }
