@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::PoolActor;
 
-/// A lag that was not read after so long is not known. Shorter than the pause between two checks usually is, longer than
-/// anything takes that will still be answered.
+/// How long a read of the lag may take; after that the lag is not known. Shorter than the pause between two checks
+/// usually is, longer than anything takes that will still be answered.
 const LAG_PATIENCE: Duration = Duration::from_secs(30);
 
 impl PoolActor {
@@ -25,7 +25,7 @@ impl PoolActor {
             pool.checking = false;
             let lag = match lag {
                 Ok(Ok(lag)) => Some(lag),
-                // Each source tells of its outages, in two lines.
+                // Each source logs its outages, in two lines.
                 Ok(Err(cause)) => {
                     log::debug!("queue `{}`: the lag cannot be read: {cause}", pool.queue());
                     None

@@ -20,7 +20,7 @@ impl Leases {
         }
     }
 
-    /// A check wants so many consumers above those at rest: their leases begin anew. Others run out by themselves.
+    /// A check wants `more` consumers above those at rest: their leases begin anew. Others run out by themselves.
     pub(crate) fn want(&mut self, more: u32, now: Instant) {
         let more = usize::try_from(more).unwrap_or(usize::MAX);
         let renewed = now + self.length;

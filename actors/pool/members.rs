@@ -26,7 +26,7 @@ pub(super) struct Member {
     pub(super) addr: Addr<ConsumerActor>,
     pub(super) stop: StopSignal,
     born: Instant,
-    /// Told to end: it is not replaced.
+    /// It was asked to end: it is not replaced.
     pub(super) leaving: bool,
 }
 

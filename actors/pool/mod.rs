@@ -34,8 +34,8 @@ use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};
 use crate::workers::Workers;
 
-/// A source has so long at least for its end, though consumers took all the time there was. Within what a stop keeps in
-/// reserve.
+/// The least time that a source has for its end, though consumers took all the time there was. Within what a stop keeps
+/// in reserve.
 const TIME_TO_CLOSE: Duration = Duration::from_secs(1);
 
 /// What a pool is started with.
@@ -65,7 +65,7 @@ pub(crate) struct Stop {
     pub(crate) deadline: Instant,
 }
 
-/// A consumer ended, as it was told or by a panic.
+/// A consumer ended, by its order or by a panic.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct ConsumerGone {
@@ -91,7 +91,7 @@ pub(crate) struct PoolActor {
     checking: bool,
     /// Another one was asked for meanwhile.
     check_again: bool,
-    /// The last lag was not told in time, and that was said.
+    /// The last lag was not read in time, and that was logged.
     lag_unknown: bool,
     /// How many consumers the source has a use for.
     limit: Option<watch::Receiver<Limit>>,

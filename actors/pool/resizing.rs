@@ -32,7 +32,8 @@ impl PoolActor {
         self.reconcile(ctx);
     }
 
-    /// Starts what is missing, tells to end what is too many, and comes back when the next lease is over.
+    /// Starts the consumers that are missing, ends those that are too many, and comes back when the next
+    /// lease is over.
     pub(super) fn reconcile(&mut self, ctx: &mut Context<Self>) {
         if self.stopping {
             return;
@@ -120,7 +121,7 @@ impl PoolActor {
         self.limit.as_ref().map(|limit| *limit.borrow())
     }
 
-    /// So many, or as many of them as have something to do.
+    /// `size`, or as many consumers as have something to do.
     fn useful(&self, size: u32) -> u32 {
         self.limit().map_or(size, |limit| size.min(limit.useful))
     }

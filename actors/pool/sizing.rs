@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use crate::config::PoolLimits;
 
-/// Consumers for this lag: at rest `progress`, above the limit so many more as it takes to work the lag off, within
+/// Consumers for this lag: `progress` at rest, above the limit as many more as it takes to work the lag off, within
 /// the ceiling.
 pub(crate) fn wanted(limits: &PoolLimits, ceiling: u32, lag: u64) -> u32 {
     let rest = limits.progress.get();

@@ -27,12 +27,12 @@ struct World {
 }
 
 impl World {
-    /// A pool of so many consumers at rest and at most.
+    /// A pool of `progress` consumers at rest, and `max` at most.
     fn start(progress: u32, max: u32) -> Self {
         Self::of(FakeSource::new(), progress, max)
     }
 
-    /// Its source has a use for so many consumers.
+    /// Its source has a use for `useful` consumers.
     fn limited(progress: u32, max: u32, useful: u32) -> Self {
         let source = FakeSource::new();
         source.set_limit(useful, useful);
@@ -73,7 +73,7 @@ impl World {
         self.pool.send(Stop { deadline }).await.unwrap()
     }
 
-    /// One message for each of so many consumers, all of which run.
+    /// One message for each of `n` consumers, all of which run.
     async fn keep_busy(&self, n: i64) {
         (0..n).for_each(|id| self.source.offer([id]));
         let n = usize::try_from(n).unwrap();
