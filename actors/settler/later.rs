@@ -7,17 +7,17 @@ use tokio::time::Instant;
 
 use super::queue::Queue;
 
-/// They are tried again so much later; at once, when the last try has written one of them.
+/// Pause before they are tried again; none, when the last try has written one of them.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// So many are tried again together. Each that is refused costs a transaction or two, and new ends wait meanwhile.
+/// How many are tried again together. Each that is refused costs a transaction or two, and new ends wait meanwhile.
 pub(super) const AGAIN: usize = 16;
 
-/// When no more ends come, refused ones are tried so often again, and then no more; so many together.
+/// How often refused ends are tried again once no more ends come, and how many of them together.
 pub(super) const LAST_TRIES: u32 = 2;
 const AGAIN_AT_LAST: usize = 256;
 
-/// When so many wait, no new ones are taken: whoever runs waits then, and what runs again after a restart is bounded.
+/// When this many wait, no new ones are taken: whoever runs waits then, and what runs again after a restart is bounded.
 const MOST: usize = 10_000;
 
 /// See the module's header.

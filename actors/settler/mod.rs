@@ -25,7 +25,7 @@ pub(crate) use self::queue::Sender;
 use self::queue::{Queue, queue};
 use crate::outage::Outage;
 
-/// So long the first of a portion waits for others: waking the writer for each would cost more than its handler did.
+/// How long the first end of a portion waits for others: waking the writer for each would cost more than its handler did.
 pub(crate) const GATHERING: Duration = Duration::from_millis(1);
 
 /// What is wrong with a portion.

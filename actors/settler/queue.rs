@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Ends that may wait; beyond that those who run wait with them. Bounds what runs twice after a crash.
 pub(super) const MAX_WAITING: usize = 1000;
-/// So many wait no longer: those who run must not have to.
+/// Flush early at this many, so that a consumer never waits for a full queue.
 const ENOUGH: usize = MAX_WAITING / 4;
 
 /// A queue, and the way into it.
@@ -48,7 +48,7 @@ impl<T> Drop for Door<T> {
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    /// The first of a portion waits so long for others.
+    /// How long the first end of a portion waits for others.
     gathering: Duration,
     state: Mutex<State<T>>,
     /// Rings when the first end of a portion has come, and when none will come any more.

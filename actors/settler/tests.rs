@@ -1,4 +1,4 @@
-//! The settler, with a database that answers as a test tells it.
+//! The settler, with a database whose answers a test gives.
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ impl Refusal for Fault {
 type Portions = mpsc::UnboundedReceiver<Vec<u32>>;
 type Answers = mpsc::Sender<Result<Vec<u32>, Fault>>;
 
-/// Tells each portion, and takes the answer from outside.
+/// Sends each portion to the test, and takes the answer from it.
 fn settler() -> (Settler<u32>, Portions, Answers) {
     let (tell, portions) = mpsc::unbounded_channel();
     let (answer, answers) = mpsc::channel(1);
