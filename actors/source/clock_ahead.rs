@@ -1,10 +1,10 @@
 //! Messages of tables that a clock which was ahead has put off.
 //!
-//! Their times are set by the database's clock: when they are sent, and for a retry so much later. Where that clock was
-//! ahead and has been set right, they would wait for the time that it showed, without a word. So a message that has never
-//! failed and is due later than now is due now. A retry may be late because its handler asked for it
-//! (`JobError::retry_in`); one that is later than the entry's longest back-off is due now only when the database's clock was
-//! seen to be set back, by a heartbeat, or this machine's.
+//! Their times are set by the database's clock: at the send, and at each retry. Where that clock was ahead and has been set
+//! right, they would wait for the time that it showed, without a word. So a message that has never failed and is due later
+//! than now is due now. A retry may be late because its handler asked for it (`JobError::retry_in`); one that is later than
+//! the entry's longest back-off is due now only when the database's clock was seen to be set back, by a heartbeat, or this
+//! machine's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Table {
                  when they were sent or had failed; they are due now",
                 self.queue
             ),
-            // DbActor tells of the outage.
+            // DbActor logs the outage.
             Err(DbError::Away(_)) => {}
             Err(cause) => log::warn!(
                 "queue `{}`: messages that are due too late cannot be looked for: {cause}",

@@ -82,7 +82,7 @@ impl IdleTables {
                         let _ = tell.send(());
                     }
                 }
-                // DbActor tells of the outage.
+                // DbActor logs the outage.
                 Err(cause) => log::debug!("idle tables cannot be looked at: {cause}"),
             }
         }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::db::{Db, DbError, ReadOutage};
 
-/// So long the first one waits for others: the pools' timers ring within this time.
+/// How long the first question waits for others: the pools' timers ring within this time.
 const GATHERING: Duration = Duration::from_millis(10);
 
 type Answer = Result<TableLag, DbError>;

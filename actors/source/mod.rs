@@ -87,7 +87,7 @@ pub(crate) struct Receipt {
 pub(crate) enum End {
     /// It is finished and goes.
     Done,
-    /// It runs again after so long; the attempt counts.
+    /// It runs again after this long; the attempt counts.
     Retry(Duration),
     /// It goes to the dead letters.
     Dead { error: String, attempts: u32 },
@@ -217,7 +217,7 @@ pub(crate) trait Source: Send + Sync {
     /// How many consumers it has a use for, whenever that changes; `None`: as many as the entry says.
     fn limit(&self) -> Option<watch::Receiver<Limit>>;
 
-    /// Why this process gets no messages although there may be some; none while it would. Outages of servers are told
+    /// Why this process gets no messages although there may be some; none while it would. Outages of servers are reported
     /// elsewhere.
     fn hindrance(&self) -> Option<String> {
         None
@@ -228,7 +228,7 @@ pub(crate) trait Source: Send + Sync {
         Reach::Far
     }
 
-    /// Waits for messages, at most so many. Answers none when a stop begins. What it answers is ours until settled. A
+    /// Waits for messages, and returns `max` at most; none when a stop begins. What it returns is ours until settled. A
     /// fetch that is dropped has taken nothing.
     fn fetch<'a>(
         &'a self,
@@ -240,8 +240,8 @@ pub(crate) trait Source: Send + Sync {
     /// Whether the delivery may start now: others may have taken over in the meantime.
     fn standing(&self, receipt: &Receipt) -> Standing;
 
-    /// It is about to be settled as one that runs again. Told at once, while settling takes its time: where messages have
-    /// an order, those behind it do not start from here on (`Standing::Halted`).
+    /// It is about to be settled as one that runs again. To be called at once, while settling takes its time: where
+    /// messages have an order, those behind it do not start from here on (`Standing::Halted`).
     fn halt(&self, receipt: &Receipt);
 
     /// What the slot says of it while it runs.

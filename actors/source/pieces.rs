@@ -22,7 +22,7 @@ impl Pieces {
         Self::for_bytes(PIECE)
     }
 
-    /// For payloads of so many bytes together.
+    /// For payloads of this many bytes together.
     pub(super) fn for_bytes(all: usize) -> Self {
         Self {
             room: BytesMut::new(),

@@ -3,7 +3,7 @@
 //! A replayed letter must not go back into the topic or list, where others would see it again: it waits in a table of
 //! our own, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Both keep
 //! their promise of *at least once* by themselves: each delivery is settled by the one it was fetched from, which its
-//! receipt tells.
+//! receipt names.
 
 mod due;
 #[cfg(test)]
@@ -33,8 +33,8 @@ use crate::stop::{StopListener, StopSignal};
 /// The receipt is the table's. Boots count their generations from 0, so theirs never get here.
 const REPLAYED: u64 = 1 << 63;
 
-/// After a portion of replays the queue itself is asked first, for so long: many letters do not hold it up, and an empty
-/// queue does not hold up the letters.
+/// How long the queue alone is asked after a portion of replays: many letters do not hold it up, and an empty queue does
+/// not hold up the letters.
 const TURN: Duration = Duration::from_millis(20);
 
 /// The longest name of a replay table, in bytes: a slot keeps it whole, so the entry of what ended a process is found.

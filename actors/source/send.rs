@@ -26,7 +26,7 @@ pub enum SendError {
     Refused {
         /// The `name` of the queue entry.
         queue: String,
-        /// So many were sent.
+        /// How many were sent.
         sent: usize,
         /// The others, each by its place among the messages, from 0 on, in ascending order. To send them again doubles
         /// nothing, unless `in_doubt`.
@@ -52,7 +52,7 @@ pub(crate) struct Unsent {
 }
 
 impl Unsent {
-    /// None of so many was sent.
+    /// None of these messages was sent.
     pub(crate) fn all(messages: usize, cause: String) -> Self {
         Self {
             places: (0..messages).collect(),

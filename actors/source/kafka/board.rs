@@ -17,12 +17,12 @@ use super::record::Record;
 use super::survivors::Survivors;
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
-/// A consumer goes on with its partition for so long while others have records too: changing costs a pause of one round
+/// How long a consumer goes on with its partition while others have records too: changing costs a pause of one round
 /// between the threads.
 const TURN: Duration = Duration::from_millis(100);
 
-/// A partition that nobody has taken is announced again so much later: who was woken for it may sit on a thread that a
-/// handler blocks.
+/// Pause before a partition that nobody has taken is announced again: the consumer that was woken for it may sit on a
+/// thread that a handler blocks.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Records of one partition for one consumer.
@@ -274,7 +274,7 @@ impl<T: Tap> Board<T> {
         });
     }
 
-    /// The next moment at which a record that waits may run, or at which somebody else may be told of one.
+    /// The next moment at which a record that waits may run, or at which another consumer may be woken for one.
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let idle = self.lanes.values().filter(|lane| lane.lease().is_none());
         let due = idle.filter_map(Lane::due).filter(|due| *due > now);
@@ -363,7 +363,7 @@ impl<T: Tap> Board<T> {
         }
     }
 
-    /// By the receipt's partition; its lease tells whether it is still the one it was.
+    /// By the receipt's partition; its lease shows whether it is still the one it was.
     fn lane_of(&mut self, receipt: &Receipt) -> Option<&mut Lane<T>> {
         let partition = i32::try_from(receipt.fence).ok()?;
         self.lanes.get_mut(&partition)

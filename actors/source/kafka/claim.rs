@@ -3,12 +3,12 @@
 //! Half of what a record costs is to take it from librdkafka. So who takes it must not keep others from the board, and
 //! should be the one who runs it: what one thread allocates another one frees at several times the cost. For as long as
 //! somebody draws the lane's tap is lent, which is never longer than it takes to copy a batch: no code of others runs in
-//! between, and nothing is waited for, unless an error has to be told.
+//! between, and nothing is waited for, unless an error has to be reported.
 
 use super::lane::Handed;
 use super::record::Record;
 
-/// For so many records room is made before it is known how many there are; what is left of it is given back.
+/// Records for which room is made before their number is known; the room that is left is given back.
 const MOST_EXPECTED: usize = 500;
 
 /// Where the next records of a partition come from.
@@ -22,14 +22,14 @@ pub(super) trait Tap {
 /// What a tap gave.
 #[derive(Debug)]
 pub(super) struct Drawn {
-    /// For so many there is room,
+    /// Records that there is room for,
     room: usize,
-    /// and for so many bytes, or one record.
+    /// and bytes that there is room for; one record always fits.
     bytes: usize,
     pub(super) records: Vec<Record>,
-    /// Whether no record is behind these, as far as that was told.
+    /// Whether no record is behind these; `None` where that is not known.
     pub(super) at_end: Option<bool>,
-    /// All before this offset has been given, or will never be: the last end that was told.
+    /// The last end that was reported: all before this offset has been given, or will never be.
     pub(super) end: Option<i64>,
 }
 
@@ -80,7 +80,7 @@ impl<T: Tap> Claim<T> {
         }
     }
 
-    /// Draws no more than so many bytes, or one record. Those that had come before are in memory anyway.
+    /// Draws no more than this many bytes, or one record. Those that had come before are in memory anyway.
     pub(super) fn within(mut self, bytes: u32) -> Self {
         self.drawn.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self

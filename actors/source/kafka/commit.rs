@@ -75,7 +75,7 @@ pub(super) fn list(
 /// Of which topic a committed position is, where it says so. rdkafka's own way panics where that text is no UTF-8, and any
 /// program can write it.
 pub(super) fn topic_of(list: &TopicPartitionList, partition: i32) -> Option<TopicId> {
-    // SAFETY: the list lives, has so many elements, and each owns its text.
+    // SAFETY: the list lives, has `cnt` elements, and each owns its text.
     unsafe {
         let list = &*list.ptr();
         let count = usize::try_from(list.cnt).ok().filter(|count| *count > 0)?;

@@ -1,4 +1,4 @@
-//! What librdkafka tells: partitions that come and go, commits, errors, its own log.
+//! What librdkafka reports: partitions that come and go, commits, errors, its own log.
 //!
 //! All of it but errors of a partition is called on the member's thread, from its `poll`.
 
@@ -17,7 +17,7 @@ use super::tap::QueueTap;
 use super::{commit, deaths, made_again, resume, start};
 use crate::task::restart_on_panic;
 
-/// Handlers that run have so long to end before their partition goes to others, who then start behind what they did.
+/// How long handlers that run have to end before their partition goes to others, who then start behind what they did.
 /// What takes longer runs there again.
 const HANDOVER: Duration = Duration::from_secs(5);
 

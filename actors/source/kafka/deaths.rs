@@ -18,7 +18,7 @@ use crate::db::rows::{FailedAttempt, OutsideDeath, OutsideId};
 use crate::job::slots::{Identity, QueueName};
 use crate::source::{End, Settled, outside};
 
-/// A record that failed waits so long for the database at most, beside its back-off.
+/// The longest that a record that failed waits for the database, beside its back-off.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the slot of a record says.

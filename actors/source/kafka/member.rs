@@ -22,11 +22,12 @@ use super::{commit, made_again, resume, standing};
 use crate::source::pieces::Pieces;
 use crate::task::{caught_call, panic_point};
 
-/// A stop is noticed after so long at the latest; everything else wakes the poll.
+/// The longest until a stop is noticed; everything else wakes the poll.
 const POLL: Duration = Duration::from_millis(50);
-/// What is finished is committed this often: so much runs twice after a crash at most, beside what was in flight.
+/// Time between two commits: after a crash at most what was finished within it runs twice, beside what was in flight.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// Whether the topic was deleted and made again is asked this often: so much of the new one runs twice at most.
+/// Time between two looks whether the topic was deleted and made again: at most what the new one got within it runs
+/// twice.
 const TOPIC_INTERVAL: Duration = Duration::from_secs(5);
 /// Others (who ask for the lag) give the client back within this time.
 const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
@@ -103,7 +104,7 @@ fn serve(
                     None => code.to_string(),
                 });
             }
-            // The context was told.
+            // The context got the error too.
             Some(Err(_)) => {}
         }
         panic_point("kafka member", &shared.topic);

@@ -304,7 +304,7 @@ impl Source for KafkaSource {
     }
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
-        // The database is told of them first.
+        // Failures are written to the database first.
         let failed = |end: &End| matches!(end, End::Dead { .. } | End::Retry(_));
         let failed = ends
             .extract_if(.., |settled| failed(&settled.end))

@@ -144,7 +144,7 @@ unsafe fn headers(message: *mut rd_kafka_message_t) -> Vec<(String, Bytes)> {
         let name = unsafe { CStr::from_ptr(name) };
         let value = match value.is_null() {
             true => Bytes::new(),
-            // SAFETY: as above; it has so many bytes.
+            // SAFETY: as above; it has `size` bytes.
             false => Bytes::copy_from_slice(unsafe { slice::from_raw_parts(value.cast(), size) }),
         };
         all.push((name.to_string_lossy().into_owned(), value));

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// The elements of a list, for what rdkafka has no way to.
 fn elements(list: &TopicPartitionList) -> impl Iterator<Item = *mut rd_kafka_topic_partition_t> {
-    // SAFETY: the list lives, and has so many elements.
+    // SAFETY: the list lives, and has `cnt` elements.
     let (first, count) = unsafe { ((*list.ptr()).elems, (*list.ptr()).cnt) };
     let count = usize::try_from(count).unwrap_or(0);
     // SAFETY: as above.

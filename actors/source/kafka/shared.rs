@@ -41,9 +41,9 @@ pub(super) struct Shared {
     pub(super) health: Health,
     board: Mutex<Board<QueueTap>>,
     pub(super) open: Arc<OpenLeases>,
-    /// Told whenever leases are over.
+    /// Notified whenever leases are over.
     settled: Condvar,
-    /// Told when a partition's queue is filled, and when something comes to be due.
+    /// Notified when a partition's queue is filled, and when something comes to be due.
     pub(super) news: Arc<Notify>,
     pub(super) limit: watch::Sender<Limit>,
     /// The member's client, for questions; the member's thread owns it.
@@ -221,7 +221,7 @@ impl Shared {
         });
     }
 
-    /// The topic has so many partitions.
+    /// Notes the number of the topic's partitions.
     pub(super) fn counted_partitions(&self, partitions: usize) {
         let ceiling = u32::try_from(partitions).unwrap_or(u32::MAX);
         self.limit.send_if_modified(|limit| {
@@ -231,7 +231,7 @@ impl Shared {
         });
     }
 
-    /// At the end of the member, when it waits no longer for the brokers: they may have been told all that was finished.
+    /// For the end of the member, which waits for the brokers no longer: logs how many positions they have not taken.
     pub(super) fn tell_untaken(&self) {
         let positions = self.board().uncommitted().len();
         if positions > 0 {
@@ -275,7 +275,7 @@ impl Shared {
         self.topic_fence.store(id.fence(), Ordering::Relaxed);
     }
 
-    /// Tells records of topics that had the same name apart; 0 where the brokers give topics no ids.
+    /// Distinguishes records of topics that had the same name; 0 where the brokers give topics no ids.
     pub(super) fn topic_fence(&self) -> i64 {
         self.topic_fence.load(Ordering::Relaxed)
     }
@@ -300,13 +300,13 @@ impl Shared {
         self.noting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The database is being told to forget deaths, until the answer is dropped.
+    /// The database is forgetting deaths, until the answer is dropped.
     pub(super) fn forgetting(self: &Arc<Self>) -> Forgetting {
         self.forgetting.send_modify(|orders| *orders += 1);
         Forgetting(Arc::clone(self))
     }
 
-    /// Waits until the member has ended and the database was told all that follows from that.
+    /// Waits until the member has ended and all that follows from that is written to the database.
     pub(super) async fn until_ended(&self) {
         let (mut ended, mut forgetting) = (self.ended.subscribe(), self.forgetting.subscribe());
         // Neither sender goes before this does.

@@ -25,7 +25,7 @@ use super::shared::Shared;
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// For one question to the brokers.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A stop is noticed after so long.
+/// The longest until a stop is noticed.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module's header.

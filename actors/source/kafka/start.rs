@@ -24,7 +24,7 @@ use super::shared::Shared;
 
 /// For one question to the brokers.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So long the member with the first partition has to say where a new group begins. Then it is taken for one of another
+/// How long the member with the first partition has to say where a new group begins. Then it is taken for one of another
 /// program.
 const FIRST_MEMBER: Duration = Duration::from_secs(30);
 /// Then the group shares out its partitions anew.

@@ -1,5 +1,5 @@
-//! Runs that go on though their partition has gone: in a rebalance handlers are waited for only so long, and a session
-//! that is over takes all at once. Pure.
+//! Runs that go on though their partition has gone: a rebalance waits for handlers only for a while, and a session that
+//! is over takes all at once. Pure.
 //!
 //! When the partition comes back, a record of which a run goes on is not started again: it waits in its place for that
 //! run's end, which counts as if the partition had never gone. So does an end that came before, and what was finished and
@@ -14,7 +14,7 @@ use super::epochs::{Epochs, are_same};
 use super::record::{Kept, Record};
 use crate::source::End;
 
-/// An end is known for so long while its partition is with others: they have run the record by then.
+/// How long an end is known while its partition is with others: they have run the record by then.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Of one partition.
@@ -22,7 +22,7 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 pub(super) struct Survivors {
     /// By offset.
     runs: BTreeMap<i64, Survivor>,
-    /// All of these offsets were finished here, and the brokers had not been told when the partition went.
+    /// All of these offsets were finished here, and not yet committed when the partition went.
     finished: Option<Finished>,
 }
 
@@ -108,7 +108,7 @@ impl Survivors {
         self.finished.as_ref().map(|finished| finished.offsets.end)
     }
 
-    /// From this offset on the partition has other records. Runs are told apart by their records.
+    /// From this offset on the partition has other records. Runs are distinguished by their records.
     pub(super) fn cut(&mut self, at: i64) {
         self.finished.take_if(|finished| {
             finished.offsets.end = finished.offsets.end.min(at);

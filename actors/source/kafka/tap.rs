@@ -63,7 +63,7 @@ impl Drop for Event {
 }
 
 impl QueueTap {
-    /// `news` is told when the queue is filled. None: librdkafka gives no queue.
+    /// `news` is notified when the queue is filled. None: librdkafka gives no queue.
     pub(super) fn new(
         consumer: &Arc<BaseConsumer<Context>>,
         (topic, partition): (&str, i32),

@@ -11,9 +11,9 @@ use super::health::{Brokers, Problem};
 use super::probe::{Lack, probe};
 use super::shared::Shared;
 
-/// So long a broker has for the answer to a question of ours.
+/// How long a broker has for the answer to a question of ours.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// While something is wrong it is asked so often whether it is over. librdkafka's usual refresh is slower.
+/// While something is wrong: pause between two questions whether it is over. librdkafka's usual refresh is slower.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// While nothing seems wrong: one that hangs is said to be away after this and a few questions more.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(10);

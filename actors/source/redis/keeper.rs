@@ -20,13 +20,13 @@ use super::trouble::Deed;
 use crate::clock::{Moment, millis};
 use crate::task::{caught, panic_point};
 
-/// A boot is dead after so many missed heartbeats.
+/// A boot is dead after this many missed heartbeats.
 const MISSED_HEARTBEATS: u32 = 3;
 
-/// The next heartbeat comes so soon after one that panicked.
+/// Pause before the next heartbeat after one that panicked.
 const PANIC_PAUSE: Duration = Duration::from_millis(500);
 
-/// What the server was told of this boot.
+/// What the server knows of this boot.
 #[derive(Default)]
 pub(super) struct Registration {
     /// The generation that it knows.
@@ -107,7 +107,7 @@ impl RedisSource {
         }
     }
 
-    /// The generation that the server knows; tells it one if it knows none.
+    /// The generation that the server knows; registers one if it knows none.
     pub(super) async fn registered(&self) -> Answer<u64> {
         loop {
             let generation = self.liveness.generation();

@@ -9,13 +9,13 @@ use super::open::{Batches, Hurry};
 use super::scripts::LEAVE;
 use super::server::Answer;
 
-/// So long a stop waits for a server that was away a moment before: the first try may meet a connection that died with it,
-/// the next ones a server that is reading its data.
+/// The longest that a stop waits for a server that was away a moment before: the first try may meet a connection that died
+/// with it, the next ones a server that is reading its data.
 const LAST_TRIES: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl RedisSource {
-    /// The end of this boot: everything is told, and what is left is given back.
+    /// The end of this boot: all ends are reported, and what is left is given back.
     pub(super) async fn leave(&self, within: Duration) {
         let generation = self.liveness.generation();
         let gave_up = |why: &str| {

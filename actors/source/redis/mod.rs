@@ -117,12 +117,12 @@ pub(crate) struct RedisSource {
     plenty: AtomicBool,
     /// The second one's last question may have been heard, and its answer has not come.
     outstanding: AtomicBool,
-    /// One tells the server at a time: each takes all that is to be told.
+    /// One task reports to the server at a time: each takes all that is due.
     telling: tokio::sync::Mutex<()>,
     /// Rings when the server has something that the waiting one cannot see.
     wake: Notify,
     trouble: Trouble,
-    /// A task will tell what waits for too long.
+    /// A task will report the ends that wait for too long.
     ringing: AtomicBool,
     opened: AtomicBool,
     closed: AtomicBool,

@@ -1,7 +1,7 @@
-//! The batches that this daemon holds: what of them has ended, and what the server is to be told. No server here.
+//! The batches that this daemon holds: what of them has ended, and what is still to be reported. No server here.
 //!
-//! Ends are noted first. A batch of which all has ended is removed whole, which costs nothing for each message; what
-//! must be told earlier (messages given back, or ends that have waited for long) is told for a part of a batch.
+//! Ends are noted first. A batch of which all has ended is removed whole, which costs nothing for each message; ends that
+//! cannot wait for that (messages given back, or ends that have waited for long) are reported for a part of a batch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::frame::{self, Head};
 use super::stored::Stored;
 use crate::source::Receipt;
 
-/// What has ended waits so long at most for the rest of its batch: it would run again after a crash.
+/// The longest that an end waits for the rest of its batch: after a crash its message would run again.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
 
 /// What is known of a message that has failed, or whose boot died.
@@ -80,17 +80,17 @@ pub(super) struct Batch {
     given_back: bool,
     /// A report of its ends is under way, or its answer was lost: nobody here knows whether the server has it.
     being_reported: bool,
-    /// The server was told that some of it lies elsewhere now: to be tried again, or in the list.
+    /// The server has the report that some of it lies elsewhere now: to be tried again, or in the list.
     moved: bool,
 }
 
-/// What the server is to be told of one batch.
+/// What is to be reported of one batch.
 #[derive(Debug, PartialEq)]
 pub(super) struct Telling {
     pub(super) boot: Arc<str>,
     pub(super) number: u64,
     pub(super) what: What,
-    /// No earlier report of it may have been heard.
+    /// No earlier report of it can have reached the server.
     pub(super) sure: bool,
 }
 
@@ -213,7 +213,7 @@ impl Batches {
         }
     }
 
-    /// What the server is to be told now, the youngest batch first: so what is given back comes to lie in its order.
+    /// What is to be reported now, the youngest batch first: so what is given back comes to lie in its order.
     pub(super) fn due(&mut self, now: Instant, all: Hurry) -> Vec<Telling> {
         let batches = self.open.iter_mut().rev();
         batches
@@ -225,7 +225,7 @@ impl Batches {
             .collect()
     }
 
-    /// The server was told this, or others were given the batch.
+    /// The server has this report, or others were given the batch.
     pub(super) fn told(&mut self, telling: &Telling) {
         let Some(batch) = self.open.get_mut(&telling.number) else {
             return;
@@ -330,7 +330,7 @@ impl Batch {
         self.states.iter().all(gone)
     }
 
-    /// What ended while the server was being told still waits.
+    /// Ends that came while others were being reported still wait.
     fn look_again(&mut self) {
         let untold = |fate: fn(&Fate) -> bool| {
             let mut states = self.states.iter();

@@ -1,7 +1,7 @@
 //! The primary behind Sentinels: asked for when a connection is opened, and forgotten at the first doubt.
 //!
 //! Sentinels name the new primary before its promotion is done, and an old one can come back and take itself for the
-//! primary; the redis crate therefore looks at the role of the server that it is told. But it asks only when it connects,
+//! primary; the redis crate therefore looks at the role of the server that they name. But it asks only when it connects,
 //! so whoever uses a connection must say when the server refuses to write, or is lost. What was found then has a new
 //! *generation*, and connections of the ones before it are not used again.
 
@@ -21,7 +21,7 @@ use super::fault::Fault;
 use super::views::Views;
 use crate::config::SentinelAddress;
 
-/// Sentinels are asked for so long, three of them at once, each for a second and a half at most.
+/// The longest that Sentinels are asked, three of them at once, each for a second and a half at most.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A server that was the primary when it was asked.

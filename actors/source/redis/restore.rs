@@ -1,11 +1,11 @@
 //! A server that has lost data: what of it is held here goes back.
 //!
 //! Started again without its data, it does not know this boot. Back at an older state (a snapshot, a replica that was
-//! behind) it knows the boot, and not what it gave it since. The last number it knows tells: heartbeats and questions for
-//! messages compare it with the highest one that has brought a batch, and nothing raises it before what is held is back.
-//! A batch that is missing without that is seen by heartbeats and when its ends are told. Nobody else can have been given
-//! it, as long as this boot was not judged dead; and of one that was, the server keeps the last number that it knew then:
-//! what is beyond it was given to nobody either, and goes back under the new generation.
+//! behind) it knows the boot, and not what it gave it since. The last number that it knows shows that: heartbeats and
+//! questions for messages compare it with the highest one that has brought a batch, and nothing raises it before what is
+//! held is back. A batch that is missing without that is seen by heartbeats and when its ends are reported. Nobody else
+//! can have been given it, as long as this boot was not judged dead; and of one that was, the server keeps the last
+//! number that it knew then: what is beyond it was given to nobody either, and goes back under the new generation.
 //!
 //! What the server had in both places, as a message that was taken after the snapshot, runs again: at least once.
 
@@ -27,7 +27,7 @@ pub(super) enum Loss {
 }
 
 impl RedisSource {
-    /// Whether a batch is not there that was before the heartbeat, and of which nothing was told meanwhile.
+    /// Whether a batch is missing that was there before the heartbeat, and of which nothing was reported meanwhile.
     pub(super) fn any_is_missing(&self, boot: &str, before: &[u64], there: &[u64]) -> bool {
         let mut missing = before.iter().filter(|number| !there.contains(number));
         let kept = self.lock_batches().surely_kept_by(boot);
@@ -61,7 +61,7 @@ impl RedisSource {
 
     /// Answers how many messages were put back.
     async fn restore_batch(&self, boot: &Arc<str>, number: u64) -> Answer<usize> {
-        // Ends that were told meanwhile are not put back.
+        // Ends that were reported meanwhile are not put back.
         let Some(kept) = self.lock_batches().kept(number) else {
             return Ok(0);
         };

@@ -1,4 +1,4 @@
-//! Ends: noted here, told to the server in portions.
+//! Ends: noted here, reported to the server in portions.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use crate::job::USED_UP;
 use crate::source::{End, Receipt, Settled, SourceError, take_dead};
 use crate::task::caught;
 
-/// What is given back together arrives in several portions; told together it keeps its order.
+/// How long messages that are given back are gathered: they arrive in several portions, and keep their order when
+/// reported together.
 const GATHERING: Duration = Duration::from_millis(2);
 
 /// What comes of one report.
@@ -25,13 +26,13 @@ const GATHERING: Duration = Duration::from_millis(2);
 enum Heard {
     /// It needs no other.
     Told,
-    /// The server had lost the batch, and has it again: to be told once more.
+    /// The server had lost the batch, and has it again: to be reported once more.
     PutBack,
 }
 
 impl RedisSource {
-    /// Returns when the ends are noted, and what is to be told now has been told: batches that have ended, messages
-    /// that are given back. An end that waits for the rest of its batch is told by a task of its own.
+    /// Returns when the ends are noted, and those that cannot wait are reported: batches that have ended, messages that
+    /// are given back. An end that waits for the rest of its batch is reported by a task of its own.
     pub(super) async fn settle_all(&self, mut ends: Vec<Settled>) -> Result<(), SourceError> {
         let dead = take_dead(&mut ends);
         self.note(&ends);
@@ -103,7 +104,7 @@ impl RedisSource {
         })
     }
 
-    /// Tells what waits for the rest of its batch, once it has waited for long enough.
+    /// Reports the ends that wait for the rest of their batch, once they have waited for long enough.
     fn ring_later(&self) {
         if !self.lock_batches().any_waits() || self.ringing.swap(true, Ordering::AcqRel) {
             return;
@@ -124,7 +125,7 @@ impl RedisSource {
         });
     }
 
-    /// Tells all that is to be told, and tries until it is told.
+    /// Reports all that is due, and tries until the server has it.
     pub(super) async fn tell(&self, hurry: Hurry) {
         let _one = self.telling.lock().await;
         loop {
@@ -196,7 +197,7 @@ impl RedisSource {
                     self.wake.notify_one();
                 }
             }
-            // Told before; only the answer was lost.
+            // Reported before; only the answer was lost.
             -2 if !telling.sure => self.lock_batches().lost(telling.number),
             // The server has lost data. Others were not given it: that takes a boot that was judged, and then the server
             // remembers which numbers it knew.
@@ -206,7 +207,7 @@ impl RedisSource {
                     self.lock_batches().lost(telling.number);
                     self.beat().await?;
                 }
-                // Put back, it can be told.
+                // Put back, it can be reported.
                 What::Some(_) => {
                     self.recover(telling.number).await?;
                     return Ok(Heard::PutBack);

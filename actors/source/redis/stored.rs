@@ -48,7 +48,7 @@ impl Stored {
         }
     }
 
-    /// The message at this place, 0 for the first; none where there are not so many.
+    /// The message at this place, 0 for the first; none beyond the last one.
     pub(super) fn get(&self, index: usize) -> Option<Bytes> {
         match self {
             Self::Packed(packed) => {

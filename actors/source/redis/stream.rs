@@ -1,8 +1,8 @@
 //! Connections that count silence.
 //!
-//! A reply may take as long as its bytes do: on a slow link a few megabytes take longer than any server should think. What
-//! tells that a server is away is that nothing comes from it at all, and for that the bytes must be seen as they come: the
-//! library's own limit is for whole replies.
+//! A reply may take as long as its bytes do: on a slow link a few megabytes take longer than any server should think. A
+//! server is away when nothing comes from it at all, and for that the bytes must be seen as they come: the library's own
+//! limit is for whole replies.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -31,7 +31,7 @@ use super::fault::Fault;
 
 /// A server that cannot be reached in this time is away. Long enough for a connection across a continent.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A server from which nothing comes for so long is away. Longer than what other programs' slow commands take.
+/// A server from which nothing comes for this long is away. Other programs' slow commands take less.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 /// Longer than it takes to read what lies there.

@@ -5,7 +5,7 @@
 //! wait for it; a wait that is cut short, or whose answer is lost, has moved nothing either.
 //!
 //! A server that loses its data while somebody waits has no `wake` any more. A message that comes then does move there; the
-//! answer tells it to us, and the heartbeat that follows puts it back at its place, as does anybody's next one.
+//! answer says so, and the heartbeat that follows puts the message back at its place, as does anybody's next heartbeat.
 //!
 //! A wait runs on a connection of its own, as a task of its own: who waits may be called away (by a retry that is due, by a
 //! stop), and the next one waits on for the same.
@@ -21,8 +21,8 @@ use super::fault::Fault;
 use super::unconsumed::OURS;
 use crate::stop::StopListener;
 
-/// So long a wait lasts at most. What no wait can see (messages that another daemon gave back for a dead one, a retry
-/// that another daemon has set) is noticed after it.
+/// The longest wait. What no wait can see (messages that another daemon gave back for a dead one, a retry that another
+/// daemon has set) is noticed after it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Between two looks where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
 const POLL: Duration = Duration::from_millis(100);
@@ -112,7 +112,7 @@ impl RedisSource {
         }
     }
 
-    /// The look that comes next tells better what is wrong.
+    /// The poll that comes next reports better what is wrong.
     async fn cannot_wait(&self, fault: Fault) {
         log::debug!(
             "queue `{}`: cannot wait for messages: {}",

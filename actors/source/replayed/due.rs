@@ -1,6 +1,6 @@
 //! Looks for letters that wait to run again: one question for all entries of a daemon, beside the hot path.
 //!
-//! An empty replay table is the usual case. Its pool does not look at it until it is told to, so it costs nothing.
+//! An empty replay table is the usual case. Its pool polls it only once a letter is found, so it costs nothing.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn poll(db: &Db, tables: &[(String, watch::Sender<bool>)], names: &[String
                     sender.send_replace(true);
                 }
             }
-            // DbActor tells of the outage.
+            // DbActor logs the outage.
             Err(cause) => log::debug!("replays cannot be looked for: {cause}"),
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

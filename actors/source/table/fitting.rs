@@ -30,7 +30,7 @@ impl Fitting {
         }
     }
 
-    /// What a claim that asked for so much found.
+    /// What a claim found that asked for `asked`.
     pub(super) fn found(&self, asked: Most, rows: &[ClaimedMessage]) {
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();

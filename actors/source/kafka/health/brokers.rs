@@ -10,17 +10,17 @@ use crate::outage::Outage;
 
 /// Unanswered questions that confirm what librdkafka said. The first one may have met a connection that was already broken.
 const CONFIRMING: u32 = 2;
-/// Those that tell it where librdkafka has said nothing: a broker that is busy for a moment is not away.
+/// Those that show it where librdkafka has said nothing: a broker that is busy for a moment is not away.
 const TELLING: u32 = 5;
-/// So long after an outage what librdkafka says is of that outage: connections that were opened in it, and questions that
-/// were asked in it, fail one after the other. It is longer than librdkafka waits for a broker's greeting.
+/// For this long after an outage librdkafka's errors belong to that outage: connections that were opened in it, and
+/// questions that were asked in it, fail one after the other. It is longer than librdkafka waits for a broker's greeting.
 const RECOVERING: Duration = Duration::from_secs(15);
 
 /// What is known of all brokers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) enum Brokers {
     Answer,
-    /// So many questions in a row were not answered; whether librdkafka said as well that no broker does.
+    /// How many questions in a row were not answered; whether librdkafka said as well that no broker does.
     InDoubt {
         unanswered: u32,
         said: bool,
@@ -87,8 +87,8 @@ impl Answers {
         }
     }
 
-    /// A broker answered a question that was asked after all that it was doubted for: a later outage is told anew. Answers
-    /// whether they were away.
+    /// A broker answered a question that was asked after all reasons for doubt: a later outage is logged anew. Returns
+    /// whether the brokers were away.
     pub(super) fn answered(&mut self) -> bool {
         let were_away = self.brokers == Brokers::Away;
         self.brokers = Brokers::Answer;
@@ -162,7 +162,7 @@ mod tests {
         answers.none_is_said_to();
         answers.unanswered();
         assert_eq!(answers.brokers(), in_doubt);
-        // Told once more meanwhile: what was asked still counts.
+        // Said once more meanwhile: what was asked still counts.
         answers.none_is_said_to();
         assert_eq!(answers.brokers(), in_doubt);
         answers.answered();

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::outage::Outage;
 
-/// Commits that are refused for so long are said: in a rebalance they are refused for a moment. What was finished since runs
-/// again if the process is killed.
+/// How long commits are refused before a line in the log: in a rebalance they are refused for a moment. What was finished
+/// since runs again if the process is killed.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) struct Commits {

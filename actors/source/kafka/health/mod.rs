@@ -18,7 +18,7 @@ pub(super) use self::place::Problem;
 use super::probe::{Lack, Reached};
 use super::remedy::of_group;
 
-/// An error that hinders nothing is logged again after so long.
+/// Time after which an error that hinders nothing is logged again.
 const WARN_INTERVAL: Duration = Duration::from_secs(600);
 
 pub(super) struct Health {

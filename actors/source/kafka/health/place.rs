@@ -147,7 +147,8 @@ impl Place {
         });
     }
 
-    /// Whether the group has been silent for so long, with nothing known that would explain it, that the cluster must be asked why.
+    /// Whether the cluster must be asked why the group is silent: it has been silent for long enough, and nothing is known
+    /// that would explain it.
     pub(super) fn must_probe(&mut self, now: Instant) -> bool {
         let is_explained = matches!(
             self.held_up(),

@@ -5,9 +5,10 @@
 //! What has to run again stays at its place and holds up all behind it; the lease is closed by that, and nothing of it
 //! starts any more.
 //!
-//! The position, which is what may be committed, never passes an unfinished record: it is the first of them, or behind
-//! the last one taken, or the end of the partition where that is told: the marks of transactions, records that were taken
-//! back and those that were deleted will never come, and would else be waited for for ever. Offsets are only compared, never counted: compaction and transactions leave gaps.
+//! The position, which is what may be committed, never passes an unfinished record: it is the first of them, or behind the
+//! last one taken, or the end of the partition where that is reported: the marks of transactions, records that were taken
+//! back and those that were deleted never come, and the position would wait for them for ever. Offsets are only compared,
+//! never counted: compaction and transactions leave gaps.
 //!
 //! A record of which a run goes on that began before the partition went and came back (`survivors.rs`) has its place
 //! too, and holds up those behind it until that run has ended.
@@ -190,8 +191,8 @@ impl<T: Tap> Lane<T> {
         self.lease.as_ref().is_some_and(|lease| lease.open) && self.filled(now)
     }
 
-    /// Gives out what waits, at most so many, and lends the tap for the rest: under this lease if the lane is free, else
-    /// under the one it has. What is drawn comes back by `fill`.
+    /// Gives out what waits, `max` records at most, and lends the tap for the rest: under this lease if the lane is free,
+    /// else under the one it has. What is drawn comes back by `fill`.
     pub(super) fn claim(
         &mut self,
         lease: u64,
@@ -457,7 +458,7 @@ impl<T: Tap> Lane<T> {
         unfinished.chain(self.next).min()
     }
 
-    /// What the brokers are to be told, and the epoch of the record before it.
+    /// The position that is still to be committed, and the epoch of the record before it.
     pub(super) fn uncommitted(&self) -> Option<(i64, Option<i32>)> {
         let position = self.position();
         let position = position.filter(|position| self.committed != Some(*position))?;

@@ -54,7 +54,7 @@ pub(crate) fn reach(config: &ClientConfig, patience: Duration) -> Result<Cluster
     })
 }
 
-/// Asks with a member's settings; each question has so long. Blocks its thread.
+/// Asks with a member's settings; `patience` bounds each question. Blocks its thread.
 ///
 /// # Errors
 ///

@@ -28,7 +28,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Partitions 0, 1, 2, … of so many records each.
+    /// Partitions 0, 1, 2, … with these numbers of records.
     pub(super) fn of(records: &[i64]) -> Self {
         let open = Arc::<OpenLeases>::default();
         let mut world = Self {

@@ -103,7 +103,7 @@ impl World {
         send(&self.producer, &self.topic, partition, body).await
     }
 
-    /// So many records on each partition, their numbers as bodies.
+    /// Sends this many records to each partition, their numbers as bodies.
     async fn fill(&self, records: i64) {
         for partition in 0..self.partitions {
             for number in 0..records {
@@ -177,7 +177,7 @@ async fn fetch(source: &KafkaSource, who: Fetcher, max: u32) -> Vec<Delivery> {
     fetched.expect("nothing came").unwrap().collect()
 }
 
-/// So many, however many batches they come in; no more come.
+/// `n` messages, however many batches they come in; no more come.
 async fn fetch_all(source: &KafkaSource, n: usize) -> Vec<Delivery> {
     let mut all = Vec::new();
     while all.len() < n {

@@ -106,7 +106,7 @@ async fn an_end_is_told_though_its_neighbour_runs_on() {
         .ask(&["LRANGE", &batch_key(&world, &source, 1), "1", "-1"])
         .await;
     assert_eq!(batch, ["2"], "what runs on is all that is left");
-    // A partly told batch that is given back, and one that ends.
+    // A partly reported batch that is given back, and one that ends.
     settle(&source, &all[1..2], End::GiveBack).await;
     assert_eq!(world.waiting().await, ["2"]);
     settle(&source, &again, End::Done).await;

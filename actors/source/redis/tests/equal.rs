@@ -11,7 +11,7 @@ use crate::job::Gate;
 use crate::testing_support::single;
 
 const EQUAL: usize = 1000;
-/// Every so many fail once.
+/// One message in this many fails once.
 const EACH: usize = 10;
 
 #[actix::test]

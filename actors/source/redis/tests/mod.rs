@@ -192,7 +192,7 @@ async fn fetch(source: &RedisSource, max: u32) -> Vec<Delivery> {
         .collect()
 }
 
-/// Fetches until so many have come.
+/// Fetches until `n` messages have come.
 async fn fetch_all(source: &RedisSource, n: usize) -> Vec<Delivery> {
     let mut all = Vec::new();
     while all.len() < n {
