@@ -27,7 +27,7 @@ const NEVER: i64 = 0;
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct CronFacts {
     pub(crate) name: String,
-    /// Tells entries of one name apart.
+    /// Distinguishes entries of one name.
     pub(crate) key: String,
     pub(crate) expression: String,
     pub(crate) timezone: String,
@@ -304,7 +304,7 @@ impl CronState {
         });
     }
 
-    /// What a row says alone: that a run was killed to make room is not told from other kills.
+    /// What a row says alone: in it a run that was killed to make room looks like other kills.
     fn is_bad(&self, status: &str) -> bool {
         match status {
             "failed" | "timeout" | "lost" => true,

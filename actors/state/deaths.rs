@@ -10,7 +10,7 @@ use crate::clock::now_ms;
 
 /// Deaths of one part that are kept: more than any rule asks for.
 const MOST_DEATHS: usize = 100;
-/// Parts that are told apart; those beyond are counted together.
+/// Parts that are counted one by one; those beyond are counted together.
 const MOST_PARTS: usize = 1_000;
 
 /// The last deaths of one part, the oldest first, unix milliseconds.

@@ -9,13 +9,14 @@ use parking_lot::Mutex;
 use super::recent::cut;
 use crate::clock::now_ms;
 
-/// Groups by entry and error that are told apart. Letters of further ones are counted by their entry alone,
+/// How many groups by entry and error there are. Letters of further ones are counted by their entry alone,
 const MOST_GROUPS: usize = 200;
-/// so many groups of that kind at most, and those of further entries together.
+/// in this many groups at most, and those of further entries together.
 const MOST_OVERFLOWS: usize = 200;
 /// What those are called.
 const OTHERS: &str = "other entries";
-/// The kind of errors that are not told apart: no error's, as each of those has words without line breaks.
+/// The kind of a group that has all further errors of its entry: no error's, as each of those has words without line
+/// breaks.
 const ANY_ERROR: &str = "\n";
 
 /// Letters of one entry with one kind of error.
