@@ -1,7 +1,7 @@
 //! Finds daemons of this machine that died, and gives back at once what they owned.
 //!
-//! Their heartbeats would tell too, three intervals later; the lock of their slot file tells at once, and the slots tell
-//! which handler ended the process. Heartbeats are for other machines.
+//! The lock of a slot file shows at once that its daemon died, three heartbeat intervals before the missing heartbeats
+//! would; the slots show which handler ended the process. Heartbeats are for other machines.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
     }
 }
 
-/// What queues outside of the daemon's database are told.
+/// The death of a daemon, as queues outside of its database get it.
 fn burial(file: &DeadFile) -> Burial {
     let outside = file
         .deaths

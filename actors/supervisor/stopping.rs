@@ -20,7 +20,7 @@ const LONGEST_RESERVE: Duration = Duration::from_secs(2);
 pub(super) enum Stopped {
     /// Everything is in the database.
     Clean,
-    /// The database could not be told that this boot has ended; its rows wait until that is found out.
+    /// The end of this boot could not be written to the database; its rows wait until it is found out.
     Unwritten,
 }
 

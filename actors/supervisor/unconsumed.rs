@@ -25,7 +25,7 @@ const REGISTERED_AFTER: u32 = 3;
 const LATER: Duration = Duration::from_secs(30);
 /// Between two tries, and where somebody holds the rows.
 const PAUSE: Duration = Duration::from_secs(1);
-/// A database that does not answer so often is told by others.
+/// Tries at a database that does not answer; its outage is logged elsewhere.
 const TRIES: u32 = 30;
 
 /// To be spawned once the boot is known.
@@ -110,7 +110,7 @@ async fn look_at_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) 
                 );
                 return;
             }
-            // The outage is told by those who need the server.
+            // The parts that need the server log its outage.
             Err(RedisFault::Away(why)) => log::debug!("redis `{name}`: {why}"),
         }
         tokio::time::sleep(LATER).await;
