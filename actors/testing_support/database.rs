@@ -47,7 +47,7 @@ impl TestDb {
         Self { dir, store, db }
     }
 
-    /// From now on a DbActor writes that is told of each transaction before and after it.
+    /// From now on a DbActor writes that calls these before and after each transaction.
     pub(crate) fn hook(&self, before: Hook, after: Hook) {
         let store: Arc<dyn Store> = Arc::new(HookedStore {
             store: Arc::clone(&self.store),

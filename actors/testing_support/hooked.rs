@@ -7,7 +7,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use crate::db::rows::{BootRow, Heartbeat, Inspection};
 use crate::db::{Applied, DbError, Reader, Store, Write, Writer};
 
-/// Is told of a transaction's writes, and holds it up until it is done.
+/// Gets a transaction's writes, and holds it up until the future is done.
 pub(crate) type Hook = Arc<dyn Fn(Arc<[Write]>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// See the module's header.

@@ -148,7 +148,7 @@ impl<T: Clone> Seen<T> {
         *self.changed.borrow()
     }
 
-    /// Waits until so many were seen.
+    /// Waits until `n` were seen.
     pub(crate) async fn wait_for(&self, n: usize) -> Vec<T> {
         let mut changed = self.changed.subscribe();
         let waited = changed.wait_for(|seen| *seen >= n);

@@ -1,4 +1,4 @@
-//! A queue that does as a test tells it, and remembers what it was told.
+//! A queue that a test controls, and that remembers what was asked of it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -91,7 +91,7 @@ impl FakeSource {
         self.change(|state| state.lag = lag);
     }
 
-    /// From now on it takes so long to tell the lag.
+    /// From now on a question for the lag takes this long.
     pub(crate) fn slow_lag(&self, takes: Duration) {
         self.change(|state| state.lag_takes = takes);
     }
@@ -101,7 +101,7 @@ impl FakeSource {
         self.lock().lag_asked
     }
 
-    /// From now on it has a use for so many consumers.
+    /// From now on it has a use for `useful` consumers.
     pub(crate) fn set_limit(&self, useful: u32, ceiling: u32) {
         let limit = Limit { useful, ceiling };
         let mut state = self.lock();
