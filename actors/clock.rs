@@ -23,7 +23,7 @@ fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// In tests it goes with tokio's clock, so that pausing that one pauses this one too; and it jumps when it is told to.
+/// In tests it goes with tokio's clock, so that pausing that one pauses this one too; and it jumps when a test says so.
 #[cfg(test)]
 fn since_epoch() -> Duration {
     let (origin, passed) = steady();
@@ -112,7 +112,7 @@ fn since_boot() -> Duration {
     )
 }
 
-/// In tests it goes with tokio's clock, and on while that one is told to have slept.
+/// In tests it goes with tokio's clock, plus the time for which a test had the machine sleep.
 #[cfg(test)]
 fn since_boot() -> Duration {
     steady().1 + Duration::from_millis(jumps::SLEPT_MS.get())

@@ -64,9 +64,9 @@ struct Current {
 #[derive(Debug, PartialEq)]
 enum News {
     Away,
-    /// For so long, and now for another cause.
+    /// The outage has lasted for this long, and has another cause now.
     OtherCause(Duration),
-    /// For so long.
+    /// The outage has lasted for this long.
     StillAway(Duration),
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-/// Sleeps so long. Only what is due at a moment: it costs a few system calls.
+/// Sleeps for this long. Only for what is due at a moment: it costs a few system calls.
 pub(crate) async fn sleep(duration: Duration) {
     // The clock of unit tests is tokio's own.
     #[cfg(all(target_os = "linux", not(test)))]

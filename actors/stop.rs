@@ -18,7 +18,7 @@ pub(crate) enum Phase {
     Stop(Instant),
 }
 
-/// Tells the phase to all that listen.
+/// Sends the phase to all that listen.
 #[derive(Debug, Clone)]
 pub(crate) struct StopSignal {
     sender: watch::Sender<Phase>,
@@ -69,7 +69,7 @@ impl StopSignal {
     }
 }
 
-/// After the deadline what still ran has so long to be given back.
+/// Time after the deadline in which what still ran is given back.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Waits until nothing is left, past the deadline only for last words. Answers what is left. A thread that business code

@@ -14,7 +14,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts so many; 0 means one per core. To be called on the System's thread.
+    /// Starts `count` workers; 0 means one per core. To be called on the System's thread.
     ///
     /// # Errors
     ///
