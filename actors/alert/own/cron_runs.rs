@@ -5,7 +5,7 @@ use super::events::{Happened, Said};
 use super::{Condition, Rule};
 use crate::state::CronSight;
 
-/// Letters of an entry's key that tell it from others of its name.
+/// Letters of an entry's key that distinguish it from others of its name.
 const KEY_SHOWN: usize = 8;
 
 /// Bad ends; the last one's time is that of its end.
