@@ -51,7 +51,7 @@ impl Made {
         Ok(())
     }
 
-    /// Backwards, so that directories are empty when they go. Nobody is left to tell what does not.
+    /// Backwards, so that directories are empty when they go. There is nobody to report a failure to.
     fn undo(self) {
         for file in self.files.iter().rev() {
             let _ = fs::remove_file(file);
