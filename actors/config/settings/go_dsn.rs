@@ -10,8 +10,8 @@ use super::database::BadDatabaseUrl;
 /// MySQL's port, where none is given.
 const DEFAULT_PORT: u16 = 3_306;
 
-/// Parameters without a meaning here: they tell Go how to convert values, or what our drivers do
-/// in any case.
+/// Parameters without a meaning here: they say how Go converts values, or ask for what our drivers
+/// do in any case.
 const WITHOUT_MEANING: [&str; 17] = [
     "allowCleartextPasswords",
     "allowNativePasswords",
