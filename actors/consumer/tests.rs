@@ -768,7 +768,7 @@ async fn a_fetch_that_ends_after_the_consumer_is_given_back() {
     let consumer = start(work(&source, noting(&Seen::new())));
     settle_down().await;
     consumer.addr.do_send(Crash);
-    // The fetch under way finds something before it hears of the end.
+    // The fetch under way finds something before it sees the end.
     source.offer([1]);
     consumer.deaths.wait_for(1).await;
     settle_down().await;
