@@ -18,7 +18,7 @@ const HOUR_S: i64 = 3600;
 async fn world(expression: &str, misfire: Misfire) -> World {
     let entry = Arc::new(entry(expression, misfire));
     let world = World::with(TestDb::start(), vec![entry], "/bin/true");
-    // It has heard from the database when it fires for the first time.
+    // The database has answered it by its first fire.
     world.until_fired(1).await;
     world
 }

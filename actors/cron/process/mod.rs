@@ -1,4 +1,4 @@
-//! Processes of cron: starting, watching and ending them, and the files that tell of them.
+//! Processes of cron: starting, watching and ending them, and the files that describe them.
 //!
 //! A run is a process of its own that outlives the daemon, so nothing here relies on the daemon's
 //! memory: what one daemon started another can find ([`list`], [`inspect`]), watch ([`Watched`])

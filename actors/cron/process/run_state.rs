@@ -25,7 +25,7 @@ use super::run_file::{Announcement, Line, RunHead, RunResult};
 /// It takes milliseconds; half a minute allows for a machine that is swapping.
 const BEGIN_WITHIN_MS: i64 = 30_000;
 
-/// Whether a run lives, as far as its file and its process tell.
+/// Whether a run lives, as far as its file and its process show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Liveness {
     /// It holds its file locked: it lives.
