@@ -1,4 +1,4 @@
-//! Heartbeats, and what they tell of this daemon and of others.
+//! Heartbeats, and what they say of this daemon and of others.
 
 use super::*;
 
