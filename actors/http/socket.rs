@@ -35,7 +35,7 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(data_dir: &Path, partition: &str, boot: &str) -> Self {
-        // Its first eight characters tell the daemons of a directory apart.
+        // Its first eight characters distinguish the daemons of a directory.
         let short = &boot[..boot.len().min(8)];
         Self {
             path: data_dir.join(format!("{partition}.{SUFFIX}")),
