@@ -79,7 +79,7 @@ pub(super) struct RawNotes {
 /// What stands in front of the slots.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// Empty where the system does not tell.
+    /// Empty where the system has none.
     pub(super) kernel_boot: String,
     pub(super) partition: String,
     pub(super) boot: String,

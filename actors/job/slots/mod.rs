@@ -1,4 +1,4 @@
-//! Slots that tell, after a crash, which message's handler ended the process.
+//! Slots that show, after a crash, which message's handler ended the process.
 //!
 //! Each handler that is started takes a [`Slot`] in `data/running-{partition}-{boot}`, a memory-mapped
 //! file that its daemon keeps locked while it lives. A daemon that starts reads the files whose lock is
