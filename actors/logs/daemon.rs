@@ -15,7 +15,7 @@ use super::stderr::{EXIT_PATIENCE, Stderr};
 use super::{LogOptions, StderrFormat};
 
 /// Libraries whose own life cycle is not news. Named one by one, so that business code, whose
-/// crate we cannot know, is heard like ours.
+/// crate we cannot know, is logged like ours.
 const LIBRARIES: &[&str] = &[
     "actix",
     "actix_codec",
