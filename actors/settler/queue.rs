@@ -155,7 +155,7 @@ impl<T> Sender<T> {
             Err(end) => end,
         };
         loop {
-            // From before the try on: the room that is made after it is heard of.
+            // From before the try on: room that is made after it is noticed.
             let mut room = std::pin::pin!(queue.room.notified());
             room.as_mut().enable();
             match queue.push(end) {
