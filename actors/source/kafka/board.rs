@@ -33,7 +33,7 @@ pub(super) struct Batch {
     pub(super) handed: Vec<Handed>,
 }
 
-/// So far all of a partition is finished.
+/// All records of a partition before this are finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
     pub(super) partition: i32,

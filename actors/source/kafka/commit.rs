@@ -1,4 +1,4 @@
-//! Telling the brokers how far we have come.
+//! Commits of positions to the brokers.
 
 use std::sync::Arc;
 use std::{ptr, slice};

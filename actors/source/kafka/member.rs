@@ -1,7 +1,7 @@
 //! The thread of the group's member: one for each pool and process, however many consumers it has.
 //!
-//! It polls the main queue all the while, so that the group hears of us whatever handlers do; partitions come and go in
-//! callbacks of that poll (`context.rs`). Each second it commits what is finished.
+//! It polls the main queue all the while, so that the group counts us as alive whatever handlers do; partitions come and
+//! go in callbacks of that poll (`context.rs`). Each second it commits what is finished.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};

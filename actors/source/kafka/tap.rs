@@ -100,7 +100,7 @@ impl QueueTap {
 
     /// Takes the next one, a record or not. Answers whether there was one.
     ///
-    /// One at a time. librdkafka's ways to take many are no good for this: the one with a callback hears of the ends of
+    /// One at a time. librdkafka's ways to take many are no good for this: the one with a callback gets the ends of
     /// transactions that were fetched before a rebalance, and goes on behind them, though the records before them come to
     /// nobody; the other takes the end of a partition for a record, and goes on one record too far. Its way to take one
     /// without an event keeps some errors to itself.

@@ -2,7 +2,7 @@
 //!
 //! Brokers give each topic an id, since Kafka 2.8. librdkafka sees that it has become another, and goes on at the offset
 //! where it was: the records before it are skipped. So we ask for the id, and write it beside each position that we
-//! commit, where Kafka keeps a text of the client's. (Leader epochs do not tell: those of both topics begin at 0.)
+//! commit, where Kafka keeps a text of the client's. (Leader epochs do not show it: those of both topics begin at 0.)
 
 use std::ffi::CString;
 use std::fmt;

@@ -37,7 +37,7 @@ pub(super) struct Manager {
     /// Why the last one could not be opened; the pool keeps that to itself.
     failure: Mutex<Option<Fault>>,
     pub(super) failed: Notify,
-    /// When the server was heard last.
+    /// When the last byte came from the server.
     pub(super) heard: Arc<Heard>,
     warned: AtomicBool,
     name: String,
@@ -145,7 +145,7 @@ impl Manager {
         let info: Result<String, _> = connection.inner.query(&cmd("INFO")).await;
         let checked = match info {
             Ok(info) => self.check(&info),
-            // Not everybody may ask; then its first answers must tell.
+            // Not everybody may ask; then the server's first answers must show it.
             Err(Fault::Refused(_)) => Ok(()),
             Err(away) => Err(away),
         };

@@ -1,8 +1,8 @@
 //! Taking messages.
 //!
-//! Each question has a number, and the same number is asked again when its answer was lost: what the first question
-//! took is then found in the batch of this number. A number that was answered is never used again. Two may be under way
-//! at once: where they are heard in the other order, the older one finds nothing, and another is asked instead of it.
+//! Each question has a number, and the same number is asked again when its answer was lost: what the first question took is
+//! then found in the batch of this number. A number that was answered is never used again. Two may be under way at once:
+//! where they arrive in the other order, the older one finds nothing, and another is asked instead of it.
 
 use std::sync::atomic::Ordering;
 
@@ -29,7 +29,7 @@ const REPLY_BYTES: u32 = 4 << 20;
 /// What one who looks for messages knows.
 #[derive(Default)]
 pub(super) struct Look {
-    /// A question with this number may have been heard, in this generation.
+    /// A question with this number may have reached the server, in this generation.
     unanswered: Option<u64>,
     pub(super) waiting: Waiting,
 }
@@ -119,10 +119,10 @@ impl RedisSource {
                 () = stop.quiet() => return nothing(),
                 turn = self.server().turn() => turn,
             };
-            // Not raced against the stop: a question under way must be heard out, or what it takes would be nobody's.
+            // Not raced against the stop: a question under way must be answered, or what it takes would be nobody's.
             let asked = async {
                 if turn.is_some() {
-                    // That there is nothing to take does not tell whether the server takes writes again.
+                    // That there is nothing to take does not show whether the server takes writes again.
                     self.beat().await?;
                     self.server().wrote();
                 }
@@ -185,8 +185,8 @@ impl RedisSource {
                 .arg(self.lock_batches().highest(&boot));
             let answer = self.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
-                // It was heard, and did nothing; see the script. Where only the answer is at fault, as one that cannot be read,
-                // its batch is there, and the heartbeat finds it.
+                // It arrived, and did nothing; see the script. Where only the answer is at fault, as one that cannot be
+                // read, its batch is there, and the heartbeat finds it.
                 self.note_unanswered(look, who, None);
                 self.asked[who as usize].store(0, Ordering::Release);
             }

@@ -1,7 +1,7 @@
 //! Heartbeats in the queue's own Redis, by its clock; and what is to be done for those whose heartbeats stopped.
 //!
-//! Heartbeats are each list's own, so that one script can tell whether a batch may be touched. A boot that others judged
-//! dead goes on under a new generation, which the server knows as another boot: what the old one held is others'.
+//! Heartbeats are each list's own, so that one script can decide whether a batch may be touched. A boot that others
+//! judged dead goes on under a new generation, which the server knows as another boot: what the old one held is others'.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -221,8 +221,8 @@ impl RedisSource {
         registration.last = Some((sent, now_ms));
     }
 
-    /// Batches of this boot that nobody here holds: their question was heard late, after it had been given up. They are
-    /// given back once they have been seen for longer than any answer takes.
+    /// Batches of this boot that nobody here holds: their question reached the server late, after it had been given up.
+    /// They are given back once they have been seen for longer than any answer takes.
     async fn give_back_strays(
         &self,
         registration: &mut Registration,

@@ -115,7 +115,7 @@ pub(crate) struct RedisSource {
     /// and, while there are plenty, a second one beside it.
     second_look: tokio::sync::Mutex<Look>,
     plenty: AtomicBool,
-    /// The second one's last question may have been heard, and its answer has not come.
+    /// The second one's last question may have reached the server, and its answer has not come.
     outstanding: AtomicBool,
     /// One task reports to the server at a time: each takes all that is due.
     telling: tokio::sync::Mutex<()>,

@@ -19,7 +19,7 @@ use super::unconsumed::{UnconsumedList, unconsumed_lists};
 use crate::config::RedisSettings;
 use crate::outage::Outage;
 
-/// Connections that scripts share. Each script is heard out before its connection does the next, and takes well under a
+/// Connections that scripts share. Each script is answered before its connection does the next, and takes well under a
 /// millisecond: a few keep a server busy.
 const CONNECTIONS: u32 = 8;
 /// Whoever waits longer for one of them waits for a server that is away. Longer than an answer may take.

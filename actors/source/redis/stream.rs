@@ -40,7 +40,7 @@ const CATCHING_UP: Duration = Duration::from_millis(200);
 /// Why a server that is silent is away.
 pub(super) const SILENT: &str = "it did not answer in time";
 
-/// When something was heard last.
+/// When the last byte came.
 #[derive(Debug)]
 pub(super) struct Heard {
     since: Instant,
@@ -66,7 +66,7 @@ impl Heard {
         self.since + Duration::from_millis(self.after.load(Ordering::Relaxed))
     }
 
-    /// How long nothing was heard.
+    /// How long nothing has come.
     pub(super) fn silence(&self) -> Duration {
         self.at().elapsed()
     }
@@ -97,7 +97,7 @@ impl Heard {
     }
 }
 
-/// A connection, and what is heard on it.
+/// A connection, and when the last byte came on it.
 pub(super) struct Attentive {
     redis: MultiplexedConnection,
     heard: Arc<Heard>,
@@ -112,7 +112,7 @@ impl Drop for Attentive {
 }
 
 impl Attentive {
-    /// `server` hears what comes on any connection to it.
+    /// `server` notes what comes on any connection to it.
     pub(super) async fn open(info: &ConnectionInfo, server: &Arc<Heard>) -> RedisResult<Self> {
         match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
@@ -224,7 +224,7 @@ async fn tls(host: &str, port: u16) -> io::Result<TlsStream<TcpStream>> {
         .await
 }
 
-/// Notes what is heard.
+/// Notes when bytes come.
 struct Watched<S> {
     stream: S,
     heard: Arc<Heard>,

@@ -1,6 +1,6 @@
 //! How many rows to ask for where few fit the bytes of a claim.
 //!
-//! MySQL and MariaDB read a value as a whole to tell its length. A claim that asks for a hundred rows of 8 MB and takes two
+//! MySQL and MariaDB read a value as a whole to find its length. A claim that asks for a hundred rows of 8 MB and takes two
 //! makes the server read 800 MB each time; so the next one asks for twice as many as have fitted.
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -13,9 +13,9 @@ use crate::source::kafka::claim::Tap;
 /// Where a log was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) struct Cut {
-    /// Here it goes on.
+    /// The log goes on here.
     pub(in crate::source::kafka) at: i64,
-    /// So far it had been read.
+    /// It had been read up to here.
     pub(in crate::source::kafka) read_to: i64,
     /// The epochs of the last record before either.
     pub(in crate::source::kafka) epoch: Option<i32>,

@@ -106,7 +106,7 @@ fn read(answer: &Owned<rd_kafka_event_t>) -> Result<GroupState, Lack> {
         }
         let operations =
             sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
-        // None is an answer of brokers that do not tell.
+        // None is an answer of brokers that do not say.
         if !operations.is_null() && count > 0 {
             let ours = std::slice::from_raw_parts(operations, count);
             let reads = |operation: &Operation| {

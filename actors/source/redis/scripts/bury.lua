@@ -36,7 +36,7 @@ end
 redis.call('ZREM', boots, dead)
 if number < 0 then
   if known_dead == '' then
-    -- Should it be alive after all, its last number tells what was never here from what others were given.
+    -- Should it be alive after all, its last number separates what was never here from what others were given.
     redis.call('PEXPIRE', batches, string.format('%.0f', KEPT))
     redis.call('ZADD', ours .. 'graves', now_text, dead)
   else

@@ -147,7 +147,8 @@ impl World {
         let _: u64 = push.query_async(&mut producer).await.unwrap();
     }
 
-    /// A question of this boot, with its number and the most it may take, that the server hears and whose answer nobody does.
+    /// A question of this boot, with its number and the most it may take, that reaches the server and whose answer nobody
+    /// reads.
     async fn take_unheard(&self, boot: &str, (number, most): (u64, u32), turn: &str) {
         let mut question = scripts::TAKE.key(self.key.as_str());
         question.arg(boot).arg(number).arg(most);

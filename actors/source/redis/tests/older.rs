@@ -216,7 +216,7 @@ async fn a_promoted_replica_that_was_behind_gets_back_what_is_held_here() {
         last.is_some() && batches == 1
     })
     .await;
-    // It hears no more from here on, as one that is cut off or late.
+    // Nothing reaches it from here on, as one that is cut off or late.
     let _: () = copy.ask(&["REPLICAOF", "NO", "ONE"]).await;
     world.push(["1", "2"]).await;
     let held = fetch(&source, 2).await;

@@ -139,7 +139,7 @@ async fn what_a_lost_answer_took_is_found_again() {
     world.push(["1", "2", "3"]).await;
     let source = world.source();
     let generation = source.registered().await.unwrap();
-    // The server hears the question, and the answer never arrives.
+    // The question reaches the server, and the answer never arrives.
     world
         .take_unheard(&source.boot_in(generation), (1, 2), "list")
         .await;
@@ -182,7 +182,7 @@ async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
     world.push(["1", "2"]).await;
     let source = world.source();
     let generation = source.registered().await.unwrap();
-    // A question that was given up and heard all the same.
+    // A question that was given up and reached the server all the same.
     world
         .take_unheard(&source.boot_in(generation), (7, 2), "list")
         .await;
