@@ -1,4 +1,4 @@
-//! A way to a server that can be cut at a chosen moment: before or after the server hears a word.
+//! A way to a server that can be cut at a chosen moment: before or after a word reaches the server.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -88,7 +88,7 @@ fn pass(
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(n @ 1..) = from_server.read(&mut buffer) {
-            // The server has answered: it has done what it heard.
+            // The server has answered: it has done what reached it.
             if *answers_are_lost.lock().unwrap() || to_client.write_all(&buffer[..n]).is_err() {
                 break;
             }
