@@ -152,7 +152,7 @@ impl State {
     }
 }
 
-/// Causes that differ in their numbers only (a port, an id, a count) are one kind. Codes would tell better, but they come
+/// Causes that differ in their numbers only (a port, an id, a count) are one kind. Codes would be better, but they come
 /// from five libraries, and here nothing but a line of the log depends on it.
 fn kind(cause: &str) -> String {
     let is_number = |word: &&str| !word.contains(|c: char| c.is_ascii_digit());

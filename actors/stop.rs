@@ -80,7 +80,7 @@ pub(crate) async fn left_at(mut count: watch::Receiver<usize>, deadline: Instant
     if in_time { 0 } else { *count.borrow() }
 }
 
-/// Hears of the stop.
+/// Receives the stop.
 #[derive(Debug, Clone)]
 pub(crate) struct StopListener {
     receiver: watch::Receiver<Phase>,
