@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::failure::Failure;
 use super::{
-    App, alert, check, completions, dead, exec, generate_model, help, import, init, migrate,
+    App, alert, check, completions, dead, delay, exec, generate_model, help, import, init, migrate,
     orders, push, run, schema, send, signals, status,
 };
 use crate::config::{Environment, Partition, Places};
@@ -101,9 +101,9 @@ enum Command {
     /// Show cron entries, pause and resume them
     #[command(subcommand)]
     Cron(orders::CronCommand),
-    /// Pause and resume the delay queue
+    /// Show delayed tasks, cancel them, run them now or later; pause and resume the delay queue
     #[command(subcommand)]
-    Delay(orders::DelayCommand),
+    Delay(delay::DelayCommand),
     /// Pause everything: queues, cron and the delay queue, on every daemon of the environment
     Pause,
     /// Resume everything that `pause` paused; what was paused by its name stays so
@@ -164,7 +164,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Status(args) => status::status(&app, &places()?, &args),
         Command::Queue(command) => orders::queue(&app, &places()?, command),
         Command::Cron(command) => orders::cron(&app, &places()?, command),
-        Command::Delay(command) => orders::delay(&app, &places()?, &command),
+        Command::Delay(command) => delay::delay(&app, &places()?, command),
         Command::Pause => orders::pause(&app, &places()?),
         Command::Resume => orders::resume(&app, &places()?),
         Command::Dead(command) => dead::dead(&app, &places()?, command),

@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 32] = [
+const EXAMPLES: [(&str, &str); 37] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -89,8 +89,32 @@ const EXAMPLES: [(&str, &str); 32] = [
     ),
     (
         "delay",
-        "  {} delay pause              tasks can be pushed, and wait
+        "  {} delay list               what runs, then what waits, the next first
+  {} delay cancel 17          it never runs
+  {} delay run 17             now
+  {} delay pause              tasks can be pushed, and wait
   {} delay resume             what is overdue runs at once",
+    ),
+    (
+        "delay list",
+        "  {} delay list --limit 10
+  {} delay list --status failed --command remind
+  {} delay list --status waiting --json | jq .params",
+    ),
+    (
+        "delay show",
+        "  {} delay show 17
+  {} delay show 17 --json | jq -r .result",
+    ),
+    (
+        "delay cancel",
+        "  {} delay cancel 17 18       as long as they wait; status 4, and no dead letter",
+    ),
+    (
+        "delay run",
+        "  {} delay run 17             now
+  {} delay run 17 18 --in 2h
+  {} delay run 17 --at '2036-01-31 08:30'",
     ),
     (
         "delay pause",
@@ -112,8 +136,9 @@ const EXAMPLES: [(&str, &str); 32] = [
     (
         "dead",
         "  {} dead list                the newest first
+  {} dead group               by their errors
   {} dead replay 17 18        those two run again
-  {} dead purge --older-than 30d",
+  {} dead purge --older-than 30d --yes",
     ),
     (
         "alert",
@@ -151,22 +176,32 @@ const EXAMPLES: [(&str, &str); 32] = [
   {} completions fish > ~/.config/fish/completions/{}.fish",
     ),
     (
+        "dead group",
+        "  {} dead group                             which errors there are, and how many letters of each
+  {} dead group --queue greetings --since 2h
+  {} dead group --json | jq -r .group",
+    ),
+    (
         "dead list",
         "  {} dead list --limit 10
+  {} dead list --group 3f2b1c00aa
   {} dead list --queue greetings --since 2h --error timeout
   {} dead list --kind delay --json | jq .error",
     ),
     (
         "dead replay",
         "  {} dead replay 17 18                      those two
-  {} dead replay --queue greetings          all of one queue
-  {} dead replay --exec-cmd remind --error 'connection refused' --limit 100
+  {} dead replay --queue greetings          all of one queue, after a question with their number
+  {} dead replay --group 3f2b1c00aa --rate 100/s --yes
+  {} dead replay --exec-cmd remind --error 'connection refused' --limit 100 --yes
+  {} dead replay 17 --payload mended.json   with another payload
   {} dead replay --yes                      all there are",
     ),
     (
         "dead purge",
         "  {} dead purge 17 18
-  {} dead purge --older-than 30d
+  {} dead purge --older-than 30d --yes
+  {} dead purge --group 3f2b1c00aa
   {} dead purge --queue greetings --until '2026-01-31 08:30'
   {} dead purge --yes                       all there are",
     ),

@@ -156,6 +156,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
             tasks: settings.delay_retention,
             crontab_log: settings.crontab_log_retention,
             dead_letters: settings.dead_letter_retention,
+            audit: settings.audit_retention,
         },
         cron,
         warnings: Warnings {

@@ -23,3 +23,22 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 pub(super) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
+
+/// A text of others on one line: it may hold line breaks, and what moves the cursor.
+pub(super) fn one_line(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        c if c.is_control() => c.escape_debug().to_string(),
+        c => c.to_string(),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_others_is_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[2J测"), "a\\nb\\u{1b}[2J测");
+    }
+}

@@ -399,3 +399,11 @@ mod tests;
 pub(crate) fn did_you_mean(found: &str, known: &BTreeSet<String>) -> String {
     suggest::hint(found, "registered are", known.iter().map(String::as_str))
 }
+
+/// As `did_you_mean`, for names that are registered nowhere and were only met.
+pub(crate) fn did_you_mean_met(found: &str, met: &BTreeSet<String>) -> String {
+    match met.is_empty() {
+        true => String::new(),
+        false => suggest::hint(found, "there are", met.iter().map(String::as_str)),
+    }
+}

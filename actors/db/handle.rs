@@ -10,11 +10,14 @@ use super::actor::{DbActor, Submit, outage_of};
 use super::error::DbError;
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
-    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder, Reaped, Replay,
-    RunEnd, TaskEnd,
+    KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
+    Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::store::{Reader, Store};
-use super::write::{INSERTED_INTO, Most, Settlement, Trimmed, Write, Written};
+use super::task_orders::{TaskOrder, TaskOrdered};
+use super::write::{
+    DeletedLetters, INSERTED_INTO, Most, Replayed, Settlement, Trimmed, Write, Written,
+};
 use crate::outage::Outage;
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
@@ -246,19 +249,29 @@ impl Db {
         self.write(Write::InsertLetters { letters }).await.map(drop)
     }
 
-    /// The row that each letter became; none where it was gone.
+    /// What became of each letter.
     pub(crate) async fn replay_letters(
         &self,
         letters: Vec<Replay>,
-    ) -> Result<Vec<Option<i64>>, DbError> {
-        match self.write(Write::ReplayLetters { letters }).await? {
-            Written::Replayed(rows) => Ok(rows),
+        order: Option<LetterOrder>,
+    ) -> Result<Replayed, DbError> {
+        let order = order.map(Box::new);
+        match self.write(Write::ReplayLetters { letters, order }).await? {
+            Written::Replayed(replayed) => Ok(replayed),
             other => Err(mixed_up(&other)),
         }
     }
 
-    pub(crate) async fn delete_letters(&self, ids: Vec<i64>) -> Result<usize, DbError> {
-        self.count(Write::DeleteLetters { ids }).await
+    pub(crate) async fn delete_letters(
+        &self,
+        ids: Vec<i64>,
+        order: Option<LetterOrder>,
+    ) -> Result<DeletedLetters, DbError> {
+        let order = order.map(Box::new);
+        match self.write(Write::DeleteLetters { ids, order }).await? {
+            Written::Deleted(deleted) => Ok(deleted),
+            other => Err(mixed_up(&other)),
+        }
     }
 
     /// Attempts of messages that live elsewhere, which failed; durable when answered.
@@ -403,6 +416,10 @@ impl Db {
         self.count(Write::TrimTasks { before_s }).await
     }
 
+    pub(crate) async fn trim_audit(&self, before_ms: i64) -> Result<usize, DbError> {
+        self.count(Write::TrimAudit { before_ms }).await
+    }
+
     pub(crate) async fn trim_runs(&self, before_ms: i64) -> Result<usize, DbError> {
         self.count(Write::TrimRuns { before_ms }).await
     }
@@ -411,6 +428,14 @@ impl Db {
     pub(crate) async fn set_pause(&self, order: PauseOrder) -> Result<bool, DbError> {
         let changed = self.count(Write::SetPause(Box::new(order))).await?;
         Ok(changed > 0)
+    }
+
+    /// Answers what came of it.
+    pub(crate) async fn order_task(&self, order: TaskOrder) -> Result<TaskOrdered, DbError> {
+        match self.write(Write::OrderTask(Box::new(order))).await? {
+            Written::Ordered(ordered) => Ok(ordered),
+            other => Err(mixed_up(&other)),
+        }
     }
 
     pub(in crate::db) async fn count(&self, write: Write) -> Result<usize, DbError> {

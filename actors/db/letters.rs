@@ -22,9 +22,31 @@ pub(crate) struct LetterFilter {
     pub(crate) until_ms: Option<i64>,
     /// Stands in the error, in letters of any case.
     pub(crate) error: Option<String>,
+    /// The list, topic or table it came from.
+    pub(crate) source: Option<String>,
+    /// A pattern of `LIKE … ESCAPE '!'` that the error has. It takes more letters than are meant, and those who ask look again.
+    pub(crate) error_like: Option<String>,
 }
 
 impl LetterFilter {
+    /// Whether a letter is of these, whatever its id: for one that was looked at.
+    pub(crate) fn takes(&self, letter: &LetterHead) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == found)
+        };
+        let has = |wanted: &String| {
+            let error = letter.error.to_lowercase();
+            error.contains(&wanted.to_lowercase())
+        };
+        is(&self.name, &letter.name)
+            && is(&self.kind, &letter.kind)
+            && is(&self.exec_cmd, &letter.exec_cmd)
+            && is(&self.source, &letter.source)
+            && self.since_ms.is_none_or(|since| since <= letter.died_ms)
+            && self.until_ms.is_none_or(|until| letter.died_ms < until)
+            && self.error.as_ref().is_none_or(has)
+    }
+
     /// For `lower(error) LIKE lower(…) ESCAPE '!'`, which all databases understand alike.
     pub(crate) fn error_pattern(&self) -> Option<String> {
         let text = self.error.as_ref()?;
@@ -67,6 +89,36 @@ pub(crate) struct LetterHead {
     pub(crate) name: String,
     pub(crate) exec_cmd: String,
     pub(crate) partition: String,
+    pub(crate) error: String,
+    pub(crate) died_ms: i64,
+}
+
+/// Letters that one look goes through, where it looks for what no index knows: as many as are read in a tenth of a second.
+pub(crate) const LOOKED_AT_LETTERS: u32 = 20_000;
+
+/// At which end of the table a look begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Newest,
+    Oldest,
+}
+
+impl Side {
+    /// Where letters that pass the filter are to be expected.
+    pub(crate) fn of(filter: &LetterFilter) -> Self {
+        match (filter.since_ms, filter.until_ms) {
+            (None, Some(_)) => Self::Oldest,
+            _ => Self::Newest,
+        }
+    }
+}
+
+/// What a look at one end of the table found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LetterLook {
+    pub(crate) letters: Vec<LetterHead>,
+    /// No letter was left out of the look.
+    pub(crate) is_all: bool,
 }
 
 /// A dead letter that is to run again.
@@ -74,6 +126,32 @@ pub(crate) struct LetterHead {
 pub(crate) struct Replay {
     pub(crate) id: i64,
     pub(crate) to: ReplayTo,
+    /// What it has from now on in place of its payload.
+    pub(crate) payload: Option<Bytes>,
+}
+
+/// An order about dead letters. It is done a portion at a time, each in one transaction with the order's row of `audit`, which
+/// says how many letters were done so far: also that of a command that was killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LetterOrder {
+    pub(crate) environment: String,
+    pub(crate) ordered_by: String,
+    /// The letters, for people.
+    pub(crate) target: String,
+    /// Its row, once there is one.
+    pub(crate) row: Option<i64>,
+    /// Letters of the portions before.
+    pub(crate) before: usize,
+}
+
+impl LetterOrder {
+    /// As `audit.result` has it, with this portion.
+    pub(in crate::db) fn result(&self, letters: usize) -> String {
+        match self.before + letters {
+            1 => "1 letter".to_owned(),
+            n => format!("{n} letters"),
+        }
+    }
 }
 
 /// Where it runs.
@@ -163,6 +241,13 @@ const CUT: &str = "simplest_script-payload-bytes";
 /// Marks a letter of which only the beginning of the payload is kept.
 pub(in crate::db) fn cut_mark(bytes: usize) -> (String, Bytes) {
     (CUT.to_owned(), bytes.to_string().into())
+}
+
+/// The headers without the mark, for a letter that gets another payload.
+pub(in crate::db) fn uncut(headers: Option<&str>) -> Option<String> {
+    let mut headers = super::headers::decode(headers);
+    headers.retain(|(name, _)| name != CUT);
+    super::headers::encode(&headers)
 }
 
 /// Whether only the beginning of the payload is kept: run again, it would be another message.

@@ -32,6 +32,7 @@ mod status;
 mod store;
 #[cfg(test)]
 mod suite;
+pub(crate) mod task_orders;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-pub(crate) use super::letters::{DeadLetter, LetterFilter, LetterHead, Origin, Replay, ReplayTo};
+pub(crate) use super::letters::{
+    DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, LetterOrder, Origin,
+    Replay, ReplayTo, Side,
+};
 use super::made_letters::{of_queue, of_task};
 pub(crate) use super::runs::{
     AtOverlap, Claim, EndedRun, EntryRuns, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,

@@ -7,8 +7,9 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use super::error::DbError;
 use super::rows::{
     AliveBoot, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection, LetterFilter,
-    LetterHead, OpenRun, OutsideDeath, PauseRow,
+    LetterHead, LetterLook, OpenRun, OutsideDeath, PauseRow, Side,
 };
+use super::task_orders::{TaskName, TaskRow, TaskStatus};
 use super::warnings::NoticeBreadth;
 use super::write::{Write, Written};
 
@@ -169,6 +170,14 @@ pub(crate) trait Reader: Send + Sync {
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
     /// The `exec_cmd` of a delayed task.
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
+    /// Delayed tasks of one status, in the order in which people want to see them, and no more rows than that are looked at.
+    fn task_names(
+        &self,
+        status: TaskStatus,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<TaskName>, DbError>>;
+    /// Those of the delayed tasks that there are, in no order.
+    fn task_rows(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<Vec<TaskRow>, DbError>>;
     /// At most `TRIM_ROWS` waiting tasks that have failed before, whose retry is due later than that, in unix seconds.
     fn late_retries(&self, after_s: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>>;
     /// The newest dead letters first.
@@ -184,6 +193,9 @@ pub(crate) trait Reader: Send + Sync {
         above: i64,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>>;
+    /// The dead letters at one end of the table, in no order, and no more than that. Whatever one looks for is looked for in the
+    /// answer: a condition would let the database take an index that reaches further.
+    fn letter_look(&self, side: Side, letters: u32) -> BoxFuture<'_, Result<LetterLook, DbError>>;
     /// What has been charged to messages of one source outside the database, by their ids.
     fn deaths<'a>(
         &'a self,

@@ -67,6 +67,7 @@ mod letters;
 mod orders;
 mod questions;
 mod refusals;
+mod task_orders;
 mod warnings;
 mod worlds;
 

@@ -91,6 +91,8 @@ pub(in crate::db) struct Head {
     name: String,
     exec_cmd: String,
     partition_name: String,
+    error: String,
+    died_ms: i64,
 }
 
 impl From<Head> for LetterHead {
@@ -102,6 +104,8 @@ impl From<Head> for LetterHead {
             name: row.name,
             exec_cmd: row.exec_cmd,
             partition: row.partition_name,
+            error: row.error,
+            died_ms: row.died_ms,
         }
     }
 }

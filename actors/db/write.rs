@@ -2,9 +2,10 @@
 
 use super::rows::{
     AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
-    KnownEntry, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder, Reaped, Replay,
-    RunEnd, TaskEnd,
+    KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
+    Reaped, Replay, RunEnd, TaskEnd,
 };
+use super::task_orders::{TaskOrder, TaskOrdered};
 use super::warnings::{CountAdd, CountNotice, Counted, NoticeClaim};
 
 /// Old rows are deleted in portions of this many, so that no transaction is long.
@@ -107,9 +108,15 @@ pub(crate) enum Write {
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
     InsertLetters { letters: Vec<NewLetter> },
     /// Runs dead letters again: each of them goes and its row comes, or neither. Answers `Replayed`.
-    ReplayLetters { letters: Vec<Replay> },
-    /// Deletes dead letters. Answers `Count`.
-    DeleteLetters { ids: Vec<i64> },
+    ReplayLetters {
+        letters: Vec<Replay>,
+        order: Option<Box<LetterOrder>>,
+    },
+    /// Deletes dead letters. Answers `Deleted`.
+    DeleteLetters {
+        ids: Vec<i64>,
+        order: Option<Box<LetterOrder>>,
+    },
     /// Attempts of messages that live elsewhere, which failed. May be repeated: the highest attempt of a message counts.
     /// Answers `Nothing`.
     NoteFailures { failures: Vec<FailedAttempt> },
@@ -146,6 +153,9 @@ pub(crate) enum Write {
     /// Of the oldest `TRIM_ROWS` dead letters with a higher id deletes those that died before that, in unix milliseconds.
     /// Answers `Trimmed`.
     TrimLetters { before_ms: i64, after_id: i64 },
+    /// Deletes at most `TRIM_ROWS` orders in `audit` that were given before that, in unix milliseconds. Answers `Count`; fewer:
+    /// none is left.
+    TrimAudit { before_ms: i64 },
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
 
@@ -165,6 +175,8 @@ pub(crate) enum Write {
     TrimNotices,
     /// Pauses or resumes something, and writes that down. Answers `Count`: 1, or 0 where it was so already.
     SetPause(Box<PauseOrder>),
+    /// Cancels a delayed task, or says when it is due, and writes that down. Answers `Ordered`.
+    OrderTask(Box<TaskOrder>),
 }
 
 impl Write {
@@ -242,7 +254,8 @@ impl Write {
             | Self::ClaimFire(_)
             | Self::TakeFire { .. }
             | Self::EndRun(_)
-            | Self::SetPause(_) => true,
+            | Self::SetPause(_)
+            | Self::OrderTask(_) => true,
             _ => false,
         }
     }
@@ -300,8 +313,8 @@ pub(crate) enum Written {
     Tasks(ClaimedTasks),
     Messages(Vec<ClaimedMessage>),
     Settlement(Settlement),
-    /// In the order of the letters asked for: the row that each became; none where the letter was gone.
-    Replayed(Vec<Option<i64>>),
+    Replayed(Replayed),
+    Deleted(DeletedLetters),
     Reaped(Reaped),
     /// In the order of the entries asked about, unix milliseconds: the last fire known, else since when it is live.
     Since(Vec<i64>),
@@ -313,6 +326,24 @@ pub(crate) enum Written {
     Trimmed(Trimmed),
     Counted(Counted),
     Notices(Vec<CountNotice>),
+    Ordered(TaskOrdered),
+}
+
+/// What became of dead letters that were to run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    /// In the order of the letters asked for: the row that each became; none where the letter was gone.
+    pub(crate) rows: Vec<Option<i64>>,
+    /// The order's row of `audit`, once there is one.
+    pub(crate) audit: Option<i64>,
+}
+
+/// What became of dead letters that were to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeletedLetters {
+    pub(crate) count: usize,
+    /// The order's row of `audit`, once there is one.
+    pub(crate) audit: Option<i64>,
 }
 
 /// What became of a portion of a table's oldest rows.

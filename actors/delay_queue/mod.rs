@@ -33,7 +33,7 @@ use self::engine::Engine;
 pub(crate) use self::engine::{DelayConfig, TaskRules};
 pub(crate) use self::handle::DelayQueueHandle;
 pub use self::own_transaction::{PushRow, delay_queue_log};
-pub(crate) use self::push::refusal;
+pub(crate) use self::push::{LAST_SECOND, params_refusal, refusal};
 pub use self::push::{Push, PushError, PushItem};
 use self::room::Flow;
 pub(crate) use self::running::RunningTasks;

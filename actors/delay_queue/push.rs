@@ -12,7 +12,7 @@ const NAME_CHARS: usize = 255;
 const EXEC_CMD_CHARS: usize = 50;
 const PARAMS_CHARS: usize = 500;
 /// The Go project's `exec_time` is an unsigned 32-bit number of seconds: up to 7 February 2106.
-const LAST_SECOND: i64 = u32::MAX as i64;
+pub(crate) const LAST_SECOND: i64 = u32::MAX as i64;
 
 /// A task for later.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -115,6 +115,11 @@ fn fits(column: &str, text: &str, max_chars: usize) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// Why a text cannot be the params of a task.
+pub(crate) fn params_refusal(params: &str) -> Option<String> {
+    fits("params", params, PARAMS_CHARS).err()
 }
 
 fn due_ms(item: &PushItem, now_ms: i64) -> Result<i64, String> {

@@ -20,6 +20,8 @@ pub(crate) struct Retention {
     /// Runs in `crontab_log`.
     pub(crate) crontab_log: Option<Duration>,
     pub(crate) dead_letters: Option<Duration>,
+    /// Who ordered what.
+    pub(crate) audit: Option<Duration>,
 }
 
 /// A table that is trimmed.
@@ -28,6 +30,7 @@ enum Table {
     Tasks,
     CrontabLog,
     DeadLetters,
+    Audit,
 }
 
 impl Retention {
@@ -36,6 +39,7 @@ impl Retention {
             (Table::Tasks, self.tasks),
             (Table::CrontabLog, self.crontab_log),
             (Table::DeadLetters, self.dead_letters),
+            (Table::Audit, self.audit),
         ];
         let kept = |(table, kept): (Table, Option<Duration>)| kept.map(|kept| (table, kept));
         tables.into_iter().filter_map(kept)
@@ -97,6 +101,7 @@ impl Table {
             Self::Tasks => "delay_queue_log",
             Self::CrontabLog => "crontab_log",
             Self::DeadLetters => "dead_letter",
+            Self::Audit => "audit",
         }
     }
 
@@ -113,6 +118,10 @@ impl Table {
                 Self::CrontabLog => {
                     let trimmed = db.trim_crontab_log(before_ms, after_id).await?;
                     trimmed.more_after_id
+                }
+                Self::Audit => {
+                    let deleted = db.trim_audit(before_ms).await?;
+                    (deleted == TRIM_ROWS).then_some(after_id)
                 }
                 Self::DeadLetters => db.trim_letters(before_ms, after_id).await?.more_after_id,
             };

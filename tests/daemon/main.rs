@@ -22,6 +22,8 @@ mod cron_pairs;
 mod cron_places;
 mod database;
 mod dead;
+mod dead_groups;
+mod delay_orders;
 mod demo;
 mod drop_in;
 mod engine;

@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, TimeZone};
 use clap::{Args, ValueEnum};
 
+use crate::app::moment::{FORMS, moment};
 use crate::clock::{millis, now_ms};
 use crate::config::parse_duration;
 use crate::db::letters::{KIND_DELAY, KIND_TABLE};
@@ -36,13 +36,13 @@ pub(super) struct FilterArgs {
 impl FilterArgs {
     pub(super) fn filter(self) -> LetterFilter {
         LetterFilter {
-            ids: Vec::new(),
             name: self.name,
             kind: self.kind.map(|kind| kind.column().to_owned()),
             exec_cmd: self.exec_cmd,
             since_ms: self.since.map(|moment| moment.0),
             until_ms: self.until.map(|moment| moment.0),
             error: self.error,
+            ..LetterFilter::default()
         }
     }
 }
@@ -82,31 +82,14 @@ impl FromStr for Moment {
         if let Ok(ago) = parse_duration(text) {
             return Ok(Self(now_ms().saturating_sub(millis(ago))));
         }
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self(time.timestamp_millis()));
-        }
-        let time = local(text).ok_or_else(|| {
-            "neither a duration (`90m`, `2d`) nor a time (`2026-01-31`, `2026-01-31 08:30`, RFC 3339)".to_owned()
-        })?;
-        // What occurs twice, as the clock is put back, is meant the first time.
-        let found = Local.from_local_datetime(&time).earliest();
-        let found = found.ok_or_else(|| "the clock is put forward over this time".to_owned())?;
-        Ok(Self(found.timestamp_millis()))
+        moment(text)
+            .unwrap_or_else(|| {
+                Err(format!(
+                    "neither a duration (`90m`, `2d`) nor a time ({FORMS})"
+                ))
+            })
+            .map(Self)
     }
-}
-
-fn local(text: &str) -> Option<NaiveDateTime> {
-    let formats = [
-        "%Y-%m-%d %H:%M:%S",
-        "%Y-%m-%dT%H:%M:%S",
-        "%Y-%m-%d %H:%M",
-        "%Y-%m-%dT%H:%M",
-    ];
-    let time = |format: &&str| NaiveDateTime::parse_from_str(text, format).ok();
-    formats.iter().find_map(time).or_else(|| {
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-        Some(day.and_time(NaiveTime::MIN))
-    })
 }
 
 #[cfg(test)]

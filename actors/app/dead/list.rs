@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chrono::{DateTime, Local};
 use clap::Args;
 
 use super::filter::FilterArgs;
+use super::group::Group;
+use super::meant::Meant;
 use super::unconsumed::{self, Found};
 use crate::app::failure::{Failure, chain};
-use crate::app::print::print;
+use crate::app::moment::shown_in_line;
+use crate::app::print::{one_line, print};
 use crate::app::writer;
 use crate::config::{Config, Places};
 use crate::db::Store;
@@ -22,6 +24,9 @@ const SHOWN_CHARS: usize = 60;
 pub(crate) struct ListArgs {
     #[command(flatten)]
     filter: FilterArgs,
+    /// Of this group of the same error, as `dead group` names it
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: u32,
@@ -39,16 +44,27 @@ pub(super) fn list(
 ) -> Result<ExitCode, Failure> {
     let ListArgs {
         filter,
+        group,
         limit,
         json,
     } = args;
     let reader = store.reader();
     let filter = filter.filter();
     // What nobody consumes has neither handler nor time.
-    let all = filter == LetterFilter::default();
+    let all = filter == LetterFilter::default() && group.is_none();
     let (letters, unconsumed) = writer::in_system(async move {
-        let letters = reader.dead_letters(filter, limit).await;
-        let letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
+        let meant = Meant {
+            filter,
+            ..Meant::default()
+        };
+        let meant = meant.with_group(reader.as_ref(), group).await?;
+        let letters = reader.dead_letters(meant.filter.clone(), limit).await;
+        let mut letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
+        let of_it = |letter: &DeadLetter| match &meant.group {
+            Some(group) => *group == Group::of_letter(letter),
+            None => true,
+        };
+        letters.retain(of_it);
         let unconsumed = match all {
             true => unconsumed::look(config, places, reader.as_ref()).await?,
             false => Vec::new(),
@@ -85,13 +101,12 @@ pub(super) fn list(
 }
 
 fn line(letter: &DeadLetter) -> String {
-    let died = DateTime::from_timestamp_millis(letter.died_ms).unwrap_or_default();
     let payload = String::from_utf8_lossy(&letter.payload);
     let shown: String = payload.chars().take(SHOWN_CHARS).collect();
     let line = format!(
         "{}  {}  {} {} `{}` (`{}`), attempt {}: {}: {:?}",
         letter.id,
-        died.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S"),
+        shown_in_line(letter.died_ms),
         letter.kind,
         letter.original_id,
         letter.name,
@@ -101,23 +116,4 @@ fn line(letter: &DeadLetter) -> String {
         shown
     );
     one_line(&line)
-}
-
-/// An error may hold line breaks, and what moves the cursor.
-fn one_line(text: &str) -> String {
-    let escaped = text.chars().map(|c| match c {
-        c if c.is_control() => c.escape_debug().to_string(),
-        c => c.to_string(),
-    });
-    escaped.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_letter_is_one_line() {
-        assert_eq!(one_line("a\nb\u{1b}[2J测"), "a\\nb\\u{1b}[2J测");
-    }
 }

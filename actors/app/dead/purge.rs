@@ -5,14 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::all_are_meant;
 use super::filter::{FilterArgs, Moment};
+use super::meant::{Confirmed, Meant};
+use super::rate::{Pace, Rate};
 use super::walk::Walk;
+use super::{order_of, portion};
 use crate::app::failure::{FAILED, Failure, chain};
 use crate::app::print::{print, print_error};
 use crate::app::writer;
 use crate::config::Config;
-use crate::db::rows::LetterFilter;
+use crate::db::rows::LetterOrder;
 use crate::db::{Db, DbError};
 
 #[derive(Debug, Args)]
@@ -22,10 +24,16 @@ pub(crate) struct PurgeArgs {
     ids: Vec<i64>,
     #[command(flatten)]
     filter: FilterArgs,
+    /// Of this group of the same error, as `dead group` names it
+    #[arg(long, value_name = "GROUP", conflicts_with = "ids")]
+    group: Option<String>,
     /// Died longer ago than that, as `--until`: `30d`
     #[arg(long, value_name = "TIME", conflicts_with = "until")]
     older_than: Option<Moment>,
-    /// All letters are meant, where none is named and no filter is given
+    /// No faster: `100/s`, `30/m`, `5/h`
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// So many are meant, where letters are not named one by one; without it their number is said, and asked about
     #[arg(long)]
     yes: bool,
 }
@@ -34,18 +42,32 @@ pub(crate) struct PurgeArgs {
 pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failure> {
     let mut filter = args.filter.filter();
     filter.until_ms = filter.until_ms.or(args.older_than.map(|moment| moment.0));
-    if args.ids.is_empty() && filter == LetterFilter::default() && !args.yes {
-        all_are_meant("delete")?;
-    }
+    let meant = Meant {
+        ids: args.ids,
+        filter,
+        ..Meant::default()
+    };
     let store = writer::migrated_store(config)?;
-    let (mut deleted, mut missing) = (0, Vec::new());
+    let mut done = Done::default();
     let ended = writer::in_system(async {
         let db = writer::start_db(&store);
-        purge_all(&db, args.ids, filter, &mut deleted, &mut missing).await
-    });
-    print(&format!("deleted: {deleted}\n"))?;
+        let meant = meant.with_group(db.reader(), args.group).await?;
+        let confirmed = match args.yes {
+            true => Confirmed::Yes,
+            false => Confirmed::NotYet,
+        };
+        if !meant
+            .confirm(db.reader(), confirmed, ("delete", ""))
+            .await?
+        {
+            return Ok(Ok(()));
+        }
+        let order = order_of(config, &meant);
+        Ok(purge_all(&db, &meant, order, args.rate, &mut done).await)
+    })?;
+    print(&format!("deleted: {}\n", done.deleted))?;
     let mut complaints = String::new();
-    for id in missing {
+    for id in done.missing {
         let _ = writeln!(complaints, "there is no such letter: {id}");
     }
     if let Err(cause) = ended {
@@ -58,21 +80,33 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
     Ok(ExitCode::from(FAILED))
 }
 
+#[derive(Default)]
+struct Done {
+    deleted: usize,
+    missing: Vec<i64>,
+}
+
 async fn purge_all(
     db: &Db,
-    ids: Vec<i64>,
-    filter: LetterFilter,
-    deleted: &mut usize,
-    missing: &mut Vec<i64>,
+    meant: &Meant,
+    mut order: LetterOrder,
+    rate: Option<Rate>,
+    done: &mut Done,
 ) -> Result<(), DbError> {
-    let mut walk = Walk::begin(db.reader(), ids, filter, None).await?;
+    let mut walk = Walk::begin(db.reader(), meant, portion(rate)).await?;
+    let mut pace = Pace::begin(rate);
     loop {
+        pace.wait().await;
         let heads = walk.next(db.reader()).await?;
-        missing.append(&mut walk.missing);
+        done.missing.append(&mut walk.missing);
         if heads.is_empty() {
             return Ok(());
         }
-        let ids = heads.into_iter().map(|head| head.id);
-        *deleted += db.delete_letters(ids.collect()).await?;
+        let ids: Vec<i64> = heads.into_iter().map(|head| head.id).collect();
+        pace.did(ids.len());
+        let deleted = db.delete_letters(ids, Some(order.clone())).await?;
+        done.deleted += deleted.count;
+        order.before += deleted.count;
+        order.row = deleted.audit;
     }
 }

@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::all_are_meant;
 use super::filter::FilterArgs;
+use super::meant::{Confirmed, Meant};
+use super::payload::Edited;
+use super::rate::{Pace, Rate};
 use super::target::Targets;
 use super::walk::Walk;
+use super::{order_of, portion};
 use crate::app::failure::{FAILED, Failure, chain};
 use crate::app::print::{print, print_error};
 use crate::app::writer;
 use crate::config::Config;
-use crate::db::rows::{LetterFilter, LetterHead, Replay};
+use crate::db::rows::{LetterFilter, LetterHead, LetterOrder, Replay};
 use crate::db::{Db, DbError};
 
 /// Letters that cannot run here and are named, each with its reason.
@@ -27,10 +31,19 @@ pub(crate) struct ReplayArgs {
     ids: Vec<i64>,
     #[command(flatten)]
     filter: FilterArgs,
+    /// Of this group of the same error, as `dead group` names it
+    #[arg(long, value_name = "GROUP", conflicts_with = "ids")]
+    group: Option<String>,
     /// At most so many, the oldest
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// All letters are meant, where none is named and no filter is given
+    /// No faster: `100/s`, `30/m`, `5/h`
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
+    /// What one letter has from now on in place of its payload: the bytes of this file, or of standard input (`-`)
+    #[arg(long, value_name = "FILE")]
+    payload: Option<PathBuf>,
+    /// So many are meant, where letters are not named one by one; without it their number is said, and asked about
     #[arg(long)]
     yes: bool,
 }
@@ -42,16 +55,43 @@ pub(super) fn replay(
     args: ReplayArgs,
 ) -> Result<ExitCode, Failure> {
     let filter = args.filter.filter();
-    if args.ids.is_empty() && filter == LetterFilter::default() && !args.yes {
-        all_are_meant("run again")?;
-    }
+    let edited = match args.payload {
+        Some(_) if args.ids.len() != 1 || filter != LetterFilter::default() => {
+            return Err(Failure::misused(
+                "`--payload` is for one letter: `dead replay ID --payload FILE`",
+            ));
+        }
+        Some(file) => Some(Edited::read(&file)?),
+        None => None,
+    };
+    let meant = Meant {
+        ids: args.ids,
+        filter,
+        limit: args.limit,
+        group: None,
+    };
     let targets = Targets { config, delayed };
     let store = writer::migrated_store(config)?;
     let mut done = Done::default();
     let ended = writer::in_system(async {
         let db = writer::start_db(&store);
-        replay_all(&db, &targets, args.ids, filter, args.limit, &mut done).await
-    });
+        let meant = meant.with_group(db.reader(), args.group).await?;
+        let confirmed = match args.yes {
+            true => Confirmed::Yes,
+            false => Confirmed::NotYet,
+        };
+        let what = ("run", " again");
+        if !meant.confirm(db.reader(), confirmed, what).await? {
+            return Ok(Ok(()));
+        }
+        let order = order_of(config, &meant);
+        let work = Work {
+            targets,
+            edited,
+            rate: args.rate,
+        };
+        Ok(replay_all(&db, &meant, &work, order, &mut done).await)
+    })?;
     print(&done.told())?;
     let mut complaints = done.complaints();
     if let Err(cause) = ended {
@@ -64,16 +104,35 @@ pub(super) fn replay(
     Ok(ExitCode::from(FAILED))
 }
 
+/// How letters run again.
+struct Work<'a> {
+    targets: Targets<'a>,
+    edited: Option<Edited>,
+    rate: Option<Rate>,
+}
+
+impl Work<'_> {
+    /// The replay of a letter and what the place is called where it runs; or why it cannot run.
+    fn of(&self, letter: &LetterHead) -> Result<(Replay, String), String> {
+        let (to, name) = self.targets.of(letter)?;
+        let edited = self.edited.as_ref();
+        let payload = edited.map(|edited| edited.for_letter(&to)).transpose()?;
+        let id = letter.id;
+        Ok((Replay { id, to, payload }, name))
+    }
+}
+
 async fn replay_all(
     db: &Db,
-    targets: &Targets<'_>,
-    ids: Vec<i64>,
-    filter: LetterFilter,
-    limit: Option<u64>,
+    meant: &Meant,
+    work: &Work<'_>,
+    mut order: LetterOrder,
     done: &mut Done,
 ) -> Result<(), DbError> {
-    let mut walk = Walk::begin(db.reader(), ids, filter, limit).await?;
+    let mut walk = Walk::begin(db.reader(), meant, portion(work.rate)).await?;
+    let mut pace = Pace::begin(work.rate);
     loop {
+        pace.wait().await;
         let heads = walk.next(db.reader()).await?;
         done.missing.append(&mut walk.missing);
         if heads.is_empty() {
@@ -81,9 +140,9 @@ async fn replay_all(
         }
         let (mut replays, mut names) = (Vec::new(), Vec::new());
         for head in heads {
-            match targets.of(&head) {
-                Ok((to, name)) => {
-                    replays.push(Replay { id: head.id, to });
+            match work.of(&head) {
+                Ok((replay, name)) => {
+                    replays.push(replay);
                     names.push(name);
                 }
                 Err(reason) => done.refused(&head, &reason),
@@ -92,8 +151,11 @@ async fn replay_all(
         if replays.is_empty() {
             continue;
         }
-        let rows = db.replay_letters(replays).await?;
-        for (name, row) in names.into_iter().zip(rows) {
+        pace.did(replays.len());
+        let replayed = db.replay_letters(replays, Some(order.clone())).await?;
+        order.before += replayed.rows.iter().flatten().count();
+        order.row = replayed.audit;
+        for (name, row) in names.into_iter().zip(replayed.rows) {
             match row {
                 Some(_) => *done.replayed.entry(name).or_default() += 1,
                 None => done.gone += 1,

@@ -128,6 +128,8 @@ mod tests {
             name: name.to_owned(),
             exec_cmd: "remind".to_owned(),
             partition: partition.to_owned(),
+            error: "boom".to_owned(),
+            died_ms: 1000,
         }
     }
 

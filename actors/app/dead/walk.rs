@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::meant::Meant;
 use crate::db::rows::{LetterFilter, LetterHead};
 use crate::db::{DbError, Reader};
 
@@ -9,8 +10,8 @@ use crate::db::{DbError, Reader};
 pub(super) const PORTION: u32 = 500;
 
 /// See the module's header.
-pub(super) struct Walk {
-    filter: LetterFilter,
+pub(super) struct Walk<'a> {
+    meant: &'a Meant,
     /// Where ids were named: those that are still to be looked at.
     ids: Option<VecDeque<i64>>,
     /// Ids that were named and not found.
@@ -19,73 +20,80 @@ pub(super) struct Walk {
     /// The newest letter when the walk began. What dies again in the meantime is not met twice.
     last: i64,
     left: u64,
+    /// Letters of one portion.
+    portion: u32,
 }
 
-impl Walk {
-    /// `ids`: none means all that pass the filter.
+impl<'a> Walk<'a> {
+    /// `portion`: letters in one transaction, `PORTION` at most.
     pub(super) async fn begin(
         reader: &dyn Reader,
-        mut ids: Vec<i64>,
-        filter: LetterFilter,
-        limit: Option<u64>,
+        meant: &'a Meant,
+        portion: u32,
     ) -> Result<Self, DbError> {
         let newest = reader.dead_letters(LetterFilter::default(), 1).await?;
+        let mut ids = meant.ids.clone();
         ids.sort_unstable();
         ids.dedup();
         Ok(Self {
-            filter,
+            meant,
             ids: (!ids.is_empty()).then(|| ids.into()),
             missing: Vec::new(),
             above: i64::MIN,
             last: newest.first().map_or(i64::MIN, |letter| letter.id),
-            left: limit.unwrap_or(u64::MAX),
+            left: meant.limit.unwrap_or(u64::MAX),
+            portion: portion.min(PORTION),
         })
     }
 
     /// The next portion; an empty one is the end.
     pub(super) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
-        let mut heads = loop {
+        loop {
             let asked = self.next_ids();
             if self.left == 0 || asked.as_ref().is_some_and(Vec::is_empty) {
                 return Ok(Vec::new());
             }
             let filter = LetterFilter {
                 ids: asked.clone().unwrap_or_default(),
-                ..self.filter.clone()
+                ..self.meant.filter.clone()
             };
-            let limit = PORTION.min(u32::try_from(self.left).unwrap_or(u32::MAX));
+            let limit = self
+                .portion
+                .min(u32::try_from(self.left).unwrap_or(u32::MAX));
             let above = if asked.is_some() {
                 i64::MIN
             } else {
                 self.above
             };
-            let heads = reader.letter_heads(filter, above, limit).await?;
-            let Some(asked) = asked else {
-                break heads;
-            };
+            let mut heads = reader.letter_heads(filter, above, limit).await?;
+            if heads.is_empty() && asked.is_none() {
+                return Ok(heads);
+            }
+            if let Some(head) = heads.last() {
+                self.above = head.id;
+            }
             // A limit may have cut them short; then nothing is missing.
-            if heads.len() < usize::try_from(limit).unwrap_or(usize::MAX) {
+            if let Some(asked) = asked
+                && heads.len() < usize::try_from(limit).unwrap_or(usize::MAX)
+            {
                 let found = |id: &i64| heads.iter().any(|head| head.id == *id);
                 self.missing
                     .extend(asked.into_iter().filter(|id| !found(id)));
             }
-            if !heads.is_empty() {
-                break heads;
+            // The filter lets some letters of other groups pass.
+            heads.retain(|head| head.id <= self.last && self.meant.takes(head));
+            if heads.is_empty() && self.above <= self.last {
+                continue;
             }
-        };
-        heads.retain(|head| head.id <= self.last);
-        if let Some(head) = heads.last() {
-            self.above = head.id;
+            self.left -= u64::try_from(heads.len()).unwrap_or(self.left);
+            return Ok(heads);
         }
-        self.left -= u64::try_from(heads.len()).unwrap_or(self.left);
-        Ok(heads)
     }
 
     fn next_ids(&mut self) -> Option<Vec<i64>> {
+        let portion = usize::try_from(self.portion).unwrap_or(usize::MAX);
         let ids = self.ids.as_mut()?;
-        let portion = ids
-            .len()
-            .min(usize::try_from(PORTION).unwrap_or(usize::MAX));
+        let portion = ids.len().min(portion);
         Some(ids.drain(..portion).collect())
     }
 }

@@ -1,16 +1,16 @@
-//! `queue`, `cron`, `delay`, `pause`, `resume`: orders to all daemons of the environment that share the tables. They are
-//! rows, so they can be given while no daemon runs, and hold until they are taken back.
+//! `queue`, `cron`, `pause`, `resume`, `delay pause`, `delay resume`: orders to all daemons of the environment that share the
+//! tables. They are rows, so they can be given while no daemon runs, and hold until they are taken back.
 
 mod list;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use chrono::{DateTime, Local, SecondsFormat};
 use clap::{Args, Subcommand};
 
 use self::list::{Entry, ListArgs};
 use super::failure::{Failure, chain};
+use super::moment::shown;
 use super::print::print;
 use super::{App, start, writer};
 use crate::config::{Config, Places, did_you_mean};
@@ -37,14 +37,6 @@ pub(super) enum CronCommand {
     Pause(NamesArgs),
     /// Resume cron entries
     Resume(NamesArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum DelayCommand {
-    /// Pause the delay queue: tasks can be pushed, and wait
-    Pause,
-    /// Resume the delay queue: what is overdue runs at once
-    Resume,
 }
 
 #[derive(Debug, Args)]
@@ -80,17 +72,12 @@ pub(super) fn cron<S: Send + Sync + 'static>(
     }
 }
 
-pub(super) fn delay<S: Send + Sync + 'static>(
-    app: &App<S>,
-    places: &Places,
-    command: &DelayCommand,
-) -> Result<ExitCode, Failure> {
-    let config = start::configuration(app, places)?;
-    let wish = match command {
-        DelayCommand::Pause => Wish::Paused,
-        DelayCommand::Resume => Wish::Resumed,
-    };
-    give(&config, PauseKind::Delay, vec![String::new()], wish)
+pub(super) fn pause_delay(config: &Config) -> Result<ExitCode, Failure> {
+    give(config, PauseKind::Delay, vec![String::new()], Wish::Paused)
+}
+
+pub(super) fn resume_delay(config: &Config) -> Result<ExitCode, Failure> {
+    give(config, PauseKind::Delay, vec![String::new()], Wish::Resumed)
 }
 
 pub(super) fn pause<S: Send + Sync + 'static>(
@@ -182,14 +169,14 @@ fn give(
 }
 
 /// The pauses that hold.
-async fn held(reader: &dyn Reader, environment: &str) -> Result<Vec<PauseRow>, DbError> {
+pub(super) async fn held(reader: &dyn Reader, environment: &str) -> Result<Vec<PauseRow>, DbError> {
     let mut rows = reader.pauses(environment).await?;
     rows.retain(|row| row.until_ms.is_none());
     Ok(rows)
 }
 
 /// The pause of exactly this; that of everything is its own.
-fn own<'a>(target: &Target, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
+pub(super) fn own<'a>(target: &Target, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
     let mut held = held.iter();
     held.find(|row| row.kind == target.kind.column() && row.name == target.name)
 }
@@ -219,18 +206,16 @@ fn outcome(target: &Target, wish: Wish, changed: bool, held: &[PauseRow]) -> Str
 }
 
 /// Since when, and by whose order.
-fn since(row: &PauseRow) -> String {
-    let since = DateTime::from_timestamp_millis(row.since_ms).unwrap_or_default();
-    let since = since.with_timezone(&Local);
+pub(super) fn since(row: &PauseRow) -> String {
     format!(
         "since {}, by order of {}",
-        since.to_rfc3339_opts(SecondsFormat::Secs, false),
+        shown(row.since_ms),
         row.ordered_by
     )
 }
 
 /// Who gives this order: the system's user, and the machine.
-fn orderer() -> String {
+pub(super) fn orderer() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].map(|name| std::env::var(name).ok());
     let user = named.into_iter().flatten().find(|name| !name.is_empty());
     let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));

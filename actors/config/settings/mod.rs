@@ -86,6 +86,9 @@ const RETENTION: Bounds = Bounds {
     why: "`null` keeps finished rows for ever",
 };
 
+/// A year: for as long one asks who ordered what, and the rows are few.
+const AUDIT_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// The daemon's settings, complete: what a file leaves out has its default.
 ///
 /// Secrets print as `***`.
@@ -129,6 +132,8 @@ pub struct Settings {
     pub crontab_log_retention: Option<Duration>,
     /// How long dead letters are kept; `None` is for ever.
     pub dead_letter_retention: Option<Duration>,
+    /// How long rows of `audit` are kept; `None` is for ever.
+    pub audit_retention: Option<Duration>,
     app: serde_json::Value,
     named: NamedServers,
 }
@@ -179,6 +184,7 @@ impl Default for Settings {
             delay_retention: None,
             crontab_log_retention: None,
             dead_letter_retention: None,
+            audit_retention: Some(AUDIT_KEPT),
             app: serde_json::Value::Object(serde_json::Map::new()),
             named: NamedServers::default(),
         }
@@ -245,6 +251,9 @@ impl Settings {
         let retention = o.maybe("delay_retention", |n| n.duration(&RETENTION));
         let crontab_log_retention = o.maybe("crontab_log_retention", |n| n.duration(&RETENTION));
         let dead_letter_retention = o.maybe("dead_letter_retention", |n| n.duration(&RETENTION));
+        let audit_retention = o.optional("audit_retention", d.audit_retention, |n| {
+            n.nullable(|n| n.duration(&RETENTION))
+        });
         let cron_command = o.maybe("cron_command", |n| cron_command(n, reading));
         if let (Some(interval), Some(lease)) = (interval, lease) {
             check_lease(o, interval, lease);
@@ -279,6 +288,7 @@ impl Settings {
             delay_retention: retention?,
             crontab_log_retention: crontab_log_retention?,
             dead_letter_retention: dead_letter_retention?,
+            audit_retention: audit_retention?,
         })
     }
 }
@@ -421,6 +431,7 @@ impl fmt::Debug for Settings {
             .field("delay_retention", &self.delay_retention)
             .field("crontab_log_retention", &self.crontab_log_retention)
             .field("dead_letter_retention", &self.dead_letter_retention)
+            .field("audit_retention", &self.audit_retention)
             .finish()
     }
 }

@@ -41,6 +41,7 @@ const DEFAULTS: &str = r#"{
     "lag_check_interval": "3m", "consumer_lease": "5m", "heartbeat_interval": "5s",
     "delay_concurrency": 1000, "misfire_grace": "10s", "shutdown_deadline": "25s", "cron_command": null,
     "delay_retention": null, "crontab_log_retention": null, "dead_letter_retention": null,
+    "audit_retention": "365d",
 }"#;
 
 #[test]
@@ -68,6 +69,7 @@ fn given_keys_are_taken_and_the_rest_of_an_object_is_its_default() {
     assert_eq!(settings.logger.max_size_mb, 100);
     assert_eq!((settings.http.listen, settings.workers), (None, 3));
     assert_eq!(settings.delay_retention, Some(30 * A_DAY));
+    assert_eq!(good(r#"{"audit_retention": null}"#).audit_retention, None);
     let delayed = settings.delayed["delay_test"];
     assert_eq!(delayed.timeout, Some(Duration::from_secs(90)));
     assert_eq!(delayed.retry.max_attempts.get(), 5);
@@ -198,6 +200,10 @@ fn bad_values_are_refused() {
         ),
         (
             r#"{"crontab_log_retention": 0}"#,
+            "`null` keeps finished rows for ever",
+        ),
+        (
+            r#"{"audit_retention": 0}"#,
             "`null` keeps finished rows for ever",
         ),
         (

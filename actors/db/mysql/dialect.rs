@@ -64,6 +64,18 @@ pub(super) const WIDTHS: &str = "
     WHERE table_schema = DATABASE() AND table_name IN ('delay_queue_log', 'crontab_log', 'dead_letter')
       AND character_maximum_length IS NOT NULL AND data_type NOT LIKE '%blob%'";
 
+/// The index that claims walk, which the optimizer is made to take: see `claiming.rs`.
+pub(super) const INDEX_OF_TASKS: &str = "FORCE INDEX (idx_status_exectime)";
+/// A delayed task by its names.
+pub(super) const NAMED_TASK: &str =
+    "CAST(id AS SIGNED) AS id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd";
+/// A delayed task `q` with all its columns.
+pub(super) const SHOWN_TASK: &str = "
+    CAST(q.id AS SIGNED) AS id, COALESCE(q.name, '') AS name, COALESCE(q.exec_cmd, '') AS exec_cmd,
+    COALESCE(q.params, '') AS params, CAST(q.status AS SIGNED) AS status, COALESCE(q.result, '') AS result,
+    CAST(q.exec_time AS SIGNED) AS exec_time, CAST(q.create_time AS CHAR(19)) AS create_time,
+    CAST(q.update_time AS CHAR(19)) AS update_time, q.owner, q.fence, q.attempts, q.due_ms";
+
 /// The first bound value.
 pub(super) const FIRST: &str = "?";
 pub(super) const UPSERT_BOOT: &str = "

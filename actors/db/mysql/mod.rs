@@ -69,6 +69,8 @@ mod retention;
 mod schema;
 #[path = "../server/store.rs"]
 mod store;
+#[path = "../server/task_orders.rs"]
+mod task_orders;
 #[path = "../server/tasks.rs"]
 mod tasks;
 #[cfg(test)]

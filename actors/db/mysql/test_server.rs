@@ -37,6 +37,17 @@ struct Step {
 /// Names the connection.
 pub(super) const CONNECTION_ID: &str = "SELECT CAST(CONNECTION_ID() AS SIGNED) AS id";
 
+/// How the server answers a question.
+pub(super) async fn plan(url: &str, question: &str) -> String {
+    let mut connection = connect::open(&Secret::new(url)).await.unwrap();
+    let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN FORMAT=TRADITIONAL {question}"))
+        .load(&mut connection)
+        .await
+        .unwrap();
+    let line = |step: Step| format!("{:?} {:?} {:?}", step.table, step.key, step.extra);
+    steps.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
     let mut connection = connect::open(&Secret::new(url)).await.unwrap();
     let claims = [

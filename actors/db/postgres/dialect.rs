@@ -64,6 +64,18 @@ pub(super) const WIDTHS: &str = "
     WHERE table_schema = current_schema() AND table_name IN ('delay_queue_log', 'crontab_log', 'dead_letter')
       AND character_maximum_length IS NOT NULL";
 
+/// The planner takes the index that claims walk by itself.
+pub(super) const INDEX_OF_TASKS: &str = "";
+/// A delayed task by its names.
+pub(super) const NAMED_TASK: &str =
+    "id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd";
+/// A delayed task `q` with all its columns.
+pub(super) const SHOWN_TASK: &str = "
+    q.id, COALESCE(q.name, '') AS name, COALESCE(q.exec_cmd, '') AS exec_cmd,
+    COALESCE(q.params, '') AS params, q.status::bigint AS status, COALESCE(q.result, '') AS result,
+    q.exec_time::bigint AS exec_time, left(q.create_time::text, 19) AS create_time,
+    left(q.update_time::text, 19) AS update_time, q.owner, q.fence, q.attempts, q.due_ms";
+
 /// The first bound value.
 pub(super) const FIRST: &str = "$1";
 pub(super) const UPSERT_BOOT: &str = "

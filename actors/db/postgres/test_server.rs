@@ -35,6 +35,18 @@ struct Step {
 /// Names the connection.
 pub(super) const CONNECTION_ID: &str = "SELECT pg_backend_pid()::bigint AS id";
 
+/// How the server answers a question.
+pub(super) async fn plan(url: &str, question: &str) -> String {
+    let mut connection = connect::open(&Secret::new(url)).await.unwrap();
+    connection.batch_execute("ANALYZE").await.unwrap();
+    let steps: Vec<Step> = diesel::sql_query(format!("EXPLAIN {question}"))
+        .load(&mut connection)
+        .await
+        .unwrap();
+    let lines = steps.into_iter().map(|row| row.step);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 pub(super) async fn plan_of_claims(url: &str) -> Vec<String> {
     let mut connection = connect::open(&Secret::new(url)).await.unwrap();
     connection.batch_execute("ANALYZE").await.unwrap();

@@ -7,7 +7,7 @@ use super::claims::Standing;
 use super::dialect::Connection;
 use super::{
     boots, cron, dead, deaths, entries, hasten, messages, notices, orders, replay, retention,
-    tasks, warnings,
+    task_orders, tasks, warnings,
 };
 use crate::db::batch::{Step, steps};
 use crate::db::warnings::CountAdd;
@@ -137,8 +137,12 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             messages::give_back_except(connection, queue, owner, keep).await
         }
         Write::InsertLetters { letters } => dead::insert_all(connection, letters).await,
-        Write::ReplayLetters { letters } => replay::replay(connection, letters).await,
-        Write::DeleteLetters { ids } => replay::delete(connection, ids).await,
+        Write::ReplayLetters { letters, order } => {
+            replay::replay(connection, letters, order.as_deref()).await
+        }
+        Write::DeleteLetters { ids, order } => {
+            replay::delete(connection, ids, order.as_deref()).await
+        }
         Write::NoteFailures { failures } => deaths::note_failures(connection, failures).await,
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids).await,
         Write::SyncEntries { partition, entries } => {
@@ -157,6 +161,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             start_ticks,
         } => cron::run_started(connection, uk, *pid, *start_ticks).await,
         Write::EndRun(end) => cron::end_run(connection, end).await,
+        Write::TrimAudit { before_ms } => retention::trim_audit(connection, *before_ms).await,
         Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms).await,
         Write::SendNotices { owner, environment } => {
             notices::send(connection, owner, environment).await
@@ -166,6 +171,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::TrimWindows => warnings::trim(connection).await,
         Write::TrimNotices => notices::trim(connection).await,
         Write::SetPause(order) => orders::set_pause(connection, order).await,
+        Write::OrderTask(order) => task_orders::order(connection, order).await,
         Write::AddCount(_)
         | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }

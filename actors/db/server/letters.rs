@@ -6,7 +6,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Backend, Connection};
-use crate::db::rows::{DeadLetter, LetterFilter, LetterHead};
+use crate::db::rows::{DeadLetter, LetterFilter, LetterHead, LetterLook, Side};
 use crate::db::schema::dead_letter::{self as letter, dsl};
 use crate::db::views::{Head, Letter};
 
@@ -42,6 +42,31 @@ pub(super) async fn heads(
     Ok(heads.into_iter().map(LetterHead::from).collect())
 }
 
+/// No more letters than that are looked at: they are found by the primary key.
+pub(super) async fn look(
+    connection: &mut Connection,
+    side: Side,
+    letters: u32,
+) -> QueryResult<LetterLook> {
+    let ids = letter::table.select(dsl::id).into_boxed();
+    let ids = match side {
+        Side::Newest => ids.order(dsl::id.desc()),
+        Side::Oldest => ids.order(dsl::id.asc()),
+    };
+    let beyond = ids.offset(i64::from(letters)).limit(1).first(connection);
+    let beyond: Option<i64> = beyond.await.optional()?;
+    let is_all = beyond.is_none();
+    let query = letter::table.select(Head::as_select()).into_boxed();
+    let query = match (side, beyond) {
+        (_, None) => query,
+        (Side::Newest, Some(beyond)) => query.filter(dsl::id.gt(beyond)),
+        (Side::Oldest, Some(beyond)) => query.filter(dsl::id.lt(beyond)),
+    };
+    let heads: Vec<Head> = query.load(connection).await?;
+    let letters = heads.into_iter().map(LetterHead::from).collect();
+    Ok(LetterLook { letters, is_all })
+}
+
 fn matching(filter: LetterFilter) -> letter::BoxedQuery<'static, Backend> {
     let mut query = letter::table.into_boxed();
     let pattern = filter.error_pattern();
@@ -53,6 +78,13 @@ fn matching(filter: LetterFilter) -> letter::BoxedQuery<'static, Backend> {
     }
     if let Some(kind) = filter.kind {
         query = query.filter(dsl::kind.eq(kind));
+    }
+    if let Some(source) = filter.source {
+        query = query.filter(dsl::source.eq(source));
+    }
+    if let Some(pattern) = filter.error_like {
+        let like = sql::<Bool>("error LIKE ").bind::<Text, _>(pattern);
+        query = query.filter(like.sql(" ESCAPE '!'"));
     }
     if let Some(exec_cmd) = filter.exec_cmd {
         query = query.filter(dsl::exec_cmd.eq(exec_cmd));

@@ -5,8 +5,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
-use super::dialect::{Connection, NOW_MS};
-use crate::db::rows::{ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow};
+use super::dialect::{self, Connection, NOW_MS};
+use crate::db::rows::{ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow};
 use crate::db::schema::{audit, pause};
 use crate::db::views::{Paused, came_of};
 use crate::db::write::Written;
@@ -61,18 +61,64 @@ pub(super) async fn set_pause(
                 .await?
         }
     };
-    diesel::insert_into(audit::table)
-        .values((
-            audit::environment.eq(&order.environment),
-            audit::at_ms.eq(sql::<BigInt>(NOW_MS)),
-            audit::ordered_by.eq(&ordered_by),
-            audit::action.eq(order.action()),
-            audit::target.eq(connection.limits.run_result(&order.target)),
-            audit::result.eq(came_of(change)),
-        ))
-        .execute(connection)
-        .await?;
+    audit(
+        connection,
+        (&order.environment, &order.ordered_by),
+        order.action(),
+        (&order.target, came_of(change)),
+    )
+    .await?;
     Ok(Written::Count(usize::from(change.is_some())))
+}
+
+/// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what, and
+/// what came of it. Answers the row's id.
+pub(super) async fn audit(
+    connection: &mut Connection,
+    (environment, ordered_by): (&str, &str),
+    action: &str,
+    (target, result): (&str, &str),
+) -> QueryResult<i64> {
+    let limits = connection.limits;
+    let insert = diesel::insert_into(audit::table).values((
+        audit::environment.eq(environment),
+        audit::at_ms.eq(sql::<BigInt>(NOW_MS)),
+        audit::ordered_by.eq(limits.name(ordered_by)),
+        audit::action.eq(action),
+        audit::target.eq(limits.run_result(target)),
+        audit::result.eq(limits.run_result(result)),
+    ));
+    let ids = dialect::insert_returning_ids!(connection, insert, audit::id, 1);
+    Ok(ids.into_iter().next().unwrap_or_default())
+}
+
+/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction: in one row
+/// for all its portions, and none as long as it has done nothing. Answers the row's id.
+pub(super) async fn audit_letters(
+    connection: &mut Connection,
+    order: Option<&LetterOrder>,
+    action: &str,
+    done: usize,
+) -> QueryResult<Option<i64>> {
+    let Some(order) = order else {
+        return Ok(None);
+    };
+    let result = order.result(done);
+    match order.row {
+        Some(row) => {
+            diesel::update(audit::table.filter(audit::id.eq(row)))
+                .set(audit::result.eq(&result))
+                .execute(connection)
+                .await?;
+            Ok(Some(row))
+        }
+        None if done == 0 => Ok(None),
+        None => {
+            let whose = (order.environment.as_str(), order.ordered_by.as_str());
+            let row = audit(connection, whose, action, (&order.target, &result)).await?;
+            Ok(Some(row))
+        }
+    }
 }
 
 pub(super) async fn pauses(

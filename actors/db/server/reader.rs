@@ -18,16 +18,17 @@ use tokio::time::timeout;
 
 use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
-use super::{connect, deaths, lags, letters, notices, orders, questions};
+use super::{connect, deaths, lags, letters, notices, orders, questions, task_orders};
 use crate::config::Secret;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, OpenRun,
-    OutsideDeath, PauseRow,
+    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, LetterLook,
+    OpenRun, OutsideDeath, PauseRow, Side,
 };
 use crate::db::schema::{boot, cron_run};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::db::store::{LOOKED_AT, Reader};
+use crate::db::task_orders::{TaskName, TaskRow, TaskStatus};
 use crate::db::views::Run;
 use crate::db::warnings::NoticeBreadth;
 use crate::db::write::TRIM_ROWS;
@@ -189,6 +190,26 @@ impl Reader for ServerReader {
         .boxed()
     }
 
+    fn task_names(
+        &self,
+        status: TaskStatus,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<TaskName>, DbError>> {
+        async move {
+            self.ask(async |connection| task_orders::names(connection, status, limit).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn task_rows(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<Vec<TaskRow>, DbError>> {
+        async move {
+            self.ask(async |connection| task_orders::rows(connection, &ids).await)
+                .await
+        }
+        .boxed()
+    }
+
     fn late_retries(&self, after_s: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>> {
         async move {
             // Where `due_ms` lies in another second, another program has set `exec_time`, and means it.
@@ -234,6 +255,14 @@ impl Reader for ServerReader {
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         async move {
             self.ask(async |connection| letters::heads(connection, filter, above, limit).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn letter_look(&self, side: Side, letters: u32) -> BoxFuture<'_, Result<LetterLook, DbError>> {
+        async move {
+            self.ask(async |connection| letters::look(connection, side, letters).await)
                 .await
         }
         .boxed()

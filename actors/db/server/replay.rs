@@ -6,13 +6,14 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection, NOW_MS};
+use super::orders::audit_letters;
 use super::tasks;
 use crate::clock::now_ms;
-use crate::db::letters::is_cut;
-use crate::db::rows::{NewTask, Origin, Replay, ReplayTo};
+use crate::db::letters::{is_cut, uncut};
+use crate::db::rows::{LetterOrder, NewTask, Origin, Replay, ReplayTo};
 use crate::db::schema::{dead_letter, queue_message};
 use crate::db::text::readable;
-use crate::db::write::Written;
+use crate::db::write::{DeletedLetters, Replayed, Written};
 
 /// A letter, as far as its new row is made of it.
 #[derive(Queryable, Selectable)]
@@ -33,17 +34,20 @@ struct Letter {
 pub(super) async fn replay(
     connection: &mut Connection,
     letters: &[Replay],
+    order: Option<&LetterOrder>,
 ) -> QueryResult<Written> {
     let mut rows = Vec::with_capacity(letters.len());
     for letter in letters {
         rows.push(replay_one(connection, letter).await?);
     }
-    Ok(Written::Replayed(rows))
+    let done = rows.iter().flatten().count();
+    let audit = audit_letters(connection, order, "replay", done).await?;
+    Ok(Written::Replayed(Replayed { rows, audit }))
 }
 
 async fn replay_one(
     connection: &mut Connection,
-    Replay { id, to }: &Replay,
+    Replay { id, to, payload }: &Replay,
 ) -> QueryResult<Option<i64>> {
     let letter: Option<Letter> = dead_letter::table
         .find(id)
@@ -52,9 +56,13 @@ async fn replay_one(
         .first(connection)
         .await
         .optional()?;
-    let Some(letter) = letter else {
+    let Some(mut letter) = letter else {
         return Ok(None);
     };
+    if let Some(payload) = payload {
+        letter.payload = payload.to_vec();
+        letter.headers = uncut(letter.headers.as_deref());
+    }
     if is_cut(letter.headers.as_deref()) {
         log::error!("dead letter {id} cannot run again: only the beginning of its payload is kept");
         return Ok(None);
@@ -106,9 +114,13 @@ async fn insert_task(connection: &mut Connection, letter: Letter) -> QueryResult
     tasks::insert(connection, &[(&task, "")]).await
 }
 
-pub(super) async fn delete(connection: &mut Connection, ids: &[i64]) -> QueryResult<Written> {
-    diesel::delete(dead_letter::table.filter(dead_letter::id.eq_any(ids)))
-        .execute(connection)
-        .await
-        .map(Written::Count)
+pub(super) async fn delete(
+    connection: &mut Connection,
+    ids: &[i64],
+    order: Option<&LetterOrder>,
+) -> QueryResult<Written> {
+    let letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
+    let count = diesel::delete(letters).execute(connection).await?;
+    let audit = audit_letters(connection, order, "purge", count).await?;
+    Ok(Written::Deleted(DeletedLetters { count, audit }))
 }

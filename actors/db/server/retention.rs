@@ -12,7 +12,7 @@ use super::dialect::Connection;
 use super::part::leaving_out;
 use super::schema::crontab_log;
 use crate::db::retention::{is_old_run, more_after, trimmed};
-use crate::db::schema::{cron_run, dead_letter};
+use crate::db::schema::{audit, cron_run, dead_letter};
 use crate::db::status::RUN_ENDED;
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -91,4 +91,26 @@ pub(super) async fn trim_letters(
     };
     let deleted = leaving_out(connection, "dead_letter", &ids, delete).await?;
     Ok(trimmed(deleted, more_after_id))
+}
+
+/// `idx_audit_at` finds them.
+pub(super) async fn trim_audit(
+    connection: &mut Connection,
+    before_ms: i64,
+) -> QueryResult<Written> {
+    use audit::dsl;
+
+    let old: Vec<i64> = audit::table
+        .filter(dsl::at_ms.lt(before_ms))
+        .order(dsl::at_ms)
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    diesel::delete(audit::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
 }

@@ -11,8 +11,8 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::migrate::OURS;
 use super::reader::ServerReader;
 use super::store::ServerStore;
-use super::test_server::{CONNECTION_ID, LIMITED, MAKE_LIMITED, plan_of_claims, servers};
-use super::{connect, dialect, marks};
+use super::test_server::{CONNECTION_ID, LIMITED, MAKE_LIMITED, plan, plan_of_claims, servers};
+use super::{connect, dialect, marks, task_orders};
 use crate::clock::now_ms;
 use crate::config::Secret;
 use crate::db::DbError;
@@ -21,6 +21,7 @@ use crate::db::rows::{
     ReplayTo,
 };
 use crate::db::store::{Outcome, Store, Writer};
+use crate::db::task_orders::TaskStatus;
 use crate::db::warnings::{CountAdd, CountOrigin, CountSegment, Counted, Period};
 use crate::db::write::{Settlement, Write, Written};
 use crate::testing_support::{Cut, Proxy};
@@ -48,6 +49,25 @@ fn send(bytes: usize) -> Write {
     Write::InsertMessages {
         queue: "q".to_owned(),
         rows: vec![row],
+    }
+}
+
+fn letter(bytes: usize) -> NewLetter {
+    NewLetter {
+        kind: "redis",
+        source: "q".to_owned(),
+        entry: EntryName {
+            name: "n".to_owned(),
+            exec_cmd: "c".to_owned(),
+        },
+        original_id: "1".to_owned(),
+        payload: Bytes::from(vec![7; bytes]),
+        key: None,
+        headers: Vec::new(),
+        error: "no".to_owned(),
+        attempts: 1,
+        partition: "script1".to_owned(),
+        first_ms: 0,
     }
 }
 
@@ -281,23 +301,7 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
         store(&url).migrate().unwrap();
         actix_rt::System::new().block_on(async move {
             let mut writer = store(&url).writer().await.unwrap();
-            let letter = NewLetter {
-                kind: "redis",
-                source: "q".to_owned(),
-                entry: EntryName {
-                    name: "n".to_owned(),
-                    exec_cmd: "c".to_owned(),
-                },
-                original_id: "1".to_owned(),
-                payload: Bytes::from(vec![7; too_large]),
-                key: None,
-                headers: Vec::new(),
-                error: "no".to_owned(),
-                attempts: 1,
-                partition: "script1".to_owned(),
-                first_ms: 0,
-            };
-            let letters = vec![letter];
+            let letters = vec![letter(too_large)];
             let applied = writer
                 .apply([Write::InsertLetters { letters }].into())
                 .await;
@@ -318,12 +322,16 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
             let letters = vec![Replay {
                 id: kept.id,
                 to: ReplayTo::Queue("q".to_owned()),
+                payload: None,
             }];
+            let order = None;
             let replayed = writer
-                .apply([Write::ReplayLetters { letters }].into())
+                .apply([Write::ReplayLetters { letters, order }].into())
                 .await
                 .answers();
-            assert!(matches!(&replayed[0], Ok(Written::Replayed(rows)) if *rows == [None]));
+            assert!(
+                matches!(&replayed[0], Ok(Written::Replayed(replayed)) if replayed.rows == [None])
+            );
             assert_eq!(
                 reader
                     .dead_letters(LetterFilter::default(), 9)
@@ -384,6 +392,54 @@ fn claims_walk_their_index_and_sort_nothing() {
                     "Seq Scan on queue_message",
                 ] {
                     assert!(!plan.contains(slow), "{plan}");
+                }
+            }
+        });
+    }
+}
+
+/// As with ten million rows: what a person asks goes no further than it must.
+#[test]
+fn what_people_look_for_is_looked_for_among_so_many_rows() {
+    for (url, _) in servers() {
+        store(&url).migrate().unwrap();
+        actix_rt::System::new().block_on(async move {
+            let mut writer = store(&url).writer().await.unwrap();
+            for _ in 0..20 {
+                let tasks = (0..250).map(|_| push("waits"));
+                let letters = (0..250).map(|_| letter(1));
+                let letters = Write::InsertLetters {
+                    letters: letters.collect(),
+                };
+                let applied = writer.apply(tasks.chain([letters]).collect()).await;
+                assert!(applied.away.is_none(), "{:?}", applied.away);
+            }
+            let key = ["PRIMARY", "dead_letter_pkey"];
+            for (question, indexes) in [
+                (
+                    task_orders::in_order(TaskStatus::Waiting, 100),
+                    ["idx_status_exectime"; 2],
+                ),
+                (
+                    task_orders::in_order(TaskStatus::Failed, 100),
+                    ["idx_status_exectime"; 2],
+                ),
+                (
+                    "SELECT error FROM dead_letter WHERE id > 4950".to_owned(),
+                    key,
+                ),
+                (
+                    "SELECT id FROM dead_letter ORDER BY id DESC LIMIT 1 OFFSET 50".to_owned(),
+                    key,
+                ),
+            ] {
+                let plan = plan(&url, &question).await;
+                assert!(
+                    indexes.iter().any(|index| plan.contains(index)),
+                    "{question}: {plan}"
+                );
+                for slow in ["filesort", "Sort", "Seq Scan"] {
+                    assert!(!plan.contains(slow), "{question}: {plan}");
                 }
             }
         });

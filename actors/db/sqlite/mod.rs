@@ -22,6 +22,7 @@ mod questions;
 mod reader;
 mod replay;
 mod retention;
+mod task_orders;
 mod tasks;
 #[cfg(test)]
 mod tests;

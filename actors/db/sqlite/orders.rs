@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use crate::clock::now_ms;
-use crate::db::rows::{ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow};
+use crate::db::rows::{ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow};
 use crate::db::schema::{audit, pause};
 use crate::db::views::{Paused, came_of};
 use crate::db::write::Written;
@@ -43,17 +43,62 @@ pub(super) fn set_pause(
             .set(dsl::until_ms.eq(now))
             .execute(connection)?,
     };
+    audit(
+        connection,
+        (&order.environment, &order.ordered_by),
+        order.action(),
+        (&order.target, came_of(change)),
+    )?;
+    Ok(Written::Count(usize::from(change.is_some())))
+}
+
+/// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what, and
+/// what came of it. Answers the row's id.
+pub(super) fn audit(
+    connection: &mut SqliteConnection,
+    (environment, ordered_by): (&str, &str),
+    action: &str,
+    (target, result): (&str, &str),
+) -> QueryResult<i64> {
     diesel::insert_into(audit::table)
         .values((
-            audit::environment.eq(&order.environment),
-            audit::at_ms.eq(now),
-            audit::ordered_by.eq(&order.ordered_by),
-            audit::action.eq(order.action()),
-            audit::target.eq(&order.target),
-            audit::result.eq(came_of(change)),
+            audit::environment.eq(environment),
+            audit::at_ms.eq(now_ms()),
+            audit::ordered_by.eq(ordered_by),
+            audit::action.eq(action),
+            audit::target.eq(target),
+            audit::result.eq(result),
         ))
-        .execute(connection)?;
-    Ok(Written::Count(usize::from(change.is_some())))
+        .returning(audit::id)
+        .get_result(connection)
+}
+
+/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction: in one row
+/// for all its portions, and none as long as it has done nothing. Answers the row's id.
+pub(super) fn audit_letters(
+    connection: &mut SqliteConnection,
+    order: Option<&LetterOrder>,
+    action: &str,
+    done: usize,
+) -> QueryResult<Option<i64>> {
+    let Some(order) = order else {
+        return Ok(None);
+    };
+    let result = order.result(done);
+    match order.row {
+        Some(row) => {
+            diesel::update(audit::table.filter(audit::id.eq(row)))
+                .set(audit::result.eq(&result))
+                .execute(connection)?;
+            Ok(Some(row))
+        }
+        None if done == 0 => Ok(None),
+        None => {
+            let whose = (order.environment.as_str(), order.ordered_by.as_str());
+            let row = audit(connection, whose, action, (&order.target, &result))?;
+            Ok(Some(row))
+        }
+    }
 }
 
 pub(super) fn pauses(

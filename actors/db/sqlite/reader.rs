@@ -8,16 +8,17 @@ use futures_util::future::BoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
-use super::{deaths, letters, notices, orders, questions};
+use super::{deaths, letters, notices, orders, questions, task_orders};
 use crate::clock::now_ms;
 use crate::db::error::DbError;
 use crate::db::rows::{
-    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, OpenRun,
-    OutsideDeath, PauseRow,
+    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, LetterLook,
+    OpenRun, OutsideDeath, PauseRow, Side,
 };
 use crate::db::schema::{boot, cron_run, delay_queue_log};
 use crate::db::status::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::db::store::{LOOKED_AT, Reader};
+use crate::db::task_orders::{TaskName, TaskRow, TaskStatus};
 use crate::db::views::Run;
 use crate::db::warnings::NoticeBreadth;
 use crate::db::write::TRIM_ROWS;
@@ -94,6 +95,18 @@ impl Reader for SqliteReader {
         })
     }
 
+    fn task_names(
+        &self,
+        status: TaskStatus,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Vec<TaskName>, DbError>> {
+        self.ask(move |connection| task_orders::names(connection, status, limit))
+    }
+
+    fn task_rows(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<Vec<TaskRow>, DbError>> {
+        self.ask(move |connection| task_orders::rows(connection, &ids))
+    }
+
     fn late_retries(&self, after_s: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>> {
         self.ask(move |connection| {
             // Where `due_ms` lies in another second, another program has set `exec_time`, and means it.
@@ -132,6 +145,10 @@ impl Reader for SqliteReader {
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         self.ask(move |connection| letters::heads(connection, filter, above, limit))
+    }
+
+    fn letter_look(&self, side: Side, letters: u32) -> BoxFuture<'_, Result<LetterLook, DbError>> {
+        self.ask(move |connection| letters::look(connection, side, letters))
     }
 
     fn deaths<'a>(

@@ -4,12 +4,13 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable};
 
+use super::orders::audit_letters;
 use super::tasks;
 use crate::clock::now_ms;
-use crate::db::rows::{NewTask, Origin, Replay, ReplayTo};
+use crate::db::rows::{LetterOrder, NewTask, Origin, Replay, ReplayTo};
 use crate::db::schema::{dead_letter, queue_message};
 use crate::db::text::readable;
-use crate::db::write::Written;
+use crate::db::write::{DeletedLetters, Replayed, Written};
 
 /// A letter, as far as its new row is made of it.
 struct Letter {
@@ -29,19 +30,26 @@ struct Letter {
 pub(super) fn replay(
     connection: &mut SqliteConnection,
     letters: &[Replay],
+    order: Option<&LetterOrder>,
 ) -> QueryResult<Written> {
     let one = |letter: &Replay| replay_one(connection, letter);
     let rows: QueryResult<Vec<Option<i64>>> = letters.iter().map(one).collect();
-    rows.map(Written::Replayed)
+    let rows = rows?;
+    let done = rows.iter().flatten().count();
+    let audit = audit_letters(connection, order, "replay", done)?;
+    Ok(Written::Replayed(Replayed { rows, audit }))
 }
 
 fn replay_one(
     connection: &mut SqliteConnection,
-    Replay { id, to }: &Replay,
+    Replay { id, to, payload }: &Replay,
 ) -> QueryResult<Option<i64>> {
-    let Some(letter) = read(connection, *id)? else {
+    let Some(mut letter) = read(connection, *id)? else {
         return Ok(None);
     };
+    if let Some(payload) = payload {
+        letter.payload = payload.to_vec();
+    }
     diesel::delete(dead_letter::table.filter(dead_letter::id.eq(id))).execute(connection)?;
     let row = match to {
         ReplayTo::Queue(queue) => insert_message(connection, queue, letter)?,
@@ -128,8 +136,13 @@ fn insert_task(connection: &mut SqliteConnection, letter: Letter) -> QueryResult
     tasks::insert_one(connection, &task, "")
 }
 
-pub(super) fn delete(connection: &mut SqliteConnection, ids: &[i64]) -> QueryResult<Written> {
-    diesel::delete(dead_letter::table.filter(dead_letter::id.eq_any(ids)))
-        .execute(connection)
-        .map(Written::Count)
+pub(super) fn delete(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    order: Option<&LetterOrder>,
+) -> QueryResult<Written> {
+    let letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
+    let count = diesel::delete(letters).execute(connection)?;
+    let audit = audit_letters(connection, order, "purge", count)?;
+    Ok(Written::Deleted(DeletedLetters { count, audit }))
 }

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::part::leaving_out;
 use crate::db::apart::Manner;
 use crate::db::retention::{is_old_run, more_after, trimmed};
-use crate::db::schema::{cron_run, crontab_log, dead_letter};
+use crate::db::schema::{audit, cron_run, crontab_log, dead_letter};
 use crate::db::status::RUN_ENDED;
 use crate::db::write::{TRIM_ROWS, Written};
 
@@ -76,4 +76,22 @@ pub(super) fn trim_letters(
     };
     let deleted = leaving_out(connection, manner, "dead_letter", &ids, delete)?;
     Ok(trimmed(deleted, more_after_id))
+}
+
+/// `idx_audit_at` finds them.
+pub(super) fn trim_audit(
+    connection: &mut SqliteConnection,
+    before_ms: i64,
+) -> QueryResult<Written> {
+    use audit::dsl;
+
+    let old: Vec<i64> = audit::table
+        .filter(dsl::at_ms.lt(before_ms))
+        .order(dsl::at_ms)
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)?;
+    diesel::delete(audit::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .map(Written::Count)
 }

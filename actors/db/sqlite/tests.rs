@@ -7,7 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
-use super::{SqliteStore, connect, messages, questions, tasks, writer};
+use super::{SqliteStore, connect, messages, questions, task_orders, tasks, writer};
 use crate::db::DbError;
 use crate::db::apart::Unclaimable;
 use crate::db::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd, TaskOutcome};
@@ -80,6 +80,44 @@ fn what_is_asked_again_and_again_is_answered_from_an_index() {
         ),
     ];
     for (question, index) in asked {
+        let plan = plan(&mut connection, question);
+        assert!(plan.contains(index), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "nothing is sorted: {plan}");
+    }
+}
+
+/// As with ten million rows: what a person asks goes no further than it must.
+#[test]
+fn what_people_look_for_is_looked_for_among_so_many_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut connection = database(&dir.path().join("test.db"));
+    let (soonest, latest) = (
+        task_orders::IN_ORDER.join("ASC"),
+        task_orders::IN_ORDER.join("DESC"),
+    );
+    for (question, index) in [
+        (
+            soonest.as_str(),
+            "SEARCH delay_queue_log USING INDEX idx_status_exectime (status=?)",
+        ),
+        (
+            latest.as_str(),
+            "SEARCH delay_queue_log USING INDEX idx_status_exectime (status=?)",
+        ),
+        (
+            "SELECT error FROM dead_letter WHERE id > 9",
+            "SEARCH dead_letter USING INTEGER PRIMARY KEY (rowid>?)",
+        ),
+        // It is left at the offset.
+        (
+            "SELECT id FROM dead_letter ORDER BY id DESC LIMIT 1 OFFSET 9",
+            "SCAN dead_letter",
+        ),
+        (
+            "SELECT id FROM audit WHERE at_ms < 9 ORDER BY at_ms LIMIT 9",
+            "SEARCH audit USING COVERING INDEX idx_audit_at (at_ms<?)",
+        ),
+    ] {
         let plan = plan(&mut connection, question);
         assert!(plan.contains(index), "{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "nothing is sorted: {plan}");

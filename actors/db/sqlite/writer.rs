@@ -13,7 +13,7 @@ use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{
     boots, cron, dead, deaths, entries, hasten, messages, notices, orders, replay, retention,
-    tasks, warnings,
+    task_orders, tasks, warnings,
 };
 use crate::db::apart::{Manner, Unclaimable};
 use crate::db::error::DbError;
@@ -244,8 +244,10 @@ fn one(
         }
         Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
         Write::InsertLetters { letters } => dead::insert_all(connection, letters),
-        Write::ReplayLetters { letters } => replay::replay(connection, letters),
-        Write::DeleteLetters { ids } => replay::delete(connection, ids),
+        Write::ReplayLetters { letters, order } => {
+            replay::replay(connection, letters, order.as_deref())
+        }
+        Write::DeleteLetters { ids, order } => replay::delete(connection, ids, order.as_deref()),
         Write::NoteFailures { failures } => deaths::note_failures(connection, failures),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
         Write::SyncEntries { partition, entries } => {
@@ -264,6 +266,7 @@ fn one(
             start_ticks,
         } => cron::run_started(connection, manner, uk, *pid, *start_ticks),
         Write::EndRun(end) => cron::end_run(connection, manner, end),
+        Write::TrimAudit { before_ms } => retention::trim_audit(connection, *before_ms),
         Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms),
         Write::AddCount(add) => warnings::add(connection, add),
         Write::SendNotices { owner, environment } => notices::send(connection, owner, environment),
@@ -272,5 +275,6 @@ fn one(
         Write::TrimWindows => warnings::trim(connection),
         Write::TrimNotices => notices::trim(connection, manner),
         Write::SetPause(order) => orders::set_pause(connection, order),
+        Write::OrderTask(order) => task_orders::order(connection, order),
     }
 }

@@ -122,6 +122,23 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "1");
     }
 
+    async fn old_orders_are_deleted(world) {
+        let mut writer = world.writer().await;
+        let now = now_ms();
+        for at in [now - 10_000_000, now - 9_000_000, now - 1000] {
+            (world.execute)(&format!(
+                "INSERT INTO audit (environment, at_ms, ordered_by, action, target, result)
+                 VALUES ('dev', {at}, 'ann', 'pause', 'everything', 'done')"
+            ));
+        }
+        for deleted in [2, 0] {
+            let trim = Write::TrimAudit { before_ms: now - 5_000_000 };
+            let Written::Count(rows) = writer.write(trim).await else { panic!() };
+            assert_eq!(rows, deleted);
+        }
+        assert_eq!(world.line("SELECT count(*) AS line FROM audit"), "1");
+    }
+
     async fn rows_that_are_kept_hold_up_no_deletion_of_others(world) {
         let mut writer = world.writer().await;
         let now = now_ms();

@@ -1,7 +1,7 @@
 //! Dead letters: found, run again, deleted.
 
 use super::*;
-use crate::db::rows::{DeadLetter, Origin, Replay, ReplayTo};
+use crate::db::rows::{DeadLetter, LetterOrder, Origin, Replay, ReplayTo, Side};
 
 fn elsewhere(kind: &'static str, name: &str, error: &str) -> NewLetter {
     NewLetter {
@@ -24,7 +24,11 @@ fn elsewhere(kind: &'static str, name: &str, error: &str) -> NewLetter {
 
 fn to_queue(id: i64, queue: &str) -> Replay {
     let to = ReplayTo::Queue(queue.to_owned());
-    Replay { id, to }
+    Replay {
+        id,
+        to,
+        payload: None,
+    }
 }
 
 impl World {
@@ -45,8 +49,9 @@ impl Connection {
     }
 
     async fn replay(&mut self, letters: Vec<Replay>) -> Vec<Option<i64>> {
-        match self.write(Write::ReplayLetters { letters }).await {
-            Written::Replayed(rows) => rows,
+        let order = None;
+        match self.write(Write::ReplayLetters { letters, order }).await {
+            Written::Replayed(replayed) => replayed.rows,
             other => panic!("{other:?}"),
         }
     }
@@ -103,7 +108,7 @@ facts! {
         writer.end(ME, &claimed, failed).await;
         let letter = world.letter_ids().await[0];
         let before = now_ms();
-        let rows = writer.replay(vec![Replay { id: letter, to: ReplayTo::DelayQueue }]).await;
+        let rows = writer.replay(vec![Replay { id: letter, to: ReplayTo::DelayQueue, payload: None }]).await;
         let again = writer.claim(ME, 9).await.remove(0);
         assert_eq!(rows, [Some(again.id)]);
         assert_ne!(again.id, ids[0]);
@@ -149,7 +154,7 @@ facts! {
         let id = world.letter_ids().await[0];
         (world.execute)("ALTER TABLE queue_message RENAME TO gone");
         let letters = vec![to_queue(id, "q")];
-        let applied = writer.0.apply(vec![Write::ReplayLetters { letters }].into()).await;
+        let applied = writer.0.apply(vec![Write::ReplayLetters { letters, order: None }].into()).await;
         let answers = applied.answers();
         assert!(answers.iter().all(Result::is_err), "{answers:?}");
         (world.execute)("ALTER TABLE gone RENAME TO queue_message");
@@ -179,6 +184,9 @@ facts! {
             (LetterFilter { error: some("BOOM"), ..any() }, vec![second, first]),
             (LetterFilter { error: some("100% f"), ..any() }, vec![first]),
             (LetterFilter { error: some("t_meout"), ..any() }, vec![]),
+            (LetterFilter { source: some("lists"), ..any() }, vec![]),
+            (LetterFilter { source: some("list"), kind: some("redis"), ..any() }, vec![first]),
+            (LetterFilter { error_like: some("%: 100!% f%"), ..any() }, vec![first]),
             (LetterFilter { since_ms: Some(1000 * second), ..any() }, vec![clicks, second]),
             (LetterFilter { until_ms: Some(1000 * second), ..any() }, vec![first]),
             (LetterFilter { ids: vec![clicks, first, 999_999], ..any() }, vec![clicks, first]),
@@ -204,8 +212,75 @@ facts! {
         let mut ids = world.letter_ids().await;
         let kept = ids.remove(1);
         ids.push(999_999);
-        let Written::Count(deleted) = writer.write(Write::DeleteLetters { ids }).await else { panic!() };
-        assert_eq!((deleted, world.letter_ids().await), (2, vec![kept]));
+        let delete = Write::DeleteLetters { ids, order: None };
+        let Written::Deleted(deleted) = writer.write(delete).await else { panic!() };
+        assert_eq!((deleted.count, deleted.audit, world.letter_ids().await), (2, None, vec![kept]));
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
+    }
+
+    async fn a_look_goes_no_further_than_asked_for_from_either_end(world) {
+        let mut writer = world.writer().await;
+        let letters = (0..5).map(|n| elsewhere("redis", "orders", &format!("no {n}"))).collect();
+        writer.bury(letters).await;
+        let look = async |side, letters| {
+            let look = world.store.reader().letter_look(side, letters).await.unwrap();
+            let mut errors: Vec<String> = look.letters.into_iter().map(|letter| letter.error).collect();
+            errors.sort_unstable();
+            (errors.join(", "), look.is_all)
+        };
+        for (side, letters, found, is_all) in [
+            (Side::Newest, 2, "no 3, no 4", false),
+            (Side::Oldest, 2, "no 0, no 1", false),
+            (Side::Newest, 5, "no 0, no 1, no 2, no 3, no 4", true),
+            (Side::Oldest, 9, "no 0, no 1, no 2, no 3, no 4", true),
+        ] {
+            assert_eq!(look(side, letters).await, (found.to_owned(), is_all), "{side:?} {letters}");
+        }
+    }
+
+    async fn an_order_is_one_row_whose_result_grows_with_each_portion(world) {
+        let mut writer = world.writer().await;
+        writer.bury((0..5).map(|_| elsewhere("redis", "orders", "e")).collect()).await;
+        let ids = world.letter_ids().await;
+        let mut order = LetterOrder {
+            environment: "dev".to_owned(),
+            ordered_by: "ann@web-1".to_owned(),
+            target: "dead letters of queue `测试`".to_owned(),
+            row: None,
+            before: 0,
+        };
+        let result = || world.lines("SELECT action || ':' || target || ':' || result AS line FROM audit ORDER BY id");
+        let mut gone = vec![999_999];
+        for (portion, so_far) in [(&[][..], 0), (&ids[..1], 1), (&[], 1), (&ids[1..3], 3)] {
+            gone.extend(portion);
+            let letters = gone.iter().map(|id| to_queue(*id, "q")).collect();
+            let replay = Write::ReplayLetters { letters, order: Some(Box::new(order.clone())) };
+            let Written::Replayed(replayed) = writer.write(replay).await else { panic!() };
+            order.before += replayed.rows.iter().flatten().count();
+            order.row = replayed.audit;
+            let said = match so_far {
+                0 => vec![],
+                1 => vec!["replay:dead letters of queue `测试`:1 letter"],
+                _ => vec!["replay:dead letters of queue `测试`:3 letters"],
+            };
+            assert_eq!((order.before, result()), (so_far, said.into_iter().map(str::to_owned).collect()));
+        }
+        order = LetterOrder { row: None, before: 0, ..order };
+        let delete = Write::DeleteLetters { ids: ids.clone(), order: Some(Box::new(order)) };
+        let Written::Deleted(deleted) = writer.write(delete).await else { panic!() };
+        assert_eq!((deleted.count, deleted.audit.is_some()), (2, true));
+        assert_eq!(result()[1], "purge:dead letters of queue `测试`:2 letters");
+    }
+
+    async fn a_letter_runs_again_with_another_payload_and_all_else_it_had(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        writer.bury(vec![elsewhere("redis", "orders", "boom")]).await;
+        let id = world.letter_ids().await[0];
+        let payload = Some(Bytes::from_static(b"\0mended\xff"));
+        writer.replay(vec![Replay { payload, ..to_queue(id, "q") }]).await;
+        let again = writer.fetch(ME, 9).await.remove(0);
+        assert_eq!((&again.payload[..], again.key.as_deref()), (&b"\0mended\xff"[..], Some(&b"\xff"[..])));
+        assert_eq!(again.headers, [("trace".to_owned(), Bytes::from_static(b"\0"))]);
     }
 }

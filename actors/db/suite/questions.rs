@@ -24,7 +24,7 @@ const NO_TEXT: &[u8] = b"\xff\x00\xfe";
 
 impl World {
     /// As another program would have to do it: where the column refuses them it is made one of bytes.
-    fn insert_no_text(&self) {
+    pub(super) fn insert_no_text(&self) {
         match self.name {
             "SQLite" => (self.execute)(
                 "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)

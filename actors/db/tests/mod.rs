@@ -18,9 +18,11 @@ use crate::db::actor::{Crash, DbActor};
 use crate::db::heart::Heartbeats;
 use crate::db::rows::{
     AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection,
-    LetterFilter, LetterHead, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
+    LetterFilter, LetterHead, LetterLook, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
+    Side,
 };
 use crate::db::store::{Applied, Reader, Store, Writer, Writers};
+use crate::db::task_orders::{TaskName, TaskRow, TaskStatus};
 use crate::db::write::{Write, Written};
 use crate::db::{Db, DbError, Liveness, Standing};
 use crate::testing_support::{Barrier, Deaths, Seen, settle_down, soon};
@@ -276,6 +278,12 @@ impl Reader for NoReader {
     fn late_retries(&self, _: i64) -> BoxFuture<'_, Result<Vec<i64>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
+    fn task_names(&self, _: TaskStatus, _: u32) -> BoxFuture<'_, Result<Vec<TaskName>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn task_rows(&self, _: Vec<i64>) -> BoxFuture<'_, Result<Vec<TaskRow>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
     fn task_command(&self, _: i64) -> BoxFuture<'_, Result<Option<String>, DbError>> {
         async { Ok(None) }.boxed()
     }
@@ -293,6 +301,9 @@ impl Reader for NoReader {
         _: u32,
     ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
+    }
+    fn letter_look(&self, _: Side, _: u32) -> BoxFuture<'_, Result<LetterLook, DbError>> {
+        async { Err(away()) }.boxed()
     }
     fn deaths<'a>(
         &'a self,

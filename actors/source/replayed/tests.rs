@@ -92,8 +92,13 @@ impl World {
         let replays = heads.await.unwrap().into_iter().map(|head| Replay {
             id: head.id,
             to: to.clone(),
+            payload: None,
         });
-        let rows = db.replay_letters(replays.collect()).await.unwrap();
+        let rows = db
+            .replay_letters(replays.collect(), None)
+            .await
+            .unwrap()
+            .rows;
         assert!(rows.len() == payloads.len() && rows.iter().all(Option::is_some));
     }
 
