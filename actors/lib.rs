@@ -26,6 +26,7 @@ mod own_code;
 mod pool;
 mod presence;
 mod private;
+mod reload;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]
 mod servers;

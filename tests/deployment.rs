@@ -37,11 +37,13 @@ fn the_unit_leaves_cron_runs_alone_and_waits_for_a_stop() {
     assert_eq!(unit("UMask"), "0077");
     let patience: u32 = unit("TimeoutStopSec").parse().unwrap();
     assert!(patience > SHUTDOWN_DEADLINE_S);
+    assert_eq!(unit("ExecReload"), format!("{} reload", unit("ExecStart")));
     for deletes_files_of_runs in ["PrivateTmp", "RuntimeDirectory"] {
         assert_eq!(unit(deletes_files_of_runs), "");
     }
     let shown = text("README.md");
     for line in [
+        "ExecReload=",
         "KillMode=process",
         "OOMPolicy=continue",
         "UMask=0077",

@@ -12,7 +12,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::failure::Failure;
 use super::{
     App, alert, check, completions, dead, delay, exec, generate_model, help, import, init, migrate,
-    orders, push, run, schema, send, signals, status,
+    orders, push, reload, run, schema, send, signals, status,
 };
 use crate::config::{Environment, Partition, Places};
 
@@ -95,6 +95,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// See what the running daemons are doing, and what is wrong first
     Status(status::StatusArgs),
+    /// Have the running daemon read its configuration again, and see what came of it
+    Reload,
     /// Show queue entries, pause and resume them
     #[command(subcommand)]
     Queue(orders::QueueCommand),
@@ -162,6 +164,7 @@ fn done<S: Send + Sync + 'static>(
         Command::Send(args) => send::send(&app, &places()?, args),
         Command::Migrate(args) => migrate::migrate(&app, &places()?, &args),
         Command::Status(args) => status::status(&app, &places()?, &args),
+        Command::Reload => reload::reload(&app, &places()?),
         Command::Queue(command) => orders::queue(&app, &places()?, command),
         Command::Cron(command) => orders::cron(&app, &places()?, command),
         Command::Delay(command) => delay::delay(&app, &places()?, command),

@@ -29,7 +29,7 @@ use crate::delay_queue::{DelayQueueActor, DelayQueueHandle};
 use crate::gone::GoneNotice;
 use crate::job::{Handler, JobResult, Run, run};
 use crate::logs::StderrFormat;
-use crate::source::{Clusters, Inside, RedisServers, Sender};
+use crate::source::{Clusters, Inside, RedisServers, Routes, Sender};
 use crate::stop::StopSignal;
 use crate::task::restart_on_panic;
 use crate::workers::Workers;
@@ -150,7 +150,12 @@ async fn call<S: Send + Sync + 'static>(
     delay_queue.set(queue);
     let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Elsewhere));
     let redis = Arc::new(RedisServers::new(&config.settings));
-    let sender = Sender::new(db.clone(), config, Arc::clone(&clusters), redis);
+    let sender = Sender::new(
+        db.clone(),
+        Routes::of(&config.queues),
+        Arc::clone(&clusters),
+        redis,
+    );
     let services = Services::new(
         config.settings.clone(),
         delay_queue,

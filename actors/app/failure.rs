@@ -34,6 +34,11 @@ impl Failure {
         }
     }
 
+    /// What to say.
+    pub(super) fn text(self) -> String {
+        self.text
+    }
+
     /// Says it on standard error.
     pub(super) fn report(self) -> ExitCode {
         // Where nobody reads it, the exit status remains.

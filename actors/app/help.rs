@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 37] = [
+const EXAMPLES: [(&str, &str); 38] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -49,6 +49,11 @@ const EXAMPLES: [(&str, &str); 37] = [
         "  {} status                   what is wrong first, then queues, cron and the delay queue
   {} status --watch           again each 2 seconds
   {} status --json | jq '.[].wrong'",
+    ),
+    (
+        "reload",
+        "  {} check && {} reload       what came, went, changed, or needs a restart
+  {} --partition script2 reload",
     ),
     (
         "queue",

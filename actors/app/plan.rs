@@ -1,12 +1,15 @@
 //! From the configuration and the handlers to the plan of the daemon.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use parking_lot::RwLock;
+
+use super::entry_files::EntryFiles;
 use super::failure::{Failure, chain};
 use super::sources::Sources;
 use super::{start, version};
@@ -15,7 +18,8 @@ use crate::alert::warning::{Counter, Outbox, OutboxConfig};
 use crate::alert::{Notifier, Pinger};
 use crate::clock::{millis, now_ms};
 use crate::config::{
-    Config, DatabaseUrl, Places, QueueEntry, Secret, SourceConfig, tables_of_other_partitions,
+    Commands, Config, CronEntry, DatabaseUrl, Places, QueueEntry, Secret, SourceConfig,
+    tables_of_other_partitions,
 };
 use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
@@ -26,16 +30,17 @@ use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, Tas
 use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
 use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
-use crate::job::{Gate, Gates, Handlers};
+use crate::job::{Consumer, Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::orders::{PauseKind, Pauses};
 use crate::pool::PoolConfig;
+use crate::reload::ReloadHandle;
 use crate::source::replayed::DueReplays;
 use crate::source::{
-    Clusters, Consumed, IdleTables, PutOffMessages, RedisServers, Source, TableLags,
+    Clusters, Consumed, IdleTables, PutOffMessages, RedisServers, Routes, Source, TableLags,
 };
 use crate::state::{DelayState, Identity, QueueFacts, QueueState, State};
-use crate::supervisor::{Plan, Retention, Warnings};
+use crate::supervisor::{LiveQueue, Plan, Retention, Warnings};
 use crate::workers::Workers;
 
 /// Below the data directory: the files of cron runs.
@@ -65,7 +70,7 @@ pub(super) fn count_origin(config: &Config) -> CountOrigin {
 
 /// The parts that the plan is made of.
 pub(super) struct Parts<'a> {
-    pub(super) config: &'a Config,
+    pub(super) config: Arc<Config>,
     pub(super) places: &'a Places,
     pub(super) handlers: Handlers,
     pub(super) store: Arc<dyn Store>,
@@ -73,6 +78,9 @@ pub(super) struct Parts<'a> {
     pub(super) delay_queue: DelayQueueHandle,
     pub(super) clusters: Arc<Clusters>,
     pub(super) redis: Arc<RedisServers>,
+    /// Where `ctx.send` sends to.
+    pub(super) routes: Routes,
+    pub(super) commands: Commands,
     pub(super) owner: Owner,
     pub(super) notifier: Notifier,
     pub(super) alert_memory: Memory,
@@ -81,30 +89,30 @@ pub(super) struct Parts<'a> {
     pub(super) started: Instant,
 }
 
-/// To be called inside the System: it starts the workers.
-pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
-    let config = parts.config;
+/// The plan, and what makes another one of the files at a reload. To be called inside the System: it starts the workers.
+pub(super) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
+    let config = Arc::clone(&parts.config);
     let settings = &config.settings;
     let owner = parts.owner;
-    let data_dir = data_dir(config);
+    let data_dir = data_dir(&config);
     let slots = SlotFile::create(&data_dir, config.partition.as_ref(), owner.boot())
         .map_err(|cause| Failure::failed(chain(&cause)))?;
     let workers = usize::try_from(settings.workers).unwrap_or(0);
     let liveness = Arc::new(Liveness::new(settings.heartbeat_interval));
     let sources = Sources {
-        config,
+        config: Arc::clone(&config),
         db: parts.db.clone(),
         owner: owner.clone(),
         liveness: Arc::clone(&liveness),
-        due: DueReplays::new(parts.db.clone()),
-        put_off: PutOffMessages::new(parts.db.clone(), Arc::clone(&liveness)),
+        due: Arc::new(DueReplays::new(parts.db.clone())),
+        put_off: Arc::new(PutOffMessages::new(parts.db.clone(), Arc::clone(&liveness))),
         lags: TableLags::new(parts.db.clone()),
         idle: IdleTables::new(parts.db.clone()),
         clusters: parts.clusters,
         redis: parts.redis,
     };
     let shared = Shared {
-        config,
+        config: Arc::clone(&config),
         db: parts.db,
         owner,
         liveness,
@@ -117,8 +125,12 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
     let mut handlers = parts.handlers;
     let live = || config.queues.iter().filter(|entry| entry.live);
     let pools = live()
-        .map(|entry| shared.pool(entry, sources.of(entry)?, &handlers))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|entry| {
+            let state = QueueState::new(facts_of(entry));
+            let pool = shared.pool(entry, sources.of(entry)?, &handlers.consumers, state)?;
+            Ok(LiveQueue::new(entry.clone(), pool))
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
     let delay = Arc::new(shared.delay(std::mem::take(&mut handlers.delayed)));
     let http = Arc::new(shared.http(&pools, &cron, &delay, &data_dir));
@@ -131,17 +143,17 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         memory: parts.alert_memory,
     });
     let queues = live().flat_map(|entry| sources.known(entry)).collect();
-    let lists = config.used_redis();
-    let lists = lists.map(|name| (name.clone(), consumed_lists(config, name)));
-    let lists = lists.collect();
+    let lists = all_lists(&config);
     let redis = config
         .used_redis()
         .map(|name| Ok((name.clone(), sources.redis.get(name)?)))
         .collect::<Result<Vec<_>, String>>()
         .map_err(Failure::misused)?;
-    actix_rt::spawn(sources.due.look());
-    actix_rt::spawn(sources.put_off.look());
-    Ok(Plan {
+    let due = Arc::clone(&sources.due);
+    actix_rt::spawn(async move { due.look().await });
+    let put_off = Arc::clone(&sources.put_off);
+    actix_rt::spawn(async move { put_off.look().await });
+    let plan = Plan {
         started: parts.started,
         boot: BootRow {
             owner: shared.owner.to_string(),
@@ -161,7 +173,7 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         cron,
         warnings: Warnings {
             counter: parts.counter,
-            origin: Arc::new(count_origin(config)),
+            origin: Arc::new(count_origin(&config)),
             outbox: Outbox::new(OutboxConfig {
                 db: shared.db.clone(),
                 notifier: parts.notifier.clone(),
@@ -172,28 +184,45 @@ pub(super) fn plan(parts: Parts<'_>) -> Result<Plan, Failure> {
         },
         notifier: parts.notifier,
         own_alerts,
-        ping: ping(config),
-        pauses: shared.pauses,
-        consumed: Consumed::of(config, tables_of_other_partitions(parts.places)),
+        ping: ping(&config),
+        pauses: shared.pauses.clone(),
+        consumed: Consumed::of(&config, tables_of_other_partitions(parts.places)),
         redis,
         lists,
         queues,
-        hints: hints(config),
+        hints: hints(&config),
         pools,
         own_code: handlers.own_code,
         data_dir,
         delay_queue: parts.delay_queue,
         shutdown_deadline: settings.shutdown_deadline,
         store: parts.store,
-        db: shared.db,
-        liveness: shared.liveness,
-        slots: shared.slots,
-    })
+        db: shared.db.clone(),
+        liveness: Arc::clone(&shared.liveness),
+        slots: Arc::clone(&shared.slots),
+    };
+    let files = EntryFiles {
+        places: parts.places.clone(),
+        commands: parts.commands,
+        consumers: handlers.consumers,
+        routes: parts.routes,
+        shared,
+        sources,
+    };
+    Ok((plan, files))
+}
+
+/// The lists that are consumed, by the server.
+pub(super) fn all_lists(config: &Config) -> BTreeMap<String, BTreeSet<String>> {
+    let lists = config.used_redis();
+    let lists = lists.map(|name| (name.clone(), consumed_lists(config, name)));
+    lists.collect()
 }
 
 /// What several children are given.
-struct Shared<'a> {
-    config: &'a Config,
+pub(super) struct Shared {
+    /// As at the start: what is taken from it no reload changes.
+    pub(super) config: Arc<Config>,
     db: Db,
     owner: Owner,
     liveness: Arc<Liveness>,
@@ -203,14 +232,15 @@ struct Shared<'a> {
     pauses: Pauses,
 }
 
-impl Shared<'_> {
-    fn pool(
+impl Shared {
+    pub(super) fn pool(
         &self,
         entry: &QueueEntry,
         source: Arc<dyn Source>,
-        handlers: &Handlers,
+        consumers: &BTreeMap<String, Consumer>,
+        state: Arc<QueueState>,
     ) -> Result<PoolConfig, Failure> {
-        let handler = handlers.consumers.get(&entry.exec_cmd).ok_or_else(|| {
+        let handler = consumers.get(&entry.exec_cmd).ok_or_else(|| {
             Failure::misused(format!(
                 "queue `{}`: no consumer `{}`",
                 entry.name, entry.exec_cmd
@@ -227,7 +257,7 @@ impl Shared<'_> {
             slots: Some(Arc::clone(&self.slots)),
             gate: Gate::default(),
             paused: self.pauses.flag(PauseKind::Queue, &entry.name),
-            state: QueueState::new(facts_of(entry)),
+            state,
         };
         Ok(PoolConfig {
             work,
@@ -240,12 +270,12 @@ impl Shared<'_> {
 
     fn http(
         &self,
-        pools: &[PoolConfig],
+        pools: &[LiveQueue],
         cron: &CronConfig,
         delay: &DelayConfig,
         data_dir: &Path,
     ) -> HttpConfig {
-        let (config, boot) = (self.config, self.owner.boot());
+        let (config, boot) = (&self.config, self.owner.boot());
         let partition = config.partition.to_string();
         let identity = Identity {
             version: version::VERSION,
@@ -256,7 +286,7 @@ impl Shared<'_> {
             boot: boot.to_owned(),
             started_ms: now_ms(),
         };
-        let works = || pools.iter().map(|pool| &pool.work);
+        let works = || pools.iter().map(|queue| &queue.pool.work);
         HttpConfig {
             settings: config.settings.http.clone(),
             state: Arc::new(State::new(
@@ -268,10 +298,13 @@ impl Shared<'_> {
             db: self.db.clone(),
             database: DatabaseCheck::new(self.db.clone()),
             liveness: Arc::clone(&self.liveness),
-            sources: works()
-                .map(|work| (Arc::clone(&work.queue), Arc::clone(&work.source)))
-                .collect(),
+            sources: RwLock::new(
+                works()
+                    .map(|work| (Arc::clone(&work.queue), Arc::clone(&work.source)))
+                    .collect(),
+            ),
             pools: PoolOrders::default(),
+            reloads: ReloadHandle::default(),
             socket: Socket::new(data_dir, &partition, boot),
             started: AtomicBool::new(false),
         }
@@ -311,8 +344,6 @@ impl Shared<'_> {
 
     fn cron(&self, places: &Places, runs: PathBuf) -> Result<CronConfig, Failure> {
         let settings = &self.config.settings;
-        let live = self.config.crontab.iter();
-        let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
         let (program, program_is_ours) = match &settings.cron_command {
             Some(command) => (PathBuf::from(command), false),
             None => (own_path()?, true),
@@ -322,7 +353,7 @@ impl Shared<'_> {
             liveness: Arc::clone(&self.liveness),
             partition: self.config.partition.to_string(),
             owner: self.owner.to_string(),
-            entries: LiveEntry::all(live.cloned()),
+            entries: LiveEntry::all(live_crontab(&self.config)),
             misfire_grace: settings.misfire_grace,
             program,
             program_is_ours,
@@ -332,7 +363,7 @@ impl Shared<'_> {
                 ("SCRIPT_PARTITION".to_owned(), places.partition.to_string()),
             ],
             runs,
-            output: OutputLogs::new(&start::log_options(self.config, StderrFormat::Plain)),
+            output: OutputLogs::new(&start::log_options(&self.config, StderrFormat::Plain)),
             starting: StartingFires::default(),
             backlog: Backlog::default(),
             watched: WatchedRuns::default(),
@@ -349,7 +380,14 @@ fn ping(config: &Config) -> Option<Secret> {
     here.map(|ping| ping.url.clone())
 }
 
-fn facts_of(entry: &QueueEntry) -> QueueFacts {
+/// The entries that fire.
+pub(super) fn live_crontab(config: &Config) -> impl Iterator<Item = CronEntry> {
+    let live = config.crontab.iter();
+    let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
+    live.cloned()
+}
+
+pub(super) fn facts_of(entry: &QueueEntry) -> QueueFacts {
     let (kind, source) = match &entry.source {
         SourceConfig::Kafka { topic, .. } => ("kafka", topic),
         SourceConfig::Redis { key, .. } => ("redis", key),

@@ -1,6 +1,7 @@
 //! `run`: the daemon.
 
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,13 +15,13 @@ use super::{App, Context, await_database, introduce, signals, start, version, wr
 use crate::alert::own::EarlyAlerts;
 use crate::alert::warning::{Counter, EndsCounting};
 use crate::alert::{Courier, Notifier, Origin, Pinger};
-use crate::config::{Config, Places};
+use crate::config::{Config, Fingerprint, Places};
 use crate::db::Db;
 use crate::delay_queue::DelayQueueHandle;
 use crate::identity::{Owner, host};
 use crate::limits;
 use crate::logs::StderrFormat;
-use crate::source::{Clusters, Inside, RedisServers, Sender};
+use crate::source::{Clusters, Inside, RedisServers, Routes, Sender};
 use crate::stop::StopSignal;
 use crate::supervisor::SupervisorActor;
 
@@ -32,7 +33,9 @@ pub(super) fn run<S: Send + Sync + 'static>(
 ) -> Result<ExitCode, Failure> {
     // Whichever way this ends, nobody waits for a count any more.
     let _counting = EndsCounting;
-    let config = start::configuration(&app, places)?;
+    // Before they are read: what is written meanwhile is a change.
+    let print = Fingerprint::of(places);
+    let config = Arc::new(start::configuration(&app, places)?);
     let _log = start::log(&config, StderrFormat::Person)?;
     limits::raise_open_files();
     let signals = signals::watch().map_err(Failure::failed)?;
@@ -57,20 +60,22 @@ pub(super) fn run<S: Send + Sync + 'static>(
         let delay_queue = DelayQueueHandle::default();
         introduce::mention_others(store.as_ref(), &config.partition).await;
         let db = Db::new(store.as_ref());
+        let commands = app.registry.commands();
         let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Daemon));
         let redis = Arc::new(RedisServers::new(&config.settings));
+        let routes = Routes::of(&config.queues);
         let services = Services::new(
             config.settings.clone(),
             delay_queue.clone(),
             Sender::new(
                 db.clone(),
-                &config,
+                routes.clone(),
                 Arc::clone(&clusters),
                 Arc::clone(&redis),
             ),
             Arc::clone(&clusters),
             stop.clone(),
-            Some(app.registry.commands().delayed),
+            Some(commands.delayed.clone()),
         );
         let state = tokio::select! {
             state = (app.init)(config.settings.clone()) => state,
@@ -85,12 +90,14 @@ pub(super) fn run<S: Send + Sync + 'static>(
         counter.begin();
         let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
         let pinger = Pinger::new(&courier, host());
-        let plan = plan::plan(Parts {
+        let (plan, files) = plan::plan(Parts {
             notifier,
             alert_memory: early_alerts.memory(),
             counter,
             pinger,
-            config: &config,
+            config: Arc::clone(&config),
+            routes,
+            commands,
             places,
             handlers,
             store,
@@ -101,7 +108,10 @@ pub(super) fn run<S: Send + Sync + 'static>(
             owner,
             started,
         })?;
-        let supervisor = SupervisorActor::new(plan, stop).start();
+        let on_change = config.settings.reload_on_change;
+        let supervisor = SupervisorActor::new(plan, stop);
+        let supervisor = supervisor.of_files(Rc::new(files), print, on_change);
+        let supervisor = supervisor.start();
         signals.forward(supervisor)?;
         Ok(true)
     });

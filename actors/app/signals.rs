@@ -1,7 +1,7 @@
 //! SIGTERM, SIGINT and SIGQUIT: the first begins the stop, the second ends the process at once.
 //!
-//! SIGHUP, SIGUSR1 and SIGUSR2 are ignored with a line in the log: they mean nothing here, and their usual effect is the
-//! end of a process as in a crash.
+//! SIGHUP reads the configuration again. SIGUSR1 and SIGUSR2 are ignored with a line in the log: they mean nothing here, and
+//! their usual effect is the end of a process as in a crash.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -17,6 +17,7 @@ use signal_hook::low_level;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::{FAILED, Failure};
+use crate::reload::{Origin, Reload};
 use crate::supervisor::{BeginStop, SupervisorActor};
 
 /// A signal that arrives within this time after the first one is the same order once more: `timeout` and other wrappers
@@ -59,6 +60,8 @@ struct State {
     first_ms: AtomicI64,
     /// The stop has begun.
     armed: AtomicBool,
+    /// SIGHUP came while nobody listened yet: the files may be others since they were read.
+    hung_up: AtomicBool,
 }
 
 /// The second stop signal's end works in the signal handler itself, whatever the threads are doing. An ignored signal has a
@@ -74,7 +77,14 @@ pub(super) fn watch() -> io::Result<Signals> {
         // SAFETY: what runs in the handler is async-signal-safe: atomics, clock_gettime and _exit.
         unsafe { low_level::register(signal, move || state.signalled()) }?;
     }
-    for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
+    let hung_up = Arc::clone(&state);
+    // SAFETY: it sets an atomic.
+    unsafe {
+        low_level::register(SIGHUP, move || {
+            hung_up.hung_up.store(true, Ordering::Release)
+        })
+    }?;
+    for signal in [SIGUSR1, SIGUSR2] {
         // SAFETY: it does nothing.
         unsafe { low_level::register(signal, || {}) }?;
     }
@@ -112,11 +122,13 @@ impl Signals {
         }
     }
 
-    /// Sends the first stop signal to the supervisor, and logs the ignored ones. To be called inside the System.
+    /// Sends the first stop signal and each SIGHUP to the supervisor, and logs the ignored ones. To be called inside the
+    /// System.
     pub(super) fn forward(self, supervisor: Addr<SupervisorActor>) -> Result<(), Failure> {
         let mut terminate = signal(SignalKind::terminate()).map_err(Failure::failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::failed)?;
         let mut quit = signal(SignalKind::quit()).map_err(Failure::failed)?;
+        self.forward_reloads(&supervisor).map_err(Failure::failed)?;
         log_ignored().map_err(Failure::failed)?;
         actix_rt::spawn(async move {
             let came_early = self.came();
@@ -133,21 +145,38 @@ impl Signals {
         });
         Ok(())
     }
+
+    /// Signals that come faster than they are taken are one: the files are read after the last of them.
+    fn forward_reloads(&self, supervisor: &Addr<SupervisorActor>) -> io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let supervisor = supervisor.clone();
+        let came_early = self.state.hung_up.swap(false, Ordering::AcqRel);
+        actix_rt::spawn(async move {
+            let order = || Reload {
+                origin: Origin::Signal,
+            };
+            if came_early {
+                supervisor.do_send(order());
+            }
+            while hangup.recv().await.is_some() {
+                supervisor.do_send(order());
+            }
+        });
+        Ok(())
+    }
 }
 
 fn log_ignored() -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut user1 = signal(SignalKind::user_defined1())?;
     let mut user2 = signal(SignalKind::user_defined2())?;
     actix_rt::spawn(async move {
         loop {
             let name = tokio::select! {
-                _ = hangup.recv() => "SIGHUP",
                 _ = user1.recv() => "SIGUSR1",
                 _ = user2.recv() => "SIGUSR2",
             };
             log::warn!(
-                "{name} is ignored; SIGTERM stops the daemon, and a new start reads the configuration again"
+                "{name} is ignored; SIGHUP reads the configuration again, and SIGTERM stops the daemon"
             );
         }
     });

@@ -17,20 +17,21 @@ use crate::source::{
 use crate::supervisor::KnownQueue;
 
 /// What sources are made with.
-pub(super) struct Sources<'a> {
-    pub(super) config: &'a Config,
+pub(super) struct Sources {
+    /// As at the start: what is taken from it no reload changes.
+    pub(super) config: Arc<Config>,
     pub(super) db: Db,
     pub(super) owner: Owner,
     pub(super) liveness: Arc<Liveness>,
-    pub(super) due: DueReplays,
-    pub(super) put_off: PutOffMessages,
+    pub(super) due: Arc<DueReplays>,
+    pub(super) put_off: Arc<PutOffMessages>,
     pub(super) lags: Arc<TableLags>,
     pub(super) idle: Arc<IdleTables>,
     pub(super) clusters: Arc<Clusters>,
     pub(super) redis: Arc<RedisServers>,
 }
 
-impl Sources<'_> {
+impl Sources {
     pub(super) fn of(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
         Ok(match &entry.source {
             SourceConfig::Table { table } => {
@@ -98,6 +99,23 @@ impl Sources<'_> {
         }
     }
 
+    /// After a reload: nobody asks for what other tables hold any more.
+    pub(super) fn keep<'a>(&self, entries: impl Iterator<Item = &'a QueueEntry>) {
+        let tables = entries.map(|entry| self.table_of(entry)).collect();
+        self.due.keep(&tables);
+        self.put_off.keep(&tables);
+    }
+
+    /// Its own, or that of its replayed dead letters.
+    fn table_of(&self, entry: &QueueEntry) -> String {
+        match &entry.source {
+            SourceConfig::Table { table } => table.clone(),
+            SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => {
+                replay_table(self.config.partition.as_ref(), &entry.name)
+            }
+        }
+    }
+
     fn table(&self, table: &str, entry: &QueueEntry, lag_cap: u64) -> TableSource {
         self.put_off
             .note(table, &entry.name, entry.retry.backoff.max);
@@ -130,7 +148,7 @@ impl Sources<'_> {
 
     /// A queue outside the database, and beside it the replayed dead letters of its entry.
     fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
-        let table = replay_table(self.config.partition.as_ref(), &entry.name);
+        let table = self.table_of(entry);
         let letters = self.table(&table, entry, COUNT_CAP);
         Arc::new(Replayed::new(queue, letters, self.due.of(table)))
     }

@@ -33,11 +33,16 @@ pub(super) fn load<S: Send + Sync + 'static>(
 /// The report, and where files of the Go project were found that may be the missing ones.
 pub(super) fn misconfigured(places: &Places, report: &Report) -> Failure {
     let mut text = report.to_string();
-    for hint in go_layout::hints(places) {
+    for hint in hints_of(places) {
         text.push('\n');
         text.push_str(&hint);
     }
     Failure::misused(text)
+}
+
+/// Where files of the Go project lie that may be the missing ones.
+pub(super) fn hints_of(places: &Places) -> Vec<String> {
+    go_layout::hints(places)
 }
 
 /// What the settings say of all logs.

@@ -77,6 +77,46 @@ pub(crate) enum Misfire {
 }
 
 impl CronEntry {
+    /// Whether they fire the same in the same way. Their expressions stand for their schedules.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        // Without `..`: a new key is forgotten by nobody.
+        let Self {
+            expression,
+            schedule: _,
+            timezone,
+            name,
+            exec_cmd,
+            params,
+            status: _,
+            live,
+            is_log,
+            overlap,
+            misfire,
+            timeout,
+            ping,
+            ordinal,
+            drives_delay_queue,
+        } = self;
+        (expression, timezone, name, exec_cmd, params)
+            == (
+                &other.expression,
+                &other.timezone,
+                &other.name,
+                &other.exec_cmd,
+                &other.params,
+            )
+            && (live, is_log, overlap, misfire, timeout)
+                == (
+                    &other.live,
+                    &other.is_log,
+                    &other.overlap,
+                    &other.misfire,
+                    &other.timeout,
+                )
+            && (ping, ordinal, drives_delay_queue)
+                == (&other.ping, &other.ordinal, &other.drives_delay_queue)
+    }
+
     /// Why an entry that is not live is not.
     pub(crate) fn why_not_live(&self, environment: Environment) -> String {
         self.status.why_not_live(&self.name, environment)

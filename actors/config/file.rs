@@ -17,7 +17,7 @@ use super::{
 
 /// The largest file that is read: some 10,000 entries with their comments, and the tree made of it
 /// takes up to forty times as much memory.
-const LARGEST: u64 = 4 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// What stands before UTF-8 text from some Windows editors.
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";

@@ -23,6 +23,7 @@ mod elsewhere;
 mod environment;
 mod fault;
 mod file;
+mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod interpolate;
@@ -74,6 +75,7 @@ pub(crate) use self::{
     duration::{parse as parse_duration, show as show_duration},
     elsewhere::tables_of_other_partitions,
     environment::StatusBits,
+    fingerprint::Fingerprint,
     models::{ModelDatabase, ModelSettings, is_keyword, load_models, similar_table},
     queue::{BatchLimits, PoolLimits, QueueEntry},
     settings::{HAS_OIDC, HAS_TLS, SentinelAddress, json_key, kafka_clients},

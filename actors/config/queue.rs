@@ -45,7 +45,7 @@ const BATCH_WAIT: Bounds = Bounds {
 };
 
 /// One queue with its pool of consumers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct QueueEntry {
     pub(crate) name: String,
     pub(crate) exec_cmd: String,

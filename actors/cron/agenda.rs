@@ -30,6 +30,15 @@ impl Agenda {
             .collect()
     }
 
+    /// After a reload: each entry as it is now, by its key; one that is gone fires nothing more. When they are due stays.
+    pub(super) fn renew(&mut self, current: impl Fn(&str) -> Option<Arc<LiveEntry>>) {
+        for (due, entry) in self.take_all() {
+            if let Some(entry) = current(&entry.key) {
+                self.add(due, entry);
+            }
+        }
+    }
+
     pub(super) fn next_due_ms(&self) -> Option<i64> {
         self.by_due.keys().next().copied()
     }

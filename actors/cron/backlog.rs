@@ -113,8 +113,20 @@ impl Backlog {
         let mut state = self.lock();
         state.closed = true;
         for waiting in state.by_entry.values_mut() {
-            waiting.close();
+            waiting.close("the daemon stops");
         }
+    }
+
+    /// After a reload: of entries that are gone only what is being claimed is made. The others have the entry as it is now.
+    pub(super) fn renew(&self, current: impl Fn(&str) -> Option<Arc<LiveEntry>>) {
+        let mut state = self.lock();
+        for (key, waiting) in &mut state.by_entry {
+            match current(key) {
+                Some(entry) => waiting.entry = entry,
+                None => waiting.close("its entry is gone"),
+            }
+        }
+        state.by_entry.retain(|_, waiting| !waiting.is_over());
     }
 
     /// Begins what may be done now.

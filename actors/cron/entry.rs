@@ -1,6 +1,6 @@
 //! A live cron entry and how it is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -40,16 +40,8 @@ impl LiveEntry {
         let key = key_of(&config, zone);
         let former_keys = links_to(zone).map(|link| key_of(&config, link)).collect();
         let output = OutputName::new(&config.name, None);
-        let state = CronState::new(CronFacts {
-            name: config.name.clone(),
-            key: key.clone(),
-            expression: config.expression.clone(),
-            timezone: config.timezone.name().to_owned(),
-            exec_cmd: config.exec_cmd.clone(),
-            replaces: config.overlap == Overlap::Replace,
-        });
         Self {
-            state,
+            state: CronState::new(facts_of(&config, &key)),
             config,
             key,
             former_keys,
@@ -71,6 +63,54 @@ impl LiveEntry {
             }
         }
         entries.into_iter().map(Arc::new).collect()
+    }
+
+    /// All live entries after a reload. One that is the same is the very one that there was, so that its timer and its runs
+    /// notice nothing; one whose key is the same goes on publishing where it did.
+    pub(crate) fn renewed(
+        configs: impl Iterator<Item = CronEntry>,
+        before: &[Arc<Self>],
+    ) -> Renewed {
+        let before: HashMap<&str, &Arc<Self>> = before
+            .iter()
+            .map(|entry| (entry.key.as_str(), entry))
+            .collect();
+        let mut renewed = Renewed::default();
+        for entry in Self::all(configs) {
+            renewed.entries.push(match before.get(&*entry.key) {
+                None => {
+                    renewed.came.push(Arc::clone(&entry));
+                    entry
+                }
+                Some(same) if same.config.is_same(&entry.config) && same.output == entry.output => {
+                    Arc::clone(same)
+                }
+                Some(changed) => {
+                    renewed
+                        .changed
+                        .push((Arc::clone(changed), Arc::clone(&entry)));
+                    Arc::new(Self {
+                        config: entry.config.clone(),
+                        key: entry.key.clone(),
+                        former_keys: entry.former_keys.clone(),
+                        output: entry.output.clone(),
+                        state: Arc::clone(&changed.state),
+                    })
+                }
+            });
+        }
+        let live: HashSet<&str> = renewed.entries.iter().map(|e| e.key.as_str()).collect();
+        let gone = before.into_iter().filter(|(key, _)| !live.contains(key));
+        renewed.went = gone.map(|(_, entry)| Arc::clone(entry)).collect();
+        renewed
+            .went
+            .sort_by(|a, b| a.config.name.cmp(&b.config.name));
+        renewed
+    }
+
+    /// What is published says what the entry says now.
+    pub(crate) fn publish_facts(&self) {
+        self.state.set_facts(facts_of(&self.config, &self.key));
     }
 
     /// The next time after that, both in unix milliseconds.
@@ -96,6 +136,27 @@ impl LiveEntry {
             name: self.config.name.clone(),
             expression: self.config.expression.clone(),
         }
+    }
+}
+
+/// The cron entries after a reload, and what has become of each.
+#[derive(Default)]
+pub(crate) struct Renewed {
+    pub(crate) entries: Vec<Arc<LiveEntry>>,
+    pub(crate) came: Vec<Arc<LiveEntry>>,
+    pub(crate) went: Vec<Arc<LiveEntry>>,
+    /// As it was, and as it is.
+    pub(crate) changed: Vec<(Arc<LiveEntry>, Arc<LiveEntry>)>,
+}
+
+fn facts_of(config: &CronEntry, key: &str) -> CronFacts {
+    CronFacts {
+        name: config.name.clone(),
+        key: key.to_owned(),
+        expression: config.expression.clone(),
+        timezone: config.timezone.name().to_owned(),
+        exec_cmd: config.exec_cmd.clone(),
+        replaces: config.overlap == Overlap::Replace,
     }
 }
 
@@ -154,6 +215,48 @@ pub(super) mod tests {
             );
         }
         assert_ne!(all[0].output, all[2].output);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_is_the_same_and_tells_the_rest_apart() {
+        let of = |expression: &str, name: &str| CronEntry {
+            name: name.to_owned(),
+            ..entry(expression, Misfire::Skip).config
+        };
+        let before = [
+            of("1 * * * * *", "a"),
+            of("2 * * * * *", "b"),
+            of("3 * * * * *", "c"),
+        ];
+        let before = LiveEntry::all(before.into_iter());
+        let after = [
+            of("4 * * * * *", "d"),
+            of("2 * * * * *", "b"),
+            of("1 * * * * *", "new"),
+        ];
+        let renewed = LiveEntry::renewed(after.into_iter(), &before);
+        let names = |entries: &[Arc<LiveEntry>]| -> Vec<String> {
+            entries
+                .iter()
+                .map(|entry| entry.config.name.clone())
+                .collect()
+        };
+        assert_eq!(names(&renewed.entries), ["d", "b", "new"]);
+        assert_eq!(
+            (names(&renewed.came), names(&renewed.went)),
+            (vec!["d".to_owned()], vec!["c".to_owned()])
+        );
+        assert!(
+            Arc::ptr_eq(&renewed.entries[1], &before[1]),
+            "it does not notice"
+        );
+        let [(was, is)] = &renewed.changed[..] else {
+            panic!("one has a new name")
+        };
+        assert_eq!((&*was.config.name, &*is.config.name), ("a", "new"));
+        assert!(Arc::ptr_eq(&renewed.entries[2].state, &before[0].state));
+        renewed.entries[2].publish_facts();
+        assert_eq!(before[0].state.facts().name, "new");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Cron: expressions, and the actor that fires entries at their second, as processes that outlive the daemon.
 //!
-//! Owns: the live entries and when each is due.   Told by: SupervisorActor (Quiet), itself (Ring, Attend).
+//! Owns: the live entries and when each is due.   Told by: SupervisorActor (Quiet, Renew), itself (Ring, Attend).
 //! Tells: DbActor, the thread that spawns.        Started by: SupervisorActor, after the delay queue and the pools.
 //! Ends: with the daemon; runs in progress live on and are found by the next one.
 
@@ -22,6 +22,7 @@ mod outcome;
 mod pinging;
 mod plan;
 mod process;
+mod renewing;
 mod replace;
 mod running;
 mod schedule;
@@ -32,6 +33,7 @@ mod testing;
 mod tests;
 mod waiting;
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,10 +45,11 @@ use self::agenda::Agenda;
 use self::alarm::Alarm;
 pub(crate) use self::attend::WatchedRuns;
 pub(crate) use self::backlog::Backlog;
-pub(crate) use self::entry::LiveEntry;
+pub(crate) use self::entry::{LiveEntry, Renewed};
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+pub(crate) use self::renewing::Renew;
 #[cfg(fuzzing)]
 pub(crate) use self::schedule::fuzzing;
 pub use self::schedule::{Schedule, ScheduleError};
@@ -135,7 +138,15 @@ struct Attend;
 /// See the module's header.
 pub(crate) struct CronActor {
     config: Arc<CronConfig>,
+    /// The live entries by their keys.
+    by_key: HashMap<String, Arc<LiveEntry>>,
     agenda: Agenda,
+    /// The keys of the entries that are planned, or being planned.
+    planned: HashSet<String>,
+    /// The database is being told which entries are live.
+    learning: bool,
+    /// It has been told once: entries fire.
+    has_learnt: bool,
     alarm: Alarm,
     spawner: Option<Arc<Spawner>>,
     attending: bool,
@@ -151,8 +162,12 @@ pub(crate) struct CronActor {
 impl CronActor {
     pub(crate) fn new(config: CronConfig, gone: GoneNotice) -> Self {
         Self {
+            by_key: renewing::by_key(&config.entries),
             config: Arc::new(config),
             agenda: Agenda::default(),
+            planned: HashSet::new(),
+            learning: false,
+            has_learnt: false,
             alarm: Alarm::new(),
             spawner: None,
             attending: false,
@@ -165,10 +180,16 @@ impl CronActor {
         }
     }
 
-    /// Tells the database which entries are live, and hears from when on each is to fire. Nothing fires before that is known.
-    fn begin(&mut self, ctx: &mut Context<Self>) {
+    /// Tells the database which entries are live, and hears from when on each is to fire. No entry fires before that is known
+    /// of it.
+    fn learn(&mut self, ctx: &mut Context<Self>) {
+        if std::mem::replace(&mut self.learning, true) {
+            return;
+        }
         let config = Arc::clone(&self.config);
+        let told = Arc::clone(&self.config);
         let spawner = self.spawner_if_needed();
+        let is_first = !self.has_learnt;
         let learn = async move {
             let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
             let mut outage = Outage::new("cron");
@@ -191,17 +212,27 @@ impl CronActor {
                 }
             };
             // `overlap` must know of the runs of earlier daemons before anything fires.
-            attend::look(config, spawner).await;
+            if is_first {
+                attend::look(config, spawner).await;
+            }
             since
         };
-        ctx.spawn(learn.into_actor(self).map(|since, actor, ctx| {
-            actor.learnt(&since, ctx);
+        ctx.spawn(learn.into_actor(self).map(move |since, actor, ctx| {
+            actor.learning = false;
+            match Arc::ptr_eq(&told, &actor.config) {
+                true => actor.learnt(&since, ctx),
+                // A reload came meanwhile: the entries are others.
+                false => actor.learn(ctx),
+            }
         }));
     }
 
-    /// Begins to fire.
+    /// Begins to fire what does not fire yet.
     fn learnt(&mut self, since: &[i64], ctx: &mut Context<Self>) {
         self.plan_since(since, ctx);
+        if std::mem::replace(&mut self.has_learnt, true) {
+            return;
+        }
         ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
         ctx.run_interval(TRIM_INTERVAL, |actor, ctx| actor.trim(ctx));
     }
@@ -271,7 +302,7 @@ impl Actor for CronActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.begin(ctx);
+        self.learn(ctx);
     }
 }
 

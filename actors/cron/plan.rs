@@ -63,8 +63,12 @@ impl CronActor {
     /// Plans all entries, each from when its fires are to be made.
     pub(super) fn plan_since(&mut self, since: &[i64], ctx: &mut Context<Self>) {
         let now = now_ms();
-        let entries = self.config.entries.iter().zip(since);
-        let spans = entries.map(|(entry, since)| Span {
+        let config = Arc::clone(&self.config);
+        let entries = config.entries.iter().zip(since);
+        // After a reload the others are planned already.
+        let new = entries.filter(|(entry, _)| self.planned.insert(entry.key.clone()));
+        let new: Vec<_> = new.collect();
+        let spans = new.into_iter().map(|(entry, since)| Span {
             entry: Arc::clone(entry),
             // A clock that went back since then skips nothing.
             from: self.not_paused_since(entry, *since.min(&now), now),
@@ -102,6 +106,9 @@ impl CronActor {
     fn planned(&mut self, planned: Vec<Planned>, jumps_back: u64, ctx: &mut Context<Self>) {
         let mut again = Vec::new();
         for Planned { entry, missed, due } in planned {
+            let Some(entry) = self.current(&entry) else {
+                continue;
+            };
             tell(&entry, &missed);
             for scheduled_ms in missed.fire {
                 self.fire(&entry, scheduled_ms);
@@ -163,7 +170,7 @@ impl CronActor {
         self.plan(spans.collect(), ctx);
     }
 
-    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn set_alarm(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }

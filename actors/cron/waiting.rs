@@ -191,15 +191,15 @@ impl Waiting {
         expired_text(&self.entry, expired)
     }
 
-    /// The daemon stops: only what is being claimed is made.
-    pub(super) fn close(&mut self) {
+    /// Only what is being claimed is made.
+    pub(super) fn close(&mut self, why: &str) {
         let all = self.fires.len();
         self.fires.retain(|_, fire| fire.claim.is_some());
         let expired = self.expired.take().map_or(0, |expired| expired.count);
         let count = all - self.fires.len() + expired;
         if count > 0 {
             log::warn!(
-                "cron `{}`: {count} fires that were late are not made: the daemon stops",
+                "cron `{}`: {count} fires that were late are not made: {why}",
                 self.entry.config.name
             );
         }
@@ -329,7 +329,7 @@ mod tests {
         assert!(waiting.next_of_series(5).is_none());
         assert!(!waiting.is_over(), "one is late");
         waiting.begin_claim(7);
-        waiting.close();
+        waiting.close("the daemon stops");
         assert_eq!(waiting.end_claim(7), Some(Lateness::Late));
         assert!(waiting.is_over());
     }

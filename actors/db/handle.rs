@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use super::actor::{DbActor, Submit, outage_of};
 use super::error::DbError;
 use super::rows::{
-    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
+    AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
     KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
     Reaped, Replay, RunEnd, TaskEnd,
 };
@@ -436,6 +436,12 @@ impl Db {
             Written::Ordered(ordered) => Ok(ordered),
             other => Err(mixed_up(&other)),
         }
+    }
+
+    /// An order that was given to this daemon alone.
+    pub(crate) async fn write_down(&self, order: AuditRow) -> Result<(), DbError> {
+        self.count(Write::Audit(Box::new(order))).await?;
+        Ok(())
     }
 
     pub(in crate::db) async fn count(&self, write: Write) -> Result<usize, DbError> {

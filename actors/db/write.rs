@@ -1,7 +1,7 @@
 //! Everything that may be written, and what each write answers.
 
 use super::rows::{
-    AtOverlap, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
+    AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
     KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
     Reaped, Replay, RunEnd, TaskEnd,
 };
@@ -177,6 +177,8 @@ pub(crate) enum Write {
     SetPause(Box<PauseOrder>),
     /// Cancels a delayed task, or says when it is due, and writes that down. Answers `Ordered`.
     OrderTask(Box<TaskOrder>),
+    /// Writes down an order that was given to this daemon alone. Answers `Count`.
+    Audit(Box<AuditRow>),
 }
 
 impl Write {
@@ -255,7 +257,8 @@ impl Write {
             | Self::TakeFire { .. }
             | Self::EndRun(_)
             | Self::SetPause(_)
-            | Self::OrderTask(_) => true,
+            | Self::OrderTask(_)
+            | Self::Audit(_) => true,
             _ => false,
         }
     }

@@ -68,8 +68,8 @@ impl Scrape {
         let standing = liveness.standing(liveness.generation());
         Self {
             identity: state.identity.clone(),
-            queues: state.queues.iter().map(|queue| queue.figures()).collect(),
-            cron: state.cron.iter().map(|entry| entry.figures()).collect(),
+            queues: state.queues().iter().map(|queue| queue.figures()).collect(),
+            cron: state.cron().iter().map(|entry| entry.figures()).collect(),
             delay: state.delay.view(),
             dead_letters: *state.dead_letters.lock(),
             pending_writes: config.db.pending(),

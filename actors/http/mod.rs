@@ -1,7 +1,7 @@
 //! Answers over HTTP: health, readiness, metrics, the state as JSON, and orders.
 //!
 //! Owns: the port and the Unix socket.   Told by: nobody; its callers come over the network.
-//! Tells: PoolActor (LagCheck).          Started by: SupervisorActor, on an Arbiter of its own.
+//! Tells: PoolActor (LagCheck), SupervisorActor (Reload).   Started by: SupervisorActor, on an Arbiter of its own.
 //! Ends: with the process; answers until then, so that a stop can be watched.
 //!
 //! Its thread runs nothing else: a caller that asks for much, or slowly, holds up no other actor. It reads what they
@@ -31,8 +31,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
+use parking_lot::RwLock;
 
-pub(crate) use self::client::{ClientError, get};
+pub(crate) use self::client::{ClientError, get, order};
 pub(crate) use self::database::DatabaseCheck;
 pub(crate) use self::orders::PoolOrders;
 pub(crate) use self::socket::Socket;
@@ -40,12 +41,16 @@ use crate::clock::now_ms;
 use crate::config::HttpSettings;
 use crate::db::{Db, Liveness};
 use crate::gone::GoneNotice;
+use crate::reload::ReloadHandle;
 use crate::source::Source;
 use crate::state::{HISTORY_INTERVAL, State};
 use crate::stop::StopListener;
 
 /// How often the dead letters are counted: up to a cap, from an index.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The sources of queue entries, by the names of those.
+pub(crate) type NamedSources = Vec<(Arc<str>, Arc<dyn Source>)>;
 
 /// What HttpActor is started with, and answers from.
 pub(crate) struct HttpConfig {
@@ -55,9 +60,11 @@ pub(crate) struct HttpConfig {
     /// Whether the database answers.
     pub(crate) database: DatabaseCheck,
     pub(crate) liveness: Arc<Liveness>,
-    /// By the names of their queue entries.
-    pub(crate) sources: Vec<(Arc<str>, Arc<dyn Source>)>,
+    /// By the names of their queue entries; others after a reload.
+    pub(crate) sources: RwLock<NamedSources>,
     pub(crate) pools: PoolOrders,
+    /// Reads the configuration again.
+    pub(crate) reloads: ReloadHandle,
     /// Where the command line asks.
     pub(crate) socket: Socket,
     /// Everything has been started.

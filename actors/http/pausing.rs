@@ -56,8 +56,7 @@ pub(super) async fn queue<V: Verb>(
     name: web::Path<String>,
     orderer: Orderer,
 ) -> HttpResponse {
-    let mut queues = from.config.state.queues.iter();
-    if !queues.any(|queue| queue.facts.name == *name) {
+    if from.config.state.queue(&name).is_none() {
         return unknown("queue", &name);
     }
     order::<V>(&from.config, PauseKind::Queue, &name, orderer).await
@@ -69,9 +68,11 @@ pub(super) async fn cron_entry<V: Verb>(
     key: web::Path<String>,
     orderer: Orderer,
 ) -> HttpResponse {
-    let state = &from.config.state;
-    match state.cron_place(&key).and_then(|at| state.cron.get(at)) {
-        Some(entry) => order::<V>(&from.config, PauseKind::Cron, &entry.facts.name, orderer).await,
+    match from.config.state.cron_entry(&key) {
+        Some(entry) => {
+            let name = &entry.facts().name;
+            order::<V>(&from.config, PauseKind::Cron, name, orderer).await
+        }
         None => unknown("cron entry", &key),
     }
 }

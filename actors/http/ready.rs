@@ -32,7 +32,7 @@ pub(super) async fn readiness(config: &HttpConfig, stop: &StopListener) -> Readi
     if started && liveness.standing(liveness.generation()) != Standing::Ours {
         missing.push("the heartbeats are late: nothing that is claimed starts".to_owned());
     }
-    for (queue, source) in &config.sources {
+    for (queue, source) in config.sources.read().iter() {
         if let Some(why) = source.hindrance() {
             missing.push(format!("queue `{queue}`: {why}"));
         }

@@ -16,6 +16,7 @@ use super::ready::{Readiness, readiness};
 use super::wrong::{Wrong, wrong};
 use crate::clock::{millis, now_ms};
 use crate::identity::partition_of;
+use crate::reload::{Origin, Outcome};
 use crate::state::view::{CronView, DelayView, OutageView, PauseView, QueueView};
 use crate::state::{Identity, outages};
 use crate::stop::StopListener;
@@ -53,6 +54,7 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/api/v1/cron/{key}/history", web::get().to(cron_history))
         .route("/api/v1/delay", web::get().to(delay))
         .route("/api/v1/delay/history", web::get().to(delay_history))
+        .route("/api/v1/reload", web::post().to(reload))
         .route("/api/v1/outages", web::get().to(list_outages))
         .route("/api/v1/daemons", web::get().to(daemons))
         .route("/api/v1/pause", web::post().to(everything::<Pause>))
@@ -161,13 +163,13 @@ async fn state(from: From) -> HttpResponse {
 }
 
 fn all_queues(config: &HttpConfig) -> Vec<QueueView> {
-    let queues = config.state.queues.iter();
-    queues.map(|queue| queue.view()).collect()
+    let queues = config.state.queues();
+    queues.iter().map(|queue| queue.view()).collect()
 }
 
 fn all_entries(config: &HttpConfig) -> Vec<CronView> {
-    let entries = config.state.cron.iter();
-    entries.map(|entry| entry.view()).collect()
+    let entries = config.state.cron();
+    entries.iter().map(|entry| entry.view()).collect()
 }
 
 async fn queues(from: From) -> HttpResponse {
@@ -175,8 +177,7 @@ async fn queues(from: From) -> HttpResponse {
 }
 
 async fn queue(from: From, name: web::Path<String>) -> HttpResponse {
-    let mut queues = from.config.state.queues.iter();
-    match queues.find(|queue| queue.facts.name == *name) {
+    match from.config.state.queue(&name) {
         Some(queue) => HttpResponse::Ok().json(queue.view()),
         None => unknown("queue", &name),
     }
@@ -197,11 +198,10 @@ struct Ordered {
 
 async fn check_lag(from: From, name: web::Path<String>, orderer: Orderer) -> HttpResponse {
     let config = &from.config;
-    let mut queues = config.state.queues.iter();
-    let Some(index) = queues.position(|queue| queue.facts.name == *name) else {
+    if config.state.queue(&name).is_none() {
         return unknown("queue", &name);
-    };
-    if !config.pools.check_lag(index) {
+    }
+    if !config.pools.check_lag(&name) {
         return refusal(
             StatusCode::SERVICE_UNAVAILABLE,
             "the pool of this queue is being started; try again in a moment",
@@ -213,13 +213,29 @@ async fn check_lag(from: From, name: web::Path<String>, orderer: Orderer) -> Htt
     })
 }
 
+/// The answer is the whole report: an order whose files are faulty has changed nothing.
+async fn reload(from: From, orderer: Orderer) -> HttpResponse {
+    let reloads = &from.config.reloads;
+    let Some(report) = reloads.order(Origin::Person(orderer.who)).await else {
+        return refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this daemon is being started or stopped; it reads the files at each start",
+        );
+    };
+    let status = match report.outcome {
+        Outcome::Applied | Outcome::Unchanged => StatusCode::OK,
+        Outcome::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+        Outcome::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    HttpResponse::build(status).json(report)
+}
+
 async fn cron(from: From) -> HttpResponse {
     HttpResponse::Ok().json(all_entries(&from.config))
 }
 
 async fn cron_entry(from: From, key: web::Path<String>) -> HttpResponse {
-    let state = &from.config.state;
-    match state.cron_place(&key).and_then(|at| state.cron.get(at)) {
+    match from.config.state.cron_entry(&key) {
         Some(entry) => HttpResponse::Ok().json(entry.view()),
         None => unknown("cron entry", &key),
     }

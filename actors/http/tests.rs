@@ -92,7 +92,8 @@ fn config_of(
         db: db.db.clone(),
         database: DatabaseCheck::new(db.db.clone()),
         liveness: Arc::new(Liveness::new(Duration::from_secs(5))),
-        sources: Vec::new(),
+        sources: RwLock::default(),
+        reloads: ReloadHandle::default(),
         pools: PoolOrders::default(),
         socket: Socket::new(&std::env::temp_dir(), "script1", "b"),
         started: AtomicBool::new(true),
@@ -397,8 +398,8 @@ fn named(text: &str) -> BTreeSet<String> {
 async fn rules_and_board_name_metrics_that_there_are() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
-    config.state.queues[0].lag_checked(Some(1), false);
-    config.state.cron[0].ended("u", "success", "{}");
+    config.state.queues()[0].lag_checked(Some(1), false);
+    config.state.cron()[0].ended("u", "success", "{}");
     let text = metrics::text(&config).unwrap();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let known: BTreeSet<&str> = types.filter_map(|line| line.split(' ').next()).collect();
@@ -470,7 +471,7 @@ async fn numbers_are_judged_as_they_were_when_they_were_read_and_have_their_age(
     }
     // It was due a second after the count, and has run since.
     config.state.delay.counted(3, Some(now_ms() + 1000));
-    config.state.queues[0].lag_checked(Some(3), false);
+    config.state.queues()[0].lag_checked(Some(3), false);
     let texts = said(&config, later);
     assert!(!texts.iter().any(|text| text.contains("tasks wait")));
     assert!(!texts.iter().any(|text| text.contains("lag")));
@@ -484,15 +485,15 @@ async fn a_lag_that_cannot_be_read_is_not_shown_as_that_of_now() {
     let config = config(&db, 1, HttpSettings::default());
     let series = "simplest_script_queue_lag{";
     assert!(metrics::text(&config).unwrap().contains(series));
-    config.state.queues[0].lag_checked(None, false);
+    config.state.queues()[0].lag_checked(None, false);
     let texts = said(&config, now_ms() + 600_000);
     let wanted = "its lag cannot be read; it was 11 or more 10 min ago";
     assert!(texts.iter().any(|text| text == wanted), "{texts:?}");
     assert!(!texts.iter().any(|text| text.contains("is above")));
     assert!(!metrics::text(&config).unwrap().contains(series));
-    let view = config.state.queues[0].view();
+    let view = config.state.queues()[0].view();
     assert_eq!((view.lag, view.last_lag), (None, Some(11)));
-    config.state.queues[0].lag_checked(Some(12), false);
+    config.state.queues()[0].lag_checked(Some(12), false);
     assert!(
         said(&config, now_ms())
             .iter()
@@ -505,14 +506,14 @@ async fn a_process_without_partitions_is_not_behind() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     // Its partitions go to another member of the group: the lag stays that of the group.
-    config.state.queues[0].sized(0, 0, 0);
-    config.state.queues[0].lag_checked(Some(1000), false);
+    config.state.queues()[0].sized(0, 0, 0);
+    config.state.queues()[0].lag_checked(Some(1000), false);
     let texts = said(&config, now_ms());
     assert!(
         !texts.iter().any(|text| text.contains("is above")),
         "{texts:?}"
     );
-    config.state.queues[0].sized(2, 2, 2);
+    config.state.queues()[0].sized(2, 2, 2);
     let texts = said(&config, now_ms());
     assert!(
         texts.iter().any(|text| text.contains("2 of 2")),

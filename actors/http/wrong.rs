@@ -46,7 +46,11 @@ pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong
     let away = own::outages(&listed, 0, now_ms).into_iter();
     found.extend(away.map(|one| Wrong::of("", one)));
     found.extend(listed.iter().filter_map(held_up));
-    let lags: Vec<LagSight> = state.queues.iter().map(|queue| queue.lag_sight()).collect();
+    let lags: Vec<LagSight> = state
+        .queues()
+        .iter()
+        .map(|queue| queue.lag_sight())
+        .collect();
     // Of one that cannot be read now only that is known.
     let read: Vec<LagSight> = lags
         .iter()
@@ -56,12 +60,13 @@ pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong
     let behind = own::lags(&read, 1, now_ms).into_iter();
     found.extend(behind.map(|one| Wrong::of("queue ", one)));
     found.extend(lags.iter().filter_map(|lag| unread(lag, now_ms)));
-    let queues = state.queues.iter().map(|queue| queue.view());
+    let queues = state.queues();
+    let queues = queues.iter().map(|queue| queue.view());
     found.extend(queues.filter_map(|queue| long_run(&queue, now_ms)));
     let delay = state.delay.sight();
     let late = delay.and_then(|delay| own::late_tasks(&delay, LATE_SECONDS, now_ms));
     found.extend(late.map(|one| Wrong::of("delay queue", one)));
-    let entries: Vec<CronSight> = state.cron.iter().map(|entry| entry.sight()).collect();
+    let entries: Vec<CronSight> = state.cron().iter().map(|entry| entry.sight()).collect();
     let bad = own::cron_runs(&entries).into_iter();
     found.extend(bad.map(|one| Wrong::of("cron ", one)));
     found.extend(of_letters(*state.dead_letters.lock()));

@@ -104,9 +104,14 @@ impl Known {
 }
 
 impl Pauses {
-    /// The flag of one part, which follows the rows from now on.
+    /// The flag of one part, which follows the rows from now on. There is one of each name: an entry that a reload starts
+    /// again has the flag that it had.
     pub(crate) fn flag(&self, kind: PauseKind, name: &str) -> PauseFlag {
         let mut known = self.0.lock();
+        let mut flags = known.flags.iter();
+        if let Some((.., flag)) = flags.find(|(of, its, _)| (*of, its.as_str()) == (kind, name)) {
+            return flag.clone();
+        }
         let flag = PauseFlag::default();
         flag.set(known.hold(kind, name));
         known.flags.push((kind, name.to_owned(), flag.clone()));
@@ -140,10 +145,10 @@ impl Pauses {
     }
 
     /// Shows what is paused to people, and to those that judge whether a queue keeps up.
-    pub(super) fn publish(&self, state: &State) {
+    pub(crate) fn publish(&self, state: &State) {
         let known = self.0.lock();
-        for queue in &state.queues {
-            queue.set_paused(known.hold(PauseKind::Queue, &queue.facts.name));
+        for queue in state.queues().iter() {
+            queue.set_paused(known.hold(PauseKind::Queue, &queue.name));
         }
         state.delay.set_paused(known.hold(PauseKind::Delay, ""));
         let held = known.pauses.iter().filter(|pause| pause.holds());

@@ -28,6 +28,8 @@ pub(super) struct Member {
     born: Instant,
     /// It was asked to end: it is not replaced.
     pub(super) leaving: bool,
+    /// It is leaving, and keeps its place until it has ended: then another one takes it.
+    pub(super) is_followed: bool,
 }
 
 impl PoolActor {
@@ -54,6 +56,7 @@ impl PoolActor {
                 stop,
                 born: Instant::now(),
                 leaving: false,
+                is_followed: false,
             },
         );
         self.alive.send_replace(self.members.len());
@@ -65,6 +68,10 @@ impl PoolActor {
         };
         self.alive.send_replace(self.members.len());
         self.publish_size();
+        if member.is_followed && !self.stopping {
+            self.reconcile(ctx);
+            return;
+        }
         if member.leaving || self.stopping {
             return;
         }

@@ -1,15 +1,16 @@
 //! Keeps the consumers of one queue entry, as many as its lag asks for.
 //!
-//! Owns: the consumers and their number.   Told by: SupervisorActor (Quiet, Stop), itself (LagCheck),
+//! Owns: the consumers and their number.   Told by: SupervisorActor (Quiet, Stop, Tune, Retire), itself (LagCheck),
 //!                                         its consumers (ConsumerGone).
 //! Tells: ConsumerActor (StopSignal).       Started by: SupervisorActor, one per live queue entry.
-//! Ends: on Stop, after its consumers; never by itself.
+//! Ends: on Stop or Retire, after its consumers; never by itself.
 
 mod checking;
 mod lease;
 #[cfg(test)]
 mod many_tests;
 mod members;
+mod reloading;
 mod resizing;
 mod sizing;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 
 use self::lease::Leases;
 use self::members::{FIRST_REPLACEMENT, Member};
+pub(crate) use self::reloading::{Retire, TIME_TO_LEAVE, Tune};
 pub(crate) use self::sizing::counted_to;
 use crate::config::PoolLimits;
 use crate::consumer::Work;
@@ -98,6 +100,12 @@ pub(crate) struct PoolActor {
     /// How many members there are, for those that wait for the end.
     alive: watch::Sender<usize>,
     stopping: bool,
+    /// A reload has just changed its limits.
+    is_tuned: bool,
+    /// Its entry is gone, or another pool's: what is published of it is not this one's any more.
+    is_retired: bool,
+    /// The source has been closed.
+    is_closed: Arc<tokio::sync::Mutex<bool>>,
     pause: Duration,
     replacing: bool,
     /// Rings when the next lease is over.
@@ -122,6 +130,9 @@ impl PoolActor {
             limit: None,
             alive: watch::Sender::new(0),
             stopping: false,
+            is_tuned: false,
+            is_retired: false,
+            is_closed: Arc::default(),
             pause: FIRST_REPLACEMENT,
             replacing: false,
             timer: None,
@@ -148,11 +159,13 @@ impl PoolActor {
             member.stop.stop(deadline);
         }
         let left = left_at(self.alive.subscribe(), deadline);
-        let source = Arc::clone(&self.config.work.source);
+        let close = self.close(move || {
+            let within = deadline.saturating_duration_since(Instant::now());
+            within.max(TIME_TO_CLOSE)
+        });
         Box::pin(async move {
             let left = left.await;
-            let within = deadline.saturating_duration_since(Instant::now());
-            source.close(within.max(TIME_TO_CLOSE)).await;
+            close.await;
             left
         })
     }

@@ -1,9 +1,12 @@
 //! How many consumers there are to be, and why: the lag, leases, and what the source has a use for.
 
+use std::num::NonZeroU32;
+
 use actix::prelude::*;
 use futures_util::stream::unfold;
 use tokio::time::Instant;
 
+use super::reloading::CHANGED;
 use super::{PoolActor, sizing};
 use crate::pool::sizing::counted_to;
 use crate::source::Limit;
@@ -40,12 +43,18 @@ impl PoolActor {
         }
         let now = Instant::now();
         let leased = self.leases.held(now);
-        let size = self.useful(self.config.limits.progress.get() + leased);
+        let limits = &self.config.limits;
+        // A reload may have lowered it, or raised those at rest: leases are granted by what the entry said then.
+        let most = limits.max_progress.map_or(u32::MAX, NonZeroU32::get);
+        let size = limits.progress.get().saturating_add(leased).min(most);
+        let size = self.useful(size);
         self.tell_growth(size);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let staying = self.members.values().filter(|m| !m.leaving).count();
+        // Those that others follow keep their places until they have ended.
+        let followed = self.members.values().filter(|m| m.is_followed).count();
         if !self.replacing {
-            for _ in staying..size {
+            for _ in staying + followed..size {
                 self.start_consumer(ctx);
             }
         }
@@ -80,9 +89,15 @@ impl PoolActor {
     /// The size it is to have. Those at rest are no growth, nor is one in the place of a dead one.
     fn tell_growth(&mut self, size: u32) {
         let rest = self.useful(self.config.limits.progress.get());
-        let before = std::mem::replace(&mut self.size, size).max(rest);
+        let before = std::mem::replace(&mut self.size, size);
+        let before = if self.is_tuned {
+            before
+        } else {
+            before.max(rest)
+        };
         if size > before {
             let why = match self.last_lag {
+                _ if self.is_tuned => CHANGED.to_owned(),
                 Some(lag) => format!(
                     "its lag of {} is above {}",
                     self.shown(lag),
@@ -99,8 +114,11 @@ impl PoolActor {
     }
 
     fn publish_lag(&self, lag: Option<u64>) {
+        if self.is_retired {
+            return;
+        }
         let state = &self.config.work.state;
-        let is_table = state.facts.kind == "table";
+        let is_table = state.facts().kind == "table";
         let is_capped = is_table && lag.is_some_and(|lag| lag >= counted_to(&self.config.limits));
         state.lag_checked(lag, is_capped);
         if lag.is_some() {
@@ -110,6 +128,9 @@ impl PoolActor {
 
     /// How many consumers there are to be, how many there are, and how many there may be.
     pub(super) fn publish_size(&self) {
+        if self.is_retired {
+            return;
+        }
         let present = self.members.values().filter(|m| !m.leaving).count();
         let limit = self.limit().map(|limit| limit.ceiling);
         let ceiling = self.useful(sizing::ceiling(&self.config.limits, limit));
@@ -135,6 +156,9 @@ impl PoolActor {
     }
 
     fn why_smaller(&self, size: usize) -> String {
+        if self.is_tuned {
+            return CHANGED.to_owned();
+        }
         let useful = self.limit().map(|limit| limit.useful);
         if useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
             return "this process has no work for more".to_owned();

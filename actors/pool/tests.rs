@@ -14,6 +14,9 @@ use crate::testing_support::{
 };
 use crate::workers::Workers;
 
+#[path = "reloading_tests.rs"]
+mod reloading;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 struct World {

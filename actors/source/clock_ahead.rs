@@ -6,10 +6,12 @@
 //! the entry's longest back-off is due now only when the database's clock was seen to be set back, by a heartbeat, or this
 //! machine's.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 
 use crate::clock::{Moment, millis};
 use crate::clock_watch::ClockWatch;
@@ -23,9 +25,11 @@ const INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) struct PutOffMessages {
     db: Db,
     liveness: Arc<Liveness>,
-    tables: Mutex<Vec<Table>>,
+    /// By their names.
+    tables: Mutex<BTreeMap<String, Table>>,
 }
 
+#[derive(Clone)]
 struct Table {
     name: String,
     /// The entry that consumes it.
@@ -45,21 +49,26 @@ impl PutOffMessages {
 
     /// This table is looked at from now on.
     pub(crate) fn note(&self, table: &str, queue: &str, longest: Duration) {
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.push(Table {
+        let noted = Table {
             name: table.to_owned(),
             queue: queue.to_owned(),
             longest,
-        });
+        };
+        self.tables.lock().insert(table.to_owned(), noted);
     }
 
-    /// Looks for ever, where there is any table; to be spawned where no business code runs.
-    pub(crate) async fn look(self) {
-        let tables = self.tables.into_inner();
-        let tables = tables.unwrap_or_else(PoisonError::into_inner);
+    /// After a reload the others are nobody's any more.
+    pub(crate) fn keep(&self, tables: &BTreeSet<String>) {
+        self.tables.lock().retain(|table, _| tables.contains(table));
+    }
+
+    /// Looks for ever; to be spawned where no business code runs.
+    pub(crate) async fn look(&self) {
         let mut clock = ClockWatch::default();
         let mut seen = self.liveness.set_backs();
-        while !tables.is_empty() {
+        loop {
+            // A reload may bring some.
+            let tables: Vec<Table> = self.tables.lock().values().cloned().collect();
             let before = std::mem::replace(&mut seen, self.liveness.set_backs());
             let retries = match clock.was_set_back(Moment::now()) || seen != before {
                 true => Retries::BeyondTheBackoff,

@@ -39,7 +39,7 @@ pub(crate) use self::redis::{
     is_primary, replica as replica_redis, unsuitable as unsuitable_redis,
 };
 pub use self::send::SendError;
-pub(crate) use self::send::{Sender, Unsent};
+pub(crate) use self::send::{Routes, Sender, Unsent};
 pub(crate) use self::table::TableSource;
 pub(crate) use self::unconsumed::{Consumed, Unconsumed, unconsumed};
 
@@ -258,6 +258,9 @@ pub(crate) trait Source: Send + Sync {
 
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
+
+    /// The lag need not be counted further: the pool would not grow by it. Where counting costs nothing it says nothing.
+    fn count_lag_to(&self, _cap: u64) {}
 
     /// When the message was due that waited for longest at the last reading of the lag, unix milliseconds; none where none
     /// waited, or the source does not know.

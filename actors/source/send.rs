@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
 use super::kafka::Clusters;
 use super::redis::RedisServers;
-use crate::config::{Config, QueueEntry, SourceConfig};
+use crate::config::{QueueEntry, SourceConfig};
 use crate::db::rows::NewMessage;
 use crate::db::{Db, DbError};
 
@@ -72,6 +73,34 @@ impl Unsent {
     }
 }
 
+/// Where the queues are, by the `name` of their entry: others after a reload. Cheap to clone; every clone is the same.
+#[derive(Clone, Default)]
+pub(crate) struct Routes(Arc<RwLock<BTreeMap<String, SourceConfig>>>);
+
+impl Routes {
+    pub(crate) fn of(entries: &[QueueEntry]) -> Self {
+        let routes = Self::default();
+        routes.set(entries);
+        routes
+    }
+
+    /// From now on these are the entries.
+    pub(crate) fn set(&self, entries: &[QueueEntry]) {
+        let source = |entry: &QueueEntry| (entry.name.clone(), entry.source.clone());
+        *self.0.write() = entries.iter().map(source).collect();
+    }
+
+    /// The lock is shared, and held for the copy of a name or two: what is sent is written and awaited afterwards.
+    fn source(&self, queue: &str) -> Result<SourceConfig, SendError> {
+        let sources = self.0.read();
+        sources.get(queue).cloned().ok_or_else(|| {
+            let known = sources.keys().cloned().collect();
+            let hint = crate::config::did_you_mean(queue, &known);
+            SendError::Unknown(queue.to_owned(), hint)
+        })
+    }
+}
+
 /// Sends to queues by the `name` of their entry.
 pub(crate) enum Sender {
     /// To where the queues are.
@@ -83,7 +112,7 @@ pub(crate) enum Sender {
 /// Where queues are. They need not be live here to be sent to: other partitions and environments may consume them.
 pub(crate) struct Queues {
     db: Db,
-    sources: BTreeMap<String, SourceConfig>,
+    routes: Routes,
     redis: Arc<RedisServers>,
     clusters: Arc<Clusters>,
     /// A runtime without business code, on which connections are opened.
@@ -94,14 +123,13 @@ impl Sender {
     /// To be called inside a runtime without business code.
     pub(crate) fn new(
         db: Db,
-        config: &Config,
+        routes: Routes,
         clusters: Arc<Clusters>,
         redis: Arc<RedisServers>,
     ) -> Self {
-        let source = |entry: &QueueEntry| (entry.name.clone(), entry.source.clone());
         Self::Queues(Box::new(Queues {
             db,
-            sources: config.queues.iter().map(source).collect(),
+            routes,
             redis,
             clusters,
             home: Handle::current(),
@@ -129,14 +157,12 @@ impl Sender {
 
 impl Queues {
     async fn send(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<i64>, SendError> {
-        let source = source(&self.sources, queue)?;
+        let source = self.routes.source(queue)?;
         if messages.is_empty() {
             return Ok(Vec::new());
         }
         match source {
-            SourceConfig::Table { table } => {
-                Ok(self.db.insert_messages(table.clone(), messages).await?)
-            }
+            SourceConfig::Table { table } => Ok(self.db.insert_messages(table, messages).await?),
             SourceConfig::Redis { key, server } => {
                 if messages
                     .iter()
@@ -150,7 +176,7 @@ impl Queues {
             }
             SourceConfig::Kafka { topic, cluster, .. } => {
                 let all = messages.len();
-                let produced = self.clusters.produce(cluster, topic, messages).await;
+                let produced = self.clusters.produce(&cluster, &topic, messages).await;
                 produced.map_err(|unsent| unsent.of(queue, all))?;
                 Ok(Vec::new())
             }
@@ -160,8 +186,8 @@ impl Queues {
     async fn push(
         &self,
         queue: &str,
-        server: &str,
-        key: &str,
+        server: String,
+        key: String,
         payloads: Vec<Bytes>,
     ) -> Result<(), SendError> {
         let all = payloads.len();
@@ -174,7 +200,7 @@ impl Queues {
             };
             unsent.of(queue, all)
         };
-        let (servers, server, key) = (Arc::clone(&self.redis), server.to_owned(), key.to_owned());
+        let servers = Arc::clone(&self.redis);
         // There, as a handler may run on a worker whose neighbour blocks it.
         let pushed = self.home.spawn(async move {
             let server = servers.get(&server).map_err(|cause| (0, false, cause))?;
@@ -189,17 +215,6 @@ impl Queues {
             Err(cause) => Err(refused(0, true, cause.to_string())),
         }
     }
-}
-
-fn source<'a>(
-    sources: &'a BTreeMap<String, SourceConfig>,
-    queue: &str,
-) -> Result<&'a SourceConfig, SendError> {
-    sources.get(queue).ok_or_else(|| {
-        let known = sources.keys().cloned().collect();
-        let hint = crate::config::did_you_mean(queue, &known);
-        SendError::Unknown(queue.to_owned(), hint)
-    })
 }
 
 #[cfg(test)]
@@ -234,7 +249,7 @@ mod tests {
         let sources = [("orders".to_owned(), table), ("clicks".to_owned(), list)];
         Sender::Queues(Box::new(Queues {
             db: db.db.clone(),
-            sources: sources.into(),
+            routes: Routes(Arc::new(RwLock::new(sources.into()))),
             redis: Arc::new(RedisServers::new(&settings)),
             clusters: Arc::new(Clusters::new(&settings.kafka, Inside::Daemon)),
             home: Handle::current(),

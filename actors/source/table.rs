@@ -7,6 +7,7 @@
 mod fitting;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub(crate) struct TableSource {
     /// Rings when this process has put messages there.
     arrivals: Arc<Notify>,
     /// The lag is counted no further.
-    lag_cap: u64,
+    lag_cap: AtomicU64,
     /// As the last reading of the lag found it.
     oldest_due_ms: parking_lot::Mutex<Option<i64>>,
     /// By the last claims.
@@ -82,7 +83,7 @@ impl TableSource {
             lags,
             idle,
             arrivals,
-            lag_cap: u64::MAX,
+            lag_cap: AtomicU64::new(u64::MAX),
             oldest_due_ms: parking_lot::Mutex::default(),
             fitting: Fitting::default(),
         }
@@ -92,7 +93,7 @@ impl TableSource {
     pub(crate) fn with_lags(self, lags: Arc<TableLags>, cap: u64) -> Self {
         Self {
             lags,
-            lag_cap: cap,
+            lag_cap: AtomicU64::new(cap),
             ..self
         }
     }
@@ -187,6 +188,13 @@ impl TableSource {
             // A retry is due after its back-off. Other programs write 0 for "now": when that was is not known.
             arrived_ms: (row.attempts == 0 && row.due_ms > 0).then_some(row.due_ms),
         }
+    }
+
+    fn left(&self, why: &str) {
+        log::warn!(
+            "queue `{}`: what a lost answer has claimed is given back when this daemon ends: {why}",
+            self.queue
+        );
     }
 
     fn row_end(&self, settled: Settled) -> MessageEnd {
@@ -294,18 +302,41 @@ impl Source for TableSource {
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
         async move {
-            let lag = self.lags.of(&self.table, self.lag_cap).await?;
+            let lag = self
+                .lags
+                .of(&self.table, self.lag_cap.load(Relaxed))
+                .await?;
             *self.oldest_due_ms.lock() = lag.oldest_due_ms;
             Ok(lag.unfinished)
         }
         .boxed()
     }
 
+    fn count_lag_to(&self, cap: u64) {
+        self.lag_cap.store(cap, Relaxed);
+    }
+
     fn oldest_due_ms(&self) -> Option<i64> {
         *self.oldest_due_ms.lock()
     }
 
-    fn close(&self, _: Duration) -> BoxFuture<'_, ()> {
-        std::future::ready(()).boxed()
+    /// After a claim whose answer was lost rows may be this boot's that nobody knows of. At a stop the boot's end gives them
+    /// back; where a reload ends the pool nobody else would, before the daemon ends.
+    fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
+        async move {
+            let release = async {
+                let mut strays = self.look.lock().await;
+                match std::mem::take(&mut *strays) {
+                    true => self.give_back_strays().await,
+                    false => Ok(()),
+                }
+            };
+            match tokio::time::timeout(within, release).await {
+                Ok(Ok(())) => {}
+                Ok(Err(cause)) => self.left(&cause.to_string()),
+                Err(_) => self.left("the database does not answer"),
+            }
+        }
+        .boxed()
     }
 }

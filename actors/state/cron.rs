@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::cell::{Counter, Histogram, Scale};
 use super::queue::FailureCause;
@@ -91,7 +91,9 @@ struct Bad {
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct CronState {
-    pub(crate) facts: CronFacts,
+    /// What the entry is known by; it never changes.
+    pub(crate) key: String,
+    facts: RwLock<Arc<CronFacts>>,
     success: Counter,
     failed: Counter,
     timeout: Counter,
@@ -112,7 +114,8 @@ pub(crate) struct CronState {
 impl CronState {
     pub(crate) fn new(facts: CronFacts) -> Arc<Self> {
         Arc::new(Self {
-            facts,
+            key: facts.key.clone(),
+            facts: RwLock::new(Arc::new(facts)),
             success: Counter::default(),
             failed: Counter::default(),
             timeout: Counter::default(),
@@ -129,6 +132,15 @@ impl CronState {
             running: Mutex::default(),
             failures: Recent::new(MOST_FAILURES),
         })
+    }
+
+    pub(crate) fn facts(&self) -> Arc<CronFacts> {
+        Arc::clone(&self.facts.read())
+    }
+
+    /// The entry says something else since a reload; its key is the same.
+    pub(crate) fn set_facts(&self, facts: CronFacts) {
+        *self.facts.write() = Arc::new(facts);
     }
 
     /// When it is due next; `None`: never again.
@@ -308,15 +320,15 @@ impl CronState {
     fn is_bad(&self, status: &str) -> bool {
         match status {
             "failed" | "timeout" | "lost" => true,
-            "killed" => !self.facts.replaces,
+            "killed" => !self.facts().replaces,
             _ => false,
         }
     }
 
     pub(crate) fn sight(&self) -> CronSight {
         CronSight {
-            name: self.facts.name.clone(),
-            key: self.facts.key.clone(),
+            name: self.facts().name.clone(),
+            key: self.key.clone(),
             bad: self.bad.lock().now.clone(),
             misses: *self.misses.lock(),
         }
@@ -334,7 +346,7 @@ impl CronState {
     pub(crate) fn figures(&self) -> CronView {
         let time = |ms: &AtomicI64| Some(ms.load(Relaxed)).filter(|ms| *ms != NEVER);
         CronView {
-            facts: self.facts.clone(),
+            facts: CronFacts::clone(&self.facts()),
             fires: FireCounts {
                 success: self.success.get(),
                 failed: self.failed.get(),

@@ -3,12 +3,13 @@
 //! A point is what changed since the one before. Rings grow to their bound and no further: 24 bytes a point and 9 kB an
 //! hour for a queue.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::State;
 use super::cell::{Distribution, Scale};
 use super::view::{CronView, DelayView, HistoryView, QueueView, SeriesView};
+use super::{CronState, QueueState, State};
 
 /// Between two points.
 pub(crate) const HISTORY_INTERVAL: Duration = Duration::from_secs(10);
@@ -134,6 +135,26 @@ impl History {
             last_ms: None,
         }
     }
+
+    /// Before and after a reload.
+    pub(super) fn replace(
+        &mut self,
+        queues: (&[Arc<QueueState>], &[Arc<QueueState>]),
+        cron: (&[Arc<CronState>], &[Arc<CronState>]),
+    ) {
+        self.queues = kept(std::mem::take(&mut self.queues), queues);
+        self.cron = kept(std::mem::take(&mut self.cron), cron);
+    }
+}
+
+/// The rings of the entries that are still there, and new ones for those that came.
+fn kept<T>(series: Vec<Series>, (before, after): (&[Arc<T>], &[Arc<T>])) -> Vec<Series> {
+    let mut by_entry: HashMap<*const T, Series> =
+        before.iter().map(Arc::as_ptr).zip(series).collect();
+    let after = after.iter().map(Arc::as_ptr);
+    after
+        .map(|entry| by_entry.remove(&entry).unwrap_or_else(Series::new))
+        .collect()
 }
 
 impl From<&QueueView> for Reading {
@@ -189,10 +210,10 @@ impl State {
     /// Adds a point to every ring; to be called each [`HISTORY_INTERVAL`].
     pub(crate) fn sample(&self, now_ms: i64) {
         let mut history = self.history.lock();
-        for (series, queue) in history.queues.iter_mut().zip(&self.queues) {
+        for (series, queue) in history.queues.iter_mut().zip(self.queues().iter()) {
             series.add(&Reading::from(&queue.figures()));
         }
-        for (series, entry) in history.cron.iter_mut().zip(&self.cron) {
+        for (series, entry) in history.cron.iter_mut().zip(self.cron().iter()) {
             series.add(&Reading::from(&entry.figures()));
         }
         history.delay.add(&Reading::from(&self.delay.view()));
@@ -201,33 +222,54 @@ impl State {
 
     /// The last hour of one queue entry; none for an unknown name.
     pub(crate) fn queue_history(&self, name: &str) -> Option<HistoryView> {
-        let at = self.queues.iter().position(|q| q.facts.name == name)?;
-        Some(self.history_of(|history| history.queues.get(at)))
+        let history = self.history.lock();
+        let at = self.queue_place(name)?;
+        Some(view_of(&history, history.queues.get(at)))
     }
 
     /// The last hour of one cron entry, by its key, or by its name where that is its own.
     pub(crate) fn cron_history(&self, key: &str) -> Option<HistoryView> {
+        let history = self.history.lock();
         let at = self.cron_place(key)?;
-        Some(self.history_of(|history| history.cron.get(at)))
+        Some(view_of(&history, history.cron.get(at)))
     }
 
     /// The last hour of the delay queue.
     pub(crate) fn delay_history(&self) -> HistoryView {
-        self.history_of(|history| Some(&history.delay))
-    }
-
-    /// Where an entry stands, by its key, or by its name: of several with that name the first.
-    pub(crate) fn cron_place(&self, key: &str) -> Option<usize> {
-        let by_key = self.cron.iter().position(|entry| entry.facts.key == key);
-        by_key.or_else(|| self.cron.iter().position(|e| e.facts.name == key))
-    }
-
-    fn history_of(&self, which: impl Fn(&History) -> Option<&Series>) -> HistoryView {
         let history = self.history.lock();
-        HistoryView {
-            interval_seconds: HISTORY_INTERVAL.as_secs(),
-            last_ms: history.last_ms,
-            series: which(&history).map(Series::view).unwrap_or_default(),
-        }
+        view_of(&history, Some(&history.delay))
+    }
+
+    /// One queue entry; none for an unknown name.
+    pub(crate) fn queue(&self, name: &str) -> Option<Arc<QueueState>> {
+        let queues = self.queues();
+        queues.iter().find(|queue| queue.name == name).cloned()
+    }
+
+    fn queue_place(&self, name: &str) -> Option<usize> {
+        self.queues().iter().position(|queue| queue.name == name)
+    }
+
+    /// One cron entry, by its key, or by its name: of several with that name the first.
+    pub(crate) fn cron_entry(&self, key: &str) -> Option<Arc<CronState>> {
+        let cron = self.cron();
+        place(&cron, key).and_then(|at| cron.get(at)).cloned()
+    }
+
+    fn cron_place(&self, key: &str) -> Option<usize> {
+        place(&self.cron(), key)
+    }
+}
+
+fn place(cron: &[Arc<CronState>], key: &str) -> Option<usize> {
+    let by_key = cron.iter().position(|entry| entry.key == key);
+    by_key.or_else(|| cron.iter().position(|entry| entry.facts().name == key))
+}
+
+fn view_of(history: &History, series: Option<&Series>) -> HistoryView {
+    HistoryView {
+        interval_seconds: HISTORY_INTERVAL.as_secs(),
+        last_ms: history.last_ms,
+        series: series.map(Series::view).unwrap_or_default(),
     }
 }

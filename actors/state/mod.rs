@@ -23,7 +23,7 @@ pub(crate) mod view;
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use self::view::PauseView;
 
@@ -56,11 +56,15 @@ pub(crate) struct Identity {
     pub(crate) started_ms: i64,
 }
 
-/// Everything that one daemon publishes. The lists are those of the configuration, in its order.
+/// What the entries of one kind publish, in the order of the configuration.
+pub(crate) type EntryStates<T> = Arc<[Arc<T>]>;
+
+/// Everything that one daemon publishes.
 pub(crate) struct State {
     pub(crate) identity: Identity,
-    pub(crate) queues: Vec<Arc<QueueState>>,
-    pub(crate) cron: Vec<Arc<CronState>>,
+    /// Another list after a reload. Whoever changes it holds the lock of `history`, whose rings stand in its order.
+    queues: RwLock<EntryStates<QueueState>>,
+    cron: RwLock<EntryStates<CronState>>,
     pub(crate) delay: Arc<DelayState>,
     pub(crate) history: Mutex<History>,
     /// Dead letters, counted up to a cap; none before the first count, and where the last one failed.
@@ -79,11 +83,30 @@ impl State {
         Self {
             identity,
             history: Mutex::new(History::new(queues.len(), cron.len())),
-            queues,
-            cron,
+            queues: RwLock::new(queues.into()),
+            cron: RwLock::new(cron.into()),
             delay,
             dead_letters: Mutex::new(None),
             pauses: Mutex::default(),
         }
+    }
+
+    /// Those of the live queue entries, as they are now.
+    pub(crate) fn queues(&self) -> EntryStates<QueueState> {
+        Arc::clone(&self.queues.read())
+    }
+
+    /// Those of the live cron entries, as they are now.
+    pub(crate) fn cron(&self) -> EntryStates<CronState> {
+        Arc::clone(&self.cron.read())
+    }
+
+    /// From now on these are the live entries. Those that were live before keep their last hour.
+    pub(crate) fn replace(&self, queues: Vec<Arc<QueueState>>, cron: Vec<Arc<CronState>>) {
+        let mut history = self.history.lock();
+        let (queues, cron): (EntryStates<_>, EntryStates<_>) = (queues.into(), cron.into());
+        history.replace((&*self.queues(), &*queues), (&*self.cron(), &*cron));
+        *self.queues.write() = queues;
+        *self.cron.write() = cron;
     }
 }

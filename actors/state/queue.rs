@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 
 use super::cell::{Counter, Distribution, Histogram, Scale};
@@ -156,7 +156,9 @@ impl Tally {
 /// See the module's header.
 #[derive(Debug)]
 pub(crate) struct QueueState {
-    pub(crate) facts: QueueFacts,
+    /// The `name` of the entry: the one fact that never changes.
+    pub(crate) name: String,
+    facts: RwLock<Arc<QueueFacts>>,
     flow: Flow,
     tallies: Mutex<Tallies>,
     sizing: Mutex<Sizing>,
@@ -250,7 +252,8 @@ impl Sizing {
 impl QueueState {
     pub(crate) fn new(facts: QueueFacts) -> Arc<Self> {
         Arc::new(Self {
-            facts,
+            name: facts.name.clone(),
+            facts: RwLock::new(Arc::new(facts)),
             flow: Flow::default(),
             tallies: Mutex::new(Tallies {
                 alive: Vec::new(),
@@ -262,6 +265,15 @@ impl QueueState {
             running: RunningJobs::default(),
             unread_lags: AtomicU64::new(0),
         })
+    }
+
+    pub(crate) fn facts(&self) -> Arc<QueueFacts> {
+        Arc::clone(&self.facts.read())
+    }
+
+    /// The entry says something else since a reload; its name is the same.
+    pub(crate) fn set_facts(&self, facts: QueueFacts) {
+        *self.facts.write() = Arc::new(facts);
     }
 
     /// A consumer begins; its counts stay when it ends.
@@ -323,7 +335,7 @@ impl QueueState {
         sizing.lag_is_capped = is_capped;
         sizing.lag_read_ms = Some(now);
         sizing.checks += 1;
-        sizing.judge(self.facts.lag_limit, now);
+        sizing.judge(self.facts().lag_limit, now);
     }
 
     /// When the message was due that waited for longest at the last LagCheck; none where none waited.
@@ -334,7 +346,7 @@ impl QueueState {
     pub(crate) fn set_paused(&self, is_paused: bool) {
         let mut sizing = self.sizing.lock();
         sizing.is_paused = is_paused;
-        sizing.judge(self.facts.lag_limit, now_ms());
+        sizing.judge(self.facts().lag_limit, now_ms());
     }
 
     /// How many consumers there are to be, how many there are, and the most that there may be now.
@@ -343,7 +355,7 @@ impl QueueState {
         sizing.wanted = wanted;
         sizing.present = u32::try_from(present).unwrap_or(u32::MAX);
         sizing.ceiling = ceiling;
-        sizing.judge(self.facts.lag_limit, now_ms());
+        sizing.judge(self.facts().lag_limit, now_ms());
     }
 
     pub(crate) fn resized(&self, from: u32, to: u32, reason: &str) {
@@ -359,12 +371,12 @@ impl QueueState {
     pub(crate) fn lag_sight(&self) -> LagSight {
         let sizing = *self.sizing.lock();
         LagSight {
-            queue: self.facts.name.clone(),
+            queue: self.name.clone(),
             lag: sizing.lag,
             lag_is_capped: sizing.lag_is_capped,
             read_ms: sizing.lag_read_ms,
             unread_since_ms: sizing.unread_since_ms,
-            limit: self.facts.lag_limit,
+            limit: self.facts().lag_limit,
             present: sizing.present,
             ceiling: sizing.ceiling,
             behind_since_ms: sizing.behind_since_ms,
@@ -404,7 +416,7 @@ impl QueueState {
     /// How long ago the oldest message came to the queue, as far as is known: the oldest that waited at the last LagCheck, or
     /// the oldest that is handled now. In milliseconds; none where the source knows of none when it came.
     fn oldest_age_ms(&self, sizing: &Sizing) -> Option<i64> {
-        if self.facts.kind == "redis" {
+        if self.facts().kind == "redis" {
             return None;
         }
         let waited_ms = match sizing.unread_since_ms {
@@ -433,7 +445,7 @@ impl QueueState {
         let sizing = *self.sizing.lock();
         let (busy, oldest_ms) = self.busy();
         QueueView {
-            facts: self.facts.clone(),
+            facts: QueueFacts::clone(&self.facts()),
             lag: sizing.lag.filter(|_| sizing.unread_since_ms.is_none()),
             lag_is_capped: sizing.lag_is_capped,
             last_lag: sizing.lag,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cell::{Counter, Histogram};
 use super::recent::{Recent, cut};
-use super::view::Away;
+use super::view::{Away, HistoryView};
 use super::*;
 use crate::db::rows::EndedRun;
 use crate::testing_support::queue_state;
@@ -340,7 +340,7 @@ fn a_run_that_was_killed_to_make_room_is_not_inherited() {
     assert!(plain.sight().bad.is_some());
     let replacing = CronState::new(CronFacts {
         replaces: true,
-        ..plain.facts.clone()
+        ..CronFacts::clone(&plain.facts())
     });
     replacing.inherit(&killed, "me");
     assert_eq!(replacing.sight().bad, None);
@@ -395,6 +395,35 @@ fn a_point_of_the_history_is_what_changed_since_the_one_before() {
     assert_eq!(state.cron_history("k").unwrap().series.done.len(), 3);
     assert_eq!(state.cron_history("n").unwrap().series.done.len(), 3);
     assert_eq!(state.delay_history().series.done, [0, 0, 0]);
+}
+
+#[test]
+fn entries_that_a_reload_leaves_keep_their_hour_and_new_ones_begin_one() {
+    let (stays, goes) = (queue_state(), entry("goes", "g"));
+    let state = State::new(
+        identity(),
+        vec![Arc::clone(&stays)],
+        vec![goes, entry("n", "k")],
+        DelayState::new(),
+    );
+    let stays_too = state.cron_entry("k").unwrap();
+    let came = QueueState::new(QueueFacts {
+        name: "came".to_owned(),
+        ..QueueFacts::clone(&stays.facts())
+    });
+    stays.lag_checked(Some(7), false);
+    state.sample(10_000);
+    state.replace(
+        vec![came, Arc::clone(&stays)],
+        vec![stays_too, entry("came", "c")],
+    );
+    state.sample(20_000);
+    let points = |history: Option<HistoryView>| history.unwrap().series.lag;
+    assert_eq!(points(state.queue_history("q")), [Some(7); 2]);
+    assert_eq!(points(state.queue_history("came")), [None]);
+    assert_eq!(points(state.cron_history("k")).len(), 2);
+    assert_eq!(points(state.cron_history("c")).len(), 1);
+    assert!(state.cron_history("g").is_none());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
@@ -11,7 +12,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use super::{Child, Retention, Warnings};
 use crate::alert::Notifier;
 use crate::alert::own::{AlertActor, OwnAlerts};
-use crate::config::{RetryRules, Secret};
+use crate::config::{QueueEntry, RetryRules, Secret, SourceConfig};
 use crate::cron::{CronActor, CronConfig};
 use crate::db::rows::{BootRow, EntryName};
 use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
@@ -26,7 +27,9 @@ use crate::pool::{PoolActor, PoolConfig};
 use crate::source::{Consumed, RedisServer};
 use crate::stop::StopSignal;
 
-/// All that the children are made of; the same for one that is started and one that replaces it.
+/// All that the children are made of; the same for one that is started and one that replaces it. A reload makes another one
+/// of it, with other entries.
+#[derive(Clone)]
 pub(crate) struct Plan {
     /// When the process began, for the ready line.
     pub(crate) started: Instant,
@@ -40,7 +43,8 @@ pub(crate) struct Plan {
     pub(crate) delay: Arc<DelayConfig>,
     pub(crate) retention: Retention,
     pub(crate) delay_queue: DelayQueueHandle,
-    pub(crate) pools: Vec<PoolConfig>,
+    /// In the order of the file.
+    pub(crate) pools: Vec<LiveQueue>,
     pub(crate) cron: CronConfig,
     /// What business code counts.
     pub(crate) warnings: Warnings,
@@ -66,7 +70,28 @@ pub(crate) struct Plan {
     pub(crate) hints: Vec<String>,
 }
 
+/// A live queue entry, and what its pool is started with.
+#[derive(Clone)]
+pub(crate) struct LiveQueue {
+    /// Of no other one in this process: an entry that a reload makes another has another.
+    pub(crate) id: u64,
+    pub(crate) entry: QueueEntry,
+    pub(crate) pool: PoolConfig,
+}
+
+impl LiveQueue {
+    pub(crate) fn new(entry: QueueEntry, pool: PoolConfig) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            entry,
+            pool,
+        }
+    }
+}
+
 /// Which entry a queue belongs to here, and its rules.
+#[derive(Clone)]
 pub(crate) struct KnownQueue {
     pub(crate) kind: Kind,
     /// The queue, as slots name it.
@@ -82,12 +107,20 @@ impl Plan {
             Child::Db => "DbActor".to_owned(),
             Child::Http => "HttpActor".to_owned(),
             Child::DelayQueue => "DelayQueueActor".to_owned(),
-            Child::Pool(index) => format!("PoolActor of queue `{}`", self.pools[index].work.queue),
+            Child::Pool(id) => {
+                let name = self.queue(id).map_or("", |queue| &queue.entry.name);
+                format!("PoolActor of queue `{name}`")
+            }
             Child::Cron => "CronActor".to_owned(),
             Child::OwnCode(index) => {
                 format!("OwnCodeActor of {}", self.own_code[index].place)
             }
         }
+    }
+
+    /// One of the live queues; none where a reload has taken it away.
+    pub(super) fn queue(&self, id: u64) -> Option<&LiveQueue> {
+        self.pools.iter().find(|queue| queue.id == id)
     }
 
     pub(super) fn say_ready(&self) {
@@ -116,12 +149,29 @@ pub(super) struct Children {
     /// Keeps the actor's mailbox open.
     pub(super) http: Option<Addr<HttpActor>>,
     pub(super) delay_queue: Option<Addr<DelayQueueActor>>,
-    pub(super) pools: Vec<Addr<PoolActor>>,
+    /// By the ids of their queues, the youngest last.
+    pub(super) pools: BTreeMap<u64, Addr<PoolActor>>,
+    /// Pools that a reload has ended, and whose work has not.
+    pub(super) retiring: BTreeMap<u64, Retiring>,
     pub(super) cron: Option<Addr<CronActor>>,
     pub(super) own_code: Vec<Addr<OwnCodeActor>>,
 }
 
+/// See [`Children::retiring`].
+#[derive(Clone)]
+pub(super) struct Retiring {
+    pub(super) pool: Addr<PoolActor>,
+    /// No other pool may begin with it before this one has ended.
+    pub(super) source: SourceConfig,
+}
+
 impl Children {
+    /// Every pool that may have consumers.
+    pub(super) fn all_pools(&self) -> impl DoubleEndedIterator<Item = &Addr<PoolActor>> {
+        let retiring = self.retiring.values().map(|retiring| &retiring.pool);
+        retiring.chain(self.pools.values())
+    }
+
     /// DbActor comes before everything else, on an Arbiter of its own: nothing that happens on the System's thread can
     /// hold up its heartbeats.
     pub(super) fn start_db(&mut self, plan: &Plan, notice: GoneNotice) {
@@ -155,8 +205,8 @@ impl Children {
     /// Everything that takes work, in order.
     pub(super) fn start(&mut self, plan: &Plan, notice: impl Fn(Child) -> GoneNotice) {
         self.start_one(plan, Child::DelayQueue, notice(Child::DelayQueue));
-        for index in 0..plan.pools.len() {
-            let child = Child::Pool(index);
+        for queue in &plan.pools {
+            let child = Child::Pool(queue.id);
             self.start_one(plan, child, notice(child));
         }
         self.start_one(plan, Child::Cron, notice(Child::Cron));
@@ -182,10 +232,13 @@ impl Children {
                 plan.delay_queue.set(addr.clone());
                 self.delay_queue = Some(addr);
             }
-            Child::Pool(index) => {
-                let addr = PoolActor::new(plan.pools[index].clone(), notice).start();
-                plan.http.pools.set(index, &addr);
-                put(&mut self.pools, index, addr);
+            Child::Pool(id) => {
+                let Some(queue) = plan.queue(id) else {
+                    return;
+                };
+                let addr = PoolActor::new(queue.pool.clone(), notice).start();
+                plan.http.pools.set(&queue.entry.name, &addr);
+                self.pools.insert(id, addr);
             }
             Child::Cron => {
                 self.cron = Some(CronActor::new(plan.cron.clone(), notice).start());

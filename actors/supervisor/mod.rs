@@ -1,11 +1,13 @@
 //! Starts everything in order, replaces what dies, and stops everything in reverse by one deadline.
 //!
 //! Owns: AlertActor, DbActor, HttpActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
-//! Told by: the signals (BeginStop), its children (ChildGone).   Tells: its children (Quiet, Stop).
+//! Told by: the signals (BeginStop, Reload), HttpActor (Reload), its children (ChildGone).
+//! Tells: its children (Quiet, Stop), PoolActor (Tune, Retire), CronActor (Renew).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
 mod children;
 mod outside;
+mod reloading;
 mod rescue;
 mod retention;
 mod stopping;
@@ -13,7 +15,9 @@ mod stopping;
 mod tests;
 mod unconsumed;
 mod warnings;
+mod watching;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +25,14 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use self::children::Children;
-pub(crate) use self::children::{KnownQueue, Plan};
+pub(crate) use self::children::{KnownQueue, LiveQueue, Plan};
+use self::reloading::Reloads;
+pub(crate) use self::reloading::{Files, Reading, Renewal};
 pub(crate) use self::retention::Retention;
 use self::stopping::{Stopped, stop_all};
 pub(crate) use self::warnings::Warnings;
+use self::watching::FileWatch;
+use crate::config::Fingerprint;
 use crate::db::DbError;
 use crate::gone::GoneNotice;
 use crate::orders;
@@ -53,7 +61,8 @@ pub(crate) enum Child {
     Db,
     Http,
     DelayQueue,
-    Pool(usize),
+    /// By the id of its queue.
+    Pool(u64),
     Cron,
     OwnCode(usize),
 }
@@ -98,6 +107,16 @@ pub(crate) struct SupervisorActor {
     failed: bool,
     /// The stop is over: children end with the System now.
     ended: bool,
+    /// All that takes work has been started.
+    is_started: bool,
+    /// Where the entries come from; none in tests.
+    files: Option<Rc<dyn Files>>,
+    reloads: Reloads,
+    watch: FileWatch,
+    /// A change of the files is a reload.
+    is_watching: bool,
+    /// They are being looked at.
+    is_looking: bool,
 }
 
 impl SupervisorActor {
@@ -112,7 +131,26 @@ impl SupervisorActor {
             ping_withheld: false,
             failed: false,
             ended: false,
+            is_started: false,
+            files: None,
+            reloads: Reloads::default(),
+            watch: FileWatch::default(),
+            is_watching: false,
+            is_looking: false,
         }
+    }
+
+    /// The plan is of these files, as they were read with that fingerprint.
+    pub(crate) fn of_files(
+        mut self,
+        files: Rc<dyn Files>,
+        read: Fingerprint,
+        on_change: bool,
+    ) -> Self {
+        self.files = Some(files);
+        self.watch = FileWatch::new(read);
+        self.is_watching = on_change;
+        self
     }
 
     /// The boot is known, and what dead boots left is given back, before any child takes work.
@@ -189,6 +227,9 @@ impl SupervisorActor {
         }
         self.plan.http.set_started();
         self.plan.say_ready();
+        ctx.run_interval(watching::LOOK_INTERVAL, Self::look_at_files);
+        self.is_started = true;
+        self.next_reload(ctx);
     }
 
     /// A ping that does not come is the sign outside that this daemon does not work.
@@ -219,7 +260,7 @@ impl SupervisorActor {
     fn child_gone(&mut self, child: Child, ctx: &mut Context<Self>) {
         // These are needed to the end; the others end as they are told during a stop.
         let is_needed = NEEDED_TO_THE_END.contains(&child);
-        if self.ended || (self.stop.begun() && !is_needed) {
+        if self.ended || (self.stop.begun() && !is_needed) || self.is_retired(child) {
             return;
         }
         if self
@@ -240,7 +281,7 @@ impl SupervisorActor {
     }
 
     fn replace(&mut self, child: Child, ctx: &mut Context<Self>) {
-        if self.stop.begun() && !NEEDED_TO_THE_END.contains(&child) {
+        if self.stop.begun() && !NEEDED_TO_THE_END.contains(&child) || self.is_retired(child) {
             return;
         }
         let notice = Self::notice(child, ctx);
@@ -248,6 +289,11 @@ impl SupervisorActor {
             Child::Http => self.children.start_http(&self.plan, &self.stop, notice),
             child => self.children.start_one(&self.plan, child, notice),
         }
+    }
+
+    /// The pool of a queue that a reload has taken away.
+    fn is_retired(&self, child: Child) -> bool {
+        matches!(child, Child::Pool(id) if self.plan.queue(id).is_none())
     }
 
     /// With the database file replaced nothing that this boot does can be written down.
@@ -274,6 +320,7 @@ impl SupervisorActor {
         let deadline = Instant::now() + limit;
         self.stop.quiet();
         self.stop.stop(deadline);
+        self.reloads.refuse_all();
         let stop = stop_all(Arc::clone(&self.plan), self.children.clone(), deadline);
         ctx.spawn(stop.into_actor(self).map(|stopped, actor, _| {
             actor.ended = true;
@@ -303,6 +350,7 @@ impl Actor for SupervisorActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.plan.http.reloads.set(ctx.address().recipient());
         self.begin(ctx);
     }
 }

@@ -36,7 +36,7 @@ async fn all_is_well(plan: &Plan, children: &Children) -> Result<(), String> {
     }
     let delay_queue = children.delay_queue.iter();
     let cron = children.cron.iter();
-    let pools = join_all(children.pools.iter().map(answers));
+    let pools = join_all(children.pools.values().map(answers));
     let others = join_all(delay_queue.map(answers));
     let (pools, delay_queue, cron) = tokio::join!(pools, others, join_all(cron.map(answers)));
     for (name, answers) in [

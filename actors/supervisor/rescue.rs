@@ -118,7 +118,8 @@ fn burial(file: &DeadFile) -> Burial {
 }
 
 async fn bury(plan: &Plan, burial: &Burial) -> Result<(), SourceError> {
-    let buried = plan.pools.iter().map(|pool| pool.work.source.bury(burial));
+    let sources = plan.pools.iter().map(|queue| &queue.pool.work.source);
+    let buried = sources.map(|source| source.bury(burial));
     join_all(buried).await.into_iter().collect()
 }
 

@@ -82,7 +82,7 @@ fn quiet(children: &Children) {
     if let Some(cron) = &children.cron {
         cron.do_send(cron::Quiet);
     }
-    for pool in children.pools.iter().rev() {
+    for pool in children.all_pools().rev() {
         pool.do_send(pool::Quiet);
     }
     if let Some(delay_queue) = &children.delay_queue {
@@ -92,7 +92,7 @@ fn quiet(children: &Children) {
 
 /// Answers how many did not end. What pools and own code run may still push: the delay queue takes that to the end.
 async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> usize {
-    let pools = children.pools.iter().rev().map(|pool| {
+    let pools = children.all_pools().rev().map(|pool| {
         pool.send(pool::Stop {
             deadline: work_until,
         })

@@ -14,7 +14,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::sleep;
 
 use super::children::Children;
-use super::{BeginStop, Child, Plan, Retention, SupervisorActor};
+use super::{BeginStop, Child, LiveQueue, Plan, Retention, SupervisorActor};
 use crate::alert::own::{Disks, Memory, OwnAlerts};
 use crate::config::{AlertRules, HttpSettings, Partition};
 use crate::consumer::Work;
@@ -34,7 +34,7 @@ use crate::source::Consumed;
 use crate::source::TableSource;
 use crate::state::{Identity, State};
 use crate::stop::StopSignal;
-use crate::testing_support::{Barrier, Seen, TestDb, limits, single, soon};
+use crate::testing_support::{Barrier, Seen, TestDb, limits, queue_entry, single, soon};
 use crate::workers::Workers;
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -215,7 +215,8 @@ fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig
         db: db.clone(),
         database: DatabaseCheck::new(db.clone()),
         liveness: Arc::clone(liveness),
-        sources: Vec::new(),
+        sources: parking_lot::RwLock::default(),
+        reloads: crate::reload::ReloadHandle::default(),
         pools: PoolOrders::default(),
         socket: Socket::new(data_dir, "script1", "b"),
         started: AtomicBool::new(false),
@@ -293,13 +294,16 @@ fn plan(
         consumed: Consumed::default(),
         redis: Vec::new(),
         lists: std::collections::BTreeMap::new(),
-        pools: vec![PoolConfig {
-            work,
-            limits: limits(2, 2),
-            lag_check_interval: Duration::from_secs(180),
-            consumer_lease: Duration::from_secs(300),
-            workers,
-        }],
+        pools: vec![LiveQueue::new(
+            queue_entry("q", "t"),
+            PoolConfig {
+                work,
+                limits: limits(2, 2),
+                lag_check_interval: Duration::from_secs(180),
+                consumer_lease: Duration::from_secs(300),
+                workers,
+            },
+        )],
         notifier,
         own_alerts,
         warnings: crate::supervisor::Warnings::silent(&db),
@@ -534,12 +538,13 @@ fn a_daemon_starts_when_its_database_comes_back() {
 fn every_child_that_dies_is_replaced() {
     let (code, world) = run(false, |world| async move {
         let children = world.children().await;
-        let pool = children.pools[0].clone();
+        let (id, pool) = children.pools.first_key_value().unwrap();
+        let (id, pool) = (*id, pool.clone());
         for (round, child) in [
             Child::Alert,
             Child::Db,
             Child::DelayQueue,
-            Child::Pool(0),
+            Child::Pool(id),
             Child::Cron,
             Child::Http,
             Child::OwnCode(0),
@@ -568,7 +573,7 @@ fn every_child_that_dies_is_replaced() {
             world.ran.wait_for(3 * (round + 1)).await;
         }
         let now = world.children().await;
-        assert!(now.pools[0].connected() && now.cron.unwrap().connected());
+        assert!(now.pools[&id].connected() && now.cron.unwrap().connected());
         assert!(now.own_code[0].connected() && now.alert.unwrap().connected());
         assert!(!pool.connected() && !children.own_code[0].connected());
         world.begin_stop();
@@ -610,7 +615,10 @@ fn replacements_come_slower_and_slower() {
 fn a_child_that_died_before_the_stop_is_not_replaced_and_not_waited_for() {
     let (code, world) = run(false, |world| async move {
         let children = world.children().await;
-        children.pools[0].do_send(pool::Crash);
+        children
+            .pools
+            .values()
+            .for_each(|pool| pool.do_send(pool::Crash));
         children.cron.as_ref().unwrap().do_send(cron::Crash);
         crate::testing_support::settle_down().await;
         world.begin_stop();

@@ -1,4 +1,4 @@
-//! Says at the start what lies where nobody consumes it, and makes dead letters again of those whose entry is gone.
+//! Says at the start, and after a reload that took an entry away, what lies where nobody consumes it, and makes dead letters again of those whose entry is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +70,11 @@ fn say(plan: &Arc<Plan>, found: Unconsumed) {
 /// Until none is left: those that had failed before are due later.
 async fn keep_letters(plan: Arc<Plan>, table: String, entry: String) {
     loop {
+        // A reload may have brought it back.
+        let now = plan.http.state.queue(&entry);
+        if now.is_some_and(|queue| queue.facts().kind != "table") {
+            return;
+        }
         match bring_back(&plan, &table, &entry).await {
             Ok(0) => {}
             Ok(letters) => log::warn!(

@@ -11,6 +11,7 @@ use crate::db::warnings::CountOrigin;
 use crate::task::restart_on_panic;
 
 /// The counts of this process, and the limits that this daemon sends.
+#[derive(Clone)]
 pub(crate) struct Warnings {
     pub(crate) counter: Counter,
     pub(crate) origin: Arc<CountOrigin>,

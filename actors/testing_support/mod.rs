@@ -19,7 +19,9 @@ pub(crate) use self::database::TestDb;
 pub(crate) use self::hooked::no_hook;
 pub(crate) use self::proxy::{Cut, Proxy};
 pub(crate) use self::source::FakeSource;
-use crate::config::{Backoff, BatchLimits, PoolLimits, RetryRules};
+use crate::config::{
+    Backoff, BatchLimits, PoolLimits, QueueEntry, RetryRules, SourceConfig, StatusBits,
+};
 use crate::consumer::Work;
 use crate::gone::GoneNotice;
 use crate::job::{BatchHandler, Consumer, Gate, Handler, JobResult, Message};
@@ -231,5 +233,22 @@ struct Leave(Arc<AtomicUsize>);
 impl Drop for Leave {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A live queue entry of a table.
+pub(crate) fn queue_entry(name: &str, table: &str) -> QueueEntry {
+    QueueEntry {
+        name: name.to_owned(),
+        exec_cmd: "c".to_owned(),
+        source: SourceConfig::Table {
+            table: table.to_owned(),
+        },
+        limits: limits(1, 1),
+        status: StatusBits::ALL,
+        live: true,
+        timeout: None,
+        retry: RetryRules::default(),
+        batch: BatchLimits::default(),
     }
 }

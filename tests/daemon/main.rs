@@ -52,6 +52,7 @@ mod process;
 mod receivers;
 mod redis;
 mod refused_writes;
+mod reload;
 mod server_settings;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -25,9 +25,13 @@ impl Sight {
     pub(crate) fn of(state: &State, disks: Vec<DiskSight>, now_ms: i64) -> Self {
         Self {
             now_ms,
-            lags: state.queues.iter().map(|queue| queue.lag_sight()).collect(),
+            lags: state
+                .queues()
+                .iter()
+                .map(|queue| queue.lag_sight())
+                .collect(),
             letters: letters().groups(),
-            cron: state.cron.iter().map(|entry| entry.sight()).collect(),
+            cron: state.cron().iter().map(|entry| entry.sight()).collect(),
             outages: outages().list(),
             delay: state.delay.sight(),
             deaths: deaths().list(),

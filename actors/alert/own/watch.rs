@@ -85,7 +85,8 @@ impl OwnAlerts {
         if !self.0.has_inherited.load(Relaxed) {
             let identity = &parts.state.identity;
             let owner = format!("{}/{}", identity.partition, identity.boot);
-            let all = parts.state.cron.iter().collect();
+            let cron = parts.state.cron();
+            let all = cron.iter().collect();
             let is_known = self
                 .ask(all, |entry, runs| entry.inherit(runs, &owner))
                 .await;
@@ -94,7 +95,8 @@ impl OwnAlerts {
             self.look();
             return;
         }
-        let wrong = parts.state.cron.iter();
+        let cron = parts.state.cron();
+        let wrong = cron.iter();
         let wrong = wrong.filter(|entry| entry.sight().bad.is_some());
         self.ask(wrong.collect(), CronState::compare).await;
     }
@@ -108,12 +110,12 @@ impl OwnAlerts {
         let parts = &self.0.parts;
         let partition = &parts.state.identity.partition;
         for some in entries.chunks(ENTRIES_AT_ONCE) {
-            let keys = some.iter().map(|entry| entry.facts.key.clone()).collect();
+            let keys = some.iter().map(|entry| entry.key.clone()).collect();
             let asked = parts.db.reader().ended_runs(partition, keys);
             match timeout(PATIENCE, asked).await {
                 Ok(Ok(all)) => {
                     for (key, runs) in all {
-                        if let Some(entry) = some.iter().find(|entry| entry.facts.key == key) {
+                        if let Some(entry) = some.iter().find(|entry| entry.key == key) {
                             then(entry, &runs);
                         }
                     }

@@ -18,7 +18,7 @@ use super::{App, start, writer};
 use crate::config::{Config, Places, QueueEntry, SourceConfig, did_you_mean};
 use crate::db::Db;
 use crate::db::rows::NewMessage;
-use crate::source::{Clusters, Inside, RedisServers, SendError, Sender};
+use crate::source::{Clusters, Inside, RedisServers, Routes, SendError, Sender};
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
@@ -69,7 +69,12 @@ pub(super) fn send<S: Send + Sync + 'static>(
         let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
         let redis = RedisServers::new(&config.settings);
         let outlet = Outlet {
-            sender: Sender::new(db, &config, Arc::new(clusters), Arc::new(redis)),
+            sender: Sender::new(
+                db,
+                Routes::of(&config.queues),
+                Arc::new(clusters),
+                Arc::new(redis),
+            ),
             queue: &args.queue,
             wrapping,
         };

@@ -21,6 +21,7 @@ use super::{
 
 mod alert;
 mod database;
+mod differing;
 mod go_dsn;
 mod http;
 mod kafka;
@@ -134,6 +135,8 @@ pub struct Settings {
     pub dead_letter_retention: Option<Duration>,
     /// How long rows of `audit` are kept; `None` is for ever.
     pub audit_retention: Option<Duration>,
+    /// Whether a change of the files is a reload.
+    pub reload_on_change: bool,
     app: serde_json::Value,
     named: NamedServers,
 }
@@ -185,6 +188,7 @@ impl Default for Settings {
             crontab_log_retention: None,
             dead_letter_retention: None,
             audit_retention: Some(AUDIT_KEPT),
+            reload_on_change: false,
             app: serde_json::Value::Object(serde_json::Map::new()),
             named: NamedServers::default(),
         }
@@ -254,6 +258,7 @@ impl Settings {
         let audit_retention = o.optional("audit_retention", d.audit_retention, |n| {
             n.nullable(|n| n.duration(&RETENTION))
         });
+        let reload_on_change = o.optional("reload_on_change", d.reload_on_change, Node::boolean);
         let cron_command = o.maybe("cron_command", |n| cron_command(n, reading));
         if let (Some(interval), Some(lease)) = (interval, lease) {
             check_lease(o, interval, lease);
@@ -289,6 +294,7 @@ impl Settings {
             crontab_log_retention: crontab_log_retention?,
             dead_letter_retention: dead_letter_retention?,
             audit_retention: audit_retention?,
+            reload_on_change: reload_on_change?,
         })
     }
 }
@@ -432,6 +438,7 @@ impl fmt::Debug for Settings {
             .field("crontab_log_retention", &self.crontab_log_retention)
             .field("dead_letter_retention", &self.dead_letter_retention)
             .field("audit_retention", &self.audit_retention)
+            .field("reload_on_change", &self.reload_on_change)
             .finish()
     }
 }

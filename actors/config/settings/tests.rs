@@ -42,6 +42,7 @@ const DEFAULTS: &str = r#"{
     "delay_concurrency": 1000, "misfire_grace": "10s", "shutdown_deadline": "25s", "cron_command": null,
     "delay_retention": null, "crontab_log_retention": null, "dead_letter_retention": null,
     "audit_retention": "365d",
+    "reload_on_change": false,
 }"#;
 
 #[test]

@@ -172,6 +172,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::TrimNotices => notices::trim(connection).await,
         Write::SetPause(order) => orders::set_pause(connection, order).await,
         Write::OrderTask(order) => task_orders::order(connection, order).await,
+        Write::Audit(order) => orders::write_down(connection, order).await,
         Write::AddCount(_)
         | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }

@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection, NOW_MS};
-use crate::db::rows::{ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow};
+use crate::db::rows::{AuditRow, ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow};
 use crate::db::schema::{audit, pause};
 use crate::db::views::{Paused, came_of};
 use crate::db::write::Written;
@@ -119,6 +119,17 @@ pub(super) async fn audit_letters(
             Ok(Some(row))
         }
     }
+}
+
+/// An order that was given to one daemon, and not by a row of its own.
+pub(super) async fn write_down(
+    connection: &mut Connection,
+    order: &AuditRow,
+) -> QueryResult<Written> {
+    let whose = (order.environment.as_str(), order.ordered_by.as_str());
+    let what = (&*order.cut_target(), &*order.cut_result());
+    audit(connection, whose, order.action, what).await?;
+    Ok(Written::Count(1))
 }
 
 pub(super) async fn pauses(

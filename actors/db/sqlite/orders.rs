@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use crate::clock::now_ms;
-use crate::db::rows::{ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow};
+use crate::db::rows::{AuditRow, ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow};
 use crate::db::schema::{audit, pause};
 use crate::db::views::{Paused, came_of};
 use crate::db::write::Written;
@@ -99,6 +99,17 @@ pub(super) fn audit_letters(
             Ok(Some(row))
         }
     }
+}
+
+/// An order that was given to one daemon, and not by a row of its own.
+pub(super) fn write_down(
+    connection: &mut SqliteConnection,
+    order: &AuditRow,
+) -> QueryResult<Written> {
+    let whose = (order.environment.as_str(), order.ordered_by.as_str());
+    let what = (&*order.cut_target(), &*order.cut_result());
+    audit(connection, whose, order.action, what)?;
+    Ok(Written::Count(1))
 }
 
 pub(super) fn pauses(

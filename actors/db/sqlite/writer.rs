@@ -276,5 +276,6 @@ fn one(
         Write::TrimNotices => notices::trim(connection, manner),
         Write::SetPause(order) => orders::set_pause(connection, order),
         Write::OrderTask(order) => task_orders::order(connection, order),
+        Write::Audit(order) => orders::write_down(connection, order),
     }
 }

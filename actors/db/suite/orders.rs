@@ -1,7 +1,7 @@
 //! What people order.
 
 use super::*;
-use crate::db::rows::{PauseOrder, PauseRow};
+use crate::db::rows::{AuditRow, PauseOrder, PauseRow};
 
 fn set(name: &str, paused: bool, ordered_by: &str) -> Write {
     Write::SetPause(Box::new(PauseOrder {
@@ -66,6 +66,20 @@ facts! {
             "bob:resume:queue `orders`:done",
             "cid:pause:queue `orders`:done",
         ]);
+    }
+
+    async fn an_order_to_one_daemon_is_written_down_and_cut_where_it_is_too_long(world) {
+        let mut writer = world.writer().await;
+        let order = AuditRow {
+            environment: "release".to_owned(),
+            ordered_by: "ann".to_owned(),
+            action: "reload",
+            target: "configuration".to_owned(),
+            result: "é".repeat(600),
+        };
+        assert!(writer.ordered(Write::Audit(Box::new(order))).await);
+        let written = world.lines("SELECT ordered_by || ':' || action || ':' || target || ':' || result AS line FROM audit");
+        assert_eq!(written, [format!("ann:reload:configuration:{}", "é".repeat(500))]);
     }
 
     async fn pauses_are_told_apart_by_the_bytes_of_their_names(world) {

@@ -2,9 +2,10 @@
 //!
 //! An empty replay table is the usual case. Its pool polls it only once a letter is found, so it costs nothing.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::db::Db;
@@ -16,7 +17,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// The replay tables of a daemon.
 pub(crate) struct DueReplays {
     db: Db,
-    tables: Mutex<Vec<(String, watch::Sender<bool>)>>,
+    tables: Mutex<BTreeMap<String, watch::Sender<bool>>>,
 }
 
 impl DueReplays {
@@ -29,43 +30,52 @@ impl DueReplays {
 
     /// What says when the table is worth looking at.
     pub(crate) fn of(&self, table: String) -> watch::Sender<bool> {
-        let due = watch::Sender::new(false);
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.push((table, due.clone()));
-        due
+        let mut tables = self.tables.lock();
+        // A source that a reload makes anew has that of the one before it, which may still be ending.
+        let due = tables.entry(table);
+        due.or_insert_with(|| watch::Sender::new(false)).clone()
     }
 
-    /// Looks for ever, where there is any table; to be spawned where no business code runs.
-    pub(crate) async fn look(self) {
-        let tables = self.tables.into_inner();
-        let tables = tables.unwrap_or_else(PoisonError::into_inner);
-        if tables.is_empty() {
-            return;
+    /// After a reload the others are nobody's any more.
+    pub(crate) fn keep(&self, tables: &BTreeSet<String>) {
+        self.tables.lock().retain(|table, _| tables.contains(table));
+    }
+
+    /// Looks for ever; to be spawned where no business code runs.
+    pub(crate) async fn look(&self) {
+        restart_on_panic("the poll for replays", || self.poll()).await;
+    }
+
+    async fn poll(&self) {
+        loop {
+            let names: Vec<String> = self.tables.lock().keys().cloned().collect();
+            // A reload may bring some.
+            if let Some(first) = names.first() {
+                panic_point("replays", first);
+                self.look_once(names).await;
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
-        let names: Vec<String> = tables.iter().map(|(table, _)| table.clone()).collect();
-        let look = || poll(&self.db, &tables, &names);
-        restart_on_panic("the poll for replays", look).await;
     }
-}
 
-async fn poll(db: &Db, tables: &[(String, watch::Sender<bool>)], names: &[String]) {
-    loop {
-        panic_point("replays", &names[0]);
-        match db.reader().due_queues(names.to_vec()).await {
+    async fn look_once(&self, names: Vec<String>) {
+        match self.db.reader().due_queues(names).await {
             Ok(due) => {
-                for (_, sender) in tables.iter().filter(|(table, _)| due.contains(table)) {
+                let tables = self.tables.lock();
+                for (_, sender) in tables.iter().filter(|(table, _)| due.contains(*table)) {
                     sender.send_replace(true);
                 }
             }
             // DbActor logs the outage.
             Err(cause) => log::debug!("replays cannot be looked for: {cause}"),
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::task::points;
     use crate::testing_support::TestDb;
@@ -73,10 +83,11 @@ mod tests {
     #[actix::test]
     async fn a_poll_that_panics_goes_on() {
         let db = TestDb::start();
-        let replays = DueReplays::new(db.db.clone());
+        let replays = Arc::new(DueReplays::new(db.db.clone()));
         let mut due = replays.of("replays of a panic".to_owned()).subscribe();
         points::arm("replays", "replays of a panic");
-        actix_rt::spawn(replays.look());
+        let looked = Arc::clone(&replays);
+        actix_rt::spawn(async move { looked.look().await });
         db.sql(
             "INSERT INTO queue_message (queue, payload, due_ms, created_ms)
              VALUES ('replays of a panic', X'00', 0, 0)",

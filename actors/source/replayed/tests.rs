@@ -49,14 +49,14 @@ impl World {
             &table,
             entry,
         );
-        let due = DueReplays::new(db.db.clone());
+        let due = Arc::new(DueReplays::new(db.db.clone()));
         let queue = FakeSource::new();
         let source = Arc::new(Replayed::new(
             wrap(Arc::<FakeSource>::clone(&queue)),
             letters,
             due.of(table),
         ));
-        actix_rt::spawn(due.look());
+        actix_rt::spawn(async move { due.look().await });
         Self {
             db,
             queue,

@@ -1,6 +1,6 @@
 //! The HTTP port and the socket, from outside.
 
-mod client;
+pub mod client;
 mod counts;
 mod crowd;
 mod pauses;
@@ -28,7 +28,7 @@ fn settings(mut http: Value) -> Value {
 }
 
 /// Where the daemon says that it listens.
-fn address(daemon: &mut Daemon) -> String {
+pub fn address(daemon: &mut Daemon) -> String {
     let line = daemon.wait_log("http: listening on http://");
     let (_, address) = line.split_once("http://").unwrap();
     address.split('/').next().unwrap().to_owned()

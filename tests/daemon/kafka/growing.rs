@@ -35,7 +35,7 @@ fn said(daemon: &Daemon, text: &str) -> Vec<String> {
 }
 
 /// How often the group shared out its partitions anew, as the broker says.
-fn generations(place: &Place<'_>) -> usize {
+pub fn generations(place: &Place<'_>) -> usize {
     let stabilized = format!("Stabilized group {} generation", place.group);
     place.server.log().matches(&stabilized).count()
 }

@@ -9,6 +9,7 @@ mod place;
 mod poison;
 mod rebalances;
 mod refused;
+mod reload;
 mod secured;
 mod silent_group;
 mod speed;

@@ -27,7 +27,7 @@ pub struct List {
 }
 
 impl List {
-    fn on(server: &Redis, key: String) -> Self {
+    pub fn on(server: &Redis, key: String) -> Self {
         let client = redis::Client::open(server.url()).unwrap();
         Self {
             key,

@@ -1,0 +1,110 @@
+//! What a reload of the configuration asks of a pool: other limits, or its end.
+//!
+//! **There are never more consumers at work than the entry allows.** With another `timeout` or `batch_…` each consumer is
+//! replaced, and the new one begins when the old one has ended: an entry with `progress` 1 has its messages handled one by
+//! one, before a reload, after it and meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+
+use super::{PoolActor, counted_to};
+use crate::config::{BatchLimits, PoolLimits};
+
+/// Why a pool grows or shrinks.
+pub(super) const CHANGED: &str = "its entry was changed";
+
+/// A source that is left has so long to say so to its server.
+pub(crate) const TIME_TO_LEAVE: Duration = Duration::from_secs(30);
+
+/// The entry has these values now. Consumers stay where only their number changes.
+#[derive(Message, Debug, Clone, PartialEq, Eq)]
+#[rtype(result = "()")]
+pub(crate) struct Tune {
+    pub(crate) limits: PoolLimits,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) batch: BatchLimits,
+}
+
+/// The entry is gone, or another pool follows: nobody takes new messages, what was fetched and not begun is given back, and
+/// what runs ends, however long it takes. Answered when the source is closed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Retire;
+
+impl PoolActor {
+    pub(super) fn tune(&mut self, tune: Tune, ctx: &mut Context<Self>) {
+        if self.stopping {
+            return;
+        }
+        let work = &mut self.config.work;
+        let is_other_work = (work.timeout, work.batch) != (tune.timeout, tune.batch);
+        work.timeout = tune.timeout;
+        work.batch = tune.batch;
+        work.source.count_lag_to(counted_to(&tune.limits));
+        self.config.limits = tune.limits;
+        if is_other_work {
+            for member in self.members.values_mut().filter(|member| !member.leaving) {
+                member.leaving = true;
+                member.is_followed = true;
+                member.stop.quiet();
+            }
+        }
+        self.is_tuned = true;
+        self.reconcile(ctx);
+        self.is_tuned = false;
+        self.check_lag(ctx);
+    }
+
+    pub(super) fn retire(&mut self) -> ResponseFuture<()> {
+        self.is_retired = true;
+        self.quiet();
+        let mut alive = self.alive.subscribe();
+        let close = self.close(|| TIME_TO_LEAVE);
+        Box::pin(async move {
+            // The sender lives as long as the actor; without it nobody is left.
+            let _ = alive.wait_for(|alive| *alive == 0).await;
+            close.await;
+        })
+    }
+
+    /// Closes the source, once: a stop may come while a retired pool does it. `within` is asked when it begins.
+    pub(super) fn close<F>(&self, within: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: FnOnce() -> Duration,
+    {
+        let source = Arc::clone(&self.config.work.source);
+        let is_closed = Arc::clone(&self.is_closed);
+        async move {
+            let within = within();
+            let close = async {
+                let mut is_closed = is_closed.lock().await;
+                if !*is_closed {
+                    source.close(within).await;
+                    *is_closed = true;
+                }
+            };
+            // The other one may have more time.
+            if tokio::time::timeout(within, close).await.is_err() {
+                log::debug!("a source is being closed for longer than {within:?}");
+            }
+        }
+    }
+}
+
+impl Handler<Tune> for PoolActor {
+    type Result = ();
+
+    fn handle(&mut self, tune: Tune, ctx: &mut Self::Context) {
+        self.tune(tune, ctx);
+    }
+}
+
+impl Handler<Retire> for PoolActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Retire, _: &mut Self::Context) -> Self::Result {
+        self.retire()
+    }
+}
