@@ -97,10 +97,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Have the running daemon read its configuration again, and see what came of it
     Reload,
-    /// Show queue entries, pause and resume them
+    /// Show queue entries, pause and resume them, check their lag
     #[command(subcommand)]
     Queue(orders::QueueCommand),
-    /// Show cron entries, pause and resume them
+    /// Show cron entries and their runs, pause and resume them, run them now, end runs
     #[command(subcommand)]
     Cron(orders::CronCommand),
     /// Show delayed tasks, cancel them, run them now or later; pause and resume the delay queue

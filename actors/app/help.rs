@@ -8,7 +8,7 @@ use clap::Command;
 use super::version;
 
 /// For each command, what one might type; `{}` is the program.
-const EXAMPLES: [(&str, &str); 38] = [
+const EXAMPLES: [(&str, &str); 43] = [
     (
         "run",
         "  {}                                     environment dev, partition script1
@@ -75,9 +75,15 @@ const EXAMPLES: [(&str, &str); 38] = [
         "  {} queue resume greetings   and its lag is checked at once",
     ),
     (
+        "queue check",
+        "  {} queue check greetings    and not only when lag_check_interval is over",
+    ),
+    (
         "cron",
         "  {} cron list                which entries there are, and which are paused
-  {} cron pause report        its fires are not made until it is resumed",
+  {} cron pause report        its fires are not made until it is resumed
+  {} cron run report          now
+  {} cron runs report         how its runs went",
     ),
     (
         "cron list",
@@ -91,6 +97,27 @@ const EXAMPLES: [(&str, &str); 38] = [
     (
         "cron resume",
         "  {} cron resume report       fires that were not made meanwhile are not made up for",
+    ),
+    (
+        "cron run",
+        "  {} cron run report                         now, on whichever daemon sees it first
+  {} cron run report '{\"day\":\"2026-01-31\"}'   with other params",
+    ),
+    (
+        "cron runs",
+        "  {} cron runs                the newest 20 of all entries
+  {} cron runs report --limit 100
+  {} cron runs --json | jq 'select(.status == \"failed\")'",
+    ),
+    (
+        "cron end",
+        "  {} cron end 3f0e4c0e-2e4d-5a43-9c58-41d17a390d11   with everything it started",
+    ),
+    (
+        "cron logs",
+        "  {} cron logs report         the newest run
+  {} cron logs report -f      until it ends
+  {} cron logs 3f0e4c0e-2e4d-5a43-9c58-41d17a390d11 -n 1000",
     ),
     (
         "delay",

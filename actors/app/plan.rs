@@ -32,7 +32,7 @@ use crate::identity::{Owner, host};
 use crate::job::slots::SlotFile;
 use crate::job::{Consumer, Gate, Gates, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
-use crate::orders::{PauseKind, Pauses};
+use crate::orders::{Orders, PauseKind, Pauses};
 use crate::pool::PoolConfig;
 use crate::reload::ReloadHandle;
 use crate::source::replayed::DueReplays;
@@ -369,6 +369,7 @@ impl Shared {
             watched: WatchedRuns::default(),
             pinger: self.pinger.clone(),
             pauses: self.pauses.clone(),
+            orders: Orders::default(),
         })
     }
 }

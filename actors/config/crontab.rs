@@ -29,6 +29,14 @@ const LONGEST_LOGGED: usize = 500;
 /// argument, of which a character has up to four bytes.
 const LONGEST_UNLOGGED: usize = 30_000;
 
+/// Characters of the `params` of an entry at most.
+pub(crate) fn longest_params(is_log: bool) -> usize {
+    match is_log {
+        true => LONGEST_LOGGED,
+        false => LONGEST_UNLOGGED,
+    }
+}
+
 /// The most missed fires that are caught up: all start within seconds of each other.
 const MOST_CAUGHT_UP: u64 = 1_000;
 
@@ -209,14 +217,7 @@ fn entry(o: &Object<'_, '_>, node: &Node<'_>, reading: &mut Reading<'_>) -> Opti
             return node.wanted("a string (JSON stands in it as `\"{\\\"a\\\": 1}\"`)");
         }
         let params = node.string()?;
-        node.within(
-            &params,
-            if logged {
-                LONGEST_LOGGED
-            } else {
-                LONGEST_UNLOGGED
-            },
-        )?;
+        node.within(&params, longest_params(logged))?;
         Some(params)
     });
     let overlap = o.optional("overlap", Overlap::Allow, |node| {

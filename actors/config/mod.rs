@@ -71,7 +71,7 @@ pub use self::{
 };
 pub(crate) use self::{
     commands::Commands,
-    crontab::{CronEntry, Misfire, Overlap},
+    crontab::{CronEntry, Misfire, Overlap, longest_params},
     duration::{parse as parse_duration, show as show_duration},
     elsewhere::tables_of_other_partitions,
     environment::StatusBits,

@@ -23,10 +23,12 @@ use super::process::{
     terminate,
 };
 use super::replace::{Mark, end_here, is_here, mark_of, process_of};
-use super::{CronConfig, LiveEntry, pinging};
+use super::{CronConfig, LiveEntry, ordered, pinging};
 use crate::clock::{millis, now_ms};
 use crate::db::DbError;
+use crate::db::daemon_orders::is_ordered;
 use crate::db::rows::OpenRun;
+use crate::orders::ORDERS_KEPT_MS;
 
 /// A file whose run is not open in this database is deleted when it is this old (a day, and an hour to be later than
 /// the above): until then it may be that of a daemon with another database and the same directory.
@@ -140,7 +142,7 @@ fn end_replaced(config: &Arc<CronConfig>, run: OpenRun) {
     };
     let config = Arc::clone(config);
     actix_rt::spawn(async move {
-        if let Err(cause) = end_here(&config, &run, process).await {
+        if let Err(cause) = end_here(&config, &run, process, Outcome::replaced()).await {
             log::error!(
                 "cron `{}`: pid {} cannot be ended: {cause}",
                 run.name,
@@ -165,17 +167,20 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             close(config, &run, &uk, outcome, None).await;
             forget(config, &uk);
         }
-        Verdict::NeverStarted => match (in_time(config, &run), spawner) {
-            (Some(entry), Some(spawner)) => {
+        Verdict::NeverStarted => match (entry_in_time(config, &run).await, spawner) {
+            // What its order says cannot be read now: the next look may.
+            (Err(cause), _) => log::debug!("cron run {uk} is not started yet: {cause}"),
+            (Ok(Some(entry)), Some(spawner)) => {
                 if let Some(watching) = watched.begin(uk.as_str()) {
                     let (config, spawner) = (Arc::clone(config), Arc::clone(spawner));
                     actix_rt::spawn(run_again(config, entry, run, uk, spawner, watching));
                 }
             }
             // Nothing is started during a stop; the next daemon may still be in time.
-            (Some(_), None) => {}
-            (None, _) => {
+            (Ok(Some(_)), None) => {}
+            (Ok(None), _) => {
                 let why = match run.owner == config.owner {
+                    true if is_ordered(run.scheduled_ms) => "it could not be started in time",
                     true => "it could not be started within misfire_grace",
                     false => "the daemon ended before it could start it",
                 };
@@ -242,11 +247,21 @@ pub(super) async fn close(
     }
 }
 
-/// The entry of a fire that can still be made: late, but within the grace.
-fn in_time(config: &CronConfig, run: &OpenRun) -> Option<Arc<LiveEntry>> {
+/// The entry of a fire that can still be made: late, but within the grace. An ordered run has the time that its order has,
+/// and the params of that.
+async fn entry_in_time(
+    config: &CronConfig,
+    run: &OpenRun,
+) -> Result<Option<Arc<LiveEntry>>, DbError> {
     let late = now_ms() - run.scheduled_ms;
-    let entry = config.entries.iter().find(|entry| entry.key == run.entry)?;
-    (late <= millis(config.misfire_grace)).then(|| Arc::clone(entry))
+    let Some(entry) = config.entries.iter().find(|entry| entry.key == run.entry) else {
+        return Ok(None);
+    };
+    match is_ordered(run.scheduled_ms) {
+        true if late <= ORDERS_KEPT_MS => ordered::entry_of_run(config, entry, &run.uk).await,
+        false if late <= millis(config.misfire_grace) => Ok(Some(Arc::clone(entry))),
+        true | false => Ok(None),
+    }
 }
 
 /// Waits for the end of a process that is not our child: only its file tells how it ended.
@@ -322,6 +337,7 @@ async fn seen_from_outside(config: &CronConfig, uk: &Uk) -> Outcome {
         Some(result) => Outcome::said(&result),
         None => match mark_of(config, uk.as_str()).await {
             Mark::Replaced => Outcome::replaced(),
+            Mark::Ordered(by) => Outcome::ended_by_order(&by),
             Mark::None | Mark::Ended => Outcome::lost(),
         },
     }

@@ -53,6 +53,14 @@ impl Claiming {
             given_up: GivenUp::default(),
         }
     }
+
+    /// Nobody counts its seconds: it waits for as long as the database may need.
+    pub(super) fn ordered() -> Self {
+        Self {
+            patience: LONGEST_PATIENCE,
+            ..Self::fresh()
+        }
+    }
 }
 
 /// What the database says to a claim.
@@ -167,6 +175,7 @@ impl Firing {
             at_overlap,
             expired: None,
             given_up: GivenUp::default(),
+            order: self.order.as_ref().map(|order| order.id),
         }
     }
 
@@ -219,7 +228,14 @@ impl Firing {
 
     fn log_skipped(&self) {
         Outcome::skipped().publish(&self.entry.state, self.uk.as_str());
-        log::warn!("cron `{}`: skipped, an earlier run still runs", self.name());
+        let ordered = match &self.order {
+            Some(order) => format!("the run that {} ordered is ", order.by),
+            None => String::new(),
+        };
+        log::warn!(
+            "cron `{}`: {ordered}skipped, an earlier run still runs",
+            self.name()
+        );
     }
 
     fn at_overlap(&self) -> AtOverlap {

@@ -49,6 +49,20 @@ impl LiveEntry {
         }
     }
 
+    /// The same entry, with other params for one run.
+    pub(super) fn with_params(&self, params: String) -> Self {
+        Self {
+            config: CronEntry {
+                params,
+                ..self.config.clone()
+            },
+            key: self.key.clone(),
+            former_keys: Vec::new(),
+            output: self.output.clone(),
+            state: Arc::clone(&self.state),
+        }
+    }
+
     /// All live entries of a daemon.
     pub(crate) fn all(configs: impl Iterator<Item = CronEntry>) -> Vec<Arc<Self>> {
         let mut entries: Vec<Self> = configs.map(Self::new).collect();

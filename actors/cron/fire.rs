@@ -20,6 +20,7 @@ use super::starting::Starting;
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
+use crate::db::daemon_orders::ordered_moment;
 use crate::db::rows::{GivenUp, OpenRun};
 
 /// Makes the fire, and watches its process to the end. What the database does not take now waits in the backlog.
@@ -38,6 +39,27 @@ pub(super) async fn run(
             backlog.add_untaken(&config, &entry, scheduled_ms, &spawner);
         }
         Attempt::Busy | Attempt::Others => {}
+    }
+}
+
+/// Makes the run that an order asks for: the order ends with the run's row, whatever becomes of the run.
+pub(super) async fn run_ordered(
+    config: Arc<CronConfig>,
+    entry: Arc<LiveEntry>,
+    order: Ordered,
+    spawner: Arc<Spawner>,
+    starting: Starting,
+) {
+    let ordered_by = order.by.clone();
+    let firing = Firing::ordered(&config, &entry, order);
+    let uk = firing.uk.clone();
+    let attempt = attempt_of(firing, Claiming::ordered(), starting).await;
+    if let Attempt::Ours(ready) = attempt {
+        log::info!(
+            "cron `{}`: run {uk} is made now, by order of {ordered_by}",
+            entry.config.name
+        );
+        ready.make(&spawner).await;
     }
 }
 
@@ -180,6 +202,16 @@ pub(super) struct Firing {
     pub(super) uk: Uk,
     /// This boot's at the claim.
     pub(super) generation: u64,
+    /// The order that it carries out; none of a fire of the schedule.
+    pub(super) order: Option<Ordered>,
+}
+
+/// An order of a run.
+#[derive(Clone)]
+pub(super) struct Ordered {
+    pub(super) id: i64,
+    pub(super) uk: Uk,
+    pub(super) by: String,
 }
 
 /// Why there is no process.
@@ -199,6 +231,16 @@ impl Firing {
             entry: Arc::clone(entry),
             scheduled_ms,
             uk: Uk::of_fire(&config.owner, &entry.key, scheduled_ms),
+            order: None,
+        }
+    }
+
+    /// Its key is made by whoever orders it, and is the same whichever daemon claims it.
+    fn ordered(config: &Arc<CronConfig>, entry: &Arc<LiveEntry>, order: Ordered) -> Self {
+        Self {
+            uk: order.uk.clone(),
+            order: Some(order),
+            ..Self::new(config, entry, ordered_moment(now_ms()))
         }
     }
 

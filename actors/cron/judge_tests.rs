@@ -18,6 +18,7 @@ fn run(pid: u32, start_ticks: Option<u64>) -> OpenRun {
         started_ms: 0,
         owner_alive: false,
         replaced: false,
+        ending: false,
     }
 }
 

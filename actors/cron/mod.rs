@@ -1,6 +1,6 @@
 //! Cron: expressions, and the actor that fires entries at their second, as processes that outlive the daemon.
 //!
-//! Owns: the live entries and when each is due.   Told by: SupervisorActor (Quiet, Renew), itself (Ring, Attend).
+//! Owns: the live entries and when each is due.   Told by: SupervisorActor (Quiet, Renew), itself (Ring, Attend), orders.
 //! Tells: DbActor, the thread that spawns.        Started by: SupervisorActor, after the delay queue and the pools.
 //! Ends: with the daemon; runs in progress live on and are found by the next one.
 
@@ -17,6 +17,7 @@ mod judge;
 #[cfg(test)]
 mod jump_tests;
 mod misfire;
+mod ordered;
 mod orphans;
 mod outcome;
 mod pinging;
@@ -60,7 +61,7 @@ use crate::db::rows::KnownEntry;
 use crate::db::{Db, Liveness, TRIM_ROWS};
 use crate::gone::GoneNotice;
 use crate::logs::OutputLogs;
-use crate::orders::Pauses;
+use crate::orders::{Orders, Pauses};
 use crate::outage::Outage;
 use crate::presence::AreYouThere;
 use crate::settler::Refusal;
@@ -102,6 +103,8 @@ pub(crate) struct CronConfig {
     pub(crate) pinger: Pinger,
     /// Fires of moments at which their entry was paused are not made.
     pub(crate) pauses: Pauses,
+    /// Runs, and ends of runs, that people ordered.
+    pub(crate) orders: Orders,
 }
 
 impl CronConfig {
@@ -233,6 +236,7 @@ impl CronActor {
         if std::mem::replace(&mut self.has_learnt, true) {
             return;
         }
+        self.watch_orders(ctx);
         ctx.run_interval(ATTEND_INTERVAL, |_, ctx| ctx.notify(Attend));
         ctx.run_interval(TRIM_INTERVAL, |actor, ctx| actor.trim(ctx));
     }
@@ -280,6 +284,7 @@ impl CronActor {
         let before = now_ms() - millis(RUNS_KEPT);
         let trim = async move {
             orphans::look(&config).await;
+            ordered::trim(&config, before).await;
             loop {
                 match config.db.trim_runs(before).await {
                     Ok(deleted) if deleted < TRIM_ROWS => return,

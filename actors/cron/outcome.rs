@@ -18,6 +18,8 @@ pub(crate) const RESULT_FAILED: u8 = 1;
 pub(crate) struct Outcome {
     pub(crate) status: &'static str,
     pub(crate) result: String,
+    /// An end that `overlap` or a person asked for.
+    asked_for: bool,
 }
 
 impl Outcome {
@@ -25,6 +27,14 @@ impl Outcome {
         Self {
             status,
             result: result_text(RESULT_FAILED, &why.into()),
+            asked_for: false,
+        }
+    }
+
+    fn asked_for(status: &'static str, why: impl Into<Value>) -> Self {
+        Self {
+            asked_for: true,
+            ..Self::failure(status, why)
         }
     }
 
@@ -37,6 +47,7 @@ impl Outcome {
                 "failed"
             },
             result: result_text(result.status, &result.data),
+            asked_for: false,
         }
     }
 
@@ -52,12 +63,12 @@ impl Outcome {
 
     /// `overlap: forbid`.
     pub(super) fn skipped() -> Self {
-        Self::failure("skipped", "an earlier run of this entry still runs")
+        Self::asked_for("skipped", "an earlier run of this entry still runs")
     }
 
     /// `overlap: replace`, before it began.
     pub(super) fn overtaken() -> Self {
-        Self::failure("skipped", "a later fire of this entry took its place")
+        Self::asked_for("skipped", "a later fire of this entry took its place")
     }
 
     /// It ran longer than the entry's `timeout`, and was ended with its whole group.
@@ -67,12 +78,17 @@ impl Outcome {
 
     /// `overlap: replace`.
     pub(super) fn replaced() -> Self {
-        Self::failure("killed", "ended to make room for the entry's next run")
+        Self::asked_for("killed", "ended to make room for the entry's next run")
     }
 
-    /// An end that `overlap` asks for.
+    /// `cron end`.
+    pub(super) fn ended_by_order(of: &str) -> Self {
+        Self::asked_for("killed", format!("ended by order of {of}"))
+    }
+
+    /// An end that `overlap` or a person asked for.
     pub(super) fn is_ordinary(&self) -> bool {
-        [Self::skipped(), Self::overtaken(), Self::replaced()].contains(self)
+        self.asked_for
     }
 
     /// Publishes it as the end of a run.

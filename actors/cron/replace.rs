@@ -22,6 +22,7 @@ use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Process, RunResult, Uk, inspect, terminate, terminate_child};
 use crate::clock::{millis, now_ms};
+use crate::db::daemon_orders::OrderKind;
 use crate::db::rows::OpenRun;
 use crate::db::{ReadOutage, is_ahead};
 
@@ -103,8 +104,8 @@ impl Replacing<'_> {
             self.name,
             process.pid
         );
-        match end_here(self.config, run, process).await {
-            Ok(()) => Done::Ended,
+        match end_here(self.config, run, process, Outcome::replaced()).await {
+            Ok(_) => Done::Ended,
             // It is the child of a daemon that finds the mark, and can end it.
             Err(cause) if run.owner_alive && run.owner != self.config.owner => {
                 log::debug!(
@@ -126,22 +127,24 @@ impl Replacing<'_> {
     }
 }
 
-/// Ends a run of this machine that is marked, and writes its end: its watcher may be a daemon that hangs.
+/// Ends a run of this machine that is marked, and writes its end: its watcher may be a daemon that hangs. Answers that end:
+/// what it said itself, or what the mark means.
 pub(super) async fn end_here(
     config: &CronConfig,
     run: &OpenRun,
     process: Process,
-) -> std::io::Result<()> {
+    marked: Outcome,
+) -> std::io::Result<Outcome> {
     match config.watched.child(&run.uk) {
         Some(child) => terminate_child(&child).await?,
         None => terminate(process.pid, process.start_ticks).await?,
     };
     let said = result_of(config, &run.uk);
-    let outcome = said.map_or_else(Outcome::replaced, |said| Outcome::said(&said));
+    let outcome = said.map_or(marked, |said| Outcome::said(&said));
     if end_run(config, &run.uk, outcome.clone(), process.pid, None).await {
         log_end(&run.name, &run.uk, &outcome);
     }
-    Ok(())
+    Ok(outcome)
 }
 
 /// What the database says of a run that ended without a result.
@@ -149,6 +152,8 @@ pub(super) async fn end_here(
 pub(super) enum Mark {
     None,
     Replaced,
+    /// Whoever ordered its end.
+    Ordered(String),
     /// Somebody has written its end already.
     Ended,
 }
@@ -157,9 +162,29 @@ pub(super) async fn mark_of(config: &CronConfig, uk: &str) -> Mark {
     let open = open_runs(config).await;
     match open.iter().find(|run| run.uk == uk) {
         Some(run) if run.replaced => Mark::Replaced,
+        Some(run) if run.ending => Mark::Ordered(end_ordered_by(config, uk).await),
         Some(_) => Mark::None,
         None => Mark::Ended,
     }
+}
+
+/// However long the database is away.
+async fn end_ordered_by(config: &CronConfig, uk: &str) -> String {
+    let mut outage = ReadOutage::new(&config.db, "the reading of orders about cron runs");
+    let orders = loop {
+        let began = Instant::now();
+        match config.db.reader().run_orders(vec![uk.to_owned()]).await {
+            Ok(orders) => break orders,
+            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
+        }
+    };
+    outage.passed();
+    let mut ends = orders
+        .into_iter()
+        .filter(|order| order.kind == OrderKind::End);
+    // The order is older than its mark, and is kept for longer than runs are.
+    ends.next()
+        .map_or_else(|| "somebody".to_owned(), |order| order.ordered_by)
 }
 
 /// Whether a misfire of the entry runs that is made up for, by whichever daemon.

@@ -102,6 +102,7 @@ impl Firing {
         match mark {
             Mark::None => Some((Outcome::seen(said.as_ref(), exit, &output), exit)),
             Mark::Replaced => Some((Outcome::replaced(), exit)),
+            Mark::Ordered(by) => Some((Outcome::ended_by_order(&by), exit)),
             // By who replaced it, with its line in the log.
             Mark::Ended => None,
         }

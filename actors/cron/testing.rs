@@ -64,6 +64,7 @@ impl World {
             watched: WatchedRuns::default(),
             pinger: crate::alert::Pinger::idle(),
             pauses: crate::orders::Pauses::default(),
+            orders: crate::orders::Orders::default(),
         };
         let deaths = Deaths::new();
         let actor = CronActor::new(config.clone(), deaths.notice()).start();

@@ -257,6 +257,7 @@ mod tests {
             at_overlap: AtOverlap::Allow,
             expired: None,
             given_up: crate::db::rows::GivenUp::default(),
+            order: None,
         }))
     }
 

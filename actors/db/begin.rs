@@ -1,7 +1,9 @@
 //! How the rows of a fire begin, and from when on an entry's fires are to be made, on every database.
 
 use super::rows::{Claim, KnownEntry, RunEnd};
-use super::status::{RUN_CLAIMED, RUN_ENDED, RUN_MISSED, RUN_SKIPPED};
+use super::status::{
+    RUN_CLAIMED, RUN_ENDED, RUN_ENDED_BY_ORDER, RUN_ENDING, RUN_KILLED, RUN_MISSED, RUN_SKIPPED,
+};
 use crate::clock::now_ms;
 
 /// The table is for people: a run begins and ends without it.
@@ -71,6 +73,14 @@ pub(in crate::db) fn skipped(uk: &str, result: &str) -> RunEnd {
         pid: 0,
         ended_ms: now_ms(),
         only_of: None,
+    }
+}
+
+/// The `cron_run.status` of a run that ends, whose open row has that mark.
+pub(in crate::db) fn end_status<'a>(mark: &str, end: &'a RunEnd) -> &'a str {
+    match mark == RUN_ENDING && end.status == RUN_KILLED {
+        true => RUN_ENDED_BY_ORDER,
+        false => &end.status,
     }
 }
 

@@ -7,6 +7,7 @@ use actix::Addr;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use super::actor::{DbActor, Submit, outage_of};
+use super::daemon_orders::{NewOrder, OrderEnd};
 use super::error::DbError;
 use super::rows::{
     AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
@@ -442,6 +443,32 @@ impl Db {
     pub(crate) async fn write_down(&self, order: AuditRow) -> Result<(), DbError> {
         self.count(Write::Audit(Box::new(order))).await?;
         Ok(())
+    }
+
+    /// Durable when answered, with their rows of `audit`.
+    pub(crate) async fn give_orders(&self, orders: Vec<NewOrder>) -> Result<(), DbError> {
+        self.write(Write::GiveOrders(orders)).await.map(drop)
+    }
+
+    /// Answers whether it is ours now.
+    pub(crate) async fn take_order(
+        &self,
+        id: i64,
+        from: String,
+        owner: String,
+    ) -> Result<bool, DbError> {
+        let taken = self.count(Write::TakeOrder { id, from, owner }).await?;
+        Ok(taken > 0)
+    }
+
+    /// Answers whether this was its end.
+    pub(crate) async fn end_order(&self, end: OrderEnd) -> Result<bool, DbError> {
+        let ended = self.count(Write::EndOrder(end)).await?;
+        Ok(ended > 0)
+    }
+
+    pub(crate) async fn trim_orders(&self, before_ms: i64) -> Result<usize, DbError> {
+        self.count(Write::TrimOrders { before_ms }).await
     }
 
     pub(in crate::db) async fn count(&self, write: Write) -> Result<usize, DbError> {

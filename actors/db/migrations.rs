@@ -55,6 +55,7 @@ migrations! {
     "2026-11-26-000010_message_origin"
     "2026-11-29-000011_warning"
     "2026-11-29-000012_orders"
+    "2026-11-29-000013_daemon_order"
 }
 
 /// Where diesel's own tool notes what was done, as it makes it.

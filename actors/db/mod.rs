@@ -5,6 +5,7 @@ mod apart;
 mod batch;
 mod begin;
 mod commit_delay;
+pub(crate) mod daemon_orders;
 mod error;
 mod former;
 mod handle;

@@ -4,13 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// The fires of a schedule are at whole seconds, in unix milliseconds; the moment of an ordered run never is (see
+/// `daemon_orders::is_ordered`).
+pub(in crate::db) const FIRES_MS: i64 = 1000;
+
+/// The condition that leaves out ordered runs: it is about `scheduled_ms` of `cron_run`, and is the same on each database.
+pub(in crate::db) const IS_FIRE: &str = "scheduled_ms % 1000 = 0";
+
 /// A row of `cron_run` that is to be deleted: its id, partition, entry and second.
 pub(in crate::db) type OldRun = (i64, String, String, i64);
 
-/// The newest second of each entry among them; what lies ahead is of a clock that was wrong. In one order in every daemon.
+/// The newest second of each entry among them that was a fire of its schedule; what lies ahead is of a clock that was wrong. In one order in every daemon.
 pub(in crate::db) fn newest(old: &[OldRun], now_ms: i64) -> BTreeMap<(&str, &str), i64> {
     let mut newest = BTreeMap::new();
-    for (_, partition, entry, at) in old.iter().filter(|(.., at)| *at <= now_ms) {
+    let fires = old
+        .iter()
+        .filter(|(.., at)| *at <= now_ms && at % FIRES_MS == 0);
+    for (_, partition, entry, at) in fires {
         let newest: &mut i64 = newest
             .entry((partition.as_str(), entry.as_str()))
             .or_default();
@@ -38,6 +48,8 @@ pub(crate) struct Fire {
     /// Its time is over: it is written as ended, with this result, and stands in nobody's way.
     pub(crate) expired: Option<String>,
     pub(crate) given_up: GivenUp,
+    /// The order that it carries out, which ends with its row; none of a fire of the schedule.
+    pub(crate) order: Option<i64>,
 }
 
 /// Whether nobody waits for a claim any more: from then on it inserts nothing, unless that is under way. Shared by the one who
@@ -141,6 +153,8 @@ pub(crate) struct OpenRun {
     pub(crate) owner_alive: bool,
     /// A later fire of the entry takes its place: it is to be ended.
     pub(crate) replaced: bool,
+    /// It is ordered to end.
+    pub(crate) ending: bool,
 }
 
 /// A live cron entry, as the database knows it.

@@ -195,5 +195,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    daemon_order (id) {
+        id -> BigInt,
+        environment -> Text,
+        partition_name -> Text,
+        kind -> Text,
+        name -> Text,
+        entry -> Text,
+        uk -> Text,
+        params -> Nullable<Text>,
+        ordered_by -> Text,
+        ordered_ms -> BigInt,
+        state -> SmallInt,
+        owner -> Text,
+        ended_ms -> Nullable<BigInt>,
+        result -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(boot, cron_run);
 diesel::allow_tables_to_appear_in_same_query!(boot, warning_sender);

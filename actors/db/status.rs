@@ -52,6 +52,19 @@ pub(crate) const RUN_MISSED: &str = "failed";
 /// The `cron_run.status` of an open run whose place a later fire takes; `crontab_log` goes on saying that it runs.
 pub(crate) const RUN_REPLACED: &str = "replaced";
 
+/// The `cron_run.status` of an open run that a person ordered to end; `crontab_log` goes on saying that it runs.
+pub(crate) const RUN_ENDING: &str = "ending";
+/// The `status` of a run that a signal ended.
+pub(crate) const RUN_KILLED: &str = "killed";
+/// The `cron_run.status` of one that was killed as a person ordered: it is no bad end, whichever daemon asks later.
+/// `crontab_log` has `killed`.
+pub(crate) const RUN_ENDED_BY_ORDER: &str = "ended by order";
+
+/// `daemon_order.state`.
+pub(crate) const ORDER_WAITING: i16 = 1;
+pub(crate) const ORDER_UNDER_WAY: i16 = 2;
+pub(crate) const ORDER_ENDED: i16 = 3;
+
 /// A run whose second lies further ahead than this is of a clock that was wrong: five minutes, longer than the clocks of
 /// machines that keep time differ.
 pub(in crate::db) const AHEAD_MS: i64 = 5 * 60 * 1000;

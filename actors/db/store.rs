@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
+use super::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use super::error::DbError;
 use super::rows::{
     AliveBoot, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection, LetterFilter,
@@ -226,6 +227,24 @@ pub(crate) trait Reader: Send + Sync {
     ) -> BoxFuture<'a, Result<bool, DbError>>;
     /// What is paused in the environment, and what was until a day ago.
     fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>>;
+    /// Orders of the environment that have not ended, the oldest first; then LagChecks that some daemon has done, and that
+    /// others may not have seen.
+    fn open_orders<'a>(
+        &'a self,
+        environment: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenOrder>, DbError>>;
+    /// What was ordered about these runs, the oldest first.
+    fn run_orders(&self, uks: Vec<String>) -> BoxFuture<'_, Result<Vec<RunOrder>, DbError>>;
+    /// The newest orders of runs that no daemon has begun to carry out.
+    fn unmade_runs<'a>(
+        &'a self,
+        environment: &'a str,
+        asked: RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<RunOrder>, DbError>>;
+    /// Cron runs, the newest first.
+    fn cron_runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<Vec<CronRun>, DbError>>;
+    /// One cron run, of any partition.
+    fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>>;
     /// Dead letters, counted up to one more than `COUNT_CAP`.
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>>;
 }

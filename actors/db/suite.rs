@@ -62,6 +62,7 @@ macro_rules! facts {
 mod boots;
 mod budget;
 mod clock;
+mod daemon_orders;
 mod former_names;
 mod letters;
 mod orders;
@@ -374,6 +375,7 @@ fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
         at_overlap: AtOverlap::Allow,
         expired: None,
         given_up: crate::db::rows::GivenUp::default(),
+        order: None,
     }
 }
 

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::headers;
 use super::rows::{DeadLetter, LetterHead, OpenRun, PauseChange, PauseRow};
 use super::schema::{cron_run, dead_letter, pause};
-use super::status::RUN_REPLACED;
+use super::status::{RUN_ENDING, RUN_REPLACED};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = cron_run)]
@@ -28,6 +28,7 @@ impl Run {
         OpenRun {
             owner_alive: alive.contains(&self.owner),
             replaced: self.status == RUN_REPLACED,
+            ending: self.status == RUN_ENDING,
             uk: self.uk,
             entry: self.entry,
             scheduled_ms: self.scheduled_ms,

@@ -1,5 +1,6 @@
 //! Everything that may be written, and what each write answers.
 
+use super::daemon_orders::{NewOrder, OrderEnd};
 use super::rows::{
     AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
     KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
@@ -179,6 +180,19 @@ pub(crate) enum Write {
     OrderTask(Box<TaskOrder>),
     /// Writes down an order that was given to this daemon alone. Answers `Count`.
     Audit(Box<AuditRow>),
+    /// Orders that daemons carry out. Answers `Count`.
+    GiveOrders(Vec<NewOrder>),
+    /// Takes an order from its owner, which is nobody or a daemon that is dead, and marks the run that it ends. Answers
+    /// `Count`: 1, or 0 where another daemon was quicker.
+    TakeOrder {
+        id: i64,
+        from: String,
+        owner: String,
+    },
+    /// Ends an order, and writes down what came of it. Answers `Count`: 1, or 0 where it is another's or has ended.
+    EndOrder(OrderEnd),
+    /// Deletes at most `TRIM_ROWS` orders that ended before that. Answers `Count`; fewer: none is left.
+    TrimOrders { before_ms: i64 },
 }
 
 impl Write {
@@ -258,7 +272,8 @@ impl Write {
             | Self::EndRun(_)
             | Self::SetPause(_)
             | Self::OrderTask(_)
-            | Self::Audit(_) => true,
+            | Self::Audit(_)
+            | Self::EndOrder(_) => true,
             _ => false,
         }
     }

@@ -26,7 +26,7 @@ impl PoolOrders {
     }
 
     /// Answers whether there is such a pool now.
-    pub(super) fn check_lag(&self, queue: &str) -> bool {
+    pub(crate) fn check_lag(&self, queue: &str) -> bool {
         let pool = self.pools.lock().get(queue).cloned();
         let pool = pool.filter(Recipient::connected);
         pool.inspect(|pool| pool.do_send(LagCheck)).is_some()

@@ -18,6 +18,7 @@ mod queued;
 mod record;
 mod registry;
 mod rolling;
+mod run_output;
 mod stderr;
 mod sweep;
 
@@ -36,6 +37,7 @@ pub use self::logger::{Logger, logger};
 pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
 pub(crate) use self::output_name::OutputName;
 pub(crate) use self::queued::{QueuedLogger, flush_queued};
+pub(crate) use self::run_output::read_output;
 #[cfg(test)]
 pub(crate) use self::stderr::tests::with_full_stderr;
 pub(crate) use self::stderr::{before_fatal_signal, say};

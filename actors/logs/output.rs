@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{Local, NaiveDate};
 
-use super::names::Names;
+use super::names::{Entry, Names};
 use super::open_file::OpenFile;
 use super::output_name::OutputName;
 use super::rolling::{Moved, Spec, move_away};
@@ -84,6 +84,11 @@ impl OutputLog {
     /// Where a process that starts now writes to.
     pub(crate) fn path(&self) -> PathBuf {
         self.spec.names.active(Local::now().date_naive())
+    }
+
+    /// All files of the entry, newest first.
+    pub(super) fn entries(&self) -> io::Result<Vec<Entry>> {
+        self.spec.names.entries()
     }
 
     /// Opens that file for a process, after rolling it where it is full. One that cannot be rolled grows on: what a process

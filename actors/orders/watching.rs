@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Pauses;
+use super::{ORDERS_KEPT_MS, Orders, Pauses};
+use crate::db::daemon_orders::{OpenOrder, OrderEnd};
 use crate::db::{Db, DbError, ReadOutage};
 use crate::state::State;
 
@@ -27,11 +28,15 @@ pub(crate) async fn learn_first(db: &Db, pauses: &Pauses, state: &State) {
 
 /// For ever. While the database does not answer, what was read last holds: without it nothing is claimed anyway, and what
 /// lives elsewhere (Redis, Kafka) goes on as it was ordered to.
-pub(crate) async fn watch(db: &Db, pauses: &Pauses, state: &State) {
+pub(crate) async fn watch(db: &Db, pauses: &Pauses, orders: &Orders, state: &State) {
     let mut outage = ReadOutage::new(db, READING);
     loop {
         let began = Instant::now();
-        let pause = match learn(db, pauses, state).await {
+        let learnt = match learn(db, pauses, state).await {
+            Ok(()) => learn_orders(db, orders, &state.identity.environment).await,
+            Err(cause) => Err(cause),
+        };
+        let pause = match learnt {
             Ok(()) => {
                 outage.passed();
                 INTERVAL
@@ -48,5 +53,36 @@ async fn learn(db: &Db, pauses: &Pauses, state: &State) -> Result<(), DbError> {
         log::info!("{line}");
     }
     pauses.publish(state);
+    Ok(())
+}
+
+/// Hands on the orders that are to be carried out; those that nobody has begun in their time end here, by whichever daemon.
+async fn learn_orders(db: &Db, orders: &Orders, environment: &str) -> Result<(), DbError> {
+    let open = db.reader().open_orders(environment).await?;
+    let (late, open): (Vec<OpenOrder>, Vec<OpenOrder>) = open
+        .into_iter()
+        .partition(|order| order.age_ms > ORDERS_KEPT_MS && order.is_free());
+    orders.learn(open);
+    for order in late {
+        expire(db, order).await?;
+    }
+    Ok(())
+}
+
+async fn expire(db: &Db, order: OpenOrder) -> Result<(), DbError> {
+    let kept = Duration::from_millis(ORDERS_KEPT_MS.unsigned_abs()).as_secs() / 60;
+    let end = OrderEnd {
+        id: order.id,
+        of_owner: order.owner.clone(),
+        result: format!("expired: no daemon carried it out within {kept} minutes"),
+    };
+    if db.end_order(end).await? {
+        log::warn!(
+            "the order of {} to {} {} expired: no daemon carried it out within {kept} minutes",
+            order.ordered_by,
+            order.kind.column(),
+            order.describe()
+        );
+    }
     Ok(())
 }

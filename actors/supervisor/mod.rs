@@ -5,6 +5,7 @@
 //! Tells: its children (Quiet, Stop), PoolActor (Tune, Retire), CronActor (Renew).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
+mod checks;
 mod children;
 mod outside;
 mod reloading;
@@ -212,10 +213,16 @@ impl SupervisorActor {
         });
         let plan = Arc::clone(&self.plan);
         let watching = async move {
-            let watch = || orders::watch(&plan.db, &plan.pauses, &plan.http.state);
+            let (db, state) = (&plan.db, &plan.http.state);
+            let watch = || orders::watch(db, &plan.pauses, &plan.cron.orders, state);
             restart_on_panic(orders::READING, watch).await;
         };
         ctx.spawn(watching.into_actor(self));
+        let plan = Arc::clone(&self.plan);
+        let checking = async move {
+            restart_on_panic("the LagChecks that are ordered", || checks::watch(&plan)).await;
+        };
+        ctx.spawn(checking.into_actor(self));
         let trimming = self
             .plan
             .retention

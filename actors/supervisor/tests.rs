@@ -326,6 +326,7 @@ fn plan(
             watched: WatchedRuns::default(),
             pinger: crate::alert::Pinger::idle(),
             pauses: crate::orders::Pauses::default(),
+            orders: crate::orders::Orders::default(),
         },
         own_code: vec![OwnCode {
             place: "here".to_owned(),

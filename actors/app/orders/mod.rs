@@ -1,14 +1,23 @@
 //! `queue`, `cron`, `pause`, `resume`, `delay pause`, `delay resume`: orders to all daemons of the environment that share the
 //! tables. They are rows, so they can be given while no daemon runs, and hold until they are taken back.
 
+mod check;
+mod end;
 mod list;
+mod logs;
+mod run;
+mod runs;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use self::end::EndArgs;
 use self::list::{Entry, ListArgs};
+use self::logs::LogsArgs;
+use self::run::RunArgs;
+use self::runs::RunsArgs;
 use super::failure::{Failure, chain};
 use super::moment::shown;
 use super::print::print;
@@ -27,6 +36,8 @@ pub(super) enum QueueCommand {
     Pause(NamesArgs),
     /// Resume queue entries
     Resume(NamesArgs),
+    /// Check the lag of queue entries now, and size their pools by it, on every daemon
+    Check(NamesArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +48,14 @@ pub(super) enum CronCommand {
     Pause(NamesArgs),
     /// Resume cron entries
     Resume(NamesArgs),
+    /// Run a cron entry now, once, on one of the daemons of this partition
+    Run(RunArgs),
+    /// Show the runs of cron entries, the newest first: how they went, and who ordered them
+    Runs(RunsArgs),
+    /// End a run with everything it started: SIGTERM, and SIGKILL after 10 seconds
+    End(EndArgs),
+    /// Show what a run printed, on the machine where it ran
+    Logs(LogsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +75,7 @@ pub(super) fn queue<S: Send + Sync + 'static>(
         QueueCommand::List(args) => list::list(&config, PauseKind::Queue, queues(&config), &args),
         QueueCommand::Pause(args) => of_names(&config, PauseKind::Queue, args, Wish::Paused),
         QueueCommand::Resume(args) => of_names(&config, PauseKind::Queue, args, Wish::Resumed),
+        QueueCommand::Check(args) => check::check(&config, args),
     }
 }
 
@@ -69,6 +89,10 @@ pub(super) fn cron<S: Send + Sync + 'static>(
         CronCommand::List(args) => list::list(&config, PauseKind::Cron, crontab(&config), &args),
         CronCommand::Pause(args) => of_names(&config, PauseKind::Cron, args, Wish::Paused),
         CronCommand::Resume(args) => of_names(&config, PauseKind::Cron, args, Wish::Resumed),
+        CronCommand::Run(args) => run::run(&config, &args),
+        CronCommand::Runs(args) => runs::runs(&config, &args),
+        CronCommand::End(args) => end::end(&config, &args),
+        CronCommand::Logs(args) => logs::logs(&config, &args),
     }
 }
 
@@ -126,23 +150,35 @@ fn of_names(
     wish: Wish,
 ) -> Result<ExitCode, Failure> {
     let (known, what): (BTreeSet<String>, _) = match kind {
-        PauseKind::Queue => {
-            let names = config.queues.iter().map(|entry| entry.name.clone());
-            (names.collect(), "queue")
-        }
+        PauseKind::Queue => (known_queues(config), "queue"),
         _ => {
             let names = config.crontab.iter().map(|entry| entry.name.clone());
             (names.collect(), "cron entry")
         }
     };
-    if let Some(name) = args.names.iter().find(|name| !known.contains(*name)) {
-        let hint = did_you_mean(name, &known);
-        return Err(Failure::misused(format!(
-            "no {what} `{name}` is configured in partition {}{hint}",
-            config.partition
-        )));
-    }
+    refuse_unknown(config, what, &args.names, &known)?;
     give(config, kind, args.names, wish)
+}
+
+fn known_queues(config: &Config) -> BTreeSet<String> {
+    let names = config.queues.iter().map(|entry| entry.name.clone());
+    names.collect()
+}
+
+fn refuse_unknown(
+    config: &Config,
+    what: &str,
+    names: &[String],
+    known: &BTreeSet<String>,
+) -> Result<(), Failure> {
+    match names.iter().find(|name| !known.contains(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Failure::misused(format!(
+            "no {what} `{name}` is configured in partition {}{}",
+            config.partition,
+            did_you_mean(name, known)
+        ))),
+    }
 }
 
 fn give(

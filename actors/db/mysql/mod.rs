@@ -16,6 +16,8 @@ mod connect;
 mod connection;
 #[path = "../server/cron.rs"]
 mod cron;
+#[path = "../server/daemon_orders.rs"]
+mod daemon_orders;
 #[path = "../server/dead.rs"]
 mod dead;
 #[path = "../server/deaths.rs"]

@@ -6,8 +6,8 @@ use diesel::result::Error;
 use super::claims::Standing;
 use super::dialect::Connection;
 use super::{
-    boots, cron, dead, deaths, entries, hasten, messages, notices, orders, replay, retention,
-    task_orders, tasks, warnings,
+    boots, cron, daemon_orders, dead, deaths, entries, hasten, messages, notices, orders, replay,
+    retention, task_orders, tasks, warnings,
 };
 use crate::db::batch::{Step, steps};
 use crate::db::warnings::CountAdd;
@@ -173,6 +173,12 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::SetPause(order) => orders::set_pause(connection, order).await,
         Write::OrderTask(order) => task_orders::order(connection, order).await,
         Write::Audit(order) => orders::write_down(connection, order).await,
+        Write::GiveOrders(orders) => daemon_orders::give(connection, orders).await,
+        Write::TakeOrder { id, from, owner } => {
+            daemon_orders::take(connection, *id, from, owner).await
+        }
+        Write::EndOrder(end) => daemon_orders::end(connection, end).await,
+        Write::TrimOrders { before_ms } => daemon_orders::trim(connection, *before_ms).await,
         Write::AddCount(_)
         | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }

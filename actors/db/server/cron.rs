@@ -4,11 +4,12 @@ use diesel::dsl::now;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
+use super::daemon_orders;
 use super::dialect::{self, Collision, Connection};
 use super::part::part;
 use super::schema::crontab_log;
 use crate::clock::now_ms;
-use crate::db::begin::{Begin, not_logged, skipped};
+use crate::db::begin::{Begin, end_status, not_logged, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::{AHEAD_MS, RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
@@ -26,6 +27,13 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         && let Some(whose) = row_of(connection, fire).await?
     {
         return Ok(Written::Claimed(whose));
+    }
+    // Nobody makes it twice: what another daemon has made, or this one, has ended its order in the same transaction.
+    if let Some(order) = fire.order
+        && !daemon_orders::waits(connection, order).await?
+    {
+        let whose = own_row_of(connection, fire).await?;
+        return Ok(Written::Claimed(whose.unwrap_or(Claim::Others)));
     }
     let rivals = Rivals {
         partition: &fire.partition,
@@ -71,6 +79,9 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
         let whose = row_of(connection, fire).await?;
         return Ok(Written::Claimed(whose.unwrap_or(Claim::Others)));
     }
+    if let Some(order) = fire.order {
+        daemon_orders::became_run(connection, order, fire, begin.claim).await?;
+    }
     if begin.claim == Claim::Ours && fire.at_overlap == AtOverlap::Replace {
         rivals.mark_replaced(connection).await?;
     }
@@ -104,6 +115,24 @@ async fn row_of(connection: &mut Connection, fire: &Fire) -> QueryResult<Option<
             RUN_ENDED if own && status == RUN_SKIPPED => Claim::Skipped,
             _ => Claim::Others,
         }
+    }))
+}
+
+/// The row of an ordered run that is there already, at whichever moment it was claimed.
+async fn own_row_of(connection: &mut Connection, fire: &Fire) -> QueryResult<Option<Claim>> {
+    use cron_run::dsl;
+
+    let own: Option<(i16, String)> = cron_run::table
+        .filter(dsl::uk.eq(&fire.uk))
+        .filter(dsl::owner.eq(&fire.owner))
+        .select((dsl::state, dsl::status))
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(own.and_then(|(state, status)| match state {
+        RUN_CLAIMED => Some(Claim::Ours),
+        RUN_ENDED if status == RUN_SKIPPED => Some(Claim::Skipped),
+        _ => None,
     }))
 }
 
@@ -280,8 +309,8 @@ pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryR
     use cron_run::dsl;
 
     let row = cron_run::table.filter(dsl::uk.eq(&end.uk));
-    let found: Option<(i16, String)> = row
-        .select((dsl::state, dsl::owner))
+    let found: Option<(i16, String, String)> = row
+        .select((dsl::state, dsl::owner, dsl::status))
         .for_update()
         .first(connection)
         .await
@@ -289,13 +318,14 @@ pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryR
     let may = |state: i16, owner: &str| {
         state < RUN_ENDED && end.only_of.as_deref().is_none_or(|only| only == owner)
     };
-    if !found.is_some_and(|(state, owner)| may(state, &owner)) {
+    let open = found.filter(|(state, owner, _)| may(*state, owner));
+    let Some((.., mark)) = open else {
         return Ok(Written::Ended(false));
-    }
+    };
     diesel::update(row)
         .set((
             dsl::state.eq(RUN_ENDED),
-            dsl::status.eq(&end.status),
+            dsl::status.eq(end_status(&mark, end)),
             dsl::pid.eq(end.pid),
             dsl::ended_ms.eq(end.ended_ms),
         ))

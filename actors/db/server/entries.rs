@@ -12,7 +12,7 @@ use super::{former, marks};
 use crate::clock::now_ms;
 use crate::db::begin::{not_known, since_when};
 use crate::db::rows::KnownEntry;
-use crate::db::runs::{OldRun, newest};
+use crate::db::runs::{IS_FIRE, OldRun, newest};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::RUN_ENDED;
 use crate::db::write::{TRIM_ROWS, Written};
@@ -140,7 +140,7 @@ pub(super) async fn newest_runs(
     let first = dialect::FIRST;
     let question = format!(
         "SELECT entry, (SELECT r.scheduled_ms FROM cron_run AS r
-            WHERE r.partition_name = e.partition_name AND r.entry = e.entry AND r.scheduled_ms <= {now}
+            WHERE r.partition_name = e.partition_name AND r.entry = e.entry AND r.scheduled_ms <= {now} AND r.{IS_FIRE}
             ORDER BY r.scheduled_ms DESC LIMIT 1) AS fired_ms
          FROM cron_entry AS e WHERE e.partition_name = {first}"
     );

@@ -30,7 +30,7 @@ pub(super) const OTHERS_ARE_AT_IT: &str =
     "another daemon has been bringing the tables up to date for 10 minutes";
 
 /// The tables that are counted for people; a database on a server may have many others.
-pub(super) const OURS: [&str; 12] = [
+pub(super) const OURS: [&str; 15] = [
     "crontab_log",
     "delay_queue_log",
     "boot",
@@ -43,6 +43,9 @@ pub(super) const OURS: [&str; 12] = [
     "warning_window",
     "warning_notice",
     "warning_sender",
+    "pause",
+    "audit",
+    "daemon_order",
 ];
 
 #[derive(QueryableByName)]

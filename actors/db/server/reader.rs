@@ -18,8 +18,11 @@ use tokio::time::timeout;
 
 use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
-use super::{connect, deaths, lags, letters, notices, orders, questions, task_orders};
+use super::{
+    connect, daemon_orders, deaths, lags, letters, notices, orders, questions, task_orders,
+};
 use crate::config::Secret;
+use crate::db::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::db::error::DbError;
 use crate::db::rows::{
     AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, LetterLook,
@@ -370,6 +373,55 @@ impl Reader for ServerReader {
     fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
         async move {
             self.ask(async |connection| orders::pauses(connection, environment).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn open_orders<'a>(
+        &'a self,
+        environment: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenOrder>, DbError>> {
+        async move {
+            self.ask(async |connection| daemon_orders::open(connection, environment).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn run_orders(&self, uks: Vec<String>) -> BoxFuture<'_, Result<Vec<RunOrder>, DbError>> {
+        async move {
+            self.ask(async |connection| daemon_orders::of_runs(connection, &uks).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn unmade_runs<'a>(
+        &'a self,
+        environment: &'a str,
+        asked: RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<RunOrder>, DbError>> {
+        async move {
+            self.ask(async |connection| {
+                daemon_orders::without_run(connection, environment, &asked).await
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn cron_runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<Vec<CronRun>, DbError>> {
+        async move {
+            self.ask(async |connection| daemon_orders::runs(connection, &asked).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
+        async move {
+            self.ask(async |connection| daemon_orders::run(connection, uk).await)
                 .await
         }
         .boxed()

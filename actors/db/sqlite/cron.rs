@@ -2,10 +2,11 @@
 
 use diesel::prelude::*;
 
+use super::daemon_orders;
 use super::part::part;
 use crate::clock::{local_text, now_ms};
 use crate::db::apart::Manner;
-use crate::db::begin::{Begin, not_logged, skipped};
+use crate::db::begin::{Begin, end_status, not_logged, skipped};
 use crate::db::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::db::schema::{cron_run, crontab_log};
 use crate::db::status::{AHEAD_MS, RUN_CLAIMED, RUN_ENDED, RUN_REPLACED, RUN_SKIPPED, RUN_STARTED};
@@ -24,6 +25,12 @@ pub(super) fn claim_fire(
 
     if fire.given_up.is_set() {
         return Ok(Written::Claimed(Claim::Missed));
+    }
+    // Nobody makes it twice: what another daemon has made, or this one, has ended its order in the same transaction.
+    if let Some(order) = fire.order
+        && !daemon_orders::waits(connection, order)?
+    {
+        return row_of(connection, fire).map(Written::Claimed);
     }
     let rivals = Rivals {
         partition: &fire.partition,
@@ -61,6 +68,9 @@ pub(super) fn claim_fire(
         .execute(connection)?;
     if inserted == 0 {
         return row_of(connection, fire).map(Written::Claimed);
+    }
+    if let Some(order) = fire.order {
+        daemon_orders::became_run(connection, order, fire, begin.claim)?;
     }
     if begin.claim == Claim::Ours && fire.at_overlap == AtOverlap::Replace {
         rivals.mark_replaced(connection)?;
@@ -247,10 +257,12 @@ pub(super) fn end_run(
             return Ok(Written::Ended(false));
         }
     }
+    let mark: Option<String> = open.select(dsl::status).first(connection).optional()?;
+    let mark = mark.unwrap_or_default();
     let ended = diesel::update(open)
         .set((
             dsl::state.eq(RUN_ENDED),
-            dsl::status.eq(&end.status),
+            dsl::status.eq(end_status(&mark, end)),
             dsl::pid.eq(end.pid),
             dsl::ended_ms.eq(end.ended_ms),
         ))

@@ -1,6 +1,8 @@
 //! Which cron entries are live, and from when on their fires are to be made.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::former;
 use super::part::part;
@@ -8,7 +10,7 @@ use crate::clock::now_ms;
 use crate::db::apart::Manner;
 use crate::db::begin::{not_known, since_when};
 use crate::db::rows::KnownEntry;
-use crate::db::runs::{OldRun, newest};
+use crate::db::runs::{IS_FIRE, OldRun, newest};
 use crate::db::schema::{cron_entry, cron_run};
 use crate::db::status::RUN_ENDED;
 use crate::db::write::{TRIM_ROWS, Written};
@@ -104,6 +106,7 @@ pub(super) fn newest_run(
         .filter(dsl::partition_name.eq(partition))
         .filter(dsl::entry.eq(entry))
         .filter(dsl::scheduled_ms.le(now))
+        .filter(sql::<Bool>(IS_FIRE))
         .order(dsl::scheduled_ms.desc())
         .select(dsl::scheduled_ms)
         .first(connection)

@@ -4,6 +4,7 @@ mod boots;
 mod codes;
 mod connect;
 mod cron;
+mod daemon_orders;
 mod dead;
 mod deaths;
 mod entries;

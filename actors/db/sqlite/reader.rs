@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
-use super::{deaths, letters, notices, orders, questions, task_orders};
+use super::{daemon_orders, deaths, letters, notices, orders, questions, task_orders};
 use crate::clock::now_ms;
+use crate::db::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::db::error::DbError;
 use crate::db::rows::{
     AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, LetterLook,
@@ -233,6 +234,36 @@ impl Reader for SqliteReader {
     fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
         let environment = environment.to_owned();
         self.ask(move |connection| orders::pauses(connection, &environment))
+    }
+
+    fn open_orders<'a>(
+        &'a self,
+        environment: &'a str,
+    ) -> BoxFuture<'a, Result<Vec<OpenOrder>, DbError>> {
+        let environment = environment.to_owned();
+        self.ask(move |connection| daemon_orders::open(connection, &environment))
+    }
+
+    fn run_orders(&self, uks: Vec<String>) -> BoxFuture<'_, Result<Vec<RunOrder>, DbError>> {
+        self.ask(move |connection| daemon_orders::of_runs(connection, &uks))
+    }
+
+    fn unmade_runs<'a>(
+        &'a self,
+        environment: &'a str,
+        asked: RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<RunOrder>, DbError>> {
+        let environment = environment.to_owned();
+        self.ask(move |connection| daemon_orders::without_run(connection, &environment, &asked))
+    }
+
+    fn cron_runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<Vec<CronRun>, DbError>> {
+        self.ask(move |connection| daemon_orders::runs(connection, &asked))
+    }
+
+    fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
+        let uk = uk.to_owned();
+        self.ask(move |connection| daemon_orders::run(connection, &uk))
     }
 
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {

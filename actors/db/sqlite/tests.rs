@@ -295,6 +295,7 @@ async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
             at_overlap: AtOverlap::Allow,
             expired: None,
             given_up: crate::db::rows::GivenUp::default(),
+            order: None,
         }));
         let answers = writer.apply([claim].into()).await.answers();
         assert!(matches!(answers[0], Ok(Written::Claimed(Claim::Ours))));

@@ -12,8 +12,8 @@ use super::codes::{Step, is_held, judged};
 use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{
-    boots, cron, dead, deaths, entries, hasten, messages, notices, orders, replay, retention,
-    task_orders, tasks, warnings,
+    boots, cron, daemon_orders, dead, deaths, entries, hasten, messages, notices, orders, replay,
+    retention, task_orders, tasks, warnings,
 };
 use crate::db::apart::{Manner, Unclaimable};
 use crate::db::error::DbError;
@@ -277,5 +277,9 @@ fn one(
         Write::SetPause(order) => orders::set_pause(connection, order),
         Write::OrderTask(order) => task_orders::order(connection, order),
         Write::Audit(order) => orders::write_down(connection, order),
+        Write::GiveOrders(orders) => daemon_orders::give(connection, orders),
+        Write::TakeOrder { id, from, owner } => daemon_orders::take(connection, *id, from, owner),
+        Write::EndOrder(end) => daemon_orders::end(connection, end),
+        Write::TrimOrders { before_ms } => daemon_orders::trim(connection, *before_ms),
     }
 }

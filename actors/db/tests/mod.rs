@@ -15,6 +15,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use crate::clock::now_ms;
 use crate::db::actor::{Crash, DbActor};
+use crate::db::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::db::heart::Heartbeats;
 use crate::db::rows::{
     AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection,
@@ -327,6 +328,25 @@ impl Reader for NoReader {
     }
     fn pauses<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
+    }
+    fn open_orders<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<OpenOrder>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn run_orders(&self, _: Vec<String>) -> BoxFuture<'_, Result<Vec<RunOrder>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn unmade_runs<'a>(
+        &'a self,
+        _: &'a str,
+        _: RunsAsked,
+    ) -> BoxFuture<'a, Result<Vec<RunOrder>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn cron_runs(&self, _: RunsAsked) -> BoxFuture<'_, Result<Vec<CronRun>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+    fn cron_run<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
+        async { Ok(None) }.boxed()
     }
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
