@@ -55,6 +55,7 @@ mod receivers;
 mod redis;
 mod refused_writes;
 mod reload;
+mod scrapes;
 mod server_settings;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
 use crate::engine::{Engine, OwnServer};
+use crate::scrapes::{Scrapes, compare};
 use crate::wait::{LONG_PATIENCE, wait_until};
 use crate::world::World;
 
@@ -90,12 +91,13 @@ fn bare(url: &str) -> f64 {
     })
 }
 
-fn daemon(world: &World, url: &str) -> f64 {
+fn daemon(world: &World, url: &str, scraped: bool) -> f64 {
     let runtime = runtime();
     let client = runtime.block_on(connect(url));
     let daemon = world.start();
     // The start is not what is measured: batches grow from one message.
     let (from, begun) = (left(world), Instant::now());
+    let scrapes = scraped.then(|| Scrapes::of(world));
     // To count what is left each time would keep a processor busy, which the bare loop has for itself.
     let any = "SELECT EXISTS (SELECT 1 FROM queue_message)";
     wait_until("all messages to be done", LONG_PATIENCE, || {
@@ -106,6 +108,7 @@ fn daemon(world: &World, url: &str) -> f64 {
         !row.get::<_, bool>(0)
     });
     let took = begun.elapsed();
+    scrapes.map(Scrapes::end);
     daemon.stop();
     a_second(from, took)
 }
@@ -124,7 +127,7 @@ fn the_daemon_is_not_much_slower_than_a_bare_loop() {
     });
     world.partition("script1", &json!([entry]), &json!([]));
     world.output(&["migrate"]);
-    let (mut best_bare, mut best_daemon) = (0.0_f64, 0.0_f64);
+    let (mut best_bare, mut best_daemon, mut best_scraped) = (0.0_f64, 0.0_f64, 0.0_f64);
     for run in 0..RUNS {
         fill(&world, Engine::Postgres);
         let speed = bare(&url);
@@ -133,7 +136,13 @@ fn the_daemon_is_not_much_slower_than_a_bare_loop() {
             best_bare = best_bare.max(speed);
         }
         fill(&world, Engine::Postgres);
-        let speed = daemon(&world, &url);
+        let speed = daemon(&world, &url, true);
+        println!("run {run}: daemon with a no-op handler, scraped: {speed:.0} messages a second");
+        if run > 0 {
+            best_scraped = best_scraped.max(speed);
+        }
+        fill(&world, Engine::Postgres);
+        let speed = daemon(&world, &url, false);
         println!("run {run}: daemon with a no-op handler: {speed:.0} messages a second");
         if run > 0 {
             best_daemon = best_daemon.max(speed);
@@ -142,4 +151,5 @@ fn the_daemon_is_not_much_slower_than_a_bare_loop() {
     let share = best_daemon / best_bare;
     println!("best: {best_daemon:.0} of {best_bare:.0} messages a second, {share:.2}");
     assert!(share >= AIM, "{share:.2}");
+    compare(best_scraped, best_daemon);
 }

@@ -3,6 +3,7 @@
 pub mod client;
 mod counts;
 mod crowd;
+mod millions;
 mod pauses;
 mod promtool;
 mod readiness;

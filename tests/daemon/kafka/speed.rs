@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::json;
 
 use super::place::Place;
+use crate::scrapes::{Scrapes, compare};
 use crate::servers::kafka::Kafka;
 use crate::wait::{LONG_PATIENCE, wait_until};
 
@@ -24,7 +25,7 @@ const AIM: f64 = 0.7;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// As far as the positions tell. The start is not measured: batches grow from one record.
-fn daemon(place: &Place<'_>, handler: &str) -> f64 {
+fn daemon(place: &Place<'_>, handler: &str, scraped: bool) -> f64 {
     let group = place.server.name();
     let more = json!({ "exec_cmd": handler, "group_id": group, "progress": 4 });
     place.queue_of("script1", &more);
@@ -35,6 +36,7 @@ fn daemon(place: &Place<'_>, handler: &str) -> f64 {
         .create()
         .unwrap();
     let daemon = place.world.start();
+    let scrapes = scraped.then(|| Scrapes::of(&place.world));
     let done = || {
         // Each look is work for the broker, which is on the same machine.
         std::thread::sleep(BETWEEN_LOOKS);
@@ -51,6 +53,7 @@ fn daemon(place: &Place<'_>, handler: &str) -> f64 {
         }
         done == all
     });
+    scrapes.map(Scrapes::end);
     daemon.stop();
     assert!(seen.len() >= 2, "too few records for this machine");
     let ((from, begun), (until, ended)) = (seen[0], seen[seen.len() - 1]);
@@ -94,15 +97,16 @@ fn the_daemon_is_not_much_slower_than_a_bare_loop() {
     let place = Place::new(&server, PARTITIONS, &json!({}));
     let portion: Vec<String> = (0..PORTION).map(|n| format!("{n:0>LENGTH$}")).collect();
     (0..RECORDS / PORTION).for_each(|_| place.produce(&portion));
-    let mut best = [0.0_f64; 3];
+    let mut best = [0.0_f64; 4];
     for run in 0..RUNS {
         let speeds = [
             bare(&place),
-            daemon(&place, "noop"),
-            daemon(&place, "noop_batch"),
+            daemon(&place, "noop", false),
+            daemon(&place, "noop_batch", false),
+            daemon(&place, "noop", true),
         ];
         println!(
-            "run {run}: bare loop, daemon, daemon with a batch handler: {speeds:.0?} records a second"
+            "run {run}: bare loop, daemon, daemon with a batch handler, daemon that is scraped: {speeds:.0?} records a second"
         );
         if run > 0 {
             best.iter_mut()
@@ -110,11 +114,12 @@ fn the_daemon_is_not_much_slower_than_a_bare_loop() {
                 .for_each(|(best, speed)| *best = best.max(speed));
         }
     }
-    let [bare, daemon, batches] = best;
+    let [bare, daemon, batches, scraped] = best;
     println!(
         "best: {:.2} of the bare loop, with batches {:.2}",
         daemon / bare,
         batches / bare
     );
     assert!(daemon / bare >= AIM, "{:.2}", daemon / bare);
+    compare(scraped, daemon);
 }

@@ -1,0 +1,130 @@
+//! How long anybody who asks waits for an answer while the tables hold millions of rows.
+//!
+//! `cargo build --release --example ledger && cargo test --release --test daemon millions -- --ignored --nocapture --test-threads 1`
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::client::ask_socket;
+use crate::engine::Engine;
+use crate::wait::{LONG_PATIENCE, wait_until};
+use crate::world::World;
+
+/// Of delayed tasks, and of dead letters.
+const ROWS: usize = 10_000_000;
+/// A statement inserts this many.
+const PORTION: usize = 1_000_000;
+/// Each is asked this often; the slowest answer counts.
+const TIMES: usize = 5;
+const AIM: Duration = Duration::from_millis(200);
+const COMMANDS: [&[&str]; 8] = [
+    &["status"],
+    &["delay", "list"],
+    &["delay", "list", "--status", "waiting"],
+    &["delay", "show", "77"],
+    &["dead", "list"],
+    &["dead", "list", "--queue", "work"],
+    &["dead", "group"],
+    &["queue", "list"],
+];
+
+/// `on_each_database!` with a reason why they are not run each time.
+macro_rules! measured {
+    ($($name:ident, $engine:ident;)+) => {
+        mod millions_of_rows_make_no_answer_slow {
+            $(crate::engine::on!(
+                $name, $engine, world, millions_of_rows_make_no_answer_slow,
+                ignore = "a measurement, for a release build on a quiet machine: it fills tables for minutes"
+            );)+
+        }
+    };
+}
+
+measured! {
+    on_sqlite, Sqlite;
+    on_mariadb, MariaDb;
+    on_mysql, MySql;
+    on_postgres, Postgres;
+}
+
+fn world(engine: Engine) -> Option<World> {
+    let world = World::on(engine, json!({}))?;
+    let cron = json!([{ "name": "report", "cron": "0 0 4 * * *", "exec_cmd": "ledger", "params": "", "status": 1 }]);
+    world.partition("script1", &World::table_queue(), &cron);
+    Some(world)
+}
+
+fn fill(world: &World) {
+    let mut database = world.migrate();
+    let payload = match world.engine {
+        Engine::Sqlite => "CAST('payload ' || n AS BLOB)",
+        Engine::Postgres => "convert_to('payload ' || n, 'UTF8')",
+        Engine::MariaDb | Engine::MySql => "concat('payload ', n)",
+    };
+    let error = match world.engine {
+        Engine::MariaDb | Engine::MySql => "concat('no order ', n)",
+        Engine::Sqlite | Engine::Postgres => "'no order ' || n",
+    };
+    let numbers = world.engine.numbers(PORTION);
+    // A year from now on, thirty in each second.
+    let due = crate::wait::now_s() + 3600;
+    for _ in 0..ROWS / PORTION {
+        database.execute(&format!(
+            "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
+             SELECT 'later', 'noop', 'params', 1, {due} + n FROM ({numbers}) AS numbers"
+        ));
+        database.execute(&format!(
+            "INSERT INTO dead_letter (kind, source, name, exec_cmd, original_id, payload, error, attempts, partition_name, first_ms, died_ms)
+             SELECT 'queue', 'work', 'work', 'noop', '1', {payload}, {error}, 3, 'script1', n, n FROM ({numbers}) AS numbers"
+        ));
+    }
+}
+
+/// The paths that are read, as the daemon describes them.
+fn paths(ask: impl Fn(&str) -> Value) -> Vec<String> {
+    let key = ask("/api/v1/cron")[0]["key"].as_str().unwrap().to_owned();
+    let description = ask("/api/v1/openapi.json");
+    let paths = description["paths"].as_object().unwrap();
+    let read = paths
+        .iter()
+        .filter(|(_, methods)| methods.get("get").is_some());
+    let read = read.map(|(path, _)| path.replace("{name}", "work").replace("{key}", &key));
+    read.collect()
+}
+
+fn slowest(mut ask: impl FnMut()) -> Duration {
+    let took = (0..TIMES).map(|_| {
+        let begun = Instant::now();
+        ask();
+        begun.elapsed()
+    });
+    took.max().unwrap()
+}
+
+fn millions_of_rows_make_no_answer_slow(world: World) {
+    fill(&world);
+    let daemon = world.start();
+    let socket = world.path("data/script1.sock");
+    let ask = |path: &str| ask_socket(&socket, "GET", path);
+    wait_until("readiness", LONG_PATIENCE, || ask("/readyz").status == 200);
+    let mut all: Vec<(String, Duration)> = Vec::new();
+    for path in paths(|path| ask(path).json()) {
+        let took = slowest(|| assert_eq!(ask(&path).status, 200, "{path}"));
+        all.push((path, took));
+    }
+    for command in COMMANDS {
+        let took = slowest(|| assert!(world.run(command).status.success(), "{command:?}"));
+        all.push((command.join(" "), took));
+    }
+    daemon.stop();
+    for (asked, took) in &all {
+        println!(
+            "{:?}: {asked}: {:.0} ms",
+            world.engine,
+            took.as_secs_f64() * 1000.0
+        );
+    }
+    let slow: Vec<_> = all.iter().filter(|(_, took)| *took > AIM).collect();
+    assert!(slow.is_empty(), "{slow:?}");
+}
