@@ -12,10 +12,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// as much when nothing is different.
 const LEAST_SHARE: f64 = 0.9;
 
-/// The reading, until it ends.
+/// The reading, until this is dropped. Then it says how long the answers took.
 pub struct Scrapes {
-    end: Sender<()>,
-    reading: JoinHandle<Vec<Duration>>,
+    end: Option<Sender<()>>,
+    reading: Option<JoinHandle<Vec<Duration>>>,
 }
 
 impl Scrapes {
@@ -31,13 +31,19 @@ impl Scrapes {
             }
             took
         });
-        Self { end, reading }
+        Self {
+            end: Some(end),
+            reading: Some(reading),
+        }
     }
+}
 
-    /// Says how long the answers took.
-    pub fn end(self) {
-        drop(self.end);
-        let took = self.reading.join().unwrap();
+impl Drop for Scrapes {
+    fn drop(&mut self) {
+        self.end = None;
+        let Some(Ok(took)) = self.reading.take().map(JoinHandle::join) else {
+            return;
+        };
         let sum: Duration = took.iter().sum();
         println!(
             "{} scrapes, on average {:.1} ms, the slowest {:.1} ms",

@@ -108,7 +108,7 @@ fn daemon(world: &World, url: &str, scraped: bool) -> f64 {
         !row.get::<_, bool>(0)
     });
     let took = begun.elapsed();
-    scrapes.map(Scrapes::end);
+    drop(scrapes);
     daemon.stop();
     a_second(from, took)
 }

@@ -53,7 +53,7 @@ fn daemon(place: &Place<'_>, handler: &str, scraped: bool) -> f64 {
         }
         done == all
     });
-    scrapes.map(Scrapes::end);
+    drop(scrapes);
     daemon.stop();
     assert!(seen.len() >= 2, "too few records for this machine");
     let ((from, begun), (until, ended)) = (seen[0], seen[seen.len() - 1]);

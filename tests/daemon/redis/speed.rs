@@ -99,7 +99,7 @@ fn daemon(server: &Redis, list: &mut List, scraped: bool) -> f64 {
     let scrapes = scraped.then(|| Scrapes::of(&world));
     list.wait_empty();
     let took = begun.elapsed();
-    scrapes.map(Scrapes::end);
+    drop(scrapes);
     daemon.stop();
     from as f64 / took.as_secs_f64()
 }
