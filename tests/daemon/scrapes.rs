@@ -41,9 +41,11 @@ impl Scrapes {
 impl Drop for Scrapes {
     fn drop(&mut self) {
         self.end = None;
-        let Some(Ok(took)) = self.reading.take().map(JoinHandle::join) else {
+        let reading = self.reading.take().filter(|_| !thread::panicking());
+        let Some(reading) = reading else {
             return;
         };
+        let took = reading.join().expect("each scrape is answered");
         let sum: Duration = took.iter().sum();
         println!(
             "{} scrapes, on average {:.1} ms, the slowest {:.1} ms",
