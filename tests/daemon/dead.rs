@@ -146,11 +146,11 @@ fn letters_that_are_replayed_without_a_daemon_run_when_there_is_one() {
         ],
     );
     assert_eq!(
-        world.output(&["dead", "replay", "--error", "REFUSED: 100%", "--yes"]),
+        world.output(&["dead", "replay", "--error", "REFUSED: 100%"]),
         "queue `other`: 1 letter runs again\n"
     );
     assert_eq!(
-        world.output(&["dead", "replay", "--kind", "delay", "--yes"]),
+        world.output(&["dead", "replay", "--kind", "delay"]),
         "delayed task `ledger`: 1 letter runs again\n"
     );
     assert_eq!(
@@ -237,7 +237,7 @@ fn letters_are_listed_and_deleted_by_what_they_are() {
     assert_eq!(ids(&["--since", "3h30m"]), [3, 2, 1]);
     assert_eq!(ids(&["--until", "3h30m", "--name", "n"]), [6, 4]);
     assert_eq!(
-        world.output(&["dead", "purge", "--older-than", "4h30m", "--yes"]),
+        world.output(&["dead", "purge", "--older-than", "4h30m"]),
         "deleted: 2\n"
     );
     let (said, done) = fails(&world, &["dead", "purge", "4", "4", "99"], 1);

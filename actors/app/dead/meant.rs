@@ -5,6 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use super::group::{self, Group};
 use crate::app::failure::{Failure, chain};
 use crate::app::moment::shown;
+use crate::app::print::print_error;
 use crate::db::Reader;
 use crate::db::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, Side};
 
@@ -52,7 +53,8 @@ impl Meant {
         Ok(self)
     }
 
-    /// Letters that are named need no question. All others are counted first, and the person says that so many are meant.
+    /// Letters that are named need no question. All others are counted first; on a terminal the person says whether that
+    /// many are meant. A script cannot be asked: it goes on with the letters of a filter, and needs `--yes` for all there are.
     ///
     /// `what` is done with them: `run 7 letters again`. Answers whether there is something to do.
     pub(super) async fn confirm(
@@ -70,6 +72,10 @@ impl Meant {
         }
         let what = format!("{before} {}{behind}", self.describe(Some(counted)));
         if !io::stdin().is_terminal() {
+            if self.is_narrowed() {
+                print_error(&format!("this will {what}\n"));
+                return Ok(true);
+            }
             return Err(Failure::misused(format!(
                 "this would {what}; say `--yes` if that is meant"
             )));
@@ -82,6 +88,11 @@ impl Meant {
                 "no answer, nothing was done: {cause}"
             ))),
         }
+    }
+
+    /// Whether letters are left out by what they are.
+    fn is_narrowed(&self) -> bool {
+        self.group.is_some() || self.filter != LetterFilter::default()
     }
 
     async fn count(&self, reader: &dyn Reader) -> Result<Counted, Failure> {

@@ -33,7 +33,7 @@ pub(crate) struct PurgeArgs {
     /// No faster: `100/s`, `30/m`, `5/h`
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// So many are meant, where letters are not named one by one; without it their number is said, and asked about
+    /// Do not ask; needed without a terminal where all letters there are are meant
     #[arg(long)]
     yes: bool,
 }

@@ -43,7 +43,7 @@ pub(crate) struct ReplayArgs {
     /// What one letter has from now on in place of its payload: the bytes of this file, or of standard input (`-`)
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
-    /// So many are meant, where letters are not named one by one; without it their number is said, and asked about
+    /// Do not ask; needed without a terminal where all letters there are are meant
     #[arg(long)]
     yes: bool,
 }
