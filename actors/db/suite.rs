@@ -14,6 +14,7 @@ use super::rows::{
     Fire, KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
     OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
+use super::runs::FIRES_MS;
 use super::store::Writer;
 use super::write::{Most, Write, Written};
 use crate::clock::now_ms;
@@ -357,6 +358,11 @@ fn charge(victim: Victim, max_attempts: u32) -> Charge {
             max: Duration::from_secs(60),
         },
     }
+}
+
+/// A schedule fires at whole seconds only.
+fn fire_time(at_ms: i64) -> i64 {
+    at_ms - at_ms.rem_euclid(FIRES_MS)
 }
 
 fn fire(entry: &str, scheduled_ms: i64, uk: &str, is_log: bool) -> Fire {
@@ -1054,14 +1060,14 @@ facts! {
         let since = writer.sync(&["a", "b"]).await;
         assert!(since.iter().all(|since| *since >= begun), "{since:?}");
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
-        let fires = [begun - 50_000, begun - 70_000, begun - 60_000];
+        let fires = [50_000, 70_000, 60_000].map(|ago| fire_time(begun - ago));
         writer.fired(fire("a", fires[0], "1", false)).await;
         writer.fired(fire("a", fires[1], "2", false)).await;
         writer.fired(fire("b", fires[2], "3", false)).await;
         assert_eq!(writer.sync(&["b", "a"]).await, [fires[2], fires[0]]);
         assert_eq!(writer.sync(&["b"]).await, [fires[2]]);
         // A daemon with the older configuration goes on firing for a moment.
-        assert!(writer.fired(fire("a", begun - 40_000, "4", false)).await);
+        assert!(writer.fired(fire("a", fire_time(begun - 40_000), "4", false)).await);
         let again = writer.sync(&["a", "b"]).await;
         assert!(again[0] >= begun && again[0] <= now_ms(), "{again:?}");
         assert_eq!(again[1], fires[2]);
@@ -1087,11 +1093,12 @@ facts! {
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
         assert!(writer.fired(fire("a", since + 3_600_000, "ahead", false)).await);
         assert_eq!(writer.sync(&["a"]).await, [since - 90_000]);
-        assert!(writer.fired(fire("a", since - 60_000, "1", false)).await);
-        assert_eq!(writer.sync(&["a"]).await, [since - 60_000]);
+        let fired = fire_time(since - 60_000);
+        assert!(writer.fired(fire("a", fired, "1", false)).await);
+        assert_eq!(writer.sync(&["a"]).await, [fired]);
         // As a row that was deleted may have left it.
         (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {}", since + 3_600_000));
-        assert_eq!(writer.sync(&["a"]).await, [since - 60_000]);
+        assert_eq!(writer.sync(&["a"]).await, [fired]);
     }
 
     async fn the_last_fire_outlives_its_row(world) {

@@ -26,7 +26,7 @@ facts! {
         let mut writer = world.writer().await;
         let since = writer.sync(&["fired", "noted", "never"]).await;
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
-        let (fire_ms, noted_ms) = (since[0] - 50_000, since[0] - 60_000);
+        let (fire_ms, noted_ms) = (fire_time(since[0] - 50_000), fire_time(since[0] - 60_000));
         writer.fired(fire("fired", fire_ms, "1", false)).await;
         writer.end_run("1", "success").await;
         (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {noted_ms} WHERE entry = 'noted'"));
@@ -62,8 +62,9 @@ facts! {
         writer.sync(&["a"]).await;
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
         writer.fired(fire("a", since - 50_000, "1", false)).await;
-        writer.fired(fire("A", since - 40_000, "2", false)).await;
-        assert_eq!(writer.sync_known(vec![renamed("A", &["a"])]).await, [since - 40_000]);
+        let last = fire_time(since - 40_000);
+        writer.fired(fire("A", last, "2", false)).await;
+        assert_eq!(writer.sync_known(vec![renamed("A", &["a"])]).await, [last]);
     }
 
     async fn open_runs_of_a_former_name_are_known_to_overlap(world) {
