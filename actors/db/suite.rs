@@ -1081,7 +1081,7 @@ facts! {
         let since = writer.sync(&["a"]).await;
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 5000");
         assert_eq!(writer.sync(&["a"]).await, [since[0] - 5000], "a restart keeps it");
-        writer.fired(fire("a", since[0] - 9000, "1", false)).await;
+        writer.fired(fire("a", fire_time(since[0] - 9000), "1", false)).await;
         assert_eq!(writer.sync(&["a"]).await, [since[0] - 5000], "a fire of before does not count");
         (world.execute)("UPDATE cron_entry SET live = 0");
         assert!(writer.sync(&["a"]).await[0] >= since[0], "live anew");
@@ -1106,14 +1106,14 @@ facts! {
         let since = writer.sync(&["a", "b"]).await[0];
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
         for (entry, second, uk) in [("a", 80_000, "1"), ("a", 70_000, "2"), ("b", 60_000, "3"), ("a", -50_000, "4")] {
-            writer.fired(fire(entry, since - second, uk, false)).await;
+            writer.fired(fire(entry, fire_time(since - second), uk, false)).await;
             writer.end_run(uk, "success").await;
         }
         (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {} WHERE entry = 'b'", since + 3_600_000));
         let before_ms = now_ms() + 1000;
         writer.write(Write::TrimRuns { before_ms }).await;
         assert_eq!(world.line("SELECT count(*) AS line FROM cron_run"), "0");
-        assert_eq!(writer.sync(&["a", "b"]).await, [since - 70_000, since - 60_000]);
+        assert_eq!(writer.sync(&["a", "b"]).await, [70_000, 60_000].map(|ago| fire_time(since - ago)));
     }
 
     async fn only_a_live_entry_has_a_last_fire(world) {

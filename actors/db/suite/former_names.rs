@@ -50,7 +50,7 @@ facts! {
         let mut writer = world.writer().await;
         let since = writer.sync(&["a"]).await[0];
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
-        writer.fired(fire("a", since - 50_000, "1", false)).await;
+        writer.fired(fire("a", fire_time(since - 50_000), "1", false)).await;
         writer.sync(&[]).await;
         assert!(writer.sync_known(vec![renamed("A", &["a"])]).await[0] >= since);
     }
@@ -61,7 +61,7 @@ facts! {
         let since = writer.sync(&["A"]).await[0];
         writer.sync(&["a"]).await;
         (world.execute)("UPDATE cron_entry SET live_since_ms = live_since_ms - 90000");
-        writer.fired(fire("a", since - 50_000, "1", false)).await;
+        writer.fired(fire("a", fire_time(since - 50_000), "1", false)).await;
         let last = fire_time(since - 40_000);
         writer.fired(fire("A", last, "2", false)).await;
         assert_eq!(writer.sync_known(vec![renamed("A", &["a"])]).await, [last]);
