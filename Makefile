@@ -2,6 +2,9 @@
 
 .PHONY: test releases tls setup servers kafka redis newer check
 
+# Three tests for each two cores: most of them wait for the processes that they have started.
+export RUST_TEST_THREADS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
+
 # No `--all-targets`: it would build the examples as tests, and not the ledger that tests run as a process.
 test: setup check
 	cargo test
