@@ -53,7 +53,11 @@ fn a_second_daemon_of_the_partition_is_mentioned_and_one_of_another_is_not() {
         said.contains("another daemon of partition script1 uses this database"),
         "{said}"
     );
-    assert_eq!(said.matches("another daemon").count(), 1, "{said}");
+    assert_eq!(
+        said.matches("another daemon of partition").count(),
+        1,
+        "{said}"
+    );
     for daemon in [second, other, first] {
         assert_eq!(daemon.terminate(), Some(0));
     }
