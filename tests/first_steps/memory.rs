@@ -12,6 +12,8 @@ const QUEUES: &str = r#"[{"name": "demo", "exec_cmd": "demo_greet", "table": "de
 
 /// Versions of the system's library and the kernel differ in what they take.
 const TOLERANCE: f64 = 1.25;
+/// What a build without optimization takes more of its own; README's numbers are of a release build.
+const UNOPTIMIZED: f64 = 1.2;
 
 /// The number before this text in README, in MB.
 fn promised(unit: &str) -> f64 {
@@ -44,7 +46,15 @@ fn an_idle_daemon_takes_what_readme_says() {
         taken(daemon.pid(), "RssAnon:"),
     );
     println!("{all:.1} MB resident, {own:.1} MB of its own");
-    assert!(own <= promised(" MB of its own") * TOLERANCE, "{own}");
+    let more = if cfg!(debug_assertions) {
+        UNOPTIMIZED
+    } else {
+        1.0
+    };
+    assert!(
+        own <= promised(" MB of its own") * TOLERANCE * more,
+        "{own}"
+    );
     // Without optimization the program's file, whose pages count as resident, is several times as large.
     if !cfg!(debug_assertions) {
         assert!(all <= promised(" MB resident") * TOLERANCE, "{all}");
