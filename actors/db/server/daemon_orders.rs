@@ -6,12 +6,13 @@ use diesel::sql_types::{BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
+use super::orders::audit;
 use crate::db::daemon_orders::{
     CHECKS_MS, CronRun, ListedRun, NewOrder, OfRun, Open, OpenOrder, OrderEnd, OrderKind, RunOrder,
     RunsAsked, came_of_run, newest_of,
 };
 use crate::db::rows::{Claim, Fire};
-use crate::db::schema::{audit, boot, cron_entry, cron_run, daemon_order};
+use crate::db::schema::{boot, cron_entry, cron_run, daemon_order};
 use crate::db::status::{
     ALIVE, ORDER_ENDED, ORDER_UNDER_WAY, ORDER_WAITING, RUN_ENDED, RUN_ENDING,
 };
@@ -37,35 +38,15 @@ pub(super) async fn give(connection: &mut Connection, orders: &[NewOrder]) -> Qu
             .execute(connection)
             .await?;
         let target = order.kind.describe(&order.name, &order.uk);
-        note(
+        audit(
             connection,
             (&order.environment, &order.ordered_by),
-            (order.kind.column(), &target),
-            "ordered",
+            order.kind.column(),
+            (&target, "ordered"),
         )
         .await?;
     }
     Ok(Written::Count(orders.len()))
-}
-
-async fn note(
-    connection: &mut Connection,
-    (environment, ordered_by): (&str, &str),
-    (action, target): (&str, &str),
-    result: &str,
-) -> QueryResult<usize> {
-    let limits = connection.limits;
-    diesel::insert_into(audit::table)
-        .values((
-            audit::environment.eq(environment),
-            audit::at_ms.eq(sql::<BigInt>(NOW_MS)),
-            audit::ordered_by.eq(limits.name(ordered_by)),
-            audit::action.eq(action),
-            audit::target.eq(limits.run_result(target)),
-            audit::result.eq(limits.run_result(result)),
-        ))
-        .execute(connection)
-        .await
 }
 
 /// Whether the order of a fire still waits. It is locked until the transaction ends: of two daemons that claim its run the
@@ -172,11 +153,11 @@ pub(super) async fn end(connection: &mut Connection, end: &OrderEnd) -> QueryRes
         .execute(connection)
         .await?;
     let target = OrderKind::of_column(&kind).map(|kind| kind.describe(&name, &uk));
-    note(
+    audit(
         connection,
         (&environment, &ordered_by),
-        (&kind, &target.unwrap_or(name)),
-        &end.result,
+        &kind,
+        (&target.unwrap_or(name), &end.result),
     )
     .await?;
     Ok(Written::Count(1))

@@ -2,21 +2,19 @@
 
 use diesel::prelude::*;
 
+use super::orders::audit;
 use crate::clock::now_ms;
 use crate::db::daemon_orders::{
     CHECKS_MS, CronRun, ListedRun, NewOrder, OfRun, Open, OpenOrder, OrderEnd, OrderKind, RunOrder,
     RunsAsked, came_of_run, newest_of,
 };
 use crate::db::rows::{Claim, Fire};
-use crate::db::schema::{audit, boot, cron_entry, cron_run, daemon_order};
+use crate::db::schema::{boot, cron_entry, cron_run, daemon_order};
 use crate::db::status::{
     ALIVE, ORDER_ENDED, ORDER_UNDER_WAY, ORDER_WAITING, RUN_ENDED, RUN_ENDING,
 };
-use crate::db::text::shorten;
+use crate::db::text::{RESULT_CHARS, shorten};
 use crate::db::write::{TRIM_ROWS, Written};
-
-/// Characters of `daemon_order.result` and `audit.result`.
-const RESULT_CHARS: usize = 500;
 
 pub(super) fn give(connection: &mut SqliteConnection, orders: &[NewOrder]) -> QueryResult<Written> {
     use daemon_order::dsl;
@@ -38,32 +36,14 @@ pub(super) fn give(connection: &mut SqliteConnection, orders: &[NewOrder]) -> Qu
             ))
             .execute(connection)?;
         let target = order.kind.describe(&order.name, &order.uk);
-        note(
+        audit(
             connection,
             (&order.environment, &order.ordered_by),
-            (order.kind.column(), &target),
-            "ordered",
+            order.kind.column(),
+            (&shorten(&target, RESULT_CHARS), "ordered"),
         )?;
     }
     Ok(Written::Count(orders.len()))
-}
-
-fn note(
-    connection: &mut SqliteConnection,
-    (environment, ordered_by): (&str, &str),
-    (action, target): (&str, &str),
-    result: &str,
-) -> QueryResult<usize> {
-    diesel::insert_into(audit::table)
-        .values((
-            audit::environment.eq(environment),
-            audit::at_ms.eq(now_ms()),
-            audit::ordered_by.eq(ordered_by),
-            audit::action.eq(action),
-            audit::target.eq(shorten(target, RESULT_CHARS)),
-            audit::result.eq(shorten(result, RESULT_CHARS)),
-        ))
-        .execute(connection)
 }
 
 /// Whether the order of a fire still waits.
@@ -146,19 +126,20 @@ pub(super) fn end(connection: &mut SqliteConnection, end: &OrderEnd) -> QueryRes
         return Ok(Written::Count(0));
     };
     let this = daemon_order::table.filter(dsl::id.eq(end.id));
+    let result = shorten(&end.result, RESULT_CHARS);
     diesel::update(this)
         .set((
             dsl::state.eq(ORDER_ENDED),
             dsl::ended_ms.eq(now_ms()),
-            dsl::result.eq(shorten(&end.result, RESULT_CHARS)),
+            dsl::result.eq(&result),
         ))
         .execute(connection)?;
     let target = OrderKind::of_column(&kind).map(|kind| kind.describe(&name, &uk));
-    note(
+    audit(
         connection,
         (&environment, &ordered_by),
-        (&kind, &target.unwrap_or(name)),
-        &end.result,
+        &kind,
+        (&shorten(&target.unwrap_or(name), RESULT_CHARS), &result),
     )?;
     Ok(Written::Count(1))
 }
