@@ -18,7 +18,7 @@ use crate::db::rows::PauseRow;
 use crate::db::task_orders::{TaskOrder, TaskOrdered, TaskWish};
 use crate::db::{Db, DbError};
 use crate::delay_queue::LAST_SECOND;
-use crate::orders::{PauseKind, Target};
+use crate::orders::PauseKind;
 
 /// Orders that are under way at once: they share commits.
 const AT_ONCE: usize = 100;
@@ -181,20 +181,15 @@ fn refusal(id: i64, ordered: &TaskOrdered) -> String {
 
 /// Why what is due does not run.
 fn rests(held: &[PauseRow]) -> Option<String> {
-    let of = |kind| {
-        let name = String::new();
-        Target { kind, name }
-    };
     let pauses = [
-        (of(PauseKind::Delay), "delay resume"),
-        (of(PauseKind::All), "resume"),
+        (PauseKind::Delay, "delay resume"),
+        (PauseKind::All, "resume"),
     ];
-    let mut pauses = pauses.iter();
-    pauses.find_map(|(target, order)| {
-        let row = own(target, held)?;
+    pauses.into_iter().find_map(|(kind, order)| {
+        let row = own(kind, "", held)?;
         Some(format!(
             "it waits all the same: {} is paused, {}; `{order}` ends that\n",
-            target.describe(),
+            kind.describe(""),
             since(row)
         ))
     })

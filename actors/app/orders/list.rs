@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use super::{held, own, since};
+use super::{held, pause_of, since};
 use crate::app::failure::{Failure, chain};
 use crate::app::print::print;
 use crate::app::writer;
 use crate::config::Config;
 use crate::db::rows::PauseRow;
-use crate::orders::{PauseKind, Target};
+use crate::orders::PauseKind;
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct ListArgs {
@@ -70,15 +70,6 @@ pub(super) fn list(
     }
     print(&text)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Its own pause goes before that of everything: it is the one to be resumed first.
-fn pause_of<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
-    let own = |kind, name: &str| {
-        let name = name.to_owned();
-        own(&Target { kind, name }, held)
-    };
-    own(kind, name).or_else(|| own(PauseKind::All, ""))
 }
 
 fn line(entry: &Entry, pause: Option<&PauseRow>, environment: &str) -> String {

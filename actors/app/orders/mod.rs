@@ -212,27 +212,28 @@ pub(super) async fn held(reader: &dyn Reader, environment: &str) -> Result<Vec<P
 }
 
 /// The pause of exactly this; that of everything is its own.
-pub(super) fn own<'a>(target: &Target, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
+pub(super) fn own<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
     let mut held = held.iter();
-    held.find(|row| row.kind == target.kind.column() && row.name == target.name)
+    held.find(|row| row.kind == kind.column() && row.name == name)
+}
+
+/// Its own pause goes before that of everything: it is the one to be resumed first.
+fn pause_of<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a PauseRow> {
+    own(kind, name, held).or_else(|| own(PauseKind::All, "", held))
 }
 
 /// What is so now, in words.
 fn outcome(target: &Target, wish: Wish, changed: bool, held: &[PauseRow]) -> String {
     let what = target.describe();
-    let mut said = match (wish, changed, own(target, held)) {
+    let mut said = match (wish, changed, own(target.kind, &target.name, held)) {
         (Wish::Paused, true, _) => format!("{what} is paused\n"),
         (Wish::Paused, false, Some(row)) => format!("{what} is paused already, {}\n", since(row)),
         (Wish::Paused, false, None) => format!("{what} was paused already\n"),
         (Wish::Resumed, true, _) => format!("{what} is resumed\n"),
         (Wish::Resumed, false, _) => format!("{what} was not paused\n"),
     };
-    let everything = Target {
-        kind: PauseKind::All,
-        name: String::new(),
-    };
-    let all = own(&everything, held).filter(|_| *target != everything);
-    if let (Wish::Resumed, Some(row)) = (wish, all) {
+    let everything = own(PauseKind::All, "", held).filter(|_| target.kind != PauseKind::All);
+    if let (Wish::Resumed, Some(row)) = (wish, everything) {
         said += &format!(
             "it rests all the same, as everything is paused, {}; `resume` ends that\n",
             since(row)

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use uuid::Uuid;
 
-use super::{held, orderer, own, since};
+use super::{held, orderer, pause_of, since};
 use crate::app::failure::{Failure, chain};
 use crate::app::print::print;
 use crate::app::writer;
@@ -16,7 +16,7 @@ use crate::db::daemon_orders::{NewOrder, OrderKind};
 use crate::db::rows::PauseRow;
 use crate::db::{Db, DbError, Reader};
 use crate::identity::partition_of;
-use crate::orders::{ORDERS_KEPT_MS, PauseKind, Target};
+use crate::orders::{ORDERS_KEPT_MS, PauseKind};
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct RunArgs {
@@ -65,12 +65,7 @@ async fn give(
 
 /// Whoever asks for a run by its name means it, paused or not.
 fn while_paused(name: &str, held: &[PauseRow]) -> String {
-    let own = |kind, name: &str| {
-        let name = name.to_owned();
-        own(&Target { kind, name }, held)
-    };
-    let row = own(PauseKind::Cron, name).or_else(|| own(PauseKind::All, ""));
-    match row {
+    match pause_of(PauseKind::Cron, name, held) {
         Some(row) => format!(
             "it is paused {}; this run is made all the same\n",
             since(row)

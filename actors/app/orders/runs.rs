@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use chrono::{DateTime, Local};
 use clap::Args;
 use serde::Serialize;
 
 use super::run::unknown;
 use crate::app::failure::{Failure, chain};
+use crate::app::moment::shown_in_line;
 use crate::app::print::print;
 use crate::app::writer;
 use crate::clock::now_ms;
@@ -161,8 +161,7 @@ fn of_order(order: RunOrder) -> Listed {
 }
 
 fn line(run: &Listed) -> String {
-    let at = DateTime::from_timestamp_millis(run.scheduled_ms).unwrap_or_default();
-    let at = at.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+    let at = shown_in_line(run.scheduled_ms);
     let mut line = format!("{at}  {}  `{}`  {}", run.run, run.name, run.status);
     if let Some(ms) = run.duration_ms {
         line += &format!("  {}.{:01} s", ms / 1000, ms % 1000 / 100);
