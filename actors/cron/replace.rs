@@ -14,8 +14,6 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::CronConfig;
 use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
@@ -170,15 +168,9 @@ pub(super) async fn mark_of(config: &CronConfig, uk: &str) -> Mark {
 
 /// However long the database is away.
 async fn end_ordered_by(config: &CronConfig, uk: &str) -> String {
-    let mut outage = ReadOutage::new(&config.db, "the reading of orders about cron runs");
-    let orders = loop {
-        let began = Instant::now();
-        match config.db.reader().run_orders(vec![uk.to_owned()]).await {
-            Ok(orders) => break orders,
-            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
-        }
-    };
-    outage.passed();
+    let ask = || config.db.reader().run_orders(vec![uk.to_owned()]);
+    let reading = "the reading of orders about cron runs";
+    let orders = ReadOutage::until_answered(&config.db, reading, ask).await;
     let mut ends = orders
         .into_iter()
         .filter(|order| order.kind == OrderKind::End);
@@ -199,17 +191,8 @@ pub(super) async fn awaits_made_up(config: &CronConfig, entry: &str) -> bool {
 
 /// However long the database is away.
 async fn open_runs(config: &CronConfig) -> Vec<OpenRun> {
-    let mut outage = ReadOutage::new(&config.db, "the reading of open cron runs");
-    loop {
-        let began = Instant::now();
-        match config.db.reader().open_runs(&config.partition).await {
-            Ok(open) => {
-                outage.passed();
-                return open;
-            }
-            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
-        }
-    }
+    let ask = || config.db.reader().open_runs(&config.partition);
+    ReadOutage::until_answered(&config.db, "the reading of open cron runs", ask).await
 }
 
 /// Whether its pid means its process here.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 use super::error::DbError;
 use super::handle::Db;
 use crate::outage::Outage;
@@ -20,6 +22,28 @@ impl ReadOutage {
         Self {
             database: db.outage(),
             reading: Outage::new(reading),
+        }
+    }
+
+    /// Asks until the database answers, however long that takes.
+    pub(crate) async fn until_answered<T, F>(
+        db: &Db,
+        reading: impl Into<String>,
+        mut ask: impl FnMut() -> F,
+    ) -> T
+    where
+        F: Future<Output = Result<T, DbError>>,
+    {
+        let mut outage = Self::new(db, reading);
+        loop {
+            let began = Instant::now();
+            match ask().await {
+                Ok(answer) => {
+                    outage.passed();
+                    return answer;
+                }
+                Err(cause) => sleep(outage.failed(began.elapsed(), &cause)).await,
+            }
         }
     }
 

@@ -16,14 +16,7 @@ pub(crate) const READING: &str = "the reading of orders";
 
 /// Returns when the pauses are known: a daemon that starts while something is paused must not begin with it.
 pub(crate) async fn learn_first(db: &Db, pauses: &Pauses, state: &State) {
-    let mut outage = ReadOutage::new(db, READING);
-    loop {
-        let began = Instant::now();
-        match learn(db, pauses, state).await {
-            Ok(()) => return outage.passed(),
-            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
-        }
-    }
+    ReadOutage::until_answered(db, READING, || learn(db, pauses, state)).await;
 }
 
 /// For ever. While the database does not answer, what was read last holds: without it nothing is claimed anyway, and what

@@ -44,20 +44,8 @@ fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = Outsid
 /// records that are gone; so is what is known of partitions that begin `anew`, where it does not say of which topic it is.
 pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i32>) {
     let reading = format!("queue `{}`: the reading of its attempts", shared.queue);
-    let mut outage = ReadOutage::new(&shared.db, reading);
-    let rows = loop {
-        let began = Instant::now();
-        match shared
-            .db
-            .reader()
-            .deaths("kafka", shared.name.as_str())
-            .await
-        {
-            Ok(rows) => break rows,
-            Err(cause) => tokio::time::sleep(outage.failed(began.elapsed(), &cause)).await,
-        }
-    };
-    outage.passed();
+    let ask = || shared.db.reader().deaths("kafka", shared.name.as_str());
+    let rows = ReadOutage::until_answered(&shared.db, reading, ask).await;
     let now = Instant::now();
     let (charged, gone) = by_partition(&rows, &anew, shared.topic_fence(), now);
     let gone: Vec<OutsideId> = gone
