@@ -63,13 +63,14 @@ $(KAFKA): tests/servers/kafka.xml
 	mvn -q -B -f tests/servers/kafka.xml dependency:copy-dependencies -DoutputDirectory=$(abspath $@.unfinished)
 	@rm -rf $@ && mv $@.unfinished $@ && touch $@
 
-# The oldest Redis that is supported, which no package has any more; from Maven Central too.
+# The oldest Redis that is supported, which no package has any more; from Maven Central too. The plugin leaves a marker in
+# the folder that it runs in.
 REDIS = $(SERVERS)/redis-6.2
 OLD_REDIS = redis-server-$(if $(filter aarch64,$(shell uname -m)),6.2.7-linux-arm64,6.2.6-v5-linux-amd64)
 redis: $(REDIS)
 $(REDIS):
-	@rm -rf $@.unfinished
-	mvn -q -B dependency:unpack -Dartifact=com.github.codemonstur:embedded-redis:1.4.3 \
+	@rm -rf $@.unfinished && mkdir -p $@.unfinished
+	cd $@.unfinished && mvn -q -B dependency:unpack -Dartifact=com.github.codemonstur:embedded-redis:1.4.3 \
 		-Dmdep.unpack.includes=$(OLD_REDIS) -DoutputDirectory=$(abspath $@.unfinished)
 	@cd $@.unfinished && mv redis-server-* redis-server && chmod +x redis-server
 	@mv $@.unfinished $@
