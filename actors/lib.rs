@@ -20,6 +20,7 @@ mod identity;
 mod job;
 mod limits;
 mod logs;
+mod moment;
 mod orders;
 mod outage;
 mod own_code;

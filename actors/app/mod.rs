@@ -26,7 +26,6 @@ mod import;
 mod init;
 mod introduce;
 mod migrate;
-mod moment;
 mod orders;
 mod plan;
 mod print;

@@ -4,11 +4,11 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::app::moment::{FORMS, moment};
 use crate::clock::{millis, now_ms};
 use crate::config::parse_duration;
 use crate::db::letters::{KIND_DELAY, KIND_TABLE};
 use crate::db::rows::LetterFilter;
+use crate::moment::{FORMS, moment};
 
 /// Letters that are all of this.
 #[derive(Debug, Args)]

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::confirm::with_group;
 use super::filter::FilterArgs;
-use super::group::Group;
-use super::meant::Meant;
 use super::unconsumed::{self, Found};
 use crate::app::failure::{Failure, chain};
-use crate::app::moment::shown_in_line;
 use crate::app::print::{one_line, print};
 use crate::app::writer;
 use crate::config::{Config, Places};
 use crate::db::Store;
 use crate::db::rows::{DeadLetter, LetterFilter};
+use crate::moment::shown_in_line;
+use crate::orders::dead::{Group, Meant};
 
 /// Characters of a payload that a line shows.
 const SHOWN_CHARS: usize = 60;
@@ -57,7 +57,7 @@ pub(super) fn list(
             filter,
             ..Meant::default()
         };
-        let meant = meant.with_group(reader.as_ref(), group).await?;
+        let meant = with_group(meant, reader.as_ref(), group).await?;
         let letters = reader.dead_letters(meant.filter.clone(), limit).await;
         let mut letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
         let of_it = |letter: &DeadLetter| match &meant.group {

@@ -1,29 +1,24 @@
 //! `dead`: what will not be tried again, until a person says so.
 
+mod confirm;
 mod filter;
 mod group;
 mod list;
-mod meant;
 mod payload;
 mod purge;
-mod rate;
 mod replay;
-mod target;
 mod unconsumed;
-mod walk;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use self::meant::Meant;
-use self::rate::Rate;
-use self::walk::PORTION;
 use super::failure::Failure;
 use super::orders::orderer;
 use super::{App, start, writer};
 use crate::config::{Config, Places};
 use crate::db::rows::LetterOrder;
+use crate::orders::dead::Meant;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeadCommand {
@@ -65,9 +60,4 @@ fn order_of(config: &Config, meant: &Meant) -> LetterOrder {
         row: None,
         before: 0,
     }
-}
-
-/// Letters in one transaction.
-fn portion(rate: Option<Rate>) -> u32 {
-    rate.map_or(PORTION, Rate::portion)
 }

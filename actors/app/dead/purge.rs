@@ -5,17 +5,16 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::confirm::{Confirmed, confirm, with_group};
 use super::filter::{FilterArgs, Moment};
-use super::meant::{Confirmed, Meant};
-use super::rate::{Pace, Rate};
-use super::walk::Walk;
-use super::{order_of, portion};
+use super::order_of;
 use crate::app::failure::{FAILED, Failure, chain};
 use crate::app::print::{print, print_error};
 use crate::app::writer;
 use crate::config::Config;
 use crate::db::rows::LetterOrder;
 use crate::db::{Db, DbError};
+use crate::orders::dead::{Meant, Pace, Rate, Walk, portion};
 
 #[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
@@ -51,15 +50,12 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
     let mut done = Done::default();
     let ended = writer::in_system(async {
         let db = writer::start_db(&store);
-        let meant = meant.with_group(db.reader(), args.group).await?;
+        let meant = with_group(meant, db.reader(), args.group).await?;
         let confirmed = match args.yes {
             true => Confirmed::Yes,
             false => Confirmed::NotYet,
         };
-        if !meant
-            .confirm(db.reader(), confirmed, ("delete", ""))
-            .await?
-        {
+        if !confirm(&meant, db.reader(), confirmed, ("delete", "")).await? {
             return Ok(Ok(()));
         }
         let order = order_of(config, &meant);

@@ -7,19 +7,18 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::confirm::{Confirmed, confirm, with_group};
 use super::filter::FilterArgs;
-use super::meant::{Confirmed, Meant};
+
+use super::order_of;
 use super::payload::Edited;
-use super::rate::{Pace, Rate};
-use super::target::Targets;
-use super::walk::Walk;
-use super::{order_of, portion};
 use crate::app::failure::{FAILED, Failure, chain};
 use crate::app::print::{print, print_error};
 use crate::app::writer;
 use crate::config::Config;
 use crate::db::rows::{LetterFilter, LetterHead, LetterOrder, Replay};
 use crate::db::{Db, DbError};
+use crate::orders::dead::{Meant, Pace, Rate, Targets, Walk, portion};
 
 /// Letters that cannot run here and are named, each with its reason.
 const NAMED: usize = 20;
@@ -75,13 +74,13 @@ pub(super) fn replay(
     let mut done = Done::default();
     let ended = writer::in_system(async {
         let db = writer::start_db(&store);
-        let meant = meant.with_group(db.reader(), args.group).await?;
+        let meant = with_group(meant, db.reader(), args.group).await?;
         let confirmed = match args.yes {
             true => Confirmed::Yes,
             false => Confirmed::NotYet,
         };
         let what = ("run", " again");
-        if !meant.confirm(db.reader(), confirmed, what).await? {
+        if !confirm(&meant, db.reader(), confirmed, what).await? {
             return Ok(Ok(()));
         }
         let order = order_of(config, &meant);

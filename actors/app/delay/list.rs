@@ -8,12 +8,12 @@ use clap::{Args, ValueEnum};
 
 use super::show::{json, state};
 use crate::app::failure::{Failure, chain};
-use crate::app::moment::shown_in_line;
 use crate::app::print::{one_line, print, print_error};
 use crate::app::writer;
 use crate::config::{Config, did_you_mean, did_you_mean_met};
 use crate::db::task_orders::{LOOKED_AT_TASKS, TaskName, TaskRow, TaskStatus};
 use crate::db::{DbError, Reader};
+use crate::moment::shown_in_line;
 
 /// Characters of a text that a line shows.
 const SHOWN_CHARS: usize = 60;

@@ -8,7 +8,6 @@ use futures_util::future::join_all;
 
 use super::list::attempts;
 use crate::app::failure::{FAILED, Failure, chain};
-use crate::app::moment::{FORMS, moment, shown};
 use crate::app::orders::{held, orderer, own, since};
 use crate::app::print::{print, print_error};
 use crate::app::writer;
@@ -18,6 +17,7 @@ use crate::db::rows::PauseRow;
 use crate::db::task_orders::{TaskOrder, TaskOrdered, TaskWish};
 use crate::db::{Db, DbError};
 use crate::delay_queue::LAST_SECOND;
+use crate::moment::{FORMS, moment, shown};
 use crate::orders::PauseKind;
 
 /// Orders that are under way at once: they share commits.

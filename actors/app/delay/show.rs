@@ -6,11 +6,11 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::app::failure::{Failure, chain};
-use crate::app::moment::shown;
 use crate::app::print::{one_line, print};
 use crate::app::writer;
 use crate::config::Config;
 use crate::db::task_orders::{TaskRow, status_word};
+use crate::moment::shown;
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct ShowArgs {

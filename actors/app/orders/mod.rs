@@ -19,13 +19,13 @@ use self::logs::LogsArgs;
 use self::run::RunArgs;
 use self::runs::RunsArgs;
 use super::failure::{Failure, chain};
-use super::moment::shown;
 use super::print::print;
 use super::{App, start, writer};
 use crate::config::{Config, Places, did_you_mean};
 use crate::db::rows::PauseRow;
 use crate::db::{DbError, Reader};
 use crate::identity::host;
+use crate::moment::shown;
 use crate::orders::{self, PauseKind, Target, Wish};
 
 #[derive(Debug, Subcommand)]

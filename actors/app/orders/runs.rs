@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::run::unknown;
 use crate::app::failure::{Failure, chain};
-use crate::app::moment::shown_in_line;
 use crate::app::print::print;
 use crate::app::writer;
 use crate::clock::now_ms;
@@ -16,6 +15,7 @@ use crate::config::Config;
 use crate::cron::LiveEntry;
 use crate::db::daemon_orders::{CronRun, OrderKind, RunOrder, RunsAsked};
 use crate::db::{DbError, Reader};
+use crate::moment::shown_in_line;
 
 #[derive(Debug, Args)]
 pub(in crate::app) struct RunsArgs {

@@ -8,15 +8,15 @@ use crate::db::rows::{LetterHead, ReplayTo};
 use crate::source::replayed::replay_table;
 
 /// The way back for letters.
-pub(super) struct Targets<'a> {
-    pub(super) config: &'a Config,
+pub(crate) struct Targets<'a> {
+    pub(crate) config: &'a Config,
     /// The delayed tasks that have a handler.
-    pub(super) delayed: &'a BTreeSet<String>,
+    pub(crate) delayed: &'a BTreeSet<String>,
 }
 
 impl Targets<'_> {
     /// Where the letter runs, and what that is called; or why it cannot run here.
-    pub(super) fn of(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
+    pub(crate) fn of(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
         if letter.kind == KIND_DELAY {
             return self.delayed(letter);
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Local, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone};
 
 /// What `moment` reads, for people.
-pub(super) const FORMS: &str = "`2026-01-31`, `2026-01-31 08:30`, RFC 3339";
+pub(crate) const FORMS: &str = "`2026-01-31`, `2026-01-31 08:30`, RFC 3339";
 
 /// Unix milliseconds of a date, of a date and a time on this machine's clock, or of a time as RFC 3339 has it. None: it is
 /// none of these.
@@ -11,7 +11,7 @@ pub(super) const FORMS: &str = "`2026-01-31`, `2026-01-31 08:30`, RFC 3339";
 /// # Errors
 ///
 /// When the clock is put forward over this time.
-pub(super) fn moment(text: &str) -> Option<Result<i64, String>> {
+pub(crate) fn moment(text: &str) -> Option<Result<i64, String>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(Ok(time.timestamp_millis()));
     }
@@ -37,14 +37,14 @@ fn local(text: &str) -> Option<NaiveDateTime> {
 }
 
 /// On this machine's clock, to the second, with its distance from UTC.
-pub(super) fn shown(unix_ms: i64) -> String {
+pub(crate) fn shown(unix_ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(unix_ms).unwrap_or_default();
     let time = time.with_timezone(&Local);
     time.to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
 /// On this machine's clock, to the second, for the lines of a list.
-pub(super) fn shown_in_line(unix_ms: i64) -> String {
+pub(crate) fn shown_in_line(unix_ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(unix_ms).unwrap_or_default();
     let time = time.with_timezone(&Local);
     time.format("%Y-%m-%d %H:%M:%S").to_string()

@@ -7,15 +7,15 @@ use crate::db::rows::{LetterFilter, LetterHead};
 use crate::db::{DbError, Reader};
 
 /// Letters in one transaction: few enough for others to write in between.
-pub(super) const PORTION: u32 = 500;
+pub(crate) const PORTION: u32 = 500;
 
 /// See the module's header.
-pub(super) struct Walk<'a> {
+pub(crate) struct Walk<'a> {
     meant: &'a Meant,
     /// Where ids were named: those that are still to be looked at.
     ids: Option<VecDeque<i64>>,
     /// Ids that were named and not found.
-    pub(super) missing: Vec<i64>,
+    pub(crate) missing: Vec<i64>,
     above: i64,
     /// The newest letter when the walk began. What dies again in the meantime is not met twice.
     last: i64,
@@ -26,7 +26,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// `portion`: letters in one transaction, `PORTION` at most.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         reader: &dyn Reader,
         meant: &'a Meant,
         portion: u32,
@@ -47,7 +47,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next portion; an empty one is the end.
-    pub(super) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
+    pub(crate) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
         loop {
             let asked = self.next_ids();
             if self.left == 0 || asked.as_ref().is_some_and(Vec::is_empty) {

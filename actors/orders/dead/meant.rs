@@ -1,104 +1,57 @@
-//! Which letters an order means, how many those are, and whether the person means so many.
-
-use std::io::{self, BufRead, IsTerminal, Write};
+//! Which dead letters an order means, and how many those are.
 
 use super::group::{self, Group};
-use crate::app::failure::{Failure, chain};
-use crate::app::moment::shown;
-use crate::app::print::print_error;
-use crate::db::Reader;
 use crate::db::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, Side};
+use crate::db::{DbError, Reader};
+use crate::moment::shown;
 
 /// What an order names.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Meant {
+pub(crate) struct Meant {
     /// None: all that pass the filter.
-    pub(super) ids: Vec<i64>,
-    pub(super) filter: LetterFilter,
-    pub(super) group: Option<Group>,
+    pub(crate) ids: Vec<i64>,
+    pub(crate) filter: LetterFilter,
+    pub(crate) group: Option<Group>,
     /// No more than so many, the oldest.
-    pub(super) limit: Option<u64>,
-}
-
-/// Whether the order was confirmed on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Confirmed {
-    Yes,
-    NotYet,
+    pub(crate) limit: Option<u64>,
 }
 
 /// How many letters are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Counted {
-    pub(super) letters: u64,
+pub(crate) struct Counted {
+    pub(crate) letters: u64,
     /// They are all; else there may be more than were looked at.
-    pub(super) is_all: bool,
+    pub(crate) is_all: bool,
 }
 
 impl Meant {
-    /// With the group of that name, if one is named.
-    pub(super) async fn with_group(
+    /// With the group of that name, if one is named; or why there is none.
+    pub(crate) async fn with_group(
         mut self,
         reader: &dyn Reader,
         name: Option<String>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Result<Self, String>, DbError> {
         let Some(name) = name else {
-            return Ok(self);
+            return Ok(Ok(self));
         };
-        let found = group::named(reader, &name, &self.filter).await;
-        let found = found.map_err(|cause| Failure::failed(chain(&cause)))?;
-        let found = found.map_err(Failure::misused)?;
-        self.filter = found.narrow(&self.filter);
-        self.group = Some(found);
-        Ok(self)
-    }
-
-    /// Letters that are named need no question. All others are counted first; on a terminal the person says whether that
-    /// many are meant. A script cannot be asked: it goes on with the letters of a filter, and needs `--yes` for all there are.
-    ///
-    /// `what` is done with them: `run 7 letters again`. Answers whether there is something to do.
-    pub(super) async fn confirm(
-        &self,
-        reader: &dyn Reader,
-        confirmed: Confirmed,
-        (before, behind): (&str, &str),
-    ) -> Result<bool, Failure> {
-        if !self.ids.is_empty() || confirmed == Confirmed::Yes {
-            return Ok(true);
-        }
-        let counted = self.count(reader).await?;
-        if counted.letters == 0 && counted.is_all {
-            return Ok(false);
-        }
-        let what = format!("{before} {}{behind}", self.describe(Some(counted)));
-        if !io::stdin().is_terminal() {
-            if self.is_narrowed() {
-                print_error(&format!("this will {what}\n"));
-                return Ok(true);
-            }
-            return Err(Failure::misused(format!(
-                "this would {what}; say `--yes` if that is meant"
-            )));
-        }
-        let question = format!("{what}? [y/N] ");
-        match asked(&question, &mut io::stdin().lock(), &mut io::stderr()) {
-            Ok(true) => Ok(true),
-            Ok(false) => Err(Failure::failed("nothing was done")),
-            Err(cause) => Err(Failure::failed(format!(
-                "no answer, nothing was done: {cause}"
-            ))),
-        }
+        Ok(group::named(reader, &name, &self.filter)
+            .await?
+            .map(|found| {
+                self.filter = found.narrow(&self.filter);
+                self.group = Some(found);
+                self
+            }))
     }
 
     /// Whether letters are left out by what they are.
-    fn is_narrowed(&self) -> bool {
+    pub(crate) fn is_narrowed(&self) -> bool {
         self.group.is_some() || self.filter != LetterFilter::default()
     }
 
-    async fn count(&self, reader: &dyn Reader) -> Result<Counted, Failure> {
+    /// Looks at one end of the table alone.
+    pub(crate) async fn count(&self, reader: &dyn Reader) -> Result<Counted, DbError> {
         let side = Side::of(&self.filter);
-        let look = reader.letter_look(side, LOOKED_AT_LETTERS).await;
-        let look = look.map_err(|cause| Failure::failed(chain(&cause)))?;
+        let look = reader.letter_look(side, LOOKED_AT_LETTERS).await?;
         let letters = look.letters.iter();
         let letters = letters.filter(|letter| self.filter.takes(letter) && self.takes(letter));
         let letters = u64::try_from(letters.count()).unwrap_or(u64::MAX);
@@ -115,13 +68,13 @@ impl Meant {
     }
 
     /// Whether a letter that passed the filter is of the group.
-    pub(super) fn takes(&self, letter: &LetterHead) -> bool {
+    pub(crate) fn takes(&self, letter: &LetterHead) -> bool {
         let group = self.group.as_ref();
         group.is_none_or(|group| *group == Group::of(letter))
     }
 
     /// For people, and for `audit`.
-    pub(super) fn describe(&self, counted: Option<Counted>) -> String {
+    pub(crate) fn describe(&self, counted: Option<Counted>) -> String {
         if !self.ids.is_empty() {
             let ids: Vec<String> = self.ids.iter().map(i64::to_string).collect();
             return format!("dead letters {}", ids.join(", "));
@@ -161,35 +114,9 @@ impl Meant {
     }
 }
 
-fn asked(question: &str, from: &mut impl BufRead, to: &mut impl Write) -> io::Result<bool> {
-    write!(to, "{question}")?;
-    to.flush()?;
-    let mut answer = String::new();
-    from.read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_yes_is_a_yes() {
-        for (answer, meant) in [
-            ("y\n", true),
-            (" YES \n", true),
-            ("yes", true),
-            ("\n", false),
-            ("", false),
-            ("n\n", false),
-            ("yesterday\n", false),
-        ] {
-            let mut shown = Vec::new();
-            let yes = asked("all? ", &mut answer.as_bytes(), &mut shown).unwrap();
-            assert_eq!(yes, meant, "{answer:?}");
-            assert_eq!(shown, b"all? ");
-        }
-    }
 
     #[test]
     fn what_is_meant_is_said_with_how_many_there_are() {

@@ -12,7 +12,7 @@ const PORTIONS_A_SECOND: u64 = 10;
 
 /// So many letters in so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     letters: u32,
     per: Duration,
 }
@@ -47,23 +47,28 @@ impl Rate {
     }
 
     /// Letters of one portion.
-    pub(super) fn portion(self) -> u32 {
+    fn portion(self) -> u32 {
         let a_second = u64::from(self.letters) / self.per.as_secs().max(1);
         let portion = (a_second / PORTIONS_A_SECOND).clamp(1, u64::from(PORTION));
         u32::try_from(portion).unwrap_or(PORTION)
     }
 }
 
+/// Letters in one transaction.
+pub(crate) fn portion(rate: Option<Rate>) -> u32 {
+    rate.map_or(PORTION, Rate::portion)
+}
+
 /// Waits between portions, such that no more letters are worked off than the rate says, from the beginning on: a portion that took
 /// long is made up for.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     rate: Option<Rate>,
     begun: Instant,
     letters: u64,
 }
 
 impl Pace {
-    pub(super) fn begin(rate: Option<Rate>) -> Self {
+    pub(crate) fn begin(rate: Option<Rate>) -> Self {
         Self {
             rate,
             begun: Instant::now(),
@@ -72,13 +77,13 @@ impl Pace {
     }
 
     /// Until the next portion may be worked off.
-    pub(super) async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         if let Some(rate) = self.rate {
             sleep_until(self.begun + rate.time_of(self.letters)).await;
         }
     }
 
-    pub(super) fn did(&mut self, letters: usize) {
+    pub(crate) fn did(&mut self, letters: usize) {
         self.letters += u64::try_from(letters).unwrap_or(u64::MAX);
     }
 }

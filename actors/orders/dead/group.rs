@@ -1,0 +1,235 @@
+//! Dead letters of the same error.
+//!
+//! Two letters are of one group when they died in the same place of errors that differ in numbers and ids alone. The letters
+//! have no index by their error: groups are made of the letters at one end of the table, so that the answer takes no longer
+//! with ten million of them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::shape::{pattern, shape};
+use crate::config::did_you_mean_met;
+use crate::db::letters::KIND_DELAY;
+use crate::db::rows::{DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side};
+use crate::db::{DbError, Reader};
+
+/// Characters of an error of which its shape is made.
+const ERROR_CHARS_LOOKED_AT: usize = 512;
+/// Hexadecimal digits of a group's name: enough that no two of some thousand groups have the same.
+const NAME_DIGITS: usize = 10;
+
+/// What letters of one group have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    pub(crate) kind: String,
+    pub(crate) source: String,
+    /// The queue entry; empty of delayed tasks, each of which may have a name of its own.
+    pub(crate) entry: String,
+    pub(crate) exec_cmd: String,
+    /// The beginning of the errors, with `#` for each number and id in them.
+    pub(crate) shape: String,
+}
+
+impl Group {
+    pub(crate) fn of(letter: &LetterHead) -> Self {
+        let place = [&letter.kind, &letter.source, &letter.name, &letter.exec_cmd];
+        Self::of_parts(place.map(String::as_str), &letter.error)
+    }
+
+    pub(crate) fn of_letter(letter: &DeadLetter) -> Self {
+        let place = [&letter.kind, &letter.source, &letter.name, &letter.exec_cmd];
+        Self::of_parts(place.map(String::as_str), &letter.error)
+    }
+
+    fn of_parts([kind, source, name, exec_cmd]: [&str; 4], error: &str) -> Self {
+        let entry = if kind == KIND_DELAY { "" } else { name };
+        let error: String = error.chars().take(ERROR_CHARS_LOOKED_AT).collect();
+        Self {
+            kind: kind.to_owned(),
+            source: source.to_owned(),
+            entry: entry.to_owned(),
+            exec_cmd: exec_cmd.to_owned(),
+            shape: shape(&error),
+        }
+    }
+
+    /// The same on every machine and in every release: it is made of what the group is.
+    pub(crate) fn name(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [
+            &self.kind,
+            &self.source,
+            &self.entry,
+            &self.exec_cmd,
+            &self.shape,
+        ] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let hash = hash.finalize();
+        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        digits.chars().take(NAME_DIGITS).collect()
+    }
+
+    /// The filter, such that the database leaves out most letters of other groups.
+    pub(crate) fn narrow(&self, filter: &LetterFilter) -> LetterFilter {
+        LetterFilter {
+            kind: Some(self.kind.clone()),
+            source: Some(self.source.clone()),
+            exec_cmd: Some(self.exec_cmd.clone()),
+            name: match self.entry.as_str() {
+                "" => filter.name.clone(),
+                entry => Some(entry.to_owned()),
+            },
+            error_like: Some(pattern(&self.shape)),
+            ..filter.clone()
+        }
+    }
+
+    /// Where they died, for people.
+    pub(crate) fn place(&self) -> String {
+        match self.kind.as_str() {
+            KIND_DELAY => format!("delayed task `{}`", self.exec_cmd),
+            _ => format!("queue `{}` (`{}`)", self.entry, self.exec_cmd),
+        }
+    }
+
+    pub(crate) fn error(&self) -> &str {
+        &self.shape
+    }
+}
+
+/// Bars of a group: one for each of the last hours.
+const HOURS: usize = 24;
+const HOUR_MS: i64 = 3_600_000;
+
+/// What is known of a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) letters: u64,
+    pub(crate) first_ms: i64,
+    pub(crate) last_ms: i64,
+    /// Letters of each of the last hours, the earliest first.
+    pub(crate) by_hour: [u64; HOURS],
+}
+
+impl Size {
+    fn of(letter: &LetterHead) -> Self {
+        Self {
+            letters: 0,
+            first_ms: letter.died_ms,
+            last_ms: letter.died_ms,
+            by_hour: [0; HOURS],
+        }
+    }
+
+    fn add(&mut self, letter: &LetterHead, now_ms: i64) {
+        self.letters += 1;
+        self.first_ms = self.first_ms.min(letter.died_ms);
+        self.last_ms = self.last_ms.max(letter.died_ms);
+        // A letter that the clock of the database dates ahead of ours died in the last hour.
+        let ago = now_ms.saturating_sub(letter.died_ms).max(0) / HOUR_MS;
+        let bar = usize::try_from(ago)
+            .ok()
+            .and_then(|ago| (HOURS - 1).checked_sub(ago));
+        if let Some(bar) = bar {
+            self.by_hour[bar] += 1;
+        }
+    }
+}
+
+/// The largest first.
+pub(crate) fn groups(letters: &[LetterHead], now_ms: i64) -> Vec<(Group, Size)> {
+    let mut groups: BTreeMap<Group, Size> = BTreeMap::new();
+    for letter in letters {
+        let size = groups.entry(Group::of(letter));
+        size.or_insert_with(|| Size::of(letter)).add(letter, now_ms);
+    }
+    let mut groups: Vec<(Group, Size)> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, size)| Reverse((size.letters, size.last_ms)));
+    groups
+}
+
+/// The group of that name, among the letters that pass the filter.
+pub(crate) async fn named(
+    reader: &dyn Reader,
+    name: &str,
+    filter: &LetterFilter,
+) -> Result<Result<Group, String>, DbError> {
+    let side = Side::of(filter);
+    let look = reader.letter_look(side, LOOKED_AT_LETTERS).await?;
+    let letters = look.letters.iter().filter(|letter| filter.takes(letter));
+    let groups: BTreeSet<Group> = letters.map(Group::of).collect();
+    let found = groups.iter().find(|group| group.name() == name);
+    Ok(found.cloned().ok_or_else(|| {
+        let names = groups.iter().map(Group::name).collect();
+        let hint = did_you_mean_met(name, &names);
+        let among = among(&look, side);
+        format!("no letter{among} is of group `{name}`{hint}; `dead group` shows which there are")
+    }))
+}
+
+/// Where only a part of the letters was looked at: which.
+pub(crate) fn among(look: &LetterLook, side: Side) -> String {
+    match (look.is_all, side) {
+        (true, _) => String::new(),
+        (false, Side::Newest) => format!(" of the newest {LOOKED_AT_LETTERS}"),
+        (false, Side::Oldest) => format!(" of the oldest {LOOKED_AT_LETTERS}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(kind: &str, name: &str, error: &str, died_ms: i64) -> LetterHead {
+        LetterHead {
+            id: died_ms,
+            kind: kind.to_owned(),
+            source: "s".to_owned(),
+            name: name.to_owned(),
+            exec_cmd: "ship".to_owned(),
+            partition: "script1".to_owned(),
+            error: error.to_owned(),
+            died_ms,
+        }
+    }
+
+    #[test]
+    fn letters_are_grouped_by_where_they_died_and_of_what() {
+        let letters = [
+            letter("queue", "orders", "no 7", 30),
+            letter("queue", "orders", "no 8", 10),
+            letter("queue", "bills", "no 7", 20),
+            letter("delay", "bill 17", "no 7", 5),
+            letter("delay", "bill 18", "no 9", 6),
+            letter("delay", "bill 18", "gone", 7),
+        ];
+        let groups = groups(&letters, 40);
+        let sizes: Vec<u64> = groups.iter().map(|(_, size)| size.letters).collect();
+        assert_eq!(sizes, [2, 2, 1, 1]);
+        let (group, size) = &groups[0];
+        assert_eq!((size.first_ms, size.last_ms), (10, 30));
+        assert_eq!(
+            (group.place().as_str(), group.error()),
+            ("queue `orders` (`ship`)", "no #")
+        );
+        assert_eq!(groups[1].0.place(), "delayed task `ship`");
+        let names: BTreeSet<String> = groups.iter().map(|(group, _)| group.name()).collect();
+        assert_eq!(names.len(), 4);
+        assert_eq!(groups[0].0.name(), Group::of(&letters[1]).name());
+        assert!(names.iter().all(|name| name.len() == NAME_DIGITS));
+    }
+
+    #[test]
+    fn a_group_has_a_bar_for_each_hour_of_the_last_day() {
+        let hour = |ago: i64| 1000 * HOUR_MS - ago * HOUR_MS;
+        let letters = [-1, 0, 1, 23, 24, 99].map(|ago| letter("queue", "orders", "e", hour(ago)));
+        let (_, size) = groups(&letters, hour(0)).remove(0);
+        let mut expected = [0; HOURS];
+        (expected[23], expected[22], expected[0]) = (2, 1, 1);
+        assert_eq!((size.by_hour, size.letters), (expected, 6));
+    }
+}
