@@ -4,6 +4,12 @@ mod actor;
 mod apart;
 mod batch;
 mod begin;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the pages that show it are being written"
+)]
+pub(crate) mod browse;
 mod commit_delay;
 pub(crate) mod daemon_orders;
 mod error;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
+use super::browse::Browse;
 use super::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use super::error::DbError;
 use super::rows::{
@@ -153,7 +154,7 @@ pub(crate) trait Writer {
 pub(super) const LOOKED_AT: i64 = 60;
 
 /// What may be asked without going through DbActor.
-pub(crate) trait Reader: Send + Sync {
+pub(crate) trait Reader: Browse {
     /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One question for
     /// all of them, and no look at more rows than are counted.
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;

@@ -61,6 +61,7 @@ macro_rules! facts {
 
 // After the macro, which they use.
 mod boots;
+mod browse;
 mod budget;
 mod clock;
 mod daemon_orders;

@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::by_ids::{self, list};
 use super::named;
+use crate::db::browse::Words;
 use crate::db::status::DONE;
 
 #[cfg(test)]
@@ -75,6 +76,16 @@ pub(super) const SHOWN_TASK: &str = "
     COALESCE(q.params, '') AS params, CAST(q.status AS SIGNED) AS status, COALESCE(q.result, '') AS result,
     CAST(q.exec_time AS SIGNED) AS exec_time, CAST(q.create_time AS CHAR(19)) AS create_time,
     CAST(q.update_time AS CHAR(19)) AS update_time, q.owner, q.fence, q.attempts, q.due_ms";
+
+/// For the statements of `db/browse/`.
+pub(super) const WORDS: Words = Words {
+    bound: |_| "?".to_owned(),
+    int8: |number| format!("CAST({number} AS SIGNED)"),
+    bytes: |text| format!("COALESCE({text}, '')"),
+    text: str::to_owned,
+    has_bytes: |bytes, text| format!("LOCATE(CAST({text} AS BINARY), {bytes}) > 0"),
+    tasks_by_time: INDEX_OF_TASKS,
+};
 
 /// The first bound value.
 pub(super) const FIRST: &str = "?";

@@ -8,6 +8,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{messages, tasks};
 use crate::db::apart::without;
+use crate::db::browse::Words;
 use crate::db::raw_task::RawTask;
 use crate::db::rows::NewTask;
 use crate::db::write::Most;
@@ -75,6 +76,16 @@ pub(super) const SHOWN_TASK: &str = "
     COALESCE(q.params, '') AS params, q.status::bigint AS status, COALESCE(q.result, '') AS result,
     q.exec_time::bigint AS exec_time, left(q.create_time::text, 19) AS create_time,
     left(q.update_time::text, 19) AS update_time, q.owner, q.fence, q.attempts, q.due_ms";
+
+/// For the statements of `db/browse/`.
+pub(super) const WORDS: Words = Words {
+    bound: |n| format!("${n}"),
+    int8: |number| format!("({number})::bigint"),
+    bytes: |text| format!("COALESCE({text}, '')"),
+    text: |column| format!("{column}::text"),
+    has_bytes: |bytes, text| format!("position(convert_to({text}, 'UTF8') in {bytes}) > 0"),
+    tasks_by_time: INDEX_OF_TASKS,
+};
 
 /// The first bound value.
 pub(super) const FIRST: &str = "$1";

@@ -7,6 +7,8 @@
 mod apply;
 #[path = "../server/boots.rs"]
 mod boots;
+#[path = "../server/browse.rs"]
+mod browse;
 #[path = "../server/by_ids.rs"]
 mod by_ids;
 #[path = "../server/claims.rs"]

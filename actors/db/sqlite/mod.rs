@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. Many processes write one file (the daemon, its cron processes, `push` and `send`).
 
 mod boots;
+mod browse;
 mod codes;
 mod connect;
 mod cron;

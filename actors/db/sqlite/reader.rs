@@ -33,7 +33,7 @@ impl SqliteReader {
         Self { file }
     }
 
-    fn ask<T: Send + 'static>(
+    pub(super) fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut SqliteConnection) -> QueryResult<T> + Send + 'static,
     ) -> BoxFuture<'_, Result<T, DbError>> {

@@ -15,6 +15,10 @@ use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
 use crate::clock::now_ms;
 use crate::db::actor::{Crash, DbActor};
+use crate::db::browse::{
+    AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, Rows, Span, Step,
+    TaskLine, TaskPlace, TasksAsked,
+};
 use crate::db::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::db::heart::Heartbeats;
 use crate::db::rows::{
@@ -249,6 +253,36 @@ impl Writer for FakeWriter {
 }
 
 struct NoReader;
+
+impl Browse for NoReader {
+    fn waiting_in(&self, spans: Vec<Span>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        async move { Ok(vec![0; spans.len()]) }.boxed()
+    }
+    fn task_step(
+        &self,
+        _: TasksAsked,
+        _: Rows,
+    ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>> {
+        async { Err(away()) }.boxed()
+    }
+    fn letter_step(
+        &self,
+        _: LettersAsked,
+        _: Rows,
+    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>> {
+        async { Err(away()) }.boxed()
+    }
+    fn letter(&self, _: i64, _: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>> {
+        async { Ok(None) }.boxed()
+    }
+    fn audit_step(
+        &self,
+        _: AuditAsked,
+        _: Rows,
+    ) -> BoxFuture<'_, Result<Step<AuditLine, i64>, DbError>> {
+        async { Err(away()) }.boxed()
+    }
+}
 
 impl Reader for NoReader {
     fn any_notice<'a>(
