@@ -7,6 +7,7 @@
 
 mod answers;
 mod bad_input;
+mod browser;
 mod commands;
 mod configuration;
 mod context;

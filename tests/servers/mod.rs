@@ -25,6 +25,7 @@
     reason = "each test program uses a part of it; a helper of a test fails the test"
 )]
 
+pub mod chromium;
 pub mod folder;
 mod install;
 pub mod kafka;

@@ -1,5 +1,6 @@
 //! The HTTP port and the socket, from outside.
 
+mod browser;
 pub mod client;
 mod counts;
 mod crowd;
