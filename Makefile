@@ -1,6 +1,6 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test releases tls setup servers kafka redis newer check
+.PHONY: test releases tls setup servers kafka redis newer check docs
 
 # Three tests for each two cores: most of them wait for the processes that they have started.
 export RUST_TEST_THREADS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
@@ -84,3 +84,18 @@ check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+
+# The documents as a book, in target/book/html. Their links are checked by tests/documents.rs. mdBook is built once, where it
+# is not installed: about two minutes.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+BOOK = $(TARGET)/book
+MDBOOK_VERSION = 0.5.4
+MDBOOK = $(or $(shell command -v mdbook),$(TARGET)/tools/bin/mdbook)
+docs: $(MDBOOK)
+	@rm -rf $(BOOK) && mkdir -p $(BOOK)/source/docs
+	@cp docs/book.toml $(BOOK)/ && cp docs/SUMMARY.md *.md $(BOOK)/source/ && cp -R docs/en docs/zh $(BOOK)/source/docs/
+	$(MDBOOK) build $(BOOK)
+	@echo "$(BOOK)/html/index.html"
+
+$(TARGET)/tools/bin/mdbook:
+	cargo install mdbook --version $(MDBOOK_VERSION) --locked --root $(TARGET)/tools

@@ -73,6 +73,15 @@ pub mod fuzzing {
     pub use crate::cron::fuzzing::schedule;
 }
 
+/// The Rust of the other documents, which `cargo test --doc` compiles as it does README's.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../docs/en/handlers.md")]
+    struct Handlers;
+    #[doc = include_str!("../MIGRATING.md")]
+    struct Migrating;
+}
+
 /// Trying handlers without a daemon.
 pub mod testing {
     pub use crate::app::Harness;

@@ -1,4 +1,4 @@
-//! What ships beside the program: the systemd unit and the image say what README promises of them.
+//! What ships beside the program: the systemd unit and the image say what the documents promise of them.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
@@ -41,7 +41,7 @@ fn the_unit_leaves_cron_runs_alone_and_waits_for_a_stop() {
     for deletes_files_of_runs in ["PrivateTmp", "RuntimeDirectory"] {
         assert_eq!(unit(deletes_files_of_runs), "");
     }
-    let shown = text("README.md");
+    let shown = text("docs/en/operations.md");
     for line in [
         "ExecReload=",
         "KillMode=process",
@@ -49,7 +49,7 @@ fn the_unit_leaves_cron_runs_alone_and_waits_for_a_stop() {
         "UMask=0077",
         "TimeoutStopSec=35",
     ] {
-        assert!(shown.contains(line), "README.md shows `{line}`");
+        assert!(shown.contains(line), "operations.md shows `{line}`");
     }
 }
 

@@ -1,178 +1,99 @@
-//! The documents in English and in Chinese say the same, as far as a program can see, and the links in them lead somewhere.
+//! The documents in English and in Chinese say the same, as far as a program can see, and each link leads somewhere.
 //!
-//! Chinese paragraphs are one line each: a line break in one is shown as a blank between two characters.
+//! Chinese paragraphs are one line each: a line break in one is shown as a blank between two characters. What stands in
+//! blocks of code is tried elsewhere: Rust by `cargo test --doc`, configurations in `actors/config/documents_tests.rs`,
+//! commands in `actors/app/cli.rs`, the rest in `blocks.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test without its files fails")]
 
+#[path = "documents/blocks.rs"]
+mod blocks;
+#[path = "documents/document.rs"]
+mod document;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-/// English, Chinese.
-const PAIRS: [(&str, &str); 2] = [
-    ("README.md", "README.zh-CN.md"),
-    ("MIGRATING.md", "MIGRATING.zh-CN.md"),
-];
+use crate::document::{Document, anchor};
 
-/// A document, cut into what its lines are.
-#[derive(Default)]
-struct Document {
-    name: &'static str,
-    headings: Vec<Heading>,
-    /// Blocks of code, as they stand there.
-    code: Vec<String>,
-    /// Rows and columns of each table.
-    tables: Vec<(usize, usize)>,
-    items: usize,
-    /// Everything else, with its number.
-    prose: Vec<(usize, String)>,
+/// Lines that README may have: it is read in five minutes.
+const README_LINES: usize = 250;
+
+/// English, Chinese: those beside each other, then the twins below `docs/`.
+fn pairs() -> Vec<(Document, Document)> {
+    let beside = ["README", "MIGRATING"];
+    let beside = beside.map(|name| (format!("{name}.md"), format!("{name}.zh-CN.md")));
+    let below = files("docs/en").into_iter().map(|name| {
+        let chinese = name.replace("docs/en/", "docs/zh/");
+        (name, chinese)
+    });
+    let pairs = beside.into_iter().chain(below);
+    pairs
+        .map(|(english, chinese)| (Document::read(&english), Document::read(&chinese)))
+        .collect()
 }
 
-struct Heading {
-    level: usize,
-    text: String,
-    /// The code in the prose, the tables and the headings of the section, without the backticks.
-    names: BTreeSet<String>,
+/// Those that are in English alone.
+const ENGLISH_ONLY: [&str; 3] = ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md"];
+
+fn all() -> Vec<Document> {
+    let pairs = pairs()
+        .into_iter()
+        .flat_map(|(english, chinese)| [english, chinese]);
+    pairs.chain(ENGLISH_ONLY.map(Document::read)).collect()
 }
 
-impl Document {
-    fn read(name: &'static str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        let text = fs::read_to_string(path).unwrap();
-        let mut document = Self {
-            name,
-            ..Self::default()
-        };
-        let mut block: Option<String> = None;
-        let mut last = "";
-        for (number, line) in text.lines().enumerate() {
-            let is_fence = line.trim_start().starts_with("```") && !line.contains("`` ");
-            match (&mut block, is_fence) {
-                (None, true) => block = Some(format!("{line}\n")),
-                (Some(code), is_end) => {
-                    code.push_str(line);
-                    code.push('\n');
-                    if is_end {
-                        document.code.extend(block.take());
-                    }
-                }
-                (None, false) => document.line(number + 1, line, last),
-            }
-            last = line;
-        }
-        assert!(block.is_none(), "{name}: a block of code without its end");
-        document
-    }
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
-    fn line(&mut self, number: usize, line: &str, last: &str) {
-        let level = line.bytes().take_while(|byte| *byte == b'#').count();
-        if level > 0 {
-            self.headings.push(Heading {
-                level,
-                text: line[level..].trim().to_owned(),
-                names: BTreeSet::new(),
-            });
-        } else if line.starts_with('|') {
-            let columns = line.replace("\\|", "").matches('|').count() - 1;
-            match self.tables.last_mut().filter(|_| last.starts_with('|')) {
-                Some((rows, _)) => *rows += 1,
-                None => self.tables.push((1, columns)),
-            }
-        } else {
-            self.items += usize::from(starts_item(line));
-        }
-        let names = line.split('`').skip(1).step_by(2);
-        let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
-        self.headings.last_mut().unwrap().names.extend(names);
-        self.prose.push((number, line.to_owned()));
-    }
+/// The files of a folder, by their paths from the root.
+fn files(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = names.map(|name| format!("{folder}/{name}")).collect();
+    files.sort();
+    files
+}
 
-    fn levels(&self) -> Vec<usize> {
-        self.headings.iter().map(|heading| heading.level).collect()
-    }
-
-    /// Lines that go on in the middle of a paragraph.
-    fn wrapped(&self) -> Vec<String> {
-        let pairs = self.prose.windows(2);
-        let goes_on = |(first, second): (&(usize, String), &(usize, String))| {
-            let begins_anew = |line: &str| {
-                let line = line.trim_start();
-                line.is_empty() || line.starts_with(['#', '|', '>']) || starts_item(line)
-            };
-            let is_next = first.0 + 1 == second.0;
-            is_next
-                && !first.1.trim().is_empty()
-                && !first.1.starts_with('|')
-                && !begins_anew(&second.1)
-        };
-        pairs
-            .filter(|pair| goes_on((&pair[0], &pair[1])))
-            .map(|pair| format!("{}:{}: {}", self.name, pair[1].0, pair[1].1))
-            .collect()
-    }
-
-    /// Links into this document for which it has no heading.
-    fn dead_links(&self) -> Vec<String> {
-        let anchors: BTreeSet<String> = self.headings.iter().map(|h| anchor(&h.text)).collect();
-        let lines = self
-            .prose
+#[test]
+fn both_languages_have_the_same_documents() {
+    let names = |folder: &str| -> Vec<String> {
+        let prefix = format!("{folder}/");
+        files(folder)
             .iter()
-            .flat_map(|(_, line)| line.split("](#").skip(1));
-        let links = lines.filter_map(|rest| rest.split(')').next());
-        links
-            .filter(|link| !anchors.contains(*link))
-            .map(|link| format!("{}: #{link}", self.name))
+            .map(|name| name.replace(&prefix, ""))
             .collect()
-    }
-}
-
-/// A point or number of a list, wherever it stands.
-fn starts_item(line: &str) -> bool {
-    let line = line.trim_start();
-    let after_number = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    line.starts_with("- ") || (after_number.len() < line.len() && after_number.starts_with(". "))
-}
-
-/// As GitHub makes it of a heading: letters, digits, `-` and `_` are kept, blanks become `-`.
-fn anchor(heading: &str) -> String {
-    let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
-    let kept: String = heading.chars().filter(kept).collect();
-    kept.to_lowercase().replace(' ', "-")
-}
-
-fn pairs() -> [(Document, Document); 2] {
-    PAIRS.map(|(english, chinese)| (Document::read(english), Document::read(chinese)))
+    };
+    assert_eq!(names("docs/en"), names("docs/zh"));
+    assert!(names("docs/en").iter().all(|name| name.ends_with(".md")));
 }
 
 #[test]
 fn both_languages_have_the_same_headings_tables_lists_and_code() {
+    let mut code = 0;
     for (english, chinese) in pairs() {
-        let names = (english.name, chinese.name);
+        let names = (&english.name, &chinese.name);
         assert_eq!(english.levels(), chinese.levels(), "{names:?}: headings");
         assert_eq!(english.tables, chinese.tables, "{names:?}: tables");
         assert_eq!(english.items, chinese.items, "{names:?}: points of lists");
-        assert_eq!(english.code, chinese.code, "{names:?}: blocks of code");
-        assert!(
-            english.headings.len() > 10 && english.code.len() > 10,
-            "{names:?}"
-        );
+        assert_eq!(english.code(), chinese.code(), "{names:?}: blocks of code");
+        assert!(english.headings.len() > 3, "{names:?}");
+        code += english.code().len();
     }
+    assert!(code > 40, "{code}");
 }
 
 /// A key, command or value that one of them lacks is a fact that it lacks.
 #[test]
 fn each_section_names_the_same_keys_and_values_in_both_languages() {
-    let chinese_name = |name: &String| match PAIRS.iter().find(|(english, _)| english == name) {
-        Some((_, chinese)) => (*chinese).to_owned(),
-        None => name.clone(),
-    };
     let mut missing = Vec::new();
     for (english, chinese) in pairs() {
         for (here, there) in english.headings.iter().zip(&chinese.headings) {
-            let here_names: BTreeSet<String> = here.names.iter().map(chinese_name).collect();
             let sides = [
-                (english.name, here_names.difference(&there.names)),
-                (chinese.name, there.names.difference(&here_names)),
+                (&english.name, here.names.difference(&there.names)),
+                (&chinese.name, there.names.difference(&here.names)),
             ];
             for (has, names) in sides {
                 missing.extend(
@@ -194,11 +115,101 @@ fn no_chinese_paragraph_is_wrapped() {
 }
 
 #[test]
-fn links_within_a_document_lead_to_a_heading() {
-    let dead = |document: &Document| document.dead_links();
-    let dead: Vec<String> = pairs()
-        .iter()
-        .flat_map(|(english, chinese)| [dead(english), dead(chinese)].concat())
-        .collect();
+fn a_readme_is_short() {
+    for name in ["README.md", "README.zh-CN.md"] {
+        let lines = fs::read_to_string(root().join(name))
+            .unwrap()
+            .lines()
+            .count();
+        assert!(
+            lines <= README_LINES,
+            "{name}: {lines} lines; move some to docs/"
+        );
+    }
+}
+
+/// What a link in this document leads to: a path from the root, and an anchor.
+fn target(document: &Document, link: &str) -> (String, Option<String>) {
+    let (path, anchor) = match link.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor.to_owned())),
+        None => (link, None),
+    };
+    if path.is_empty() {
+        return (document.name.clone(), anchor);
+    }
+    let mut whole = PathBuf::from(&document.name);
+    whole.pop();
+    for part in Path::new(path).components() {
+        match part {
+            Component::ParentDir => assert!(whole.pop(), "{}: {link}", document.name),
+            part => whole.push(part),
+        }
+    }
+    (whole.to_str().unwrap().to_owned(), anchor)
+}
+
+/// Documents alone are linked, so that each link holds in the book too (`make docs`).
+#[test]
+fn each_link_leads_to_a_document_and_a_heading_of_it() {
+    let all = all();
+    let mut dead = Vec::new();
+    let mut seen = 0;
+    for document in &all {
+        for link in &document.links {
+            seen += 1;
+            let (path, anchor_of_link) = target(document, link);
+            let Some(there) = all.iter().find(|other| other.name == path) else {
+                dead.push(format!("{}: {link}: no document", document.name));
+                continue;
+            };
+            let is_there =
+                |wanted: &String| there.headings.iter().any(|h| anchor(&h.text) == *wanted);
+            if !anchor_of_link.as_ref().is_none_or(is_there) {
+                dead.push(format!("{}: {link}: no such heading", document.name));
+            }
+        }
+    }
     assert!(dead.is_empty(), "{}", dead.join("\n"));
+    assert!(seen > 60, "{seen}");
+}
+
+/// A link by its number could lead to either.
+#[test]
+fn no_two_headings_of_a_document_have_one_anchor() {
+    for document in all()
+        .iter()
+        .filter(|document| document.name != "CHANGELOG.md")
+    {
+        let mut anchors = BTreeSet::new();
+        for heading in &document.headings {
+            let is_new = anchors.insert(anchor(&heading.text));
+            assert!(is_new, "{}: \"{}\" twice", document.name, heading.text);
+        }
+    }
+}
+
+/// Where a reader of one language is, one click leads to the other.
+#[test]
+fn each_document_links_its_twin() {
+    for (english, chinese) in pairs() {
+        for (from, to) in [(&english, &chinese), (&chinese, &english)] {
+            let leads = |link: &String| target(from, link).0 == to.name;
+            assert!(from.links.iter().any(leads), "{} to {}", from.name, to.name);
+        }
+    }
+}
+
+#[test]
+fn the_book_has_every_document_once() {
+    let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    let links = summary.split("](").skip(1);
+    let mut in_book: Vec<&str> = links.map(|rest| rest.split(')').next().unwrap()).collect();
+    in_book.sort_unstable();
+    let all = all();
+    let mut there: Vec<&str> = all.iter().map(|document| &*document.name).collect();
+    there.sort_unstable();
+    assert_eq!(
+        in_book, there,
+        "docs/SUMMARY.md; its paths are from the root"
+    );
 }

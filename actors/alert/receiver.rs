@@ -40,7 +40,7 @@ const SLACK_ROOM: Room = Room {
 const MOST_IN_JSON: usize = 100;
 /// And bytes of them, as programs limit what they read; a single alert goes alone, however long it is.
 const MOST_JSON_BYTES: usize = 256 * 1024;
-/// The version of our own form, which README describes.
+/// The version of our own form, which docs/en/alerts.md describes.
 const JSON_VERSION: u32 = 1;
 
 /// A receiver as the settings have it. Addresses and secrets are in here: it has no `Debug`.

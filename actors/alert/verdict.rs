@@ -183,7 +183,7 @@ fn json(answer: &Answer, discretion: &Discretion) -> Verdict {
         404 | 410 => refused(said, "nothing receives at this address: correct `url`"),
         400..500 => unfit(
             said,
-            "it does not take the message: README has its form, under \"Alerts\"",
+            "it does not take the message: docs/en/alerts.md has its form",
         ),
         _ => unknown(answer, said),
     }

@@ -224,6 +224,7 @@ fn before_command(args: &[OsString]) -> impl Iterator<Item = &OsString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing_support::documents::blocks;
 
     fn args(line: &str) -> Vec<OsString> {
         line.split(' ').map(Into::into).collect()
@@ -381,6 +382,27 @@ mod tests {
         let before = &words[..start];
         let is_command = before.iter().all(|word| word.starts_with("SCRIPT_"));
         is_command.then(|| words[start..].iter().map(Into::into).collect())
+    }
+
+    /// `cargo run --` and `simplest_script` stand for a program of one's own, the continuation of a line for a blank.
+    #[test]
+    fn each_command_in_the_documents_is_a_command_line() {
+        let mut seen = 0;
+        for block in blocks("sh") {
+            for line in block.text.replace("\\\n", "").lines() {
+                let line = line.split(" && ").last().unwrap_or(line).trim_start();
+                let line = line.replace("cargo run -- ", "orders ");
+                let line = line.replace("simplest_script ", "orders ");
+                let Some(args) = typed(&line) else {
+                    continue;
+                };
+                if let Err(error) = parse(&args) {
+                    panic!("{}: {line}: {error}", block.place);
+                }
+                seen += 1;
+            }
+        }
+        assert!(seen > 10, "{seen}");
     }
 
     #[test]

@@ -131,8 +131,11 @@ fn a_path_names_the_zone_whose_file_it_is() {
 }
 
 #[test]
-fn the_readme_names_the_zone_data_that_is_compiled_in() {
-    let readme = include_str!("../../README.md");
+fn the_documents_name_the_zone_data_that_is_compiled_in() {
+    let document = include_str!("../../docs/en/configuration.md");
     let sentence = format!("version {IANA_TZDB_VERSION} of the IANA time zone database");
-    assert!(readme.contains(&sentence), "README.md lacks `{sentence}`");
+    assert!(
+        document.contains(&sentence),
+        "configuration.md lacks `{sentence}`"
+    );
 }

@@ -18,6 +18,8 @@ use chrono_tz::Tz;
 mod backoff;
 mod commands;
 mod crontab;
+#[cfg(test)]
+mod documents_tests;
 mod duration;
 mod elsewhere;
 mod environment;

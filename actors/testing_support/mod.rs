@@ -4,6 +4,7 @@
 //! be done, so minutes pass in no time, and what never comes is a failed test at once instead of one that hangs.
 
 mod database;
+pub(crate) mod documents;
 mod hooked;
 mod proxy;
 mod source;

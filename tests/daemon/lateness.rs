@@ -25,7 +25,7 @@ const LOADED: Limits = Limits {
     middle: Duration::from_millis(300),
     nearly_all: Duration::from_secs(3),
 };
-/// What README promises.
+/// What the documents promise.
 const ALONE: Limits = Limits {
     middle: Duration::from_millis(5),
     nearly_all: Duration::from_millis(20),

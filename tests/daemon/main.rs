@@ -27,6 +27,7 @@ mod dead;
 mod dead_groups;
 mod delay_orders;
 mod demo;
+mod documents;
 mod drop_in;
 mod engine;
 mod failing;

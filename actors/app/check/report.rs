@@ -1,4 +1,4 @@
-//! What `check` found, in the form in which `--json` shows it. README lists the keys; a key that is there stays.
+//! What `check` found, in the form in which `--json` shows it. docs/en/command-line.md lists the keys; a key that is there stays.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;

@@ -247,7 +247,7 @@ impl Imported {
         let from = from.replace(char::is_control, " ");
         writeln!(
             out,
-            "// Made of the Go project's {from}. README.md of simplest_script lists all keys;"
+            "// Made of the Go project's {from}. docs/en/configuration.md of simplest_script lists all keys;"
         )?;
         writeln!(
             out,

@@ -1,7 +1,7 @@
 //! The JSON Schema of the three files, for editors.
 //!
 //! It is no second definition: the readers themselves run over pretended values and note what they take ([`sketch`]), and
-//! the words beside each key are those of README's tables ([`words`]). Draft 7, which VS Code and the JetBrains editors
+//! the words beside each key are those of the tables in `docs/` ([`words`]). Draft 7, which VS Code and the JetBrains editors
 //! know whole; of later drafts they know parts.
 
 use std::rc::Rc;

@@ -1,6 +1,6 @@
-//! Words for keys that have no row in README's tables, in English and in Chinese.
+//! Words for keys that have no row in the tables of `docs/`, in English and in Chinese.
 
-/// By path: keys that hold others, and what is inside a value. A row of README goes before these.
+/// By path: keys that hold others, and what is inside a value. A row of a document goes before these.
 pub(super) const OTHERS: [(&str, &str, &str); 45] = [
     (
         "$schema",

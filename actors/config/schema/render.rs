@@ -35,7 +35,7 @@ struct Renderer {
 }
 
 impl Renderer {
-    /// `path` leads to the value as README writes it: `databases.*.url`.
+    /// `path` leads to the value as the documents write it: `databases.*.url`.
     fn value(&self, sketch: &Sketch, path: &str) -> Map<String, Value> {
         let notes = sketch.notes();
         let mut schema = Map::new();

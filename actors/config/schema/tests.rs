@@ -116,7 +116,7 @@ fn each_key_is_described_in_both_languages() {
     }
     assert!(
         wrong.is_empty(),
-        "each key needs a row in README's tables of keys, in both languages (or in `words.rs`):\n{}",
+        "each key needs a row in the tables of keys of docs/, in both languages (or in `others.rs`):\n{}",
         wrong.join("\n")
     );
     assert!(keys > 80, "{keys}");
@@ -130,10 +130,14 @@ fn nothing_is_described_that_no_reader_knows() {
         walk(&file.sketch(&commands()), "", &mut |path, _| {
             known.push(path.to_owned());
         });
-        let of_readme = words::of(file).paths();
-        unknown.extend(of_readme.into_iter().filter(|path| !known.contains(path)));
+        let of_documents = words::of(file).paths();
+        unknown.extend(
+            of_documents
+                .into_iter()
+                .filter(|path| !known.contains(path)),
+        );
     }
-    assert_eq!(unknown, [""; 0], "rows of README without a key");
+    assert_eq!(unknown, [""; 0], "rows of docs/ without a key");
 }
 
 /// A file with an entry or setting under each free name, by which a key can be tried; `*` is `ledger`.

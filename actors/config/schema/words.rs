@@ -1,4 +1,4 @@
-//! What is said of each key, in both languages: README's own tables, so that a key is explained once.
+//! The description of each key, in both languages: the tables of the documents, so that a key is explained once.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,17 @@ use serde_json::Value;
 use super::others::OTHERS;
 use super::{File, Languages};
 
-const ENGLISH: &str = include_str!("../../../README.md");
-const CHINESE: &str = include_str!("../../../README.zh-CN.md");
+/// The documents whose tables describe keys.
+const ENGLISH: [&str; 2] = [
+    include_str!("../../../docs/en/configuration.md"),
+    include_str!("../../../docs/en/alerts.md"),
+];
+const CHINESE: [&str; 2] = [
+    include_str!("../../../docs/zh/configuration.md"),
+    include_str!("../../../docs/zh/alerts.md"),
+];
 
-/// Stands for a free name in a path; README writes a word in capitals there.
+/// Stands for a free name in a path; the documents write a word in capitals there.
 pub(super) const ANY: &str = "*";
 
 /// What is said of the keys of one file, by path.
@@ -28,7 +35,7 @@ struct Row {
     range: String,
 }
 
-/// README's words for one file.
+/// The documents' words for one file.
 pub(super) fn of(file: File) -> Words {
     Words {
         file,
@@ -49,7 +56,7 @@ impl Words {
         }
     }
 
-    /// The keys that README has rows for.
+    /// The keys that the documents have rows for.
     #[cfg(test)]
     pub(super) fn paths(&self) -> Vec<String> {
         self.english
@@ -106,12 +113,19 @@ impl Row {
 }
 
 /// The rows of the tables of keys of one file.
-fn rows(readme: &str, file: File) -> HashMap<String, Row> {
+fn rows(documents: [&str; 2], file: File) -> HashMap<String, Row> {
+    documents
+        .iter()
+        .flat_map(|text| rows_of(text, file))
+        .collect()
+}
+
+fn rows_of(document: &str, file: File) -> HashMap<String, Row> {
     let mut rows = HashMap::new();
     let mut section = File::Settings;
     let mut is_of_keys = false;
     let mut is_code = false;
-    for line in readme.lines() {
+    for line in document.lines() {
         if line.starts_with("```") {
             is_code = !is_code;
         }
@@ -173,7 +187,7 @@ fn path(key: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// What leads to another place of README, which an editor does not show.
+/// What leads to another place of the documents, which an editor does not show.
 const REFERENCES: [&str; 3] = [", see ", "，见 ", "，见"];
 
 /// `[words](#place)` as `words`, and `, see [words](#place)` as nothing.

@@ -72,7 +72,7 @@ const REFUSED: [(&str, &str); 4] = [
     ("The user executing the script can't", RIGHTS),
 ];
 
-const RIGHTS: &str = "the user in `url` needs the rights that README names, on the list and on `KEY:simplest_script:*`";
+const RIGHTS: &str = "the user in `url` needs the rights that docs/en/configuration.md names under \"Redis lists\", on the list and on `KEY:simplest_script:*`";
 
 /// Codes of servers that answer, and write for nobody.
 const WRITES_REFUSED: [&str; 6] = [
@@ -168,7 +168,7 @@ mod tests {
             ),
             (
                 "NOPERM this user has no permissions to run the 'rpop' command",
-                "README",
+                "configuration.md",
             ),
         ] {
             let fault = said(text);

@@ -65,7 +65,7 @@ fn a_server_is_reached_by_tls_and_only_where_its_certificate_is_trusted() {
     assert_eq!(world.ledger().lines.len(), 2);
 }
 
-/// What README says that a user of ours needs, and nothing else.
+/// What the documents say that a user of ours needs, and nothing else.
 const RIGHTS: [&str; 8] = [
     "~list",
     "~list:simplest_script:*",
@@ -109,7 +109,10 @@ fn a_user_with_the_rights_of_readme_can_do_everything_and_one_with_fewer_loses_n
     list.push(&["plain", "fail2:again", "fail:always"].map(str::to_owned));
     let mut daemon = world.start();
     let said = daemon.wait_log("queue `work` is away");
-    assert!(said.contains("rights that README names"), "{said}");
+    assert!(
+        said.contains("rights that docs/en/configuration.md names"),
+        "{said}"
+    );
     assert_eq!(
         list.waiting(),
         3,
@@ -147,7 +150,10 @@ fn a_database_other_than_0_needs_one_right_more_and_no_other() {
     list.push(&["one".to_owned()]);
     let mut daemon = world.start();
     let said = daemon.wait_log("'select'");
-    assert!(said.contains("rights that README names"), "{said}");
+    assert!(
+        said.contains("rights that docs/en/configuration.md names"),
+        "{said}"
+    );
     let _: () = list.ask(&["ACL", "SETUSER", "worker", "+select"]);
     list.wait_empty();
     daemon.stop();
