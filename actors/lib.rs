@@ -7,6 +7,8 @@ mod address;
 )]
 mod alert;
 mod app;
+mod bootstrap;
+mod cli;
 mod clock;
 mod clock_watch;
 mod config;
@@ -14,20 +16,23 @@ mod consumer;
 pub mod cron;
 mod db;
 mod delay_queue;
-mod gone;
+mod drop_notice;
 mod http;
-mod identity;
 mod job;
+mod jsonc;
 mod limits;
 mod logs;
+mod membership;
 mod moment;
 mod orders;
 mod outage;
 mod own_code;
+mod poison;
 mod pool;
 mod presence;
 mod private;
 mod reload;
+mod schedule;
 #[cfg(test)]
 #[path = "../tests/servers/mod.rs"]
 mod servers;
@@ -36,6 +41,7 @@ mod sleep;
 mod source;
 mod state;
 mod stop;
+mod store;
 mod supervisor;
 mod task;
 #[cfg(test)]
@@ -45,7 +51,6 @@ mod workers;
 pub use alert::warning::{Added, Warning, WarningError};
 pub use app::{App, Context, Database, Pooled};
 pub use config::{Environment, Partition, Secret, Settings};
-pub use db::DbError;
 pub use delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, delay_queue_log};
 pub use job::{
     BatchOutcome, BoxError, FromJob, Job, JobError, JobResult, Json, Message, MessageSource, Run,
@@ -53,6 +58,7 @@ pub use job::{
 };
 pub use logs::{Logger, logger};
 pub use source::SendError;
+pub use store::DbError;
 
 /// The parts of [`Settings`].
 pub mod settings {
@@ -70,7 +76,7 @@ pub mod settings {
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::config::fuzzing::configuration;
-    pub use crate::cron::fuzzing::schedule;
+    pub use crate::schedule::fuzzing::schedule;
 }
 
 /// The Rust of the other documents, which `cargo test --doc` compiles as it does README's.

@@ -147,7 +147,7 @@ fn the_schemas_accept_every_configuration_that_check_accepts() {
     directories
         .extend(["tests/refusals/good", "tests/daemon/go", "etc"].map(|path| here.join(path)));
     let mut seen = 0;
-    let of_init = fs::read_dir(here.join("actors/app/init/template/etc")).unwrap();
+    let of_init = fs::read_dir(here.join("actors/cli/init/template/etc")).unwrap();
     let of_init = of_init.map(|file| file.unwrap().path());
     let committed = directories
         .iter()

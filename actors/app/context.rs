@@ -15,10 +15,10 @@ use rdkafka::producer::FutureProducer;
 use super::services::Services;
 use crate::address::{self, NoConnection};
 use crate::config::{DatabaseUrl, Settings};
-use crate::db::rows::NewMessage;
 use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, rows_to_push};
 use crate::job::{Apart, BoxError};
 use crate::source::SendError;
+use crate::store::rows::NewMessage;
 
 /// A connection from a pool; it goes back when it is dropped.
 pub type Pooled<C> = bb8::PooledConnection<'static, <C as Database>::Manager>;
@@ -120,7 +120,7 @@ impl<S: Send + Sync + 'static> Apart for Context<S> {
 }
 
 impl<S> Context<S> {
-    pub(super) fn new(services: Arc<Services>, state: S) -> Self {
+    pub(crate) fn new(services: Arc<Services>, state: S) -> Self {
         let state = Arc::new(state);
         Self {
             parts: Arc::new(Parts { services, state }),

@@ -1,50 +1,10 @@
-//! A program made of handlers: registers them, and is the whole command line.
-//!
-//! A file a command; `start` is what the commands share.
+//! What the author of a program touches: [`App`], where handlers are registered, and the [`Context`] that they receive.
 
-#![warn(
-    clippy::print_stdout,
-    reason = "`print` does not panic over a closed pipe"
-)]
-
-mod alert;
-mod await_database;
-mod check;
-mod cli;
-mod completions;
 mod context;
-mod dead;
-mod delay;
-mod entry_files;
-mod exec;
-mod failure;
-mod generate_model;
-mod go_layout;
 mod harness;
-mod help;
-mod import;
-mod init;
-mod introduce;
-mod migrate;
-mod orders;
-mod plan;
-mod print;
-mod push;
 mod redis_pools;
 mod register;
-mod reload;
-mod run;
-mod schema;
-mod send;
-mod services;
-mod signals;
-mod sources;
-mod start;
-mod status;
-mod version;
-mod writer;
-
-use std::process::ExitCode;
+pub(crate) mod services;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -55,7 +15,7 @@ use crate::config::Settings;
 use crate::job::{BoxError, Registry};
 
 /// Makes the user's state.
-type Init<S> = Box<dyn FnOnce(Settings) -> LocalBoxFuture<'static, Result<S, BoxError>>>;
+pub(crate) type Init<S> = Box<dyn FnOnce(Settings) -> LocalBoxFuture<'static, Result<S, BoxError>>>;
 
 /// A program: handlers by name, and the command line that runs them.
 ///
@@ -85,8 +45,8 @@ type Init<S> = Box<dyn FnOnce(Settings) -> LocalBoxFuture<'static, Result<S, Box
 /// }
 /// ```
 pub struct App<S = ()> {
-    registry: Registry<Context<S>>,
-    init: Init<S>,
+    pub(crate) registry: Registry<Context<S>>,
+    pub(crate) init: Init<S>,
 }
 
 impl App {
@@ -134,12 +94,5 @@ impl<S: Send + Sync + 'static> App<S> {
             registry: Registry::new(),
             init: Box::new(|settings| init(settings).boxed_local()),
         }
-    }
-
-    /// Reads the command line and does what it says; to be returned from `main`.
-    ///
-    /// Exit status: 0 done, 1 failed, 2 bad configuration or usage.
-    pub fn main(self) -> ExitCode {
-        cli::main(self)
     }
 }

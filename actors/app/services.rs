@@ -19,15 +19,15 @@ use crate::source::{Clusters, Sender};
 use crate::stop::StopSignal;
 
 /// See the module's header.
-pub(super) struct Services {
-    pub(super) settings: Settings,
-    pub(super) delay_queue: DelayQueueHandle,
-    pub(super) sender: Sender,
-    pub(super) stop: StopSignal,
+pub(crate) struct Services {
+    pub(crate) settings: Settings,
+    pub(crate) delay_queue: DelayQueueHandle,
+    pub(crate) sender: Sender,
+    pub(crate) stop: StopSignal,
     /// The delayed tasks that may be pushed; none: any, in a test.
-    pub(super) delayed: Option<BTreeSet<String>>,
+    pub(crate) delayed: Option<BTreeSet<String>>,
     /// The System's runtime.
-    pub(super) home: Handle,
+    pub(crate) home: Handle,
     databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
     redis: RedisPools,
     clusters: Arc<Clusters>,
@@ -35,7 +35,7 @@ pub(super) struct Services {
 
 impl Services {
     /// To be called on the System's thread.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: Settings,
         delay_queue: DelayQueueHandle,
         sender: Sender,
@@ -56,7 +56,7 @@ impl Services {
         }
     }
 
-    pub(super) async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
+    pub(crate) async fn database<C: Database>(&self, name: &str) -> Result<Pooled<C>, BoxError> {
         let pool = self.database_pool::<C>(name)?;
         let connection = self
             .home
@@ -92,7 +92,7 @@ impl Services {
         Ok(pool)
     }
 
-    pub(super) async fn redis(&self, name: &str) -> Result<PooledRedis, BoxError> {
+    pub(crate) async fn redis(&self, name: &str) -> Result<PooledRedis, BoxError> {
         let settings = self.settings.redis.get(name);
         let settings =
             settings.ok_or_else(|| missing("redis", name, self.settings.redis.keys()))?;
@@ -104,7 +104,7 @@ impl Services {
         connection.map_err(|cause| format!("redis `{name}`: {cause}").into())
     }
 
-    pub(super) fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
+    pub(crate) fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
         Ok(self.clusters.producer(name)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{show, suggest};
+use crate::jsonc::{quote, suggest};
 
 /// How the Go project drives its delay queue each minute; ours runs by itself.
 pub(super) const DELAY_QUEUE: &str = "delay_queue";
@@ -46,7 +46,7 @@ impl Commands {
         if registered.contains(command) {
             return None;
         }
-        let mut message = format!("no {} {} is registered", kind.noun(), show::name(shown));
+        let mut message = format!("no {} {} is registered", kind.noun(), quote::name(shown));
         let elsewhere = Kind::ALL
             .into_iter()
             .find(|other| self.of(*other).contains(command));
@@ -58,7 +58,7 @@ impl Commands {
                 let own = [DELAY_QUEUE].into_iter().filter(|_| kind == Kind::Cron);
                 let near = suggest::nearest(command, names.clone().chain(own));
                 message.push_str(&match near {
-                    Some(near) => format!("; did you mean {}?", show::name(near)),
+                    Some(near) => format!("; did you mean {}?", quote::name(near)),
                     None => suggest::hint(command, "registered are", names),
                 });
             }

@@ -5,19 +5,16 @@ use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 use chrono::Utc;
 use chrono_tz::Tz;
 
-use super::{
-    Reading,
-    commands::{DELAY_QUEUE, Kind},
-    environment::{Environment, StatusBits},
-    node::Node,
-    object::Object,
-    queue::STATUS,
-    retry,
-    secret::Secret,
-    settings::Ping,
-    show, zone, zone_names,
-};
-use crate::cron::Schedule;
+use super::commands::{DELAY_QUEUE, Kind};
+use super::environment::{Environment, StatusBits};
+use super::queue::STATUS;
+use super::secret::Secret;
+use super::settings::Ping;
+use super::{Reading, retry, zone, zone_names};
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
+use crate::jsonc::quote;
+use crate::schedule::Schedule;
 
 /// `crontab_log.name` is a varchar(255).
 const LONGEST_NAME: usize = 255;
@@ -171,7 +168,7 @@ fn number(entries: &mut [CronEntry], reading: &mut Reading<'_>) {
     }
     for (_, live) in order.iter().filter_map(|identity| counts.get(identity)) {
         if live.len() > 1 {
-            let names = show::names(live.iter().map(String::as_str));
+            let names = quote::names(live.iter().map(String::as_str));
             reading
                 .notes
                 .push(format!("{names} are identical, and each of them fires"));
@@ -270,14 +267,14 @@ fn schedule(node: &Node<'_>, timezone: Option<Tz>) -> Option<(String, Schedule)>
     let schedule: Schedule = match expression.parse() {
         Ok(schedule) => schedule,
         Err(error) => {
-            let error: crate::cron::ScheduleError = error;
+            let error: crate::schedule::ScheduleError = error;
             node.fault_inside(error.offset(), error.to_string());
             return None;
         }
     };
     let now = Utc::now().with_timezone(&timezone.unwrap_or(Tz::UTC));
     if schedule.next_after(&now).is_none() {
-        let expression = show::name(&expression);
+        let expression = quote::name(&expression);
         node.fault(format!(
             "{expression} never fires: no such date comes; a day its month has would be right"
         ));

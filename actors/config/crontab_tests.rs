@@ -1,7 +1,8 @@
 //! Crontab entries: what they take, and every refusal with its place.
 
 use super::*;
-use crate::config::{Commands, testing};
+use crate::config::Commands;
+use crate::jsonc::testing;
 
 fn read_all(text: &str) -> (Vec<CronEntry>, Vec<String>, Vec<String>) {
     let commands = Commands {

@@ -5,7 +5,8 @@ use std::fs;
 
 use jsonc_parser::ast::Value;
 
-use super::{Places, file, syntax};
+use super::Places;
+use crate::jsonc::{file, syntax};
 
 /// The `table` queues that other partitions name, in files of the same directory. A file that cannot be read names none:
 /// it is another partition's fault, and reported there.

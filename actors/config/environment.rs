@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{node::Node, show};
+use crate::jsonc::node::Node;
+use crate::jsonc::quote;
 
 /// Where the daemon runs (`SCRIPT_ENV`); chooses `etc/{environment}.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -53,7 +54,7 @@ impl fmt::Display for Environment {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is no environment; one of `dev`, `test`, `release`, `pre` would be right",
-    show::name(.0)
+    quote::name(.0)
 )]
 pub struct UnknownEnvironment(String);
 
@@ -94,7 +95,7 @@ impl StatusBits {
 
     /// Why the entry of that name is not live there.
     pub(super) fn why_not_live(self, name: &str, environment: Environment) -> String {
-        let name = show::name(name);
+        let name = quote::name(name);
         if self.0 == 0 {
             format!("{name}: status 0 is never live")
         } else {
@@ -127,7 +128,7 @@ impl fmt::Display for StatusBits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{faults, good};
+    use crate::jsonc::testing::{faults, good};
 
     #[test]
     fn environments_are_named_as_in_the_files() {

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 
 use super::Places;
-use super::file::LARGEST;
+use crate::jsonc::file::LARGEST;
 
 /// Of the three files together. Two of one process may be compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Commands, Environment, Partition, Places, Report, file, load_texts};
+use super::{Commands, Environment, Partition, Places, Report, load_texts};
+use crate::jsonc::file;
 
 const SETTINGS: &str =
     r#"{"redis": {"default": {"url": "redis://h"}, "cache": {"url": "redis://h"}}}"#;

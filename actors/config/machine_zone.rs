@@ -11,8 +11,9 @@ use chrono::{DateTime, Local, Offset, TimeZone};
 use chrono_tz::{IANA_TZDB_VERSION, Tz};
 
 use super::zone_names::canonical;
-use super::{interpolate::Lookup, show};
 use crate::clock::now_ms;
+use crate::jsonc::interpolate::Lookup;
+use crate::jsonc::quote;
 
 const LOCALTIME: &str = "/etc/localtime";
 /// Where zone files are, by the name of their zone; the same places as the clock's.
@@ -56,7 +57,7 @@ pub(super) fn of_machine(environment: Lookup<'_>) -> Result<MachineZone, String>
 }
 
 fn by_tz(value: &str, now: i64) -> Result<MachineZone, String> {
-    let said = format!("`TZ` is {}", show::name(value));
+    let said = format!("`TZ` is {}", quote::name(value));
     // A colon before the name is allowed by POSIX; an empty value means UTC.
     let name = value.strip_prefix(':').unwrap_or(value);
     if name.is_empty() {
@@ -83,7 +84,7 @@ fn by_tz(value: &str, now: i64) -> Result<MachineZone, String> {
                 format!(
                     "{said}, of which this machine has no zone file, so its clock shows UTC; cron entries without \
                      `timezone` fire by {}",
-                    show::name(zone.name())
+                    quote::name(zone.name())
                 )
             }),
             zone,
@@ -96,7 +97,7 @@ fn by_localtime(said: &str, now: i64) -> Result<MachineZone, String> {
     let name = iana_time_zone::get_timezone().ok();
     let claimed = name.as_deref().and_then(|name| name.parse().ok());
     let said = match name {
-        Some(name) => format!("{said} is called {}", show::name(&name)),
+        Some(name) => format!("{said} is called {}", quote::name(&name)),
         None => format!("{said} has no name"),
     };
     if Path::new(LOCALTIME).exists() {
@@ -142,7 +143,7 @@ fn identify(
     if let Some(zone) = alike(clock, now) {
         let note = format!(
             "{said}, and its clock shows {0}: cron entries without `timezone` fire by {0}",
-            show::name(zone.name())
+            quote::name(zone.name())
         );
         return Ok(MachineZone {
             zone,

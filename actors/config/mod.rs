@@ -2,10 +2,8 @@
 //! exist.
 //!
 //! [`load`] reads all three and answers either with all that the daemon needs to know or with all
-//! that is wrong, each fault with its file, line, column and what would be right. A text becomes a
-//! tree whose values know their places ([`tree`], [`syntax`]), a value is read by a [`node`] as what it should
-//! be, an [`object`] knows the keys that its reader asked for; the readers of the files
-//! ([`settings`], [`queue`], [`crontab`]) are tables of keys.
+//! that is wrong, each fault with its file, line, column and what would be right. [`crate::jsonc`] reads the texts; the
+//! readers of the files ([`settings`], [`queue`], [`crontab`]) are tables of keys.
 
 use std::{
     collections::BTreeSet,
@@ -20,73 +18,60 @@ mod commands;
 mod crontab;
 #[cfg(test)]
 mod documents_tests;
-mod duration;
 mod elsewhere;
 mod environment;
-mod fault;
-mod file;
 mod fingerprint;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod interpolate;
-mod lines;
 mod machine_zone;
-mod misread;
 mod models;
-mod node;
-mod object;
 mod partition;
 mod queue;
 mod retry;
 mod schema;
 mod secret;
 mod settings;
-mod show;
-mod sketch;
 mod source;
-mod suggest;
-mod syntax;
-#[cfg(test)]
-mod testing;
-mod tree;
 mod without_effect;
 mod zone;
 mod zone_names;
 
+pub use self::backoff::Backoff;
+pub(crate) use self::commands::Commands;
+use self::commands::Kind;
+pub(crate) use self::crontab::{CronEntry, Misfire, Overlap, longest_params};
+pub(crate) use self::elsewhere::tables_of_other_partitions;
+pub(crate) use self::environment::StatusBits;
+pub use self::environment::{Environment, UnknownEnvironment};
+pub(crate) use self::fingerprint::Fingerprint;
+use self::machine_zone::MachineZone;
+pub(crate) use self::models::{
+    ModelDatabase, ModelSettings, is_keyword, load_models, similar_table,
+};
+pub use self::partition::{BadPartition, Partition};
+pub(crate) use self::queue::{BatchLimits, PoolLimits, QueueEntry};
+pub use self::retry::RetryRules;
 pub(crate) use self::schema::{File as SchemaFile, Languages as SchemaLanguages};
+pub use self::secret::Secret;
+use self::settings::ServerNames;
 #[cfg(test)]
 pub(crate) use self::settings::alert_rules_of;
+pub use self::settings::{
+    AlertRules, AlertSettings, AlertSeverity, BadBrokers, BadDatabaseUrl, Brokers, CronRule,
+    DatabaseSettings, DatabaseUrl, DelayedSettings, DiskRule, EventRule, HttpSettings,
+    KafkaSettings, LagRule, LateRule, LoggerSettings, OutageRule, Ping, RedisSettings, RestartRule,
+    Settings, Webhook, WebhookAuth, WebhookKind,
+};
+pub(crate) use self::settings::{HAS_OIDC, HAS_TLS, SentinelAddress, json_key, kafka_clients};
+pub(crate) use self::source::{REPLAY_PREFIX, SourceConfig};
 pub(crate) use self::zone_names::{canonical, links_to};
-pub use self::{
-    backoff::Backoff,
-    environment::{Environment, UnknownEnvironment},
-    fault::{Fault, Report},
-    partition::{BadPartition, Partition},
-    retry::RetryRules,
-    secret::Secret,
-    settings::{
-        AlertRules, AlertSettings, AlertSeverity, BadBrokers, BadDatabaseUrl, Brokers, CronRule,
-        DatabaseSettings, DatabaseUrl, DelayedSettings, DiskRule, EventRule, HttpSettings,
-        KafkaSettings, LagRule, LateRule, LoggerSettings, OutageRule, Ping, RedisSettings,
-        RestartRule, Settings, Webhook, WebhookAuth, WebhookKind,
-    },
-};
-pub(crate) use self::{
-    commands::Commands,
-    crontab::{CronEntry, Misfire, Overlap, longest_params},
-    duration::{parse as parse_duration, show as show_duration},
-    elsewhere::tables_of_other_partitions,
-    environment::StatusBits,
-    fingerprint::Fingerprint,
-    models::{ModelDatabase, ModelSettings, is_keyword, load_models, similar_table},
-    queue::{BatchLimits, PoolLimits, QueueEntry},
-    settings::{HAS_OIDC, HAS_TLS, SentinelAddress, json_key, kafka_clients},
-    source::{REPLAY_PREFIX, SourceConfig},
-};
-use self::{
-    commands::Kind, fault::FileFaults, interpolate::Lookup, machine_zone::MachineZone, node::Node,
-    object::Object, settings::ServerNames,
-};
+pub(crate) use crate::jsonc::duration::{parse as parse_duration, show as show_duration};
+use crate::jsonc::fault::FileFaults;
+pub use crate::jsonc::fault::{Fault, Report};
+use crate::jsonc::interpolate::Lookup;
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
+use crate::jsonc::{file, quote, suggest, tree};
 
 /// Which files are read.
 #[derive(Debug, Clone)]
@@ -352,7 +337,7 @@ impl Reading<'_> {
         if status.contains(self.environment) {
             node.fault(message);
         } else {
-            let name = show::name(name.unwrap_or_default());
+            let name = quote::name(name.unwrap_or_default());
             self.notes.push(format!("{name}, not live here: {message}"));
         }
     }
@@ -391,7 +376,7 @@ fn others(missing: &Path) -> String {
         0 => format!("; the directory has no JSON file at all; {options}"),
         _ => format!(
             "; the directory has {}; {options}",
-            show::names(names.iter().map(String::as_str))
+            quote::names(names.iter().map(String::as_str))
         ),
     }
 }

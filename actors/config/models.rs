@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::fault::{Fault, Report};
-use super::node::Node;
 use super::settings::DatabaseUrl;
-use super::{file, show, suggest, tree};
+use crate::jsonc::fault::{Fault, Report};
+use crate::jsonc::node::Node;
+use crate::jsonc::{file, quote, suggest, tree};
 
 /// Characters of a name at most; PostgreSQL's are 63 bytes, MySQL's 64 characters.
 const LONGEST_NAME: usize = 128;
@@ -71,7 +71,7 @@ fn read(file: &str, root: &Node<'_>) -> Option<ModelSettings> {
             let mut packages = BTreeSet::new();
             for database in &read {
                 if !packages.insert(database.pkg.as_str()) {
-                    let pkg = show::name(&database.pkg);
+                    let pkg = quote::name(&database.pkg);
                     node.fault(format!(
                         "two databases have the `pkg` {pkg}, and would be written into one folder; give each its own"
                     ));

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::show;
+use crate::jsonc::quote;
 
 /// The longest name: `crontab_log.partition` is a varchar(20).
 const LONGEST: usize = 20;
@@ -21,7 +21,7 @@ impl Default for Partition {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is no partition; 1 to {LONGEST} of letters, digits, `_` and `-` would be right, such as `script1`",
-    show::name(.0)
+    quote::name(.0)
 )]
 pub struct BadPartition(String);
 

@@ -7,18 +7,16 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    Reading,
-    commands::Kind,
-    duration::Bounds,
-    environment::{Environment, StatusBits},
-    fault::Place,
-    node::Node,
-    object::Object,
-    retry::{self, RetryRules},
-    show,
-    source::SourceConfig,
-};
+use super::Reading;
+use super::commands::Kind;
+use super::environment::{Environment, StatusBits};
+use super::retry::{self, RetryRules};
+use super::source::SourceConfig;
+use crate::jsonc::duration::Bounds;
+use crate::jsonc::fault::Place;
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
+use crate::jsonc::quote;
 
 /// The longest name and command: `crontab_log` keeps both in columns of this size or larger, and
 /// the dead letters do the same.
@@ -143,7 +141,7 @@ fn entry(
         (&name, &exec_cmd, batch, retry, live)
     {
         reading.note_idle_batch_keys(o, name, exec_cmd, batch);
-        reading.note_idle_retry_keys(o, &show::name(name), retry);
+        reading.note_idle_retry_keys(o, &quote::name(name), retry);
     }
     Some(QueueEntry {
         live,
@@ -245,7 +243,7 @@ impl Seen {
     fn name(&mut self, o: &Object<'_, '_>, name: &str) {
         let node = o.place_of("name");
         if let Some(first) = self.names.get(name) {
-            let name = show::name(name);
+            let name = quote::name(name);
             node.fault(format!(
                 "{name} is the name of another entry, first at {first}; names are unique"
             ));

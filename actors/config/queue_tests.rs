@@ -1,7 +1,9 @@
 //! Queue entries: what they take, and every refusal with its place.
 
 use super::*;
-use crate::config::{Commands, settings::ServerNames, testing};
+use crate::config::Commands;
+use crate::config::settings::ServerNames;
+use crate::jsonc::testing;
 
 const KAFKA: &str =
     r#""name": "kafka测试", "exec_cmd": "kafka_test", "topic": "t", "group_id": "g""#;

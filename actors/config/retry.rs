@@ -3,12 +3,10 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{
-    backoff::Backoff,
-    duration::{self, Bounds},
-    node::Node,
-    object::Object,
-};
+use super::backoff::Backoff;
+use crate::jsonc::duration::{self, Bounds};
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
 
 /// The most attempts: a thousand waits of 5 minutes are more than three days; who wants more wants
 /// a dead letter and a replay.
@@ -101,7 +99,7 @@ fn backoff(node: &Node<'_>) -> Option<Backoff> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{faults, good};
+    use crate::jsonc::testing::{faults, good};
 
     #[test]
     fn a_backoff_is_its_base_or_both_ends() {

@@ -1,6 +1,9 @@
 //! Where a queue entry's messages come from: a Kafka topic, a Redis list, or our own table.
 
-use super::{node::Node, object::Object, settings::ServerNames, show};
+use super::settings::ServerNames;
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
+use crate::jsonc::quote;
 
 /// The longest topic, by Kafka's own rule.
 const LONGEST_TOPIC: usize = 249;
@@ -130,8 +133,8 @@ impl SourceConfig {
             return None;
         }
         let names = known.iter().map(String::as_str);
-        let hint = super::suggest::hint(name, "it has", names);
-        let name = show::name(name);
+        let hint = crate::jsonc::suggest::hint(name, "it has", names);
+        let name = quote::name(name);
         Some((
             section,
             format!("`{section}` of {} has no server {name}{hint}", servers.file),

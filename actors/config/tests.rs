@@ -25,7 +25,7 @@ fn load_files(files: &[(&str, &[u8])]) -> (String, Result<Config, Report>) {
         environment: Environment::default(),
         partition: Partition::default(),
     };
-    let loaded = load_with(&places, &commands, &testing::environment);
+    let loaded = load_with(&places, &commands, &crate::jsonc::testing::environment);
     (format!("{}/", dir.path().display()), loaded)
 }
 
@@ -99,7 +99,12 @@ fn a_missing_directory_is_one_fault() {
         environment: Environment::default(),
         partition: Partition::default(),
     };
-    let report = load_with(&places, &Commands::default(), &testing::environment).unwrap_err();
+    let report = load_with(
+        &places,
+        &Commands::default(),
+        &crate::jsonc::testing::environment,
+    )
+    .unwrap_err();
     assert!(
         report
             .to_string()

@@ -4,9 +4,12 @@
 //! that nothing in this partition needs (`consumer_lease` without a pool that grows) are not: all partitions share that
 //! file.
 
-use super::{
-    Reading, commands::DELAY_QUEUE, object::Object, queue::BatchLimits, retry::RetryRules, show,
-};
+use super::Reading;
+use super::commands::DELAY_QUEUE;
+use super::queue::BatchLimits;
+use super::retry::RetryRules;
+use crate::jsonc::object::Object;
+use crate::jsonc::quote;
 
 impl Reading<'_> {
     /// A note where the key is there; `of` is what it belongs to, for people.
@@ -24,13 +27,13 @@ impl Reading<'_> {
         exec_cmd: &str,
         batch: BatchLimits,
     ) {
-        let of = show::name(name);
+        let of = quote::name(name);
         // An unknown consumer is a fault of its own.
         if !self.commands.consumers.contains(exec_cmd) {
             return;
         }
         if !self.commands.batch_consumers.contains(exec_cmd) {
-            let consumer = show::name(exec_cmd);
+            let consumer = quote::name(exec_cmd);
             let why = format!("the consumer {consumer} takes its messages one by one");
             for key in ["batch_size", "batch_wait"] {
                 self.without_effect(o, &of, key, &why);
@@ -49,7 +52,7 @@ impl Reading<'_> {
     }
 
     pub(super) fn note_idle_cron_keys(&mut self, o: &Object<'_, '_>, name: &str, is_series: bool) {
-        let of = show::name(name);
+        let of = quote::name(name);
         if is_series {
             let why = "`@every` counts from the last fire, in any zone";
             self.without_effect(o, &of, "timezone", why);
@@ -60,7 +63,7 @@ impl Reading<'_> {
     pub(super) fn note_delay_queue_entry(&mut self, name: &str) {
         self.notes.push(format!(
             "{}: `{DELAY_QUEUE}` does nothing here, the delay queue runs by itself; the entry may be left out",
-            show::name(name)
+            quote::name(name)
         ));
     }
 

@@ -1,6 +1,8 @@
 //! Each combination in which a key changes nothing, and beside it one in which the key counts.
 
-use crate::config::{Commands, Environment, Reading, crontab, queue, settings::Settings, testing};
+use crate::config::settings::Settings;
+use crate::config::{Commands, Environment, Reading, crontab, queue};
+use crate::jsonc::testing;
 
 /// The notes of a file of one entry or of the settings, and no fault.
 fn notes(file: &str, text: &str) -> Vec<String> {

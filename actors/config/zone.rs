@@ -2,16 +2,16 @@
 
 use chrono_tz::Tz;
 
-use super::{show, suggest};
+use crate::jsonc::{quote, suggest};
 
 /// Reads an IANA name.
 pub(super) fn parse(name: &str) -> Result<Tz, String> {
     name.parse().map_err(|_| {
         let right = match meant(name) {
-            Some(zone) => format!("did you mean {}?", show::name(zone)),
+            Some(zone) => format!("did you mean {}?", quote::name(zone)),
             None => "an IANA name such as `Asia/Shanghai` would be right".to_owned(),
         };
-        format!("{} is no time zone; {right}", show::name(name))
+        format!("{} is no time zone; {right}", quote::name(name))
     })
 }
 

@@ -9,7 +9,8 @@ use super::ends::Ends;
 use super::held::{Held, Running};
 use super::work::{Work, run_to_the_end, to_the_end};
 use crate::clock::now_ms;
-use crate::job::{BatchHandler, alone_at_first, run_batch};
+use crate::job::{BatchHandler, run_batch};
+use crate::poison::alone_at_first;
 use crate::source::{Delivery, End, nothing};
 use crate::stop::StopListener;
 

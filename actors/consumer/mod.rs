@@ -18,7 +18,7 @@ mod work;
 use actix::prelude::*;
 
 pub(crate) use self::work::Work;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::stop::{StopListener, StopSignal};
 
 /// See the module's header.

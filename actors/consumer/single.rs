@@ -11,8 +11,9 @@ use super::ends::Ends;
 use super::held::Held;
 use super::stopwatch::Stopwatch;
 use super::work::{Work, run_to_the_end, to_the_end};
-use crate::job::slots::OwnSlot;
-use crate::job::{Handler, JobResult, Message, Pass, alone_at_first, excuse, run_in};
+use crate::job::{Handler, JobResult, Message, excuse, run_in};
+use crate::poison::OwnSlot;
+use crate::poison::{Pass, alone_at_first};
 use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
 

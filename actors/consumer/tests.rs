@@ -8,12 +8,12 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::{ConsumerActor, Crash, Work};
-use crate::db::Standing;
-use crate::db::rows::PauseRow;
 use crate::job::{Consumer, Handler, JobError, Message};
+use crate::membership::Standing;
 use crate::orders::{PauseKind, Pauses};
 use crate::source::End;
 use crate::stop::StopSignal;
+use crate::store::rows::PauseRow;
 use crate::testing_support::{
     Barrier, Crowd, Deaths, FakeSource, Seen, batch, settle_down, single, work,
 };

@@ -25,10 +25,10 @@ use super::process::{
 use super::replace::{Mark, end_here, is_here, mark_of, process_of};
 use super::{CronConfig, LiveEntry, ordered, pinging};
 use crate::clock::{millis, now_ms};
-use crate::db::DbError;
-use crate::db::daemon_orders::is_ordered;
-use crate::db::rows::OpenRun;
 use crate::orders::ORDERS_KEPT_MS;
+use crate::store::DbError;
+use crate::store::daemon_orders::is_ordered;
+use crate::store::rows::OpenRun;
 
 /// A file whose run is not open in this database is deleted when it is this old (a day, and an hour to be later than
 /// the above): until then it may be that of a daemon with another database and the same directory.

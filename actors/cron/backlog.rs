@@ -20,7 +20,7 @@ use super::waiting::{Expired, Lateness, Waiting};
 use super::{CronConfig, LiveEntry, Spawner, claim, replace};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::GivenUp;
+use crate::store::rows::GivenUp;
 
 /// Late fires that are with the database, or being started, at once. It takes them in one commit, which a fresh fire may
 /// have to wait for.

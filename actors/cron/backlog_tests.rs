@@ -7,7 +7,7 @@ use super::super::entry::tests::entry;
 use super::super::testing::{World, YEARLY};
 use super::*;
 use crate::config::Misfire;
-use crate::db::Write;
+use crate::store::Write;
 use crate::testing_support::{Barrier, TestDb, no_hook, soon};
 
 /// Claims of fires wait at this, and all behind them.

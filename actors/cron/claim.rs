@@ -10,8 +10,9 @@ use super::waiting::{Expired, expired_text};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::rows::{AtOverlap, Claim, Fire, GivenUp};
-use crate::db::{DbError, Standing};
+use crate::membership::Standing;
+use crate::store::DbError;
+use crate::store::rows::{AtOverlap, Claim, Fire, GivenUp};
 
 /// How long the claim of a fresh fire waits for its row. A commit takes milliseconds, a slow disk's more; what takes longer
 /// goes on from the backlog.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::CronConfig;
 use super::outcome::Outcome;
 use crate::clock::now_ms;
-use crate::db::rows::RunEnd;
 use crate::outage::Outage;
 use crate::settler::Refusal;
+use crate::store::rows::RunEnd;
 
 /// Before a refused end is tried again: somebody has to mend something first.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);

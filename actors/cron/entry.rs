@@ -8,9 +8,9 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use crate::config::{CronEntry, Overlap, canonical, links_to};
-use crate::db::rows::KnownEntry;
 use crate::logs::OutputName;
 use crate::state::{CronFacts, CronState};
+use crate::store::rows::KnownEntry;
 
 /// The namespace of the names made below; any constant does, as long as it never changes.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_4c0e_2e4d_5a43_9c58_41d1_7a39_0d11);

@@ -20,8 +20,8 @@ use super::starting::Starting;
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::db::daemon_orders::ordered_moment;
-use crate::db::rows::{GivenUp, OpenRun};
+use crate::store::daemon_orders::ordered_moment;
+use crate::store::rows::{GivenUp, OpenRun};
 
 /// Makes the fire, and watches its process to the end. What the database does not take now waits in the backlog.
 pub(super) async fn run(

@@ -5,7 +5,7 @@ use super::process::machine::{Identity, identify};
 use super::process::{Liveness, Process, RunState};
 use super::replace::is_here;
 use crate::clock::now_ms;
-use crate::db::rows::OpenRun;
+use crate::store::rows::OpenRun;
 
 /// A run that cannot be judged, and has no timeout, is given up after a day.
 pub(super) const PATIENCE_MS: i64 = 24 * 3600 * 1000;

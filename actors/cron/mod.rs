@@ -26,7 +26,6 @@ mod process;
 mod renewing;
 mod replace;
 mod running;
-mod schedule;
 mod starting;
 #[cfg(test)]
 mod testing;
@@ -51,21 +50,23 @@ pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
 pub(crate) use self::renewing::Renew;
-#[cfg(fuzzing)]
-pub(crate) use self::schedule::fuzzing;
-pub use self::schedule::{Schedule, ScheduleError};
 pub(crate) use self::starting::StartingFires;
 use crate::alert::Pinger;
 use crate::clock::{millis, now_ms};
-use crate::db::rows::KnownEntry;
-use crate::db::{Db, Liveness, TRIM_ROWS};
-use crate::gone::GoneNotice;
+use crate::db::Db;
+use crate::drop_notice::GoneNotice;
 use crate::logs::OutputLogs;
+use crate::membership::Liveness;
 use crate::orders::{Orders, Pauses};
 use crate::outage::Outage;
 use crate::presence::AreYouThere;
+#[cfg(fuzzing)]
+pub(crate) use crate::schedule::fuzzing;
+pub use crate::schedule::{Schedule, ScheduleError};
 use crate::settler::Refusal;
 use crate::state::CronState;
+use crate::store::TRIM_ROWS;
+use crate::store::rows::KnownEntry;
 
 /// How often to look after runs that no living daemon watches.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);

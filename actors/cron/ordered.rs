@@ -17,9 +17,9 @@ use super::fire::{Ordered, run_ordered};
 use super::outcome::Outcome;
 use super::replace::{end_here, is_here, process_of};
 use super::{CronActor, CronConfig, LiveEntry, TRIM_PAUSE};
-use crate::db::daemon_orders::{OpenOrder, OrderEnd, OrderKind};
-use crate::db::rows::OpenRun;
-use crate::db::{DbError, TRIM_ROWS};
+use crate::store::daemon_orders::{OpenOrder, OrderEnd, OrderKind};
+use crate::store::rows::OpenRun;
+use crate::store::{DbError, TRIM_ROWS};
 
 /// The daemon whose child a run is ends it. Where that has not happened by then, another daemon of the machine does, in
 /// milliseconds: it may hang.

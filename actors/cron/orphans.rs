@@ -8,8 +8,8 @@ use super::attend::{close, forget, state_of};
 use super::judge::{Verdict, is_over, judge};
 use super::outcome::Outcome;
 use super::process::Uk;
-use crate::db::DbError;
-use crate::db::rows::OpenRun;
+use crate::store::DbError;
+use crate::store::rows::OpenRun;
 
 /// Looks once.
 pub(super) async fn look(config: &CronConfig) {

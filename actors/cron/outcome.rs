@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::process::{ExitStatus, RunResult};
-use crate::db::text::result_text;
 use crate::state::CronState;
+use crate::store::truncate::result_text;
 
 /// Success in `crontab_log.result`, as the Go project writes it.
 pub(crate) const RESULT_OK: u8 = 0;

@@ -11,7 +11,7 @@ use super::process::{ExitStatus, Liveness, RunState, Uk, inspect, list};
 use super::{CronConfig, LiveEntry};
 use crate::alert::{Output, Ping, PingEvent};
 use crate::clock::now_ms;
-use crate::db::rows::OpenRun;
+use crate::store::rows::OpenRun;
 
 /// A run that ended by itself longer ago than this, and whose file is still there, has no daemon that watches it.
 const UNATTENDED_MS: i64 = 15_000;

@@ -20,9 +20,10 @@ use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Process, RunResult, Uk, inspect, terminate, terminate_child};
 use crate::clock::{millis, now_ms};
-use crate::db::daemon_orders::OrderKind;
-use crate::db::rows::OpenRun;
-use crate::db::{ReadOutage, is_ahead};
+use crate::db::ReadOutage;
+use crate::store::daemon_orders::OrderKind;
+use crate::store::is_ahead;
+use crate::store::rows::OpenRun;
 
 /// Between two looks at runs whose end is not ours to make.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -11,8 +11,8 @@ use super::entry::tests::entry;
 use super::{Backlog, CronActor, CronConfig, LiveEntry, StartingFires, Stop, Uk, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::Liveness;
 use crate::logs::OutputLogs;
+use crate::membership::Liveness;
 use crate::testing_support::{Deaths, TestDb, soon};
 
 pub(super) const YEARLY: &str = "0 0 0 1 1 *";

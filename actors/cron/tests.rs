@@ -16,8 +16,9 @@ use super::testing::{World, YEARLY};
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
-use crate::db::rows::PauseRow;
-use crate::db::{Db, Write};
+use crate::db::Db;
+use crate::store::Write;
+use crate::store::rows::PauseRow;
 use crate::testing_support::{Barrier, Seen, TestDb, no_hook, soon};
 
 #[actix::test]

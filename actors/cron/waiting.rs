@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::LiveEntry;
 use super::misfire::kept;
-use crate::db::rows::GivenUp;
+use crate::store::rows::GivenUp;
 
 /// See the module's header.
 pub(super) struct Waiting {

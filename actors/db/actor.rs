@@ -24,15 +24,15 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commit_delay;
-use super::error::DbError;
-use super::heart::{self, Heartbeats};
-pub(crate) use super::lane::Submit;
-use super::lane::{Committed, HELD_PAUSE, Lane, Together, commit};
-use super::store::{Store, Writers};
-use super::write::{Write, Written};
-use crate::gone::GoneNotice;
+use super::heartbeat::{self, Heartbeats};
+pub(crate) use super::write_queue::Submit;
+use super::write_queue::{Committed, HELD_PAUSE, Lane, Together, commit};
+use crate::drop_notice::GoneNotice;
 use crate::outage::Outage;
 use crate::sleep::sleep;
+use crate::store::DbError;
+use crate::store::traits::{Store, Writers};
+use crate::store::write::{Write, Written};
 
 /// See the module's header.
 pub(crate) struct DbActor {
@@ -210,7 +210,7 @@ impl DbActor {
             }
         };
         let store = Arc::clone(&self.store);
-        let beats = heart::beat(store, heartbeats, self.outage.beside(), judge);
+        let beats = heartbeat::beat(store, heartbeats, self.outage.beside(), judge);
         ctx.spawn(beats.into_actor(self));
     }
 }

@@ -7,19 +7,19 @@ use actix::Addr;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use super::actor::{DbActor, Submit, outage_of};
-use super::daemon_orders::{NewOrder, OrderEnd};
-use super::error::DbError;
-use super::rows::{
+use crate::outage::Outage;
+use crate::store::DbError;
+use crate::store::daemon_orders::{NewOrder, OrderEnd};
+use crate::store::rows::{
     AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
     KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
     Reaped, Replay, RunEnd, TaskEnd,
 };
-use super::store::{Reader, Store};
-use super::task_orders::{TaskOrder, TaskOrdered};
-use super::write::{
+use crate::store::task_orders::{TaskOrder, TaskOrdered};
+use crate::store::traits::{Reader, Store};
+use crate::store::write::{
     DeletedLetters, INSERTED_INTO, Most, Replayed, Settlement, Trimmed, Write, Written,
 };
-use crate::outage::Outage;
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
 /// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
@@ -471,7 +471,7 @@ impl Db {
         self.count(Write::TrimOrders { before_ms }).await
     }
 
-    pub(in crate::db) async fn count(&self, write: Write) -> Result<usize, DbError> {
+    pub(super) async fn count(&self, write: Write) -> Result<usize, DbError> {
         match self.write(write).await? {
             Written::Count(rows) => Ok(rows),
             other => Err(mixed_up(&other)),
@@ -480,7 +480,7 @@ impl Db {
 }
 
 /// An adapter answered another write than it was given: a fault of the adapter.
-pub(in crate::db) fn mixed_up(answer: &Written) -> DbError {
+pub(super) fn mixed_up(answer: &Written) -> DbError {
     DbError::Refused(format!(
         "the adapter gave an answer of another kind: {answer:?}"
     ))

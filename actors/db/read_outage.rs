@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::error::DbError;
 use super::handle::Db;
 use crate::outage::Outage;
+use crate::store::DbError;
 
 /// A database that is away is logged once for all that need it. What else keeps this reading from its answer (a refusal, a
 /// table that is not there) is logged as the failure of this reading.

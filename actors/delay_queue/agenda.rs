@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::db::rows::ClaimedTask;
+use crate::store::rows::ClaimedTask;
 
 /// A claimed task and the generation of this boot that claimed it.
 #[derive(Debug, Clone, PartialEq, Eq)]

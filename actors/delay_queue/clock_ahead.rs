@@ -12,7 +12,8 @@ use super::engine::DelayConfig;
 use super::{DelayQueueActor, Storage};
 use crate::clock::{Moment, millis, now_ms};
 use crate::clock_watch::CLOCK_STEP_MS;
-use crate::db::{Db, DbError, TRIM_ROWS};
+use crate::db::Db;
+use crate::store::{DbError, TRIM_ROWS};
 
 impl DelayQueueActor {
     pub(super) fn check_clock(&mut self, ctx: &mut Context<Self>) {

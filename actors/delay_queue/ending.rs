@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::DelayQueueActor;
 use super::agenda::Claim;
-use crate::db::rows::{TaskEnd, TaskOutcome};
 use crate::stop::left_at;
+use crate::store::rows::{TaskEnd, TaskOutcome};
 
 impl DelayQueueActor {
     pub(super) fn quiet(&mut self, ctx: &mut Context<Self>) {

@@ -17,15 +17,18 @@ use super::stats::Stats;
 use super::{DelayQueueActor, TasksSettled};
 use crate::clock_watch::ClockWatch;
 use crate::config::RetryRules;
-use crate::db::rows::{TaskEnd, TaskOutcome};
-use crate::db::{Db, DbError, Liveness};
-use crate::job::slots::SlotFile;
-use crate::job::{Gates, Handler, Task};
+use crate::db::Db;
+use crate::job::{Handler, Task};
+use crate::membership::Liveness;
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
+use crate::poison::Gates;
+use crate::poison::SlotFile;
 use crate::settler::{GATHERING, Refusal, Settler};
 use crate::state::{DelayState, TaskDisposition};
 use crate::stop::StopSignal;
+use crate::store::DbError;
+use crate::store::rows::{TaskEnd, TaskOutcome};
 use crate::workers::Workers;
 
 /// This part of a room is worth a poll: with the default, a poll of 62 overdue rows or 125 that are on time.

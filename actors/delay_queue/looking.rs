@@ -13,11 +13,12 @@ use super::engine::{Engine, settler};
 use super::room::{Budget, Flow};
 use super::{DelayQueueActor, LookAhead, Storage};
 use crate::clock::{millis, now_ms, until};
-use crate::db::rows::ClaimedTask;
-use crate::db::{Db, DbError, Most};
+use crate::db::Db;
 use crate::outage::Outage;
 use crate::settler::Refusal;
 use crate::sleep::sleep;
+use crate::store::rows::ClaimedTask;
+use crate::store::{DbError, Most};
 
 /// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
 /// leaves a slow claim eight intervals before its rows are due.

@@ -41,7 +41,7 @@ pub(crate) use self::stats::Stats;
 use self::taking::Pushing;
 use crate::clock::now_ms;
 use crate::db::Db;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::presence::AreYouThere;
 
 /// Nobody claims any more; what has not started is given back.

@@ -14,8 +14,8 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Nullable, Timestamp};
 use diesel::sqlite::Sqlite;
 
-use crate::db::WAITING;
-use crate::db::rows::NewTask;
+use crate::store::WAITING;
+use crate::store::rows::NewTask;
 
 diesel::table! {
     /// The columns of `delay_queue_log` that a new row sets; the others have defaults.
@@ -164,11 +164,12 @@ mod tests {
     use super::*;
     use crate::clock::now_ms;
     use crate::config::DatabaseUrl;
-    use crate::db::rows::ClaimedTask;
-    use crate::db::{Db, DbActor, Store, store};
+    use crate::db::{Db, DbActor};
     use crate::delay_queue::{PushItem, push};
-    use crate::gone::GoneNotice;
+    use crate::drop_notice::GoneNotice;
     use crate::servers;
+    use crate::store::rows::ClaimedTask;
+    use crate::store::{Store, adapter};
     use crate::testing_support::TestDb;
 
     fn rows() -> Vec<PushRow> {
@@ -186,7 +187,7 @@ mod tests {
 
     async fn claimed(db: &Db) -> Vec<ClaimedTask> {
         let until_s = now_ms().div_euclid(1000) + 2;
-        let most = crate::db::Most {
+        let most = crate::store::Most {
             count: 9,
             bytes: u32::MAX,
         };
@@ -236,7 +237,7 @@ mod tests {
 
     fn served(url: &str) -> (std::sync::Arc<dyn Store>, Db) {
         let url: DatabaseUrl = url.parse().unwrap();
-        let store = store(&crate::config::DatabaseSettings {
+        let store = adapter(&crate::config::DatabaseSettings {
             url,
             ..Default::default()
         });

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use actix::{MailboxError, Message};
 
-use crate::db::DbError;
-use crate::db::rows::NewTask;
+use crate::store::DbError;
+use crate::store::rows::NewTask;
 
 /// Characters that the columns of `delay_queue_log` hold.
 const NAME_CHARS: usize = 255;

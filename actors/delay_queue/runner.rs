@@ -10,15 +10,14 @@ use super::agenda::Claim;
 use super::{DelayConfig, push};
 use crate::clock::{millis, now_ms};
 use crate::config::RetryRules;
-use crate::db::may_start;
-use crate::db::rows::{TaskEnd, TaskOutcome};
-use crate::db::text::result_text;
-use crate::job::slots::{Identity, Kind, Slot};
-use crate::job::{
-    Handler, JobResult, Task, Verdict, alone_at_first, excuse, run, used_up, verdict,
-};
+use crate::job::{Handler, JobResult, Task, Verdict, excuse, run, used_up, verdict};
+use crate::membership::may_start;
+use crate::poison::alone_at_first;
+use crate::poison::{Identity, Kind, Slot};
 use crate::settler::Sender;
 use crate::stop::StopListener;
+use crate::store::rows::{TaskEnd, TaskOutcome};
+use crate::store::truncate::result_text;
 
 /// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
 pub(super) async fn run_claim(

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::db::rows::{COUNT_CAP, DelayCounts};
+use crate::store::rows::{COUNT_CAP, DelayCounts};
 
 /// How many seconds are remembered.
 const REMEMBERED_S: i64 = 60;

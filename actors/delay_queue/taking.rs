@@ -9,8 +9,8 @@ use super::looking::LOOK_AHEAD;
 use super::push::{self, PushError, PushItem};
 use super::{DelayQueueActor, Storage};
 use crate::clock::{millis, now_ms};
-use crate::db::DbError;
-use crate::db::rows::{ClaimedTask, FIRST_FENCE, NewTask};
+use crate::store::DbError;
+use crate::store::rows::{ClaimedTask, FIRST_FENCE, NewTask};
 
 /// What a push is answered, when it is.
 pub(super) type Pushing = ResponseActFuture<DelayQueueActor, Result<Vec<i64>, PushError>>;

@@ -13,10 +13,11 @@ use super::{
     Stop, TaskRules,
 };
 use crate::clock::{jumps, now_ms};
-use crate::db::Liveness;
-use crate::db::rows::PauseRow;
-use crate::job::{Gates, Handler as JobHandler, JobResult, Task};
+use crate::job::{Handler as JobHandler, JobResult, Task};
+use crate::membership::Liveness;
 use crate::orders::{PauseKind, Pauses};
+use crate::poison::Gates;
+use crate::store::rows::PauseRow;
 use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
 use crate::workers::Workers;
 

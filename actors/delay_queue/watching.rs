@@ -7,8 +7,8 @@ use actix::prelude::*;
 use super::stats::{Report, report};
 use super::{DelayQueueActor, Storage};
 use crate::clock::now_ms;
-use crate::db::DbError;
-use crate::db::rows::DelayCounts;
+use crate::store::DbError;
+use crate::store::rows::DelayCounts;
 
 /// How often to count: the count stops at a cap, and costs some milliseconds there.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);

@@ -10,8 +10,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use crate::db::rows::AliveBoot;
-use crate::db::{Db, DbError};
+use crate::db::Db;
+use crate::store::DbError;
+use crate::store::rows::AliveBoot;
 
 /// How long an answer serves.
 const FRESH: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::HttpConfig;
 use super::process::Process;
-use crate::db::Standing;
+use crate::membership::Standing;
 use crate::state::view::{CronView, DelayView, QueueView};
 use crate::state::{CronFacts, Distribution, Identity, commits, outages};
 

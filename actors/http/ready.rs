@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::HttpConfig;
-use crate::db::Standing;
+use crate::membership::Standing;
 use crate::stop::StopListener;
 
 /// The answer to `/readyz`.

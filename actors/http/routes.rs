@@ -15,7 +15,7 @@ use super::pausing::{self, Pause, Resume, everything};
 use super::ready::{Readiness, readiness};
 use super::wrong::{Wrong, wrong};
 use crate::clock::{millis, now_ms};
-use crate::identity::partition_of;
+use crate::membership::partition_of;
 use crate::reload::{Origin, Outcome};
 use crate::state::view::{CronView, DelayView, OutageView, PauseView, QueueView};
 use crate::state::{Identity, outages};

@@ -4,23 +4,20 @@
 //! panics, and the slot that shows the next start what ended the process.
 
 mod batch;
-mod business;
 mod descriptors;
 mod error;
 mod from_job;
-mod gate;
+pub(crate) mod guarded;
 mod kinds;
 mod registry;
 mod retry;
 mod run;
-pub(crate) mod slots;
 
 pub use self::batch::BatchOutcome;
 pub(crate) use self::descriptors::excuse;
 pub(crate) use self::error::Next;
 pub use self::error::{BoxError, JobError, JobResult};
 pub use self::from_job::{FromJob, Json};
-pub(crate) use self::gate::{Gate, Gates, Pass, alone_at_first};
 pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
 pub(crate) use self::registry::{
     Apart, BatchHandler, Consumer, Handler, Handlers, OwnCode, Registry,

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{LocalBoxFuture, join_all};
 
-use super::business::Business;
 use super::error::{JobError, JobResult};
+use super::guarded::Business;
 use super::registry::{BatchHandler, Handler};
-use super::slots::{OwnSlot, Slot};
 use super::{Message, batch, descriptors};
+use crate::poison::{OwnSlot, Slot};
 use crate::state::FailureCause;
 
 /// Calls the handler and waits for its end. Never panics.

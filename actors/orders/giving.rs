@@ -1,8 +1,9 @@
 //! Gives the orders to pause and to resume. They are rows: every daemon of the environment that shares the tables reads them.
 
 use super::PauseKind;
-use crate::db::rows::PauseOrder;
-use crate::db::{Db, DbError};
+use crate::db::Db;
+use crate::store::DbError;
+use crate::store::rows::PauseOrder;
 
 /// What is to rest, or to rest no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::db::daemon_orders::OpenOrder;
+use crate::store::daemon_orders::OpenOrder;
 
 /// An order that nobody has begun to carry out by then is not carried out any more: an hour, in milliseconds. Longer than a
 /// deployment takes; shorter than whoever ordered a run "now" would be surprised by it.

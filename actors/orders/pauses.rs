@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::db::rows::PauseRow;
 use crate::state::State;
 use crate::state::view::PauseView;
+use crate::store::rows::PauseRow;
 
 /// What can be paused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{ORDERS_KEPT_MS, Orders, Pauses};
-use crate::db::daemon_orders::{OpenOrder, OrderEnd};
-use crate::db::{Db, DbError, ReadOutage};
+use crate::db::{Db, ReadOutage};
 use crate::state::State;
+use crate::store::DbError;
+use crate::store::daemon_orders::{OpenOrder, OrderEnd};
 
 /// How often the orders are read; a bound on how late a daemon sees one.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::Backoff;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::job::{JobError, JobResult, Next, OwnCode, run};
 use crate::state::deaths;
 use crate::stop::left_at;

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep};
 
 use super::{CountConsumers, LagCheck, PoolActor, PoolConfig, Stop, counted_to};
 use crate::consumer::Work;
-use crate::db::Liveness;
-use crate::db::rows::EntryName;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
+use crate::membership::Liveness;
 use crate::source::{IdleTables, TableLags, TableSource};
+use crate::store::rows::EntryName;
 use crate::testing_support::{FakeSource, TestDb, limits, settle_down, single, soon, work};
 use crate::workers::Workers;
 

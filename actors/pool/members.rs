@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{ConsumerGone, PoolActor};
 use crate::consumer::ConsumerActor;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::state::deaths;
 use crate::stop::StopSignal;
 

@@ -30,7 +30,7 @@ pub(crate) use self::reloading::{Retire, TIME_TO_LEAVE, Tune};
 pub(crate) use self::sizing::counted_to;
 use crate::config::PoolLimits;
 use crate::consumer::Work;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::presence::AreYouThere;
 use crate::source::Limit;
 use crate::stop::{StopSignal, left_at};

@@ -15,8 +15,10 @@ use parking_lot::Mutex;
 
 use crate::clock::{Moment, millis};
 use crate::clock_watch::ClockWatch;
-use crate::db::{Db, DbError, Liveness, TRIM_ROWS};
+use crate::db::Db;
 use crate::job::LONGEST_RETRY as LONGEST;
+use crate::membership::Liveness;
+use crate::store::{DbError, TRIM_ROWS};
 
 /// How often. A look is a question of the index for each table.
 const INTERVAL: Duration = Duration::from_secs(30);

@@ -99,7 +99,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::db::rows::NewMessage;
+    use crate::store::rows::NewMessage;
     use crate::task::points;
     use crate::testing_support::TestDb;
 

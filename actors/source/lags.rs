@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::db::{Db, DbError, ReadOutage};
+use crate::db::{Db, ReadOutage};
+use crate::store::DbError;
 
 /// How long the first question waits for others: the pools' timers ring within this time.
 const GATHERING: Duration = Duration::from_millis(10);

@@ -20,12 +20,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::db::rows::OutsideId;
-use crate::db::{DbError, Standing};
 use crate::job::Message;
-use crate::job::slots::{Identity, Kind};
+use crate::membership::Standing;
+use crate::poison::{Identity, Kind};
 use crate::settler::Refusal;
 use crate::stop::StopListener;
+use crate::store::DbError;
+use crate::store::rows::OutsideId;
 
 pub(crate) use self::clock_ahead::PutOffMessages;
 pub(crate) use self::idle::IdleTables;
@@ -148,7 +149,7 @@ pub(crate) struct OutsideCharge {
     pub(crate) id: String,
     /// Which attempt it was.
     pub(crate) attempt: u32,
-    /// Whether nothing else can have done it; see [`Charge`](crate::db::rows::Charge).
+    /// Whether nothing else can have done it; see [`Charge`](crate::store::rows::Charge).
     pub(crate) certain: bool,
     pub(crate) how: String,
 }

@@ -25,10 +25,11 @@ use super::{
     TableSource, made, nothing,
 };
 use crate::config::REPLAY_PREFIX;
-use crate::db::{Most, Standing};
 use crate::job::Message;
-use crate::job::slots::Identity;
+use crate::membership::Standing;
+use crate::poison::Identity;
 use crate::stop::{StopListener, StopSignal};
+use crate::store::Most;
 
 /// The receipt is the table's. Boots count their generations from 0, so theirs never get here.
 const REPLAYED: u64 = 1 << 63;

@@ -10,8 +10,9 @@ use tokio::runtime::Handle;
 use super::kafka::Clusters;
 use super::redis::RedisServers;
 use crate::config::{QueueEntry, SourceConfig};
-use crate::db::rows::NewMessage;
-use crate::db::{Db, DbError};
+use crate::db::Db;
+use crate::store::DbError;
+use crate::store::rows::NewMessage;
 
 /// Why not everything was sent.
 #[derive(Debug, thiserror::Error)]

@@ -21,11 +21,13 @@ use super::{
     TableLags, made, nothing,
 };
 use crate::clock::millis;
-use crate::db::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
-use crate::db::{Db, Liveness, Most, Standing};
-use crate::job::slots::{Identity, Kind, QueueName};
+use crate::db::Db;
 use crate::job::{Message, MessageSource, SourceKind};
+use crate::membership::{Liveness, Standing};
+use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
+use crate::store::Most;
+use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 
 /// Pauses between looks into an empty queue: they double from the first to the longest. What stays empty for longer is
 /// looked at together with the others that do (`idle.rs`), as often.

@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::UnconsumedList;
 use super::replayed::replay_table;
 use crate::config::{Config, REPLAY_PREFIX, SourceConfig};
-use crate::db::rows::COUNT_CAP;
-use crate::db::{DbError, Reader};
+use crate::store::rows::COUNT_CAP;
+use crate::store::{DbError, Reader};
 
 /// What the entries of this partition consume of the database.
 #[derive(Debug, Clone, Default)]

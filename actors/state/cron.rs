@@ -13,7 +13,7 @@ use super::recent::{Recent, cut};
 use super::running::RunningView;
 use super::view::{CronView, FailureView, FireCounts};
 use crate::clock::now_ms;
-use crate::db::rows::EndedRun;
+use crate::store::rows::EndedRun;
 
 /// Failures that are kept.
 const MOST_FAILURES: usize = 16;

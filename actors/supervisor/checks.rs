@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Plan;
-use crate::db::DbError;
-use crate::db::daemon_orders::{OpenOrder, OrderEnd, OrderKind};
+use crate::store::DbError;
+use crate::store::daemon_orders::{OpenOrder, OrderEnd, OrderKind};
 
 /// For ever.
 pub(super) async fn watch(plan: &Plan) {

@@ -14,18 +14,20 @@ use crate::alert::Notifier;
 use crate::alert::own::{AlertActor, OwnAlerts};
 use crate::config::{QueueEntry, RetryRules, Secret, SourceConfig};
 use crate::cron::{CronActor, CronConfig};
-use crate::db::rows::{BootRow, EntryName};
-use crate::db::{Db, DbActor, Heartbeats, Liveness, Store};
+use crate::db::{Db, DbActor, Heartbeats};
 use crate::delay_queue::{DelayConfig, DelayQueueActor, DelayQueueHandle};
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::http::{HttpActor, HttpConfig};
 use crate::job::OwnCode;
-use crate::job::slots::{Kind, SlotFile};
+use crate::membership::Liveness;
 use crate::orders::Pauses;
 use crate::own_code::OwnCodeActor;
+use crate::poison::{Kind, SlotFile};
 use crate::pool::{PoolActor, PoolConfig};
 use crate::source::{Consumed, RedisServer};
 use crate::stop::StopSignal;
+use crate::store::Store;
+use crate::store::rows::{BootRow, EntryName};
 
 /// All that the children are made of; the same for one that is started and one that replaces it. A reload makes another one
 /// of it, with other entries.

@@ -34,12 +34,12 @@ use self::stopping::{Stopped, stop_all};
 pub(crate) use self::warnings::Warnings;
 use self::watching::FileWatch;
 use crate::config::Fingerprint;
-use crate::db::DbError;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 use crate::orders;
 use crate::outage::Outage;
 use crate::state::deaths;
 use crate::stop::StopSignal;
+use crate::store::DbError;
 use crate::task::{caught, restart_on_panic};
 
 /// Pauses before a dead child is replaced: they double from the first to the longest, and start anew after a while

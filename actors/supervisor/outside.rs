@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::Plan;
 use super::children::Children;
 use crate::alert::{Ping, PingEvent};
-use crate::db::Standing;
+use crate::membership::Standing;
 use crate::presence::answers;
 
 /// Whoever is called expects it that often.

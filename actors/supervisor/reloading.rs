@@ -254,7 +254,7 @@ impl SupervisorActor {
     fn write_down(&self, ordered_by: String, result: String) {
         let db = self.plan.db.clone();
         let identity = &self.plan.http.state.identity;
-        let order = crate::db::rows::AuditRow {
+        let order = crate::store::rows::AuditRow {
             environment: identity.environment.clone(),
             ordered_by,
             action: "reload",

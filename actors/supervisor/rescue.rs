@@ -11,9 +11,9 @@ use futures_util::future::join_all;
 
 use super::Plan;
 use crate::config::RetryRules;
-use crate::db::rows::{Charge, EntryName, OutsideId, Victim};
-use crate::job::slots::{DeadFile, Death, Identity, Kind, dead_files};
+use crate::poison::{DeadFile, Death, Identity, Kind, dead_files};
 use crate::source::{Burial, OutsideCharge, SourceError, outside};
+use crate::store::rows::{Charge, EntryName, OutsideId, Victim};
 
 /// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
 /// keeps its rows.

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use crate::clock::{millis, now_ms};
-use crate::db::{Db, DbError, TRIM_ROWS};
+use crate::db::Db;
 use crate::stop::StopListener;
+use crate::store::{DbError, TRIM_ROWS};
 
 /// How often to look for old rows.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -19,21 +19,24 @@ use crate::alert::own::{Disks, Memory, OwnAlerts};
 use crate::config::{AlertRules, HttpSettings, Partition};
 use crate::consumer::Work;
 use crate::cron::{self, Backlog, CronConfig, StartingFires, WatchedRuns};
-use crate::db::rows::{BootRow, EntryName, Inspection, NewMessage};
-use crate::db::{Db, DbError, Liveness, Reader, Store, Writer};
+use crate::db::Db;
 use crate::delay_queue::{
     self, DelayConfig, DelayQueueHandle, Push, PushItem, RunningTasks, Stats, TaskRules,
 };
 use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
-use crate::identity::Owner;
-use crate::job::slots::SlotFile;
-use crate::job::{Gates, Handler as JobHandler, OwnCode, Task};
+use crate::job::{Handler as JobHandler, OwnCode, Task};
+use crate::membership::Liveness;
+use crate::membership::Owner;
 use crate::own_code;
+use crate::poison::Gates;
+use crate::poison::SlotFile;
 use crate::pool::{self, PoolConfig};
 use crate::source::Consumed;
 use crate::source::TableSource;
 use crate::state::{Identity, State};
 use crate::stop::StopSignal;
+use crate::store::rows::{BootRow, EntryName, Inspection, NewMessage};
+use crate::store::{DbError, Reader, Store, Writer};
 use crate::testing_support::{Barrier, Seen, TestDb, limits, queue_entry, single, soon};
 use crate::workers::Workers;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Plan;
-use crate::db::Most;
-use crate::db::rows::{COUNT_CAP, EntryName};
 use crate::source::{
     Delivery, End, RedisFault, RedisServer, Settled, Source, SourceError, TableSource, Unconsumed,
     unconsumed,
 };
+use crate::store::Most;
+use crate::store::rows::{COUNT_CAP, EntryName};
 use crate::task::caught;
 
 /// Letters in one claim, and their bytes.

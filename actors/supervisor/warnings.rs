@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::alert::Notifier;
 use crate::alert::warning::{Counter, Outbox};
 use crate::db::Db;
-use crate::db::warnings::CountOrigin;
+use crate::store::warnings::CountOrigin;
 use crate::task::restart_on_panic;
 
 /// The counts of this process, and the limits that this daemon sends.

@@ -10,8 +10,9 @@ use diesel::sql_types::{BigInt, Text};
 
 use super::hooked::{Hook, HookedStore};
 use crate::config::{DatabaseSettings, DatabaseUrl};
-use crate::db::{Db, DbActor, Store, store};
-use crate::gone::GoneNotice;
+use crate::db::{Db, DbActor};
+use crate::drop_notice::GoneNotice;
+use crate::store::{Store, adapter};
 
 /// See the module's header.
 pub(crate) struct TestDb {
@@ -36,7 +37,7 @@ impl TestDb {
     /// With a DbActor on this thread, without heartbeats.
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = store(&DatabaseSettings {
+        let store = adapter(&DatabaseSettings {
             url: DatabaseUrl::Sqlite(Self::file(&dir)),
             ..DatabaseSettings::default()
         });

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 
-use crate::db::rows::{BootRow, Heartbeat, Inspection};
-use crate::db::{Applied, DbError, Reader, Store, Write, Writer};
+use crate::store::rows::{BootRow, Heartbeat, Inspection};
+use crate::store::{Applied, DbError, Reader, Store, Write, Writer};
 
 /// Gets a transaction's writes, and holds it up until the future is done.
 pub(crate) type Hook = Arc<dyn Fn(Arc<[Write]>) -> BoxFuture<'static, ()> + Send + Sync>;

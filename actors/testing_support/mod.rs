@@ -24,8 +24,9 @@ use crate::config::{
     Backoff, BatchLimits, PoolLimits, QueueEntry, RetryRules, SourceConfig, StatusBits,
 };
 use crate::consumer::Work;
-use crate::gone::GoneNotice;
-use crate::job::{BatchHandler, Consumer, Gate, Handler, JobResult, Message};
+use crate::drop_notice::GoneNotice;
+use crate::job::{BatchHandler, Consumer, Handler, JobResult, Message};
+use crate::poison::Gate;
 use crate::state::{QueueFacts, QueueState};
 
 /// Longer than anything a test waits for, on a paused clock.

@@ -9,14 +9,15 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{Barrier, soon};
-use crate::db::{DbError, Standing};
 use crate::job::Message;
-use crate::job::slots::{Identity, Kind};
+use crate::membership::Standing;
+use crate::poison::{Identity, Kind};
 use crate::source::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
     take_dead,
 };
 use crate::stop::StopListener;
+use crate::store::DbError;
 
 /// The message of this number.
 fn message(id: i64) -> Message {

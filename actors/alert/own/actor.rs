@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::*;
 
 use super::OwnAlerts;
-use crate::gone::GoneNotice;
+use crate::drop_notice::GoneNotice;
 
 /// Between two looks: what is published is read, nothing is asked.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);

@@ -2,8 +2,8 @@
 
 use super::Condition;
 use super::age::aged;
-use crate::db::rows::COUNT_CAP;
 use crate::state::DelaySight;
+use crate::store::rows::COUNT_CAP;
 
 /// A count that is older than this says nothing of now: the database did not answer the ones since.
 const STALE_MS: i64 = 90_000;

@@ -14,8 +14,8 @@ use super::table::{Moment, Table};
 use crate::alert::Notifier;
 use crate::config::AlertRules;
 use crate::db::Db;
-use crate::db::rows::EndedRun;
 use crate::state::{CronState, State};
+use crate::store::rows::EndedRun;
 
 /// Entries that the database is asked about at once.
 const ENTRIES_AT_ONCE: usize = 50;

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::db::MOST_MESSAGES;
-use crate::db::warnings::Period;
+use crate::store::MOST_MESSAGES;
+use crate::store::warnings::Period;
 
 /// A segment is written when it is as old as this: a handler that adds all the time costs one write a second.
 pub(super) const SEGMENT: Duration = Duration::from_secs(1);

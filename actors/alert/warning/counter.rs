@@ -15,8 +15,9 @@ use super::added::{Added, Outcome, Phase, WarningError};
 use super::definition::Warning;
 use super::log_lines::{Trouble, say_once, write_messages};
 use super::recording::Recording;
-use crate::db::warnings::{CountAdd, CountOrigin, CountSegment, Counted};
-use crate::db::{Db, MOST_MESSAGES};
+use crate::db::Db;
+use crate::store::MOST_MESSAGES;
+use crate::store::warnings::{CountAdd, CountOrigin, CountSegment, Counted};
 
 /// Characters of a message that go along with what is sent.
 const MESSAGE_CHARS: usize = 200;

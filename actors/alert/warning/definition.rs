@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::added::{Added, WarningError};
 use super::counter::Counter;
-use crate::db::warnings::Period;
+use crate::store::warnings::Period;
 
 /// Characters of a flag.
 const FLAG_CHARS: usize = 255;

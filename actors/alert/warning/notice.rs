@@ -4,7 +4,7 @@ use chrono::DateTime;
 
 use crate::alert::{Notice, NoticeKind, Severity};
 use crate::clock::now_utc;
-use crate::db::warnings::CountNotice;
+use crate::store::warnings::CountNotice;
 
 /// The environment, the partition and the host that send it stand in every text of an alert; those that reached the limit
 /// may be others.

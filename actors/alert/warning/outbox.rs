@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::log_lines::{Trouble, say_once};
 use super::notice::notice;
 use crate::alert::{Delivered, Notifier};
-use crate::db::warnings::{CountNotice, NoticeBreadth, NoticeClaim};
-use crate::db::{Db, DbError};
+use crate::db::Db;
+use crate::store::DbError;
+use crate::store::warnings::{CountNotice, NoticeBreadth, NoticeClaim};
 
 /// How often to look for limits that other processes reached.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -312,7 +313,7 @@ enum Last {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::Write;
+    use crate::store::Write;
     use crate::testing_support::{TestDb, no_hook};
 
     const ROWS: usize = 50;

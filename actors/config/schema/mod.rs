@@ -6,8 +6,10 @@
 
 use std::rc::Rc;
 
-use super::sketch::{PRETENDED, Sketch};
-use super::{Commands, Environment, Reading, crontab, queue, settings::Settings, tree};
+use super::settings::Settings;
+use super::{Commands, Environment, Reading, crontab, queue};
+use crate::jsonc::sketch::{PRETENDED, Sketch};
+use crate::jsonc::tree;
 
 mod others;
 mod render;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::words::{self, Words};
 use super::{File, Languages};
-use crate::config::sketch::{Form, Keys, Notes, Range, Sketch, Text};
+use crate::jsonc::sketch::{Form, Keys, Notes, Range, Sketch, Text};
 
 /// The draft.
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";

@@ -7,8 +7,8 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::sketch::Notes;
-use crate::config::testing;
+use crate::jsonc::sketch::Notes;
+use crate::jsonc::testing;
 
 /// The schema of a file as a validator that is not ours understands it.
 struct Validator {

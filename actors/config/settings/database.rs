@@ -6,11 +6,9 @@ use url::Url;
 
 use super::go_dsn;
 use crate::address;
-use crate::config::{
-    node::Node,
-    object::Object,
-    secret::{self, Secret},
-};
+use crate::config::secret::{self, Secret};
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
 
 /// More connections than this no server of ours accepts.
 const MOST_CONNECTIONS: u64 = 1_000;

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::config::{node::Node, secret::Secret};
+use crate::config::secret::Secret;
+use crate::jsonc::node::Node;
 
 /// The port where none is given.
 const DEFAULT_PORT: u16 = 7_100;
@@ -124,7 +125,7 @@ fn token(node: &Node<'_>) -> Option<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{faults, good};
+    use crate::jsonc::testing::{faults, good};
 
     #[test]
     fn only_loopback_is_listened_on_without_a_token() {

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, fmt, num::NonZeroU16, str::FromStr};
 use rdkafka::{ClientConfig, error::KafkaError};
 
 use super::kafka_clients::refused_together;
-use crate::config::{node::Node, secret::Secret, show};
+use crate::config::secret::Secret;
+use crate::jsonc::node::Node;
+use crate::jsonc::quote;
 
 /// More brokers than a process could pretend to be.
 const MOST_MOCK_BROKERS: u16 = 16;
@@ -83,7 +85,7 @@ impl fmt::Display for Brokers {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadBrokers {
     /// One of them is no `host:port`.
-    #[error("{} is no `host:port`; `host1:9092,host2:9092` would be right", show::name(.0))]
+    #[error("{} is no `host:port`; `host1:9092,host2:9092` would be right", quote::name(.0))]
     Server(String),
     /// Too many or too few, or no number.
     #[error(
@@ -269,7 +271,7 @@ fn misread_number(value: &str, taken: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{faults, good};
+    use crate::jsonc::testing::{faults, good};
 
     #[test]
     fn brokers_are_hosts_with_ports_or_a_mock() {

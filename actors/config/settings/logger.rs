@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
-use crate::config::node::Node;
+use crate::jsonc::node::Node;
 
 /// The levels by name, the quietest first.
 const LEVELS: [(&str, LevelFilter); 6] = [

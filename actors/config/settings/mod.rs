@@ -9,15 +9,13 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{
-    Reading,
-    commands::Kind,
-    duration::{self, Bounds},
-    node::Node,
-    object::Object,
-    retry::{self, RetryRules},
-    show,
-};
+use super::Reading;
+use super::commands::Kind;
+use super::retry::{self, RetryRules};
+use crate::jsonc::duration::{self, Bounds};
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
+use crate::jsonc::quote;
 
 mod alert;
 mod database;
@@ -316,7 +314,7 @@ fn cron_command(node: &Node<'_>, reading: &mut Reading<'_>) -> Option<String> {
         std::env::split_paths(&all).any(|directory| directory.join(path).is_file())
     };
     if !found {
-        let shown = show::name(node.shown(&command));
+        let shown = quote::name(node.shown(&command));
         reading.notes.push(format!(
             "`cron_command`: there is no file {shown} yet; without it no cron run starts"
         ));
@@ -370,7 +368,7 @@ fn delayed(
             }
             let settings = node.object(|o| {
                 let settings = DelayedSettings::read(o)?;
-                let of = format!("`delayed.{}`", show::short(&command));
+                let of = format!("`delayed.{}`", quote::short(&command));
                 reading.note_idle_retry_keys(o, &of, settings.retry);
                 Some(settings)
             });
@@ -413,7 +411,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The user's own settings may hold secrets of any name: only their names are shown.
         let app: Vec<String> = match &self.app {
-            serde_json::Value::Object(app) => app.keys().map(|key| show::short(key)).collect(),
+            serde_json::Value::Object(app) => app.keys().map(|key| quote::short(key)).collect(),
             _ => vec!["***".to_owned()],
         };
         f.debug_struct("Settings")

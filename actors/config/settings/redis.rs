@@ -3,10 +3,8 @@
 use std::fmt;
 
 use super::sentinels::SentinelAddress;
-use crate::config::{
-    node::Node,
-    secret::{self, Secret},
-};
+use crate::config::secret::{self, Secret};
+use crate::jsonc::node::Node;
 
 /// One Redis server.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! The settings: their defaults, and every refusal with its place.
 
 use super::*;
-use crate::config::{Commands, Environment, testing};
+use crate::config::{Commands, Environment};
+use crate::jsonc::testing;
 
 fn read(text: &str) -> (Option<Settings>, Vec<String>) {
     let commands = Commands {

@@ -13,23 +13,25 @@ use actix::prelude::*;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, LocalBoxFuture, join_all};
 
+use super::heartbeat::Heartbeats;
 use crate::clock::now_ms;
+use crate::db::Db;
 use crate::db::actor::{Crash, DbActor};
-use crate::db::browse::{
+use crate::membership::{Liveness, Standing};
+use crate::store::DbError;
+use crate::store::browse::{
     AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, Rows, Span, Step,
     TaskLine, TaskPlace, TasksAsked,
 };
-use crate::db::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
-use crate::db::heart::Heartbeats;
-use crate::db::rows::{
+use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
+use crate::store::rows::{
     AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection,
     LetterFilter, LetterHead, LetterLook, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
     Side,
 };
-use crate::db::store::{Applied, Reader, Store, Writer, Writers};
-use crate::db::task_orders::{TaskName, TaskRow, TaskStatus};
-use crate::db::write::{Write, Written};
-use crate::db::{Db, DbError, Liveness, Standing};
+use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
+use crate::store::traits::{Applied, Reader, Store, Writer, Writers};
+use crate::store::write::{Write, Written};
 use crate::testing_support::{Barrier, Deaths, Seen, settle_down, soon};
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -288,7 +290,7 @@ impl Reader for NoReader {
     fn any_notice<'a>(
         &'a self,
         _: &'a str,
-        _: &'a crate::db::warnings::NoticeBreadth,
+        _: &'a crate::store::warnings::NoticeBreadth,
     ) -> BoxFuture<'a, Result<bool, DbError>> {
         async { Ok(false) }.boxed()
     }

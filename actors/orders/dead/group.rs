@@ -11,9 +11,11 @@ use sha2::{Digest, Sha256};
 
 use super::shape::{pattern, shape};
 use crate::config::did_you_mean_met;
-use crate::db::letters::KIND_DELAY;
-use crate::db::rows::{DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side};
-use crate::db::{DbError, Reader};
+use crate::store::dead_letter::KIND_DELAY;
+use crate::store::rows::{
+    DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side,
+};
+use crate::store::{DbError, Reader};
 
 /// Characters of an error of which its shape is made.
 const ERROR_CHARS_LOOKED_AT: usize = 512;

@@ -1,9 +1,9 @@
 //! Which dead letters an order means, and how many those are.
 
 use super::group::{self, Group};
-use crate::db::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, Side};
-use crate::db::{DbError, Reader};
 use crate::moment::shown;
+use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, Side};
+use crate::store::{DbError, Reader};
 
 /// What an order names.
 #[derive(Debug, Clone, Default)]

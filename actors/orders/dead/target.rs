@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::config::{Config, QueueEntry, SourceConfig, did_you_mean};
-use crate::db::letters::{KIND_DELAY, KIND_TABLE};
-use crate::db::rows::{LetterHead, ReplayTo};
 use crate::source::replayed::replay_table;
+use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
+use crate::store::rows::{LetterHead, ReplayTo};
 
 /// The way back for letters.
 pub(crate) struct Targets<'a> {

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::meant::Meant;
-use crate::db::rows::{LetterFilter, LetterHead};
-use crate::db::{DbError, Reader};
+use crate::store::rows::{LetterFilter, LetterHead};
+use crate::store::{DbError, Reader};
 
 /// Letters in one transaction: few enough for others to write in between.
 pub(crate) const PORTION: u32 = 500;

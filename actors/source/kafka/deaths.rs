@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use super::lane::Charged;
 use super::shared::Shared;
 use crate::db::ReadOutage;
-use crate::db::rows::{FailedAttempt, OutsideDeath, OutsideId};
-use crate::job::slots::{Identity, QueueName};
+use crate::poison::{Identity, QueueName};
 use crate::source::{End, Settled, outside};
+use crate::store::rows::{FailedAttempt, OutsideDeath, OutsideId};
 
 /// The longest that a record that failed waits for the database, beside its back-off.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
@@ -190,7 +190,7 @@ fn forget_ids(shared: &Arc<Shared>, ids: Vec<OutsideId>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::slots::Kind;
+    use crate::poison::Kind;
 
     const TOPIC: i64 = -7;
 

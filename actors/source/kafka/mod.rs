@@ -57,11 +57,12 @@ use super::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
 };
 use crate::clock::now_ms;
-use crate::db::rows::{EntryName, NewLetter};
-use crate::db::{Db, Standing};
-use crate::job::slots::{Identity, Kind, QueueName};
+use crate::db::Db;
 use crate::job::{Message, MessageSource, SourceKind};
+use crate::membership::Standing;
+use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
+use crate::store::rows::{EntryName, NewLetter};
 use crate::task::{panic_point, restart_on_panic};
 
 /// Which topic is read, and as whom.

@@ -9,8 +9,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord};
 
 use super::Clusters;
-use crate::db::rows::NewMessage;
 use crate::source::Unsent;
+use crate::store::rows::NewMessage;
 
 /// Records under way at once: enough for full requests, few enough for the memory.
 const UNDER_WAY: usize = 10_000;

@@ -19,8 +19,8 @@ use super::standing::Standing;
 use super::tap::QueueTap;
 use super::topic_id::TopicId;
 use crate::db::Db;
-use crate::job::slots::QueueName;
 use crate::outage::Outage;
+use crate::poison::QueueName;
 use crate::source::{Limit, Settled};
 
 /// A client is made in milliseconds, or not at all.

@@ -16,9 +16,9 @@ use super::server::Answer;
 use super::stored::Stored;
 use super::trouble::Deed;
 use super::wait::Waiting;
-use crate::db::Most;
 use crate::source::{Fetched, nothing};
 use crate::stop::StopListener;
+use crate::store::Most;
 
 /// More than this a script cannot hand to one command.
 const MOST: u32 = 1000;

@@ -69,11 +69,13 @@ use self::trouble::Trouble;
 pub(crate) use self::unconsumed::UnconsumedList;
 use super::{Burial, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError};
 use crate::config::RetryRules;
-use crate::db::rows::EntryName;
-use crate::db::{Db, Liveness, Most, Standing};
+use crate::db::Db;
 use crate::job::Message;
-use crate::job::slots::{Identity, Kind, QueueName};
+use crate::membership::{Liveness, Standing};
+use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
+use crate::store::Most;
+use crate::store::rows::EntryName;
 
 /// What a source is made of.
 pub(crate) struct RedisQueue {

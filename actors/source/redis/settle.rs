@@ -12,9 +12,9 @@ use super::scripts::{FINISH, SETTLE};
 use super::server::Answer;
 use super::trouble::Deed;
 use crate::clock::millis;
-use crate::db::rows::NewLetter;
 use crate::job::USED_UP;
 use crate::source::{End, Receipt, Settled, SourceError, take_dead};
+use crate::store::rows::NewLetter;
 use crate::task::caught;
 
 /// How long messages that are given back are gathered: they arrive in several portions, and keep their order when

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::*;
-use crate::db::Liveness;
-use crate::db::rows::{EntryName, LetterFilter, NewLetter, Replay, ReplayTo};
 use crate::job::SourceKind;
+use crate::membership::Liveness;
 use crate::source::{Breadth, End};
+use crate::store::rows::{EntryName, LetterFilter, NewLetter, Replay, ReplayTo};
 use crate::testing_support::{FakeSource, Seen, TestDb, single, soon, work};
 
 const OWNER: &str = "script1/me";

@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::db::Most;
-use crate::db::rows::ClaimedMessage;
+use crate::store::Most;
+use crate::store::rows::ClaimedMessage;
 
 #[derive(Debug)]
 pub(super) struct Fitting {

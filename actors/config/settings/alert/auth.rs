@@ -1,6 +1,9 @@
 //! How a daemon shows a receiver that it may send.
 
-use crate::config::{node::Node, object::Object, secret::Secret, sketch::Form};
+use crate::config::secret::Secret;
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
+use crate::jsonc::sketch::Form;
 
 /// What goes into the header `Authorization`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! The key `environments`: where something holds.
 
-use crate::config::{Environment, node::Node};
+use crate::config::Environment;
+use crate::jsonc::node::Node;
 
 /// The environments by name.
 const NAMES: [(&str, Environment); 4] = [

@@ -20,7 +20,7 @@ pub use self::{
     },
     webhook::{Webhook, WebhookKind},
 };
-use crate::config::node::Node;
+use crate::jsonc::node::Node;
 
 /// Where alerts go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 use url::Url;
 
 use super::environments;
-use crate::config::{Environment, node::Node, secret::Secret};
+use crate::config::Environment;
+use crate::config::secret::Secret;
+use crate::jsonc::node::Node;
 
 /// An address that is called to say that something has happened; whoever has it can say so too.
 #[derive(Debug, Clone, PartialEq, Eq)]

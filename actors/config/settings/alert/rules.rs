@@ -1,6 +1,7 @@
 //! The key `alert.rules`: the daemon's own alerts, each of which may be changed or switched off.
 
-use crate::config::{node::Node, object::Object};
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
 
 /// LagChecks, deaths: more than anybody waits for.
 const MOST_TIMES: u64 = 100;
@@ -333,13 +334,13 @@ impl DiskRule {
 /// As a file has them.
 #[cfg(test)]
 pub(crate) fn alert_rules_of(text: &str) -> AlertRules {
-    crate::config::testing::good(text, AlertRules::read)
+    crate::jsonc::testing::good(text, AlertRules::read)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{faults, good};
+    use crate::jsonc::testing::{faults, good};
 
     #[test]
     fn a_rule_is_changed_or_switched_off_and_the_others_stay() {

@@ -1,8 +1,8 @@
 //! The receivers as files name them.
 
 use super::*;
-use crate::config::testing::{faults, good};
 use crate::config::{Environment, Secret};
+use crate::jsonc::testing::{faults, good};
 
 const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -5,7 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use super::{auth::WebhookAuth, environments};
-use crate::config::{Environment, node::Node, object::Object, secret::Secret};
+use crate::config::Environment;
+use crate::config::secret::Secret;
+use crate::jsonc::node::Node;
+use crate::jsonc::object::Object;
 
 /// The kinds by name.
 const KINDS: [(&str, WebhookKind); 7] = [

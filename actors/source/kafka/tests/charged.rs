@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{DONE, World, close, fetch, fetch_all, is_dry, one, settle, until};
-use crate::db::rows::{BootRow, Charge, Victim};
 use crate::source::{End, Source, outside};
+use crate::store::rows::{BootRow, Charge, Victim};
 use crate::testing_support::rules;
 
 impl World {

@@ -13,7 +13,7 @@ use super::{
     ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, producer, send,
     settle, until,
 };
-use crate::db::Standing;
+use crate::membership::Standing;
 use crate::source::{Delivery, Source};
 use crate::stop::StopSignal;
 

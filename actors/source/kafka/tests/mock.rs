@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::{DONE, close, fetch_all, one, send, settle, source, until};
 use crate::config::{Brokers, KafkaSettings};
-use crate::db::rows::NewMessage;
 use crate::source::kafka::{Clusters, Inside};
+use crate::store::rows::NewMessage;
 use crate::task::points;
 use crate::testing_support::TestDb;
 

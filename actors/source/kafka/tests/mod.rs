@@ -25,10 +25,10 @@ use tokio::time::{Instant, timeout};
 
 use super::{Clusters, Inside, KafkaSource, Subscription};
 use crate::config::{Brokers, KafkaSettings, Secret};
-use crate::db::rows::EntryName;
 use crate::servers::kafka::{self, Kafka};
 use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
 use crate::stop::StopSignal;
+use crate::store::rows::EntryName;
 use crate::testing_support::TestDb;
 
 /// For what takes a moment, on a machine that compiles something else.

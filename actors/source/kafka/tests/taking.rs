@@ -9,11 +9,11 @@ use super::{
     ANY, DONE, PATIENCE, World, bodies, close, fetch, fetch_all, headers, is_dry, numbers, one,
     settle, until,
 };
-use crate::db::Standing;
-use crate::db::letters::LetterFilter;
 use crate::job::SourceKind;
+use crate::membership::Standing;
 use crate::source::{End, Source};
 use crate::stop::StopSignal;
+use crate::store::dead_letter::LetterFilter;
 
 #[actix::test]
 async fn a_record_comes_as_its_producer_wrote_it() {

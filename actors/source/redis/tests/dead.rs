@@ -1,7 +1,7 @@
 //! Boots that die, or are taken for dead, and messages whose handlers end their process.
 
 use super::*;
-use crate::db::Standing;
+use crate::membership::Standing;
 use crate::source::{Burial, OutsideCharge};
 
 /// A boot that ends without a word.

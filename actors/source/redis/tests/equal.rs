@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::config::BatchLimits;
 use crate::consumer::Work;
-use crate::job::Gate;
+use crate::poison::Gate;
 use crate::testing_support::single;
 
 const EQUAL: usize = 1000;

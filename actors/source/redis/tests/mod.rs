@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use super::{RedisQueue, RedisSource, Server, scripts};
 use crate::config::{Backoff, RedisSettings, RetryRules, Secret};
-use crate::db::rows::EntryName;
 use crate::servers::redis::{self, Redis};
 use crate::servers::way::Way;
 use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
 use crate::stop::StopSignal;
+use crate::store::rows::EntryName;
 use crate::testing_support::TestDb;
 
 /// For what takes a moment, on a machine that compiles something else.

@@ -1,0 +1,240 @@
+//! `delay cancel`, `delay run`: orders about single tasks.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::join_all;
+
+use super::list::attempts;
+use crate::bootstrap::failure::{FAILED, Failure, chain};
+use crate::bootstrap::mini_system;
+use crate::cli::orders::{held, orderer, own, since};
+use crate::cli::print::{print, print_error};
+use crate::clock::{millis, now_ms};
+use crate::config::{Config, parse_duration};
+use crate::db::Db;
+use crate::delay_queue::LAST_SECOND;
+use crate::moment::{FORMS, moment, shown};
+use crate::orders::PauseKind;
+use crate::store::DbError;
+use crate::store::rows::PauseRow;
+use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskWish};
+
+/// Orders that are under way at once: they share commits.
+const AT_ONCE: usize = 100;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CancelArgs {
+    /// The tasks, as `push` and `delay list` name them
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<i64>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RunArgs {
+    /// The tasks, as `push` and `delay list` name them
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<i64>,
+    /// Then, and not now: a time (`2026-01-31`, `'2026-01-31 08:30'`, RFC 3339), or unix seconds
+    #[arg(long, value_name = "TIME", conflicts_with = "wait")]
+    at: Option<String>,
+    /// After so long, and not now: `90s`, `2h`
+    #[arg(long = "in", id = "wait", value_name = "DURATION", value_parser = parse_duration)]
+    wait: Option<Duration>,
+}
+
+pub(super) fn cancel(config: &Config, args: CancelArgs) -> Result<ExitCode, Failure> {
+    give(config, args.ids, &TaskWish::Cancel, "is cancelled")
+}
+
+pub(super) fn run(config: &Config, args: RunArgs) -> Result<ExitCode, Failure> {
+    let now = now_ms();
+    let (at_ms, when) = match (&args.at, args.wait) {
+        (Some(text), _) => {
+            let at_ms = later(text, now).map_err(Failure::misused)?;
+            (at_ms, format!("at {}", shown(at_ms)))
+        }
+        (None, Some(wait)) => {
+            let at_ms = now.saturating_add(millis(wait));
+            (at_ms, format!("at {}", shown(at_ms)))
+        }
+        (None, None) => (now, "now".to_owned()),
+    };
+    if at_ms.div_euclid(1000) > LAST_SECOND {
+        return Err(Failure::misused(format!(
+            "tasks can be due up to {LAST_SECOND} (the year 2106)"
+        )));
+    }
+    let wish = TaskWish::Due {
+        at_ms,
+        shown: when.clone(),
+    };
+    give(config, args.ids, &wish, &format!("is due {when}"))
+}
+
+/// Unix milliseconds of a time that is to come.
+fn later(text: &str, now: i64) -> Result<i64, String> {
+    let seconds = text.parse::<i64>().ok().filter(|seconds| *seconds >= 0);
+    let at_ms = match seconds {
+        Some(seconds) => seconds.saturating_mul(1000),
+        None => moment(text).unwrap_or_else(|| {
+            Err(format!(
+                "`--at {text}`: neither a time ({FORMS}) nor unix seconds"
+            ))
+        })?,
+    };
+    if at_ms < now {
+        return Err(format!(
+            "`--at {text}` is over; without `--at` the task is due now"
+        ));
+    }
+    Ok(at_ms)
+}
+
+fn give(
+    config: &Config,
+    mut ids: Vec<i64>,
+    wish: &TaskWish,
+    done: &str,
+) -> Result<ExitCode, Failure> {
+    ids.sort_unstable();
+    ids.dedup();
+    let store = mini_system::migrated_store(config)?;
+    let environment = config.environment.name();
+    let mut said = Said::default();
+    let given = mini_system::in_system(async {
+        let db = mini_system::start_db(&store);
+        give_all(&db, environment, &ids, wish, done, &mut said).await?;
+        let rests = match wish {
+            TaskWish::Due { .. } if !said.done.is_empty() => {
+                let held = held(db.reader(), environment).await?;
+                rests(&held)
+            }
+            _ => None,
+        };
+        Ok::<_, DbError>(rests)
+    });
+    let rests = match given {
+        Ok(rests) => rests.unwrap_or_default(),
+        Err(cause) => {
+            said.refused += &format!("then: {}\n", chain(&cause));
+            String::new()
+        }
+    };
+    print(&(said.done + &rests))?;
+    print_error(&said.refused);
+    Ok(match said.refused.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
+    })
+}
+
+#[derive(Default)]
+struct Said {
+    done: String,
+    refused: String,
+}
+
+/// Each order is a transaction of its own, or shares one whole: a command that is killed has done some of them and not
+/// others, and none half.
+async fn give_all(
+    db: &Db,
+    environment: &str,
+    ids: &[i64],
+    wish: &TaskWish,
+    done: &str,
+    said: &mut Said,
+) -> Result<(), DbError> {
+    for portion in ids.chunks(AT_ONCE) {
+        let orders = portion.iter().map(|id| {
+            db.order_task(TaskOrder {
+                environment: environment.to_owned(),
+                ordered_by: orderer(),
+                id: *id,
+                wish: wish.clone(),
+            })
+        });
+        for (id, ordered) in portion.iter().zip(join_all(orders).await) {
+            match ordered? {
+                TaskOrdered::Done { attempts: 0 } => {
+                    said.done += &format!("delayed task {id} {done}\n");
+                }
+                TaskOrdered::Done { attempts: n } => {
+                    said.done += &format!("delayed task {id} {done}; {} had failed\n", attempts(n));
+                }
+                ordered => said.refused += &refusal(*id, &ordered),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refusal(id: i64, ordered: &TaskOrdered) -> String {
+    let why = ordered.describe();
+    match ordered {
+        TaskOrdered::Failed => format!(
+            "delayed task {id} stays as it is: {why}; one that failed runs again by `dead replay`\n"
+        ),
+        _ => format!("delayed task {id} stays as it is: {why}\n"),
+    }
+}
+
+/// Why what is due does not run.
+fn rests(held: &[PauseRow]) -> Option<String> {
+    let pauses = [
+        (PauseKind::Delay, "delay resume"),
+        (PauseKind::All, "resume"),
+    ];
+    pauses.into_iter().find_map(|(kind, order)| {
+        let row = own(kind, "", held)?;
+        Some(format!(
+            "it waits all the same: {} is paused, {}; `{order}` ends that\n",
+            kind.describe(""),
+            since(row)
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_to_come_is_a_time_or_unix_seconds() {
+        let now = 1_769_844_600_000;
+        assert_eq!(later("1769844600", now), Ok(now));
+        assert_eq!(later("2026-01-31T08:30:01+01:00", now), Ok(now + 1000));
+        assert!(later("1769844599", now).unwrap_err().contains("is over"));
+        assert!(later("2020-01-31", now).unwrap_err().contains("is over"));
+        for wrong in ["", "-5", "soon", "2h"] {
+            assert!(
+                later(wrong, now).unwrap_err().contains("RFC 3339"),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_task_is() {
+        let owner = Some("script1/ab".to_owned());
+        for (ordered, said) in [
+            (TaskOrdered::Missing, "there is no such task"),
+            (
+                TaskOrdered::Claimed { owner },
+                "it runs, or is about to: `script1/ab`",
+            ),
+            (TaskOrdered::Claimed { owner: None }, "Go program"),
+            (TaskOrdered::Ended, "it is done already"),
+            (TaskOrdered::Failed, "`dead replay`"),
+            (TaskOrdered::Unknown { status: 9 }, "its status is 9"),
+        ] {
+            let refusal = refusal(7, &ordered);
+            assert!(refusal.contains(said), "{refusal}");
+            assert!(
+                refusal.starts_with("delayed task 7 stays as it is: "),
+                "{refusal}"
+            );
+        }
+    }
+}

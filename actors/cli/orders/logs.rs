@@ -1,0 +1,250 @@
+//! `cron logs`: what a run printed, and with `-f` what it prints until it ends.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::run::unknown;
+use super::runs::asked;
+use crate::bootstrap::failure::{Failure, chain};
+use crate::bootstrap::{mini_system, open};
+use crate::cli::print::{print, print_error};
+use crate::config::Config;
+use crate::cron::LiveEntry;
+use crate::logs::{OutputLog, OutputLogs, OutputName, StderrFormat, read_output};
+use crate::store::daemon_orders::{CronRun, OrderKind};
+use crate::store::{DbError, Reader};
+
+/// Between two looks at a file that is followed.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// Between two questions whether its run goes on: each so many looks.
+const LOOKS_A_QUESTION: u32 = 5;
+/// Bytes that are read of a file at once.
+const PORTION: u64 = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LogsArgs {
+    /// The `name` of an entry, for its newest run; or a run, as `cron runs` shows it
+    #[arg(value_name = "NAME|RUN")]
+    of: String,
+    /// Goes on until the run ends
+    #[arg(short, long)]
+    follow: bool,
+    /// The last so many lines of the file to begin with: runs of one day share it
+    #[arg(short = 'n', long, default_value_t = 100)]
+    lines: usize,
+}
+
+/// What to show.
+enum Found {
+    Run(CronRun),
+    /// It is ordered, and no daemon has begun it.
+    Waiting,
+    /// There is nothing to show, for this reason.
+    Nothing(String),
+    /// No entry and no run is called so.
+    Unknown(String),
+}
+
+pub(super) fn logs(config: &Config, args: &LogsArgs) -> Result<ExitCode, Failure> {
+    let reader = mini_system::migrated_store(config)?.reader();
+    mini_system::in_system(async {
+        let run = match (find(config, reader.as_ref(), &args.of).await?, args.follow) {
+            (Found::Run(run), _) => run,
+            (Found::Waiting, true) => begun(config, reader.as_ref(), &args.of).await?,
+            (Found::Waiting, false) => {
+                return Err(Failure::failed(format!("run {} has not begun", args.of)));
+            }
+            (Found::Nothing(why), _) => return Err(Failure::failed(why)),
+            (Found::Unknown(why), _) => return Err(Failure::misused(why)),
+        };
+        let log = output_of(config, &run);
+        match args.follow {
+            true => follow(reader.as_ref(), &log, run, args.lines).await?,
+            false => show(&log, &run, args.lines).map(drop)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn failed(cause: DbError) -> Failure {
+    Failure::failed(chain(&cause))
+}
+
+/// A name goes before a key: nobody calls an entry after a run.
+async fn find(config: &Config, reader: &dyn Reader, of: &str) -> Result<Found, Failure> {
+    if config.crontab.iter().any(|entry| entry.name == of) {
+        let newest = reader.cron_runs(asked(config, Some(of), 1)?).await;
+        return Ok(match newest.map_err(failed)?.pop() {
+            Some(run) => Found::Run(run),
+            None => Found::Nothing(format!("cron `{of}` has not run yet")),
+        });
+    }
+    if let Some(run) = reader.cron_run(of).await.map_err(failed)? {
+        return Ok(Found::Run(run));
+    }
+    let orders = reader.run_orders(vec![of.to_owned()]).await;
+    let orders = orders.map_err(failed)?;
+    let order = orders.iter().find(|order| order.kind == OrderKind::Run);
+    Ok(match order {
+        Some(order) if order.is_waiting => Found::Waiting,
+        Some(order) => Found::Nothing(format!("run {of} was not made: {}", order.result)),
+        None => Found::Unknown(format!(
+            "{}; nor is there a run of that key",
+            unknown(config, of)
+        )),
+    })
+}
+
+/// Waits for a daemon to begin it.
+async fn begun(config: &Config, reader: &dyn Reader, uk: &str) -> Result<CronRun, Failure> {
+    print_error(&format!("run {uk} waits for a daemon\n"));
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL * LOOKS_A_QUESTION).await;
+        match find(config, reader, uk).await? {
+            Found::Run(run) => return Ok(run),
+            Found::Waiting => {}
+            Found::Nothing(why) | Found::Unknown(why) => return Err(Failure::failed(why)),
+        }
+    }
+}
+
+/// Of an entry that is not configured any more, by its name alone.
+fn output_of(config: &Config, run: &CronRun) -> OutputLog {
+    let live = config.crontab.iter();
+    let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
+    let entries = LiveEntry::all(live.cloned());
+    let entry = entries.iter().find(|entry| entry.key == run.entry);
+    let name = entry.map_or_else(
+        || OutputName::new(&run.name, None),
+        |entry| entry.output.clone(),
+    );
+    let mut options = open::log_options(config, StderrFormat::Plain);
+    options.partition.clone_from(&run.partition);
+    OutputLogs::new(&options).of(&name)
+}
+
+/// Prints the last lines. Answers the file, and where its end was.
+fn show(log: &OutputLog, run: &CronRun, lines: usize) -> Result<(PathBuf, u64), Failure> {
+    let Some(path) = file_of(log, run)? else {
+        return Err(Failure::failed(format!(
+            "`{}` is not there: run {} has printed nothing yet, its file was deleted, or it was on another machine{}",
+            log.path().display(),
+            run.uk,
+            host_of(run)
+        )));
+    };
+    let bytes = read_output(&path).map_err(|cause| cannot_read(&path, &cause))?;
+    print_error(&format!("{}:\n", path.display()));
+    print(&String::from_utf8_lossy(last_lines(&bytes, lines)))?;
+    Ok((path, u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
+}
+
+fn file_of(log: &OutputLog, run: &CronRun) -> Result<Option<PathBuf>, Failure> {
+    log.of_run(run.started_ms)
+        .map_err(|cause| cannot_read(&log.path(), &cause))
+}
+
+fn cannot_read(path: &Path, cause: &std::io::Error) -> Failure {
+    Failure::failed(format!("`{}` cannot be read: {cause}", path.display()))
+}
+
+/// The machine's name, as the row has it.
+fn host_of(run: &CronRun) -> String {
+    let place = serde_json::from_str::<serde_json::Value>(&run.machine).ok();
+    let host = place.and_then(|place| Some(place.get("host")?.as_str()?.to_owned()));
+    host.map_or_else(String::new, |host| format!(" (it was on {host})"))
+}
+
+fn last_lines(bytes: &[u8], lines: usize) -> &[u8] {
+    let ends = bytes.iter().enumerate().rev();
+    // The last byte ends the last line.
+    let mut ends = ends.skip(1).filter(|(_, byte)| **byte == b'\n');
+    match lines {
+        0 => &[],
+        lines => ends
+            .nth(lines - 1)
+            .map_or(bytes, |(at, _)| &bytes[at + 1..]),
+    }
+}
+
+/// What comes, until the run has ended and its last words are printed.
+async fn follow(
+    reader: &dyn Reader,
+    log: &OutputLog,
+    mut run: CronRun,
+    lines: usize,
+) -> Result<(), Failure> {
+    // A run that is about to start makes its file.
+    while file_of(log, &run)?.is_none() && run.ended_ms.is_none() {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        run = again(reader, run).await?;
+    }
+    let (path, mut at) = show(log, &run, lines)?;
+    loop {
+        // Asked before the file is read: what a run has printed when it has ended is there.
+        run = again(reader, run).await?;
+        for _ in 0..LOOKS_A_QUESTION {
+            at = print_from(&path, at)?;
+            if run.ended_ms.is_some() {
+                print_error(&format!("run {} has ended: {}\n", run.uk, run.status));
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+}
+
+/// The same run as it is now.
+async fn again(reader: &dyn Reader, run: CronRun) -> Result<CronRun, Failure> {
+    let now = reader.cron_run(&run.uk).await.map_err(failed)?;
+    Ok(now.unwrap_or(run))
+}
+
+fn print_from(path: &Path, mut at: u64) -> Result<u64, Failure> {
+    // Where it was rolled and packed meanwhile, the run had ended before.
+    let Ok(mut file) = File::open(path) else {
+        return Ok(at);
+    };
+    let read = |file: &mut File, at: u64| {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(at))?;
+        file.take(PORTION).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    loop {
+        let bytes = read(&mut file, at).map_err(|cause| cannot_read(path, &cause))?;
+        if bytes.is_empty() {
+            return Ok(at);
+        }
+        at += u64::try_from(bytes.len()).unwrap_or(0);
+        print(&String::from_utf8_lossy(&bytes))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_shown_whole() {
+        for (text, lines, shown) in [
+            ("a\nb\nc\n", 2, "b\nc\n"),
+            ("a\nb\nc", 1, "c"),
+            ("a\nb\n", 9, "a\nb\n"),
+            ("", 3, ""),
+            ("a\n", 0, ""),
+            ("\n\n", 1, "\n"),
+        ] {
+            assert_eq!(
+                last_lines(text.as_bytes(), lines),
+                shown.as_bytes(),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `run`: the daemon.
+
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::Actor;
+use actix_rt::System;
+
+use super::{await_database, signals, startup_log};
+use crate::alert::own::EarlyAlerts;
+use crate::alert::warning::{Counter, EndsCounting};
+use crate::alert::{Courier, Notifier, Origin, Pinger};
+use crate::app::services::Services;
+use crate::app::{App, Context};
+use crate::bootstrap::failure::Failure;
+use crate::bootstrap::plan::{self, Parts};
+use crate::bootstrap::{mini_system, open, version};
+use crate::config::{Config, Fingerprint, Places};
+use crate::db::Db;
+use crate::delay_queue::DelayQueueHandle;
+use crate::limits;
+use crate::logs::StderrFormat;
+use crate::membership::{Owner, host};
+use crate::source::{Clusters, Inside, RedisServers, Routes, Sender};
+use crate::stop::StopSignal;
+use crate::supervisor::SupervisorActor;
+
+/// Runs until a signal ends it. Nothing is started before the whole configuration is known to be right.
+pub(crate) fn run<S: Send + Sync + 'static>(
+    app: App<S>,
+    places: &Places,
+    started: Instant,
+) -> Result<ExitCode, Failure> {
+    // Whichever way this ends, nobody waits for a count any more.
+    let _counting = EndsCounting;
+    // Before they are read: what is written meanwhile is a change.
+    let print = Fingerprint::of(places);
+    let config = Arc::new(open::configuration(&app, places)?);
+    let _log = open::log(&config, StderrFormat::Person)?;
+    limits::raise_open_files();
+    let signals = signals::watch().map_err(Failure::failed)?;
+    let owner = Owner::new(config.partition.clone());
+    startup_log::introduce(&config, places, &owner);
+    let store = mini_system::own_store(&config);
+    // Before anything that may be away for long.
+    let courier = Courier::default();
+    let notifier = Notifier::start(&config.settings.alert, origin(&config), &courier);
+    let early_alerts = EarlyAlerts::new(&config.settings.alert.rules, notifier.clone());
+    let migrated = await_database::migrate(&store, &signals, &early_alerts);
+    if !matches!(migrated, Ok(Some(()))) {
+        mini_system::in_system(early_alerts.end());
+    }
+    if migrated?.is_none() {
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let system = System::new();
+    let begun = system.block_on(async {
+        let stop = StopSignal::new();
+        let delay_queue = DelayQueueHandle::default();
+        startup_log::mention_others(store.as_ref(), &config.partition).await;
+        let db = Db::new(store.as_ref());
+        let commands = app.registry.commands();
+        let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Daemon));
+        let redis = Arc::new(RedisServers::new(&config.settings));
+        let routes = Routes::of(&config.queues);
+        let services = Services::new(
+            config.settings.clone(),
+            delay_queue.clone(),
+            Sender::new(
+                db.clone(),
+                routes.clone(),
+                Arc::clone(&clusters),
+                Arc::clone(&redis),
+            ),
+            Arc::clone(&clusters),
+            stop.clone(),
+            Some(commands.delayed.clone()),
+        );
+        let state = tokio::select! {
+            state = (app.init)(config.settings.clone()) => state,
+            () = signals.first() => {
+                log::info!("stopped before the program's state was made");
+                return Ok(false);
+            }
+        };
+        let state =
+            state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;
+        let counter = Counter::of_process();
+        counter.begin();
+        let handlers = app.registry.bind(&Context::new(Arc::new(services), state));
+        let pinger = Pinger::new(&courier, host());
+        let (plan, files) = plan::plan(Parts {
+            notifier,
+            alert_memory: early_alerts.memory(),
+            counter,
+            pinger,
+            config: Arc::clone(&config),
+            routes,
+            commands,
+            places,
+            handlers,
+            store,
+            db,
+            delay_queue,
+            clusters,
+            redis,
+            owner,
+            started,
+        })?;
+        let on_change = config.settings.reload_on_change;
+        let supervisor = SupervisorActor::new(plan, stop);
+        let supervisor = supervisor.of_files(Rc::new(files), print, on_change);
+        let supervisor = supervisor.start();
+        signals.forward(supervisor)?;
+        Ok(true)
+    });
+    if !matches!(begun, Ok(true)) {
+        system.block_on(early_alerts.end());
+    }
+    if !begun? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let code = system.run_with_code().map_err(Failure::failed)?;
+    Ok(ExitCode::from(
+        u8::try_from(code).unwrap_or(crate::bootstrap::failure::FAILED),
+    ))
+}
+
+/// What alerts say of this daemon.
+pub(crate) fn origin(config: &Config) -> Origin {
+    Origin {
+        environment: config.environment,
+        partition: config.partition.to_string(),
+        host: host(),
+        version: version::VERSION,
+    }
+}

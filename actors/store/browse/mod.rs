@@ -1,0 +1,238 @@
+//! What the pages show of the tables: what waits, tasks, dead letters, and who ordered what.
+//!
+//! **No page takes longer with ten million rows.** What an index knows is read from the index, up to a number of rows. What no
+//! index knows (a text in a payload) is looked for a step of rows at a time, from a place on, until a page is full or the time
+//! is over; then the page says how far it has looked, and its next page begins there.
+
+mod audit;
+mod letters;
+mod sql;
+mod tasks;
+mod waiting;
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+pub(in crate::store) use self::audit::RawAudit;
+pub(crate) use self::audit::{AuditAsked, AuditLine, audits};
+pub(crate) use self::letters::{LetterLine, LetterOpened, LettersAsked, letters};
+pub(in crate::store) use self::letters::{RawId, RawLetter, RawOpened};
+pub(in crate::store) use self::sql::{Sql, Words};
+pub(in crate::store) use self::tasks::{RawPlace, RawTaskLine};
+pub(crate) use self::tasks::{TaskLine, TaskPlace, TasksAsked, tasks};
+pub(in crate::store) use self::waiting::RawCount;
+pub(crate) use self::waiting::{BAR_CAP, Bar, Bars, Span, bars};
+use super::error::DbError;
+
+/// The statements, which adapters run with their words.
+pub(in crate::store) mod sql_of {
+    pub(in crate::store) use super::audit::{edge as audit_edge, rows as audit_rows};
+    pub(in crate::store) use super::letters::{
+        edge as letter_edge, opened as letter, rows as letter_rows,
+    };
+    pub(in crate::store) use super::tasks::{edge as task_edge, rows as task_rows};
+    pub(in crate::store) use super::waiting::statement as waiting;
+}
+
+/// Questions of the pages. Each reads a bounded number of rows.
+pub(crate) trait Browse: Send + Sync {
+    /// Waiting tasks that are due in each of these spans, counted up to `BAR_CAP` each; in the order of the spans.
+    fn waiting_in(&self, spans: Vec<Span>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
+    /// Looks for tasks in a step of rows.
+    fn task_step(
+        &self,
+        asked: TasksAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>>;
+    /// Looks for dead letters in a step of rows, the newest first.
+    fn letter_step(
+        &self,
+        asked: LettersAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>>;
+    /// One dead letter, with no more bytes of its payload and of its key than that.
+    fn letter(&self, id: i64, bytes: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>>;
+    /// Looks for orders in a step of rows, the newest first.
+    fn audit_step(
+        &self,
+        asked: AuditAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<AuditLine, i64>, DbError>>;
+}
+
+/// How many rows one step reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rows {
+    /// Of the table.
+    pub(crate) looked_at: u32,
+    /// Of the answer, at most.
+    pub(crate) wanted: u32,
+}
+
+/// What one step found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step<Row, Place> {
+    pub(crate) rows: Vec<Row>,
+    /// The last row that was looked at; none: there are no more rows behind the step.
+    pub(crate) edge: Option<Place>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page<Row, Place> {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) next: Next<Place>,
+}
+
+/// What comes behind a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next<Place> {
+    /// Nothing: these were the last.
+    End,
+    /// There is at least one more row behind this place.
+    More(Place),
+    /// The time was over here. Whether there are more is not known.
+    Unknown(Place),
+}
+
+/// How far one page looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reach {
+    /// Rows on the page.
+    pub(crate) page: u32,
+    /// Rows of one step: few enough for its time to be short, whatever the rows hold.
+    pub(crate) step: u32,
+    /// No further step begins after this.
+    pub(crate) time: Duration,
+}
+
+impl Reach {
+    /// A page of that many rows.
+    pub(crate) fn page(rows: u32) -> Self {
+        Self {
+            page: rows,
+            step: 2000,
+            time: Duration::from_millis(80),
+        }
+    }
+}
+
+/// Steps from a place on, until the page is full, the rows are at their end or the time is over. `keeps` leaves out rows that
+/// the database cannot tell apart.
+async fn look<Row, Place: Copy>(
+    reach: Reach,
+    mut from: Option<Place>,
+    place_of: impl Fn(&Row) -> Place,
+    keeps: impl Fn(&Row) -> bool,
+    step: impl AsyncFn(Option<Place>, Rows) -> Result<Step<Row, Place>, DbError>,
+) -> Result<Page<Row, Place>, DbError> {
+    let begun = Instant::now();
+    let page = usize::try_from(reach.page).unwrap_or(usize::MAX);
+    let asked = Rows {
+        looked_at: reach.step,
+        wanted: reach.page.saturating_add(1),
+    };
+    let full = usize::try_from(asked.wanted).unwrap_or(usize::MAX);
+    let mut found = Vec::new();
+    loop {
+        let Step { rows, edge } = step(from, asked).await?;
+        // Fewer rows than were wanted are all rows of the step.
+        let last = rows.last().map(&place_of);
+        let edge = if rows.len() >= full { last } else { edge };
+        found.extend(rows.into_iter().filter(|row| keeps(row)));
+        if found.len() > page {
+            found.truncate(page);
+            let next = found
+                .last()
+                .map_or(Next::End, |row| Next::More(place_of(row)));
+            return Ok(Page { rows: found, next });
+        }
+        let Some(edge) = edge else {
+            return Ok(Page {
+                rows: found,
+                next: Next::End,
+            });
+        };
+        from = Some(edge);
+        if begun.elapsed() >= reach.time {
+            return Ok(Page {
+                rows: found,
+                next: Next::Unknown(edge),
+            });
+        }
+    }
+}
+
+/// A text that is looked for, with `%` and `_` in it as they are: for `LIKE … ESCAPE '!'`. PostgreSQL takes no NUL.
+fn contains(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in text.chars() {
+        match c {
+            '!' | '%' | '_' => pattern.extend(['!', c]),
+            '\0' => {}
+            c => pattern.push(c),
+        }
+    }
+    pattern.push('%');
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// Rows 1 to `rows`, of which the even ones are found.
+    async fn looked(rows: i64, reach: Reach, from: Option<i64>) -> (Page<i64, i64>, usize) {
+        let steps = RefCell::new(0);
+        let step = async |from: Option<i64>, asked: Rows| {
+            *steps.borrow_mut() += 1;
+            let first = from.unwrap_or(0) + 1;
+            let last = first + i64::from(asked.looked_at) - 1;
+            let even = (first..=last.min(rows)).filter(|row| row % 2 == 0);
+            let found = even.take(asked.wanted as usize).collect();
+            let edge = (last <= rows).then_some(last);
+            Ok(Step { rows: found, edge })
+        };
+        let page = look(reach, from, |row| *row, |row| row % 4 == 0, step).await;
+        let steps = *steps.borrow();
+        (page.unwrap(), steps)
+    }
+
+    fn reach(page: u32, time: Duration) -> Reach {
+        Reach {
+            page,
+            step: 10,
+            time,
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_page_is_filled_over_several_steps_and_says_where_the_next_begins() {
+        let (page, _) = looked(1000, reach(3, Duration::MAX), None).await;
+        assert_eq!(page.rows, [4, 8, 12]);
+        assert_eq!(page.next, Next::More(12));
+        let (page, _) = looked(1000, reach(3, Duration::MAX), Some(12)).await;
+        assert_eq!(page.rows, [16, 20, 24]);
+        let (page, _) = looked(24, reach(3, Duration::MAX), Some(12)).await;
+        assert_eq!((page.rows.len(), page.next), (3, Next::End));
+        let (page, _) = looked(20, reach(3, Duration::MAX), Some(12)).await;
+        assert_eq!((page.rows, page.next), (vec![16, 20], Next::End));
+        let (page, _) = looked(0, reach(3, Duration::MAX), None).await;
+        assert_eq!((page.rows, page.next), (vec![], Next::End));
+    }
+
+    #[actix_rt::test]
+    async fn a_look_whose_time_is_over_says_how_far_it_came() {
+        let (page, steps) = looked(1000, reach(50, Duration::ZERO), None).await;
+        assert_eq!((page.rows, steps), (vec![4, 8], 1));
+        assert_eq!(page.next, Next::Unknown(10));
+    }
+
+    #[test]
+    fn what_is_looked_for_is_text_and_no_pattern() {
+        assert_eq!(contains("50%_!\0x"), "%50!%!_!!x%");
+    }
+}

@@ -1,0 +1,140 @@
+//! The dead letters that a committed write has made, for people.
+//!
+//! Every letter of this process comes through here, as DbActor is its only writer: those of consumers and delayed tasks,
+//! those of messages outside the database, those of replayed letters, those of messages whose handler ended a process, and those of
+//! rows that cannot be read.
+
+use super::rows::{MessageOutcome, TaskOutcome};
+use super::write::{Settlement, Write, Written};
+use crate::state::letters;
+
+/// To be called once for each committed write.
+pub(crate) fn publish_letters(write: &Write, written: &Written) {
+    for (entry, error) in made(write, written) {
+        letters().written(&entry, &error);
+    }
+}
+
+/// What is known of each: the entry, and the error.
+fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
+    match (write, written) {
+        (Write::InsertLetters { letters }, Written::Nothing) => {
+            let letters = letters.iter();
+            letters
+                .map(|letter| (of_queue(&letter.entry.name), letter.error.clone()))
+                .collect()
+        }
+        (Write::EndMessages { ends, .. }, Written::Settlement(settlement)) => {
+            let dead = ends.iter().filter_map(|end| match &end.outcome {
+                MessageOutcome::Dead { entry, error, .. } if counts(settlement, end.id) => {
+                    Some((of_queue(&entry.name), error.clone()))
+                }
+                _ => None,
+            });
+            dead.collect()
+        }
+        (Write::EndTasks { ends, .. }, Written::Settlement(settlement)) => {
+            let dead = ends.iter().filter_map(|end| match &end.outcome {
+                TaskOutcome::Failed {
+                    exec_cmd, error, ..
+                } if counts(settlement, end.id) => Some((of_task(exec_cmd), error.clone())),
+                _ => None,
+            });
+            dead.collect()
+        }
+        (Write::ReapGone { .. }, Written::Reaped(reaped)) => reaped.letters.clone(),
+        (Write::ClaimTasks { .. }, Written::Tasks(claimed)) => claimed.letters.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// Ends that are stale, or wait for somebody's lock, have made nothing.
+fn counts(settlement: &Settlement, id: i64) -> bool {
+    !settlement.stale.contains(&id) && !settlement.held.contains(&id)
+}
+
+/// What people call a queue entry.
+pub(in crate::store) fn of_queue(name: &str) -> String {
+    format!("queue `{name}`")
+}
+
+/// What people call a kind of delayed task.
+pub(in crate::store) fn of_task(exec_cmd: &str) -> String {
+    format!("delayed task `{exec_cmd}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::{EntryName, MessageEnd, Reaped, TaskEnd};
+    use super::*;
+
+    fn dead(id: i64) -> MessageEnd {
+        let entry = EntryName {
+            name: "q".to_owned(),
+            exec_cmd: "c".to_owned(),
+        };
+        MessageEnd {
+            id,
+            fence: 1,
+            outcome: MessageOutcome::Dead {
+                entry,
+                error: format!("e{id}"),
+                attempts: 1,
+            },
+        }
+    }
+
+    #[test]
+    fn letters_of_ends_that_count_are_made() {
+        let ends = vec![dead(1), dead(2), dead(3)];
+        let write = Write::EndMessages {
+            owner: String::new(),
+            ends,
+        };
+        let settlement = Settlement {
+            stale: vec![1],
+            held: vec![3],
+        };
+        let made_by = made(&write, &Written::Settlement(settlement));
+        assert_eq!(made_by, [("queue `q`".to_owned(), "e2".to_owned())]);
+        let failed = TaskOutcome::Failed {
+            exec_cmd: "mail".to_owned(),
+            result: String::new(),
+            error: "no".to_owned(),
+            attempts: 5,
+        };
+        let done = TaskOutcome::Done {
+            result: String::new(),
+        };
+        let end = |id, outcome| TaskEnd {
+            id,
+            fence: 1,
+            outcome,
+        };
+        let write = Write::EndTasks {
+            owner: String::new(),
+            ends: vec![end(1, failed), end(2, done)],
+        };
+        let made_by = made(&write, &Written::Settlement(Settlement::default()));
+        assert_eq!(
+            made_by,
+            [("delayed task `mail`".to_owned(), "no".to_owned())]
+        );
+    }
+
+    #[test]
+    fn letters_that_are_made_inside_the_database_are_made() {
+        let reaped = Reaped {
+            letters: vec![("queue `q`".to_owned(), "SIGABRT".to_owned())],
+            ..Reaped::default()
+        };
+        let write = Write::ReapGone {
+            owner: String::new(),
+            charges: Vec::new(),
+        };
+        assert_eq!(
+            made(&write, &Written::Reaped(reaped.clone())),
+            reaped.letters
+        );
+    }
+}

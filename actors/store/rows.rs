@@ -1,0 +1,409 @@
+//! What goes into the tables and comes out of them.
+
+use bytes::Bytes;
+
+pub(crate) use super::cron_run::{
+    AtOverlap, Claim, EndedRun, EntryRuns, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,
+};
+pub(crate) use super::dead_letter::{
+    DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, LetterOrder, Origin,
+    Replay, ReplayTo, Side,
+};
+use super::made_dead_letters::{of_queue, of_task};
+use crate::clock::millis;
+use crate::config::Backoff;
+
+/// A start of the daemon, as other daemons see it.
+#[derive(Debug, Clone)]
+pub(crate) struct BootRow {
+    pub(crate) owner: String,
+    pub(crate) partition: String,
+    pub(crate) host: String,
+    pub(crate) pid: i32,
+    /// How often its heartbeat comes, in milliseconds; three missed ones mean death.
+    pub(crate) interval_ms: i64,
+}
+
+/// A delayed task to be inserted.
+#[derive(Debug, Clone)]
+pub(crate) struct NewTask {
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    /// Unix milliseconds.
+    pub(crate) due_ms: i64,
+    /// Inserted already claimed by the one who inserts it, with the fence `FIRST_FENCE`.
+    pub(crate) claimed: bool,
+}
+
+/// The fence of a row that is inserted already claimed.
+pub(crate) const FIRST_FENCE: i64 = 1;
+
+/// A delayed task that is ours to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClaimedTask {
+    pub(crate) id: i64,
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+    pub(crate) params: String,
+    pub(crate) due_ms: i64,
+    /// Attempts that failed or ended a process, before this one.
+    pub(crate) attempts: u32,
+    /// Raised by each claim: names this one.
+    pub(crate) fence: i64,
+    /// The last attempt ended its process: it runs alone.
+    pub(crate) suspect: bool,
+}
+
+/// What a claim took.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClaimedTasks {
+    pub(crate) tasks: Vec<ClaimedTask>,
+    /// Dead letters of rows that cannot be read: the entry as people call it, and the error.
+    pub(crate) letters: Vec<(String, String)>,
+}
+
+/// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second that
+/// `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start of
+/// their second.
+pub(crate) fn due_ms(exec_time: i64, due_ms: Option<i64>) -> i64 {
+    due_ms
+        .filter(|due| due.div_euclid(1000) == exec_time)
+        .unwrap_or_else(|| exec_time.saturating_mul(1000))
+}
+
+/// How a delayed task ended.
+#[derive(Debug, Clone)]
+pub(crate) struct TaskEnd {
+    pub(crate) id: i64,
+    pub(crate) fence: i64,
+    pub(crate) outcome: TaskOutcome,
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone)]
+pub(crate) enum TaskOutcome {
+    /// Status 3, with the handler's result.
+    Done { result: String },
+    /// Back to status 1, due then, with this result in the meantime.
+    Retry { due_ms: i64, result: String },
+    /// Status 4 and a dead letter.
+    Failed {
+        /// For people: the row has it too.
+        exec_cmd: String,
+        result: String,
+        error: String,
+        attempts: u32,
+    },
+    /// Back to status 1 as it was: it has not run, or its run was cut short by a stop.
+    GiveBack,
+}
+
+/// A message to be inserted into a `table` queue.
+#[derive(Debug, Clone)]
+pub(crate) struct NewMessage {
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Bytes)>,
+}
+
+/// A message of a `table` queue that is ours to run.
+#[derive(Debug, Clone)]
+pub(crate) struct ClaimedMessage {
+    pub(crate) id: i64,
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Bytes)>,
+    pub(crate) attempts: u32,
+    pub(crate) fence: i64,
+    /// Since when it may be claimed, unix milliseconds of the database's clock.
+    pub(crate) due_ms: i64,
+    /// An attempt ended its process: it runs alone.
+    pub(crate) suspect: bool,
+    /// Of a replayed dead letter that came from elsewhere.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// How a message of a `table` queue ended.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageEnd {
+    pub(crate) id: i64,
+    pub(crate) fence: i64,
+    pub(crate) outcome: MessageOutcome,
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone)]
+pub(crate) enum MessageOutcome {
+    /// Deleted.
+    Done,
+    /// Waiting again, due so many milliseconds from now.
+    Retry { after_ms: i64 },
+    /// Deleted, and a dead letter.
+    Dead {
+        entry: EntryName,
+        error: String,
+        attempts: u32,
+    },
+    /// Waiting again as it was.
+    GiveBack,
+}
+
+/// The queue entry a dead letter came through.
+#[derive(Debug, Clone)]
+pub(crate) struct EntryName {
+    pub(crate) name: String,
+    pub(crate) exec_cmd: String,
+}
+
+/// A handler that ended its process, to be charged to what it ran.
+#[derive(Debug, Clone)]
+pub(crate) struct Charge {
+    pub(crate) victim: Victim,
+    /// How the process ended, for people.
+    pub(crate) how: String,
+    /// Whether nothing else can have done it. Of a batch each message may have: it runs alone from now on, and no attempt
+    /// is counted for what its neighbour did.
+    pub(crate) certain: bool,
+    /// From this many attempts on it is a dead letter.
+    pub(crate) max_attempts: u32,
+    /// Until it may run again.
+    pub(crate) backoff: Backoff,
+}
+
+impl Charge {
+    /// The entry and the error of its dead letter, for people.
+    pub(in crate::store) fn letter(&self) -> (String, String) {
+        let entry = match &self.victim {
+            Victim::Message { entry, .. } => of_queue(&entry.name),
+            Victim::Task { exec_cmd, .. } => of_task(exec_cmd),
+            Victim::Outside(id) => format!("{} queue `{}`", id.kind, id.source),
+        };
+        (entry, self.how.clone())
+    }
+
+    /// Milliseconds until it may run again, after so many attempts. No jitter: deaths come one at a time.
+    pub(crate) fn after_ms(&self, attempts: u32) -> i64 {
+        millis(self.backoff.delay(attempts, 0.5))
+    }
+}
+
+/// What was running when the process ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Victim {
+    /// A row of `queue_message`.
+    Message { id: i64, entry: EntryName },
+    /// A row of `delay_queue_log`.
+    Task { id: i64, exec_cmd: String },
+    /// A message that lives outside the database.
+    Outside(OutsideId),
+}
+
+/// Names a message that lives outside the database, as its slot does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OutsideId {
+    /// `kafka` or `redis`, as in the dead letters.
+    pub(crate) kind: &'static str,
+    /// The queue it belongs to: what the slot says of it, at most 255 bytes.
+    pub(crate) source: String,
+    /// At most 255 bytes.
+    pub(crate) id: String,
+}
+
+/// A message that lives outside the database and whose source counts no attempts: it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FailedAttempt {
+    pub(crate) message: OutsideId,
+    /// Which attempt it was, 1 for the first.
+    pub(crate) attempt: u32,
+    /// Milliseconds until it may run again.
+    pub(crate) wait_ms: i64,
+}
+
+/// What is known of a message that lives outside the database: deaths that were charged to it, attempts that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutsideDeath {
+    pub(crate) id: String,
+    /// Attempts that failed, and deaths that nothing else can have caused. 0: one of a batch may have been it.
+    pub(crate) attempts: u32,
+    /// Whether it ended a process, or a message of its batch did.
+    pub(crate) suspect: bool,
+    /// Milliseconds until it may run again.
+    pub(crate) wait_ms: i64,
+}
+
+/// What was given back when dead boots were found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Reaped {
+    pub(crate) boots: Vec<String>,
+    pub(crate) messages: usize,
+    pub(crate) tasks: usize,
+    pub(crate) charged: usize,
+    /// Dead letters that were made: the entry as people call it, and the error.
+    pub(crate) letters: Vec<(String, String)>,
+}
+
+/// A heartbeat that is in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    pub(crate) beat: Beat,
+    /// When, by the clock that heartbeats are written by, in unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
+/// What a heartbeat found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beat {
+    /// The boot is known to be alive.
+    Alive,
+    /// Another daemon had judged it dead and has taken over its rows; it is alive again from here.
+    WasDead,
+    /// The boot had no row, and has one now: it has just begun, or had been dead for so long that the row was deleted.
+    Unknown,
+}
+
+/// A dead letter of a message that lives outside the daemon's database, to be inserted.
+#[derive(Debug, Clone)]
+pub(crate) struct NewLetter {
+    /// `redis` or `kafka`.
+    pub(crate) kind: &'static str,
+    /// The list or the topic.
+    pub(crate) source: String,
+    pub(crate) entry: EntryName,
+    pub(crate) original_id: String,
+    pub(crate) payload: Bytes,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) headers: Vec<(String, Bytes)>,
+    pub(crate) error: String,
+    pub(crate) attempts: u32,
+    /// The partition of the daemon that gave it up.
+    pub(crate) partition: String,
+    /// When it was first seen, unix milliseconds.
+    pub(crate) first_ms: i64,
+}
+
+/// A daemon that lives, as far as the database knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AliveBoot {
+    pub(crate) owner: String,
+    pub(crate) host: String,
+    pub(crate) pid: i32,
+    /// Unix milliseconds of the database's clock.
+    pub(crate) started_ms: i64,
+    /// How long ago its last heartbeat came, in milliseconds.
+    pub(crate) silent_ms: i64,
+}
+
+/// More names of queues than this nobody reads through.
+pub(crate) const MOST_QUEUES: usize = 1000;
+/// Rows of a table are counted up to this number: counting all of millions takes seconds.
+pub(crate) const COUNT_CAP: u64 = 100_000;
+
+/// What is found in the daemon's own database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Inspection {
+    /// Of the database program.
+    pub(crate) version: String,
+    /// Whether there is a database; the first start makes a SQLite file that is not there.
+    pub(crate) exists: bool,
+    /// Of the file and what belongs to it, where it is a file.
+    pub(crate) size_bytes: Option<u64>,
+    /// Migrations that the next start will do.
+    pub(crate) pending: Vec<String>,
+    /// What those need and we do not have, for people.
+    pub(crate) missing_rights: Vec<String>,
+    /// The tables and their rows, counted up to [`COUNT_CAP`].
+    pub(crate) tables: Vec<(String, u64)>,
+}
+
+/// What waits in the delay queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DelayCounts {
+    /// Tasks that wait for their time, counted up to one more than [`COUNT_CAP`].
+    pub(crate) waiting: u64,
+    /// When the first of them is due, unix milliseconds.
+    pub(crate) oldest_due_ms: Option<i64>,
+}
+
+/// Pauses or resumes something for all daemons of an environment.
+#[derive(Debug, Clone)]
+pub(crate) struct PauseOrder {
+    pub(crate) environment: String,
+    /// As `pause.kind` has it.
+    pub(crate) kind: &'static str,
+    /// Empty where the kind alone says what is meant.
+    pub(crate) name: String,
+    pub(crate) paused: bool,
+    pub(crate) ordered_by: String,
+    /// What the order is about, for people.
+    pub(crate) target: String,
+}
+
+/// What becomes of the row of a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PauseChange {
+    /// It is inserted.
+    First,
+    /// It holds again.
+    Again,
+    /// It ends.
+    End,
+}
+
+impl PauseOrder {
+    /// What it changes: `pause` is the row of what it is about, as its `until_ms`; none where there is no row yet.
+    pub(crate) fn change(&self, pause: Option<Option<i64>>) -> Option<PauseChange> {
+        match (self.paused, pause) {
+            (true, None) => Some(PauseChange::First),
+            (true, Some(Some(_))) => Some(PauseChange::Again),
+            (false, Some(None)) => Some(PauseChange::End),
+            (true, Some(None)) | (false, None | Some(Some(_))) => None,
+        }
+    }
+
+    /// As `audit.action` has it.
+    pub(crate) fn action(&self) -> &'static str {
+        match self.paused {
+            true => "pause",
+            false => "resume",
+        }
+    }
+}
+
+/// An order that is given to one daemon and not by a row, to be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditRow {
+    pub(crate) environment: String,
+    pub(crate) ordered_by: String,
+    pub(crate) action: &'static str,
+    pub(crate) target: String,
+    /// What came of it; cut where it is longer than `audit.result`.
+    pub(crate) result: String,
+}
+
+/// `audit.target` and `audit.result` are a varchar(500).
+const LONGEST_AUDITED: usize = 500;
+
+impl AuditRow {
+    pub(crate) fn cut_target(&self) -> String {
+        self.target.chars().take(LONGEST_AUDITED).collect()
+    }
+
+    pub(crate) fn cut_result(&self) -> String {
+        self.result.chars().take(LONGEST_AUDITED).collect()
+    }
+}
+
+/// A pause, as it stands in the table. Times are unix milliseconds of the database's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PauseRow {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) since_ms: i64,
+    /// When it was resumed; none while it is paused.
+    pub(crate) until_ms: Option<i64>,
+    pub(crate) ordered_by: String,
+}
+
+/// Pauses that ended longer ago than this say nothing any more about fires that are made late, in milliseconds.
+pub(crate) const ENDED_PAUSES_MS: i64 = 24 * 3600 * 1000;

@@ -1,0 +1,115 @@
+//! What the pages show of the tables; see `db/browse/`.
+
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::sql_types::Text;
+use diesel::{QueryResult, QueryableByName};
+use diesel_async::RunQueryDsl;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::dialect::{Backend, Connection, WORDS};
+use super::reader::ServerReader;
+use crate::store::browse::{
+    AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, RawAudit, RawCount,
+    RawId, RawLetter, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step, TaskLine, TaskPlace,
+    TasksAsked, sql_of,
+};
+use crate::store::error::DbError;
+
+async fn load<T: QueryableByName<Backend> + Send + 'static>(
+    connection: &mut Connection,
+    sql: Sql,
+) -> QueryResult<Vec<T>> {
+    let statement: BoxedSqlQuery<'_, Backend, SqlQuery> = diesel::sql_query(sql.text).into_boxed();
+    let bound = sql.bound.into_iter();
+    let bound = bound.fold(statement, |statement, text| statement.bind::<Text, _>(text));
+    bound.load(connection).await
+}
+
+impl Browse for ServerReader {
+    fn waiting_in(&self, spans: Vec<Span>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        async move {
+            let sql = sql_of::waiting(WORDS, &spans);
+            let rows: Vec<RawCount> = self
+                .ask(async |connection| load(connection, sql).await)
+                .await?;
+            Ok(RawCount::counts(rows))
+        }
+        .boxed()
+    }
+
+    fn task_step(
+        &self,
+        asked: TasksAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>> {
+        async move {
+            self.ask(async |connection| {
+                let edge: Vec<RawPlace> = match asked.is_filtered() {
+                    true => load(connection, sql_of::task_edge(WORDS, &asked, rows)).await?,
+                    false => Vec::new(),
+                };
+                let edge = edge.into_iter().map(RawPlace::read).next();
+                let sql = sql_of::task_rows(WORDS, &asked, edge, rows);
+                let found: Vec<RawTaskLine> = load(connection, sql).await?;
+                let rows = found.into_iter().map(RawTaskLine::read).collect();
+                Ok(Step { rows, edge })
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn letter_step(
+        &self,
+        asked: LettersAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>> {
+        async move {
+            self.ask(async |connection| {
+                let edge: Vec<RawId> = match asked.is_filtered() {
+                    true => load(connection, sql_of::letter_edge(WORDS, &asked, rows)).await?,
+                    false => Vec::new(),
+                };
+                let edge = edge.iter().map(|row| row.id).next();
+                let sql = sql_of::letter_rows(WORDS, &asked, edge, rows);
+                let found: Vec<RawLetter> = load(connection, sql).await?;
+                let rows = found.into_iter().map(RawLetter::read).collect();
+                Ok(Step { rows, edge })
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn letter(&self, id: i64, bytes: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>> {
+        async move {
+            let sql = sql_of::letter(WORDS, id, bytes);
+            let found: Vec<RawOpened> = self
+                .ask(async |connection| load(connection, sql).await)
+                .await?;
+            Ok(found.into_iter().map(RawOpened::read).next())
+        }
+        .boxed()
+    }
+
+    fn audit_step(
+        &self,
+        asked: AuditAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<AuditLine, i64>, DbError>> {
+        async move {
+            self.ask(async |connection| {
+                let edge = sql_of::audit_edge(WORDS, &asked, rows);
+                let edge: Vec<RawId> = load(connection, edge).await?;
+                let edge = edge.iter().map(|row| row.id).next();
+                let sql = sql_of::audit_rows(WORDS, &asked, edge, rows);
+                let found: Vec<RawAudit> = load(connection, sql).await?;
+                let rows = found.into_iter().map(RawAudit::read).collect();
+                Ok(Step { rows, edge })
+            })
+            .await
+        }
+        .boxed()
+    }
+}

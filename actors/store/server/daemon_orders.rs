@@ -1,0 +1,306 @@
+//! Orders that daemons carry out.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
+use diesel_async::RunQueryDsl;
+
+use super::dialect::{Connection, NOW_MS};
+use super::orders::audit;
+use crate::store::columns::{
+    ALIVE, ORDER_ENDED, ORDER_UNDER_WAY, ORDER_WAITING, RUN_ENDED, RUN_ENDING,
+};
+use crate::store::daemon_orders::{
+    CHECKS_MS, CronRun, ListedRun, NewOrder, OfRun, Open, OpenOrder, OrderEnd, OrderKind, RunOrder,
+    RunsAsked, came_of_run, newest_of,
+};
+use crate::store::rows::{Claim, Fire};
+use crate::store::schema::{boot, cron_entry, cron_run, daemon_order};
+use crate::store::write::{TRIM_ROWS, Written};
+
+pub(super) async fn give(connection: &mut Connection, orders: &[NewOrder]) -> QueryResult<Written> {
+    use daemon_order::dsl;
+
+    for order in orders {
+        diesel::insert_into(daemon_order::table)
+            .values((
+                dsl::environment.eq(&order.environment),
+                dsl::partition_name.eq(&order.partition),
+                dsl::kind.eq(order.kind.column()),
+                dsl::name.eq(&order.name),
+                dsl::entry.eq(&order.entry),
+                dsl::uk.eq(&order.uk),
+                dsl::params.eq(&order.params),
+                dsl::ordered_by.eq(connection.limits.name(&order.ordered_by)),
+                dsl::ordered_ms.eq(sql::<BigInt>(NOW_MS)),
+                dsl::state.eq(ORDER_WAITING),
+            ))
+            .execute(connection)
+            .await?;
+        let target = order.kind.describe(&order.name, &order.uk);
+        audit(
+            connection,
+            (&order.environment, &order.ordered_by),
+            order.kind.column(),
+            (&target, "ordered"),
+        )
+        .await?;
+    }
+    Ok(Written::Count(orders.len()))
+}
+
+/// Whether the order of a fire still waits. It is locked until the transaction ends: of two daemons that claim its run the
+/// second one sees what the first one did.
+pub(super) async fn waits(connection: &mut Connection, id: i64) -> QueryResult<bool> {
+    let state: Option<i16> = daemon_order::table
+        .filter(daemon_order::id.eq(id))
+        .select(daemon_order::state)
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(state == Some(ORDER_WAITING))
+}
+
+/// The order ends with the row of its run, in one transaction.
+pub(super) async fn became_run(
+    connection: &mut Connection,
+    id: i64,
+    fire: &Fire,
+    claim: Claim,
+) -> QueryResult<()> {
+    let this = daemon_order::table.filter(daemon_order::id.eq(id));
+    diesel::update(this)
+        .set(daemon_order::owner.eq(&fire.owner))
+        .execute(connection)
+        .await?;
+    let end = OrderEnd {
+        id,
+        of_owner: fire.owner.clone(),
+        result: came_of_run(&fire.uk, claim),
+    };
+    self::end(connection, &end).await.map(drop)
+}
+
+/// From whoever had it, which is nobody or a daemon that is dead; and the run that it is to end is marked. Only one of
+/// several daemons takes it.
+pub(super) async fn take(
+    connection: &mut Connection,
+    id: i64,
+    from: &str,
+    owner: &str,
+) -> QueryResult<Written> {
+    use daemon_order::dsl;
+
+    let left = daemon_order::table
+        .filter(dsl::id.eq(id))
+        .filter(dsl::owner.eq(from))
+        .filter(dsl::state.lt(ORDER_ENDED));
+    let uk: Option<String> = left
+        .select(dsl::uk)
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let Some(uk) = uk else {
+        return Ok(Written::Count(0));
+    };
+    let this = daemon_order::table.filter(dsl::id.eq(id));
+    diesel::update(this)
+        .set((dsl::owner.eq(owner), dsl::state.eq(ORDER_UNDER_WAY)))
+        .execute(connection)
+        .await?;
+    let open = cron_run::table
+        .filter(cron_run::uk.eq(uk))
+        .filter(cron_run::state.lt(RUN_ENDED));
+    diesel::update(open)
+        .set(cron_run::status.eq(RUN_ENDING))
+        .execute(connection)
+        .await?;
+    Ok(Written::Count(1))
+}
+
+/// Only the first end counts.
+pub(super) async fn end(connection: &mut Connection, end: &OrderEnd) -> QueryResult<Written> {
+    use daemon_order::dsl;
+
+    let open = daemon_order::table
+        .filter(dsl::id.eq(end.id))
+        .filter(dsl::owner.eq(&end.of_owner))
+        .filter(dsl::state.lt(ORDER_ENDED));
+    let order: Option<(String, String, String, String, String)> = open
+        .select((
+            dsl::environment,
+            dsl::ordered_by,
+            dsl::kind,
+            dsl::name,
+            dsl::uk,
+        ))
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let Some((environment, ordered_by, kind, name, uk)) = order else {
+        return Ok(Written::Count(0));
+    };
+    let this = daemon_order::table.filter(dsl::id.eq(end.id));
+    diesel::update(this)
+        .set((
+            dsl::state.eq(ORDER_ENDED),
+            dsl::ended_ms.eq(sql::<Nullable<BigInt>>(NOW_MS)),
+            dsl::result.eq(connection.limits.run_result(&end.result)),
+        ))
+        .execute(connection)
+        .await?;
+    let target = OrderKind::of_column(&kind).map(|kind| kind.describe(&name, &uk));
+    audit(
+        connection,
+        (&environment, &ordered_by),
+        &kind,
+        (&target.unwrap_or(name), &end.result),
+    )
+    .await?;
+    Ok(Written::Count(1))
+}
+
+/// At most `TRIM_ROWS` that ended before that.
+pub(super) async fn trim(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+    use daemon_order::dsl;
+
+    let old: Vec<i64> = daemon_order::table
+        .filter(dsl::state.eq(ORDER_ENDED))
+        .filter(dsl::ended_ms.lt(before_ms))
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)
+        .await?;
+    diesel::delete(daemon_order::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}
+
+pub(super) async fn open(
+    connection: &mut Connection,
+    environment: &str,
+) -> QueryResult<Vec<OpenOrder>> {
+    use daemon_order::dsl;
+
+    let of_environment = || daemon_order::table.filter(dsl::environment.eq(environment));
+    let mut rows: Vec<Open> = of_environment()
+        .filter(dsl::state.eq_any([ORDER_WAITING, ORDER_UNDER_WAY]))
+        .order(dsl::id)
+        .select(Open::as_select())
+        .load(connection)
+        .await?;
+    let checks: Vec<Open> = of_environment()
+        .filter(dsl::state.eq(ORDER_ENDED))
+        .filter(dsl::kind.eq(OrderKind::Check.column()))
+        .filter(dsl::ordered_ms.gt(sql::<BigInt>(NOW_MS) - CHECKS_MS))
+        .select(Open::as_select())
+        .load(connection)
+        .await?;
+    rows.extend(checks);
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now: i64 = diesel::select(sql::<BigInt>(NOW_MS))
+        .get_result(connection)
+        .await?;
+    let alive: Vec<String> = boot::table
+        .filter(boot::state.eq(ALIVE))
+        .select(boot::owner)
+        .load(connection)
+        .await?;
+    let orders = rows.into_iter().filter_map(|row| row.order(now, &alive));
+    Ok(orders.collect())
+}
+
+/// What was ordered about these runs.
+pub(super) async fn of_runs(
+    connection: &mut Connection,
+    uks: &[String],
+) -> QueryResult<Vec<RunOrder>> {
+    let rows: Vec<OfRun> = daemon_order::table
+        .filter(daemon_order::uk.eq_any(uks))
+        .order(daemon_order::id)
+        .select(OfRun::as_select())
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().filter_map(OfRun::order).collect())
+}
+
+/// The newest orders of runs that have no row: they wait, or were never carried out.
+pub(super) async fn without_run(
+    connection: &mut Connection,
+    environment: &str,
+    asked: &RunsAsked,
+) -> QueryResult<Vec<RunOrder>> {
+    use daemon_order::dsl;
+
+    let name = asked.of.as_ref().map(|(name, _)| name);
+    let mut orders = daemon_order::table
+        .filter(dsl::environment.eq(environment))
+        .filter(dsl::partition_name.eq(&asked.partition))
+        .filter(dsl::kind.eq(OrderKind::Run.column()))
+        .filter(dsl::owner.eq(""))
+        .into_boxed();
+    if let Some(name) = name {
+        orders = orders.filter(dsl::name.eq(name));
+    }
+    let rows: Vec<OfRun> = orders
+        .order(dsl::id.desc())
+        .limit(asked.limit)
+        .select(OfRun::as_select())
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().filter_map(OfRun::order).collect())
+}
+
+/// The newest runs first.
+pub(super) async fn runs(
+    connection: &mut Connection,
+    asked: &RunsAsked,
+) -> QueryResult<Vec<CronRun>> {
+    let of_partition = || cron_run::table.filter(cron_run::partition_name.eq(&asked.partition));
+    let Some((name, keys)) = &asked.of else {
+        let rows: Vec<ListedRun> = of_partition()
+            .order(cron_run::id.desc())
+            .limit(asked.limit)
+            .select(ListedRun::as_select())
+            .load(connection)
+            .await?;
+        return Ok(rows.into_iter().map(CronRun::from).collect());
+    };
+    let mut entries: Vec<String> = cron_entry::table
+        .filter(cron_entry::partition_name.eq(&asked.partition))
+        .filter(cron_entry::name.eq(name))
+        .select(cron_entry::entry)
+        .load(connection)
+        .await?;
+    entries.extend(keys.iter().cloned());
+    entries.sort_unstable();
+    entries.dedup();
+    let mut all = Vec::new();
+    for entry in entries {
+        let rows: Vec<ListedRun> = of_partition()
+            .filter(cron_run::entry.eq(entry))
+            .order(cron_run::scheduled_ms.desc())
+            .limit(asked.limit)
+            .select(ListedRun::as_select())
+            .load(connection)
+            .await?;
+        all.extend(rows.into_iter().map(CronRun::from));
+    }
+    Ok(newest_of(all, asked.limit))
+}
+
+pub(super) async fn run(connection: &mut Connection, uk: &str) -> QueryResult<Option<CronRun>> {
+    let row: Option<ListedRun> = cron_run::table
+        .filter(cron_run::uk.eq(uk))
+        .select(ListedRun::as_select())
+        .first(connection)
+        .await
+        .optional()?;
+    Ok(row.map(CronRun::from))
+}

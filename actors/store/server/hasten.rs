@@ -1,0 +1,68 @@
+//! Rows that a clock which was ahead has put off, and that nothing else explains.
+
+use diesel::dsl::{now, sql};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+
+use super::dialect::{Connection, NOW_MS};
+use crate::clock::now_ms;
+use crate::clock_watch::CLOCK_STEP_MS;
+use crate::store::columns::WAITING;
+use crate::store::schema::queue_message;
+use crate::store::write::{TRIM_ROWS, Written};
+
+/// By the server's clock, which has set their times. Rows that somebody has locked are left for the next look.
+pub(super) async fn messages(
+    connection: &mut Connection,
+    queue: &str,
+    longest_ms: i64,
+) -> QueryResult<Written> {
+    use queue_message::dsl;
+
+    let never_failed = dsl::attempts.eq(0).and(dsl::deaths.eq(0));
+    let put_off: Vec<i64> = queue_message::table
+        .filter(dsl::owner.eq(""))
+        .filter(dsl::queue.eq(queue))
+        .filter(dsl::due_ms.gt(sql::<BigInt>(NOW_MS) + CLOCK_STEP_MS))
+        .filter(never_failed.or(dsl::due_ms.gt(sql::<BigInt>(NOW_MS) + longest_ms + CLOCK_STEP_MS)))
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    if put_off.is_empty() {
+        return Ok(Written::Count(0));
+    }
+    diesel::update(queue_message::table.filter(dsl::id.eq_any(put_off)))
+        .set(dsl::due_ms.eq(sql::<BigInt>(NOW_MS)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}
+
+/// By this machine's clock, which sets the times of retries.
+pub(super) async fn tasks(
+    connection: &mut Connection,
+    ids: &[i64],
+    after_s: i64,
+) -> QueryResult<Written> {
+    use super::schema::delay_queue_log::{self as log, dsl};
+
+    let due_ms = now_ms();
+    let put_off = log::table
+        .filter(dsl::id.eq_any(ids))
+        .filter(dsl::status.eq(WAITING))
+        .filter(dsl::attempts.gt(0))
+        .filter(dsl::exec_time.gt(after_s));
+    diesel::update(put_off)
+        .set((
+            dsl::exec_time.eq(due_ms.div_euclid(1000)),
+            dsl::due_ms.eq(due_ms),
+            dsl::update_time.eq(now),
+        ))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}

@@ -1,0 +1,116 @@
+//! Deletes what has been kept for as long as the settings say.
+//!
+//! Both tables grow at their end: the oldest rows are those with the lowest ids. A walk begins at the first of them and ends
+//! where they are young; rows that are kept among the old ones are passed.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_async::RunQueryDsl;
+
+use super::dialect::Connection;
+use super::part::leaving_out;
+use super::schema::crontab_log;
+use crate::store::columns::RUN_ENDED;
+use crate::store::retention::{is_old_run, more_after, trimmed};
+use crate::store::schema::{audit, cron_run, dead_letter};
+use crate::store::write::{TRIM_ROWS, Written};
+
+/// A run that is open keeps its row, however old.
+pub(super) async fn trim_crontab_log(
+    connection: &mut Connection,
+    before_ms: i64,
+    after_id: i64,
+) -> QueryResult<Written> {
+    use crontab_log::dsl;
+
+    let oldest: Vec<(i64, String, i64)> = crontab_log::table
+        .filter(dsl::id.gt(after_id))
+        .order(dsl::id)
+        .select((
+            dsl::id,
+            sql::<Text>("COALESCE(uk, '')"),
+            sql::<BigInt>("COALESCE(start_time, 0)"),
+        ))
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .load(connection)
+        .await?;
+    let more_after_id = more_after(&oldest, |(id, _, start_time)| {
+        (*id, *start_time < before_ms)
+    });
+    let old = oldest.into_iter();
+    let mut old: Vec<_> = old
+        .filter(|(_, _, start_time)| is_old_run(*start_time, before_ms))
+        .collect();
+    if old.is_empty() {
+        return Ok(trimmed(0, more_after_id));
+    }
+    let open: Vec<String> = cron_run::table
+        .filter(cron_run::dsl::uk.eq_any(old.iter().map(|(_, uk, _)| uk.as_str())))
+        .filter(cron_run::dsl::state.ne(RUN_ENDED))
+        .select(cron_run::dsl::uk)
+        .load(connection)
+        .await?;
+    old.retain(|(_, uk, _)| !open.contains(uk));
+    let ids: Vec<i64> = old.into_iter().map(|(id, ..)| id).collect();
+    let delete = async |connection: &mut Connection, ids: &[i64]| {
+        diesel::delete(crontab_log::table.filter(dsl::id.eq_any(ids)))
+            .execute(connection)
+            .await
+    };
+    let deleted = leaving_out(connection, "crontab_log", &ids, delete).await?;
+    Ok(trimmed(deleted, more_after_id))
+}
+
+pub(super) async fn trim_letters(
+    connection: &mut Connection,
+    before_ms: i64,
+    after_id: i64,
+) -> QueryResult<Written> {
+    use dead_letter::dsl;
+
+    let oldest: Vec<(i64, i64)> = dead_letter::table
+        .filter(dsl::id.gt(after_id))
+        .order(dsl::id)
+        .select((dsl::id, dsl::died_ms))
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    let more_after_id = more_after(&oldest, |(id, died)| (*id, *died < before_ms));
+    let old = oldest.into_iter().filter(|(_, died)| *died < before_ms);
+    let ids: Vec<i64> = old.map(|(id, _)| id).collect();
+    if ids.is_empty() {
+        return Ok(trimmed(0, more_after_id));
+    }
+    let delete = async |connection: &mut Connection, ids: &[i64]| {
+        diesel::delete(dead_letter::table.filter(dsl::id.eq_any(ids)))
+            .execute(connection)
+            .await
+    };
+    let deleted = leaving_out(connection, "dead_letter", &ids, delete).await?;
+    Ok(trimmed(deleted, more_after_id))
+}
+
+/// `idx_audit_at` finds them.
+pub(super) async fn trim_audit(
+    connection: &mut Connection,
+    before_ms: i64,
+) -> QueryResult<Written> {
+    use audit::dsl;
+
+    let old: Vec<i64> = audit::table
+        .filter(dsl::at_ms.lt(before_ms))
+        .order(dsl::at_ms)
+        .select(dsl::id)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    diesel::delete(audit::table.filter(dsl::id.eq_any(old)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}

@@ -1,0 +1,102 @@
+//! What the pages show of the tables; see `db/browse/`.
+
+use diesel::prelude::*;
+use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
+use diesel::sql_types::Text;
+use diesel::sqlite::Sqlite;
+use futures_util::future::BoxFuture;
+
+use super::reader::SqliteReader;
+use crate::store::browse::{
+    AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, RawAudit, RawCount,
+    RawId, RawLetter, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step, TaskLine, TaskPlace,
+    TasksAsked, Words, sql_of,
+};
+use crate::store::error::DbError;
+
+const WORDS: Words = Words {
+    bound: |_| "?".to_owned(),
+    int8: str::to_owned,
+    bytes: |text| format!("CAST(COALESCE({text}, '') AS BLOB)"),
+    text: str::to_owned,
+    has_bytes: |bytes, text| format!("instr({bytes}, CAST({text} AS BLOB)) > 0"),
+    // It is the only one that knows the status.
+    tasks_by_time: "",
+};
+
+fn load<T: QueryableByName<Sqlite> + 'static>(
+    connection: &mut SqliteConnection,
+    sql: Sql,
+) -> QueryResult<Vec<T>> {
+    let statement: BoxedSqlQuery<'_, Sqlite, SqlQuery> = diesel::sql_query(sql.text).into_boxed();
+    let bound = sql.bound.into_iter();
+    let bound = bound.fold(statement, |statement, text| statement.bind::<Text, _>(text));
+    bound.load(connection)
+}
+
+impl Browse for SqliteReader {
+    fn waiting_in(&self, spans: Vec<Span>) -> BoxFuture<'_, Result<Vec<u64>, DbError>> {
+        self.ask(move |connection| {
+            let rows: Vec<RawCount> = load(connection, sql_of::waiting(WORDS, &spans))?;
+            Ok(RawCount::counts(rows))
+        })
+    }
+
+    fn task_step(
+        &self,
+        asked: TasksAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>> {
+        self.ask(move |connection| {
+            let edge: Vec<RawPlace> = match asked.is_filtered() {
+                true => load(connection, sql_of::task_edge(WORDS, &asked, rows))?,
+                false => Vec::new(),
+            };
+            let edge = edge.into_iter().map(RawPlace::read).next();
+            let found: Vec<RawTaskLine> =
+                load(connection, sql_of::task_rows(WORDS, &asked, edge, rows))?;
+            let rows = found.into_iter().map(RawTaskLine::read).collect();
+            Ok(Step { rows, edge })
+        })
+    }
+
+    fn letter_step(
+        &self,
+        asked: LettersAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>> {
+        self.ask(move |connection| {
+            let edge: Vec<RawId> = match asked.is_filtered() {
+                true => load(connection, sql_of::letter_edge(WORDS, &asked, rows))?,
+                false => Vec::new(),
+            };
+            let edge = edge.iter().map(|row| row.id).next();
+            let found: Vec<RawLetter> =
+                load(connection, sql_of::letter_rows(WORDS, &asked, edge, rows))?;
+            let rows = found.into_iter().map(RawLetter::read).collect();
+            Ok(Step { rows, edge })
+        })
+    }
+
+    fn letter(&self, id: i64, bytes: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>> {
+        self.ask(move |connection| {
+            let found: Vec<RawOpened> = load(connection, sql_of::letter(WORDS, id, bytes))?;
+            Ok(found.into_iter().map(RawOpened::read).next())
+        })
+    }
+
+    fn audit_step(
+        &self,
+        asked: AuditAsked,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<AuditLine, i64>, DbError>> {
+        self.ask(move |connection| {
+            let edge: Vec<RawId> = load(connection, sql_of::audit_edge(WORDS, &asked, rows))?;
+            let edge = edge.iter().map(|row| row.id).next();
+            let found: Vec<RawAudit> =
+                load(connection, sql_of::audit_rows(WORDS, &asked, edge, rows))?;
+            let rows = found.into_iter().map(RawAudit::read).collect();
+            Ok(Step { rows, edge })
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! How many rows a claim may take: their lengths are read before their values.
+
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use crate::store::write::Most;
+
+#[derive(QueryableByName)]
+pub(super) struct Length {
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// How many of the rows fit, in the order of this question for their `bytes`.
+pub(super) fn fitting<'query>(
+    connection: &mut SqliteConnection,
+    lengths: impl diesel::query_dsl::LoadQuery<'query, SqliteConnection, Length>,
+    most: Most,
+) -> QueryResult<i64> {
+    let lengths: Vec<Length> = lengths.load(connection)?;
+    let fitting = most.fitting(lengths.iter().map(|length| length.bytes));
+    Ok(i64::try_from(fitting).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,100 @@
+//! Looking at dead letters.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+use diesel::sqlite::Sqlite;
+
+use crate::store::rows::{DeadLetter, LetterFilter, LetterHead, LetterLook, Side};
+use crate::store::schema::dead_letter::{self as letter, dsl};
+use crate::store::views::{Head, Letter};
+
+/// The newest first.
+pub(super) fn newest(
+    connection: &mut SqliteConnection,
+    filter: LetterFilter,
+    limit: u32,
+) -> QueryResult<Vec<DeadLetter>> {
+    let letters: Vec<Letter> = matching(filter)
+        .order(dsl::id.desc())
+        .limit(i64::from(limit))
+        .select(Letter::as_select())
+        .load(connection)?;
+    Ok(letters.into_iter().map(DeadLetter::from).collect())
+}
+
+/// The oldest first, from above an id on.
+pub(super) fn heads(
+    connection: &mut SqliteConnection,
+    filter: LetterFilter,
+    above: i64,
+    limit: u32,
+) -> QueryResult<Vec<LetterHead>> {
+    let heads: Vec<Head> = matching(filter)
+        .filter(dsl::id.gt(above))
+        .order(dsl::id)
+        .limit(i64::from(limit))
+        .select(Head::as_select())
+        .load(connection)?;
+    Ok(heads.into_iter().map(LetterHead::from).collect())
+}
+
+/// No more letters than that are looked at: they are found by the primary key.
+pub(super) fn look(
+    connection: &mut SqliteConnection,
+    side: Side,
+    letters: u32,
+) -> QueryResult<LetterLook> {
+    let ids = letter::table.select(dsl::id).into_boxed();
+    let ids = match side {
+        Side::Newest => ids.order(dsl::id.desc()),
+        Side::Oldest => ids.order(dsl::id.asc()),
+    };
+    let beyond = ids.offset(i64::from(letters)).limit(1).first(connection);
+    let beyond: Option<i64> = beyond.optional()?;
+    let is_all = beyond.is_none();
+    let query = letter::table.select(Head::as_select()).into_boxed();
+    let query = match (side, beyond) {
+        (_, None) => query,
+        (Side::Newest, Some(beyond)) => query.filter(dsl::id.gt(beyond)),
+        (Side::Oldest, Some(beyond)) => query.filter(dsl::id.lt(beyond)),
+    };
+    let heads: Vec<Head> = query.load(connection)?;
+    let letters = heads.into_iter().map(LetterHead::from).collect();
+    Ok(LetterLook { letters, is_all })
+}
+
+fn matching(filter: LetterFilter) -> letter::BoxedQuery<'static, Sqlite> {
+    let mut query = letter::table.into_boxed();
+    let pattern = filter.error_pattern();
+    if !filter.ids.is_empty() {
+        query = query.filter(dsl::id.eq_any(filter.ids));
+    }
+    if let Some(name) = filter.name {
+        query = query.filter(dsl::name.eq(name));
+    }
+    if let Some(kind) = filter.kind {
+        query = query.filter(dsl::kind.eq(kind));
+    }
+    if let Some(source) = filter.source {
+        query = query.filter(dsl::source.eq(source));
+    }
+    if let Some(pattern) = filter.error_like {
+        let like = sql::<Bool>("error LIKE ").bind::<Text, _>(pattern);
+        query = query.filter(like.sql(" ESCAPE '!'"));
+    }
+    if let Some(exec_cmd) = filter.exec_cmd {
+        query = query.filter(dsl::exec_cmd.eq(exec_cmd));
+    }
+    if let Some(since_ms) = filter.since_ms {
+        query = query.filter(dsl::died_ms.ge(since_ms));
+    }
+    if let Some(until_ms) = filter.until_ms {
+        query = query.filter(dsl::died_ms.lt(until_ms));
+    }
+    if let Some(pattern) = pattern {
+        let like = sql::<Bool>("lower(error) LIKE lower(").bind::<Text, _>(pattern);
+        query = query.filter(like.sql(") ESCAPE '!'"));
+    }
+    query
+}

@@ -1,0 +1,148 @@
+//! Runs dead letters again, and deletes them.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Nullable};
+
+use super::orders::audit_letters;
+use super::tasks;
+use crate::clock::now_ms;
+use crate::store::rows::{LetterOrder, NewTask, Origin, Replay, ReplayTo};
+use crate::store::schema::{dead_letter, queue_message};
+use crate::store::truncate::readable;
+use crate::store::write::{DeletedLetters, Replayed, Written};
+
+/// A letter, as far as its new row is made of it.
+struct Letter {
+    kind: String,
+    source: String,
+    name: String,
+    exec_cmd: String,
+    original_id: String,
+    payload: Vec<u8>,
+    msg_key: Option<Vec<u8>>,
+    headers: Option<Vec<u8>>,
+    first_ms: i64,
+}
+
+/// In one transaction, which holds the write lock from its beginning: of two who replay a letter at once, the second one
+/// finds it gone.
+pub(super) fn replay(
+    connection: &mut SqliteConnection,
+    letters: &[Replay],
+    order: Option<&LetterOrder>,
+) -> QueryResult<Written> {
+    let one = |letter: &Replay| replay_one(connection, letter);
+    let rows: QueryResult<Vec<Option<i64>>> = letters.iter().map(one).collect();
+    let rows = rows?;
+    let done = rows.iter().flatten().count();
+    let audit = audit_letters(connection, order, "replay", done)?;
+    Ok(Written::Replayed(Replayed { rows, audit }))
+}
+
+fn replay_one(
+    connection: &mut SqliteConnection,
+    Replay { id, to, payload }: &Replay,
+) -> QueryResult<Option<i64>> {
+    let Some(mut letter) = read(connection, *id)? else {
+        return Ok(None);
+    };
+    if let Some(payload) = payload {
+        letter.payload = payload.to_vec();
+    }
+    diesel::delete(dead_letter::table.filter(dead_letter::id.eq(id))).execute(connection)?;
+    let row = match to {
+        ReplayTo::Queue(queue) => insert_message(connection, queue, letter)?,
+        ReplayTo::DelayQueue => insert_task(connection, letter)?,
+    };
+    Ok(Some(row))
+}
+
+fn read(connection: &mut SqliteConnection, id: i64) -> QueryResult<Option<Letter>> {
+    use dead_letter::dsl;
+
+    type Row = (
+        String,
+        String,
+        String,
+        String,
+        String,
+        Vec<u8>,
+        Option<Vec<u8>>,
+        Option<Vec<u8>>,
+        i64,
+    );
+    let row: Option<Row> = dsl::dead_letter
+        .filter(dsl::id.eq(id))
+        .select((
+            dsl::kind,
+            dsl::source,
+            dsl::name,
+            dsl::exec_cmd,
+            dsl::original_id,
+            dsl::payload,
+            dsl::msg_key,
+            sql::<Nullable<Binary>>("CAST(headers AS BLOB)"),
+            dsl::first_ms,
+        ))
+        .first(connection)
+        .optional()?;
+    Ok(row.map(
+        |(kind, source, name, exec_cmd, original_id, payload, msg_key, headers, first_ms)| Letter {
+            kind,
+            source,
+            name,
+            exec_cmd,
+            original_id,
+            payload,
+            msg_key,
+            headers,
+            first_ms,
+        },
+    ))
+}
+
+/// Attempts begin anew; when it was first seen does not.
+fn insert_message(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    letter: Letter,
+) -> QueryResult<i64> {
+    use queue_message::dsl;
+
+    let origin = Origin::of(&letter.kind, &letter.source, &letter.original_id);
+    diesel::insert_into(queue_message::table)
+        .values((
+            dsl::queue.eq(queue),
+            dsl::payload.eq(letter.payload),
+            dsl::msg_key.eq(letter.msg_key),
+            dsl::headers.eq(letter.headers.as_deref().map(readable)),
+            dsl::due_ms.eq(now_ms()),
+            dsl::created_ms.eq(letter.first_ms),
+            dsl::origin.eq(origin.as_ref().map(Origin::encode)),
+        ))
+        .returning(dsl::id)
+        .get_result(connection)
+}
+
+fn insert_task(connection: &mut SqliteConnection, letter: Letter) -> QueryResult<i64> {
+    let task = NewTask {
+        name: letter.name,
+        exec_cmd: letter.exec_cmd,
+        params: readable(&letter.payload),
+        due_ms: now_ms(),
+        claimed: false,
+    };
+    tasks::insert_one(connection, &task, "")
+}
+
+pub(super) fn delete(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    order: Option<&LetterOrder>,
+) -> QueryResult<Written> {
+    let letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
+    let count = diesel::delete(letters).execute(connection)?;
+    let audit = audit_letters(connection, order, "purge", count)?;
+    Ok(Written::Deleted(DeletedLetters { count, audit }))
+}
