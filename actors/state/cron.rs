@@ -13,7 +13,17 @@ use super::recent::{Recent, cut};
 use super::running::RunningView;
 use super::view::{CronView, FailureView, FireCounts};
 use crate::clock::now_ms;
-use crate::store::rows::EndedRun;
+
+/// A run whose end is in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EndedRun {
+    pub(crate) uk: String,
+    /// The daemon that made it.
+    pub(crate) owner: String,
+    pub(crate) status: String,
+    /// Unix milliseconds of the daemon that saw the end.
+    pub(crate) ended_ms: i64,
+}
 
 /// Failures that are kept.
 const MOST_FAILURES: usize = 16;

@@ -32,7 +32,7 @@ pub(crate) use self::cell::Distribution;
 use self::cell::Scale;
 #[cfg(test)]
 pub(crate) use self::cron::{BadEnds, Misses};
-pub(crate) use self::cron::{CronFacts, CronSight, CronState};
+pub(crate) use self::cron::{CronFacts, CronSight, CronState, EndedRun};
 pub(crate) use self::database::commits;
 pub(crate) use self::deaths::{PartDeaths, deaths};
 pub(crate) use self::delay::{DelaySight, DelayState, TaskDisposition};

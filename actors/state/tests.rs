@@ -6,7 +6,7 @@ use super::cell::{Counter, Histogram};
 use super::recent::{Recent, cut};
 use super::view::{Away, HistoryView};
 use super::*;
-use crate::store::rows::EndedRun;
+use crate::state::EndedRun;
 use crate::testing_support::queue_state;
 
 fn identity() -> Identity {

@@ -1,5 +1,6 @@
 //! Cron's rows: what goes into the tables and comes out of them.
 
+pub(crate) use crate::state::EndedRun;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,17 +109,6 @@ pub(crate) struct RunEnd {
     pub(crate) ended_ms: i64,
     /// Only while the row is this boot's: who says that a run never began must be the one to begin it.
     pub(crate) only_of: Option<String>,
-}
-
-/// A run whose end is in the database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EndedRun {
-    pub(crate) uk: String,
-    /// The daemon that made it.
-    pub(crate) owner: String,
-    pub(crate) status: String,
-    /// Unix milliseconds of the daemon that saw the end.
-    pub(crate) ended_ms: i64,
 }
 
 /// The key of an entry, and runs of it.

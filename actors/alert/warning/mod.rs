@@ -8,7 +8,7 @@
 //!
 //! `accumulator.rs` is pure: what is counted and not written. `counter.rs` is the counts of a process and their writing,
 //! `added.rs` what an `add` returns. `outbox.rs` hands what was reached to the receivers, each row by one daemon. Which
-//! window a count belongs to is decided where all processes meet, in `db/windows.rs`.
+//! window a count belongs to is decided where all processes meet, in `store/windows.rs`.
 
 mod accumulator;
 mod added;

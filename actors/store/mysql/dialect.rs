@@ -77,7 +77,7 @@ pub(super) const SHOWN_TASK: &str = "
     CAST(q.exec_time AS SIGNED) AS exec_time, CAST(q.create_time AS CHAR(19)) AS create_time,
     CAST(q.update_time AS CHAR(19)) AS update_time, q.owner, q.fence, q.attempts, q.due_ms";
 
-/// For the statements of `db/browse/`.
+/// For the statements of `store/browse/`.
 pub(super) const WORDS: Words = Words {
     bound: |_| "?".to_owned(),
     int8: |number| format!("CAST({number} AS SIGNED)"),

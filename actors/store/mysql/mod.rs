@@ -1,6 +1,6 @@
 //! MySQL and MariaDB.
 //!
-//! What is the same on every server stands in `db/server/`, and is compiled here with this database's connection. Its own
+//! What is the same on every server stands in `store/server/`, and is compiled here with this database's connection. Its own
 //! are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
 
 #[path = "../server/apply.rs"]

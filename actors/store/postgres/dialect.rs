@@ -77,7 +77,7 @@ pub(super) const SHOWN_TASK: &str = "
     q.exec_time::bigint AS exec_time, left(q.create_time::text, 19) AS create_time,
     left(q.update_time::text, 19) AS update_time, q.owner, q.fence, q.attempts, q.due_ms";
 
-/// For the statements of `db/browse/`.
+/// For the statements of `store/browse/`.
 pub(super) const WORDS: Words = Words {
     bound: |n| format!("${n}"),
     int8: |number| format!("({number})::bigint"),

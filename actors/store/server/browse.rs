@@ -1,4 +1,4 @@
-//! What the pages show of the tables; see `db/browse/`.
+//! What the pages show of the tables; see `store/browse/`.
 
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
 use diesel::sql_types::Text;

@@ -2,7 +2,7 @@
 //!
 //! A file that was removed or replaced goes on living for whoever has it open, and everything written to it is gone with the
 //! last of them. So a commit is answered only while the path still leads to the file, and so is a heartbeat, by which the
-//! daemon notices (`db/heart.rs`). No connection is opened to a file that came in its place: two halves of a queue in two
+//! daemon notices (`db/heartbeat.rs`). No connection is opened to a file that came in its place: two halves of a queue in two
 //! files would be worse than an end.
 
 use std::fs;
