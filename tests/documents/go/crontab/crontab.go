@@ -1,0 +1,6 @@
+package crontab
+
+type Result struct {
+	Status int
+	Data   any
+}

@@ -1,0 +1,3 @@
+module simplest_script
+
+go 1.21
