@@ -2,7 +2,7 @@
 //!
 //! Chinese paragraphs are one line each: a line break in one is shown as a blank between two characters. What stands in
 //! blocks of code is tried elsewhere: Rust by `cargo test --doc`, configurations in `actors/config/documents_tests.rs`,
-//! commands in `actors/app/cli.rs`, SQL in `tests/daemon/documents.rs`, the rest in `blocks.rs` and `golang.rs`.
+//! commands in `actors/cli/arguments.rs`, SQL in `tests/daemon/documents.rs`, the rest in `blocks.rs` and `golang.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test without its files fails")]
 
@@ -10,6 +10,8 @@
 mod blocks;
 #[path = "documents/document.rs"]
 mod document;
+#[path = "documents/files.rs"]
+mod files;
 #[path = "documents/golang.rs"]
 mod golang;
 

@@ -17,7 +17,7 @@ const KINDS: [(&str, &str); 13] = [
     ("json settings", "actors/config/documents_tests.rs"),
     ("json model", "actors/config/documents_tests.rs"),
     ("jsonc", "below: it is a file that `init` writes"),
-    ("sh", "below, and actors/app/cli.rs"),
+    ("sh", "below, and actors/cli/arguments.rs"),
     ("ini", "below: it is the unit that is shipped"),
     ("sql sqlite", "tests/daemon/documents.rs"),
     ("sql mysql", "tests/daemon/documents.rs"),
@@ -106,7 +106,7 @@ fn a_shell_understands_each_block_of_commands() {
 
 #[test]
 fn the_editor_s_settings_are_those_that_init_writes() {
-    let template = "actors/app/init/template/vscode/settings.json.in";
+    let template = "actors/cli/init/template/vscode/settings.json.in";
     let written = fs::read_to_string(root().join(template)).unwrap();
     let is_comment = |line: &&str| line.trim_start().starts_with("//");
     let written: Vec<&str> = written.lines().filter(|line| !is_comment(line)).collect();

@@ -1,0 +1,49 @@
+//! Source files that the documents name are there.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{all, root};
+
+/// What a file of ours ends with, where a document names it.
+const ENDINGS: [&str; 3] = [".rs", ".lua", ".yml"];
+/// Where such files are. `main.rs` and `tests.rs` of a user's own program are named too, and are here as well.
+const FOLDERS: [&str; 5] = ["actors", "src", "tests", "examples", "etc"];
+
+/// The paths of all files below a folder, from the root.
+fn below(folder: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(root().join(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type().unwrap().is_dir() {
+            below(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// `kafka/lane.rs` may stand for `actors/source/kafka/lane.rs`.
+#[test]
+fn each_source_file_that_a_document_names_is_there() {
+    let mut files = Vec::new();
+    FOLDERS.iter().for_each(|folder| below(folder, &mut files));
+    let mut missing = Vec::new();
+    for document in all()
+        .iter()
+        .filter(|document| document.name != "CHANGELOG.md")
+    {
+        let names = document.headings.iter().flat_map(|heading| &heading.names);
+        let is_name = |name: &&String| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+            name.chars().all(plain) && ENDINGS.iter().any(|ending| name.ends_with(ending))
+        };
+        for name in names.filter(is_name) {
+            let is_there = files.iter().any(|file| Path::new(file).ends_with(name));
+            if !is_there {
+                missing.push(format!("{}: {name}", document.name));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
