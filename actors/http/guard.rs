@@ -1,7 +1,7 @@
 //! Who may ask, and who may order. Every request passes here before any route.
 //!
-//! Reading: a `Host` that is ours, on every request (see `host.rs`); with `http.token`, that as a bearer token. Ordering
-//! besides: no `read_only`, and either the token or a page of our own. A browser sends a form of any other site's page here
+//! Reading: a `Host` that is ours, on every request (see `host.rs`); with `http.token`, that as a bearer token, or as the
+//! password that a browser asks its user for. Ordering besides: no `read_only`, and either the bearer token or a page of our own. A browser sends a form of any other site's page here
 //! as well, so an order says where it comes from: `Sec-Fetch-Site: same-origin`, or where a browser has no such header an
 //! `Origin` that is `Host`.
 //!
@@ -18,11 +18,13 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use futures_util::future::{Ready, ready};
 use subtle::ConstantTimeEq;
 
 use super::answers::refusal;
 use super::host::{is_ours, is_same_origin};
+use super::page;
 use crate::config::HttpSettings;
 
 /// Only what this port itself serves, and in no frame of another page.
@@ -30,6 +32,8 @@ const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; f
 
 /// Bytes of a request's body: orders are short.
 pub(super) const MOST_BODY: usize = 64 << 10;
+/// Characters of a user's name that the audit has.
+const MOST_USER: usize = 64;
 
 /// Which way a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub(super) enum Entrance {
 #[derive(Clone)]
 pub(super) struct Rules {
     pub(super) settings: Arc<HttpSettings>,
+    /// Before every path; empty at the root.
+    pub(super) base_path: String,
     pub(super) entrance: Entrance,
 }
 
@@ -93,34 +99,42 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    fn answer(self) -> HttpResponse {
-        let (status, why) = match self {
-            Self::Host => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "this port does not answer under that `Host`; add the name to `http.hosts`, or use the address",
-            ),
-            Self::Token => (
-                StatusCode::UNAUTHORIZED,
-                "the header `Authorization: Bearer TOKEN` with `http.token` is needed",
-            ),
-            Self::Body => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body of a request has 64 KiB at most",
-            ),
-            Self::ReadOnly => (
-                StatusCode::FORBIDDEN,
-                "this port takes no orders: `http.read_only` is set",
-            ),
-            Self::Origin => (
-                StatusCode::FORBIDDEN,
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Host => StatusCode::MISDIRECTED_REQUEST,
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::Body => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ReadOnly | Self::Origin => StatusCode::FORBIDDEN,
+        }
+    }
+
+    fn why(self) -> &'static str {
+        match self {
+            Self::Host => {
+                "this port does not answer under that `Host`; add the name to `http.hosts`, or use the address"
+            }
+            Self::Token => "the header `Authorization: Bearer TOKEN` with `http.token` is needed",
+            Self::Body => "the body of a request has 64 KiB at most",
+            Self::ReadOnly => "this port takes no orders: `http.read_only` is set",
+            Self::Origin => {
                 "an order needs the bearer token, or must come from this port's own page (`Sec-Fetch-Site: same-origin`, \
-                 or an `Origin` that is `Host`)",
-            ),
-        };
-        let mut answer = refusal(status, why);
+                 or an `Origin` that is `Host`)"
+            }
+        }
+    }
+
+    /// For a browser a page, for others JSON.
+    fn answer(self, request: &HttpRequest, base_path: &str) -> HttpResponse {
+        let page = page::refused(request, base_path, self);
+        let mut answer = page.unwrap_or_else(|| refusal(self.status(), self.why()));
         if self == Self::Token {
-            let realm = HeaderValue::from_static("Bearer realm=\"simplest_script\"");
-            answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
+            // A browser asks its user for the second.
+            for scheme in ["Bearer", "Basic"] {
+                let challenge = format!("{scheme} realm=\"simplest_script\"");
+                if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+                    answer.headers_mut().append(WWW_AUTHENTICATE, challenge);
+                }
+            }
         }
         answer
     }
@@ -142,16 +156,16 @@ pub(super) fn judge(
     if !is_ours(host, &settings.hosts) {
         return Err(Refused::Host);
     }
-    let has_token = match (&settings.token, rules.entrance) {
-        (_, Entrance::Socket) => true,
-        (Some(token), Entrance::Port) => has_token(headers, token.expose()),
-        (None, Entrance::Port) => false,
+    let shown = match (&settings.token, rules.entrance) {
+        (_, Entrance::Socket) => Shown::Token,
+        (Some(token), Entrance::Port) => shown(headers, token.expose()),
+        (None, Entrance::Port) => Shown::Nothing,
     };
     // What comes without a length is counted where it is read, by the same measure.
     if body_length(headers).is_some_and(|bytes| bytes > MOST_BODY) {
         return Err(Refused::Body);
     }
-    let is_locked = settings.token.is_some() && !has_token;
+    let is_locked = settings.token.is_some() && shown == Shown::Nothing;
     let reads = [Method::GET, Method::HEAD].contains(method);
     match (is_locked, reads) {
         (true, true) if is_probe(path, &settings.base_path) => return Ok(Pass::Probe),
@@ -162,7 +176,8 @@ pub(super) fn judge(
     if settings.read_only {
         return Err(Refused::ReadOnly);
     }
-    if has_token || is_our_page(headers, host) {
+    // A browser sends a password by itself, to whichever page made it ask: that is no sign of where an order comes from.
+    if shown == Shown::Token || is_our_page(headers, host) {
         return Ok(Pass::Order);
     }
     Err(Refused::Origin)
@@ -178,14 +193,54 @@ fn is_probe(path: &str, base_path: &str) -> bool {
     matches!(path, Some("/healthz" | "/readyz"))
 }
 
-/// As long as the token is long, whatever was sent.
-fn has_token(headers: &HeaderMap, token: &str) -> bool {
-    let sent = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.as_bytes().split_at_checked(7))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
-        .map(|(_, sent)| sent);
-    sent.is_some_and(|sent| bool::from(sent.ct_eq(token.as_bytes())))
+/// How a caller showed that it knows the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    /// As a password, which its user typed into a browser.
+    Password,
+    Token,
+}
+
+fn shown(headers: &HeaderMap, token: &str) -> Shown {
+    let Some(sent) = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes) else {
+        return Shown::Nothing;
+    };
+    // The comparison takes as long as the token is long, whatever was sent.
+    let is_token = |sent: &[u8]| bool::from(sent.ct_eq(token.as_bytes()));
+    match of_scheme(sent, b"bearer ") {
+        Some(sent) if is_token(sent) => return Shown::Token,
+        Some(_) => return Shown::Nothing,
+        None => {}
+    }
+    match password(sent) {
+        Some((_, password)) if is_token(&password) => Shown::Password,
+        _ => Shown::Nothing,
+    }
+}
+
+fn of_scheme<'a>(sent: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    let (first, rest) = sent.split_at_checked(scheme.len())?;
+    first.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// User and password of `Basic`.
+fn password(sent: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let decoded = BASE64_STANDARD.decode(of_scheme(sent, b"basic ")?).ok()?;
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    Some((decoded[..colon].to_vec(), decoded[colon + 1..].to_vec()))
+}
+
+/// Who a browser's user says to be, on one line.
+fn user_name(headers: &HeaderMap) -> Option<String> {
+    let (user, _) = password(headers.get(AUTHORIZATION)?.as_bytes())?;
+    let user = String::from_utf8_lossy(&user);
+    let user: String = user
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MOST_USER)
+        .collect();
+    Some(user.trim().to_owned()).filter(|user| !user.is_empty())
 }
 
 fn is_our_page(headers: &HeaderMap, host: &str) -> bool {
@@ -215,7 +270,8 @@ pub(super) async fn guard(
     let mut answer = match judged {
         Err(refused) => {
             let (request, _) = request.into_parts();
-            ServiceResponse::new(request, refused.answer())
+            let answer = refused.answer(&request, &rules.base_path);
+            ServiceResponse::new(request, answer)
         }
         Ok(pass) => {
             // The routes know `GET`. The connection remembers that it was `HEAD`, and sends no body.
@@ -229,9 +285,14 @@ pub(super) async fn guard(
                         Some(user) => format!("uid {} at the socket", user.uid),
                         None => "the socket".to_owned(),
                     },
-                    Entrance::Port => request
-                        .peer_addr()
-                        .map_or_else(String::new, |peer| peer.ip().to_string()),
+                    Entrance::Port => {
+                        let peer = request.peer_addr();
+                        let address = peer.map_or_else(String::new, |peer| peer.ip().to_string());
+                        match user_name(request.headers()) {
+                            Some(user) => format!("{user} at {address}"),
+                            None => address,
+                        }
+                    }
                 };
                 request.extensions_mut().insert(Orderer { who });
             }
@@ -244,9 +305,12 @@ pub(super) async fn guard(
         // With `no-referrer` a browser would send `Origin: null` with our own forms.
         (REFERRER_POLICY, "same-origin"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (CACHE_CONTROL, "no-store"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Scripts and styles say that they may be kept.
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     Ok(answer)
 }
@@ -266,6 +330,7 @@ mod tests {
                 read_only,
                 ..HttpSettings::default()
             }),
+            base_path: String::new(),
             entrance: Entrance::Port,
         }
     }
@@ -370,6 +435,52 @@ mod tests {
         }
         assert_eq!(get("/api/v1/queues/readyz", &[]), Err(Refused::Token));
         assert_eq!(get("/x/readyz", &[]), Err(Refused::Token));
+    }
+
+    #[test]
+    fn a_password_reads_and_orders_from_our_own_page_only() {
+        let locked = rules(true, false);
+        let basic = |user_and_password: &str| {
+            let encoded = BASE64_STANDARD.encode(user_and_password);
+            let header: &'static str = format!("Basic {encoded}").leak();
+            (AUTHORIZATION, header)
+        };
+        let of = |method, sent: &[_]| judged(&locked, method, "/", sent);
+        for (sent, read) in [
+            ("ann:secret", Ok(Pass::Read)),
+            (":secret", Ok(Pass::Read)),
+            ("secret", Err(Refused::Token)),
+            ("secret:", Err(Refused::Token)),
+            ("ann:secrets", Err(Refused::Token)),
+            ("ann:b:secret", Err(Refused::Token)),
+        ] {
+            assert_eq!(of(Method::GET, &[basic(sent)]), read, "{sent}");
+        }
+        let password = basic("ann:secret");
+        let order = |sent: &[_]| of(Method::POST, sent);
+        assert_eq!(order(&[password.clone()]), Err(Refused::Origin));
+        assert_eq!(
+            order(&[password.clone(), (SITE, "cross-site")]),
+            Err(Refused::Origin)
+        );
+        assert_eq!(order(&[password, (SITE, "same-origin")]), Ok(Pass::Order));
+    }
+
+    #[test]
+    fn a_users_name_is_one_short_line() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(user_name(&headers), None);
+        for (user, name) in [
+            ("ann", Some("ann".to_owned())),
+            ("", None),
+            ("a\r\nb", Some("ab".to_owned())),
+            (&"x".repeat(99), Some("x".repeat(MOST_USER))),
+        ] {
+            let encoded = BASE64_STANDARD.encode(format!("{user}:secret"));
+            let value = HeaderValue::from_str(&format!("Basic {encoded}")).unwrap();
+            headers.insert(AUTHORIZATION, value);
+            assert_eq!(user_name(&headers), name);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod guard;
 mod host;
 mod metrics;
 mod orders;
+mod page;
 mod pausing;
 mod process;
 mod ready;

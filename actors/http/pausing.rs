@@ -12,6 +12,7 @@ use super::answers::{refusal, unknown};
 use super::guard::Orderer;
 use super::routes::From;
 use crate::orders::{self, PauseKind, Target, Wish};
+use crate::store::DbError;
 
 /// A caller hears of the order's commit within this time, or that the database is slow.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,22 +84,43 @@ async fn order<V: Verb>(
     name: &str,
     orderer: Orderer,
 ) -> HttpResponse {
+    match give(config, kind, name, V::WISH, orderer).await {
+        Ok(changed) => HttpResponse::Ok().json(Ordered {
+            ordered: V::NAME,
+            changed,
+        }),
+        Err(cause) => refusal(StatusCode::SERVICE_UNAVAILABLE, &cause.to_string()),
+    }
+}
+
+/// Why it is not known that an order holds.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotGiven {
+    #[error("{0}")]
+    Refused(DbError),
+    /// DbActor has it, and writes it when the database is back.
+    #[error(
+        "the database has not answered within 5 seconds; the order waits for it, and holds once it is written"
+    )]
+    Slow,
+}
+
+/// Answers whether something changed: false where it was so already.
+pub(super) async fn give(
+    config: &HttpConfig,
+    kind: PauseKind,
+    name: &str,
+    wish: Wish,
+    orderer: Orderer,
+) -> Result<bool, NotGiven> {
     let target = Target {
         kind,
         name: name.to_owned(),
     };
     let environment = &config.state.identity.environment;
-    let given = orders::give(&config.db, environment, &target, V::WISH, orderer.who);
+    let given = orders::give(&config.db, environment, &target, wish, orderer.who);
     match timeout(PATIENCE, given).await {
-        Ok(Ok(changed)) => HttpResponse::Ok().json(Ordered {
-            ordered: V::NAME,
-            changed,
-        }),
-        Ok(Err(cause)) => refusal(StatusCode::SERVICE_UNAVAILABLE, &cause.to_string()),
-        // DbActor has it, and writes it when the database is back.
-        Err(_) => refusal(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the database has not answered within 5 seconds; the order waits for it, and holds once it is written",
-        ),
+        Ok(given) => given.map_err(NotGiven::Refused),
+        Err(_) => Err(NotGiven::Slow),
     }
 }

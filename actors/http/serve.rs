@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 
 use super::HttpConfig;
 use super::guard::{Entrance, MOST_BODY, Rules, User, guard};
+use super::page;
 use super::routes::{self, Asked};
 use crate::stop::StopListener;
 
@@ -212,15 +213,22 @@ pub(super) fn app(
     };
     let rules = Rules {
         settings: Arc::new(settings),
+        base_path: base_path.clone(),
         entrance,
     };
     App::new()
         .app_data(web::Data::new(asked))
+        .app_data(web::Data::new(page::Place::new(&base_path)))
         .app_data(web::PayloadConfig::new(MOST_BODY))
         .app_data(web::JsonConfig::default().limit(MOST_BODY))
+        .app_data(web::FormConfig::default().limit(MOST_BODY))
         .wrap(from_fn(move |request, next| {
             guard(rules.clone(), request, next)
         }))
-        .service(web::scope(&base_path).configure(routes::add))
+        .service(
+            web::scope(&base_path)
+                .configure(routes::add)
+                .configure(page::add),
+        )
         .default_service(web::to(routes::nothing_here))
 }

@@ -40,13 +40,35 @@ fn queue(name: String) -> Arc<QueueState> {
 }
 
 /// What the port of a daemon that has begun, with this many queues, answers from.
-fn config(db: &TestDb, queues: usize, settings: HttpSettings) -> Arc<HttpConfig> {
+pub(super) fn config(db: &TestDb, queues: usize, settings: HttpSettings) -> Arc<HttpConfig> {
     config_of(db, queues, 3, settings)
 }
 
-fn config_of(
+pub(super) fn config_of(
     db: &TestDb,
     queues: usize,
+    entries: usize,
+    settings: HttpSettings,
+) -> Arc<HttpConfig> {
+    let queues = (0..queues).map(|n| queue(format!("queue {n}"))).collect();
+    config_from(db, queues, entries, settings)
+}
+
+/// With one queue of that name, which is its source's, its handler's and its errors' text too.
+pub(super) fn config_with(db: &TestDb, name: &str) -> Arc<HttpConfig> {
+    let queue = queue(name.to_owned());
+    queue.set_facts(QueueFacts {
+        exec_cmd: name.to_owned(),
+        ..QueueFacts::clone(&queue.facts())
+    });
+    queue.failed(name, 1, FailureCause::Error, name);
+    queue.resized(1, 2, name);
+    config_from(db, vec![queue], 3, HttpSettings::default())
+}
+
+fn config_from(
+    db: &TestDb,
+    queues: Vec<Arc<QueueState>>,
     entries: usize,
     settings: HttpSettings,
 ) -> Arc<HttpConfig> {
@@ -74,7 +96,6 @@ fn config_of(
     };
     let delay = DelayState::new();
     delay.counted(3, Some(now_ms() - 60_000));
-    let queues = (0..queues).map(|n| queue(format!("queue {n}"))).collect();
     let own_names = (3..entries).map(|n| entry(&format!("entry {n}"), &format!("k{n}")));
     let cron = [
         // Somebody gives an entry the label that another one would have.
@@ -217,7 +238,7 @@ async fn unknown_names_are_not_found_and_orders_need_a_pool() {
     for path in [
         "/api/v1/queues/other",
         "/api/v1/cron/other/history",
-        "/",
+        "/other",
         "/api",
     ] {
         let (status, body) = ask!(config, Entrance::Socket, TestRequest::get().uri(path));

@@ -25,15 +25,51 @@ pub(crate) struct Wrong {
     pub(crate) text: String,
     /// What would help.
     pub(crate) remedy: String,
+    /// The same as numbers, for whoever says it in other words.
+    #[serde(skip)]
+    pub(crate) fact: Fact,
+}
+
+/// What is wrong, and the entry that it is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// Nothing more than the text is known.
+    #[default]
+    Readiness,
+    Away {
+        cause: String,
+    },
+    HeldUp {
+        cause: String,
+    },
+    Behind(LagSight),
+    Unread(LagSight),
+    LongRun {
+        queue: String,
+    },
+    LateTasks {
+        waiting: u64,
+        late_ms: i64,
+        running: usize,
+    },
+    BadRuns {
+        key: String,
+        count: u64,
+        error: String,
+    },
+    DeadLetters {
+        count: u64,
+    },
 }
 
 impl Wrong {
-    fn of(kind: &str, condition: Condition) -> Self {
+    fn of(kind: &str, condition: Condition, fact: Fact) -> Self {
         Self {
             about: format!("{kind}{}", condition.subject),
             since_ms: Some(condition.since_ms),
             text: condition.text,
             remedy: condition.remedy,
+            fact,
         }
     }
 }
@@ -44,7 +80,11 @@ pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong
     // By the rules of alerts, but for how long it must have lasted: whoever asks wants to know now.
     let listed = outages().list();
     let away = own::outages(&listed, 0, now_ms).into_iter();
-    found.extend(away.map(|one| Wrong::of("", one)));
+    found.extend(away.map(|one| {
+        let cause = one.text.clone();
+        let cause = cause.trim_start_matches("not available: ").to_owned();
+        Wrong::of("", one, Fact::Away { cause })
+    }));
     found.extend(listed.iter().filter_map(held_up));
     let lags: Vec<LagSight> = state
         .queues()
@@ -58,17 +98,36 @@ pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong
         .cloned()
         .collect();
     let behind = own::lags(&read, 1, now_ms).into_iter();
-    found.extend(behind.map(|one| Wrong::of("queue ", one)));
+    found.extend(behind.map(|one| {
+        let lag = read.iter().find(|lag| lag.queue == one.subject);
+        let fact = lag.map_or(Fact::default(), |lag| Fact::Behind(lag.clone()));
+        Wrong::of("queue ", one, fact)
+    }));
     found.extend(lags.iter().filter_map(|lag| unread(lag, now_ms)));
     let queues = state.queues();
     let queues = queues.iter().map(|queue| queue.view());
     found.extend(queues.filter_map(|queue| long_run(&queue, now_ms)));
     let delay = state.delay.sight();
-    let late = delay.and_then(|delay| own::late_tasks(&delay, LATE_SECONDS, now_ms));
-    found.extend(late.map(|one| Wrong::of("delay queue", one)));
+    found.extend(delay.and_then(|delay| {
+        let one = own::late_tasks(&delay, LATE_SECONDS, now_ms)?;
+        let fact = Fact::LateTasks {
+            waiting: delay.waiting,
+            late_ms: delay.counted_ms - delay.oldest_due_ms?,
+            running: delay.running,
+        };
+        Some(Wrong::of("delay queue", one, fact))
+    }));
     let entries: Vec<CronSight> = state.cron().iter().map(|entry| entry.sight()).collect();
-    let bad = own::cron_runs(&entries).into_iter();
-    found.extend(bad.map(|one| Wrong::of("cron ", one)));
+    let bad = entries.iter().filter_map(|entry| {
+        let bad = entry.bad.as_ref()?;
+        Some(Fact::BadRuns {
+            key: entry.key.clone(),
+            count: bad.count,
+            error: bad.error.clone(),
+        })
+    });
+    let bad = own::cron_runs(&entries).into_iter().zip(bad);
+    found.extend(bad.map(|(one, fact)| Wrong::of("cron ", one, fact)));
     found.extend(of_letters(*state.dead_letters.lock()));
     found
 }
@@ -79,6 +138,7 @@ fn not_ready(text: &str) -> Wrong {
         since_ms: None,
         text: text.to_owned(),
         remedy: "the log says what is tried".to_owned(),
+        fact: Fact::Readiness,
     }
 }
 
@@ -89,6 +149,9 @@ fn held_up(outage: &OutageView) -> Option<Wrong> {
         since_ms: Some(outage.since_ms),
         text: format!("held up: {}", outage.cause),
         remedy: "this daemon goes on by itself once the cause is gone".to_owned(),
+        fact: Fact::HeldUp {
+            cause: outage.cause.clone(),
+        },
     })
 }
 
@@ -103,6 +166,7 @@ fn unread(lag: &LagSight, now_ms: i64) -> Option<Wrong> {
         since_ms: Some(since_ms),
         text: format!("its lag cannot be read{last}"),
         remedy: "the pool keeps its size meanwhile; the log says why".to_owned(),
+        fact: Fact::Unread(lag.clone()),
     })
 }
 
@@ -113,6 +177,9 @@ fn long_run(queue: &QueueView, now_ms: i64) -> Option<Wrong> {
         since_ms: Some(since_ms),
         text: "a handler has been running all that time".to_owned(),
         remedy: "a `timeout` of the entry would end it".to_owned(),
+        fact: Fact::LongRun {
+            queue: queue.facts.name.clone(),
+        },
     })
 }
 
@@ -123,5 +190,6 @@ fn of_letters(letters: Option<u64>) -> Option<Wrong> {
         since_ms: None,
         text: format!("{} dead letters wait for somebody", shown_count(letters)),
         remedy: "`dead list` shows them, `dead replay` runs them again".to_owned(),
+        fact: Fact::DeadLetters { count: letters },
     })
 }

@@ -36,7 +36,7 @@ impl PauseKind {
         }
     }
 
-    fn of_column(column: &str) -> Option<Self> {
+    pub(crate) fn of_column(column: &str) -> Option<Self> {
         Self::EACH.into_iter().find(|kind| kind.column() == column)
     }
 

@@ -1,0 +1,186 @@
+"use strict";
+// Refreshes the page from its own URL, gives orders without leaving it, draws charts, and writes times in the browser's zone.
+// Without it all pages read and order as well.
+(() => {
+  const body = document.body;
+  let busy = false;
+  let failedSince = null;
+
+  // Times: the browser's zone in the text, the daemon's on hover.
+  const two = (n) => String(n).padStart(2, "0");
+  const shown = (at) => {
+    const day = `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+    const clock = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+    const now = new Date();
+    if (at.toDateString() === now.toDateString()) return clock;
+    return at.getFullYear() === now.getFullYear() ? `${day} ${clock}` : `${at.getFullYear()}-${day} ${clock}`;
+  };
+  const localise = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (!Number.isNaN(at.getTime())) time.textContent = shown(at);
+    }
+    // A moment that is typed is meant in the browser's zone; the daemon needs to know which that is.
+    for (const field of root.querySelectorAll("input[data-zone]")) field.value = String(-new Date().getTimezoneOffset());
+  };
+
+  // Charts. uPlot draws on a canvas: its colours come from the style sheet.
+  const charts = new Map();
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const number = (value) => (value == null ? "–" : value >= 100 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(3)));
+  const chartOf = (figure, data, labels) => {
+    const grid = { stroke: colour("--line"), width: 1 };
+    const axis = { stroke: colour("--soft"), grid, ticks: grid, font: "11px system-ui, sans-serif" };
+    const strokes = [colour("--done"), colour("--failed")];
+    const dashed = figure.dataset.chart.startsWith("wanted");
+    return new uPlot({
+      width: figure.clientWidth - 24,
+      height: 150,
+      cursor: { y: false },
+      scales: { y: { range: (_, __, top) => [0, top > 0 ? top * 1.1 : 1] } },
+      axes: [
+        { ...axis, values: (_, ticks) => ticks.map((s) => { const at = new Date(s * 1000); return `${two(at.getHours())}:${two(at.getMinutes())}`; }) },
+        { ...axis, size: 56, values: (_, ticks) => ticks.map(number) },
+      ],
+      series: [
+        { value: (_, s) => (s == null ? "" : shown(new Date(s * 1000))), label: "" },
+        ...labels.map((label, at) => ({
+          label,
+          stroke: strokes[at],
+          width: 1.5,
+          points: { show: false },
+          dash: dashed && at === 0 ? [4, 3] : undefined,
+          value: (_, value) => number(value),
+        })),
+      ],
+    }, data, figure);
+  };
+  const draw = async () => {
+    const group = document.querySelector("[data-history]");
+    if (!group || typeof uPlot === "undefined") return;
+    const answer = await fetch(group.dataset.history);
+    if (!answer.ok) return;
+    const hour = await answer.json();
+    if (hour.last_ms == null) return;
+    for (const figure of group.querySelectorAll("figure[data-chart]")) {
+      const series = figure.dataset.chart.split(",").map((name) => hour[name]);
+      const length = series[0].length;
+      const times = Array.from({ length }, (_, at) => hour.last_ms / 1000 - (length - 1 - at) * hour.interval_seconds);
+      const rate = figure.dataset.rate ? hour.interval_seconds : 1;
+      const data = [times, ...series.map((points) => points.map((value) => (value == null ? null : value / rate)))];
+      const known = charts.get(figure);
+      if (known) known.setData(data);
+      else {
+        figure.querySelector("svg")?.remove();
+        charts.set(figure, chartOf(figure, data, figure.dataset.labels.split(",")));
+      }
+    }
+  };
+  const redraw = () => {
+    for (const chart of charts.values()) chart.destroy();
+    charts.clear();
+    draw().catch(() => {});
+  };
+  addEventListener("resize", () => {
+    for (const [figure, chart] of charts) chart.setSize({ width: figure.clientWidth - 24, height: 150 });
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+  // What a person opened, ticked or typed stays as it is, and charts are the scripts' own.
+  const swap = (main) => {
+    localise(main);
+    const log = document.querySelector("[data-tail]");
+    const atEnd = log && log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
+    Idiomorph.morph(document.getElementById("main"), main, {
+      ignoreActiveValue: true,
+      callbacks: {
+        beforeNodeMorphed: (old) => !(old.nodeType === 1 && old.matches("figure[data-chart], input:not([type=hidden]), textarea, select")),
+        beforeAttributeUpdated: (name, node) => !(name === "open" && node.localName === "details"),
+      },
+    });
+    const after = document.querySelector("[data-tail]");
+    if (atEnd && after) after.scrollTop = after.scrollHeight;
+  };
+  const parse = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
+
+  const silent = (isSilent) => {
+    const note = document.getElementById("silent");
+    if (!isSilent) { failedSince = null; note.hidden = true; return; }
+    failedSince ??= new Date();
+    note.textContent = `${body.dataset.silent} ${shown(failedSince)}`;
+    note.hidden = false;
+  };
+  const own = () => { const url = new URL(location.href); url.searchParams.delete("answer"); url.hash = ""; return url; };
+  const refresh = async () => {
+    if (busy || document.hidden) return;
+    busy = true;
+    try {
+      const answer = await fetch(own(), { headers: { accept: "text/html" } });
+      const page = await parse(answer);
+      const main = page.getElementById("main");
+      if (!main || !page.body.dataset.assets) throw new Error("no page");
+      if (page.body.dataset.assets !== body.dataset.assets) return location.reload();
+      body.dataset.refresh = page.body.dataset.refresh;
+      swap(main);
+      silent(false);
+      await draw();
+    } catch {
+      silent(true);
+    } finally {
+      busy = false;
+    }
+  };
+  const every = () => Number(body.dataset.refresh) * 1000;
+  const again = () => {
+    const pause = every();
+    if (pause > 0) setTimeout(async () => { await refresh(); again(); }, pause);
+  };
+
+  // Orders: the same forms, sent from here, so that the place on the page is kept.
+  const flash = (text, isGood) => {
+    const note = document.createElement("p");
+    note.className = `note ${isGood ? "good" : "bad"}`;
+    note.textContent = text;
+    document.getElementById("flash").replaceChildren(note);
+  };
+  const order = async (form, button) => {
+    const fields = new URLSearchParams(new FormData(form));
+    if (button?.name) fields.append(button.name, button.value);
+    const answer = await fetch(button?.getAttribute("formaction") ?? form.action, { method: "POST", body: fields, headers: { accept: "text/html" } });
+    const page = await parse(answer);
+    const said = page.querySelector("#flash .note");
+    if (!said) throw new Error(`${answer.status} ${page.body.textContent.trim().slice(0, 300)}`);
+    said.querySelector(".close")?.remove();
+    flash(said.textContent.trim(), said.classList.contains("good"));
+    form.closest("details.confirm")?.removeAttribute("open");
+    const main = page.getElementById("main");
+    // Where the order leads to another page, that one is shown.
+    const there = new URL(answer.url);
+    there.searchParams.delete("answer");
+    if (answer.ok && there.pathname !== location.pathname) return location.assign(answer.url);
+    if (answer.ok && main) swap(main);
+  };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.hasAttribute("data-plain")) return;
+    event.preventDefault();
+    const buttons = form.querySelectorAll("button");
+    const press = (disabled) => buttons.forEach((button) => { button.toggleAttribute("data-busy", disabled); });
+    if (form.querySelector("[data-busy]")) return;
+    press(true);
+    order(form, event.submitter).catch((cause) => flash(String(cause.message ?? cause), false)).finally(() => press(false));
+  });
+  // A sentence that asks closes by Escape, and gives the focus back.
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && document.querySelector("details.confirm[open]");
+    if (!open) return;
+    open.removeAttribute("open");
+    open.querySelector("summary").focus();
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+
+  localise(document);
+  if (location.search.includes("answer=")) history.replaceState(null, "", own());
+  draw().catch(() => {});
+  again();
+})();

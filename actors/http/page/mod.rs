@@ -1,0 +1,58 @@
+//! The page in the browser: what runs, what is wrong, and the button that helps.
+//!
+//! Rendered here, from the state and the tables; a browser without scripts reads and orders all the same. The scripts swap
+//! what changed (`assets/page.js` asks for the page's own URL again), draw the charts, and write times in the browser's zone.
+//!
+//! **What is shown is hostile**: names, errors, payloads and output come from anywhere. Templates escape all values but those
+//! of the type [`html::Html`], which only `html.rs` makes, of numbers. There is no `|safe`, no inline script and no inline style: the
+//! policy of `guard.rs` would refuse them.
+//!
+//! # How to add a page
+//!
+//! 1. A file with a handler, which takes a [`visit::Visit`] and ends with [`visit::Visit::show`]; a template beside it that begins with
+//!    `{% extends "layout.html" %}` and has a block `main`; a route in [`add`], and where it stands in the navigation a line
+//!    in [`frame::TABS`].
+//! 2. Texts in both languages by [`language::texts`], in a file of the page's own; none is written into a template.
+//! 3. Orders are [`order::Order`]s, shown by `parts::order`. Their handler takes an `Orderer` and a [`visit::Form`], gives the order,
+//!    and ends with [`visit::Visit::answer`]: it leads back to where the button was, with one sentence of what was done or refused.
+//! 4. Filters, searches and places in a list are in the query (`visit.get`, `visit.with`), so that a link shows the same.
+//! 5. Names go into links by [`visit::Visit::link`] or [`visit::query`], never into the path: a name may be `..` or hold a slash.
+
+mod answer;
+mod assets;
+mod format;
+mod frame;
+mod html;
+mod language;
+mod now;
+mod now_texts;
+mod order;
+mod pausing;
+mod queue;
+mod queue_texts;
+mod queues;
+mod rows;
+mod spark;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod trouble;
+mod visit;
+
+use actix_web::web;
+
+pub(super) use self::answer::refused;
+pub(super) use self::visit::Place;
+
+pub(super) fn add(routes: &mut web::ServiceConfig) {
+    routes
+        .route("", web::get().to(now::page))
+        .route("/", web::get().to(now::page))
+        .route("/queues", web::get().to(queues::page))
+        .route("/queue", web::get().to(queue::page))
+        .route("/queue/history", web::get().to(queue::history))
+        .route("/queue/lag-check", web::post().to(queue::check_lag))
+        .route("/pause", web::post().to(pausing::pause))
+        .route("/resume", web::post().to(pausing::resume))
+        .route("/assets/{hash}/{name}", web::get().to(assets::asset));
+}

@@ -1,0 +1,149 @@
+//! One queue: its hour, what runs, what failed, and its orders.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use super::answer::Answer;
+use super::format::{count, known};
+use super::frame::{Frame, Tab};
+use super::language::Language;
+use super::order::Order;
+use super::rows::QueueRow;
+use super::visit::{Form, Visit};
+use crate::clock::now_ms;
+use crate::http::guard::Orderer;
+use crate::orders::PauseKind;
+use crate::state::Distribution;
+use crate::state::view::{FailureView, PauseView, QueueView};
+
+#[derive(Template)]
+#[template(path = "queue.html")]
+struct QueuePage {
+    frame: Frame,
+    t: Language,
+    row: QueueRow,
+    view: QueueView,
+    pause: Option<PauseView>,
+    orders: Vec<Order>,
+    /// The hour as JSON, for the charts.
+    history: String,
+    size: String,
+    lag_age: Option<String>,
+    oldest: String,
+    busy_since: Option<String>,
+    counts: Vec<(&'static str, String)>,
+    handler: Option<String>,
+    waited: Option<String>,
+    more_run: usize,
+    now: i64,
+}
+
+#[derive(Template)]
+#[template(path = "missing.html")]
+struct MissingPage {
+    frame: Frame,
+    text: String,
+}
+
+pub(super) async fn page(visit: Visit) -> HttpResponse {
+    let t = visit.t;
+    let name = visit.get("name").unwrap_or_default();
+    let Some(queue) = visit.config.state.queue(name) else {
+        return visit.missing(Tab::Queues, name);
+    };
+    let troubles = visit.troubles().await;
+    let (view, now) = (queue.view(), now_ms());
+    let mut frame = visit.frame(Tab::Queues, name);
+    frame.has_charts = true;
+    let named = [("name", name)];
+    visit.show(&QueuePage {
+        frame,
+        t,
+        row: visit.queue_row(&queue, &troubles),
+        pause: visit.pause_of(PauseKind::Queue, name),
+        orders: vec![
+            visit.pause_order(PauseKind::Queue, name),
+            Order::new("/queue/lag-check", t.check_lag_now(), &named),
+        ],
+        history: visit.link("/queue/history", &named),
+        size: match view.facts.max_progress {
+            Some(most) => t.up_to(view.facts.progress, most),
+            None => view.facts.progress.to_string(),
+        },
+        lag_age: view.lag_read_ms.map(|read| t.lag_read(t.ago(read, now))),
+        oldest: known(view.oldest_age_ms.map(|ms| t.span(ms))),
+        busy_since: view.busy_since_ms.map(|since| t.span(now - since)),
+        counts: counts(t, &view),
+        handler: spread(t, &view.counts.handler),
+        waited: spread(t, &view.counts.waited),
+        more_run: view.running_count - view.running.len().min(view.running_count),
+        now,
+        view,
+    })
+}
+
+/// The hour of a queue, as the JSON interface has it; here by a query, as the name may be anything.
+pub(super) async fn history(visit: Visit) -> HttpResponse {
+    let name = visit.get("name").unwrap_or_default();
+    match visit.config.state.queue_history(name) {
+        Some(history) => HttpResponse::Ok().json(history),
+        None => crate::http::answers::unknown("queue", name),
+    }
+}
+
+pub(super) async fn check_lag(visit: Visit, form: Form, orderer: Orderer) -> HttpResponse {
+    let (t, name) = (visit.t, form.get("name"));
+    let answer = if visit.config.state.queue(name).is_none() {
+        Answer::failed(t.nothing_called(name))
+    } else if visit.config.pools.check_lag(name) {
+        log::info!("queue `{name}`: LagCheck, ordered by {}", orderer.who);
+        Answer::done(t.lag_is_checked().to_owned())
+    } else {
+        Answer::failed(t.pool_is_starting().to_owned())
+    };
+    visit.answer(&form, answer)
+}
+
+fn counts(t: Language, view: &QueueView) -> Vec<(&'static str, String)> {
+    let counts = &view.counts;
+    let shown = [
+        (t.completed(), counts.completed),
+        (t.retried(), counts.retried),
+        (t.dead_lettered(), counts.dead_lettered),
+        (t.released(), counts.released),
+        (t.errors(), counts.errors),
+        (t.timeouts(), counts.timeouts),
+        (t.panics(), counts.panics),
+    ];
+    shown.map(|(label, n)| (label, count(n))).to_vec()
+}
+
+/// How long half and almost all took at most; none where there are none.
+fn spread(t: Language, of: &Distribution) -> Option<String> {
+    let (half, most) = (of.quantile(0.5)?, of.quantile(0.99)?);
+    Some(t.half_and_most(t.seconds(half), t.seconds(most)))
+}
+
+impl QueuePage {
+    fn cause(&self, failure: &FailureView) -> &'static str {
+        use crate::state::FailureCause::{Error, Panic, Timeout};
+        match failure.cause {
+            Error => self.t.cause_error(),
+            Timeout => self.t.cause_timeout(),
+            Panic => self.t.cause_panic(),
+        }
+    }
+}
+
+impl Visit {
+    /// Nothing has that name.
+    pub(super) fn missing(&self, tab: Tab, name: &str) -> HttpResponse {
+        let text = self.t.nothing_called(name);
+        let page = MissingPage {
+            frame: self.frame(tab, &text),
+            text,
+        };
+        self.show_as(StatusCode::NOT_FOUND, &page)
+    }
+}
