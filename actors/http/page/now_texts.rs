@@ -26,14 +26,11 @@ texts! {
     waiting: "Waiting", "等待中";
     lateness: "Lateness", "延迟";
     overdue(span): "the oldest {span} past its time", "最早的已过期 {span}";
-    done: "Done", "完成";
     daemons: "Daemons", "守护进程";
     daemons_unknown(cause): "The daemons are not known: {cause}", "无法得知守护进程：{cause}";
     heartbeat: "Last heartbeat", "最近心跳";
     this_daemon: "this one", "当前";
     spark_label(done, failed): "Last hour: {done} done, {failed} failed", "最近一小时：完成 {done}，失败 {failed}";
-    state: "State", "状态";
-    fine: "fine", "正常";
     in_trouble: "in trouble", "有问题";
 
     wrong_readiness: "Readiness", "就绪状态";
@@ -58,5 +55,5 @@ texts! {
     wrong_letters(n): "{n} dead letters wait for somebody.", "{n} 条死信等待处理。";
     wrong_letters_remedy: "`dead list` shows them, `dead replay` runs them again.", "`dead list` 查看，`dead replay` 重新执行。";
     wrong_letters_title: "Dead letters", "死信";
-    wrong_delay_title: "Delay queue", "延迟队列";
+    wrong_delay_title: "Delay queue", "延时队列";
 }

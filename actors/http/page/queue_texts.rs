@@ -14,7 +14,7 @@ texts! {
     completed: "Completed", "已完成";
     retried: "Retried", "已重试";
     dead_lettered: "Dead letters", "死信";
-    released: "Released", "已释放";
+    released: "Released", "已归还";
     errors: "Errors", "错误";
     timeouts: "Timeouts", "超时";
     panics: "Panics", "崩溃";
@@ -47,9 +47,8 @@ texts! {
     cause_panic: "panic", "崩溃";
     size_changes: "Changes of size", "规模变化";
     no_size_changes: "The number of consumers has not changed since the daemon's start.", "自守护进程启动以来消费者数量没有变化。";
-    from_to: "Size", "规模";
+    size_change: "Size", "规模";
     reason: "Reason", "原因";
-    configured_by_progress(progress): "{progress}", "{progress}";
     up_to(least, most): "{least} to {most}", "{least} 至 {most}";
     lag_read(ago): "read {ago}", "{ago}读取";
 }

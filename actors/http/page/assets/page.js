@@ -20,8 +20,7 @@
       const at = new Date(time.dateTime);
       if (!Number.isNaN(at.getTime())) time.textContent = shown(at);
     }
-    // A moment that is typed is meant in the browser's zone; the daemon needs to know which that is.
-    for (const field of root.querySelectorAll("input[data-zone]")) field.value = String(-new Date().getTimezoneOffset());
+    for (const note of root.querySelectorAll("[data-zone-note]")) note.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
   };
 
   // Charts. uPlot draws on a canvas: its colours come from the style sheet.
@@ -162,6 +161,10 @@
   };
   document.addEventListener("submit", (event) => {
     const form = event.target;
+    // A moment that is typed is meant in the browser's zone, as that was then; the daemon needs to know.
+    const zone = form.querySelector("input[data-zone]");
+    const typed = form.querySelector("input[type=datetime-local]")?.value;
+    if (zone && typed) zone.value = String(-new Date(typed).getTimezoneOffset());
     if (form.method !== "post" || form.hasAttribute("data-plain")) return;
     event.preventDefault();
     const buttons = form.querySelectorAll("button");
