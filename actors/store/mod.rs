@@ -28,6 +28,7 @@ mod statements;
 #[cfg(test)]
 mod suite;
 pub(crate) mod task_orders;
+pub(crate) mod traces;
 pub(crate) mod traits;
 pub(crate) mod truncate;
 mod views;

@@ -71,6 +71,7 @@ mod orders;
 mod questions;
 mod refusals;
 mod task_orders;
+mod traces;
 mod warnings;
 mod worlds;
 

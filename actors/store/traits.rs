@@ -14,6 +14,7 @@ use super::rows::{
 use super::task_orders::{TaskName, TaskRow, TaskStatus};
 use super::warnings::NoticeBreadth;
 use super::write::{Write, Written};
+use crate::store::traces::{Traces, TracesAsked};
 
 /// Opens connections to one database.
 pub(crate) trait Store: Send + Sync {
@@ -246,6 +247,8 @@ pub(crate) trait Reader: Browse {
     fn cron_runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<Vec<CronRun>, DbError>>;
     /// One cron run, of any partition.
     fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>>;
+    /// What the tables know of one moment of a cron entry.
+    fn traces(&self, asked: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>>;
     /// Dead letters, counted up to one more than `COUNT_CAP`.
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>>;
 }

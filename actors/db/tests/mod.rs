@@ -30,6 +30,7 @@ use crate::store::rows::{
     Side,
 };
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
+use crate::store::traces::{Traces, TracesAsked};
 use crate::store::traits::{Applied, Reader, Store, Writer, Writers};
 use crate::store::write::{Write, Written};
 use crate::testing_support::{Barrier, Deaths, Seen, settle_down, soon};
@@ -383,6 +384,9 @@ impl Reader for NoReader {
     }
     fn cron_run<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
         async { Ok(None) }.boxed()
+    }
+    fn traces(&self, _: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>> {
+        async { Ok(Traces::default()) }.boxed()
     }
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()

@@ -37,7 +37,6 @@ pub(super) fn known(n: Option<String>) -> String {
 }
 
 /// Bytes, in units of 1,024.
-#[allow(dead_code)]
 pub(super) fn bytes(n: u64) -> String {
     match n {
         0..1024 => format!("{n} B"),
@@ -87,7 +86,6 @@ impl Language {
         self.before_now(self.age(now_ms - then_ms))
     }
 
-    #[allow(dead_code)]
     /// Until a moment; that it is now where it is over.
     pub(super) fn until(self, then_ms: i64, now_ms: i64) -> String {
         match then_ms - now_ms {

@@ -12,16 +12,22 @@ use crate::state::Identity;
 pub(super) enum Tab {
     Now,
     Queues,
+    Cron,
 }
 
 /// The navigation, from left to right.
-pub(super) const TABS: [(Tab, &str); 2] = [(Tab::Now, "/"), (Tab::Queues, "/queues")];
+pub(super) const TABS: [(Tab, &str); 3] = [
+    (Tab::Now, "/"),
+    (Tab::Queues, "/queues"),
+    (Tab::Cron, "/cron"),
+];
 
 impl Tab {
     fn label(self, t: Language) -> &'static str {
         match self {
             Self::Now => t.tab_now(),
             Self::Queues => t.tab_queues(),
+            Self::Cron => t.tab_cron(),
         }
     }
 }

@@ -20,6 +20,9 @@
 
 mod answer;
 mod assets;
+mod cron;
+mod cron_entry;
+mod cron_texts;
 mod format;
 mod frame;
 mod html;
@@ -32,12 +35,14 @@ mod queue;
 mod queue_texts;
 mod queues;
 mod rows;
+mod run_bars;
 mod spark;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod trouble;
 mod visit;
+mod why;
 
 use actix_web::web;
 
@@ -52,6 +57,8 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/queue", web::get().to(queue::page))
         .route("/queue/history", web::get().to(queue::history))
         .route("/queue/lag-check", web::post().to(queue::check_lag))
+        .route("/cron", web::get().to(cron::page))
+        .route("/cron/entry", web::get().to(cron_entry::page))
         .route("/pause", web::post().to(pausing::pause))
         .route("/resume", web::post().to(pausing::resume))
         .route("/assets/{hash}/{name}", web::get().to(assets::asset));

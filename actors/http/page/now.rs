@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use askama::Template;
 
+use super::cron::CronRow;
 use super::format::{capped, count, known};
 use super::frame::{Frame, Tab};
 use super::language::Language;
@@ -28,6 +29,8 @@ struct NowPage {
     more_troubles: usize,
     queues: Vec<QueueRow>,
     all_queues: usize,
+    entries: Vec<CronRow>,
+    all_entries: usize,
     delay: DelayRow,
     daemons: Vec<DaemonRow>,
     daemons_unknown: Option<String>,
@@ -66,6 +69,11 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let queues = queues
         .map(|queue| visit.queue_row(queue, &troubles))
         .collect();
+    let entries = visit.found_entries(&troubles);
+    let entries = entries.iter().take(MOST_LISTED);
+    let entries = entries
+        .map(|entry| visit.cron_row(entry, &troubles))
+        .collect();
     let (daemons, daemons_unknown) = match daemons(&visit).await {
         Ok(daemons) => (daemons, None),
         Err(cause) => (Vec::new(), Some(cause)),
@@ -79,6 +87,8 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         more_troubles,
         queues,
         all_queues: state.queues().len(),
+        entries,
+        all_entries: state.cron().len(),
         delay: delay(&visit),
         daemons,
         daemons_unknown,

@@ -21,6 +21,8 @@ pub(super) struct Spark {
     pub(super) per_second: f64,
     pub(super) handler: Option<f64>,
     pub(super) lateness: Option<f64>,
+    /// Of the hour.
+    pub(super) hour_lateness: Option<f64>,
 }
 
 impl Spark {
@@ -38,8 +40,9 @@ impl Spark {
             done: done.iter().sum(),
             failed: failed.iter().sum(),
             per_second: rate(series, history.interval_seconds),
-            handler: mean(&series.handler_seconds),
-            lateness: mean(&series.lateness_seconds),
+            handler: mean(&series.handler_seconds, MINUTE),
+            lateness: mean(&series.lateness_seconds, MINUTE),
+            hour_lateness: mean(&series.lateness_seconds, BARS * MINUTE),
         }
     }
 }
@@ -65,9 +68,9 @@ fn rate(series: &SeriesView, interval_seconds: u64) -> f64 {
     }
 }
 
-/// Of the points of the last minute that have one.
-fn mean(points: &[Option<f32>]) -> Option<f64> {
-    let known = points.iter().rev().take(MINUTE).copied().flatten();
+/// Of the last points, those that have one.
+fn mean(points: &[Option<f32>], last: usize) -> Option<f64> {
+    let known = points.iter().rev().take(last).copied().flatten();
     let (sum, n) = known.fold((0.0, 0.0), |(sum, n), mean| {
         (sum + f64::from(mean), n + 1.0)
     });

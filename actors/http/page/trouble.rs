@@ -99,13 +99,18 @@ impl Visit {
                 t.wrong_late(capped(*waiting), t.span(*late_ms), running),
                 t.wrong_late_remedy(),
             ),
-            Fact::BadRuns { count, error, .. } => {
+            Fact::BadRuns { key, count, error } => {
                 let text = match count {
                     1 => t.wrong_runs(error),
                     n => t.wrong_runs_row(n, error),
                 };
                 let name = one.about.strip_prefix("cron ").unwrap_or(&one.about);
-                ((t.cron_named(name), None), text, t.wrong_runs_remedy())
+                let link = self.link("/cron/entry", &[("key", key)]);
+                (
+                    (t.cron_named(name), Some(link)),
+                    text,
+                    t.wrong_runs_remedy(),
+                )
             }
             Fact::DeadLetters { count } => (
                 (t.wrong_letters_title().to_owned(), None),

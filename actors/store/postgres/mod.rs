@@ -77,6 +77,8 @@ mod test_server;
 #[cfg(test)]
 #[path = "../server/tests.rs"]
 mod tests;
+#[path = "../server/traces.rs"]
+mod traces;
 #[path = "../server/warnings.rs"]
 mod warnings;
 #[path = "../server/writer.rs"]

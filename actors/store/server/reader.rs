@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
 use super::{
-    connect, daemon_orders, deaths, lags, letters, notices, orders, questions, task_orders,
+    connect, daemon_orders, deaths, lags, letters, notices, orders, questions, task_orders, traces,
 };
 use crate::config::Secret;
 use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
@@ -31,6 +31,7 @@ use crate::store::rows::{
 };
 use crate::store::schema::{boot, cron_run};
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
+use crate::store::traces::{Traces, TracesAsked};
 use crate::store::traits::{LOOKED_AT, Reader};
 use crate::store::views::Run;
 use crate::store::warnings::NoticeBreadth;
@@ -422,6 +423,14 @@ impl Reader for ServerReader {
     fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
         async move {
             self.ask(async |connection| daemon_orders::run(connection, uk).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn traces(&self, asked: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>> {
+        async move {
+            self.ask(async |connection| traces::traces(connection, &asked).await)
                 .await
         }
         .boxed()

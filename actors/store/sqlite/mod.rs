@@ -28,6 +28,7 @@ mod task_orders;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod warnings;
 mod writer;
 

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
-use super::{daemon_orders, deaths, letters, notices, orders, questions, task_orders};
+use super::{daemon_orders, deaths, letters, notices, orders, questions, task_orders, traces};
 use crate::clock::now_ms;
 use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
@@ -19,6 +19,7 @@ use crate::store::rows::{
 };
 use crate::store::schema::{boot, cron_run, delay_queue_log};
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
+use crate::store::traces::{Traces, TracesAsked};
 use crate::store::traits::{LOOKED_AT, Reader};
 use crate::store::views::Run;
 use crate::store::warnings::NoticeBreadth;
@@ -264,6 +265,10 @@ impl Reader for SqliteReader {
     fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
         let uk = uk.to_owned();
         self.ask(move |connection| daemon_orders::run(connection, &uk))
+    }
+
+    fn traces(&self, asked: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>> {
+        self.ask(move |connection| traces::traces(connection, &asked))
     }
 
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
