@@ -1,6 +1,6 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test releases tls setup servers kafka redis newer check docs
+.PHONY: test releases tls setup servers kafka redis axe newer check docs
 
 # Three tests for each two cores: most of them wait for the processes that they have started.
 export RUST_TEST_THREADS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
@@ -53,7 +53,7 @@ servers:
 	command -v mvn >/dev/null || test -d $(KAFKA) || missing="$$missing maven"; \
 	pkg-config --exists openssl libcurl 2>/dev/null || missing="$$missing pkg-config libssl-dev libcurl4-openssl-dev"; \
 	test -z "$$missing" || sh tests/servers/install.sh $$missing
-	@$(MAKE) --no-print-directory kafka redis newer
+	@$(MAKE) --no-print-directory kafka redis axe newer
 
 # Apache Kafka's jars from Maven Central, 43 MB; the folder's name is in tests/servers/kafka.rs too.
 SERVERS = $(or $(CARGO_TARGET_DIR),target)/servers
@@ -75,6 +75,17 @@ $(REDIS):
 		-Dmdep.unpack.includes=$(OLD_REDIS) -DoutputDirectory=$(abspath $@.unfinished)
 	@cd $@.unfinished && mv redis-server-* redis-server && chmod +x redis-server
 	@mv $@.unfinished $@
+
+# Finds what people with a screen reader, or without a mouse, cannot use of the page. The folder's name is in
+# tests/daemon/http/page.rs too.
+AXE = $(SERVERS)/axe-4.14.1
+axe: $(AXE)
+$(AXE):
+	@if command -v npm >/dev/null; then \
+		rm -rf $@.unfinished && mkdir -p $@.unfinished && \
+		cd $@.unfinished && npm pack --silent axe-core@4.14.1 >/dev/null && tar xzf *.tgz --strip-components=1 package/axe.min.js package/LICENSE && \
+		rm *.tgz && cd .. && mv $(notdir $@).unfinished $(notdir $@); \
+	else echo "LEFT OUT: axe-core, which needs npm"; test -z "$$CI"; fi
 
 # MySQL itself, and newer releases of the others. Not for everybody: the script says what it needs.
 newer:

@@ -27,7 +27,7 @@
 
 pub mod chromium;
 pub mod folder;
-mod install;
+pub mod install;
 pub mod kafka;
 pub mod kafka_go;
 pub mod kafka_rights;

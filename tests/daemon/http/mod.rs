@@ -5,6 +5,7 @@ pub mod client;
 mod counts;
 mod crowd;
 mod millions;
+mod page;
 mod pauses;
 mod promtool;
 mod readiness;
