@@ -12,7 +12,7 @@ use super::spark::Spark;
 use super::trouble::Trouble;
 use super::visit::Visit;
 use crate::clock::millis;
-use crate::membership::identity::partition_of;
+use crate::membership::partition_of;
 use crate::orders::PauseKind;
 
 /// Things that are wrong that are listed.
