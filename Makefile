@@ -109,4 +109,4 @@ docs: $(MDBOOK)
 	@echo "$(BOOK)/html/index.html"
 
 $(TARGET)/tools/bin/mdbook:
-	cargo install mdbook --version $(MDBOOK_VERSION) --locked --no-default-features --features search --root $(TARGET)/tools
+	cargo install mdbook --version $(MDBOOK_VERSION) --locked --root $(TARGET)/tools

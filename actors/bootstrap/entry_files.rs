@@ -105,6 +105,7 @@ impl Files for EntryFiles {
             state.set_facts(facts);
         }
         self.routes.set(&config.queues);
+        self.shared.targets.set(&config.queues);
         self.sources.keep(pools.iter().map(|queue| &queue.entry));
         let others = tables_of_other_partitions(&self.places);
         Ok(Renewal {

@@ -25,11 +25,12 @@ use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::Db;
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
-use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
+use crate::http::{DatabaseCheck, HttpConfig, LetterJobs, PoolOrders, Socket};
 use crate::job::{Consumer, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::membership::Liveness;
 use crate::membership::{Owner, host};
+use crate::orders::dead::Targets;
 use crate::orders::{Orders, PauseKind, Pauses};
 use crate::poison::SlotFile;
 use crate::poison::{Gate, Gates};
@@ -123,6 +124,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
         workers: Arc::new(Workers::start(workers).map_err(Failure::failed)?),
         pinger: parts.pinger,
         pauses: Pauses::default(),
+        targets: Arc::new(Targets::new(&config, parts.commands.delayed.clone())),
     };
     log::debug!("{} worker threads", shared.workers.len());
     let mut handlers = parts.handlers;
@@ -233,6 +235,8 @@ pub(crate) struct Shared {
     workers: Arc<Workers>,
     pinger: Pinger,
     pauses: Pauses,
+    /// Where dead letters run again.
+    pub(super) targets: Arc<Targets>,
 }
 
 impl Shared {
@@ -307,6 +311,8 @@ impl Shared {
                     .collect(),
             ),
             pools: PoolOrders::default(),
+            targets: Arc::clone(&self.targets),
+            letters: LetterJobs::default(),
             reloads: ReloadHandle::default(),
             socket: Socket::new(data_dir, &partition, boot),
             started: AtomicBool::new(false),

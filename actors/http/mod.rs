@@ -12,6 +12,7 @@ mod client;
 mod database;
 mod guard;
 mod host;
+mod letters;
 mod metrics;
 mod orders;
 mod page;
@@ -36,6 +37,7 @@ use parking_lot::RwLock;
 
 pub(crate) use self::client::{ClientError, get, order};
 pub(crate) use self::database::DatabaseCheck;
+pub(crate) use self::letters::LetterJobs;
 pub(crate) use self::orders::PoolOrders;
 pub(crate) use self::socket::Socket;
 use crate::clock::now_ms;
@@ -43,6 +45,7 @@ use crate::config::HttpSettings;
 use crate::db::Db;
 use crate::drop_notice::GoneNotice;
 use crate::membership::Liveness;
+use crate::orders::dead::Targets;
 use crate::reload::ReloadHandle;
 use crate::source::Source;
 use crate::state::{HISTORY_INTERVAL, State};
@@ -65,6 +68,10 @@ pub(crate) struct HttpConfig {
     /// By the names of their queue entries; others after a reload.
     pub(crate) sources: RwLock<NamedSources>,
     pub(crate) pools: PoolOrders,
+    /// Where dead letters run again.
+    pub(crate) targets: Arc<Targets>,
+    /// What is ordered about them here.
+    pub(crate) letters: LetterJobs,
     /// Reads the configuration again.
     pub(crate) reloads: ReloadHandle,
     /// Where the command line asks.

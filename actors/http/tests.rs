@@ -114,6 +114,8 @@ fn config_from(
         database: DatabaseCheck::new(db.db.clone()),
         liveness: Arc::new(Liveness::new(Duration::from_secs(5))),
         sources: RwLock::default(),
+        targets: Arc::default(),
+        letters: LetterJobs::default(),
         reloads: ReloadHandle::default(),
         pools: PoolOrders::default(),
         socket: Socket::new(&std::env::temp_dir(), "script1", "b"),

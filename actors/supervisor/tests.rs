@@ -219,6 +219,8 @@ fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig
         database: DatabaseCheck::new(db.clone()),
         liveness: Arc::clone(liveness),
         sources: parking_lot::RwLock::default(),
+        targets: Arc::default(),
+        letters: crate::http::LetterJobs::default(),
         reloads: crate::reload::ReloadHandle::default(),
         pools: PoolOrders::default(),
         socket: Socket::new(data_dir, "script1", "b"),

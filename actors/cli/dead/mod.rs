@@ -4,7 +4,6 @@ mod confirm;
 mod filter;
 mod group;
 mod list;
-mod payload;
 mod purge;
 mod replay;
 mod unconsumed;

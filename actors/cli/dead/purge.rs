@@ -12,10 +12,7 @@ use crate::bootstrap::failure::{FAILED, Failure, chain};
 use crate::bootstrap::mini_system;
 use crate::cli::print::{print, print_error};
 use crate::config::Config;
-use crate::db::Db;
-use crate::orders::dead::{Meant, Pace, Rate, Walk, portion};
-use crate::store::DbError;
-use crate::store::rows::LetterOrder;
+use crate::orders::dead::{Deed, Meant, Rate, Watch, carry_out};
 
 #[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
@@ -48,7 +45,7 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
         ..Meant::default()
     };
     let store = mini_system::migrated_store(config)?;
-    let mut done = Done::default();
+    let watch = Watch::default();
     let ended = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
         let meant = with_group(meant, db.reader(), args.group).await?;
@@ -60,8 +57,9 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
             return Ok(Ok(()));
         }
         let order = order_of(config, &meant);
-        Ok(purge_all(&db, &meant, order, args.rate, &mut done).await)
+        Ok(carry_out(&db, &meant, &Deed::Purge, args.rate, order, &watch).await)
     })?;
+    let done = watch.done();
     print(&format!("deleted: {}\n", done.deleted))?;
     let mut complaints = String::new();
     for id in done.missing {
@@ -75,35 +73,4 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
     }
     print_error(&complaints);
     Ok(ExitCode::from(FAILED))
-}
-
-#[derive(Default)]
-struct Done {
-    deleted: usize,
-    missing: Vec<i64>,
-}
-
-async fn purge_all(
-    db: &Db,
-    meant: &Meant,
-    mut order: LetterOrder,
-    rate: Option<Rate>,
-    done: &mut Done,
-) -> Result<(), DbError> {
-    let mut walk = Walk::begin(db.reader(), meant, portion(rate)).await?;
-    let mut pace = Pace::begin(rate);
-    loop {
-        pace.wait().await;
-        let heads = walk.next(db.reader()).await?;
-        done.missing.append(&mut walk.missing);
-        if heads.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<i64> = heads.into_iter().map(|head| head.id).collect();
-        pace.did(ids.len());
-        let deleted = db.delete_letters(ids, Some(order.clone())).await?;
-        done.deleted += deleted.count;
-        order.before += deleted.count;
-        order.row = deleted.audit;
-    }
 }

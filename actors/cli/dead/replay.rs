@@ -1,28 +1,25 @@
 //! `dead replay`: runs letters again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::confirm::{Confirmed, confirm, with_group};
 use super::filter::FilterArgs;
-
 use super::order_of;
-use super::payload::Edited;
 use crate::bootstrap::failure::{FAILED, Failure, chain};
 use crate::bootstrap::mini_system;
 use crate::cli::print::{print, print_error};
 use crate::config::Config;
-use crate::db::Db;
-use crate::orders::dead::{Meant, Pace, Rate, Targets, Walk, portion};
-use crate::store::DbError;
-use crate::store::rows::{LetterFilter, LetterHead, LetterOrder, Replay};
-
-/// Letters that cannot run here and are named, each with its reason.
-const NAMED: usize = 20;
+use crate::delay_queue::params_refusal;
+use crate::orders::dead::{Deed, Done, Edited, Meant, Rate, Targets, Watch, carry_out};
+use crate::store::rows::LetterFilter;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -61,7 +58,7 @@ pub(super) fn replay(
                 "`--payload` is for one letter: `dead replay ID --payload FILE`",
             ));
         }
-        Some(file) => Some(Edited::read(&file)?),
+        Some(file) => Some(read(&file)?),
         None => None,
     };
     let meant = Meant {
@@ -70,9 +67,8 @@ pub(super) fn replay(
         limit: args.limit,
         group: None,
     };
-    let targets = Targets { config, delayed };
     let store = mini_system::migrated_store(config)?;
-    let mut done = Done::default();
+    let watch = Watch::default();
     let ended = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
         let meant = with_group(meant, db.reader(), args.group).await?;
@@ -85,15 +81,15 @@ pub(super) fn replay(
             return Ok(Ok(()));
         }
         let order = order_of(config, &meant);
-        let work = Work {
-            targets,
+        let deed = Deed::Replay {
+            targets: Arc::new(Targets::new(config, delayed.clone())),
             edited,
-            rate: args.rate,
         };
-        Ok(replay_all(&db, &meant, &work, order, &mut done).await)
+        Ok(carry_out(&db, &meant, &deed, args.rate, order, &watch).await)
     })?;
-    print(&done.told())?;
-    let mut complaints = done.complaints();
+    let done = watch.done();
+    print(&told(&done))?;
+    let mut complaints = complaints(&done);
     if let Err(cause) = ended {
         let _ = writeln!(complaints, "then: {}", chain(&cause));
     }
@@ -104,120 +100,52 @@ pub(super) fn replay(
     Ok(ExitCode::from(FAILED))
 }
 
-/// How letters run again.
-struct Work<'a> {
-    targets: Targets<'a>,
-    edited: Option<Edited>,
-    rate: Option<Rate>,
+/// The bytes as they are, to the last one; of standard input for `-`.
+fn read(file: &Path) -> Result<Edited, Failure> {
+    let mut bytes = Vec::new();
+    let read = match file == Path::new("-") {
+        true => io::stdin().lock().read_to_end(&mut bytes).map(drop),
+        false => fs::read(file).map(|read| bytes = read),
+    };
+    read.map_err(|cause| {
+        let file = file.display();
+        Failure::failed(format!("the payload cannot be read: `{file}`: {cause}"))
+    })?;
+    Ok(Edited::new(bytes.into(), params_refusal))
 }
 
-impl Work<'_> {
-    /// The replay of a letter and what the place is called where it runs; or why it cannot run.
-    fn of(&self, letter: &LetterHead) -> Result<(Replay, String), String> {
-        let (to, name) = self.targets.of(letter)?;
-        let edited = self.edited.as_ref();
-        let payload = edited.map(|edited| edited.for_letter(&to)).transpose()?;
-        let id = letter.id;
-        Ok((Replay { id, to, payload }, name))
+fn told(done: &Done) -> String {
+    let mut text = String::new();
+    for (name, n) in &done.replayed {
+        let _ = writeln!(text, "{name}: {}", letters(*n, "runs again", "run again"));
     }
+    if done.gone > 0 {
+        let were = letters(done.gone, "was", "were");
+        let _ = writeln!(
+            text,
+            "{were} replayed or deleted by somebody else meanwhile"
+        );
+    }
+    if text.is_empty() {
+        text.push_str("no letter runs again\n");
+    }
+    text
 }
 
-async fn replay_all(
-    db: &Db,
-    meant: &Meant,
-    work: &Work<'_>,
-    mut order: LetterOrder,
-    done: &mut Done,
-) -> Result<(), DbError> {
-    let mut walk = Walk::begin(db.reader(), meant, portion(work.rate)).await?;
-    let mut pace = Pace::begin(work.rate);
-    loop {
-        pace.wait().await;
-        let heads = walk.next(db.reader()).await?;
-        done.missing.append(&mut walk.missing);
-        if heads.is_empty() {
-            return Ok(());
-        }
-        let (mut replays, mut names) = (Vec::new(), Vec::new());
-        for head in heads {
-            match work.of(&head) {
-                Ok((replay, name)) => {
-                    replays.push(replay);
-                    names.push(name);
-                }
-                Err(reason) => done.refused(&head, &reason),
-            }
-        }
-        if replays.is_empty() {
-            continue;
-        }
-        pace.did(replays.len());
-        let replayed = db.replay_letters(replays, Some(order.clone())).await?;
-        order.before += replayed.rows.iter().flatten().count();
-        order.row = replayed.audit;
-        for (name, row) in names.into_iter().zip(replayed.rows) {
-            match row {
-                Some(_) => *done.replayed.entry(name).or_default() += 1,
-                None => done.gone += 1,
-            }
-        }
+fn complaints(done: &Done) -> String {
+    let mut text = String::new();
+    for stays in &done.reasons {
+        let (id, name, reason) = (stays.id, &stays.name, &stays.reason);
+        let _ = writeln!(text, "letter {id} (`{name}`) stays: {reason}");
     }
-}
-
-/// What was done with the letters.
-#[derive(Default)]
-struct Done {
-    /// By where they run.
-    replayed: BTreeMap<String, u64>,
-    /// Somebody else replayed or deleted them at the same time.
-    gone: u64,
-    refused: u64,
-    /// The first of the refused, with their reasons.
-    reasons: Vec<String>,
-    missing: Vec<i64>,
-}
-
-impl Done {
-    fn refused(&mut self, letter: &LetterHead, reason: &str) {
-        self.refused += 1;
-        if self.reasons.len() < NAMED {
-            let line = format!("letter {} (`{}`) stays: {reason}", letter.id, letter.name);
-            self.reasons.push(line);
-        }
+    let more = done.refused - u64::try_from(done.reasons.len()).unwrap_or(0);
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more");
     }
-
-    fn told(&self) -> String {
-        let mut text = String::new();
-        for (name, n) in &self.replayed {
-            let _ = writeln!(text, "{name}: {}", letters(*n, "runs again", "run again"));
-        }
-        if self.gone > 0 {
-            let were = letters(self.gone, "was", "were");
-            let _ = writeln!(
-                text,
-                "{were} replayed or deleted by somebody else meanwhile"
-            );
-        }
-        if text.is_empty() {
-            text.push_str("no letter runs again\n");
-        }
-        text
+    for id in &done.missing {
+        let _ = writeln!(text, "there is no such letter: {id}");
     }
-
-    fn complaints(&self) -> String {
-        let mut text = String::new();
-        for reason in &self.reasons {
-            let _ = writeln!(text, "{reason}");
-        }
-        let more = self.refused - u64::try_from(self.reasons.len()).unwrap_or(0);
-        if more > 0 {
-            let _ = writeln!(text, "and {more} more");
-        }
-        for id in &self.missing {
-            let _ = writeln!(text, "there is no such letter: {id}");
-        }
-        text
-    }
+    text
 }
 
 fn letters(n: u64, one: &str, many: &str) -> String {

@@ -13,13 +13,19 @@ pub(super) enum Tab {
     Now,
     Queues,
     Cron,
+    Delay,
+    Dead,
+    Audit,
 }
 
 /// The navigation, from left to right.
-pub(super) const TABS: [(Tab, &str); 3] = [
+pub(super) const TABS: [(Tab, &str); 6] = [
     (Tab::Now, "/"),
     (Tab::Queues, "/queues"),
     (Tab::Cron, "/cron"),
+    (Tab::Delay, "/delay"),
+    (Tab::Dead, "/dead"),
+    (Tab::Audit, "/audit"),
 ];
 
 impl Tab {
@@ -28,6 +34,9 @@ impl Tab {
             Self::Now => t.tab_now(),
             Self::Queues => t.tab_queues(),
             Self::Cron => t.tab_cron(),
+            Self::Delay => t.tab_delay(),
+            Self::Dead => t.tab_dead(),
+            Self::Audit => t.tab_audit(),
         }
     }
 }

@@ -20,23 +20,35 @@
 
 mod answer;
 mod assets;
+mod audit;
+mod bars;
 mod cron;
 mod cron_entry;
 mod cron_texts;
+mod dead;
+mod dead_filter;
+mod dead_orders;
+mod dead_texts;
+mod delay;
+mod delay_texts;
 mod format;
 mod frame;
 mod html;
 mod language;
+mod letter;
+mod moments;
 mod now;
 mod now_texts;
 mod order;
 mod pausing;
+mod payload;
 mod queue;
 mod queue_texts;
 mod queues;
 mod rows;
 mod run_bars;
 mod spark;
+mod task;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -59,6 +71,17 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/queue/lag-check", web::post().to(queue::check_lag))
         .route("/cron", web::get().to(cron::page))
         .route("/cron/entry", web::get().to(cron_entry::page))
+        .route("/delay", web::get().to(delay::page))
+        .route("/task", web::get().to(task::page))
+        .route("/task/order", web::post().to(task::order))
+        .route("/dead", web::get().to(dead::page))
+        .route("/dead/confirm", web::get().to(dead_orders::confirm))
+        .route("/dead/all", web::post().to(dead_orders::all))
+        .route("/dead/stop", web::post().to(dead_orders::stop))
+        .route("/letter", web::get().to(letter::page))
+        .route("/letter/payload", web::get().to(letter::payload))
+        .route("/letter/order", web::post().to(dead_orders::named))
+        .route("/audit", web::get().to(audit::page))
         .route("/pause", web::post().to(pausing::pause))
         .route("/resume", web::post().to(pausing::resume))
         .route("/assets/{hash}/{name}", web::get().to(assets::asset));

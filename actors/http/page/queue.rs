@@ -16,6 +16,7 @@ use crate::http::guard::Orderer;
 use crate::orders::PauseKind;
 use crate::state::Distribution;
 use crate::state::view::{FailureView, PauseView, QueueView};
+use crate::store::DbError;
 
 #[derive(Template)]
 #[template(path = "queue.html")]
@@ -139,11 +140,25 @@ impl QueuePage {
 impl Visit {
     /// Nothing has that name.
     pub(super) fn missing(&self, tab: Tab, name: &str) -> HttpResponse {
-        let text = self.t.nothing_called(name);
+        self.gone(tab, self.t.nothing_called(name))
+    }
+
+    /// What was asked for is not there; `text` says so.
+    pub(super) fn gone(&self, tab: Tab, text: String) -> HttpResponse {
+        self.sorry(StatusCode::NOT_FOUND, tab, text)
+    }
+
+    /// The database did not answer what a page is about.
+    pub(super) fn fault(&self, tab: Tab, cause: &DbError) -> HttpResponse {
+        let text = self.t.not_read(cause);
+        self.sorry(StatusCode::SERVICE_UNAVAILABLE, tab, text)
+    }
+
+    fn sorry(&self, status: StatusCode, tab: Tab, text: String) -> HttpResponse {
         let page = MissingPage {
             frame: self.frame(tab, &text),
             text,
         };
-        self.show_as(StatusCode::NOT_FOUND, &page)
+        self.show_as(status, &page)
     }
 }

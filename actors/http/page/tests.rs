@@ -1,5 +1,7 @@
 //! The pages in this process: what they show of hostile names, in both languages, below a base path, and how long they take.
 
+mod single;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -45,6 +45,12 @@ pub(super) type Fields = Vec<(String, String)>;
 pub(super) struct Form(Fields);
 
 impl Form {
+    /// All values of that name, in their order.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let its = self.0.iter().filter(move |(key, _)| key == name);
+        its.map(|(_, value)| value.as_str())
+    }
+
     /// The first value of that name.
     pub(super) fn get(&self, name: &str) -> &str {
         first(&self.0, name).unwrap_or_default()

@@ -1,36 +1,58 @@
 //! Where a dead letter runs again: through its entry in the configuration that is read here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::config::{Config, QueueEntry, SourceConfig, did_you_mean};
+use parking_lot::RwLock;
+
+use crate::config::{Config, Environment, QueueEntry, SourceConfig, did_you_mean};
 use crate::source::replayed::replay_table;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
 use crate::store::rows::{LetterHead, ReplayTo};
 
-/// The way back for letters.
-pub(crate) struct Targets<'a> {
-    pub(crate) config: &'a Config,
+/// The way back for letters. By default there is none.
+#[derive(Default)]
+pub(crate) struct Targets {
+    environment: Environment,
+    partition: String,
+    /// All entries, live or not; others after a reload.
+    queues: RwLock<Arc<[QueueEntry]>>,
     /// The delayed tasks that have a handler.
-    pub(crate) delayed: &'a BTreeSet<String>,
+    delayed: BTreeSet<String>,
 }
 
-impl Targets<'_> {
+impl Targets {
+    pub(crate) fn new(config: &Config, delayed: BTreeSet<String>) -> Self {
+        Self {
+            environment: config.environment,
+            partition: config.partition.to_string(),
+            queues: RwLock::new(config.queues.clone().into()),
+            delayed,
+        }
+    }
+
+    /// From now on these are the entries.
+    pub(crate) fn set(&self, queues: &[QueueEntry]) {
+        *self.queues.write() = queues.into();
+    }
+
     /// Where the letter runs, and what that is called; or why it cannot run here.
     pub(crate) fn of(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
         if letter.kind == KIND_DELAY {
             return self.delayed(letter);
         }
-        let entry = self.entry(letter)?;
+        let queues = Arc::clone(&self.queues.read());
+        let entry = self.entry(letter, &queues)?;
         if !entry.live {
             return Err(format!(
                 "its queue is not live here: {}",
-                entry.why_not_live(self.config.environment)
+                entry.why_not_live(self.environment)
             ));
         }
         let queue = match &entry.source {
             SourceConfig::Table { table } => table.clone(),
             SourceConfig::Kafka { .. } | SourceConfig::Redis { .. } => {
-                replay_table(self.config.partition.as_ref(), &entry.name)
+                replay_table(&self.partition, &entry.name)
             }
         };
         Ok((ReplayTo::Queue(queue), format!("queue `{}`", entry.name)))
@@ -39,7 +61,7 @@ impl Targets<'_> {
     fn delayed(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
         let exec_cmd = &letter.exec_cmd;
         if !self.delayed.contains(exec_cmd) {
-            let hint = did_you_mean(exec_cmd, self.delayed);
+            let hint = did_you_mean(exec_cmd, &self.delayed);
             return Err(format!("no delayed task `{exec_cmd}` is registered{hint}"));
         }
         Ok((ReplayTo::DelayQueue, format!("delayed task `{exec_cmd}`")))
@@ -47,10 +69,13 @@ impl Targets<'_> {
 
     /// The entry it came through; one that was renamed since is known by its source. A letter of another partition is
     /// ours only if it came from the same source: entries of two partitions may share a name and nothing else.
-    fn entry(&self, letter: &LetterHead) -> Result<&QueueEntry, String> {
-        let queues = &self.config.queues;
+    fn entry<'q>(
+        &self,
+        letter: &LetterHead,
+        queues: &'q [QueueEntry],
+    ) -> Result<&'q QueueEntry, String> {
         let named = queues.iter().find(|entry| entry.name == letter.name);
-        let ours = letter.partition == self.config.partition.as_ref();
+        let ours = letter.partition == self.partition;
         let entry = named.filter(|entry| ours || came_from(letter, entry));
         let entry = entry.or_else(|| queues.iter().find(|entry| came_from(letter, entry)));
         entry.ok_or_else(|| match ours {
@@ -134,11 +159,7 @@ mod tests {
     }
 
     fn target(letter: &LetterHead) -> Result<ReplayTo, String> {
-        let (config, delayed) = (config(), ["remind".to_owned()].into());
-        let targets = Targets {
-            config: &config,
-            delayed: &delayed,
-        };
+        let targets = Targets::new(&config(), ["remind".to_owned()].into());
         targets.of(letter).map(|(to, _)| to)
     }
 

@@ -7,15 +7,15 @@ use crate::store::rows::{LetterFilter, LetterHead};
 use crate::store::{DbError, Reader};
 
 /// Letters in one transaction: few enough for others to write in between.
-pub(crate) const PORTION: u32 = 500;
+pub(super) const PORTION: u32 = 500;
 
 /// See the module's header.
-pub(crate) struct Walk<'a> {
+pub(super) struct Walk<'a> {
     meant: &'a Meant,
     /// Where ids were named: those that are still to be looked at.
     ids: Option<VecDeque<i64>>,
     /// Ids that were named and not found.
-    pub(crate) missing: Vec<i64>,
+    pub(super) missing: Vec<i64>,
     above: i64,
     /// The newest letter when the walk began. What dies again in the meantime is not met twice.
     last: i64,
@@ -26,7 +26,7 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// `portion`: letters in one transaction, `PORTION` at most.
-    pub(crate) async fn begin(
+    pub(super) async fn begin(
         reader: &dyn Reader,
         meant: &'a Meant,
         portion: u32,
@@ -47,7 +47,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The next portion; an empty one is the end.
-    pub(crate) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
+    pub(super) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
         loop {
             let asked = self.next_ids();
             if self.left == 0 || asked.as_ref().is_some_and(Vec::is_empty) {

@@ -21,8 +21,10 @@ pub(in crate::store) use self::letters::{RawId, RawLetter, RawOpened};
 pub(in crate::store) use self::sql::{Sql, Words};
 pub(in crate::store) use self::tasks::{RawPlace, RawTaskLine};
 pub(crate) use self::tasks::{TaskLine, TaskPlace, TasksAsked, tasks};
+#[cfg(test)]
+pub(crate) use self::waiting::BAR_CAP;
 pub(in crate::store) use self::waiting::RawCount;
-pub(crate) use self::waiting::{BAR_CAP, Bar, Bars, Span, bars};
+pub(crate) use self::waiting::{Bar, Bars, Span, bars};
 use super::error::DbError;
 
 /// The statements, which adapters run with their words.

@@ -15,6 +15,8 @@ pub(in crate::store) struct Words {
     pub(in crate::store) has_bytes: fn(&str, &str) -> String,
     /// Behind `delay_queue_log AS q`: the index by status and time.
     pub(in crate::store) tasks_by_time: &'static str,
+    /// Whether a subquery in FROM may name columns of the query around it.
+    pub(in crate::store) subquery_names_outer: bool,
 }
 
 /// A statement with the texts that are bound in it.

@@ -8,7 +8,7 @@ use crate::store::columns::WAITING;
 use crate::store::error::DbError;
 
 /// A bar counts up to this number of tasks: a hundred bars together are counted in some hundredths of a second.
-pub(crate) const BAR_CAP: u64 = 2000;
+pub(crate) const BAR_CAP: u64 = 1000;
 
 const MINUTE_S: i64 = 60;
 const HOUR_S: i64 = 3600;
@@ -104,18 +104,44 @@ pub(in crate::store) struct RawCount {
     counted: i64,
 }
 
-/// One statement: each count walks the index from the beginning of its span, and no further than the cap.
+/// One statement: each count walks the index from the beginning of its span, and no further than the cap. Where a subquery may
+/// name the row outside of it, the count stands there once: a hundred of them take a server longer to plan than to make.
 pub(in crate::store) fn statement(words: Words, spans: &[Span]) -> Sql {
-    let count = |(place, span): (usize, &Span)| {
-        let place = (words.int8)(&place.to_string());
+    let count = |from_s: &str, to_s: &str| {
         format!(
-            "SELECT {place} AS place, (SELECT COUNT(*) FROM (
-                 SELECT 1 AS one FROM delay_queue_log AS q {} WHERE q.status = {WAITING}
-                 AND q.exec_time >= {} AND q.exec_time < {} LIMIT {BAR_CAP}) AS capped) AS counted",
-            words.tasks_by_time, span.from_s, span.to_s
+            "(SELECT COUNT(*) FROM (SELECT 1 AS one FROM delay_queue_log AS q {} WHERE q.status = {WAITING}
+              AND q.exec_time >= {from_s} AND q.exec_time < {to_s} LIMIT {BAR_CAP}) AS capped) AS counted",
+            words.tasks_by_time
         )
     };
-    let all: Vec<String> = spans.iter().enumerate().map(count).collect();
+    let places = spans.iter().enumerate();
+    if words.subquery_names_outer {
+        let row = |(place, span): (usize, &Span)| {
+            let values = [
+                place.to_string(),
+                span.from_s.to_string(),
+                span.to_s.to_string(),
+            ];
+            format!("({})", values.map(|value| (words.int8)(&value)).join(", "))
+        };
+        let rows: Vec<String> = places.map(row).collect();
+        return Sql::new(
+            words,
+            &format!(
+                "WITH s(place, from_s, to_s) AS (VALUES {}) SELECT s.place AS place, {} FROM s",
+                rows.join(", "),
+                count("s.from_s", "s.to_s")
+            ),
+        );
+    }
+    let one = |(place, span): (usize, &Span)| {
+        let count = count(&span.from_s.to_string(), &span.to_s.to_string());
+        format!(
+            "SELECT {} AS place, {count}",
+            (words.int8)(&place.to_string())
+        )
+    };
+    let all: Vec<String> = places.map(one).collect();
     Sql::new(words, &all.join(" UNION ALL "))
 }
 

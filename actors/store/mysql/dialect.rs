@@ -85,6 +85,7 @@ pub(super) const WORDS: Words = Words {
     text: str::to_owned,
     has_bytes: |bytes, text| format!("LOCATE(CAST({text} AS BINARY), {bytes}) > 0"),
     tasks_by_time: INDEX_OF_TASKS,
+    subquery_names_outer: false,
 };
 
 /// The first bound value.

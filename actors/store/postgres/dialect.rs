@@ -85,6 +85,7 @@ pub(super) const WORDS: Words = Words {
     text: |column| format!("{column}::text"),
     has_bytes: |bytes, text| format!("position(convert_to({text}, 'UTF8') in {bytes}) > 0"),
     tasks_by_time: INDEX_OF_TASKS,
+    subquery_names_outer: true,
 };
 
 /// The first bound value.

@@ -22,6 +22,7 @@ const WORDS: Words = Words {
     has_bytes: |bytes, text| format!("instr({bytes}, CAST({text} AS BLOB)) > 0"),
     // It is the only one that knows the status.
     tasks_by_time: "",
+    subquery_names_outer: true,
 };
 
 fn load<T: QueryableByName<Sqlite> + 'static>(

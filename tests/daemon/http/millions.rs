@@ -29,6 +29,26 @@ const COMMANDS: [&[&str]; 8] = [
     &["queue", "list"],
 ];
 
+/// Of the page in the browser.
+const PAGES: [&str; 16] = [
+    "/delay",
+    "/delay?q=params+7",
+    "/delay?q=nothing+of+that+kind",
+    "/delay?cmd=noop",
+    "/delay?status=failed",
+    "/task?id=77",
+    "/dead",
+    "/dead?name=work&error=order+77",
+    "/dead?error=nothing+of+that+kind",
+    "/dead?payload=nothing+of+that+kind",
+    "/dead?before=5000000",
+    "/dead/confirm?do=purge&error=order+77",
+    "/letter?id=77",
+    "/letter/payload?id=77",
+    "/audit",
+    "/audit?q=nothing+of+that+kind",
+];
+
 /// `on_each_database!` with a reason why they are not run each time.
 macro_rules! measured {
     ($($name:ident, $engine:ident;)+) => {
@@ -112,6 +132,10 @@ fn millions_of_rows_make_no_answer_slow(world: World) {
     for path in paths(|path| ask(path).json()) {
         let took = slowest(|| assert_eq!(ask(&path).status, 200, "{path}"));
         all.push((path, took));
+    }
+    for page in PAGES {
+        let took = slowest(|| assert_eq!(ask(page).status, 200, "{page}"));
+        all.push((page.to_owned(), took));
     }
     for command in COMMANDS {
         let took = slowest(|| assert!(world.run(command).status.success(), "{command:?}"));

@@ -10,6 +10,7 @@ mod pauses;
 mod promtool;
 mod readiness;
 mod refusals;
+mod rows;
 mod sockets;
 mod status;
 

@@ -430,11 +430,23 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
     .map(str::to_owned);
     world.send("work", &bodies);
     wait_until("all have been called", PATIENCE, || world.ledger_len() >= 5);
+    let later = ["push", "ledger", "--params", "later", "--delay-time", "600"];
+    world.output(&later);
+    let letters = "SELECT COUNT(*) FROM dead_letter";
+    wait_until("two dead letters", PATIENCE, || {
+        world.database().number(letters) > 1
+    });
     let axe = axe();
     let mut urls = vec![
         ("now", format!("{origin}/")),
         ("queues", format!("{origin}/queues")),
         ("cron", format!("{origin}/cron")),
+        ("delay", format!("{origin}/delay")),
+        ("task", format!("{origin}/task?id=1")),
+        ("dead", format!("{origin}/dead")),
+        ("letter", format!("{origin}/letter?id=1")),
+        ("purge", format!("{origin}/dead/confirm?do=purge&error=a")),
+        ("audit", format!("{origin}/audit")),
     ];
     let (queue, entry) = browser.run(async |page| {
         page.goto(&urls[1].1).await?;

@@ -1,0 +1,92 @@
+//! Who ordered what, when, and what came of it.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use super::delay::More;
+use super::frame::{Frame, Tab};
+use super::language::Language;
+use super::payload::in_line;
+use super::rows::MOST_LINES;
+use super::visit::Visit;
+use crate::store::browse::{self, AuditAsked, AuditLine, Reach};
+
+/// Seconds between two refreshes.
+const REFRESH: u32 = 15;
+
+/// What to type, where nobody has ordered anything.
+const EXAMPLE: &str = "cargo run -- queue pause NAME";
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage {
+    frame: Frame,
+    t: Language,
+    who: String,
+    action: String,
+    q: String,
+    is_filtered: bool,
+    rows: Vec<AuditRow>,
+    more: More,
+    example: &'static str,
+}
+
+/// An order, in a list.
+pub(super) struct AuditRow {
+    pub(super) id: i64,
+    pub(super) at_ms: i64,
+    pub(super) who: String,
+    pub(super) action: String,
+    pub(super) target: String,
+    pub(super) result: String,
+}
+
+impl AuditRow {
+    pub(super) fn of(line: AuditLine) -> Self {
+        let shown = |text: &str| text.chars().take(MOST_CHARS).collect::<String>();
+        Self {
+            id: line.id,
+            at_ms: line.at_ms,
+            who: in_line(line.ordered_by.as_bytes()),
+            action: in_line(line.action.as_bytes()),
+            target: shown(&line.target),
+            result: shown(&line.result),
+        }
+    }
+}
+
+/// The columns have no more, if nobody has altered them.
+const MOST_CHARS: usize = 500;
+
+pub(super) async fn page(visit: Visit) -> HttpResponse {
+    let text = |key: &str| visit.get(key).map(str::to_owned);
+    let asked = AuditAsked {
+        environment: visit.config.state.identity.environment.clone(),
+        who: text("who"),
+        action: text("action"),
+        text: text("q"),
+        before: visit.get("before").and_then(|id| id.parse().ok()),
+    };
+    let reach = Reach::page(u32::try_from(MOST_LINES).unwrap_or(u32::MAX));
+    let found = browse::audits(visit.config.db.reader(), asked, |_| true, reach).await;
+    let page = match found {
+        Ok(page) => page,
+        Err(cause) => return visit.fault(Tab::Audit, &cause),
+    };
+    let mut frame = visit.frame(Tab::Audit, visit.t.tab_audit());
+    frame.refresh = REFRESH;
+    let field = |key: &str| visit.get(key).unwrap_or_default().to_owned();
+    visit.show(&AuditPage {
+        frame,
+        t: visit.t,
+        who: field("who"),
+        action: field("action"),
+        q: field("q"),
+        is_filtered: ["who", "action", "q", "before"]
+            .iter()
+            .any(|key| visit.get(key).is_some()),
+        more: visit.more("before", &page.next, i64::to_string),
+        rows: page.rows.into_iter().map(AuditRow::of).collect(),
+        example: EXAMPLE,
+    })
+}

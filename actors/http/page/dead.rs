@@ -1,0 +1,250 @@
+//! Dead letters: groups of the same error first, then the letters themselves.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use super::bars::{Count, Drawing};
+use super::dead_filter::Filter;
+use super::dead_orders::JobRow;
+use super::delay::{Choice, More};
+use super::format::{capped, count, known};
+use super::frame::{Frame, Tab};
+use super::language::Language;
+use super::payload::in_line;
+use super::rows::MOST_LINES;
+use super::visit::Visit;
+use crate::clock::now_ms;
+use crate::orders::dead::{Group, Meant, Size, groups};
+use crate::store::DbError;
+use crate::store::browse::{self, LetterLine, LettersAsked, Reach};
+use crate::store::rows::{LOOKED_AT_LETTERS, Side};
+
+/// Groups that are shown, the largest.
+const MOST_GROUPS: usize = 25;
+/// Seconds between two refreshes: groups are made anew each time.
+const REFRESH: u32 = 15;
+/// What a dead letter is made by, where there is none.
+const EXAMPLE: &str = "return Err(JobError::discard(\"no such order\"))";
+
+#[derive(Template)]
+#[template(path = "dead.html")]
+struct DeadPage {
+    frame: Frame,
+    t: Language,
+    all: String,
+    jobs: Vec<JobRow>,
+    filter: Filter,
+    kinds: Vec<Choice>,
+    /// The group that is chosen.
+    group: Option<GroupFacts>,
+    groups: Option<Groups>,
+    rows: Vec<LetterRow>,
+    more: More,
+    /// Letters that an order for all that match would mean; none where that cannot be ordered.
+    replay_all: Option<String>,
+    purge_all: Option<String>,
+    example: &'static str,
+    fault: Option<String>,
+}
+
+/// What a group is.
+pub(super) struct GroupFacts {
+    pub(super) place: String,
+    pub(super) error: String,
+}
+
+struct Groups {
+    rows: Vec<GroupRow>,
+    /// Groups that are not shown.
+    more: usize,
+    /// How many letters were looked at, where that is not all.
+    of: Option<String>,
+}
+
+struct GroupRow {
+    link: String,
+    place: String,
+    error: String,
+    letters: String,
+    first_ms: i64,
+    last_ms: i64,
+    day: Drawing,
+}
+
+struct LetterRow {
+    id: i64,
+    link: String,
+    died_ms: i64,
+    kind: String,
+    name: String,
+    exec_cmd: String,
+    error: String,
+    attempts: i32,
+    payload: String,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Found {
+    group: Option<GroupFacts>,
+    groups: Option<Groups>,
+    rows: Vec<LetterRow>,
+    more: More,
+    fault: Option<String>,
+}
+
+pub(super) async fn page(visit: Visit) -> HttpResponse {
+    let t = visit.t;
+    let filter = Filter::of(&visit);
+    let found = match &filter.fault {
+        Some(fault) => Found {
+            fault: Some(fault.clone()),
+            ..Found::default()
+        },
+        None => found(&visit, &filter).await.unwrap_or_else(|cause| Found {
+            fault: Some(t.not_read(cause)),
+            ..Found::default()
+        }),
+    };
+    let mut frame = visit.frame(Tab::Dead, t.tab_dead());
+    frame.refresh = REFRESH;
+    let order = |what: &str| visit.link("/dead/confirm", &filter.pairs(&[("do", what)]));
+    // What stands in a payload is looked for letter by letter: an order for all of them would read them all first.
+    let orders_all = found.fault.is_none() && filter.payload.is_none() && !found.rows.is_empty();
+    visit.show(&DeadPage {
+        frame,
+        t,
+        all: known((*visit.config.state.dead_letters.lock()).map(capped)),
+        jobs: visit.letter_jobs(),
+        kinds: filter.kinds(t),
+        replay_all: orders_all.then(|| order("replay")),
+        purge_all: orders_all.then(|| order("purge")),
+        group: found.group,
+        groups: found.groups,
+        rows: found.rows,
+        more: found.more,
+        filter,
+        example: EXAMPLE,
+        fault: found.fault,
+    })
+}
+
+async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
+    let (t, reader) = (visit.t, visit.config.db.reader());
+    let meant = Meant {
+        filter: filter.letters.clone(),
+        ..Meant::default()
+    };
+    let meant = match meant.with_group(reader, filter.group.clone()).await? {
+        Ok(meant) => meant,
+        Err(_) => {
+            return Ok(Found {
+                fault: Some(t.group_is_gone().to_owned()),
+                ..Found::default()
+            });
+        }
+    };
+    let is_first = visit.get("before").is_none();
+    let groups = match filter.group.is_none() && filter.payload.is_none() && is_first {
+        true => Some(all_groups(visit, filter).await?),
+        false => None,
+    };
+    let asked = LettersAsked {
+        filter: meant.filter.clone(),
+        payload: filter.payload.clone(),
+        before: visit.get("before").and_then(|id| id.parse().ok()),
+        ..LettersAsked::default()
+    };
+    let reach = Reach::page(u32::try_from(MOST_LINES).unwrap_or(u32::MAX));
+    let page = browse::letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
+    Ok(Found {
+        group: meant.group.as_ref().map(|group| GroupFacts::of(t, group)),
+        groups,
+        more: visit.more("before", &page.next, i64::to_string),
+        rows: page.rows.into_iter().map(|line| row(visit, line)).collect(),
+        fault: None,
+    })
+}
+
+impl GroupFacts {
+    pub(super) fn of(t: Language, group: &Group) -> Self {
+        let name = in_line(group.entry.as_bytes());
+        let cmd = in_line(group.exec_cmd.as_bytes());
+        Self {
+            place: match name.is_empty() {
+                true => t.task_of(cmd),
+                false => t.queue_of(name, cmd),
+            },
+            error: in_line(group.shape.as_bytes()),
+        }
+    }
+}
+
+async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
+    let (t, now) = (visit.t, now_ms());
+    let side = Side::of(&filter.letters);
+    let mut look = visit
+        .config
+        .db
+        .reader()
+        .letter_look(side, LOOKED_AT_LETTERS)
+        .await?;
+    look.letters.retain(|letter| filter.letters.takes(letter));
+    let groups = groups(&look.letters, now);
+    let shown = groups.iter().take(MOST_GROUPS);
+    let at_least = if look.is_all { "" } else { "+" };
+    let row = |(group, size): &(Group, Size)| {
+        let GroupFacts { place, error } = GroupFacts::of(t, group);
+        let here = visit.with(&[("group", &group.name()), ("before", "")]);
+        GroupRow {
+            link: format!("{}{here}", visit.place.base),
+            place,
+            error,
+            letters: format!("{}{at_least}", count(size.letters)),
+            first_ms: size.first_ms,
+            last_ms: size.last_ms,
+            day: day(t, size),
+        }
+    };
+    Ok(Groups {
+        rows: shown.map(row).collect(),
+        more: groups.len().saturating_sub(MOST_GROUPS),
+        of: (!look.is_all).then(|| count(u64::from(LOOKED_AT_LETTERS))),
+    })
+}
+
+/// A bar for each of the last 24 hours.
+fn day(t: Language, size: &Size) -> Drawing {
+    let hours = size.by_hour.len();
+    let ago = |at: usize| {
+        let hours = i64::try_from(hours - at).unwrap_or(0);
+        t.before_now(t.age(hours * 3_600_000))
+    };
+    let one = |(at, n): (usize, &u64)| Count {
+        n: *n,
+        is_cut: false,
+        when: ago(at),
+    };
+    let counts: Vec<Count> = size.by_hour.iter().enumerate().map(one).collect();
+    let sum = size.by_hour.iter().sum();
+    Drawing::of(
+        &counts,
+        (String::new(), String::new()),
+        t.died_today(count(sum)),
+    )
+}
+
+fn row(visit: &Visit, line: LetterLine) -> LetterRow {
+    let head = line.head;
+    LetterRow {
+        id: head.id,
+        link: visit.link("/letter", &[("id", &head.id.to_string())]),
+        died_ms: head.died_ms,
+        kind: in_line(head.kind.as_bytes()),
+        name: in_line(head.name.as_bytes()),
+        exec_cmd: in_line(head.exec_cmd.as_bytes()),
+        error: in_line(head.error.as_bytes()),
+        attempts: line.attempts,
+        payload: in_line(&line.payload),
+    }
+}

@@ -1,0 +1,132 @@
+//! One dead letter: what it was, why it died, its payload, and the orders about it.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{
+    CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use askama::Template;
+
+use super::dead::GroupFacts;
+use super::format::bytes;
+use super::frame::{Frame, Tab};
+use super::language::Language;
+use super::order::Order;
+use super::payload::{Payload, SHOWN_BYTES, cut, value};
+use super::visit::Visit;
+use crate::orders::dead::Group;
+use crate::store::browse::LetterOpened;
+use crate::store::dead_letter::KIND_DELAY;
+use crate::store::rows::LetterFilter;
+
+/// Headers that are shown.
+const MOST_HEADERS: usize = 50;
+/// Bytes of a payload that is edited here: a form has 64 KiB, in which a byte may take three characters.
+const MOST_EDITED: usize = 16 << 10;
+
+#[derive(Template)]
+#[template(path = "letter.html")]
+struct LetterPage {
+    frame: Frame,
+    t: Language,
+    id: i64,
+    opened: LetterOpened,
+    error: String,
+    group: GroupFacts,
+    group_link: String,
+    task_link: Option<String>,
+    headers: Vec<(String, String)>,
+    more_headers: usize,
+    key: Option<String>,
+    key_size: String,
+    payload: Payload,
+    links: Vec<(&'static str, String, bool)>,
+    /// What may be edited.
+    text: Option<String>,
+    orders: Vec<Order>,
+    download: String,
+}
+
+fn asked(visit: &Visit) -> Option<i64> {
+    visit.get("id")?.parse().ok()
+}
+
+pub(super) async fn page(visit: Visit) -> HttpResponse {
+    let t = visit.t;
+    let shown = visit.get("id").unwrap_or_default();
+    let Some(id) = asked(&visit) else {
+        return visit.missing(Tab::Dead, shown);
+    };
+    let opened = match visit.config.db.reader().letter(id, SHOWN_BYTES).await {
+        Ok(Some(opened)) => opened,
+        Ok(None) => return visit.gone(Tab::Dead, t.letter_is_gone(id)),
+        Err(cause) => return visit.fault(Tab::Dead, &cause),
+    };
+    let line = &opened.line;
+    let payload = Payload::new(&line.payload, line.payload_bytes, visit.get("as"));
+    let editable = Payload::editable(&line.payload, line.payload_bytes);
+    let text = editable.filter(|text| text.len() <= MOST_EDITED && !opened.is_cut);
+    let group = Group::of(&line.head);
+    let id_text = id.to_string();
+    let named = |what: &'static str| [("do", what), ("id", id_text.as_str())];
+    let mut purge = Order::new("/letter/order", t.purge(), &named("purge"));
+    purge.confirm = Some(t.purge_does().to_owned());
+    let mut frame = visit.frame(Tab::Dead, &t.letter_named(id));
+    // It does not change, and somebody may be editing it.
+    frame.refresh = 0;
+    let headers = opened.headers.iter().take(MOST_HEADERS);
+    let group_name = group.name();
+    visit.show(&LetterPage {
+        frame,
+        t,
+        id,
+        group_link: visit.link("/dead", &[("group", &group_name)]),
+        error: cut(&line.head.error),
+        group: GroupFacts::of(t, &group),
+        task_link: (line.head.kind == KIND_DELAY)
+            .then(|| visit.link("/task", &[("id", &line.original_id)])),
+        headers: headers
+            .map(|(name, bytes)| (value(name.as_bytes()), value(bytes)))
+            .collect(),
+        more_headers: opened.headers.len().saturating_sub(MOST_HEADERS),
+        key: opened.key.as_deref().map(value),
+        key_size: bytes(opened.key_bytes),
+        links: visit.forms_of(&payload),
+        payload,
+        text: text.map(str::to_owned),
+        orders: vec![
+            Order::new("/letter/order", t.replay(), &named("replay")),
+            purge,
+        ],
+        download: visit.link("/letter/payload", &[("id", &id_text)]),
+        opened,
+    })
+}
+
+/// All bytes of a payload, as a file to keep: never as a page, whatever they are.
+pub(super) async fn payload(visit: Visit) -> HttpResponse {
+    let t = visit.t;
+    let Some(id) = asked(&visit) else {
+        return visit.missing(Tab::Dead, visit.get("id").unwrap_or_default());
+    };
+    let filter = LetterFilter {
+        ids: vec![id],
+        ..LetterFilter::default()
+    };
+    let letter = match visit.config.db.reader().dead_letters(filter, 1).await {
+        Ok(mut letters) => letters.pop(),
+        Err(cause) => return visit.fault(Tab::Dead, &cause),
+    };
+    let Some(letter) = letter else {
+        return visit.gone(Tab::Dead, t.letter_is_gone(id));
+    };
+    let mut answer = HttpResponse::Ok().body(letter.payload);
+    let headers = answer.headers_mut();
+    let name = format!("attachment; filename=\"dead-letter-{id}.bin\"");
+    if let Ok(name) = HeaderValue::from_str(&name) {
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    let bytes = HeaderValue::from_static("application/octet-stream");
+    headers.insert(CONTENT_TYPE, bytes);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
