@@ -9,7 +9,7 @@ texts! {
     configured_size: "Configured consumers", "配置的消费者数";
     oldest_age: "Oldest message", "最早的消息";
     in_flight: "In flight", "处理中";
-    busy: "Busy", "忙碌";
+    busy: "busy", "忙碌";
     since_start: "Since the daemon's start", "自守护进程启动以来";
     completed: "Completed", "已完成";
     retried: "Retried", "已重试";
@@ -24,7 +24,7 @@ texts! {
     pool_is_starting: "The pool of this queue is being started. Try again in a moment.", "该队列的消费者池正在启动，请稍后再试。";
     chart_lag: "Lag", "积压";
     chart_rate: "Messages a second", "每秒消息数";
-    chart_handler: "Handler time, seconds", "处理耗时（秒）";
+    chart_handler: "Handler time", "处理耗时";
     chart_consumers: "Consumers", "消费者";
     series_done: "done", "完成";
     series_failed: "failed", "失败";

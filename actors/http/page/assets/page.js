@@ -26,20 +26,28 @@
   // Charts. uPlot draws on a canvas: its colours come from the style sheet.
   const charts = new Map();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const spans = [[1, 1, "s"], [1e-3, 1e3, "ms"], [0, 1e6, "µs"]];
+  const seconds = (value) => {
+    if (!value) return value == null ? "–" : "0";
+    const [, factor, unit] = spans.find(([least]) => value >= least);
+    return `${+(value * factor).toPrecision(3)} ${unit}`;
+  };
   const number = (value) => (value == null ? "–" : value >= 100 ? Math.round(value).toLocaleString("en") : String(+value.toPrecision(3)));
   const chartOf = (figure, data, labels) => {
     const grid = { stroke: colour("--line"), width: 1 };
     const axis = { stroke: colour("--soft"), grid, ticks: grid, font: "11px system-ui, sans-serif" };
     const strokes = [colour("--done"), colour("--failed")];
     const dashed = figure.dataset.chart.startsWith("wanted");
+    const say = figure.dataset.chart.endsWith("seconds") ? seconds : number;
     return new uPlot({
       width: figure.clientWidth - 24,
       height: 150,
       cursor: { y: false },
-      scales: { y: { range: (_, __, top) => [0, top > 0 ? top * 1.1 : 1] } },
+      // The hour, however much of it there is.
+      scales: { x: { range: (_, __, last) => [last - 3600, last] }, y: { range: (_, __, top) => [0, top > 0 ? top * 1.1 : 1] } },
       axes: [
         { ...axis, values: (_, ticks) => ticks.map((s) => { const at = new Date(s * 1000); return `${two(at.getHours())}:${two(at.getMinutes())}`; }) },
-        { ...axis, size: 56, values: (_, ticks) => ticks.map(number) },
+        { ...axis, size: 56, values: (_, ticks) => ticks.map(say) },
       ],
       series: [
         { value: (_, s) => (s == null ? "" : shown(new Date(s * 1000))), label: "" },
@@ -49,7 +57,7 @@
           width: 1.5,
           points: { show: false },
           dash: dashed && at === 0 ? [4, 3] : undefined,
-          value: (_, value) => number(value),
+          value: (_, value) => say(value),
         })),
       ],
     }, data, figure);
@@ -158,6 +166,8 @@
     there.searchParams.delete("answer");
     if (answer.ok && there.pathname !== location.pathname) return location.assign(answer.url);
     if (answer.ok && main) swap(main);
+    // Daemons read orders once a second: then the page shows what this one has changed.
+    setTimeout(refresh, 1500);
   };
   document.addEventListener("submit", (event) => {
     const form = event.target;
