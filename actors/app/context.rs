@@ -247,6 +247,31 @@ impl<S> Context<S> {
         self.services().sender.send(queue, messages).await
     }
 
+    /// Sends one message under an idempotency key: a repetition with the same key and the same payload sends nothing more, and is
+    /// answered like the first one; another payload or queue with this key is refused. For a `table` queue that is exact: the id of
+    /// the row. For Redis and Kafka, which answer no id, the key is claimed in the daemon's database before the message is sent and
+    /// marked as done after it: where the process dies in between, or an answer is lost, a repetition sends the message again, so
+    /// at least once. Records of Kafka carry the key as the header `idempotency-key`. Keys are kept for `idempotency_retention`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and where the key named another message before.
+    pub async fn send_once<P: Into<Bytes>>(
+        &self,
+        queue: &str,
+        idempotency_key: &str,
+        payload: P,
+    ) -> Result<Option<i64>, SendError> {
+        let message = NewMessage {
+            payload: payload.into(),
+            key: None,
+            headers: Vec::new(),
+        };
+        let sender = &self.services().sender;
+        let sent = sender.send_once(queue, idempotency_key, message).await?;
+        Ok(sent.id)
+    }
+
     /// A connection to the database of this name in the settings' `databases`.
     ///
     /// # Errors

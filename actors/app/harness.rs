@@ -16,7 +16,7 @@ use crate::alert::warning::Recording;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
 use crate::job::{FromJob, Handler, JobResult, Message, Run, Task, run};
-use crate::source::{Clusters, Inside, Sender};
+use crate::source::{Clusters, Inside, Sender, TestSends};
 use crate::stop::StopSignal;
 
 /// Runs handlers in a plain `#[test]`: no daemon, no database, no server.
@@ -43,7 +43,7 @@ pub struct Harness<S> {
     context: Context<S>,
     stop: StopSignal,
     pushed: Arc<Mutex<Vec<PushItem>>>,
-    sent: Arc<Mutex<Vec<(String, Bytes)>>>,
+    sent: Arc<Mutex<TestSends>>,
     warned: Recording,
 }
 
@@ -57,7 +57,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
     pub fn with_settings(state: S, settings: Settings) -> Self {
         let system = System::new();
         let pushed = Arc::new(Mutex::new(Vec::new()));
-        let sent = Arc::new(Mutex::new(Vec::new()));
+        let sent = Arc::new(Mutex::new(TestSends::default()));
         let stop = StopSignal::new();
         let context = system.block_on(async {
             let delay_queue = DelayQueueHandle::default();
@@ -226,6 +226,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
         self.sent
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+            .sent
             .clone()
     }
 

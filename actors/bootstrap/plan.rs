@@ -174,6 +174,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
             crontab_log: settings.crontab_log_retention,
             dead_letters: settings.dead_letter_retention,
             audit: settings.audit_retention,
+            idempotency_keys: settings.idempotency_retention,
         },
         cron,
         warnings: Warnings {

@@ -27,7 +27,8 @@ const EXAMPLES: [(&str, &str); 43] = [
     (
         "push",
         "  {} push remind --params 7 --delay-time 60            in a minute
-  {} push remind --params 7 --exec-time 1798761600     at that second",
+  {} push remind --params 7 --exec-time 1798761600     at that second
+  {} push remind --params 7 --delay-time 60 --idempotency-key order-7   once, however often it is typed",
     ),
     (
         "send",
@@ -35,6 +36,7 @@ const EXAMPLES: [(&str, &str); 43] = [
   {} send greetings --file names.txt                   a message a line
   tail -f names.txt | {} send greetings -              as they come
   {} send greetings Ann --key 7 --header from=shop
+  {} send greetings Ann --idempotency-key order-7      once, however often it is typed
   {} send greetings -- -x                              a message that starts with a hyphen",
     ),
     (

@@ -11,7 +11,7 @@ use crate::bootstrap::failure::{Failure, chain};
 use crate::bootstrap::{mini_system, open};
 use crate::clock::now_ms;
 use crate::config::Places;
-use crate::delay_queue::{DelayQueueActor, Push, PushItem, refusal};
+use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, refusal};
 use crate::drop_notice::GoneNotice;
 
 #[derive(Debug, Args)]
@@ -24,6 +24,9 @@ pub(crate) struct PushArgs {
     /// Shown to people
     #[arg(long, default_value = "")]
     name: String,
+    /// Names this push: a repetition with the same key prints the same id and makes no second task
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    idempotency_key: Option<String>,
     #[command(flatten)]
     when: When,
 }
@@ -58,6 +61,7 @@ pub(crate) fn push<S: Send + Sync + 'static>(
         params: args.params,
         delay_time: args.when.delay_time.unwrap_or(0),
         exec_time: args.when.exec_time.unwrap_or(0),
+        idempotency_key: args.idempotency_key,
     };
     // Bad usage leaves nothing behind, not even a new database.
     if let Some(reason) = refusal(&item, &known, now_ms()) {
@@ -75,6 +79,8 @@ pub(crate) fn push<S: Send + Sync + 'static>(
             print(&lines)?;
             Ok(ExitCode::SUCCESS)
         }
+        // Nothing is made; the same command again would be refused again.
+        Ok(Err(PushError::Key { reason, .. })) => Err(Failure::misused(reason)),
         Ok(Err(refused)) => Err(Failure::failed(chain(&refused))),
         Err(gone) => Err(Failure::failed(gone)),
     }

@@ -161,12 +161,21 @@ impl Db {
         queue: String,
         rows: Vec<NewMessage>,
     ) -> Result<Vec<i64>, DbError> {
-        let arrivals = self.lock_arrivals().get(&queue).cloned();
-        let ids = self.ids(Write::InsertMessages { queue, rows }).await?;
+        let insert = Write::InsertMessages {
+            queue: queue.clone(),
+            rows,
+        };
+        let ids = self.ids(insert).await?;
+        self.ring(&queue);
+        Ok(ids)
+    }
+
+    /// This process has put messages into the table.
+    pub(crate) fn ring(&self, queue: &str) {
+        let arrivals = self.lock_arrivals().get(queue).cloned();
         if let Some(arrivals) = arrivals {
             arrivals.notify_one();
         }
-        Ok(ids)
     }
 
     /// Rings when this process has put messages into the table.

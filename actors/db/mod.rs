@@ -5,6 +5,7 @@ mod actor;
 mod commit_delay;
 mod handle;
 mod heartbeat;
+mod idempotency;
 mod read_outage;
 #[cfg(test)]
 mod tests;

@@ -88,7 +88,18 @@ pub(crate) fn rows_to_push(
             push::rows(items, &named, now_ms())
         }
     };
-    Ok(rows?.into_iter().map(PushRow::new).collect())
+    let rows = rows?;
+    // The row of a key belongs to its task's transaction, which is the caller's own here.
+    if let Some(index) = items.iter().position(|item| item.idempotency_key.is_some()) {
+        return Err(PushError::Item {
+            index,
+            name: items[index].name.clone(),
+            reason: "a row for a transaction of your own has no idempotency key; `push` takes one, and in your transaction a unique \
+                     key of your own does"
+                .to_owned(),
+        });
+    }
+    Ok(rows.into_iter().map(PushRow::new).collect())
 }
 
 /// Where pushed tasks go.

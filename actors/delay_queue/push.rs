@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use actix::{MailboxError, Message};
 
 use crate::store::DbError;
+use crate::store::idempotency::NewKey;
 use crate::store::rows::NewTask;
 
 /// Characters that the columns of `delay_queue_log` hold.
@@ -31,6 +32,11 @@ pub struct PushItem {
     /// Unix seconds; where it is not 0 it overrides `delay_time`.
     #[serde(default)]
     pub exec_time: i64,
+    /// Names this push: a repetition with the same key and the same item is answered with the same id, and makes no second task;
+    /// another item with this key is refused. 1 to 190 characters. Kept for `idempotency_retention`, by all daemons and commands
+    /// on one database.
+    #[serde(default)]
+    pub idempotency_key: Option<String>,
 }
 
 /// Asks DelayQueueActor to take tasks. Answered with their ids, in their order, after they are durable; refused whole.
@@ -49,6 +55,16 @@ pub enum PushError {
         /// Its name.
         name: String,
         /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// The idempotency key of an item named another push before; none of the list was taken.
+    #[error("item {index} (`{name}`) cannot be pushed, and none of the list was: {reason}")]
+    Key {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// Its name.
+        name: String,
+        /// What the key named before, and what would be right.
         reason: String,
     },
     /// The database did not take them.
@@ -72,7 +88,38 @@ pub(super) fn rows(
             reason,
         })
     };
-    items.iter().enumerate().map(row).collect()
+    let rows = items.iter().enumerate().map(row).collect();
+    let mut keys = BTreeSet::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(key) = &item.idempotency_key
+            && !keys.insert(key)
+        {
+            return Err(PushError::Item {
+                index,
+                name: item.name.clone(),
+                reason: format!(
+                    "an earlier item of the list has the idempotency key `{key}`; each needs its own"
+                ),
+            });
+        }
+    }
+    rows
+}
+
+/// The key of an item with what it names: all that the caller wrote, so not the moment that `delay_time` means this time.
+pub(super) fn key_of(item: &PushItem) -> Option<NewKey> {
+    let due = match item.exec_time {
+        0 => format!("delay_time {}", item.delay_time),
+        exec_time => format!("exec_time {exec_time}"),
+    };
+    let parts = [
+        ("name", item.name.as_bytes()),
+        ("exec_cmd", item.exec_cmd.as_bytes()),
+        ("params", item.params.as_bytes()),
+        ("due", due.as_bytes()),
+    ];
+    let key = item.idempotency_key.as_ref()?;
+    Some(NewKey::new(key, "push", &parts))
 }
 
 /// Why an item alone would be refused; for who asks before there is a database.
@@ -87,6 +134,9 @@ fn row(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Result<NewTask
     fits("name", &item.name, NAME_CHARS)?;
     fits("exec_cmd", &item.exec_cmd, EXEC_CMD_CHARS)?;
     fits("params", &item.params, PARAMS_CHARS)?;
+    if let Some(refusal) = item.idempotency_key.as_deref().and_then(NewKey::refusal) {
+        return Err(refusal);
+    }
     Ok(NewTask {
         name: item.name.clone(),
         exec_cmd: item.exec_cmd.clone(),

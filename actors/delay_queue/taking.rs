@@ -9,7 +9,8 @@ use super::looking::LOOK_AHEAD;
 use super::push::{self, PushError, PushItem};
 use super::{DelayQueueActor, Storage};
 use crate::clock::{millis, now_ms};
-use crate::store::DbError;
+use crate::db::Db;
+use crate::store::idempotency::{Keyed, KeyedInsert, KeyedRow, KeyedRows};
 use crate::store::rows::{ClaimedTask, FIRST_FENCE, NewTask};
 
 /// What a push is answered, when it is.
@@ -34,25 +35,22 @@ impl DelayQueueActor {
         let engine = self.engine.as_ref();
         let owner = engine.map_or_else(String::new, |engine| engine.config.owner.clone());
         let reserved = claimed_in(&rows);
-        let insert = async move {
-            let ids = db.insert_tasks(rows.clone(), owner).await?;
-            Ok((rows, ids))
-        };
-        let insert = insert.into_actor(self);
-        Box::pin(insert.map(move |inserted: Result<_, DbError>, actor, ctx| {
+        let insert = insert(db, items, rows, owner).into_actor(self);
+        Box::pin(insert.map(move |inserted, actor, ctx| {
             if let Some(engine) = &mut actor.engine {
                 engine.reserved -= reserved;
                 // Whether its rows were inserted is not known then.
-                engine.strays |= inserted.is_err() && reserved > 0;
+                let in_doubt = matches!(inserted, Err(PushError::Database(_)));
+                engine.strays |= in_doubt && reserved > 0;
             }
-            let answer = inserted.map(|(rows, ids)| {
-                actor.pushed(rows, &ids, generation, ctx);
-                ids
+            let answer = inserted.map(|(rows, inserted)| {
+                actor.pushed(rows, &inserted, generation, ctx);
+                inserted.into_iter().map(|row| row.id).collect()
             });
             if actor.engine.as_ref().is_some_and(|engine| engine.strays) {
                 actor.give_back_strays(ctx);
             }
-            Ok(answer?)
+            answer
         }))
     }
 
@@ -83,16 +81,17 @@ impl DelayQueueActor {
     fn pushed(
         &mut self,
         rows: Vec<NewTask>,
-        ids: &[i64],
+        inserted: &[KeyedRow],
         generation: u64,
         ctx: &mut Context<Self>,
     ) {
         let Some(engine) = &mut self.engine else {
             return;
         };
-        for (row, id) in rows.into_iter().zip(ids).filter(|(row, _)| row.claimed) {
+        let ours = |(row, inserted): &(NewTask, &KeyedRow)| row.claimed && inserted.is_new;
+        for (row, inserted) in rows.into_iter().zip(inserted).filter(ours) {
             let task = ClaimedTask {
-                id: *id,
+                id: inserted.id,
                 name: row.name,
                 exec_cmd: row.exec_cmd,
                 params: row.params,
@@ -116,6 +115,39 @@ impl DelayQueueActor {
     }
 }
 
+/// Durable when answered. Rows whose idempotency key has one already are that one.
+async fn insert(
+    db: Db,
+    items: Vec<PushItem>,
+    rows: Vec<NewTask>,
+    owner: String,
+) -> Result<(Vec<NewTask>, Vec<KeyedRow>), PushError> {
+    if items.iter().all(|item| item.idempotency_key.is_none()) {
+        let ids = db.insert_tasks(rows.clone(), owner).await?;
+        let new = |id| KeyedRow { id, is_new: true };
+        return Ok((rows, ids.into_iter().map(new).collect()));
+    }
+    let insert = KeyedInsert {
+        keys: items.iter().map(push::key_of).collect(),
+        rows: KeyedRows::Tasks {
+            rows: rows.clone(),
+            owner,
+        },
+    };
+    match db.insert_keyed(insert).await? {
+        Keyed::Rows(inserted) => Ok((rows, inserted)),
+        Keyed::Differs(difference) => {
+            let index = difference.at;
+            let key = items[index].idempotency_key.as_deref().unwrap_or_default();
+            Err(PushError::Key {
+                index,
+                name: items[index].name.clone(),
+                reason: difference.describe(key),
+            })
+        }
+    }
+}
+
 fn claimed_in(rows: &[NewTask]) -> u32 {
     let claimed = rows.iter().filter(|row| row.claimed).count();
     u32::try_from(claimed).unwrap_or(u32::MAX)
@@ -129,8 +161,31 @@ fn push_for_test(
     let named = items.iter().map(|item| item.exec_cmd.clone()).collect();
     push::rows(&items, &named, now_ms())?;
     let mut pushed = pushed.lock().unwrap_or_else(PoisonError::into_inner);
-    let first = pushed.len();
-    pushed.extend(items);
-    let ids = (first..pushed.len()).map(|index| i64::try_from(index + 1).unwrap_or(i64::MAX));
-    Ok(ids.collect())
+    let id_at = |index: usize| i64::try_from(index + 1).unwrap_or(i64::MAX);
+    let with_key = |pushed: &[PushItem], key: &String| {
+        let has_key = |item: &PushItem| item.idempotency_key.as_ref() == Some(key);
+        pushed.iter().position(has_key)
+    };
+    for (index, item) in items.iter().enumerate() {
+        let Some(key) = &item.idempotency_key else {
+            continue;
+        };
+        if with_key(&pushed, key).is_some_and(|before| pushed[before] != *item) {
+            return Err(PushError::Key {
+                index,
+                name: item.name.clone(),
+                reason: format!("the idempotency key `{key}` named another push before"),
+            });
+        }
+    }
+    let mut ids = Vec::with_capacity(items.len());
+    for item in items {
+        let before = item.idempotency_key.as_ref();
+        let before = before.and_then(|key| with_key(&pushed, key));
+        ids.push(id_at(before.unwrap_or(pushed.len())));
+        if before.is_none() {
+            pushed.push(item);
+        }
+    }
+    Ok(ids)
 }

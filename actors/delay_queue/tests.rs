@@ -173,7 +173,7 @@ fn item(params: &str, delay_time: i64) -> PushItem {
         exec_cmd: "job".to_owned(),
         params: params.to_owned(),
         delay_time,
-        exec_time: 0,
+        ..PushItem::default()
     }
 }
 
@@ -257,6 +257,61 @@ async fn a_push_is_refused_whole() {
     let marker = world.push_one("marker", 0).await;
     world.ran.wait_for(1).await;
     assert_eq!((world.params(), marker), (vec!["marker".to_owned()], 1));
+}
+
+#[actix::test]
+async fn a_push_with_a_known_idempotency_key_makes_no_second_task() {
+    let world = World::start().await;
+    let keyed = |key: &str, params: &str, delay_time| PushItem {
+        idempotency_key: Some(key.to_owned()),
+        ..item(params, delay_time)
+    };
+    let first = world.push(vec![keyed("a", "now", 0), item("b", 0)]).await;
+    let first = first.unwrap();
+    world.ran.wait_for(2).await;
+    let again = vec![keyed("c", "c", 0), keyed("a", "now", 0)];
+    let again = world.push(again).await.unwrap();
+    assert_eq!((again.len(), again[1]), (2, first[0]));
+    world.ran.wait_for(3).await;
+    world.until(3, 3).await;
+    let mut params = world.params();
+    params.sort_unstable();
+    assert_eq!(params, ["b", "c", "now"]);
+
+    for (other, what) in [
+        (keyed("a", "other", 0), "`params`"),
+        (keyed("a", "now", 1), "`due`"),
+        (
+            PushItem {
+                name: "m".to_owned(),
+                ..keyed("a", "now", 0)
+            },
+            "`name`",
+        ),
+    ] {
+        let refused = world.push(vec![item("x", 0), other]).await.unwrap_err();
+        assert!(
+            matches!(refused, PushError::Key { index: 1, .. }),
+            "{refused:?}"
+        );
+        assert!(refused.to_string().contains(what), "{refused}");
+    }
+    for (wrong, what) in [
+        (
+            vec![keyed("d", "x", 0), keyed("d", "x", 0)],
+            "an earlier item",
+        ),
+        (vec![keyed(" d", "x", 0)], "no idempotency key"),
+    ] {
+        let refused = world.push(wrong).await.unwrap_err();
+        assert!(refused.to_string().contains(what), "{refused}");
+    }
+    // What a refused list had reserved is free again: a task that is due now needs no claim.
+    let marker = world.push_one("marker", 0).await;
+    let ran = world.ran.wait_for(4).await;
+    assert_eq!(ran[3].0, "marker");
+    let fence = format!("SELECT fence AS n FROM delay_queue_log WHERE id = {marker}");
+    assert_eq!(world.db.number(&fence), 1);
 }
 
 #[actix::test]

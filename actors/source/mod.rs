@@ -11,6 +11,7 @@ mod pieces;
 mod redis;
 pub(crate) mod replayed;
 mod send;
+mod send_once;
 mod table;
 mod unconsumed;
 
@@ -40,7 +41,8 @@ pub(crate) use self::redis::{
     is_primary, replica as replica_redis, unsuitable as unsuitable_redis,
 };
 pub use self::send::SendError;
-pub(crate) use self::send::{Routes, Sender, Unsent};
+pub(crate) use self::send::{Routes, Sender, TestSends, Unsent};
+pub(crate) use self::send_once::SentOnce;
 pub(crate) use self::table::TableSource;
 pub(crate) use self::unconsumed::{Consumed, Unconsumed, unconsumed};
 

@@ -38,6 +38,25 @@ pub enum SendError {
         /// What the server said, and what would help.
         cause: String,
     },
+    /// The text is no idempotency key, or named another message before.
+    #[error("{0}")]
+    Key(String),
+    /// Another process sends the message of this idempotency key at the moment, and may still fail.
+    #[error(
+        "another process is sending the message with the idempotency key `{0}`; whether it is sent is not known yet"
+    )]
+    Busy(String),
+    /// The message is sent, and the database did not take that down: a repetition with this idempotency key sends it again.
+    #[error(
+        "queue `{queue}` has the message, and its idempotency key could not be marked as done: a repetition sends it again"
+    )]
+    Unmarked {
+        /// The `name` of the queue entry.
+        queue: String,
+        /// What the database said.
+        #[source]
+        cause: DbError,
+    },
     /// The database did not take the messages.
     #[error("the messages could not be stored")]
     Database(#[from] DbError),
@@ -92,7 +111,7 @@ impl Routes {
     }
 
     /// The lock is shared, and held for the copy of a name or two: what is sent is written and awaited afterwards.
-    fn source(&self, queue: &str) -> Result<SourceConfig, SendError> {
+    pub(super) fn source(&self, queue: &str) -> Result<SourceConfig, SendError> {
         let sources = self.0.read();
         sources.get(queue).cloned().ok_or_else(|| {
             let known = sources.keys().cloned().collect();
@@ -107,13 +126,21 @@ pub(crate) enum Sender {
     /// To where the queues are.
     Queues(Box<Queues>),
     /// A test looks at what was sent.
-    Test(Arc<Mutex<Vec<(String, Bytes)>>>),
+    Test(Arc<Mutex<TestSends>>),
+}
+
+/// What was sent in a test.
+#[derive(Default)]
+pub(crate) struct TestSends {
+    pub(crate) sent: Vec<(String, Bytes)>,
+    /// By its idempotency key: a place in `sent`.
+    pub(super) keys: BTreeMap<String, usize>,
 }
 
 /// Where queues are. They need not be live here to be sent to: other partitions and environments may consume them.
 pub(crate) struct Queues {
-    db: Db,
-    routes: Routes,
+    pub(super) db: Db,
+    pub(super) routes: Routes,
     redis: Arc<RedisServers>,
     clusters: Arc<Clusters>,
     /// A runtime without business code, on which connections are opened.
@@ -147,6 +174,7 @@ impl Sender {
             Self::Queues(queues) => queues.send(queue, messages).await,
             Self::Test(sent) => {
                 let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                let sent = &mut sent.sent;
                 let first = sent.len();
                 sent.extend(messages.into_iter().map(|m| (queue.to_owned(), m.payload)));
                 let ids = (first..sent.len()).map(|at| i64::try_from(at + 1).unwrap_or(i64::MAX));
@@ -157,7 +185,11 @@ impl Sender {
 }
 
 impl Queues {
-    async fn send(&self, queue: &str, messages: Vec<NewMessage>) -> Result<Vec<i64>, SendError> {
+    pub(super) async fn send(
+        &self,
+        queue: &str,
+        messages: Vec<NewMessage>,
+    ) -> Result<Vec<i64>, SendError> {
         let source = self.routes.source(queue)?;
         if messages.is_empty() {
             return Ok(Vec::new());

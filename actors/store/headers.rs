@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 /// `None` where there are none: the column stays NULL.
-pub(in crate::store) fn encode(headers: &[(String, Bytes)]) -> Option<String> {
+pub(crate) fn encode(headers: &[(String, Bytes)]) -> Option<String> {
     if headers.is_empty() {
         return None;
     }

@@ -56,6 +56,7 @@ migrations! {
     "2026-11-29-000011_warning"
     "2026-11-29-000012_orders"
     "2026-11-29-000013_daemon_order"
+    "2026-11-29-000014_idempotency"
 }
 
 /// Where diesel's own tool notes what was done, as it makes it.

@@ -10,7 +10,8 @@ pub(crate) mod dead_letter;
 pub(crate) mod error;
 mod error_class;
 mod former;
-mod headers;
+pub(crate) mod headers;
+pub(crate) mod idempotency;
 pub(crate) mod made_dead_letters;
 mod migrations;
 #[expect(

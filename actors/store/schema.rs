@@ -214,5 +214,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    idempotency_key (key_name) {
+        key_name -> Text,
+        content -> Text,
+        row_id -> Nullable<BigInt>,
+        state -> SmallInt,
+        owner -> Text,
+        claimed_ms -> BigInt,
+        created_ms -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(boot, cron_run);
 diesel::allow_tables_to_appear_in_same_query!(boot, warning_sender);

@@ -66,6 +66,7 @@ mod budget;
 mod clock;
 mod daemon_orders;
 mod former_names;
+mod idempotency;
 mod letters;
 mod orders;
 mod questions;

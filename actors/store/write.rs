@@ -1,6 +1,7 @@
 //! Everything that may be written, and what each write answers.
 
 use super::daemon_orders::{NewOrder, OrderEnd};
+use super::idempotency::{KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert};
 use super::rows::{
     AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
     KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
@@ -193,6 +194,19 @@ pub(crate) enum Write {
     EndOrder(OrderEnd),
     /// Deletes at most `TRIM_ROWS` orders that ended before that. Answers `Count`; fewer: none is left.
     TrimOrders { before_ms: i64 },
+
+    /// Rows of which some have idempotency keys: those that an earlier insert made are not made again. Answers `Keyed`.
+    InsertKeyed(Box<KeyedInsert>),
+    /// Claims the key of a message that cannot be in a transaction of ours. Answers `KeyClaimed`.
+    ClaimKey(Box<KeyClaim>),
+    /// What became of that message; the end of a stale owner changes nothing. Answers `Count`.
+    EndKey {
+        key: String,
+        owner: String,
+        end: KeyEnd,
+    },
+    /// Deletes at most `TRIM_ROWS` keys that were used first before that. Answers `Count`; fewer: none is left.
+    TrimKeys { before_ms: i64 },
 }
 
 impl Write {
@@ -318,6 +332,7 @@ impl Write {
             Self::NoteFailures { failures } => failures.len(),
             Self::AddCount(add) => add.periods.len(),
             Self::EndNotices { ids, .. } => ids.len(),
+            Self::InsertKeyed(insert) => insert.keys.len(),
             _ => 1,
         }
     }
@@ -345,6 +360,8 @@ pub(crate) enum Written {
     Counted(Counted),
     Notices(Vec<CountNotice>),
     Ordered(TaskOrdered),
+    Keyed(Keyed),
+    KeyClaimed(KeyClaimed),
 }
 
 /// What became of dead letters that were to run again.

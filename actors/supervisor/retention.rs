@@ -23,6 +23,7 @@ pub(crate) struct Retention {
     pub(crate) dead_letters: Option<Duration>,
     /// Who ordered what.
     pub(crate) audit: Option<Duration>,
+    pub(crate) idempotency_keys: Option<Duration>,
 }
 
 /// A table that is trimmed.
@@ -32,6 +33,7 @@ enum Table {
     CrontabLog,
     DeadLetters,
     Audit,
+    IdempotencyKeys,
 }
 
 impl Retention {
@@ -41,6 +43,7 @@ impl Retention {
             (Table::CrontabLog, self.crontab_log),
             (Table::DeadLetters, self.dead_letters),
             (Table::Audit, self.audit),
+            (Table::IdempotencyKeys, self.idempotency_keys),
         ];
         let kept = |(table, kept): (Table, Option<Duration>)| kept.map(|kept| (table, kept));
         tables.into_iter().filter_map(kept)
@@ -103,6 +106,7 @@ impl Table {
             Self::CrontabLog => "crontab_log",
             Self::DeadLetters => "dead_letter",
             Self::Audit => "audit",
+            Self::IdempotencyKeys => "idempotency_key",
         }
     }
 
@@ -122,6 +126,10 @@ impl Table {
                 }
                 Self::Audit => {
                     let deleted = db.trim_audit(before_ms).await?;
+                    (deleted == TRIM_ROWS).then_some(after_id)
+                }
+                Self::IdempotencyKeys => {
+                    let deleted = db.trim_keys(before_ms).await?;
                     (deleted == TRIM_ROWS).then_some(after_id)
                 }
                 Self::DeadLetters => db.trim_letters(before_ms, after_id).await?.more_after_id,

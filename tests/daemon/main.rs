@@ -36,6 +36,7 @@ mod flight;
 mod frozen;
 mod go_program;
 mod http;
+mod idempotency;
 mod kafka;
 mod lag_checks;
 mod large_messages;

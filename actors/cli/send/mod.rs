@@ -18,7 +18,8 @@ use crate::bootstrap::failure::{Failure, chain};
 use crate::bootstrap::{mini_system, open};
 use crate::config::{Config, Places, QueueEntry, SourceConfig, did_you_mean};
 use crate::db::Db;
-use crate::source::{Clusters, Inside, RedisServers, Routes, SendError, Sender};
+use crate::source::{Clusters, Inside, RedisServers, Routes, SendError, Sender, SentOnce};
+use crate::store::idempotency::NewKey;
 use crate::store::rows::NewMessage;
 
 #[derive(Debug, Args)]
@@ -41,6 +42,9 @@ pub(crate) struct SendArgs {
     /// A header of the messages, `NAME=VALUE`; may be given several times; not for Redis
     #[arg(long, value_name = "NAME=VALUE")]
     header: Vec<String>,
+    /// Names the one message that is sent: a repetition with the same key sends nothing more
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    idempotency_key: Option<String>,
 }
 
 /// Prints how many messages are durable.
@@ -57,15 +61,20 @@ pub(crate) fn send<S: Send + Sync + 'static>(
         None if args.messages == ["-"] => Lines::of_stdin(),
         None => Lines::of_arguments(args.messages),
     };
-    // A list or topic is sent to without our own database.
-    let store = match &entry.source {
-        SourceConfig::Table { .. } => mini_system::migrated_store(&config)?,
-        SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => mini_system::own_store(&config),
+    // A list or topic is sent to without our own database, where there is no key that this keeps.
+    let key = args.idempotency_key.as_deref();
+    let writes = matches!(entry.source, SourceConfig::Table { .. }) || key.is_some();
+    if let Some(refusal) = key.and_then(NewKey::refusal) {
+        return Err(Failure::misused(refusal));
+    }
+    let store = match writes {
+        true => mini_system::migrated_store(&config)?,
+        false => mini_system::own_store(&config),
     };
     let sent = mini_system::in_system(async {
-        let db = match &entry.source {
-            SourceConfig::Table { .. } => mini_system::start_db(&store),
-            SourceConfig::Redis { .. } | SourceConfig::Kafka { .. } => Db::new(store.as_ref()),
+        let db = match writes {
+            true => mini_system::start_db(&store),
+            false => Db::new(store.as_ref()),
         };
         let clusters = Clusters::new(&config.settings.kafka, Inside::Elsewhere);
         let redis = RedisServers::new(&config.settings);
@@ -79,9 +88,12 @@ pub(crate) fn send<S: Send + Sync + 'static>(
             queue: &args.queue,
             wrapping,
         };
-        outlet.send_lines(lines).await
+        match key {
+            Some(key) => outlet.send_once(key, lines).await,
+            None => outlet.send_lines(lines).await.map(Sent::Messages),
+        }
     })?;
-    print(&format!("sent to `{}`: {sent}\n", args.queue))?;
+    print(&sent.describe(&args.queue))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,6 +107,28 @@ fn entry<'a>(config: &'a Config, queue: &str) -> Result<&'a QueueEntry, Failure>
             let hint = did_you_mean(queue, &known);
             Failure::misused(format!("no queue is named `{queue}`{hint}"))
         })
+}
+
+/// What became of the messages.
+enum Sent {
+    Messages(usize),
+    Once(SentOnce),
+}
+
+impl Sent {
+    fn describe(&self, queue: &str) -> String {
+        match self {
+            Self::Messages(sent) => format!("sent to `{queue}`: {sent}\n"),
+            Self::Once(SentOnce { id, is_new }) => {
+                let how = match is_new {
+                    true => "1",
+                    false => "0, as the message with this idempotency key was sent before",
+                };
+                let id = id.map_or_else(String::new, |id| format!("; id {id}"));
+                format!("sent to `{queue}`: {how}{id}\n")
+            }
+        }
+    }
 }
 
 /// What goes with each payload.
@@ -192,6 +226,42 @@ impl Outlet<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A key names one message; more are refused before the first one is sent.
+    async fn send_once(&self, key: &str, mut lines: Lines) -> Result<Sent, Failure> {
+        let mut payloads = Vec::new();
+        while payloads.len() < 2
+            && let Some(portion) = lines.next().await
+        {
+            payloads.extend(portion.payloads);
+            if let Some(cause) = portion.failed {
+                return Err(Failure::failed(format!(
+                    "{} could not be read, and nothing was sent: {cause}",
+                    lines.name()
+                )));
+            }
+        }
+        let [payload] = payloads.as_mut_slice() else {
+            return Err(Failure::misused(format!(
+                "`--idempotency-key` names one message, and {} has {}; nothing was sent",
+                lines.name(),
+                match payloads.len() {
+                    0 => "none",
+                    _ => "more",
+                }
+            )));
+        };
+        let message = NewMessage {
+            payload: std::mem::take(payload).into(),
+            key: self.wrapping.key.clone(),
+            headers: self.wrapping.headers.clone(),
+        };
+        match self.sender.send_once(self.queue, key, message).await {
+            Ok(sent) => Ok(Sent::Once(sent)),
+            Err(refused @ SendError::Key(_)) => Err(Failure::misused(refused)),
+            Err(cause) => Err(Failure::failed(chain(&cause))),
+        }
     }
 
     /// Portion by portion, so that what is large is never in memory as a whole, and each is acknowledged before the next

@@ -28,6 +28,7 @@ impl Settings {
             crontab_log_retention,
             dead_letter_retention,
             audit_retention,
+            idempotency_retention,
             reload_on_change: _,
             app,
             named: _,
@@ -71,6 +72,10 @@ impl Settings {
                 *dead_letter_retention == other.dead_letter_retention,
             ),
             ("audit_retention", *audit_retention == other.audit_retention),
+            (
+                "idempotency_retention",
+                *idempotency_retention == other.idempotency_retention,
+            ),
             ("app", *app == other.app),
         ];
         let differing = same.into_iter().filter(|(_, is_same)| !is_same);

@@ -88,6 +88,9 @@ const RETENTION: Bounds = Bounds {
 /// A year: for as long one asks who ordered what, and the rows are few.
 const AUDIT_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// A day: whoever repeats a push or a send does so within minutes, and the rows may be many.
+const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// The daemon's settings, complete: what a file leaves out has its default.
 ///
 /// Secrets print as `***`.
@@ -133,6 +136,8 @@ pub struct Settings {
     pub dead_letter_retention: Option<Duration>,
     /// How long rows of `audit` are kept; `None` is for ever.
     pub audit_retention: Option<Duration>,
+    /// How long idempotency keys are kept; `None` is for ever.
+    pub idempotency_retention: Option<Duration>,
     /// Whether a change of the files is a reload.
     pub reload_on_change: bool,
     app: serde_json::Value,
@@ -186,6 +191,7 @@ impl Default for Settings {
             crontab_log_retention: None,
             dead_letter_retention: None,
             audit_retention: Some(AUDIT_KEPT),
+            idempotency_retention: Some(KEYS_KEPT),
             reload_on_change: false,
             app: serde_json::Value::Object(serde_json::Map::new()),
             named: NamedServers::default(),
@@ -256,6 +262,10 @@ impl Settings {
         let audit_retention = o.optional("audit_retention", d.audit_retention, |n| {
             n.nullable(|n| n.duration(&RETENTION))
         });
+        let idempotency_retention =
+            o.optional("idempotency_retention", d.idempotency_retention, |n| {
+                n.nullable(|n| n.duration(&RETENTION))
+            });
         let reload_on_change = o.optional("reload_on_change", d.reload_on_change, Node::boolean);
         let cron_command = o.maybe("cron_command", |n| cron_command(n, reading));
         if let (Some(interval), Some(lease)) = (interval, lease) {
@@ -292,6 +302,7 @@ impl Settings {
             crontab_log_retention: crontab_log_retention?,
             dead_letter_retention: dead_letter_retention?,
             audit_retention: audit_retention?,
+            idempotency_retention: idempotency_retention?,
             reload_on_change: reload_on_change?,
         })
     }
@@ -436,6 +447,7 @@ impl fmt::Debug for Settings {
             .field("crontab_log_retention", &self.crontab_log_retention)
             .field("dead_letter_retention", &self.dead_letter_retention)
             .field("audit_retention", &self.audit_retention)
+            .field("idempotency_retention", &self.idempotency_retention)
             .field("reload_on_change", &self.reload_on_change)
             .finish()
     }

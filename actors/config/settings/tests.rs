@@ -42,7 +42,7 @@ const DEFAULTS: &str = r#"{
     "lag_check_interval": "3m", "consumer_lease": "5m", "heartbeat_interval": "5s",
     "delay_concurrency": 1000, "misfire_grace": "10s", "shutdown_deadline": "25s", "cron_command": null,
     "delay_retention": null, "crontab_log_retention": null, "dead_letter_retention": null,
-    "audit_retention": "365d",
+    "audit_retention": "365d", "idempotency_retention": "1d",
     "reload_on_change": false,
 }"#;
 
@@ -206,6 +206,10 @@ fn bad_values_are_refused() {
         ),
         (
             r#"{"audit_retention": 0}"#,
+            "`null` keeps finished rows for ever",
+        ),
+        (
+            r#"{"idempotency_retention": 0}"#,
             "`null` keeps finished rows for ever",
         ),
         (

@@ -34,6 +34,8 @@ mod figures;
 mod former;
 #[path = "../server/hasten.rs"]
 mod hasten;
+#[path = "../server/idempotency.rs"]
+mod idempotency;
 mod inserts;
 mod lags;
 #[path = "../server/letters.rs"]

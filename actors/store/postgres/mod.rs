@@ -31,6 +31,8 @@ mod errors;
 mod former;
 #[path = "../server/hasten.rs"]
 mod hasten;
+#[path = "../server/idempotency.rs"]
+mod idempotency;
 mod lags;
 #[path = "../server/letters.rs"]
 mod letters;

@@ -6,8 +6,8 @@ use diesel::result::Error;
 use super::claims::Standing;
 use super::dialect::Connection;
 use super::{
-    boots, cron, daemon_orders, dead, deaths, entries, hasten, messages, notices, orders, replay,
-    retention, task_orders, tasks, warnings,
+    boots, cron, daemon_orders, dead, deaths, entries, hasten, idempotency, messages, notices,
+    orders, replay, retention, task_orders, tasks, warnings,
 };
 use crate::store::statements::{Step, steps};
 use crate::store::warnings::CountAdd;
@@ -179,6 +179,10 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         }
         Write::EndOrder(end) => daemon_orders::end(connection, end).await,
         Write::TrimOrders { before_ms } => daemon_orders::trim(connection, *before_ms).await,
+        Write::InsertKeyed(insert) => idempotency::insert(connection, insert).await,
+        Write::ClaimKey(claim) => idempotency::claim(connection, claim).await,
+        Write::EndKey { key, owner, end } => idempotency::end(connection, key, owner, *end).await,
+        Write::TrimKeys { before_ms } => idempotency::trim(connection, *before_ms).await,
         Write::AddCount(_)
         | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }

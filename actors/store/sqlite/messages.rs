@@ -22,23 +22,28 @@ pub(super) fn insert(
     queue: &str,
     rows: &[NewMessage],
 ) -> QueryResult<Written> {
+    let one = |row: &NewMessage| insert_one(connection, queue, row);
+    let ids: QueryResult<Vec<i64>> = rows.iter().map(one).collect();
+    ids.map(Written::Ids)
+}
+
+pub(super) fn insert_one(
+    connection: &mut SqliteConnection,
+    queue: &str,
+    row: &NewMessage,
+) -> QueryResult<i64> {
     let now = now_ms();
-    let mut ids = Vec::with_capacity(rows.len());
-    for row in rows {
-        let id = diesel::insert_into(message::table)
-            .values((
-                dsl::queue.eq(queue),
-                dsl::payload.eq(row.payload.as_ref()),
-                dsl::msg_key.eq(row.key.as_deref()),
-                dsl::headers.eq(headers::encode(&row.headers)),
-                dsl::due_ms.eq(now),
-                dsl::created_ms.eq(now),
-            ))
-            .returning(dsl::id)
-            .get_result(connection)?;
-        ids.push(id);
-    }
-    Ok(Written::Ids(ids))
+    diesel::insert_into(message::table)
+        .values((
+            dsl::queue.eq(queue),
+            dsl::payload.eq(row.payload.as_ref()),
+            dsl::msg_key.eq(row.key.as_deref()),
+            dsl::headers.eq(headers::encode(&row.headers)),
+            dsl::due_ms.eq(now),
+            dsl::created_ms.eq(now),
+        ))
+        .returning(dsl::id)
+        .get_result(connection)
 }
 
 /// One statement, in a transaction that already holds the write lock: no two claimers can take the same row.

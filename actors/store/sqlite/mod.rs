@@ -12,6 +12,7 @@ mod entries;
 mod file;
 mod former;
 mod hasten;
+mod idempotency;
 mod inspect;
 mod lengths;
 mod letters;

@@ -12,8 +12,8 @@ use super::codes::{Step, is_held, judged};
 use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{
-    boots, cron, daemon_orders, dead, deaths, entries, hasten, messages, notices, orders, replay,
-    retention, task_orders, tasks, warnings,
+    boots, cron, daemon_orders, dead, deaths, entries, hasten, idempotency, messages, notices,
+    orders, replay, retention, task_orders, tasks, warnings,
 };
 use crate::store::apart::{Manner, Unclaimable};
 use crate::store::error::DbError;
@@ -281,5 +281,9 @@ fn one(
         Write::TakeOrder { id, from, owner } => daemon_orders::take(connection, *id, from, owner),
         Write::EndOrder(end) => daemon_orders::end(connection, end),
         Write::TrimOrders { before_ms } => daemon_orders::trim(connection, *before_ms),
+        Write::InsertKeyed(insert) => idempotency::insert(connection, insert),
+        Write::ClaimKey(claim) => idempotency::claim(connection, claim),
+        Write::EndKey { key, owner, end } => idempotency::end(connection, key, owner, *end),
+        Write::TrimKeys { before_ms } => idempotency::trim(connection, *before_ms),
     }
 }

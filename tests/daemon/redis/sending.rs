@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::{List, entry, settings, shared_world};
+use crate::idempotency::{KEY, refused};
 use crate::servers::redis::Redis;
 use crate::world::World;
 
@@ -66,4 +67,39 @@ fn a_list_that_takes_no_more_stops_the_file_and_where_is_said() {
     );
     let rest = format!("`tail -n +{} lines.txt` is the rest", before + 1);
     assert!(said.contains(&rest), "{said}");
+}
+
+#[test]
+fn a_redis_message_with_a_key_is_sent_again_only_where_it_may_be_unsent() {
+    let Some((world, mut list)) = shared_world(json!({})) else {
+        return;
+    };
+    let send = [&["send", "work", "a"][..], &KEY].concat();
+    assert_eq!(world.output(&send), "sent to `work`: 1\n");
+    assert!(world.output(&send).starts_with("sent to `work`: 0, as "));
+    assert_eq!(list.waiting(), 1);
+    // As if the sender had died before it wrote down that it had sent.
+    let mut database = world.database();
+    database.execute("UPDATE idempotency_key SET state = 1, owner = 'x', claimed_ms = 1");
+    assert_eq!(world.output(&send), "sent to `work`: 1\n");
+    assert_eq!(list.waiting(), 2, "at least once");
+    refused(
+        &world,
+        &[&["send", "work", "b"][..], &KEY].concat(),
+        "another `payload`",
+    );
+    let key = list.key.clone();
+    let _: u64 = list.ask(&["DEL", &key]);
+    // A list of another type takes nothing: the key is free for what is right.
+    let _: String = list.ask(&["SET", &key, "x"]);
+    let unsent = world.run(&["send", "work", "a", "--idempotency-key", "k"]);
+    assert_eq!(unsent.status.code(), Some(1));
+    let _: u64 = list.ask(&["DEL", &key]);
+    assert!(
+        world
+            .output(&["send", "work", "a", "--idempotency-key", "k"])
+            .starts_with("sent to `work`: 1")
+    );
+    assert_eq!(list.waiting(), 1);
+    let _: u64 = list.ask(&["DEL", &key]);
 }

@@ -1,0 +1,201 @@
+//! Sending one message under an idempotency key: a repetition sends nothing more.
+//!
+//! For a `table` queue the key's row and the message's are one transaction: there is exactly one message. A message of Redis or
+//! Kafka cannot be in it. Its key is claimed first, the message is sent, then the key is marked as done. So a process that dies
+//! between the last two leaves a claim: a repetition waits until that has expired (`CLAIM_MS`), and sends the message again. At
+//! least once, therefore, and once where no process died, no answer of the queue's server was lost, and the database was there at
+//! the end. Records of Kafka carry the key as a header, by which a consumer knows the second one.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::send::{Queues, SendError, Sender};
+use crate::config::SourceConfig;
+use crate::store::headers;
+use crate::store::idempotency::{
+    CLAIM_MS, KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert, KeyedRows, NewKey,
+};
+use crate::store::rows::NewMessage;
+
+/// The header of a Kafka record that was sent under a key.
+pub(crate) const KEY_HEADER: &str = "idempotency-key";
+/// Between two attempts at a claim that another process has: sends take milliseconds.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Beyond the end of a claim: the clocks of the database and this process go at different rates.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// What became of a message with a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SentOnce {
+    /// Of the row of a `table` queue.
+    pub(crate) id: Option<i64>,
+    /// By this call, and not by an earlier one with the same key.
+    pub(crate) is_new: bool,
+}
+
+impl Sender {
+    /// Answers after the message is durable.
+    pub(crate) async fn send_once(
+        &self,
+        queue: &str,
+        key: &str,
+        message: NewMessage,
+    ) -> Result<SentOnce, SendError> {
+        if let Some(refusal) = NewKey::refusal(key) {
+            return Err(SendError::Key(refusal));
+        }
+        match self {
+            Self::Queues(queues) => queues.send_once(queue, key, message).await,
+            Self::Test(sends) => {
+                let mut sends = sends.lock().unwrap_or_else(PoisonError::into_inner);
+                let sent = (queue.to_owned(), message.payload);
+                let at = sends.keys.get(key).copied();
+                if at.is_some_and(|at| sends.sent[at] != sent) {
+                    let named = format!("the idempotency key `{key}` named another message before");
+                    return Err(SendError::Key(named));
+                }
+                if at.is_none() {
+                    let at = sends.sent.len();
+                    sends.keys.insert(key.to_owned(), at);
+                    sends.sent.push(sent);
+                }
+                let id = sends.keys.get(key).map(|at| at + 1);
+                Ok(SentOnce {
+                    id: id.and_then(|id| i64::try_from(id).ok()),
+                    is_new: at.is_none(),
+                })
+            }
+        }
+    }
+}
+
+/// The key with all that the caller wrote. Rows and messages of other servers are of different kinds: what is known of the one
+/// says nothing of the other, where the entry has moved.
+fn new_key(kind: &str, queue: &str, key: &str, message: &NewMessage) -> NewKey {
+    let headers = headers::encode(&message.headers).unwrap_or_default();
+    // A message with an empty key is another one than a message without.
+    let of_message = match &message.key {
+        Some(of_message) => [b"k", &of_message[..]].concat(),
+        None => Vec::new(),
+    };
+    let parts: [(&str, &[u8]); 4] = [
+        ("queue", queue.as_bytes()),
+        ("payload", &message.payload),
+        ("key", &of_message),
+        ("headers", headers.as_bytes()),
+    ];
+    NewKey::new(key, kind, &parts)
+}
+
+fn differs(key: &str, before: &str) -> SendError {
+    SendError::Key(format!(
+        "the idempotency key `{key}` named {before} before; a repetition says the same again, anything else needs a key of its own"
+    ))
+}
+
+impl Queues {
+    async fn send_once(
+        &self,
+        queue: &str,
+        key: &str,
+        mut message: NewMessage,
+    ) -> Result<SentOnce, SendError> {
+        match self.routes.source(queue)? {
+            SourceConfig::Table { table } => {
+                let new_key = new_key("message", queue, key, &message);
+                self.insert_once(table, new_key, message).await
+            }
+            SourceConfig::Redis { .. } => {
+                if message.key.is_some() || !message.headers.is_empty() {
+                    return Err(SendError::Bare(queue.to_owned()));
+                }
+                let new_key = new_key("message-of-a-server", queue, key, &message);
+                self.claim_and_send(queue, new_key, message).await
+            }
+            SourceConfig::Kafka { .. } => {
+                let new_key = new_key("message-of-a-server", queue, key, &message);
+                let header = (KEY_HEADER.to_owned(), Bytes::from(key.to_owned()));
+                message.headers.push(header);
+                self.claim_and_send(queue, new_key, message).await
+            }
+        }
+    }
+
+    async fn insert_once(
+        &self,
+        table: String,
+        key: NewKey,
+        message: NewMessage,
+    ) -> Result<SentOnce, SendError> {
+        let text = key.key.clone();
+        let insert = KeyedInsert {
+            rows: KeyedRows::Messages {
+                queue: table.clone(),
+                rows: vec![message],
+            },
+            keys: vec![Some(key)],
+        };
+        match self.db.insert_keyed(insert).await? {
+            Keyed::Rows(rows) => {
+                let row = rows.first();
+                if row.is_some_and(|row| row.is_new) {
+                    self.db.ring(&table);
+                }
+                Ok(SentOnce {
+                    id: row.map(|row| row.id),
+                    is_new: row.is_some_and(|row| row.is_new),
+                })
+            }
+            Keyed::Differs(difference) => Err(differs(&text, &difference.before)),
+        }
+    }
+
+    async fn claim_and_send(
+        &self,
+        queue: &str,
+        new_key: NewKey,
+        message: NewMessage,
+    ) -> Result<SentOnce, SendError> {
+        let key = new_key.key.clone();
+        let claim = KeyClaim {
+            key: new_key,
+            owner: uuid::Uuid::new_v4().to_string(),
+        };
+        let owner = claim.owner.clone();
+        let (id, until) = (
+            None,
+            Instant::now() + Duration::from_millis(CLAIM_MS.unsigned_abs()) + MARGIN,
+        );
+        let again = loop {
+            match self.db.claim_key(claim.clone()).await? {
+                KeyClaimed::Ours { again } => break again,
+                KeyClaimed::Done => return Ok(SentOnce { id, is_new: false }),
+                KeyClaimed::Differs(before) => return Err(differs(&key, &before)),
+                KeyClaimed::Busy { .. } if Instant::now() > until => {
+                    return Err(SendError::Busy(key));
+                }
+                KeyClaimed::Busy { .. } => tokio::time::sleep(PAUSE).await,
+            }
+        };
+        let sent = self.send(queue, vec![message]).await;
+        let end = match &sent {
+            Ok(_) => KeyEnd::Sent,
+            Err(SendError::Refused {
+                in_doubt: false, ..
+            }) if !again => KeyEnd::Unsent,
+            Err(_) => KeyEnd::InDoubt,
+        };
+        let ended = self.db.end_key(key, owner, end).await;
+        sent?;
+        match ended {
+            Ok(()) => Ok(SentOnce { id, is_new: true }),
+            Err(cause) => Err(SendError::Unmarked {
+                queue: queue.to_owned(),
+                cause,
+            }),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The statements of idempotency keys. See `store/idempotency.rs`.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+
+use super::dialect::{Connection, NOW_MS};
+use super::{IN_ONE_STATEMENT, messages, tasks};
+use crate::store::idempotency::{
+    CLAIMED, DONE, KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert, KeyedRows, KnownKey, merged,
+    without_id,
+};
+use crate::store::schema::idempotency_key::{self as keys, dsl};
+use crate::store::write::{TRIM_ROWS, Written};
+
+/// A key that another transaction has inserted in the meantime fails with its primary key, and the whole transaction is tried
+/// again: then it is among the known ones.
+pub(super) async fn insert(
+    connection: &mut Connection,
+    insert: &KeyedInsert,
+) -> QueryResult<Written> {
+    let mut known = Vec::new();
+    for names in insert.key_names().chunks(IN_ONE_STATEMENT) {
+        let some: Vec<KnownKey> = keys::table
+            .filter(dsl::key_name.eq_any(names))
+            .select(KnownKey::as_select())
+            .load(connection)
+            .await?;
+        known.extend(some);
+    }
+    let before = match insert.ids_before(&known) {
+        Ok(before) => before,
+        Err(difference) => return Ok(Written::Keyed(Keyed::Differs(difference))),
+    };
+    let new_ids = match &insert.rows {
+        KeyedRows::Tasks { rows, owner } => {
+            let rows: Vec<_> = without_id(rows, &before)
+                .into_iter()
+                .map(|row| (row, owner.as_str()))
+                .collect();
+            tasks::insert(connection, &rows).await?
+        }
+        KeyedRows::Messages { queue, rows } => {
+            let rows: Vec<_> = without_id(rows, &before)
+                .into_iter()
+                .map(|row| (row, queue.as_str()))
+                .collect();
+            messages::insert(connection, &rows).await?
+        }
+    };
+    let rows = merged(&before, new_ids);
+    for made in insert.made(&rows).chunks(IN_ONE_STATEMENT) {
+        let values: Vec<_> = made
+            .iter()
+            .map(|(key, content, id)| {
+                (
+                    dsl::key_name.eq(*key),
+                    dsl::content.eq(*content),
+                    dsl::row_id.eq(*id),
+                    dsl::state.eq(DONE),
+                    dsl::created_ms.eq(sql::<BigInt>(NOW_MS)),
+                )
+            })
+            .collect();
+        diesel::insert_into(keys::table)
+            .values(values)
+            .execute(connection)
+            .await?;
+    }
+    Ok(Written::Keyed(Keyed::Rows(rows)))
+}
+
+/// The row is locked until the transaction ends: of two attempts at once one sends.
+pub(super) async fn claim(connection: &mut Connection, claim: &KeyClaim) -> QueryResult<Written> {
+    let this = keys::table.filter(dsl::key_name.eq(&claim.key.key));
+    let known: Option<KnownKey> = this
+        .select(KnownKey::as_select())
+        .for_update()
+        .first(connection)
+        .await
+        .optional()?;
+    let claimed = match known {
+        Some(known) => {
+            let now: i64 = diesel::select(sql::<BigInt>(NOW_MS))
+                .get_result(connection)
+                .await?;
+            let claimed = claim.of(&known, now);
+            if matches!(claimed, KeyClaimed::Ours { .. }) {
+                diesel::update(this)
+                    .set((dsl::owner.eq(&claim.owner), dsl::claimed_ms.eq(now)))
+                    .execute(connection)
+                    .await?;
+            }
+            claimed
+        }
+        None => {
+            diesel::insert_into(keys::table)
+                .values((
+                    dsl::key_name.eq(&claim.key.key),
+                    dsl::content.eq(claim.content()),
+                    dsl::state.eq(CLAIMED),
+                    dsl::owner.eq(&claim.owner),
+                    dsl::claimed_ms.eq(sql::<BigInt>(NOW_MS)),
+                    dsl::created_ms.eq(sql::<BigInt>(NOW_MS)),
+                ))
+                .execute(connection)
+                .await?;
+            KeyClaimed::Ours { again: false }
+        }
+    };
+    Ok(Written::KeyClaimed(claimed))
+}
+
+pub(super) async fn end(
+    connection: &mut Connection,
+    key: &str,
+    owner: &str,
+    end: KeyEnd,
+) -> QueryResult<Written> {
+    let this = keys::table
+        .filter(dsl::key_name.eq(key))
+        .filter(dsl::owner.eq(owner));
+    let changed = match end {
+        KeyEnd::Sent => {
+            diesel::update(this)
+                .set((dsl::state.eq(DONE), dsl::owner.eq("")))
+                .execute(connection)
+                .await?
+        }
+        KeyEnd::InDoubt => {
+            diesel::update(this)
+                .set(dsl::owner.eq(""))
+                .execute(connection)
+                .await?
+        }
+        KeyEnd::Unsent => diesel::delete(this).execute(connection).await?,
+    };
+    Ok(Written::Count(changed))
+}
+
+/// `idx_idempotency_key_created` finds them.
+pub(super) async fn trim(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+    let old: Vec<String> = keys::table
+        .filter(dsl::created_ms.lt(before_ms))
+        .order(dsl::created_ms)
+        .select(dsl::key_name)
+        .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
+        .for_update()
+        .skip_locked()
+        .load(connection)
+        .await?;
+    diesel::delete(keys::table.filter(dsl::key_name.eq_any(old)))
+        .execute(connection)
+        .await
+        .map(Written::Count)
+}
