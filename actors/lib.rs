@@ -46,6 +46,7 @@ mod supervisor;
 mod task;
 #[cfg(test)]
 mod testing_support;
+mod trace;
 mod workers;
 
 pub use alert::warning::{Added, Warning, WarningError};
@@ -59,6 +60,7 @@ pub use job::{
 pub use logs::{Logger, logger};
 pub use source::SendError;
 pub use store::DbError;
+pub use trace::Trace;
 
 /// The parts of [`Settings`].
 pub mod settings {

@@ -153,7 +153,7 @@ async fn push(ctx: &Context, rest: &str) -> Result<(), BoxError> {
         exec_cmd: "ledger".to_owned(),
         params: params.to_owned(),
         delay_time: seconds.parse()?,
-        exec_time: 0,
+        ..PushItem::default()
     };
     ctx.push(vec![item]).await?;
     Ok(())

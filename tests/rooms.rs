@@ -45,6 +45,7 @@ const ROOMS: &[&str] = &[
     "stop",
     "sleep",
     "workers",
+    "trace",
     "clock_watch",
     "clock",
 ];

@@ -159,13 +159,15 @@ impl<S> Context<S> {
             .expect("DelayQueueActor is started before any handler")
     }
 
-    /// Pushes delayed tasks; answers their ids after they are durable.
+    /// Pushes delayed tasks; answers their ids after they are durable. Called in a handler whose job has a [`Trace`](crate::Trace)
+    /// the tasks have it too.
     ///
     /// # Errors
     ///
     /// When an item is not right (then none was taken), or the database did not take them.
     pub async fn push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<i64>, PushError> {
-        self.delay_queue().send(Push(items.into())).await?
+        let items = items.into().into_iter().map(PushItem::traced);
+        self.delay_queue().send(Push(items.collect())).await?
     }
 
     /// The rows of delayed tasks, for an insert in a transaction of your own: the tasks come into being with what else it
@@ -224,7 +226,8 @@ impl<S> Context<S> {
     ///
     /// When an item is not right: none of the list may be inserted then.
     pub fn rows_to_push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<PushRow>, PushError> {
-        rows_to_push(&items.into(), self.services().delayed.as_ref())
+        let items: Vec<PushItem> = items.into().into_iter().map(PushItem::traced).collect();
+        rows_to_push(&items, self.services().delayed.as_ref())
     }
 
     /// Sends messages to the queue whose entry has this `name`, live here or not: rows of a table, elements of a Redis list,

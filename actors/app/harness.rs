@@ -15,7 +15,7 @@ use super::services::Services;
 use crate::alert::warning::Recording;
 use crate::config::Settings;
 use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
-use crate::job::{FromJob, Handler, JobResult, Message, Run, Task, run};
+use crate::job::{FromJob, Handler, Job, JobResult, Message, Run, Task, run};
 use crate::source::{Clusters, Inside, Sender, TestSends};
 use crate::stop::StopSignal;
 
@@ -209,7 +209,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
             self.stop.quiet();
         };
         let _counts_here = self.warned.enter();
-        let both = join(run(&code, (), None, None), meanwhile);
+        let both = join(run(&code, (), None, None, None), meanwhile);
         self.system.block_on(both).0
     }
 
@@ -270,12 +270,13 @@ impl<S: Send + Sync + 'static> Harness<S> {
         }
     }
 
-    fn run<J: Send + 'static, R: Send + 'static>(
+    fn run<J: Job + Send, R: Send + 'static>(
         &self,
         handler: &Handler<J, R>,
         job: J,
     ) -> JobResult<R> {
+        let trace = job.trace();
         let _counts_here = self.warned.enter();
-        self.system.block_on(run(handler, job, None, None))
+        self.system.block_on(run(handler, job, None, None, trace))
     }
 }

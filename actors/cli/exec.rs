@@ -33,6 +33,7 @@ use crate::source::{Clusters, Inside, RedisServers, Routes, Sender};
 use crate::stop::StopSignal;
 use crate::store::rows::RunEnd;
 use crate::task::restart_on_panic;
+use crate::trace::Trace;
 use crate::workers::Workers;
 
 /// The longest that the run waits for the database at its end; after that the result stays in its file, for the daemon.
@@ -133,6 +134,7 @@ fn job(args: &ExecArgs, uk: Option<&Uk>, file: Option<&RunFile>) -> Run {
         name: announced.map_or_else(|| args.exec_cmd.clone(), |fire| fire.name.clone()),
         params: args.params.clone(),
         scheduled: announced.and_then(|fire| DateTime::from_timestamp_millis(fire.scheduled_ms)),
+        trace: Trace::of_environment(),
     }
 }
 
@@ -197,7 +199,8 @@ async fn on_worker(workers: &Workers, handler: Handler<Run, Value>, job: Run) ->
     let (tell, told) = tokio::sync::oneshot::channel();
     workers.next().spawn_fn(move || {
         actix_rt::spawn(async move {
-            let ended = run(&handler, job, None, None).await;
+            let trace = job.trace.clone();
+            let ended = run(&handler, job, None, None, trace).await;
             // The other side waits for nothing else.
             let _ = tell.send(ended);
         });

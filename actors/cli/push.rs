@@ -62,6 +62,7 @@ pub(crate) fn push<S: Send + Sync + 'static>(
         delay_time: args.when.delay_time.unwrap_or(0),
         exec_time: args.when.exec_time.unwrap_or(0),
         idempotency_key: args.idempotency_key,
+        ..PushItem::default()
     };
     // Bad usage leaves nothing behind, not even a new database.
     if let Some(reason) = refusal(&item, &known, now_ms()) {

@@ -16,6 +16,7 @@ use crate::poison::OwnSlot;
 use crate::poison::{Pass, alone_at_first};
 use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
+use crate::trace::{Trace, within};
 
 /// One consumer's way through its messages.
 pub(super) struct Single<'a> {
@@ -38,6 +39,7 @@ struct Turn {
     attempt: u32,
     suspect: bool,
     arrived_ms: Option<i64>,
+    trace: Option<Trace>,
 }
 
 impl<'a> Single<'a> {
@@ -131,7 +133,10 @@ impl<'a> Single<'a> {
                 }
             }
         };
-        let end = work.end(&ends.tally, &self.id, turn.attempt, &outcome);
+        let trace = turn.trace.as_ref();
+        let end = within(trace, || {
+            work.end(&ends.tally, &self.id, turn.attempt, &outcome)
+        });
         self.watch.aside(held.settle(ends, end)).await;
     }
 
@@ -161,6 +166,7 @@ impl<'a> Single<'a> {
                 &mut turn.message,
                 &mut self.slot,
                 self.work.timeout,
+                turn.trace.clone(),
             ));
             let shown = Some((&*self.work.state, self.id.as_str()));
             match alone {
@@ -183,6 +189,7 @@ impl Turn {
     fn of(delivery: Delivery) -> Self {
         Self {
             attempt: delivery.message.attempt,
+            trace: delivery.message.trace(),
             message: Some(delivery.message),
             receipt: delivery.receipt,
             suspect: delivery.suspect,

@@ -2,6 +2,7 @@
 
 use super::process::{Announced, Command, Output, Uk};
 use super::{CronConfig, LiveEntry};
+use crate::trace::{PARENT_VARIABLE, STATE_VARIABLE, Trace};
 
 pub(super) fn command(
     config: &CronConfig,
@@ -10,13 +11,17 @@ pub(super) fn command(
     announced: &Announced,
 ) -> Command {
     let environment = config.environment.iter();
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    // A fire begins a trace; that of the daemon's own environment, if there is one, is not the run's.
+    let trace = Trace::of_run(uk.as_str());
+    let parent = (PARENT_VARIABLE.into(), trace.traceparent().into());
+    let has_state = std::env::var_os(STATE_VARIABLE).is_some();
+    let no_state = has_state.then(|| (STATE_VARIABLE.into(), "".into()));
     let args = arguments(uk.as_str(), &entry.config.exec_cmd, &entry.config.params);
     Command {
         program: config.program.clone(),
         args: args.into_iter().map(Into::into).collect(),
-        env: environment
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect(),
+        env: environment.chain([parent]).chain(no_state).collect(),
         output: Output::Log(config.output.of(&entry.output)),
         handed: config.program_is_ours.then(|| announced.file()),
     }

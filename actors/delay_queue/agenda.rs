@@ -137,6 +137,7 @@ mod tests {
             attempts: 0,
             fence: 1,
             suspect: false,
+            trace: None,
         };
         Claim {
             task,

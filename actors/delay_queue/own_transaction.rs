@@ -16,6 +16,7 @@ use diesel::sqlite::Sqlite;
 
 use crate::store::WAITING;
 use crate::store::rows::NewTask;
+use crate::trace::Trace;
 
 diesel::table! {
     /// The columns of `delay_queue_log` that a new row sets; the others have defaults.
@@ -40,6 +41,8 @@ diesel::table! {
         create_time -> Nullable<Timestamp>,
         /// The server's local time.
         update_time -> Nullable<Timestamp>,
+        /// The W3C trace of its pusher.
+        trace -> Nullable<Text>,
     }
 }
 
@@ -60,6 +63,7 @@ pub struct PushRow {
     due_ms: i64,
     create_time: ServerTime,
     update_time: ServerTime,
+    trace: Option<String>,
 }
 
 impl PushRow {
@@ -74,6 +78,7 @@ impl PushRow {
             due_ms: task.due_ms,
             create_time: ServerTime,
             update_time: ServerTime,
+            trace: task.trace.as_ref().map(Trace::column),
         }
     }
 

@@ -7,6 +7,7 @@ use actix::{MailboxError, Message};
 use crate::store::DbError;
 use crate::store::idempotency::NewKey;
 use crate::store::rows::NewTask;
+use crate::trace::Trace;
 
 /// Characters that the columns of `delay_queue_log` hold.
 const NAME_CHARS: usize = 255;
@@ -37,6 +38,30 @@ pub struct PushItem {
     /// on one database.
     #[serde(default)]
     pub idempotency_key: Option<String>,
+    /// The W3C `traceparent` of its pusher, which its handler finds in [`Task::trace`](crate::Task). `ctx.push` sets that of the
+    /// handler which calls it, where there is none. A text that is no `traceparent` is ignored.
+    #[serde(default)]
+    pub traceparent: Option<String>,
+    /// The `tracestate` beside it; of at most 512 bytes, else it is left out.
+    #[serde(default)]
+    pub tracestate: Option<String>,
+}
+
+impl PushItem {
+    /// In the trace of the handler that pushes it, unless it names one.
+    pub(crate) fn traced(mut self) -> Self {
+        if self.traceparent.is_none()
+            && let Some(trace) = Trace::current()
+        {
+            self.traceparent = Some(trace.traceparent().to_owned());
+            self.tracestate = trace.tracestate().map(str::to_owned);
+        }
+        self
+    }
+
+    fn trace(&self) -> Option<Trace> {
+        Trace::parse(self.traceparent.as_deref()?, self.tracestate.as_deref())
+    }
 }
 
 /// Asks DelayQueueActor to take tasks. Answered with their ids, in their order, after they are durable; refused whole.
@@ -143,6 +168,7 @@ fn row(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Result<NewTask
         params: item.params.clone(),
         due_ms: due_ms(item, now_ms)?,
         claimed: false,
+        trace: item.trace(),
     })
 }
 

@@ -18,6 +18,7 @@ use crate::settler::Sender;
 use crate::stop::StopListener;
 use crate::store::rows::{TaskEnd, TaskOutcome};
 use crate::store::truncate::result_text;
+use crate::trace::within;
 
 /// Runs the task to its end, or to the deadline of the stop, and hands the end over to be made durable.
 pub(super) async fn run_claim(
@@ -63,7 +64,8 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
         let (id, text) = (claim.task.id, error.to_string());
         config.state.failed(id, attempt, error.kind(), &text);
     }
-    ended_as(ended, &claim, attempt, &rules.retry)
+    let trace = claim.task.trace.as_ref();
+    within(trace, || ended_as(ended, &claim, attempt, &rules.retry))
 }
 
 /// What others took over is theirs; while that is not known (the heartbeats are late), it waits.
@@ -92,12 +94,14 @@ async fn call(
         params: claim.task.params.clone(),
         attempt,
         due: DateTime::from_timestamp_millis(claim.task.due_ms).unwrap_or_default(),
+        trace: claim.task.trace.clone(),
     };
     config.stats.started(claim.task.due_ms, now_ms());
     let state = &config.state;
     let _runs = state.starts(claim.task.id, &claim.task.exec_cmd, claim.task.due_ms);
     let began = Instant::now();
-    let ended = run(handler, task, slot(config, claim), timeout).await;
+    let (slot, trace) = (slot(config, claim), task.trace.clone());
+    let ended = run(handler, task, slot, timeout, trace).await;
     state.handled(began.elapsed());
     match ended {
         Err(error) => {

@@ -99,6 +99,7 @@ impl DelayQueueActor {
                 attempts: 0,
                 fence: FIRST_FENCE,
                 suspect: false,
+                trace: row.trace,
             };
             engine.agenda.add(Claim {
                 task,

@@ -12,10 +12,12 @@ use futures_util::future::LocalBoxFuture;
 
 use super::error::JobResult;
 use crate::poison::Slot;
+use crate::trace::{Trace, within};
 
 /// See the module's header. The slot is handed over, to be freed with it, or lent.
 pub(crate) struct Business<S: Borrow<Slot>, F, R> {
     slot: Option<S>,
+    trace: Option<Trace>,
     state: State<F, R>,
 }
 
@@ -30,9 +32,10 @@ enum State<F, R> {
 pub(crate) type Panic = Box<dyn Any + Send>;
 
 impl<S: Borrow<Slot>, F, R> Business<S, F, R> {
-    pub(crate) fn new(call: F, slot: Option<S>) -> Self {
+    pub(crate) fn new(call: F, slot: Option<S>, trace: Option<Trace>) -> Self {
         Self {
             slot,
+            trace,
             state: State::Waiting(call),
         }
     }
@@ -43,8 +46,9 @@ impl<S: Borrow<Slot>, F, R> Business<S, F, R> {
     }
 
     fn inside<T>(&mut self, step: impl FnOnce(&mut State<F, R>) -> T) -> Result<T, Panic> {
-        let Self { slot, state } = self;
-        let guarded = || catch_unwind(AssertUnwindSafe(|| step(state)));
+        let Self { slot, trace, state } = self;
+        let caught = || catch_unwind(AssertUnwindSafe(|| step(state)));
+        let guarded = || within(trace.as_ref(), caught);
         match slot {
             Some(slot) => (*slot).borrow().enter(guarded),
             None => guarded(),

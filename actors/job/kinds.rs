@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use crate::trace::Trace;
+
 /// A message of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,6 +76,11 @@ pub enum SourceKind {
 }
 
 impl Message {
+    /// The trace that its headers name; none of a Redis list.
+    pub fn trace(&self) -> Option<Trace> {
+        Trace::of_headers(&self.headers)
+    }
+
     /// A message with this payload and nothing else, for tests of handlers.
     pub fn new(payload: impl Into<Bytes>) -> Self {
         Self {
@@ -104,6 +111,8 @@ pub struct Task {
     pub attempt: u32,
     /// When it was due.
     pub due: DateTime<Utc>,
+    /// The trace of the handler that pushed it.
+    pub trace: Option<Trace>,
 }
 
 impl Task {
@@ -115,6 +124,7 @@ impl Task {
             params: params.into(),
             attempt: 1,
             due: Utc::now(),
+            trace: None,
         }
     }
 }
@@ -131,6 +141,8 @@ pub struct Run {
     pub params: String,
     /// The second it was scheduled for; none when it was started by hand.
     pub scheduled: Option<DateTime<Utc>>,
+    /// A trace that begins with this fire; that of the environment when it was started by hand.
+    pub trace: Option<Trace>,
 }
 
 impl Run {
@@ -141,6 +153,7 @@ impl Run {
             name: "test".to_owned(),
             params: params.into(),
             scheduled: None,
+            trace: None,
         }
     }
 }
@@ -156,11 +169,17 @@ mod sealed {
 pub trait Job: sealed::Sealed + 'static {
     /// What [`Json`](crate::Json) parses: the payload, or the params.
     fn body(&self) -> &[u8];
+    /// The trace that it belongs to.
+    fn trace(&self) -> Option<Trace>;
 }
 
 impl Job for Message {
     fn body(&self) -> &[u8] {
         &self.payload
+    }
+
+    fn trace(&self) -> Option<Trace> {
+        Self::trace(self)
     }
 }
 
@@ -168,10 +187,18 @@ impl Job for Task {
     fn body(&self) -> &[u8] {
         self.params.as_bytes()
     }
+
+    fn trace(&self) -> Option<Trace> {
+        self.trace.clone()
+    }
 }
 
 impl Job for Run {
     fn body(&self) -> &[u8] {
         self.params.as_bytes()
+    }
+
+    fn trace(&self) -> Option<Trace> {
+        self.trace.clone()
     }
 }

@@ -14,6 +14,7 @@ use super::registry::{BatchHandler, Handler};
 use super::{Message, batch, descriptors};
 use crate::poison::{OwnSlot, Slot};
 use crate::state::FailureCause;
+use crate::trace::{Trace, within};
 
 /// Calls the handler and waits for its end. Never panics.
 ///
@@ -24,19 +25,21 @@ pub(crate) async fn run<J, R>(
     job: J,
     slot: Option<Slot>,
     limit: Option<Duration>,
+    trace: Option<Trace>,
 ) -> JobResult<R>
 where
     J: Send + 'static,
     R: Send + 'static,
 {
     match handler {
-        Handler::Async(function) => poll(|| function.call(job), slot, limit).await,
+        Handler::Async(function) => poll(|| function.call(job), slot, limit, trace).await,
         Handler::Blocking(call) => {
             let call = call.clone();
             let task = actix_rt::task::spawn_blocking(move || {
                 // From here on: waiting for a thread is not the handler's fault.
                 let started = Instant::now();
-                let guarded = || catch_unwind(AssertUnwindSafe(|| call(job)));
+                let caught = || catch_unwind(AssertUnwindSafe(|| call(job)));
+                let guarded = || within(trace.as_ref(), caught);
                 let ended = match &slot {
                     Some(slot) => slot.enter(guarded),
                     None => guarded(),
@@ -64,6 +67,7 @@ pub(crate) async fn run_in<J, R>(
     job: &mut Option<J>,
     own: &mut Option<OwnSlot>,
     limit: Option<Duration>,
+    trace: Option<Trace>,
 ) -> JobResult<R>
 where
     J: Send + 'static,
@@ -75,7 +79,7 @@ where
     };
     match (handler, own.as_ref()) {
         (Handler::Async(function), Some(own)) => {
-            poll(|| function.call(job()), Some(own.slot()), limit).await
+            poll(|| function.call(job()), Some(own.slot()), limit, trace).await
         }
         // In a place of its own: the usual way would be as large as this one, and is copied for each message.
         _ => {
@@ -84,6 +88,7 @@ where
                 job(),
                 own.take().map(OwnSlot::into_slot),
                 limit,
+                trace,
             ))
             .await
         }
@@ -94,8 +99,9 @@ async fn poll<R, S: Borrow<Slot>>(
     call: impl FnOnce() -> LocalBoxFuture<'static, JobResult<R>>,
     slot: Option<S>,
     limit: Option<Duration>,
+    trace: Option<Trace>,
 ) -> JobResult<R> {
-    let mut business = Business::new(call, slot);
+    let mut business = Business::new(call, slot, trace);
     let ended = match limit {
         None => (&mut business).await,
         Some(limit) => match Box::pin(tokio::time::timeout(limit, &mut business)).await {
@@ -106,7 +112,7 @@ async fn poll<R, S: Borrow<Slot>>(
     ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
 }
 
-/// Calls a batch handler: one outcome per message, whatever happens.
+/// Calls a batch handler: one outcome per message, whatever happens. Its messages may be of many traces: it runs in none.
 pub(crate) async fn run_batch(
     handler: &BatchHandler,
     messages: Vec<Message>,
@@ -120,7 +126,7 @@ pub(crate) async fn run_batch(
         Some((queue, id)) => format!("queue `{queue}`: the batch of message {id}"),
         None => "a batch without messages".to_owned(),
     };
-    let mut outcomes = match run(handler, messages, slot, limit).await {
+    let mut outcomes = match run(handler, messages, slot, limit, None).await {
         Ok(outcomes) => outcomes,
         Err(error) => return batch::same_for_all(&descriptors::excuse(error, which).await, n),
     };
@@ -170,19 +176,39 @@ mod tests {
     #[actix_rt::test]
     async fn a_panic_is_an_error() {
         let handler = asynchronous(|_| async { panic!("boom") });
-        let error = run(&handler, 1, None, None).await.unwrap_err();
+        let error = run(&handler, 1, None, None, None).await.unwrap_err();
         assert!(error.to_string().contains("panicked: boom"), "{error}");
 
         let before_the_future = asynchronous(|job| {
             assert!(job > 1, "too small");
             async { Ok(1) }
         });
-        let error = run(&before_the_future, 1, None, None).await.unwrap_err();
+        let error = run(&before_the_future, 1, None, None, None)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("too small"), "{error}");
 
         let blocking: Handler<u8, u8> = Handler::Blocking(Arc::new(|_| panic!("thread")));
-        let error = run(&blocking, 1, None, None).await.unwrap_err();
+        let error = run(&blocking, 1, None, None, None).await.unwrap_err();
         assert!(error.to_string().contains("panicked: thread"), "{error}");
+    }
+
+    #[actix_rt::test]
+    async fn a_handler_is_within_its_trace_until_it_ends_and_nothing_else_is() {
+        let trace = Trace::of_run("x");
+        let here = || Trace::current().is_some();
+        let handler = asynchronous(move |_| async move {
+            let before = here();
+            tokio::task::yield_now().await;
+            Ok(u8::from(before && here()))
+        });
+        let ended = run(&handler, 1, None, None, Some(trace.clone()));
+        let (ended, beside) = tokio::join!(ended, async { here() });
+        assert_eq!((ended.unwrap(), beside, here()), (1, false, false));
+        assert_eq!(run(&handler, 1, None, None, None).await.unwrap(), 0);
+        let blocking: Handler<u8, u8> = Handler::Blocking(Arc::new(move |_| Ok(u8::from(here()))));
+        let ended = run(&blocking, 1, None, None, Some(trace)).await;
+        assert_eq!(ended.unwrap(), 1);
     }
 
     #[actix_rt::test]
@@ -190,7 +216,7 @@ mod tests {
         tokio::time::pause();
         let handler = asynchronous(|_| std::future::pending());
         let limit = Some(Duration::from_secs(30));
-        let error = run(&handler, 1, None, limit).await.unwrap_err();
+        let error = run(&handler, 1, None, limit, None).await.unwrap_err();
         assert!(error.to_string().contains("timeout of 30s"), "{error}");
     }
 
@@ -210,7 +236,7 @@ mod tests {
             std::future::pending().await
         });
         let limit = Some(Duration::from_secs(30));
-        let error = run(&handler, 1, None, limit).await.unwrap_err();
+        let error = run(&handler, 1, None, limit, None).await.unwrap_err();
         assert!(error.to_string().contains("panicked: bomb"), "{error}");
     }
 
@@ -226,7 +252,7 @@ mod tests {
             Ok(job)
         }));
         let limit = Some(Duration::from_millis(1));
-        let error = run(&handler, 1, None, limit).await.unwrap_err();
+        let error = run(&handler, 1, None, limit, None).await.unwrap_err();
         assert!(told.try_recv().is_ok(), "it returned before the verdict");
         assert!(error.to_string().contains("timeout"), "{error}");
     }

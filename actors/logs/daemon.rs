@@ -13,6 +13,7 @@ use super::line::{self, Colour};
 use super::queue::Pushed;
 use super::stderr::{EXIT_PATIENCE, Stderr};
 use super::{LogOptions, StderrFormat};
+use crate::trace::Trace;
 
 /// Libraries whose own life cycle is not news. Named one by one, so that business code, whose
 /// crate we cannot know, is logged like ours.
@@ -98,8 +99,10 @@ struct DaemonLog {
 impl Append for DaemonLog {
     fn append(&self, record: &Record) -> anyhow::Result<()> {
         let now = Local::now();
-        let render =
-            |colour| line::render(now, record.level(), library(record), record.args(), colour);
+        let trace = Trace::current();
+        let trace = trace.as_ref();
+        let (level, origin) = (record.level(), library(record));
+        let render = |colour| line::render(now, level, origin, record.args(), trace, colour);
         let plain = render(Colour::Plain);
         // The file first: it has every line, whatever standard error takes.
         self.file.write(now, &plain);

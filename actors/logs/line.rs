@@ -8,6 +8,8 @@ use std::fmt::{self, Write};
 use chrono::{DateTime, Local};
 use log::Level;
 
+use crate::trace::Trace;
+
 /// Local time to the millisecond, as the Go project's `2006-01-02 15:04:05.000`.
 pub(super) const TIME: &str = "%Y-%m-%d %H:%M:%S%.3f";
 
@@ -24,6 +26,7 @@ pub(super) fn render(
     level: Level,
     origin: Option<&str>,
     message: &dyn fmt::Display,
+    trace: Option<&Trace>,
     colour: Colour,
 ) -> String {
     // Holds nearly all lines without growing.
@@ -40,13 +43,16 @@ pub(super) fn render(
         Some(origin) => write!(text, "{origin}: {message}"),
         None => write!(text, "{message}"),
     };
+    if let Some(trace) = trace {
+        let _ = write!(line, " trace_id={}", trace.trace_id());
+    }
     line.push('\n');
     line
 }
 
 /// What a log file says about itself.
 pub(super) fn warning(now: DateTime<Local>, message: &str) -> String {
-    render(now, Level::Warn, None, &message, Colour::Plain)
+    render(now, Level::Warn, None, &message, None, Colour::Plain)
 }
 
 /// Red, yellow, green, blue, grey: what terminals and people expect.
@@ -91,16 +97,48 @@ mod tests {
 
     #[test]
     fn a_line_has_time_padded_level_and_sentence() {
-        let line = render(noon(), Level::Info, None, &"队列 started", Colour::Plain);
+        let line = render(
+            noon(),
+            Level::Info,
+            None,
+            &"队列 started",
+            None,
+            Colour::Plain,
+        );
         assert_eq!(line, "2026-11-22 12:00:00.007 INFO  队列 started\n");
-        let line = render(noon(), Level::Error, Some("rdkafka"), &"no", Colour::Plain);
+        let line = render(
+            noon(),
+            Level::Error,
+            Some("rdkafka"),
+            &"no",
+            None,
+            Colour::Plain,
+        );
         assert_eq!(line, "2026-11-22 12:00:00.007 ERROR rdkafka: no\n");
     }
 
     #[test]
     fn only_the_level_word_is_coloured() {
-        let line = render(noon(), Level::Warn, None, &"x", Colour::Ansi);
+        let line = render(noon(), Level::Warn, None, &"x", None, Colour::Ansi);
         assert_eq!(line, "2026-11-22 12:00:00.007 \x1b[33mWARN \x1b[0m x\n");
+    }
+
+    #[test]
+    fn a_line_of_a_traced_handler_names_its_trace() {
+        let trace = Trace::parse(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            None,
+        );
+        let line = render(
+            noon(),
+            Level::Info,
+            None,
+            &"x",
+            trace.as_ref(),
+            Colour::Plain,
+        );
+        let wanted = "2026-11-22 12:00:00.007 INFO  x trace_id=4bf92f3577b34da6a3ce929d0e0e4736\n";
+        assert_eq!(line, wanted);
     }
 
     #[test]

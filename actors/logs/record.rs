@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::line::TIME;
+use crate::trace::Trace;
 
 /// The level words of the Go project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -34,6 +35,9 @@ struct Record<'a> {
     file: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
+    /// Of the handler that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     fields: &'a Map<String, Value>,
 }
@@ -46,6 +50,7 @@ pub(super) fn render(
     caller: Option<&Location<'_>>,
     fields: &Map<String, Value>,
 ) -> String {
+    let trace = Trace::current();
     let record = Record {
         timestamp: &text(&now.format(TIME)),
         level,
@@ -53,6 +58,7 @@ pub(super) fn render(
         caller: caller.map(|it| format!("{}:{}", it.file(), it.line())),
         file: caller.map(|it| file_name(it.file())),
         line: caller.map(Location::line),
+        trace_id: trace.as_ref().map(Trace::trace_id),
         fields,
     };
     // Text, numbers and JSON values with text as keys always become JSON.
@@ -128,6 +134,17 @@ mod tests {
         assert_eq!(full["file"], "record.rs");
         assert_eq!(full["line"], here.line());
         assert_eq!(full["caller"], format!("{}:{}", here.file(), here.line()));
+    }
+
+    #[test]
+    fn a_line_of_a_traced_handler_names_its_trace() {
+        let trace = Trace::parse(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            None,
+        );
+        let line = crate::trace::within(trace.as_ref(), || warning(noon(), "x"));
+        let record: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(record["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]

@@ -192,7 +192,7 @@ impl Thread {
         arbiter.spawn_fn(move || {
             actix_rt::spawn(async move {
                 // The actor may be gone; then its thread is, too.
-                let _ = tell.send(run(&code.handler, (), None, None).await);
+                let _ = tell.send(run(&code.handler, (), None, None, None).await);
             });
         });
         Ok((Self(arbiter), result))

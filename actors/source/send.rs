@@ -13,6 +13,7 @@ use crate::config::{QueueEntry, SourceConfig};
 use crate::db::Db;
 use crate::store::DbError;
 use crate::store::rows::NewMessage;
+use crate::trace::Trace;
 
 /// Why not everything was sent.
 #[derive(Debug, thiserror::Error)]
@@ -184,15 +185,25 @@ impl Sender {
     }
 }
 
+/// A message that a handler sends belongs to the handler's trace.
+pub(super) fn add_trace(message: &mut NewMessage) {
+    if let Some(trace) = Trace::current() {
+        trace.add_to(&mut message.headers);
+    }
+}
+
 impl Queues {
     pub(super) async fn send(
         &self,
         queue: &str,
-        messages: Vec<NewMessage>,
+        mut messages: Vec<NewMessage>,
     ) -> Result<Vec<i64>, SendError> {
         let source = self.routes.source(queue)?;
         if messages.is_empty() {
             return Ok(Vec::new());
+        }
+        if !matches!(source, SourceConfig::Redis { .. }) {
+            messages.iter_mut().for_each(add_trace);
         }
         match source {
             SourceConfig::Table { table } => Ok(self.db.insert_messages(table, messages).await?),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::send::{Queues, SendError, Sender};
+use super::send::{Queues, SendError, Sender, add_trace};
 use crate::config::SourceConfig;
 use crate::store::headers;
 use crate::store::idempotency::{
@@ -128,8 +128,9 @@ impl Queues {
         &self,
         table: String,
         key: NewKey,
-        message: NewMessage,
+        mut message: NewMessage,
     ) -> Result<SentOnce, SendError> {
+        add_trace(&mut message);
         let text = key.key.clone();
         let insert = KeyedInsert {
             rows: KeyedRows::Messages {

@@ -57,6 +57,7 @@ migrations! {
     "2026-11-29-000012_orders"
     "2026-11-29-000013_daemon_order"
     "2026-11-29-000014_idempotency"
+    "2026-11-29-000015_trace"
 }
 
 /// Where diesel's own tool notes what was done, as it makes it.

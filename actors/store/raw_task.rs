@@ -6,6 +6,7 @@ use super::columns::is_death;
 use super::made_dead_letters::of_task;
 use super::rows::{ClaimedTask, due_ms};
 use super::truncate::{readable, result_text};
+use crate::trace::Trace;
 
 /// Text comes as bytes: what is no text must not fail the statement that claims all rows.
 #[derive(diesel::QueryableByName)]
@@ -28,6 +29,8 @@ pub(in crate::store) struct RawTask {
     fence: i64,
     #[diesel(sql_type = Binary)]
     result: Vec<u8>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    trace: Option<Vec<u8>>,
 }
 
 /// A row that no attempt can do anything with: it ends with status 4, and its bytes are those of a dead letter.
@@ -81,6 +84,9 @@ impl RawTask {
             attempts: u32::try_from(attempts).unwrap_or(0),
             fence: self.fence,
             suspect: is_death(&readable(&self.result)),
+            trace: self
+                .trace
+                .and_then(|trace| Trace::of_column(&readable(&trace))),
         })
     }
 }

@@ -12,6 +12,7 @@ pub(crate) use super::dead_letter::{
 use super::made_dead_letters::{of_queue, of_task};
 use crate::clock::millis;
 use crate::config::Backoff;
+use crate::trace::Trace;
 
 /// A start of the daemon, as other daemons see it.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct NewTask {
     pub(crate) due_ms: i64,
     /// Inserted already claimed by the one who inserts it, with the fence `FIRST_FENCE`.
     pub(crate) claimed: bool,
+    /// Of the handler that pushed it.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// The fence of a row that is inserted already claimed.
@@ -53,6 +56,8 @@ pub(crate) struct ClaimedTask {
     pub(crate) fence: i64,
     /// The last attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
+    /// Of the handler that pushed it.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// What a claim took.

@@ -218,6 +218,7 @@ mod tests {
             params: (*params).to_owned(),
             due_ms: 0,
             claimed: false,
+            trace: None,
         };
         Write::InsertTasks {
             rows: params.iter().map(row).collect(),

@@ -327,6 +327,7 @@ fn task(params: &str, due_ms: i64) -> NewTask {
         params: params.to_owned(),
         due_ms,
         claimed: false,
+        trace: None,
     }
 }
 

@@ -66,6 +66,7 @@ mod signals;
 mod silence;
 mod stopping;
 mod table_speed;
+mod traces;
 mod two_daemons;
 mod unconsumed;
 mod unread_stderr;

@@ -138,6 +138,7 @@ async fn a_transaction_has_a_bounded_number_of_rows() {
             params: String::new(),
             due_ms: 0,
             claimed: false,
+            trace: None,
         };
         let db = world.db.clone();
         async move { db.insert_tasks(vec![row; rows], String::new()).await }

@@ -82,7 +82,7 @@ fn child() {
         "abort" => slot.enter(|| std::process::abort()),
         "abort in a poll" => {
             let call = || future::poll_fn(|_| std::process::abort()).boxed_local();
-            let mut business = Business::<_, _, ()>::new(call, Some(slot));
+            let mut business = Business::<_, _, ()>::new(call, Some(slot), None);
             let _ = business.poll_unpin(&mut Context::from_waker(Waker::noop()));
         }
         "abort in a nested call" => {

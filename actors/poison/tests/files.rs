@@ -167,7 +167,7 @@ fn a_future_is_dropped_inside_its_slot() {
         };
         waits.boxed_local()
     };
-    let mut business = Business::<_, _, ()>::new(call, Some(&slot));
+    let mut business = Business::<_, _, ()>::new(call, Some(&slot), None);
     let poll = business.poll_unpin(&mut Context::from_waker(Waker::noop()));
     assert!(poll.is_pending());
     drop(business);

@@ -23,7 +23,7 @@ pub(super) const CLAIM_TASKS: &str = "
     SELECT CAST(id AS SIGNED) AS id, COALESCE(name, '') AS name, COALESCE(exec_cmd, '') AS exec_cmd,
            IF(LENGTH(params) <= ?, params, '') AS params,
            CAST(exec_time AS SIGNED) AS exec_time, due_ms, attempts, fence + 1 AS fence,
-           LEFT(COALESCE(result, ''), 64) AS result,
+           LEFT(COALESCE(result, ''), 64) AS result, trace,
            CAST(COALESCE(LENGTH(params), 0) AS SIGNED) AS bytes
     FROM delay_queue_log FORCE INDEX (idx_status_exectime)
     WHERE status = 1 AND exec_time BETWEEN ? AND ?

@@ -33,6 +33,7 @@ fn row() -> NewTask {
         params: "{\"order\":123456}".to_owned(),
         due_ms: 4_000_000_000_000,
         claimed: false,
+        trace: None,
     }
 }
 

@@ -6,13 +6,14 @@
 use diesel::mysql::Mysql;
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, SmallInt, Text};
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::Connection;
 use super::product::RETURNING_ID;
 use super::{IN_ONE_STATEMENT, tasks};
 use crate::store::rows::NewTask;
+use crate::trace::Trace;
 
 /// Lists up to this long keep their statement prepared, and so do those that fill one. Each is memory of the server's,
 /// and other lengths are rare.
@@ -24,6 +25,7 @@ struct Row<'a> {
     status: i16,
     owner: &'a str,
     fence: i64,
+    trace: Option<String>,
 }
 
 struct InsertTasks<'a> {
@@ -48,7 +50,7 @@ impl QueryFragment<Mysql> for InsertTasks<'_> {
         }
         out.push_sql(
             "INSERT INTO delay_queue_log (result, create_time, update_time, \
-             name, exec_cmd, params, exec_time, due_ms, status, owner, fence) VALUES ",
+             name, exec_cmd, params, exec_time, due_ms, status, owner, fence, trace) VALUES ",
         );
         for (at, row) in self.rows.iter().enumerate() {
             out.push_sql(if at == 0 { "" } else { ", " });
@@ -68,6 +70,8 @@ impl QueryFragment<Mysql> for InsertTasks<'_> {
             out.push_bind_param::<Text, _>(row.owner)?;
             out.push_sql(", ");
             out.push_bind_param::<BigInt, _>(&row.fence)?;
+            out.push_sql(", ");
+            out.push_bind_param::<Nullable<Text>, _>(&row.trace)?;
             out.push_sql(")");
         }
         out.push_sql(RETURNING_ID);
@@ -102,6 +106,7 @@ async fn insert<'a>(
             status,
             owner,
             fence,
+            trace: task.trace.as_ref().map(Trace::column),
         }
     };
     let insert = InsertTasks {
@@ -137,8 +142,6 @@ pub(super) async fn last_ids(connection: &mut Connection, rows: usize) -> QueryR
 
 #[cfg(test)]
 mod tests {
-    use diesel::sql_types::Nullable;
-
     use super::super::connect;
     use super::super::store::ServerStore;
     use super::*;
@@ -168,6 +171,7 @@ mod tests {
                     params: params.to_owned(),
                     due_ms: 0,
                     claimed: false,
+                    trace: None,
                 };
                 let tasks = ["a", "b", "c"].map(task);
                 let rows: Vec<_> = tasks.iter().map(|task| (task, "")).collect();

@@ -12,6 +12,7 @@ use crate::store::browse::Words;
 use crate::store::raw_task::RawTask;
 use crate::store::rows::NewTask;
 use crate::store::write::Most;
+use crate::trace::Trace;
 
 pub(super) use super::connection::Connection;
 pub(super) use super::errors::{is_lock_timeout, verdict};
@@ -127,6 +128,7 @@ pub(super) async fn insert_tasks(
                 dsl::due_ms.eq(row.due_ms),
                 dsl::owner.eq(owner),
                 dsl::fence.eq(fence),
+                dsl::trace.eq(row.trace.as_ref().map(Trace::column)),
                 dsl::create_time.eq(now),
                 dsl::update_time.eq(now),
             )
@@ -165,7 +167,7 @@ pub(super) const CLAIM_TASKS: &str = "
     FROM b WHERE t.id = b.id AND (b.through <= $5 OR b.through = b.bytes)
     RETURNING t.id, COALESCE(t.name, '') AS name, COALESCE(t.exec_cmd, '') AS exec_cmd,
               COALESCE(t.params, '') AS params, t.exec_time::bigint AS exec_time, t.due_ms,
-              t.attempts, t.fence, left(COALESCE(t.result, ''), 64) AS result";
+              t.attempts, t.fence, left(COALESCE(t.result, ''), 64) AS result, t.trace";
 
 pub(super) async fn claim_tasks(
     connection: &mut Connection,

@@ -110,6 +110,7 @@ async fn insert_task(connection: &mut Connection, letter: Letter) -> QueryResult
         params: readable(&letter.payload),
         due_ms: now_ms(),
         claimed: false,
+        trace: None,
     };
     tasks::insert(connection, &[(&task, "")]).await
 }

@@ -35,6 +35,7 @@ diesel::table! {
         fence -> BigInt,
         attempts -> Integer,
         due_ms -> Nullable<BigInt>,
+        trace -> Nullable<Text>,
     }
 }
 

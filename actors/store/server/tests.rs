@@ -33,6 +33,7 @@ fn push(params: &str) -> Write {
         params: params.to_owned(),
         due_ms: now_ms() + 3_600_000,
         claimed: false,
+        trace: None,
     };
     Write::InsertTasks {
         rows: vec![row],

@@ -132,6 +132,7 @@ fn insert_task(connection: &mut SqliteConnection, letter: Letter) -> QueryResult
         params: readable(&letter.payload),
         due_ms: now_ms(),
         claimed: false,
+        trace: None,
     };
     tasks::insert_one(connection, &task, "")
 }

@@ -15,6 +15,7 @@ use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, Ta
 use crate::store::schema::delay_queue_log::{self as log, dsl};
 use crate::store::truncate::{fitted, readable};
 use crate::store::write::{Most, Settlement, TRIM_ROWS, Written};
+use crate::trace::Trace;
 
 /// Its name in the log.
 const QUEUE: &str = "delayed tasks";
@@ -50,6 +51,7 @@ pub(super) fn insert_one(
             dsl::due_ms.eq(row.due_ms),
             dsl::owner.eq(owner),
             dsl::fence.eq(fence),
+            dsl::trace.eq(row.trace.as_ref().map(Trace::column)),
             dsl::create_time.eq(&now),
             dsl::update_time.eq(&now),
         ))
@@ -65,7 +67,7 @@ pub(super) const CLAIM: &str = "
                  WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?)
     RETURNING id, CAST(name AS BLOB) AS name, CAST(exec_cmd AS BLOB) AS exec_cmd,
               CAST(params AS BLOB) AS params, exec_time, due_ms, attempts, fence,
-              CAST(substr(result, 1, 64) AS BLOB) AS result";
+              CAST(substr(result, 1, 64) AS BLOB) AS result, CAST(trace AS BLOB) AS trace";
 
 /// The rows that the claim would take, for their lengths. SQLite reads those from the heads of the rows, not the values.
 pub(super) const LENGTHS: &str = "

@@ -14,7 +14,7 @@ pub async fn greet(message: Message, ctx: Context) -> JobResult {
         exec_cmd: "delay_test".to_owned(),
         params: name.to_owned(),
         delay_time: REMIND_AFTER,
-        exec_time: 0,
+        ..PushItem::default()
     };
     ctx.push(vec![reminder]).await?;
     Ok(())
