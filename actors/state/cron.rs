@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::cell::{Counter, Histogram, Scale};
+use super::durations::Durations;
 use super::queue::FailureCause;
 use super::recent::{Recent, cut};
 use super::running::RunningView;
@@ -21,6 +22,8 @@ pub(crate) struct EndedRun {
     /// The daemon that made it.
     pub(crate) owner: String,
     pub(crate) status: String,
+    /// When its row was made, unix milliseconds.
+    pub(crate) started_ms: i64,
     /// Unix milliseconds of the daemon that saw the end.
     pub(crate) ended_ms: i64,
 }
@@ -118,6 +121,7 @@ pub(crate) struct CronState {
     last_fire_ms: AtomicI64,
     last_success_ms: AtomicI64,
     running: Mutex<HashMap<String, Process>>,
+    durations: Mutex<Durations>,
     failures: Recent<FailureView>,
 }
 
@@ -140,6 +144,7 @@ impl CronState {
             last_fire_ms: AtomicI64::new(NEVER),
             last_success_ms: AtomicI64::new(NEVER),
             running: Mutex::default(),
+            durations: Mutex::default(),
             failures: Recent::new(MOST_FAILURES),
         })
     }
@@ -227,6 +232,8 @@ impl CronState {
     fn count_end(&self, run_id: &str, status: &str, now: i64) {
         if let Some(since) = self.left(run_id) {
             self.duration.note(span(since, now));
+            let took_ms = now.saturating_sub(since).max(0);
+            self.durations.lock().ended(run_id, status, took_ms);
         }
         let counter = match status {
             "success" => {
@@ -293,6 +300,16 @@ impl CronState {
         }
     }
 
+    /// Whether the durations of earlier daemons' runs are known.
+    pub(crate) fn knows_durations(&self) -> bool {
+        self.durations.lock().is_loaded()
+    }
+
+    /// How long earlier runs took, as the database knows, the newest first.
+    pub(crate) fn load_durations(&self, runs: &[EndedRun]) {
+        self.durations.lock().load(runs);
+    }
+
     /// What earlier daemons left: bad runs that no good one mended. `runs` as of the database, the newest first; those of this
     /// daemon do not count, so that it does not matter how late the database is asked.
     pub(crate) fn inherit(&self, runs: &[EndedRun], owner: &str) {
@@ -355,6 +372,17 @@ impl CronState {
     /// As [`CronState::view`], with empty lists.
     pub(crate) fn figures(&self) -> CronView {
         let time = |ms: &AtomicI64| Some(ms.load(Relaxed)).filter(|ms| *ms != NEVER);
+        let (running_count, oldest_ms) = {
+            let running = self.running.lock();
+            let oldest = running.values().map(|process| process.since_ms).min();
+            (running.len(), oldest)
+        };
+        let running_ms = oldest_ms.map(|since_ms| now_ms().saturating_sub(since_ms));
+        let (usual, last, slower) = {
+            let durations = self.durations.lock();
+            let slower = durations.slower(running_ms);
+            (durations.usual_ms(), durations.last_ms(), slower)
+        };
         CronView {
             facts: CronFacts::clone(&self.facts()),
             fires: FireCounts {
@@ -371,11 +399,22 @@ impl CronState {
             next_fire_ms: time(&self.next_ms),
             last_fire_ms: time(&self.last_fire_ms),
             last_success_ms: time(&self.last_success_ms),
-            running_count: self.running.lock().len(),
+            usual_seconds: usual.map(seconds),
+            last_seconds: last.map(seconds),
+            slower_than_usual: slower,
+            running_count,
             running: Vec::new(),
             failures: Vec::new(),
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of a run are far below 2^52"
+)]
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
 }
 
 fn span(from_ms: i64, to_ms: i64) -> Duration {

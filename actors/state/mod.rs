@@ -11,6 +11,7 @@ mod cron;
 mod database;
 mod deaths;
 mod delay;
+mod durations;
 mod history;
 mod letters;
 mod outages;

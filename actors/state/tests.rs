@@ -270,6 +270,7 @@ fn ended(uk: &str, owner: &str, status: &str) -> EndedRun {
         uk: uk.to_owned(),
         owner: owner.to_owned(),
         status: status.to_owned(),
+        started_ms: 0,
         ended_ms: 7,
     }
 }

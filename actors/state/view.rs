@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::Distribution;
 use super::cron::CronFacts;
+use super::durations::Slower;
 use super::queue::{FailureCause, QueueFacts};
 pub(crate) use super::running::RunningView;
 
@@ -171,6 +172,12 @@ pub(crate) struct CronView {
     pub(crate) last_fire_ms: Option<i64>,
     /// When a run last ended well, since this daemon's start.
     pub(crate) last_success_ms: Option<i64>,
+    /// How long a run usually takes: the median of the last successful ones, up to 50; none where there are fewer than 5.
+    pub(crate) usual_seconds: Option<f64>,
+    /// How long the last run took that ended.
+    pub(crate) last_seconds: Option<f64>,
+    /// A run takes, or the last one took, more than twice as long as usual and at least 5 seconds longer.
+    pub(crate) slower_than_usual: Option<Slower>,
     pub(crate) running_count: usize,
     /// At most 100 of them, those that have run for longest.
     pub(crate) running: Vec<RunningView>,

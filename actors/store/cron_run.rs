@@ -114,12 +114,13 @@ pub(crate) struct RunEnd {
 /// The key of an entry, and runs of it.
 pub(crate) type EntryRuns = (String, Vec<EndedRun>);
 
-impl From<(String, String, String, i64)> for EndedRun {
-    fn from((uk, owner, status, ended_ms): (String, String, String, i64)) -> Self {
+impl From<(String, String, String, i64, i64)> for EndedRun {
+    fn from((uk, owner, status, started_ms, ended_ms): (String, String, String, i64, i64)) -> Self {
         Self {
             uk,
             owner,
             status,
+            started_ms,
             ended_ms,
         }
     }

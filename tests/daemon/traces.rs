@@ -30,13 +30,30 @@ fn traces(world: &World) -> Vec<String> {
 fn a_task_that_a_handler_pushes_is_of_the_trace_of_its_message(world: World) {
     let header = format!("traceparent={}", parent());
     let state = "tracestate=shop=7,x=y";
-    let send = ["send", "work", "push:0:fail:task", "--header", &header, "--header", state];
+    let send = [
+        "send",
+        "work",
+        "push:0:fail:task",
+        "--header",
+        &header,
+        "--header",
+        state,
+    ];
     world.output(&send);
-    world.output(&["send", "work", "push:0:of none", "--header", "traceparent=00-x-y-01"]);
+    world.output(&[
+        "send",
+        "work",
+        "push:0:of none",
+        "--header",
+        "traceparent=00-x-y-01",
+    ]);
     world.output(&["send", "work", "fail:message", "--header", &header]);
     let mut daemon = world.start();
     // What the daemon says of a job that failed is of its trace as well.
-    for what in ["message 3 failed on attempt 1", "failed on attempt 1 and runs again"] {
+    for what in [
+        "message 3 failed on attempt 1",
+        "failed on attempt 1 and runs again",
+    ] {
         let line = daemon.wait_log(what);
         assert!(line.ends_with(&format!(" trace_id={TRACE}")), "{line}");
     }
@@ -68,7 +85,10 @@ fn each_fire_begins_a_trace_that_its_process_goes_on_with() {
     let traces = traces(&world);
     assert!(traces.len() >= 2);
     for trace in traces {
-        assert!(uks.iter().any(|uk| trace.starts_with(&format!("00-{uk}-"))), "{trace}: {uks:?}");
+        assert!(
+            uks.iter().any(|uk| trace.starts_with(&format!("00-{uk}-"))),
+            "{trace}: {uks:?}"
+        );
         assert!(trace.ends_with("-01"), "{trace}");
     }
 

@@ -79,6 +79,7 @@ impl OwnAlerts {
     /// since, in whichever daemon. Asked about those, and no others.
     pub(super) async fn ask_for_ends(&self) {
         let parts = &self.0.parts;
+        self.ask_for_durations().await;
         if parts.rules.cron_runs.is_none() {
             return;
         }
@@ -99,6 +100,16 @@ impl OwnAlerts {
         let wrong = cron.iter();
         let wrong = wrong.filter(|entry| entry.sight().bad.is_some());
         self.ask(wrong.collect(), CronState::compare).await;
+    }
+
+    /// How long earlier runs took, once of each entry; one that came with a reload is asked about then.
+    async fn ask_for_durations(&self) {
+        let cron = self.0.parts.state.cron();
+        let unknown = cron.iter().filter(|entry| !entry.knows_durations());
+        let unknown: Vec<&Arc<CronState>> = unknown.collect();
+        if !unknown.is_empty() {
+            self.ask(unknown, CronState::load_durations).await;
+        }
     }
 
     /// Whether the database answered.

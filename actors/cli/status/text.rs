@@ -109,8 +109,8 @@ fn cron(text: &mut String, entries: &[Value], now_ms: i64) {
     }
     let _ = writeln!(
         text,
-        "\ncron\n  {:NAME_CHARS$} {:>19} {:>8} {:>8} {:>7} {:>14}",
-        "name", "next", "success", "failed", "running", "last success"
+        "\ncron\n  {:NAME_CHARS$} {:>19} {:>8} {:>8} {:>7} {:>14} {:>8} {:>8}",
+        "name", "next", "success", "failed", "running", "last success", "last run", "usual"
     );
     for entry in entries {
         let fires = &entry["fires"];
@@ -122,12 +122,40 @@ fn cron(text: &mut String, entries: &[Value], now_ms: i64) {
         };
         let _ = writeln!(
             text,
-            "  {} {:>19} {:>8} {failed:>8} {:>7} {last:>14}",
+            "  {} {:>19} {:>8} {failed:>8} {:>7} {last:>14} {:>8} {:>8}",
             column(&entry["name"]),
             time(&entry["next_fire_ms"]),
             number(&fires["success"]),
-            running(entry)
+            running(entry),
+            took(&entry["last_seconds"]),
+            took(&entry["usual_seconds"])
         );
+        slower(text, entry, now_ms);
+    }
+}
+
+/// Below the line of an entry of which a run takes longer than usual.
+fn slower(text: &mut String, entry: &Value, now_ms: i64) {
+    let which = match entry["slower_than_usual"].as_str() {
+        Some("running") => format!(
+            "a run goes on for {}",
+            ago(&entry["running"][0]["since_ms"], now_ms)
+        ),
+        Some("last") => format!("the last run took {}", took(&entry["last_seconds"])),
+        _ => return,
+    };
+    let usual = took(&entry["usual_seconds"]);
+    let _ = writeln!(text, "    slower than usual: {which}, usually {usual}");
+}
+
+/// How long a run takes, in the largest unit that says enough.
+fn took(value: &Value) -> String {
+    match value.as_f64() {
+        None => "-".to_owned(),
+        Some(seconds) if seconds < 1.0 => format!("{:.0} ms", seconds * 1000.0),
+        Some(seconds) if seconds < 120.0 => format!("{seconds:.1} s"),
+        Some(seconds) if seconds < 7_200.0 => format!("{:.0} min", seconds / 60.0),
+        Some(seconds) => format!("{:.1} h", seconds / 3600.0),
     }
 }
 
@@ -286,6 +314,28 @@ mod tests {
             text.contains("= queue `orders` is paused, for 3 h, by order of ann@web-1"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn an_entry_that_is_slower_than_usual_says_so() {
+        let entry = |slower: &str| {
+            json!({ "cron": [{
+                "name": "report", "usual_seconds": 40.26, "last_seconds": 0.04, "slower_than_usual": slower,
+                "running": [{ "since_ms": 0 }],
+            }] })
+        };
+        let text = of(&entry("running"), 300_000);
+        let line = "    slower than usual: a run goes on for 5 min, usually 40.3 s\n";
+        assert!(
+            text.contains(line) && text.contains("    40 ms   40.3 s\n"),
+            "{text}"
+        );
+        let text = of(&entry("last"), 0);
+        assert!(
+            text.contains("    slower than usual: the last run took 40 ms, usually 40.3 s\n"),
+            "{text}"
+        );
+        assert!(!of(&entry(""), 0).contains("slower"));
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Reader for SqliteReader {
         self.ask(move |connection| {
             let mut all = Vec::new();
             for entry in entries {
-                let runs: Vec<(String, String, String, i64)> = cron_run::table
+                let runs: Vec<(String, String, String, i64, i64)> = cron_run::table
                     .filter(cron_run::partition_name.eq(&partition))
                     .filter(cron_run::entry.eq(&entry))
                     .filter(cron_run::state.ge(RUN_ENDED))
@@ -214,6 +214,7 @@ impl Reader for SqliteReader {
                         cron_run::uk,
                         cron_run::owner,
                         cron_run::status,
+                        cron_run::started_ms,
                         cron_run::ended_ms,
                     ))
                     .load(connection)?;

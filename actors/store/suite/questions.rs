@@ -166,10 +166,10 @@ facts! {
         let all = reader.ended_runs("script1", asked.clone()).await.unwrap();
         let short: Vec<Vec<(&str, &str, &str, i64)>> = all
             .iter()
-            .map(|(_, runs)| runs.iter().map(|run| (&*run.uk, &*run.owner, &*run.status, run.ended_ms)).collect())
+            .map(|(_, runs)| runs.iter().map(|run| (&*run.uk, &*run.owner, &*run.status, run.ended_ms - run.started_ms)).collect())
             .collect();
         assert_eq!((all[0].0.as_str(), all[1].0.as_str()), ("a", "none"));
-        let wanted = [("a3", ME, "failed", 3500), ("a2", OTHER, "success", 2500), ("a1", ME, "failed", 1500)];
+        let wanted = [("a3", ME, "failed", 500), ("a2", OTHER, "success", 500), ("a1", ME, "failed", 500)];
         assert_eq!(short, [wanted.to_vec(), Vec::new()]);
         let elsewhere = reader.ended_runs("script2", asked).await.unwrap();
         assert!(elsewhere.iter().all(|(_, runs)| runs.is_empty()));
