@@ -31,6 +31,7 @@ mod poison;
 mod pool;
 mod presence;
 mod private;
+mod rate;
 mod reload;
 mod schedule;
 #[cfg(test)]

@@ -17,6 +17,7 @@ const ROOMS: &[&str] = &[
     "pool",
     "app",
     "consumer",
+    "rate",
     "delay_queue",
     "own_code",
     "reload",
@@ -74,6 +75,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "store",
         "db",
         "figures of a database are those of its only writer",
+    ),
+    (
+        "rate",
+        "consumer",
+        "a limit is tried with the loop that keeps to it",
     ),
     (
         "address",

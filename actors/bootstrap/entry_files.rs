@@ -61,6 +61,7 @@ impl Files for EntryFiles {
         let mut pools = Vec::new();
         let mut tunes = Vec::new();
         let mut facts = Vec::new();
+        let mut limits = Vec::new();
         for entry in config.queues.iter().filter(|entry| entry.live) {
             let before = plan
                 .pools
@@ -75,6 +76,7 @@ impl Files for EntryFiles {
                 Change::Came => report.came.push(format!("queue `{}`", entry.name)),
                 Change::Tuned(what) | Change::Replaced(what) => {
                     facts.push((Arc::clone(&queue.pool.work.state), facts_of(entry)));
+                    limits.push((Arc::clone(&queue.pool.work.rate), entry.rate_limit));
                     report
                         .changed
                         .push(format!("queue `{}` ({what})", entry.name));
@@ -103,6 +105,9 @@ impl Files for EntryFiles {
         // Nothing fails from here on.
         for (state, facts) in facts {
             state.set_facts(facts);
+        }
+        for (rate, limit) in limits {
+            rate.set(limit);
         }
         self.routes.set(&config.queues);
         self.shared.targets.set(&config.queues);
@@ -199,7 +204,10 @@ impl EntryFiles {
     ) -> Result<LiveQueue, String> {
         let state = state.unwrap_or_else(|| QueueState::new(facts_of(entry)));
         let source = self.sources.of(entry).map_err(Failure::text)?;
-        let pool = self.shared.pool(entry, source, &self.consumers, state);
+        let rate = self.sources.limiter(entry).map_err(Failure::text)?;
+        let pool = self
+            .shared
+            .pool(entry, (source, rate), &self.consumers, state);
         let pool = pool.map_err(Failure::text)?;
         Ok(LiveQueue::new(entry.clone(), pool))
     }
@@ -247,6 +255,7 @@ fn differing(before: &QueueEntry, after: &QueueEntry) -> String {
         timeout,
         retry,
         batch,
+        rate_limit,
     } = before;
     let mut what = Vec::new();
     if limits.progress != after.limits.progress {
@@ -274,6 +283,7 @@ fn differing(before: &QueueEntry, after: &QueueEntry) -> String {
         ("batch_size", batch.size != after.batch.size),
         ("batch_wait", batch.wait != after.batch.wait),
         ("batch_bytes", batch.bytes != after.batch.bytes),
+        ("rate_limit", *rate_limit != after.rate_limit),
     ] {
         if is_other {
             what.push(format!("`{key}`"));

@@ -35,6 +35,7 @@ use crate::orders::{Orders, PauseKind, Pauses};
 use crate::poison::SlotFile;
 use crate::poison::{Gate, Gates};
 use crate::pool::PoolConfig;
+use crate::rate::Limiter;
 use crate::reload::ReloadHandle;
 use crate::source::replayed::DueReplays;
 use crate::source::{
@@ -132,7 +133,8 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
     let pools = live()
         .map(|entry| {
             let state = QueueState::new(facts_of(entry));
-            let pool = shared.pool(entry, sources.of(entry)?, &handlers.consumers, state)?;
+            let source = (sources.of(entry)?, sources.limiter(entry)?);
+            let pool = shared.pool(entry, source, &handlers.consumers, state)?;
             Ok(LiveQueue::new(entry.clone(), pool))
         })
         .collect::<Result<Vec<_>, Failure>>()?;
@@ -244,7 +246,7 @@ impl Shared {
     pub(crate) fn pool(
         &self,
         entry: &QueueEntry,
-        source: Arc<dyn Source>,
+        (source, rate): (Arc<dyn Source>, Arc<Limiter>),
         consumers: &BTreeMap<String, Consumer>,
         state: Arc<QueueState>,
     ) -> Result<PoolConfig, Failure> {
@@ -265,6 +267,7 @@ impl Shared {
             slots: Some(Arc::clone(&self.slots)),
             gate: Gate::default(),
             paused: self.pauses.flag(PauseKind::Queue, &entry.name),
+            rate,
             state,
         };
         Ok(PoolConfig {
@@ -412,6 +415,7 @@ pub(crate) fn facts_of(entry: &QueueEntry) -> QueueFacts {
         progress: entry.limits.progress.get(),
         max_progress: entry.limits.max_progress.map(NonZeroU32::get),
         lag_limit: entry.limits.lag_limit,
+        rate_limit: entry.rate_limit.map(|limit| limit.to_string()),
     }
 }
 

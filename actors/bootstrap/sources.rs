@@ -9,6 +9,7 @@ use crate::membership::Liveness;
 use crate::membership::Owner;
 use crate::poison::{Kind, QueueName};
 use crate::pool::counted_to;
+use crate::rate::{Keeper, Limiter};
 use crate::source::replayed::{DueReplays, Replayed, replay_table};
 use crate::source::{
     Clusters, IdleTables, KafkaSource, PutOffMessages, RedisQueue, RedisServers, RedisSource,
@@ -66,6 +67,24 @@ impl Sources {
                 self.replayed(entry, Arc::new(queue))
             }
         })
+    }
+
+    /// Where the entry's limit is kept: with its list, else in the daemon's database.
+    pub(super) fn limiter(&self, entry: &QueueEntry) -> Result<Arc<Limiter>, Failure> {
+        let of_database = |place: &[&str]| Keeper::database(self.db.clone(), place);
+        let keeper = match &entry.source {
+            SourceConfig::Table { table } => of_database(&["table", table]),
+            SourceConfig::Kafka {
+                topic,
+                group_id,
+                cluster,
+            } => of_database(&["kafka", cluster, topic, group_id]),
+            SourceConfig::Redis { key, server } => Keeper::Redis {
+                server: self.redis.get(server).map_err(Failure::misused)?,
+                list: key.clone(),
+            },
+        };
+        Ok(Limiter::new(&entry.name, entry.rate_limit, keeper))
     }
 
     /// The queues whose deaths this daemon charges, as their slots name them: of an entry outside the database, the table

@@ -27,6 +27,7 @@ mod machine_zone;
 mod models;
 mod partition;
 mod queue;
+mod rate;
 mod retry;
 mod schema;
 mod secret;
@@ -50,6 +51,7 @@ pub(crate) use self::models::{
 };
 pub use self::partition::{BadPartition, Partition};
 pub(crate) use self::queue::{BatchLimits, PoolLimits, QueueEntry};
+pub(crate) use self::rate::RateLimit;
 pub use self::retry::RetryRules;
 pub(crate) use self::schema::{File as SchemaFile, Languages as SchemaLanguages};
 pub use self::secret::Secret;

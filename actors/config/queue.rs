@@ -10,6 +10,7 @@ use std::{
 use super::Reading;
 use super::commands::Kind;
 use super::environment::{Environment, StatusBits};
+use super::rate::RateLimit;
 use super::retry::{self, RetryRules};
 use super::source::SourceConfig;
 use crate::jsonc::duration::Bounds;
@@ -54,6 +55,8 @@ pub(crate) struct QueueEntry {
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: RetryRules,
     pub(crate) batch: BatchLimits,
+    /// Starts over all daemons at most.
+    pub(crate) rate_limit: Option<RateLimit>,
 }
 
 /// What the size of a pool depends on.
@@ -125,6 +128,7 @@ fn entry(
     let timeout = retry::timeout(o);
     let retry = RetryRules::read(o);
     let batch = BatchLimits::read(o);
+    let rate_limit = o.maybe("rate_limit", RateLimit::read);
 
     if let Some(name) = &name {
         seen.name(o, name);
@@ -153,6 +157,7 @@ fn entry(
         timeout: timeout?,
         retry: retry?,
         batch: batch?,
+        rate_limit: rate_limit?,
     })
 }
 

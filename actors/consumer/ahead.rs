@@ -2,12 +2,17 @@
 //!
 //! What is fetched ahead waits for this consumer alone. So it is given back when the handler takes long with what it
 //! has: others may have time for it, and a handler that hangs must not keep messages that never came to it.
+//!
+//! With a `rate_limit` nothing is fetched ahead: a permit is for now, and would be void when its message has its turn.
+
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
 use super::held::{Held, Origin};
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
+use crate::rate::{Limiter, Permits};
 use crate::source::{Fetcher, Reach};
 use crate::stop::StopListener;
 
@@ -15,7 +20,10 @@ use crate::stop::StopListener;
 pub(super) struct Ahead {
     /// Messages in the next batch; 0: none for the time being.
     wanted: watch::Sender<u32>,
-    batches: mpsc::Receiver<Held>,
+    /// The consumer waits for a batch; noted where there is a limit.
+    waits: watch::Sender<bool>,
+    rate: Arc<Limiter>,
+    batches: mpsc::Receiver<(Held, Permits)>,
 }
 
 impl Ahead {
@@ -26,24 +34,42 @@ impl Ahead {
         who: Fetcher,
         first_size: u32,
         (stop, paused): (StopListener, PauseFlag),
+        rate: &Arc<Limiter>,
     ) -> Self {
         let (wanted, wishes) = watch::channel(first_size);
+        let waits = watch::Sender::new(false);
+        let limit = (Arc::clone(rate), waits.subscribe());
         let (sender, batches) = mpsc::channel(1);
         let outage = Outage::of_queue(queue, format!("queue `{queue}`"));
-        let fetching = fetch(origin.clone(), who, wishes, sender, outage, (stop, paused));
+        let fetching = fetch(
+            origin.clone(),
+            who,
+            wishes,
+            sender,
+            outage,
+            (stop, paused),
+            limit,
+        );
         match origin.source.reach() {
             Reach::Far => drop(origin.home.spawn(fetching)),
             // On this thread. While a handler blocks that, a batch that is fetched waits here as it would there.
             Reach::Near => drop(actix_rt::spawn(fetching)),
         }
-        Self { wanted, batches }
+        Self {
+            wanted,
+            waits,
+            rate: Arc::clone(rate),
+            batches,
+        }
     }
 
     /// The next batch. None when a stop begins.
-    pub(super) async fn next(&mut self, stop: &mut StopListener) -> Option<Held> {
+    pub(super) async fn next(&mut self, stop: &mut StopListener) -> Option<(Held, Permits)> {
         if stop.begun() {
             return None;
         }
+        let is_limited = self.rate.limit().is_some();
+        let _waits = is_limited.then(|| Waits::begin(&self.waits));
         tokio::select! {
             biased;
             () = stop.quiet() => None,
@@ -66,13 +92,30 @@ impl Ahead {
     }
 }
 
+/// The consumer waits for a batch until this is dropped.
+struct Waits<'a>(&'a watch::Sender<bool>);
+
+impl<'a> Waits<'a> {
+    fn begin(waits: &'a watch::Sender<bool>) -> Self {
+        waits.send_replace(true);
+        Self(waits)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
+}
+
 async fn fetch(
     origin: Origin,
     who: Fetcher,
     mut wishes: watch::Receiver<u32>,
-    sender: mpsc::Sender<Held>,
+    sender: mpsc::Sender<(Held, Permits)>,
     mut outage: Outage,
     (mut stop, paused): (StopListener, PauseFlag),
+    (rate, mut waits): (Arc<Limiter>, watch::Receiver<bool>),
 ) {
     // Room first, then the fetch: what was fetched never waits for room.
     while let Ok(room) = sender.reserve().await {
@@ -91,7 +134,33 @@ async fn fetch(
                 () = paused.off() => {}
             }
         }
-        match origin.source.fetch(who, size, &mut stop).await {
+        let (size, mut permits) = match rate.limit() {
+            None => (size, Permits::unlimited()),
+            Some(_) => {
+                tokio::select! {
+                    biased;
+                    () = stop.quiet() => return,
+                    waits = waits.wait_for(|waits| *waits) => if waits.is_err() {
+                        return;
+                    },
+                }
+                let Some(permitted) = rate.before_fetch(size, &mut stop).await else {
+                    return;
+                };
+                // That may have taken long.
+                if *wishes.borrow() == 0 || paused.is_on() {
+                    continue;
+                }
+                permitted
+            }
+        };
+        let fetched = origin.source.fetch(who, size, &mut stop).await;
+        permits.fetched();
+        // A reload has set a limit meanwhile.
+        if permits.is_unlimited() && rate.limit().is_some() {
+            permits = rate.none_yet();
+        }
+        match fetched {
             Ok(deliveries) => {
                 outage.passed();
                 origin.state.fetched(deliveries.len());
@@ -99,7 +168,7 @@ async fn fetch(
                 // Otherwise the handler began to take long in the meantime, or the queue was paused, and the batch is given
                 // back.
                 if *wishes.borrow() > 0 && !paused.is_on() {
-                    room.send(batch);
+                    room.send((batch, permits));
                 }
             }
             Err(cause) => {

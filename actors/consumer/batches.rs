@@ -11,6 +11,7 @@ use super::work::{Work, run_to_the_end, to_the_end};
 use crate::clock::now_ms;
 use crate::job::{BatchHandler, run_batch};
 use crate::poison::alone_at_first;
+use crate::rate::Permits;
 use crate::source::{Delivery, End, nothing};
 use crate::stop::StopListener;
 
@@ -19,23 +20,41 @@ impl Work {
     pub(super) async fn run_batches(
         &self,
         handler: &BatchHandler,
-        mut held: Held,
+        (mut held, mut permits): (Held, Permits),
         ahead: &mut Ahead,
         ends: &Ends,
         stop: &mut StopListener,
     ) {
         // What is left over (a suspect, or more than one batch) has its turn at once.
         while held.peek().is_some() && !self.rests(stop) {
-            let batch = self.fill(&mut held, ahead, stop).await;
-            if !self.rests(stop) {
-                let waiting = (&mut held, &mut *ahead);
-                self.run_batch(handler, batch, waiting, ends, stop).await;
+            let mut batch = self.fill(&mut held, &mut permits, ahead, stop).await;
+            if self.rests(stop) {
+                return;
             }
+            if !permits.is_unlimited() {
+                let messages = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+                let start = permits.start_some(messages);
+                let start = to_the_end(start, (&mut held, &mut *ahead), stop).await;
+                match start {
+                    None | Some(0) => return,
+                    Some(started) => {
+                        batch = batch.first(usize::try_from(started).unwrap_or(usize::MAX))
+                    }
+                }
+            }
+            let waiting = (&mut held, &mut *ahead);
+            self.run_batch(handler, batch, waiting, ends, stop).await;
         }
     }
 
     /// The next batch: full by its messages or by their bytes. Returns early, with what there is, when a stop begins.
-    async fn fill(&self, held: &mut Held, ahead: &mut Ahead, stop: &mut StopListener) -> Held {
+    async fn fill(
+        &self,
+        held: &mut Held,
+        permits: &mut Permits,
+        ahead: &mut Ahead,
+        stop: &mut StopListener,
+    ) -> Held {
         let full = usize::try_from(self.batch.size.get()).unwrap_or(usize::MAX);
         let most_bytes = usize::try_from(self.batch.bytes).unwrap_or(usize::MAX);
         let mut batch = Held::new(&self.origin(), nothing());
@@ -59,7 +78,10 @@ impl Work {
             }
             tokio::select! {
                 more = ahead.next(stop) => match more {
-                    Some(more) => *held = more,
+                    Some((more, more_permits)) => {
+                        *held = more;
+                        permits.absorb(more_permits);
+                    }
                     None => break,
                 },
                 () = tokio::time::sleep_until(wait_until) => break,

@@ -112,6 +112,17 @@ impl Held {
         give_back(&self.origin, running.into_iter().chain(waiting));
     }
 
+    /// The first ones; the others are given back.
+    pub(super) fn first(mut self, messages: usize) -> Self {
+        let mut first = Self::new(&self.origin, crate::source::nothing());
+        while first.len() < messages
+            && let Some(delivery) = self.next()
+        {
+            first.add(delivery);
+        }
+        first
+    }
+
     pub(super) fn len(&self) -> usize {
         self.made.len() + self.rest.len()
     }

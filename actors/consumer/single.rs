@@ -14,6 +14,7 @@ use super::work::{Work, run_to_the_end, to_the_end};
 use crate::job::{Handler, JobResult, Message, excuse, run_in};
 use crate::poison::OwnSlot;
 use crate::poison::{Pass, alone_at_first};
+use crate::rate::Permits;
 use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
 use crate::trace::{Trace, within};
@@ -58,14 +59,20 @@ impl<'a> Single<'a> {
     /// Runs a batch. Answers how many messages the next is to have.
     pub(super) async fn run(
         &mut self,
-        mut held: Held,
+        (mut held, mut permits): (Held, Permits),
         ahead: &mut Ahead,
         stop: &mut StopListener,
     ) -> u32 {
         self.watch.start();
-        while !self.work.rests(stop)
-            && let Some(delivery) = held.start()
-        {
+        while !self.work.rests(stop) {
+            if !permits.is_unlimited()
+                && !self.may_start((&mut held, &mut permits), ahead, stop).await
+            {
+                break;
+            }
+            let Some(delivery) = held.start() else {
+                break;
+            };
             let mut turn = Turn::of(delivery);
             self.watch.message(turn.bytes(), &self.ends.tally);
             self.run_one(&mut turn, &mut held, ahead, stop).await;
@@ -77,6 +84,20 @@ impl<'a> Single<'a> {
         self.ends.settle_now();
         self.pass = None;
         self.watch.next_size()
+    }
+
+    /// Whether there is a message, and a permit for it. What has none soon is given back: others may have some.
+    async fn may_start(
+        &mut self,
+        (held, permits): (&mut Held, &mut Permits),
+        ahead: &mut Ahead,
+        stop: &mut StopListener,
+    ) -> bool {
+        if held.len() == 0 {
+            return false;
+        }
+        let start = to_the_end(permits.start(), (held, ahead), stop);
+        self.watch.aside(start).await == Some(true)
     }
 
     /// What does not come to its end is given back by `held`.

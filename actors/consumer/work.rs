@@ -19,6 +19,7 @@ use crate::membership::{Standing, may_start};
 use crate::orders::PauseFlag;
 use crate::poison::Gate;
 use crate::poison::{Identity, Slot, SlotFile};
+use crate::rate::Limiter;
 use crate::source::{Breadth, End, Fetcher, Receipt, Source};
 use crate::state::{QueueState, Tally};
 use crate::stop::StopListener;
@@ -39,6 +40,8 @@ pub(crate) struct Work {
     pub(crate) gate: Gate,
     /// While it is paused nothing is fetched, and nothing that was fetched starts.
     pub(crate) paused: PauseFlag,
+    /// No message starts without its permit.
+    pub(crate) rate: Arc<Limiter>,
     /// What people see of the queue.
     pub(crate) state: Arc<QueueState>,
 }
@@ -58,19 +61,21 @@ impl Work {
             self.fetcher(),
             first_size,
             (stop.clone(), self.paused.clone()),
+            &self.rate,
         );
         match &self.handler {
             Consumer::Single(handler) => {
                 let mut single = Single::new(&self, handler, &ends);
-                while let Some(held) = ahead.next(&mut stop).await {
-                    let next_size = single.run(held, &mut ahead, &mut stop).await;
+                while let Some((held, permits)) = ahead.next(&mut stop).await {
+                    let batch = (held, permits);
+                    let next_size = single.run(batch, &mut ahead, &mut stop).await;
                     ahead.want(next_size);
                 }
             }
             Consumer::Batch(handler) => {
                 let handler = handler.apart();
-                while let Some(held) = ahead.next(&mut stop).await {
-                    self.run_batches(&handler, held, &mut ahead, &ends, &mut stop)
+                while let Some(fetched) = ahead.next(&mut stop).await {
+                    self.run_batches(&handler, fetched, &mut ahead, &ends, &mut stop)
                         .await;
                     ahead.want(self.batch.size.get());
                 }

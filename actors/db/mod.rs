@@ -6,6 +6,7 @@ mod commit_delay;
 mod handle;
 mod heartbeat;
 mod idempotency;
+mod permits;
 mod read_outage;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ fn queue(name: String) -> Arc<QueueState> {
         exec_cmd: "c".to_owned(),
         progress: 1,
         max_progress: Some(4),
+        rate_limit: None,
         lag_limit: 10,
     });
     queue.sized(4, 4, 4);

@@ -95,6 +95,8 @@ pub(crate) struct PoolActor {
     check_again: bool,
     /// The last lag was not read in time, and that was logged.
     lag_unknown: bool,
+    /// The rate limit of the entry holds its consumers back, as the last check found.
+    is_rate_limited: bool,
     /// How many consumers the source has a use for.
     limit: Option<watch::Receiver<Limit>>,
     /// How many members there are, for those that wait for the end.
@@ -127,6 +129,7 @@ impl PoolActor {
             checking: false,
             check_again: false,
             lag_unknown: false,
+            is_rate_limited: false,
             limit: None,
             alive: watch::Sender::new(0),
             stopping: false,

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::reloading::CHANGED;
 use super::{PoolActor, sizing};
 use crate::pool::sizing::counted_to;
+use crate::rate::HoldsBack;
 use crate::source::Limit;
 
 impl PoolActor {
@@ -20,10 +21,16 @@ impl PoolActor {
         let now = Instant::now();
         self.last_lag = lag;
         self.publish_lag(lag);
+        let holds_back = self.config.work.rate.holds_back();
+        self.is_rate_limited = holds_back == HoldsBack::Reached;
+        let reached = self.rate_limited();
+        self.config.work.state.set_held_back(reached);
         match lag {
             None => self.leases.keep_all(now),
             // More consumers would have nothing to do.
             Some(_) if self.config.work.paused.is_on() => {}
+            // More would start no more, or nobody knows yet.
+            Some(_) if holds_back != HoldsBack::No => {}
             Some(lag) => {
                 log::debug!("queue `{}` has a lag of {lag}", self.queue());
                 let limits = &self.config.limits;
@@ -159,6 +166,9 @@ impl PoolActor {
         if self.is_tuned {
             return CHANGED.to_owned();
         }
+        if let Some(reached) = self.rate_limited() {
+            return reached;
+        }
         let useful = self.limit().map(|limit| limit.useful);
         if useful.is_some_and(|useful| usize::try_from(useful) == Ok(size)) {
             return "this process has no work for more".to_owned();
@@ -174,6 +184,17 @@ impl PoolActor {
             ),
             None => "nothing renewed their lease".to_owned(),
         }
+    }
+
+    /// Why there are no more consumers, where the limit is reached.
+    fn rate_limited(&self) -> Option<String> {
+        let limit = self
+            .config
+            .work
+            .rate
+            .limit()
+            .filter(|_| self.is_rate_limited)?;
+        Some(format!("rate limited, `rate_limit` is {limit}"))
     }
 
     /// A queue that is resumed has what came meanwhile: its lag is asked for at once.

@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
-
+use super::EndedRun;
 
 /// Successful runs that the median is taken of.
 const MOST_RUNS: usize = 50;

@@ -35,6 +35,7 @@ pub(crate) struct QueueFacts {
     pub(crate) progress: u32,
     pub(crate) max_progress: Option<u32>,
     pub(crate) lag_limit: u64,
+    pub(crate) rate_limit: Option<String>,
 }
 
 /// Why an attempt failed.
@@ -167,6 +168,8 @@ pub(crate) struct QueueState {
     running: RunningJobs,
     /// LagChecks that could not read the lag.
     unread_lags: AtomicU64,
+    /// Why there are no more consumers although the lag asks for them.
+    held_back: Mutex<Option<String>>,
 }
 
 /// What all consumers write, once for each fetch and for each portion that is settled.
@@ -264,6 +267,7 @@ impl QueueState {
             failures: Recent::new(MOST_FAILURES),
             running: RunningJobs::default(),
             unread_lags: AtomicU64::new(0),
+            held_back: Mutex::default(),
         })
     }
 
@@ -356,6 +360,11 @@ impl QueueState {
         sizing.present = u32::try_from(present).unwrap_or(u32::MAX);
         sizing.ceiling = ceiling;
         sizing.judge(self.facts().lag_limit, now_ms());
+    }
+
+    /// As the last LagCheck found it.
+    pub(crate) fn set_held_back(&self, why: Option<String>) {
+        *self.held_back.lock() = why;
     }
 
     pub(crate) fn resized(&self, from: u32, to: u32, reason: &str) {
@@ -454,6 +463,7 @@ impl QueueState {
             oldest_age_ms: self.oldest_age_ms(&sizing),
             unread_lags: self.unread_lags.load(Relaxed),
             behind_since_ms: sizing.behind_since_ms,
+            held_back: self.held_back.lock().clone(),
             consumers_wanted: sizing.wanted,
             consumers_present: sizing.present,
             consumers_ceiling: sizing.ceiling,

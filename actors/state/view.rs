@@ -120,6 +120,8 @@ pub(crate) struct QueueView {
     pub(crate) unread_lags: u64,
     /// Since when the lag has been above its limit with as many consumers as there may be.
     pub(crate) behind_since_ms: Option<i64>,
+    /// Why no more consumers are wanted although the lag would ask for them.
+    pub(crate) held_back: Option<String>,
     pub(crate) consumers_wanted: u32,
     pub(crate) consumers_present: u32,
     pub(crate) consumers_ceiling: u32,

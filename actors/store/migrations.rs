@@ -58,6 +58,7 @@ migrations! {
     "2026-11-29-000013_daemon_order"
     "2026-11-29-000014_idempotency"
     "2026-11-29-000015_trace"
+    "2026-11-29-000016_rate_limit"
 }
 
 /// Where diesel's own tool notes what was done, as it makes it.

@@ -19,6 +19,7 @@ mod migrations;
     reason = "what is the same on every server is compiled once for each, with its connection"
 )]
 mod mysql;
+pub(crate) mod permits;
 mod postgres;
 mod raw_task;
 mod retention;

@@ -227,5 +227,13 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    rate_limit (name) {
+        name -> Text,
+        shown -> Text,
+        free_us -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(boot, cron_run);
 diesel::allow_tables_to_appear_in_same_query!(boot, warning_sender);

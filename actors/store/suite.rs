@@ -69,6 +69,7 @@ mod former_names;
 mod idempotency;
 mod letters;
 mod orders;
+mod permits;
 mod questions;
 mod refusals;
 mod task_orders;

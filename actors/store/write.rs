@@ -2,6 +2,7 @@
 
 use super::daemon_orders::{NewOrder, OrderEnd};
 use super::idempotency::{KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert};
+use super::permits::{Granted, PermitAsk};
 use super::rows::{
     AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
     KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
@@ -207,6 +208,9 @@ pub(crate) enum Write {
     },
     /// Deletes at most `TRIM_ROWS` keys that were used first before that. Answers `Count`; fewer: none is left.
     TrimKeys { before_ms: i64 },
+
+    /// Permits of a limit that all daemons share. Answers `Granted`.
+    TakePermits(Box<PermitAsk>),
 }
 
 impl Write {
@@ -362,6 +366,7 @@ pub(crate) enum Written {
     Ordered(TaskOrdered),
     Keyed(Keyed),
     KeyClaimed(KeyClaimed),
+    Granted(Granted),
 }
 
 /// What became of dead letters that were to run again.

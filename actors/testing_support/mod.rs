@@ -84,6 +84,7 @@ pub(crate) fn work(source: &Arc<FakeSource>, handler: Consumer) -> Work {
         slots: None,
         gate: Gate::default(),
         paused: crate::orders::PauseFlag::default(),
+        rate: crate::rate::Limiter::none(),
         state: queue_state(),
     }
 }
@@ -98,6 +99,7 @@ pub(crate) fn queue_state() -> Arc<QueueState> {
         progress: 1,
         max_progress: None,
         lag_limit: 0,
+        rate_limit: None,
     })
 }
 
@@ -241,6 +243,7 @@ impl Drop for Leave {
 /// A live queue entry of a table.
 pub(crate) fn queue_entry(name: &str, table: &str) -> QueueEntry {
     QueueEntry {
+        rate_limit: None,
         name: name.to_owned(),
         exec_cmd: "c".to_owned(),
         source: SourceConfig::Table {

@@ -54,6 +54,7 @@ mod pings;
 mod poison;
 mod pooler;
 mod process;
+mod rate_limit;
 mod receivers;
 mod redis;
 mod refused_writes;

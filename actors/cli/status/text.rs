@@ -89,6 +89,9 @@ fn queues(text: &mut String, queues: &[Value]) {
             number(&queue["dead_lettered"]),
             duration(&queue["handler"]["p99_seconds"])
         );
+        if queue["held_back"].is_string() {
+            let _ = writeln!(text, "    {}", word(&queue["held_back"]));
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod leave;
 mod open;
 mod primary;
 mod push;
+mod rate;
 mod restore;
 mod scripts;
 mod server;

@@ -15,6 +15,7 @@ use bb8_redis::redis::Script;
 /// | `batch:BOOT:NUMBER` | a list: a head, then messages, the oldest first |
 /// | `back` | a list: what dead boots left, framed, the oldest at the right end |
 /// | `retries` | a sorted set: framed messages and when they are due |
+/// | `rate` | a string: from when on the next permit of `rate_limit` is free |
 /// | `wake` | an empty string; see `wait.rs` |
 /// | `death:ID` | a hash: what was charged to a message whose handler ended its process |
 #[cfg(test)]
@@ -39,4 +40,5 @@ scripts! {
     LAG = "lag.lua";
     RESTORE = "restore.lua";
     LEAVE = "leave.lua";
+    PERMITS = "permits.lua";
 }

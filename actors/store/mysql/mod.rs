@@ -60,6 +60,8 @@ mod orders;
 mod ours;
 #[path = "../server/part.rs"]
 mod part;
+#[path = "../server/permits.rs"]
+mod permits;
 #[path = "../server/portions.rs"]
 mod portions;
 mod product;

@@ -7,7 +7,7 @@ use super::claims::Standing;
 use super::dialect::Connection;
 use super::{
     boots, cron, daemon_orders, dead, deaths, entries, hasten, idempotency, messages, notices,
-    orders, replay, retention, task_orders, tasks, warnings,
+    orders, permits, replay, retention, task_orders, tasks, warnings,
 };
 use crate::store::statements::{Step, steps};
 use crate::store::warnings::CountAdd;
@@ -183,6 +183,7 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::ClaimKey(claim) => idempotency::claim(connection, claim).await,
         Write::EndKey { key, owner, end } => idempotency::end(connection, key, owner, *end).await,
         Write::TrimKeys { before_ms } => idempotency::trim(connection, *before_ms).await,
+        Write::TakePermits(ask) => permits::take(connection, ask).await,
         Write::AddCount(_)
         | Write::InsertTasks { .. }
         | Write::InsertMessages { .. }

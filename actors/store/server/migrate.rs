@@ -30,7 +30,7 @@ pub(super) const OTHERS_ARE_AT_IT: &str =
     "another daemon has been bringing the tables up to date for 10 minutes";
 
 /// The tables that are counted for people; a database on a server may have many others.
-pub(super) const OURS: [&str; 16] = [
+pub(super) const OURS: [&str; 17] = [
     "crontab_log",
     "delay_queue_log",
     "boot",
@@ -47,6 +47,7 @@ pub(super) const OURS: [&str; 16] = [
     "audit",
     "daemon_order",
     "idempotency_key",
+    "rate_limit",
 ];
 
 #[derive(QueryableByName)]

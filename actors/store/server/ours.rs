@@ -11,13 +11,13 @@ use super::schema::{commit_mark, delay_queue_log};
 use crate::store::error::DbError;
 use crate::store::migrations::Migration;
 use crate::store::schema::{
-    audit, boot, cron_entry, cron_run, daemon_order, dead_letter, death, idempotency_key, pause, queue_message,
-    warning_notice, warning_sender, warning_window,
+    audit, boot, cron_entry, cron_run, daemon_order, dead_letter, death, idempotency_key, pause,
+    queue_message, rate_limit, warning_notice, warning_sender, warning_window,
 };
 
 /// Each of our tables, with columns that it has from its beginning, and the end of the migration's name that makes it.
 /// (The Go project's are meant to be there.)
-const MADE_BY: [(&str, &str, &str); 14] = [
+const MADE_BY: [(&str, &str, &str); 15] = [
     ("boot", "owner, heartbeat_ms", "_boot"),
     ("queue_message", "payload, fence", "_queue_message"),
     ("dead_letter", "kind, died_ms", "_dead_letter"),
@@ -32,10 +32,11 @@ const MADE_BY: [(&str, &str, &str); 14] = [
     ("audit", "ordered_by, at_ms", "_orders"),
     ("daemon_order", "uk, ordered_ms", "_daemon_order"),
     ("idempotency_key", "content, row_id", "_idempotency"),
+    ("rate_limit", "shown, free_us", "_rate_limit"),
 ];
 
 /// Every table, with a column of it.
-const WRITTEN: [(&str, &str); 16] = [
+const WRITTEN: [(&str, &str); 17] = [
     ("crontab_log", "name"),
     ("delay_queue_log", "name"),
     ("boot", "owner"),
@@ -52,6 +53,7 @@ const WRITTEN: [(&str, &str); 16] = [
     ("audit", "target"),
     ("daemon_order", "name"),
     ("idempotency_key", "key_name"),
+    ("rate_limit", "name"),
 ];
 
 /// Before anything is altered: tables of our names that are there, and that we are about to make. One that a migration of
@@ -85,7 +87,7 @@ pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), Db
         };
     }
     look!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
-    look!(warning_window warning_notice warning_sender pause audit daemon_order idempotency_key);
+    look!(warning_window warning_notice warning_sender pause audit daemon_order idempotency_key rate_limit);
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod messages;
 mod notices;
 mod orders;
 mod part;
+mod permits;
 mod ping;
 mod questions;
 mod reader;

@@ -13,7 +13,7 @@ use super::file::{DatabaseFile, WriteAheadLog};
 use super::ping::ping;
 use super::{
     boots, cron, daemon_orders, dead, deaths, entries, hasten, idempotency, messages, notices,
-    orders, replay, retention, task_orders, tasks, warnings,
+    orders, permits, replay, retention, task_orders, tasks, warnings,
 };
 use crate::store::apart::{Manner, Unclaimable};
 use crate::store::error::DbError;
@@ -285,5 +285,6 @@ fn one(
         Write::ClaimKey(claim) => idempotency::claim(connection, claim),
         Write::EndKey { key, owner, end } => idempotency::end(connection, key, owner, *end),
         Write::TrimKeys { before_ms } => idempotency::trim(connection, *before_ms),
+        Write::TakePermits(ask) => permits::take(connection, ask),
     }
 }

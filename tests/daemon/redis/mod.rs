@@ -122,7 +122,7 @@ impl List {
 }
 
 /// The settings of a daemon on this server.
-fn settings(server: &Redis) -> Value {
+pub fn settings(server: &Redis) -> Value {
     json!({
         "heartbeat_interval": "300ms",
         "redis": { "default": { "url": server.url() } },

@@ -42,6 +42,7 @@ fn task(name: &str, params: &str, due_ms: i64) -> NewTask {
         params: params.to_owned(),
         due_ms,
         claimed: false,
+        trace: None,
     }
 }
 

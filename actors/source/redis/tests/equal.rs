@@ -53,6 +53,7 @@ async fn each_of_a_thousand_equal_messages_runs_its_own_number_of_times() {
         slots: None,
         gate: Gate::default(),
         paused: crate::orders::PauseFlag::default(),
+        rate: crate::rate::Limiter::none(),
         state: crate::testing_support::queue_state(),
     };
     let stop = StopSignal::new();

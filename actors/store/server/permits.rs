@@ -1,0 +1,63 @@
+//! The limits of rates. See `store/permits.rs`. By the server's clock: those of the daemons may differ.
+
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::RunQueryDsl;
+
+use super::dialect::{Connection, NOW_MS};
+use crate::store::permits::{Granted, PermitAsk};
+use crate::store::schema::rate_limit::{self as limits, dsl};
+use crate::store::write::Written;
+
+/// Another daemon takes permits of the same limit: it commits within milliseconds, and nobody waits for it here, as other writes
+/// are in this transaction.
+const BUSY: Duration = Duration::from_millis(10);
+
+pub(super) async fn take(connection: &mut Connection, ask: &PermitAsk) -> QueryResult<Written> {
+    let this = || limits::table.filter(dsl::name.eq(&ask.name));
+    let locked: Option<i64> = this()
+        .select(dsl::free_us)
+        .for_update()
+        .skip_locked()
+        .first(connection)
+        .await
+        .optional()?;
+    let now_ms: i64 = diesel::select(sql::<BigInt>(NOW_MS))
+        .get_result(connection)
+        .await?;
+    let (free_us, granted) = ask.grant(locked.unwrap_or(0), now_ms * 1000);
+    if let Granted::Wait(_) = granted {
+        return Ok(Written::Granted(granted));
+    }
+    match locked {
+        Some(_) => {
+            diesel::update(this())
+                .set(dsl::free_us.eq(free_us))
+                .execute(connection)
+                .await?;
+        }
+        None => {
+            let there: Option<i64> = this()
+                .select(dsl::free_us)
+                .first(connection)
+                .await
+                .optional()?;
+            if there.is_some() {
+                return Ok(Written::Granted(Granted::Wait(BUSY)));
+            }
+            // Of two that make it at once the second one fails with its key, and is tried again.
+            diesel::insert_into(limits::table)
+                .values((
+                    dsl::name.eq(&ask.name),
+                    dsl::shown.eq(connection.limits.name(&ask.shown)),
+                    dsl::free_us.eq(free_us),
+                ))
+                .execute(connection)
+                .await?;
+        }
+    }
+    Ok(Written::Granted(granted))
+}

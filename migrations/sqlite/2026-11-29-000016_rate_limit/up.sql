@@ -1,0 +1,7 @@
+-- Limits of the rates of tables and topics, which all daemons share. `free_us`: from when on the next permit is free, in unix
+-- microseconds of the database. `name` is a hash of what is limited.
+CREATE TABLE rate_limit (
+    name    VARCHAR(64) PRIMARY KEY NOT NULL,
+    shown   VARCHAR(255) NOT NULL,
+    free_us BIGINT NOT NULL
+);
