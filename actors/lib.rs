@@ -24,6 +24,7 @@ mod limits;
 mod logs;
 mod membership;
 mod moment;
+mod operations;
 mod orders;
 mod outage;
 mod own_code;

@@ -13,6 +13,7 @@ const ROOMS: &[&str] = &[
     "bootstrap",
     "supervisor",
     "http",
+    "operations",
     "cron",
     "pool",
     "app",

@@ -124,6 +124,7 @@ impl Files for EntryFiles {
             pools,
             tunes,
             cron,
+            config: Arc::new(config),
             report,
         })
     }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 use crate::logs;
+use crate::operations::Refusal;
 
 /// Exit status of a command that failed.
 pub(crate) const FAILED: u8 = 1;
@@ -31,6 +32,15 @@ impl Failure {
         Self {
             text: what.to_string(),
             code: MISUSED,
+        }
+    }
+
+    /// What was asked for or ordered is refused.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown(why) | Refusal::Misused(why) => Self::misused(why),
+            Refusal::Impossible(why) => Self::failed(why),
+            Refusal::Database(cause) => Self::failed(chain(&cause)),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::Db;
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
-use crate::http::{DatabaseCheck, HttpConfig, LetterJobs, PoolOrders, Socket};
+use crate::http::{DatabaseCheck, Files, HttpConfig, LetterJobs, PoolOrders, Socket};
 use crate::job::{Consumer, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::membership::Liveness;
@@ -140,7 +140,12 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
     let cron = shared.cron(parts.places, data_dir.join(RUNS))?;
     let delay = Arc::new(shared.delay(std::mem::take(&mut handlers.delayed)));
-    let http = Arc::new(shared.http(&pools, &cron, &delay, &data_dir));
+    let files = Files::new(
+        Arc::clone(&config),
+        parts.commands.delayed.clone(),
+        open::log_options(&config, StderrFormat::Plain),
+    );
+    let http = Arc::new(shared.http(&pools, &cron, &delay, &data_dir, files));
     let own_alerts = OwnAlerts::new(own::Parts {
         rules: settings.alert.rules.clone(),
         notifier: parts.notifier.clone(),
@@ -209,7 +214,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
         liveness: Arc::clone(&shared.liveness),
         slots: Arc::clone(&shared.slots),
     };
-    let files = EntryFiles {
+    let entry_files = EntryFiles {
         places: parts.places.clone(),
         commands: parts.commands,
         consumers: handlers.consumers,
@@ -217,7 +222,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
         shared,
         sources,
     };
-    Ok((plan, files))
+    Ok((plan, entry_files))
 }
 
 /// The lists that are consumed, by the server.
@@ -285,6 +290,7 @@ impl Shared {
         cron: &CronConfig,
         delay: &DelayConfig,
         data_dir: &Path,
+        files: Files,
     ) -> HttpConfig {
         let (config, boot) = (&self.config, self.owner.boot());
         let partition = config.partition.to_string();
@@ -317,6 +323,7 @@ impl Shared {
             pools: PoolOrders::default(),
             targets: Arc::clone(&self.targets),
             letters: LetterJobs::default(),
+            files,
             reloads: ReloadHandle::default(),
             socket: Socket::new(data_dir, &partition, boot),
             started: AtomicBool::new(false),

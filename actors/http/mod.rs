@@ -8,8 +8,10 @@
 //! publish (`state/`) and takes no lock that they hold for long.
 
 mod answers;
+mod api;
 mod client;
 mod database;
+mod files;
 mod guard;
 mod host;
 mod letters;
@@ -37,6 +39,7 @@ use parking_lot::RwLock;
 
 pub(crate) use self::client::{ClientError, get, order};
 pub(crate) use self::database::DatabaseCheck;
+pub(crate) use self::files::Files;
 pub(crate) use self::letters::LetterJobs;
 pub(crate) use self::orders::PoolOrders;
 pub(crate) use self::socket::Socket;
@@ -72,6 +75,8 @@ pub(crate) struct HttpConfig {
     pub(crate) targets: Arc<Targets>,
     /// What is ordered about them here.
     pub(crate) letters: LetterJobs,
+    /// What orders name.
+    pub(crate) files: Files,
     /// Reads the configuration again.
     pub(crate) reloads: ReloadHandle,
     /// Where the command line asks.

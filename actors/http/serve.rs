@@ -25,10 +25,10 @@ use tokio::net::{TcpListener, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::HttpConfig;
 use super::guard::{Entrance, MOST_BODY, Rules, User, guard};
 use super::page;
 use super::routes::{self, Asked};
+use super::{HttpConfig, api};
 use crate::stop::StopListener;
 
 /// Connections at once of the port, and of the socket.
@@ -227,6 +227,7 @@ pub(super) fn app(
         }))
         .service(
             web::scope(&base_path)
+                .configure(api::add)
                 .configure(routes::add)
                 .configure(page::add),
         )

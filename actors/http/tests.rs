@@ -119,6 +119,7 @@ fn config_from(
         letters: LetterJobs::default(),
         reloads: ReloadHandle::default(),
         pools: PoolOrders::default(),
+        files: Files::empty(),
         socket: Socket::new(&std::env::temp_dir(), "script1", "b"),
         started: AtomicBool::new(true),
     })
@@ -145,7 +146,7 @@ fn description() -> Value {
 
 #[test]
 fn the_description_has_every_route_and_no_other() {
-    let source = include_str!("routes.rs");
+    let source = concat!(include_str!("routes.rs"), include_str!("api/mod.rs"));
     let routes: BTreeSet<(String, String)> = source
         .match_indices(".route(")
         .map(|(at, _)| {
@@ -213,6 +214,15 @@ fn differences(schema: &Value, value: &Value, all: &Value, at: &str, found: &mut
 async fn answers_are_as_described() {
     let db = TestDb::start();
     let config = config(&db, 2, HttpSettings::default());
+    db.sql(
+        "INSERT INTO delay_queue_log (id, name, exec_cmd, params, status, exec_time) VALUES (1, 'n', 'c', 'p', 1, 5);
+         INSERT INTO dead_letter (id, kind, source, name, exec_cmd, original_id, payload, msg_key, headers, error, attempts,
+             partition_name, first_ms, died_ms)
+         VALUES (1, 'queue', 't', 'n', 'c', '1', x'ff', 'key', NULL, 'e', 1, 'script1', 1, 1);
+         INSERT INTO audit (environment, at_ms, ordered_by, action, target, result) VALUES ('dev', 1, 'ann', 'run', 't', 'r');
+         INSERT INTO daemon_order (environment, partition_name, kind, name, entry, uk, ordered_by, ordered_ms, state)
+         VALUES ('dev', 'script1', 'run', 'report', 'k2', 'u', 'ann', 1, 1)",
+    );
     let description = description();
     let schemas = &description["components"]["schemas"];
     let mut seen = 0;
@@ -222,6 +232,7 @@ async fn answers_are_as_described() {
             continue;
         };
         let uri = path.replace("{name}", "queue%201").replace("{key}", "k2");
+        let uri = uri.replace("{id}", "1");
         let get = TestRequest::get().uri(&uri);
         let (status, body) = ask!(config, Entrance::Socket, get);
         assert_eq!(status, StatusCode::OK, "{path}");

@@ -50,6 +50,8 @@ pub(crate) struct Renewal {
     pub(crate) consumed: Consumed,
     /// Whether the files are watched from now on.
     pub(crate) on_change: bool,
+    /// What the files say, but for what only another start can do.
+    pub(crate) config: Arc<Config>,
     pub(crate) report: ReloadReport,
 }
 
@@ -144,6 +146,7 @@ impl SupervisorActor {
         plan.lists = renewal.lists;
         plan.consumed = renewal.consumed;
         self.plan = Arc::new(plan);
+        self.plan.http.files.set(renewal.config);
         self.publish();
         for queue in before.pools.iter() {
             if self.plan.queue(queue.id).is_none() {

@@ -23,7 +23,7 @@ use crate::db::Db;
 use crate::delay_queue::{
     self, DelayConfig, DelayQueueHandle, Push, PushItem, RunningTasks, Stats, TaskRules,
 };
-use crate::http::{DatabaseCheck, HttpConfig, PoolOrders, Socket};
+use crate::http::{DatabaseCheck, Files, HttpConfig, PoolOrders, Socket};
 use crate::job::{Handler as JobHandler, OwnCode, Task};
 use crate::membership::Liveness;
 use crate::membership::Owner;
@@ -223,6 +223,7 @@ fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig
         letters: crate::http::LetterJobs::default(),
         reloads: crate::reload::ReloadHandle::default(),
         pools: PoolOrders::default(),
+        files: Files::empty(),
         socket: Socket::new(data_dir, "script1", "b"),
         started: AtomicBool::new(false),
     }

@@ -18,7 +18,7 @@ on_each_database! { world =>
     one_letter_runs_again_with_another_payload,
 }
 
-fn world(engine: Engine) -> Option<World> {
+pub fn world(engine: Engine) -> Option<World> {
     let world = World::on(
         engine,
         json!({ "delayed": { "ledger": { "max_attempts": 1 } } }),
@@ -36,9 +36,9 @@ fn world(engine: Engine) -> Option<World> {
 }
 
 /// Letters as a daemon would have left them: (kind, source, name, payload, error).
-type Letter<'a> = (&'a str, &'a str, &'a str, String, String);
+pub type Letter<'a> = (&'a str, &'a str, &'a str, String, String);
 
-fn bury(database: &mut Database, letters: &[Letter<'_>]) {
+pub fn bury(database: &mut Database, letters: &[Letter<'_>]) {
     for portion in letters.chunks(500) {
         let row = |(n, (kind, source, name, payload, error)): (usize, &Letter<'_>)| {
             format!(

@@ -4,9 +4,7 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::clock::{millis, now_ms};
-use crate::config::parse_duration;
-use crate::moment::{FORMS, moment};
+use crate::operations::moment_or_ago;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
 use crate::store::rows::LetterFilter;
 
@@ -79,22 +77,14 @@ impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(ago) = parse_duration(text) {
-            return Ok(Self(now_ms().saturating_sub(millis(ago))));
-        }
-        moment(text)
-            .unwrap_or_else(|| {
-                Err(format!(
-                    "neither a duration (`90m`, `2d`) nor a time ({FORMS})"
-                ))
-            })
-            .map(Self)
+        moment_or_ago(text).map(Self)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::now_ms;
 
     #[test]
     fn a_moment_is_so_long_ago_or_a_time() {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -13,9 +14,10 @@ use crate::bootstrap::mini_system;
 use crate::cli::print::{one_line, print};
 use crate::config::{Config, Places};
 use crate::moment::shown_in_line;
-use crate::orders::dead::{Group, Meant};
-use crate::store::Store;
+use crate::orders::dead::Meant;
+use crate::store::browse::{self, LetterLine, LettersAsked, Reach};
 use crate::store::rows::{DeadLetter, LetterFilter};
+use crate::store::{DbError, Reader, Store};
 
 /// Characters of a payload that a line shows.
 const SHOWN_CHARS: usize = 60;
@@ -58,13 +60,8 @@ pub(super) fn list(
             ..Meant::default()
         };
         let meant = with_group(meant, reader.as_ref(), group).await?;
-        let letters = reader.dead_letters(meant.filter.clone(), limit).await;
-        let mut letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
-        let of_it = |letter: &DeadLetter| match &meant.group {
-            Some(group) => *group == Group::of_letter(letter),
-            None => true,
-        };
-        letters.retain(of_it);
+        let letters = find(reader.as_ref(), &meant, limit, json).await;
+        let letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
         let unconsumed = match all {
             true => unconsumed::look(config, places, reader.as_ref()).await?,
             false => Vec::new(),
@@ -73,9 +70,9 @@ pub(super) fn list(
     })?;
     let mut text = String::new();
     for letter in &letters {
-        text += &match json {
-            true => serde_json::to_string(letter).map_err(Failure::failed)?,
-            false => line(letter),
+        text += &match letter {
+            Letter::Whole(letter) => serde_json::to_string(letter).map_err(Failure::failed)?,
+            Letter::Line(letter) => line(letter),
         };
         text.push('\n');
     }
@@ -100,19 +97,66 @@ pub(super) fn list(
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(letter: &DeadLetter) -> String {
+/// A letter as it is printed.
+enum Letter {
+    Line(LetterLine),
+    /// With all of its payload.
+    Whole(DeadLetter),
+}
+
+/// Letters in one step of the look for those that are meant.
+const STEP: u32 = 20_000;
+/// Whole letters that are read at once.
+const WHOLE: usize = 100;
+
+/// The newest first. However few are meant, no statement reads more than a step of the table; the look goes on until there
+/// are as many as were asked for, or no more.
+async fn find(
+    reader: &dyn Reader,
+    meant: &Meant,
+    limit: u32,
+    whole: bool,
+) -> Result<Vec<Letter>, DbError> {
+    let asked = LettersAsked {
+        filter: meant.filter.clone(),
+        ..LettersAsked::default()
+    };
+    let reach = Reach {
+        page: limit,
+        step: STEP,
+        time: Duration::MAX,
+    };
+    let page = browse::letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
+    if !whole {
+        return Ok(page.rows.into_iter().map(Letter::Line).collect());
+    }
+    let ids: Vec<i64> = page.rows.iter().map(|line| line.head.id).collect();
+    let mut letters = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(WHOLE) {
+        let filter = LetterFilter {
+            ids: ids.to_vec(),
+            ..LetterFilter::default()
+        };
+        let most = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        letters.extend(reader.dead_letters(filter, most).await?);
+    }
+    Ok(letters.into_iter().map(Letter::Whole).collect())
+}
+
+fn line(letter: &LetterLine) -> String {
+    let head = &letter.head;
     let payload = String::from_utf8_lossy(&letter.payload);
     let shown: String = payload.chars().take(SHOWN_CHARS).collect();
     let line = format!(
         "{}  {}  {} {} `{}` (`{}`), attempt {}: {}: {:?}",
-        letter.id,
-        shown_in_line(letter.died_ms),
-        letter.kind,
+        head.id,
+        shown_in_line(head.died_ms),
+        head.kind,
         letter.original_id,
-        letter.name,
-        letter.exec_cmd,
+        head.name,
+        head.exec_cmd,
         letter.attempts,
-        letter.error,
+        head.error,
         shown
     );
     one_line(&line)

@@ -11,15 +11,14 @@ use crate::bootstrap::failure::{FAILED, Failure, chain};
 use crate::bootstrap::mini_system;
 use crate::cli::orders::{held, orderer, own, since};
 use crate::cli::print::{print, print_error};
-use crate::clock::{millis, now_ms};
+use crate::clock::now_ms;
 use crate::config::{Config, parse_duration};
 use crate::db::Db;
-use crate::delay_queue::LAST_SECOND;
-use crate::moment::{FORMS, moment, shown};
+use crate::operations::task_orders::{self, When, due};
 use crate::orders::PauseKind;
 use crate::store::DbError;
 use crate::store::rows::PauseRow;
-use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskWish};
+use crate::store::task_orders::{TaskOrdered, TaskWish};
 
 /// Orders that are under way at once: they share commits.
 const AT_ONCE: usize = 100;
@@ -49,47 +48,13 @@ pub(super) fn cancel(config: &Config, args: CancelArgs) -> Result<ExitCode, Fail
 }
 
 pub(super) fn run(config: &Config, args: RunArgs) -> Result<ExitCode, Failure> {
-    let now = now_ms();
-    let (at_ms, when) = match (&args.at, args.wait) {
-        (Some(text), _) => {
-            let at_ms = later(text, now).map_err(Failure::misused)?;
-            (at_ms, format!("at {}", shown(at_ms)))
-        }
-        (None, Some(wait)) => {
-            let at_ms = now.saturating_add(millis(wait));
-            (at_ms, format!("at {}", shown(at_ms)))
-        }
-        (None, None) => (now, "now".to_owned()),
+    let when = match (&args.at, args.wait) {
+        (Some(text), _) => When::At(text),
+        (None, Some(wait)) => When::In(wait),
+        (None, None) => When::Now,
     };
-    if at_ms.div_euclid(1000) > LAST_SECOND {
-        return Err(Failure::misused(format!(
-            "tasks can be due up to {LAST_SECOND} (the year 2106)"
-        )));
-    }
-    let wish = TaskWish::Due {
-        at_ms,
-        shown: when.clone(),
-    };
+    let (wish, when) = due(when, "--at", now_ms()).map_err(Failure::misused)?;
     give(config, args.ids, &wish, &format!("is due {when}"))
-}
-
-/// Unix milliseconds of a time that is to come.
-fn later(text: &str, now: i64) -> Result<i64, String> {
-    let seconds = text.parse::<i64>().ok().filter(|seconds| *seconds >= 0);
-    let at_ms = match seconds {
-        Some(seconds) => seconds.saturating_mul(1000),
-        None => moment(text).unwrap_or_else(|| {
-            Err(format!(
-                "`--at {text}`: neither a time ({FORMS}) nor unix seconds"
-            ))
-        })?,
-    };
-    if at_ms < now {
-        return Err(format!(
-            "`--at {text}` is over; without `--at` the task is due now"
-        ));
-    }
-    Ok(at_ms)
 }
 
 fn give(
@@ -147,14 +112,9 @@ async fn give_all(
     said: &mut Said,
 ) -> Result<(), DbError> {
     for portion in ids.chunks(AT_ONCE) {
-        let orders = portion.iter().map(|id| {
-            db.order_task(TaskOrder {
-                environment: environment.to_owned(),
-                ordered_by: orderer(),
-                id: *id,
-                wish: wish.clone(),
-            })
-        });
+        let orders = portion
+            .iter()
+            .map(|id| task_orders::give(db, environment, *id, wish.clone(), orderer()));
         for (id, ordered) in portion.iter().zip(join_all(orders).await) {
             match ordered? {
                 TaskOrdered::Done { attempts: 0 } => {
@@ -199,21 +159,6 @@ fn rests(held: &[PauseRow]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_to_come_is_a_time_or_unix_seconds() {
-        let now = 1_769_844_600_000;
-        assert_eq!(later("1769844600", now), Ok(now));
-        assert_eq!(later("2026-01-31T08:30:01+01:00", now), Ok(now + 1000));
-        assert!(later("1769844599", now).unwrap_err().contains("is over"));
-        assert!(later("2020-01-31", now).unwrap_err().contains("is over"));
-        for wrong in ["", "-5", "soon", "2h"] {
-            assert!(
-                later(wrong, now).unwrap_err().contains("RFC 3339"),
-                "{wrong}"
-            );
-        }
-    }
 
     #[test]
     fn a_refusal_says_what_the_task_is() {

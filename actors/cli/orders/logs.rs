@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::run::unknown;
-use super::runs::asked;
 use crate::bootstrap::failure::{Failure, chain};
 use crate::bootstrap::{mini_system, open};
 use crate::cli::print::{print, print_error};
 use crate::config::Config;
-use crate::cron::LiveEntry;
-use crate::logs::{OutputLog, OutputLogs, OutputName, StderrFormat, read_output};
-use crate::store::daemon_orders::{CronRun, OrderKind};
+use crate::logs::{OutputLog, StderrFormat, read_output};
+use crate::operations::cron_log::{self, Printed, cannot_read, file_of, nothing_there};
+use crate::store::daemon_orders::CronRun;
 use crate::store::{DbError, Reader};
 
 /// Between two looks at a file that is followed.
@@ -39,30 +37,20 @@ pub(in crate::cli) struct LogsArgs {
     lines: usize,
 }
 
-/// What to show.
-enum Found {
-    Run(CronRun),
-    /// It is ordered, and no daemon has begun it.
-    Waiting,
-    /// There is nothing to show, for this reason.
-    Nothing(String),
-    /// No entry and no run is called so.
-    Unknown(String),
-}
-
 pub(super) fn logs(config: &Config, args: &LogsArgs) -> Result<ExitCode, Failure> {
     let reader = mini_system::migrated_store(config)?.reader();
     mini_system::in_system(async {
-        let run = match (find(config, reader.as_ref(), &args.of).await?, args.follow) {
-            (Found::Run(run), _) => run,
-            (Found::Waiting, true) => begun(config, reader.as_ref(), &args.of).await?,
-            (Found::Waiting, false) => {
+        let found = cron_log::find(config, reader.as_ref(), &args.of).await;
+        let found = found.map_err(Failure::refused)?;
+        let run = match (found, args.follow) {
+            (Printed::Run(run), _) => run,
+            (Printed::Waiting, true) => begun(config, reader.as_ref(), &args.of).await?,
+            (Printed::Waiting, false) => {
                 return Err(Failure::failed(format!("run {} has not begun", args.of)));
             }
-            (Found::Nothing(why), _) => return Err(Failure::failed(why)),
-            (Found::Unknown(why), _) => return Err(Failure::misused(why)),
         };
-        let log = output_of(config, &run);
+        let options = open::log_options(config, StderrFormat::Plain);
+        let log = cron_log::output_of(config, &options, &run);
         match args.follow {
             true => follow(reader.as_ref(), &log, run, args.lines).await?,
             false => show(&log, &run, args.lines).map(drop)?,
@@ -75,89 +63,28 @@ fn failed(cause: DbError) -> Failure {
     Failure::failed(chain(&cause))
 }
 
-/// A name goes before a key: nobody calls an entry after a run.
-async fn find(config: &Config, reader: &dyn Reader, of: &str) -> Result<Found, Failure> {
-    if config.crontab.iter().any(|entry| entry.name == of) {
-        let newest = reader.cron_runs(asked(config, Some(of), 1)?).await;
-        return Ok(match newest.map_err(failed)?.pop() {
-            Some(run) => Found::Run(run),
-            None => Found::Nothing(format!("cron `{of}` has not run yet")),
-        });
-    }
-    if let Some(run) = reader.cron_run(of).await.map_err(failed)? {
-        return Ok(Found::Run(run));
-    }
-    let orders = reader.run_orders(vec![of.to_owned()]).await;
-    let orders = orders.map_err(failed)?;
-    let order = orders.iter().find(|order| order.kind == OrderKind::Run);
-    Ok(match order {
-        Some(order) if order.is_waiting => Found::Waiting,
-        Some(order) => Found::Nothing(format!("run {of} was not made: {}", order.result)),
-        None => Found::Unknown(format!(
-            "{}; nor is there a run of that key",
-            unknown(config, of)
-        )),
-    })
-}
-
 /// Waits for a daemon to begin it.
 async fn begun(config: &Config, reader: &dyn Reader, uk: &str) -> Result<CronRun, Failure> {
     print_error(&format!("run {uk} waits for a daemon\n"));
     loop {
         tokio::time::sleep(LOOK_INTERVAL * LOOKS_A_QUESTION).await;
-        match find(config, reader, uk).await? {
-            Found::Run(run) => return Ok(run),
-            Found::Waiting => {}
-            Found::Nothing(why) | Found::Unknown(why) => return Err(Failure::failed(why)),
+        let found = cron_log::find(config, reader, uk).await;
+        match found.map_err(Failure::refused)? {
+            Printed::Run(run) => return Ok(run),
+            Printed::Waiting => {}
         }
     }
 }
 
-/// Of an entry that is not configured any more, by its name alone.
-fn output_of(config: &Config, run: &CronRun) -> OutputLog {
-    let live = config.crontab.iter();
-    let live = live.filter(|entry| entry.live && !entry.drives_delay_queue);
-    let entries = LiveEntry::all(live.cloned());
-    let entry = entries.iter().find(|entry| entry.key == run.entry);
-    let name = entry.map_or_else(
-        || OutputName::new(&run.name, None),
-        |entry| entry.output.clone(),
-    );
-    let mut options = open::log_options(config, StderrFormat::Plain);
-    options.partition.clone_from(&run.partition);
-    OutputLogs::new(&options).of(&name)
-}
-
 /// Prints the last lines. Answers the file, and where its end was.
 fn show(log: &OutputLog, run: &CronRun, lines: usize) -> Result<(PathBuf, u64), Failure> {
-    let Some(path) = file_of(log, run)? else {
-        return Err(Failure::failed(format!(
-            "`{}` is not there: run {} has printed nothing yet, its file was deleted, or it was on another machine{}",
-            log.path().display(),
-            run.uk,
-            host_of(run)
-        )));
+    let Some(path) = file_of(log, run).map_err(Failure::refused)? else {
+        return Err(Failure::failed(nothing_there(log, run)));
     };
-    let bytes = read_output(&path).map_err(|cause| cannot_read(&path, &cause))?;
+    let bytes = read_output(&path).map_err(|cause| Failure::refused(cannot_read(&path, &cause)))?;
     print_error(&format!("{}:\n", path.display()));
     print(&String::from_utf8_lossy(last_lines(&bytes, lines)))?;
     Ok((path, u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
-}
-
-fn file_of(log: &OutputLog, run: &CronRun) -> Result<Option<PathBuf>, Failure> {
-    log.of_run(run.started_ms)
-        .map_err(|cause| cannot_read(&log.path(), &cause))
-}
-
-fn cannot_read(path: &Path, cause: &std::io::Error) -> Failure {
-    Failure::failed(format!("`{}` cannot be read: {cause}", path.display()))
-}
-
-/// The machine's name, as the row has it.
-fn host_of(run: &CronRun) -> String {
-    let place = serde_json::from_str::<serde_json::Value>(&run.machine).ok();
-    let host = place.and_then(|place| Some(place.get("host")?.as_str()?.to_owned()));
-    host.map_or_else(String::new, |host| format!(" (it was on {host})"))
 }
 
 fn last_lines(bytes: &[u8], lines: usize) -> &[u8] {
@@ -180,7 +107,7 @@ async fn follow(
     lines: usize,
 ) -> Result<(), Failure> {
     // A run that is about to start makes its file.
-    while file_of(log, &run)?.is_none() && run.ended_ms.is_none() {
+    while file_of(log, &run).map_err(Failure::refused)?.is_none() && run.ended_ms.is_none() {
         tokio::time::sleep(LOOK_INTERVAL).await;
         run = again(reader, run).await?;
     }
@@ -217,7 +144,8 @@ fn print_from(path: &Path, mut at: u64) -> Result<u64, Failure> {
         Ok(bytes)
     };
     loop {
-        let bytes = read(&mut file, at).map_err(|cause| cannot_read(path, &cause))?;
+        let bytes =
+            read(&mut file, at).map_err(|cause| Failure::refused(cannot_read(path, &cause)))?;
         if bytes.is_empty() {
             return Ok(at);
         }

@@ -1,21 +1,19 @@
 //! `cron run`: an entry's run now, by whichever daemon of the partition sees the order first.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Args;
-use uuid::Uuid;
 
 use super::{held, orderer, pause_of, since};
 use crate::bootstrap::failure::{Failure, chain};
 use crate::bootstrap::mini_system;
 use crate::cli::print::print;
-use crate::config::{Config, CronEntry, did_you_mean, longest_params};
-use crate::cron::LiveEntry;
+use crate::config::Config;
 use crate::db::Db;
 use crate::membership::partition_of;
+use crate::operations::cron_run;
 use crate::orders::{ORDERS_KEPT_MS, PauseKind};
-use crate::store::daemon_orders::{NewOrder, OrderKind};
+use crate::store::daemon_orders::NewOrder;
 use crate::store::rows::PauseRow;
 use crate::store::{DbError, Reader};
 
@@ -29,14 +27,14 @@ pub(in crate::cli) struct RunArgs {
 }
 
 pub(super) fn run(config: &Config, args: &RunArgs) -> Result<ExitCode, Failure> {
-    let entries = meant(config, &args.name)?;
+    let entries = cron_run::meant(config, &args.name).map_err(Failure::refused)?;
     let params = (!args.params.is_empty()).then(|| args.params.join(" "));
     for entry in &entries {
-        check_params(entry, params.as_deref())?;
+        cron_run::check_params(entry, params.as_deref()).map_err(Failure::refused)?;
     }
     let orders: Vec<NewOrder> = entries
         .into_iter()
-        .map(|entry| order(config, entry, params.clone()))
+        .map(|entry| cron_run::order(config, entry, params.clone(), orderer()))
         .collect();
     let store = mini_system::migrated_store(config)?;
     let said = mini_system::in_system(async {
@@ -93,72 +91,4 @@ pub(super) async fn without_daemon(
             ),
         },
     )
-}
-
-/// The live entries of that name.
-fn meant<'a>(config: &'a Config, name: &str) -> Result<Vec<&'a CronEntry>, Failure> {
-    let named = config.crontab.iter().filter(|entry| entry.name == name);
-    let named: Vec<&CronEntry> = named.collect();
-    if named.is_empty() {
-        return Err(Failure::misused(unknown(config, name)));
-    }
-    if named.iter().any(|entry| entry.drives_delay_queue) {
-        return Err(Failure::misused(format!(
-            "cron `{name}` does nothing here: the delay queue runs by itself"
-        )));
-    }
-    let live: Vec<&CronEntry> = named.iter().copied().filter(|entry| entry.live).collect();
-    if live.is_empty() {
-        let why = named[0].why_not_live(config.environment);
-        return Err(Failure::misused(format!(
-            "no daemon would run it, as it is not live here: {why}; `exec {}` runs its handler in the foreground",
-            named[0].exec_cmd
-        )));
-    }
-    Ok(live)
-}
-
-/// No cron entry has that name.
-pub(super) fn unknown(config: &Config, name: &str) -> String {
-    let known: BTreeSet<String> = config
-        .crontab
-        .iter()
-        .map(|entry| entry.name.clone())
-        .collect();
-    format!(
-        "no cron entry `{name}` is configured in partition {}{}",
-        config.partition,
-        did_you_mean(name, &known)
-    )
-}
-
-/// What the file would refuse of the entry is refused here too.
-fn check_params(entry: &CronEntry, params: Option<&str>) -> Result<(), Failure> {
-    let Some(params) = params else {
-        return Ok(());
-    };
-    if params.contains('\0') {
-        return Err(Failure::misused("the params hold a NUL character"));
-    }
-    let (most, found) = (longest_params(entry.is_log), params.chars().count());
-    match found > most {
-        true => Err(Failure::misused(format!(
-            "the params have {found} characters; cron `{}` takes {most} at most",
-            entry.name
-        ))),
-        false => Ok(()),
-    }
-}
-
-fn order(config: &Config, entry: &CronEntry, params: Option<String>) -> NewOrder {
-    NewOrder {
-        environment: config.environment.name().to_owned(),
-        partition: config.partition.to_string(),
-        kind: OrderKind::Run,
-        name: entry.name.clone(),
-        entry: LiveEntry::new(entry.clone()).key,
-        uk: Uuid::new_v4().to_string(),
-        params,
-        ordered_by: orderer(),
-    }
 }

@@ -12,9 +12,7 @@ use sha2::{Digest, Sha256};
 use super::shape::{pattern, shape};
 use crate::config::did_you_mean_met;
 use crate::store::dead_letter::KIND_DELAY;
-use crate::store::rows::{
-    DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side,
-};
+use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side};
 use crate::store::{DbError, Reader};
 
 /// Characters of an error of which its shape is made.
@@ -36,11 +34,6 @@ pub(crate) struct Group {
 
 impl Group {
     pub(crate) fn of(letter: &LetterHead) -> Self {
-        let place = [&letter.kind, &letter.source, &letter.name, &letter.exec_cmd];
-        Self::of_parts(place.map(String::as_str), &letter.error)
-    }
-
-    pub(crate) fn of_letter(letter: &DeadLetter) -> Self {
         let place = [&letter.kind, &letter.source, &letter.name, &letter.exec_cmd];
         Self::of_parts(place.map(String::as_str), &letter.error)
     }

@@ -35,6 +35,17 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
     }
 
+    /// A header by its name in small letters.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let values = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut values = values.filter(|(known, _)| *known == name);
+        values
+            .next()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.head))
+            .1
+    }
+
     /// The value of a metric.
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
@@ -49,11 +60,18 @@ impl Answer {
 }
 
 fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    request(method, path, headers, "")
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"));
     let headers: String = headers.collect();
-    format!("{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: 0\r\n\r\n")
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// With exactly these headers, `Host` among them or not.
@@ -72,10 +90,15 @@ pub fn get(address: &str, path: &str) -> Answer {
 
 /// Over a socket.
 pub fn ask_socket(socket: &Path, method: &str, path: &str) -> Answer {
+    send_socket(socket, method, path, "")
+}
+
+/// Over a socket, with a body.
+pub fn send_socket(socket: &Path, method: &str, path: &str, body: &str) -> Answer {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
-        .write_all(head(method, path, &[("Host", "localhost")]).as_bytes())
+        .write_all(request(method, path, &[("Host", "localhost")], body).as_bytes())
         .unwrap();
     Answer::read(stream)
 }

@@ -1,0 +1,272 @@
+//! Dead letters: pages of them, groups of the same error, and one of them.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Answer, Refused, id, limit, query, read};
+use super::audit::next;
+use super::shown::Shown;
+use crate::clock::now_ms;
+use crate::http::routes::From;
+use crate::operations::{Refusal, moment_or_ago};
+use crate::orders::dead::{Group, Meant, Size, groups as groups_of};
+use crate::store::Reader;
+use crate::store::browse::{self, LetterLine, LetterOpened, LettersAsked, Reach};
+use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
+use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, Side};
+
+/// Bytes of a payload, and of a key, that an answer holds.
+const PAYLOAD_BYTES: u32 = 64 << 10;
+
+/// Letters that are all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Filter {
+    pub(super) name: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) exec_cmd: Option<String>,
+    /// So long ago, or a time.
+    pub(super) since: Option<String>,
+    pub(super) until: Option<String>,
+    /// In the error.
+    pub(super) error: Option<String>,
+}
+
+impl Filter {
+    pub(super) fn read(&self) -> Result<LetterFilter, Refused> {
+        let time = |name: &str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => moment_or_ago(text)
+                .map(Some)
+                .map_err(|why| Refused::bad(format!("`{name}`: {why}"))),
+        };
+        let kind = match self.kind.as_deref() {
+            None => None,
+            Some("table") => Some(KIND_TABLE.to_owned()),
+            Some(kind @ (KIND_TABLE | "redis" | "kafka" | KIND_DELAY)) => Some(kind.to_owned()),
+            Some(kind) => {
+                return Err(Refused::bad(format!(
+                    "`kind` is `{kind}`; it can be `queue`, `redis`, `kafka` or `delay`"
+                )));
+            }
+        };
+        Ok(LetterFilter {
+            name: self.name.clone(),
+            kind,
+            exec_cmd: self.exec_cmd.clone(),
+            since_ms: time("since", &self.since)?,
+            until_ms: time("until", &self.until)?,
+            error: self.error.clone(),
+            ..LetterFilter::default()
+        })
+    }
+}
+
+/// With the group of that name, if one is named.
+pub(super) async fn with_group(
+    reader: &dyn Reader,
+    meant: Meant,
+    group: Option<String>,
+) -> Result<Meant, Refusal> {
+    let found = meant.with_group(reader, group).await?;
+    found.map_err(Refusal::Unknown)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Query {
+    name: Option<String>,
+    kind: Option<String>,
+    exec_cmd: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+    error: Option<String>,
+    group: Option<String>,
+    limit: Option<u32>,
+    before: Option<i64>,
+}
+
+impl Query {
+    // A query has no parts of its own kind, as `serde(flatten)` would read numbers in it as text.
+    fn filter(&self) -> Result<LetterFilter, Refused> {
+        let filter = Filter {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            exec_cmd: self.exec_cmd.clone(),
+            since: self.since.clone(),
+            until: self.until.clone(),
+            error: self.error.clone(),
+        };
+        filter.read()
+    }
+}
+
+#[derive(Serialize)]
+struct Letters {
+    letters: Vec<Line>,
+    /// `before` of the next page; none behind the last one. A page may be short, even empty, and have a next one: no page
+    /// looks at more letters than it has time for.
+    next: Option<i64>,
+}
+
+/// A letter without what may be large.
+#[derive(Serialize)]
+struct Line {
+    id: i64,
+    kind: String,
+    source: String,
+    name: String,
+    exec_cmd: String,
+    original_id: String,
+    /// As `groups` names it.
+    group: String,
+    error: String,
+    attempts: i32,
+    partition: String,
+    first_ms: i64,
+    died_ms: i64,
+    payload_bytes: u64,
+}
+
+impl std::convert::From<LetterLine> for Line {
+    fn from(line: LetterLine) -> Self {
+        let head = line.head;
+        Self {
+            group: Group::of(&head).name(),
+            id: head.id,
+            kind: head.kind,
+            source: head.source,
+            name: head.name,
+            exec_cmd: head.exec_cmd,
+            original_id: line.original_id,
+            error: head.error,
+            attempts: line.attempts,
+            partition: head.partition,
+            first_ms: line.first_ms,
+            died_ms: head.died_ms,
+            payload_bytes: line.payload_bytes,
+        }
+    }
+}
+
+/// The newest first.
+pub(super) async fn letters(from: From, request: HttpRequest) -> Answer {
+    let asked: Query = query(&request)?;
+    let (filter, rows) = (asked.filter()?, limit(asked.limit)?);
+    let reader = from.config.db.reader();
+    let meant = Meant {
+        filter,
+        ..Meant::default()
+    };
+    let page = read(async {
+        let meant = with_group(reader, meant, asked.group).await?;
+        let asked = LettersAsked {
+            filter: meant.filter.clone(),
+            before: asked.before,
+            ..LettersAsked::default()
+        };
+        let keeps = |line: &LetterLine| meant.takes(&line.head);
+        let page = browse::letters(reader, asked, keeps, Reach::page(rows)).await?;
+        Ok::<_, Refusal>(page)
+    });
+    let page = page.await?;
+    Ok(HttpResponse::Ok().json(Letters {
+        letters: page.rows.into_iter().map(Line::from).collect(),
+        next: next(page.next),
+    }))
+}
+
+/// All of a letter but the end of a large payload.
+#[derive(Serialize)]
+struct Letter {
+    #[serde(flatten)]
+    line: Line,
+    /// The first [`PAYLOAD_BYTES`].
+    payload: Shown,
+    key: Option<Shown>,
+    key_bytes: u64,
+    /// Pairs, as a name may stand there twice.
+    headers: Vec<(String, Shown)>,
+    /// Only the beginning of the payload was kept when it died: it cannot run again, but with another payload.
+    is_cut: bool,
+}
+
+impl std::convert::From<LetterOpened> for Letter {
+    fn from(mut letter: LetterOpened) -> Self {
+        let payload = std::mem::take(&mut letter.line.payload);
+        let headers = letter.headers.into_iter();
+        Self {
+            line: letter.line.into(),
+            payload: Shown::beginning(&payload),
+            key: letter.key.map(|key| Shown::beginning(&key)),
+            key_bytes: letter.key_bytes,
+            headers: headers
+                .map(|(name, value)| (name, Shown::of(&value)))
+                .collect(),
+            is_cut: letter.is_cut,
+        }
+    }
+}
+
+pub(super) async fn letter(from: From, path: web::Path<String>) -> Answer {
+    let id = id("dead letter", &path)?;
+    let letter = read(from.config.db.reader().letter(id, PAYLOAD_BYTES)).await?;
+    let letter = letter.ok_or_else(|| Refused::unknown(format!("there is no dead letter {id}")))?;
+    Ok(HttpResponse::Ok().json(Letter::from(letter)))
+}
+
+#[derive(Serialize)]
+struct Groups {
+    groups: Vec<Shape>,
+    /// Whether there are letters that were not looked at, at the other end of the table.
+    at_least: bool,
+}
+
+/// Letters that died in one place of the same error.
+#[derive(Serialize)]
+struct Shape {
+    group: String,
+    letters: u64,
+    kind: String,
+    source: String,
+    name: String,
+    exec_cmd: String,
+    error: String,
+    first_ms: i64,
+    last_ms: i64,
+}
+
+impl std::convert::From<(Group, Size)> for Shape {
+    fn from((group, size): (Group, Size)) -> Self {
+        Self {
+            group: group.name(),
+            letters: size.letters,
+            kind: group.kind,
+            source: group.source,
+            name: group.entry,
+            exec_cmd: group.exec_cmd,
+            error: group.shape,
+            first_ms: size.first_ms,
+            last_ms: size.last_ms,
+        }
+    }
+}
+
+/// The largest first.
+pub(super) async fn groups(from: From, request: HttpRequest) -> Answer {
+    let asked: Query = query(&request)?;
+    if asked.group.is_some() || asked.before.is_some() {
+        return Err(Refused::bad("`group` and `before` are for `/api/v1/dead`"));
+    }
+    let (filter, rows) = (asked.filter()?, limit(asked.limit)?);
+    let side = Side::of(&filter);
+    let look = from.config.db.reader().letter_look(side, LOOKED_AT_LETTERS);
+    let mut look = read(look).await?;
+    look.letters.retain(|letter| filter.takes(letter));
+    let groups = groups_of(&look.letters, now_ms()).into_iter();
+    let groups = groups.take(usize::try_from(rows).unwrap_or(usize::MAX));
+    Ok(HttpResponse::Ok().json(Groups {
+        groups: groups.map(Shape::from).collect(),
+        at_least: !look.is_all,
+    }))
+}

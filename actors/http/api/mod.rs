@@ -1,0 +1,34 @@
+//! Runs, delayed tasks, dead letters and the audit as JSON, and orders about them.
+//!
+//! A list is a page of bounded size, found by looking at a bounded number of rows; it says where the next one begins. An order
+//! is answered after its commit. Where the database does not answer, nothing is ordered: it is asked first. An order that has
+//! been handed to DbActor when the database goes away is carried out when it is back, and the answer says so.
+
+mod answer;
+mod audit;
+mod cron;
+mod dead;
+mod delay;
+mod shown;
+
+use actix_web::web;
+
+pub(super) fn add(routes: &mut web::ServiceConfig) {
+    routes
+        .route("/api/v1/audit", web::get().to(audit::audit))
+        .route("/api/v1/cron/runs", web::get().to(cron::all_runs))
+        .route("/api/v1/cron/runs/{uk}/end", web::post().to(cron::end))
+        .route("/api/v1/cron/runs/{uk}/log", web::get().to(cron::log))
+        .route("/api/v1/cron/{key}/runs", web::get().to(cron::runs))
+        .route("/api/v1/cron/{key}/run", web::post().to(cron::run))
+        .route("/api/v1/delay/tasks", web::get().to(delay::tasks))
+        .route("/api/v1/delay/tasks/{id}", web::get().to(delay::task))
+        .route(
+            "/api/v1/delay/tasks/{id}/cancel",
+            web::post().to(delay::cancel),
+        )
+        .route("/api/v1/delay/tasks/{id}/run", web::post().to(delay::run))
+        .route("/api/v1/dead", web::get().to(dead::letters))
+        .route("/api/v1/dead/groups", web::get().to(dead::groups))
+        .route("/api/v1/dead/{id}", web::get().to(dead::letter));
+}
