@@ -33,7 +33,7 @@ use crate::membership::{Owner, host};
 use crate::orders::dead::Targets;
 use crate::orders::{Orders, PauseKind, Pauses};
 use crate::poison::SlotFile;
-use crate::poison::{Gate, Gates};
+use crate::poison::{Quarantine, Quarantines};
 use crate::pool::PoolConfig;
 use crate::rate::Limiter;
 use crate::reload::ReloadHandle;
@@ -270,7 +270,7 @@ impl Shared {
             timeout: entry.timeout,
             batch: entry.batch,
             slots: Some(Arc::clone(&self.slots)),
-            gate: Gate::default(),
+            quarantine: Quarantine::default(),
             paused: self.pauses.flag(PauseKind::Queue, &entry.name),
             rate,
             state,
@@ -352,7 +352,7 @@ impl Shared {
             rules: rules.collect(),
             default_rules: TaskRules::default(),
             slots: Some(Arc::clone(&self.slots)),
-            gates: Gates::default(),
+            quarantines: Quarantines::default(),
             workers: Arc::clone(&self.workers),
             concurrency: settings.delay_concurrency,
             running: RunningTasks::default(),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ahead::Ahead;
-use super::ends::Ends;
-use super::held::{Held, Running};
-use super::work::{Work, run_to_the_end, to_the_end};
+use super::in_flight::{Held, Running};
+use super::prefetch::Ahead;
+use super::run_loop::{Work, run_to_the_end, to_the_end};
+use super::settling::Ends;
 use crate::clock::now_ms;
 use crate::job::{BatchHandler, run_batch};
 use crate::poison::alone_at_first;
@@ -100,7 +100,7 @@ impl Work {
     ) {
         let (held, ahead) = waiting;
         let suspect = filled.peek().is_some_and(|delivery| delivery.suspect);
-        let entered = self.gate.enter(suspect);
+        let entered = self.quarantine.enter(suspect);
         let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
             return;
         };

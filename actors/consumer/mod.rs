@@ -4,20 +4,20 @@
 //! Tells: PoolActor (ConsumerGone, when dropped).           Started by: PoolActor, on a worker Arbiter.
 //! Ends: when it is to be quiet, after the message that runs; at a stop, by its deadline; when its pool is gone.
 
-mod ahead;
+mod batch_size;
 mod batches;
-mod ends;
-mod held;
-mod pace;
+mod in_flight;
+mod prefetch;
+mod run_loop;
+mod settling;
 mod single;
 mod stopwatch;
 #[cfg(test)]
 mod tests;
-mod work;
 
 use actix::prelude::*;
 
-pub(crate) use self::work::Work;
+pub(crate) use self::run_loop::Work;
 use crate::drop_notice::GoneNotice;
 use crate::stop::{StopListener, StopSignal};
 

@@ -1,19 +1,19 @@
 //! Handlers that take one message.
 //!
 //! With a fast handler the cost of a message is what is done round it, a million times a second. So what can be kept
-//! from one message to the next is kept: the slot, the pass of the gate, room for a name. A message stays where it lies
+//! from one message to the next is kept: the slot, the pass of the quarantine, room for a name. A message stays where it lies
 //! until its handler takes it, and nothing that other workers write is written here, not even a count.
 
 use std::pin::pin;
 
-use super::ahead::Ahead;
-use super::ends::Ends;
-use super::held::Held;
+use super::in_flight::Held;
+use super::prefetch::Ahead;
+use super::run_loop::{Work, run_to_the_end, to_the_end};
+use super::settling::Ends;
 use super::stopwatch::Stopwatch;
-use super::work::{Work, run_to_the_end, to_the_end};
 use crate::job::{Handler, JobResult, Message, excuse, run_in};
 use crate::poison::OwnSlot;
-use crate::poison::{Pass, alone_at_first};
+use crate::poison::{Permit, alone_at_first};
 use crate::rate::Permits;
 use crate::source::{Delivery, End, Receipt};
 use crate::stop::StopListener;
@@ -26,7 +26,7 @@ pub(super) struct Single<'a> {
     ends: &'a Ends,
     watch: Stopwatch,
     /// The right to run beside others. Given up when the batch is over, and at once when a suspect waits for it.
-    pass: Option<Pass>,
+    pass: Option<Permit>,
     slot: Option<OwnSlot>,
     /// The id of the message that has its turn.
     id: String,
@@ -113,18 +113,18 @@ impl<'a> Single<'a> {
             return;
         };
         self.id.clone_from(&message.id);
-        let beside = matches!(self.pass, Some(Pass::Beside { .. }));
-        if turn.suspect || !beside || work.gate.is_wanted() {
+        let beside = matches!(self.pass, Some(Permit::Shared { .. }));
+        if turn.suspect || !beside || work.quarantine.is_wanted() {
             // Its own must not keep it waiting.
             self.pass = None;
-            let entered = work.gate.enter(turn.suspect);
+            let entered = work.quarantine.enter(turn.suspect);
             let entered = to_the_end(entered, (&mut *held, &mut *ahead), stop);
             self.pass = self.watch.aside(entered).await;
             if self.pass.is_none() {
                 return;
             }
         }
-        // Asked directly before it starts: the wait at the gate may have been long.
+        // Asked directly before it starts: the wait at the quarantine may have been long.
         let ours = work.ours(&self.id, &turn.receipt, stop);
         if !self.watch.aside(ours).await {
             return held.settle(ends, End::GiveBack).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pace::Pace;
+use super::batch_size::Pace;
 use crate::clock::now_ms;
 use crate::state::Tally;
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{ConsumerActor, Crash, Work};
 use crate::job::{Consumer, Handler, JobError, Message};
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::orders::{PauseKind, Pauses};
 use crate::source::End;
 use crate::stop::StopSignal;
@@ -320,7 +320,7 @@ async fn a_crash_while_the_standing_is_unsure_gives_back() {
     tokio::time::pause();
     for handler in [noting(&Seen::new()), noting_batches(&Seen::new())] {
         let source = FakeSource::new();
-        source.set_standing(Standing::Unsure);
+        source.set_ownership(Ownership::Uncertain);
         source.offer([1, 2]);
         let mut work = work(&source, handler);
         work.batch.wait = Duration::ZERO;
@@ -336,12 +336,12 @@ async fn a_crash_while_the_standing_is_unsure_gives_back() {
 #[actix::test]
 async fn nothing_starts_while_the_standing_is_unsure() {
     let (source, seen) = (FakeSource::new(), Seen::new());
-    source.set_standing(Standing::Unsure);
+    source.set_ownership(Ownership::Uncertain);
     source.offer([1]);
     let consumer = start(work(&source, noting(&seen)));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(seen.len(), 0);
-    source.set_standing(Standing::Ours);
+    source.set_ownership(Ownership::Held);
     source.until_done(1).await;
     consumer.quiet().await;
 }
@@ -352,7 +352,7 @@ async fn what_others_took_over_is_given_back_and_never_starts() {
     let (singles, batches) = (Seen::new(), Seen::new());
     for handler in [noting(&singles), noting_batches(&batches)] {
         let source = FakeSource::new();
-        source.set_standing(Standing::Lost);
+        source.set_ownership(Ownership::Lost);
         source.offer([1, 2]);
         let work = work(&source, handler);
         let state = Arc::clone(&work.state);
@@ -369,7 +369,7 @@ async fn what_others_took_over_is_given_back_and_never_starts() {
 #[actix::test]
 async fn a_stop_does_not_wait_for_an_unsure_standing() {
     let source = FakeSource::new();
-    source.set_standing(Standing::Unsure);
+    source.set_ownership(Ownership::Uncertain);
     source.offer([1]);
     let consumer = start(work(&source, noting(&Seen::new())));
     source.until(|s| s.out().len() == 1).await;
@@ -515,12 +515,16 @@ async fn what_waits_behind_a_handler_that_hangs_is_run_by_its_neighbours() {
 async fn a_blocking_handler_that_overruns_keeps_its_consumer_until_it_returns() {
     let (source, crowd, ran) = (FakeSource::new(), Crowd::default(), Seen::new());
     source.offer([1, 2]);
-    let (go, gate) = std::sync::mpsc::channel::<()>();
-    let (gate, inside, noted) = (std::sync::Mutex::new(gate), crowd.clone(), ran.clone());
+    let (go, quarantine) = std::sync::mpsc::channel::<()>();
+    let (quarantine, inside, noted) = (
+        std::sync::Mutex::new(quarantine),
+        crowd.clone(),
+        ran.clone(),
+    );
     let handler = Consumer::Single(Handler::Blocking(Arc::new(move |message| {
         let _inside = inside.enter();
         noted.note(message.id);
-        gate.lock().unwrap().recv().unwrap();
+        quarantine.lock().unwrap().recv().unwrap();
         Ok(())
     })));
     let mut work = work(&source, handler);
@@ -830,7 +834,7 @@ async fn what_is_lost_while_it_waits_at_the_gate_does_not_start() {
     let neighbour = start_another(shared);
     source.until(|s| s.out().contains(&2)).await;
     settle_down().await;
-    source.set_standing(Standing::Lost);
+    source.set_ownership(Ownership::Lost);
     barrier.open();
     source.until(|s| s.ended(&End::GiveBack).contains(&2)).await;
     assert_eq!(seen.len(), 1);

@@ -10,7 +10,7 @@ use super::waiting::{Expired, expired_text};
 use super::{CronConfig, LiveEntry};
 use crate::clock::{millis, now_ms};
 use crate::config::Overlap;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::store::DbError;
 use crate::store::rows::{AtOverlap, Claim, Fire, GivenUp};
 
@@ -194,9 +194,9 @@ impl Firing {
 
     /// A daemon that was silent for long may have been taken for dead, and its fire taken over: the database knows.
     pub(super) async fn is_still_ours(&self) -> bool {
-        match self.config.liveness.standing(self.generation) {
-            Standing::Ours => true,
-            Standing::Unsure | Standing::Lost | Standing::Halted => {
+        match self.config.liveness.ownership(self.generation) {
+            Ownership::Held => true,
+            Ownership::Uncertain | Ownership::Lost | Ownership::Blocked => {
                 self.take_from(self.config.owner.clone()).await
             }
         }

@@ -7,14 +7,14 @@
 
 use std::sync::Arc;
 
-use super::attend::Watching;
 use super::claim::{Claimed, Claiming, is_late, late_patience};
 use super::command::command;
-use super::ending::end_run;
 use super::outcome::Outcome;
 use super::pinging::Ended;
 use super::process::machine::Place;
 use super::process::{Announcement, Child, Spawner, Turn, Uk, announce, remove};
+use super::reattach::Watching;
+use super::record_end::end_run;
 use super::replace::{Replacing, Room};
 use super::starting::Starting;
 use super::{CronConfig, LiveEntry};

@@ -4,13 +4,10 @@
 //! Tells: DbActor, the thread that spawns.        Started by: SupervisorActor, after the delay queue and the pools.
 //! Ends: with the daemon; runs in progress live on and are found by the next one.
 
-mod agenda;
-mod alarm;
-mod attend;
 mod backlog;
 mod claim;
 mod command;
-mod ending;
+mod due_queue;
 mod entry;
 mod fire;
 mod judge;
@@ -23,6 +20,8 @@ mod outcome;
 mod pinging;
 mod plan;
 mod process;
+mod reattach;
+mod record_end;
 mod renewing;
 mod replace;
 mod running;
@@ -31,6 +30,7 @@ mod starting;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod timer;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -41,16 +41,16 @@ use std::time::Duration;
 use actix::prelude::*;
 use tokio::time::timeout_at;
 
-use self::agenda::Agenda;
-use self::alarm::Alarm;
-pub(crate) use self::attend::WatchedRuns;
 pub(crate) use self::backlog::Backlog;
+use self::due_queue::DueQueue;
 pub(crate) use self::entry::{LiveEntry, Renewed};
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+pub(crate) use self::reattach::WatchedRuns;
 pub(crate) use self::renewing::Renew;
 pub(crate) use self::starting::StartingFires;
+use self::timer::Timer;
 use crate::alert::Pinger;
 use crate::clock::{millis, now_ms};
 use crate::db::Db;
@@ -144,21 +144,22 @@ pub(crate) struct CronActor {
     config: Arc<CronConfig>,
     /// The live entries by their keys.
     by_key: HashMap<String, Arc<LiveEntry>>,
-    agenda: Agenda,
+    due_queue: DueQueue,
     /// The keys of the entries that are planned, or being planned.
     planned: HashSet<String>,
     /// The database is being told which entries are live.
     learning: bool,
     /// It has been told once: entries fire.
     has_learnt: bool,
-    alarm: Alarm,
+    timer: Timer,
     spawner: Option<Arc<Spawner>>,
     attending: bool,
     trimming: bool,
     last_ring_ms: i64,
     /// How often the clock has jumped back.
     jumps_back: u64,
-    timer: Option<SpawnHandle>,
+    /// The sleep until the timer rings.
+    wake: Option<SpawnHandle>,
     quiet: bool,
     _gone: GoneNotice,
 }
@@ -168,17 +169,17 @@ impl CronActor {
         Self {
             by_key: renewing::by_key(&config.entries),
             config: Arc::new(config),
-            agenda: Agenda::default(),
+            due_queue: DueQueue::default(),
             planned: HashSet::new(),
             learning: false,
             has_learnt: false,
-            alarm: Alarm::new(),
+            timer: Timer::new(),
             spawner: None,
             attending: false,
             trimming: false,
             last_ring_ms: now_ms(),
             jumps_back: 0,
-            timer: None,
+            wake: None,
             quiet: false,
             _gone: gone,
         }
@@ -217,7 +218,7 @@ impl CronActor {
             };
             // `overlap` must know of the runs of earlier daemons before anything fires.
             if is_first {
-                attend::look(config, spawner).await;
+                reattach::look(config, spawner).await;
             }
             since
         };
@@ -268,7 +269,7 @@ impl CronActor {
             return;
         }
         self.attending = true;
-        let look = attend::look(Arc::clone(&self.config), self.spawner_if_needed());
+        let look = reattach::look(Arc::clone(&self.config), self.spawner_if_needed());
         ctx.spawn(
             look.into_actor(self)
                 .map(|(), actor, _| actor.attending = false),

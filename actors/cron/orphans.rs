@@ -4,10 +4,10 @@
 //! (none: a day) is over. One that lives on this machine is left alone for as long as it does.
 
 use super::CronConfig;
-use super::attend::{close, forget, state_of};
 use super::judge::{Verdict, is_over, judge};
 use super::outcome::Outcome;
 use super::process::Uk;
+use super::reattach::{close, forget, state_of};
 use crate::store::DbError;
 use crate::store::rows::OpenRun;
 

@@ -119,14 +119,14 @@ impl CronActor {
             match jumps_back == self.jumps_back {
                 true => {
                     entry.state.planned(due);
-                    self.agenda.add(due, entry);
+                    self.due_queue.add(due, entry);
                 }
                 // The clock went back meanwhile.
                 false => again.push(Span::after_jump_back(entry, due, now_ms())),
             }
         }
         self.plan(again, ctx);
-        self.set_alarm(ctx);
+        self.set_timer(ctx);
     }
 
     /// Fires what is due, late ones within the grace; what is later than that is a misfire.
@@ -139,10 +139,10 @@ impl CronActor {
             self.replan_after_jump_back(now, ctx);
         }
         self.last_ring_ms = now;
-        self.alarm.tick();
+        self.timer.tick();
         let grace = millis(self.config.misfire_grace);
         let mut spans = Vec::new();
-        while let Some((due, entry)) = self.agenda.take_due(now) {
+        while let Some((due, entry)) = self.due_queue.take_due(now) {
             let from = if now - due <= grace {
                 self.fire(&entry, due);
                 due
@@ -154,7 +154,7 @@ impl CronActor {
             spans.push(Span { entry, from });
         }
         self.plan(spans, ctx);
-        self.set_alarm(ctx);
+        self.set_timer(ctx);
     }
 
     /// The clock went back: every entry is due by the clock as it is now. Seconds that come a second time fire nothing:
@@ -165,25 +165,25 @@ impl CronActor {
             Duration::from_millis(self.last_ring_ms.abs_diff(now)).as_secs_f64()
         );
         self.jumps_back += 1;
-        let all = self.agenda.take_all().into_iter();
+        let all = self.due_queue.take_all().into_iter();
         let spans = all.map(|(due, entry)| Span::after_jump_back(entry, due, now));
         self.plan(spans.collect(), ctx);
     }
 
-    pub(super) fn set_alarm(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
+    pub(super) fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        if let Some(wake) = self.wake.take() {
+            ctx.cancel_future(wake);
         }
         let Some(due) = self
-            .agenda
+            .due_queue
             .next_due_ms()
             .and_then(DateTime::<Utc>::from_timestamp_millis)
         else {
             return;
         };
-        let wait = self.alarm.set(due).min(LONGEST_SLEEP);
+        let wait = self.timer.set(due).min(LONGEST_SLEEP);
         let ring = sleep(wait).into_actor(self);
-        self.timer = Some(ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring))));
+        self.wake = Some(ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring))));
     }
 
     /// A resume begins anew: what was not made before it is no misfire, and is not made up for.

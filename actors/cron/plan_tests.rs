@@ -39,7 +39,7 @@ impl Handler<CountPlanned> for CronActor {
     type Result = usize;
 
     fn handle(&mut self, _: CountPlanned, _: &mut Self::Context) -> usize {
-        self.agenda.len()
+        self.due_queue.len()
     }
 }
 

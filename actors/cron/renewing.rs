@@ -1,6 +1,6 @@
 //! What a reload of the configuration asks of cron: other entries.
 //!
-//! An entry that is the same is the very same one, by its pointer: it stays on the agenda as it is due, and its runs are
+//! An entry that is the same is the very same one, by its pointer: it stays on the due queue as it is due, and its runs are
 //! watched as they were. One whose key is the same and which says something else (its name, `overlap`, `timeout`, …) keeps
 //! its times and is what it is now from its next fire on. One that came is planned as at a start: from when on it is to
 //! fire the database says. One that went fires nothing more; its runs go on to their ends.
@@ -24,17 +24,17 @@ impl CronActor {
         }
         self.by_key = by_key(&entries);
         let current = |key: &str| self.by_key.get(key).cloned();
-        self.agenda.renew(current);
+        self.due_queue.renew(current);
         self.config.backlog.renew(current);
         self.planned.retain(|key| self.by_key.contains_key(key));
         let config = CronConfig::clone(&self.config);
         self.config = Arc::new(CronConfig { entries, ..config });
-        self.set_alarm(ctx);
+        self.set_timer(ctx);
         // Those that are no more are marked so in the database too: when they come back nothing is made up for.
         self.learn(ctx);
     }
 
-    /// The entry as it is now, where it still is to go on the agenda. While it was being planned a reload may have changed it,
+    /// The entry as it is now, where it still is to go on the due queue. While it was being planned a reload may have changed it,
     /// or taken it away; another one may have brought it back, with a state of its own, and plans it anew.
     pub(super) fn current(&self, planned: &LiveEntry) -> Option<Arc<LiveEntry>> {
         let current = self.by_key.get(&planned.key);

@@ -15,10 +15,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::CronConfig;
-use super::ending::{end_run, log_end};
 use super::outcome::Outcome;
 use super::process::machine::Place;
 use super::process::{Process, RunResult, Uk, inspect, terminate, terminate_child};
+use super::record_end::{end_run, log_end};
 use crate::clock::{millis, now_ms};
 use crate::db::ReadOutage;
 use crate::store::daemon_orders::OrderKind;

@@ -5,11 +5,11 @@
 
 use tokio::time::{Instant, sleep_until};
 
-use super::ending::{end_run, log_end};
 use super::fire::Firing;
 use super::outcome::Outcome;
 use super::pinging::Ended;
 use super::process::{Child, ExitStatus, Signals, Termination, inspect, terminate_child};
+use super::record_end::{end_run, log_end};
 use super::replace::{Mark, mark_of};
 
 impl Firing {

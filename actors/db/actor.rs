@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use super::commit_delay;
 use super::heartbeat::{self, Heartbeats};
 pub(crate) use super::write_queue::Submit;
-use super::write_queue::{Committed, HELD_PAUSE, Lane, Together, commit};
+use super::write_queue::{Committed, HELD_PAUSE, Together, WriteQueue, commit};
 use crate::drop_notice::GoneNotice;
 use crate::outage::Outage;
 use crate::sleep::sleep;
@@ -38,8 +38,8 @@ use crate::store::write::{Write, Written};
 pub(crate) struct DbActor {
     store: Arc<dyn Store>,
     heartbeats: Option<Heartbeats>,
-    line: Lane,
-    fires: Lane,
+    line: WriteQueue,
+    fires: WriteQueue,
     aside: Aside,
     /// The last order to judge is under way.
     judging: bool,
@@ -49,7 +49,7 @@ pub(crate) struct DbActor {
 
 /// What waits for other people's locks.
 struct Aside {
-    lane: Lane,
+    write_queue: WriteQueue,
     /// The tables that are inserted into by what waits: more of the same would wait as well, and goes straight there.
     tables: BTreeSet<&'static str>,
     /// Whether there are ends among it: what gives rows back would make them stale.
@@ -84,10 +84,10 @@ impl DbActor {
         Self {
             store,
             heartbeats,
-            line: Lane::new(outage.beside()),
-            fires: Lane::new(outage.beside()),
+            line: WriteQueue::new(outage.beside()),
+            fires: WriteQueue::new(outage.beside()),
             aside: Aside {
-                lane: Lane::new(outage.beside()),
+                write_queue: WriteQueue::new(outage.beside()),
                 tables: BTreeSet::new(),
                 has_ends: false,
                 since: None,
@@ -100,7 +100,7 @@ impl DbActor {
 
     /// Begins the next transactions, where none is under way and there is something to write.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let aside = self.aside.lane.begin(Together::OfOneTable);
+        let aside = self.aside.write_queue.begin(Together::OfOneTable);
         self.aside.end_if_empty();
         let together = match self.aside.has_ends {
             false => Together::All,
@@ -129,7 +129,7 @@ impl DbActor {
     }
 
     fn committed(&mut self, which: Which, committed: Committed, ctx: &mut Context<Self>) {
-        let after = self.lane(which).committed(committed);
+        let after = self.write_queue(which).committed(committed);
         let mut pause = after.pause;
         if which == Which::Aside {
             let was_held = !after.held.is_empty();
@@ -141,7 +141,7 @@ impl DbActor {
         if let Some(number) = after.awaits {
             let over = sleep(commit_delay::DELAY).into_actor(self);
             ctx.spawn(over.map(move |(), actor, ctx| {
-                actor.lane(which).waits_no_longer(number);
+                actor.write_queue(which).waits_no_longer(number);
                 actor.pump(ctx);
             }));
         }
@@ -152,15 +152,15 @@ impl DbActor {
     }
 
     fn go_on(&mut self, which: Which, ctx: &mut Context<Self>) {
-        self.lane(which).go_on();
+        self.write_queue(which).go_on();
         self.pump(ctx);
     }
 
-    fn lane(&mut self, which: Which) -> &mut Lane {
+    fn write_queue(&mut self, which: Which) -> &mut WriteQueue {
         match which {
             Which::Line => &mut self.line,
             Which::Fires => &mut self.fires,
-            Which::Aside => &mut self.aside.lane,
+            Which::Aside => &mut self.aside.write_queue,
         }
     }
 
@@ -176,14 +176,14 @@ impl DbActor {
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
         let beside = self.store.writers() == Writers::Many;
-        let lane = match &submit.write {
-            write if self.aside.waits_too(write) => &mut self.aside.lane,
+        let write_queue = match &submit.write {
+            write if self.aside.waits_too(write) => &mut self.aside.write_queue,
             write if write.is_urgent() && beside => &mut self.fires,
             // Whatever they wait for, ends and claims do not.
-            write if write.is_of_warnings() && beside => &mut self.aside.lane,
+            write if write.is_of_warnings() && beside => &mut self.aside.write_queue,
             _ => &mut self.line,
         };
-        lane.push(submit);
+        write_queue.push(submit);
         self.pump(ctx);
     }
 
@@ -228,7 +228,7 @@ impl Aside {
         for submit in held {
             self.tables.extend(submit.write.inserts_into());
             self.has_ends |= submit.write.is_end();
-            self.lane.push(submit);
+            self.write_queue.push(submit);
         }
     }
 
@@ -239,7 +239,7 @@ impl Aside {
     }
 
     fn end_if_empty(&mut self) {
-        if !self.lane.is_empty() {
+        if !self.write_queue.is_empty() {
             return;
         }
         self.tables.clear();

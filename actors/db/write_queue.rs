@@ -88,7 +88,7 @@ pub(super) enum Together {
     OfOneTable,
 }
 
-/// What the owner of a lane has to do after a batch.
+/// What the owner of a write queue has to do after a batch.
 pub(super) struct After {
     /// The next batch must not begin before that.
     pub(super) pause: Option<Duration>,
@@ -100,7 +100,7 @@ pub(super) struct After {
 }
 
 /// See the module's header.
-pub(super) struct Lane {
+pub(super) struct WriteQueue {
     pending: VecDeque<Submit>,
     /// None before the first write, after an outage, and while a batch is under way.
     writer: Option<Box<dyn Writer>>,
@@ -116,7 +116,7 @@ pub(super) struct Lane {
     began: Instant,
 }
 
-impl Lane {
+impl WriteQueue {
     pub(super) fn new(outage: Outage) -> Self {
         Self {
             pending: VecDeque::new(),
@@ -145,7 +145,7 @@ impl Lane {
         self.waiting.set(self.pending.len());
     }
 
-    /// The connection, where nothing needs it now. From then on the lane is busy, until `return_writer` and `go_on`.
+    /// The connection, where nothing needs it now. From then on the write queue is busy, until `return_writer` and `go_on`.
     pub(super) fn lend_writer(&mut self) -> Option<Box<dyn Writer>> {
         if self.busy || !self.pending.is_empty() {
             return None;
@@ -164,7 +164,7 @@ impl Lane {
         self.pending.is_empty() && self.unsure.is_none() && !self.busy
     }
 
-    /// The next transaction, if none is under way and there is something to write. From then on the lane is busy, until
+    /// The next transaction, if none is under way and there is something to write. From then on the write queue is busy, until
     /// `go_on`.
     pub(super) fn begin(&mut self, together: Together) -> Option<Batch> {
         if self.busy {

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::agenda::{Agenda, Claim};
-use super::room::{self, Budget, Flow, Holding};
+use super::budget::{self, Budget, Flow, Holding};
+use super::due_queue::{Claim, DueQueue};
 use super::runner::run_claim;
 use super::running::RunningTasks;
 use super::stats::Stats;
@@ -22,7 +22,7 @@ use crate::job::{Handler, Task};
 use crate::membership::Liveness;
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
-use crate::poison::Gates;
+use crate::poison::Quarantines;
 use crate::poison::SlotFile;
 use crate::settler::{GATHERING, Refusal, Settler};
 use crate::state::{DelayState, TaskDisposition};
@@ -49,7 +49,7 @@ pub(crate) struct DelayConfig {
     pub(crate) rules: BTreeMap<String, TaskRules>,
     pub(crate) default_rules: TaskRules,
     pub(crate) slots: Option<Arc<SlotFile>>,
-    pub(crate) gates: Gates,
+    pub(crate) quarantines: Quarantines,
     pub(crate) workers: Arc<Workers>,
     /// Tasks that run at once. Twice as many wait for their time.
     pub(crate) concurrency: u32,
@@ -70,7 +70,7 @@ impl DelayConfig {
 /// What only a daemon's actor has.
 pub(super) struct Engine {
     pub(super) config: Arc<DelayConfig>,
-    pub(super) agenda: Agenda,
+    pub(super) due_queue: DueQueue,
     pub(super) settler: Option<Settler<TaskEnd>>,
     pub(super) stop: StopSignal,
     pub(super) looking: bool,
@@ -89,7 +89,7 @@ pub(super) struct Engine {
     /// Room kept for pushed tasks whose rows are being inserted already claimed.
     pub(super) reserved: u32,
     /// Rows that nobody knows of are to be given back as soon as no push and no look is under way.
-    pub(super) strays: bool,
+    pub(super) orphans: bool,
     /// What waits is being counted.
     pub(super) counting: bool,
     /// Since the log last said how the queue stands.
@@ -100,7 +100,7 @@ impl Engine {
     pub(super) fn new(config: Arc<DelayConfig>) -> Self {
         Self {
             config,
-            agenda: Agenda::default(),
+            due_queue: DueQueue::default(),
             settler: None,
             stop: StopSignal::new(),
             looking: false,
@@ -114,7 +114,7 @@ impl Engine {
             timer: None,
             ready: false,
             reserved: 0,
-            strays: false,
+            orphans: false,
             counting: false,
             counts_since_report: 0,
         }
@@ -128,7 +128,7 @@ impl Engine {
     /// How many rows there is room for.
     pub(super) fn budget(&self) -> Budget {
         let (running, overdue_running) = self.config.running.counts();
-        let (ahead, overdue) = self.agenda.counts();
+        let (ahead, overdue) = self.due_queue.counts();
         let held = Holding {
             running,
             overdue_running,
@@ -136,7 +136,7 @@ impl Engine {
             reserved: self.reserved,
             overdue,
         };
-        room::budget(self.config.concurrency, held, self.flow)
+        budget::budget(self.config.concurrency, held, self.flow)
     }
 
     /// Whether to poll at once: the last poll found all that it asked for, and much of that room is free again. What a
@@ -144,7 +144,7 @@ impl Engine {
     /// claimed while it begins.
     pub(super) fn more_waits(&self) -> bool {
         let budget = self.budget();
-        let ahead = room::ahead(self.config.concurrency);
+        let ahead = budget::ahead(self.config.concurrency);
         self.more_on_time && budget.on_time > ahead / AT_ONCE_SHARE
             || self.more_overdue && budget.overdue > self.config.concurrency / AT_ONCE_SHARE
     }

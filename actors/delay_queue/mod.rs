@@ -7,38 +7,38 @@
 //! It looks a little ahead, often, and takes at most what it has room for: a claim is never late then, and rows that
 //! are pushed for the next second find room as well. Which daemon runs a row is decided by the claim alone.
 
-mod agenda;
+mod budget;
 mod clock_ahead;
-mod ending;
+mod due_queue;
 mod engine;
 mod handle;
-mod looking;
-mod own_transaction;
+mod outbox;
+mod polling;
 mod push;
-mod room;
+mod pushing;
+mod reporting;
 mod runner;
 mod running;
 mod stats;
-mod taking;
+mod stopping;
 #[cfg(test)]
 mod tests;
-mod watching;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
 
+use self::budget::Flow;
 use self::engine::Engine;
 pub(crate) use self::engine::{DelayConfig, TaskRules};
 pub(crate) use self::handle::DelayQueueHandle;
-pub use self::own_transaction::{PushRow, delay_queue_log};
+pub use self::outbox::{PushRow, delay_queue_log};
 pub(crate) use self::push::{LAST_SECOND, params_refusal, refusal};
 pub use self::push::{Push, PushError, PushItem};
-use self::room::Flow;
+use self::pushing::Pushing;
 pub(crate) use self::running::RunningTasks;
 pub(crate) use self::stats::Stats;
-use self::taking::Pushing;
 use crate::clock::now_ms;
 use crate::db::Db;
 use crate::drop_notice::GoneNotice;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use serde_json::Value;
 
-use super::agenda::Claim;
+use super::due_queue::Claim;
 use super::{DelayConfig, push};
 use crate::clock::{millis, now_ms};
 use crate::config::RetryRules;
@@ -40,9 +40,9 @@ pub(super) async fn run_claim(
 }
 
 async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> TaskOutcome {
-    let gate = config.gates.of(&claim.task.exec_cmd);
-    let pass = gate.enter(claim.task.suspect).await;
-    // Asked directly before it starts: the wait at the gate may have been long.
+    let quarantine = config.quarantines.of(&claim.task.exec_cmd);
+    let pass = quarantine.enter(claim.task.suspect).await;
+    // Asked directly before it starts: the wait at the quarantine may have been long.
     if !still_ours(config, &claim, &stop).await {
         return TaskOutcome::GiveBack;
     }
@@ -70,8 +70,8 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
 
 /// What others took over is theirs; while that is not known (the heartbeats are late), it waits.
 async fn still_ours(config: &DelayConfig, claim: &Claim, stop: &StopListener) -> bool {
-    let standing = || config.liveness.standing(claim.generation);
-    let ours = may_start(standing, stop).await;
+    let ownership = || config.liveness.ownership(claim.generation);
+    let ours = may_start(ownership, stop).await;
     if !ours {
         log::warn!(
             "delayed task {} does not start here, this daemon had been silent for too long",

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::agenda::Claim;
+use super::due_queue::Claim;
 
 /// See the module's header. Outlives DelayQueueActor, so that the one that replaces it knows which of this boot's rows
 /// are cared for.

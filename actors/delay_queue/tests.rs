@@ -16,7 +16,7 @@ use crate::clock::{jumps, now_ms};
 use crate::job::{Handler as JobHandler, JobResult, Task};
 use crate::membership::Liveness;
 use crate::orders::{PauseKind, Pauses};
-use crate::poison::Gates;
+use crate::poison::Quarantines;
 use crate::store::rows::PauseRow;
 use crate::testing_support::{Barrier, Crowd, Deaths, Seen, TestDb, rules, soon};
 use crate::workers::Workers;
@@ -65,7 +65,7 @@ impl World {
                 retry: rules(),
             },
             slots: None,
-            gates: Gates::default(),
+            quarantines: Quarantines::default(),
             workers: Arc::new(Workers::here()),
             concurrency,
             running: RunningTasks::default(),
@@ -601,7 +601,7 @@ async fn crashes_at_any_moment_lose_nothing_and_leave_nothing_claimed() {
     assert_eq!(world.ran.len(), usize::try_from(rows).unwrap(), "each once");
 }
 
-/// A look begins, and while it is under way strays are to be given back, as after a push that failed.
+/// A look begins, and while it is under way orphans are to be given back, as after a push that failed.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct StraysDuringALook;

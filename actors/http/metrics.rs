@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 
 use super::HttpConfig;
 use super::process::Process;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::state::view::{CronView, DelayView, QueueView};
 use crate::state::{CronFacts, Distribution, Identity, commits, outages};
 
@@ -65,7 +65,7 @@ impl Scrape {
     fn of(config: &HttpConfig) -> Self {
         let state = &config.state;
         let liveness = &config.liveness;
-        let standing = liveness.standing(liveness.generation());
+        let ownership = liveness.ownership(liveness.generation());
         Self {
             identity: state.identity.clone(),
             queues: state.queues().iter().map(|queue| queue.figures()).collect(),
@@ -73,7 +73,7 @@ impl Scrape {
             delay: state.delay.view(),
             dead_letters: *state.dead_letters.lock(),
             pending_writes: config.db.pending(),
-            heartbeats_hold: standing == Standing::Ours,
+            heartbeats_hold: ownership == Ownership::Held,
             now_ms: crate::clock::now_ms(),
         }
     }

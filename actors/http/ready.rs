@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::HttpConfig;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::stop::StopListener;
 
 /// The answer to `/readyz`.
@@ -29,7 +29,7 @@ pub(super) async fn readiness(config: &HttpConfig, stop: &StopListener) -> Readi
         missing.push(cause.to_string());
     }
     let liveness = &config.liveness;
-    if started && liveness.standing(liveness.generation()) != Standing::Ours {
+    if started && liveness.ownership(liveness.generation()) != Ownership::Held {
         missing.push("the heartbeats are late: nothing that is claimed starts".to_owned());
     }
     for (queue, source) in config.sources.read().iter() {

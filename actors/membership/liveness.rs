@@ -27,15 +27,15 @@ const CLOCKS_APART_SHARE: u32 = 2;
 
 /// What a boot knows of something it claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum Ownership {
     /// It may start.
-    Ours,
+    Held,
     /// The heartbeats are late: others may have taken over, or not.
-    Unsure,
+    Uncertain,
     /// Others have taken over.
     Lost,
     /// One before it runs again, and it after that.
-    Halted,
+    Blocked,
 }
 
 /// Between two looks whether something is still ours, while the heartbeats are late.
@@ -43,12 +43,12 @@ const UNSURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether what was claimed may start. What others took over is theirs; while that is not known (the heartbeats are
 /// late), it waits, until a stop begins.
-pub(crate) async fn may_start(standing: impl Fn() -> Standing, stop: &StopListener) -> bool {
+pub(crate) async fn may_start(ownership: impl Fn() -> Ownership, stop: &StopListener) -> bool {
     loop {
-        match standing() {
-            Standing::Ours => return true,
-            Standing::Unsure if !stop.begun() => tokio::time::sleep(UNSURE_PAUSE).await,
-            Standing::Unsure | Standing::Lost | Standing::Halted => return false,
+        match ownership() {
+            Ownership::Held => return true,
+            Ownership::Uncertain if !stop.begun() => tokio::time::sleep(UNSURE_PAUSE).await,
+            Ownership::Uncertain | Ownership::Lost | Ownership::Blocked => return false,
         }
     }
 }
@@ -146,17 +146,17 @@ impl Liveness {
     }
 
     /// Whether something claimed in this generation may start now.
-    pub(crate) fn standing(&self, generation: u64) -> Standing {
+    pub(crate) fn ownership(&self, generation: u64) -> Ownership {
         self.standing_at(generation, Moment::now())
     }
 
-    fn standing_at(&self, generation: u64, now: Moment) -> Standing {
+    fn standing_at(&self, generation: u64, now: Moment) -> Ownership {
         if generation != self.generation() || self.ended().is_some() {
-            Standing::Lost
+            Ownership::Lost
         } else if self.fresh_at(now) {
-            Standing::Ours
+            Ownership::Held
         } else {
-            Standing::Unsure
+            Ownership::Uncertain
         }
     }
 
@@ -212,29 +212,32 @@ mod tests {
     #[test]
     fn nothing_starts_once_the_heartbeat_is_two_intervals_old() {
         let liveness = Liveness::new(INTERVAL);
-        assert_eq!(liveness.standing_at(0, at(&liveness, 9)), Standing::Ours);
-        assert_eq!(liveness.standing_at(0, at(&liveness, 10)), Standing::Unsure);
+        assert_eq!(liveness.standing_at(0, at(&liveness, 9)), Ownership::Held);
+        assert_eq!(
+            liveness.standing_at(0, at(&liveness, 10)),
+            Ownership::Uncertain
+        );
         liveness.confirm(at(&liveness, 12), at(&liveness, 12));
-        assert_eq!(liveness.standing_at(0, at(&liveness, 21)), Standing::Ours);
+        assert_eq!(liveness.standing_at(0, at(&liveness, 21)), Ownership::Held);
     }
 
     #[test]
     fn claims_of_before_a_judged_death_never_start() {
         let liveness = Liveness::new(INTERVAL);
         liveness.was_dead(at(&liveness, 60));
-        assert_eq!(liveness.standing_at(0, at(&liveness, 61)), Standing::Lost);
-        assert_eq!(liveness.standing_at(1, at(&liveness, 61)), Standing::Ours);
+        assert_eq!(liveness.standing_at(0, at(&liveness, 61)), Ownership::Lost);
+        assert_eq!(liveness.standing_at(1, at(&liveness, 61)), Ownership::Held);
     }
 
     #[test]
     fn nothing_starts_after_a_sleep_before_the_next_heartbeat() {
         let liveness = Liveness::new(INTERVAL);
-        assert_eq!(liveness.standing(0), Standing::Ours);
+        assert_eq!(liveness.ownership(0), Ownership::Held);
         jumps::sleep(60);
-        assert_eq!(liveness.standing(0), Standing::Unsure);
+        assert_eq!(liveness.ownership(0), Ownership::Uncertain);
         assert!(!liveness.may_judge());
         liveness.confirm(Moment::now(), Moment::now());
-        assert_eq!(liveness.standing(0), Standing::Ours);
+        assert_eq!(liveness.ownership(0), Ownership::Held);
     }
 
     #[test]
@@ -242,12 +245,12 @@ mod tests {
         let liveness = Liveness::new(INTERVAL);
         for seconds in [60, -60, 3, -3] {
             jumps::jump(seconds);
-            assert_eq!(liveness.standing(0), Standing::Unsure, "{seconds}");
+            assert_eq!(liveness.ownership(0), Ownership::Uncertain, "{seconds}");
             liveness.confirm(Moment::now(), Moment::now());
-            assert_eq!(liveness.standing(0), Standing::Ours, "{seconds}");
+            assert_eq!(liveness.ownership(0), Ownership::Held, "{seconds}");
         }
         jumps::jump(1);
-        assert_eq!(liveness.standing(0), Standing::Ours, "a usual correction");
+        assert_eq!(liveness.ownership(0), Ownership::Held, "a usual correction");
     }
 
     #[test]

@@ -4,4 +4,4 @@ mod identity;
 mod liveness;
 
 pub(crate) use self::identity::{Owner, host, partition_of};
-pub(crate) use self::liveness::{Liveness, Standing, may_start};
+pub(crate) use self::liveness::{Liveness, Ownership, may_start};

@@ -18,7 +18,7 @@ const STAY_ALONE: Duration = Duration::from_secs(60);
 
 /// One per pool, and one per kind of delayed task.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gate {
+pub(crate) struct Quarantine {
     lock: Arc<RwLock<()>>,
     /// Suspects that wait to be alone.
     waiting: Arc<AtomicUsize>,
@@ -33,49 +33,49 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// Gates by name: a suspect holds up only its own kind.
+/// Quarantines by name: a suspect holds up only its own kind.
 #[derive(Debug, Default)]
-pub(crate) struct Gates {
-    by_name: Mutex<HashMap<String, Gate>>,
+pub(crate) struct Quarantines {
+    by_name: Mutex<HashMap<String, Quarantine>>,
 }
 
-impl Gates {
-    pub(crate) fn of(&self, name: &str) -> Gate {
+impl Quarantines {
+    pub(crate) fn of(&self, name: &str) -> Quarantine {
         // Nothing that is done under this lock can panic half way.
-        let mut gates = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        match gates.get(name) {
-            Some(gate) => gate.clone(),
-            None => gates.entry(name.to_owned()).or_default().clone(),
+        let mut quarantines = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        match quarantines.get(name) {
+            Some(quarantine) => quarantine.clone(),
+            None => quarantines.entry(name.to_owned()).or_default().clone(),
         }
     }
 }
 
 /// The right to run; ends when dropped.
 #[derive(Debug)]
-pub(crate) enum Pass {
-    Beside {
+pub(crate) enum Permit {
+    Shared {
         _guard: OwnedRwLockReadGuard<()>,
     },
-    Alone {
+    Exclusive {
         _guard: OwnedRwLockWriteGuard<()>,
     },
     /// Nobody left in time.
     Late,
 }
 
-impl Gate {
+impl Quarantine {
     /// Waits for the right to run.
-    pub(crate) async fn enter(&self, suspect: bool) -> Pass {
+    pub(crate) async fn enter(&self, suspect: bool) -> Permit {
         let lock = Arc::clone(&self.lock);
         if !suspect {
             let _guard = lock.read_owned().await;
-            return Pass::Beside { _guard };
+            return Permit::Shared { _guard };
         }
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let _waits = Waits(&self.waiting);
         match tokio::time::timeout(WAIT_TO_BE_ALONE, lock.write_owned()).await {
-            Ok(_guard) => Pass::Alone { _guard },
-            Err(_) => Pass::Late,
+            Ok(_guard) => Permit::Exclusive { _guard },
+            Err(_) => Permit::Late,
         }
     }
 
@@ -86,8 +86,8 @@ impl Gate {
 }
 
 /// Runs the job under its pass. A suspect's right to be alone ends after a while; the job goes on.
-pub(crate) async fn alone_at_first<T>(pass: Pass, job: impl Future<Output = T>) -> T {
-    if !matches!(pass, Pass::Alone { .. }) {
+pub(crate) async fn alone_at_first<T>(pass: Permit, job: impl Future<Output = T>) -> T {
+    if !matches!(pass, Permit::Exclusive { .. }) {
         let ended = job.await;
         drop(pass);
         return ended;
@@ -108,26 +108,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_suspect_runs_alone() {
-        let gate = Gate::default();
-        let neighbour = gate.enter(false).await;
-        assert!(!gate.is_wanted());
-        let mut suspect = Box::pin(gate.enter(true));
+        let quarantine = Quarantine::default();
+        let neighbour = quarantine.enter(false).await;
+        assert!(!quarantine.is_wanted());
+        let mut suspect = Box::pin(quarantine.enter(true));
         assert!((&mut suspect).now_or_never().is_none());
-        assert!(gate.is_wanted());
+        assert!(quarantine.is_wanted());
         drop(neighbour);
         let alone = suspect.await;
-        assert!(!gate.is_wanted());
-        assert!(matches!(alone, Pass::Alone { .. }));
-        assert!(gate.enter(false).now_or_never().is_none());
+        assert!(!quarantine.is_wanted());
+        assert!(matches!(alone, Permit::Exclusive { .. }));
+        assert!(quarantine.enter(false).now_or_never().is_none());
         drop(alone);
-        assert!(gate.enter(false).now_or_never().is_some());
+        assert!(quarantine.enter(false).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hanging_neighbour_does_not_hold_a_suspect_for_ever() {
-        let gate = Gate::default();
-        let _hangs = gate.enter(false).await;
-        assert!(matches!(gate.enter(true).await, Pass::Late));
-        assert!(gate.enter(false).now_or_never().is_some());
+        let quarantine = Quarantine::default();
+        let _hangs = quarantine.enter(false).await;
+        assert!(matches!(quarantine.enter(true).await, Permit::Late));
+        assert!(quarantine.enter(false).now_or_never().is_some());
     }
 }

@@ -80,7 +80,7 @@ pub(crate) struct Limiter {
     /// Held by the one who asks for permits.
     asking: Turn<Outage>,
     /// While the limit is reached: held by the one who fetches.
-    gate: Arc<Turn<()>>,
+    quarantine: Arc<Turn<()>>,
     /// Somebody has waited for permits, and messages have started, since that was asked.
     has_waited: AtomicBool,
     has_started: AtomicBool,
@@ -134,7 +134,7 @@ pub(crate) struct Permits {
     left: u32,
     granted: Option<Instant>,
     /// Until the fetch is over nobody else of this process fetches.
-    gate: Option<OwnedMutexGuard<()>>,
+    quarantine: Option<OwnedMutexGuard<()>>,
 }
 
 impl Limiter {
@@ -158,7 +158,7 @@ impl Limiter {
                 queue,
                 format!("the rate limit of queue `{queue}`"),
             )),
-            gate: Arc::default(),
+            quarantine: Arc::default(),
             has_waited: AtomicBool::new(false),
             has_started: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
@@ -201,13 +201,13 @@ impl Limiter {
         if !self.is_reached() {
             return Some((size, self.none_yet()));
         }
-        let gate = tokio::select! {
+        let quarantine = tokio::select! {
             biased;
             () = stop.quiet() => return None,
-            gate = Arc::clone(&self.gate).lock_owned() => gate,
+            quarantine = Arc::clone(&self.quarantine).lock_owned() => quarantine,
         };
         let mut permits = self.none_yet();
-        permits.gate = Some(gate);
+        permits.quarantine = Some(quarantine);
         loop {
             match self.ask(size).await {
                 Ok((taken, granted)) => {
@@ -230,7 +230,7 @@ impl Limiter {
             limiter: Some(Arc::clone(self)),
             left: 0,
             granted: None,
-            gate: None,
+            quarantine: None,
         }
     }
 
@@ -327,7 +327,7 @@ impl Permits {
             limiter: None,
             left: 0,
             granted: None,
-            gate: None,
+            quarantine: None,
         }
     }
 
@@ -339,7 +339,7 @@ impl Permits {
 
     /// The fetch is over: another consumer may fetch.
     pub(crate) fn fetched(&mut self) {
-        self.gate = None;
+        self.quarantine = None;
     }
 
     /// Whether a message may start now. Waits for its permit for as long as a message may be held for that.

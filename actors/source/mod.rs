@@ -3,11 +3,11 @@
 //! The promise of each source is *at least once*: what was fetched and not settled comes back, after a crash too; and
 //! settling does nothing once the boot's work was given to others.
 
+mod arena;
 mod clock_ahead;
-mod idle;
+mod idle_poll;
 mod kafka;
 mod lags;
-mod pieces;
 mod redis;
 pub(crate) mod replayed;
 mod send;
@@ -22,7 +22,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::job::Message;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::poison::{Identity, Kind};
 use crate::settler::Refusal;
 use crate::stop::StopListener;
@@ -30,7 +30,7 @@ use crate::store::DbError;
 use crate::store::rows::OutsideId;
 
 pub(crate) use self::clock_ahead::PutOffMessages;
-pub(crate) use self::idle::IdleTables;
+pub(crate) use self::idle_poll::IdleTables;
 pub(crate) use self::kafka::{
     ClusterError, Clusters, Inside, KafkaSource, Reached as ReachedTopic, Subscription,
     probe as probe_kafka, reach as reach_kafka,
@@ -136,7 +136,7 @@ impl Refusal for SourceError {
 
 /// A daemon of this machine that is gone, for queues outside the daemon's database.
 #[derive(Debug, Clone)]
-pub(crate) struct Burial {
+pub(crate) struct Recovery {
     /// Its boot.
     pub(crate) boot: String,
     /// Messages whose handlers ended it.
@@ -241,10 +241,10 @@ pub(crate) trait Source: Send + Sync {
     ) -> BoxFuture<'a, Result<Fetched, SourceError>>;
 
     /// Whether the delivery may start now: others may have taken over in the meantime.
-    fn standing(&self, receipt: &Receipt) -> Standing;
+    fn ownership(&self, receipt: &Receipt) -> Ownership;
 
     /// It is about to be settled as one that runs again. To be called at once, while settling takes its time: where
-    /// messages have an order, those behind it do not start from here on (`Standing::Halted`).
+    /// messages have an order, those behind it do not start from here on (`Ownership::Blocked`).
     fn halt(&self, receipt: &Receipt);
 
     /// What the slot says of it while it runs.
@@ -272,7 +272,7 @@ pub(crate) trait Source: Send + Sync {
     }
 
     /// Notes what a dead daemon of this machine is charged with, then gives back what it held. May be repeated.
-    fn bury<'a>(&'a self, _burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
+    fn recover<'a>(&'a self, _burial: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
         async { Ok(()) }.boxed()
     }
 

@@ -21,12 +21,12 @@ use uuid::Uuid;
 
 pub(crate) use self::due::DueReplays;
 use super::{
-    Burial, Delivery, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError,
+    Delivery, Fetched, Fetcher, Limit, Reach, Receipt, Recovery, Settled, Source, SourceError,
     TableSource, made, nothing,
 };
 use crate::config::REPLAY_PREFIX;
 use crate::job::Message;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::poison::Identity;
 use crate::stop::{StopListener, StopSignal};
 use crate::store::Most;
@@ -230,10 +230,10 @@ impl Source for Replayed {
         .boxed()
     }
 
-    fn standing(&self, receipt: &Receipt) -> Standing {
+    fn ownership(&self, receipt: &Receipt) -> Ownership {
         match is_letter(receipt) {
-            true => self.letters.standing(&of_table(*receipt)),
-            false => self.queue.standing(receipt),
+            true => self.letters.ownership(&of_table(*receipt)),
+            false => self.queue.ownership(receipt),
         }
     }
 
@@ -295,8 +295,8 @@ impl Source for Replayed {
         self.queue.oldest_due_ms()
     }
 
-    fn bury<'a>(&'a self, burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.queue.bury(burial)
+    fn recover<'a>(&'a self, recovery: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.queue.recover(recovery)
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {

@@ -23,7 +23,7 @@ use super::{
 use crate::clock::millis;
 use crate::db::Db;
 use crate::job::{Message, MessageSource, SourceKind};
-use crate::membership::{Liveness, Standing};
+use crate::membership::{Liveness, Ownership};
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::Most;
@@ -114,7 +114,7 @@ impl TableSource {
     /// handler blocks.
     pub(crate) async fn look_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
         match self.look.try_lock() {
-            Ok(mut strays) => self.claim(most, &mut strays).await.map(Some),
+            Ok(mut orphans) => self.claim(most, &mut orphans).await.map(Some),
             Err(_) => Ok(None),
         }
     }
@@ -125,20 +125,20 @@ impl TableSource {
         self.look.try_lock().unwrap()
     }
 
-    async fn claim(&self, most: Most, strays: &mut bool) -> Result<Vec<Delivery>, SourceError> {
+    async fn claim(&self, most: Most, orphans: &mut bool) -> Result<Vec<Delivery>, SourceError> {
         // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
         let generation = self.liveness.generation();
-        if *strays {
+        if *orphans {
             self.give_back_strays().await?;
-            *strays = false;
+            *orphans = false;
         }
-        *strays = true;
+        *orphans = true;
         let most = self.fitting.ask(most);
         let rows = self
             .db
             .claim_messages(self.table.to_string(), self.owner.clone(), most)
             .await?;
-        *strays = false;
+        *orphans = false;
         self.fitting.found(most, &rows);
         self.lock_held()
             .extend(rows.iter().map(|row| (row.id, row.fence)));
@@ -235,7 +235,7 @@ impl Source for TableSource {
             bytes: who.bytes,
         };
         async move {
-            let mut strays = tokio::select! {
+            let mut orphans = tokio::select! {
                 biased;
                 () = stop.quiet() => return Ok(nothing()),
                 look = self.look.lock() => look,
@@ -243,7 +243,7 @@ impl Source for TableSource {
             let mut pause = FIRST_PAUSE;
             while !stop.begun() {
                 // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
-                let deliveries = self.claim(most, &mut strays).await?;
+                let deliveries = self.claim(most, &mut orphans).await?;
                 if !deliveries.is_empty() {
                     return Ok(made(deliveries));
                 }
@@ -265,9 +265,9 @@ impl Source for TableSource {
         .boxed()
     }
 
-    fn standing(&self, receipt: &Receipt) -> Standing {
+    fn ownership(&self, receipt: &Receipt) -> Ownership {
         let Receipt { generation, .. } = receipt;
-        self.liveness.standing(*generation)
+        self.liveness.ownership(*generation)
     }
 
     fn halt(&self, _: &Receipt) {}
@@ -327,8 +327,8 @@ impl Source for TableSource {
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
         async move {
             let release = async {
-                let mut strays = self.look.lock().await;
-                match std::mem::take(&mut *strays) {
+                let mut orphans = self.look.lock().await;
+                match std::mem::take(&mut *orphans) {
                     true => self.give_back_strays().await,
                     false => Ok(()),
                 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::Plan;
 use super::children::Children;
 use crate::alert::{Ping, PingEvent};
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::presence::answers;
 
 /// Whoever is called expects it that often.
@@ -31,7 +31,7 @@ pub(super) async fn ping(plan: Arc<Plan>, children: Children) -> Result<(), Stri
 }
 
 async fn all_is_well(plan: &Plan, children: &Children) -> Result<(), String> {
-    if plan.liveness.standing(plan.liveness.generation()) != Standing::Ours {
+    if plan.liveness.ownership(plan.liveness.generation()) != Ownership::Held {
         return Err("the database does not confirm this daemon's heartbeats".to_owned());
     }
     let delay_queue = children.delay_queue.iter();

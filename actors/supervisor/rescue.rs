@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use super::Plan;
 use crate::config::RetryRules;
 use crate::poison::{DeadFile, Death, Identity, Kind, dead_files};
-use crate::source::{Burial, OutsideCharge, SourceError, outside};
+use crate::source::{OutsideCharge, Recovery, SourceError, outside};
 use crate::store::rows::{Charge, EntryName, OutsideId, Victim};
 
 /// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
@@ -42,8 +42,8 @@ pub(super) async fn look(plan: &Arc<Plan>) {
 
 async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
     let owner = format!("{}/{}", file.partition, file.boot);
-    let burial = burial(&file);
-    let buried = bury(plan, &burial).await;
+    let recovery = recovery(&file);
+    let recovered = recover(plan, &recovery).await;
     let mut charges = Vec::new();
     for (identity, death) in file
         .deaths
@@ -63,7 +63,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
         .iter()
         .map(|charge| (shown(&charge.victim), charge.how.clone()))
         .collect();
-    for death in &burial.deaths {
+    for death in &recovery.deaths {
         let shown = format!("redis list `{}`: message {}", death.source, death.id);
         victims.push((shown, death.how.clone()));
     }
@@ -86,9 +86,9 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
                 reaped.charged,
                 reaped.letters.len()
             );
-            match buried {
+            match recovered {
                 Ok(()) => file.remove(),
-                Err(_) => bury_later(plan, file, burial),
+                Err(_) => bury_later(plan, file, recovery),
             }
         }
         // The file is still there, and the next look finds it again; the deaths count once.
@@ -99,7 +99,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
 }
 
 /// The death of a daemon, as queues outside of its database get it.
-fn burial(file: &DeadFile) -> Burial {
+fn recovery(file: &DeadFile) -> Recovery {
     let outside = file
         .deaths
         .iter()
@@ -111,27 +111,27 @@ fn burial(file: &DeadFile) -> Burial {
         certain: file.deaths.len() == 1,
         how: death.to_string(),
     });
-    Burial {
+    Recovery {
         boot: file.boot.clone(),
         deaths: deaths.collect(),
     }
 }
 
-async fn bury(plan: &Plan, burial: &Burial) -> Result<(), SourceError> {
+async fn recover(plan: &Plan, recovery: &Recovery) -> Result<(), SourceError> {
     let sources = plan.pools.iter().map(|queue| &queue.pool.work.source);
-    let buried = sources.map(|source| source.bury(burial));
-    join_all(buried).await.into_iter().collect()
+    let recovered = sources.map(|source| source.recover(recovery));
+    join_all(recovered).await.into_iter().collect()
 }
 
 /// A server that is away holds up nothing else. The file stays until it has heard of the deaths: locked, so that nobody
 /// else judges it, and to be found again if this daemon dies.
-fn bury_later(plan: &Arc<Plan>, file: DeadFile, burial: Burial) {
+fn bury_later(plan: &Arc<Plan>, file: DeadFile, recovery: Recovery) {
     let plan = Arc::clone(plan);
     actix_rt::spawn(async move {
-        while let Err(cause) = bury(&plan, &burial).await {
+        while let Err(cause) = recover(&plan, &recovery).await {
             log::debug!(
-                "the dead boot {} is not buried everywhere yet: {cause}",
-                burial.boot
+                "the dead boot {} is not recovered everywhere yet: {cause}",
+                recovery.boot
             );
             tokio::time::sleep(BURY_AGAIN).await;
         }

@@ -28,7 +28,7 @@ use crate::job::{Handler as JobHandler, OwnCode, Task};
 use crate::membership::Liveness;
 use crate::membership::Owner;
 use crate::own_code;
-use crate::poison::Gates;
+use crate::poison::Quarantines;
 use crate::poison::SlotFile;
 use crate::pool::{self, PoolConfig};
 use crate::source::Consumed;
@@ -288,7 +288,7 @@ fn plan(
             rules: BTreeMap::new(),
             default_rules: TaskRules::default(),
             slots: Some(Arc::clone(&slots)),
-            gates: Gates::default(),
+            quarantines: Quarantines::default(),
             workers: Arc::clone(&workers),
             concurrency: 100,
             running: RunningTasks::default(),

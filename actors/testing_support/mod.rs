@@ -26,7 +26,7 @@ use crate::config::{
 use crate::consumer::Work;
 use crate::drop_notice::GoneNotice;
 use crate::job::{BatchHandler, Consumer, Handler, JobResult, Message};
-use crate::poison::Gate;
+use crate::poison::Quarantine;
 use crate::state::{QueueFacts, QueueState};
 
 /// Longer than anything a test waits for, on a paused clock.
@@ -82,7 +82,7 @@ pub(crate) fn work(source: &Arc<FakeSource>, handler: Consumer) -> Work {
             wait: Duration::from_millis(100),
         },
         slots: None,
-        gate: Gate::default(),
+        quarantine: Quarantine::default(),
         paused: crate::orders::PauseFlag::default(),
         rate: crate::rate::Limiter::none(),
         state: queue_state(),

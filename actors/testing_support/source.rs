@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::{Barrier, soon};
 use crate::job::Message;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::poison::{Identity, Kind};
 use crate::source::{
     Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
@@ -44,7 +44,7 @@ struct State {
     out: BTreeMap<i64, (i64, u32)>,
     ends: Vec<(i64, End)>,
     asked: Vec<u32>,
-    standing: Option<Standing>,
+    ownership: Option<Ownership>,
     lag: Option<u64>,
     /// How long it takes to say so.
     lag_takes: Duration,
@@ -84,8 +84,8 @@ impl FakeSource {
         self.change(|state| state.portions.push_back(portion));
     }
 
-    pub(crate) fn set_standing(&self, standing: Standing) {
-        self.change(|state| state.standing = Some(standing));
+    pub(crate) fn set_ownership(&self, ownership: Ownership) {
+        self.change(|state| state.ownership = Some(ownership));
     }
 
     pub(crate) fn set_lag(&self, lag: Option<u64>) {
@@ -286,14 +286,14 @@ impl Source for FakeSource {
         .boxed()
     }
 
-    fn standing(&self, receipt: &Receipt) -> Standing {
+    fn ownership(&self, receipt: &Receipt) -> Ownership {
         let state = self.lock();
         let overtakes =
             |first: &Receipt| receipt.generation == first.generation && receipt.fence > first.fence;
         let halted = state.halted.iter().any(overtakes);
         match halted {
-            true => Standing::Halted,
-            false => state.standing.unwrap_or(Standing::Ours),
+            true => Ownership::Blocked,
+            false => state.ownership.unwrap_or(Ownership::Held),
         }
     }
 

@@ -31,7 +31,7 @@ async fn heartbeats_come_while_no_commit_ends() {
     let _stuck = world.write_all([1]);
     tokio::time::sleep(INTERVAL * 20).await;
     assert!((20..=22).contains(&world.store.beats.len()));
-    assert_eq!(liveness.standing(0), Standing::Ours);
+    assert_eq!(liveness.ownership(0), Ownership::Held);
 }
 
 #[actix::test]
@@ -41,12 +41,12 @@ async fn silence_makes_unsure_and_a_heartbeat_makes_sure_again() {
     world.store.beats.wait_for(1).await;
     world.store.go_away(true);
     tokio::time::sleep(INTERVAL * 4).await;
-    assert_eq!(liveness.standing(0), Standing::Unsure);
+    assert_eq!(liveness.ownership(0), Ownership::Uncertain);
     world.store.go_away(false);
     let beats = world.store.beats.len();
     world.store.beats.wait_for(beats + 1).await;
     settle_down().await;
-    assert_eq!(liveness.standing(0), Standing::Ours);
+    assert_eq!(liveness.ownership(0), Ownership::Held);
 }
 
 #[actix::test]
@@ -57,8 +57,8 @@ async fn a_judged_death_begins_a_new_generation() {
     world.store.script.lock().unwrap().beats = [Beat::WasDead].into();
     world.store.beats.wait_for(3).await;
     settle_down().await;
-    assert_eq!(liveness.standing(0), Standing::Lost);
-    assert_eq!(liveness.standing(1), Standing::Ours);
+    assert_eq!(liveness.ownership(0), Ownership::Lost);
+    assert_eq!(liveness.ownership(1), Ownership::Held);
     world.store.beats.wait_for(6).await;
     assert_eq!(liveness.generation(), 1, "once");
 }

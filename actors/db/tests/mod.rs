@@ -17,7 +17,7 @@ use super::heartbeat::Heartbeats;
 use crate::clock::now_ms;
 use crate::db::Db;
 use crate::db::actor::{Crash, DbActor};
-use crate::membership::{Liveness, Standing};
+use crate::membership::{Liveness, Ownership};
 use crate::store::DbError;
 use crate::store::browse::{
     AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, Rows, Span, Step,

@@ -10,15 +10,15 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{IsError, KafkaError, KafkaResult};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::board::Position;
-use super::context::Context;
+use super::assignments::Position;
+use super::callbacks::Context;
 use super::shared::Shared;
 use super::topic_id::TopicId;
-use super::{deaths, resume};
+use super::{crashes, resume};
 
 /// All positions that the brokers do not know. The answer comes to [`answered`], by the member's poll.
 pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
-    let positions = shared.board().uncommitted();
+    let positions = shared.assignments().uncommitted();
     let sent =
         list(&shared.topic, &positions, shared.topic_id()).and_then(|list| send(consumer, &list));
     told(shared, sent);
@@ -30,7 +30,7 @@ pub(super) fn now(
     shared: &Arc<Shared>,
     of: impl Fn(i32) -> bool,
 ) {
-    let mut positions = shared.board().uncommitted();
+    let mut positions = shared.assignments().uncommitted();
     positions.retain(|position| of(position.partition));
     if positions.is_empty() {
         return;
@@ -40,7 +40,7 @@ pub(super) fn now(
     if committed.is_ok() {
         shared.health.committed(Ok(()));
         let positions = positions.iter().map(|one| (one.partition, one.offset));
-        deaths::committed(shared, &positions.collect::<Vec<_>>());
+        crashes::committed(shared, &positions.collect::<Vec<_>>());
     }
     told(shared, committed);
 }
@@ -132,5 +132,5 @@ pub(super) fn answered(
             _ => None,
         });
     let committed: Vec<(i32, i64)> = committed.collect();
-    deaths::committed(shared, &committed);
+    crashes::committed(shared, &committed);
 }

@@ -12,8 +12,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::callbacks::Context;
 use super::client::Start;
-use super::context::Context;
 use super::shared::Shared;
 
 /// For each of the four questions: a pool that waits for the answer keeps its size.
@@ -27,7 +27,7 @@ pub(super) fn lag(consumer: &BaseConsumer<Context>, shared: &Shared) -> KafkaRes
     let ends = ends(consumer, topic, &all, Offset::End, PATIENCE)?;
     let committed = committed(consumer, topic, &all)?;
     // Asked after the ends: what came here since then is not missed.
-    let here = shared.board().progress();
+    let here = shared.assignments().progress();
     let of = |partition: &i32| here.get(partition).copied().unwrap_or_default();
     let known = |partition: &i32| {
         committed

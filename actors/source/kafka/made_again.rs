@@ -10,8 +10,8 @@ use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-use super::board::Position;
-use super::context::Context;
+use super::assignments::Position;
+use super::callbacks::Context;
 use super::lag::ends;
 use super::shared::Shared;
 use super::topic_id::{TopicId, ask};
@@ -57,7 +57,7 @@ fn is_committed_of_another(
     shared: &Shared,
     present: TopicId,
 ) -> KafkaResult<bool> {
-    let partitions = shared.board().partitions();
+    let partitions = shared.assignments().partitions();
     let committed = resume::committed(consumer, shared, &partitions, SHORT_PATIENCE)?;
     let mut ids = partitions
         .iter()
@@ -86,7 +86,7 @@ pub(super) fn resolve(
     let client = consumer.client().native_ptr();
     let present = ask(client, &shared.topic, PATIENCE);
     // Partitions that were kept are those of the topic that this process knows, which the next look compares.
-    let knows_for_kept = !shared.board().partitions().is_empty();
+    let knows_for_kept = !shared.assignments().partitions().is_empty();
     let mut fault = String::new();
     for _ in 0..TRIES {
         match begin_anew(consumer, shared, assigned, present) {

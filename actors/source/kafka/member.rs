@@ -12,14 +12,14 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 
-use super::context::Context;
+use super::callbacks::Context;
 use super::health::Brokers;
 use super::record::Record;
 use super::remedy;
 use super::shared::Shared;
 use super::watching::Watch;
-use super::{commit, made_again, resume, standing};
-use crate::source::pieces::Pieces;
+use super::{commit, made_again, resume, unpositioned};
+use crate::source::arena::Pieces;
 use crate::task::{caught_call, panic_point};
 
 /// The longest until a stop is noticed; everything else wakes the poll.
@@ -45,7 +45,7 @@ pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
             Ok(Err(why)) => why,
             Err(panic) => {
                 // Its client was closed on the way. The next one is assigned everything anew.
-                let partitions = shared.board().partitions();
+                let partitions = shared.assignments().partitions();
                 shared.remove(&partitions);
                 shared.rebalanced();
                 panic
@@ -83,7 +83,7 @@ fn serve(
     let mut fault = None;
     let mut next_commit = Instant::now() + COMMIT_INTERVAL;
     let mut next_topic = Instant::now() + TOPIC_INTERVAL;
-    let mut next_standing = Instant::now() + standing::LOOK_INTERVAL;
+    let mut next_unpositioned = Instant::now() + unpositioned::LOOK_INTERVAL;
     let (mut made_again, mut all_stand) = (false, false);
     let mut watch = Watch::new(config);
     while fault.is_none() && !shared.closing() {
@@ -95,7 +95,7 @@ fn serve(
                 // SAFETY: it lives as long as `message`, and is no error.
                 let record = unsafe { Record::copy(message.ptr(), &mut Pieces::new()) };
                 shared
-                    .board()
+                    .assignments()
                     .stray(message.partition(), record, Instant::now());
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
@@ -113,10 +113,10 @@ fn serve(
             commit::later(&consumer, shared);
             next_commit = now + COMMIT_INTERVAL;
         }
-        let rereads = shared.board().take_rereads();
+        let rereads = shared.assignments().take_rereads();
         if !rereads.is_empty() {
             let left = resume::validate(&consumer, shared, &rereads);
-            shared.board().reread_later(left);
+            shared.assignments().reread_later(left);
         }
         watch.look(&consumer, shared);
         if now >= next_topic && shared.health.brokers() == Brokers::Answer {
@@ -124,10 +124,10 @@ fn serve(
             next_topic = Instant::now() + TOPIC_INTERVAL;
         }
         let mut goes_on = false;
-        if shared.standing.any() && now >= next_standing {
-            all_stand = standing::are_all(shared);
-            goes_on = all_stand || standing::may_go_on(&consumer, shared);
-            next_standing = Instant::now() + standing::LOOK_INTERVAL;
+        if shared.unpositioned.any() && now >= next_unpositioned {
+            all_stand = unpositioned::are_all(shared);
+            goes_on = all_stand || unpositioned::may_go_on(&consumer, shared);
+            next_unpositioned = Instant::now() + unpositioned::LOOK_INTERVAL;
         }
         if made_again || goes_on || shared.take_unsettled() {
             break;
@@ -139,7 +139,7 @@ fn serve(
     };
     end(shared, consumer, positions);
     if all_stand && !shared.closing() {
-        standing::wait_outside(shared, config).map_err(|cause| cause.to_string())?;
+        unpositioned::wait_outside(shared, config).map_err(|cause| cause.to_string())?;
     }
     fault.map_or(Ok(()), Err)
 }
@@ -154,8 +154,8 @@ enum Positions {
 
 /// Commits, and leaves the group at once: the others need not wait until the session is over.
 fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Positions) {
-    let partitions = shared.board().partitions();
-    shared.board().stop_feeding(&partitions);
+    let partitions = shared.assignments().partitions();
+    shared.assignments().stop_feeding(&partitions);
     if positions == Positions::Ours {
         commit::now(&consumer, shared, |_| true);
         // A member that is only made anew knows what was finished.
@@ -165,7 +165,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Po
     }
     shared.remove(&partitions);
     if positions == Positions::OfAnotherTopic {
-        shared.board().forget_runs();
+        shared.assignments().forget_runs();
     }
     shared.rebalanced();
     // The last owner closes the client, which may take its time: that must be this thread.

@@ -1,40 +1,40 @@
 //! A topic of Kafka, read as a member of a consumer group.
 //!
-//! At least once: a position is committed only when every record before it that came here is finished (`lane.rs`), each
+//! At least once: a position is committed only when every record before it that came here is finished (`partition/mod.rs`), each
 //! second, when a partition goes to others, and at the end. What was in flight when the process ended runs again. The
 //! committed position is all there is: nothing is kept elsewhere but attempts of records that failed or ended a process.
 //!
 //! One member of the group for each pool and process (`member.rs`), whose partitions are given to its consumers in turn
-//! (`board.rs`): the group does not notice how many consumers there are.
+//! (`assignments.rs`): the group does not notice how many consumers there are.
 
-mod board;
-mod claim;
+mod assignments;
+mod callbacks;
 mod client;
 mod clusters;
 mod commit;
-mod context;
-mod deaths;
+mod crashes;
+mod drain;
 mod epochs;
 mod health;
 mod lag;
-mod lane;
 mod leases;
 mod made_again;
 mod member;
 mod native;
+mod partition;
+mod partition_queue;
 mod probe;
 mod produce;
 mod record;
 mod remedy;
 mod resume;
 mod shared;
-mod standing;
 mod start;
 mod survivors;
-mod tap;
 #[cfg(test)]
 mod tests;
 mod topic_id;
+mod unpositioned;
 mod watching;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +47,7 @@ use rdkafka::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
 
-use self::board::Batch;
+use self::assignments::Batch;
 use self::client::Start;
 pub(crate) use self::clusters::{ClusterError, Clusters, Inside};
 use self::health::Health;
@@ -59,7 +59,7 @@ use super::{
 use crate::clock::now_ms;
 use crate::db::Db;
 use crate::job::{Message, MessageSource, SourceKind};
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::rows::{EntryName, NewLetter};
@@ -153,7 +153,7 @@ impl KafkaSource {
         // Names of this batch's own: a count that all threads raise and lower would be handed to and fro between them.
         let (queue, topic): (Arc<str>, Arc<str>) = ((*shared.queue).into(), (*shared.topic).into());
         let (of, mut digits) = (format!("{partition}/"), itoa::Buffer::new());
-        let delivery = move |handed: lane::Handed| {
+        let delivery = move |handed: partition::Handed| {
             let record = handed.record;
             Delivery {
                 receipt: Receipt {
@@ -189,13 +189,13 @@ impl KafkaSource {
     /// What others have now is theirs to give up: its attempt has failed, and no more. If its partition comes back before
     /// its end is noted, nothing is taken for a letter that there is not: it has no attempt left, and comes here again.
     fn letters(&self, ends: &mut [Settled]) -> Vec<NewLetter> {
-        let mut board = self.shared.board();
+        let mut assignments = self.shared.assignments();
         let mut letters = Vec::new();
         for Settled { receipt, end } in ends {
             let End::Dead { error, attempts } = end else {
                 continue;
             };
-            let Some(record) = board.out(receipt) else {
+            let Some(record) = assignments.out(receipt) else {
                 *end = End::Retry(Duration::ZERO);
                 continue;
             };
@@ -245,14 +245,14 @@ impl Source for KafkaSource {
             while !stop.begun() {
                 let wake = Arc::<Notify>::default();
                 let claimed = {
-                    let (mut board, now) = (self.shared.board(), Instant::now());
-                    let claimed = board.claim(who, max, now);
+                    let (mut assignments, now) = (self.shared.assignments(), Instant::now());
+                    let claimed = assignments.claim(who, max, now);
                     match claimed {
                         // There may be more for others.
-                        Some(_) => board.wake(now),
-                        None => board.wait(who, Arc::clone(&wake)),
+                        Some(_) => assignments.wake(now),
+                        None => assignments.wait(who, Arc::clone(&wake)),
                     }
-                    self.shared.ring_in_time(&board, now);
+                    self.shared.ring_in_time(&assignments, now);
                     claimed
                 };
                 if let Some((partition, mut claim)) = claimed {
@@ -273,19 +273,19 @@ impl Source for KafkaSource {
         .boxed()
     }
 
-    fn standing(&self, receipt: &Receipt) -> Standing {
+    fn ownership(&self, receipt: &Receipt) -> Ownership {
         match self.shared.open.has(receipt.generation) {
-            true => Standing::Ours,
-            false => Standing::Halted,
+            true => Ownership::Held,
+            false => Ownership::Blocked,
         }
     }
 
     fn halt(&self, receipt: &Receipt) {
-        self.shared.board().halt(receipt);
+        self.shared.assignments().halt(receipt);
     }
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
-        // As `deaths::identity` makes it.
+        // As `crashes::identity` makes it.
         let fence = self.shared.topic_fence();
         self.shared.name.message(&message.id, fence)
     }
@@ -297,7 +297,7 @@ impl Source for KafkaSource {
             if !letters.is_empty() {
                 self.shared.db.insert_letters(letters).await?;
             }
-            deaths::note_failures(&self.shared, &ends).await;
+            crashes::note_failures(&self.shared, &ends).await;
             self.shared.settle(&ends);
             Ok(Vec::new())
         }
@@ -379,7 +379,7 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.came.load(Ordering::Relaxed) {
-            self.shared.board().leave(&self.wake, Instant::now());
+            self.shared.assignments().leave(&self.wake, Instant::now());
         }
     }
 }
@@ -389,7 +389,7 @@ async fn wake_consumers(shared: Arc<Shared>) {
     let mut ended = shared.ended.subscribe();
     loop {
         panic_point("kafka waking", &shared.topic);
-        let due = shared.board().ring(Instant::now());
+        let due = shared.assignments().ring(Instant::now());
         let due = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due.into()).await,

@@ -12,7 +12,7 @@ use rdkafka::bindings::{
     rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, rd_kafka_timestamp_type_t,
 };
 
-use crate::source::pieces::Pieces;
+use crate::source::arena::Pieces;
 
 #[derive(Debug, Clone)]
 pub(super) struct Record {
@@ -35,7 +35,7 @@ impl Record {
     }
 }
 
-/// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the lane and
+/// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the partition and
 /// by the one who runs it, and goes with the last of them.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {

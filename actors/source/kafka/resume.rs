@@ -4,7 +4,7 @@
 //! librdkafka asks for that when it sees a leader change, and when it seeks; not when it begins at a committed position. A
 //! log that was cut while nobody read it would be read on at an offset at which other records are, or none. So each
 //! partition is sought to its position before anything is given out of it: with the epoch that was committed beside the
-//! offset. Where the log was cut librdkafka goes back to the cut, and `lane/cut.rs` notices.
+//! offset. Where the log was cut librdkafka goes back to the cut, and `partition/cut.rs` notices.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use rdkafka::bindings::{
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
-use super::board::Position;
+use super::assignments::Position;
+use super::callbacks::Context;
 use super::commit;
-use super::context::Context;
 use super::shared::Shared;
 
 /// librdkafka begins to fetch within milliseconds, and seeks after that.

@@ -8,16 +8,16 @@ use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use super::board::{Batch, Board};
-use super::claim::Claim;
+use super::assignments::{Assignments, Batch};
+use super::callbacks::Context;
 use super::client::Start;
-use super::context::Context;
-use super::deaths;
+use super::crashes;
+use super::drain::Claim;
 use super::health::Health;
 use super::leases::OpenLeases;
-use super::standing::Standing;
-use super::tap::QueueTap;
+use super::partition_queue::RdkafkaRecordQueue;
 use super::topic_id::TopicId;
+use super::unpositioned::Unpositioned;
 use crate::db::Db;
 use crate::outage::Outage;
 use crate::poison::QueueName;
@@ -39,7 +39,7 @@ pub(super) struct Shared {
     /// A runtime that runs no business code.
     pub(super) home: Handle,
     pub(super) health: Health,
-    board: Mutex<Board<QueueTap>>,
+    assignments: Mutex<Assignments<RdkafkaRecordQueue>>,
     pub(super) open: Arc<OpenLeases>,
     /// Notified whenever leases are over.
     settled: Condvar,
@@ -55,7 +55,7 @@ pub(super) struct Shared {
     topic_id: Mutex<Option<TopicId>>,
     /// The same, for the identities of records; 0: not known.
     topic_fence: AtomicI64,
-    pub(super) standing: Standing,
+    pub(super) unpositioned: Unpositioned,
     /// Where its partitions begin could not be settled: the member has to join anew.
     unsettled: AtomicBool,
     /// How many orders to forget deaths the database has not answered.
@@ -90,7 +90,7 @@ impl Shared {
             db,
             home,
             health,
-            board: Mutex::new(Board::new(Arc::clone(&open))),
+            assignments: Mutex::new(Assignments::new(Arc::clone(&open))),
             open,
             settled: Condvar::new(),
             news: Arc::default(),
@@ -100,7 +100,7 @@ impl Shared {
             ended: watch::Sender::new(false),
             topic_id: Mutex::default(),
             topic_fence: AtomicI64::new(0),
-            standing: Standing::default(),
+            unpositioned: Unpositioned::default(),
             unsettled: AtomicBool::new(false),
             forgetting: watch::Sender::new(0),
             noting: Mutex::new(noting),
@@ -108,65 +108,70 @@ impl Shared {
     }
 
     /// Never held while waiting for anything.
-    pub(super) fn board(&self) -> MutexGuard<'_, Board<QueueTap>> {
+    pub(super) fn assignments(&self) -> MutexGuard<'_, Assignments<RdkafkaRecordQueue>> {
         // What is done under this lock leaves it whole at each step.
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        self.assignments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever changed the board sees to it that nothing on it comes to be due unnoticed.
-    pub(super) fn ring_in_time(&self, board: &Board<QueueTap>, now: Instant) {
-        if board.rings_too_late(now) {
+    /// Whoever changed the assignments sees to it that nothing on it comes to be due unnoticed.
+    pub(super) fn ring_in_time(&self, assignments: &Assignments<RdkafkaRecordQueue>, now: Instant) {
+        if assignments.rings_too_late(now) {
             self.news.notify_one();
         }
     }
 
     /// Ends of deliveries.
     pub(super) fn settle(&self, ends: &[Settled]) {
-        let (mut board, now) = (self.board(), Instant::now());
-        let over = board.settle(ends, now);
-        self.ring_in_time(&board, now);
-        drop(board);
+        let (mut assignments, now) = (self.assignments(), Instant::now());
+        let over = assignments.settle(ends, now);
+        self.ring_in_time(&assignments, now);
+        drop(assignments);
         if over > 0 {
             self.told_settled();
         }
     }
 
     /// Notes what was drawn, and answers what of it is given out.
-    pub(super) fn fill(self: &Arc<Self>, claimed: (i32, Claim<QueueTap>)) -> Option<Batch> {
-        let (mut board, now) = (self.board(), Instant::now());
+    pub(super) fn fill(
+        self: &Arc<Self>,
+        claimed: (i32, Claim<RdkafkaRecordQueue>),
+    ) -> Option<Batch> {
+        let (mut assignments, now) = (self.assignments(), Instant::now());
         let partition = claimed.0;
-        let batch = board.fill(claimed, now);
-        self.ring_in_time(&board, now);
-        // Whoever takes a partition away waits for its tap.
-        if board.is_leaving(partition) {
+        let batch = assignments.fill(claimed, now);
+        self.ring_in_time(&assignments, now);
+        // Whoever takes a partition away waits for its partition queue.
+        if assignments.is_leaving(partition) {
             self.told_settled();
         }
-        let cuts = board.take_cuts();
-        drop(board);
+        let cuts = assignments.take_cuts();
+        drop(assignments);
         for (partition, cut, gone) in cuts {
             log::warn!(
                 "queue `{}`: the log of partition {partition} of `{}` was cut off: {cut}",
                 self.queue,
                 self.topic
             );
-            deaths::forget(self, partition, gone);
+            crashes::forget(self, partition, gone);
         }
         batch
     }
 
     /// These partitions go. Answers how many of their records run on.
     pub(super) fn remove(&self, partitions: &[i32]) -> usize {
-        let mut board = self.board();
-        board.stop_feeding(partitions);
+        let mut assignments = self.assignments();
+        assignments.stop_feeding(partitions);
         // Nothing more is drawn from them, and who draws is about to be done.
-        while board.is_lent(partitions) {
-            let waited = self.settled.wait(board);
-            board = waited.unwrap_or_else(PoisonError::into_inner);
+        while assignments.is_lent(partitions) {
+            let waited = self.settled.wait(assignments);
+            assignments = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let (taps, running) = board.remove(partitions, Instant::now());
-        drop(board);
-        // Without the board: it may take its time.
-        drop(taps);
+        let (partition_queues, running) = assignments.remove(partitions, Instant::now());
+        drop(assignments);
+        // Without the assignments: it may take its time.
+        drop(partition_queues);
         running
     }
 
@@ -177,33 +182,33 @@ impl Shared {
 
     /// Waits until consumers have nothing of these partitions, or it is too late.
     pub(super) fn wait_until_settled(&self, partitions: &[i32], deadline: Instant) {
-        let mut board = self.board();
-        while board.out_count(partitions) > 0 {
+        let mut assignments = self.assignments();
+        while assignments.out_count(partitions) > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            let waited = self.settled.wait_timeout(board, left);
-            (board, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.settled.wait_timeout(assignments, left);
+            (assignments, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// A partition has no position that librdkafka could begin at.
     pub(super) fn stands(&self, partition: i32) {
-        self.standing.add(partition);
+        self.unpositioned.add(partition);
         self.health.stands();
     }
 
     /// Those that stand are these at most.
     pub(super) fn stand_at_most(&self, of: impl Fn(i32) -> bool) {
-        if self.standing.retain(of) {
+        if self.unpositioned.retain(of) {
             self.health.none_stands();
         }
     }
 
     /// Other partitions are here than before: the pool is sized by their number.
     pub(super) fn rebalanced(&self) {
-        let partitions = self.board().partitions();
+        let partitions = self.assignments().partitions();
         let useful = u32::try_from(partitions.len()).unwrap_or(u32::MAX);
         let before = self.limit.borrow().useful;
         if before != useful {
@@ -233,7 +238,7 @@ impl Shared {
 
     /// For the end of the member, which waits for the brokers no longer: logs how many positions they have not taken.
     pub(super) fn tell_untaken(&self) {
-        let positions = self.board().uncommitted().len();
+        let positions = self.assignments().uncommitted().len();
         if positions > 0 {
             log::warn!(
                 "queue `{}`: Kafka did not take the last positions of {positions} partitions in time; what was finished since the ones before runs again",

@@ -15,10 +15,10 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::board::Position;
+use super::assignments::Position;
+use super::callbacks::Context;
 use super::client::Start;
 use super::commit;
-use super::context::Context;
 use super::lag::{ends, partitions};
 use super::shared::Shared;
 

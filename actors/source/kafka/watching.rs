@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::context::Context;
+use super::callbacks::Context;
 use super::health::{Brokers, Problem};
 use super::probe::{Lack, probe};
 use super::shared::Shared;

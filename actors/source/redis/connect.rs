@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bb8_redis::redis::{Client, ErrorKind, RedisError, cmd};
 use tokio::sync::Notify;
 
-use super::fault::Fault;
+use super::error::Fault;
 use super::primary::{Sentinels, Switches};
 use super::stream::{Attentive, CONNECT_TIMEOUT, Heard, LONGEST_SILENCE, SILENT};
 use crate::config::RedisSettings;

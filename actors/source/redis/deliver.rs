@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::RedisSource;
+use super::batches::{Batch, Member};
+use super::envelope::{self, Head};
 use super::fetch::{Death, TakenBatch};
-use super::frame::{self, Head};
-use super::open::{Batch, Member};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::source::{Delivery, Fetched, Receipt, made};
 
@@ -76,7 +76,7 @@ impl Deliver {
         } = &self.name;
         Delivery {
             message: Message {
-                id: frame::id(boot, *number, place),
+                id: envelope::id(boot, *number, place),
                 payload,
                 key: None,
                 headers: Vec::new(),

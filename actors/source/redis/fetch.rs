@@ -10,10 +10,10 @@ use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::RedisSource;
 use super::deliver::Name;
-use super::fault::Fault;
+use super::error::Fault;
+use super::payloads::Stored;
 use super::scripts::TAKE;
 use super::server::Answer;
-use super::stored::Stored;
 use super::trouble::Deed;
 use super::wait::Waiting;
 use crate::source::{Fetched, nothing};

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::RedisSource;
-use super::keeper::{Acquaintance, Beat};
-use super::open::{Batches, Hurry};
+use super::batches::{Batches, Hurry};
+use super::heartbeat::{Acquaintance, Beat};
 use super::scripts::LEAVE;
 use super::server::Answer;
 

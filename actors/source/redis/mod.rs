@@ -12,7 +12,7 @@
 //! | `settle.rs`, `open.rs` | ends |
 //! | `keeper.rs` | heartbeats, and messages that nobody holds |
 //! | `restore.rs` | a server that has lost data |
-//! | `burial.rs`, `leave.rs` | dead boots; the end of this one |
+//! | `recovery.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
 //! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
 //! | `trouble.rs` | what is refused to this queue alone |
@@ -20,24 +20,24 @@
 //! | `push.rs` | what producers do, for `ctx.send` |
 //! | `stored.rs`, `frame.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
-mod burial;
+mod batches;
 mod connect;
 mod deliver;
-mod fault;
+mod envelope;
+mod error;
 mod fetch;
-mod frame;
-mod keeper;
+mod heartbeat;
 mod leave;
-mod open;
+mod payloads;
 mod primary;
 mod push;
 mod rate;
+mod recovery;
 mod restore;
 mod scripts;
 mod server;
 mod servers;
 mod settle;
-mod stored;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -55,24 +55,24 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-use self::burial::Burials;
+use self::batches::Batches;
 pub(crate) use self::connect::{replica, unsuitable};
-pub(crate) use self::fault::Fault as RedisFault;
+pub(crate) use self::error::Fault as RedisFault;
 use self::fetch::Look;
-use self::keeper::Registration;
-use self::open::Batches;
+use self::heartbeat::Registration;
 pub(crate) use self::primary::{Sentinels, is_primary};
+use self::recovery::Recoveries;
 #[cfg(test)]
 use self::server::Server;
 pub(crate) use self::server::Server as RedisServer;
 pub(crate) use self::servers::RedisServers;
 use self::trouble::Trouble;
 pub(crate) use self::unconsumed::UnconsumedList;
-use super::{Burial, Fetched, Fetcher, Limit, Receipt, Settled, Source, SourceError};
+use super::{Fetched, Fetcher, Limit, Receipt, Recovery, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::Db;
 use crate::job::Message;
-use crate::membership::{Liveness, Standing};
+use crate::membership::{Liveness, Ownership};
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::Most;
@@ -129,7 +129,7 @@ pub(crate) struct RedisSource {
     ringing: AtomicBool,
     opened: AtomicBool,
     closed: AtomicBool,
-    burials: Mutex<Burials>,
+    recoveries: Mutex<Recoveries>,
 }
 
 impl RedisSource {
@@ -156,7 +156,7 @@ impl RedisSource {
             wake: Notify::new(),
             ringing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            burials: Mutex::default(),
+            recoveries: Mutex::default(),
             opened: AtomicBool::new(false),
             home: Handle::current(),
         })
@@ -190,7 +190,7 @@ impl RedisSource {
 impl Source for RedisSource {
     fn open(&self) {
         if !self.opened.swap(true, Ordering::AcqRel) {
-            self.home.spawn(keeper::keep(Weak::clone(&self.me)));
+            self.home.spawn(heartbeat::keep(Weak::clone(&self.me)));
         }
     }
 
@@ -211,8 +211,8 @@ impl Source for RedisSource {
         self.take_messages(most, stop).map(Ok).boxed()
     }
 
-    fn standing(&self, receipt: &Receipt) -> Standing {
-        self.liveness.standing(receipt.generation)
+    fn ownership(&self, receipt: &Receipt) -> Ownership {
+        self.liveness.ownership(receipt.generation)
     }
 
     fn halt(&self, _: &Receipt) {}
@@ -234,8 +234,8 @@ impl Source for RedisSource {
         self.unfinished().boxed()
     }
 
-    fn bury<'a>(&'a self, burial: &'a Burial) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.bury_dead(burial).boxed()
+    fn recover<'a>(&'a self, recovery: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.bury_dead(recovery).boxed()
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {

@@ -17,7 +17,7 @@ use bb8_redis::redis::{
 };
 use tokio::time::timeout;
 
-use super::fault::Fault;
+use super::error::Fault;
 use super::views::Views;
 use crate::config::SentinelAddress;
 

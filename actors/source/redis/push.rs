@@ -3,7 +3,7 @@
 use bb8_redis::redis::cmd;
 use bytes::Bytes;
 
-use super::fault::Fault;
+use super::error::Fault;
 use super::server::{Answer, Server};
 
 /// Messages in one command: enough for the way there and back to cost little, few enough not to hold up others.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fault::Fault;
+use super::error::Fault;
 use super::scripts::PERMITS;
 use super::server::Server;
 use crate::store::permits::{CATCH_UP_US, Granted, PermitAsk};

@@ -35,7 +35,7 @@ scripts! {
     SETTLE = "settle.lua";
     FINISH = "finish.lua";
     BEAT = "beat.lua";
-    BURY = "bury.lua";
+    RECOVER = "recover.lua";
     CHARGE = "charge.lua";
     LAG = "lag.lua";
     RESTORE = "restore.lua";

@@ -13,7 +13,7 @@ use bb8_redis::redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
 use tokio::sync::MutexGuard;
 
 use super::connect::{Connection, Manager};
-use super::fault::{self, Fault};
+use super::error::{self, Fault};
 use super::stream::SILENT;
 use super::unconsumed::{UnconsumedList, unconsumed_lists};
 use crate::config::RedisSettings;
@@ -168,7 +168,7 @@ impl Server {
     pub(super) fn failed(&self, cause: &str, turn: Option<&Turn<'_>>) {
         let mut away = self.lock_outage();
         if turn.is_some() || !self.down.load(Ordering::Acquire) {
-            away.refuses_writes |= fault::refuses_writes(cause);
+            away.refuses_writes |= error::refuses_writes(cause);
             away.pause = away
                 .outage
                 .failed_after(self.manager.heard.silence(), cause);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::RedisSource;
-use super::fault::Fault;
-use super::open::{Ended, Fate, Hurry, LONGEST_WAIT, Telling, Unfinished, What};
+use super::batches::{Ended, Fate, Hurry, LONGEST_WAIT, Telling, Unfinished, What};
+use super::error::Fault;
 use super::scripts::{FINISH, SETTLE};
 use super::server::Answer;
 use super::trouble::Deed;
@@ -209,7 +209,7 @@ impl RedisSource {
                 }
                 // Put back, it can be reported.
                 What::Some(_) => {
-                    self.recover(telling.number).await?;
+                    self.recover_batch(telling.number).await?;
                     return Ok(Heard::PutBack);
                 }
             },

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::fault::Fault;
+use super::error::Fault;
 
 /// A server that cannot be reached in this time is away. Long enough for a connection across a continent.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bb8_redis::redis::cmd;
 
-use super::fault::Fault;
+use super::error::Fault;
 use super::scripts::LAG;
 use super::server::Answer;
 use super::stream::Attentive;

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::RedisSource;
 use super::connect::Connection;
-use super::fault::Fault;
+use super::error::Fault;
 use super::unconsumed::OURS;
 use crate::stop::StopListener;
 

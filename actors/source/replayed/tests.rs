@@ -238,8 +238,8 @@ impl Source for Slow {
         .boxed()
     }
 
-    fn standing(&self, receipt: &Receipt) -> Standing {
-        self.0.standing(receipt)
+    fn ownership(&self, receipt: &Receipt) -> Ownership {
+        self.0.ownership(receipt)
     }
 
     fn halt(&self, _: &Receipt) {}
@@ -417,10 +417,10 @@ async fn what_the_queue_is_told_it_hears() {
     for halted in [2, 0] {
         world.source.halt(&fetched[halted].receipt);
     }
-    let standing = |at: usize| world.source.standing(&fetched[at].receipt);
+    let ownership = |at: usize| world.source.ownership(&fetched[at].receipt);
     assert_eq!(
-        (standing(1), standing(2)),
-        (Standing::Halted, Standing::Ours)
+        (ownership(1), ownership(2)),
+        (Ownership::Blocked, Ownership::Held)
     );
     world.source.close(Duration::from_secs(1)).await;
     assert_eq!(world.queue.told(), ["open", "close"]);
@@ -431,11 +431,11 @@ async fn a_letter_of_an_earlier_life_does_not_start() {
     let world = World::start().await;
     world.replay(&["a"]).await;
     let fetched = world.fetch(1).await.remove(0);
-    assert_eq!(world.source.standing(&fetched.receipt), Standing::Ours);
+    assert_eq!(world.source.ownership(&fetched.receipt), Ownership::Held);
     let identity = world.source.identity(&fetched.message, &fetched.receipt);
     assert_eq!(identity.queue(), replay_table("script1", "orders"));
     world.liveness.was_dead(crate::clock::Moment::now());
-    assert_eq!(world.source.standing(&fetched.receipt), Standing::Lost);
+    assert_eq!(world.source.ownership(&fetched.receipt), Ownership::Lost);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 use diesel::result::Error;
 
-use super::claims::Standing;
+use super::claims::Acceptance;
 use super::dialect::Connection;
 use super::{
     boots, cron, daemon_orders, dead, deaths, entries, hasten, idempotency, messages, notices,
@@ -56,15 +56,15 @@ async fn make(
             shares.map(|(at, ids)| (at, Written::Ids(ids))).collect()
         }
         Step::EndTasks { owner, ends } => {
-            let standing = tasks::end(connection, owner, ends.items()).await?;
+            let acceptance = tasks::end(connection, owner, ends.items()).await?;
             let ids = ends.items().iter().map(|end| end.id);
-            let shares = ends.share_out(ids.zip(standing).collect());
+            let shares = ends.share_out(ids.zip(acceptance).collect());
             shares.map(|(at, ends)| (at, settlement(ends))).collect()
         }
         Step::EndMessages { owner, ends } => {
-            let standing = messages::end(connection, owner, ends.items()).await?;
+            let acceptance = messages::end(connection, owner, ends.items()).await?;
             let ids = ends.items().iter().map(|end| end.id);
-            let shares = ends.share_out(ids.zip(standing).collect());
+            let shares = ends.share_out(ids.zip(acceptance).collect());
             shares.map(|(at, ends)| (at, settlement(ends))).collect()
         }
         Step::AddCounts(places) => {
@@ -89,13 +89,13 @@ async fn make(
     })
 }
 
-fn settlement(ends: Vec<(i64, Standing)>) -> Written {
+fn settlement(ends: Vec<(i64, Acceptance)>) -> Written {
     let mut settlement = Settlement::default();
-    for (id, standing) in ends {
-        match standing {
-            Standing::Counts => {}
-            Standing::Stale => settlement.stale.push(id),
-            Standing::Held => settlement.held.push(id),
+    for (id, acceptance) in ends {
+        match acceptance {
+            Acceptance::Counts => {}
+            Acceptance::Stale => settlement.stale.push(id),
+            Acceptance::Held => settlement.held.push(id),
         }
     }
     Written::Settlement(settlement)

@@ -93,7 +93,7 @@ async fn note(connection: &mut Connection, row: &BootRow) -> QueryResult<usize> 
 
 pub(super) async fn end(connection: &mut Connection, owner: &str) -> QueryResult<Written> {
     let mut reaped = Reaped::default();
-    bury(connection, owner, ENDED, &mut reaped).await?;
+    recover(connection, owner, ENDED, &mut reaped).await?;
     Ok(Written::Reaped(reaped))
 }
 
@@ -124,7 +124,7 @@ pub(super) async fn reap_silent(
         .await?;
     let mut reaped = Reaped::default();
     for owner in owners {
-        bury(connection, &owner, JUDGED_DEAD, &mut reaped).await?;
+        recover(connection, &owner, JUDGED_DEAD, &mut reaped).await?;
     }
     // What a boot claimed at the moment it was judged is nobody's until it learns of the judgement, and for ever if it
     // never does. And what was locked when a boot ended was left.
@@ -213,7 +213,7 @@ pub(super) async fn reap_gone(
     let Some(counted) = known else {
         return Ok(Written::Reaped(reaped));
     };
-    bury(connection, owner, JUDGED_DEAD, &mut reaped).await?;
+    recover(connection, owner, JUDGED_DEAD, &mut reaped).await?;
     if counted != 0 {
         return Ok(Written::Reaped(reaped));
     }
@@ -256,7 +256,7 @@ async fn count(
     }
 }
 
-async fn bury(
+async fn recover(
     connection: &mut Connection,
     owner: &str,
     state: i16,

@@ -16,7 +16,7 @@ pub(super) struct Mine {
 
 /// What an end comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Standing {
+pub(in crate::store) enum Acceptance {
     /// It counts.
     Counts,
     /// Others had taken over.
@@ -26,17 +26,17 @@ pub(in crate::store) enum Standing {
 }
 
 /// For each named claim (row and fence) whether it stands. Each stands once.
-pub(super) fn judge(mine: &mut Mine, named: impl Iterator<Item = (i64, i64)>) -> Vec<Standing> {
+pub(super) fn judge(mine: &mut Mine, named: impl Iterator<Item = (i64, i64)>) -> Vec<Acceptance> {
     let stands = |claims: &Claims, id: i64, fence: i64| claims.get(&id) == Some(&fence);
     named
         .map(|(id, fence)| {
             if stands(&mine.locked, id, fence) {
                 mine.locked.remove(&id);
-                Standing::Counts
+                Acceptance::Counts
             } else if stands(&mine.held, id, fence) {
-                Standing::Held
+                Acceptance::Held
             } else {
-                Standing::Stale
+                Acceptance::Stale
             }
         })
         .collect()
@@ -52,7 +52,7 @@ pub(super) fn not_kept(claims: Vec<(i64, i64)>, keep: &[(i64, i64)]) -> Vec<i64>
 
 #[cfg(test)]
 mod tests {
-    use super::Standing::{Counts, Held, Stale};
+    use super::Acceptance::{Counts, Held, Stale};
     use super::*;
 
     #[test]

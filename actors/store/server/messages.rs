@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable};
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Mine, Standing, judge, not_kept};
+use super::claims::{Acceptance, Mine, judge, not_kept};
 use super::dialect::{self, Connection, NOW_MS};
 use super::limits::Limits;
 use super::part::part;
@@ -199,7 +199,7 @@ pub(super) async fn end(
     connection: &mut Connection,
     owner: &str,
     ends: &[&MessageEnd],
-) -> QueryResult<Vec<Standing>> {
+) -> QueryResult<Vec<Acceptance>> {
     let claims = || ends.iter().map(|end| (end.id, end.fence));
     let all_done = ends
         .iter()
@@ -210,11 +210,11 @@ pub(super) async fn end(
     }
     let ids = ends.iter().map(|end| end.id).collect();
     let mut mine = by_ids::lock_messages(connection, owner, ids).await?;
-    let standing = judge(&mut mine, claims());
+    let acceptance = judge(&mut mine, claims());
     let counted = ends
         .iter()
-        .zip(&standing)
-        .filter(|(_, standing)| **standing == Standing::Counts);
+        .zip(&acceptance)
+        .filter(|(_, acceptance)| **acceptance == Acceptance::Counts);
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
         match &end.outcome {
@@ -225,12 +225,12 @@ pub(super) async fn end(
                 entry,
                 error,
                 attempts,
-            } => bury(connection, end.id, owner, entry, error, *attempts).await?,
+            } => recover(connection, end.id, owner, entry, error, *attempts).await?,
         }
     }
     by_ids::delete_messages(connection, &done).await?;
     by_ids::free_messages(connection, &back).await?;
-    Ok(standing)
+    Ok(acceptance)
 }
 
 /// Deletes those of the rows that are the owner's by these claims. What is locked, and deleted, counts.
@@ -263,7 +263,7 @@ async fn retry(connection: &mut Connection, id: i64, after_ms: i64) -> QueryResu
 }
 
 /// Moves a message to the dead letters.
-async fn bury(
+async fn recover(
     connection: &mut Connection,
     id: i64,
     owner: &str,
@@ -357,7 +357,7 @@ pub(super) async fn charge(
     // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
     if charge.certain && reached >= charge.max_attempts && now_owned_by.is_empty() {
         let error = format!("the process ended while it ran: {}", charge.how);
-        bury(connection, id, owner, entry, &error, reached).await?;
+        recover(connection, id, owner, entry, &error, reached).await?;
         return Ok(Some(true));
     }
     Ok(Some(false))

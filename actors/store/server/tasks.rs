@@ -4,7 +4,7 @@ use diesel::dsl::{now, sql};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::claims::{Standing, judge, not_kept};
+use super::claims::{Acceptance, judge, not_kept};
 use super::dialect::{self, Connection};
 use super::part::part;
 use super::schema::delay_queue_log::{self as log, dsl};
@@ -120,14 +120,14 @@ pub(super) async fn end(
     connection: &mut Connection,
     owner: &str,
     ends: &[&TaskEnd],
-) -> QueryResult<Vec<Standing>> {
+) -> QueryResult<Vec<Acceptance>> {
     let ids = ends.iter().map(|end| end.id).collect();
     let mut mine = by_ids::lock_tasks(connection, owner, ids).await?;
-    let standing = judge(&mut mine, ends.iter().map(|end| (end.id, end.fence)));
+    let acceptance = judge(&mut mine, ends.iter().map(|end| (end.id, end.fence)));
     let counted = ends
         .iter()
-        .zip(&standing)
-        .filter(|(_, standing)| **standing == Standing::Counts);
+        .zip(&acceptance)
+        .filter(|(_, acceptance)| **acceptance == Acceptance::Counts);
     let limits = connection.limits;
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
@@ -155,7 +155,7 @@ pub(super) async fn end(
         dialect::finish_tasks(connection, chunk).await?;
     }
     by_ids::free_tasks(connection, &back).await?;
-    Ok(standing)
+    Ok(acceptance)
 }
 
 async fn retry(

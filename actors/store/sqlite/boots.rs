@@ -85,7 +85,7 @@ pub(super) fn end(
     owner: &str,
 ) -> QueryResult<Written> {
     let mut reaped = Reaped::default();
-    bury(connection, manner, owner, ENDED, &mut reaped)?;
+    recover(connection, manner, owner, ENDED, &mut reaped)?;
     Ok(Written::Reaped(reaped))
 }
 
@@ -110,7 +110,7 @@ pub(super) fn reap_silent(
         .load(connection)?;
     let mut reaped = Reaped::default();
     for owner in silent {
-        bury(connection, manner, &owner, JUDGED_DEAD, &mut reaped)?;
+        recover(connection, manner, &owner, JUDGED_DEAD, &mut reaped)?;
     }
     // What a boot claims after it was judged is nobody's until it learns of the judgement, and for ever if it never does.
     for owner in dead_owners(connection)? {
@@ -161,7 +161,7 @@ pub(super) fn reap_gone(
     if known == 0 {
         return Ok(Written::Reaped(reaped));
     }
-    bury(connection, manner, owner, JUDGED_DEAD, &mut reaped)?;
+    recover(connection, manner, owner, JUDGED_DEAD, &mut reaped)?;
     let uncounted = boot::table
         .filter(dsl::owner.eq(owner))
         .filter(dsl::deaths_counted.eq(0));
@@ -206,7 +206,7 @@ fn count(
     }
 }
 
-fn bury(
+fn recover(
     connection: &mut SqliteConnection,
     manner: Manner,
     owner: &str,

@@ -217,7 +217,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &MessageEnd) -> 
             if mine_count == 0 {
                 return Ok(0);
             }
-            bury(connection, end.id, owner, entry, error, *attempts)
+            recover(connection, end.id, owner, entry, error, *attempts)
         }
         MessageOutcome::GiveBack => diesel::update(mine)
             .set(dsl::owner.eq(""))
@@ -226,7 +226,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &MessageEnd) -> 
 }
 
 /// Moves a message to the dead letters.
-fn bury(
+fn recover(
     connection: &mut SqliteConnection,
     id: i64,
     owner: &str,
@@ -315,7 +315,7 @@ pub(super) fn charge(
     // Somebody else runs it meanwhile: the death counts, the verdict is theirs.
     if charge.certain && reached >= charge.max_attempts && now_owned_by.is_empty() {
         let error = format!("the process ended while it ran: {}", charge.how);
-        bury(connection, id, owner, entry, &error, reached)?;
+        recover(connection, id, owner, entry, &error, reached)?;
         return Ok(Some(true));
     }
     Ok(Some(false))

@@ -44,7 +44,7 @@ impl World {
 }
 
 impl Connection {
-    async fn bury(&mut self, letters: Vec<NewLetter>) {
+    async fn recover(&mut self, letters: Vec<NewLetter>) {
         self.write(Write::InsertLetters { letters }).await;
     }
 
@@ -61,7 +61,7 @@ facts! {
     async fn a_replayed_message_keeps_all_but_its_attempts(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
-        writer.bury(vec![elsewhere("redis", "orders", "boom")]).await;
+        writer.recover(vec![elsewhere("redis", "orders", "boom")]).await;
         let id = world.letter_ids().await[0];
         let rows = writer.replay(vec![to_queue(id, "q")]).await;
         assert!(world.letter_ids().await.is_empty());
@@ -124,7 +124,7 @@ facts! {
     }
 
     async fn a_letter_replayed_by_many_at_once_runs_once(world) {
-        world.writer().await.bury((0..40).map(|_| elsewhere("kafka", "orders", "e")).collect()).await;
+        world.writer().await.recover((0..40).map(|_| elsewhere("kafka", "orders", "e")).collect()).await;
         let mut ids = world.letter_ids().await;
         ids.reverse();
         let replays = (0..4).map(|_| {
@@ -150,7 +150,7 @@ facts! {
 
     async fn a_replay_that_cannot_insert_leaves_the_letter(world) {
         let mut writer = world.writer().await;
-        writer.bury(vec![elsewhere("kafka", "orders", "e")]).await;
+        writer.recover(vec![elsewhere("kafka", "orders", "e")]).await;
         let id = world.letter_ids().await[0];
         (world.execute)("ALTER TABLE queue_message RENAME TO gone");
         let letters = vec![to_queue(id, "q")];
@@ -168,7 +168,7 @@ facts! {
             elsewhere("kafka", "orders", "boom: 1000 full"),
             elsewhere("kafka", "clicks", "timeout"),
         ];
-        writer.bury(letters).await;
+        writer.recover(letters).await;
         (world.execute)("UPDATE dead_letter SET died_ms = 1000 * id");
         let ids = world.letter_ids().await;
         assert!(ids[0] > ids[1] && ids[1] > ids[2], "the newest first");
@@ -208,7 +208,7 @@ facts! {
 
     async fn deleted_letters_are_gone_and_others_stay(world) {
         let mut writer = world.writer().await;
-        writer.bury((0..3).map(|_| elsewhere("redis", "orders", "e")).collect()).await;
+        writer.recover((0..3).map(|_| elsewhere("redis", "orders", "e")).collect()).await;
         let mut ids = world.letter_ids().await;
         let kept = ids.remove(1);
         ids.push(999_999);
@@ -221,7 +221,7 @@ facts! {
     async fn a_look_goes_no_further_than_asked_for_from_either_end(world) {
         let mut writer = world.writer().await;
         let letters = (0..5).map(|n| elsewhere("redis", "orders", &format!("no {n}"))).collect();
-        writer.bury(letters).await;
+        writer.recover(letters).await;
         let look = async |side, letters| {
             let look = world.store.reader().letter_look(side, letters).await.unwrap();
             let mut errors: Vec<String> = look.letters.into_iter().map(|letter| letter.error).collect();
@@ -240,7 +240,7 @@ facts! {
 
     async fn an_order_is_one_row_whose_result_grows_with_each_portion(world) {
         let mut writer = world.writer().await;
-        writer.bury((0..5).map(|_| elsewhere("redis", "orders", "e")).collect()).await;
+        writer.recover((0..5).map(|_| elsewhere("redis", "orders", "e")).collect()).await;
         let ids = world.letter_ids().await;
         let mut order = LetterOrder {
             environment: "dev".to_owned(),
@@ -275,7 +275,7 @@ facts! {
     async fn a_letter_runs_again_with_another_payload_and_all_else_it_had(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
-        writer.bury(vec![elsewhere("redis", "orders", "boom")]).await;
+        writer.recover(vec![elsewhere("redis", "orders", "boom")]).await;
         let id = world.letter_ids().await[0];
         let payload = Some(Bytes::from_static(b"\0mended\xff"));
         writer.replay(vec![Replay { payload, ..to_queue(id, "q") }]).await;

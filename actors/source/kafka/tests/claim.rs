@@ -1,107 +1,107 @@
-//! A lane whose tap is lent: what may be done to it while somebody draws.
+//! A partition whose partition queue is lent: what may be done to it while somebody draws.
 
 use std::time::{Duration, Instant};
 
-use super::lane::{lane, offsets, record, take};
+use super::partition::{assigned, offsets, record, take};
 use crate::source::End;
 
 #[test]
 fn one_draws_at_a_time_and_the_lease_lasts_until_then() {
     let now = Instant::now();
-    let mut lane = lane([1, 2, 3]);
-    assert_eq!(offsets(&take(&mut lane, 1, 7, 1, now)), [1]);
-    let mut claim = lane.claim(1, 7, 10, now);
-    assert!(lane.is_lent() && !lane.is_extendable(now) && !lane.is_free(now));
-    assert!(!lane.is_exhausted());
+    let mut assigned = assigned([1, 2, 3]);
+    assert_eq!(offsets(&take(&mut assigned, 1, 7, 1, now)), [1]);
+    let mut claim = assigned.claim(1, 7, 10, now);
+    assert!(assigned.is_lent() && !assigned.is_extendable(now) && !assigned.is_free(now));
+    assert!(!assigned.is_exhausted());
     // The last that was out ends meanwhile: somebody else must not begin before what is being drawn.
-    assert!(!lane.settle(1, 1, &End::Done, now));
-    assert!(!lane.is_free(now));
-    assert_eq!(lane.position(), Some(2));
+    assert!(!assigned.settle(1, 1, &End::Done, now));
+    assert!(!assigned.is_free(now));
+    assert_eq!(assigned.position(), Some(2));
     claim.draw();
-    assert_eq!(offsets(&lane.fill(claim, now)), [2, 3]);
-    assert!(!lane.is_lent());
-    assert_eq!((lane.unsettled(), lane.position()), (2, Some(2)));
+    assert_eq!(offsets(&assigned.fill(claim, now)), [2, 3]);
+    assert!(!assigned.is_lent());
+    assert_eq!((assigned.unsettled(), assigned.position()), (2, Some(2)));
 }
 
 #[test]
 fn what_is_drawn_under_a_lease_that_was_closed_waits_at_its_place() {
     let now = Instant::now();
-    let mut lane = lane([1, 2, 3]);
-    take(&mut lane, 1, 7, 1, now);
-    let mut claim = lane.claim(1, 7, 10, now);
+    let mut assigned = assigned([1, 2, 3]);
+    take(&mut assigned, 1, 7, 1, now);
+    let mut claim = assigned.claim(1, 7, 10, now);
     claim.draw();
-    lane.halt(1);
-    lane.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
-    assert!(lane.fill(claim, now).is_empty());
-    assert!(lane.lease().is_none(), "nothing of it is out");
-    assert!(!lane.is_free(now));
+    assigned.halt(1);
+    assigned.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
+    assert!(assigned.fill(claim, now).is_empty());
+    assert!(assigned.lease().is_none(), "nothing of it is out");
+    assert!(!assigned.is_free(now));
     let later = now + Duration::from_secs(9);
-    assert_eq!(offsets(&take(&mut lane, 2, 8, 10, later)), [1, 2, 3]);
+    assert_eq!(offsets(&take(&mut assigned, 2, 8, 10, later)), [1, 2, 3]);
 }
 
 #[test]
 fn what_waits_for_its_next_try_keeps_no_memory_of_others() {
     let now = Instant::now();
-    let mut lane = lane([1, 2]);
-    let handed = take(&mut lane, 1, 7, 10, now);
+    let mut assigned = assigned([1, 2]);
+    let handed = take(&mut assigned, 1, 7, 10, now);
     let payload = handed[1].record.payload.clone();
     drop(handed);
-    lane.settle(1, 2, &End::Done, now);
+    assigned.settle(1, 2, &End::Done, now);
     assert!(!payload.is_unique(), "they were drawn together");
-    lane.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
+    assigned.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
     assert!(payload.is_unique());
-    assert_eq!(lane.position(), Some(1));
+    assert_eq!(assigned.position(), Some(1));
 }
 
 #[test]
 fn a_lease_of_which_nothing_came_is_over() {
     let now = Instant::now();
-    let mut lane = lane([1]);
-    take(&mut lane, 1, 7, 10, now);
-    lane.settle(1, 1, &End::Done, now);
-    let mut claim = lane.claim(2, 8, 10, now);
+    let mut assigned = assigned([1]);
+    take(&mut assigned, 1, 7, 10, now);
+    assigned.settle(1, 1, &End::Done, now);
+    let mut claim = assigned.claim(2, 8, 10, now);
     claim.draw();
-    assert!(lane.fill(claim, now).is_empty());
-    assert!(lane.lease().is_none() && !lane.is_lent());
-    assert_eq!(lane.position(), Some(2));
+    assert!(assigned.fill(claim, now).is_empty());
+    assert!(assigned.lease().is_none() && !assigned.is_lent());
+    assert_eq!(assigned.position(), Some(2));
 }
 
 #[test]
 fn a_stray_that_comes_while_others_are_drawn_counts_for_the_position() {
     let now = Instant::now();
-    let mut lane = lane([5, 6]);
-    let mut claim = lane.claim(1, 7, 10, now);
-    lane.stray(record(4));
+    let mut assigned = assigned([5, 6]);
+    let mut claim = assigned.claim(1, 7, 10, now);
+    assigned.stray(record(4));
     claim.draw();
-    assert_eq!(offsets(&lane.fill(claim, now)), [5, 6]);
+    assert_eq!(offsets(&assigned.fill(claim, now)), [5, 6]);
     for offset in [5, 6] {
-        lane.settle(1, offset, &End::Done, now);
+        assigned.settle(1, offset, &End::Done, now);
     }
-    assert_eq!(lane.position(), Some(4));
-    assert_eq!(offsets(&take(&mut lane, 2, 7, 10, now)), [4]);
+    assert_eq!(assigned.position(), Some(4));
+    assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, now)), [4]);
 }
 
 #[test]
 fn a_partition_that_goes_while_it_is_drawn_from_gives_out_nothing() {
     let now = Instant::now();
-    let mut lane = lane([1, 2]);
-    let mut claim = lane.claim(1, 7, 10, now);
-    assert_eq!(lane.leave(), Some(1));
-    assert!(lane.is_lent(), "whoever takes it away waits");
+    let mut assigned = assigned([1, 2]);
+    let mut claim = assigned.claim(1, 7, 10, now);
+    assert_eq!(assigned.leave(), Some(1));
+    assert!(assigned.is_lent(), "whoever takes it away waits");
     claim.draw();
-    assert!(lane.fill(claim, now).is_empty());
-    assert!(!lane.is_lent() && !lane.is_free(now));
-    assert_eq!(lane.position(), Some(1));
+    assert!(assigned.fill(claim, now).is_empty());
+    assert!(!assigned.is_lent() && !assigned.is_free(now));
+    assert_eq!(assigned.position(), Some(1));
 }
 
 #[test]
 fn no_more_bytes_are_drawn_than_fit_or_one_record() {
     let now = Instant::now();
     // Of three bytes each.
-    let mut lane = lane([100, 101, 102, 103]);
+    let mut assigned = assigned([100, 101, 102, 103]);
     for (bytes, wanted) in [(6, &[100, 101][..]), (1, &[102]), (100, &[103])] {
-        let mut claim = lane.claim(1, 7, 10, now).within(bytes);
+        let mut claim = assigned.claim(1, 7, 10, now).within(bytes);
         claim.draw();
-        assert_eq!(offsets(&lane.fill(claim, now)), wanted);
+        assert_eq!(offsets(&assigned.fill(claim, now)), wanted);
     }
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::super::board::Position;
-use super::board::{World, one};
-use super::lane::{Pulled, Script, offsets, record};
+use super::assignments::{World, one};
+use super::partition::{Pulled, Script, offsets, record};
 use crate::source::End;
+use crate::source::kafka::assignments::Position;
 
 /// Records of an epoch.
 fn records(offsets: Range<i64>, epoch: i32) -> impl Iterator<Item = Pulled> {
@@ -22,37 +22,40 @@ impl World {
     /// One partition, which gives this.
     fn giving(pulled: impl IntoIterator<Item = Pulled>) -> Self {
         let mut world = Self::of(&[]);
-        world.board.assign(0, Script(pulled.into_iter().collect()));
-        world.board.charge(HashMap::new(), &[0], world.now);
+        world
+            .assignments
+            .assign(0, Script(pulled.into_iter().collect()));
+        world.assignments.charge(HashMap::new(), &[0], world.now);
         world
     }
 
     /// It goes, and comes again with this, at the group's position.
     fn comes_again(&mut self, position: (i64, i32), pulled: impl IntoIterator<Item = Pulled>) {
-        self.board.remove(&[0], self.now);
-        self.board.assign(0, Script(pulled.into_iter().collect()));
-        self.board.resume(&[Position {
+        self.assignments.remove(&[0], self.now);
+        self.assignments
+            .assign(0, Script(pulled.into_iter().collect()));
+        self.assignments.resume(&[Position {
             partition: 0,
             offset: position.0,
             epoch: Some(position.1),
         }]);
-        self.board.charge(HashMap::new(), &[0], self.now);
+        self.assignments.charge(HashMap::new(), &[0], self.now);
     }
 
     /// Where logs were cut, and how far they had been read.
     fn cuts(&mut self) -> Vec<(i64, i64)> {
-        let cuts = self.board.take_cuts().into_iter();
+        let cuts = self.assignments.take_cuts().into_iter();
         cuts.map(|(_, cut, _)| (cut.at, cut.read_to)).collect()
     }
 
-    fn all(&mut self, consumer: u64) -> (super::super::board::Batch, Vec<i64>) {
+    fn all(&mut self, consumer: u64) -> (crate::source::kafka::assignments::Batch, Vec<i64>) {
         let batch = self.take(one(consumer), 99).unwrap();
         let all = offsets(&batch.handed);
         (batch, all)
     }
 
     fn to_commit(&self) -> Vec<(i64, Option<i32>)> {
-        let positions = self.board.uncommitted().into_iter();
+        let positions = self.assignments.uncommitted().into_iter();
         positions.map(|one| (one.offset, one.epoch)).collect()
     }
 }
@@ -111,7 +114,7 @@ fn a_log_that_was_cut_while_the_partition_was_away_is_noticed_when_it_comes() {
     let mut world = World::giving(records(0..5, 3));
     let (old, _) = world.all(1);
     world.settle(&old, &End::Done);
-    world.board.committed(0, 5);
+    world.assignments.committed(0, 5);
     world.comes_again((5, 3), records(2..4, 7));
     assert_eq!(world.all(1).1, [2, 3]);
     assert_eq!(world.cuts(), [(2, 5)]);
@@ -130,7 +133,7 @@ fn records_of_a_later_epoch_are_none_of_those_that_were_finished_at_their_offset
     let (old, _) = world.all(1);
     world.settle(&old, &End::Done);
     // Nobody took its last positions, and the log was cut behind the one that is known.
-    world.board.committed(0, 1);
+    world.assignments.committed(0, 1);
     world.comes_again((1, 3), records(1..3, 3).chain(records(3..6, 7)));
     assert_eq!(world.all(1).1, [3, 4, 5]);
     assert_eq!(world.cuts(), [(3, 5)]);
@@ -153,14 +156,14 @@ fn a_run_of_a_record_that_is_gone_is_not_taken_for_one_of_the_record_in_its_plac
 #[test]
 fn attempts_of_records_that_are_gone_are_forgotten() {
     let mut world = World::of(&[]);
-    world.board.assign(
+    world.assignments.assign(
         0,
         Script(records(0..3, 3).chain(records(1..2, 7)).collect()),
     );
     let charged = |offset| {
         (
             offset,
-            super::super::lane::Charged {
+            crate::source::kafka::partition::Charged {
                 attempts: 2,
                 suspect: false,
                 due: world.now,
@@ -168,11 +171,11 @@ fn attempts_of_records_that_are_gone_are_forgotten() {
         )
     };
     let charged = HashMap::from([(0, [0, 1, 9].map(charged).into())]);
-    world.board.charge(charged, &[0], world.now);
+    world.assignments.charge(charged, &[0], world.now);
     let (old, _) = world.all(1);
     assert_eq!(old.handed[1].attempt, 3);
     let gone: Vec<Vec<i64>> = world
-        .board
+        .assignments
         .take_cuts()
         .into_iter()
         .map(|(.., gone)| gone)
@@ -195,7 +198,7 @@ fn a_gap_between_two_epochs_is_read_again_from_before_it() {
     );
     let (got, all) = world.all(1);
     assert_eq!(all, [0, 1, 2, 3, 4, 5, 6]);
-    let rereads = world.board.take_rereads();
+    let rereads = world.assignments.take_rereads();
     let wanted = Position {
         partition: 0,
         offset: 2,
@@ -215,9 +218,9 @@ fn a_gap_that_is_still_there_when_it_is_read_again_is_one() {
             .chain(records(5..9, 7)),
     );
     assert_eq!(world.all(1).1, [0, 1, 5, 6, 7, 8]);
-    assert_eq!(world.board.take_rereads().len(), 1);
+    assert_eq!(world.assignments.take_rereads().len(), 1);
     // Within an epoch it is one in any case.
     let mut world = World::giving(records(0..2, 3).chain(records(5..9, 3)));
     assert_eq!(world.all(1).1, [0, 1, 5, 6, 7, 8]);
-    assert!(world.board.take_rereads().is_empty());
+    assert!(world.assignments.take_rereads().is_empty());
 }

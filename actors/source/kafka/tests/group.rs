@@ -13,7 +13,7 @@ use super::{
     ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, producer, send,
     settle, until,
 };
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::source::{Delivery, Source};
 use crate::stop::StopSignal;
 
@@ -113,7 +113,7 @@ async fn a_member_that_comes_and_goes_skips_nothing_of_a_topic_with_transactions
         got.extend(all.iter().copied());
         let has_come = second
             .as_ref()
-            .is_some_and(|second| !second.shared.board().partitions().is_empty());
+            .is_some_and(|second| !second.shared.assignments().partitions().is_empty());
         if has_come && let Some(second) = second.take() {
             assert!(got.len() < sent.len() / 2, "most is fetched and not run");
             close(&second).await;
@@ -135,7 +135,7 @@ async fn a_member_that_comes_and_goes_skips_nothing_of_a_topic_with_transactions
 /// Whether the first member still has the partition of these.
 fn any_left(first: &KafkaSource, got: &[super::Delivery]) -> bool {
     let partition = i32::try_from(got[0].receipt.fence).unwrap();
-    first.shared.board().partitions().contains(&partition)
+    first.shared.assignments().partitions().contains(&partition)
 }
 
 #[actix::test]
@@ -165,14 +165,14 @@ async fn a_partition_that_goes_takes_only_what_had_not_ended_with_it() {
     let begun = tokio::time::Instant::now();
     let second = Arc::clone(&world.source_with(&eager));
     until("the partition to go", || {
-        source_of(&first, &got[4]) == Standing::Halted
+        source_of(&first, &got[4]) == Ownership::Blocked
     })
     .await;
     settle(&first, &got[4..6], &DONE).await;
     // The rest does not end: after a while the others have it.
     let has = |source: &KafkaSource| {
-        let board = source.shared.board();
-        !board.partitions().is_empty() && !board.is_leaving(0)
+        let assignments = source.shared.assignments();
+        !assignments.partitions().is_empty() && !assignments.is_leaving(0)
     };
     until("someone to have it", || has(&first) || has(&second)).await;
     assert!(
@@ -197,8 +197,8 @@ async fn a_partition_that_goes_takes_only_what_had_not_ended_with_it() {
     close(&second).await;
 }
 
-fn source_of(source: &KafkaSource, delivery: &super::Delivery) -> Standing {
-    source.standing(&delivery.receipt)
+fn source_of(source: &KafkaSource, delivery: &super::Delivery) -> Ownership {
+    source.ownership(&delivery.receipt)
 }
 
 #[actix::test]

@@ -28,7 +28,7 @@ async fn a_leader_that_is_away_is_said_until_all_answer() {
     let clusters = Clusters::new(&[("default".to_owned(), settings)].into(), Inside::Daemon);
     let source = source(&clusters, "orders", "g", &db);
     until("partitions", || {
-        source.shared.board().partitions().len() == 2
+        source.shared.assignments().partitions().len() == 2
     })
     .await;
     source.lag().await.unwrap();

@@ -79,7 +79,10 @@ async fn a_partition_that_goes_waits_until_its_tap_is_back() {
     send(&producer, "orders", 0, "x").await;
     let mut claimed = None;
     until("a claim", || {
-        claimed = source.shared.board().claim(one(1), 10, Instant::now());
+        claimed = source
+            .shared
+            .assignments()
+            .claim(one(1), 10, Instant::now());
         claimed.is_some()
     })
     .await;
@@ -88,7 +91,7 @@ async fn a_partition_that_goes_waits_until_its_tap_is_back() {
     let shared = Arc::clone(&source.shared);
     let removes = std::thread::spawn(move || shared.remove(&[partition]));
     until("the partition to go", || {
-        source.shared.board().is_leaving(partition)
+        source.shared.assignments().is_leaving(partition)
     })
     .await;
     assert!(!removes.is_finished());

@@ -1,15 +1,15 @@
 //! The source: its parts without Kafka, and the whole against a real broker.
 
-mod board;
+mod assignments;
 mod charged;
 mod claim;
 mod cut;
 mod cut_log;
 mod group;
 mod lag;
-mod lane;
 mod leaders;
 mod mock;
+mod partition;
 mod survivors;
 mod taking;
 

@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::board::{World, one, receipts};
-use super::lane::Script;
+use super::assignments::{World, one, receipts};
+use super::partition::Script;
 use crate::source::End;
 
 impl World {
     fn goes(&mut self, partition: i32) -> usize {
-        let (taps, running) = self.board.remove(&[partition], self.now);
-        assert_eq!(taps.len(), 1);
+        let (partition_queues, running) = self.assignments.remove(&[partition], self.now);
+        assert_eq!(partition_queues.len(), 1);
         running
     }
 
     /// With its records from this one on.
     fn comes(&mut self, partition: i32, from: i64) {
-        self.board.assign(partition, Script::of(from..3));
-        self.board.charge(HashMap::new(), &[partition], self.now);
+        self.assignments.assign(partition, Script::of(from..3));
+        self.assignments
+            .charge(HashMap::new(), &[partition], self.now);
     }
 }
 
@@ -27,19 +28,22 @@ const RETRY: End = End::Retry(Duration::from_secs(10));
 fn what_still_runs_when_its_partition_comes_back_is_not_started_again_and_its_end_counts() {
     let mut world = World::of(&[3]);
     let batch = world.take(one(1), 1).unwrap();
-    world.board.stop_feeding(&[0]);
+    world.assignments.stop_feeding(&[0]);
     assert!(!world.open.has(batch.lease));
-    assert_eq!(world.board.out_count(&[0]), 1);
+    assert_eq!(world.assignments.out_count(&[0]), 1);
     // Twice, and with an end in the middle of the second time that another may take for its own.
     for _ in 0..2 {
         assert_eq!(world.goes(0), 1);
         world.comes(0, 0);
         assert!(world.take(one(2), 3).is_none(), "those behind it wait");
         assert_eq!(world.uncommitted(), [(0, 0)]);
-        assert_eq!(world.board.out_count(&[0]), 1, "it is waited for");
+        assert_eq!(world.assignments.out_count(&[0]), 1, "it is waited for");
     }
     let receipt = receipts(&batch).next().unwrap();
-    assert!(world.board.out(&receipt).is_some(), "a letter can be made");
+    assert!(
+        world.assignments.out(&receipt).is_some(),
+        "a letter can be made"
+    );
     world.settle(&batch, &End::Done);
     assert_eq!(world.uncommitted(), [(0, 1)]);
     let next = world.take(one(2), 3).unwrap();
@@ -70,7 +74,7 @@ fn what_was_finished_and_could_not_be_committed_is_not_run_again() {
     let second = world.take(one(1), 1).unwrap();
     world.settle(&second, &End::Done);
     // Its session is over before the next commit, twice.
-    world.board.committed(0, 1);
+    world.assignments.committed(0, 1);
     for _ in 0..2 {
         assert_eq!(world.goes(0), 0);
         world.comes(0, 1);
@@ -92,12 +96,16 @@ fn what_failed_while_its_partition_was_away_goes_on_with_its_next_attempt_after_
     world.goes(0);
     let receipt = receipts(&batch).next().unwrap();
     assert!(
-        world.board.out(&receipt).is_none(),
+        world.assignments.out(&receipt).is_none(),
         "no letter is made of it"
     );
-    assert_eq!(world.board.note_failure(&receipt), Some(1));
+    assert_eq!(world.assignments.note_failure(&receipt), Some(1));
     world.settle(&batch, &RETRY);
-    assert_eq!(world.board.note_failure(&receipt), None, "it has ended");
+    assert_eq!(
+        world.assignments.note_failure(&receipt),
+        None,
+        "it has ended"
+    );
     world.comes(0, 0);
     assert!(world.take(one(2), 3).is_none());
     world.now += Duration::from_secs(10);
@@ -106,7 +114,11 @@ fn what_failed_while_its_partition_was_away_goes_on_with_its_next_attempt_after_
         (offsets(&again), again.handed[0].attempt),
         (vec![0, 1, 2], 2)
     );
-    assert_eq!(world.board.committed(0, 1), [0], "it is known no longer");
+    assert_eq!(
+        world.assignments.committed(0, 1),
+        [0],
+        "it is known no longer"
+    );
 }
 
 #[test]
@@ -118,7 +130,7 @@ fn a_run_that_fails_when_its_partition_is_back_is_tried_again_at_its_place() {
     assert!(world.take(one(2), 3).is_none());
     world.settle(&batch, &RETRY);
     assert!(world.take(one(2), 3).is_none());
-    assert!(world.board.ring(world.now).is_some());
+    assert!(world.assignments.ring(world.now).is_some());
     world.now += Duration::from_secs(10);
     let again = world.take(one(2), 3).unwrap();
     assert_eq!(
@@ -155,6 +167,6 @@ fn a_late_end_means_nothing_where_others_have_moved_the_position() {
     assert_eq!(world.goes(0), 2, "the late one is forgotten");
 }
 
-fn offsets(batch: &super::super::board::Batch) -> Vec<i64> {
-    super::lane::offsets(&batch.handed)
+fn offsets(batch: &crate::source::kafka::assignments::Batch) -> Vec<i64> {
+    super::partition::offsets(&batch.handed)
 }

@@ -10,7 +10,7 @@ use super::{
     settle, until,
 };
 use crate::job::SourceKind;
-use crate::membership::Standing;
+use crate::membership::Ownership;
 use crate::source::{End, Source};
 use crate::stop::StopSignal;
 use crate::store::dead_letter::LetterFilter;
@@ -95,11 +95,11 @@ async fn a_failed_record_holds_up_its_partition_and_no_other() {
     let first = fetch(&source, one(1), 100).await;
     assert_eq!(first.len(), 3, "one partition");
     let partition = first[0].receipt.fence;
-    assert_eq!(source.standing(&first[1].receipt), Standing::Ours);
+    assert_eq!(source.ownership(&first[1].receipt), Ownership::Held);
     let wait = Duration::from_millis(700);
     settle(&source, &first[..1], &End::Retry(wait)).await;
     let failed = tokio::time::Instant::now();
-    assert_eq!(source.standing(&first[1].receipt), Standing::Halted);
+    assert_eq!(source.ownership(&first[1].receipt), Ownership::Blocked);
     settle(&source, &first[1..], &End::GiveBack).await;
     let other = fetch(&source, one(1), 100).await;
     assert!(

@@ -65,14 +65,14 @@ async fn a_full_server_gives_back_what_dead_boots_held() {
     world.push(&sent).await;
     let dead = world.source_of("dead");
     fetch(&dead, 60).await;
-    let burial = crate::source::Burial {
+    let recovery = crate::source::Recovery {
         boot: "dead".to_owned(),
         deaths: Vec::new(),
     };
     drop(dead);
     let _: () = world.ask(&["CONFIG", "SET", "maxmemory", TIGHT]).await;
     let source = world.source();
-    source.bury(&burial).await.unwrap();
+    source.recover(&recovery).await.unwrap();
     let found = fetch_all(&source, 200).await;
     assert_eq!(bodies(&found), sent);
     settle(&source, &found, End::GiveBack).await;

@@ -1,8 +1,8 @@
 //! Boots that die, or are taken for dead, and messages whose handlers end their process.
 
 use super::*;
-use crate::membership::Standing;
-use crate::source::{Burial, OutsideCharge};
+use crate::membership::Ownership;
+use crate::source::{OutsideCharge, Recovery};
 
 /// A boot that ends without a word.
 async fn die(source: Arc<RedisSource>) {
@@ -14,9 +14,9 @@ async fn die(source: Arc<RedisSource>) {
     .await;
 }
 
-fn charge(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) -> Burial {
+fn charge(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) -> Recovery {
     let identity = source.identity(&delivery.message, &delivery.receipt);
-    Burial {
+    Recovery {
         boot: boot.to_owned(),
         deaths: vec![OutsideCharge {
             source: identity.queue().to_owned(),
@@ -79,12 +79,12 @@ async fn the_messages_of_a_dead_boot_come_before_what_waits() {
     fetch(&dead, 2).await;
     die(dead).await;
     let source = world.source();
-    let burial = Burial {
+    let recovery = Recovery {
         boot: "dead".to_owned(),
         deaths: Vec::new(),
     };
-    source.bury(&burial).await.unwrap();
-    source.bury(&burial).await.unwrap();
+    source.recover(&recovery).await.unwrap();
+    source.recover(&recovery).await.unwrap();
     let found = fetch_all(&source, 5).await;
     assert_eq!(bodies(&found), ["1", "2", "3", "4", "5"]);
     settle(&source, &found, End::Done).await;
@@ -100,20 +100,20 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     world.push(["1", "2", "3"]).await;
     let slow = world.source();
     let held = fetch(&slow, 2).await;
-    assert_eq!(slow.standing(&held[0].receipt), Standing::Ours);
+    assert_eq!(slow.ownership(&held[0].receipt), Ownership::Held);
     let judge = world.source();
     judge.registered().await.unwrap();
     // Its heartbeats were late: the server's clock says so, and the other one judges.
     let boot = slow.boot_in(0);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
-    judge.bury_silent().await.unwrap();
+    judge.recover_silent().await.unwrap();
     let taken = fetch(&judge, 2).await;
     assert_eq!(bodies(&taken), ["1", "2"]);
 
     settle(&slow, &held[..1], End::Done).await;
     settle(&slow, &held[1..], End::Retry(Duration::ZERO)).await;
     until("it to hear of it", || async {
-        slow.standing(&held[0].receipt) == Standing::Lost
+        slow.ownership(&held[0].receipt) == Ownership::Lost
     })
     .await;
     assert_eq!(
@@ -123,7 +123,7 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     );
     let third = fetch(&slow, 2).await;
     assert_eq!(bodies(&third), ["3"]);
-    assert_eq!(slow.standing(&third[0].receipt), Standing::Ours);
+    assert_eq!(slow.ownership(&third[0].receipt), Ownership::Held);
     settle(&slow, &third, End::Done).await;
     settle(&judge, &taken, End::Done).await;
     assert_eq!(judge.lag().await.unwrap(), 0);
@@ -137,11 +137,11 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
     world.push(["1", "poison", "3"]).await;
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
-    let burial = charge(&held[1], &dead, "dead", true);
+    let recovery = charge(&held[1], &dead, "dead", true);
     die(dead).await;
     let source = world.source();
-    let buried = Instant::now();
-    source.bury(&burial).await.unwrap();
+    let recovered = Instant::now();
+    source.recover(&recovery).await.unwrap();
     let neighbours = fetch(&source, 100).await;
     assert_eq!(bodies(&neighbours), ["1", "3"]);
     assert!(
@@ -151,7 +151,7 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
     );
     let poison = fetch(&source, 100).await;
     assert!(
-        buried.elapsed() >= Duration::from_millis(200),
+        recovered.elapsed() >= Duration::from_millis(200),
         "it waits out its back-off"
     );
     assert_eq!(bodies(&poison), ["poison"]);
@@ -181,18 +181,18 @@ async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
     world.push(["poison"]).await;
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
-    let burial = charge(&held[0], &dead, "dead", true);
+    let recovery = charge(&held[0], &dead, "dead", true);
     let boot = dead.boot_in(0);
     die(dead).await;
     let source = world.source();
     source.registered().await.unwrap();
     // The server was away when the death was found, and for longer than three heartbeats.
-    source.await_burial(&burial);
+    source.await_burial(&recovery);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
-    source.bury_silent().await.unwrap();
+    source.recover_silent().await.unwrap();
     let poison = fetch(&source, 100).await;
     assert_eq!((poison[0].message.attempt, poison[0].suspect), (2, true));
-    source.bury(&burial).await.unwrap();
+    source.recover(&recovery).await.unwrap();
     settle(&source, &poison, End::Done).await;
     assert_eq!(source.lag().await.unwrap(), 0);
 }
@@ -205,7 +205,7 @@ async fn a_death_is_found_after_others_were_given_the_messages() {
     world.push(["poison"]).await;
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
-    let burial = charge(&held[0], &dead, "dead", true);
+    let recovery = charge(&held[0], &dead, "dead", true);
     die(dead).await;
     // Another host is faster than the reader of the slots, and dies of it too.
     let second = world.source_of("second");
@@ -215,11 +215,11 @@ async fn a_death_is_found_after_others_were_given_the_messages() {
     let second_burial = charge(&taken[0], &second, "second", true);
     die(second).await;
     let source = world.source();
-    for burial in [&burial, &second_burial, &burial] {
-        source.bury(burial).await.unwrap();
+    for recovery in [&recovery, &second_burial, &recovery] {
+        source.recover(recovery).await.unwrap();
     }
     let other = world.source();
-    other.bury(&second_burial).await.unwrap();
+    other.recover(&second_burial).await.unwrap();
     let poison = fetch(&source, 100).await;
     assert_eq!(
         (poison[0].message.attempt, poison[0].suspect),
@@ -235,10 +235,10 @@ async fn of_a_batch_each_is_a_suspect_and_no_attempt_is_counted() {
     };
     world.push(["1"]).await;
     let dead = world.source_of("dead");
-    let burial = charge(&fetch(&dead, 1).await[0], &dead, "dead", false);
+    let recovery = charge(&fetch(&dead, 1).await[0], &dead, "dead", false);
     die(dead).await;
     let source = world.source();
-    source.bury(&burial).await.unwrap();
+    source.recover(&recovery).await.unwrap();
     let found = fetch(&source, 1).await;
     assert_eq!((found[0].message.attempt, found[0].suspect), (1, true));
 }
@@ -250,10 +250,10 @@ async fn a_letter_of_a_used_up_message_says_how_it_ended_its_process() {
     };
     world.push(["poison"]).await;
     let dead = world.source_of("dead");
-    let burial = charge(&fetch(&dead, 1).await[0], &dead, "dead", true);
+    let recovery = charge(&fetch(&dead, 1).await[0], &dead, "dead", true);
     die(dead).await;
     let source = world.source();
-    source.bury(&burial).await.unwrap();
+    source.recover(&recovery).await.unwrap();
     let end = End::Dead {
         error: crate::job::USED_UP.to_owned(),
         attempts: 1,

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::config::BatchLimits;
 use crate::consumer::Work;
-use crate::poison::Gate;
+use crate::poison::Quarantine;
 use crate::testing_support::single;
 
 const EQUAL: usize = 1000;
@@ -51,7 +51,7 @@ async fn each_of_a_thousand_equal_messages_runs_its_own_number_of_times() {
         timeout: None,
         batch: BatchLimits::default(),
         slots: None,
-        gate: Gate::default(),
+        quarantine: Quarantine::default(),
         paused: crate::orders::PauseFlag::default(),
         rate: crate::rate::Limiter::none(),
         state: crate::testing_support::queue_state(),

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
-use crate::source::redis::frame;
+use crate::source::redis::envelope;
 
 #[actix::test]
 async fn the_oldest_message_comes_first() {
@@ -149,7 +149,7 @@ async fn what_a_lost_answer_took_is_found_again() {
     assert_eq!(bodies(&found), ["1", "2"]);
     assert_eq!(
         found[0].message.id,
-        frame::id(&source.boot_in(generation), 1, 1)
+        envelope::id(&source.boot_in(generation), 1, 1)
     );
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }

@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, Offset};
 
-use super::board::Position;
+use super::assignments::Position;
 use super::lag::ends;
 use super::resume;
 use super::shared::Shared;
@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module's header.
 #[derive(Default)]
-pub(super) struct Standing {
+pub(super) struct Unpositioned {
     state: Mutex<State>,
     /// Whether there are any, for those who must not wait for the lock.
     any: AtomicBool,
@@ -43,7 +43,7 @@ struct State {
     tried: BTreeMap<i32, Position>,
 }
 
-impl Standing {
+impl Unpositioned {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing that is done under this lock can panic half way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,7 +89,7 @@ impl Standing {
 /// Whether a partition that stands may go on: the member is made anew then.
 pub(super) fn may_go_on<C: ConsumerContext>(client: &BaseConsumer<C>, shared: &Shared) -> bool {
     match valid(client, shared) {
-        Ok(positions) => shared.standing.is_news(&positions),
+        Ok(positions) => shared.unpositioned.is_news(&positions),
         Err(cause) => {
             log::debug!(
                 "queue `{}`: positions of partitions that stand: {cause}",
@@ -106,7 +106,7 @@ fn valid<C: ConsumerContext>(
     shared: &Shared,
 ) -> KafkaResult<Vec<Position>> {
     let topic = &*shared.topic;
-    let partitions = shared.standing.partitions();
+    let partitions = shared.unpositioned.partitions();
     let committed = resume::committed(client, shared, &partitions, PATIENCE)?;
     let mut positions = resume::positions(&committed);
     if positions.is_empty() {
@@ -124,11 +124,17 @@ fn valid<C: ConsumerContext>(
 
 /// Whether nothing is left for the member to do.
 pub(super) fn are_all(shared: &Shared) -> bool {
-    if !shared.standing.any() {
+    if !shared.unpositioned.any() {
         return false;
     }
-    let (standing, here) = (shared.standing.partitions(), shared.board().partitions());
-    !here.is_empty() && here.iter().all(|partition| standing.contains(partition))
+    let (unpositioned, here) = (
+        shared.unpositioned.partitions(),
+        shared.assignments().partitions(),
+    );
+    !here.is_empty()
+        && here
+            .iter()
+            .all(|partition| unpositioned.contains(partition))
 }
 
 /// Outside the group, until one may go on, or the source is closed.
@@ -136,7 +142,7 @@ pub(super) fn wait_outside(shared: &Shared, config: &ClientConfig) -> KafkaResul
     log::warn!(
         "queue `{}`: has left its group, as all its partitions stand: partitions {:?} of `{}` have no position in the group that is in their logs, and `auto.offset.reset` is `error`. `kafka-consumer-groups.sh --group {} --topic {} --reset-offsets --to-earliest --execute` would set positions, once no member is left; they are consumed a few seconds later",
         shared.queue,
-        shared.standing.partitions(),
+        shared.unpositioned.partitions(),
         shared.topic,
         shared.group,
         shared.topic

@@ -17,14 +17,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::Notify;
 
-use super::claim::{Drawn, Tap};
-use super::context::Context;
+use super::callbacks::Context;
+use super::drain::{Drawn, RecordQueue};
 use super::record::Record;
-use crate::source::pieces::Pieces;
+use crate::source::arena::Pieces;
 
 /// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock once
 /// more for each record, and keeps its event in memory of its own.
-pub(super) struct QueueTap {
+pub(super) struct RdkafkaRecordQueue {
     native: NativeQueue,
     /// Holds the callback.
     _split: PartitionQueue<Context>,
@@ -62,7 +62,7 @@ impl Drop for Event {
     }
 }
 
-impl QueueTap {
+impl RdkafkaRecordQueue {
     /// `news` is notified when the queue is filled. None: librdkafka gives no queue.
     pub(super) fn new(
         consumer: &Arc<BaseConsumer<Context>>,
@@ -80,7 +80,7 @@ impl QueueTap {
         // Something may have come before the callback was set.
         let filled = Arc::new(AtomicBool::new(true));
         let flag = Arc::clone(&filled);
-        // Called by a thread of librdkafka that holds the queue's lock: it must not wait for the board, whose holder may
+        // Called by a thread of librdkafka that holds the queue's lock: it must not wait for the assignments, whose holder may
         // be waiting for that lock.
         split.set_nonempty_callback(move || {
             flag.store(true, Ordering::Release);
@@ -188,13 +188,13 @@ impl QueueTap {
     }
 }
 
-impl Drop for QueueTap {
+impl Drop for RdkafkaRecordQueue {
     fn drop(&mut self) {
         self.set_unreadable(false);
     }
 }
 
-impl Tap for QueueTap {
+impl RecordQueue for RdkafkaRecordQueue {
     fn draw(&mut self, into: &mut Drawn) {
         self.drain(into);
     }
@@ -204,7 +204,7 @@ impl Tap for QueueTap {
     }
 }
 
-impl QueueTap {
+impl RdkafkaRecordQueue {
     fn drain(&mut self, into: &mut Drawn) {
         while !into.is_full() {
             if self.take(into) {

@@ -7,8 +7,8 @@
 
 use std::fmt;
 
-use super::Lane;
-use crate::source::kafka::claim::Tap;
+use super::AssignedPartition;
+use crate::source::kafka::drain::RecordQueue;
 
 /// Where a log was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl fmt::Display for Cut {
     }
 }
 
-impl<T: Tap> Lane<T> {
+impl<T: RecordQueue> AssignedPartition<T> {
     /// Where the group's position is when the partition comes, and the epoch that it says.
     pub(in crate::source::kafka) fn resume(&mut self, position: i64, epoch: Option<i32>) {
         self.resumed = Some(position);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::ends::Ends;
+use super::settling::Ends;
 use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source, SourceError};
 use crate::state::{QueueState, Settlements};
 use crate::task::caught;

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 
-use super::ending::{end_run, log_end};
 use super::fire::run_again;
 use super::judge::{PATIENCE_MS, Verdict, judge};
 use super::outcome::Outcome;
@@ -22,6 +21,7 @@ use super::process::{
     Liveness, Process, RunState, Signals, Spawner, Termination, Uk, Watched, inspect, list, remove,
     terminate,
 };
+use super::record_end::{end_run, log_end};
 use super::replace::{Mark, end_here, is_here, mark_of, process_of};
 use super::{CronConfig, LiveEntry, ordered, pinging};
 use crate::clock::{millis, now_ms};

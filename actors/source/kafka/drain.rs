@@ -1,25 +1,25 @@
-//! Records on their way from a partition to a consumer: drawn by that consumer's thread, without the board.
+//! Records on their way from a partition to a consumer: drawn by that consumer's thread, without the assignments.
 //!
-//! Half of what a record costs is to take it from librdkafka. So who takes it must not keep others from the board, and
+//! Half of what a record costs is to take it from librdkafka. So who takes it must not keep others from the assignments, and
 //! should be the one who runs it: what one thread allocates another one frees at several times the cost. For as long as
-//! somebody draws the lane's tap is lent, which is never longer than it takes to copy a batch: no code of others runs in
+//! somebody draws the queue is lent, which is never longer than it takes to copy a batch: no code of others runs in
 //! between, and nothing is waited for, unless an error has to be reported.
 
-use super::lane::Handed;
+use super::partition::Handed;
 use super::record::Record;
 
 /// Records for which room is made before their number is known; the room that is left is given back.
 const MOST_EXPECTED: usize = 500;
 
 /// Where the next records of a partition come from.
-pub(super) trait Tap {
+pub(super) trait RecordQueue {
     /// Gives what has come, until there is no room.
     fn draw(&mut self, into: &mut Drawn);
     /// Whether there may be something to draw. Never `false` while there is.
     fn filled(&self) -> bool;
 }
 
-/// What a tap gave.
+/// What a partition queue gave.
 #[derive(Debug)]
 pub(super) struct Drawn {
     /// Records that there is room for,
@@ -53,23 +53,28 @@ impl Drawn {
     }
 }
 
-/// What one consumer gets of one lane.
+/// What one consumer gets of one partition.
 #[derive(Debug)]
 pub(super) struct Claim<T> {
     pub(super) lease: u64,
     /// Records that had come before.
     pub(super) handed: Vec<Handed>,
-    /// The lane's; none where nothing may be drawn.
-    pub(super) tap: Option<T>,
+    /// The partition's; none where nothing may be drawn.
+    pub(super) partition_queue: Option<T>,
     pub(super) drawn: Drawn,
 }
 
-impl<T: Tap> Claim<T> {
-    pub(super) fn new(lease: u64, handed: Vec<Handed>, tap: Option<T>, room: usize) -> Self {
+impl<T: RecordQueue> Claim<T> {
+    pub(super) fn new(
+        lease: u64,
+        handed: Vec<Handed>,
+        partition_queue: Option<T>,
+        room: usize,
+    ) -> Self {
         Self {
             lease,
             handed,
-            tap,
+            partition_queue,
             drawn: Drawn {
                 room,
                 bytes: usize::MAX,
@@ -88,10 +93,10 @@ impl<T: Tap> Claim<T> {
 
     /// Takes what has come.
     pub(super) fn draw(&mut self) {
-        if let Some(tap) = &mut self.tap {
+        if let Some(partition_queue) = &mut self.partition_queue {
             let records = &mut self.drawn.records;
             records.reserve(self.drawn.room.min(MOST_EXPECTED));
-            tap.draw(&mut self.drawn);
+            partition_queue.draw(&mut self.drawn);
         }
     }
 }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::super::claim::{Claim, Drawn, Tap};
-use super::super::lane::{Charged, Handed, Lane};
 use super::super::record::Record;
 use super::super::survivors::Survivors;
 use crate::source::End;
+use crate::source::kafka::drain::{Claim, Drawn, RecordQueue};
+use crate::source::kafka::partition::{AssignedPartition, Charged, Handed};
 
 /// What a script gives next.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Script {
     }
 }
 
-impl Tap for Script {
+impl RecordQueue for Script {
     fn draw(&mut self, into: &mut Drawn) {
         while !into.is_full()
             && let Some(next) = self.0.pop_front()
@@ -63,27 +63,27 @@ pub(super) fn record(offset: i64) -> Record {
 }
 
 /// Without its epoch.
-fn to_commit(lane: &Lane<Script>) -> Option<i64> {
-    lane.uncommitted().map(|(position, _)| position)
+fn to_commit(assigned: &AssignedPartition<Script>) -> Option<i64> {
+    assigned.uncommitted().map(|(position, _)| position)
 }
 
-pub(super) fn lane(offsets: impl IntoIterator<Item = i64>) -> Lane<Script> {
-    let mut lane = Lane::new(Script::of(offsets), Survivors::default());
-    lane.charge(HashMap::new());
-    lane
+pub(super) fn assigned(offsets: impl IntoIterator<Item = i64>) -> AssignedPartition<Script> {
+    let mut assigned = AssignedPartition::new(Script::of(offsets), Survivors::default());
+    assigned.charge(HashMap::new());
+    assigned
 }
 
 /// As a consumer does it.
 pub(super) fn take(
-    lane: &mut Lane<Script>,
+    assigned: &mut AssignedPartition<Script>,
     lease: u64,
     consumer: u64,
     max: usize,
     now: Instant,
 ) -> Vec<Handed> {
-    let mut claim = lane.claim(lease, consumer, max, now);
+    let mut claim = assigned.claim(lease, consumer, max, now);
     claim.draw();
-    lane.fill(claim, now)
+    assigned.fill(claim, now)
 }
 
 pub(super) fn offsets(handed: &[Handed]) -> Vec<i64> {
@@ -95,54 +95,57 @@ const RETRY: End = End::Retry(Duration::from_secs(10));
 #[test]
 fn the_position_never_passes_an_unfinished_record() {
     let now = Instant::now();
-    let mut lane = lane([5, 6, 9, 12]);
-    assert_eq!(lane.position(), None, "nothing came yet");
-    assert_eq!(offsets(&take(&mut lane, 1, 7, 10, now)), [5, 6, 9, 12]);
-    assert_eq!(lane.position(), Some(5));
-    lane.settle(1, 6, &End::Done, now);
-    lane.settle(1, 12, &End::Done, now);
+    let mut assigned = assigned([5, 6, 9, 12]);
+    assert_eq!(assigned.position(), None, "nothing came yet");
+    assert_eq!(offsets(&take(&mut assigned, 1, 7, 10, now)), [5, 6, 9, 12]);
+    assert_eq!(assigned.position(), Some(5));
+    assigned.settle(1, 6, &End::Done, now);
+    assigned.settle(1, 12, &End::Done, now);
     assert_eq!(
-        lane.position(),
+        assigned.position(),
         Some(5),
         "what is finished behind it changes nothing"
     );
-    lane.settle(1, 5, &End::Done, now);
-    assert_eq!(lane.position(), Some(9), "gaps are none of ours");
-    assert!(lane.settle(1, 9, &End::Done, now), "the lease is over");
-    assert_eq!(lane.position(), Some(13));
+    assigned.settle(1, 5, &End::Done, now);
+    assert_eq!(assigned.position(), Some(9), "gaps are none of ours");
+    assert!(assigned.settle(1, 9, &End::Done, now), "the lease is over");
+    assert_eq!(assigned.position(), Some(13));
 }
 
 #[test]
 fn an_end_counts_once_and_only_for_its_own_lease() {
     let now = Instant::now();
-    let mut lane = lane([1, 2]);
-    take(&mut lane, 1, 7, 10, now);
-    assert!(!lane.settle(9, 1, &End::Done, now), "another lease");
-    assert!(!lane.settle(1, 1, &End::GiveBack, now));
-    assert!(!lane.settle(1, 1, &End::Done, now), "it was given back");
-    assert!(lane.settle(1, 2, &End::GiveBack, now));
-    assert_eq!(offsets(&take(&mut lane, 2, 8, 10, now)), [1, 2]);
-    assert!(!lane.settle(1, 1, &End::Done, now), "a stale one");
-    assert_eq!(lane.position(), Some(1));
+    let mut assigned = assigned([1, 2]);
+    take(&mut assigned, 1, 7, 10, now);
+    assert!(!assigned.settle(9, 1, &End::Done, now), "another lease");
+    assert!(!assigned.settle(1, 1, &End::GiveBack, now));
+    assert!(!assigned.settle(1, 1, &End::Done, now), "it was given back");
+    assert!(assigned.settle(1, 2, &End::GiveBack, now));
+    assert_eq!(offsets(&take(&mut assigned, 2, 8, 10, now)), [1, 2]);
+    assert!(!assigned.settle(1, 1, &End::Done, now), "a stale one");
+    assert_eq!(assigned.position(), Some(1));
 }
 
 #[test]
 fn a_failed_record_keeps_its_place_and_holds_up_those_behind_it() {
     let now = Instant::now();
     let later = now + Duration::from_secs(10);
-    let mut lane = lane([1, 2, 3, 4]);
-    take(&mut lane, 1, 7, 3, now);
-    lane.settle(1, 1, &End::Done, now);
-    lane.settle(1, 2, &RETRY, now);
+    let mut assigned = assigned([1, 2, 3, 4]);
+    take(&mut assigned, 1, 7, 3, now);
+    assigned.settle(1, 1, &End::Done, now);
+    assigned.settle(1, 2, &RETRY, now);
     assert!(
-        !lane.is_open(1) && !lane.is_extendable(now),
+        !assigned.is_open(1) && !assigned.is_extendable(now),
         "nothing of the lease starts or comes any more"
     );
-    assert!(lane.settle(1, 3, &End::GiveBack, now));
-    assert!(!lane.is_free(now), "it waits out its back-off");
-    assert_eq!((lane.due(), lane.position()), (Some(later), Some(2)));
-    assert!(lane.is_free(later));
-    let again = take(&mut lane, 2, 8, 10, later);
+    assert!(assigned.settle(1, 3, &End::GiveBack, now));
+    assert!(!assigned.is_free(now), "it waits out its back-off");
+    assert_eq!(
+        (assigned.due(), assigned.position()),
+        (Some(later), Some(2))
+    );
+    assert!(assigned.is_free(later));
+    let again = take(&mut assigned, 2, 8, 10, later);
     assert_eq!(offsets(&again), [2, 3, 4]);
     assert_eq!(
         again
@@ -157,51 +160,54 @@ fn a_failed_record_keeps_its_place_and_holds_up_those_behind_it() {
 fn of_a_batch_only_what_failed_runs_again() {
     let now = Instant::now();
     let later = now + Duration::from_secs(10);
-    let mut lane = lane([1, 2, 3, 4]);
-    take(&mut lane, 1, 7, 3, now);
+    let mut assigned = assigned([1, 2, 3, 4]);
+    take(&mut assigned, 1, 7, 3, now);
     for (offset, end) in [(1, End::Done), (2, RETRY), (3, End::Done)] {
-        lane.settle(1, offset, &end, now);
+        assigned.settle(1, offset, &end, now);
     }
-    assert_eq!(lane.position(), Some(2));
-    assert_eq!(offsets(&take(&mut lane, 2, 7, 10, later)), [2, 4]);
-    lane.settle(2, 2, &End::Done, later);
-    assert_eq!(lane.position(), Some(4));
+    assert_eq!(assigned.position(), Some(2));
+    assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, later)), [2, 4]);
+    assigned.settle(2, 2, &End::Done, later);
+    assert_eq!(assigned.position(), Some(4));
 }
 
 #[test]
 fn the_holder_takes_more_while_nothing_came_back() {
     let now = Instant::now();
-    let mut lane = lane(1..=9);
-    take(&mut lane, 1, 7, 2, now);
-    assert!(lane.is_extendable(now) && !lane.is_free(now));
-    assert_eq!(offsets(&take(&mut lane, 1, 7, 2, now)), [3, 4]);
-    lane.halt(2);
-    assert!(lane.is_extendable(now), "another lease was halted");
-    lane.settle(1, 3, &End::GiveBack, now);
-    assert!(!lane.is_extendable(now), "the next ones would overtake it");
+    let mut assigned = assigned(1..=9);
+    take(&mut assigned, 1, 7, 2, now);
+    assert!(assigned.is_extendable(now) && !assigned.is_free(now));
+    assert_eq!(offsets(&take(&mut assigned, 1, 7, 2, now)), [3, 4]);
+    assigned.halt(2);
+    assert!(assigned.is_extendable(now), "another lease was halted");
+    assigned.settle(1, 3, &End::GiveBack, now);
+    assert!(
+        !assigned.is_extendable(now),
+        "the next ones would overtake it"
+    );
     for offset in [1, 2, 4] {
-        lane.settle(1, offset, &End::Done, now);
+        assigned.settle(1, offset, &End::Done, now);
     }
-    assert_eq!(offsets(&take(&mut lane, 2, 7, 3, now)), [3, 5, 6]);
+    assert_eq!(offsets(&take(&mut assigned, 2, 7, 3, now)), [3, 5, 6]);
 }
 
 #[test]
 fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
     let now = Instant::now();
     let due = now + Duration::from_secs(3);
-    let mut lane = Lane::new(Script::of([1, 2, 3]), Survivors::default());
-    assert!(!lane.is_free(now), "its deaths are not known yet");
+    let mut assigned = AssignedPartition::new(Script::of([1, 2, 3]), Survivors::default());
+    assert!(!assigned.is_free(now), "its deaths are not known yet");
     let charged = Charged {
         attempts: 2,
         suspect: true,
         due,
     };
-    lane.charge(HashMap::from([(2, charged)]));
-    assert_eq!(offsets(&take(&mut lane, 1, 7, 10, now)), [1]);
-    assert!(!lane.is_extendable(now));
-    assert!(lane.settle(1, 1, &End::Done, now));
-    assert!(!lane.is_free(now));
-    let handed = take(&mut lane, 2, 7, 10, due);
+    assigned.charge(HashMap::from([(2, charged)]));
+    assert_eq!(offsets(&take(&mut assigned, 1, 7, 10, now)), [1]);
+    assert!(!assigned.is_extendable(now));
+    assert!(assigned.settle(1, 1, &End::Done, now));
+    assert!(!assigned.is_free(now));
+    let handed = take(&mut assigned, 2, 7, 10, due);
     let seen: Vec<(i64, u32, bool)> = handed
         .iter()
         .map(|handed| (handed.record.offset, handed.attempt, handed.suspect))
@@ -212,31 +218,31 @@ fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
 #[test]
 fn what_the_brokers_know_is_not_committed_again() {
     let now = Instant::now();
-    let mut lane = lane([1]);
-    assert_eq!(to_commit(&lane), None);
-    take(&mut lane, 1, 7, 10, now);
-    lane.settle(1, 1, &End::Done, now);
-    assert_eq!(to_commit(&lane), Some(2));
-    lane.committed(1);
-    assert_eq!(to_commit(&lane), Some(2), "an older answer");
-    lane.committed(2);
-    assert_eq!(to_commit(&lane), None);
+    let mut assigned = assigned([1]);
+    assert_eq!(to_commit(&assigned), None);
+    take(&mut assigned, 1, 7, 10, now);
+    assigned.settle(1, 1, &End::Done, now);
+    assert_eq!(to_commit(&assigned), Some(2));
+    assigned.committed(1);
+    assert_eq!(to_commit(&assigned), Some(2), "an older answer");
+    assigned.committed(2);
+    assert_eq!(to_commit(&assigned), None);
 }
 
 #[test]
 fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
     let now = Instant::now();
-    let mut lane = lane([1]);
-    assert!(!lane.is_exhausted());
-    take(&mut lane, 1, 7, 10, now);
+    let mut assigned = assigned([1]);
+    assert!(!assigned.is_exhausted());
+    take(&mut assigned, 1, 7, 10, now);
     let mut with_end = Script::of([2]);
     with_end.0.push_back(Pulled::End(3));
-    let mut other = Lane::new(with_end, Survivors::default());
+    let mut other = AssignedPartition::new(with_end, Survivors::default());
     other.charge(HashMap::new());
     take(&mut other, 1, 7, 10, now);
     assert!(!other.is_exhausted(), "a record is not finished");
     other.settle(1, 2, &End::Done, now);
-    assert!(other.is_exhausted() && !lane.is_exhausted());
+    assert!(other.is_exhausted() && !assigned.is_exhausted());
 }
 
 #[test]
@@ -244,44 +250,45 @@ fn the_position_moves_over_what_never_comes_when_all_before_it_is_finished() {
     let now = Instant::now();
     let mut script = Script::of([2]);
     script.0.push_back(Pulled::End(9));
-    let mut lane = Lane::new(script, Survivors::default());
-    lane.charge(HashMap::new());
-    take(&mut lane, 1, 7, 10, now);
-    assert_eq!(lane.position(), Some(2));
-    lane.settle(1, 2, &End::Done, now);
-    assert_eq!(to_commit(&lane), Some(9));
+    let mut assigned = AssignedPartition::new(script, Survivors::default());
+    assigned.charge(HashMap::new());
+    take(&mut assigned, 1, 7, 10, now);
+    assert_eq!(assigned.position(), Some(2));
+    assigned.settle(1, 2, &End::Done, now);
+    assert_eq!(to_commit(&assigned), Some(9));
     // Nothing but marks, and a partition that never had a record.
     for (end, position) in [(5, Some(5)), (0, None)] {
-        let mut lane = Lane::new(Script([Pulled::End(end)].into()), Survivors::default());
-        lane.charge(HashMap::new());
-        assert!(take(&mut lane, 1, 7, 10, now).is_empty());
-        assert_eq!(to_commit(&lane), position);
+        let mut assigned =
+            AssignedPartition::new(Script([Pulled::End(end)].into()), Survivors::default());
+        assigned.charge(HashMap::new());
+        assert!(take(&mut assigned, 1, 7, 10, now).is_empty());
+        assert_eq!(to_commit(&assigned), position);
     }
 }
 
 #[test]
 fn a_partition_that_goes_gives_out_nothing_more() {
     let now = Instant::now();
-    let mut lane = lane([1, 2, 3]);
-    take(&mut lane, 1, 7, 2, now);
-    assert_eq!(lane.leave(), Some(1));
-    assert!(!lane.is_open(1) && !lane.is_extendable(now));
-    lane.settle(1, 1, &End::Done, now);
-    assert!(lane.settle(1, 2, &End::GiveBack, now));
-    assert!(!lane.is_free(now));
-    assert_eq!(lane.position(), Some(2));
+    let mut assigned = assigned([1, 2, 3]);
+    take(&mut assigned, 1, 7, 2, now);
+    assert_eq!(assigned.leave(), Some(1));
+    assert!(!assigned.is_open(1) && !assigned.is_extendable(now));
+    assigned.settle(1, 1, &End::Done, now);
+    assert!(assigned.settle(1, 2, &End::GiveBack, now));
+    assert!(!assigned.is_free(now));
+    assert_eq!(assigned.position(), Some(2));
 }
 
 #[test]
 fn a_stray_record_goes_to_its_place_and_counts_for_the_position() {
     let now = Instant::now();
-    let mut lane = lane([5]);
-    take(&mut lane, 1, 7, 10, now);
-    lane.stray(record(3));
-    lane.stray(record(7));
-    lane.settle(1, 5, &End::Done, now);
-    assert_eq!(lane.position(), Some(3));
-    assert_eq!(offsets(&take(&mut lane, 2, 7, 10, now)), [3, 7]);
+    let mut assigned = assigned([5]);
+    take(&mut assigned, 1, 7, 10, now);
+    assigned.stray(record(3));
+    assigned.stray(record(7));
+    assigned.settle(1, 5, &End::Done, now);
+    assert_eq!(assigned.position(), Some(3));
+    assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, now)), [3, 7]);
 }
 
 /// Whatever is done in whatever order: each record is finished once, in order where nothing fails, and the position never
@@ -297,7 +304,7 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
                 offset
             })
             .collect();
-        let mut lane = lane(all.iter().copied());
+        let mut assigned = assigned(all.iter().copied());
         let (mut now, mut number) = (Instant::now(), 0);
         let mut out: VecDeque<Handed> = VecDeque::new();
         let mut drawing: Option<Claim<Script>> = None;
@@ -307,24 +314,24 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
             // What is drawn is not always entered at once: ends come in between.
             if let Some(mut claim) = drawing.take_if(|_| random.bool()) {
                 claim.draw();
-                out.extend(lane.fill(claim, now));
+                out.extend(assigned.fill(claim, now));
             }
-            if lane.is_free(now) || lane.is_extendable(now) {
+            if assigned.is_free(now) || assigned.is_extendable(now) {
                 assert!(drawing.is_none(), "seed {seed}: one draws at a time");
-                number = lane.lease().map_or(number + 1, |lease| lease.number);
-                let mut claim = lane.claim(number, 1, random.usize(1..9), now);
+                number = assigned.lease().map_or(number + 1, |lease| lease.number);
+                let mut claim = assigned.claim(number, 1, random.usize(1..9), now);
                 // The consumer runs what had come before with what it draws.
                 if claim.handed.is_empty() && random.bool() {
                     drawing = Some(claim);
                 } else {
                     claim.draw();
-                    out.extend(lane.fill(claim, now));
+                    out.extend(assigned.fill(claim, now));
                 }
             }
             for _ in 0..random.usize(0..6) {
                 let Some(handed) = out.pop_front() else { break };
                 let at = handed.record.offset;
-                let end = match (lane.is_open(number), random.u8(0..10)) {
+                let end = match (assigned.is_open(number), random.u8(0..10)) {
                     (false, _) | (_, 0) => End::GiveBack,
                     (true, 1 | 2) => End::Retry(Duration::from_millis(random.u64(0..300))),
                     (true, _) => End::Done,
@@ -336,17 +343,17 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
                     done.push(at);
                 }
                 if !matches!(end, End::Done) {
-                    lane.halt(number);
+                    assigned.halt(number);
                 }
-                lane.settle(number, at, &end, now);
+                assigned.settle(number, at, &end, now);
                 let unfinished = all.iter().find(|offset| !done.contains(*offset));
-                if let (Some(position), Some(unfinished)) = (lane.position(), unfinished) {
+                if let (Some(position), Some(unfinished)) = (assigned.position(), unfinished) {
                     assert!(position <= *unfinished, "seed {seed}");
                 }
             }
         }
         assert_eq!(done, all, "seed {seed}: in order, each once");
         assert!(ran.is_sorted(), "seed {seed}: {ran:?}");
-        assert_eq!(lane.position(), Some(offset + 1), "seed {seed}");
+        assert_eq!(assigned.position(), Some(offset + 1), "seed {seed}");
     }
 }

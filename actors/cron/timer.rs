@@ -1,4 +1,4 @@
-//! The alarm clock: job_scheduler_ng, set to the next second that is due.
+//! The timer: job_scheduler_ng, set to the next second that is due.
 //!
 //! Its jobs carry a fixed offset from UTC, which is wrong for every zone whose clock changes, so the seconds are worked
 //! out by `Schedule` in the entry's own zone and handed over as a date in UTC: one job, set anew after each ring.
@@ -12,12 +12,12 @@ use uuid::Uuid;
 use crate::clock::now_utc;
 
 /// Holds one job: the next ring.
-pub(super) struct Alarm {
+pub(super) struct Timer {
     scheduler: JobScheduler<'static>,
     job: Option<(DateTime<Utc>, Uuid)>,
 }
 
-impl Alarm {
+impl Timer {
     pub(super) fn new() -> Self {
         Self {
             scheduler: JobScheduler::new(),
@@ -25,7 +25,7 @@ impl Alarm {
         }
     }
 
-    /// Sets the alarm, and answers how long it is until it rings.
+    /// Sets the timer, and answers how long it is until it rings.
     pub(super) fn set(&mut self, due: DateTime<Utc>) -> Duration {
         let now = now_utc();
         if due <= now {
@@ -41,7 +41,7 @@ impl Alarm {
                     self.job = Some((due, job));
                 }
                 // Every date is a right expression; were one not, the sleep below is as good.
-                Err(cause) => log::error!("the alarm cannot be set to {due}: {cause}"),
+                Err(cause) => log::error!("the timer cannot be set to {due}: {cause}"),
             }
         }
         // The scheduler knows no years, so a date beyond this one rings early; whoever wakes up looks at the clock.
@@ -74,24 +74,24 @@ mod tests {
 
     #[test]
     fn it_rings_at_the_second_it_is_set_to() {
-        let mut alarm = Alarm::new();
+        let mut timer = Timer::new();
         let due = (now_utc() + TimeDelta::seconds(90))
             .with_nanosecond(0)
             .unwrap();
-        let wait = alarm.set(due);
+        let wait = timer.set(due);
         let expected = (due - now_utc()).to_std().unwrap();
         assert!(
             wait.abs_diff(expected) < Duration::from_millis(50),
             "{wait:?}"
         );
-        assert_eq!(alarm.set(now_utc() - TimeDelta::seconds(1)), Duration::ZERO);
+        assert_eq!(timer.set(now_utc() - TimeDelta::seconds(1)), Duration::ZERO);
     }
 
     #[test]
     fn a_date_beyond_this_year_does_not_overflow() {
-        let mut alarm = Alarm::new();
+        let mut timer = Timer::new();
         let far = "2048-02-29T00:00:00Z".parse().unwrap();
-        assert!(alarm.set(far) > Duration::ZERO);
-        alarm.tick();
+        assert!(timer.set(far) > Duration::ZERO);
+        timer.tick();
     }
 }

@@ -45,14 +45,14 @@ const OVERDUE_TURN: u32 = 4;
 
 /// The tasks that wait, by their time. Overdue ones stand apart: neither kind waits behind the whole of the other.
 #[derive(Debug, Default)]
-pub(super) struct Agenda {
+pub(super) struct DueQueue {
     on_time: BinaryHeap<Reverse<Claim>>,
     overdue: BinaryHeap<Reverse<Claim>>,
     /// Tasks that started while an overdue one waited, since the last overdue one.
     passed: u32,
 }
 
-impl Agenda {
+impl DueQueue {
     pub(super) fn add(&mut self, claim: Claim) {
         match claim.overdue {
             true => self.overdue.push(Reverse(claim)),
@@ -153,47 +153,50 @@ mod tests {
 
     #[test]
     fn tasks_come_in_the_order_of_their_time() {
-        let mut agenda = Agenda::default();
+        let mut due_queue = DueQueue::default();
         for (id, due) in [(1, 30), (2, 10), (3, 20), (4, 10)] {
-            agenda.add(claim(id, due, false));
+            due_queue.add(claim(id, due, false));
         }
-        assert_eq!(agenda.counts(), (4, 0));
-        assert_eq!(agenda.take_due(9), None);
-        let due = std::iter::from_fn(|| agenda.take_due(20));
+        assert_eq!(due_queue.counts(), (4, 0));
+        assert_eq!(due_queue.take_due(9), None);
+        let due = std::iter::from_fn(|| due_queue.take_due(20));
         assert_eq!(ids(due), [2, 4, 3]);
-        assert_eq!(agenda.next_due_ms(), Some(30));
-        assert_eq!(agenda.drain().len(), 1);
-        assert_eq!((agenda.next_due_ms(), agenda.counts()), (None, (0, 0)));
+        assert_eq!(due_queue.next_due_ms(), Some(30));
+        assert_eq!(due_queue.drain().len(), 1);
+        assert_eq!(
+            (due_queue.next_due_ms(), due_queue.counts()),
+            (None, (0, 0))
+        );
     }
 
     #[test]
     fn of_both_kinds_every_fourth_is_overdue() {
-        let mut agenda = Agenda::default();
+        let mut due_queue = DueQueue::default();
         for id in 1..=6 {
-            agenda.add(claim(id, 100 + id, false));
-            agenda.add(claim(-id, id, true));
+            due_queue.add(claim(id, 100 + id, false));
+            due_queue.add(claim(-id, id, true));
         }
-        assert_eq!(agenda.next_due_ms(), Some(1));
-        let first = std::iter::from_fn(|| agenda.take_due(200)).take(8);
+        assert_eq!(due_queue.next_due_ms(), Some(1));
+        let first = std::iter::from_fn(|| due_queue.take_due(200)).take(8);
         assert_eq!(ids(first), [1, 2, 3, -1, 4, 5, 6, -2]);
-        let rest = std::iter::from_fn(|| agenda.take_due(200));
+        let rest = std::iter::from_fn(|| due_queue.take_due(200));
         assert_eq!(ids(rest), [-3, -4, -5, -6], "alone they wait for no turn");
     }
 
     #[test]
     fn those_that_wait_long_are_taken_out_and_no_others() {
-        let mut agenda = Agenda::default();
+        let mut due_queue = DueQueue::default();
         for (id, due, overdue) in [(1, 10, false), (2, 30, false), (3, 5, true)] {
-            agenda.add(claim(id, due, overdue));
+            due_queue.add(claim(id, due, overdue));
         }
-        agenda.add(Claim {
+        due_queue.add(Claim {
             claimed_ms: 25,
             ..claim(4, 5, true)
         });
-        assert!(agenda.take_ready_before(5).is_empty());
-        let mut long = ids(agenda.take_ready_before(20));
+        assert!(due_queue.take_ready_before(5).is_empty());
+        let mut long = ids(due_queue.take_ready_before(20));
         long.sort_unstable();
         assert_eq!(long, [1, 3]);
-        assert_eq!(agenda.counts(), (1, 1));
+        assert_eq!(due_queue.counts(), (1, 1));
     }
 }

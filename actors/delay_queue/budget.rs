@@ -1,6 +1,6 @@
 //! How many rows to claim: the arithmetic of one poll.
 
-use super::looking::LOOK_AHEAD;
+use super::polling::LOOK_AHEAD;
 
 /// What the daemon holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,7 +49,7 @@ pub(super) enum Flow {
 /// `LOOK_AHEAD` where a task takes a second: claimed ahead of time they take no room from those that run, so overdue rows
 /// find room however many rows are due. Overdue rows have at most half of the running tasks, which leaves the other half
 /// to rows that are due now; and a quarter can be claimed though every task is on time and nothing is free, so that
-/// they have their turn (`Agenda::take_due`) at every end.
+/// they have their turn (`DueQueue::take_due`) at every end.
 ///
 /// While all room is taken and nothing ends, nothing is claimed: other daemons may have room.
 pub(super) fn budget(concurrency: u32, held: Holding, flow: Flow) -> Budget {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::claim::{Claim, Tap};
-use super::lane::{Charged, Cut, Handed, Lane};
+use super::drain::{Claim, RecordQueue};
 use super::leases::OpenLeases;
+use super::partition::{AssignedPartition, Charged, Cut, Handed};
 use super::record::Record;
 use super::survivors::Survivors;
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
@@ -71,13 +71,13 @@ struct Waiter {
 }
 
 #[derive(Debug)]
-pub(super) struct Board<T> {
-    lanes: BTreeMap<i32, Lane<T>>,
+pub(super) struct Assignments<T> {
+    partitions_held: BTreeMap<i32, AssignedPartition<T>>,
     waiters: Vec<Waiter>,
     open: Arc<OpenLeases>,
     /// Of partitions that are not here.
     survivors: BTreeMap<i32, Survivors>,
-    /// Records that the database knows deaths or failed attempts of, by partition and offset. Not the lanes': the answer to
+    /// Records that the database knows deaths or failed attempts of, by partition and offset. Not the partitions: the answer to
     /// a commit may come when its partition has gone, or has gone and come back.
     noted: BTreeSet<(i32, i64)>,
     /// Of which nothing was said yet.
@@ -90,10 +90,10 @@ pub(super) struct Board<T> {
     leases: u64,
 }
 
-impl<T: Tap> Board<T> {
+impl<T: RecordQueue> Assignments<T> {
     pub(super) fn new(open: Arc<OpenLeases>) -> Self {
         Self {
-            lanes: BTreeMap::new(),
+            partitions_held: BTreeMap::new(),
             waiters: Vec::new(),
             open,
             survivors: BTreeMap::new(),
@@ -106,17 +106,20 @@ impl<T: Tap> Board<T> {
     }
 
     /// A partition has come, which was not here. Nothing of it is given out before its deaths are known.
-    pub(super) fn assign(&mut self, partition: i32, tap: T) {
+    pub(super) fn assign(&mut self, partition: i32, partition_queue: T) {
         let survivors = self.survivors.remove(&partition).unwrap_or_default();
-        let before = self.lanes.insert(partition, Lane::new(tap, survivors));
+        let before = self.partitions_held.insert(
+            partition,
+            AssignedPartition::new(partition_queue, survivors),
+        );
         debug_assert!(before.is_none(), "it comes after it went");
     }
 
     /// Where the group's positions are of partitions that have come.
     pub(super) fn resume(&mut self, positions: &[Position]) {
         for position in positions {
-            if let Some(lane) = self.lanes.get_mut(&position.partition) {
-                lane.resume(position.offset, position.epoch);
+            if let Some(assigned) = self.partitions_held.get_mut(&position.partition) {
+                assigned.resume(position.offset, position.epoch);
             }
         }
     }
@@ -129,18 +132,18 @@ impl<T: Tap> Board<T> {
         now: Instant,
     ) {
         for partition in of {
-            if let Some(lane) = self.lanes.get_mut(partition) {
+            if let Some(assigned) = self.partitions_held.get_mut(partition) {
                 let charged = charged.remove(partition).unwrap_or_default();
                 let offsets = charged.keys().map(|offset| (*partition, *offset));
                 self.noted.extend(offsets);
-                lane.charge(charged);
+                assigned.charge(charged);
             }
         }
         self.wake(now);
     }
 
     pub(super) fn partitions(&self) -> Vec<i32> {
-        self.lanes.keys().copied().collect()
+        self.partitions_held.keys().copied().collect()
     }
 
     /// A partition that may have something for this consumer, if there is one. To be drawn from, and then filled.
@@ -151,15 +154,16 @@ impl<T: Tap> Board<T> {
         now: Instant,
     ) -> Option<(i32, Claim<T>)> {
         let partition = self.choose(who, now)?;
-        let lane = self.lanes.get_mut(&partition)?;
-        if lane.lease().is_none() {
+        let assigned = self.partitions_held.get_mut(&partition)?;
+        if assigned.lease().is_none() {
             self.leases += 1;
-            lane.turn = self.leases;
+            assigned.turn = self.leases;
             self.open.add(self.leases);
         }
         Some((
             partition,
-            lane.claim(self.leases, who.consumer, max.max(1), now)
+            assigned
+                .claim(self.leases, who.consumer, max.max(1), now)
                 .within(who.bytes),
         ))
     }
@@ -172,12 +176,12 @@ impl<T: Tap> Board<T> {
     ) -> Option<Batch> {
         let lease = claim.lease;
         // Where the partition has gone what was drawn is not noted anywhere: others begin with it.
-        let lane = self.lanes.get_mut(&partition)?;
-        let handed = lane.fill(claim, now);
+        let assigned = self.partitions_held.get_mut(&partition)?;
+        let handed = assigned.fill(claim, now);
         self.cuts
-            .extend(lane.take_cut().map(|cut| (partition, cut)));
-        self.rereads.extend(lane.take_reread(partition));
-        if lane.lease().is_none_or(|of| of.number != lease) {
+            .extend(assigned.take_cut().map(|cut| (partition, cut)));
+        self.rereads.extend(assigned.take_reread(partition));
+        if assigned.lease().is_none_or(|of| of.number != lease) {
             self.open.remove(lease);
         }
         self.wake(now);
@@ -190,12 +194,12 @@ impl<T: Tap> Board<T> {
 
     /// Whether somebody draws from one of these partitions.
     pub(super) fn is_lent(&self, partitions: &[i32]) -> bool {
-        self.those(partitions).any(Lane::is_lent)
+        self.those(partitions).any(AssignedPartition::is_lent)
     }
 
-    fn those(&self, partitions: &[i32]) -> impl Iterator<Item = &Lane<T>> {
-        let lanes = partitions.iter();
-        lanes.filter_map(|partition| self.lanes.get(partition))
+    fn those(&self, partitions: &[i32]) -> impl Iterator<Item = &AssignedPartition<T>> {
+        let partitions_held = partitions.iter();
+        partitions_held.filter_map(|partition| self.partitions_held.get(partition))
     }
 
     /// Its own partition while that has records and its turn lasts, else the one that waits longest.
@@ -203,15 +207,15 @@ impl<T: Tap> Board<T> {
         let mut has_lease = false;
         let mut going_on = None;
         let mut free: Option<(u64, i32)> = None;
-        for (partition, lane) in &self.lanes {
-            if lane.is_of(who.consumer) {
+        for (partition, assigned) in &self.partitions_held {
+            if assigned.is_of(who.consumer) {
                 has_lease = true;
-                if lane.is_extendable(now) {
-                    let since = lane.lease().map_or(now, |lease| lease.since);
+                if assigned.is_extendable(now) {
+                    let since = assigned.lease().map_or(now, |lease| lease.since);
                     going_on = Some((*partition, now.saturating_duration_since(since) > TURN));
                 }
-            } else if lane.is_free(now) {
-                let this = (lane.turn, *partition);
+            } else if assigned.is_free(now) {
+                let this = (assigned.turn, *partition);
                 free = Some(free.map_or(this, |best| best.min(this)));
             }
         }
@@ -246,13 +250,13 @@ impl<T: Tap> Board<T> {
         let mut holders: Vec<u64> = Vec::new();
         let mut free = 0_usize;
         let mut extendable: Vec<u64> = Vec::new();
-        for lane in self.lanes.values() {
-            if let Some(lease) = lane.lease() {
+        for assigned in self.partitions_held.values() {
+            if let Some(lease) = assigned.lease() {
                 holders.push(lease.consumer);
-                if lane.is_extendable(now) {
+                if assigned.is_extendable(now) {
                     extendable.push(lease.consumer);
                 }
-            } else if lane.is_free(now) {
+            } else if assigned.is_free(now) {
                 free += 1;
             }
         }
@@ -276,17 +280,25 @@ impl<T: Tap> Board<T> {
 
     /// The next moment at which a record that waits may run, or at which another consumer may be woken for one.
     fn next_due(&self, now: Instant) -> Option<Instant> {
-        let idle = self.lanes.values().filter(|lane| lane.lease().is_none());
-        let due = idle.filter_map(Lane::due).filter(|due| *due > now);
-        let is_left = self.lanes.values().any(|lane| lane.is_free(now))
+        let idle = self
+            .partitions_held
+            .values()
+            .filter(|assigned| assigned.lease().is_none());
+        let due = idle
+            .filter_map(AssignedPartition::due)
+            .filter(|due| *due > now);
+        let is_left = self
+            .partitions_held
+            .values()
+            .any(|assigned| assigned.is_free(now))
             && self.waiters.iter().any(|waiter| self.may_begin(waiter.who));
         due.chain(is_left.then(|| now + AGAIN)).min()
     }
 
     /// Whether it takes a partition that nobody has: with one message at a time only after its own.
     fn may_begin(&self, who: Fetcher) -> bool {
-        let mut lanes = self.lanes.values();
-        who.breadth == Breadth::Any || !lanes.any(|lane| lane.is_of(who.consumer))
+        let mut partitions_held = self.partitions_held.values();
+        who.breadth == Breadth::Any || !partitions_held.any(|assigned| assigned.is_of(who.consumer))
     }
 
     /// Wakes whom it can, and answers when to come again for what is not due yet.
@@ -306,8 +318,8 @@ impl<T: Tap> Board<T> {
     /// Nothing starts any more of what was given out with this.
     pub(super) fn halt(&mut self, receipt: &Receipt) {
         self.open.remove(receipt.generation);
-        if let Some(lane) = self.lane_of(receipt) {
-            lane.halt(receipt.generation);
+        if let Some(assigned) = self.lane_of(receipt) {
+            assigned.halt(receipt.generation);
         }
     }
 
@@ -323,10 +335,10 @@ impl<T: Tap> Board<T> {
     pub(super) fn note_failure(&mut self, receipt: &Receipt) -> Option<u32> {
         let partition = i32::try_from(receipt.fence).ok()?;
         let (number, offset) = (receipt.generation, receipt.id);
-        let attempt = match self.lanes.get(&partition) {
-            Some(lane) => match lane.out(number, offset) {
+        let attempt = match self.partitions_held.get(&partition) {
+            Some(assigned) => match assigned.out(number, offset) {
                 Some((_, attempt)) => Some(attempt),
-                None => lane.surviving_attempt(number, offset),
+                None => assigned.surviving_attempt(number, offset),
             },
             None => self.survivors.get(&partition)?.attempt(number, offset),
         }?;
@@ -340,11 +352,11 @@ impl<T: Tap> Board<T> {
         let mut over = 0;
         for Settled { receipt, end } in ends {
             let number = receipt.generation;
-            let Some(lane) = self.lane_of(receipt) else {
+            let Some(assigned) = self.lane_of(receipt) else {
                 self.settle_survivor(receipt, end, now);
                 continue;
             };
-            if lane.settle(number, receipt.id, end, now) {
+            if assigned.settle(number, receipt.id, end, now) {
                 self.open.remove(number);
                 over += 1;
             }
@@ -364,15 +376,15 @@ impl<T: Tap> Board<T> {
     }
 
     /// By the receipt's partition; its lease shows whether it is still the one it was.
-    fn lane_of(&mut self, receipt: &Receipt) -> Option<&mut Lane<T>> {
+    fn lane_of(&mut self, receipt: &Receipt) -> Option<&mut AssignedPartition<T>> {
         let partition = i32::try_from(receipt.fence).ok()?;
-        self.lanes.get_mut(&partition)
+        self.partitions_held.get_mut(&partition)
     }
 
-    /// A record that did not come by its partition's tap.
+    /// A record that did not come by its queue.
     pub(super) fn stray(&mut self, partition: i32, record: Record, now: Instant) {
-        if let Some(lane) = self.lanes.get_mut(&partition) {
-            lane.stray(record);
+        if let Some(assigned) = self.partitions_held.get_mut(&partition) {
+            assigned.stray(record);
             self.wake(now);
         }
     }
@@ -380,7 +392,11 @@ impl<T: Tap> Board<T> {
     /// These partitions go to others: nothing of them is given out or starts from here on.
     pub(super) fn stop_feeding(&mut self, partitions: &[i32]) {
         for partition in partitions {
-            if let Some(number) = self.lanes.get_mut(partition).and_then(Lane::leave) {
+            if let Some(number) = self
+                .partitions_held
+                .get_mut(partition)
+                .and_then(AssignedPartition::leave)
+            {
                 self.open.remove(number);
             }
         }
@@ -388,25 +404,29 @@ impl<T: Tap> Board<T> {
 
     /// Whether it goes to others, and somebody may be waiting for what is lent of it.
     pub(super) fn is_leaving(&self, partition: i32) -> bool {
-        self.lanes.get(&partition).is_some_and(Lane::is_leaving)
+        self.partitions_held
+            .get(&partition)
+            .is_some_and(AssignedPartition::is_leaving)
     }
 
     /// What consumers have of these partitions.
     pub(super) fn out_count(&self, partitions: &[i32]) -> usize {
-        self.those(partitions).map(Lane::unsettled).sum()
+        self.those(partitions)
+            .map(AssignedPartition::unsettled)
+            .sum()
     }
 
-    /// These partitions have gone. Answers their taps, to be dropped where that may take its time; and how many of their
+    /// These partitions have gone. Answers their partition queues, to be dropped where that may take its time; and how many of their
     /// records run on.
     pub(super) fn remove(&mut self, partitions: &[i32], now: Instant) -> (Vec<T>, usize) {
         self.stop_feeding(partitions);
-        let (mut taps, mut running) = (Vec::new(), 0);
+        let (mut partition_queues, mut running) = (Vec::new(), 0);
         for partition in partitions {
-            let Some(mut lane) = self.lanes.remove(partition) else {
+            let Some(mut assigned) = self.partitions_held.remove(partition) else {
                 continue;
             };
-            taps.extend(lane.tap());
-            let survivors = lane.into_survivors(now);
+            partition_queues.extend(assigned.partition_queue());
+            let survivors = assigned.into_survivors(now);
             running += survivors.running();
             if !survivors.is_empty() {
                 self.survivors.insert(*partition, survivors);
@@ -416,7 +436,7 @@ impl<T: Tap> Board<T> {
             survivors.expire(now);
             !survivors.is_empty()
         });
-        (taps, running)
+        (partition_queues, running)
     }
 
     /// The topic is gone, with all that had been given out of it.
@@ -432,21 +452,21 @@ impl<T: Tap> Board<T> {
 
     /// Positions that the brokers do not know.
     pub(super) fn uncommitted(&self) -> Vec<Position> {
-        let of_lane = |(partition, lane): (&i32, &Lane<T>)| {
-            let (offset, epoch) = lane.uncommitted()?;
+        let of_lane = |(partition, assigned): (&i32, &AssignedPartition<T>)| {
+            let (offset, epoch) = assigned.uncommitted()?;
             Some(Position {
                 partition: *partition,
                 offset,
                 epoch,
             })
         };
-        self.lanes.iter().filter_map(of_lane).collect()
+        self.partitions_held.iter().filter_map(of_lane).collect()
     }
 
     /// Where partitions that are here are to be read again from.
     pub(super) fn take_rereads(&mut self) -> Vec<Position> {
         let mut rereads = std::mem::take(&mut self.rereads);
-        rereads.retain(|one| self.lanes.contains_key(&one.partition));
+        rereads.retain(|one| self.partitions_held.contains_key(&one.partition));
         rereads
     }
 
@@ -470,8 +490,8 @@ impl<T: Tap> Board<T> {
     /// The brokers know of this position. Answers the noted records that are behind us by that: whoever finished them,
     /// nobody has to know their deaths and failures any more.
     pub(super) fn committed(&mut self, partition: i32, position: i64) -> Vec<i64> {
-        if let Some(lane) = self.lanes.get_mut(&partition) {
-            lane.committed(position);
+        if let Some(assigned) = self.partitions_held.get_mut(&partition) {
+            assigned.committed(position);
         }
         let passed = |(of, offset): &(i32, i64)| *of == partition && *offset < position;
         let passed = self.noted.extract_if(.., passed);
@@ -480,15 +500,15 @@ impl<T: Tap> Board<T> {
 
     /// How far each partition has come here.
     pub(super) fn progress(&self) -> BTreeMap<i32, Progress> {
-        let lanes = self.lanes.iter();
-        let of_lane = |(partition, lane): (&i32, &Lane<T>)| {
+        let partitions_held = self.partitions_held.iter();
+        let of_lane = |(partition, assigned): (&i32, &AssignedPartition<T>)| {
             let progress = Progress {
-                position: lane.position(),
-                unfinished: lane.unfinished(),
-                exhausted: lane.is_exhausted(),
+                position: assigned.position(),
+                unfinished: assigned.unfinished(),
+                exhausted: assigned.is_exhausted(),
             };
             (*partition, progress)
         };
-        lanes.map(of_lane).collect()
+        partitions_held.map(of_lane).collect()
     }
 }

@@ -12,7 +12,7 @@ use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 use tokio::time::Instant;
 
 use super::RedisSource;
-use super::fault::Fault;
+use super::error::Fault;
 use super::restore::Loss;
 use super::scripts::{BEAT, SETTLE};
 use super::server::Answer;
@@ -36,7 +36,7 @@ pub(super) struct Registration {
     /// The last heartbeat: when it was sent, and the server's time.
     last: Option<(Moment, i64)>,
     /// Batches of this boot that nobody here holds, and since when they are known.
-    strays: BTreeMap<u64, Instant>,
+    orphans: BTreeMap<u64, Instant>,
 }
 
 /// Whether the server should know this boot.
@@ -86,7 +86,7 @@ impl RedisSource {
         let kept = async {
             self.beat().await?;
             if self.liveness.may_judge() {
-                self.bury_silent().await?;
+                self.recover_silent().await?;
             }
             Ok(())
         };
@@ -124,7 +124,7 @@ impl RedisSource {
     }
 
     /// The server does not have this batch, which nobody else was given.
-    pub(super) async fn recover(&self, number: u64) -> Answer<()> {
+    pub(super) async fn recover_batch(&self, number: u64) -> Answer<()> {
         self.beat_and_recover(Some(number)).await
     }
 
@@ -174,7 +174,7 @@ impl RedisSource {
                         self.queue()
                     );
                     self.liveness.was_dead(sent);
-                    registration.strays.clear();
+                    registration.orphans.clear();
                     // Others were given what the server knew; it may be back at a state that knew not all.
                     registration.loss.get_or_insert(Loss::Batches);
                 }
@@ -236,16 +236,16 @@ impl RedisSource {
             numbers.into_iter().filter(unheld).collect()
         };
         registration
-            .strays
+            .orphans
             .retain(|number, _| unheld.contains(number));
         for number in unheld.into_iter().rev() {
             let since = *registration
-                .strays
+                .orphans
                 .entry(number)
                 .or_insert_with(Instant::now);
             if since.elapsed() >= self.config.heartbeat_interval {
                 self.give_back(generation, number).await?;
-                registration.strays.remove(&number);
+                registration.orphans.remove(&number);
                 self.wake.notify_one();
             }
         }

@@ -12,9 +12,9 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::made_again::Beginnings;
+use super::partition_queue::RdkafkaRecordQueue;
 use super::shared::Shared;
-use super::tap::QueueTap;
-use super::{commit, deaths, made_again, resume, start};
+use super::{commit, crashes, made_again, resume, start};
 use crate::task::restart_on_panic;
 
 /// How long handlers that run have to end before their partition goes to others, who then start behind what they did.
@@ -47,8 +47,8 @@ impl Context {
         let beginnings = made_again::resolve(base, shared, partitions);
         // What ran here was of the topic that is gone. Its offsets mean other records now.
         match (before, shared.topic_id()) {
-            (Some(before), Some(now)) if before != now => shared.board().forget_runs(),
-            _ => shared.board().forget_runs_of(&beginnings.anew),
+            (Some(before), Some(now)) if before != now => shared.assignments().forget_runs(),
+            _ => shared.assignments().forget_runs_of(&beginnings.anew),
         }
         if !start::resolve(base, shared, partitions) {
             return shared.leave_unsettled();
@@ -57,15 +57,15 @@ impl Context {
         shared.remove(partitions);
         for partition in partitions {
             let place = (&*shared.topic, *partition);
-            match QueueTap::new(&consumer, place, Arc::clone(&shared.news)) {
-                Some(tap) => shared.board().assign(*partition, tap),
+            match RdkafkaRecordQueue::new(&consumer, place, Arc::clone(&shared.news)) {
+                Some(partition_queue) => shared.assignments().assign(*partition, partition_queue),
                 None => log::error!(
                     "queue `{}`: librdkafka gives no queue for partition {partition}, whose records wait",
                     shared.queue
                 ),
             }
         }
-        shared.board().resume(&beginnings.positions);
+        shared.assignments().resume(&beginnings.positions);
         resume::begin_at(list, &beginnings.positions);
         *self.lock_coming() = Some((partitions.to_vec(), beginnings));
     }
@@ -86,7 +86,7 @@ impl Context {
         }
         let shared = Arc::clone(&self.shared);
         self.shared.home.spawn(async move {
-            let load = || deaths::load(Arc::clone(&shared), partitions.clone(), anew.clone());
+            let load = || crashes::load(Arc::clone(&shared), partitions.clone(), anew.clone());
             restart_on_panic("the reading of crash counts", load).await;
         });
     }
@@ -100,7 +100,7 @@ impl Context {
     /// owner begins exactly there.
     fn revoked(&self, base: &BaseConsumer<Self>, partitions: &[i32]) {
         let shared = &self.shared;
-        shared.board().stop_feeding(partitions);
+        shared.assignments().stop_feeding(partitions);
         // Otherwise others have them already, and the brokers take no commit of ours.
         let lost = base.assignment_lost();
         self.lost.store(lost, Ordering::Relaxed);
@@ -173,7 +173,7 @@ impl ConsumerContext for Context {
             Rebalance::Assign(_) => {
                 self.begin(base);
                 self.shared.rebalanced();
-                let partitions = self.shared.board().partitions();
+                let partitions = self.shared.assignments().partitions();
                 self.shared.stand_at_most(|one| partitions.contains(&one));
                 self.shared.health.shared_out(!partitions.is_empty());
             }

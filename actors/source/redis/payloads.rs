@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 use bytes::Bytes;
 
-use crate::source::pieces::Pieces;
+use crate::source::arena::Pieces;
 
 /// See the module's header.
 #[derive(Debug, Clone)]

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::ahead::Ahead;
-use super::ends::Ends;
-use super::held::{Held, Origin};
-use super::pace::WORK_PER_BATCH;
+use super::batch_size::WORK_PER_BATCH;
+use super::in_flight::{Held, Origin};
+use super::prefetch::Ahead;
+use super::settling::Ends;
 use super::single::Single;
 use crate::clock::{millis, now_ms};
 use crate::config::{BatchLimits, RetryRules};
 use crate::job::{Consumer, JobError, JobResult, Verdict, used_up, verdict};
-use crate::membership::{Standing, may_start};
+use crate::membership::{Ownership, may_start};
 use crate::orders::PauseFlag;
-use crate::poison::Gate;
+use crate::poison::Quarantine;
 use crate::poison::{Identity, Slot, SlotFile};
 use crate::rate::Limiter;
 use crate::source::{Breadth, End, Fetcher, Receipt, Source};
@@ -37,7 +37,7 @@ pub(crate) struct Work {
     pub(crate) timeout: Option<Duration>,
     pub(crate) batch: BatchLimits,
     pub(crate) slots: Option<Arc<SlotFile>>,
-    pub(crate) gate: Gate,
+    pub(crate) quarantine: Quarantine,
     /// While it is paused nothing is fetched, and nothing that was fetched starts.
     pub(crate) paused: PauseFlag,
     /// No message starts without its permit.
@@ -114,11 +114,11 @@ impl Work {
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
     /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
     pub(super) async fn ours(&self, id: &str, receipt: &Receipt, stop: &StopListener) -> bool {
-        let standing = || self.source.standing(receipt);
-        if may_start(standing, stop).await {
+        let ownership = || self.source.ownership(receipt);
+        if may_start(ownership, stop).await {
             return true;
         }
-        if standing() == Standing::Halted {
+        if ownership() == Ownership::Blocked {
             log::debug!(
                 "queue `{}`: message {id} waits for one before it",
                 self.queue

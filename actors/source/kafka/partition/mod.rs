@@ -1,6 +1,6 @@
 //! The records of one partition that are ours and not finished, in their order. Pure: takes the time and the records.
 //!
-//! A lane is given out as a *lease*: to one consumer at a time, which runs its records one after the other. So the next
+//! A partition is given out as a *lease*: to one consumer at a time, which runs its records one after the other. So the next
 //! record starts only after the one before has ended, and consumers come and go without anything moving in the group.
 //! What has to run again stays at its place and holds up all behind it; the lease is closed by that, and nothing of it
 //! starts any more.
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 pub(super) use self::cut::Cut;
 use self::reread::Reread;
-use super::claim::{Claim, Tap};
+use super::drain::{Claim, RecordQueue};
 use super::epochs::Epochs;
 use super::record::{Kept, Record};
 use super::survivors::{Known, Survivors};
@@ -61,7 +61,7 @@ struct Entry {
     log: u32,
 }
 
-/// One consumer's right to the lane.
+/// One consumer's right to the partition.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) number: u64,
@@ -74,9 +74,9 @@ pub(super) struct Lease {
 }
 
 #[derive(Debug)]
-pub(super) struct Lane<T> {
+pub(super) struct AssignedPartition<T> {
     /// None: it is lent (`claim.rs`).
-    tap: Option<T>,
+    partition_queue: Option<T>,
     /// Not finished, in the order in which they came.
     entries: VecDeque<Entry>,
     /// Behind the last record that came, or will never come; none before the first.
@@ -101,17 +101,17 @@ pub(super) struct Lane<T> {
     at_end: bool,
     /// The partition goes to others.
     leaving: bool,
-    /// When it was claimed last, by the board's count; an empty one goes to the end as well.
+    /// When it was claimed last, by the count of the assignments; an empty one goes to the end as well.
     pub(super) turn: u64,
 }
 
-impl<T: Tap> Lane<T> {
+impl<T: RecordQueue> AssignedPartition<T> {
     /// `survivors`: runs that began when the partition was here before.
-    pub(super) fn new(tap: T, survivors: Survivors) -> Self {
+    pub(super) fn new(partition_queue: T, survivors: Survivors) -> Self {
         Self {
             survivors,
             first: None,
-            tap: Some(tap),
+            partition_queue: Some(partition_queue),
             entries: VecDeque::new(),
             next: None,
             lease: None,
@@ -160,25 +160,25 @@ impl<T: Tap> Lane<T> {
 
     /// Whether there is something to give out now.
     fn filled(&self, now: Instant) -> bool {
-        let Some(tap) = &self.tap else {
+        let Some(partition_queue) = &self.partition_queue else {
             return false;
         };
         let known = self.charged.is_some() && !self.leaving;
         known
             && match self.first_waiting() {
                 Some(entry) => !entry.is_held_up(self.first_log(), now),
-                None => tap.filled(),
+                None => partition_queue.filled(),
             }
     }
 
     /// To be dropped where that may take its time.
-    pub(super) fn tap(&mut self) -> Option<T> {
-        self.tap.take()
+    pub(super) fn partition_queue(&mut self) -> Option<T> {
+        self.partition_queue.take()
     }
 
-    /// Whether somebody draws from its tap.
+    /// Whether somebody draws from its partition queue.
     pub(super) fn is_lent(&self) -> bool {
-        self.tap.is_none()
+        self.partition_queue.is_none()
     }
 
     /// Whether a consumer that has no lease of it can take it.
@@ -191,7 +191,7 @@ impl<T: Tap> Lane<T> {
         self.lease.as_ref().is_some_and(|lease| lease.open) && self.filled(now)
     }
 
-    /// Gives out what waits, `max` records at most, and lends the tap for the rest: under this lease if the lane is free,
+    /// Gives out what waits, `max` records at most, and lends the partition queue for the rest: under this lease if the partition is free,
     /// else under the one it has. What is drawn comes back by `fill`.
     pub(super) fn claim(
         &mut self,
@@ -223,19 +223,23 @@ impl<T: Tap> Lane<T> {
         });
         lease.out += handed.len();
         let room = if held_up { 0 } else { max - handed.len() };
-        let tap = if room > 0 { self.tap.take() } else { None };
-        Claim::new(lease.number, handed, tap, room)
+        let partition_queue = if room > 0 {
+            self.partition_queue.take()
+        } else {
+            None
+        };
+        Claim::new(lease.number, handed, partition_queue, room)
     }
 
-    /// Takes back the tap, and gives out what was drawn. Of what was closed in the meantime nothing more is given out.
+    /// Takes back the partition queue, and gives out what was drawn. Of what was closed in the meantime nothing more is given out.
     pub(super) fn fill(&mut self, claim: Claim<T>, now: Instant) -> Vec<Handed> {
         let Claim {
             lease: number,
             mut handed,
-            tap,
+            partition_queue,
             drawn,
         } = claim;
-        self.tap = tap.or_else(|| self.tap.take());
+        self.partition_queue = partition_queue.or_else(|| self.partition_queue.take());
         let mut held_up = !self.is_open(number);
         let waited = handed.len();
         for record in Kept::all(drawn.records) {
@@ -327,7 +331,7 @@ impl<T: Tap> Lane<T> {
         true
     }
 
-    /// A record that did not come by the tap. It goes to its place.
+    /// A record that did not come by the partition queue. It goes to its place.
     pub(super) fn stray(&mut self, record: Record) {
         let offset = record.offset;
         let place = self
@@ -479,7 +483,10 @@ impl<T: Tap> Lane<T> {
 
     /// All records that the partition has are finished, as far as is known here.
     pub(super) fn is_exhausted(&self) -> bool {
-        let is_dry = self.tap.as_ref().is_some_and(|tap| !tap.filled());
+        let is_dry = self
+            .partition_queue
+            .as_ref()
+            .is_some_and(|partition_queue| !partition_queue.filled());
         self.at_end && self.entries.is_empty() && is_dry
     }
 

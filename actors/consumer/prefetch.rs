@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::held::{Held, Origin};
+use super::in_flight::{Held, Origin};
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
 use crate::rate::{Limiter, Permits};

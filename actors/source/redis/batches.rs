@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::frame::{self, Head};
-use super::stored::Stored;
+use super::envelope::{self, Head};
+use super::payloads::Stored;
 use crate::source::Receipt;
 
 /// The longest that an end waits for the rest of its batch: after a crash its message would run again.
@@ -371,7 +371,7 @@ impl Batch {
         match self.member(place).and_then(|member| member.frame.as_ref()) {
             Some((head, _)) => head.clone(),
             None => Head {
-                id: frame::id(&self.boot, number, place),
+                id: envelope::id(&self.boot, number, place),
                 attempts: 0,
                 first_ms: self.taken_ms,
             },

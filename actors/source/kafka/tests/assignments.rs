@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 
-use super::super::board::{Batch, Board};
-use super::super::lane::Charged;
 use super::super::leases::OpenLeases;
-use super::lane::{Pulled, Script, record};
+use super::partition::{Pulled, Script, record};
+use crate::source::kafka::assignments::{Assignments, Batch};
+use crate::source::kafka::partition::Charged;
 use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
 
 pub(super) fn one(consumer: u64) -> Fetcher {
@@ -22,7 +22,7 @@ pub(super) fn one(consumer: u64) -> Fetcher {
 }
 
 pub(super) struct World {
-    pub(super) board: Board<Script>,
+    pub(super) assignments: Assignments<Script>,
     pub(super) open: Arc<OpenLeases>,
     pub(super) now: Instant,
 }
@@ -32,23 +32,25 @@ impl World {
     pub(super) fn of(records: &[i64]) -> Self {
         let open = Arc::<OpenLeases>::default();
         let mut world = Self {
-            board: Board::new(Arc::clone(&open)),
+            assignments: Assignments::new(Arc::clone(&open)),
             open,
             now: Instant::now(),
         };
         for (partition, records) in (0..).zip(records) {
-            world.board.assign(partition, Script::of(0..*records));
+            world.assignments.assign(partition, Script::of(0..*records));
         }
-        let partitions = world.board.partitions();
-        world.board.charge(HashMap::new(), &partitions, world.now);
+        let partitions = world.assignments.partitions();
+        world
+            .assignments
+            .charge(HashMap::new(), &partitions, world.now);
         world
     }
 
     pub(super) fn take(&mut self, who: Fetcher, max: usize) -> Option<Batch> {
         loop {
-            let (partition, mut claim) = self.board.claim(who, max, self.now)?;
+            let (partition, mut claim) = self.assignments.claim(who, max, self.now)?;
             claim.draw();
-            let batch = self.board.fill((partition, claim), self.now);
+            let batch = self.assignments.fill((partition, claim), self.now);
             if batch.is_some() {
                 return batch;
             }
@@ -61,7 +63,7 @@ impl World {
 
     /// Positions that the brokers do not know, by partition.
     pub(super) fn uncommitted(&self) -> Vec<(i32, i64)> {
-        let positions = self.board.uncommitted().into_iter();
+        let positions = self.assignments.uncommitted().into_iter();
         positions.map(|one| (one.partition, one.offset)).collect()
     }
 
@@ -72,13 +74,13 @@ impl World {
                 end: end.clone(),
             })
             .collect();
-        self.board.settle(&ends, self.now);
+        self.assignments.settle(&ends, self.now);
     }
 
     fn waits(&mut self, who: Fetcher) -> Arc<Notify> {
         let wake = Arc::<Notify>::default();
-        self.board.wait(who, Arc::clone(&wake));
-        self.board.wake(self.now);
+        self.assignments.wait(who, Arc::clone(&wake));
+        self.assignments.wake(self.now);
         wake
     }
 }
@@ -165,7 +167,7 @@ fn only_open_leases_may_start() {
     let batch = world.take(one(1), 3).unwrap();
     assert!(world.open.has(batch.lease) && !world.open.has(batch.lease + 1));
     let first = receipts(&batch).next().unwrap();
-    world.board.halt(&first);
+    world.assignments.halt(&first);
     assert!(!world.open.has(batch.lease));
     world.settle(&batch, &End::GiveBack);
     let again = world.take(one(2), 3).unwrap();
@@ -180,7 +182,7 @@ fn a_partition_in_back_off_leaves_its_consumer_to_the_others() {
     let batch = world.take(one(1), 1).unwrap();
     world.settle(&batch, &End::Retry(Duration::from_secs(5)));
     let due = world.now + Duration::from_secs(5);
-    assert_eq!(world.board.ring(world.now), Some(due));
+    assert_eq!(world.assignments.ring(world.now), Some(due));
     let other = world.take(one(1), 9).unwrap();
     assert_eq!(other.partition, 1);
     world.settle(&other, &End::Done);
@@ -197,16 +199,16 @@ fn each_partition_wakes_one_that_waits() {
     assert!(!waits.iter().any(|wake| woken(wake)));
     // Both are filled.
     for partition in [0, 1] {
-        world.board.remove(&[partition], world.now);
+        world.assignments.remove(&[partition], world.now);
         world
-            .board
+            .assignments
             .assign(partition, Script([Pulled::Record(record(1))].into()));
     }
-    world.board.charge(HashMap::new(), &[0, 1], world.now);
+    world.assignments.charge(HashMap::new(), &[0, 1], world.now);
     let seen: Vec<bool> = waits.iter().map(|wake| woken(wake)).collect();
     assert_eq!(seen, [true, true, false]);
     // The first goes without having taken anything.
-    world.board.leave(&waits[0], world.now);
+    world.assignments.leave(&waits[0], world.now);
     assert!(woken(&waits[2]));
 }
 
@@ -225,9 +227,9 @@ fn who_waits_for_its_own_partition_is_woken_when_that_is_over() {
 #[test]
 fn before_its_deaths_are_known_nothing_of_a_partition_is_given_out() {
     let mut world = World::of(&[]);
-    world.board.assign(4, Script::of(0..3));
+    world.assignments.assign(4, Script::of(0..3));
     assert_eq!(world.partition(one(1), 3), None);
-    world.board.charge(HashMap::new(), &[4], world.now);
+    world.assignments.charge(HashMap::new(), &[4], world.now);
     assert_eq!(world.partition(one(1), 3), Some(4));
 }
 
@@ -236,13 +238,13 @@ fn deaths_are_known_until_the_brokers_know_that_their_records_are_finished() {
     let mut world = World::of(&[3, 3]);
     let charged = |offset| charged(offset, world.now);
     let all = HashMap::from([(0, charged(1)), (1, charged(2))]);
-    world.board.charge(all, &[0, 1], world.now);
-    assert!(world.board.committed(0, 1).is_empty());
+    world.assignments.charge(all, &[0, 1], world.now);
+    assert!(world.assignments.committed(0, 1).is_empty());
     // Its answer comes when the partition has gone.
-    world.board.remove(&[0], world.now);
-    assert_eq!(world.board.committed(0, 2), [1]);
-    assert!(world.board.committed(0, 3).is_empty());
-    assert_eq!(world.board.committed(1, 3), [2]);
+    world.assignments.remove(&[0], world.now);
+    assert_eq!(world.assignments.committed(0, 2), [1]);
+    assert!(world.assignments.committed(0, 3).is_empty());
+    assert_eq!(world.assignments.committed(1, 3), [2]);
 }
 
 #[test]
@@ -250,18 +252,18 @@ fn a_lane_that_nobody_took_is_announced_again() {
     let mut world = World::of(&[3]);
     let waiters = [1, 2, 3].map(|consumer| {
         let wake = Arc::<Notify>::default();
-        world.board.wait(one(consumer), Arc::clone(&wake));
+        world.assignments.wait(one(consumer), Arc::clone(&wake));
         wake
     });
     let told = || [0, 1, 2].map(|n: usize| woken(&waiters[n]));
-    world.board.wake(world.now);
+    world.assignments.wake(world.now);
     assert_eq!(told(), [true, false, false]);
     // Whoever was woken sits on a thread that is blocked.
-    assert!(world.board.rings_too_late(world.now));
-    let again = world.board.ring(world.now).unwrap();
-    assert!(again > world.now && !world.board.rings_too_late(world.now));
+    assert!(world.assignments.rings_too_late(world.now));
+    let again = world.assignments.ring(world.now).unwrap();
+    assert!(again > world.now && !world.assignments.rings_too_late(world.now));
     assert_eq!(told(), [false, true, false]);
-    assert_eq!(world.board.ring(again), None, "there is nobody else");
+    assert_eq!(world.assignments.ring(again), None, "there is nobody else");
     assert_eq!(told(), [false, false, true]);
 }
 
@@ -271,24 +273,30 @@ fn a_lane_is_not_announced_to_one_whose_own_is_not_over() {
     assert_eq!(world.partition(one(1), 1), Some(0));
     world.now += Duration::from_secs(1);
     assert_eq!(world.partition(one(1), 1), None, "its turn is over");
-    world.board.wait(one(1), Arc::default());
-    assert!(!world.board.rings_too_late(world.now), "it would go round");
-    world.board.wait(one(2), Arc::default());
-    assert!(world.board.rings_too_late(world.now));
+    world.assignments.wait(one(1), Arc::default());
+    assert!(
+        !world.assignments.rings_too_late(world.now),
+        "it would go round"
+    );
+    world.assignments.wait(one(2), Arc::default());
+    assert!(world.assignments.rings_too_late(world.now));
 }
 
 #[test]
 fn a_lane_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
     let mut world = World::of(&[3]);
-    let (partition, mut claim) = world.board.claim(one(1), 2, world.now).unwrap();
+    let (partition, mut claim) = world.assignments.claim(one(1), 2, world.now).unwrap();
     claim.draw();
     let (own, other) = (world.waits(one(1)), world.waits(one(2)));
     assert!(!woken(&own) && !woken(&other));
-    assert!(world.board.is_lent(&[partition]));
-    let batch = world.board.fill((partition, claim), world.now).unwrap();
+    assert!(world.assignments.is_lent(&[partition]));
+    let batch = world
+        .assignments
+        .fill((partition, claim), world.now)
+        .unwrap();
     assert_eq!(batch.handed.len(), 2);
     assert!(woken(&own), "there is one more for it");
-    assert!(!woken(&other) && !world.board.is_lent(&[partition]));
+    assert!(!woken(&other) && !world.assignments.is_lent(&[partition]));
 }
 
 fn charged(offset: i64, due: Instant) -> HashMap<i64, Charged> {
@@ -306,22 +314,26 @@ fn the_clock_is_set_for_a_charged_record_wherever_it_is_found() {
     let (soon, later) = (Duration::from_secs(1), Duration::from_secs(2));
     let due = [world.now + later, world.now + soon];
     let all = HashMap::from([(0, charged(0, due[0])), (1, charged(1, due[1]))]);
-    world.board.charge(all, &[0, 1], world.now);
-    assert_eq!(world.board.ring(world.now), None, "nothing has come yet");
-    assert!(!world.board.rings_too_late(world.now));
+    world.assignments.charge(all, &[0, 1], world.now);
+    assert_eq!(
+        world.assignments.ring(world.now),
+        None,
+        "nothing has come yet"
+    );
+    assert!(!world.assignments.rings_too_late(world.now));
 
     // The first of its partition: found by a fetch that takes nothing of it.
     let batch = world.take(one(1), 3).unwrap();
     assert_eq!((batch.partition, batch.handed.len()), (1, 1));
-    assert!(world.board.rings_too_late(world.now));
-    assert_eq!(world.board.ring(world.now), Some(due[0]));
-    assert!(!world.board.rings_too_late(world.now));
+    assert!(world.assignments.rings_too_late(world.now));
+    assert_eq!(world.assignments.ring(world.now), Some(due[0]));
+    assert!(!world.assignments.rings_too_late(world.now));
 
     // Behind another, which ends.
     world.settle(&batch, &End::Done);
-    assert!(world.board.rings_too_late(world.now));
-    assert_eq!(world.board.ring(world.now), Some(due[1]));
+    assert!(world.assignments.rings_too_late(world.now));
+    assert_eq!(world.assignments.ring(world.now), Some(due[1]));
     world.now = due[1];
-    assert_eq!(world.board.ring(world.now), Some(due[0]));
+    assert_eq!(world.assignments.ring(world.now), Some(due[0]));
     assert_eq!(world.partition(one(1), 3), Some(1));
 }

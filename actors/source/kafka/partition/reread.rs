@@ -5,7 +5,7 @@
 //! none of this where the log was compacted or has marks of transactions; so where one lies between two epochs the partition
 //! is read again from behind the last record that came. Pure.
 
-use crate::source::kafka::board::Position;
+use crate::source::kafka::assignments::Position;
 use crate::source::kafka::epochs::Epochs;
 use crate::source::kafka::record::Record;
 
@@ -50,7 +50,7 @@ impl Reread {
     }
 }
 
-impl<T: crate::source::kafka::claim::Tap> super::Lane<T> {
+impl<T: crate::source::kafka::drain::RecordQueue> super::AssignedPartition<T> {
     /// From where the partition is to be read again, if that was not asked for yet.
     pub(in crate::source::kafka) fn take_reread(&mut self, partition: i32) -> Option<Position> {
         let (offset, epoch) = self.reread.wanted.take()?;

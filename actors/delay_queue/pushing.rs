@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use actix::prelude::*;
 
-use super::agenda::Claim;
-use super::looking::LOOK_AHEAD;
+use super::due_queue::Claim;
+use super::polling::LOOK_AHEAD;
 use super::push::{self, PushError, PushItem};
 use super::{DelayQueueActor, Storage};
 use crate::clock::{millis, now_ms};
@@ -41,13 +41,13 @@ impl DelayQueueActor {
                 engine.reserved -= reserved;
                 // Whether its rows were inserted is not known then.
                 let in_doubt = matches!(inserted, Err(PushError::Database(_)));
-                engine.strays |= in_doubt && reserved > 0;
+                engine.orphans |= in_doubt && reserved > 0;
             }
             let answer = inserted.map(|(rows, inserted)| {
                 actor.pushed(rows, &inserted, generation, ctx);
                 inserted.into_iter().map(|row| row.id).collect()
             });
-            if actor.engine.as_ref().is_some_and(|engine| engine.strays) {
+            if actor.engine.as_ref().is_some_and(|engine| engine.orphans) {
                 actor.give_back_strays(ctx);
             }
             answer
@@ -101,7 +101,7 @@ impl DelayQueueActor {
                 suspect: false,
                 trace: row.trace,
             };
-            engine.agenda.add(Claim {
+            engine.due_queue.add(Claim {
                 task,
                 generation,
                 overdue: false,

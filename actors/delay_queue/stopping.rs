@@ -4,7 +4,7 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::DelayQueueActor;
-use super::agenda::Claim;
+use super::due_queue::Claim;
 use crate::stop::left_at;
 use crate::store::rows::{TaskEnd, TaskOutcome};
 
@@ -18,7 +18,7 @@ impl DelayQueueActor {
 
     pub(super) fn give_back_waiting(&mut self, ctx: &mut Context<Self>) {
         if let Some(engine) = &mut self.engine {
-            let waiting = engine.agenda.drain();
+            let waiting = engine.due_queue.drain();
             self.release(waiting, ctx);
         }
     }

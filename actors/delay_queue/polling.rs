@@ -8,9 +8,9 @@ use futures_util::stream::unfold;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::agenda::Claim;
+use super::budget::{Budget, Flow};
+use super::due_queue::Claim;
 use super::engine::{Engine, settler};
-use super::room::{Budget, Flow};
 use super::{DelayQueueActor, LookAhead, Storage};
 use crate::clock::{millis, now_ms, until};
 use crate::db::Db;
@@ -89,12 +89,12 @@ impl DelayQueueActor {
         engine.ready = false;
         // The ids of tasks that are being pushed or claimed are not known yet: they would be given back, and run all the
         // same.
-        engine.strays = engine.reserved > 0 || engine.looking;
-        if engine.strays {
+        engine.orphans = engine.reserved > 0 || engine.looking;
+        if engine.orphans {
             return;
         }
         let mut keep = engine.config.running.claims();
-        keep.extend(engine.agenda.claims());
+        keep.extend(engine.due_queue.claims());
         let (db, owner) = (db.clone(), engine.config.owner.clone());
         let give_back = async move {
             let mut outage = Outage::new("the delay queue");
@@ -172,7 +172,7 @@ impl DelayQueueActor {
                 engine.more_long_overdue = claimed.more_overdue && unbounded;
                 let claimed_ms = now_ms();
                 for (task, overdue) in claimed.tasks {
-                    engine.agenda.add(Claim {
+                    engine.due_queue.add(Claim {
                         task,
                         generation,
                         overdue,
@@ -181,7 +181,7 @@ impl DelayQueueActor {
                 }
             }
         }
-        let strays_wait = engine.strays;
+        let strays_wait = engine.orphans;
         if engine.rests() {
             self.give_back_waiting(ctx);
         } else {
@@ -210,7 +210,7 @@ impl DelayQueueActor {
             return;
         };
         let waiting = engine
-            .agenda
+            .due_queue
             .take_ready_before(now_ms() - millis(LONGEST_WAIT));
         if !waiting.is_empty() {
             log::debug!(
@@ -232,7 +232,7 @@ impl DelayQueueActor {
         let room = engine.config.concurrency.saturating_sub(running);
         let mut room = usize::try_from(room).unwrap_or(usize::MAX);
         loop {
-            let due = std::iter::from_fn(|| engine.agenda.take_due(now));
+            let due = std::iter::from_fn(|| engine.due_queue.take_due(now));
             let portion: Vec<Claim> = due.take(room.min(AT_ONCE)).collect();
             if portion.is_empty() {
                 break;
@@ -240,7 +240,7 @@ impl DelayQueueActor {
             room -= portion.len();
             engine.start(portion);
         }
-        let Some(due) = engine.agenda.next_due_ms() else {
+        let Some(due) = engine.due_queue.next_due_ms() else {
             return;
         };
         if due <= now {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::held::Origin;
+use super::in_flight::Origin;
 use crate::settler::{GATHERING, Settler};
 use crate::source::{Reach, Settled};
 use crate::state::ConsumerTally;
@@ -164,11 +164,11 @@ mod tests {
         let source = FakeSource::new();
         source.is_near();
         source.offer([1, 2, 3, 4]);
-        let (go, gate) = mpsc::channel::<()>();
-        let gate = std::sync::Mutex::new(gate);
+        let (go, quarantine) = mpsc::channel::<()>();
+        let quarantine = std::sync::Mutex::new(quarantine);
         let handler = single(move |message| {
             if message.id == "3" {
-                gate.lock().unwrap().recv().unwrap();
+                quarantine.lock().unwrap().recv().unwrap();
             }
             async { Ok(()) }
         });

@@ -7,13 +7,13 @@ use super::LiveEntry;
 
 /// Each entry stands in it once. Those of one second are taken in the order in which they were added.
 #[derive(Default)]
-pub(super) struct Agenda {
+pub(super) struct DueQueue {
     by_due: BTreeMap<i64, VecDeque<Arc<LiveEntry>>>,
     /// Those that never fire again, unless the clock goes back.
     over: Vec<Arc<LiveEntry>>,
 }
 
-impl Agenda {
+impl DueQueue {
     pub(super) fn add(&mut self, due_ms: Option<i64>, entry: Arc<LiveEntry>) {
         match due_ms {
             Some(due_ms) => self.by_due.entry(due_ms).or_default().push_back(entry),
@@ -71,19 +71,19 @@ mod tests {
 
     #[test]
     fn entries_of_one_second_are_taken_in_one_order() {
-        let mut agenda = Agenda::default();
+        let mut due_queue = DueQueue::default();
         let expressions = ["1 * * * * *", "2 * * * * *", "3 * * * * *"];
         for expression in expressions {
-            agenda.add(Some(1000), Arc::new(entry(expression, Misfire::Skip)));
+            due_queue.add(Some(1000), Arc::new(entry(expression, Misfire::Skip)));
         }
-        agenda.add(Some(2000), Arc::new(entry("4 * * * * *", Misfire::Skip)));
-        agenda.add(None, Arc::new(entry("5 * * * * *", Misfire::Skip)));
-        let taken = std::iter::from_fn(|| agenda.take_due(1000));
+        due_queue.add(Some(2000), Arc::new(entry("4 * * * * *", Misfire::Skip)));
+        due_queue.add(None, Arc::new(entry("5 * * * * *", Misfire::Skip)));
+        let taken = std::iter::from_fn(|| due_queue.take_due(1000));
         let taken: Vec<String> = taken.map(|(_, e)| e.config.expression.clone()).collect();
         assert_eq!(taken, expressions);
-        let left = agenda.take_all();
+        let left = due_queue.take_all();
         let left: Vec<Option<i64>> = left.into_iter().map(|(due, _)| due).collect();
         assert_eq!(left, [Some(2000), None]);
-        assert!(agenda.take_all().is_empty());
+        assert!(due_queue.take_all().is_empty());
     }
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::lane::Charged;
+use super::partition::Charged;
 use super::shared::Shared;
 use crate::db::ReadOutage;
 use crate::poison::{Identity, QueueName};
@@ -64,7 +64,7 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
             shared.queue
         );
     }
-    shared.board().charge(charged, &partitions, now);
+    shared.assignments().charge(charged, &partitions, now);
 }
 
 type ByPartition = HashMap<i32, HashMap<i64, Charged>>;
@@ -122,12 +122,12 @@ fn record_of(id: &str) -> Option<((i32, i64), i64)> {
 /// answer in time the attempt is known to this process only: consuming goes on without the database.
 pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
     let failures: Vec<FailedAttempt> = {
-        let mut board = shared.board();
+        let mut assignments = shared.assignments();
         let failed = ends.iter().filter_map(|Settled { receipt, end }| {
             let End::Retry(wait) = end else {
                 return None;
             };
-            let attempt = board.note_failure(receipt)?;
+            let attempt = assignments.note_failure(receipt)?;
             let partition = i32::try_from(receipt.fence).ok()?;
             let record = (partition, receipt.id);
             Some(FailedAttempt {
@@ -155,9 +155,9 @@ pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
 pub(super) fn committed(shared: &Arc<Shared>, positions: &[(i32, i64)]) {
     let mut ids: Vec<OutsideId> = Vec::new();
     {
-        let mut board = shared.board();
+        let mut assignments = shared.assignments();
         for (partition, position) in positions {
-            let passed = board.committed(*partition, *position);
+            let passed = assignments.committed(*partition, *position);
             let names = |offset| row_names(shared, (*partition, offset));
             ids.extend(passed.into_iter().flat_map(names));
         }
