@@ -142,7 +142,6 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
     let delay = Arc::new(shared.delay(std::mem::take(&mut handlers.delayed)));
     let files = Files::new(
         Arc::clone(&config),
-        parts.commands.delayed.clone(),
         open::log_options(&config, StderrFormat::Plain),
     );
     let http = Arc::new(shared.http(&pools, &cron, &delay, &data_dir, files));

@@ -1,6 +1,5 @@
-//! What the files say, and what the program's code is called: for orders that name things.
+//! What the files say, for orders that name things.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -11,17 +10,14 @@ use crate::logs::LogOptions;
 /// See the module's header.
 pub(crate) struct Files {
     config: RwLock<Arc<Config>>,
-    /// The delayed tasks that have a handler.
-    pub(super) delayed: BTreeSet<String>,
     /// Where what cron runs print lies.
     pub(super) logs: LogOptions,
 }
 
 impl Files {
-    pub(crate) fn new(config: Arc<Config>, delayed: BTreeSet<String>, logs: LogOptions) -> Self {
+    pub(crate) fn new(config: Arc<Config>, logs: LogOptions) -> Self {
         Self {
             config: RwLock::new(config),
-            delayed,
             logs,
         }
     }
@@ -57,6 +53,6 @@ impl Files {
             compress: false,
             stderr: crate::logs::StderrFormat::Plain,
         };
-        Self::new(Arc::new(config), BTreeSet::new(), logs)
+        Self::new(Arc::new(config), logs)
     }
 }

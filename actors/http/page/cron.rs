@@ -27,7 +27,13 @@ struct CronPage {
     only_trouble: bool,
     file: String,
     example: &'static str,
+    /// Name, schedule, and why it does not run.
+    not_live: Vec<(String, String, String)>,
+    more_not_live: usize,
 }
+
+/// Entries that are not live here that are listed.
+const MOST_NOT_LIVE: usize = 50;
 
 /// What a cron entry looks like, for a page that has none.
 pub(super) const CRON_EXAMPLE: &str = r#"[
@@ -61,7 +67,18 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let troubles = visit.troubles().await;
     let found = visit.found_entries(&troubles);
     let all = visit.config.state.cron().len();
+    let config = visit.config.files.config();
+    let not_live = config.crontab.iter().filter(|entry| !entry.live);
+    let not_live: Vec<_> = not_live
+        .filter(|entry| visit.matches(&entry.name))
+        .collect();
+    let why = |entry: &&crate::config::CronEntry| {
+        let why = entry.why_not_live(config.environment);
+        (entry.name.clone(), entry.expression.clone(), why)
+    };
     visit.show(&CronPage {
+        more_not_live: not_live.len().saturating_sub(MOST_NOT_LIVE),
+        not_live: not_live.iter().take(MOST_NOT_LIVE).map(why).collect(),
         frame: visit.frame(Tab::Cron, visit.t.tab_cron()),
         t: visit.t,
         part: visit.part(all, &found, |entry| visit.cron_row(entry, &troubles)),

@@ -55,6 +55,7 @@ struct EntryPage {
 /// A run of the table.
 pub(super) struct RunRow {
     pub(super) run: CronRun,
+    pub(super) link: String,
     pub(super) status: &'static str,
     pub(super) is_good: bool,
     pub(super) is_bad: bool,
@@ -92,7 +93,13 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         key: entry.key.clone(),
         same: visit.same_name(&name),
         pause: visit.pause_of(PauseKind::Cron, &name),
-        orders: vec![visit.pause_order(PauseKind::Cron, &name)],
+        orders: vec![
+            Order {
+                input: Some(("params", t.run_params())),
+                ..Order::new("/cron/run", t.run_now(), &[("key", &entry.key)])
+            },
+            visit.pause_order(PauseKind::Cron, &name),
+        ],
         next: match (due, view.next_fire_ms) {
             (Some(due), Some(next)) => due.next(next - 1, MOST_FIRES),
             (_, next) => next.into_iter().collect(),
@@ -150,6 +157,7 @@ impl Visit {
         let t = self.t;
         let took = run.ended_ms.unwrap_or(now) - run.started_ms;
         RunRow {
+            link: self.link("/run", &[("id", &run.uk)]),
             status: t.run_status(&run.status),
             is_good: run.status == "success",
             is_bad: ["failed", "timeout", "killed", "lost"].contains(&run.status.as_str()),

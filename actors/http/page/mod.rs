@@ -46,7 +46,9 @@ mod queue;
 mod queue_texts;
 mod queues;
 mod rows;
+mod run;
 mod run_bars;
+mod run_texts;
 mod spark;
 mod task;
 #[cfg(test)]
@@ -82,6 +84,9 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/letter/payload", web::get().to(letter::payload))
         .route("/letter/order", web::post().to(dead_orders::named))
         .route("/audit", web::get().to(audit::page))
+        .route("/cron/run", web::post().to(run::run_now))
+        .route("/run", web::get().to(run::page))
+        .route("/run/end", web::post().to(run::end))
         .route("/pause", web::post().to(pausing::pause))
         .route("/resume", web::post().to(pausing::resume))
         .route("/assets/{hash}/{name}", web::get().to(assets::asset));

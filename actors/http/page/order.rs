@@ -9,6 +9,8 @@ pub(super) struct Order {
     pub(super) fields: Vec<(&'static str, String)>,
     /// Of an order that destroys: what it does. The button is behind this sentence then.
     pub(super) confirm: Option<String>,
+    /// What may be typed with it: the field's name, and its label.
+    pub(super) input: Option<(&'static str, &'static str)>,
 }
 
 impl Order {
@@ -25,6 +27,7 @@ impl Order {
             label,
             fields: fields.collect(),
             confirm: None,
+            input: None,
         }
     }
 }

@@ -154,7 +154,7 @@ impl Visit {
         self.sorry(StatusCode::SERVICE_UNAVAILABLE, tab, text)
     }
 
-    fn sorry(&self, status: StatusCode, tab: Tab, text: String) -> HttpResponse {
+    pub(super) fn sorry(&self, status: StatusCode, tab: Tab, text: String) -> HttpResponse {
         let page = MissingPage {
             frame: self.frame(tab, &text),
             text,

@@ -1,0 +1,224 @@
+//! One run of a cron entry: how it went, what it printed, and its end.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use super::answer::Answer;
+use super::cron_entry::in_time;
+use super::frame::{Frame, Tab};
+use super::language::Language;
+use super::order::Order;
+use super::visit::{Form, Visit};
+use crate::clock::now_ms;
+use crate::http::guard::Orderer;
+use crate::logs::read_part;
+use crate::operations::cron_end::{self, EndOrdered};
+use crate::operations::cron_log::{self, Printed};
+use crate::operations::cron_runs::ListedRun;
+use crate::operations::{Refusal, cron_run};
+use crate::orders::PauseKind;
+use crate::store::daemon_orders::CronRun;
+
+/// Bytes of its output that are shown, the last ones.
+const MOST_OUTPUT: usize = 64 << 10;
+/// A caller hears of an order's commit within this time, or that the database is slow.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Seconds between two refreshes while the run goes on.
+const LIVE_REFRESH: u32 = 2;
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    frame: Frame,
+    t: Language,
+    run: ListedRun,
+    entry: Option<String>,
+    host: String,
+    status: &'static str,
+    is_good: bool,
+    is_bad: bool,
+    is_open: bool,
+    orders: Vec<Order>,
+    error: Option<String>,
+    output: Result<String, String>,
+    teach: String,
+}
+
+#[derive(Template)]
+#[template(path = "run_waits.html")]
+struct WaitingPage {
+    frame: Frame,
+    t: Language,
+    id: String,
+    orders: Vec<Order>,
+}
+
+pub(super) async fn page(visit: Visit) -> HttpResponse {
+    let t = visit.t;
+    let id = visit.get("id").unwrap_or_default();
+    let config = visit.config.files.config();
+    let found = cron_log::find_run(&config, visit.config.db.reader(), id);
+    let run = match tokio::time::timeout(PATIENCE, found).await {
+        Ok(Ok(Printed::Run(run))) => run,
+        Ok(Ok(Printed::Waiting)) => {
+            let mut frame = visit.frame(Tab::Cron, id);
+            frame.refresh = LIVE_REFRESH;
+            return visit.show(&WaitingPage {
+                frame,
+                t,
+                id: id.to_owned(),
+                orders: vec![end_order(t, id)],
+            });
+        }
+        Ok(Err(Refusal::Unknown(_))) => return visit.missing(Tab::Cron, id),
+        Ok(Err(refusal)) => {
+            return visit.sorry(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Tab::Cron,
+                t.not_possible(said(t, &refusal)),
+            );
+        }
+        Err(_) => {
+            return visit.sorry(
+                StatusCode::SERVICE_UNAVAILABLE,
+                Tab::Cron,
+                t.database_is_slow().to_owned(),
+            );
+        }
+    };
+    let reader = visit.config.db.reader();
+    let orders = in_time(reader.run_orders(vec![run.uk.clone()])).await;
+    let is_open = run.ended_ms.is_none();
+    let entry = visit.config.state.cron_entry(&run.entry);
+    let error = entry.as_ref().and_then(|entry| {
+        let failures = entry.view().failures;
+        let found = failures.into_iter().find(|failure| failure.id == run.uk);
+        found.map(|failure| failure.error)
+    });
+    let mut frame = visit.frame(Tab::Cron, &run.name);
+    if is_open {
+        frame.refresh = LIVE_REFRESH;
+    }
+    visit.show(&RunPage {
+        frame,
+        t,
+        entry: entry.map(|entry| visit.link("/cron/entry", &[("key", &entry.key)])),
+        host: host_of(&run),
+        status: t.run_status(&run.status),
+        is_good: run.status == "success",
+        is_bad: ["failed", "timeout", "killed", "lost"].contains(&run.status.as_str()),
+        is_open,
+        orders: match is_open {
+            true => vec![end_order(t, &run.uk)],
+            false => Vec::new(),
+        },
+        error,
+        output: visit.output(&run).await,
+        teach: format!("simplest_script cron logs {} --lines 100000", run.uk),
+        run: ListedRun::of_run(run, &orders.unwrap_or_default(), now_ms()),
+    })
+}
+
+/// The machine's name, as the row has it.
+fn host_of(run: &CronRun) -> String {
+    let place = serde_json::from_str::<serde_json::Value>(&run.machine).ok();
+    let host = place.and_then(|place| Some(place.get("host")?.as_str()?.to_owned()));
+    host.unwrap_or_default()
+}
+
+fn end_order(t: Language, id: &str) -> Order {
+    Order {
+        confirm: Some(t.end_confirm(id)),
+        ..Order::new("/run/end", t.end_run(), &[("id", id)])
+    }
+}
+
+/// A refusal in words.
+fn said(t: Language, refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Unknown(why) | Refusal::Misused(why) | Refusal::Impossible(why) => why.clone(),
+        Refusal::Database(cause) => t.not_written(cause),
+    }
+}
+
+impl Visit {
+    /// The end of the run's file, or why there is none.
+    async fn output(&self, run: &CronRun) -> Result<String, String> {
+        let t = self.t;
+        let config = self.config.files.config();
+        let log = cron_log::output_of(&config, &self.config.files.logs, run);
+        let run = run.clone();
+        // Files are read where waiting holds up nobody.
+        let read = actix_rt::task::spawn_blocking(move || {
+            let Some(path) = cron_log::file_of(&log, &run)? else {
+                return Err(Refusal::Unknown(cron_log::nothing_there(&log, &run)));
+            };
+            let part = read_part(&path, None, MOST_OUTPUT);
+            part.map_err(|cause| cron_log::cannot_read(&path, &cause))
+        });
+        match read.await {
+            Ok(Ok(part)) => Ok(String::from_utf8_lossy(&part.bytes).into_owned()),
+            Ok(Err(refusal)) => Err(said(t, &refusal)),
+            Err(cause) => Err(cause.to_string()),
+        }
+    }
+}
+
+/// A run now, with other params where some are given.
+pub(super) async fn run_now(visit: Visit, form: Form, orderer: Orderer) -> HttpResponse {
+    let answer = ordered(&visit, &form, orderer).await;
+    visit.answer(&form, answer)
+}
+
+async fn ordered(visit: &Visit, form: &Form, orderer: Orderer) -> Answer {
+    let (t, key) = (visit.t, form.get("key"));
+    let config = visit.config.files.config();
+    let live = config
+        .crontab
+        .iter()
+        .filter(|entry| entry.live && !entry.drives_delay_queue);
+    let entries = crate::cron::LiveEntry::all(live.cloned());
+    let Some(entry) = entries.iter().find(|entry| entry.key == key) else {
+        return Answer::failed(t.nothing_called(key));
+    };
+    let params = Some(form.get("params")).filter(|params| !params.is_empty());
+    if let Err(refusal) = cron_run::check_params(&entry.config, params) {
+        return Answer::failed(t.not_possible(said(t, &refusal)));
+    }
+    let params = params.map(str::to_owned);
+    let order = cron_run::order(&config, &entry.config, params, orderer.who);
+    let run = order.uk.clone();
+    let given = visit.config.db.give_orders(vec![order]);
+    match tokio::time::timeout(PATIENCE, given).await {
+        Ok(Ok(())) => {
+            let mut text = t.run_is_ordered(run);
+            if visit
+                .pause_of(PauseKind::Cron, &entry.config.name)
+                .is_some()
+            {
+                text.push(' ');
+                text += t.run_paused_too();
+            }
+            Answer::done(text)
+        }
+        Ok(Err(cause)) => Answer::failed(t.not_written(cause)),
+        Err(_) => Answer::failed(t.database_is_slow().to_owned()),
+    }
+}
+
+/// The end of a run, or of the order of one.
+pub(super) async fn end(visit: Visit, form: Form, orderer: Orderer) -> HttpResponse {
+    let (t, id) = (visit.t, form.get("id"));
+    let config = visit.config.files.config();
+    let end = cron_end::end(&config, &visit.config.db, id, orderer.who);
+    let answer = match tokio::time::timeout(PATIENCE, end).await {
+        Ok(Ok(EndOrdered::Ordered(run))) => Answer::done(t.end_is_ordered(run.uk)),
+        Ok(Ok(EndOrdered::TakenBack(order))) => Answer::done(t.run_taken_back(order.uk)),
+        Ok(Err(refusal)) => Answer::failed(t.not_possible(said(t, &refusal))),
+        Err(_) => Answer::failed(t.database_is_slow().to_owned()),
+    };
+    visit.answer(&form, answer)
+}

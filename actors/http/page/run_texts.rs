@@ -1,0 +1,25 @@
+//! Texts of one run of a cron entry.
+
+use super::language::texts;
+
+texts! {
+    run_params: "Other params than those of the entry (empty: its own)", "本次运行的参数（留空则用该项自己的参数）";
+    run_is_ordered(run): "Ordered: run {run}. A daemon of the partition makes it within a second or two.", "已下令：运行 {run}。分区内的守护进程会在一两秒内执行。";
+    run_paused_too: "It is paused; this run is made all the same.", "该项已暂停；此次运行照常执行。";
+    end_run: "End the run", "终止运行";
+    end_confirm(run): "Ends run {run} with all its processes: SIGTERM, after 10 s SIGKILL.", "终止运行 {run} 及其全部进程：先 SIGTERM，10 秒后 SIGKILL。";
+    end_is_ordered(run): "Ordered: run {run} ends. Its daemon does so within a second or two.", "已下令：终止运行 {run}。所在的守护进程会在一两秒内执行。";
+    run_taken_back(run): "Run {run} is taken back: it had not begun.", "运行 {run} 已撤回：尚未开始。";
+    not_possible(cause): "Not done: {cause}", "未执行：{cause}";
+    run_waits: "The run is ordered, and waits for a daemon of the partition.", "运行已下令，等待分区内的守护进程。";
+    ended: "Ended", "结束";
+    end_ordered_by: "End ordered by", "下令终止者";
+    output: "Output", "输出";
+    output_shared: "Runs of one day share this file; the last part of it is shown.", "同一天的运行共用此文件；这里显示其末尾部分。";
+    output_none(why): "No output: {why}", "没有输出：{why}";
+    output_live: "It is shown as it comes, while the run goes on.", "运行期间实时显示。";
+    output_all: "All of it, by the command line:", "用命令行查看全部：";
+    its_error: "What went wrong", "出错原因";
+    not_live_title: "Not live here", "此处未生效";
+    not_live_why: "Why", "原因";
+}
