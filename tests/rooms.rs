@@ -73,6 +73,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "the loop is made with the flag of its pause",
     ),
     (
+        "source",
+        "rate",
+        "the loop is made with the limit of its entry",
+    ),
+    (
         "store",
         "db",
         "figures of a database are those of its only writer",
