@@ -155,7 +155,7 @@ async fn fetch(
             }
         };
         let fetched = origin.source.fetch(who, size, &mut stop).await;
-        permits.fetched();
+        permits.fetched(fetched.as_ref().map_or(0, |deliveries| deliveries.len()));
         // A reload has set a limit meanwhile.
         if permits.is_unlimited() && rate.limit().is_some() {
             permits = rate.none_yet();

@@ -80,7 +80,7 @@ pub(crate) struct Limiter {
     /// Held by the one who asks for permits.
     asking: Turn<Outage>,
     /// While the limit is reached: held by the one who fetches.
-    quarantine: Arc<Turn<()>>,
+    fetching: Arc<Turn<()>>,
     /// Somebody has waited for permits, and messages have started, since that was asked.
     has_waited: AtomicBool,
     has_started: AtomicBool,
@@ -134,7 +134,7 @@ pub(crate) struct Permits {
     left: u32,
     granted: Option<Instant>,
     /// Until the fetch is over nobody else of this process fetches.
-    quarantine: Option<OwnedMutexGuard<()>>,
+    fetching: Option<OwnedMutexGuard<()>>,
 }
 
 impl Limiter {
@@ -158,7 +158,7 @@ impl Limiter {
                 queue,
                 format!("the rate limit of queue `{queue}`"),
             )),
-            quarantine: Arc::default(),
+            fetching: Arc::default(),
             has_waited: AtomicBool::new(false),
             has_started: AtomicBool::new(false),
             is_known: AtomicBool::new(false),
@@ -201,13 +201,13 @@ impl Limiter {
         if !self.is_reached() {
             return Some((size, self.none_yet()));
         }
-        let quarantine = tokio::select! {
+        let fetching = tokio::select! {
             biased;
             () = stop.quiet() => return None,
-            quarantine = Arc::clone(&self.quarantine).lock_owned() => quarantine,
+            fetching = Arc::clone(&self.fetching).lock_owned() => fetching,
         };
         let mut permits = self.none_yet();
-        permits.quarantine = Some(quarantine);
+        permits.fetching = Some(fetching);
         loop {
             match self.ask(size).await {
                 Ok((taken, granted)) => {
@@ -230,7 +230,7 @@ impl Limiter {
             limiter: Some(Arc::clone(self)),
             left: 0,
             granted: None,
-            quarantine: None,
+            fetching: None,
         }
     }
 
@@ -327,7 +327,7 @@ impl Permits {
             limiter: None,
             left: 0,
             granted: None,
-            quarantine: None,
+            fetching: None,
         }
     }
 
@@ -337,9 +337,24 @@ impl Permits {
         self.limiter.is_none()
     }
 
-    /// The fetch is over: another consumer may fetch.
-    pub(crate) fn fetched(&mut self) {
-        self.quarantine = None;
+    /// The fetch is over, and brought that many messages: another consumer may fetch, with the permits that these do not need.
+    pub(crate) fn fetched(&mut self, messages: usize) {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
+        let spare = self.left.saturating_sub(messages);
+        self.left -= spare;
+        self.give_back(spare);
+        self.fetching = None;
+    }
+
+    /// Permits that another consumer may use, as long as they are not void.
+    fn give_back(&self, permits: u32) {
+        let (Some(limiter), Some(granted)) = (&self.limiter, self.granted) else {
+            return;
+        };
+        if permits > 0 && granted.elapsed() < FRESH {
+            let mut bucket = limiter.bucket.lock();
+            bucket.add(permits, granted, Instant::now());
+        }
     }
 
     /// Whether a message may start now. Waits for its permit for as long as a message may be held for that.
@@ -387,12 +402,6 @@ impl Permits {
 
 impl Drop for Permits {
     fn drop(&mut self) {
-        let (Some(limiter), Some(granted)) = (&self.limiter, self.granted) else {
-            return;
-        };
-        if self.left > 0 && granted.elapsed() < FRESH {
-            let mut bucket = limiter.bucket.lock();
-            bucket.add(self.left, granted, Instant::now());
-        }
+        self.give_back(self.left);
     }
 }

@@ -20,7 +20,7 @@ fn form(target: &str) -> String {
 /// What the window shows after its only button was pressed.
 async fn press(page: &fantoccini::Client) -> Result<String, CmdError> {
     page.find(Locator::Css("button")).await?.click().await?;
-    let answer = page.wait().for_element(Locator::Css("pre")).await?;
+    let answer = page.wait().for_element(Locator::Css("pre, main")).await?;
     answer.text().await
 }
 

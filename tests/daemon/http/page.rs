@@ -164,7 +164,7 @@ fn the_buttons_of_a_queue_do_what_they_say() {
     assert!(said.starts_with("Paused: queue `orders"), "{said}");
     assert_eq!(paused(), 1);
     // What comes now waits, until the other button is pressed.
-    world.send("work", &["one".to_owned()]);
+    world.send(QUEUE, &["one".to_owned()]);
     let said = browser.run(async |page| press(page, "Resume").await);
     assert!(said.starts_with("Resumed: queue `orders"), "{said}");
     assert_eq!(paused(), 0);
@@ -291,7 +291,7 @@ fn why_an_entry_did_not_run_is_answered() {
         (
             "ticks",
             "2020-01-01T00:00",
-            "is older than the runs that are kept",
+            "was not made: the entry is live only since ",
         ),
     ] {
         let said = browser.run(async |page| ask(page, name, at).await);
@@ -335,11 +335,12 @@ fn a_refused_order_is_said_on_the_page() {
 
 #[test]
 fn a_page_refreshes_itself_and_says_when_the_daemon_is_gone() {
+    // The browser's own files lie in the world's folder.
     let Some(Visited {
+        world: _world,
         browser,
         daemon,
         origin,
-        ..
     }) = visited(json!({}))
     else {
         return;
@@ -472,7 +473,7 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
         "hang",
     ]
     .map(str::to_owned);
-    world.send("work", &bodies);
+    world.send(QUEUE, &bodies);
     wait_until("all have been called", PATIENCE, || world.ledger_len() >= 5);
     let later = ["push", "ledger", "--params", "later", "--delay-time", "600"];
     world.output(&later);
