@@ -12,8 +12,8 @@ const QUEUES: &str = r#"[{"name": "demo", "exec_cmd": "demo_greet", "table": "de
 
 /// Versions of the system's library and the kernel differ in what they take.
 const TOLERANCE: f64 = 1.25;
-/// What a build without optimization takes more of its own; README's numbers are of a release build.
-const UNOPTIMIZED: f64 = 1.2;
+/// What a build without optimization takes more of its own (7.7 MB in place of 5); README's numbers are of a release build.
+const UNOPTIMIZED: f64 = 1.5;
 
 /// The number before this text in README, in MB.
 fn promised(unit: &str) -> f64 {
