@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::guard::Entrance;
 use super::routes::Asked;
 use super::*;
+use crate::orders::dead::{Deed, Meant};
 use crate::state::{
     CronFacts, CronState, DelayState, FailureCause, Identity, QueueFacts, QueueState, State,
 };
@@ -223,6 +224,17 @@ async fn answers_are_as_described() {
          INSERT INTO daemon_order (environment, partition_name, kind, name, entry, uk, ordered_by, ordered_ms, state)
          VALUES ('dev', 'script1', 'run', 'report', 'k2', 'u', 'ann', 1, 1)",
     );
+    let purge = letters::NewJob {
+        environment: "dev".to_owned(),
+        ordered_by: "ann".to_owned(),
+        meant: Meant {
+            ids: vec![99],
+            ..Meant::default()
+        },
+        deed: Deed::Purge,
+        rate: None,
+    };
+    config.letters.begin(&config.db, purge).unwrap();
     let description = description();
     let schemas = &description["components"]["schemas"];
     let mut seen = 0;
@@ -232,7 +244,7 @@ async fn answers_are_as_described() {
             continue;
         };
         let uri = path.replace("{name}", "queue%201").replace("{key}", "k2");
-        let uri = uri.replace("{id}", "1");
+        let uri = uri.replace("{id}", "1").replace("{order}", "1");
         let get = TestRequest::get().uri(&uri);
         let (status, body) = ask!(config, Entrance::Socket, get);
         assert_eq!(status, StatusCode::OK, "{path}");

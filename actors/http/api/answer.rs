@@ -67,6 +67,11 @@ impl Refused {
         }
     }
 
+    /// Others are under way that must end first.
+    pub(super) fn too_many(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, why)
+    }
+
     fn away(why: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, why)
     }
@@ -133,6 +138,14 @@ pub(super) async fn read<T, E: Into<Refused>>(
     }
 }
 
+/// Without a database nothing is ordered.
+pub(super) async fn reachable(config: &HttpConfig) -> Result<(), Refused> {
+    match config.database.boots().await {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(Refused::away(format!("nothing is ordered: {cause}"))),
+    }
+}
+
 /// What became of an order, within [`PATIENCE`]. Without a database nothing is ordered.
 pub(super) async fn write<T, E: Into<Refused>>(
     config: &HttpConfig,
@@ -147,9 +160,7 @@ pub(super) async fn write_in<T, E: Into<Refused>>(
     work: Duration,
     order: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Refused> {
-    if let Err(cause) = config.database.boots().await {
-        return Err(Refused::away(format!("nothing is ordered: {cause}")));
-    }
+    reachable(config).await?;
     let patience = work + PATIENCE;
     match timeout(patience, order).await {
         Ok(answer) => answer.map_err(Into::into),

@@ -1,12 +1,17 @@
-//! Bytes as JSON shows them.
+//! Bytes as JSON shows them, and takes them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// Text as it is; what is no text as `{"base64": …}`, so that nothing is lost.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "neither a text nor `{\"base64\": \"…\"}`"
+)]
 pub(super) enum Shown {
     Text(String),
     Bytes { base64: String },
@@ -31,6 +36,16 @@ impl Shown {
             _ => Self::of(bytes),
         }
     }
+
+    pub(super) fn bytes(self) -> Result<Bytes, String> {
+        match self {
+            Self::Text(text) => Ok(text.into()),
+            Self::Bytes { base64 } => STANDARD
+                .decode(base64)
+                .map(Bytes::from)
+                .map_err(|fault| format!("`base64`: {fault}")),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +58,25 @@ mod tests {
         assert_eq!(shown("测试".as_bytes()), r#""测试""#);
         assert_eq!(shown(b""), r#""""#);
         assert_eq!(shown(b"\xff\0"), r#"{"base64":"/wA="}"#);
+    }
+
+    #[test]
+    fn bytes_come_back_as_they_went() {
+        for bytes in [&b"text"[..], "测试".as_bytes(), b"\xff\0", b""] {
+            let json = serde_json::to_string(&Shown::of(bytes)).unwrap();
+            let shown: Shown = serde_json::from_str(&json).unwrap();
+            assert_eq!(shown.bytes().unwrap(), bytes, "{json}");
+        }
+        let wrong = Shown::Bytes {
+            base64: "%".to_owned(),
+        };
+        assert!(wrong.bytes().unwrap_err().contains("base64"));
+        for wrong in ["7", "{}", r#"{"base64": "", "more": 1}"#] {
+            let refused = serde_json::from_str::<Shown>(wrong)
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains("neither a text nor"), "{wrong}: {refused}");
+        }
     }
 
     #[test]

@@ -16,4 +16,4 @@ pub(crate) use self::group::{Group, Size, among, groups};
 pub(crate) use self::meant::{Counted, Meant};
 pub(crate) use self::rate::Rate;
 pub(crate) use self::target::Targets;
-pub(crate) use self::work::{Deed, Done, Watch, carry_out};
+pub(crate) use self::work::{Deed, Done, Stays, Watch, carry_out};

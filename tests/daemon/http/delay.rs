@@ -145,8 +145,15 @@ fn without_its_database_a_daemon_orders_nothing_and_says_so() {
         wait_until("the lack of an answer", PATIENCE, || {
             api.ask("daemons").status == 503
         });
-        for path in ["delay/tasks/1/cancel", "delay/tasks/1/run"] {
-            let why = api.refused(path, &Value::Null, 503);
+        for (path, body) in [
+            ("delay/tasks/1/cancel", Value::Null),
+            ("delay/tasks/1/run", Value::Null),
+            ("dead/1/replay", Value::Null),
+            ("dead/1/purge", Value::Null),
+            ("dead/replay", json!({ "confirm": true })),
+            ("dead/purge", json!({ "confirm": true })),
+        ] {
+            let why = api.refused(path, &body, 503);
             assert!(
                 why.starts_with("nothing is ordered: the database"),
                 "{path}: {why}"
@@ -163,6 +170,7 @@ fn without_its_database_a_daemon_orders_nothing_and_says_so() {
         });
         assert_eq!(api.get("delay/tasks/1")["status"], "waiting");
         assert_eq!(api.get("audit")["orders"], json!([]));
+        assert_eq!(api.get("dead/orders"), json!([]));
         daemon.stop();
     }
 }

@@ -120,8 +120,8 @@ fn paths(ask: impl Fn(&str) -> Value) -> Vec<String> {
     let read = paths
         .iter()
         .filter(|(_, methods)| methods.get("get").is_some());
-    // What a run printed is a file.
-    let read = read.filter(|(path, _)| !path.contains("{uk}"));
+    // What a run printed is a file; an order about letters is in the daemon's memory.
+    let read = read.filter(|(path, _)| !["{uk}", "{order}"].iter().any(|name| path.contains(name)));
     let read = read.map(|(path, _)| {
         path.replace("{name}", "work")
             .replace("{key}", &key)
