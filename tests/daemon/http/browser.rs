@@ -82,7 +82,7 @@ fn a_form_or_script_of_another_page_orders_nothing_and_our_own_does() {
         for at in [by_address, by_name] {
             let answer = by_form(&browser, &at);
             assert!(
-                answer.contains("must come from this port's own page"),
+                answer.contains("did not come from this port's own page"),
                 "{at} to {own}: {answer}"
             );
             assert_eq!(by_script(&browser, &at, &target), 0, "{at} to {own}");

@@ -99,7 +99,6 @@
     const log = document.querySelector("[data-tail]");
     const atEnd = log && log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
     Idiomorph.morph(document.getElementById("main"), main, {
-      ignoreActiveValue: true,
       callbacks: {
         beforeNodeMorphed: (old) => !(old.nodeType === 1 && old.matches("figure[data-chart], input:not([type=hidden]), textarea, select")),
         beforeAttributeUpdated: (name, node) => !(name === "open" && node.localName === "details"),
