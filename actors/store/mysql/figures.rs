@@ -1,6 +1,6 @@
 //! How fast pushes are, beside the bare statements in the same run.
 //!
-//! `cargo test --release --lib db::mysql::figures -- --ignored --nocapture`, on a machine that does nothing else.
+//! `cargo test --release --lib store::mysql::figures -- --ignored --nocapture`, on a machine that does nothing else.
 
 use std::sync::Arc;
 use std::time::Instant;
