@@ -65,7 +65,7 @@ pub(super) fn replay(
         ids: args.ids,
         filter,
         limit: args.limit,
-        group: None,
+        ..Meant::default()
     };
     let store = mini_system::migrated_store(config)?;
     let watch = Watch::default();

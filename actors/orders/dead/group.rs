@@ -13,7 +13,6 @@ use super::shape::{pattern, shape};
 use crate::config::did_you_mean_met;
 use crate::store::dead_letter::KIND_DELAY;
 use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side};
-use crate::store::{DbError, Reader};
 
 /// Characters of an error of which its shape is made.
 const ERROR_CHARS_LOOKED_AT: usize = 512;
@@ -147,23 +146,17 @@ pub(crate) fn groups(letters: &[LetterHead], now_ms: i64) -> Vec<(Group, Size)> 
     groups
 }
 
-/// The group of that name, among the letters that pass the filter.
-pub(crate) async fn named(
-    reader: &dyn Reader,
-    name: &str,
-    filter: &LetterFilter,
-) -> Result<Result<Group, String>, DbError> {
-    let side = Side::of(filter);
-    let look = reader.letter_look(side, LOOKED_AT_LETTERS).await?;
+/// The group of that name, among the letters of a look that pass the filter; or that there is none.
+pub(super) fn named(look: &LetterLook, name: &str, filter: &LetterFilter) -> Result<Group, String> {
     let letters = look.letters.iter().filter(|letter| filter.takes(letter));
     let groups: BTreeSet<Group> = letters.map(Group::of).collect();
     let found = groups.iter().find(|group| group.name() == name);
-    Ok(found.cloned().ok_or_else(|| {
+    found.cloned().ok_or_else(|| {
         let names = groups.iter().map(Group::name).collect();
         let hint = did_you_mean_met(name, &names);
-        let among = among(&look, side);
+        let among = among(look, Side::of(filter));
         format!("no letter{among} is of group `{name}`{hint}; `dead group` shows which there are")
-    }))
+    })
 }
 
 /// Where only a part of the letters was looked at: which.

@@ -2,7 +2,7 @@
 
 use super::group::{self, Group};
 use crate::moment::shown;
-use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, Side};
+use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side};
 use crate::store::{DbError, Reader};
 
 /// What an order names.
@@ -14,6 +14,8 @@ pub(crate) struct Meant {
     pub(crate) group: Option<Group>,
     /// No more than so many, the oldest.
     pub(crate) limit: Option<u64>,
+    /// How many the look that found the group has seen of it.
+    pub(crate) seen: Option<Counted>,
 }
 
 /// How many letters are meant.
@@ -22,6 +24,12 @@ pub(crate) struct Counted {
     pub(crate) letters: u64,
     /// They are all; else there may be more than were looked at.
     pub(crate) is_all: bool,
+}
+
+/// At the end of the table where letters that pass the filter are to be expected.
+async fn look(reader: &dyn Reader, filter: &LetterFilter) -> Result<LetterLook, DbError> {
+    let side = Side::of(filter);
+    reader.letter_look(side, LOOKED_AT_LETTERS).await
 }
 
 impl Meant {
@@ -34,13 +42,13 @@ impl Meant {
         let Some(name) = name else {
             return Ok(Ok(self));
         };
-        Ok(group::named(reader, &name, &self.filter)
-            .await?
-            .map(|found| {
-                self.filter = found.narrow(&self.filter);
-                self.group = Some(found);
-                self
-            }))
+        let look = look(reader, &self.filter).await?;
+        Ok(group::named(&look, &name, &self.filter).map(|found| {
+            self.filter = found.narrow(&self.filter);
+            self.group = Some(found);
+            self.seen = Some(self.count_in(&look));
+            self
+        }))
     }
 
     /// Whether letters are left out by what they are.
@@ -50,21 +58,27 @@ impl Meant {
 
     /// Looks at one end of the table alone.
     pub(crate) async fn count(&self, reader: &dyn Reader) -> Result<Counted, DbError> {
-        let side = Side::of(&self.filter);
-        let look = reader.letter_look(side, LOOKED_AT_LETTERS).await?;
-        let letters = look.letters.iter();
-        let letters = letters.filter(|letter| self.filter.takes(letter) && self.takes(letter));
-        let letters = u64::try_from(letters.count()).unwrap_or(u64::MAX);
+        let seen = match self.seen {
+            Some(seen) => seen,
+            None => self.count_in(&look(reader, &self.filter).await?),
+        };
         Ok(match self.limit {
-            Some(limit) if letters >= limit => Counted {
+            Some(limit) if seen.letters >= limit => Counted {
                 letters: limit,
                 is_all: true,
             },
-            _ => Counted {
-                letters,
-                is_all: look.is_all,
-            },
+            _ => seen,
         })
+    }
+
+    /// Whatever the limit.
+    fn count_in(&self, look: &LetterLook) -> Counted {
+        let letters = look.letters.iter();
+        let letters = letters.filter(|letter| self.filter.takes(letter) && self.takes(letter));
+        Counted {
+            letters: u64::try_from(letters.count()).unwrap_or(u64::MAX),
+            is_all: look.is_all,
+        }
     }
 
     /// Whether a letter that passed the filter is of the group.
@@ -129,8 +143,8 @@ mod tests {
         let of = |filter: &LetterFilter, ids: &[i64], limit| Meant {
             ids: ids.to_vec(),
             filter: filter.clone(),
-            group: None,
             limit,
+            ..Meant::default()
         };
         let all = LetterFilter::default();
         for (meant, counted, said) in [
