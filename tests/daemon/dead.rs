@@ -34,7 +34,7 @@ fn world() -> World {
 }
 
 /// Letters as a daemon would have left them: (kind, source, name, exec_cmd, payload, error).
-fn bury(world: &World, letters: &[(&str, &str, &str, &str, &str, &str)]) {
+fn insert_dead_letters(world: &World, letters: &[(&str, &str, &str, &str, &str, &str)]) {
     let mut rows = String::new();
     for (kind, source, name, exec_cmd, payload, error) in letters {
         let _ = write!(
@@ -130,7 +130,7 @@ fn letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
 fn letters_that_are_replayed_without_a_daemon_run_when_there_is_one() {
     let world = world();
     world.migrate();
-    bury(
+    insert_dead_letters(
         &world,
         &[
             ("queue", "work_table", "work", "ledger", "first", "boom"),
@@ -179,7 +179,7 @@ fn letters_that_are_replayed_without_a_daemon_run_when_there_is_one() {
 fn what_cannot_run_here_stays_and_is_named_with_what_would_be_right() {
     let world = world();
     world.migrate();
-    bury(
+    insert_dead_letters(
         &world,
         &[
             ("queue", "t", "wrok", "ledger", "a", "e"),
@@ -219,7 +219,7 @@ fn letters_are_listed_and_deleted_by_what_they_are() {
             (kind, "s", name, "ledger", "x", "e")
         })
         .collect();
-    bury(&world, &letters);
+    insert_dead_letters(&world, &letters);
     let hour = "UPDATE dead_letter SET died_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000 - id * 3600000";
     world.database().execute(hour);
     let ids = |args: &[&str]| {
@@ -274,7 +274,7 @@ fn clicks() -> World {
 fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
     let world = clicks();
     let letter = |payload| ("kafka", "clicks", "clicks", "ledger", payload, "e");
-    bury(&world, &[letter("good"), letter("fail:bad")]);
+    insert_dead_letters(&world, &[letter("good"), letter("fail:bad")]);
     world
         .database()
         .execute("UPDATE dead_letter SET original_id = 'clicks/0/' || id");
@@ -313,7 +313,7 @@ fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
 #[test]
 fn a_replayed_letter_that_ends_the_daemon_is_charged_by_the_rules_of_its_entry() {
     let world = clicks();
-    bury(
+    insert_dead_letters(
         &world,
         &[("kafka", "clicks", "clicks", "ledger", "abort:it", "e")],
     );
@@ -353,7 +353,7 @@ fn replays_that_are_killed_and_replays_at_once_run_each_letter_once() {
             .iter()
             .map(|payload| letter(payload.as_str()))
             .collect();
-        bury(&world, &letters);
+        insert_dead_letters(&world, &letters);
     }
     let replay = || {
         world

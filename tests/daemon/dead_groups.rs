@@ -38,7 +38,7 @@ pub fn world(engine: Engine) -> Option<World> {
 /// Letters as a daemon would have left them: (kind, source, name, payload, error).
 pub type Letter<'a> = (&'a str, &'a str, &'a str, String, String);
 
-pub fn bury(database: &mut Database, letters: &[Letter<'_>]) {
+pub fn insert_dead_letters(database: &mut Database, letters: &[Letter<'_>]) {
     for portion in letters.chunks(500) {
         let row = |(n, (kind, source, name, payload, error)): (usize, &Letter<'_>)| {
             format!(
@@ -119,7 +119,7 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
             format!("no order {n}"),
         ));
     }
-    bury(&mut world.database(), &letters);
+    insert_dead_letters(&mut world.database(), &letters);
     let found = groups(&world, &[]);
     let sizes: Vec<(u64, &str)> = found
         .iter()
@@ -219,7 +219,7 @@ fn a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_letter_once(world: Wo
     let letters: Vec<Letter<'_>> = (0..MANY)
         .map(|n| work(&format!("body {n}"), &format!("gone {n}")))
         .collect();
-    bury(&mut world.database(), &letters);
+    insert_dead_letters(&mut world.database(), &letters);
     let group = groups(&world, &[])[0]["group"].as_str().unwrap().to_owned();
     let rate = format!("{A_SECOND}/s");
     let args = [
@@ -275,7 +275,7 @@ fn a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_letter_once(world: Wo
 }
 
 fn one_letter_runs_again_with_another_payload(world: World) {
-    bury(
+    insert_dead_letters(
         &mut world.database(),
         &[
             work("fail:1", "bad"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Api, me};
-use crate::dead_groups::{Letter, bury, world};
+use crate::dead_groups::{Letter, insert_dead_letters, world};
 use crate::engine::on_each_database;
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for, wait_until};
 use crate::world::World;
@@ -40,8 +40,8 @@ fn ids(world: &World) -> Vec<i64> {
 }
 
 fn letters_are_paged_and_shown_without_loss(world: World) {
-    bury(&mut world.database(), &letters(25, "refused"));
-    bury(&mut world.database(), &letters(3, "odd"));
+    insert_dead_letters(&mut world.database(), &letters(25, "refused"));
+    insert_dead_letters(&mut world.database(), &letters(3, "odd"));
     let daemon = world.start();
     let api = Api::of(&world);
     for limit in [1, 7, 1000] {
@@ -140,7 +140,7 @@ fn one_letter_runs_again_or_is_deleted(world: World) {
         "e".to_owned(),
     );
     all.push(lost);
-    bury(&mut world.database(), &all);
+    insert_dead_letters(&mut world.database(), &all);
     let [lost, bytes, purged, edited, plain]: [i64; 5] = ids(&world).try_into().unwrap();
     let mut daemon = world.start();
     let api = Api::of(&world);
@@ -194,8 +194,8 @@ fn one_letter_runs_again_or_is_deleted(world: World) {
 }
 
 fn letters_that_match_are_counted_until_an_order_is_confirmed(world: World) {
-    bury(&mut world.database(), &letters(30, "refused"));
-    bury(&mut world.database(), &letters(5, "odd"));
+    insert_dead_letters(&mut world.database(), &letters(30, "refused"));
+    insert_dead_letters(&mut world.database(), &letters(5, "odd"));
     let daemon = world.start();
     let api = Api::of(&world);
     let filter = json!({ "name": "work", "error": "refused" });
@@ -274,7 +274,7 @@ fn letters_that_match_are_counted_until_an_order_is_confirmed(world: World) {
 fn an_order_at_a_rate_outlives_its_request_and_runs_each_letter_once(world: World) {
     const LETTERS: u32 = 30;
     let count = usize::try_from(LETTERS).unwrap();
-    bury(&mut world.database(), &letters(count, "refused"));
+    insert_dead_letters(&mut world.database(), &letters(count, "refused"));
     let daemon = world.start();
     let api = Api::of(&world);
     let begun = Instant::now();
@@ -303,7 +303,7 @@ fn an_order_at_a_rate_outlives_its_request_and_runs_each_letter_once(world: Worl
 }
 
 fn an_order_that_is_stopped_leaves_the_other_letters(world: World) {
-    bury(&mut world.database(), &letters(3, "refused"));
+    insert_dead_letters(&mut world.database(), &letters(3, "refused"));
     let daemon = world.start();
     let api = Api::of(&world);
     // The first at once, the second in an hour.
@@ -325,7 +325,7 @@ fn an_order_that_is_stopped_leaves_the_other_letters(world: World) {
 }
 
 fn a_ninth_order_is_refused_until_one_of_eight_is_stopped(world: World) {
-    bury(&mut world.database(), &letters(20, "refused"));
+    insert_dead_letters(&mut world.database(), &letters(20, "refused"));
     let daemon = world.start();
     let api = Api::of(&world);
     // Each order deletes one letter at once and waits an hour for its second.
@@ -348,7 +348,7 @@ fn a_ninth_order_is_refused_until_one_of_eight_is_stopped(world: World) {
 }
 
 fn a_port_that_only_reads_takes_no_orders_about_letters(world: World) {
-    bury(&mut world.database(), &letters(1, "refused"));
+    insert_dead_letters(&mut world.database(), &letters(1, "refused"));
     let settings = std::fs::read(world.path("etc/dev.json")).unwrap();
     let mut settings: Value = serde_json::from_slice(&settings).unwrap();
     settings["http"]["read_only"] = json!(true);
