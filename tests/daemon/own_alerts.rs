@@ -178,9 +178,7 @@ fn dead_letters_are_grouped_by_queue_and_error_and_resolved_in_the_end() {
 #[test]
 fn dead_letters_right_before_a_stop_are_said_by_the_stop() {
     let receiver = Receiver::start();
-    // A full disk of the machine is no matter of this test.
-    let rules = json!({ "disk": false });
-    let world = World::new(json!({ "alert": receiver.settings(rules) }));
+    let world = World::new(json!({ "alert": receiver.settings(json!({})) }));
     world.partition(
         "script1",
         &json!([queue("work", "ledger", 1000)]),
@@ -374,14 +372,8 @@ fn a_database_that_is_away_is_said_without_it() {
 
 fn database_is_away(world: &World, server: &OwnServer) {
     let receiver = Receiver::start();
-    let rules = json!({ "outages": { "after_seconds": 2 }, "disk": false });
-    world.etc(
-        "dev.json",
-        &json!({
-            "database": { "url": world.url() }, "workers": 2, "http": { "listen": null }, "heartbeat_interval": "500ms",
-            "alert": receiver.settings(rules),
-        }),
-    );
+    let rules = json!({ "outages": { "after_seconds": 2 } });
+    world.settings(json!({ "heartbeat_interval": "500ms", "alert": receiver.settings(rules) }));
     let daemon = world.start();
     server.hang(world);
     let firing = receiver.wait("firing", "outages");
@@ -406,14 +398,8 @@ fn database_is_away(world: &World, server: &OwnServer) {
 /// A world whose database is not there, and says so to the receiver.
 fn without_database(receiver: &Receiver) -> Option<(World, OwnServer)> {
     let (world, server) = World::on_own_server(Engine::MariaDb, json!({}))?;
-    let rules = json!({ "outages": { "after_seconds": 1 }, "disk": false });
-    world.etc(
-        "dev.json",
-        &json!({
-            "database": { "url": world.url() }, "workers": 2, "http": { "listen": null },
-            "alert": receiver.settings(rules),
-        }),
-    );
+    let rules = json!({ "outages": { "after_seconds": 1 } });
+    world.settings(json!({ "alert": receiver.settings(rules) }));
     server.crash();
     Some((world, server))
 }
@@ -502,13 +488,7 @@ fn each_daemon_speaks_for_itself_and_one_without_receivers_silences_nobody() {
     world.migrate();
     // The elder one has no receiver.
     let elder = world.start();
-    world.etc(
-        "dev.json",
-        &json!({
-            "database": { "url": world.url() }, "workers": 2, "http": { "listen": null }, "delay_concurrency": 1,
-            "alert": receiver.settings(rules),
-        }),
-    );
+    world.settings(json!({ "delay_concurrency": 1, "alert": receiver.settings(rules) }));
     let younger = world.start_as("script2");
     let tasks: Vec<(String, i64)> = (0..400).map(|n| (format!("sleep:1000:{n}"), 1)).collect();
     world.insert_tasks(&tasks);

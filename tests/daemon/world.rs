@@ -50,18 +50,7 @@ impl World {
             started: AtomicU32::new(0),
         };
         fs::create_dir(world.path("etc")).unwrap();
-        let mut all = json!({
-            "database": { "url": world.url },
-            "workers": 2,
-            // Many daemons run beside each other; the socket is there all the same.
-            "http": { "listen": null },
-            // Many tests count the lines of an outage; that it is an alert too is `own_alerts`' business.
-            "alert": { "rules": { "outages": false } },
-        });
-        all.as_object_mut()
-            .unwrap()
-            .extend(settings.as_object().unwrap().clone());
-        world.etc("dev.json", &all);
+        world.settings(settings);
         world.partition("script1", &json!([]), &json!([]));
         world
     }
@@ -80,6 +69,28 @@ impl World {
             "name": "work", "exec_cmd": "ledger", "table": "work", "progress": 4, "max_attempts": 1,
             "progress_lag_limit": 1_000_000, "progress_avg_msgcount": 1000, "status": 1,
         }])
+    }
+
+    /// Writes the settings: what a test gives, beside what holds for every world.
+    pub fn settings(&self, given: Value) {
+        let mut settings = json!({
+            "database": { "url": self.url },
+            "workers": 2,
+            // Many daemons run beside each other; the socket is there all the same.
+            "http": { "listen": null },
+            // Many tests count the lines of an outage; that it is an alert too is `own_alerts`' business.
+            "alert": { "rules": { "outages": false } },
+        });
+        let Value::Object(given) = given else {
+            panic!("settings are an object: {given}");
+        };
+        settings.as_object_mut().unwrap().extend(given);
+        // A test must not depend on how full the machine's disk is.
+        let alert = settings["alert"].as_object_mut().unwrap();
+        let rules = alert.entry("rules").or_insert_with(|| json!({}));
+        let rules = rules.as_object_mut().unwrap();
+        rules.entry("disk").or_insert(json!(false));
+        self.etc("dev.json", &settings);
     }
 
     /// The address of its database, as in the settings.

@@ -44,10 +44,7 @@ fn a_server_is_reached_by_tls_and_only_where_its_certificate_is_trusted() {
         &port.to_string(),
     ]);
     let redis = json!({ "default": { "url": format!("rediss://localhost:{port}/0") } });
-    world.etc(
-        "dev.json",
-        &json!({ "database": { "url": "sqlite://data/simplest_script.db" }, "workers": 2, "redis": redis }),
-    );
+    world.settings(json!({ "redis": redis }));
     world.partition("script1", &json!([entry("list", json!({}))]), &json!([]));
 
     let mut distrustful = world.start();
