@@ -25,7 +25,7 @@ use crate::consumer::Work;
 use crate::cron::{Backlog, CronConfig, LiveEntry, StartingFires, WatchedRuns};
 use crate::db::Db;
 use crate::delay_queue::{DelayConfig, DelayQueueHandle, RunningTasks, Stats, TaskRules};
-use crate::http::{DatabaseCheck, Files, HttpConfig, LetterJobs, PoolOrders, Socket};
+use crate::http::{DatabaseCheck, DeadLetterJobs, Files, HttpConfig, PoolOrders, Socket};
 use crate::job::{Consumer, Handlers};
 use crate::logs::{OutputLogs, StderrFormat};
 use crate::membership::Liveness;
@@ -94,7 +94,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) started: Instant,
 }
 
-/// The plan, and what makes another one of the files at a reload. To be called inside the System: it starts the workers.
+/// The plan, and what makes another one of the files at a reload. To be called inside the System: it starts the
+/// workers.
 pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
     let config = Arc::clone(&parts.config);
     let settings = &config.settings;
@@ -321,7 +322,7 @@ impl Shared {
             ),
             pools: PoolOrders::default(),
             targets: Arc::clone(&self.targets),
-            letters: LetterJobs::default(),
+            dead_letters: DeadLetterJobs::default(),
             files,
             reloads: ReloadHandle::default(),
             socket: Socket::new(data_dir, &partition, boot),

@@ -87,8 +87,8 @@ impl Sources {
         Ok(Limiter::new(&entry.name, entry.rate_limit, keeper))
     }
 
-    /// The queues whose deaths this daemon charges, as their slots name them: of an entry outside the database, the table
-    /// of its replayed dead letters too.
+    /// The queues whose deaths this daemon charges, as their slots name them: of an entry outside the database, the
+    /// table of its replayed dead letters too.
     pub(crate) fn known(&self, entry: &QueueEntry) -> Vec<KnownQueue> {
         let known = |kind, name: &QueueName| KnownQueue {
             kind,
@@ -96,7 +96,7 @@ impl Sources {
             entry: entry_name(entry),
             rules: entry.retry,
         };
-        let letters = || {
+        let dead_letters = || {
             let table = replay_table(self.config.partition.as_ref(), &entry.name);
             known(Kind::Queue, &QueueName::new(Kind::Queue, &table))
         };
@@ -106,7 +106,7 @@ impl Sources {
             }
             SourceConfig::Redis { key, server } => {
                 let list = RedisSource::slot_name(server, key);
-                vec![letters(), known(Kind::Redis, &list)]
+                vec![dead_letters(), known(Kind::Redis, &list)]
             }
             SourceConfig::Kafka {
                 topic,
@@ -114,7 +114,10 @@ impl Sources {
                 cluster,
             } => {
                 let subscription = self.subscription(entry, topic, group_id, cluster);
-                vec![letters(), known(Kind::Kafka, &subscription.slot_name())]
+                vec![
+                    dead_letters(),
+                    known(Kind::Kafka, &subscription.slot_name()),
+                ]
             }
         }
     }
@@ -169,8 +172,8 @@ impl Sources {
     /// A queue outside the database, and beside it the replayed dead letters of its entry.
     fn replayed(&self, entry: &QueueEntry, queue: Arc<dyn Source>) -> Arc<dyn Source> {
         let table = self.table_of(entry);
-        let letters = self.table(&table, entry, COUNT_CAP);
-        Arc::new(Replayed::new(queue, letters, self.due.of(table)))
+        let dead_letters = self.table(&table, entry, COUNT_CAP);
+        Arc::new(Replayed::new(queue, dead_letters, self.due.of(table)))
     }
 }
 

@@ -208,7 +208,7 @@ const EXAMPLES: [(&str, &str); 43] = [
     ),
     (
         "dead group",
-        "  {} dead group                             which errors there are, and how many letters of each
+        "  {} dead group                             which errors there are, and how many dead letters of each
   {} dead group --queue greetings --since 2h
   {} dead group --json | jq -r .group",
     ),

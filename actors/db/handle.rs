@@ -11,19 +11,19 @@ use crate::outage::Outage;
 use crate::store::DbError;
 use crate::store::daemon_orders::{NewOrder, OrderEnd};
 use crate::store::rows::{
-    AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, FailedAttempt, Fire,
-    KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
-    Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, DeadLetterOrder,
+    FailedAttempt, Fire, KnownEntry, MessageEnd, NewDeadLetter, NewMessage, NewTask, OutsideId,
+    PauseOrder, Reaped, Replay, RunEnd, TaskEnd,
 };
 use crate::store::task_orders::{TaskOrder, TaskOrdered};
 use crate::store::traits::{Reader, Store};
 use crate::store::write::{
-    DeletedLetters, INSERTED_INTO, Most, Replayed, Settlement, Trimmed, Write, Written,
+    DeletedDeadLetters, INSERTED_INTO, Most, Replayed, Settlement, Trimmed, Write, Written,
 };
 
-/// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a lock
-/// must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the back-pressure while
-/// the database is slow or away. Enough to fill several transactions.
+/// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a
+/// lock must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the
+/// back-pressure while the database is slow or away. Enough to fill several transactions.
 const MAX_PENDING: usize = 1024;
 
 /// A handle on whichever DbActor there is at the moment. Cheap to clone.
@@ -255,30 +255,41 @@ impl Db {
     }
 
     /// Dead letters of messages that live elsewhere; durable when answered.
-    pub(crate) async fn insert_letters(&self, letters: Vec<NewLetter>) -> Result<(), DbError> {
-        self.write(Write::InsertLetters { letters }).await.map(drop)
+    pub(crate) async fn insert_dead_letters(
+        &self,
+        dead_letters: Vec<NewDeadLetter>,
+    ) -> Result<(), DbError> {
+        self.write(Write::InsertDeadLetters { dead_letters })
+            .await
+            .map(drop)
     }
 
-    /// What became of each letter.
-    pub(crate) async fn replay_letters(
+    /// What became of each dead letter.
+    pub(crate) async fn replay_dead_letters(
         &self,
-        letters: Vec<Replay>,
-        order: Option<LetterOrder>,
+        dead_letters: Vec<Replay>,
+        order: Option<DeadLetterOrder>,
     ) -> Result<Replayed, DbError> {
         let order = order.map(Box::new);
-        match self.write(Write::ReplayLetters { letters, order }).await? {
+        match self
+            .write(Write::ReplayDeadLetters {
+                dead_letters,
+                order,
+            })
+            .await?
+        {
             Written::Replayed(replayed) => Ok(replayed),
             other => Err(mixed_up(&other)),
         }
     }
 
-    pub(crate) async fn delete_letters(
+    pub(crate) async fn delete_dead_letters(
         &self,
         ids: Vec<i64>,
-        order: Option<LetterOrder>,
-    ) -> Result<DeletedLetters, DbError> {
+        order: Option<DeadLetterOrder>,
+    ) -> Result<DeletedDeadLetters, DbError> {
         let order = order.map(Box::new);
-        match self.write(Write::DeleteLetters { ids, order }).await? {
+        match self.write(Write::DeleteDeadLetters { ids, order }).await? {
             Written::Deleted(deleted) => Ok(deleted),
             other => Err(mixed_up(&other)),
         }
@@ -403,12 +414,12 @@ impl Db {
         self.trim(write).await
     }
 
-    pub(crate) async fn trim_letters(
+    pub(crate) async fn trim_dead_letters(
         &self,
         before_ms: i64,
         after_id: i64,
     ) -> Result<Trimmed, DbError> {
-        let write = Write::TrimLetters {
+        let write = Write::TrimDeadLetters {
             before_ms,
             after_id,
         };

@@ -15,15 +15,15 @@ use super::commit_delay::{CommitDelay, WaitNumber};
 use crate::outage::Outage;
 use crate::state::commits;
 use crate::store::DbError;
-use crate::store::made_dead_letters::publish_letters;
+use crate::store::made_dead_letters::publish_dead_letters;
 use crate::store::rows::Claim;
 use crate::store::traits::{Applied, Outcome, Store, Writer};
 use crate::store::write::{Write, Written};
 
 /// Writes in one transaction at most: bounds how long its first caller waits for the last one's write.
 const MAX_BATCH: usize = 256;
-/// Rows in one transaction at most, unless a single write has more: a push of thousands is no reason for hundreds of such
-/// pushes to wait for each other.
+/// Rows in one transaction at most, unless a single write has more: a push of thousands is no reason for hundreds of
+/// such pushes to wait for each other.
 const MAX_ROWS: usize = 5_000;
 
 /// Pause between two attempts at a write that another transaction's lock blocks.
@@ -145,7 +145,8 @@ impl WriteQueue {
         self.waiting.set(self.pending.len());
     }
 
-    /// The connection, where nothing needs it now. From then on the write queue is busy, until `return_writer` and `go_on`.
+    /// The connection, where nothing needs it now. From then on the write queue is busy, until `return_writer` and
+    /// `go_on`.
     pub(super) fn lend_writer(&mut self) -> Option<Box<dyn Writer>> {
         if self.busy || !self.pending.is_empty() {
             return None;
@@ -164,8 +165,8 @@ impl WriteQueue {
         self.pending.is_empty() && self.unsure.is_none() && !self.busy
     }
 
-    /// The next transaction, if none is under way and there is something to write. From then on the write queue is busy, until
-    /// `go_on`.
+    /// The next transaction, if none is under way and there is something to write. From then on the write queue is
+    /// busy, until `go_on`.
     pub(super) fn begin(&mut self, together: Together) -> Option<Batch> {
         if self.busy {
             return None;
@@ -225,8 +226,9 @@ impl WriteQueue {
         }
     }
 
-    /// How many of those that wait go together. One that keeps its place goes alone: it cannot be set aside, and nothing
-    /// that came later may be done when it could not be. What is urgent does not wait for the statements of what is not.
+    /// How many of those that wait go together. One that keeps its place goes alone: it cannot be set aside, and
+    /// nothing that came later may be done when it could not be. What is urgent does not wait for the statements of
+    /// what is not.
     fn size(&self, together: Together) -> usize {
         let Some(first) = self.pending.front() else {
             return 0;
@@ -345,7 +347,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
             // A caller that is gone does not need its answer. The dead letters are there all the same.
             Some(Outcome::Answered(answer)) => {
                 if let Ok(written) = &answer {
-                    publish_letters(&submit.write, written);
+                    publish_dead_letters(&submit.write, written);
                 }
                 heard += usize::from(submit.answer.send(answer).is_ok())
             }

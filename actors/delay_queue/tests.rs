@@ -375,10 +375,10 @@ async fn a_failed_task_is_retried_and_then_dead() {
         ran.iter().map(|(p, n)| (p.as_str(), *n)).eq(expected),
         "{ran:?}"
     );
-    let letters = world.db.lines(
+    let dead_letters = world.db.lines(
         "SELECT payload || '|' || attempts || '|' || exec_cmd AS line FROM dead_letter ORDER BY payload",
     );
-    assert_eq!(letters, ["fail|3|job", "panic|3|job"]);
+    assert_eq!(dead_letters, ["fail|3|job", "panic|3|job"]);
 }
 
 #[actix::test]
@@ -403,10 +403,13 @@ async fn an_unknown_command_of_another_program_is_a_dead_letter_without_a_call()
     let world = World::start().await;
     world.foreign(1, "jbo", "x", second());
     world.until(4, 1).await;
-    let letters = world
+    let dead_letters = world
         .db
         .lines("SELECT exec_cmd || '|' || error AS line FROM dead_letter");
-    assert!(letters[0].contains("did you mean `job`"), "{letters:?}");
+    assert!(
+        dead_letters[0].contains("did you mean `job`"),
+        "{dead_letters:?}"
+    );
     assert_eq!(world.ran.len(), 0);
 }
 

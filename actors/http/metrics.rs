@@ -1,7 +1,7 @@
 //! The state as Prometheus reads it.
 //!
-//! Nothing is counted for it: each scrape writes down what is published. Labels are names of the configuration, and words
-//! of ours.
+//! Nothing is counted for it: each scrape writes down what is published. Labels are names of the configuration, and
+//! words of ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,7 +24,8 @@ const PREFIX: &str = "simplest_script";
 /// The first characters of a key, by which entries of one name are distinguished.
 const SHORT_KEY: usize = 8;
 
-/// The delay queue is counted each 30 seconds. A count that is older than this says nothing of now: the database is away.
+/// The delay queue is counted each 30 seconds. A count that is older than this says nothing of now: the database is
+/// away.
 const OLD_COUNT_MS: i64 = 120_000;
 
 /// Exemplars have no use here.
@@ -392,11 +393,11 @@ impl Scrape {
     }
 
     fn rest(&self, families: &mut Families<'_>) -> fmt::Result {
-        if let Some(letters) = self.dead_letters {
+        if let Some(dead_letters) = self.dead_letters {
             families.gauge(
                 "dead_letters",
                 "Dead letters, counted up to 100,001.",
-                float(letters),
+                float(dead_letters),
             )?;
         }
         let pending = u64::try_from(self.pending_writes).unwrap_or(0);
@@ -430,9 +431,9 @@ impl Scrape {
     }
 }
 
-/// Names of cron entries for labels. Those that share a name have the beginning of their keys behind it, which stays when the
-/// order in the file changes, and is lengthened until no other entry is called so: Prometheus refuses a page that has a
-/// series twice.
+/// Names of cron entries for labels. Those that share a name have the beginning of their keys behind it, which stays
+/// when the order in the file changes, and is lengthened until no other entry is called so: Prometheus refuses a page
+/// that has a series twice.
 fn names(entries: &[CronView]) -> Vec<String> {
     let mut times: BTreeMap<&str, u32> = BTreeMap::new();
     for entry in entries {

@@ -11,10 +11,10 @@ mod answers;
 mod api;
 mod client;
 mod database;
+mod dead_letters;
 mod files;
 mod guard;
 mod host;
-mod letters;
 mod metrics;
 mod orders;
 mod page;
@@ -39,8 +39,8 @@ use parking_lot::RwLock;
 
 pub(crate) use self::client::{ClientError, get, order};
 pub(crate) use self::database::DatabaseCheck;
+pub(crate) use self::dead_letters::DeadLetterJobs;
 pub(crate) use self::files::Files;
-pub(crate) use self::letters::LetterJobs;
 pub(crate) use self::orders::PoolOrders;
 pub(crate) use self::socket::Socket;
 use crate::clock::now_ms;
@@ -74,7 +74,7 @@ pub(crate) struct HttpConfig {
     /// Where dead letters run again.
     pub(crate) targets: Arc<Targets>,
     /// What is ordered about them here.
-    pub(crate) letters: LetterJobs,
+    pub(crate) dead_letters: DeadLetterJobs,
     /// What orders name.
     pub(crate) files: Files,
     /// Reads the configuration again.

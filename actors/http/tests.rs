@@ -117,7 +117,7 @@ fn config_from(
         liveness: Arc::new(Liveness::new(Duration::from_secs(5))),
         sources: RwLock::default(),
         targets: Arc::default(),
-        letters: LetterJobs::default(),
+        dead_letters: DeadLetterJobs::default(),
         reloads: ReloadHandle::default(),
         pools: PoolOrders::default(),
         files: Files::empty(),
@@ -224,7 +224,7 @@ async fn answers_are_as_described() {
          INSERT INTO daemon_order (environment, partition_name, kind, name, entry, uk, ordered_by, ordered_ms, state)
          VALUES ('dev', 'script1', 'run', 'report', 'k2', 'u', 'ann', 1, 1)",
     );
-    let purge = letters::NewJob {
+    let purge = dead_letters::NewJob {
         environment: "dev".to_owned(),
         ordered_by: "ann".to_owned(),
         meant: Meant {
@@ -234,7 +234,7 @@ async fn answers_are_as_described() {
         deed: Deed::Purge,
         rate: None,
     };
-    config.letters.begin(&config.db, purge).unwrap();
+    config.dead_letters.begin(&config.db, purge).unwrap();
     let description = description();
     let schemas = &description["components"]["schemas"];
     let mut seen = 0;

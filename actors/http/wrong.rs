@@ -1,7 +1,7 @@
 //! What is wrong now, in words: since when, and what would help. The worst first.
 //!
-//! Lags and counts are read from time to time, not for each question. Each is judged as of the moment when it was read, and
-//! one that is older than a few seconds has its age beside it.
+//! Lags and counts are read from time to time, not for each question. Each is judged as of the moment when it was read,
+//! and one that is older than a few seconds has its age beside it.
 
 use serde::{Deserialize, Serialize};
 
@@ -128,7 +128,7 @@ pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong
     });
     let bad = own::cron_runs(&entries).into_iter().zip(bad);
     found.extend(bad.map(|(one, fact)| Wrong::of("cron ", one, fact)));
-    found.extend(of_letters(*state.dead_letters.lock()));
+    found.extend(of_dead_letters(*state.dead_letters.lock()));
     found
 }
 
@@ -183,13 +183,18 @@ fn long_run(queue: &QueueView, now_ms: i64) -> Option<Wrong> {
     })
 }
 
-fn of_letters(letters: Option<u64>) -> Option<Wrong> {
-    let letters = letters.filter(|letters| *letters > 0)?;
+fn of_dead_letters(dead_letters: Option<u64>) -> Option<Wrong> {
+    let dead_letters = dead_letters.filter(|dead_letters| *dead_letters > 0)?;
     Some(Wrong {
         about: "dead letters".to_owned(),
         since_ms: None,
-        text: format!("{} dead letters wait for somebody", shown_count(letters)),
+        text: format!(
+            "{} dead letters wait for somebody",
+            shown_count(dead_letters)
+        ),
         remedy: "`dead list` shows them, `dead replay` runs them again".to_owned(),
-        fact: Fact::DeadLetters { count: letters },
+        fact: Fact::DeadLetters {
+            count: dead_letters,
+        },
     })
 }

@@ -57,9 +57,9 @@ pub(crate) struct Delivery {
     pub(crate) arrived_ms: Option<i64>,
 }
 
-/// Messages that were fetched, in their order. Each is made when its turn comes, on the thread that runs it: memory that
-/// goes from one thread to another costs more than all that is done with it. Whoever drops it takes all that is left out
-/// of it first, and gives it back.
+/// Messages that were fetched, in their order. Each is made when its turn comes, on the thread that runs it: memory
+/// that goes from one thread to another costs more than all that is done with it. Whoever drops it takes all that is
+/// left out of it first, and gives it back.
 pub(crate) type Fetched = Box<dyn ExactSizeIterator<Item = Delivery> + Send>;
 
 /// Those that are made already.
@@ -105,7 +105,7 @@ pub(crate) struct Settled {
     pub(crate) end: End,
 }
 
-/// Takes out those that go to the dead letters: their letters are written first.
+/// Takes out those that go to the dead letters: their dead letters are written first.
 pub(crate) fn take_dead(ends: &mut Vec<Settled>) -> Vec<Settled> {
     let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
     dead.collect()
@@ -220,8 +220,8 @@ pub(crate) trait Source: Send + Sync {
     /// How many consumers it has a use for, whenever that changes; `None`: as many as the entry says.
     fn limit(&self) -> Option<watch::Receiver<Limit>>;
 
-    /// Why this process gets no messages although there may be some; none while it would. Outages of servers are reported
-    /// elsewhere.
+    /// Why this process gets no messages although there may be some; none while it would. Outages of servers are
+    /// reported elsewhere.
     fn hindrance(&self) -> Option<String> {
         None
     }
@@ -250,8 +250,8 @@ pub(crate) trait Source: Send + Sync {
     /// What the slot says of it while it runs.
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a>;
 
-    /// Makes ends durable, and answers those that are to be tried again later: somebody else has locked their messages. May
-    /// be repeated after an error: each receipt counts once.
+    /// Makes ends durable, and answers those that are to be tried again later: somebody else has locked their messages.
+    /// May be repeated after an error: each receipt counts once.
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
 
     /// Settles what needs nothing but this process, and answers the rest. For who is near (see [`Reach`]).
@@ -262,11 +262,12 @@ pub(crate) trait Source: Send + Sync {
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
 
-    /// The lag need not be counted further: the pool would not grow by it. Where counting costs nothing it says nothing.
+    /// The lag need not be counted further: the pool would not grow by it. Where counting costs nothing it says
+    /// nothing.
     fn count_lag_to(&self, _cap: u64) {}
 
-    /// When the message was due that waited for longest at the last reading of the lag, unix milliseconds; none where none
-    /// waited, or the source does not know.
+    /// When the message was due that waited for longest at the last reading of the lag, unix milliseconds; none where
+    /// none waited, or the source does not know.
     fn oldest_due_ms(&self) -> Option<i64> {
         None
     }
@@ -276,7 +277,7 @@ pub(crate) trait Source: Send + Sync {
         async { Ok(()) }.boxed()
     }
 
-    /// The pool has ended: what is settled is made durable elsewhere too, and nothing is held any more. Returns after so
-    /// long at the latest.
+    /// The pool has ended: what is settled is made durable elsewhere too, and nothing is held any more. Returns after
+    /// so long at the latest.
     fn close(&self, within: Duration) -> BoxFuture<'_, ()>;
 }

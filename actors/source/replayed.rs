@@ -1,9 +1,9 @@
 //! A queue outside the daemon's database, and beside it the dead letters of its entry that run again.
 //!
-//! A replayed letter must not go back into the topic or list, where others would see it again: it waits in a table of
-//! our own, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Both keep
-//! their promise of *at least once* by themselves: each delivery is settled by the one it was fetched from, which its
-//! receipt names.
+//! A replayed dead letter must not go back into the topic or list, where others would see it again: it waits in a table
+//! of our own, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Both
+//! keep their promise of *at least once* by themselves: each delivery is settled by the one it was fetched from, which
+//! its receipt names.
 
 mod due;
 #[cfg(test)]
@@ -34,8 +34,8 @@ use crate::store::Most;
 /// The receipt is the table's. Boots count their generations from 0, so theirs never get here.
 const REPLAYED: u64 = 1 << 63;
 
-/// How long the queue alone is asked after a portion of replays: many letters do not hold it up, and an empty queue does
-/// not hold up the letters.
+/// How long the queue alone is asked after a portion of replays: many dead letters do not hold it up, and an empty
+/// queue does not hold up the dead letters.
 const TURN: Duration = Duration::from_millis(20);
 
 /// The longest name of a replay table, in bytes: a slot keeps it whole, so the entry of what ended a process is found.
@@ -43,8 +43,8 @@ const LONGEST_TABLE: usize = 120;
 /// A mark and a UUID, at the end of a shortened name.
 const HASH_BYTES: usize = 1 + 32;
 
-/// The name under which letters of this entry wait. The partition is part of it: another one may have another entry of
-/// the same name.
+/// The name under which dead letters of this entry wait. The partition is part of it: another one may have another
+/// entry of the same name.
 pub(crate) fn replay_table(partition: &str, entry: &str) -> String {
     let whole = format!("{REPLAY_PREFIX}{partition}:{entry}");
     if whole.len() <= LONGEST_TABLE {
@@ -61,47 +61,47 @@ pub(crate) fn replay_table(partition: &str, entry: &str) -> String {
 /// See the module's header.
 pub(crate) struct Replayed {
     queue: Arc<dyn Source>,
-    letters: TableSource,
-    /// Whether letters wait, as far as is known.
+    dead_letters: TableSource,
+    /// Whether dead letters wait, as far as is known.
     due: watch::Sender<bool>,
-    /// The last portion was of letters.
+    /// The last portion was of dead letters.
     queue_is_next: AtomicBool,
 }
 
 impl Replayed {
-    /// `letters` reads the entry's replay table; `due` says when it is worth looking.
+    /// `dead_letters` reads the entry's replay table; `due` says when it is worth looking.
     pub(crate) fn new(
         queue: Arc<dyn Source>,
-        letters: TableSource,
+        dead_letters: TableSource,
         due: watch::Sender<bool>,
     ) -> Self {
         Self {
             queue,
-            letters,
+            dead_letters,
             due,
             queue_is_next: AtomicBool::new(false),
         }
     }
 
-    /// Letters, if any wait.
-    async fn letters(&self, most: Most) -> Result<Vec<Delivery>, SourceError> {
-        let Some(mut letters) = self.letters.look_once(most).await? else {
+    /// Dead letters, if any wait.
+    async fn dead_letters(&self, most: Most) -> Result<Vec<Delivery>, SourceError> {
+        let Some(mut dead_letters) = self.dead_letters.look_once(most).await? else {
             // Who looks has them. The queue has its turn meanwhile.
             self.queue_is_next.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
         };
-        match letters.is_empty() {
+        match dead_letters.is_empty() {
             // What comes from now on is found by the next look for all.
             true => drop(self.due.send_replace(false)),
             false => self.queue_is_next.store(true, Ordering::Relaxed),
         }
-        for letter in &mut letters {
-            letter.receipt.generation |= REPLAYED;
+        for dead_letter in &mut dead_letters {
+            dead_letter.receipt.generation |= REPLAYED;
         }
-        Ok(letters)
+        Ok(dead_letters)
     }
 
-    /// Messages of the queue. None when a stop begins, and when letters wait and the queue has had its turn.
+    /// Messages of the queue. None when a stop begins, and when dead letters wait and the queue has had its turn.
     async fn messages(
         &self,
         who: Fetcher,
@@ -110,7 +110,7 @@ impl Replayed {
     ) -> Result<Fetched, SourceError> {
         let turn = self.queue_is_next.swap(false, Ordering::Relaxed);
         let mut due = self.due.subscribe();
-        let letters_turn = async {
+        let dead_letters_turn = async {
             if turn {
                 tokio::time::sleep(TURN).await;
             }
@@ -118,8 +118,8 @@ impl Replayed {
                 std::future::pending::<()>().await;
             }
         };
-        // To the queue the turn of the letters looks like a stop: it answers what it has, or none, and nothing that it
-        // fetched is dropped with it.
+        // To the queue the turn of the dead letters looks like a stop: it answers what it has, or none, and nothing
+        // that it fetched is dropped with it.
         let leave = StopSignal::new();
         let mut told = leave.listen();
         let mut messages = pin!(self.queue.fetch(who, max, &mut told));
@@ -127,28 +127,29 @@ impl Replayed {
             biased;
             messages = &mut messages => return messages,
             () = stop.quiet() => {}
-            () = letters_turn => {}
+            () = dead_letters_turn => {}
         }
         leave.quiet();
         messages.await
     }
 }
 
-/// A queue that has no work for this process (Kafka: no partition is assigned to it) must not leave its letters lying.
-fn with_letters(limit: Limit, due: bool) -> Limit {
+/// A queue that has no work for this process (Kafka: no partition is assigned to it) must not leave its dead letters
+/// lying.
+fn with_dead_letters(limit: Limit, due: bool) -> Limit {
     Limit {
         useful: limit.useful.max(u32::from(due)),
         ..limit
     }
 }
 
-fn is_letter(receipt: &Receipt) -> bool {
+fn is_dead_letter(receipt: &Receipt) -> bool {
     receipt.generation & REPLAYED != 0
 }
 
-fn take_letters(ends: &mut Vec<Settled>) -> Vec<Settled> {
-    let letters = ends.extract_if(.., |end| is_letter(&end.receipt));
-    letters.collect()
+fn take_dead_letters(ends: &mut Vec<Settled>) -> Vec<Settled> {
+    let dead_letters = ends.extract_if(.., |end| is_dead_letter(&end.receipt));
+    dead_letters.collect()
 }
 
 /// The receipt as the table gave it.
@@ -160,7 +161,7 @@ fn of_table(receipt: Receipt) -> Receipt {
 }
 
 /// The same, as we gave it.
-fn of_letters(receipt: Receipt) -> Receipt {
+fn of_dead_letters(receipt: Receipt) -> Receipt {
     Receipt {
         generation: receipt.generation | REPLAYED,
         ..receipt
@@ -179,7 +180,7 @@ impl Source for Replayed {
     fn limit(&self) -> Option<watch::Receiver<Limit>> {
         let mut of_queue = self.queue.limit()?;
         let mut due = self.due.subscribe();
-        let now = with_letters(*of_queue.borrow(), *due.borrow());
+        let now = with_dead_letters(*of_queue.borrow(), *due.borrow());
         let (tell, limit) = watch::channel(now);
         tokio::spawn(async move {
             loop {
@@ -191,7 +192,8 @@ impl Source for Replayed {
                 if !known {
                     return;
                 }
-                let now = with_letters(*of_queue.borrow_and_update(), *due.borrow_and_update());
+                let now =
+                    with_dead_letters(*of_queue.borrow_and_update(), *due.borrow_and_update());
                 tell.send_if_modified(|limit| std::mem::replace(limit, now) != now);
             }
         });
@@ -215,9 +217,9 @@ impl Source for Replayed {
                         count: max,
                         bytes: who.bytes,
                     };
-                    let letters = self.letters(most).await?;
-                    if !letters.is_empty() {
-                        return Ok(made(letters));
+                    let dead_letters = self.dead_letters(most).await?;
+                    if !dead_letters.is_empty() {
+                        return Ok(made(dead_letters));
                     }
                 }
                 let messages = self.messages(who, max, stop).await?;
@@ -231,43 +233,43 @@ impl Source for Replayed {
     }
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
-        match is_letter(receipt) {
-            true => self.letters.ownership(&of_table(*receipt)),
+        match is_dead_letter(receipt) {
+            true => self.dead_letters.ownership(&of_table(*receipt)),
             false => self.queue.ownership(receipt),
         }
     }
 
     fn halt(&self, receipt: &Receipt) {
-        // Letters have no order.
-        if !is_letter(receipt) {
+        // Dead letters have no order.
+        if !is_dead_letter(receipt) {
             self.queue.halt(receipt);
         }
     }
 
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a> {
-        match is_letter(receipt) {
+        match is_dead_letter(receipt) {
             // The table's identity is of the row and its claim, neither of which the mark changes.
-            true => self.letters.identity(message, receipt),
+            true => self.dead_letters.identity(message, receipt),
             false => self.queue.identity(message, receipt),
         }
     }
 
     fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            let letters = take_letters(&mut ends);
+            let dead_letters = take_dead_letters(&mut ends);
             let mut later = match ends.is_empty() {
                 true => Vec::new(),
                 false => self.queue.settle(ends).await?,
             };
             // Last: the daemon's database waits rather than fail, so the others are seldom settled again.
-            if !letters.is_empty() {
-                let letters = letters.into_iter().map(|end| Settled {
+            if !dead_letters.is_empty() {
+                let dead_letters = dead_letters.into_iter().map(|end| Settled {
                     receipt: of_table(end.receipt),
                     ..end
                 });
-                let held = self.letters.settle(letters.collect()).await?;
+                let held = self.dead_letters.settle(dead_letters.collect()).await?;
                 later.extend(held.into_iter().map(|end| Settled {
-                    receipt: of_letters(end.receipt),
+                    receipt: of_dead_letters(end.receipt),
                     ..end
                 }));
             }
@@ -277,16 +279,16 @@ impl Source for Replayed {
     }
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
-        let mut rest = take_letters(&mut ends);
+        let mut rest = take_dead_letters(&mut ends);
         rest.extend(self.queue.settle_now(ends));
         rest
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
         async move {
-            let (messages, letters) =
-                futures_util::future::try_join(self.queue.lag(), self.letters.lag()).await?;
-            Ok(messages.saturating_add(letters))
+            let (messages, dead_letters) =
+                futures_util::future::try_join(self.queue.lag(), self.dead_letters.lag()).await?;
+            Ok(messages.saturating_add(dead_letters))
         }
         .boxed()
     }

@@ -1,8 +1,8 @@
 //! Messages that lie in the daemon's database where no entry of this partition consumes them: an entry was renamed or
 //! removed, its `table` has another name now, or it is a queue of another kind.
 //!
-//! A replay table belongs to one entry of one partition, so whether it is consumed is known for certain. Other tables may
-//! be consumed by other partitions: those that their files name are left to them.
+//! A replay table belongs to one entry of one partition, so whether it is consumed is known for certain. Other tables
+//! may be consumed by other partitions: those that their files name are left to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ pub(crate) struct Unconsumed {
     pub(crate) why: String,
     /// The entry whose replayed dead letters these are, where that is no longer there.
     #[serde(skip)]
-    pub(crate) letters_of: Option<String>,
+    pub(crate) dead_letters_of: Option<String>,
 }
 
 impl From<UnconsumedList> for Unconsumed {
@@ -45,7 +45,7 @@ impl From<UnconsumedList> for Unconsumed {
             why: list.why(),
             waiting: list.waiting.unwrap_or(0),
             source: list.key,
-            letters_of: None,
+            dead_letters_of: None,
         }
     }
 }
@@ -76,12 +76,12 @@ impl Consumed {
 
     /// `None`: it is consumed, or others know of it.
     fn judge(&self, queue: &str) -> Option<Unconsumed> {
-        let found = |why: String, letters_of: Option<&str>| {
+        let found = |why: String, dead_letters_of: Option<&str>| {
             Some(Unconsumed {
                 source: queue.to_owned(),
                 waiting: 0,
                 why,
-                letters_of: letters_of.map(str::to_owned),
+                dead_letters_of: dead_letters_of.map(str::to_owned),
             })
         };
         if self.live.contains(queue) {
@@ -166,7 +166,7 @@ mod tests {
         ] {
             assert_eq!(consumed.judge(queue), None, "{queue}");
         }
-        for (queue, why, letters_of) in [
+        for (queue, why, dead_letters_of) in [
             ("asleep", "its entry `sleeper` is not live here", None),
             ("old", "no entry has this `table`", None),
             (
@@ -177,7 +177,7 @@ mod tests {
         ] {
             let found = consumed.judge(queue).unwrap();
             assert!(found.why.contains(why), "{found:?}");
-            assert_eq!(found.letters_of.as_deref(), letters_of);
+            assert_eq!(found.dead_letters_of.as_deref(), dead_letters_of);
         }
     }
 }

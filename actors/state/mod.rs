@@ -1,19 +1,19 @@
 //! What every actor publishes of itself: counters, gauges, histograms, the last failures, what runs now.
 //!
 //! Whoever works writes here and reads nothing; metrics, `status` and the HTTP port read and write nothing. A consumer
-//! counts into cells of its own (`queue.rs`), so the hot path shares no cache line with another thread. Everything else is
-//! rare enough for a lock that is held for some nanoseconds.
+//! counts into cells of its own (`queue.rs`), so the hot path shares no cache line with another thread. Everything else
+//! is rare enough for a lock that is held for some nanoseconds.
 //!
 //! Nothing here asks a database or grows with the number of rows, and every list is bounded.
 
 mod cell;
 mod cron;
 mod database;
+mod dead_letters;
 mod deaths;
 mod delay;
 mod durations;
 mod history;
-mod letters;
 mod outages;
 mod queue;
 mod recent;
@@ -35,10 +35,10 @@ use self::cell::Scale;
 pub(crate) use self::cron::{BadEnds, Misses};
 pub(crate) use self::cron::{CronFacts, CronSight, CronState, EndedRun};
 pub(crate) use self::database::commits;
+pub(crate) use self::dead_letters::{DeadLetterGroup, dead_letters};
 pub(crate) use self::deaths::{PartDeaths, deaths};
 pub(crate) use self::delay::{DelaySight, DelayState, TaskDisposition};
 pub(crate) use self::history::{HISTORY_INTERVAL, History};
-pub(crate) use self::letters::{LetterGroup, letters};
 pub(crate) use self::outages::{OutageMark, outages};
 pub(crate) use self::queue::{
     ConsumerTally, FailureCause, LagSight, QueueFacts, QueueState, Settlements, Tally,

@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 
 /// Which dead letters are meant: those that are all of this.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LetterFilter {
+pub(crate) struct DeadLetterFilter {
     /// None: whatever its id. No more than a statement takes.
     pub(crate) ids: Vec<i64>,
     /// The queue entry, or the name a delayed task was pushed with.
@@ -24,26 +24,31 @@ pub(crate) struct LetterFilter {
     pub(crate) error: Option<String>,
     /// The list, topic or table it came from.
     pub(crate) source: Option<String>,
-    /// A pattern of `LIKE … ESCAPE '!'` that the error has. It takes more letters than are meant, and those who ask look again.
+    /// A pattern of `LIKE … ESCAPE '!'` that the error has. It takes more dead letters than are meant, and those who
+    /// ask look again.
     pub(crate) error_like: Option<String>,
 }
 
-impl LetterFilter {
-    /// Whether a letter is of these, whatever its id: for one that was looked at.
-    pub(crate) fn takes(&self, letter: &LetterHead) -> bool {
+impl DeadLetterFilter {
+    /// Whether a dead letter is of these, whatever its id: for one that was looked at.
+    pub(crate) fn takes(&self, dead_letter: &DeadLetterHead) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)
         };
         let has = |wanted: &String| {
-            let error = letter.error.to_lowercase();
+            let error = dead_letter.error.to_lowercase();
             error.contains(&wanted.to_lowercase())
         };
-        is(&self.name, &letter.name)
-            && is(&self.kind, &letter.kind)
-            && is(&self.exec_cmd, &letter.exec_cmd)
-            && is(&self.source, &letter.source)
-            && self.since_ms.is_none_or(|since| since <= letter.died_ms)
-            && self.until_ms.is_none_or(|until| letter.died_ms < until)
+        is(&self.name, &dead_letter.name)
+            && is(&self.kind, &dead_letter.kind)
+            && is(&self.exec_cmd, &dead_letter.exec_cmd)
+            && is(&self.source, &dead_letter.source)
+            && self
+                .since_ms
+                .is_none_or(|since| since <= dead_letter.died_ms)
+            && self
+                .until_ms
+                .is_none_or(|until| dead_letter.died_ms < until)
             && self.error.as_ref().is_none_or(has)
     }
 
@@ -82,7 +87,7 @@ pub(crate) struct DeadLetter {
 
 /// As much of a dead letter as decides what may be done with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LetterHead {
+pub(crate) struct DeadLetterHead {
     pub(crate) id: i64,
     pub(crate) kind: String,
     pub(crate) source: String,
@@ -93,7 +98,8 @@ pub(crate) struct LetterHead {
     pub(crate) died_ms: i64,
 }
 
-/// Letters that one look goes through, where it looks for what no index knows: as many as are read in a tenth of a second.
+/// Dead letters that one look goes through, where it looks for what no index knows: as many as are read in a tenth of a
+/// second.
 pub(crate) const LOOKED_AT_LETTERS: u32 = 20_000;
 
 /// At which end of the table a look begins.
@@ -104,8 +110,8 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// Where letters that pass the filter are to be expected.
-    pub(crate) fn of(filter: &LetterFilter) -> Self {
+    /// Where dead letters that pass the filter are to be expected.
+    pub(crate) fn of(filter: &DeadLetterFilter) -> Self {
         match (filter.since_ms, filter.until_ms) {
             (None, Some(_)) => Self::Oldest,
             _ => Self::Newest,
@@ -115,9 +121,9 @@ impl Side {
 
 /// What a look at one end of the table found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LetterLook {
-    pub(crate) letters: Vec<LetterHead>,
-    /// No letter was left out of the look.
+pub(crate) struct DeadLetterLook {
+    pub(crate) dead_letters: Vec<DeadLetterHead>,
+    /// No dead letter was left out of the look.
     pub(crate) is_all: bool,
 }
 
@@ -130,26 +136,26 @@ pub(crate) struct Replay {
     pub(crate) payload: Option<Bytes>,
 }
 
-/// An order about dead letters. It is done a portion at a time, each in one transaction with the order's row of `audit`, which
-/// says how many letters were done so far: also that of a command that was killed.
+/// An order about dead letters. It is done a portion at a time, each in one transaction with the order's row of
+/// `audit`, which says how many dead letters were done so far: also that of a command that was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LetterOrder {
+pub(crate) struct DeadLetterOrder {
     pub(crate) environment: String,
     pub(crate) ordered_by: String,
-    /// The letters, for people.
+    /// The dead letters, for people.
     pub(crate) target: String,
     /// Its row, once there is one.
     pub(crate) row: Option<i64>,
-    /// Letters of the portions before.
+    /// Dead letters of the portions before.
     pub(crate) before: usize,
 }
 
-impl LetterOrder {
+impl DeadLetterOrder {
     /// As `audit.result` has it, with this portion.
-    pub(in crate::store) fn result(&self, letters: usize) -> String {
-        match self.before + letters {
-            1 => "1 letter".to_owned(),
-            n => format!("{n} letters"),
+    pub(in crate::store) fn result(&self, dead_letters: usize) -> String {
+        match self.before + dead_letters {
+            1 => "1 dead letter".to_owned(),
+            n => format!("{n} dead letters"),
         }
     }
 }
@@ -157,14 +163,15 @@ impl LetterOrder {
 /// Where it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReplayTo {
-    /// A new row of `queue_message` under this name, with the letter's payload, key, headers and first time; with its
-    /// origin, where it did not die in a table.
+    /// A new row of `queue_message` under this name, with the dead letter's payload, key, headers and first time; with
+    /// its origin, where it did not die in a table.
     Queue(String),
     /// A new row of `delay_queue_log`, due now.
     DelayQueue,
 }
 
-/// Where a replayed message came from, when that was no table: it is known by that to its handler, and if it dies again.
+/// Where a replayed message came from, when that was no table: it is known by that to its handler, and if it dies
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) kind: String,
@@ -173,7 +180,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// None for a letter that died in a table: its new row is its origin.
+    /// None for a dead letter that died in a table: its new row is its origin.
     pub(crate) fn of(kind: &str, source: &str, id: &str) -> Option<Self> {
         (kind != KIND_TABLE).then(|| Self {
             kind: kind.to_owned(),
@@ -235,15 +242,15 @@ fn shown_headers<S: Serializer>(
     serializer.collect_seq(headers.iter().map(|(name, value)| (name, Shown(value))))
 }
 
-/// The header of a letter of which only the beginning of the payload is kept: its value is how long that was.
+/// The header of a dead letter of which only the beginning of the payload is kept: its value is how long that was.
 const CUT: &str = "simplest_script-payload-bytes";
 
-/// Marks a letter of which only the beginning of the payload is kept.
+/// Marks a dead letter of which only the beginning of the payload is kept.
 pub(in crate::store) fn cut_mark(bytes: usize) -> (String, Bytes) {
     (CUT.to_owned(), bytes.to_string().into())
 }
 
-/// The headers without the mark, for a letter that gets another payload.
+/// The headers without the mark, for a dead letter that gets another payload.
 pub(in crate::store) fn uncut(headers: Option<&str>) -> Option<String> {
     let mut headers = super::headers::decode(headers);
     headers.retain(|(name, _)| name != CUT);
@@ -261,8 +268,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_shown_without_loss() {
-        let letter = DeadLetter {
+    fn a_dead_letter_is_shown_without_loss() {
+        let dead_letter = DeadLetter {
             id: 7,
             kind: "kafka".to_owned(),
             source: "clicks".to_owned(),
@@ -278,7 +285,7 @@ mod tests {
             first_ms: 1,
             died_ms: 2,
         };
-        let shown = serde_json::to_value(&letter).unwrap();
+        let shown = serde_json::to_value(&dead_letter).unwrap();
         assert_eq!(shown["payload"], serde_json::json!({"base64": "/wA="}));
         assert_eq!(shown["key"], "测");
         assert_eq!(
@@ -298,11 +305,11 @@ mod tests {
 
     #[test]
     fn what_is_looked_for_in_an_error_is_text_and_no_pattern() {
-        let filter = LetterFilter {
+        let filter = DeadLetterFilter {
             error: Some("50%_!".to_owned()),
-            ..LetterFilter::default()
+            ..DeadLetterFilter::default()
         };
         assert_eq!(filter.error_pattern().unwrap(), "%50!%!_!!%");
-        assert_eq!(LetterFilter::default().error_pattern(), None);
+        assert_eq!(DeadLetterFilter::default().error_pattern(), None);
     }
 }

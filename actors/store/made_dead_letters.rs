@@ -1,27 +1,27 @@
 //! The dead letters that a committed write has made, for people.
 //!
-//! Every letter of this process comes through here, as DbActor is its only writer: those of consumers and delayed tasks,
-//! those of messages outside the database, those of replayed letters, those of messages whose handler ended a process, and those of
-//! rows that cannot be read.
+//! Every dead letter of this process comes through here, as DbActor is its only writer: those of consumers and delayed
+//! tasks, those of messages outside the database, those of replayed dead letters, those of messages whose handler ended
+//! a process, and those of rows that cannot be read.
 
 use super::rows::{MessageOutcome, TaskOutcome};
 use super::write::{Settlement, Write, Written};
-use crate::state::letters;
+use crate::state::dead_letters;
 
 /// To be called once for each committed write.
-pub(crate) fn publish_letters(write: &Write, written: &Written) {
+pub(crate) fn publish_dead_letters(write: &Write, written: &Written) {
     for (entry, error) in made(write, written) {
-        letters().written(&entry, &error);
+        dead_letters().written(&entry, &error);
     }
 }
 
 /// What is known of each: the entry, and the error.
 fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
     match (write, written) {
-        (Write::InsertLetters { letters }, Written::Nothing) => {
-            let letters = letters.iter();
-            letters
-                .map(|letter| (of_queue(&letter.entry.name), letter.error.clone()))
+        (Write::InsertDeadLetters { dead_letters }, Written::Nothing) => {
+            let dead_letters = dead_letters.iter();
+            dead_letters
+                .map(|dead_letter| (of_queue(&dead_letter.entry.name), dead_letter.error.clone()))
                 .collect()
         }
         (Write::EndMessages { ends, .. }, Written::Settlement(settlement)) => {
@@ -42,8 +42,8 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
             });
             dead.collect()
         }
-        (Write::ReapGone { .. }, Written::Reaped(reaped)) => reaped.letters.clone(),
-        (Write::ClaimTasks { .. }, Written::Tasks(claimed)) => claimed.letters.clone(),
+        (Write::ReapGone { .. }, Written::Reaped(reaped)) => reaped.dead_letters.clone(),
+        (Write::ClaimTasks { .. }, Written::Tasks(claimed)) => claimed.dead_letters.clone(),
         _ => Vec::new(),
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_ends_that_count_are_made() {
+    fn dead_letters_of_ends_that_count_are_made() {
         let ends = vec![dead(1), dead(2), dead(3)];
         let write = Write::EndMessages {
             owner: String::new(),
@@ -123,9 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn letters_that_are_made_inside_the_database_are_made() {
+    fn dead_letters_that_are_made_inside_the_database_are_made() {
         let reaped = Reaped {
-            letters: vec![("queue `q`".to_owned(), "SIGABRT".to_owned())],
+            dead_letters: vec![("queue `q`".to_owned(), "SIGABRT".to_owned())],
             ..Reaped::default()
         };
         let write = Write::ReapGone {
@@ -134,7 +134,7 @@ mod tests {
         };
         assert_eq!(
             made(&write, &Written::Reaped(reaped.clone())),
-            reaped.letters
+            reaped.dead_letters
         );
     }
 }

@@ -50,7 +50,7 @@ impl Unreadable {
     }
 
     /// The entry and the error of its dead letter, for people.
-    pub(in crate::store) fn letter(&self) -> (String, String) {
+    pub(in crate::store) fn dead_letter(&self) -> (String, String) {
         (of_task(&self.exec_cmd), self.why.clone())
     }
 

@@ -6,8 +6,8 @@ pub(crate) use super::cron_run::{
     AtOverlap, Claim, EndedRun, EntryRuns, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,
 };
 pub(crate) use super::dead_letter::{
-    DeadLetter, LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, LetterOrder, Origin,
-    Replay, ReplayTo, Side,
+    DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DeadLetterOrder,
+    LOOKED_AT_LETTERS, Origin, Replay, ReplayTo, Side,
 };
 use super::made_dead_letters::{of_queue, of_task};
 use crate::clock::millis;
@@ -65,12 +65,12 @@ pub(crate) struct ClaimedTask {
 pub(crate) struct ClaimedTasks {
     pub(crate) tasks: Vec<ClaimedTask>,
     /// Dead letters of rows that cannot be read: the entry as people call it, and the error.
-    pub(crate) letters: Vec<(String, String)>,
+    pub(crate) dead_letters: Vec<(String, String)>,
 }
 
-/// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second that
-/// `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start of
-/// their second.
+/// When a row is due, in unix milliseconds. Ours are due to the millisecond, as long as `due_ms` lies in the second
+/// that `exec_time` names; a program that changed `exec_time` means what it wrote. Rows of others are due at the start
+/// of their second.
 pub(crate) fn due_ms(exec_time: i64, due_ms: Option<i64>) -> i64 {
     due_ms
         .filter(|due| due.div_euclid(1000) == exec_time)
@@ -167,8 +167,8 @@ pub(crate) struct Charge {
     pub(crate) victim: Victim,
     /// How the process ended, for people.
     pub(crate) how: String,
-    /// Whether nothing else can have done it. Of a batch each message may have: it runs alone from now on, and no attempt
-    /// is counted for what its neighbour did.
+    /// Whether nothing else can have done it. Of a batch each message may have: it runs alone from now on, and no
+    /// attempt is counted for what its neighbour did.
     pub(crate) certain: bool,
     /// From this many attempts on it is a dead letter.
     pub(crate) max_attempts: u32,
@@ -178,7 +178,7 @@ pub(crate) struct Charge {
 
 impl Charge {
     /// The entry and the error of its dead letter, for people.
-    pub(in crate::store) fn letter(&self) -> (String, String) {
+    pub(in crate::store) fn dead_letter(&self) -> (String, String) {
         let entry = match &self.victim {
             Victim::Message { entry, .. } => of_queue(&entry.name),
             Victim::Task { exec_cmd, .. } => of_task(exec_cmd),
@@ -245,7 +245,7 @@ pub(crate) struct Reaped {
     pub(crate) tasks: usize,
     pub(crate) charged: usize,
     /// Dead letters that were made: the entry as people call it, and the error.
-    pub(crate) letters: Vec<(String, String)>,
+    pub(crate) dead_letters: Vec<(String, String)>,
 }
 
 /// A heartbeat that is in the database.
@@ -269,7 +269,7 @@ pub(crate) enum Beat {
 
 /// A dead letter of a message that lives outside the daemon's database, to be inserted.
 #[derive(Debug, Clone)]
-pub(crate) struct NewLetter {
+pub(crate) struct NewDeadLetter {
     /// `redis` or `kafka`.
     pub(crate) kind: &'static str,
     /// The list or the topic.

@@ -11,9 +11,9 @@ use futures_util::future::LocalBoxFuture;
 
 use super::cron_run::FIRES_MS;
 use super::rows::{
-    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, EntryName, FailedAttempt,
-    Fire, KnownEntry, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask,
-    OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
+    AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, DeadLetterFilter,
+    EntryName, FailedAttempt, Fire, KnownEntry, MessageEnd, MessageOutcome, NewDeadLetter,
+    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
 use super::traits::Writer;
 use super::write::{Most, Write, Written};
@@ -65,9 +65,9 @@ mod browse;
 mod budget;
 mod clock;
 mod daemon_orders;
+mod dead_letters;
 mod former_names;
 mod idempotency;
-mod letters;
 mod orders;
 mod permits;
 mod questions;
@@ -601,7 +601,7 @@ facts! {
             ..charge(Victim::Message { id, entry: entry() }, 1)
         };
         let reaped = writer.reap_gone(OTHER, vec![uncertain(ids[0]), uncertain(ids[1])]).await;
-        assert_eq!((reaped.messages, reaped.charged, reaped.letters.len()), (3, 2, 0));
+        assert_eq!((reaped.messages, reaped.charged, reaped.dead_letters.len()), (3, 2, 0));
         (world.execute)("UPDATE queue_message SET due_ms = 0");
         let mut fetched = writer.fetch(ME, 9).await;
         fetched.sort_by_key(|message| message.id);
@@ -621,7 +621,7 @@ facts! {
             charge(Victim::Message { id: messages[0], entry: entry() }, 3),
         ];
         let reaped = writer.reap_gone(OTHER, charges()).await;
-        assert_eq!((reaped.tasks, reaped.messages, reaped.charged, reaped.letters.len()), (2, 2, 2, 0));
+        assert_eq!((reaped.tasks, reaped.messages, reaped.charged, reaped.dead_letters.len()), (2, 2, 2, 0));
         let again = writer.reap_gone(OTHER, charges()).await;
         assert_eq!((again.tasks, again.messages, again.charged), (0, 0, 0));
         assert_eq!(world.lines("SELECT attempts AS line FROM delay_queue_log ORDER BY id"), ["1", "0"]);
@@ -652,17 +652,17 @@ facts! {
                 charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 2),
                 charge(Victim::Message { id: messages[0], entry: entry() }, 2),
             ];
-            assert_eq!(writer.reap_gone(owner, charges).await.letters.len(), death * 2);
+            assert_eq!(writer.reap_gone(owner, charges).await.dead_letters.len(), death * 2);
         }
         assert_eq!(world.status(ids[0]), "4");
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
-        let letters = world.store.reader().dead_letters(LetterFilter::default(), 10).await.unwrap();
-        assert_eq!(letters.len(), 2);
-        let of = |kind: &str| letters.iter().find(|letter| letter.kind == kind).unwrap();
+        let dead_letters = world.store.reader().dead_letters(DeadLetterFilter::default(), 10).await.unwrap();
+        assert_eq!(dead_letters.len(), 2);
+        let of = |kind: &str| dead_letters.iter().find(|dead_letter| dead_letter.kind == kind).unwrap();
         assert_eq!(of("delay").payload, "测试 'quoted' 😀".as_bytes());
         assert_eq!(of("queue").payload, b"\0\xff bytes");
         assert_eq!((of("queue").name.as_str(), of("queue").exec_cmd.as_str()), ("orders", "order"));
-        assert!(letters.iter().all(|l| l.attempts == 2 && l.error.contains("SIGABRT") && l.partition == "script1"));
+        assert!(dead_letters.iter().all(|l| l.attempts == 2 && l.error.contains("SIGABRT") && l.partition == "script1"));
         let kept = world.line("SELECT headers AS line FROM dead_letter WHERE msg_key IS NOT NULL");
         assert!(kept.contains("trace"), "{kept}");
     }
@@ -748,7 +748,7 @@ facts! {
             charge(Victim::Message { id: messages[0], entry: entry() }, 1),
         ];
         let reaped = writer.reap_gone(OTHER, charges).await;
-        assert_eq!((reaped.charged, reaped.letters.len()), (0, 0));
+        assert_eq!((reaped.charged, reaped.dead_letters.len()), (0, 0));
         assert_eq!(world.status(ids[0]), "3");
     }
 
@@ -777,14 +777,14 @@ facts! {
         let failed = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: "{}".to_owned(), error: "e".repeat(2000), attempts: 5 };
         assert!(writer.end(ME, &claimed, failed).await.is_empty());
         assert_eq!(world.status(ids[0]), "4");
-        let letter = world.store.reader().dead_letters(LetterFilter::default(), 1).await.unwrap().remove(0);
-        assert_eq!((letter.attempts, letter.error.chars().count()), (5, 1000));
-        assert_eq!(letter.original_id, ids[0].to_string());
+        let dead_letter = world.store.reader().dead_letters(DeadLetterFilter::default(), 1).await.unwrap().remove(0);
+        assert_eq!((dead_letter.attempts, dead_letter.error.chars().count()), (5, 1000));
+        assert_eq!(dead_letter.original_id, ids[0].to_string());
     }
 
-    async fn letters_of_messages_that_live_elsewhere_keep_all_there_is(world) {
+    async fn dead_letters_of_messages_that_live_elsewhere_keep_all_there_is(world) {
         let mut writer = world.writer().await;
-        let letter = |payload: &'static [u8]| NewLetter {
+        let dead_letter = |payload: &'static [u8]| NewDeadLetter {
             kind: "redis",
             source: "list".to_owned(),
             entry: entry(),
@@ -797,10 +797,10 @@ facts! {
             partition: "script1".to_owned(),
             first_ms: 7,
         };
-        let letters = vec![letter(b"\0\xff"), letter(b"")];
-        writer.write(Write::InsertLetters { letters }).await;
-        let kept = world.store.reader().dead_letters(LetterFilter::default(), 9).await.unwrap();
-        let payloads: Vec<&[u8]> = kept.iter().map(|letter| letter.payload.as_slice()).collect();
+        let dead_letters = vec![dead_letter(b"\0\xff"), dead_letter(b"")];
+        writer.write(Write::InsertDeadLetters { dead_letters }).await;
+        let kept = world.store.reader().dead_letters(DeadLetterFilter::default(), 9).await.unwrap();
+        let payloads: Vec<&[u8]> = kept.iter().map(|dead_letter| dead_letter.payload.as_slice()).collect();
         assert_eq!(payloads, [&b""[..], b"\0\xff"]);
         assert_eq!((kept[0].name.as_str(), kept[0].attempts, kept[0].first_ms), ("orders", 5, 7));
         assert_eq!(kept[0].error, "\u{fffd}".repeat(999) + "…");

@@ -8,8 +8,8 @@ use super::browse::Browse;
 use super::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use super::error::DbError;
 use super::rows::{
-    AliveBoot, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection, LetterFilter,
-    LetterHead, LetterLook, OpenRun, OutsideDeath, PauseRow, Side,
+    AliveBoot, BootRow, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DelayCounts,
+    EntryRuns, Heartbeat, Inspection, OpenRun, OutsideDeath, PauseRow, Side,
 };
 use super::task_orders::{TaskName, TaskRow, TaskStatus};
 use super::warnings::NoticeBreadth;
@@ -150,8 +150,8 @@ pub(crate) trait Writer {
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }
 
-/// Runs of one entry that a question looks at, the newest first: those since the last question are fewer, unless it fires
-/// each second.
+/// Runs of one entry that a question looks at, the newest first: those since the last question are fewer, unless it
+/// fires each second.
 pub(crate) const LOOKED_AT: i64 = 60;
 
 /// What may be asked without going through DbActor.
@@ -159,8 +159,8 @@ pub(crate) trait Reader: Browse {
     /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One question for
     /// all of them, and no look at more rows than are counted.
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
-    /// When the message was due that waits for longest, in unix milliseconds, of each of these queues in their order; none
-    /// where none waits.
+    /// When the message was due that waits for longest, in unix milliseconds, of each of these queues in their order;
+    /// none where none waits.
     fn oldest_due(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<i64>>, DbError>>;
     /// Those of the `table` queues that have a message which may be claimed now.
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
@@ -173,7 +173,8 @@ pub(crate) trait Reader: Browse {
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
     /// The `exec_cmd` of a delayed task.
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
-    /// Delayed tasks of one status, in the order in which people want to see them, and no more rows than that are looked at.
+    /// Delayed tasks of one status, in the order in which people want to see them, and no more rows than that are
+    /// looked at.
     fn task_names(
         &self,
         status: TaskStatus,
@@ -186,19 +187,23 @@ pub(crate) trait Reader: Browse {
     /// The newest dead letters first.
     fn dead_letters(
         &self,
-        filter: LetterFilter,
+        filter: DeadLetterFilter,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>>;
     /// Dead letters with a higher id than that, the oldest first, without what may be large.
-    fn letter_heads(
+    fn dead_letter_heads(
         &self,
-        filter: LetterFilter,
+        filter: DeadLetterFilter,
         above: i64,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>>;
-    /// The dead letters at one end of the table, in no order, and no more than that. Whatever one looks for is looked for in the
-    /// answer: a condition would let the database take an index that reaches further.
-    fn letter_look(&self, side: Side, letters: u32) -> BoxFuture<'_, Result<LetterLook, DbError>>;
+    ) -> BoxFuture<'_, Result<Vec<DeadLetterHead>, DbError>>;
+    /// The dead letters at one end of the table, in no order, and no more than that. Whatever one looks for is looked
+    /// for in the answer: a condition would let the database take an index that reaches further.
+    fn dead_letter_look(
+        &self,
+        side: Side,
+        dead_letters: u32,
+    ) -> BoxFuture<'_, Result<DeadLetterLook, DbError>>;
     /// What has been charged to messages of one source outside the database, by their ids.
     fn deaths<'a>(
         &'a self,
@@ -212,8 +217,8 @@ pub(crate) trait Reader: Browse {
         &'a self,
         partition: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
-    /// The newest runs of each of these cron entries that have ended, by their scheduled seconds, the newest first: no more
-    /// than `LOOKED_AT` of each.
+    /// The newest runs of each of these cron entries that have ended, by their scheduled seconds, the newest first: no
+    /// more than `LOOKED_AT` of each.
     fn ended_runs<'a>(
         &'a self,
         partition: &'a str,
@@ -229,8 +234,8 @@ pub(crate) trait Reader: Browse {
     ) -> BoxFuture<'a, Result<bool, DbError>>;
     /// What is paused in the environment, and what was until a day ago.
     fn pauses<'a>(&'a self, environment: &'a str) -> BoxFuture<'a, Result<Vec<PauseRow>, DbError>>;
-    /// Orders of the environment that have not ended, the oldest first; then LagChecks that some daemon has done, and that
-    /// others may not have seen.
+    /// Orders of the environment that have not ended, the oldest first; then LagChecks that some daemon has done, and
+    /// that others may not have seen.
     fn open_orders<'a>(
         &'a self,
         environment: &'a str,

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::columns::{RUN_ENDING, RUN_REPLACED};
 use super::headers;
-use super::rows::{DeadLetter, LetterHead, OpenRun, PauseChange, PauseRow};
+use super::rows::{DeadLetter, DeadLetterHead, OpenRun, PauseChange, PauseRow};
 use super::schema::{cron_run, dead_letter, pause};
 
 #[derive(Queryable, Selectable)]
@@ -45,7 +45,7 @@ impl Run {
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = dead_letter)]
-pub(in crate::store) struct Letter {
+pub(in crate::store) struct DeadLetterRow {
     id: i64,
     kind: String,
     source: String,
@@ -62,8 +62,8 @@ pub(in crate::store) struct Letter {
     died_ms: i64,
 }
 
-impl From<Letter> for DeadLetter {
-    fn from(row: Letter) -> Self {
+impl From<DeadLetterRow> for DeadLetter {
+    fn from(row: DeadLetterRow) -> Self {
         Self {
             id: row.id,
             kind: row.kind,
@@ -96,7 +96,7 @@ pub(in crate::store) struct Head {
     died_ms: i64,
 }
 
-impl From<Head> for LetterHead {
+impl From<Head> for DeadLetterHead {
     fn from(row: Head) -> Self {
         Self {
             id: row.id,

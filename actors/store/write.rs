@@ -4,9 +4,9 @@ use super::daemon_orders::{NewOrder, OrderEnd};
 use super::idempotency::{KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert};
 use super::permits::{Granted, PermitAsk};
 use super::rows::{
-    AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, FailedAttempt, Fire,
-    KnownEntry, LetterOrder, MessageEnd, NewLetter, NewMessage, NewTask, OutsideId, PauseOrder,
-    Reaped, Replay, RunEnd, TaskEnd,
+    AtOverlap, AuditRow, BootRow, Charge, Claim, ClaimedMessage, ClaimedTasks, DeadLetterOrder,
+    FailedAttempt, Fire, KnownEntry, MessageEnd, NewDeadLetter, NewMessage, NewTask, OutsideId,
+    PauseOrder, Reaped, Replay, RunEnd, TaskEnd,
 };
 use super::task_orders::{TaskOrder, TaskOrdered};
 use super::warnings::{CountAdd, CountNotice, Counted, NoticeClaim};
@@ -50,9 +50,9 @@ pub(crate) enum Write {
     BeginBoot(BootRow),
     /// Gives back all that a boot still owns and marks it ended. Answers `Reaped`.
     EndBoot { owner: String },
-    /// Takes over from boots whose last heartbeat is three intervals older than this moment, which is that of a heartbeat
-    /// of our own: what was late for the same reason as ours is not judged, however late this is written. Answers
-    /// `Reaped`.
+    /// Takes over from boots whose last heartbeat is three intervals older than this moment, which is that of a
+    /// heartbeat of our own: what was late for the same reason as ours is not judged, however late this is written.
+    /// Answers `Reaped`.
     ReapSilent { me: String, as_of_ms: i64 },
     /// Takes over from one boot whose process is known to be gone, and charges what ended it. Answers
     /// `Reaped`, without any boot where this database does not know it.
@@ -90,8 +90,8 @@ pub(crate) enum Write {
         owner: String,
         most: Most,
     },
-    /// Makes at most `TRIM_ROWS` waiting messages of one queue due now whose time lies further ahead than a retry sets it,
-    /// which is so many milliseconds at most; a message that never failed is due when it is sent. Answers `Count`.
+    /// Makes at most `TRIM_ROWS` waiting messages of one queue due now whose time lies further ahead than a retry sets
+    /// it, which is so many milliseconds at most; a message that never failed is due when it is sent. Answers `Count`.
     HastenMessages { queue: String, longest_ms: i64 },
     /// Makes those of the waiting tasks due now that have failed before and are due later than that, in unix seconds.
     /// Answers `Count`.
@@ -109,19 +109,19 @@ pub(crate) enum Write {
     },
 
     /// Dead letters of messages that live elsewhere. Answers `Nothing`.
-    InsertLetters { letters: Vec<NewLetter> },
+    InsertDeadLetters { dead_letters: Vec<NewDeadLetter> },
     /// Runs dead letters again: each of them goes and its row comes, or neither. Answers `Replayed`.
-    ReplayLetters {
-        letters: Vec<Replay>,
-        order: Option<Box<LetterOrder>>,
+    ReplayDeadLetters {
+        dead_letters: Vec<Replay>,
+        order: Option<Box<DeadLetterOrder>>,
     },
     /// Deletes dead letters. Answers `Deleted`.
-    DeleteLetters {
+    DeleteDeadLetters {
         ids: Vec<i64>,
-        order: Option<Box<LetterOrder>>,
+        order: Option<Box<DeadLetterOrder>>,
     },
-    /// Attempts of messages that live elsewhere, which failed. May be repeated: the highest attempt of a message counts.
-    /// Answers `Nothing`.
+    /// Attempts of messages that live elsewhere, which failed. May be repeated: the highest attempt of a message
+    /// counts. Answers `Nothing`.
     NoteFailures { failures: Vec<FailedAttempt> },
     /// Messages that live elsewhere and were charged with deaths or failed are finished. Answers `Count`.
     ForgetDeaths { ids: Vec<OutsideId> },
@@ -153,11 +153,11 @@ pub(crate) enum Write {
     /// Of the oldest `TRIM_ROWS` rows of `crontab_log` with a higher id deletes those that started before that, in unix
     /// milliseconds, and do not run any more. Answers `Trimmed`.
     TrimCrontabLog { before_ms: i64, after_id: i64 },
-    /// Of the oldest `TRIM_ROWS` dead letters with a higher id deletes those that died before that, in unix milliseconds.
-    /// Answers `Trimmed`.
-    TrimLetters { before_ms: i64, after_id: i64 },
-    /// Deletes at most `TRIM_ROWS` orders in `audit` that were given before that, in unix milliseconds. Answers `Count`; fewer:
-    /// none is left.
+    /// Of the oldest `TRIM_ROWS` dead letters with a higher id deletes those that died before that, in unix
+    /// milliseconds. Answers `Trimmed`.
+    TrimDeadLetters { before_ms: i64, after_id: i64 },
+    /// Deletes at most `TRIM_ROWS` orders in `audit` that were given before that, in unix milliseconds. Answers
+    /// `Count`; fewer: none is left.
     TrimAudit { before_ms: i64 },
     /// Deletes at most `TRIM_ROWS` old, ended `cron_run` rows. Answers `Count`; fewer: none is left.
     TrimRuns { before_ms: i64 },
@@ -170,11 +170,11 @@ pub(crate) enum Write {
     ClaimNotices(Box<NoticeClaim>),
     /// The receivers have these notices. Answers `Ids`: those that are the owner's still, locked or refused.
     EndNotices { owner: String, ids: Vec<i64> },
-    /// Deletes at most `TRIM_ROWS` windows that ended a day and more than their period ago. Answers `Count`; fewer: none is
-    /// left.
+    /// Deletes at most `TRIM_ROWS` windows that ended a day and more than their period ago. Answers `Count`; fewer:
+    /// none is left.
     TrimWindows,
-    /// Deletes at most `TRIM_ROWS` notices that nobody has claimed for a day, and forgets senders that are gone. Answers
-    /// `Count`: of the notices.
+    /// Deletes at most `TRIM_ROWS` notices that nobody has claimed for a day, and forgets senders that are gone.
+    /// Answers `Count`: of the notices.
     TrimNotices,
     /// Pauses or resumes something, and writes that down. Answers `Count`: 1, or 0 where it was so already.
     SetPause(Box<PauseOrder>),
@@ -223,9 +223,10 @@ impl Write {
         )
     }
 
-    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these depends on a write that
-    /// is not urgent, so it may go before those, and beside them. What becomes of a run is among them: what `overlap` makes of
-    /// a fire depends on the ends before it, and the start of a run locks the rows that its end needs.
+    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these depends on a write
+    /// that is not urgent, so it may go before those, and beside them. What becomes of a run is among them: what
+    /// `overlap` makes of a fire depends on the ends before it, and the start of a run locks the rows that its end
+    /// needs.
     pub(crate) fn is_urgent(&self) -> bool {
         matches!(
             self,
@@ -270,7 +271,7 @@ impl Write {
         match self {
             Self::InsertTasks { .. } => Some(INSERTED_INTO[0]),
             Self::InsertMessages { .. } => Some(INSERTED_INTO[1]),
-            Self::InsertLetters { .. } => Some(INSERTED_INTO[2]),
+            Self::InsertDeadLetters { .. } => Some(INSERTED_INTO[2]),
             // It waits for nobody's row: see `warnings::add` in the adapters.
             Self::AddCount(_) => Some(INSERTED_INTO[3]),
             _ => None,
@@ -282,7 +283,7 @@ impl Write {
         match self {
             Self::EndTasks { ends, .. } => ends.len() == 1,
             Self::EndMessages { ends, .. } => ends.len() == 1,
-            Self::InsertLetters { letters } => letters.len() == 1,
+            Self::InsertDeadLetters { dead_letters } => dead_letters.len() == 1,
             Self::ReapGone { .. }
             | Self::SyncEntries { .. }
             | Self::ClaimFire(_)
@@ -296,8 +297,8 @@ impl Write {
         }
     }
 
-    /// Parts of it may be left out where they are refused: rows of a claim, those that are given back or deleted, what is
-    /// written for people alone, entries.
+    /// Parts of it may be left out where they are refused: rows of a claim, those that are given back or deleted, what
+    /// is written for people alone, entries.
     pub(crate) fn has_parts(&self) -> bool {
         matches!(
             self,
@@ -310,7 +311,7 @@ impl Write {
                 | Self::EndBoot { .. }
                 | Self::TrimTasks { .. }
                 | Self::TrimCrontabLog { .. }
-                | Self::TrimLetters { .. }
+                | Self::TrimDeadLetters { .. }
                 | Self::SyncEntries { .. }
                 | Self::ClaimFire(_)
                 | Self::TakeFire { .. }
@@ -332,7 +333,7 @@ impl Write {
             Self::ClaimTasks { most, .. } | Self::ClaimMessages { most, .. } => {
                 usize::try_from(most.count).unwrap_or(usize::MAX)
             }
-            Self::InsertLetters { letters } => letters.len(),
+            Self::InsertDeadLetters { dead_letters } => dead_letters.len(),
             Self::NoteFailures { failures } => failures.len(),
             Self::AddCount(add) => add.periods.len(),
             Self::EndNotices { ids, .. } => ids.len(),
@@ -351,7 +352,7 @@ pub(crate) enum Written {
     Messages(Vec<ClaimedMessage>),
     Settlement(Settlement),
     Replayed(Replayed),
-    Deleted(DeletedLetters),
+    Deleted(DeletedDeadLetters),
     Reaped(Reaped),
     /// In the order of the entries asked about, unix milliseconds: the last fire known, else since when it is live.
     Since(Vec<i64>),
@@ -372,7 +373,7 @@ pub(crate) enum Written {
 /// What became of dead letters that were to run again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Replayed {
-    /// In the order of the letters asked for: the row that each became; none where the letter was gone.
+    /// In the order of the dead letters asked for: the row that each became; none where the dead letter was gone.
     pub(crate) rows: Vec<Option<i64>>,
     /// The order's row of `audit`, once there is one.
     pub(crate) audit: Option<i64>,
@@ -380,7 +381,7 @@ pub(crate) struct Replayed {
 
 /// What became of dead letters that were to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeletedLetters {
+pub(crate) struct DeletedDeadLetters {
     pub(crate) count: usize,
     /// The order's row of `audit`, once there is one.
     pub(crate) audit: Option<i64>,

@@ -84,7 +84,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
                 reaped.messages,
                 reaped.tasks,
                 reaped.charged,
-                reaped.letters.len()
+                reaped.dead_letters.len()
             );
             match recovered {
                 Ok(()) => file.remove(),

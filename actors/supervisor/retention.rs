@@ -1,5 +1,5 @@
-//! Deletes rows that are older than the settings keep them; without a setting they are kept for ever. What warnings counted is
-//! kept for a day.
+//! Deletes rows that are older than the settings keep them; without a setting they are kept for ever. What warnings
+//! counted is kept for a day.
 
 use std::time::Duration;
 
@@ -132,7 +132,11 @@ impl Table {
                     let deleted = db.trim_keys(before_ms).await?;
                     (deleted == TRIM_ROWS).then_some(after_id)
                 }
-                Self::DeadLetters => db.trim_letters(before_ms, after_id).await?.more_after_id,
+                Self::DeadLetters => {
+                    db.trim_dead_letters(before_ms, after_id)
+                        .await?
+                        .more_after_id
+                }
             };
             let Some(id) = more_after_id else {
                 return Ok(());

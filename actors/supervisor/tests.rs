@@ -220,7 +220,7 @@ fn http_config(db: &Db, liveness: &Arc<Liveness>, data_dir: &Path) -> HttpConfig
         liveness: Arc::clone(liveness),
         sources: parking_lot::RwLock::default(),
         targets: Arc::default(),
-        letters: crate::http::LetterJobs::default(),
+        dead_letters: crate::http::DeadLetterJobs::default(),
         reloads: crate::reload::ReloadHandle::default(),
         pools: PoolOrders::default(),
         files: Files::empty(),

@@ -1,4 +1,5 @@
-//! Says at the start, and after a reload that took an entry away, what lies where nobody consumes it, and makes dead letters again of those whose entry is gone.
+//! Says at the start, and after a reload that took an entry away, what lies where nobody consumes it, and makes dead
+//! letters again of those whose entry is gone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use crate::store::Most;
 use crate::store::rows::{COUNT_CAP, EntryName};
 use crate::task::caught;
 
-/// Letters in one claim, and their bytes.
+/// Dead letters in one claim, and their bytes.
 const PORTION: Most = Most {
     count: 500,
     bytes: 16 << 20,
@@ -50,8 +51,8 @@ async fn look(plan: &Arc<Plan>) {
 }
 
 fn say(plan: &Arc<Plan>, found: Unconsumed) {
-    if let Some(entry) = found.letters_of {
-        actix_rt::spawn(keep_letters(Arc::clone(plan), found.source, entry));
+    if let Some(entry) = found.dead_letters_of {
+        actix_rt::spawn(keep_dead_letters(Arc::clone(plan), found.source, entry));
         return;
     }
     let more = if found.waiting > COUNT_CAP {
@@ -68,7 +69,7 @@ fn say(plan: &Arc<Plan>, found: Unconsumed) {
 }
 
 /// Until none is left: those that had failed before are due later.
-async fn keep_letters(plan: Arc<Plan>, table: String, entry: String) {
+async fn keep_dead_letters(plan: Arc<Plan>, table: String, entry: String) {
     loop {
         // A reload may have brought it back.
         let now = plan.http.state.queue(&entry);
@@ -77,8 +78,8 @@ async fn keep_letters(plan: Arc<Plan>, table: String, entry: String) {
         }
         match bring_back(&plan, &table, &entry).await {
             Ok(0) => {}
-            Ok(letters) => log::warn!(
-                "{letters} replayed dead letters of the entry `{entry}` are dead letters again, as no entry of this name consumes \
+            Ok(dead_letters) => log::warn!(
+                "{dead_letters} replayed dead letters of the entry `{entry}` are dead letters again, as no entry of this name consumes \
                  them: `dead list` has them, and `dead replay` runs them through the entry that has their topic, list or name"
             ),
             Err(cause) => log::debug!("replayed dead letters in `{table}`: {cause}"),
@@ -122,8 +123,8 @@ async fn look_at_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) 
     }
 }
 
-/// Ends each as a message whose last attempt has failed: its letter is written and its row deleted in one transaction, and
-/// a claim that is lost on the way is given back like any other. Answers how many.
+/// Ends each as a message whose last attempt has failed: its dead letter is written and its row deleted in one
+/// transaction, and a claim that is lost on the way is given back like any other. Answers how many.
 async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, SourceError> {
     let name = EntryName {
         name: entry.to_owned(),
@@ -132,14 +133,14 @@ async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, Sour
     let owner = plan.boot.owner.clone();
     let liveness = Arc::clone(&plan.liveness);
     let rows = TableSource::new(plan.db.clone(), owner, liveness, table, name);
-    let mut letters = 0;
+    let mut dead_letters = 0;
     loop {
         // Nobody else looks at a source that is only here.
         let found = rows.look_once(PORTION).await?.unwrap_or_default();
         if found.is_empty() {
-            return Ok(letters);
+            return Ok(dead_letters);
         }
-        letters += found.len();
+        dead_letters += found.len();
         let mut ends: Vec<Settled> = found.iter().map(dead).collect();
         while !ends.is_empty() {
             ends = rows.settle(ends).await?;
@@ -150,12 +151,12 @@ async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, Sour
     }
 }
 
-fn dead(letter: &Delivery) -> Settled {
+fn dead(dead_letter: &Delivery) -> Settled {
     Settled {
-        receipt: letter.receipt,
+        receipt: dead_letter.receipt,
         end: End::Dead {
             error: "it was replayed, and its entry was renamed or removed before it ran".to_owned(),
-            attempts: letter.message.attempt.saturating_sub(1),
+            attempts: dead_letter.message.attempt.saturating_sub(1),
         },
     }
 }

@@ -1,5 +1,5 @@
-//! What handlers reach through their context on real servers: `ctx.database`, `ctx.redis` and `ctx.kafka`, in the example
-//! `context`.
+//! What handlers reach through their context on real servers: `ctx.database`, `ctx.redis` and `ctx.kafka`, in the
+//! example `context`.
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
@@ -53,11 +53,11 @@ fn errors(world: &World, count: usize) -> Vec<String> {
             .output()
             .unwrap();
         let text = String::from_utf8(listed.stdout).unwrap();
-        let letters = text
+        let dead_letters = text
             .lines()
             .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let errors: Vec<String> = letters
-            .map(|letter| letter["error"].as_str().unwrap().to_owned())
+        let errors: Vec<String> = dead_letters
+            .map(|dead_letter| dead_letter["error"].as_str().unwrap().to_owned())
             .collect();
         (errors.len() == count).then_some(errors)
     };

@@ -33,10 +33,10 @@ fn world() -> World {
     world
 }
 
-/// Letters as a daemon would have left them: (kind, source, name, exec_cmd, payload, error).
-fn insert_dead_letters(world: &World, letters: &[(&str, &str, &str, &str, &str, &str)]) {
+/// Dead letters as a daemon would have left them: (kind, source, name, exec_cmd, payload, error).
+fn insert_dead_letters(world: &World, dead_letters: &[(&str, &str, &str, &str, &str, &str)]) {
     let mut rows = String::new();
-    for (kind, source, name, exec_cmd, payload, error) in letters {
+    for (kind, source, name, exec_cmd, payload, error) in dead_letters {
         let _ = write!(
             rows,
             "{} ('{kind}', '{source}', '{name}', '{exec_cmd}', '1', CAST('{payload}' AS BLOB), '{error}', 2, 'script1', 1, 1000)",
@@ -58,7 +58,7 @@ fn fails(world: &World, args: &[&str], code: i32) -> (String, String) {
 }
 
 #[test]
-fn letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
+fn dead_letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
     let world = world();
     let daemon = world.start();
     world.output(&[
@@ -82,12 +82,12 @@ fn letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
         world.dead_letters().len() == 2
     });
     let before = world.dead_letters();
-    for letter in &before {
-        assert_eq!(letter["attempts"], 2, "{letter}");
+    for dead_letter in &before {
+        assert_eq!(dead_letter["attempts"], 2, "{dead_letter}");
     }
     let message = before
         .iter()
-        .find(|letter| letter["kind"] == "queue")
+        .find(|dead_letter| dead_letter["kind"] == "queue")
         .unwrap();
     assert_eq!(
         (&message["key"], &message["headers"]),
@@ -97,12 +97,18 @@ fn letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
     let said = world.output(&["dead", "replay", "--yes"]);
     assert_eq!(
         said,
-        "delayed task `ledger`: 1 letter runs again\nqueue `work`: 1 letter runs again\n"
+        "delayed task `ledger`: 1 dead letter runs again\nqueue `work`: 1 dead letter runs again\n"
     );
-    let old: Vec<&Value> = before.iter().map(|letter| &letter["id"]).collect();
+    let old: Vec<&Value> = before
+        .iter()
+        .map(|dead_letter| &dead_letter["id"])
+        .collect();
     wait_until("both to be dead again", PATIENCE, || {
-        let letters = world.dead_letters();
-        letters.len() == 2 && letters.iter().all(|letter| !old.contains(&&letter["id"]))
+        let dead_letters = world.dead_letters();
+        dead_letters.len() == 2
+            && dead_letters
+                .iter()
+                .all(|dead_letter| !old.contains(&&dead_letter["id"]))
     });
     daemon.stop();
     let ledger = world.ledger();
@@ -112,7 +118,7 @@ fn letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
     let after = world.dead_letters();
     let message = after
         .iter()
-        .find(|letter| letter["kind"] == "queue")
+        .find(|dead_letter| dead_letter["kind"] == "queue")
         .unwrap();
     assert_eq!(
         (&message["key"], &message["headers"]),
@@ -127,7 +133,7 @@ fn letters_run_again_while_the_daemon_runs_and_their_attempts_begin_anew() {
 }
 
 #[test]
-fn letters_that_are_replayed_without_a_daemon_run_when_there_is_one() {
+fn dead_letters_that_are_replayed_without_a_daemon_run_when_there_is_one() {
     let world = world();
     world.migrate();
     insert_dead_letters(
@@ -147,25 +153,25 @@ fn letters_that_are_replayed_without_a_daemon_run_when_there_is_one() {
     );
     assert_eq!(
         world.output(&["dead", "replay", "--error", "REFUSED: 100%"]),
-        "queue `other`: 1 letter runs again\n"
+        "queue `other`: 1 dead letter runs again\n"
     );
     assert_eq!(
         world.output(&["dead", "replay", "--kind", "delay"]),
-        "delayed task `ledger`: 1 letter runs again\n"
+        "delayed task `ledger`: 1 dead letter runs again\n"
     );
     assert_eq!(
         world.output(&["dead", "replay", "--queue", "other"]),
-        "no letter runs again\n"
+        "no dead letter runs again\n"
     );
     let left = world.dead_letters();
     assert_eq!(left.len(), 1);
     let id = left[0]["id"].to_string();
     assert_eq!(
         world.output(&["dead", "replay", &id]),
-        "queue `work`: 1 letter runs again\n"
+        "queue `work`: 1 dead letter runs again\n"
     );
     let (said, _) = fails(&world, &["dead", "replay", &id], 1);
-    assert_eq!(said, format!("there is no such letter: {id}\n"));
+    assert_eq!(said, format!("there is no such dead letter: {id}\n"));
     let daemon = world.start();
     world.wait_drained();
     daemon.stop();
@@ -193,33 +199,33 @@ fn what_cannot_run_here_stays_and_is_named_with_what_would_be_right() {
         .execute("UPDATE dead_letter SET partition_name = 'script2' WHERE name = 'theirs'");
     let (said, done) = fails(&world, &["dead", "replay", "--yes"], 1);
     assert_eq!(
-        done, "queue `work`: 1 letter runs again\n",
+        done, "queue `work`: 1 dead letter runs again\n",
         "the others do not wait for them"
     );
     assert_eq!(
         said,
-        "letter 1 (`wrok`) stays: no queue `wrok` is configured here; did you mean `work`?\n\
-         letter 2 (`n`) stays: no delayed task `ledgre` is registered; did you mean `ledger`?\n\
-         letter 3 (`theirs`) stays: its queue `theirs` is partition `script2`'s: `--partition script2` would be right\n"
+        "dead letter 1 (`wrok`) stays: no queue `wrok` is configured here; did you mean `work`?\n\
+         dead letter 2 (`n`) stays: no delayed task `ledgre` is registered; did you mean `ledger`?\n\
+         dead letter 3 (`theirs`) stays: its queue `theirs` is partition `script2`'s: `--partition script2` would be right\n"
     );
     assert_eq!(world.dead_letters().len(), 3);
     assert_eq!(
         world.output(&["--partition", "script2", "dead", "replay", "3"]),
-        "queue `theirs`: 1 letter runs again\n"
+        "queue `theirs`: 1 dead letter runs again\n"
     );
 }
 
 #[test]
-fn letters_are_listed_and_deleted_by_what_they_are() {
+fn dead_letters_are_listed_and_deleted_by_what_they_are() {
     let world = world();
     world.migrate();
-    let letters: Vec<_> = (0..6)
+    let dead_letters: Vec<_> = (0..6)
         .map(|n| {
             let (kind, name) = [("queue", "work"), ("delay", "n")][n % 2];
             (kind, "s", name, "ledger", "x", "e")
         })
         .collect();
-    insert_dead_letters(&world, &letters);
+    insert_dead_letters(&world, &dead_letters);
     let hour = "UPDATE dead_letter SET died_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000 - id * 3600000";
     world.database().execute(hour);
     let ids = |args: &[&str]| {
@@ -243,7 +249,7 @@ fn letters_are_listed_and_deleted_by_what_they_are() {
     let (said, done) = fails(&world, &["dead", "purge", "4", "4", "99"], 1);
     assert_eq!(
         (said.as_str(), done.as_str()),
-        ("there is no such letter: 99\n", "deleted: 1\n")
+        ("there is no such dead letter: 99\n", "deleted: 1\n")
     );
     for all in ["purge", "replay"] {
         let (said, _) = fails(&world, &["dead", all], 2);
@@ -271,17 +277,17 @@ fn clicks() -> World {
 
 /// Though its topic has nothing to give, and whatever becomes of the topic meanwhile.
 #[test]
-fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
+fn a_dead_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
     let world = clicks();
-    let letter = |payload| ("kafka", "clicks", "clicks", "ledger", payload, "e");
-    insert_dead_letters(&world, &[letter("good"), letter("fail:bad")]);
+    let dead_letter = |payload| ("kafka", "clicks", "clicks", "ledger", payload, "e");
+    insert_dead_letters(&world, &[dead_letter("good"), dead_letter("fail:bad")]);
     world
         .database()
         .execute("UPDATE dead_letter SET original_id = 'clicks/0/' || id");
     let daemon = world.start();
     assert_eq!(
         world.output(&["dead", "replay", "--yes"]),
-        "queue `clicks`: 2 letters run again\n"
+        "queue `clicks`: 2 dead letters run again\n"
     );
     wait_until(
         "one to be done, and one to be dead again",
@@ -295,8 +301,12 @@ fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
         (vec![1], vec![1, 2])
     );
     assert_eq!(ledger.of_body("good")[0].id, "clicks/0/1");
-    let letter = world.dead_letters().remove(0);
-    let from = [&letter["kind"], &letter["source"], &letter["original_id"]];
+    let dead_letter = world.dead_letters().remove(0);
+    let from = [
+        &dead_letter["kind"],
+        &dead_letter["source"],
+        &dead_letter["original_id"],
+    ];
     assert_eq!(
         from,
         ["kafka", "clicks", "clicks/0/2"],
@@ -311,7 +321,7 @@ fn a_letter_of_a_topic_runs_beside_the_topic_and_is_known_by_the_id_it_had() {
 }
 
 #[test]
-fn a_replayed_letter_that_ends_the_daemon_is_charged_by_the_rules_of_its_entry() {
+fn a_replayed_dead_letter_that_ends_the_daemon_is_charged_by_the_rules_of_its_entry() {
     let world = clicks();
     insert_dead_letters(
         &world,
@@ -329,31 +339,35 @@ fn a_replayed_letter_that_ends_the_daemon_is_charged_by_the_rules_of_its_entry()
     });
     daemon.stop();
     assert_eq!(world.ledger().attempts_of("abort:it"), [1, 2]);
-    let letter = world.dead_letters().remove(0);
-    let from = [&letter["kind"], &letter["source"], &letter["original_id"]];
+    let dead_letter = world.dead_letters().remove(0);
+    let from = [
+        &dead_letter["kind"],
+        &dead_letter["source"],
+        &dead_letter["original_id"],
+    ];
     assert_eq!(from, ["kafka", "clicks", "1"]);
-    assert_eq!(letter["attempts"], 2);
+    assert_eq!(dead_letter["attempts"], 2);
     assert!(
-        letter["error"].as_str().unwrap().contains("SIGABRT"),
-        "{letter}"
+        dead_letter["error"].as_str().unwrap().contains("SIGABRT"),
+        "{dead_letter}"
     );
 }
 
-/// Letters of the next test: enough that a kill hits the work in the middle.
+/// Dead letters of the next test: enough that a kill hits the work in the middle.
 const MANY: usize = 20_000;
 
 #[test]
-fn replays_that_are_killed_and_replays_at_once_run_each_letter_once() {
+fn replays_that_are_killed_and_replays_at_once_run_each_dead_letter_once() {
     let world = world();
     world.migrate();
     let payloads: Vec<String> = (0..MANY).map(|n| format!("body {n}")).collect();
     for portion in payloads.chunks(2000) {
-        let letter = |payload| ("queue", "work_table", "work", "noop", payload, "e");
-        let letters: Vec<_> = portion
+        let dead_letter = |payload| ("queue", "work_table", "work", "noop", payload, "e");
+        let dead_letters: Vec<_> = portion
             .iter()
-            .map(|payload| letter(payload.as_str()))
+            .map(|payload| dead_letter(payload.as_str()))
             .collect();
-        insert_dead_letters(&world, &letters);
+        insert_dead_letters(&world, &dead_letters);
     }
     let replay = || {
         world
@@ -382,7 +396,7 @@ fn replays_that_are_killed_and_replays_at_once_run_each_letter_once() {
         assert_eq!(
             count("dead_letter") + count("queue_message"),
             MANY,
-            "a letter or its row"
+            "a dead letter or its row"
         );
     }
     assert!(kills > 0);

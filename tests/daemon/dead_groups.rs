@@ -13,9 +13,9 @@ use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
 use crate::world::World;
 
 on_each_database! { world =>
-    a_group_is_seen_counted_and_run_again_and_no_other_letter,
-    a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_letter_once,
-    one_letter_runs_again_with_another_payload,
+    a_group_is_seen_counted_and_run_again_and_no_other_dead_letter,
+    a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_dead_letter_once,
+    one_dead_letter_runs_again_with_another_payload,
 }
 
 pub fn world(engine: Engine) -> Option<World> {
@@ -35,12 +35,12 @@ pub fn world(engine: Engine) -> Option<World> {
     Some(world)
 }
 
-/// Letters as a daemon would have left them: (kind, source, name, payload, error).
-pub type Letter<'a> = (&'a str, &'a str, &'a str, String, String);
+/// Dead letters as a daemon would have left them: (kind, source, name, payload, error).
+pub type DeadLetter<'a> = (&'a str, &'a str, &'a str, String, String);
 
-pub fn insert_dead_letters(database: &mut Database, letters: &[Letter<'_>]) {
-    for portion in letters.chunks(500) {
-        let row = |(n, (kind, source, name, payload, error)): (usize, &Letter<'_>)| {
+pub fn insert_dead_letters(database: &mut Database, dead_letters: &[DeadLetter<'_>]) {
+    for portion in dead_letters.chunks(500) {
+        let row = |(n, (kind, source, name, payload, error)): (usize, &DeadLetter<'_>)| {
             format!(
                 "('{kind}', '{source}', '{name}', 'ledger', '1', '{payload}', '{error}', 2, 'script1', 1, {})",
                 1000 + n
@@ -55,7 +55,7 @@ pub fn insert_dead_letters(database: &mut Database, letters: &[Letter<'_>]) {
     }
 }
 
-fn work(payload: &str, error: &str) -> Letter<'static> {
+fn work(payload: &str, error: &str) -> DeadLetter<'static> {
     (
         "queue",
         "work_table",
@@ -88,8 +88,8 @@ fn audited(world: &World) -> Vec<String> {
     rows.into_iter().map(|row| texts(row).join(" | ")).collect()
 }
 
-fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
-    let mut letters: Vec<Letter<'_>> = (0..30)
+fn a_group_is_seen_counted_and_run_again_and_no_other_dead_letter(world: World) {
+    let mut dead_letters: Vec<DeadLetter<'_>> = (0..30)
         .map(|n| {
             work(
                 &format!("refused {n}"),
@@ -97,8 +97,9 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
             )
         })
         .collect();
-    letters.extend((0..5).map(|n| work(&format!("odd {n}"), &format!("100% _of_ {n}! is odd"))));
-    letters.push((
+    dead_letters
+        .extend((0..5).map(|n| work(&format!("odd {n}"), &format!("100% _of_ {n}! is odd"))));
+    dead_letters.push((
         "queue",
         "other_table",
         "other",
@@ -106,12 +107,12 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
         "connect to 10.0.0.1:5432: refused after 1 ms".to_owned(),
     ));
     // The pattern of the first group takes it, and its shape is another.
-    letters.push(work(
+    dead_letters.push(work(
         "near",
         "connect to 10.0.0.1:5432: refused after all ms",
     ));
     for n in 0..3 {
-        letters.push((
+        dead_letters.push((
             "delay",
             "delay_queue_log",
             ["a", "b", "c"][n],
@@ -119,7 +120,7 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
             format!("no order {n}"),
         ));
     }
-    insert_dead_letters(&mut world.database(), &letters);
+    insert_dead_letters(&mut world.database(), &dead_letters);
     let found = groups(&world, &[]);
     let sizes: Vec<(u64, &str)> = found
         .iter()
@@ -143,7 +144,7 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
     let name = |n: usize| found[n]["group"].as_str().unwrap().to_owned();
     let shown = world.output(&["dead", "group", "--kind", "queue", "--limit", "1"]);
     assert!(
-        shown.starts_with(&format!("{}  30 letters  ", name(0))),
+        shown.starts_with(&format!("{}  30 dead letters  ", name(0))),
         "{shown}"
     );
     assert!(
@@ -175,11 +176,11 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
     );
     assert_eq!(
         String::from_utf8_lossy(&replayed.stdout),
-        "queue `work`: 30 letters run again\n"
+        "queue `work`: 30 dead letters run again\n"
     );
     assert_eq!(
         world.output(&["dead", "replay", "--group", &name(2), "--yes"]),
-        "delayed task `ledger`: 3 letters run again\n"
+        "delayed task `ledger`: 3 dead letters run again\n"
     );
     assert_eq!(
         world.output(&["dead", "purge", "--group", &name(1)]),
@@ -204,22 +205,22 @@ fn a_group_is_seen_counted_and_run_again_and_no_other_letter(world: World) {
     assert_eq!(
         audited(&world),
         [
-            "replay | dead letters of queue `work` (`ledger`): connect to #: refused after # ms | 30 letters",
-            "replay | dead letters of delayed task `ledger`: no order # | 3 letters",
-            "purge | dead letters of queue `work` (`ledger`): #% _of_ #! is odd | 5 letters",
+            "replay | dead letters of queue `work` (`ledger`): connect to #: refused after # ms | 30 dead letters",
+            "replay | dead letters of delayed task `ledger`: no order # | 3 dead letters",
+            "purge | dead letters of queue `work` (`ledger`): #% _of_ #! is odd | 5 dead letters",
         ]
     );
 }
 
-/// Letters of the next test, and how many of them run in a second.
+/// Dead letters of the next test, and how many of them run in a second.
 const MANY: usize = 300;
 const A_SECOND: usize = 100;
 
-fn a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_letter_once(world: World) {
-    let letters: Vec<Letter<'_>> = (0..MANY)
+fn a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_dead_letter_once(world: World) {
+    let dead_letters: Vec<DeadLetter<'_>> = (0..MANY)
         .map(|n| work(&format!("body {n}"), &format!("gone {n}")))
         .collect();
-    insert_dead_letters(&mut world.database(), &letters);
+    insert_dead_letters(&mut world.database(), &dead_letters);
     let group = groups(&world, &[])[0]["group"].as_str().unwrap().to_owned();
     let rate = format!("{A_SECOND}/s");
     let args = [
@@ -243,12 +244,13 @@ fn a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_letter_once(world: Wo
     let mut database = world.database();
     // What the server had been given when the process died may still be committed.
     wait_until(
-        "a letter or its row, each with the order's row",
+        "a dead letter or its row, each with the order's row",
         PATIENCE,
         || {
             let rows = database.number("SELECT count(*) FROM queue_message");
             let done = database.texts("SELECT result FROM audit");
-            left() + usize::try_from(rows).unwrap() == MANY && done == [format!("{rows} letters")]
+            left() + usize::try_from(rows).unwrap() == MANY
+                && done == [format!("{rows} dead letters")]
         },
     );
     let remaining = left();
@@ -274,7 +276,7 @@ fn a_replay_at_a_rate_that_is_killed_goes_on_and_runs_each_letter_once(world: Wo
     assert_eq!(audited(&world).len(), 2);
 }
 
-fn one_letter_runs_again_with_another_payload(world: World) {
+fn one_dead_letter_runs_again_with_another_payload(world: World) {
     insert_dead_letters(
         &mut world.database(),
         &[
@@ -297,11 +299,11 @@ fn one_letter_runs_again_with_another_payload(world: World) {
     for (args, said) in [
         (
             &["--payload", "mended", "--yes"][..],
-            "`--payload` is for one letter",
+            "`--payload` is for one dead letter",
         ),
         (
             &[&ids[0], &ids[1], "--payload", "mended"],
-            "`--payload` is for one letter",
+            "`--payload` is for one dead letter",
         ),
         (
             &[&ids[0], "--payload", "nothing"],

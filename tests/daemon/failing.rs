@@ -50,25 +50,25 @@ fn failures_and_panics_are_dead_letters_after_their_attempts_and_hold_up_nobody(
     daemon.stop();
 
     let ledger = world.ledger();
-    let letters = world.dead_letters();
-    assert_eq!(letters.len(), 4, "{letters:?}");
+    let dead_letters = world.dead_letters();
+    assert_eq!(dead_letters.len(), 4, "{dead_letters:?}");
     for kind in KINDS {
         for body in hopeless(kind) {
             let attempts: Vec<u32> = (1..=MAX_ATTEMPTS).collect();
             assert_eq!(ledger.attempts_of(&body), attempts, "{body}");
-            let letter = letters
+            let dead_letter = dead_letters
                 .iter()
-                .find(|letter| letter["payload"] == body.as_str())
+                .find(|dead_letter| dead_letter["payload"] == body.as_str())
                 .unwrap();
-            assert_eq!(letter["kind"], kind);
-            assert_eq!(letter["exec_cmd"], "ledger");
-            assert_eq!(letter["attempts"], MAX_ATTEMPTS);
-            let error = letter["error"].as_str().unwrap();
-            assert!(error.contains("the body says"), "{letter}");
+            assert_eq!(dead_letter["kind"], kind);
+            assert_eq!(dead_letter["exec_cmd"], "ledger");
+            assert_eq!(dead_letter["attempts"], MAX_ATTEMPTS);
+            let error = dead_letter["error"].as_str().unwrap();
+            assert!(error.contains("the body says"), "{dead_letter}");
             assert_eq!(
                 error.contains("panicked"),
                 body.starts_with("panic"),
-                "{letter}"
+                "{dead_letter}"
             );
         }
         assert_eq!(ledger.attempts_of(&hopeful(kind)), [1, 2, 3]);

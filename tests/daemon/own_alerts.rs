@@ -87,7 +87,7 @@ fn alerts_of(received: &[Received]) -> Vec<Alert> {
 }
 
 /// The number in an alert of dead letters.
-fn letters_said(alert: &Alert) -> u64 {
+fn dead_letters_said(alert: &Alert) -> u64 {
     let Some(first) = alert.details.first() else {
         return 0;
     };
@@ -152,7 +152,7 @@ fn dead_letters_are_grouped_by_queue_and_error_and_resolved_in_the_end() {
     world.send("two", &["fail:d".to_owned()]);
     world.insert_tasks(&[("fail:e".to_owned(), 1)]);
     let daemon = world.start();
-    for (subject, letters) in [
+    for (subject, dead_letters) in [
         ("queue one", 3),
         ("queue two", 1),
         ("delayed task ledger", 1),
@@ -162,12 +162,12 @@ fn dead_letters_are_grouped_by_queue_and_error_and_resolved_in_the_end() {
         assert!(firing.details[1].contains("`dead list`"), "{firing:?}");
         let resolved = receiver.wait_for("resolved", |alert| alert.subject == subject);
         assert_eq!(resolved.summary, firing.summary);
-        // A look may come in between the letters of one queue: then the end says the others.
+        // A look may come in between the dead letters of one queue: then the end says the others.
         let mut all = receiver.alerts();
         all.retain(|alert| alert.subject == subject);
         assert_eq!(
-            all.iter().map(letters_said).sum::<u64>(),
-            letters,
+            all.iter().map(dead_letters_said).sum::<u64>(),
+            dead_letters,
             "{all:?}"
         );
     }
@@ -186,18 +186,18 @@ fn dead_letters_right_before_a_stop_are_said_by_the_stop() {
     );
     let mut database = world.migrate();
     let daemon = world.start();
-    // No look comes between the letter and the stop, unless by chance.
+    // No look comes between the dead letter and the stop, unless by chance.
     world.send("work", &["sleep:300:x".to_owned(), "fail:last".to_owned()]);
-    wait_until("the letter", PATIENCE, || {
+    wait_until("the dead letter", PATIENCE, || {
         database.number("SELECT count(*) FROM dead_letter") == 1
     });
     daemon.stop();
     let firing = receiver.wait("firing", "dead_letters");
     assert_eq!(firing.details[0], "1 dead letter since the last word");
-    let of_letters = receiver.alerts();
+    let of_dead_letters = receiver.alerts();
     assert!(
-        of_letters.iter().all(|alert| alert.kind == "firing"),
-        "{of_letters:?}"
+        of_dead_letters.iter().all(|alert| alert.kind == "firing"),
+        "{of_dead_letters:?}"
     );
 }
 
@@ -461,7 +461,7 @@ fn a_rule_that_is_off_says_nothing_while_another_does() {
     let mut database = world.migrate();
     world.send("work", &["fail:x".to_owned()]);
     let daemon = world.start();
-    wait_until("the letter", PATIENCE, || {
+    wait_until("the dead letter", PATIENCE, || {
         database.number("SELECT count(*) FROM dead_letter") == 1
     });
     receiver.wait("firing", "cron_runs");

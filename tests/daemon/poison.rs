@@ -72,19 +72,19 @@ fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through(world:
     let (daemon, deaths) = keep_running(&world);
     daemon.stop();
     let ledger = world.ledger();
-    let letters = world.dead_letters();
-    assert_eq!(letters.len(), 2, "{letters:#?}");
+    let dead_letters = world.dead_letters();
+    assert_eq!(dead_letters.len(), 2, "{dead_letters:#?}");
     for (kind, body) in [("queue", "abort:message"), ("delay", "abort:task")] {
         assert_eq!(ledger.attempts_of(body), [1, 2, 3], "{body}");
-        let letter = letters
+        let dead_letter = dead_letters
             .iter()
-            .find(|letter| letter["payload"] == body)
+            .find(|dead_letter| dead_letter["payload"] == body)
             .unwrap();
-        assert_eq!(letter["kind"], kind);
-        assert_eq!(letter["attempts"], MAX_ATTEMPTS);
+        assert_eq!(dead_letter["kind"], kind);
+        assert_eq!(dead_letter["attempts"], MAX_ATTEMPTS);
         assert!(
-            letter["error"].as_str().unwrap().contains("SIGABRT"),
-            "{letter}"
+            dead_letter["error"].as_str().unwrap().contains("SIGABRT"),
+            "{dead_letter}"
         );
     }
     assert_eq!(deaths, 2 * MAX_ATTEMPTS);

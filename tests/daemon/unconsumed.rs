@@ -44,14 +44,14 @@ fn checked(world: &World, kind: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// What `dead list` says beside the letters.
+/// What `dead list` says beside the dead letters.
 fn listed(world: &World) -> Vec<String> {
     let text = world.output(&["dead", "list"]);
     let lines = text.lines().filter(|line| line.starts_with("not consumed"));
     lines.map(str::to_owned).collect()
 }
 
-/// A letter of entry `work`, of the list `list`, that was replayed while no daemon ran.
+/// A dead letter of entry `work`, of the list `list`, that was replayed while no daemon ran.
 fn replayed() -> Option<(Redis, World)> {
     let (server, world) = on_redis()?;
     let queues = json!([entry("work", json!({ "key": "list" }))]);
@@ -89,17 +89,17 @@ fn comes_back(world: &World) -> Daemon {
             && said.contains("`dead replay` runs them"),
         "{said}"
     );
-    let letters = world.dead_letters();
+    let dead_letters = world.dead_letters();
     assert_eq!(
         (
-            &letters[0]["kind"],
-            &letters[0]["source"],
-            &letters[0]["payload"]
+            &dead_letters[0]["kind"],
+            &dead_letters[0]["source"],
+            &dead_letters[0]["payload"]
         ),
         (&json!("redis"), &json!("list"), &json!("fail:x"))
     );
     assert!(
-        letters[0]["error"]
+        dead_letters[0]["error"]
             .as_str()
             .unwrap()
             .contains("renamed or removed")
@@ -109,7 +109,7 @@ fn comes_back(world: &World) -> Daemon {
 }
 
 #[test]
-fn a_replayed_letter_whose_entry_was_renamed_is_a_dead_letter_again() {
+fn a_replayed_dead_letter_whose_entry_was_renamed_is_a_dead_letter_again() {
     let Some((_server, world)) = replayed() else {
         return;
     };
@@ -124,7 +124,7 @@ fn a_replayed_letter_whose_entry_was_renamed_is_a_dead_letter_again() {
 }
 
 #[test]
-fn a_replayed_letter_whose_entry_became_a_table_or_was_removed_is_a_dead_letter_again() {
+fn a_replayed_dead_letter_whose_entry_became_a_table_or_was_removed_is_a_dead_letter_again() {
     let Some((_server, world)) = replayed() else {
         return;
     };

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::events::{Happened, Said, is_fresh};
 use super::{Condition, Rule};
-use crate::state::LetterGroup;
+use crate::state::DeadLetterGroup;
 
 /// Kinds of errors that are listed; the others are counted.
 const MOST_LISTED: usize = 20;
 
-pub(super) fn happened(letters: &[LetterGroup]) -> Vec<Happened> {
-    let each = letters.iter().map(|group| Happened {
+pub(super) fn happened(dead_letters: &[DeadLetterGroup]) -> Vec<Happened> {
+    let each = dead_letters.iter().map(|group| Happened {
         subject: subject(group),
         kind: group.kind.clone(),
         count: group.count,
@@ -19,19 +19,19 @@ pub(super) fn happened(letters: &[LetterGroup]) -> Vec<Happened> {
     each.collect()
 }
 
-fn subject(group: &LetterGroup) -> String {
+fn subject(group: &DeadLetterGroup) -> String {
     group.entry.replace('`', "")
 }
 
-/// Those of which letters came that were not said, or within the last seconds of this number.
+/// Those of which dead letters came that were not said, or within the last seconds of this number.
 pub(super) fn conditions(
-    letters: &[LetterGroup],
+    dead_letters: &[DeadLetterGroup],
     said: &Said,
     resolve_after_seconds: u64,
     now_ms: i64,
 ) -> Vec<Condition> {
-    let mut by_entry: BTreeMap<&str, Vec<&LetterGroup>> = BTreeMap::new();
-    for group in letters {
+    let mut by_entry: BTreeMap<&str, Vec<&DeadLetterGroup>> = BTreeMap::new();
+    for group in dead_letters {
         by_entry.entry(&group.entry).or_default().push(group);
     }
     let all = by_entry.into_iter().filter_map(|(entry, groups)| {
@@ -43,7 +43,7 @@ pub(super) fn conditions(
                 .sum();
             (*group, unsaid)
         });
-        let counted: Vec<(&LetterGroup, u64)> = counted.collect();
+        let counted: Vec<(&DeadLetterGroup, u64)> = counted.collect();
         condition(entry, counted, resolve_after_seconds, now_ms)
     });
     all.collect()
@@ -51,7 +51,7 @@ pub(super) fn conditions(
 
 fn condition(
     entry: &str,
-    mut counted: Vec<(&LetterGroup, u64)>,
+    mut counted: Vec<(&DeadLetterGroup, u64)>,
     resolve_after_seconds: u64,
     now_ms: i64,
 ) -> Option<Condition> {
@@ -98,8 +98,8 @@ fn condition(
 mod tests {
     use super::*;
 
-    fn group(entry: &str, kind: &str, count: u64, last_ms: i64) -> LetterGroup {
-        LetterGroup {
+    fn group(entry: &str, kind: &str, count: u64, last_ms: i64) -> DeadLetterGroup {
+        DeadLetterGroup {
             entry: entry.to_owned(),
             kind: kind.to_owned(),
             count,
@@ -109,49 +109,49 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_one_alert_for_each_entry_grouped_by_error() {
-        let letters = [
+    fn dead_letters_are_one_alert_for_each_entry_grouped_by_error() {
+        let dead_letters = [
             group("delayed task `mail`", "timeout", 1, 0),
             group("queue `q`", "no row", 2, 0),
             group("queue `q`", "timeout", 5, 0),
         ];
         let mut said = Said::default();
-        let found = conditions(&letters, &said, 3600, 0);
+        let found = conditions(&dead_letters, &said, 3600, 0);
         let subjects: Vec<&str> = found.iter().map(|one| one.subject.as_str()).collect();
         assert_eq!(subjects, ["delayed task mail", "queue q"]);
         assert_eq!(found[1].summary, "queue `q`: dead letters");
         assert_eq!(found[1].text, "7 dead letters since the last word");
         assert_eq!(found[1].more, ["5 × timeout 7", "2 × no row 7"]);
 
-        said.note(Rule::DeadLetters, "queue q", &happened(&letters));
-        let letters = [
+        said.note(Rule::DeadLetters, "queue q", &happened(&dead_letters));
+        let dead_letters = [
             group("queue `q`", "no row", 3, 100),
             group("queue `q`", "timeout", 5, 0),
         ];
-        let found = conditions(&letters, &said, 3600, 100).remove(0);
+        let found = conditions(&dead_letters, &said, 3600, 100).remove(0);
         assert_eq!(found.more, ["1 × no row 7"]);
         assert!(found.is_news);
     }
 
     #[test]
-    fn it_ends_so_long_after_the_last_letter_and_what_is_unsaid_is_over() {
-        let letters = [group("queue `q`", "e", 1, 1_000)];
+    fn it_ends_so_long_after_the_last_dead_letter_and_what_is_unsaid_is_over() {
+        let dead_letters = [group("queue `q`", "e", 1, 1_000)];
         let mut said = Said::default();
-        assert!(!conditions(&letters, &said, 5, 5_999)[0].is_over);
-        let late = conditions(&letters, &said, 5, 6_000).remove(0);
+        assert!(!conditions(&dead_letters, &said, 5, 5_999)[0].is_over);
+        let late = conditions(&dead_letters, &said, 5, 6_000).remove(0);
         assert!(late.is_over && late.is_news);
-        said.note(Rule::DeadLetters, "queue q", &happened(&letters));
-        let found = conditions(&letters, &said, 5, 5_999);
+        said.note(Rule::DeadLetters, "queue q", &happened(&dead_letters));
+        let found = conditions(&dead_letters, &said, 5, 5_999);
         assert!(!found[0].is_news);
-        assert_eq!(conditions(&letters, &said, 5, 6_000), []);
+        assert_eq!(conditions(&dead_letters, &said, 5, 6_000), []);
     }
 
     #[test]
     fn many_kinds_of_errors_are_listed_up_to_a_number() {
-        let letters: Vec<LetterGroup> = (0..30)
+        let dead_letters: Vec<DeadLetterGroup> = (0..30)
             .map(|n| group("queue `q`", &format!("e{n}"), 1, 0))
             .collect();
-        let found = conditions(&letters, &Said::default(), 5, 0).remove(0);
+        let found = conditions(&dead_letters, &Said::default(), 5, 0).remove(0);
         assert_eq!(found.more.len(), MOST_LISTED + 1);
         assert_eq!(found.more[MOST_LISTED], "10 × other errors");
     }

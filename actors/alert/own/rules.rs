@@ -112,7 +112,7 @@ fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Fin
         Rule::Lag => lag::conditions(&sight.lags, rules.lag?.checks, now_ms).into(),
         Rule::DeadLetters => {
             let kept = rules.dead_letters?.resolve_after_seconds;
-            dead_letters::conditions(&sight.letters, said, kept, now_ms).into()
+            dead_letters::conditions(&sight.dead_letters, said, kept, now_ms).into()
         }
         Rule::CronRuns => cron_runs::with_news(&sight.cron, said).into(),
         Rule::Misfires => {
@@ -147,7 +147,7 @@ fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Fin
 /// What has happened by a rule of that kind: after it was said, this is known as said.
 pub(super) fn happened(rule: Rule, sight: &Sight) -> Vec<Happened> {
     match rule {
-        Rule::DeadLetters => dead_letters::happened(&sight.letters),
+        Rule::DeadLetters => dead_letters::happened(&sight.dead_letters),
         Rule::CronRuns => cron_runs::happened(&sight.cron),
         Rule::Misfires => misfires::happened(&sight.cron),
         _ => Vec::new(),

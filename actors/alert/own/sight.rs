@@ -3,7 +3,8 @@
 use super::probe::DiskSight;
 use crate::state::view::OutageView;
 use crate::state::{
-    CronSight, DelaySight, LagSight, LetterGroup, PartDeaths, State, deaths, letters, outages,
+    CronSight, DeadLetterGroup, DelaySight, LagSight, PartDeaths, State, dead_letters, deaths,
+    outages,
 };
 
 /// See the module's header.
@@ -12,7 +13,7 @@ pub(crate) struct Sight {
     /// Unix milliseconds.
     pub(crate) now_ms: i64,
     pub(crate) lags: Vec<LagSight>,
-    pub(crate) letters: Vec<LetterGroup>,
+    pub(crate) dead_letters: Vec<DeadLetterGroup>,
     pub(crate) cron: Vec<CronSight>,
     pub(crate) outages: Vec<OutageView>,
     /// None before the first count.
@@ -30,7 +31,7 @@ impl Sight {
                 .iter()
                 .map(|queue| queue.lag_sight())
                 .collect(),
-            letters: letters().groups(),
+            dead_letters: dead_letters().groups(),
             cron: state.cron().iter().map(|entry| entry.sight()).collect(),
             outages: outages().list(),
             delay: state.delay.sight(),

@@ -6,7 +6,7 @@ use super::sight::Sight;
 use super::*;
 use crate::config::AlertRules;
 use crate::state::view::{Away, OutageView};
-use crate::state::{BadEnds, CronSight, DelaySight, LagSight, LetterGroup, Misses, PartDeaths};
+use crate::state::{BadEnds, CronSight, DeadLetterGroup, DelaySight, LagSight, Misses, PartDeaths};
 use crate::task::points::arm;
 
 pub(super) fn entry(name: &str, key: &str) -> CronSight {
@@ -54,7 +54,7 @@ fn all_wrong(n: u64) -> Sight {
             behind_since_ms: Some(0),
             behind_checks: n + 2,
         }],
-        letters: vec![LetterGroup {
+        dead_letters: vec![DeadLetterGroup {
             entry: "queue `q`".to_owned(),
             kind: "e".to_owned(),
             count: n,

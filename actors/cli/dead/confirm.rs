@@ -25,10 +25,11 @@ pub(super) async fn with_group(
     found.map_err(Failure::misused)
 }
 
-/// Letters that are named need no question. All others are counted first; on a terminal the person says whether that
-/// many are meant. A script cannot be asked: it goes on with the letters of a filter, and needs `--yes` for all there are.
+/// Dead letters that are named need no question. All others are counted first; on a terminal the person says whether
+/// that many are meant. A script cannot be asked: it goes on with the dead letters of a filter, and needs `--yes` for
+/// all there are.
 ///
-/// `what` is done with them: `run 7 letters again`. Answers whether there is something to do.
+/// `what` is done with them: `run 7 dead letters again`. Answers whether there is something to do.
 pub(super) async fn confirm(
     meant: &Meant,
     reader: &dyn Reader,
@@ -42,7 +43,7 @@ pub(super) async fn confirm(
         .count(reader)
         .await
         .map_err(|cause| Failure::failed(chain(&cause)))?;
-    if counted.letters == 0 && counted.is_all {
+    if counted.dead_letters == 0 && counted.is_all {
         return Ok(false);
     }
     let what = format!("{before} {}{behind}", meant.describe(Some(counted)));

@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use crate::operations::moment_or_ago;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
-use crate::store::rows::LetterFilter;
+use crate::store::rows::DeadLetterFilter;
 
-/// Letters that are all of this.
+/// Dead letters that are all of this.
 #[derive(Debug, Args)]
 pub(super) struct FilterArgs {
     /// Of the queue entry of this name, or of tasks pushed under it
@@ -16,7 +16,7 @@ pub(super) struct FilterArgs {
     name: Option<String>,
     /// Of this kind
     #[arg(long)]
-    kind: Option<LetterKind>,
+    kind: Option<DeadLetterKind>,
     /// Of this handler
     #[arg(long, value_name = "CMD")]
     exec_cmd: Option<String>,
@@ -32,21 +32,21 @@ pub(super) struct FilterArgs {
 }
 
 impl FilterArgs {
-    pub(super) fn filter(self) -> LetterFilter {
-        LetterFilter {
+    pub(super) fn filter(self) -> DeadLetterFilter {
+        DeadLetterFilter {
             name: self.name,
             kind: self.kind.map(|kind| kind.column().to_owned()),
             exec_cmd: self.exec_cmd,
             since_ms: self.since.map(|moment| moment.0),
             until_ms: self.until.map(|moment| moment.0),
             error: self.error,
-            ..LetterFilter::default()
+            ..DeadLetterFilter::default()
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum LetterKind {
+enum DeadLetterKind {
     /// Messages of `table` queues
     #[value(alias = "table")]
     Queue,
@@ -58,7 +58,7 @@ enum LetterKind {
     Delay,
 }
 
-impl LetterKind {
+impl DeadLetterKind {
     fn column(self) -> &'static str {
         match self {
             Self::Queue => KIND_TABLE,

@@ -1,4 +1,4 @@
-//! `dead group`: letters of the same error.
+//! `dead group`: dead letters of the same error.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -31,8 +31,9 @@ pub(crate) struct GroupArgs {
 #[derive(Serialize)]
 struct Shown<'a> {
     group: String,
-    letters: u64,
-    /// Whether there may be more letters of it than were looked at.
+    #[serde(rename = "letters")]
+    dead_letters: u64,
+    /// Whether there may be more dead letters of it than were looked at.
     at_least: bool,
     kind: &'a str,
     source: &'a str,
@@ -52,16 +53,19 @@ pub(super) fn group(store: &Arc<dyn Store>, args: GroupArgs) -> Result<ExitCode,
     let (reader, filter) = (store.reader(), filter.filter());
     let side = Side::of(&filter);
     let look =
-        mini_system::in_system(async move { reader.letter_look(side, LOOKED_AT_LETTERS).await });
+        mini_system::in_system(
+            async move { reader.dead_letter_look(side, LOOKED_AT_LETTERS).await },
+        );
     let mut look = look.map_err(|cause| Failure::failed(chain(&cause)))?;
-    look.letters.retain(|letter| filter.takes(letter));
-    let groups = groups(&look.letters, now_ms());
+    look.dead_letters
+        .retain(|dead_letter| filter.takes(dead_letter));
+    let groups = groups(&look.dead_letters, now_ms());
     let mut text = String::new();
     for (group, size) in groups.iter().take(limit) {
         text += &match json {
             true => serde_json::to_string(&Shown {
                 group: group.name(),
-                letters: size.letters,
+                dead_letters: size.dead_letters,
                 at_least: !look.is_all,
                 kind: &group.kind,
                 source: &group.source,
@@ -95,7 +99,7 @@ pub(super) fn group(store: &Arc<dyn Store>, args: GroupArgs) -> Result<ExitCode,
 }
 
 fn line(group: &Group, size: &Size, is_all: bool) -> String {
-    let times = match size.letters {
+    let times = match size.dead_letters {
         1 => shown_in_line(size.last_ms),
         _ => format!(
             "{} to {}",
@@ -106,28 +110,28 @@ fn line(group: &Group, size: &Size, is_all: bool) -> String {
     one_line(&format!(
         "{}  {}  {times}  {}: {}",
         group.name(),
-        count(size.letters, is_all),
+        count(size.dead_letters, is_all),
         group.place(),
         group.shape
     ))
 }
 
-/// How many letters, or how many at least.
-fn count(letters: u64, is_all: bool) -> String {
+/// How many dead letters, or how many at least.
+fn count(dead_letters: u64, is_all: bool) -> String {
     let at_least = if is_all { "" } else { "at least " };
-    match letters {
-        1 => format!("{at_least}1 letter"),
-        n => format!("{at_least}{n} letters"),
+    match dead_letters {
+        1 => format!("{at_least}1 dead letter"),
+        n => format!("{at_least}{n} dead letters"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::rows::LetterHead;
+    use crate::store::rows::DeadLetterHead;
 
-    fn letter(kind: &str, name: &str, error: &str, died_ms: i64) -> LetterHead {
-        LetterHead {
+    fn dead_letter(kind: &str, name: &str, error: &str, died_ms: i64) -> DeadLetterHead {
+        DeadLetterHead {
             id: died_ms,
             kind: kind.to_owned(),
             source: "s".to_owned(),
@@ -140,17 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_at_least_where_not_all_letters_were_looked_at() {
-        let letters = [
-            letter("queue", "orders", "no\n7", 0),
-            letter("queue", "orders", "no\n8", 1),
+    fn a_line_says_at_least_where_not_all_dead_letters_were_looked_at() {
+        let dead_letters = [
+            dead_letter("queue", "orders", "no\n7", 0),
+            dead_letter("queue", "orders", "no\n8", 1),
         ];
-        let (group, size) = groups(&letters, 1).remove(0);
+        let (group, size) = groups(&dead_letters, 1).remove(0);
         let all = line(&group, &size, true);
         assert!(
-            all.contains("  2 letters  ") && all.ends_with(": no\\n#"),
+            all.contains("  2 dead letters  ") && all.ends_with(": no\\n#"),
             "{all}"
         );
-        assert!(line(&group, &size, false).contains("  at least 2 letters  "));
+        assert!(line(&group, &size, false).contains("  at least 2 dead letters  "));
     }
 }

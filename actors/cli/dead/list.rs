@@ -1,4 +1,4 @@
-//! `dead list`: shows letters.
+//! `dead list`: shows dead letters.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::cli::print::{one_line, print};
 use crate::config::{Config, Places};
 use crate::moment::shown_in_line;
 use crate::orders::dead::Meant;
-use crate::store::browse::{self, LetterLine, LettersAsked, Reach};
-use crate::store::rows::{DeadLetter, LetterFilter};
+use crate::store::browse::{self, DeadLetterLine, DeadLettersAsked, Reach};
+use crate::store::rows::{DeadLetter, DeadLetterFilter};
 use crate::store::{DbError, Reader, Store};
 
 /// Characters of a payload that a line shows.
@@ -37,7 +37,7 @@ pub(crate) struct ListArgs {
     json: bool,
 }
 
-/// Prints the letters.
+/// Prints the dead letters.
 pub(super) fn list(
     store: &Arc<dyn Store>,
     config: &Config,
@@ -53,30 +53,32 @@ pub(super) fn list(
     let reader = store.reader();
     let filter = filter.filter();
     // What nobody consumes has neither handler nor time.
-    let all = filter == LetterFilter::default() && group.is_none();
-    let (letters, unconsumed) = mini_system::in_system(async move {
+    let all = filter == DeadLetterFilter::default() && group.is_none();
+    let (dead_letters, unconsumed) = mini_system::in_system(async move {
         let meant = Meant {
             filter,
             ..Meant::default()
         };
         let meant = with_group(meant, reader.as_ref(), group).await?;
-        let letters = find(reader.as_ref(), &meant, limit, json).await;
-        let letters = letters.map_err(|cause| Failure::failed(chain(&cause)))?;
+        let dead_letters = find(reader.as_ref(), &meant, limit, json).await;
+        let dead_letters = dead_letters.map_err(|cause| Failure::failed(chain(&cause)))?;
         let unconsumed = match all {
             true => unconsumed::look(config, places, reader.as_ref()).await?,
             false => Vec::new(),
         };
-        Ok((letters, unconsumed))
+        Ok((dead_letters, unconsumed))
     })?;
     let mut text = String::new();
-    for letter in &letters {
-        text += &match letter {
-            Letter::Whole(letter) => serde_json::to_string(letter).map_err(Failure::failed)?,
-            Letter::Line(letter) => line(letter),
+    for dead_letter in &dead_letters {
+        text += &match dead_letter {
+            Listed::Whole(dead_letter) => {
+                serde_json::to_string(dead_letter).map_err(Failure::failed)?
+            }
+            Listed::Line(dead_letter) => line(dead_letter),
         };
         text.push('\n');
     }
-    if letters.is_empty() && !json {
+    if dead_letters.is_empty() && !json {
         text = "no dead letters\n".to_owned();
     }
     for Found { server, found } in &unconsumed {
@@ -97,65 +99,65 @@ pub(super) fn list(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A letter as it is printed.
-enum Letter {
-    Line(LetterLine),
+/// A dead letter as it is printed.
+enum Listed {
+    Line(DeadLetterLine),
     /// With all of its payload.
     Whole(DeadLetter),
 }
 
-/// Letters in one step of the look for those that are meant.
+/// Dead letters in one step of the look for those that are meant.
 const STEP: u32 = 20_000;
-/// Whole letters that are read at once.
+/// Whole dead letters that are read at once.
 const WHOLE: usize = 100;
 
-/// The newest first. However few are meant, no statement reads more than a step of the table; the look goes on until there
-/// are as many as were asked for, or no more.
+/// The newest first. However few are meant, no statement reads more than a step of the table; the look goes on until
+/// there are as many as were asked for, or no more.
 async fn find(
     reader: &dyn Reader,
     meant: &Meant,
     limit: u32,
     whole: bool,
-) -> Result<Vec<Letter>, DbError> {
-    let asked = LettersAsked {
+) -> Result<Vec<Listed>, DbError> {
+    let asked = DeadLettersAsked {
         filter: meant.filter.clone(),
-        ..LettersAsked::default()
+        ..DeadLettersAsked::default()
     };
     let reach = Reach {
         page: limit,
         step: STEP,
         time: Duration::MAX,
     };
-    let page = browse::letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
+    let page = browse::dead_letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
     if !whole {
-        return Ok(page.rows.into_iter().map(Letter::Line).collect());
+        return Ok(page.rows.into_iter().map(Listed::Line).collect());
     }
     let ids: Vec<i64> = page.rows.iter().map(|line| line.head.id).collect();
-    let mut letters = Vec::with_capacity(ids.len());
+    let mut dead_letters = Vec::with_capacity(ids.len());
     for ids in ids.chunks(WHOLE) {
-        let filter = LetterFilter {
+        let filter = DeadLetterFilter {
             ids: ids.to_vec(),
-            ..LetterFilter::default()
+            ..DeadLetterFilter::default()
         };
         let most = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        letters.extend(reader.dead_letters(filter, most).await?);
+        dead_letters.extend(reader.dead_letters(filter, most).await?);
     }
-    Ok(letters.into_iter().map(Letter::Whole).collect())
+    Ok(dead_letters.into_iter().map(Listed::Whole).collect())
 }
 
-fn line(letter: &LetterLine) -> String {
-    let head = &letter.head;
-    let payload = String::from_utf8_lossy(&letter.payload);
+fn line(dead_letter: &DeadLetterLine) -> String {
+    let head = &dead_letter.head;
+    let payload = String::from_utf8_lossy(&dead_letter.payload);
     let shown: String = payload.chars().take(SHOWN_CHARS).collect();
     let line = format!(
         "{}  {}  {} {} `{}` (`{}`), attempt {}: {}: {:?}",
         head.id,
         shown_in_line(head.died_ms),
         head.kind,
-        letter.original_id,
+        dead_letter.original_id,
         head.name,
         head.exec_cmd,
-        letter.attempts,
+        dead_letter.attempts,
         head.error,
         shown
     );

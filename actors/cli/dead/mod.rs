@@ -18,7 +18,7 @@ use crate::bootstrap::failure::Failure;
 use crate::bootstrap::{mini_system, open};
 use crate::config::{Config, Places};
 use crate::orders::dead::Meant;
-use crate::store::rows::LetterOrder;
+use crate::store::rows::DeadLetterOrder;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
@@ -55,8 +55,8 @@ pub(crate) fn dead<S: Send + Sync + 'static>(
 }
 
 /// The order as `audit` has it.
-fn order_of(config: &Config, meant: &Meant) -> LetterOrder {
-    LetterOrder {
+fn order_of(config: &Config, meant: &Meant) -> DeadLetterOrder {
+    DeadLetterOrder {
         environment: config.environment.name().to_owned(),
         ordered_by: orderer(),
         target: meant.describe(None),

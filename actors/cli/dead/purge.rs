@@ -1,4 +1,4 @@
-//! `dead purge`: deletes letters.
+//! `dead purge`: deletes dead letters.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::orders::dead::{Deed, Meant, Rate, Watch, carry_out};
 
 #[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
-    /// The letters, as `dead list` shows them; none: all that pass the filters
+    /// The dead letters, as `dead list` shows them; none: all that pass the filters
     #[arg(value_name = "ID")]
     ids: Vec<i64>,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub(crate) struct PurgeArgs {
     /// No faster: `100/s`, `30/m`, `5/h`
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// Do not ask; needed without a terminal where all letters there are are meant
+    /// Do not ask; needed without a terminal where all dead letters there are are meant
     #[arg(long)]
     yes: bool,
 }
@@ -63,7 +63,7 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
     print(&format!("deleted: {}\n", done.deleted))?;
     let mut complaints = String::new();
     for id in done.missing {
-        let _ = writeln!(complaints, "there is no such letter: {id}");
+        let _ = writeln!(complaints, "there is no such dead letter: {id}");
     }
     if let Err(cause) = ended {
         let _ = writeln!(complaints, "then: {}", chain(&cause));

@@ -1,4 +1,4 @@
-//! `dead replay`: runs letters again.
+//! `dead replay`: runs dead letters again.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -19,11 +19,11 @@ use crate::cli::print::{print, print_error};
 use crate::config::Config;
 use crate::delay_queue::params_refusal;
 use crate::orders::dead::{Deed, Done, Edited, Meant, Rate, Targets, Watch, carry_out};
-use crate::store::rows::LetterFilter;
+use crate::store::rows::DeadLetterFilter;
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// The letters, as `dead list` shows them; none: all that pass the filters
+    /// The dead letters, as `dead list` shows them; none: all that pass the filters
     #[arg(value_name = "ID")]
     ids: Vec<i64>,
     #[command(flatten)]
@@ -37,10 +37,10 @@ pub(crate) struct ReplayArgs {
     /// No faster: `100/s`, `30/m`, `5/h`
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
-    /// What one letter has from now on in place of its payload: the bytes of this file, or of standard input (`-`)
+    /// What one dead letter has from now on in place of its payload: the bytes of this file, or of standard input (`-`)
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
-    /// Do not ask; needed without a terminal where all letters there are are meant
+    /// Do not ask; needed without a terminal where all dead letters there are are meant
     #[arg(long)]
     yes: bool,
 }
@@ -53,9 +53,9 @@ pub(super) fn replay(
 ) -> Result<ExitCode, Failure> {
     let filter = args.filter.filter();
     let edited = match args.payload {
-        Some(_) if args.ids.len() != 1 || filter != LetterFilter::default() => {
+        Some(_) if args.ids.len() != 1 || filter != DeadLetterFilter::default() => {
             return Err(Failure::misused(
-                "`--payload` is for one letter: `dead replay ID --payload FILE`",
+                "`--payload` is for one dead letter: `dead replay ID --payload FILE`",
             ));
         }
         Some(file) => Some(read(&file)?),
@@ -117,17 +117,21 @@ fn read(file: &Path) -> Result<Edited, Failure> {
 fn told(done: &Done) -> String {
     let mut text = String::new();
     for (name, n) in &done.replayed {
-        let _ = writeln!(text, "{name}: {}", letters(*n, "runs again", "run again"));
+        let _ = writeln!(
+            text,
+            "{name}: {}",
+            dead_letters(*n, "runs again", "run again")
+        );
     }
     if done.gone > 0 {
-        let were = letters(done.gone, "was", "were");
+        let were = dead_letters(done.gone, "was", "were");
         let _ = writeln!(
             text,
             "{were} replayed or deleted by somebody else meanwhile"
         );
     }
     if text.is_empty() {
-        text.push_str("no letter runs again\n");
+        text.push_str("no dead letter runs again\n");
     }
     text
 }
@@ -136,21 +140,21 @@ fn complaints(done: &Done) -> String {
     let mut text = String::new();
     for stays in &done.reasons {
         let (id, name, reason) = (stays.id, &stays.name, &stays.reason);
-        let _ = writeln!(text, "letter {id} (`{name}`) stays: {reason}");
+        let _ = writeln!(text, "dead letter {id} (`{name}`) stays: {reason}");
     }
     let more = done.refused - u64::try_from(done.reasons.len()).unwrap_or(0);
     if more > 0 {
         let _ = writeln!(text, "and {more} more");
     }
     for id in &done.missing {
-        let _ = writeln!(text, "there is no such letter: {id}");
+        let _ = writeln!(text, "there is no such dead letter: {id}");
     }
     text
 }
 
-fn letters(n: u64, one: &str, many: &str) -> String {
+fn dead_letters(n: u64, one: &str, many: &str) -> String {
     match n {
-        1 => format!("1 letter {one}"),
-        n => format!("{n} letters {many}"),
+        1 => format!("1 dead letter {one}"),
+        n => format!("{n} dead letters {many}"),
     }
 }

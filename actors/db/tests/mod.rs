@@ -20,14 +20,14 @@ use crate::db::actor::{Crash, DbActor};
 use crate::membership::{Liveness, Ownership};
 use crate::store::DbError;
 use crate::store::browse::{
-    AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, Rows, Span, Step,
-    TaskLine, TaskPlace, TasksAsked,
+    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, Rows, Span,
+    Step, TaskLine, TaskPlace, TasksAsked,
 };
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::rows::{
-    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DelayCounts, EntryRuns, Heartbeat, Inspection,
-    LetterFilter, LetterHead, LetterLook, NewMessage, NewTask, OpenRun, OutsideDeath, PauseRow,
-    Side,
+    AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DeadLetterFilter, DeadLetterHead,
+    DeadLetterLook, DelayCounts, EntryRuns, Heartbeat, Inspection, NewMessage, NewTask, OpenRun,
+    OutsideDeath, PauseRow, Side,
 };
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
 use crate::store::traces::{Traces, TracesAsked};
@@ -268,14 +268,18 @@ impl Browse for NoReader {
     ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>> {
         async { Err(away()) }.boxed()
     }
-    fn letter_step(
+    fn dead_letter_step(
         &self,
-        _: LettersAsked,
+        _: DeadLettersAsked,
         _: Rows,
-    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>> {
+    ) -> BoxFuture<'_, Result<Step<DeadLetterLine, i64>, DbError>> {
         async { Err(away()) }.boxed()
     }
-    fn letter(&self, _: i64, _: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>> {
+    fn dead_letter(
+        &self,
+        _: i64,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Option<DeadLetterOpened>, DbError>> {
         async { Ok(None) }.boxed()
     }
     fn audit_step(
@@ -327,20 +331,20 @@ impl Reader for NoReader {
     }
     fn dead_letters(
         &self,
-        _: LetterFilter,
+        _: DeadLetterFilter,
         _: u32,
     ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn letter_heads(
+    fn dead_letter_heads(
         &self,
-        _: LetterFilter,
+        _: DeadLetterFilter,
         _: i64,
         _: u32,
-    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+    ) -> BoxFuture<'_, Result<Vec<DeadLetterHead>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn letter_look(&self, _: Side, _: u32) -> BoxFuture<'_, Result<LetterLook, DbError>> {
+    fn dead_letter_look(&self, _: Side, _: u32) -> BoxFuture<'_, Result<DeadLetterLook, DbError>> {
         async { Err(away()) }.boxed()
     }
     fn deaths<'a>(

@@ -11,14 +11,14 @@ use crate::http::routes::From;
 use crate::operations::{Refusal, moment_or_ago};
 use crate::orders::dead::{Group, Meant, Size, groups as groups_of};
 use crate::store::Reader;
-use crate::store::browse::{self, LetterLine, LetterOpened, LettersAsked, Reach};
+use crate::store::browse::{self, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, Reach};
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
-use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, Side};
+use crate::store::rows::{DeadLetterFilter, LOOKED_AT_LETTERS, Side};
 
 /// Bytes of a payload, and of a key, that an answer holds.
 const PAYLOAD_BYTES: u32 = 64 << 10;
 
-/// Letters that are all of this.
+/// Dead letters that are all of this.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Filter {
@@ -33,7 +33,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn read(&self) -> Result<LetterFilter, Refused> {
+    pub(super) fn read(&self) -> Result<DeadLetterFilter, Refused> {
         let time = |name: &str, text: &Option<String>| match text {
             None => Ok(None),
             Some(text) => moment_or_ago(text)
@@ -50,14 +50,14 @@ impl Filter {
                 )));
             }
         };
-        Ok(LetterFilter {
+        Ok(DeadLetterFilter {
             name: self.name.clone(),
             kind,
             exec_cmd: self.exec_cmd.clone(),
             since_ms: time("since", &self.since)?,
             until_ms: time("until", &self.until)?,
             error: self.error.clone(),
-            ..LetterFilter::default()
+            ..DeadLetterFilter::default()
         })
     }
 }
@@ -88,7 +88,7 @@ struct Query {
 
 impl Query {
     // A query has no parts of its own kind, as `serde(flatten)` would read numbers in it as text.
-    fn filter(&self) -> Result<LetterFilter, Refused> {
+    fn filter(&self) -> Result<DeadLetterFilter, Refused> {
         let filter = Filter {
             name: self.name.clone(),
             kind: self.kind.clone(),
@@ -102,14 +102,15 @@ impl Query {
 }
 
 #[derive(Serialize)]
-struct Letters {
-    letters: Vec<Line>,
-    /// `before` of the next page; none behind the last one. A page may be short, even empty, and have a next one: no page
-    /// looks at more letters than it has time for.
+struct Page {
+    #[serde(rename = "letters")]
+    dead_letters: Vec<Line>,
+    /// `before` of the next page; none behind the last one. A page may be short, even empty, and have a next one: no
+    /// page looks at more dead letters than it has time for.
     next: Option<i64>,
 }
 
-/// A letter without what may be large.
+/// A dead letter without what may be large.
 #[derive(Serialize)]
 struct Line {
     id: i64,
@@ -128,8 +129,8 @@ struct Line {
     payload_bytes: u64,
 }
 
-impl std::convert::From<LetterLine> for Line {
-    fn from(line: LetterLine) -> Self {
+impl std::convert::From<DeadLetterLine> for Line {
+    fn from(line: DeadLetterLine) -> Self {
         let head = line.head;
         Self {
             group: Group::of(&head).name(),
@@ -150,7 +151,7 @@ impl std::convert::From<LetterLine> for Line {
 }
 
 /// The newest first.
-pub(super) async fn letters(from: From, request: HttpRequest) -> Answer {
+pub(super) async fn dead_letters(from: From, request: HttpRequest) -> Answer {
     let asked: Query = query(&request)?;
     let (filter, rows) = (asked.filter()?, limit(asked.limit)?);
     let reader = from.config.db.reader();
@@ -160,25 +161,25 @@ pub(super) async fn letters(from: From, request: HttpRequest) -> Answer {
     };
     let page = read(async {
         let meant = with_group(reader, meant, asked.group).await?;
-        let asked = LettersAsked {
+        let asked = DeadLettersAsked {
             filter: meant.filter.clone(),
             before: asked.before,
-            ..LettersAsked::default()
+            ..DeadLettersAsked::default()
         };
-        let keeps = |line: &LetterLine| meant.takes(&line.head);
-        let page = browse::letters(reader, asked, keeps, Reach::page(rows)).await?;
+        let keeps = |line: &DeadLetterLine| meant.takes(&line.head);
+        let page = browse::dead_letters(reader, asked, keeps, Reach::page(rows)).await?;
         Ok::<_, Refusal>(page)
     });
     let page = page.await?;
-    Ok(HttpResponse::Ok().json(Letters {
-        letters: page.rows.into_iter().map(Line::from).collect(),
+    Ok(HttpResponse::Ok().json(Page {
+        dead_letters: page.rows.into_iter().map(Line::from).collect(),
         next: next(page.next),
     }))
 }
 
-/// All of a letter but the end of a large payload.
+/// All of a dead letter but the end of a large payload.
 #[derive(Serialize)]
-struct Letter {
+struct DeadLetter {
     #[serde(flatten)]
     line: Line,
     /// The first [`PAYLOAD_BYTES`].
@@ -191,42 +192,44 @@ struct Letter {
     is_cut: bool,
 }
 
-impl std::convert::From<LetterOpened> for Letter {
-    fn from(mut letter: LetterOpened) -> Self {
-        let payload = std::mem::take(&mut letter.line.payload);
-        let headers = letter.headers.into_iter();
+impl std::convert::From<DeadLetterOpened> for DeadLetter {
+    fn from(mut dead_letter: DeadLetterOpened) -> Self {
+        let payload = std::mem::take(&mut dead_letter.line.payload);
+        let headers = dead_letter.headers.into_iter();
         Self {
-            line: letter.line.into(),
+            line: dead_letter.line.into(),
             payload: Shown::beginning(&payload),
-            key: letter.key.map(|key| Shown::beginning(&key)),
-            key_bytes: letter.key_bytes,
+            key: dead_letter.key.map(|key| Shown::beginning(&key)),
+            key_bytes: dead_letter.key_bytes,
             headers: headers
                 .map(|(name, value)| (name, Shown::of(&value)))
                 .collect(),
-            is_cut: letter.is_cut,
+            is_cut: dead_letter.is_cut,
         }
     }
 }
 
-pub(super) async fn letter(from: From, path: web::Path<String>) -> Answer {
+pub(super) async fn dead_letter(from: From, path: web::Path<String>) -> Answer {
     let id = id("dead letter", &path)?;
-    let letter = read(from.config.db.reader().letter(id, PAYLOAD_BYTES)).await?;
-    let letter = letter.ok_or_else(|| Refused::unknown(format!("there is no dead letter {id}")))?;
-    Ok(HttpResponse::Ok().json(Letter::from(letter)))
+    let dead_letter = read(from.config.db.reader().dead_letter(id, PAYLOAD_BYTES)).await?;
+    let dead_letter =
+        dead_letter.ok_or_else(|| Refused::unknown(format!("there is no dead letter {id}")))?;
+    Ok(HttpResponse::Ok().json(DeadLetter::from(dead_letter)))
 }
 
 #[derive(Serialize)]
 struct Groups {
     groups: Vec<Shape>,
-    /// Whether there are letters that were not looked at, at the other end of the table.
+    /// Whether there are dead letters that were not looked at, at the other end of the table.
     at_least: bool,
 }
 
-/// Letters that died in one place of the same error.
+/// Dead letters that died in one place of the same error.
 #[derive(Serialize)]
 struct Shape {
     group: String,
-    letters: u64,
+    #[serde(rename = "letters")]
+    dead_letters: u64,
     kind: String,
     source: String,
     name: String,
@@ -240,7 +243,7 @@ impl std::convert::From<(Group, Size)> for Shape {
     fn from((group, size): (Group, Size)) -> Self {
         Self {
             group: group.name(),
-            letters: size.letters,
+            dead_letters: size.dead_letters,
             kind: group.kind,
             source: group.source,
             name: group.entry,
@@ -260,10 +263,15 @@ pub(super) async fn groups(from: From, request: HttpRequest) -> Answer {
     }
     let (filter, rows) = (asked.filter()?, limit(asked.limit)?);
     let side = Side::of(&filter);
-    let look = from.config.db.reader().letter_look(side, LOOKED_AT_LETTERS);
+    let look = from
+        .config
+        .db
+        .reader()
+        .dead_letter_look(side, LOOKED_AT_LETTERS);
     let mut look = read(look).await?;
-    look.letters.retain(|letter| filter.takes(letter));
-    let groups = groups_of(&look.letters, now_ms()).into_iter();
+    look.dead_letters
+        .retain(|dead_letter| filter.takes(dead_letter));
+    let groups = groups_of(&look.dead_letters, now_ms()).into_iter();
     let groups = groups.take(usize::try_from(rows).unwrap_or(usize::MAX));
     Ok(HttpResponse::Ok().json(Groups {
         groups: groups.map(Shape::from).collect(),

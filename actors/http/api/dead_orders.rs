@@ -1,8 +1,8 @@
 //! Dead letters run again or are deleted: one by its id, or all that match.
 //!
-//! An order about one letter is answered after its commit. Letters that match are counted first: without `"confirm": true`
-//! nothing changes, and the count is the answer. A confirmed order goes to the orders that the page shows too (`letters.rs`): it
-//! outlives its request, and the answer says how far it is (`dead_progress.rs`).
+//! An order about one dead letter is answered after its commit. Dead letters that match are counted first: without
+//! `"confirm": true` nothing changes, and the count is the answer. A confirmed order goes to the orders that the page
+//! shows too (`dead_letters.rs`): it outlives its request, and the answer says how far it is (`dead_progress.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use super::dead::{Filter, with_group};
 use super::dead_progress::Progress;
 use super::shown::Shown;
 use crate::delay_queue::params_refusal;
+use crate::http::dead_letters::NewJob;
 use crate::http::guard::Orderer;
-use crate::http::letters::NewJob;
 use crate::http::routes::From;
 use crate::orders::dead::{Deed, Done, Edited, Meant, Rate, Watch, carry_out};
-use crate::store::rows::{LetterFilter, LetterOrder};
+use crate::store::rows::{DeadLetterFilter, DeadLetterOrder};
 
 /// An order that ends within this time is answered with its end.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplayBody {
-    /// Replaces the payload of the letter.
+    /// Replaces the payload of the dead letter.
     payload: Option<Shown>,
 }
 
@@ -97,14 +97,14 @@ fn unknown(id: i64) -> Refused {
     Refused::unknown(format!("there is no dead letter {id}"))
 }
 
-/// Carried out here and not among the orders of the daemon: one transaction needs no progress and no stop, and a program that
-/// goes through thousands of letters one by one would drive the orders of people out of their list.
+/// Carried out here and not among the orders of the daemon: one transaction needs no progress and no stop, and a
+/// program that goes through thousands of dead letters one by one would drive the orders of people out of their list.
 async fn order_one(from: &From, id: i64, deed: &Deed, orderer: &Orderer) -> Result<Done, Refused> {
     let meant = Meant {
         ids: vec![id],
         ..Meant::default()
     };
-    let order = LetterOrder {
+    let order = DeadLetterOrder {
         environment: from.config.state.identity.environment.clone(),
         ordered_by: orderer.who.clone(),
         target: meant.describe(None),
@@ -121,7 +121,7 @@ async fn order_one(from: &From, id: i64, deed: &Deed, orderer: &Orderer) -> Resu
     Ok(done)
 }
 
-/// The letters that an order means, and how it goes through them.
+/// The dead letters that an order means, and how it goes through them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Bulk {
@@ -132,14 +132,14 @@ struct Bulk {
     until: Option<String>,
     error: Option<String>,
     group: Option<String>,
-    /// At most this number of letters, the oldest.
+    /// At most this number of dead letters, the oldest.
     limit: Option<u64>,
     rate: Option<String>,
     confirm: bool,
 }
 
 impl Bulk {
-    fn filter(&self) -> Result<LetterFilter, Refused> {
+    fn filter(&self) -> Result<DeadLetterFilter, Refused> {
         let filter = Filter {
             name: self.name.clone(),
             kind: self.kind.clone(),
@@ -161,7 +161,7 @@ impl Bulk {
 #[derive(Serialize)]
 struct Count {
     count: u64,
-    /// There may be more letters than were looked at.
+    /// There may be more dead letters than were looked at.
     at_least: bool,
     /// In words.
     meant: String,
@@ -194,7 +194,7 @@ async fn order_all(from: &From, sent: &[u8], deed: Deed, orderer: Orderer) -> An
     if !bulk.confirm {
         let counted = read(meant.count(reader)).await?;
         return Ok(HttpResponse::Ok().json(Count {
-            count: counted.letters,
+            count: counted.dead_letters,
             at_least: !counted.is_all,
             meant: meant.describe(Some(counted)),
         }));
@@ -206,7 +206,7 @@ async fn order_all(from: &From, sent: &[u8], deed: Deed, orderer: Orderer) -> An
         deed,
         rate,
     };
-    let job = config.letters.begin(&config.db, new);
+    let job = config.dead_letters.begin(&config.db, new);
     let job = job.ok_or_else(|| {
         Refused::too_many(
             "nothing is ordered: 8 orders about dead letters are under way in this daemon; wait for one of them, or stop it: \

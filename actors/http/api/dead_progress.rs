@@ -6,8 +6,8 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::answer::{Answer, Refused};
+use crate::http::dead_letters::DeadLetterJob;
 use crate::http::guard::Orderer;
-use crate::http::letters::LetterJob;
 use crate::http::routes::From;
 use crate::orders::dead::Stays;
 
@@ -16,25 +16,25 @@ use crate::orders::dead::Stays;
 pub(super) struct Progress {
     id: u64,
     ordered: &'static str,
-    /// The letters, for people.
+    /// The dead letters, for people.
     meant: String,
     ordered_by: String,
     begun_ms: i64,
     ended_ms: Option<i64>,
     state: &'static str,
-    /// Letters that were replayed or deleted so far.
+    /// Dead letters that were replayed or deleted so far.
     count: u64,
     /// Of those, by where they run.
     replayed: BTreeMap<String, u64>,
-    /// Letters that another order has replayed or deleted at the same time.
+    /// Dead letters that another order has replayed or deleted at the same time.
     gone: u64,
-    /// Letters that cannot run here.
+    /// Dead letters that cannot run here.
     refused: u64,
     /// The first of the refused.
     reasons: Vec<Reason>,
     /// Ids that were named and not found.
     missing: Vec<i64>,
-    /// Why the order has ended before its last letter.
+    /// Why the order has ended before its last dead letter.
     error: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl std::convert::From<Stays> for Reason {
 }
 
 impl Progress {
-    pub(super) fn of(job: &LetterJob) -> Self {
+    pub(super) fn of(job: &DeadLetterJob) -> Self {
         // The end is read first: what is done is final then.
         let end = job.end();
         let (done, is_stopped) = (job.watch.done(), job.watch.is_stopped());
@@ -72,7 +72,7 @@ impl Progress {
                 (Some(_), true) => "stopped",
                 (Some(_), false) => "done",
             },
-            count: done.letters(),
+            count: done.dead_letters(),
             replayed: done.replayed,
             gone: done.gone,
             refused: done.refused,
@@ -85,13 +85,13 @@ impl Progress {
 
 /// The newest first, as many as the daemon remembers.
 pub(super) async fn list(from: From) -> HttpResponse {
-    let jobs = from.config.letters.list();
+    let jobs = from.config.dead_letters.list();
     let jobs: Vec<Progress> = jobs.iter().map(|job| Progress::of(job)).collect();
     HttpResponse::Ok().json(jobs)
 }
 
 fn found(from: &From, order: &str) -> Result<Progress, Refused> {
-    let jobs = from.config.letters.list();
+    let jobs = from.config.dead_letters.list();
     let job = jobs.iter().find(|job| job.id.to_string() == order);
     let job = job.ok_or_else(|| {
         Refused::unknown(format!(
@@ -109,7 +109,7 @@ pub(super) async fn one(from: From, order: web::Path<String>) -> Answer {
 /// The portion that is under way is the last one.
 pub(super) async fn stop(from: From, order: web::Path<String>, orderer: Orderer) -> Answer {
     let id = found(&from, &order)?.id;
-    if !from.config.letters.stop(id) {
+    if !from.config.dead_letters.stop(id) {
         return Err(Refused::impossible(format!(
             "order {id} has ended already; nothing changed"
         )));

@@ -1,9 +1,9 @@
 //! Runs, delayed tasks, dead letters and the audit as JSON, and orders about them.
 //!
-//! A list is a page of bounded size, found by looking at a bounded number of rows; it says where the next one begins. An order
-//! is answered after its commit; one about all dead letters that match is answered at once and goes on. Where the database does
-//! not answer, nothing is ordered: it is asked first. An order that has been handed to DbActor when the database goes away is
-//! carried out when it is back, and the answer says so.
+//! A list is a page of bounded size, found by looking at a bounded number of rows; it says where the next one begins.
+//! An order is answered after its commit; one about all dead letters that match is answered at once and goes on. Where
+//! the database does not answer, nothing is ordered: it is asked first. An order that has been handed to DbActor when
+//! the database goes away is carried out when it is back, and the answer says so.
 
 mod answer;
 mod audit;
@@ -31,7 +31,7 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
             web::post().to(delay::cancel),
         )
         .route("/api/v1/delay/tasks/{id}/run", web::post().to(delay::run))
-        .route("/api/v1/dead", web::get().to(dead::letters))
+        .route("/api/v1/dead", web::get().to(dead::dead_letters))
         .route("/api/v1/dead/groups", web::get().to(dead::groups))
         .route("/api/v1/dead/orders", web::get().to(dead_progress::list))
         .route(
@@ -47,7 +47,7 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
             web::post().to(dead_orders::replay_all),
         )
         .route("/api/v1/dead/purge", web::post().to(dead_orders::purge_all))
-        .route("/api/v1/dead/{id}", web::get().to(dead::letter))
+        .route("/api/v1/dead/{id}", web::get().to(dead::dead_letter))
         .route(
             "/api/v1/dead/{id}/replay",
             web::post().to(dead_orders::replay),

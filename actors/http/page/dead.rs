@@ -1,4 +1,4 @@
-//! Dead letters: groups of the same error first, then the letters themselves.
+//! Dead letters: groups of the same error first, then the dead letters themselves.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -16,7 +16,7 @@ use super::visit::Visit;
 use crate::clock::now_ms;
 use crate::orders::dead::{Group, Meant, Size, groups};
 use crate::store::DbError;
-use crate::store::browse::{self, LetterLine, LettersAsked, Reach};
+use crate::store::browse::{self, DeadLetterLine, DeadLettersAsked, Reach};
 use crate::store::rows::{LOOKED_AT_LETTERS, Side};
 
 /// Groups that are shown, the largest.
@@ -38,9 +38,9 @@ struct DeadPage {
     /// The group that is chosen.
     group: Option<GroupFacts>,
     groups: Option<Groups>,
-    rows: Vec<LetterRow>,
+    rows: Vec<DeadLetterRow>,
     more: More,
-    /// Letters that an order for all that match would mean; none where that cannot be ordered.
+    /// Dead letters that an order for all that match would mean; none where that cannot be ordered.
     replay_all: Option<String>,
     purge_all: Option<String>,
     example: &'static str,
@@ -57,7 +57,7 @@ struct Groups {
     rows: Vec<GroupRow>,
     /// Groups that are not shown.
     more: usize,
-    /// How many letters were looked at, where that is not all.
+    /// How many dead letters were looked at, where that is not all.
     of: Option<String>,
 }
 
@@ -65,13 +65,13 @@ struct GroupRow {
     link: String,
     place: String,
     error: String,
-    letters: String,
+    dead_letters: String,
     first_ms: i64,
     last_ms: i64,
     day: Drawing,
 }
 
-struct LetterRow {
+struct DeadLetterRow {
     id: i64,
     link: String,
     died_ms: i64,
@@ -88,7 +88,7 @@ struct LetterRow {
 struct Found {
     group: Option<GroupFacts>,
     groups: Option<Groups>,
-    rows: Vec<LetterRow>,
+    rows: Vec<DeadLetterRow>,
     more: More,
     fault: Option<String>,
 }
@@ -109,13 +109,14 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let mut frame = visit.frame(Tab::Dead, t.tab_dead());
     frame.refresh = REFRESH;
     let order = |what: &str| visit.link("/dead/confirm", &filter.pairs(&[("do", what)]));
-    // What stands in a payload is looked for letter by letter: an order for all of them would read them all first.
+    // What stands in a payload is looked for dead letter by dead letter: an order for all of them would read them all
+    // first.
     let orders_all = found.fault.is_none() && filter.payload.is_none() && !found.rows.is_empty();
     visit.show(&DeadPage {
         frame,
         t,
         all: known((*visit.config.state.dead_letters.lock()).map(capped)),
-        jobs: visit.letter_jobs(),
+        jobs: visit.dead_letter_jobs(),
         kinds: filter.kinds(t),
         replay_all: orders_all.then(|| order("replay")),
         purge_all: orders_all.then(|| order("purge")),
@@ -132,7 +133,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
 async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
     let (t, reader) = (visit.t, visit.config.db.reader());
     let meant = Meant {
-        filter: filter.letters.clone(),
+        filter: filter.dead_letters.clone(),
         ..Meant::default()
     };
     let meant = match meant.with_group(reader, filter.group.clone()).await? {
@@ -149,14 +150,14 @@ async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
         true => Some(all_groups(visit, filter).await?),
         false => None,
     };
-    let asked = LettersAsked {
+    let asked = DeadLettersAsked {
         filter: meant.filter.clone(),
         payload: filter.payload.clone(),
         before: visit.get("before").and_then(|id| id.parse().ok()),
-        ..LettersAsked::default()
+        ..DeadLettersAsked::default()
     };
     let reach = Reach::page(u32::try_from(MOST_LINES).unwrap_or(u32::MAX));
-    let page = browse::letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
+    let page = browse::dead_letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
     Ok(Found {
         group: meant.group.as_ref().map(|group| GroupFacts::of(t, group)),
         groups,
@@ -182,15 +183,16 @@ impl GroupFacts {
 
 async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
     let (t, now) = (visit.t, now_ms());
-    let side = Side::of(&filter.letters);
+    let side = Side::of(&filter.dead_letters);
     let mut look = visit
         .config
         .db
         .reader()
-        .letter_look(side, LOOKED_AT_LETTERS)
+        .dead_letter_look(side, LOOKED_AT_LETTERS)
         .await?;
-    look.letters.retain(|letter| filter.letters.takes(letter));
-    let groups = groups(&look.letters, now);
+    look.dead_letters
+        .retain(|dead_letter| filter.dead_letters.takes(dead_letter));
+    let groups = groups(&look.dead_letters, now);
     let shown = groups.iter().take(MOST_GROUPS);
     let at_least = if look.is_all { "" } else { "+" };
     let row = |(group, size): &(Group, Size)| {
@@ -200,7 +202,7 @@ async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
             link: format!("{}{here}", visit.place.base),
             place,
             error,
-            letters: format!("{}{at_least}", count(size.letters)),
+            dead_letters: format!("{}{at_least}", count(size.dead_letters)),
             first_ms: size.first_ms,
             last_ms: size.last_ms,
             day: day(t, size),
@@ -234,9 +236,9 @@ fn day(t: Language, size: &Size) -> Drawing {
     )
 }
 
-fn row(visit: &Visit, line: LetterLine) -> LetterRow {
+fn row(visit: &Visit, line: DeadLetterLine) -> DeadLetterRow {
     let head = line.head;
-    LetterRow {
+    DeadLetterRow {
         id: head.id,
         link: visit.link("/letter", &[("id", &head.id.to_string())]),
         died_ms: head.died_ms,

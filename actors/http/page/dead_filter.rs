@@ -8,7 +8,7 @@ use super::moments;
 use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
-use crate::store::rows::LetterFilter;
+use crate::store::rows::DeadLetterFilter;
 
 /// `dead_letter.kind`.
 const KINDS: [&str; 4] = [KIND_TABLE, "redis", "kafka", KIND_DELAY];
@@ -16,7 +16,7 @@ const KINDS: [&str; 4] = [KIND_TABLE, "redis", "kafka", KIND_DELAY];
 /// See the module's header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Filter {
-    pub(super) letters: LetterFilter,
+    pub(super) dead_letters: DeadLetterFilter,
     /// In the beginning of the payload.
     pub(super) payload: Option<String>,
     /// The group's name.
@@ -60,14 +60,14 @@ impl Filter {
             fault = Some(t.wrong_kind(kind, KINDS.join(", ")));
         }
         Self {
-            letters: LetterFilter {
+            dead_letters: DeadLetterFilter {
                 name: text("name"),
                 kind,
                 exec_cmd: text("cmd"),
                 since_ms,
                 until_ms,
                 error: text("error"),
-                ..LetterFilter::default()
+                ..DeadLetterFilter::default()
             },
             payload: text("payload"),
             group: text("group"),
@@ -83,10 +83,10 @@ impl Filter {
         let of = |value: &'a Option<String>| value.as_deref().unwrap_or_default();
         let mut pairs = before.to_vec();
         pairs.extend([
-            ("name", of(&self.letters.name)),
-            ("kind", of(&self.letters.kind)),
-            ("cmd", of(&self.letters.exec_cmd)),
-            ("error", of(&self.letters.error)),
+            ("name", of(&self.dead_letters.name)),
+            ("kind", of(&self.dead_letters.kind)),
+            ("cmd", of(&self.dead_letters.exec_cmd)),
+            ("error", of(&self.dead_letters.error)),
             ("since", &self.since),
             ("until", &self.until),
             ("zone", &self.zone),
@@ -104,8 +104,8 @@ impl Filter {
             Some(at.to_rfc3339_opts(SecondsFormat::Millis, true))
         };
         Self {
-            since: absolute(self.letters.since_ms).unwrap_or_default(),
-            until: absolute(self.letters.until_ms).unwrap_or_default(),
+            since: absolute(self.dead_letters.since_ms).unwrap_or_default(),
+            until: absolute(self.dead_letters.until_ms).unwrap_or_default(),
             ..self
         }
     }
@@ -119,7 +119,7 @@ impl Filter {
     }
 
     pub(super) fn kinds(&self, t: Language) -> Vec<Choice> {
-        let chosen = self.letters.kind.as_deref();
+        let chosen = self.dead_letters.kind.as_deref();
         let choice = |value: &'static str| Choice {
             value,
             label: match value {
@@ -133,19 +133,19 @@ impl Filter {
     }
 
     pub(super) fn kind(&self) -> &str {
-        self.letters.kind.as_deref().unwrap_or_default()
+        self.dead_letters.kind.as_deref().unwrap_or_default()
     }
 
     pub(super) fn name(&self) -> &str {
-        self.letters.name.as_deref().unwrap_or_default()
+        self.dead_letters.name.as_deref().unwrap_or_default()
     }
 
     pub(super) fn cmd(&self) -> &str {
-        self.letters.exec_cmd.as_deref().unwrap_or_default()
+        self.dead_letters.exec_cmd.as_deref().unwrap_or_default()
     }
 
     pub(super) fn error(&self) -> &str {
-        self.letters.error.as_deref().unwrap_or_default()
+        self.dead_letters.error.as_deref().unwrap_or_default()
     }
 
     pub(super) fn payload(&self) -> &str {
@@ -197,7 +197,7 @@ mod tests {
     fn a_time_that_is_confirmed_does_not_move() {
         let filter = form(&[("since", "2h")]).made_absolute();
         let again = form(&filter.pairs(&[]));
-        assert_eq!(again.letters.since_ms, filter.letters.since_ms);
+        assert_eq!(again.dead_letters.since_ms, filter.dead_letters.since_ms);
     }
 
     #[test]

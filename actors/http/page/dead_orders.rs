@@ -1,4 +1,4 @@
-//! Replays and purges: of letters that are named, and of all that match.
+//! Replays and purges: of dead letters that are named, and of all that match.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::frame::{Frame, Tab};
 use super::language::Language;
 use super::visit::{Form, Visit};
 use crate::delay_queue::params_refusal;
+use crate::http::dead_letters::{DeadLetterJob, JobEnd, NewJob};
 use crate::http::guard::Orderer;
-use crate::http::letters::{JobEnd, LetterJob, NewJob};
 use crate::orders::dead::{Counted, Deed, Done, Edited, Meant, Rate};
 use crate::store::DbError;
 
 /// A person hears within this time what came of an order; one that takes longer is watched on the page.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Letters of one order that names them: a page has no more.
+/// Dead letters of one order that names them: a page has no more.
 const MOST_NAMED: usize = 1000;
-/// Letters that stay and are named, each with its reason.
+/// Dead letters that stay and are named, each with its reason.
 const MOST_REASONS: usize = 3;
 
 #[derive(Template)]
@@ -36,9 +36,9 @@ struct ConfirmPage {
     /// The filter, for the form.
     hidden: Vec<(String, String)>,
     group: Option<GroupFacts>,
-    /// How many letters are meant.
-    letters: Option<String>,
-    has_letters: bool,
+    /// How many dead letters are meant.
+    dead_letters: Option<String>,
+    has_dead_letters: bool,
     back: String,
     fault: Option<String>,
 }
@@ -50,7 +50,7 @@ pub(super) struct JobRow {
     pub(super) target: String,
     pub(super) who: String,
     pub(super) begun_ms: i64,
-    pub(super) letters: String,
+    pub(super) dead_letters: String,
     pub(super) stays: Option<String>,
     pub(super) state: String,
     pub(super) is_under_way: bool,
@@ -78,9 +78,9 @@ pub(super) async fn confirm(visit: Visit) -> HttpResponse {
         },
     );
     frame.refresh = 0;
-    let letters = meant.as_ref().map(|(_, counted)| {
+    let dead_letters = meant.as_ref().map(|(_, counted)| {
         let at_least = if counted.is_all { "" } else { "+" };
-        format!("{}{at_least}", count(counted.letters))
+        format!("{}{at_least}", count(counted.dead_letters))
     });
     let group = meant.as_ref().and_then(|(meant, _)| meant.group.as_ref());
     let pairs = filter.pairs(&[]);
@@ -89,10 +89,10 @@ pub(super) async fn confirm(visit: Visit) -> HttpResponse {
         t,
         is_replay,
         group: group.map(|group| GroupFacts::of(t, group)),
-        has_letters: meant
+        has_dead_letters: meant
             .as_ref()
-            .is_some_and(|(_, n)| n.letters > 0 || !n.is_all),
-        letters,
+            .is_some_and(|(_, n)| n.dead_letters > 0 || !n.is_all),
+        dead_letters,
         back: format!("/dead{}", super::visit::query(&pairs)),
         hidden: pairs
             .into_iter()
@@ -121,7 +121,7 @@ async fn meant(visit: &Visit, filter: &Filter) -> Result<Result<Meant, String>, 
         return Ok(Err(visit.t.no_order_by_payload().to_owned()));
     }
     let meant = Meant {
-        filter: filter.letters.clone(),
+        filter: filter.dead_letters.clone(),
         ..Meant::default()
     };
     let reader = visit.config.db.reader();
@@ -157,7 +157,7 @@ async fn order_all(visit: &Visit, form: &Form, orderer: Orderer) -> Result<Answe
     }
 }
 
-/// The letters that are named, or ticked.
+/// The dead letters that are named, or ticked.
 pub(super) async fn named(visit: Visit, form: Form, orderer: Orderer) -> HttpResponse {
     let answer = order_named(&visit, &form, orderer).await;
     visit.answer(&form, answer.unwrap_or_else(Answer::failed))
@@ -212,7 +212,7 @@ fn begin(
     deed: Deed,
     rate: Option<Rate>,
     orderer: Orderer,
-) -> Result<Arc<LetterJob>, String> {
+) -> Result<Arc<DeadLetterJob>, String> {
     let new = NewJob {
         environment: visit.config.state.identity.environment.clone(),
         ordered_by: orderer.who,
@@ -220,14 +220,14 @@ fn begin(
         deed,
         rate,
     };
-    let begun = visit.config.letters.begin(&visit.config.db, new);
+    let begun = visit.config.dead_letters.begin(&visit.config.db, new);
     begun.ok_or_else(|| visit.t.too_many_orders().to_owned())
 }
 
 /// Ends an order about all that match.
 pub(super) async fn stop(visit: Visit, form: Form, _: Orderer) -> HttpResponse {
     let id = form.get("id").parse().unwrap_or(0);
-    let answer = match visit.config.letters.stop(id) {
+    let answer = match visit.config.dead_letters.stop(id) {
         true => Answer::done(visit.t.order_is_stopped().to_owned()),
         false => Answer::failed(visit.t.order_has_ended().to_owned()),
     };
@@ -252,22 +252,22 @@ fn said(t: Language, done: &Done, end: &JobEnd) -> Answer {
         said.push(t.not_read(cause));
     }
     if said.is_empty() {
-        said.push(t.no_letter_was_meant().to_owned());
+        said.push(t.no_dead_letter_was_meant().to_owned());
     }
     let text = said.join(" ");
-    match is_well && done.letters() > 0 {
+    match is_well && done.dead_letters() > 0 {
         true => Answer::done(text),
         false => Answer::failed(text),
     }
 }
 
-/// Letters that stay, and why.
+/// Dead letters that stay, and why.
 fn stays(t: Language, done: &Done) -> Option<String> {
     let mut said: Vec<String> = Vec::new();
     let reasons = done.reasons.iter().take(MOST_REASONS);
-    said.extend(reasons.map(|stays| t.letter_stays(stays.id, &stays.reason)));
+    said.extend(reasons.map(|stays| t.dead_letter_stays(stays.id, &stays.reason)));
     let missing = done.missing.iter().take(MOST_REASONS);
-    said.extend(missing.map(|id| t.letter_is_gone(id)));
+    said.extend(missing.map(|id| t.dead_letter_is_gone(id)));
     let all = done.refused + u64::try_from(done.missing.len()).unwrap_or(0);
     let more = all.saturating_sub(u64::try_from(said.len()).unwrap_or(0));
     if more > 0 {
@@ -278,11 +278,11 @@ fn stays(t: Language, done: &Done) -> Option<String> {
 
 impl Visit {
     /// The last orders of this daemon, those under way first.
-    pub(super) fn letter_jobs(&self) -> Vec<JobRow> {
+    pub(super) fn dead_letter_jobs(&self) -> Vec<JobRow> {
         let t = self.t;
         let mut jobs: Vec<JobRow> = self
             .config
-            .letters
+            .dead_letters
             .list()
             .iter()
             .map(|job| row(t, job))
@@ -292,7 +292,7 @@ impl Visit {
     }
 }
 
-fn row(t: Language, job: &LetterJob) -> JobRow {
+fn row(t: Language, job: &DeadLetterJob) -> JobRow {
     let (done, end) = (job.watch.done(), job.end());
     JobRow {
         id: job.id,
@@ -300,7 +300,7 @@ fn row(t: Language, job: &LetterJob) -> JobRow {
         target: job.target.clone(),
         who: job.ordered_by.clone(),
         begun_ms: job.begun_ms,
-        letters: count(done.letters()),
+        dead_letters: count(done.dead_letters()),
         stays: stays(t, &done),
         is_under_way: end.is_none(),
         state: match (end, job.watch.is_stopped()) {

@@ -53,10 +53,10 @@ texts! {
     is_failed_already: "it has failed or was cancelled already; a replay of its dead letter runs it again", "已失败或已取消；重放其死信可再次执行";
     has_status(status): "its status is {status}, which no daemon runs", "状态为 {status}，没有守护进程会执行";
     no_order_while_it_runs: "A task that is claimed takes no orders.", "已被领取的任务不接受操作。";
-    left_letter: "It left dead letter", "它产生了死信";
+    left_dead_letter: "It left dead letter", "它产生了死信";
     replay_runs_it: "Its replay runs the task again.", "重放该死信会再次执行此任务。";
-    left_no_letter: "It left no dead letter: it was cancelled, or somebody has replayed or purged it.", "没有死信：任务被取消，或死信已被重放、清除。";
-    letter_is_unknown: "Its dead letter is not among the newest ones that were looked at.", "在已查找的最新死信中没有它的死信。";
+    left_no_dead_letter: "It left no dead letter: it was cancelled, or somebody has replayed or purged it.", "没有死信：任务被取消，或死信已被重放、清除。";
+    dead_letter_is_unknown: "Its dead letter is not among the newest ones that were looked at.", "在已查找的最新死信中没有它的死信。";
     attempts_seen_here: "Last failures that this daemon has seen of it", "当前守护进程看到的最近失败";
     orders_about_it: "Orders about it", "相关操作";
     nobody_ordered: "Nobody has ordered anything about it.", "没有人对它做过操作。";

@@ -1,22 +1,28 @@
 //! The page in the browser: what runs, what is wrong, and the button that helps.
 //!
-//! Rendered here, from the state and the tables; a browser without scripts reads and orders all the same. The scripts swap
-//! what changed (`assets/page.js` asks for the page's own URL again), draw the charts, and write times in the browser's zone.
+//! Rendered here, from the state and the tables; a browser without scripts reads and orders all the same. The scripts
+//! swap what changed (`assets/page.js` asks for the page's own URL again), draw the charts, and write times in the
+//! browser's zone.
 //!
-//! **What is shown is hostile**: names, errors, payloads and output come from anywhere. Templates escape all values but those
-//! of the type [`html::Html`], which only `html.rs` makes, of numbers. There is no `|safe`, no inline script and no inline style: the
-//! policy of `guard.rs` would refuse them.
+//! **What is shown is hostile**: names, errors, payloads and output come from anywhere. Templates escape all values but
+//! those of the type [`html::Html`], which only `html.rs` makes, of numbers. There is no `|safe`, no inline script and
+//! no inline style: the policy of `guard.rs` would refuse them.
 //!
 //! # How to add a page
 //!
-//! 1. A file with a handler, which takes a [`visit::Visit`] and ends with [`visit::Visit::show`]; a template beside it that begins with
-//!    `{% extends "layout.html" %}` and has a block `main`; a route in [`add`], and where it stands in the navigation a line
-//!    in [`frame::TABS`].
+//! 1. A file with a handler, which takes a [`visit::Visit`] and ends with [`visit::Visit::show`]; a template beside it
+//! that begins with
+//!    `{% extends "layout.html" %}` and has a block `main`; a route in [`add`], and where it stands in the navigation a
+//!    line in [`frame::TABS`].
 //! 2. Texts in both languages by [`language::texts`], in a file of the page's own; none is written into a template.
-//! 3. Orders are [`order::Order`]s, shown by `parts::order`. Their handler takes an `Orderer` and a [`visit::Form`], gives the order,
-//!    and ends with [`visit::Visit::answer`]: it leads back to where the button was, with one sentence of what was done or refused.
-//! 4. Filters, searches and places in a list are in the query (`visit.get`, `visit.with`), so that a link shows the same.
-//! 5. Names go into links by [`visit::Visit::link`] or [`visit::query`], never into the path: a name may be `..` or hold a slash.
+//! 3. Orders are [`order::Order`]s, shown by `parts::order`. Their handler takes an `Orderer` and a [`visit::Form`],
+//! gives the order,
+//!    and ends with [`visit::Visit::answer`]: it leads back to where the button was, with one sentence of what was done
+//!    or refused.
+//! 4. Filters, searches and places in a list are in the query (`visit.get`, `visit.with`), so that a link shows the
+//! same.
+//! 5. Names go into links by [`visit::Visit::link`] or [`visit::query`], never into the path: a name may be `..` or
+//! hold a slash.
 
 mod answer;
 mod assets;
@@ -27,6 +33,7 @@ mod cron_entry;
 mod cron_texts;
 mod dead;
 mod dead_filter;
+mod dead_letter;
 mod dead_orders;
 mod dead_texts;
 mod delay;
@@ -35,7 +42,6 @@ mod format;
 mod frame;
 mod html;
 mod language;
-mod letter;
 mod moments;
 mod now;
 mod now_texts;
@@ -80,8 +86,8 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/dead/confirm", web::get().to(dead_orders::confirm))
         .route("/dead/all", web::post().to(dead_orders::all))
         .route("/dead/stop", web::post().to(dead_orders::stop))
-        .route("/letter", web::get().to(letter::page))
-        .route("/letter/payload", web::get().to(letter::payload))
+        .route("/letter", web::get().to(dead_letter::page))
+        .route("/letter/payload", web::get().to(dead_letter::payload))
         .route("/letter/order", web::post().to(dead_orders::named))
         .route("/audit", web::get().to(audit::page))
         .route("/cron/run", web::post().to(run::run_now))

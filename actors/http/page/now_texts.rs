@@ -52,8 +52,8 @@ texts! {
     wrong_runs(error): "The last run did not end well: {error}", "上次运行未正常结束：{error}";
     wrong_runs_row(n, error): "The last {n} runs did not end well: {error}", "最近连续 {n} 次运行未正常结束：{error}";
     wrong_runs_remedy: "Its page shows the runs and what they printed.", "它的页面里有每次运行及其输出。";
-    wrong_letters(n): "{n} dead letters wait for somebody.", "{n} 条死信等待处理。";
-    wrong_letters_remedy: "`dead list` shows them, `dead replay` runs them again.", "`dead list` 查看，`dead replay` 重新执行。";
-    wrong_letters_title: "Dead letters", "死信";
+    wrong_dead_letters(n): "{n} dead letters wait for somebody.", "{n} 条死信等待处理。";
+    wrong_dead_letters_remedy: "`dead list` shows them, `dead replay` runs them again.", "`dead list` 查看，`dead replay` 重新执行。";
+    wrong_dead_letters_title: "Dead letters", "死信";
     wrong_delay_title: "Delay queue", "延时队列";
 }

@@ -20,10 +20,10 @@ use crate::http::guard::Orderer;
 use crate::moment::shown;
 use crate::state::view::FailureView;
 use crate::store::DbError;
-use crate::store::browse::{self, AuditAsked, LettersAsked, Next, Reach};
+use crate::store::browse::{self, AuditAsked, DeadLettersAsked, Next, Reach};
 use crate::store::columns::{FAILED, RUNNING, WAITING};
 use crate::store::dead_letter::KIND_DELAY;
-use crate::store::rows::LetterFilter;
+use crate::store::rows::DeadLetterFilter;
 use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskRow, TaskWish};
 
 /// A person hears of an order's commit within this time, or that the database is slow.
@@ -50,9 +50,9 @@ struct TaskPage {
     params: Payload,
     links: Vec<(&'static str, String, bool)>,
     failures: Vec<FailureView>,
-    letter: Option<(i64, String)>,
-    /// Letters were left out of the look.
-    letter_is_unknown: bool,
+    dead_letter: Option<(i64, String)>,
+    /// Dead letters were left out of the look.
+    dead_letter_is_unknown: bool,
     audits: Vec<AuditRow>,
     audits_are_cut: bool,
 }
@@ -76,8 +76,8 @@ async fn story(visit: &Visit, id: i64) -> Result<Option<TaskPage>, DbError> {
     let Some(row) = reader.task_rows(vec![id]).await?.pop() else {
         return Ok(None);
     };
-    let (letter, letter_is_unknown) = match row.status {
-        FAILED => letter(visit, id).await?,
+    let (dead_letter, dead_letter_is_unknown) = match row.status {
+        FAILED => dead_letter(visit, id).await?,
         _ => (None, false),
     };
     let asked = AuditAsked {
@@ -110,8 +110,8 @@ async fn story(visit: &Visit, id: i64) -> Result<Option<TaskPage>, DbError> {
         links: visit.forms_of(&params),
         params,
         failures,
-        letter: letter.map(|id| (id, visit.link("/letter", &[("id", &id.to_string())]))),
-        letter_is_unknown,
+        dead_letter: dead_letter.map(|id| (id, visit.link("/letter", &[("id", &id.to_string())]))),
+        dead_letter_is_unknown,
         audits: audits.rows.into_iter().map(AuditRow::of).collect(),
         audits_are_cut: audits.next != Next::End,
         row,
@@ -123,17 +123,18 @@ fn task_target(id: i64) -> String {
     format!("delayed task {id}")
 }
 
-/// The newest letter that the task left, as far as the look goes; and whether it went to the end.
-async fn letter(visit: &Visit, id: i64) -> Result<(Option<i64>, bool), DbError> {
-    let asked = LettersAsked {
-        filter: LetterFilter {
+/// The newest dead letter that the task left, as far as the look goes; and whether it went to the end.
+async fn dead_letter(visit: &Visit, id: i64) -> Result<(Option<i64>, bool), DbError> {
+    let asked = DeadLettersAsked {
+        filter: DeadLetterFilter {
             kind: Some(KIND_DELAY.to_owned()),
-            ..LetterFilter::default()
+            ..DeadLetterFilter::default()
         },
         original_id: Some(id.to_string()),
-        ..LettersAsked::default()
+        ..DeadLettersAsked::default()
     };
-    let page = browse::letters(visit.config.db.reader(), asked, |_| true, Reach::page(1)).await?;
+    let page =
+        browse::dead_letters(visit.config.db.reader(), asked, |_| true, Reach::page(1)).await?;
     let found = page.rows.first().map(|line| line.head.id);
     Ok((found, found.is_none() && page.next != Next::End))
 }

@@ -113,9 +113,9 @@ impl Visit {
                 )
             }
             Fact::DeadLetters { count } => (
-                (t.wrong_letters_title().to_owned(), None),
-                t.wrong_letters(capped(*count)),
-                t.wrong_letters_remedy(),
+                (t.wrong_dead_letters_title().to_owned(), None),
+                t.wrong_dead_letters(capped(*count)),
+                t.wrong_dead_letters_remedy(),
             ),
         };
         Trouble {

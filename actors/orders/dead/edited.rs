@@ -19,8 +19,8 @@ impl Edited {
         Self { bytes, refuses }
     }
 
-    /// The payload; or why the place where the letter runs does not take it.
-    pub(crate) fn for_letter(&self, to: &ReplayTo) -> Result<Bytes, String> {
+    /// The payload; or why the place where the dead letter runs does not take it.
+    pub(crate) fn for_dead_letter(&self, to: &ReplayTo) -> Result<Bytes, String> {
         if *to == ReplayTo::DelayQueue {
             let params = str::from_utf8(&self.bytes);
             let params =
@@ -47,8 +47,8 @@ mod tests {
         ] {
             let refuses = |params: &str| (params.len() > 3).then(|| "too long".to_owned());
             let edited = Edited::new(bytes.clone().into(), refuses);
-            assert_eq!(edited.for_letter(&queue).unwrap(), bytes);
-            match (edited.for_letter(&ReplayTo::DelayQueue), refused) {
+            assert_eq!(edited.for_dead_letter(&queue).unwrap(), bytes);
+            match (edited.for_dead_letter(&ReplayTo::DelayQueue), refused) {
                 (Ok(payload), None) => assert_eq!(payload, bytes),
                 (Err(why), Some(part)) => assert!(why.contains(part), "{why}"),
                 (other, _) => panic!("{other:?}"),

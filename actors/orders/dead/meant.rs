@@ -2,7 +2,9 @@
 
 use super::group::{self, Group};
 use crate::moment::shown;
-use crate::store::rows::{LOOKED_AT_LETTERS, LetterFilter, LetterHead, LetterLook, Side};
+use crate::store::rows::{
+    DeadLetterFilter, DeadLetterHead, DeadLetterLook, LOOKED_AT_LETTERS, Side,
+};
 use crate::store::{DbError, Reader};
 
 /// What an order names.
@@ -10,7 +12,7 @@ use crate::store::{DbError, Reader};
 pub(crate) struct Meant {
     /// None: all that pass the filter.
     pub(crate) ids: Vec<i64>,
-    pub(crate) filter: LetterFilter,
+    pub(crate) filter: DeadLetterFilter,
     pub(crate) group: Option<Group>,
     /// No more than so many, the oldest.
     pub(crate) limit: Option<u64>,
@@ -18,18 +20,18 @@ pub(crate) struct Meant {
     pub(crate) seen: Option<Counted>,
 }
 
-/// How many letters are meant.
+/// How many dead letters are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counted {
-    pub(crate) letters: u64,
+    pub(crate) dead_letters: u64,
     /// They are all; else there may be more than were looked at.
     pub(crate) is_all: bool,
 }
 
-/// At the end of the table where letters that pass the filter are to be expected.
-async fn look(reader: &dyn Reader, filter: &LetterFilter) -> Result<LetterLook, DbError> {
+/// At the end of the table where dead letters that pass the filter are to be expected.
+async fn look(reader: &dyn Reader, filter: &DeadLetterFilter) -> Result<DeadLetterLook, DbError> {
     let side = Side::of(filter);
-    reader.letter_look(side, LOOKED_AT_LETTERS).await
+    reader.dead_letter_look(side, LOOKED_AT_LETTERS).await
 }
 
 impl Meant {
@@ -51,9 +53,9 @@ impl Meant {
         }))
     }
 
-    /// Whether letters are left out by what they are.
+    /// Whether dead letters are left out by what they are.
     pub(crate) fn is_narrowed(&self) -> bool {
-        self.group.is_some() || self.filter != LetterFilter::default()
+        self.group.is_some() || self.filter != DeadLetterFilter::default()
     }
 
     /// Looks at one end of the table alone.
@@ -63,8 +65,8 @@ impl Meant {
             None => self.count_in(&look(reader, &self.filter).await?),
         };
         Ok(match self.limit {
-            Some(limit) if seen.letters >= limit => Counted {
-                letters: limit,
+            Some(limit) if seen.dead_letters >= limit => Counted {
+                dead_letters: limit,
                 is_all: true,
             },
             _ => seen,
@@ -72,19 +74,20 @@ impl Meant {
     }
 
     /// Whatever the limit.
-    fn count_in(&self, look: &LetterLook) -> Counted {
-        let letters = look.letters.iter();
-        let letters = letters.filter(|letter| self.filter.takes(letter) && self.takes(letter));
+    fn count_in(&self, look: &DeadLetterLook) -> Counted {
+        let dead_letters = look.dead_letters.iter();
+        let dead_letters = dead_letters
+            .filter(|dead_letter| self.filter.takes(dead_letter) && self.takes(dead_letter));
         Counted {
-            letters: u64::try_from(letters.count()).unwrap_or(u64::MAX),
+            dead_letters: u64::try_from(dead_letters.count()).unwrap_or(u64::MAX),
             is_all: look.is_all,
         }
     }
 
-    /// Whether a letter that passed the filter is of the group.
-    pub(crate) fn takes(&self, letter: &LetterHead) -> bool {
+    /// Whether a dead letter that passed the filter is of the group.
+    pub(crate) fn takes(&self, dead_letter: &DeadLetterHead) -> bool {
         let group = self.group.as_ref();
-        group.is_none_or(|group| *group == Group::of(letter))
+        group.is_none_or(|group| *group == Group::of(dead_letter))
     }
 
     /// For people, and for `audit`.
@@ -115,15 +118,19 @@ impl Meant {
         conditions.extend(filter.since_ms.map(|ms| format!("since {}", shown(ms))));
         conditions.extend(filter.until_ms.map(|ms| format!("before {}", shown(ms))));
         let conditions: String = conditions.iter().map(|text| format!(" {text}")).collect();
-        let Some(Counted { letters, is_all }) = counted else {
+        let Some(Counted {
+            dead_letters,
+            is_all,
+        }) = counted
+        else {
             let most = self.limit.map(|limit| format!(", {limit} at most"));
             return format!("dead letters{conditions}{}", most.unwrap_or_default());
         };
         let least = if is_all { "" } else { "at least " };
         match (conditions.as_str(), self.limit) {
-            ("", None) => format!("all dead letters ({least}{letters})"),
-            _ if letters == 1 => format!("{least}1 dead letter{conditions}"),
-            _ => format!("{least}{letters} dead letters{conditions}"),
+            ("", None) => format!("all dead letters ({least}{dead_letters})"),
+            _ if dead_letters == 1 => format!("{least}1 dead letter{conditions}"),
+            _ => format!("{least}{dead_letters} dead letters{conditions}"),
         }
     }
 }
@@ -134,19 +141,24 @@ mod tests {
 
     #[test]
     fn what_is_meant_is_said_with_how_many_there_are() {
-        let counted = |letters, is_all| Some(Counted { letters, is_all });
-        let named = LetterFilter {
+        let counted = |dead_letters, is_all| {
+            Some(Counted {
+                dead_letters,
+                is_all,
+            })
+        };
+        let named = DeadLetterFilter {
             name: Some("orders".to_owned()),
             error: Some("refused".to_owned()),
-            ..LetterFilter::default()
+            ..DeadLetterFilter::default()
         };
-        let of = |filter: &LetterFilter, ids: &[i64], limit| Meant {
+        let of = |filter: &DeadLetterFilter, ids: &[i64], limit| Meant {
             ids: ids.to_vec(),
             filter: filter.clone(),
             limit,
             ..Meant::default()
         };
-        let all = LetterFilter::default();
+        let all = DeadLetterFilter::default();
         for (meant, counted, said) in [
             (of(&all, &[17, 18], None), None, "dead letters 17, 18"),
             (

@@ -1,6 +1,6 @@
-//! What people order about dead letters, on the command line and over HTTP: which letters are meant (`meant.rs`, `group.rs`),
-//! where each runs again (`target.rs`), how fast (`rate.rs`) an order goes through them (`walk.rs`), and what it does to them
-//! (`work.rs`).
+//! What people order about dead letters, on the command line and over HTTP: which dead letters are meant (`meant.rs`,
+//! `group.rs`), where each runs again (`target.rs`), how fast (`rate.rs`) an order goes through them (`walk.rs`), and
+//! what it does to them (`work.rs`).
 
 mod edited;
 mod group;

@@ -1,4 +1,4 @@
-//! How fast letters are worked off.
+//! How fast dead letters are worked off.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::walk::PORTION;
 
-/// Portions a second, at most: so many transactions a second are no load, and letters come evenly.
+/// Portions a second, at most: so many transactions a second are no load, and dead letters come evenly.
 const PORTIONS_A_SECOND: u64 = 10;
 
-/// So many letters in so long.
+/// So many dead letters in so long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
-    letters: u32,
+    dead_letters: u32,
     per: Duration,
 }
 
@@ -21,50 +21,50 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a number of letters and a unit: `100/s`, `30/m`, `5/h`".to_owned();
-        let (letters, unit) = text.split_once('/').ok_or_else(wrong)?;
-        let letters: u32 = letters.parse().map_err(|_| wrong())?;
+        let wrong = || "a number of dead letters and a unit: `100/s`, `30/m`, `5/h`".to_owned();
+        let (dead_letters, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let dead_letters: u32 = dead_letters.parse().map_err(|_| wrong())?;
         let seconds = match unit {
             "s" => 1,
             "m" => 60,
             "h" => 3600,
             _ => return Err(wrong()),
         };
-        if letters == 0 {
-            return Err("at least one letter: `1/h`".to_owned());
+        if dead_letters == 0 {
+            return Err("at least one dead letter: `1/h`".to_owned());
         }
         Ok(Self {
-            letters,
+            dead_letters,
             per: Duration::from_secs(seconds),
         })
     }
 }
 
 impl Rate {
-    fn time_of(self, letters: u64) -> Duration {
-        let nanos = self.per.as_nanos() * u128::from(letters) / u128::from(self.letters);
+    fn time_of(self, dead_letters: u64) -> Duration {
+        let nanos = self.per.as_nanos() * u128::from(dead_letters) / u128::from(self.dead_letters);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Letters of one portion.
+    /// Dead letters of one portion.
     fn portion(self) -> u32 {
-        let a_second = u64::from(self.letters) / self.per.as_secs().max(1);
+        let a_second = u64::from(self.dead_letters) / self.per.as_secs().max(1);
         let portion = (a_second / PORTIONS_A_SECOND).clamp(1, u64::from(PORTION));
         u32::try_from(portion).unwrap_or(PORTION)
     }
 }
 
-/// Letters in one transaction.
+/// Dead letters in one transaction.
 pub(crate) fn portion(rate: Option<Rate>) -> u32 {
     rate.map_or(PORTION, Rate::portion)
 }
 
-/// Waits between portions, such that no more letters are worked off than the rate says, from the beginning on: a portion that took
-/// long is made up for.
+/// Waits between portions, such that no more dead letters are worked off than the rate says, from the beginning on: a
+/// portion that took long is made up for.
 pub(crate) struct Pace {
     rate: Option<Rate>,
     begun: Instant,
-    letters: u64,
+    dead_letters: u64,
 }
 
 impl Pace {
@@ -72,19 +72,19 @@ impl Pace {
         Self {
             rate,
             begun: Instant::now(),
-            letters: 0,
+            dead_letters: 0,
         }
     }
 
     /// Until the next portion may be worked off.
     pub(crate) async fn wait(&self) {
         if let Some(rate) = self.rate {
-            sleep_until(self.begun + rate.time_of(self.letters)).await;
+            sleep_until(self.begun + rate.time_of(self.dead_letters)).await;
         }
     }
 
-    pub(crate) fn did(&mut self, letters: usize) {
-        self.letters += u64::try_from(letters).unwrap_or(u64::MAX);
+    pub(crate) fn did(&mut self, dead_letters: usize) {
+        self.dead_letters += u64::try_from(dead_letters).unwrap_or(u64::MAX);
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn no_more_letters_than_the_rate_says_are_worked_off() {
+    async fn no_more_dead_letters_than_the_rate_says_are_worked_off() {
         tokio::time::pause();
         let begun = Instant::now();
         let mut pace = Pace::begin(Some("100/s".parse().unwrap()));

@@ -8,9 +8,9 @@ use parking_lot::RwLock;
 use crate::config::{Config, Environment, QueueEntry, SourceConfig, did_you_mean};
 use crate::source::replayed::replay_table;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
-use crate::store::rows::{LetterHead, ReplayTo};
+use crate::store::rows::{DeadLetterHead, ReplayTo};
 
-/// The way back for letters. By default there is none.
+/// The way back for dead letters. By default there is none.
 #[derive(Default)]
 pub(crate) struct Targets {
     environment: Environment,
@@ -36,13 +36,13 @@ impl Targets {
         *self.queues.write() = queues.into();
     }
 
-    /// Where the letter runs, and what that is called; or why it cannot run here.
-    pub(crate) fn of(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
-        if letter.kind == KIND_DELAY {
-            return self.delayed(letter);
+    /// Where the dead letter runs, and what that is called; or why it cannot run here.
+    pub(crate) fn of(&self, dead_letter: &DeadLetterHead) -> Result<(ReplayTo, String), String> {
+        if dead_letter.kind == KIND_DELAY {
+            return self.delayed(dead_letter);
         }
         let queues = Arc::clone(&self.queues.read());
-        let entry = self.entry(letter, &queues)?;
+        let entry = self.entry(dead_letter, &queues)?;
         if !entry.live {
             return Err(format!(
                 "its queue is not live here: {}",
@@ -58,8 +58,8 @@ impl Targets {
         Ok((ReplayTo::Queue(queue), format!("queue `{}`", entry.name)))
     }
 
-    fn delayed(&self, letter: &LetterHead) -> Result<(ReplayTo, String), String> {
-        let exec_cmd = &letter.exec_cmd;
+    fn delayed(&self, dead_letter: &DeadLetterHead) -> Result<(ReplayTo, String), String> {
+        let exec_cmd = &dead_letter.exec_cmd;
         if !self.delayed.contains(exec_cmd) {
             let hint = did_you_mean(exec_cmd, &self.delayed);
             return Err(format!("no delayed task `{exec_cmd}` is registered{hint}"));
@@ -67,38 +67,38 @@ impl Targets {
         Ok((ReplayTo::DelayQueue, format!("delayed task `{exec_cmd}`")))
     }
 
-    /// The entry it came through; one that was renamed since is known by its source. A letter of another partition is
-    /// ours only if it came from the same source: entries of two partitions may share a name and nothing else.
+    /// The entry it came through; one that was renamed since is known by its source. A dead letter of another partition
+    /// is ours only if it came from the same source: entries of two partitions may share a name and nothing else.
     fn entry<'q>(
         &self,
-        letter: &LetterHead,
+        dead_letter: &DeadLetterHead,
         queues: &'q [QueueEntry],
     ) -> Result<&'q QueueEntry, String> {
-        let named = queues.iter().find(|entry| entry.name == letter.name);
-        let ours = letter.partition == self.partition;
-        let entry = named.filter(|entry| ours || came_from(letter, entry));
-        let entry = entry.or_else(|| queues.iter().find(|entry| came_from(letter, entry)));
+        let named = queues.iter().find(|entry| entry.name == dead_letter.name);
+        let ours = dead_letter.partition == self.partition;
+        let entry = named.filter(|entry| ours || came_from(dead_letter, entry));
+        let entry = entry.or_else(|| queues.iter().find(|entry| came_from(dead_letter, entry)));
         entry.ok_or_else(|| match ours {
             true => {
                 let known = queues.iter().map(|entry| entry.name.clone()).collect();
-                let hint = did_you_mean(&letter.name, &known);
-                format!("no queue `{}` is configured here{hint}", letter.name)
+                let hint = did_you_mean(&dead_letter.name, &known);
+                format!("no queue `{}` is configured here{hint}", dead_letter.name)
             }
             false => format!(
                 "its queue `{}` is partition `{}`'s: `--partition {}` would be right",
-                letter.name, letter.partition, letter.partition
+                dead_letter.name, dead_letter.partition, dead_letter.partition
             ),
         })
     }
 }
 
-fn came_from(letter: &LetterHead, entry: &QueueEntry) -> bool {
+fn came_from(dead_letter: &DeadLetterHead, entry: &QueueEntry) -> bool {
     let (kind, source) = match &entry.source {
         SourceConfig::Table { table } => (KIND_TABLE, table),
         SourceConfig::Redis { key, .. } => ("redis", key),
         SourceConfig::Kafka { topic, .. } => ("kafka", topic),
     };
-    (kind, source.as_str()) == (letter.kind.as_str(), letter.source.as_str())
+    (kind, source.as_str()) == (dead_letter.kind.as_str(), dead_letter.source.as_str())
 }
 
 #[cfg(test)]
@@ -145,8 +145,8 @@ mod tests {
         load(&places, &commands).unwrap_or_else(|faults| panic!("{faults}"))
     }
 
-    fn letter(kind: &str, source: &str, name: &str, partition: &str) -> LetterHead {
-        LetterHead {
+    fn dead_letter(kind: &str, source: &str, name: &str, partition: &str) -> DeadLetterHead {
+        DeadLetterHead {
             id: 7,
             kind: kind.to_owned(),
             source: source.to_owned(),
@@ -158,74 +158,74 @@ mod tests {
         }
     }
 
-    fn target(letter: &LetterHead) -> Result<ReplayTo, String> {
+    fn target(dead_letter: &DeadLetterHead) -> Result<ReplayTo, String> {
         let targets = Targets::new(&config(), ["remind".to_owned()].into());
-        targets.of(letter).map(|(to, _)| to)
+        targets.of(dead_letter).map(|(to, _)| to)
     }
 
     #[test]
-    fn a_letter_runs_through_its_entry() {
+    fn a_dead_letter_runs_through_its_entry() {
         let queue = |name: &str| Ok(ReplayTo::Queue(name.to_owned()));
         let cases = [
             (
-                letter("queue", "orders_table", "orders", "script1"),
+                dead_letter("queue", "orders_table", "orders", "script1"),
                 queue("orders_table"),
             ),
             (
-                letter("redis", "l", "list", "script1"),
+                dead_letter("redis", "l", "list", "script1"),
                 queue("dead:script1:list"),
             ),
             (
-                letter("kafka", "clicks", "clicks", "script1"),
+                dead_letter("kafka", "clicks", "clicks", "script1"),
                 queue("dead:script1:clicks"),
             ),
             (
-                letter("delay", "delay_queue_log", "any name", "script9"),
+                dead_letter("delay", "delay_queue_log", "any name", "script9"),
                 Ok(ReplayTo::DelayQueue),
             ),
             // The entry was renamed, or has another source now.
             (
-                letter("redis", "l", "old name", "script1"),
+                dead_letter("redis", "l", "old name", "script1"),
                 queue("dead:script1:list"),
             ),
             (
-                letter("redis", "old list", "orders", "script1"),
+                dead_letter("redis", "old list", "orders", "script1"),
                 queue("orders_table"),
             ),
             // Another partition's, which reads the same source here.
             (
-                letter("redis", "l", "list", "script2"),
+                dead_letter("redis", "l", "list", "script2"),
                 queue("dead:script1:list"),
             ),
         ];
-        for (letter, wanted) in cases {
-            assert_eq!(target(&letter), wanted, "{letter:?}");
+        for (dead_letter, wanted) in cases {
+            assert_eq!(target(&dead_letter), wanted, "{dead_letter:?}");
         }
     }
 
     #[test]
-    fn a_letter_that_cannot_run_here_is_refused_with_what_would_be_right() {
-        let gone = LetterHead {
+    fn a_dead_letter_that_cannot_run_here_is_refused_with_what_would_be_right() {
+        let gone = DeadLetterHead {
             exec_cmd: "remidn".to_owned(),
-            ..letter("delay", "delay_queue_log", "n", "script1")
+            ..dead_letter("delay", "delay_queue_log", "n", "script1")
         };
         let cases = [
             (
-                letter("queue", "t", "ordesr", "script1"),
+                dead_letter("queue", "t", "ordesr", "script1"),
                 "did you mean `orders`",
             ),
             (
-                letter("queue", "later", "later", "script1"),
+                dead_letter("queue", "later", "later", "script1"),
                 "status 4 is release; this is dev",
             ),
             (
-                letter("redis", "other", "orders", "script2"),
+                dead_letter("redis", "other", "orders", "script2"),
                 "`--partition script2` would be right",
             ),
             (gone, "did you mean `remind`"),
         ];
-        for (letter, why) in cases {
-            let refused = target(&letter).unwrap_err();
+        for (dead_letter, why) in cases {
+            let refused = target(&dead_letter).unwrap_err();
             assert!(refused.contains(why), "{refused}");
         }
     }

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::meant::Meant;
-use crate::store::rows::{LetterFilter, LetterHead};
+use crate::store::rows::{DeadLetterFilter, DeadLetterHead};
 use crate::store::{DbError, Reader};
 
-/// Letters in one transaction: few enough for others to write in between.
+/// Dead letters in one transaction: few enough for others to write in between.
 pub(super) const PORTION: u32 = 500;
 
 /// See the module's header.
@@ -17,21 +17,21 @@ pub(super) struct Walk<'a> {
     /// Ids that were named and not found.
     pub(super) missing: Vec<i64>,
     above: i64,
-    /// The newest letter when the walk began. What dies again in the meantime is not met twice.
+    /// The newest dead letter when the walk began. What dies again in the meantime is not met twice.
     last: i64,
     left: u64,
-    /// Letters of one portion.
+    /// Dead letters of one portion.
     portion: u32,
 }
 
 impl<'a> Walk<'a> {
-    /// `portion`: letters in one transaction, `PORTION` at most.
+    /// `portion`: dead letters in one transaction, `PORTION` at most.
     pub(super) async fn begin(
         reader: &dyn Reader,
         meant: &'a Meant,
         portion: u32,
     ) -> Result<Self, DbError> {
-        let newest = reader.dead_letters(LetterFilter::default(), 1).await?;
+        let newest = reader.dead_letters(DeadLetterFilter::default(), 1).await?;
         let mut ids = meant.ids.clone();
         ids.sort_unstable();
         ids.dedup();
@@ -40,20 +40,25 @@ impl<'a> Walk<'a> {
             ids: (!ids.is_empty()).then(|| ids.into()),
             missing: Vec::new(),
             above: i64::MIN,
-            last: newest.first().map_or(i64::MIN, |letter| letter.id),
+            last: newest
+                .first()
+                .map_or(i64::MIN, |dead_letter| dead_letter.id),
             left: meant.limit.unwrap_or(u64::MAX),
             portion: portion.min(PORTION),
         })
     }
 
     /// The next portion; an empty one is the end.
-    pub(super) async fn next(&mut self, reader: &dyn Reader) -> Result<Vec<LetterHead>, DbError> {
+    pub(super) async fn next(
+        &mut self,
+        reader: &dyn Reader,
+    ) -> Result<Vec<DeadLetterHead>, DbError> {
         loop {
             let asked = self.next_ids();
             if self.left == 0 || asked.as_ref().is_some_and(Vec::is_empty) {
                 return Ok(Vec::new());
             }
-            let filter = LetterFilter {
+            let filter = DeadLetterFilter {
                 ids: asked.clone().unwrap_or_default(),
                 ..self.meant.filter.clone()
             };
@@ -65,7 +70,7 @@ impl<'a> Walk<'a> {
             } else {
                 self.above
             };
-            let mut heads = reader.letter_heads(filter, above, limit).await?;
+            let mut heads = reader.dead_letter_heads(filter, above, limit).await?;
             if heads.is_empty() && asked.is_none() {
                 return Ok(heads);
             }
@@ -80,7 +85,7 @@ impl<'a> Walk<'a> {
                 self.missing
                     .extend(asked.into_iter().filter(|id| !found(id)));
             }
-            // The filter lets some letters of other groups pass.
+            // The filter lets some dead letters of other groups pass.
             heads.retain(|head| head.id <= self.last && self.meant.takes(head));
             if heads.is_empty() && self.above <= self.last {
                 continue;

@@ -1,6 +1,6 @@
-//! Carries out an order about dead letters: a portion at a time, each in one transaction with the order's row of `audit`, which
-//! says how many letters were done so far. An order that is stopped, or whose process is killed, has done its portions and no
-//! half of one.
+//! Carries out an order about dead letters: a portion at a time, each in one transaction with the order's row of
+//! `audit`, which says how many dead letters were done so far. An order that is stopped, or whose process is killed,
+//! has done its portions and no half of one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::target::Targets;
 use super::walk::Walk;
 use crate::db::Db;
 use crate::store::DbError;
-use crate::store::rows::{LetterHead, LetterOrder, Replay};
+use crate::store::rows::{DeadLetterHead, DeadLetterOrder, Replay};
 
-/// Letters that cannot run here and are named, each with its reason.
+/// Dead letters that cannot run here and are named, each with its reason.
 const NAMED: usize = 20;
 
-/// What an order does with each letter.
+/// What an order does with each dead letter.
 pub(crate) enum Deed {
     /// Runs it again, with another payload where it was edited.
     Replay {
@@ -31,7 +31,7 @@ pub(crate) enum Deed {
     Purge,
 }
 
-/// What was done with the letters.
+/// What was done with the dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Done {
     /// By where they run.
@@ -46,7 +46,7 @@ pub(crate) struct Done {
     pub(crate) missing: Vec<i64>,
 }
 
-/// A letter that stays as it is.
+/// A dead letter that stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stays {
     pub(crate) id: i64,
@@ -55,17 +55,17 @@ pub(crate) struct Stays {
 }
 
 impl Done {
-    /// Letters that were replayed or deleted.
-    pub(crate) fn letters(&self) -> u64 {
+    /// Dead letters that were replayed or deleted.
+    pub(crate) fn dead_letters(&self) -> u64 {
         self.replayed.values().sum::<u64>() + self.deleted
     }
 
-    fn refused(&mut self, letter: &LetterHead, reason: String) {
+    fn refused(&mut self, dead_letter: &DeadLetterHead, reason: String) {
         self.refused += 1;
         if self.reasons.len() < NAMED {
             self.reasons.push(Stays {
-                id: letter.id,
-                name: letter.name.clone(),
+                id: dead_letter.id,
+                name: dead_letter.name.clone(),
                 reason,
             });
         }
@@ -105,13 +105,13 @@ impl Watch {
     }
 }
 
-/// Ends when all letters that are meant are done, or with the portion in which the order is stopped.
+/// Ends when all dead letters that are meant are done, or with the portion in which the order is stopped.
 pub(crate) async fn carry_out(
     db: &Db,
     meant: &Meant,
     deed: &Deed,
     rate: Option<Rate>,
-    mut order: LetterOrder,
+    mut order: DeadLetterOrder,
     watch: &Watch,
 ) -> Result<(), DbError> {
     let mut walk = Walk::begin(db.reader(), meant, portion(rate)).await?;
@@ -137,19 +137,21 @@ pub(crate) async fn carry_out(
     Ok(())
 }
 
-/// Answers how many letters the portion had that can run.
+/// Answers how many dead letters the portion had that can run.
 async fn replay(
     db: &Db,
-    heads: Vec<LetterHead>,
+    heads: Vec<DeadLetterHead>,
     targets: &Targets,
     edited: Option<&Edited>,
-    order: &mut LetterOrder,
+    order: &mut DeadLetterOrder,
     watch: &Watch,
 ) -> Result<usize, DbError> {
     let (mut replays, mut names) = (Vec::new(), Vec::new());
     for head in heads {
         let target = targets.of(&head).and_then(|(to, name)| {
-            let payload = edited.map(|edited| edited.for_letter(&to)).transpose()?;
+            let payload = edited
+                .map(|edited| edited.for_dead_letter(&to))
+                .transpose()?;
             let id = head.id;
             Ok((Replay { id, to, payload }, name))
         });
@@ -165,7 +167,7 @@ async fn replay(
         return Ok(0);
     }
     let begun = replays.len();
-    let replayed = db.replay_letters(replays, Some(order.clone())).await?;
+    let replayed = db.replay_dead_letters(replays, Some(order.clone())).await?;
     order.before += replayed.rows.iter().flatten().count();
     order.row = replayed.audit;
     let mut done = watch.done.lock();
@@ -180,13 +182,13 @@ async fn replay(
 
 async fn purge(
     db: &Db,
-    heads: Vec<LetterHead>,
-    order: &mut LetterOrder,
+    heads: Vec<DeadLetterHead>,
+    order: &mut DeadLetterOrder,
     watch: &Watch,
 ) -> Result<usize, DbError> {
     let ids: Vec<i64> = heads.into_iter().map(|head| head.id).collect();
     let begun = ids.len();
-    let deleted = db.delete_letters(ids, Some(order.clone())).await?;
+    let deleted = db.delete_dead_letters(ids, Some(order.clone())).await?;
     order.before += deleted.count;
     order.row = deleted.audit;
     watch.done.lock().deleted += u64::try_from(deleted.count).unwrap_or(u64::MAX);

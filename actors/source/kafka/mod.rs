@@ -1,8 +1,9 @@
 //! A topic of Kafka, read as a member of a consumer group.
 //!
-//! At least once: a position is committed only when every record before it that came here is finished (`partition/mod.rs`), each
-//! second, when a partition goes to others, and at the end. What was in flight when the process ended runs again. The
-//! committed position is all there is: nothing is kept elsewhere but attempts of records that failed or ended a process.
+//! At least once: a position is committed only when every record before it that came here is finished
+//! (`partition/mod.rs`), each second, when a partition goes to others, and at the end. What was in flight when the
+//! process ended runs again. The committed position is all there is: nothing is kept elsewhere but attempts of records
+//! that failed or ended a process.
 //!
 //! One member of the group for each pool and process (`member.rs`), whose partitions are given to its consumers in turn
 //! (`assignments.rs`): the group does not notice how many consumers there are.
@@ -62,7 +63,7 @@ use crate::job::{Message, MessageSource, SourceKind};
 use crate::membership::Ownership;
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
-use crate::store::rows::{EntryName, NewLetter};
+use crate::store::rows::{EntryName, NewDeadLetter};
 use crate::task::{panic_point, restart_on_panic};
 
 /// Which topic is read, and as whom.
@@ -186,11 +187,12 @@ impl KafkaSource {
         Box::new(handed.into_iter().map(delivery))
     }
 
-    /// What others have now is theirs to give up: its attempt has failed, and no more. If its partition comes back before
-    /// its end is noted, nothing is taken for a letter that there is not: it has no attempt left, and comes here again.
-    fn letters(&self, ends: &mut [Settled]) -> Vec<NewLetter> {
+    /// What others have now is theirs to give up: its attempt has failed, and no more. If its partition comes back
+    /// before its end is noted, nothing is taken for a dead letter that there is not: it has no attempt left, and comes
+    /// here again.
+    fn dead_letters(&self, ends: &mut [Settled]) -> Vec<NewDeadLetter> {
         let mut assignments = self.shared.assignments();
-        let mut letters = Vec::new();
+        let mut dead_letters = Vec::new();
         for Settled { receipt, end } in ends {
             let End::Dead { error, attempts } = end else {
                 continue;
@@ -199,7 +201,7 @@ impl KafkaSource {
                 *end = End::Retry(Duration::ZERO);
                 continue;
             };
-            letters.push(NewLetter {
+            dead_letters.push(NewDeadLetter {
                 kind: "kafka",
                 source: self.subscription.topic.clone(),
                 entry: self.subscription.entry.clone(),
@@ -213,7 +215,7 @@ impl KafkaSource {
                 first_ms: record.timestamp_ms.unwrap_or_else(now_ms),
             });
         }
-        letters
+        dead_letters
     }
 }
 
@@ -292,10 +294,10 @@ impl Source for KafkaSource {
 
     fn settle(&self, mut ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            // Durable before the position may pass them. A crash in between makes the letter twice.
-            let letters = self.letters(&mut ends);
-            if !letters.is_empty() {
-                self.shared.db.insert_letters(letters).await?;
+            // Durable before the position may pass them. A crash in between makes the dead letter twice.
+            let dead_letters = self.dead_letters(&mut ends);
+            if !dead_letters.is_empty() {
+                self.shared.db.insert_dead_letters(dead_letters).await?;
             }
             crashes::note_failures(&self.shared, &ends).await;
             self.shared.settle(&ends);

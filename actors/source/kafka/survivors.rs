@@ -2,9 +2,9 @@
 //! is over takes all at once. Pure.
 //!
 //! When the partition comes back, a record of which a run goes on is not started again: it waits in its place for that
-//! run's end, which counts as if the partition had never gone. So does an end that came before, and what was finished and
-//! could not be committed any more. Where others have moved the position past the record meanwhile, it does not come here
-//! again, and the end means nothing.
+//! run's end, which counts as if the partition had never gone. So does an end that came before, and what was finished
+//! and could not be committed any more. Where others have moved the position past the record meanwhile, it does not
+//! come here again, and the end means nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -148,7 +148,7 @@ impl Survivors {
                 next,
                 due: at.checked_add(*after),
             },
-            // There was no record to make a letter of. It has no attempt left, and becomes one without a run.
+            // There was no record to make a dead letter of. It has no attempt left, and becomes one without a run.
             End::Dead { .. } => Known::Failed { next, due: None },
             End::GiveBack => Known::Nothing,
         };

@@ -14,7 +14,7 @@ use super::trouble::Deed;
 use crate::clock::millis;
 use crate::job::USED_UP;
 use crate::source::{End, Receipt, Settled, SourceError, take_dead};
-use crate::store::rows::NewLetter;
+use crate::store::rows::NewDeadLetter;
 use crate::task::caught;
 
 /// How long messages that are given back are gathered: they arrive in several portions, and keep their order when
@@ -37,9 +37,9 @@ impl RedisSource {
         let dead = take_dead(&mut ends);
         self.note(&ends);
         if !dead.is_empty() {
-            // The letter is durable before the message goes: a crash in between repeats it, and loses nothing.
+            // The dead letter is durable before the message goes: a crash in between repeats it, and loses nothing.
             self.ring_later();
-            self.write_letters(&dead).await?;
+            self.write_dead_letters(&dead).await?;
             self.note(&dead);
         }
         if ends.iter().any(|settled| settled.end == End::GiveBack) {
@@ -63,20 +63,26 @@ impl RedisSource {
         }
     }
 
-    async fn write_letters(&self, dead: &[Settled]) -> Result<(), SourceError> {
-        let letters: Vec<NewLetter> = {
+    async fn write_dead_letters(&self, dead: &[Settled]) -> Result<(), SourceError> {
+        let dead_letters: Vec<NewDeadLetter> = {
             let batches = self.lock_batches();
-            let letter = |settled: &Settled| self.letter(&batches, &settled.receipt, &settled.end);
-            dead.iter().filter_map(letter).collect()
+            let dead_letter =
+                |settled: &Settled| self.dead_letter(&batches, &settled.receipt, &settled.end);
+            dead.iter().filter_map(dead_letter).collect()
         };
-        if !letters.is_empty() {
-            self.config.db.insert_letters(letters).await?;
+        if !dead_letters.is_empty() {
+            self.config.db.insert_dead_letters(dead_letters).await?;
         }
         Ok(())
     }
 
     /// None where the message is not here, or has ended.
-    fn letter(&self, batches: &super::Batches, receipt: &Receipt, end: &End) -> Option<NewLetter> {
+    fn dead_letter(
+        &self,
+        batches: &super::Batches,
+        receipt: &Receipt,
+        end: &End,
+    ) -> Option<NewDeadLetter> {
         let End::Dead { error, attempts } = end else {
             return None;
         };
@@ -89,7 +95,7 @@ impl RedisSource {
             Some(how) if error.contains(USED_UP) => format!("{error} ({how})"),
             _ => error.clone(),
         };
-        Some(NewLetter {
+        Some(NewDeadLetter {
             kind: "redis",
             source: self.config.key.clone(),
             entry: self.config.entry.clone(),
@@ -199,8 +205,8 @@ impl RedisSource {
             }
             // Reported before; only the answer was lost.
             -2 if !telling.sure => self.lock_batches().lost(telling.number),
-            // The server has lost data. Others were not given it: that takes a boot that was judged, and then the server
-            // remembers which numbers it knew.
+            // The server has lost data. Others were not given it: that takes a boot that was judged, and then the
+            // server remembers which numbers it knew.
             -1 | -2 => match &telling.what {
                 // Nothing of this one is missed; of others something may be.
                 What::Finished(_) => {

@@ -1,6 +1,6 @@
-//! Looks for letters that wait to run again: one question for all entries of a daemon, beside the hot path.
+//! Looks for dead letters that wait to run again: one question for all entries of a daemon, beside the hot path.
 //!
-//! An empty replay table is the usual case. Its pool polls it only once a letter is found, so it costs nothing.
+//! An empty replay table is the usual case. Its pool polls it only once a dead letter is found, so it costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

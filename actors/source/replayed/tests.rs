@@ -1,4 +1,4 @@
-//! Letters beside a scripted queue, in a database of the test.
+//! Dead letters beside a scripted queue, in a database of the test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::*;
 use crate::job::SourceKind;
 use crate::membership::Liveness;
 use crate::source::{Breadth, End};
-use crate::store::rows::{EntryName, LetterFilter, NewLetter, Replay, ReplayTo};
+use crate::store::rows::{DeadLetterFilter, EntryName, NewDeadLetter, Replay, ReplayTo};
 use crate::testing_support::{FakeSource, Seen, TestDb, single, soon, work};
 
 const OWNER: &str = "script1/me";
@@ -42,7 +42,7 @@ impl World {
             exec_cmd: "order".to_owned(),
         };
         let table = replay_table("script1", "orders");
-        let letters = TableSource::new(
+        let dead_letters = TableSource::new(
             db.db.clone(),
             OWNER.to_owned(),
             Arc::clone(&liveness),
@@ -53,7 +53,7 @@ impl World {
         let queue = FakeSource::new();
         let source = Arc::new(Replayed::new(
             wrap(Arc::<FakeSource>::clone(&queue)),
-            letters,
+            dead_letters,
             due.of(table),
         ));
         actix_rt::spawn(async move { due.look().await });
@@ -68,7 +68,7 @@ impl World {
 
     /// Dead letters of the entry, made to run again.
     async fn replay(&self, payloads: &[&'static str]) {
-        let letter = |payload: &&'static str| NewLetter {
+        let dead_letter = |payload: &&'static str| NewDeadLetter {
             kind: "redis",
             source: "list".to_owned(),
             entry: EntryName {
@@ -85,9 +85,11 @@ impl World {
             first_ms: 7,
         };
         let db = &self.db.db;
-        let letters = payloads.iter().map(letter).collect();
-        db.insert_letters(letters).await.unwrap();
-        let heads = db.reader().letter_heads(LetterFilter::default(), 0, 1000);
+        let dead_letters = payloads.iter().map(dead_letter).collect();
+        db.insert_dead_letters(dead_letters).await.unwrap();
+        let heads = db
+            .reader()
+            .dead_letter_heads(DeadLetterFilter::default(), 0, 1000);
         let to = ReplayTo::Queue(replay_table("script1", "orders"));
         let replays = heads.await.unwrap().into_iter().map(|head| Replay {
             id: head.id,
@@ -95,7 +97,7 @@ impl World {
             payload: None,
         });
         let rows = db
-            .replay_letters(replays.collect(), None)
+            .replay_dead_letters(replays.collect(), None)
             .await
             .unwrap()
             .rows;
@@ -127,7 +129,7 @@ fn payloads(deliveries: &[Delivery]) -> Vec<String> {
 }
 
 #[actix::test]
-async fn a_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keeps_all_there_was() {
+async fn a_dead_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keeps_all_there_was() {
     let world = World::start().await;
     let fetched = async {
         let fetched = world.fetch(9).await;
@@ -156,12 +158,12 @@ async fn a_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keeps_all
 }
 
 #[actix::test]
-async fn whoever_looks_for_letters_on_a_thread_that_is_blocked_holds_up_no_message() {
+async fn whoever_looks_for_dead_letters_on_a_thread_that_is_blocked_holds_up_no_message() {
     let world = World::start().await;
     world.replay(&["a"]).await;
     let mut due = world.source.due.subscribe();
     soon(due.wait_for(|due| *due)).await.unwrap();
-    let looks = world.source.letters.looks();
+    let looks = world.source.dead_letters.looks();
     for id in 1..=3 {
         world.queue.offer([id]);
         assert_eq!(payloads(&world.fetch(9).await), [format!("body {id}")]);
@@ -171,7 +173,7 @@ async fn whoever_looks_for_letters_on_a_thread_that_is_blocked_holds_up_no_messa
 }
 
 #[actix::test]
-async fn letters_and_messages_take_turns_and_each_is_settled_where_it_came_from() {
+async fn dead_letters_and_messages_take_turns_and_each_is_settled_where_it_came_from() {
     let world = World::start().await;
     world.replay(&["a", "b", "c"]).await;
     (1..=3).for_each(|id| world.queue.offer([id]));
@@ -196,7 +198,7 @@ async fn letters_and_messages_take_turns_and_each_is_settled_where_it_came_from(
 }
 
 #[actix::test]
-async fn many_letters_do_not_hold_up_the_queue_nor_an_empty_queue_the_letters() {
+async fn many_dead_letters_do_not_hold_up_the_queue_nor_an_empty_queue_the_dead_letters() {
     let world = World::start().await;
     world.replay(&["x"; 200]).await;
     let begun = Instant::now();
@@ -262,11 +264,11 @@ impl Source for Slow {
 }
 
 #[actix::test]
-async fn nothing_that_the_queue_gives_is_lost_when_letters_come() {
+async fn nothing_that_the_queue_gives_is_lost_when_dead_letters_come() {
     let world = World::with(|queue| Arc::new(Slow(queue))).await;
     let mut seen = Vec::new();
     for id in 0..50 {
-        // At the same moment: a look for letters, and a message.
+        // At the same moment: a look for dead letters, and a message.
         let come = async {
             world.replay(&["x"]).await;
             tokio::time::sleep(Duration::from_millis(20 * (id % 60))).await;
@@ -309,7 +311,7 @@ async fn a_stop_ends_the_wait_and_what_comes_later_is_left() {
 }
 
 #[actix::test]
-async fn the_lag_counts_letters_and_messages() {
+async fn the_lag_counts_dead_letters_and_messages() {
     let world = World::start().await;
     world.queue.set_lag(Some(40));
     world.replay(&["a", "b"]).await;
@@ -319,8 +321,8 @@ async fn the_lag_counts_letters_and_messages() {
 }
 
 #[actix::test]
-async fn a_consumer_retries_letters_by_the_rules_of_the_entry_and_buries_them_under_their_old_name()
-{
+async fn a_consumer_retries_dead_letters_by_the_rules_of_the_entry_and_buries_them_under_their_old_name()
+ {
     let world = World::start().await;
     let seen = Seen::new();
     let handler = {
@@ -357,28 +359,31 @@ async fn a_consumer_retries_letters_by_the_rules_of_the_entry_and_buries_them_un
     let bad = |attempt| ("id of bad".to_owned(), attempt);
     let one = |id: &str| (id.to_owned(), 1);
     assert_eq!(seen, [one("1"), bad(1), bad(2), bad(3), one("id of good")]);
-    let letters = world
+    let dead_letters = world
         .db
         .db
         .reader()
-        .dead_letters(LetterFilter::default(), 9);
-    let letters = letters.await.unwrap();
-    assert_eq!(letters.len(), 1);
-    let letter = &letters[0];
+        .dead_letters(DeadLetterFilter::default(), 9);
+    let dead_letters = dead_letters.await.unwrap();
+    assert_eq!(dead_letters.len(), 1);
+    let dead_letter = &dead_letters[0];
     assert_eq!(
-        (letter.kind.as_str(), letter.source.as_str()),
+        (dead_letter.kind.as_str(), dead_letter.source.as_str()),
         ("redis", "list")
     );
     assert_eq!(
-        (letter.original_id.as_str(), letter.attempts),
+        (dead_letter.original_id.as_str(), dead_letter.attempts),
         ("id of bad", 3)
     );
-    assert_eq!((letter.first_ms, letter.error.as_str()), (7, "still bad"));
+    assert_eq!(
+        (dead_letter.first_ms, dead_letter.error.as_str()),
+        (7, "still bad")
+    );
     assert_eq!(world.queue.ended(&End::Done), [1]);
 }
 
 #[actix::test]
-async fn a_queue_that_has_no_work_for_this_process_leaves_a_consumer_for_its_letters() {
+async fn a_queue_that_has_no_work_for_this_process_leaves_a_consumer_for_its_dead_letters() {
     let world = World::start().await;
     world.queue.set_limit(0, 8);
     let mut limit = world.source.limit().unwrap();
@@ -413,7 +418,7 @@ async fn what_the_queue_is_told_it_hears() {
     while fetched.len() < 3 {
         fetched.extend(world.fetch(9).await);
     }
-    fetched.sort_by_key(|delivery| is_letter(&delivery.receipt));
+    fetched.sort_by_key(|delivery| is_dead_letter(&delivery.receipt));
     for halted in [2, 0] {
         world.source.halt(&fetched[halted].receipt);
     }
@@ -427,7 +432,7 @@ async fn what_the_queue_is_told_it_hears() {
 }
 
 #[actix::test]
-async fn a_letter_of_an_earlier_life_does_not_start() {
+async fn a_dead_letter_of_an_earlier_life_does_not_start() {
     let world = World::start().await;
     world.replay(&["a"]).await;
     let fetched = world.fetch(1).await.remove(0);

@@ -1,11 +1,11 @@
 //! What the pages show of the tables: what waits, tasks, dead letters, and who ordered what.
 //!
-//! **No page takes longer with ten million rows.** What an index knows is read from the index, up to a number of rows. What no
-//! index knows (a text in a payload) is looked for a step of rows at a time, from a place on, until a page is full or the time
-//! is over; then the page says how far it has looked, and its next page begins there.
+//! **No page takes longer with ten million rows.** What an index knows is read from the index, up to a number of rows.
+//! What no index knows (a text in a payload) is looked for a step of rows at a time, from a place on, until a page is
+//! full or the time is over; then the page says how far it has looked, and its next page begins there.
 
 mod audit;
-mod letters;
+mod dead_letters;
 mod sql;
 mod tasks;
 mod waiting;
@@ -16,8 +16,10 @@ use futures_util::future::BoxFuture;
 
 pub(in crate::store) use self::audit::RawAudit;
 pub(crate) use self::audit::{AuditAsked, AuditLine, audits};
-pub(crate) use self::letters::{LetterLine, LetterOpened, LettersAsked, letters};
-pub(in crate::store) use self::letters::{RawId, RawLetter, RawOpened};
+pub(crate) use self::dead_letters::{
+    DeadLetterLine, DeadLetterOpened, DeadLettersAsked, dead_letters,
+};
+pub(in crate::store) use self::dead_letters::{RawDeadLetter, RawId, RawOpened};
 pub(in crate::store) use self::sql::{Sql, Words};
 pub(in crate::store) use self::tasks::{RawPlace, RawTaskLine};
 pub(crate) use self::tasks::{TaskLine, TaskPlace, TasksAsked, tasks};
@@ -30,8 +32,8 @@ use super::error::DbError;
 /// The statements, which adapters run with their words.
 pub(in crate::store) mod sql_of {
     pub(in crate::store) use super::audit::{edge as audit_edge, rows as audit_rows};
-    pub(in crate::store) use super::letters::{
-        edge as letter_edge, opened as letter, rows as letter_rows,
+    pub(in crate::store) use super::dead_letters::{
+        edge as dead_letter_edge, opened as dead_letter, rows as dead_letter_rows,
     };
     pub(in crate::store) use super::tasks::{edge as task_edge, rows as task_rows};
     pub(in crate::store) use super::waiting::statement as waiting;
@@ -48,13 +50,17 @@ pub(crate) trait Browse: Send + Sync {
         rows: Rows,
     ) -> BoxFuture<'_, Result<Step<TaskLine, TaskPlace>, DbError>>;
     /// Looks for dead letters in a step of rows, the newest first.
-    fn letter_step(
+    fn dead_letter_step(
         &self,
-        asked: LettersAsked,
+        asked: DeadLettersAsked,
         rows: Rows,
-    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>>;
+    ) -> BoxFuture<'_, Result<Step<DeadLetterLine, i64>, DbError>>;
     /// One dead letter, with no more bytes of its payload and of its key than that.
-    fn letter(&self, id: i64, bytes: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>>;
+    fn dead_letter(
+        &self,
+        id: i64,
+        bytes: u32,
+    ) -> BoxFuture<'_, Result<Option<DeadLetterOpened>, DbError>>;
     /// Looks for orders in a step of rows, the newest first.
     fn audit_step(
         &self,
@@ -120,8 +126,8 @@ impl Reach {
     }
 }
 
-/// Steps from a place on, until the page is full, the rows are at their end or the time is over. `keeps` leaves out rows that
-/// the database cannot tell apart.
+/// Steps from a place on, until the page is full, the rows are at their end or the time is over. `keeps` leaves out
+/// rows that the database cannot tell apart.
 async fn look<Row, Place: Copy>(
     reach: Reach,
     mut from: Option<Place>,

@@ -1,7 +1,7 @@
 //! MySQL and MariaDB.
 //!
-//! What is the same on every server stands in `store/server/`, and is compiled here with this database's connection. Its own
-//! are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
+//! What is the same on every server stands in `store/server/`, and is compiled here with this database's connection.
+//! Its own are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
 
 #[path = "../server/apply.rs"]
 mod apply;
@@ -22,6 +22,8 @@ mod cron;
 mod daemon_orders;
 #[path = "../server/dead.rs"]
 mod dead;
+#[path = "../server/dead_letters.rs"]
+mod dead_letters;
 #[path = "../server/deaths.rs"]
 mod deaths;
 mod dialect;
@@ -38,8 +40,6 @@ mod hasten;
 mod idempotency;
 mod inserts;
 mod lags;
-#[path = "../server/letters.rs"]
-mod letters;
 #[path = "../server/limits.rs"]
 mod limits;
 #[path = "../server/making.rs"]

@@ -1,7 +1,7 @@
 //! PostgreSQL.
 //!
-//! What is the same on every server stands in `store/server/`, and is compiled here with this database's connection. Its own
-//! are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
+//! What is the same on every server stands in `store/server/`, and is compiled here with this database's connection.
+//! Its own are the connection, the statements that differ (`dialect.rs`) and what its errors mean.
 
 #[path = "../server/apply.rs"]
 mod apply;
@@ -21,6 +21,8 @@ mod cron;
 mod daemon_orders;
 #[path = "../server/dead.rs"]
 mod dead;
+#[path = "../server/dead_letters.rs"]
+mod dead_letters;
 #[path = "../server/deaths.rs"]
 mod deaths;
 mod dialect;
@@ -34,8 +36,6 @@ mod hasten;
 #[path = "../server/idempotency.rs"]
 mod idempotency;
 mod lags;
-#[path = "../server/letters.rs"]
-mod letters;
 #[path = "../server/limits.rs"]
 mod limits;
 #[path = "../server/making.rs"]

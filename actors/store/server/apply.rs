@@ -122,10 +122,10 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
             before_ms,
             after_id,
         } => retention::trim_crontab_log(connection, *before_ms, *after_id).await,
-        Write::TrimLetters {
+        Write::TrimDeadLetters {
             before_ms,
             after_id,
-        } => retention::trim_letters(connection, *before_ms, *after_id).await,
+        } => retention::trim_dead_letters(connection, *before_ms, *after_id).await,
         Write::HastenMessages { queue, longest_ms } => {
             hasten::messages(connection, queue, *longest_ms).await
         }
@@ -136,11 +136,14 @@ async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written>
         Write::GiveBackMessages { queue, owner, keep } => {
             messages::give_back_except(connection, queue, owner, keep).await
         }
-        Write::InsertLetters { letters } => dead::insert_all(connection, letters).await,
-        Write::ReplayLetters { letters, order } => {
-            replay::replay(connection, letters, order.as_deref()).await
+        Write::InsertDeadLetters { dead_letters } => {
+            dead::insert_all(connection, dead_letters).await
         }
-        Write::DeleteLetters { ids, order } => {
+        Write::ReplayDeadLetters {
+            dead_letters,
+            order,
+        } => replay::replay(connection, dead_letters, order.as_deref()).await,
+        Write::DeleteDeadLetters { ids, order } => {
             replay::delete(connection, ids, order.as_deref()).await
         }
         Write::NoteFailures { failures } => deaths::note_failures(connection, failures).await,

@@ -141,9 +141,9 @@ pub(super) async fn reap_silent(
     Ok(Written::Reaped(reaped))
 }
 
-/// A heartbeat that lies further ahead than the next ones is of a clock that was ahead and has been set right. Whoever lives
-/// has sent another one by now: nobody is judged before three intervals have passed since then. Neither this write nor the
-/// heartbeat that it follows may be what was late.
+/// A heartbeat that lies further ahead than the next ones is of a clock that was ahead and has been set right. Whoever
+/// lives has sent another one by now: nobody is judged before three intervals have passed since then. Neither this
+/// write nor the heartbeat that it follows may be what was late.
 fn ahead(as_of_ms: i64) -> SqlLiteral<Bool> {
     let late = format!("interval_ms * {MISSED_HEARTBEATS}");
     sql(&format!(
@@ -152,8 +152,8 @@ fn ahead(as_of_ms: i64) -> SqlLiteral<Bool> {
 }
 
 /// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The claimed rows are looked at and not the
-/// dead boots: those are few, these may be tens of thousands. Owners are read first: whoever owns a row has been known as
-/// alive since before, so one that is not found alive then is dead. It may have no row in `boot` any more.
+/// dead boots: those are few, these may be tens of thousands. Owners are read first: whoever owns a row has been known
+/// as alive since before, so one that is not found alive then is dead. It may have no row in `boot` any more.
 async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     let mut owners = tasks::owners(connection).await?;
     owners.extend(messages::owners(connection).await?);
@@ -231,7 +231,7 @@ pub(super) async fn reap_gone(
         });
         reaped.charged += usize::from(dead.is_some());
         if dead == Some(true) {
-            reaped.letters.push(charge.letter());
+            reaped.dead_letters.push(charge.dead_letter());
         }
     }
     Ok(Written::Reaped(reaped))

@@ -10,9 +10,9 @@ use futures_util::future::BoxFuture;
 use super::dialect::{Backend, Connection, WORDS};
 use super::reader::ServerReader;
 use crate::store::browse::{
-    AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, RawAudit, RawCount,
-    RawId, RawLetter, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step, TaskLine, TaskPlace,
-    TasksAsked, sql_of,
+    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, RawAudit,
+    RawCount, RawDeadLetter, RawId, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step,
+    TaskLine, TaskPlace, TasksAsked, sql_of,
 };
 use crate::store::error::DbError;
 
@@ -60,21 +60,21 @@ impl Browse for ServerReader {
         .boxed()
     }
 
-    fn letter_step(
+    fn dead_letter_step(
         &self,
-        asked: LettersAsked,
+        asked: DeadLettersAsked,
         rows: Rows,
-    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>> {
+    ) -> BoxFuture<'_, Result<Step<DeadLetterLine, i64>, DbError>> {
         async move {
             self.ask(async |connection| {
                 let edge: Vec<RawId> = match asked.is_filtered() {
-                    true => load(connection, sql_of::letter_edge(WORDS, &asked, rows)).await?,
+                    true => load(connection, sql_of::dead_letter_edge(WORDS, &asked, rows)).await?,
                     false => Vec::new(),
                 };
                 let edge = edge.iter().map(|row| row.id).next();
-                let sql = sql_of::letter_rows(WORDS, &asked, edge, rows);
-                let found: Vec<RawLetter> = load(connection, sql).await?;
-                let rows = found.into_iter().map(RawLetter::read).collect();
+                let sql = sql_of::dead_letter_rows(WORDS, &asked, edge, rows);
+                let found: Vec<RawDeadLetter> = load(connection, sql).await?;
+                let rows = found.into_iter().map(RawDeadLetter::read).collect();
                 Ok(Step { rows, edge })
             })
             .await
@@ -82,9 +82,13 @@ impl Browse for ServerReader {
         .boxed()
     }
 
-    fn letter(&self, id: i64, bytes: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>> {
+    fn dead_letter(
+        &self,
+        id: i64,
+        bytes: u32,
+    ) -> BoxFuture<'_, Result<Option<DeadLetterOpened>, DbError>> {
         async move {
-            let sql = sql_of::letter(WORDS, id, bytes);
+            let sql = sql_of::dead_letter(WORDS, id, bytes);
             let found: Vec<RawOpened> = self
                 .ask(async |connection| load(connection, sql).await)
                 .await?;

@@ -12,14 +12,14 @@ use super::schema::delay_queue_log;
 use crate::membership::partition_of;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE, cut_mark};
 use crate::store::headers::encode;
-use crate::store::rows::{EntryName, NewLetter as Given, Origin};
+use crate::store::rows::{EntryName, NewDeadLetter as Given, Origin};
 use crate::store::schema::{dead_letter, queue_message};
 use crate::store::truncate::{Plain, readable};
 use crate::store::write::Written;
 
 #[derive(Insertable)]
 #[diesel(table_name = dead_letter)]
-struct NewLetter<'a> {
+struct NewDeadLetter<'a> {
     kind: &'a str,
     source: &'a str,
     name: &'a str,
@@ -60,7 +60,7 @@ pub(super) async fn from_task(
     let text = |bytes: Bytes| readable(&bytes.unwrap_or_default());
     let (name, exec_cmd, params) = (text(name), text(exec_cmd), params.unwrap_or_default());
     let limits = connection.limits;
-    let letter = NewLetter {
+    let dead_letter = NewDeadLetter {
         kind: KIND_DELAY,
         source: "delay_queue_log",
         name: &limits.name(&name),
@@ -74,11 +74,11 @@ pub(super) async fn from_task(
         partition_name: partition_of(owner),
         first_ms: exec_time.saturating_mul(1000),
     };
-    insert(connection, letter).await
+    insert(connection, dead_letter).await
 }
 
-/// From a row of `queue_message`, which the caller deletes. The server copies the payload by itself: it may be larger than
-/// a message to it.
+/// From a row of `queue_message`, which the caller deletes. The server copies the payload by itself: it may be larger
+/// than a message to it.
 pub(super) async fn from_message(
     connection: &mut Connection,
     id: i64,
@@ -100,7 +100,7 @@ pub(super) async fn from_message(
         id: id.to_string(),
     });
     let limits = connection.limits;
-    let letter = row.select((
+    let dead_letter = row.select((
         origin.kind.as_str().into_sql::<Text>(),
         limits.name(&origin.source).into_sql::<Text>(),
         limits.name(&entry.name).into_sql::<Text>(),
@@ -118,7 +118,7 @@ pub(super) async fn from_message(
         sql::<BigInt>(NOW_MS),
     ));
     diesel::insert_into(dead_letter::table)
-        .values(letter)
+        .values(dead_letter)
         .into_columns((
             dead_letter::kind,
             dead_letter::source,
@@ -139,41 +139,41 @@ pub(super) async fn from_message(
         .map(drop)
 }
 
-/// Of messages that live elsewhere. What is larger than a message to the server is kept as far as that goes: else it would
-/// be tried again for ever, and hold up what is behind it.
+/// Of messages that live elsewhere. What is larger than a message to the server is kept as far as that goes: else it
+/// would be tried again for ever, and hold up what is behind it.
 pub(super) async fn insert_all(
     connection: &mut Connection,
-    letters: &[Given],
+    dead_letters: &[Given],
 ) -> QueryResult<Written> {
-    for letter in letters {
+    for dead_letter in dead_letters {
         let mut limits = connection.limits;
-        let kept = kept(&limits, letter.payload.len());
-        let is_cut = kept < letter.payload.len();
-        let (mut error, mut headers) = (letter.error.clone(), encode(&letter.headers));
+        let kept = kept(&limits, dead_letter.payload.len());
+        let is_cut = kept < dead_letter.payload.len();
+        let (mut error, mut headers) = (dead_letter.error.clone(), encode(&dead_letter.headers));
         if is_cut {
             error = format!(
                 "only {kept} of {} bytes of its payload are kept, as the database takes no more: {error}",
-                letter.payload.len()
+                dead_letter.payload.len()
             );
-            headers = encode(&[cut_mark(letter.payload.len())]);
+            headers = encode(&[cut_mark(dead_letter.payload.len())]);
             limits.plain = limits.plain.min(Plain::Ascii);
         }
-        let row = NewLetter {
-            kind: letter.kind,
-            source: &limits.name(&letter.source),
-            name: &limits.name(&letter.entry.name),
-            exec_cmd: &limits.exec_cmd(&letter.entry.exec_cmd),
-            original_id: limits.name(&letter.original_id),
-            payload: letter.payload.get(..kept).unwrap_or_default(),
-            msg_key: letter
+        let row = NewDeadLetter {
+            kind: dead_letter.kind,
+            source: &limits.name(&dead_letter.source),
+            name: &limits.name(&dead_letter.entry.name),
+            exec_cmd: &limits.exec_cmd(&dead_letter.entry.exec_cmd),
+            original_id: limits.name(&dead_letter.original_id),
+            payload: dead_letter.payload.get(..kept).unwrap_or_default(),
+            msg_key: dead_letter
                 .key
                 .as_deref()
                 .filter(|key| key.len() <= BYTES_OF_KEY || !is_cut),
             headers,
             error: limits.error(&error),
-            attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
-            partition_name: &letter.partition,
-            first_ms: letter.first_ms,
+            attempts: i32::try_from(dead_letter.attempts).unwrap_or(i32::MAX),
+            partition_name: &dead_letter.partition,
+            first_ms: dead_letter.first_ms,
         };
         insert(connection, row).await?;
     }
@@ -191,10 +191,10 @@ fn kept(limits: &Limits, bytes: usize) -> usize {
     }
 }
 
-async fn insert(connection: &mut Connection, letter: NewLetter<'_>) -> QueryResult<()> {
+async fn insert(connection: &mut Connection, dead_letter: NewDeadLetter<'_>) -> QueryResult<()> {
     let died_ms = dead_letter::died_ms.eq(sql::<BigInt>(NOW_MS));
     diesel::insert_into(dead_letter::table)
-        .values((letter, died_ms))
+        .values((dead_letter, died_ms))
         .execute(connection)
         .await
         .map(drop)

@@ -7,13 +7,14 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection, NOW_MS};
 use crate::store::rows::{
-    AuditRow, ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow,
+    AuditRow, DeadLetterOrder, ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow,
 };
 use crate::store::schema::{audit, pause};
 use crate::store::views::{Paused, came_of};
 use crate::store::write::Written;
 
-/// Two that pause one thing for the first time at once collide on its key; the one that lost tries its transaction again.
+/// Two that pause one thing for the first time at once collide on its key; the one that lost tries its transaction
+/// again.
 pub(super) async fn set_pause(
     connection: &mut Connection,
     order: &PauseOrder,
@@ -73,8 +74,8 @@ pub(super) async fn set_pause(
     Ok(Written::Count(usize::from(change.is_some())))
 }
 
-/// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what, and
-/// what came of it. Answers the row's id.
+/// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what,
+/// and what came of it. Answers the row's id.
 pub(super) async fn audit(
     connection: &mut Connection,
     (environment, ordered_by): (&str, &str),
@@ -94,11 +95,11 @@ pub(super) async fn audit(
     Ok(ids.into_iter().next().unwrap_or_default())
 }
 
-/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction: in one row
-/// for all its portions, and none as long as it has done nothing. Answers the row's id.
-pub(super) async fn audit_letters(
+/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction:
+/// in one row for all its portions, and none as long as it has done nothing. Answers the row's id.
+pub(super) async fn audit_dead_letters(
     connection: &mut Connection,
-    order: Option<&LetterOrder>,
+    order: Option<&DeadLetterOrder>,
     action: &str,
     done: usize,
 ) -> QueryResult<Option<i64>> {

@@ -17,8 +17,8 @@ pub(super) struct Count {
     pub(super) counted: i64,
 }
 
-/// Whose a message can be: nobody's, or that of a boot that lives. Who is judged dead or ends has its rows given back in
-/// the same transaction. The index begins with the owner, as the claim needs it.
+/// Whose a message can be: nobody's, or that of a boot that lives. Who is judged dead or ends has its rows given back
+/// in the same transaction. The index begins with the owner, as the claim needs it.
 pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     let mut owners: Vec<String> = boot::table
         .filter(boot::state.eq(ALIVE))
@@ -53,13 +53,13 @@ pub(super) async fn waiting_queues(connection: &mut Connection) -> QueryResult<V
 }
 
 pub(super) async fn dead_letter_count(connection: &mut Connection) -> QueryResult<u64> {
-    let letters: Count = diesel::sql_query(format!(
+    let dead_letters: Count = diesel::sql_query(format!(
         "SELECT COUNT(*) AS counted FROM (SELECT 1 AS one FROM dead_letter LIMIT {}) AS capped",
         COUNT_CAP + 1
     ))
     .get_result(connection)
     .await?;
-    Ok(u64::try_from(letters.counted).unwrap_or(0))
+    Ok(u64::try_from(dead_letters.counted).unwrap_or(0))
 }
 
 pub(super) async fn delay_counts(connection: &mut Connection) -> QueryResult<DelayCounts> {

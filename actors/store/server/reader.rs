@@ -19,15 +19,16 @@ use tokio::time::timeout;
 use super::dialect::{Connection, NOW_MS};
 use super::schema::delay_queue_log;
 use super::{
-    connect, daemon_orders, deaths, lags, letters, notices, orders, questions, task_orders, traces,
+    connect, daemon_orders, dead_letters, deaths, lags, notices, orders, questions, task_orders,
+    traces,
 };
 use crate::config::Secret;
 use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::error::DbError;
 use crate::store::rows::{
-    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, LetterLook,
-    OpenRun, OutsideDeath, PauseRow, Side,
+    AliveBoot, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DelayCounts, EndedRun,
+    EntryRuns, OpenRun, OutsideDeath, PauseRow, Side,
 };
 use crate::store::schema::{boot, cron_run};
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
@@ -241,32 +242,36 @@ impl Reader for ServerReader {
 
     fn dead_letters(
         &self,
-        filter: LetterFilter,
+        filter: DeadLetterFilter,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
         async move {
-            self.ask(async |connection| letters::newest(connection, filter, limit).await)
+            self.ask(async |connection| dead_letters::newest(connection, filter, limit).await)
                 .await
         }
         .boxed()
     }
 
-    fn letter_heads(
+    fn dead_letter_heads(
         &self,
-        filter: LetterFilter,
+        filter: DeadLetterFilter,
         above: i64,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
+    ) -> BoxFuture<'_, Result<Vec<DeadLetterHead>, DbError>> {
         async move {
-            self.ask(async |connection| letters::heads(connection, filter, above, limit).await)
+            self.ask(async |connection| dead_letters::heads(connection, filter, above, limit).await)
                 .await
         }
         .boxed()
     }
 
-    fn letter_look(&self, side: Side, letters: u32) -> BoxFuture<'_, Result<LetterLook, DbError>> {
+    fn dead_letter_look(
+        &self,
+        side: Side,
+        dead_letters: u32,
+    ) -> BoxFuture<'_, Result<DeadLetterLook, DbError>> {
         async move {
-            self.ask(async |connection| letters::look(connection, side, letters).await)
+            self.ask(async |connection| dead_letters::look(connection, side, dead_letters).await)
                 .await
         }
         .boxed()

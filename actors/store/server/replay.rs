@@ -6,19 +6,19 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection, NOW_MS};
-use super::orders::audit_letters;
+use super::orders::audit_dead_letters;
 use super::tasks;
 use crate::clock::now_ms;
 use crate::store::dead_letter::{is_cut, uncut};
-use crate::store::rows::{LetterOrder, NewTask, Origin, Replay, ReplayTo};
+use crate::store::rows::{DeadLetterOrder, NewTask, Origin, Replay, ReplayTo};
 use crate::store::schema::{dead_letter, queue_message};
 use crate::store::truncate::readable;
-use crate::store::write::{DeletedLetters, Replayed, Written};
+use crate::store::write::{DeletedDeadLetters, Replayed, Written};
 
-/// A letter, as far as its new row is made of it.
+/// A dead letter, as far as its new row is made of it.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = dead_letter)]
-struct Letter {
+struct DeadLetter {
     kind: String,
     source: String,
     name: String,
@@ -30,18 +30,18 @@ struct Letter {
     first_ms: i64,
 }
 
-/// Each letter is locked before it is read: of two who replay it at once, the second one finds it gone.
+/// Each dead letter is locked before it is read: of two who replay it at once, the second one finds it gone.
 pub(super) async fn replay(
     connection: &mut Connection,
-    letters: &[Replay],
-    order: Option<&LetterOrder>,
+    dead_letters: &[Replay],
+    order: Option<&DeadLetterOrder>,
 ) -> QueryResult<Written> {
-    let mut rows = Vec::with_capacity(letters.len());
-    for letter in letters {
-        rows.push(replay_one(connection, letter).await?);
+    let mut rows = Vec::with_capacity(dead_letters.len());
+    for dead_letter in dead_letters {
+        rows.push(replay_one(connection, dead_letter).await?);
     }
     let done = rows.iter().flatten().count();
-    let audit = audit_letters(connection, order, "replay", done).await?;
+    let audit = audit_dead_letters(connection, order, "replay", done).await?;
     Ok(Written::Replayed(Replayed { rows, audit }))
 }
 
@@ -49,21 +49,21 @@ async fn replay_one(
     connection: &mut Connection,
     Replay { id, to, payload }: &Replay,
 ) -> QueryResult<Option<i64>> {
-    let letter: Option<Letter> = dead_letter::table
+    let dead_letter: Option<DeadLetter> = dead_letter::table
         .find(id)
-        .select(Letter::as_select())
+        .select(DeadLetter::as_select())
         .for_update()
         .first(connection)
         .await
         .optional()?;
-    let Some(mut letter) = letter else {
+    let Some(mut dead_letter) = dead_letter else {
         return Ok(None);
     };
     if let Some(payload) = payload {
-        letter.payload = payload.to_vec();
-        letter.headers = uncut(letter.headers.as_deref());
+        dead_letter.payload = payload.to_vec();
+        dead_letter.headers = uncut(dead_letter.headers.as_deref());
     }
-    if is_cut(letter.headers.as_deref()) {
+    if is_cut(dead_letter.headers.as_deref()) {
         log::error!("dead letter {id} cannot run again: only the beginning of its payload is kept");
         return Ok(None);
     }
@@ -71,8 +71,8 @@ async fn replay_one(
         .execute(connection)
         .await?;
     let rows = match to {
-        ReplayTo::Queue(queue) => insert_message(connection, queue, letter).await?,
-        ReplayTo::DelayQueue => insert_task(connection, letter).await?,
+        ReplayTo::Queue(queue) => insert_message(connection, queue, dead_letter).await?,
+        ReplayTo::DelayQueue => insert_task(connection, dead_letter).await?,
     };
     Ok(rows.into_iter().next())
 }
@@ -81,18 +81,22 @@ async fn replay_one(
 async fn insert_message(
     connection: &mut Connection,
     queue: &str,
-    letter: Letter,
+    dead_letter: DeadLetter,
 ) -> QueryResult<Vec<i64>> {
     use queue_message::dsl;
 
-    let origin = Origin::of(&letter.kind, &letter.source, &letter.original_id);
+    let origin = Origin::of(
+        &dead_letter.kind,
+        &dead_letter.source,
+        &dead_letter.original_id,
+    );
     let insert = diesel::insert_into(queue_message::table).values((
         dsl::queue.eq(queue),
-        dsl::payload.eq(letter.payload),
-        dsl::msg_key.eq(letter.msg_key),
-        dsl::headers.eq(letter.headers),
+        dsl::payload.eq(dead_letter.payload),
+        dsl::msg_key.eq(dead_letter.msg_key),
+        dsl::headers.eq(dead_letter.headers),
         dsl::due_ms.eq(sql::<BigInt>(NOW_MS)),
-        dsl::created_ms.eq(letter.first_ms),
+        dsl::created_ms.eq(dead_letter.first_ms),
         dsl::origin.eq(origin.as_ref().map(Origin::encode)),
     ));
     Ok(dialect::insert_returning_ids!(
@@ -103,11 +107,14 @@ async fn insert_message(
     ))
 }
 
-async fn insert_task(connection: &mut Connection, letter: Letter) -> QueryResult<Vec<i64>> {
+async fn insert_task(
+    connection: &mut Connection,
+    dead_letter: DeadLetter,
+) -> QueryResult<Vec<i64>> {
     let task = NewTask {
-        name: letter.name,
-        exec_cmd: letter.exec_cmd,
-        params: readable(&letter.payload),
+        name: dead_letter.name,
+        exec_cmd: dead_letter.exec_cmd,
+        params: readable(&dead_letter.payload),
         due_ms: now_ms(),
         claimed: false,
         trace: None,
@@ -118,10 +125,10 @@ async fn insert_task(connection: &mut Connection, letter: Letter) -> QueryResult
 pub(super) async fn delete(
     connection: &mut Connection,
     ids: &[i64],
-    order: Option<&LetterOrder>,
+    order: Option<&DeadLetterOrder>,
 ) -> QueryResult<Written> {
-    let letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
-    let count = diesel::delete(letters).execute(connection).await?;
-    let audit = audit_letters(connection, order, "purge", count).await?;
-    Ok(Written::Deleted(DeletedLetters { count, audit }))
+    let dead_letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
+    let count = diesel::delete(dead_letters).execute(connection).await?;
+    let audit = audit_dead_letters(connection, order, "purge", count).await?;
+    Ok(Written::Deleted(DeletedDeadLetters { count, audit }))
 }

@@ -1,7 +1,7 @@
 //! Deletes what has been kept for as long as the settings say.
 //!
-//! Both tables grow at their end: the oldest rows are those with the lowest ids. A walk begins at the first of them and ends
-//! where they are young; rows that are kept among the old ones are passed.
+//! Both tables grow at their end: the oldest rows are those with the lowest ids. A walk begins at the first of them and
+//! ends where they are young; rows that are kept among the old ones are passed.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -62,7 +62,7 @@ pub(super) async fn trim_crontab_log(
     Ok(trimmed(deleted, more_after_id))
 }
 
-pub(super) async fn trim_letters(
+pub(super) async fn trim_dead_letters(
     connection: &mut Connection,
     before_ms: i64,
     after_id: i64,

@@ -67,7 +67,7 @@ pub(super) async fn claim(
             Ok((some, count, bytes)) => {
                 pieces.took(count, bytes);
                 claimed.tasks.extend(some.tasks);
-                claimed.letters.extend(some.letters);
+                claimed.dead_letters.extend(some.dead_letters);
             }
             Err(why) if pieces.refused() => {
                 let head = head(connection, from_s, until_s, &left_out).await?;
@@ -110,8 +110,11 @@ async fn read(
         dead::from_task(connection, row.id, owner, &row.why).await?;
         row.report();
     }
-    let letters = unreadable.iter().map(Unreadable::letter).collect();
-    Ok(ClaimedTasks { tasks, letters })
+    let dead_letters = unreadable.iter().map(Unreadable::dead_letter).collect();
+    Ok(ClaimedTasks {
+        tasks,
+        dead_letters,
+    })
 }
 
 /// Ends of one owner's tasks. Answers for each whether it counts: the owner and the fence refuse a stale one, as a
@@ -196,8 +199,8 @@ async fn fail(
         .await
 }
 
-/// Gives back the tasks of a boot that lives on, but for those that are known to run. They are looked for without a lock,
-/// as that would wait for rows of others; nobody but this boot changes its own meanwhile.
+/// Gives back the tasks of a boot that lives on, but for those that are known to run. They are looked for without a
+/// lock, as that would wait for rows of others; nobody but this boot changes its own meanwhile.
 pub(super) async fn give_back_except(
     connection: &mut Connection,
     owner: &str,
@@ -229,9 +232,9 @@ pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<Strin
         .await
 }
 
-/// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones. Rows that are
-/// locked are left for the next look: a daemon that was frozen in the middle of a transaction holds them, and nobody
-/// else may stand still with it.
+/// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones. Rows that
+/// are locked are left for the next look: a daemon that was frozen in the middle of a transaction holds them, and
+/// nobody else may stand still with it.
 pub(super) async fn give_back_all(
     connection: &mut Connection,
     owners: &[String],

@@ -17,8 +17,8 @@ use crate::clock::now_ms;
 use crate::config::Secret;
 use crate::store::DbError;
 use crate::store::rows::{
-    EntryName, LetterFilter, MessageEnd, MessageOutcome, NewLetter, NewMessage, NewTask, Replay,
-    ReplayTo,
+    DeadLetterFilter, EntryName, MessageEnd, MessageOutcome, NewDeadLetter, NewMessage, NewTask,
+    Replay, ReplayTo,
 };
 use crate::store::task_orders::TaskStatus;
 use crate::store::traits::{Outcome, Store, Writer};
@@ -53,8 +53,8 @@ fn send(bytes: usize) -> Write {
     }
 }
 
-fn letter(bytes: usize) -> NewLetter {
-    NewLetter {
+fn dead_letter(bytes: usize) -> NewDeadLetter {
+    NewDeadLetter {
         kind: "redis",
         source: "q".to_owned(),
         entry: EntryName {
@@ -124,8 +124,8 @@ fn a_commit_whose_answer_is_lost_counts_once() {
     }
 }
 
-/// The answer to "was it committed?" may be lost too: the next question must not take the first one's mark for that of the
-/// transaction.
+/// The answer to "was it committed?" may be lost too: the next question must not take the first one's mark for that of
+/// the transaction.
 #[test]
 fn a_question_does_not_answer_the_next_one() {
     for (url, _) in servers() {
@@ -302,15 +302,15 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
         store(&url).migrate().unwrap();
         actix_rt::System::new().block_on(async move {
             let mut writer = store(&url).writer().await.unwrap();
-            let letters = vec![letter(too_large)];
+            let dead_letters = vec![dead_letter(too_large)];
             let applied = writer
-                .apply([Write::InsertLetters { letters }].into())
+                .apply([Write::InsertDeadLetters { dead_letters }].into())
                 .await;
             assert!(applied.away.is_none(), "{:?}", applied.away);
             assert!(applied.answers()[0].is_ok());
             let reader = store(&url).reader();
             let kept = reader
-                .dead_letters(LetterFilter::default(), 9)
+                .dead_letters(DeadLetterFilter::default(), 9)
                 .await
                 .unwrap()
                 .remove(0);
@@ -320,14 +320,20 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
                 "{}",
                 kept.error
             );
-            let letters = vec![Replay {
+            let dead_letters = vec![Replay {
                 id: kept.id,
                 to: ReplayTo::Queue("q".to_owned()),
                 payload: None,
             }];
             let order = None;
             let replayed = writer
-                .apply([Write::ReplayLetters { letters, order }].into())
+                .apply(
+                    [Write::ReplayDeadLetters {
+                        dead_letters,
+                        order,
+                    }]
+                    .into(),
+                )
                 .await
                 .answers();
             assert!(
@@ -335,7 +341,7 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
             );
             assert_eq!(
                 reader
-                    .dead_letters(LetterFilter::default(), 9)
+                    .dead_letters(DeadLetterFilter::default(), 9)
                     .await
                     .unwrap()
                     .len(),
@@ -408,11 +414,11 @@ fn what_people_look_for_is_looked_for_among_so_many_rows() {
             let mut writer = store(&url).writer().await.unwrap();
             for _ in 0..20 {
                 let tasks = (0..250).map(|_| push("waits"));
-                let letters = (0..250).map(|_| letter(1));
-                let letters = Write::InsertLetters {
-                    letters: letters.collect(),
+                let dead_letters = (0..250).map(|_| dead_letter(1));
+                let dead_letters = Write::InsertDeadLetters {
+                    dead_letters: dead_letters.collect(),
                 };
-                let applied = writer.apply(tasks.chain([letters]).collect()).await;
+                let applied = writer.apply(tasks.chain([dead_letters]).collect()).await;
                 assert!(applied.away.is_none(), "{:?}", applied.away);
             }
             let key = ["PRIMARY", "dead_letter_pkey"];

@@ -112,7 +112,8 @@ pub(super) fn reap_silent(
     for owner in silent {
         recover(connection, manner, &owner, JUDGED_DEAD, &mut reaped)?;
     }
-    // What a boot claims after it was judged is nobody's until it learns of the judgement, and for ever if it never does.
+    // What a boot claims after it was judged is nobody's until it learns of the judgement, and for ever if it never
+    // does.
     for owner in dead_owners(connection)? {
         tasks::give_back_all(connection, manner, &owner)?;
         messages::give_back_all(connection, manner, &owner)?;
@@ -182,7 +183,7 @@ pub(super) fn reap_gone(
             });
             reaped.charged += usize::from(dead.is_some());
             if dead == Some(true) {
-                reaped.letters.push(charge.letter());
+                reaped.dead_letters.push(charge.dead_letter());
             }
         }
     }

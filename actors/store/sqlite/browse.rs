@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 
 use super::reader::SqliteReader;
 use crate::store::browse::{
-    AuditAsked, AuditLine, Browse, LetterLine, LetterOpened, LettersAsked, RawAudit, RawCount,
-    RawId, RawLetter, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step, TaskLine, TaskPlace,
-    TasksAsked, Words, sql_of,
+    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, RawAudit,
+    RawCount, RawDeadLetter, RawId, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step,
+    TaskLine, TaskPlace, TasksAsked, Words, sql_of,
 };
 use crate::store::error::DbError;
 
@@ -61,27 +61,33 @@ impl Browse for SqliteReader {
         })
     }
 
-    fn letter_step(
+    fn dead_letter_step(
         &self,
-        asked: LettersAsked,
+        asked: DeadLettersAsked,
         rows: Rows,
-    ) -> BoxFuture<'_, Result<Step<LetterLine, i64>, DbError>> {
+    ) -> BoxFuture<'_, Result<Step<DeadLetterLine, i64>, DbError>> {
         self.ask(move |connection| {
             let edge: Vec<RawId> = match asked.is_filtered() {
-                true => load(connection, sql_of::letter_edge(WORDS, &asked, rows))?,
+                true => load(connection, sql_of::dead_letter_edge(WORDS, &asked, rows))?,
                 false => Vec::new(),
             };
             let edge = edge.iter().map(|row| row.id).next();
-            let found: Vec<RawLetter> =
-                load(connection, sql_of::letter_rows(WORDS, &asked, edge, rows))?;
-            let rows = found.into_iter().map(RawLetter::read).collect();
+            let found: Vec<RawDeadLetter> = load(
+                connection,
+                sql_of::dead_letter_rows(WORDS, &asked, edge, rows),
+            )?;
+            let rows = found.into_iter().map(RawDeadLetter::read).collect();
             Ok(Step { rows, edge })
         })
     }
 
-    fn letter(&self, id: i64, bytes: u32) -> BoxFuture<'_, Result<Option<LetterOpened>, DbError>> {
+    fn dead_letter(
+        &self,
+        id: i64,
+        bytes: u32,
+    ) -> BoxFuture<'_, Result<Option<DeadLetterOpened>, DbError>> {
         self.ask(move |connection| {
-            let found: Vec<RawOpened> = load(connection, sql_of::letter(WORDS, id, bytes))?;
+            let found: Vec<RawOpened> = load(connection, sql_of::dead_letter(WORDS, id, bytes))?;
             Ok(found.into_iter().map(RawOpened::read).next())
         })
     }

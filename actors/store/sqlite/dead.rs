@@ -8,14 +8,14 @@ use crate::clock::now_ms;
 use crate::membership::partition_of;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
 use crate::store::headers::encode;
-use crate::store::rows::{EntryName, NewLetter as Given, Origin};
+use crate::store::rows::{EntryName, NewDeadLetter as Given, Origin};
 use crate::store::schema::{dead_letter, delay_queue_log, queue_message};
 use crate::store::truncate::{ERROR_CHARS, readable, shorten};
 use crate::store::write::Written;
 
 #[derive(Insertable)]
 #[diesel(table_name = dead_letter)]
-struct NewLetter<'a> {
+struct NewDeadLetter<'a> {
     kind: &'a str,
     source: &'a str,
     name: &'a str,
@@ -52,7 +52,7 @@ pub(super) fn from_task(
         ))
         .first(connection)?;
     let (name, exec_cmd) = (readable(&name), readable(&exec_cmd));
-    let letter = NewLetter {
+    let dead_letter = NewDeadLetter {
         kind: KIND_DELAY,
         source: "delay_queue_log",
         name: &name,
@@ -67,7 +67,7 @@ pub(super) fn from_task(
         first_ms: exec_time.saturating_mul(1000),
         died_ms: now_ms(),
     };
-    insert(connection, &letter)
+    insert(connection, &dead_letter)
 }
 
 /// From a row of `queue_message`, which the caller deletes.
@@ -106,7 +106,7 @@ pub(super) fn from_message(
         source: queue,
         id: id.to_string(),
     });
-    let letter = NewLetter {
+    let dead_letter = NewDeadLetter {
         kind: &origin.kind,
         source: &origin.source,
         name: &entry.name,
@@ -121,28 +121,28 @@ pub(super) fn from_message(
         first_ms: created_ms,
         died_ms: now_ms(),
     };
-    insert(connection, &letter)
+    insert(connection, &dead_letter)
 }
 
 /// Of messages that live elsewhere.
 pub(super) fn insert_all(
     connection: &mut SqliteConnection,
-    letters: &[Given],
+    dead_letters: &[Given],
 ) -> QueryResult<Written> {
-    for letter in letters {
-        let row = NewLetter {
-            kind: letter.kind,
-            source: &letter.source,
-            name: &letter.entry.name,
-            exec_cmd: &letter.entry.exec_cmd,
-            original_id: letter.original_id.clone(),
-            payload: letter.payload.to_vec(),
-            msg_key: letter.key.as_ref().map(|key| key.to_vec()),
-            headers: encode(&letter.headers),
-            error: shorten(&letter.error, ERROR_CHARS),
-            attempts: i32::try_from(letter.attempts).unwrap_or(i32::MAX),
-            partition_name: &letter.partition,
-            first_ms: letter.first_ms,
+    for dead_letter in dead_letters {
+        let row = NewDeadLetter {
+            kind: dead_letter.kind,
+            source: &dead_letter.source,
+            name: &dead_letter.entry.name,
+            exec_cmd: &dead_letter.entry.exec_cmd,
+            original_id: dead_letter.original_id.clone(),
+            payload: dead_letter.payload.to_vec(),
+            msg_key: dead_letter.key.as_ref().map(|key| key.to_vec()),
+            headers: encode(&dead_letter.headers),
+            error: shorten(&dead_letter.error, ERROR_CHARS),
+            attempts: i32::try_from(dead_letter.attempts).unwrap_or(i32::MAX),
+            partition_name: &dead_letter.partition,
+            first_ms: dead_letter.first_ms,
             died_ms: now_ms(),
         };
         insert(connection, &row)?;
@@ -150,9 +150,9 @@ pub(super) fn insert_all(
     Ok(Written::Nothing)
 }
 
-fn insert(connection: &mut SqliteConnection, letter: &NewLetter<'_>) -> QueryResult<()> {
+fn insert(connection: &mut SqliteConnection, dead_letter: &NewDeadLetter<'_>) -> QueryResult<()> {
     diesel::insert_into(dead_letter::table)
-        .values(letter)
+        .values(dead_letter)
         .execute(connection)
         .map(drop)
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use crate::clock::now_ms;
 use crate::store::rows::{
-    AuditRow, ENDED_PAUSES_MS, LetterOrder, PauseChange, PauseOrder, PauseRow,
+    AuditRow, DeadLetterOrder, ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow,
 };
 use crate::store::schema::{audit, pause};
 use crate::store::views::{Paused, came_of};
@@ -54,8 +54,8 @@ pub(super) fn set_pause(
     Ok(Written::Count(usize::from(change.is_some())))
 }
 
-/// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what, and
-/// what came of it. Answers the row's id.
+/// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what,
+/// and what came of it. Answers the row's id.
 pub(super) fn audit(
     connection: &mut SqliteConnection,
     (environment, ordered_by): (&str, &str),
@@ -75,11 +75,11 @@ pub(super) fn audit(
         .get_result(connection)
 }
 
-/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction: in one row
-/// for all its portions, and none as long as it has done nothing. Answers the row's id.
-pub(super) fn audit_letters(
+/// Writes down how many dead letters an order has done so far, with this portion of it, in the portion's transaction:
+/// in one row for all its portions, and none as long as it has done nothing. Answers the row's id.
+pub(super) fn audit_dead_letters(
     connection: &mut SqliteConnection,
-    order: Option<&LetterOrder>,
+    order: Option<&DeadLetterOrder>,
     action: &str,
     done: usize,
 ) -> QueryResult<Option<i64>> {

@@ -121,10 +121,10 @@ const DEAD_LETTERS: &str =
     "SELECT COUNT(*) AS rows FROM (SELECT 1 FROM dead_letter LIMIT ?) AS counted";
 
 pub(super) fn dead_letter_count(connection: &mut SqliteConnection) -> QueryResult<u64> {
-    let letters: Count = diesel::sql_query(DEAD_LETTERS)
+    let dead_letters: Count = diesel::sql_query(DEAD_LETTERS)
         .bind::<BigInt, _>(i64::try_from(COUNT_CAP + 1).unwrap_or(i64::MAX))
         .get_result(connection)?;
-    Ok(u64::try_from(letters.rows).unwrap_or(0))
+    Ok(u64::try_from(dead_letters.rows).unwrap_or(0))
 }
 
 pub(super) const WAITING_TASKS: &str = "

@@ -8,14 +8,14 @@ use futures_util::future::BoxFuture;
 
 use super::codes::{Step, judged};
 use super::file::DatabaseFile;
-use super::{daemon_orders, deaths, letters, notices, orders, questions, task_orders, traces};
+use super::{daemon_orders, dead_letters, deaths, notices, orders, questions, task_orders, traces};
 use crate::clock::now_ms;
 use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::error::DbError;
 use crate::store::rows::{
-    AliveBoot, DeadLetter, DelayCounts, EndedRun, EntryRuns, LetterFilter, LetterHead, LetterLook,
-    OpenRun, OutsideDeath, PauseRow, Side,
+    AliveBoot, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DelayCounts, EndedRun,
+    EntryRuns, OpenRun, OutsideDeath, PauseRow, Side,
 };
 use crate::store::schema::{boot, cron_run, delay_queue_log};
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
@@ -134,23 +134,27 @@ impl Reader for SqliteReader {
 
     fn dead_letters(
         &self,
-        filter: LetterFilter,
+        filter: DeadLetterFilter,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeadLetter>, DbError>> {
-        self.ask(move |connection| letters::newest(connection, filter, limit))
+        self.ask(move |connection| dead_letters::newest(connection, filter, limit))
     }
 
-    fn letter_heads(
+    fn dead_letter_heads(
         &self,
-        filter: LetterFilter,
+        filter: DeadLetterFilter,
         above: i64,
         limit: u32,
-    ) -> BoxFuture<'_, Result<Vec<LetterHead>, DbError>> {
-        self.ask(move |connection| letters::heads(connection, filter, above, limit))
+    ) -> BoxFuture<'_, Result<Vec<DeadLetterHead>, DbError>> {
+        self.ask(move |connection| dead_letters::heads(connection, filter, above, limit))
     }
 
-    fn letter_look(&self, side: Side, letters: u32) -> BoxFuture<'_, Result<LetterLook, DbError>> {
-        self.ask(move |connection| letters::look(connection, side, letters))
+    fn dead_letter_look(
+        &self,
+        side: Side,
+        dead_letters: u32,
+    ) -> BoxFuture<'_, Result<DeadLetterLook, DbError>> {
+        self.ask(move |connection| dead_letters::look(connection, side, dead_letters))
     }
 
     fn deaths<'a>(

@@ -4,16 +4,16 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Nullable};
 
-use super::orders::audit_letters;
+use super::orders::audit_dead_letters;
 use super::tasks;
 use crate::clock::now_ms;
-use crate::store::rows::{LetterOrder, NewTask, Origin, Replay, ReplayTo};
+use crate::store::rows::{DeadLetterOrder, NewTask, Origin, Replay, ReplayTo};
 use crate::store::schema::{dead_letter, queue_message};
 use crate::store::truncate::readable;
-use crate::store::write::{DeletedLetters, Replayed, Written};
+use crate::store::write::{DeletedDeadLetters, Replayed, Written};
 
-/// A letter, as far as its new row is made of it.
-struct Letter {
+/// A dead letter, as far as its new row is made of it.
+struct DeadLetter {
     kind: String,
     source: String,
     name: String,
@@ -25,18 +25,18 @@ struct Letter {
     first_ms: i64,
 }
 
-/// In one transaction, which holds the write lock from its beginning: of two who replay a letter at once, the second one
-/// finds it gone.
+/// In one transaction, which holds the write lock from its beginning: of two who replay a dead letter at once, the
+/// second one finds it gone.
 pub(super) fn replay(
     connection: &mut SqliteConnection,
-    letters: &[Replay],
-    order: Option<&LetterOrder>,
+    dead_letters: &[Replay],
+    order: Option<&DeadLetterOrder>,
 ) -> QueryResult<Written> {
-    let one = |letter: &Replay| replay_one(connection, letter);
-    let rows: QueryResult<Vec<Option<i64>>> = letters.iter().map(one).collect();
+    let one = |dead_letter: &Replay| replay_one(connection, dead_letter);
+    let rows: QueryResult<Vec<Option<i64>>> = dead_letters.iter().map(one).collect();
     let rows = rows?;
     let done = rows.iter().flatten().count();
-    let audit = audit_letters(connection, order, "replay", done)?;
+    let audit = audit_dead_letters(connection, order, "replay", done)?;
     Ok(Written::Replayed(Replayed { rows, audit }))
 }
 
@@ -44,21 +44,21 @@ fn replay_one(
     connection: &mut SqliteConnection,
     Replay { id, to, payload }: &Replay,
 ) -> QueryResult<Option<i64>> {
-    let Some(mut letter) = read(connection, *id)? else {
+    let Some(mut dead_letter) = read(connection, *id)? else {
         return Ok(None);
     };
     if let Some(payload) = payload {
-        letter.payload = payload.to_vec();
+        dead_letter.payload = payload.to_vec();
     }
     diesel::delete(dead_letter::table.filter(dead_letter::id.eq(id))).execute(connection)?;
     let row = match to {
-        ReplayTo::Queue(queue) => insert_message(connection, queue, letter)?,
-        ReplayTo::DelayQueue => insert_task(connection, letter)?,
+        ReplayTo::Queue(queue) => insert_message(connection, queue, dead_letter)?,
+        ReplayTo::DelayQueue => insert_task(connection, dead_letter)?,
     };
     Ok(Some(row))
 }
 
-fn read(connection: &mut SqliteConnection, id: i64) -> QueryResult<Option<Letter>> {
+fn read(connection: &mut SqliteConnection, id: i64) -> QueryResult<Option<DeadLetter>> {
     use dead_letter::dsl;
 
     type Row = (
@@ -88,16 +88,18 @@ fn read(connection: &mut SqliteConnection, id: i64) -> QueryResult<Option<Letter
         .first(connection)
         .optional()?;
     Ok(row.map(
-        |(kind, source, name, exec_cmd, original_id, payload, msg_key, headers, first_ms)| Letter {
-            kind,
-            source,
-            name,
-            exec_cmd,
-            original_id,
-            payload,
-            msg_key,
-            headers,
-            first_ms,
+        |(kind, source, name, exec_cmd, original_id, payload, msg_key, headers, first_ms)| {
+            DeadLetter {
+                kind,
+                source,
+                name,
+                exec_cmd,
+                original_id,
+                payload,
+                msg_key,
+                headers,
+                first_ms,
+            }
         },
     ))
 }
@@ -106,30 +108,34 @@ fn read(connection: &mut SqliteConnection, id: i64) -> QueryResult<Option<Letter
 fn insert_message(
     connection: &mut SqliteConnection,
     queue: &str,
-    letter: Letter,
+    dead_letter: DeadLetter,
 ) -> QueryResult<i64> {
     use queue_message::dsl;
 
-    let origin = Origin::of(&letter.kind, &letter.source, &letter.original_id);
+    let origin = Origin::of(
+        &dead_letter.kind,
+        &dead_letter.source,
+        &dead_letter.original_id,
+    );
     diesel::insert_into(queue_message::table)
         .values((
             dsl::queue.eq(queue),
-            dsl::payload.eq(letter.payload),
-            dsl::msg_key.eq(letter.msg_key),
-            dsl::headers.eq(letter.headers.as_deref().map(readable)),
+            dsl::payload.eq(dead_letter.payload),
+            dsl::msg_key.eq(dead_letter.msg_key),
+            dsl::headers.eq(dead_letter.headers.as_deref().map(readable)),
             dsl::due_ms.eq(now_ms()),
-            dsl::created_ms.eq(letter.first_ms),
+            dsl::created_ms.eq(dead_letter.first_ms),
             dsl::origin.eq(origin.as_ref().map(Origin::encode)),
         ))
         .returning(dsl::id)
         .get_result(connection)
 }
 
-fn insert_task(connection: &mut SqliteConnection, letter: Letter) -> QueryResult<i64> {
+fn insert_task(connection: &mut SqliteConnection, dead_letter: DeadLetter) -> QueryResult<i64> {
     let task = NewTask {
-        name: letter.name,
-        exec_cmd: letter.exec_cmd,
-        params: readable(&letter.payload),
+        name: dead_letter.name,
+        exec_cmd: dead_letter.exec_cmd,
+        params: readable(&dead_letter.payload),
         due_ms: now_ms(),
         claimed: false,
         trace: None,
@@ -140,10 +146,10 @@ fn insert_task(connection: &mut SqliteConnection, letter: Letter) -> QueryResult
 pub(super) fn delete(
     connection: &mut SqliteConnection,
     ids: &[i64],
-    order: Option<&LetterOrder>,
+    order: Option<&DeadLetterOrder>,
 ) -> QueryResult<Written> {
-    let letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
-    let count = diesel::delete(letters).execute(connection)?;
-    let audit = audit_letters(connection, order, "purge", count)?;
-    Ok(Written::Deleted(DeletedLetters { count, audit }))
+    let dead_letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
+    let count = diesel::delete(dead_letters).execute(connection)?;
+    let audit = audit_dead_letters(connection, order, "purge", count)?;
+    Ok(Written::Deleted(DeletedDeadLetters { count, audit }))
 }

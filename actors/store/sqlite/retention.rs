@@ -1,7 +1,7 @@
 //! Deletes what has been kept for as long as the settings say.
 //!
-//! Both tables grow at their end: the oldest rows are those with the lowest ids. A walk begins at the first of them and ends
-//! where they are young; rows that are kept among the old ones are passed.
+//! Both tables grow at their end: the oldest rows are those with the lowest ids. A walk begins at the first of them and
+//! ends where they are young; rows that are kept among the old ones are passed.
 
 use diesel::prelude::*;
 
@@ -51,7 +51,7 @@ pub(super) fn trim_crontab_log(
     Ok(trimmed(deleted, more_after_id))
 }
 
-pub(super) fn trim_letters(
+pub(super) fn trim_dead_letters(
     connection: &mut SqliteConnection,
     manner: Manner,
     before_ms: i64,

@@ -69,14 +69,15 @@ pub(super) const CLAIM: &str = "
               CAST(params AS BLOB) AS params, exec_time, due_ms, attempts, fence,
               CAST(substr(result, 1, 64) AS BLOB) AS result, CAST(trace AS BLOB) AS trace";
 
-/// The rows that the claim would take, for their lengths. SQLite reads those from the heads of the rows, not the values.
+/// The rows that the claim would take, for their lengths. SQLite reads those from the heads of the rows, not the
+/// values.
 pub(super) const LENGTHS: &str = "
     SELECT coalesce(octet_length(params), 0) + coalesce(octet_length(name), 0)
            + coalesce(octet_length(exec_cmd), 0) AS bytes
     FROM delay_queue_log WHERE status = 1 AND exec_time BETWEEN ? AND ? ORDER BY exec_time, id LIMIT ?";
 
-/// Waiting rows whose time is no number, which SQLite takes: they stand behind every number, in the same index, and are due
-/// never.
+/// Waiting rows whose time is no number, which SQLite takes: they stand behind every number, in the same index, and are
+/// due never.
 pub(super) const NEVER_DUE: &str =
     "SELECT id, attempts, CAST(exec_cmd AS BLOB) AS exec_cmd FROM delay_queue_log
      WHERE status = 1 AND exec_time >= '' LIMIT ?";
@@ -118,7 +119,7 @@ pub(super) fn claim(
             end_never_due(connection, owner, most)
         });
         match ended? {
-            Ok(letters) => claimed.letters.extend(letters),
+            Ok(dead_letters) => claimed.dead_letters.extend(dead_letters),
             Err(why) => ::log::error!(
                 "delayed tasks whose `exec_time` is no number stay as they are: {why}"
             ),
@@ -151,8 +152,15 @@ fn claim_some(
     let count = rows.len();
     // RETURNING promises no order.
     let (tasks, unreadable) = read_all(rows);
-    let letters = end_unreadable(connection, owner, unreadable)?;
-    Ok((ClaimedTasks { tasks, letters }, count, bytes))
+    let dead_letters = end_unreadable(connection, owner, unreadable)?;
+    Ok((
+        ClaimedTasks {
+            tasks,
+            dead_letters,
+        },
+        count,
+        bytes,
+    ))
 }
 
 fn claim_in_pieces(
@@ -172,7 +180,7 @@ fn claim_in_pieces(
             Ok((some, count, bytes)) => {
                 pieces.took(count, bytes);
                 claimed.tasks.extend(some.tasks);
-                claimed.letters.extend(some.letters);
+                claimed.dead_letters.extend(some.dead_letters);
             }
             Err(why) if pieces.refused() => {
                 let head = head(connection, due, left_out)?;
@@ -228,7 +236,7 @@ fn end_unreadable(
         dead::from_task(connection, row.id, owner, &row.why)?;
         row.report();
     }
-    Ok(rows.iter().map(Unreadable::letter).collect())
+    Ok(rows.iter().map(Unreadable::dead_letter).collect())
 }
 
 fn fail(connection: &mut SqliteConnection, row: &Unreadable) -> QueryResult<usize> {

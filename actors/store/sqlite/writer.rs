@@ -29,8 +29,9 @@ pub(super) struct SqliteWriter {
     unclaimable: Unclaimable,
 }
 
-/// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes some
-/// milliseconds and two more syncs, which nobody who waits for a claim of a fire can spare; the next commit does it.
+/// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes
+/// some milliseconds and two more syncs, which nobody who waits for a claim of a fire can spare; the next commit does
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Checkpoints {
     Allowed,
@@ -120,8 +121,8 @@ impl Writer for SqliteWriter {
     }
 }
 
-/// All in one transaction; if that fails while the file takes a write, each in its own, so that the one that is the reason
-/// fails alone.
+/// All in one transaction; if that fails while the file takes a write, each in its own, so that the one that is the
+/// reason fails alone.
 pub(super) fn apply(
     connection: &mut SqliteConnection,
     unclaimable: &Unclaimable,
@@ -226,10 +227,10 @@ fn one(
             before_ms,
             after_id,
         } => retention::trim_crontab_log(connection, manner, *before_ms, *after_id),
-        Write::TrimLetters {
+        Write::TrimDeadLetters {
             before_ms,
             after_id,
-        } => retention::trim_letters(connection, manner, *before_ms, *after_id),
+        } => retention::trim_dead_letters(connection, manner, *before_ms, *after_id),
         Write::HastenMessages { queue, longest_ms } => {
             hasten::messages(connection, queue, *longest_ms)
         }
@@ -243,11 +244,14 @@ fn one(
             messages::give_back_except(connection, manner, queue, owner, keep)
         }
         Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
-        Write::InsertLetters { letters } => dead::insert_all(connection, letters),
-        Write::ReplayLetters { letters, order } => {
-            replay::replay(connection, letters, order.as_deref())
+        Write::InsertDeadLetters { dead_letters } => dead::insert_all(connection, dead_letters),
+        Write::ReplayDeadLetters {
+            dead_letters,
+            order,
+        } => replay::replay(connection, dead_letters, order.as_deref()),
+        Write::DeleteDeadLetters { ids, order } => {
+            replay::delete(connection, ids, order.as_deref())
         }
-        Write::DeleteLetters { ids, order } => replay::delete(connection, ids, order.as_deref()),
         Write::NoteFailures { failures } => deaths::note_failures(connection, failures),
         Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
         Write::SyncEntries { partition, entries } => {

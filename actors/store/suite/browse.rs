@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::store::browse::{
-    AuditAsked, BAR_CAP, LettersAsked, Next, Page, Reach, Span, TaskLine, TaskPlace, TasksAsked,
-    audits, bars, letters, tasks,
+    AuditAsked, BAR_CAP, DeadLettersAsked, Next, Page, Reach, Span, TaskLine, TaskPlace,
+    TasksAsked, audits, bars, dead_letters, tasks,
 };
 use crate::store::rows::AuditRow;
 use crate::store::task_orders::{TaskOrder, TaskStatus, TaskWish};
@@ -37,8 +37,8 @@ fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn letter(name: &str, payload: &'static [u8], error: &str) -> NewLetter {
-    NewLetter {
+fn dead_letter(name: &str, payload: &'static [u8], error: &str) -> NewDeadLetter {
+    NewDeadLetter {
         kind: "redis",
         source: "list".to_owned(),
         entry: EntryName {
@@ -76,9 +76,9 @@ impl World {
         }
     }
 
-    async fn letter_ids_of(&self, asked: LettersAsked) -> Vec<i64> {
+    async fn dead_letter_ids_of(&self, asked: DeadLettersAsked) -> Vec<i64> {
         let reader = self.store.reader();
-        let page = letters(reader.as_ref(), asked, |_| true, ALL)
+        let page = dead_letters(reader.as_ref(), asked, |_| true, ALL)
             .await
             .unwrap();
         assert_eq!(page.next, Next::End);
@@ -193,64 +193,64 @@ facts! {
     async fn dead_letters_come_page_by_page_and_by_all_filters_together(world) {
         let mut writer = world.writer().await;
         let new = vec![
-            letter("orders", b"{\"id\": 17}", "refused: 7"),
-            letter("orders", b"{\"id\": 18}", "REFUSED: 8"),
-            letter("bills", b"{\"id\": 17}", "50%"),
-            letter("bills", b"\xff\x00{\"id\": 17}", "refused: 9"),
-            letter("bills", b"x", "gone"),
+            dead_letter("orders", b"{\"id\": 17}", "refused: 7"),
+            dead_letter("orders", b"{\"id\": 18}", "REFUSED: 8"),
+            dead_letter("bills", b"{\"id\": 17}", "50%"),
+            dead_letter("bills", b"\xff\x00{\"id\": 17}", "refused: 9"),
+            dead_letter("bills", b"x", "gone"),
         ];
-        writer.write(Write::InsertLetters { letters: new }).await;
-        let mut ids = world.letter_ids_of(LettersAsked::default()).await;
+        writer.write(Write::InsertDeadLetters { dead_letters: new }).await;
+        let mut ids = world.dead_letter_ids_of(DeadLettersAsked::default()).await;
         ids.reverse();
         let of = |at: &[usize]| at.iter().map(|at| ids[*at]).collect::<Vec<_>>();
-        let filtered = |filter: LetterFilter| LettersAsked { filter, ..LettersAsked::default() };
-        let orders = LetterFilter { name: text("orders"), ..LetterFilter::default() };
-        let refused = LetterFilter { error: text("refused"), ..LetterFilter::default() };
-        let payload = |text: &str| LettersAsked { payload: Some(text.to_owned()), ..LettersAsked::default() };
+        let filtered = |filter: DeadLetterFilter| DeadLettersAsked { filter, ..DeadLettersAsked::default() };
+        let orders = DeadLetterFilter { name: text("orders"), ..DeadLetterFilter::default() };
+        let refused = DeadLetterFilter { error: text("refused"), ..DeadLetterFilter::default() };
+        let payload = |text: &str| DeadLettersAsked { payload: Some(text.to_owned()), ..DeadLettersAsked::default() };
         let now = now_ms();
         for (asked, expected) in [
             (filtered(orders.clone()), of(&[1, 0])),
             (filtered(refused.clone()), of(&[3, 1, 0])),
-            (filtered(LetterFilter { error: text("50%"), ..LetterFilter::default() }), of(&[2])),
-            (filtered(LetterFilter { error_like: text("%: 9%"), ..LetterFilter::default() }), of(&[3])),
-            (filtered(LetterFilter { kind: text("kafka"), ..LetterFilter::default() }), of(&[])),
-            (filtered(LetterFilter { kind: text("redis"), source: text("list"), exec_cmd: text("order"), ..orders.clone() }), of(&[1, 0])),
-            (filtered(LetterFilter { until_ms: Some(now - 3_600_000), ..LetterFilter::default() }), of(&[])),
-            (filtered(LetterFilter { since_ms: Some(now - 3_600_000), ..refused.clone() }), of(&[3, 1, 0])),
+            (filtered(DeadLetterFilter { error: text("50%"), ..DeadLetterFilter::default() }), of(&[2])),
+            (filtered(DeadLetterFilter { error_like: text("%: 9%"), ..DeadLetterFilter::default() }), of(&[3])),
+            (filtered(DeadLetterFilter { kind: text("kafka"), ..DeadLetterFilter::default() }), of(&[])),
+            (filtered(DeadLetterFilter { kind: text("redis"), source: text("list"), exec_cmd: text("order"), ..orders.clone() }), of(&[1, 0])),
+            (filtered(DeadLetterFilter { until_ms: Some(now - 3_600_000), ..DeadLetterFilter::default() }), of(&[])),
+            (filtered(DeadLetterFilter { since_ms: Some(now - 3_600_000), ..refused.clone() }), of(&[3, 1, 0])),
             (payload("\"id\": 17"), of(&[3, 2, 0])),
             (payload("\"ID\": 17"), of(&[])),
-            (LettersAsked { filter: refused.clone(), ..payload("\"id\": 17") }, of(&[3, 0])),
-            (LettersAsked { original_id: text("b/7"), before: Some(ids[2]), ..LettersAsked::default() }, of(&[1, 0])),
-            (LettersAsked { original_id: text("b/8"), ..LettersAsked::default() }, of(&[])),
+            (DeadLettersAsked { filter: refused.clone(), ..payload("\"id\": 17") }, of(&[3, 0])),
+            (DeadLettersAsked { original_id: text("b/7"), before: Some(ids[2]), ..DeadLettersAsked::default() }, of(&[1, 0])),
+            (DeadLettersAsked { original_id: text("b/8"), ..DeadLettersAsked::default() }, of(&[])),
         ] {
-            assert_eq!(world.letter_ids_of(asked.clone()).await, expected, "{asked:?}");
+            assert_eq!(world.dead_letter_ids_of(asked.clone()).await, expected, "{asked:?}");
         }
         let reader = world.store.reader();
-        let odd = |asked| letters(reader.as_ref(), asked, |line| line.head.name == "bills", TWO);
-        let page = odd(LettersAsked::default()).await.unwrap();
+        let odd = |asked| dead_letters(reader.as_ref(), asked, |line| line.head.name == "bills", TWO);
+        let page = odd(DeadLettersAsked::default()).await.unwrap();
         assert_eq!(page.rows.iter().map(|line| line.head.id).collect::<Vec<_>>(), of(&[4, 3]));
         assert_eq!(page.next, Next::More(ids[3]));
-        let page = odd(LettersAsked { before: Some(ids[3]), ..LettersAsked::default() }).await.unwrap();
+        let page = odd(DeadLettersAsked { before: Some(ids[3]), ..DeadLettersAsked::default() }).await.unwrap();
         assert_eq!(page.rows.iter().map(|line| line.head.id).collect::<Vec<_>>(), of(&[2]));
         assert_eq!(page.next, Next::End);
     }
 
-    async fn a_letter_is_opened_with_the_beginning_of_what_may_be_large(world) {
+    async fn a_dead_letter_is_opened_with_the_beginning_of_what_may_be_large(world) {
         let mut writer = world.writer().await;
         let payload = Bytes::from(vec![b'x'; 1 << 20]);
-        let large = NewLetter { payload, ..letter("orders", b"", "e") };
-        writer.write(Write::InsertLetters { letters: vec![large, letter("orders", b"\0\xff", "e")] }).await;
-        let ids = world.letter_ids_of(LettersAsked::default()).await;
+        let large = NewDeadLetter { payload, ..dead_letter("orders", b"", "e") };
+        writer.write(Write::InsertDeadLetters { dead_letters: vec![large, dead_letter("orders", b"\0\xff", "e")] }).await;
+        let ids = world.dead_letter_ids_of(DeadLettersAsked::default()).await;
         let reader = world.store.reader();
-        let opened = reader.letter(ids[1], 2).await.unwrap().unwrap();
+        let opened = reader.dead_letter(ids[1], 2).await.unwrap().unwrap();
         assert_eq!((&opened.line.payload[..], opened.line.payload_bytes), (&b"xx"[..], 1 << 20));
         assert_eq!((opened.key.as_deref(), opened.key_bytes), (Some(&b"\xff\xfe"[..]), 3));
         assert_eq!(opened.headers, [("trace".to_owned(), Bytes::from_static(b"\0"))]);
         assert!(!opened.is_cut);
-        let opened = reader.letter(ids[0], 99).await.unwrap().unwrap();
+        let opened = reader.dead_letter(ids[0], 99).await.unwrap().unwrap();
         assert_eq!((&opened.line.payload[..], opened.line.payload_bytes), (&b"\0\xff"[..], 2));
         assert_eq!((opened.line.attempts, opened.line.first_ms), (5, 7));
-        assert!(reader.letter(i64::MAX, 9).await.unwrap().is_none());
+        assert!(reader.dead_letter(i64::MAX, 9).await.unwrap().is_none());
     }
 
     async fn orders_are_listed_by_whose_they_were_and_what_they_were_about(world) {

@@ -116,7 +116,7 @@ facts! {
                  VALUES ('redis', 's', 'n', 'c', '1', 'x', 'e', 1, 'p', 1, {died})"
             ));
         }
-        let trim = || Write::TrimLetters { before_ms: now - 5_000_000, after_id: 0 };
+        let trim = || Write::TrimDeadLetters { before_ms: now - 5_000_000, after_id: 0 };
         assert_eq!(writer.trimmed(trim()).await, (2, false));
         assert_eq!(writer.trimmed(trim()).await, (0, false));
         assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "1");

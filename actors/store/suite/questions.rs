@@ -56,17 +56,17 @@ facts! {
         assert_eq!(params, ["good"]);
         let failed = "SELECT id AS line FROM delay_queue_log WHERE status = 4 AND owner = '' ORDER BY id";
         let failed = world.lines(failed);
-        let mut letters = world.store.reader().dead_letters(LetterFilter::default(), 9).await.unwrap();
-        letters.sort_by_key(|letter| letter.id);
-        let originals: Vec<&String> = letters.iter().map(|letter| &letter.original_id).collect();
+        let mut dead_letters = world.store.reader().dead_letters(DeadLetterFilter::default(), 9).await.unwrap();
+        dead_letters.sort_by_key(|dead_letter| dead_letter.id);
+        let originals: Vec<&String> = dead_letters.iter().map(|dead_letter| &dead_letter.original_id).collect();
         assert_eq!(originals, failed.iter().collect::<Vec<_>>());
-        assert_eq!((letters[0].payload.as_slice(), letters[0].name.as_str()), (NO_TEXT, "n"));
-        assert!(letters[0].error.contains("`params` is no UTF-8 text"), "{}", letters[0].error);
-        assert_eq!(letters.len(), if world.name == "SQLite" { 2 } else { 1 });
+        assert_eq!((dead_letters[0].payload.as_slice(), dead_letters[0].name.as_str()), (NO_TEXT, "n"));
+        assert!(dead_letters[0].error.contains("`params` is no UTF-8 text"), "{}", dead_letters[0].error);
+        assert_eq!(dead_letters.len(), if world.name == "SQLite" { 2 } else { 1 });
         // What the claim says of them is what alerts are made of.
-        let mut said: Vec<String> = claimed.letters.iter().map(|(entry, error)| format!("{entry}: {error}")).collect();
+        let mut said: Vec<String> = claimed.dead_letters.iter().map(|(entry, error)| format!("{entry}: {error}")).collect();
         said.sort_unstable();
-        let mut written: Vec<String> = letters.iter().map(|letter| format!("delayed task `c`: {}", letter.error)).collect();
+        let mut written: Vec<String> = dead_letters.iter().map(|dead_letter| format!("delayed task `c`: {}", dead_letter.error)).collect();
         written.sort_unstable();
         assert_eq!(said, written);
         let result = world.line("SELECT result AS line FROM delay_queue_log WHERE status = 4 AND name = 'n'");

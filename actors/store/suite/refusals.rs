@@ -6,8 +6,8 @@ use crate::store::traits::Applied;
 use crate::store::truncate::result_text;
 
 impl World {
-    /// From now on what the condition says of a row is refused, in words that an outage could have. `event` is `INSERT` or
-    /// `UPDATE`.
+    /// From now on what the condition says of a row is refused, in words that an outage could have. `event` is `INSERT`
+    /// or `UPDATE`.
     pub(super) fn refuse(&self, name: &str, event: &str, table: &str, condition: &str) {
         let (code, words) = match self.name {
             "SQLite" => ("", "database is locked: "),
@@ -464,12 +464,12 @@ facts! {
         let fetched = writer.fetch(ME, 1).await.remove(0);
         let outcome = MessageOutcome::Dead { entry: entry(), error: "no".to_owned(), attempts: 3 };
         writer.settle(ME, &fetched, outcome).await;
-        let letters = world.store.reader().dead_letters(LetterFilter::default(), 9).await.unwrap();
-        let letter = &letters[0];
-        assert_eq!(letters.len(), 1);
-        assert_eq!(letter.payload.as_slice(), row.payload.as_ref());
-        assert_eq!(letter.key.as_deref(), row.key.as_deref());
-        assert_eq!((letter.headers.len(), letter.attempts), (1, 3));
+        let dead_letters = world.store.reader().dead_letters(DeadLetterFilter::default(), 9).await.unwrap();
+        let dead_letter = &dead_letters[0];
+        assert_eq!(dead_letters.len(), 1);
+        assert_eq!(dead_letter.payload.as_slice(), row.payload.as_ref());
+        assert_eq!(dead_letter.key.as_deref(), row.key.as_deref());
+        assert_eq!((dead_letter.headers.len(), dead_letter.attempts), (1, 3));
         assert_eq!(world.lag("q").await, 0);
     }
 }

@@ -50,8 +50,8 @@ facts! {
         assert_eq!((row.status, row.owner.as_str(), row.due_ms), (4, "", due_ms), "it keeps its time");
         let result: serde_json::Value = serde_json::from_str(&row.result).unwrap();
         assert_eq!(result, serde_json::json!({"status": false, "data": "cancelled by ann@web-1"}));
-        let letters = world.store.reader().dead_letters(LetterFilter::default(), 9).await.unwrap();
-        assert!(letters.is_empty(), "somebody has decided on it: {letters:?}");
+        let dead_letters = world.store.reader().dead_letters(DeadLetterFilter::default(), 9).await.unwrap();
+        assert!(dead_letters.is_empty(), "somebody has decided on it: {dead_letters:?}");
         assert_eq!(writer.order(ids[0], TaskWish::Cancel).await, TaskOrdered::Failed);
         assert_eq!(writer.order(ids[0], due(now_ms())).await, TaskOrdered::Failed);
         assert_eq!(world.status(ids[0]), "4");

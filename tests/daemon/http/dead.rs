@@ -5,23 +5,23 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Api, me};
-use crate::dead_groups::{Letter, insert_dead_letters, world};
+use crate::dead_groups::{DeadLetter, insert_dead_letters, world};
 use crate::engine::on_each_database;
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_for, wait_until};
 use crate::world::World;
 
 on_each_database! { world =>
-    letters_are_paged_and_shown_without_loss,
-    one_letter_runs_again_or_is_deleted,
-    letters_that_match_are_counted_until_an_order_is_confirmed,
-    an_order_at_a_rate_outlives_its_request_and_runs_each_letter_once,
-    an_order_that_is_stopped_leaves_the_other_letters,
+    dead_letters_are_paged_and_shown_without_loss,
+    one_dead_letter_runs_again_or_is_deleted,
+    dead_letters_that_match_are_counted_until_an_order_is_confirmed,
+    an_order_at_a_rate_outlives_its_request_and_runs_each_dead_letter_once,
+    an_order_that_is_stopped_leaves_the_other_dead_letters,
     a_ninth_order_is_refused_until_one_of_eight_is_stopped,
-    a_port_that_only_reads_takes_no_orders_about_letters,
+    a_port_that_only_reads_takes_no_orders_about_dead_letters,
 }
 
-fn letters(count: usize, error: &str) -> Vec<Letter<'static>> {
-    let letter = |n| {
+fn dead_letters(count: usize, error: &str) -> Vec<DeadLetter<'static>> {
+    let dead_letter = |n| {
         (
             "queue",
             "work_table",
@@ -30,7 +30,7 @@ fn letters(count: usize, error: &str) -> Vec<Letter<'static>> {
             format!("{error}: {n} ms"),
         )
     };
-    (0..count).map(letter).collect()
+    (0..count).map(dead_letter).collect()
 }
 
 fn ids(world: &World) -> Vec<i64> {
@@ -39,16 +39,16 @@ fn ids(world: &World) -> Vec<i64> {
         .numbers("SELECT id FROM dead_letter ORDER BY id DESC")
 }
 
-fn letters_are_paged_and_shown_without_loss(world: World) {
-    insert_dead_letters(&mut world.database(), &letters(25, "refused"));
-    insert_dead_letters(&mut world.database(), &letters(3, "odd"));
+fn dead_letters_are_paged_and_shown_without_loss(world: World) {
+    insert_dead_letters(&mut world.database(), &dead_letters(25, "refused"));
+    insert_dead_letters(&mut world.database(), &dead_letters(3, "odd"));
     let daemon = world.start();
     let api = Api::of(&world);
     for limit in [1, 7, 1000] {
         let all = api.all(&format!("dead?limit={limit}"), "letters", "before");
         let found: Vec<i64> = all
             .iter()
-            .map(|letter| letter["id"].as_i64().unwrap())
+            .map(|dead_letter| dead_letter["id"].as_i64().unwrap())
             .collect();
         assert_eq!(found, ids(&world), "{limit}");
     }
@@ -77,7 +77,7 @@ fn letters_are_paged_and_shown_without_loss(world: World) {
     let unknown = api.ask("dead?group=0123456789");
     assert_eq!(unknown.status, 404, "{}", unknown.body);
     for wrong in [
-        "dead?kind=letter",
+        "dead?kind=dead letter",
         "dead?since=soon",
         "dead?limit=1001",
         "dead?nmae=x",
@@ -96,9 +96,9 @@ fn letters_are_paged_and_shown_without_loss(world: World) {
     database.execute(&format!(
         "UPDATE dead_letter SET payload = {bytes} WHERE id = {last}"
     ));
-    let letter = api.get(&format!("dead/{last}"));
-    assert_eq!(letter["payload"], "x".repeat(65_536));
-    assert_eq!(letter["payload_bytes"], 80_000);
+    let dead_letter = api.get(&format!("dead/{last}"));
+    assert_eq!(dead_letter["payload"], "x".repeat(65_536));
+    assert_eq!(dead_letter["payload_bytes"], 80_000);
     let no_text = match world.engine {
         crate::engine::Engine::Postgres => r"'\xff00'::bytea",
         _ => "x'ff00'",
@@ -106,8 +106,8 @@ fn letters_are_paged_and_shown_without_loss(world: World) {
     database.execute(&format!(
         "UPDATE dead_letter SET payload = {no_text} WHERE id = {last}"
     ));
-    let letter = api.get(&format!("dead/{last}"));
-    assert_eq!(letter["payload"], json!({ "base64": "/wA=" }));
+    let dead_letter = api.get(&format!("dead/{last}"));
+    assert_eq!(dead_letter["payload"], json!({ "base64": "/wA=" }));
     assert_eq!(api.ask("dead/999999999").status, 404);
     daemon.stop();
 }
@@ -130,8 +130,8 @@ fn order(api: &Api, path: &str, body: &Value) -> Value {
     answer.json()
 }
 
-fn one_letter_runs_again_or_is_deleted(world: World) {
-    let mut all = letters(4, "refused");
+fn one_dead_letter_runs_again_or_is_deleted(world: World) {
+    let mut all = dead_letters(4, "refused");
     let lost = (
         "queue",
         "gone_table",
@@ -180,7 +180,11 @@ fn one_letter_runs_again_or_is_deleted(world: World) {
         let why = api.refused(&path, &body, status);
         assert!(why.contains(part), "{path}: {why}");
     }
-    assert_eq!(api.get("dead/orders"), json!([]), "those of many letters");
+    assert_eq!(
+        api.get("dead/orders"),
+        json!([]),
+        "those of many dead letters"
+    );
     let audit = api.all("audit?limit=2", "orders", "before");
     assert_eq!(audit.len(), 4);
     assert!(audit.iter().all(|order| order["ordered_by"] == *me()));
@@ -193,9 +197,9 @@ fn one_letter_runs_again_or_is_deleted(world: World) {
     assert_eq!(ledger.lines.len(), 3);
 }
 
-fn letters_that_match_are_counted_until_an_order_is_confirmed(world: World) {
-    insert_dead_letters(&mut world.database(), &letters(30, "refused"));
-    insert_dead_letters(&mut world.database(), &letters(5, "odd"));
+fn dead_letters_that_match_are_counted_until_an_order_is_confirmed(world: World) {
+    insert_dead_letters(&mut world.database(), &dead_letters(30, "refused"));
+    insert_dead_letters(&mut world.database(), &dead_letters(5, "odd"));
     let daemon = world.start();
     let api = Api::of(&world);
     let filter = json!({ "name": "work", "error": "refused" });
@@ -266,21 +270,20 @@ fn letters_that_match_are_counted_until_an_order_is_confirmed(world: World) {
     api.refused("dead/orders/x/stop", &Value::Null, 404);
     daemon.stop();
     assert!(ids(&world).is_empty());
-    let audit =
-        "SELECT count(*) AS n FROM audit WHERE ordered_by LIKE 'uid %' AND result LIKE '% letters'";
+    let audit = "SELECT count(*) AS n FROM audit WHERE ordered_by LIKE 'uid %' AND result LIKE '% dead_letters'";
     assert_eq!(world.database().number(audit), 3);
 }
 
-fn an_order_at_a_rate_outlives_its_request_and_runs_each_letter_once(world: World) {
+fn an_order_at_a_rate_outlives_its_request_and_runs_each_dead_letter_once(world: World) {
     const LETTERS: u32 = 30;
     let count = usize::try_from(LETTERS).unwrap();
-    insert_dead_letters(&mut world.database(), &letters(count, "refused"));
+    insert_dead_letters(&mut world.database(), &dead_letters(count, "refused"));
     let daemon = world.start();
     let api = Api::of(&world);
     let begun = Instant::now();
     let body = json!({ "name": "work", "rate": "10/s", "confirm": true });
     let taken = order(&api, "dead/replay", &body);
-    // A letter each 100 ms, the first at once.
+    // A dead letter each 100 ms, the first at once.
     let least = Duration::from_millis(100) * (LETTERS - 1);
     if begun.elapsed() < least {
         assert_eq!(taken["state"], "running");
@@ -298,19 +301,19 @@ fn an_order_at_a_rate_outlives_its_request_and_runs_each_letter_once(world: Worl
         assert_eq!(ledger.of_body(&format!("refused {n}")).len(), 1, "{n}");
     }
     assert!(ids(&world).is_empty());
-    let audit = format!("SELECT count(*) AS n FROM audit WHERE result = '{LETTERS} letters'");
+    let audit = format!("SELECT count(*) AS n FROM audit WHERE result = '{LETTERS} dead_letters'");
     assert_eq!(world.database().number(&audit), 1);
 }
 
-fn an_order_that_is_stopped_leaves_the_other_letters(world: World) {
-    insert_dead_letters(&mut world.database(), &letters(3, "refused"));
+fn an_order_that_is_stopped_leaves_the_other_dead_letters(world: World) {
+    insert_dead_letters(&mut world.database(), &dead_letters(3, "refused"));
     let daemon = world.start();
     let api = Api::of(&world);
     // The first at once, the second in an hour.
     let body = json!({ "rate": "1/h", "confirm": true });
     let taken = order(&api, "dead/purge", &body);
     let path = format!("dead/orders/{}", taken["id"]);
-    wait_until("the first letter", PATIENCE, || {
+    wait_until("the first dead letter", PATIENCE, || {
         api.get(&path)["count"] == 1
     });
     let stopping = order(&api, &format!("{path}/stop"), &Value::Null);
@@ -325,10 +328,10 @@ fn an_order_that_is_stopped_leaves_the_other_letters(world: World) {
 }
 
 fn a_ninth_order_is_refused_until_one_of_eight_is_stopped(world: World) {
-    insert_dead_letters(&mut world.database(), &letters(20, "refused"));
+    insert_dead_letters(&mut world.database(), &dead_letters(20, "refused"));
     let daemon = world.start();
     let api = Api::of(&world);
-    // Each order deletes one letter at once and waits an hour for its second.
+    // Each order deletes one dead letter at once and waits an hour for its second.
     let body = json!({ "rate": "1/h", "confirm": true });
     let taken: Vec<Value> = (0..8).map(|_| order(&api, "dead/purge", &body)).collect();
     for path in ["dead/purge", "dead/replay"] {
@@ -347,8 +350,8 @@ fn a_ninth_order_is_refused_until_one_of_eight_is_stopped(world: World) {
     assert!(!ids(&world).is_empty());
 }
 
-fn a_port_that_only_reads_takes_no_orders_about_letters(world: World) {
-    insert_dead_letters(&mut world.database(), &letters(1, "refused"));
+fn a_port_that_only_reads_takes_no_orders_about_dead_letters(world: World) {
+    insert_dead_letters(&mut world.database(), &dead_letters(1, "refused"));
     let settings = std::fs::read(world.path("etc/dev.json")).unwrap();
     let mut settings: Value = serde_json::from_slice(&settings).unwrap();
     settings["http"]["read_only"] = json!(true);

@@ -1,6 +1,7 @@
 //! How long anybody who asks waits for an answer while the tables hold millions of rows.
 //!
-//! `cargo build --release --example ledger && cargo test --release --test daemon millions -- --ignored --nocapture --test-threads 1`
+//! `cargo build --release --example ledger && cargo test --release --test daemon millions -- --ignored --nocapture
+//! --test-threads 1`
 
 use std::time::{Duration, Instant};
 
@@ -120,7 +121,7 @@ fn paths(ask: impl Fn(&str) -> Value) -> Vec<String> {
     let read = paths
         .iter()
         .filter(|(_, methods)| methods.get("get").is_some());
-    // What a run printed is a file; an order about letters is in the daemon's memory.
+    // What a run printed is a file; an order about dead letters is in the daemon's memory.
     let read = read.filter(|(path, _)| !["{uk}", "{order}"].iter().any(|name| path.contains(name)));
     let read = read.map(|(path, _)| {
         path.replace("{name}", "work")

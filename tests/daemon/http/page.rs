@@ -1,4 +1,5 @@
-//! The page in a real browser: its buttons and what they change, names that nobody would choose, and what a browser reports.
+//! The page in a real browser: its buttons and what they change, names that nobody would choose, and what a browser
+//! reports.
 
 use std::fs;
 use std::path::PathBuf;
@@ -54,7 +55,8 @@ async fn devtools(page: &Client, method: &str, params: Value) -> Steps<Value> {
     page.issue_cmd(Special { path, body }).await
 }
 
-/// What the browser has reported since it was asked last: errors of scripts, files that did not load, breaches of the policy.
+/// What the browser has reported since it was asked last: errors of scripts, files that did not load, breaches of the
+/// policy.
 async fn reports(page: &Client) -> Steps<Vec<String>> {
     let body = json!({ "type": "browser" });
     let entries = page
@@ -480,9 +482,9 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
     wait_until("all have been called", PATIENCE, || world.ledger_len() >= 5);
     let later = ["push", "ledger", "--params", "later", "--delay-time", "600"];
     world.output(&later);
-    let letters = "SELECT COUNT(*) FROM dead_letter";
+    let dead_letters = "SELECT COUNT(*) FROM dead_letter";
     wait_until("two dead letters", PATIENCE, || {
-        world.database().number(letters) > 1
+        world.database().number(dead_letters) > 1
     });
     let axe = axe();
     let mut urls = vec![
@@ -568,8 +570,8 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
     daemon.stop();
 }
 
-/// From the click to the whole page, in milliseconds; a build without optimisation on a machine that builds something else
-/// takes longer.
+/// From the click to the whole page, in milliseconds; a build without optimisation on a machine that builds something
+/// else takes longer.
 const SHOWN_MS: f64 = 500.0 * if cfg!(debug_assertions) { 5.0 } else { 1.0 };
 
 #[test]

@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::wait::{LONG_PATIENCE, now_s, wait_until};
 use crate::world::World;
 
-/// The last task and the last letter.
+/// The last task and the last dead letter.
 const TASKS: i64 = 6;
 const LETTERS: i64 = 12;
 
@@ -29,7 +29,7 @@ fn world() -> World {
         let error = if n > 8 { "timed out" } else { "refused" };
         database.execute(&format!(
             "INSERT INTO dead_letter (kind, source, name, exec_cmd, original_id, payload, error, attempts, partition_name, first_ms, died_ms)
-             VALUES ('queue', 'work', 'work', 'ledger', '{n}', CAST('letter {n}' AS BLOB), '{error} {n}', 1, 'script1', 1, {})",
+             VALUES ('queue', 'work', 'work', 'ledger', '{n}', CAST('dead_letter {n}' AS BLOB), '{error} {n}', 1, 'script1', 1, {})",
             now_s() * 1000
         ));
     }
@@ -95,7 +95,7 @@ fn status(database: &mut Database, id: i64) -> i64 {
     ))
 }
 
-fn letters(database: &mut Database) -> i64 {
+fn dead_letters(database: &mut Database) -> i64 {
     database.number("SELECT count(*) AS n FROM dead_letter")
 }
 
@@ -104,7 +104,7 @@ fn ran(world: &World, body: &str) -> bool {
 }
 
 #[test]
-fn every_order_about_tasks_and_letters_is_pressed_and_done() {
+fn every_order_about_tasks_and_dead_letters_is_pressed_and_done() {
     let world = world();
     let Some(browser) = Browser::start(&world) else {
         return;
@@ -149,34 +149,34 @@ fn every_order_about_tasks_and_letters_is_pressed_and_done() {
     assert!(said.contains("`soon` is no duration"), "{said}");
     assert_eq!(status(&mut database, 6), 1);
 
-    // Letters: ticked, and on their own pages.
+    // Dead letters: ticked, and on their own pages.
     press(
         &browser,
         &dead,
         Some(1),
         &["form.ticked button[value=replay]"],
     );
-    wait_until("the letter that was ticked", LONG_PATIENCE, || {
-        ran(&world, "letter 1")
+    wait_until("the dead letter that was ticked", LONG_PATIENCE, || {
+        ran(&world, "dead letter 1")
     });
     press(&browser, &dead, Some(2), &["form.ticked summary", really]);
     let gone = "SELECT count(*) AS n FROM dead_letter WHERE id = 2";
     assert_eq!(
-        (database.number(gone), letters(&mut database)),
+        (database.number(gone), dead_letters(&mut database)),
         (0, LETTERS - 2)
     );
-    let letter = |id: i64| format!("{origin}/letter?id={id}");
-    typed_over(&browser, &letter(3), "edited {\"测试\": 1}");
-    wait_until("the edited letter", LONG_PATIENCE, || {
+    let dead_letter = |id: i64| format!("{origin}/letter?id={id}");
+    typed_over(&browser, &dead_letter(3), "edited {\"测试\": 1}");
+    wait_until("the edited dead letter", LONG_PATIENCE, || {
         ran(&world, "edited {\"测试\": 1}")
     });
     press(
         &browser,
-        &letter(4),
+        &dead_letter(4),
         None,
         &[".head .confirm summary", really],
     );
-    assert_eq!(letters(&mut database), LETTERS - 4);
+    assert_eq!(dead_letters(&mut database), LETTERS - 4);
 
     // All that match: counted first.
     let confirm = |query: &str| format!("{origin}/dead/confirm?{query}");
@@ -188,7 +188,7 @@ fn every_order_about_tasks_and_letters_is_pressed_and_done() {
     );
     assert!(said.contains("4 run again"), "{said}");
     wait_until("all that match", LONG_PATIENCE, || {
-        (5..=8).all(|n| ran(&world, &format!("letter {n}")))
+        (5..=8).all(|n| ran(&world, &format!("dead letter {n}")))
     });
     let slow = [("form.whole input[name=rate]", "1/h")];
     let said = typed(
@@ -200,14 +200,14 @@ fn every_order_about_tasks_and_letters_is_pressed_and_done() {
     );
     assert!(said.contains("under way"), "{said}");
     wait_until("the first of a slow order", LONG_PATIENCE, || {
-        letters(&mut database) == 3
+        dead_letters(&mut database) == 3
     });
     let said = press(&browser, &dead, None, &["button.stop"]);
     assert!(
-        said.contains("ends with the letters that are under way"),
+        said.contains("ends with the dead letters that are under way"),
         "{said}"
     );
-    assert_eq!(letters(&mut database), 3);
+    assert_eq!(dead_letters(&mut database), 3);
 
     // Who ordered what.
     let audit = browser.run(async |page| {
@@ -224,7 +224,7 @@ fn every_order_about_tasks_and_letters_is_pressed_and_done() {
     daemon.stop();
 }
 
-/// Opens the form of a letter, writes another payload and sends it.
+/// Opens the form of a dead letter, writes another payload and sends it.
 fn typed_over(browser: &Browser, at: &str, payload: &str) {
     let said = browser.run(async |page| {
         page.goto(at).await?;

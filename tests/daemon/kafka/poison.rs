@@ -48,12 +48,12 @@ fn a_record_that_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_throu
     let ledger = place.world.ledger();
     assert_eq!(ledger.attempts_of("abort:record"), [1, 2, 3]);
     assert_eq!(deaths, MAX_ATTEMPTS);
-    let letters = place.world.dead_letters();
-    assert_eq!(letters.len(), 1, "{letters:#?}");
-    assert_eq!(letters[0]["kind"], "kafka");
-    assert_eq!(letters[0]["source"], place.topic.as_str());
-    assert_eq!(letters[0]["attempts"], MAX_ATTEMPTS);
-    assert_eq!(letters[0]["payload"], "abort:record");
+    let dead_letters = place.world.dead_letters();
+    assert_eq!(dead_letters.len(), 1, "{dead_letters:#?}");
+    assert_eq!(dead_letters[0]["kind"], "kafka");
+    assert_eq!(dead_letters[0]["source"], place.topic.as_str());
+    assert_eq!(dead_letters[0]["attempts"], MAX_ATTEMPTS);
+    assert_eq!(dead_letters[0]["payload"], "abort:record");
     assert_eq!(ledger.missing(&neighbours), [""; 0]);
     let charged = ledger
         .lines
@@ -113,9 +113,9 @@ fn a_failing_record_is_retried_at_its_place_and_then_given_up() {
     // The only consumer did not wait for the failing one.
     let at = |body: &str| ledger.of_body(body).last().unwrap().at_us;
     assert!(at("z") < at("c"), "the other partition went on");
-    let letters = place.world.dead_letters();
-    assert_eq!(letters.len(), 1, "{letters:#?}");
-    assert_eq!(letters[0]["payload"], "fail:d");
+    let dead_letters = place.world.dead_letters();
+    assert_eq!(dead_letters.len(), 1, "{dead_letters:#?}");
+    assert_eq!(dead_letters[0]["payload"], "fail:d");
     // Replayed, it runs through its entry here.
     place
         .world

@@ -120,8 +120,8 @@ fn attempts_run_out_though_a_neighbour_joins_and_leaves_all_the_while() {
         assert_eq!(failing, [1, 2, 3], "{}", daemon.log());
         assert_eq!(ledger.attempts_of(&format!("good-{partition}")), [1]);
     }
-    let letters = place.world.dead_letters();
-    assert_eq!(letters.len(), 2, "{letters:#?}");
+    let dead_letters = place.world.dead_letters();
+    assert_eq!(dead_letters.len(), 2, "{dead_letters:#?}");
     daemon.stop();
     let left = "SELECT count(*) AS n FROM death";
     assert_eq!(place.world.database().number(left), 0, "all are forgotten");

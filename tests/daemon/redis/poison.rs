@@ -50,15 +50,18 @@ fn what_aborts_the_daemon_is_a_dead_letter_and_its_neighbours_get_through() {
     let (mut daemon, deaths) = keep_running(&world, &mut list);
     daemon.wait_ready();
     daemon.stop();
-    let (ledger, letters) = (world.ledger(), world.dead_letters());
-    assert_eq!(letters.len(), 1, "{letters:#?}");
+    let (ledger, dead_letters) = (world.ledger(), world.dead_letters());
+    assert_eq!(dead_letters.len(), 1, "{dead_letters:#?}");
     assert_eq!(ledger.attempts_of("abort:message"), [1, 2, 3]);
-    assert_eq!(letters[0]["payload"], "abort:message");
-    assert_eq!(letters[0]["kind"], "redis");
-    assert_eq!(letters[0]["attempts"], MAX_ATTEMPTS);
+    assert_eq!(dead_letters[0]["payload"], "abort:message");
+    assert_eq!(dead_letters[0]["kind"], "redis");
+    assert_eq!(dead_letters[0]["attempts"], MAX_ATTEMPTS);
     assert!(
-        letters[0]["error"].as_str().unwrap().contains("SIGABRT"),
-        "{letters:?}"
+        dead_letters[0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("SIGABRT"),
+        "{dead_letters:?}"
     );
     assert_eq!(deaths, MAX_ATTEMPTS);
     assert_eq!(ledger.missing(&neighbours), [""; 0]);
@@ -134,13 +137,13 @@ fn a_failing_message_is_a_dead_letter_and_runs_again_when_it_is_replayed() {
     assert_eq!(ledger.attempts_of("fail:always"), [1, 2, 3]);
     assert_eq!(ledger.attempts_of("fail2:twice"), [1, 2, 3]);
     assert_eq!(ledger.attempts_of("plain"), [1]);
-    let letters = world.dead_letters();
-    assert_eq!(letters.len(), 1, "{letters:?}");
+    let dead_letters = world.dead_letters();
+    assert_eq!(dead_letters.len(), 1, "{dead_letters:?}");
     assert_eq!(
-        letters[0]["original_id"],
+        dead_letters[0]["original_id"],
         ledger.of_body("fail:always")[0].id
     );
-    let id = letters[0]["id"].to_string();
+    let id = dead_letters[0]["id"].to_string();
     world.output(&["dead", "replay", &id]);
     wait_until("the replay to run", LONG_PATIENCE, || {
         world.ledger().attempts_of("fail:always").len() > 3

@@ -1,4 +1,5 @@
-//! The pages about single rows: what they show of hostile tasks and letters, and what their orders do to the tables.
+//! The pages about single rows: what they show of hostile tasks and dead letters, and what their orders do to the
+//! tables.
 
 use bytes::Bytes;
 
@@ -8,7 +9,7 @@ use crate::clock::now_ms;
 use crate::config::HttpSettings;
 use crate::http::HttpConfig;
 use crate::http::tests::config;
-use crate::store::rows::{EntryName, LetterFilter, NewLetter, NewTask};
+use crate::store::rows::{DeadLetterFilter, EntryName, NewDeadLetter, NewTask};
 use crate::testing_support::TestDb;
 
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use std::sync::Arc;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
 
-fn letter(name: &str, payload: &[u8], error: &str) -> NewLetter {
-    NewLetter {
+fn dead_letter(name: &str, payload: &[u8], error: &str) -> NewDeadLetter {
+    NewDeadLetter {
         kind: "redis",
         source: name.to_owned(),
         entry: EntryName {
@@ -53,14 +54,17 @@ async fn push(db: &TestDb, tasks: Vec<NewTask>) -> Vec<i64> {
         .unwrap()
 }
 
-/// The ids of all letters, the oldest first.
-async fn letters(config: &HttpConfig) -> Vec<i64> {
+/// The ids of all dead letters, the oldest first.
+async fn dead_letters(config: &HttpConfig) -> Vec<i64> {
     let reader = config.db.reader();
-    let letters = reader
-        .dead_letters(LetterFilter::default(), 100)
+    let dead_letters = reader
+        .dead_letters(DeadLetterFilter::default(), 100)
         .await
         .unwrap();
-    let mut ids: Vec<i64> = letters.iter().map(|letter| letter.id).collect();
+    let mut ids: Vec<i64> = dead_letters
+        .iter()
+        .map(|dead_letter| dead_letter.id)
+        .collect();
     ids.sort_unstable();
     ids
 }
@@ -85,20 +89,20 @@ fn says(shown: &Shown, text: &str) {
 }
 
 #[actix_rt::test]
-async fn whatever_a_task_or_a_letter_holds_is_text_and_bounded() {
+async fn whatever_a_task_or_a_dead_letter_holds_is_text_and_bounded() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let later = now_ms() + 3_600_000;
     let id = push(&db, vec![task(HOSTILE, HOSTILE, later)]).await[0];
     let megabyte = HOSTILE.repeat((1 << 20) / HOSTILE.len());
     let rows = vec![
-        letter(HOSTILE, HOSTILE.as_bytes(), HOSTILE),
-        letter("q", b"\xff\x00\xfe<script>", "\u{202e}<script>\n7"),
-        letter("q", megabyte.as_bytes(), &"<script>".repeat(100)),
-        letter("q", br#"{"<script>":["</code>",1e400]}"#, ""),
+        dead_letter(HOSTILE, HOSTILE.as_bytes(), HOSTILE),
+        dead_letter("q", b"\xff\x00\xfe<script>", "\u{202e}<script>\n7"),
+        dead_letter("q", megabyte.as_bytes(), &"<script>".repeat(100)),
+        dead_letter("q", br#"{"<script>":["</code>",1e400]}"#, ""),
     ];
-    db.db.insert_letters(rows).await.unwrap();
-    let ids = letters(&config).await;
+    db.db.insert_dead_letters(rows).await.unwrap();
+    let ids = dead_letters(&config).await;
     let mut uris = vec![
         "/delay".to_owned(),
         format!("/delay{}", query(&[("q", HOSTILE)])),
@@ -132,11 +136,11 @@ async fn whatever_a_task_or_a_letter_holds_is_text_and_bounded() {
             query(&[("who", HOSTILE), ("action", HOSTILE), ("q", HOSTILE)])
         ),
     ];
-    for letter in &ids {
+    for dead_letter in &ids {
         for form in ["text", "json", "hex", HOSTILE] {
             uris.push(format!(
                 "/letter{}",
-                query(&[("id", &letter.to_string()), ("as", form)])
+                query(&[("id", &dead_letter.to_string()), ("as", form)])
             ));
         }
     }
@@ -144,7 +148,7 @@ async fn whatever_a_task_or_a_letter_holds_is_text_and_bounded() {
         let shown = get(&config, &uri).await;
         assert_ne!(shown.status, StatusCode::INTERNAL_SERVER_ERROR, "{uri}");
         for hostile in ["<script>", "alert('", "</code>\"", "\u{202e}"] {
-            // The error of a letter keeps its characters, in a block of its own.
+            // The error of a dead letter keeps its characters, in a block of its own.
             let is_error = hostile == "\u{202e}" && uri.starts_with("/letter");
             assert!(
                 is_error || !shown.text.contains(hostile),
@@ -170,10 +174,10 @@ async fn a_payload_is_a_file_to_keep_and_no_page() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     db.db
-        .insert_letters(vec![letter("q", HOSTILE.as_bytes(), "e")])
+        .insert_dead_letters(vec![dead_letter("q", HOSTILE.as_bytes(), "e")])
         .await
         .unwrap();
-    let id = letters(&config).await[0];
+    let id = dead_letters(&config).await[0];
     let shown = get(&config, &format!("/letter/payload?id={id}")).await;
     assert_eq!(
         (shown.status, shown.text.as_str()),
@@ -270,16 +274,16 @@ async fn tasks_are_found_and_ordered() {
 }
 
 #[actix_rt::test]
-async fn letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
+async fn dead_letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
-    let rows = (0..6).map(|n| letter("q", b"{}", &format!("no order {n}")));
-    let others = (0..4).map(|n| letter("other", b"x", &format!("timed out {n}")));
+    let rows = (0..6).map(|n| dead_letter("q", b"{}", &format!("no order {n}")));
+    let others = (0..4).map(|n| dead_letter("other", b"x", &format!("timed out {n}")));
     db.db
-        .insert_letters(rows.chain(others).collect())
+        .insert_dead_letters(rows.chain(others).collect())
         .await
         .unwrap();
-    let ids = letters(&config).await;
+    let ids = dead_letters(&config).await;
     let shown = get(&config, "/dead").await;
     for text in [
         "no order #",
@@ -302,7 +306,7 @@ async fn letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
 
     let named = ids[9].to_string();
     ordered(&config, "/letter/order", &[("do", "purge"), ("id", &named)]).await;
-    assert_eq!(letters(&config).await, ids[..9]);
+    assert_eq!(dead_letters(&config).await, ids[..9]);
     let (one, two) = (ids[8].to_string(), ids[7].to_string());
     ordered(
         &config,
@@ -310,16 +314,16 @@ async fn letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
         &[("do", "purge"), ("id", &one), ("id", &two)],
     )
     .await;
-    assert_eq!(letters(&config).await, ids[..7]);
-    // No entry is configured here: a letter that cannot run stays.
+    assert_eq!(dead_letters(&config).await, ids[..7]);
+    // No entry is configured here: a dead letter that cannot run stays.
     ordered(
         &config,
         "/letter/order",
         &[("do", "replay"), ("id", &ids[0].to_string())],
     )
     .await;
-    assert_eq!(letters(&config).await.len(), 7);
-    let job = config.letters.list().remove(0);
+    assert_eq!(dead_letters(&config).await.len(), 7);
+    let job = config.dead_letters.list().remove(0);
     assert!(
         job.watch.done().reasons[0]
             .reason
@@ -331,7 +335,7 @@ async fn letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
         &format!("/dead/confirm?do=purge&group={group}&since=2h"),
     )
     .await;
-    says(&confirm, "6 letters will be deleted for good");
+    says(&confirm, "6 dead letters will be deleted for good");
     let form = [
         ("do", "purge"),
         ("group", group),
@@ -339,29 +343,29 @@ async fn letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
         ("back", "/dead"),
     ];
     ordered(&config, "/dead/all", &form).await;
-    assert_eq!(letters(&config).await, ids[6..7]);
-    says(&get(&config, "/audit?action=purge").await, "6 letters");
+    assert_eq!(dead_letters(&config).await, ids[6..7]);
+    says(&get(&config, "/audit?action=purge").await, "6 dead letters");
     let bad = [("do", "purge"), ("since", "noon"), ("back", "/dead")];
     ordered(&config, "/dead/all", &bad).await;
     assert_eq!(
-        letters(&config).await,
+        dead_letters(&config).await,
         ids[6..7],
         "a filter that is misread means nothing"
     );
     let by_payload = [("do", "purge"), ("payload", "x"), ("back", "/dead")];
     ordered(&config, "/dead/all", &by_payload).await;
-    assert_eq!(letters(&config).await, ids[6..7]);
+    assert_eq!(dead_letters(&config).await, ids[6..7]);
 }
 
 #[actix_rt::test]
 async fn an_order_at_a_rate_is_watched_and_stopped() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
-    let rows = (0..5).map(|n| letter("q", b"{}", &format!("no order {n}")));
-    db.db.insert_letters(rows.collect()).await.unwrap();
+    let rows = (0..5).map(|n| dead_letter("q", b"{}", &format!("no order {n}")));
+    db.db.insert_dead_letters(rows.collect()).await.unwrap();
     let form = [("do", "purge"), ("rate", "1/h"), ("back", "/dead")];
     ordered(&config, "/dead/all", &form).await;
-    let job = config.letters.list().remove(0);
+    let job = config.dead_letters.list().remove(0);
     assert!(job.end().is_none());
     let first = async {
         while job.watch.done().deleted == 0 {
@@ -380,7 +384,7 @@ async fn an_order_at_a_rate_is_watched_and_stopped() {
     .await;
     let (done, end) = job.wait(std::time::Duration::MAX).await.unwrap();
     assert_eq!((done.deleted, end.cause), (1, None));
-    assert_eq!(letters(&config).await.len(), 4);
+    assert_eq!(dead_letters(&config).await.len(), 4);
     says(&get(&config, "/dead").await, "stopped");
 }
 

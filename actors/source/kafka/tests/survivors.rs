@@ -42,7 +42,7 @@ fn what_still_runs_when_its_partition_comes_back_is_not_started_again_and_its_en
     let receipt = receipts(&batch).next().unwrap();
     assert!(
         world.assignments.out(&receipt).is_some(),
-        "a letter can be made"
+        "a dead letter can be made"
     );
     world.settle(&batch, &End::Done);
     assert_eq!(world.uncommitted(), [(0, 1)]);
@@ -97,7 +97,7 @@ fn what_failed_while_its_partition_was_away_goes_on_with_its_next_attempt_after_
     let receipt = receipts(&batch).next().unwrap();
     assert!(
         world.assignments.out(&receipt).is_none(),
-        "no letter is made of it"
+        "no dead letter is made of it"
     );
     assert_eq!(world.assignments.note_failure(&receipt), Some(1));
     world.settle(&batch, &RETRY);

@@ -13,7 +13,7 @@ use crate::job::SourceKind;
 use crate::membership::Ownership;
 use crate::source::{End, Source};
 use crate::stop::StopSignal;
-use crate::store::dead_letter::LetterFilter;
+use crate::store::dead_letter::DeadLetterFilter;
 
 #[actix::test]
 async fn a_record_comes_as_its_producer_wrote_it() {
@@ -132,24 +132,30 @@ async fn a_dead_letter_is_in_the_database_when_its_position_is_committed() {
         attempts: 3,
     };
     settle(&source, &got[..1], &dead).await;
-    let letters = world
+    let dead_letters = world
         .db
         .db
         .reader()
-        .dead_letters(LetterFilter::default(), 10)
+        .dead_letters(DeadLetterFilter::default(), 10)
         .await
         .unwrap();
-    assert_eq!(letters.len(), 1);
-    let letter = &letters[0];
+    assert_eq!(dead_letters.len(), 1);
+    let dead_letter = &dead_letters[0];
     assert_eq!(
-        (letter.kind.as_str(), letter.source.as_str()),
+        (dead_letter.kind.as_str(), dead_letter.source.as_str()),
         ("kafka", world.topic.as_str())
     );
     assert_eq!(
-        (letter.original_id.as_str(), letter.payload.as_slice()),
+        (
+            dead_letter.original_id.as_str(),
+            dead_letter.payload.as_slice()
+        ),
         ("0/0", b"0".as_slice())
     );
-    assert_eq!((letter.error.as_str(), letter.attempts), ("no good", 3));
+    assert_eq!(
+        (dead_letter.error.as_str(), dead_letter.attempts),
+        ("no good", 3)
+    );
     settle(&source, &got[1..], &DONE).await;
     world.until_committed(&[(0, 2)]).await;
     close(&source).await;

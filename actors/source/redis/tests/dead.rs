@@ -244,7 +244,7 @@ async fn of_a_batch_each_is_a_suspect_and_no_attempt_is_counted() {
 }
 
 #[actix::test]
-async fn a_letter_of_a_used_up_message_says_how_it_ended_its_process() {
+async fn a_dead_letter_of_a_used_up_message_says_how_it_ended_its_process() {
     let Some(world) = World::shared().await else {
         return;
     };

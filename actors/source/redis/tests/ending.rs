@@ -119,7 +119,7 @@ fn batch_key(world: &World, source: &RedisSource, number: u64) -> String {
 }
 
 #[actix::test]
-async fn a_dead_message_is_a_letter_before_it_goes() {
+async fn a_dead_message_is_a_dead_letter_before_it_goes() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -134,12 +134,12 @@ async fn a_dead_message_is_a_letter_before_it_goes() {
     settle(&source, &all[..1], dead).await;
     settle(&source, &all[1..], End::Done).await;
     assert_eq!(source.lag().await.unwrap(), 0);
-    let letters = world.db.lines(
+    let dead_letters = world.db.lines(
         "SELECT kind || ' ' || source || ' ' || name || ' ' || CAST(payload AS TEXT) || ' ' || error || ' ' || attempts || ' ' \
          || original_id AS line FROM dead_letter",
     );
     let wanted = format!("redis {} work 1 no 1 {}", world.key, all[0].message.id);
-    assert_eq!(letters, [wanted]);
+    assert_eq!(dead_letters, [wanted]);
 }
 
 #[actix::test]

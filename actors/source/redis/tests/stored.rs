@@ -82,7 +82,7 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
 }
 
 #[actix::test]
-async fn letters_and_what_a_server_gets_back_have_whole_payloads() {
+async fn dead_letters_and_what_a_server_gets_back_have_whole_payloads() {
     let Some((server, world)) = World::dedicated().await else {
         return;
     };
@@ -99,13 +99,16 @@ async fn letters_and_what_a_server_gets_back_have_whole_payloads() {
     settle(&source, &bare[2..], later.clone()).await;
     let framed = fetch_all(&source, 2).await;
     settle(&source, &framed[..1], dead(2)).await;
-    let letters = || {
+    let dead_letters = || {
         world
             .db
             .lines("SELECT HEX(payload) AS line FROM dead_letter ORDER BY id")
     };
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02X}")).collect::<String>();
-    assert_eq!(letters(), [hex(&sent[1]), hex(&framed[0].message.payload)]);
+    assert_eq!(
+        dead_letters(),
+        [hex(&sent[1]), hex(&framed[0].message.payload)]
+    );
     // What is left of both batches is put back by the heartbeat, the framed one with its attempts.
     server.kill();
     server.start();

@@ -6,32 +6,32 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Backend, Connection};
-use crate::store::rows::{DeadLetter, LetterFilter, LetterHead, LetterLook, Side};
-use crate::store::schema::dead_letter::{self as letter, dsl};
-use crate::store::views::{Head, Letter};
+use crate::store::rows::{DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, Side};
+use crate::store::schema::dead_letter::{self as dead_letter, dsl};
+use crate::store::views::{DeadLetterRow, Head};
 
 /// The newest first.
 pub(super) async fn newest(
     connection: &mut Connection,
-    filter: LetterFilter,
+    filter: DeadLetterFilter,
     limit: u32,
 ) -> QueryResult<Vec<DeadLetter>> {
-    let letters: Vec<Letter> = matching(filter)
+    let dead_letters: Vec<DeadLetterRow> = matching(filter)
         .order(dsl::id.desc())
         .limit(i64::from(limit))
-        .select(Letter::as_select())
+        .select(DeadLetterRow::as_select())
         .load(connection)
         .await?;
-    Ok(letters.into_iter().map(DeadLetter::from).collect())
+    Ok(dead_letters.into_iter().map(DeadLetter::from).collect())
 }
 
 /// The oldest first, from above an id on.
 pub(super) async fn heads(
     connection: &mut Connection,
-    filter: LetterFilter,
+    filter: DeadLetterFilter,
     above: i64,
     limit: u32,
-) -> QueryResult<Vec<LetterHead>> {
+) -> QueryResult<Vec<DeadLetterHead>> {
     let heads: Vec<Head> = matching(filter)
         .filter(dsl::id.gt(above))
         .order(dsl::id)
@@ -39,36 +39,42 @@ pub(super) async fn heads(
         .select(Head::as_select())
         .load(connection)
         .await?;
-    Ok(heads.into_iter().map(LetterHead::from).collect())
+    Ok(heads.into_iter().map(DeadLetterHead::from).collect())
 }
 
-/// No more letters than that are looked at: they are found by the primary key.
+/// No more dead letters than that are looked at: they are found by the primary key.
 pub(super) async fn look(
     connection: &mut Connection,
     side: Side,
-    letters: u32,
-) -> QueryResult<LetterLook> {
-    let ids = letter::table.select(dsl::id).into_boxed();
+    dead_letters: u32,
+) -> QueryResult<DeadLetterLook> {
+    let ids = dead_letter::table.select(dsl::id).into_boxed();
     let ids = match side {
         Side::Newest => ids.order(dsl::id.desc()),
         Side::Oldest => ids.order(dsl::id.asc()),
     };
-    let beyond = ids.offset(i64::from(letters)).limit(1).first(connection);
+    let beyond = ids
+        .offset(i64::from(dead_letters))
+        .limit(1)
+        .first(connection);
     let beyond: Option<i64> = beyond.await.optional()?;
     let is_all = beyond.is_none();
-    let query = letter::table.select(Head::as_select()).into_boxed();
+    let query = dead_letter::table.select(Head::as_select()).into_boxed();
     let query = match (side, beyond) {
         (_, None) => query,
         (Side::Newest, Some(beyond)) => query.filter(dsl::id.gt(beyond)),
         (Side::Oldest, Some(beyond)) => query.filter(dsl::id.lt(beyond)),
     };
     let heads: Vec<Head> = query.load(connection).await?;
-    let letters = heads.into_iter().map(LetterHead::from).collect();
-    Ok(LetterLook { letters, is_all })
+    let dead_letters = heads.into_iter().map(DeadLetterHead::from).collect();
+    Ok(DeadLetterLook {
+        dead_letters,
+        is_all,
+    })
 }
 
-fn matching(filter: LetterFilter) -> letter::BoxedQuery<'static, Backend> {
-    let mut query = letter::table.into_boxed();
+fn matching(filter: DeadLetterFilter) -> dead_letter::BoxedQuery<'static, Backend> {
+    let mut query = dead_letter::table.into_boxed();
     let pattern = filter.error_pattern();
     if !filter.ids.is_empty() {
         query = query.filter(dsl::id.eq_any(filter.ids));

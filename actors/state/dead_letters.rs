@@ -1,5 +1,5 @@
-//! Dead letters that this process has written, by the entry that they came through and by their error. There is one list
-//! for the process, as there is one DbActor: whoever makes a letter has it written there.
+//! Dead letters that this process has written, by the entry that they came through and by their error. There is one
+//! list for the process, as there is one DbActor: whoever makes a dead letter has it written there.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use super::recent::cut;
 use crate::clock::now_ms;
 
-/// How many groups by entry and error there are. Letters of further ones are counted by their entry alone,
+/// How many groups by entry and error there are. Dead letters of further ones are counted by their entry alone,
 const MOST_GROUPS: usize = 200;
 /// in this many groups at most, and those of further entries together.
 const MOST_OVERFLOWS: usize = 200;
@@ -19,9 +19,9 @@ const OTHERS: &str = "other entries";
 /// breaks.
 const ANY_ERROR: &str = "\n";
 
-/// Letters of one entry with one kind of error.
+/// Dead letters of one entry with one kind of error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LetterGroup {
+pub(crate) struct DeadLetterGroup {
     /// As people call it: "queue `orders`", "delayed task `mail`".
     pub(crate) entry: String,
     /// The error without words that have digits: an id or a port makes no other kind of it.
@@ -36,18 +36,18 @@ pub(crate) struct LetterGroup {
 
 /// See the module's header.
 #[derive(Debug, Default)]
-pub(crate) struct Letters {
-    groups: Mutex<BTreeMap<(String, String), LetterGroup>>,
+pub(crate) struct DeadLetters {
+    groups: Mutex<BTreeMap<(String, String), DeadLetterGroup>>,
 }
 
-static LETTERS: LazyLock<Letters> = LazyLock::new(Letters::default);
+static LETTERS: LazyLock<DeadLetters> = LazyLock::new(DeadLetters::default);
 
 /// The list of this process.
-pub(crate) fn letters() -> &'static Letters {
+pub(crate) fn dead_letters() -> &'static DeadLetters {
     &LETTERS
 }
 
-impl Letters {
+impl DeadLetters {
     /// One is in the database.
     pub(crate) fn written(&self, entry: &str, error: &str) {
         let kind = cut(&kind_of(error));
@@ -64,7 +64,7 @@ impl Letters {
         }
         let group = groups
             .entry(key)
-            .or_insert_with_key(|(entry, kind)| LetterGroup {
+            .or_insert_with_key(|(entry, kind)| DeadLetterGroup {
                 entry: entry.clone(),
                 kind: kind.clone(),
                 count: 0,
@@ -77,7 +77,7 @@ impl Letters {
     }
 
     /// All of them, by entry.
-    pub(crate) fn groups(&self) -> Vec<LetterGroup> {
+    pub(crate) fn groups(&self) -> Vec<DeadLetterGroup> {
         self.groups.lock().values().cloned().collect()
     }
 }
@@ -93,13 +93,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_are_counted_by_entry_and_kind_of_error() {
-        let letters = Letters::default();
-        letters.written("queue `a`", "order 4711 is unknown");
-        letters.written("queue `a`", "order 4712 is unknown");
-        letters.written("queue `a`", "timeout");
-        letters.written("queue `b`", "timeout");
-        let groups = letters.groups();
+    fn dead_letters_are_counted_by_entry_and_kind_of_error() {
+        let dead_letters = DeadLetters::default();
+        dead_letters.written("queue `a`", "order 4711 is unknown");
+        dead_letters.written("queue `a`", "order 4712 is unknown");
+        dead_letters.written("queue `a`", "timeout");
+        dead_letters.written("queue `b`", "timeout");
+        let groups = dead_letters.groups();
         let counts: Vec<_> = groups
             .iter()
             .map(|group| (group.entry.as_str(), group.count, group.error.as_str()))
@@ -115,12 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn no_letter_is_uncounted_however_many_groups_there_are() {
-        let letters = Letters::default();
+    fn no_dead_letter_is_uncounted_however_many_groups_there_are() {
+        let dead_letters = DeadLetters::default();
         for n in 0..MOST_GROUPS + MOST_OVERFLOWS + 50 {
-            letters.written(&format!("queue `{n}`"), "e");
+            dead_letters.written(&format!("queue `{n}`"), "e");
         }
-        let groups = letters.groups();
+        let groups = dead_letters.groups();
         assert_eq!(groups.len(), MOST_GROUPS + MOST_OVERFLOWS + 1);
         assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 450);
         let others = groups.iter().find(|group| group.entry == OTHERS).unwrap();
@@ -129,13 +129,13 @@ mod tests {
 
     #[test]
     fn an_entry_whose_errors_all_differ_takes_no_other_ones_name() {
-        let letters = Letters::default();
+        let dead_letters = DeadLetters::default();
         for n in 0..MOST_GROUPS + 50 {
-            letters.written("queue `noisy`", &"x".repeat(n + 1));
+            dead_letters.written("queue `noisy`", &"x".repeat(n + 1));
         }
-        letters.written("queue `quiet`", "timeout");
-        letters.written("queue `quiet`", "refused");
-        let groups = letters.groups();
+        dead_letters.written("queue `quiet`", "timeout");
+        dead_letters.written("queue `quiet`", "refused");
+        let groups = dead_letters.groups();
         let of = |entry: &str| -> u64 {
             let of_entry = groups.iter().filter(|group| group.entry == entry);
             of_entry.map(|group| group.count).sum()

@@ -1,8 +1,9 @@
 //! Orders about dead letters that this daemon carries out.
 //!
-//! An order outlives the request that gave it: it goes through the letters a portion at a time, and can be watched and stopped
-//! meanwhile. It ends with the daemon; `audit` says then how many letters it has done, and whoever wants the rest orders it
-//! again: a letter that was replayed or deleted is not there any more, so none is done twice.
+//! An order outlives the request that gave it: it goes through the dead letters a portion at a time, and can be watched
+//! and stopped meanwhile. It ends with the daemon; `audit` says then how many dead letters it has done, and whoever
+//! wants the rest orders it again: a dead letter that was replayed or deleted is not there any more, so none is done
+//! twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use crate::clock::now_ms;
 use crate::db::Db;
 use crate::orders::dead::{Deed, Done, Meant, Rate, Watch, carry_out};
-use crate::store::rows::LetterOrder;
+use crate::store::rows::DeadLetterOrder;
 
 /// Orders that are under way at once: each takes turns in the queue of writes.
 const MOST_AT_ONCE: usize = 8;
@@ -35,10 +36,10 @@ pub(crate) struct NewJob {
 }
 
 /// An order that was given to this daemon.
-pub(crate) struct LetterJob {
+pub(crate) struct DeadLetterJob {
     pub(crate) id: u64,
     pub(crate) is_replay: bool,
-    /// The letters, for people.
+    /// The dead letters, for people.
     pub(crate) target: String,
     pub(crate) ordered_by: String,
     pub(crate) begun_ms: i64,
@@ -51,11 +52,11 @@ pub(crate) struct LetterJob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct JobEnd {
     pub(crate) at_ms: i64,
-    /// Why it did not come to the last letter; none: it did, or was stopped.
+    /// Why it did not come to the last dead letter; none: it did, or was stopped.
     pub(crate) cause: Option<String>,
 }
 
-impl LetterJob {
+impl DeadLetterJob {
     pub(crate) fn end(&self) -> Option<JobEnd> {
         self.end.lock().clone()
     }
@@ -88,7 +89,7 @@ impl LetterJob {
 }
 
 /// A task that is dropped has ended: its thread ends.
-struct EndsWithItsTask(Arc<LetterJob>);
+struct EndsWithItsTask(Arc<DeadLetterJob>);
 
 impl Drop for EndsWithItsTask {
     fn drop(&mut self) {
@@ -98,18 +99,18 @@ impl Drop for EndsWithItsTask {
 
 /// The last orders of this daemon.
 #[derive(Default)]
-pub(crate) struct LetterJobs {
-    jobs: Mutex<VecDeque<Arc<LetterJob>>>,
+pub(crate) struct DeadLetterJobs {
+    jobs: Mutex<VecDeque<Arc<DeadLetterJob>>>,
 }
 
-impl LetterJobs {
+impl DeadLetterJobs {
     /// The newest first.
-    pub(crate) fn list(&self) -> Vec<Arc<LetterJob>> {
+    pub(crate) fn list(&self) -> Vec<Arc<DeadLetterJob>> {
         self.jobs.lock().iter().rev().cloned().collect()
     }
 
     /// Begins an order on this thread; none where too many are under way.
-    pub(crate) fn begin(&self, db: &Db, new: NewJob) -> Option<Arc<LetterJob>> {
+    pub(crate) fn begin(&self, db: &Db, new: NewJob) -> Option<Arc<DeadLetterJob>> {
         let NewJob {
             environment,
             ordered_by,
@@ -123,7 +124,7 @@ impl LetterJobs {
         if under_way >= MOST_AT_ONCE {
             return None;
         }
-        let job = Arc::new(LetterJob {
+        let job = Arc::new(DeadLetterJob {
             id: jobs.back().map_or(1, |job| job.id + 1),
             is_replay: matches!(deed, Deed::Replay { .. }),
             target: target.clone(),
@@ -142,7 +143,7 @@ impl LetterJobs {
         drop(jobs);
         let what = if job.is_replay { "replay" } else { "purge" };
         log::info!("dead letters: {what} of {target}, ordered by {ordered_by}");
-        let order = LetterOrder {
+        let order = DeadLetterOrder {
             environment,
             ordered_by,
             target,

@@ -14,9 +14,9 @@ use super::order::Order;
 use super::payload::{Payload, SHOWN_BYTES, cut, value};
 use super::visit::Visit;
 use crate::orders::dead::Group;
-use crate::store::browse::LetterOpened;
+use crate::store::browse::DeadLetterOpened;
 use crate::store::dead_letter::KIND_DELAY;
-use crate::store::rows::LetterFilter;
+use crate::store::rows::DeadLetterFilter;
 
 /// Headers that are shown.
 const MOST_HEADERS: usize = 50;
@@ -24,12 +24,12 @@ const MOST_HEADERS: usize = 50;
 const MOST_EDITED: usize = 16 << 10;
 
 #[derive(Template)]
-#[template(path = "letter.html")]
-struct LetterPage {
+#[template(path = "dead_letter.html")]
+struct DeadLetterPage {
     frame: Frame,
     t: Language,
     id: i64,
-    opened: LetterOpened,
+    opened: DeadLetterOpened,
     error: String,
     group: GroupFacts,
     group_link: String,
@@ -56,9 +56,9 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let Some(id) = asked(&visit) else {
         return visit.missing(Tab::Dead, shown);
     };
-    let opened = match visit.config.db.reader().letter(id, SHOWN_BYTES).await {
+    let opened = match visit.config.db.reader().dead_letter(id, SHOWN_BYTES).await {
         Ok(Some(opened)) => opened,
-        Ok(None) => return visit.gone(Tab::Dead, t.letter_is_gone(id)),
+        Ok(None) => return visit.gone(Tab::Dead, t.dead_letter_is_gone(id)),
         Err(cause) => return visit.fault(Tab::Dead, &cause),
     };
     let line = &opened.line;
@@ -70,12 +70,12 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let named = |what: &'static str| [("do", what), ("id", id_text.as_str())];
     let mut purge = Order::new("/letter/order", t.purge(), &named("purge"));
     purge.confirm = Some(t.purge_does().to_owned());
-    let mut frame = visit.frame(Tab::Dead, &t.letter_named(id));
+    let mut frame = visit.frame(Tab::Dead, &t.dead_letter_named(id));
     // It does not change, and somebody may be editing it.
     frame.refresh = 0;
     let headers = opened.headers.iter().take(MOST_HEADERS);
     let group_name = group.name();
-    visit.show(&LetterPage {
+    visit.show(&DeadLetterPage {
         frame,
         t,
         id,
@@ -108,18 +108,18 @@ pub(super) async fn payload(visit: Visit) -> HttpResponse {
     let Some(id) = asked(&visit) else {
         return visit.missing(Tab::Dead, visit.get("id").unwrap_or_default());
     };
-    let filter = LetterFilter {
+    let filter = DeadLetterFilter {
         ids: vec![id],
-        ..LetterFilter::default()
+        ..DeadLetterFilter::default()
     };
-    let letter = match visit.config.db.reader().dead_letters(filter, 1).await {
-        Ok(mut letters) => letters.pop(),
+    let dead_letter = match visit.config.db.reader().dead_letters(filter, 1).await {
+        Ok(mut dead_letters) => dead_letters.pop(),
         Err(cause) => return visit.fault(Tab::Dead, &cause),
     };
-    let Some(letter) = letter else {
-        return visit.gone(Tab::Dead, t.letter_is_gone(id));
+    let Some(dead_letter) = dead_letter else {
+        return visit.gone(Tab::Dead, t.dead_letter_is_gone(id));
     };
-    let mut answer = HttpResponse::Ok().body(letter.payload);
+    let mut answer = HttpResponse::Ok().body(dead_letter.payload);
     let headers = answer.headers_mut();
     let name = format!("attachment; filename=\"dead-letter-{id}.bin\"");
     if let Ok(name) = HeaderValue::from_str(&name) {

@@ -9,7 +9,7 @@ use super::{Browse, Page, Reach, Rows, look};
 use crate::store::dead_letter::is_cut;
 use crate::store::error::DbError;
 use crate::store::headers;
-use crate::store::rows::{LetterFilter, LetterHead};
+use crate::store::rows::{DeadLetterFilter, DeadLetterHead};
 
 /// Bytes of a payload that a list shows.
 const SHOWN_BYTES: u32 = 200;
@@ -18,9 +18,9 @@ const SEARCHED_BYTES: u32 = 4096;
 
 /// Which dead letters are asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LettersAsked {
+pub(crate) struct DeadLettersAsked {
     /// Its `ids` say nothing here.
-    pub(crate) filter: LetterFilter,
+    pub(crate) filter: DeadLetterFilter,
     /// In the first `SEARCHED_BYTES` of the payload, byte for byte.
     pub(crate) payload: Option<String>,
     /// What it was before it died: for a delayed task, the id of its row.
@@ -29,9 +29,9 @@ pub(crate) struct LettersAsked {
     pub(crate) before: Option<i64>,
 }
 
-impl LettersAsked {
+impl DeadLettersAsked {
     pub(in crate::store) fn is_filtered(&self) -> bool {
-        self.filter != LetterFilter::default()
+        self.filter != DeadLetterFilter::default()
             || self.payload.is_some()
             || self.original_id.is_some()
     }
@@ -39,8 +39,8 @@ impl LettersAsked {
 
 /// A dead letter with the beginning of its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LetterLine {
-    pub(crate) head: LetterHead,
+pub(crate) struct DeadLetterLine {
+    pub(crate) head: DeadLetterHead,
     pub(crate) original_id: String,
     pub(crate) attempts: i32,
     pub(crate) first_ms: i64,
@@ -50,8 +50,8 @@ pub(crate) struct LetterLine {
 
 /// A dead letter as its own page shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LetterOpened {
-    pub(crate) line: LetterLine,
+pub(crate) struct DeadLetterOpened {
+    pub(crate) line: DeadLetterLine,
     /// The beginning of its key, if it has one.
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) key_bytes: u64,
@@ -60,25 +60,25 @@ pub(crate) struct LetterOpened {
     pub(crate) is_cut: bool,
 }
 
-/// `keeps` leaves out letters that the filter cannot tell apart, as those of another group.
-pub(crate) async fn letters(
+/// `keeps` leaves out dead letters that the filter cannot tell apart, as those of another group.
+pub(crate) async fn dead_letters(
     reader: &(impl Browse + ?Sized),
-    asked: LettersAsked,
-    keeps: impl Fn(&LetterLine) -> bool,
+    asked: DeadLettersAsked,
+    keeps: impl Fn(&DeadLetterLine) -> bool,
     reach: Reach,
-) -> Result<Page<LetterLine, i64>, DbError> {
+) -> Result<Page<DeadLetterLine, i64>, DbError> {
     let step = async |before, rows| {
-        let asked = LettersAsked {
+        let asked = DeadLettersAsked {
             before,
             ..asked.clone()
         };
-        reader.letter_step(asked, rows).await
+        reader.dead_letter_step(asked, rows).await
     };
     look(reach, asked.before, |line| line.head.id, keeps, step).await
 }
 
 #[derive(QueryableByName)]
-pub(in crate::store) struct RawLetter {
+pub(in crate::store) struct RawDeadLetter {
     #[diesel(sql_type = BigInt)]
     id: i64,
     #[diesel(sql_type = Text)]
@@ -107,10 +107,10 @@ pub(in crate::store) struct RawLetter {
     payload_bytes: i64,
 }
 
-impl RawLetter {
-    pub(in crate::store) fn read(self) -> LetterLine {
-        LetterLine {
-            head: LetterHead {
+impl RawDeadLetter {
+    pub(in crate::store) fn read(self) -> DeadLetterLine {
+        DeadLetterLine {
+            head: DeadLetterHead {
                 id: self.id,
                 kind: self.kind,
                 source: self.source,
@@ -132,7 +132,7 @@ impl RawLetter {
 #[derive(QueryableByName)]
 pub(in crate::store) struct RawOpened {
     #[diesel(embed)]
-    line: RawLetter,
+    line: RawDeadLetter,
     #[diesel(sql_type = Nullable<Binary>)]
     msg_key: Option<Vec<u8>>,
     #[diesel(sql_type = BigInt)]
@@ -142,8 +142,8 @@ pub(in crate::store) struct RawOpened {
 }
 
 impl RawOpened {
-    pub(in crate::store) fn read(self) -> LetterOpened {
-        LetterOpened {
+    pub(in crate::store) fn read(self) -> DeadLetterOpened {
+        DeadLetterOpened {
             line: self.line.read(),
             key: self.msg_key,
             key_bytes: u64::try_from(self.key_bytes).unwrap_or(0),
@@ -167,7 +167,7 @@ fn columns(words: Words, bytes: u32) -> String {
     )
 }
 
-fn begin(words: Words, asked: &LettersAsked, columns: &str) -> Sql {
+fn begin(words: Words, asked: &DeadLettersAsked, columns: &str) -> Sql {
     let before = asked.before.unwrap_or(i64::MAX);
     let mut sql = Sql::new(words, "SELECT ");
     sql.push(columns)
@@ -175,22 +175,22 @@ fn begin(words: Words, asked: &LettersAsked, columns: &str) -> Sql {
     sql
 }
 
-/// The last letter of the step, from the primary key alone.
-pub(in crate::store) fn edge(words: Words, asked: &LettersAsked, rows: Rows) -> Sql {
+/// The last dead letter of the step, from the primary key alone.
+pub(in crate::store) fn edge(words: Words, asked: &DeadLettersAsked, rows: Rows) -> Sql {
     let mut sql = begin(words, asked, "id");
     let behind = rows.looked_at.saturating_sub(1);
     sql.push(&format!(" ORDER BY id DESC LIMIT 1 OFFSET {behind}"));
     sql
 }
 
-/// The letters of the step that are asked for.
+/// The dead letters of the step that are asked for.
 pub(in crate::store) fn rows(
     words: Words,
-    asked: &LettersAsked,
+    asked: &DeadLettersAsked,
     edge: Option<i64>,
     rows: Rows,
 ) -> Sql {
-    let LettersAsked {
+    let DeadLettersAsked {
         filter,
         payload,
         original_id,
@@ -221,7 +221,7 @@ pub(in crate::store) fn rows(
     sql
 }
 
-/// One letter.
+/// One dead letter.
 pub(in crate::store) fn opened(words: Words, id: i64, bytes: u32) -> Sql {
     let columns = columns(words, bytes);
     let key_bytes = (words.int8)("COALESCE(length(msg_key), 0)");
