@@ -301,7 +301,7 @@ fn an_order_at_a_rate_outlives_its_request_and_runs_each_dead_letter_once(world:
         assert_eq!(ledger.of_body(&format!("refused {n}")).len(), 1, "{n}");
     }
     assert!(ids(&world).is_empty());
-    let audit = format!("SELECT count(*) AS n FROM audit WHERE result = '{LETTERS} dead_letters'");
+    let audit = format!("SELECT count(*) AS n FROM audit WHERE result = '{LETTERS} dead letters'");
     assert_eq!(world.database().number(&audit), 1);
 }
 
