@@ -29,7 +29,7 @@ fn world() -> World {
         let error = if n > 8 { "timed out" } else { "refused" };
         database.execute(&format!(
             "INSERT INTO dead_letter (kind, source, name, exec_cmd, original_id, payload, error, attempts, partition_name, first_ms, died_ms)
-             VALUES ('queue', 'work', 'work', 'ledger', '{n}', CAST('dead_letter {n}' AS BLOB), '{error} {n}', 1, 'script1', 1, {})",
+             VALUES ('queue', 'work', 'work', 'ledger', '{n}', CAST('dead letter {n}' AS BLOB), '{error} {n}', 1, 'script1', 1, {})",
             now_s() * 1000
         ));
     }
