@@ -23,7 +23,8 @@ fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
-/// In tests it goes with tokio's clock, so that pausing that one pauses this one too; and it jumps when a test says so.
+/// In tests it goes with tokio's clock, so that pausing that one pauses this one too; and it jumps when a test wants
+/// it.
 #[cfg(test)]
 fn since_epoch() -> Duration {
     let (origin, passed) = steady();

@@ -1,12 +1,12 @@
-//! How an owner learns that a child of its is gone, whichever way it went.
+//! Notifies an owner that its child is gone, after a stop and after a panic alike.
 
 /// Calls its function when it is dropped: an actor holds one, and is dropped after a stop and after a panic alike
 /// (`Actor::stopping` would not do: it is not called after a panic).
 pub(crate) struct GoneNotice(Option<Box<dyn FnOnce() + Send>>);
 
 impl GoneNotice {
-    pub(crate) fn new(tell: impl FnOnce() + Send + 'static) -> Self {
-        Self(Some(Box::new(tell)))
+    pub(crate) fn new(notify: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(notify)))
     }
 
     /// For a child whose owner does not care.
@@ -17,8 +17,8 @@ impl GoneNotice {
 
 impl Drop for GoneNotice {
     fn drop(&mut self) {
-        if let Some(tell) = self.0.take() {
-            tell();
+        if let Some(notify) = self.0.take() {
+            notify();
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One outage is two log lines: went away, came back after.
 //!
-//! Where the cause changes meanwhile ("broken pipe", then "wrong password") a line more says so, once for each kind of
-//! cause and not for what passes in the first seconds; and after each ten minutes one repeats the cause as it is then.
+//! Where the cause changes meanwhile ("broken pipe", then "wrong password") one more line reports it, once for each
+//! kind of cause and not for what passes in the first seconds; and after each ten minutes one repeats the cause as it
+//! is then.
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,7 +57,7 @@ struct State {
 struct Current {
     since: Instant,
     last_line: Instant,
-    /// The kinds of causes that were said.
+    /// The kinds of causes that were logged.
     kinds: Vec<String>,
 }
 
@@ -106,7 +107,7 @@ impl State {
 }
 
 impl Shared {
-    /// How a line says that it began, that it goes on, and that it is over. A part of ours is not away, it fails.
+    /// The words of a line for the beginning, the duration and the end. A part of ours is not away, it fails.
     fn words(&self) -> [&'static str; 3] {
         match self.away {
             Away::Server(_) | Away::Queue(_) => [
@@ -184,7 +185,7 @@ impl Outage {
         }))
     }
 
-    /// For another that needs the same thing: it is away when the first says so, and back when all do.
+    /// For another user of the same thing: it is away when the first one reports it, and back when all do.
     pub(crate) fn beside(&self) -> Self {
         Self::of(Arc::clone(&self.shared))
     }
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_kind_of_cause_is_said_once_and_a_reminder_comes_every_ten_minutes() {
+    fn a_new_kind_of_cause_is_reported_once_and_a_reminder_comes_every_ten_minutes() {
         let begin = Instant::now();
         let mut state = State::default();
         let second = Duration::from_secs;

@@ -62,7 +62,7 @@ fn text(panic: &(dyn Any + Send)) -> String {
     format!("it panicked: {}", text.unwrap_or("(no text)"))
 }
 
-/// A place where a test can make a task panic: `of` says whose it is. The product has no such places.
+/// A place where a test can make a task panic: `of` names its owner. The product has no such places.
 #[cfg(not(test))]
 #[inline]
 pub(crate) fn panic_point(_place: &str, _of: &str) {}

@@ -1,8 +1,9 @@
 //! W3C Trace Context: which trace a job belongs to, from the headers of its message to what its handler logs, pushes and sends.
 //!
-//! Nothing of a trace is made here but the beginning of one for each fire of cron: spans are the program's own. What comes from
-//! outside is checked against the grammar before anything of it is kept, so what is logged and handed on is hexadecimal digits and
-//! visible ASCII. A job without the header costs the look whether its message has headers at all.
+//! Nothing of a trace is made here but the beginning of one for each fire of cron: spans are the program's own. What
+//! comes from outside is checked against the grammar before anything of it is kept, so what is logged and handed on is
+//! hexadecimal digits and visible ASCII. A job without the header costs the check whether its message has headers at
+//! all.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -82,8 +83,8 @@ impl Trace {
         self.0.state.as_deref()
     }
 
-    /// The beginning of the trace of a run: its id is the run's key, where that is a UUID, so that one is found by the other.
-    /// Sampled: whoever follows the flag of its parent records the run.
+    /// The beginning of the trace of a run: its id is the run's key, where that is a UUID, so that one is found by the
+    /// other. Sampled: tracers that follow the flag of its parent record the run.
     pub(crate) fn of_run(uk: &str) -> Self {
         let id = uuid::Uuid::parse_str(uk).unwrap_or_else(|_| uuid::Uuid::new_v4());
         let span = fastrand::u64(1..);

@@ -89,16 +89,16 @@ mod tests {
         assert_eq!(shares(0..2), [vec![0], vec![1]]);
         assert!(shares(0..0).is_empty());
         // Nine were dealt: the next one is the first worker's again.
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         for _ in 0..2 {
             for (worker, share) in workers.deal(0..3) {
-                let tell = tell.clone();
+                let sender = sender.clone();
                 worker.spawn_fn(move || {
-                    let _ = tell.send((std::thread::current().id(), share));
+                    let _ = sender.send((std::thread::current().id(), share));
                 });
             }
         }
-        let mut ran: Vec<_> = (0..6).map(|_| told.recv().unwrap()).collect();
+        let mut ran: Vec<_> = (0..6).map(|_| receiver.recv().unwrap()).collect();
         ran.sort_by_key(|(_, share)| share.clone());
         for same in ran.chunks(2) {
             assert_eq!(same[0].0, same[1].0, "the same worker each time");

@@ -174,8 +174,8 @@ async fn converse(
 
 /// A thread without any runtime.
 async fn from_a_thread(ctx: Context, params: String) -> Result<Vec<i64>, BoxError> {
-    let (tell, ids) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || tell.send(ctx.block_on(ctx.push([task(&params)]))));
+    let (sender, ids) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || sender.send(ctx.block_on(ctx.push([task(&params)]))));
     Ok(ids.await??)
 }
 

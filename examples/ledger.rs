@@ -1,4 +1,4 @@
-//! A program for tests that look from outside: its handlers write down that they ran.
+//! A program for tests from outside: its handlers write down that they ran.
 //!
 //! Each `ledger` handler appends one JSON line to the file named by the environment variable `LEDGER`, in a single
 //! write, when it has run and before it returns. The body of a message, or the params of a task or run, chooses what it
@@ -143,7 +143,7 @@ fn millis(rest: &str) -> Result<Duration, BoxError> {
     Ok(Duration::from_millis(number.parse()?))
 }
 
-/// `S:…`: a delayed task with what follows, so many seconds away.
+/// `S:…`: a delayed task with what follows, this many seconds away.
 async fn push(ctx: &Context, rest: &str) -> Result<(), BoxError> {
     let (seconds, params) = rest
         .split_once(':')

@@ -1,9 +1,9 @@
 //! Handlers of every kind that count warnings, and own code that does.
 //!
-//! A body, a task's params and a run's are JSON: `flag`, `limit` and `seconds` of the warning, `times` to count one, and
-//! `chunk`: so many are counted at a time and waited for, and then noted as a line of the file `answered`; 0: none is waited for.
-//! The settings' `app.own` is a list of the same, with `every_ms` between two counts; each that is made is a line of the file
-//! `FLAG.counted`.
+//! A body, a task's params and a run's are JSON: `flag`, `limit` and `seconds` of the warning, `times` to count one,
+//! and `chunk`: this many are counted at a time and waited for, and then noted as a line of the file `answered`; 0:
+//! none is waited for. The settings' `app.own` is a list of the same, with `every_ms` between two counts; each that is
+//! made is a line of the file `FLAG.counted`.
 
 use std::fs::OpenOptions;
 use std::io::Write;

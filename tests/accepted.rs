@@ -1,4 +1,4 @@
-//! Good configurations, the Go project's own among them: `check` is green, and says what it should.
+//! Good configurations, the Go project's own among them: `check` is green, and prints what it should.
 //!
 //! A case is a directory below `tests/accepted` (see `corpus`). It is checked in each environment of which it holds the
 //! expectations, `dev.txt` to `pre.txt`: each line must be part of what `check` prints. `settings.json`, where there is

@@ -203,7 +203,7 @@ fn a_changed_file_is_kept_without_force() {
 }
 
 #[test]
-fn what_is_wrong_is_said_and_nothing_written() {
+fn what_is_wrong_is_reported_and_nothing_written() {
     let dir = tempfile::tempdir().unwrap();
     let world = World {
         folder: dir.path().to_owned(),

@@ -104,7 +104,7 @@ fn well_formed(report: &str) -> Result<(), String> {
         return refuse("another number of faults");
     }
     if (1..faults.len()).any(|n| faults[..n].contains(&faults[n])) {
-        return refuse("a fault told twice");
+        return refuse("a fault reported twice");
     }
     if report.contains("hunter2") {
         return refuse("a secret");

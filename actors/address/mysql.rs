@@ -136,7 +136,7 @@ impl Wanted {
             .stmt_cache_size(0)
             // What the server sends may be larger than what it takes: a row that came in when it took more.
             .max_allowed_packet(Some(LARGEST_MESSAGE))
-            // The address says where the server is. A socket of the same name on this machine may be another's.
+            // The address decides where the server is. A socket of the same name on this machine may be another's.
             .prefer_socket(false)
             // A row that an UPDATE finds counts, changed or not: as on the other databases.
             .client_found_rows(true)
@@ -197,9 +197,9 @@ impl Wanted {
 
 fn judged(error: &Error) -> NoConnection {
     let is_answer = match error {
-        Error::Server(said) => !PASSING.contains(&said.code),
-        // Somebody answers who speaks no such protocol, or whose TLS is not what the address asks for (rustls says so as
-        // `InvalidData`). Else nobody does.
+        Error::Server(cause) => !PASSING.contains(&cause.code),
+        // A server answers that does not speak this protocol, or whose TLS is not what the address asks for (rustls
+        // reports it as `InvalidData`). Other errors mean that no server answers.
         Error::Io(IoError::Io(cause)) => matches!(
             cause.kind(),
             ErrorKind::InvalidData | ErrorKind::InvalidInput

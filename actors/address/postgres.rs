@@ -1,4 +1,5 @@
-//! Connections to PostgreSQL, in clear or by rustls, as the address says. (For MySQL and Redis their libraries do it.)
+//! Connections to PostgreSQL, in clear or by rustls, as the address has it. (For MySQL and Redis their libraries do
+//! it.)
 //!
 //! `sslmode` means what it means to PostgreSQL's own library: `disable`; `prefer`, the default, and `require` encrypt and
 //! do not ask who answers; `verify-ca` and `verify-full` ask, against `sslrootcert` or the certificates of the system.
@@ -83,8 +84,8 @@ async fn client(address: &str) -> Result<Client, NoConnection> {
 /// resources, operator intervention (it starts, stops or recovers), system error, object in use. Every other answer to a new
 /// connection is the same each time.
 const PASSING: [&str; 5] = ["08", "53", "57", "58", "55006"];
-/// Of class 08, and yet none of them: a violation of the protocol. PgBouncer says nothing else, whether the password is
-/// wrong or a parameter; with the server behind it away it mostly does not answer at all.
+/// Of class 08, and yet none of them: a violation of the protocol. PgBouncer returns nothing else, whether the password
+/// is wrong or a parameter; with the server behind it away it mostly does not answer at all.
 const VIOLATION: &str = "08P01";
 
 fn judged(error: &tokio_postgres::Error) -> NoConnection {
@@ -94,7 +95,7 @@ fn judged(error: &tokio_postgres::Error) -> NoConnection {
             code == VIOLATION || !PASSING.iter().any(|class| code.starts_with(class))
         }
         // The way there: nobody answers, or somebody does who speaks no such protocol, or whose TLS is not what the
-        // address asks for (rustls says so as `InvalidData`).
+        // address asks for (rustls reports it as `InvalidData`).
         (None, Some(cause)) => {
             let broken = match cause.downcast_ref() {
                 Some(NoAgreement::Broken(cause)) => Some(cause),
@@ -117,7 +118,7 @@ fn judged(error: &tokio_postgres::Error) -> NoConnection {
     }
 }
 
-/// The error with its causes: tokio-postgres says no more than `error connecting to server` by itself.
+/// The error with its causes: tokio-postgres shows no more than `error connecting to server` by itself.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

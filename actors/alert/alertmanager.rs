@@ -152,7 +152,7 @@ impl State {
 /// Since when it takes nothing, and when it is asked the next time.
 struct Trouble {
     retrying: Option<Retrying>,
-    /// It was tried for long enough, and the log says so.
+    /// It was tried for long enough; the end of the attempts is logged.
     is_given_up: bool,
     next: Instant,
 }

@@ -26,7 +26,7 @@ impl Answer {
         self.retry_after.map(Duration::from_secs)
     }
 
-    /// A number and a text of the JSON that it is. A number in quotes is one of an error; success is never said so.
+    /// A number and a text of the JSON that it is. A number in quotes is one of an error; success never has quotes.
     pub(super) fn code(&self, code: &str, text: &str) -> Option<(i64, String)> {
         let json: serde_json::Value = serde_json::from_str(&self.body).ok()?;
         let code = match json.get(code)? {

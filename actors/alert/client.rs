@@ -32,7 +32,7 @@ pub(super) struct Request {
 
 /// Sends requests.
 pub(super) trait Transport: Send + Sync {
-    /// Posts it, and waits for the whole answer. An error is in words, and says nothing of the address.
+    /// Posts it, and waits for the whole answer. An error is in words, and does not contain the address.
     fn post(&self, request: Request) -> BoxFuture<'_, Result<Answer, String>>;
 }
 
@@ -176,8 +176,8 @@ fn in_words(error: &reqwest::Error) -> String {
     }
 }
 
-/// All errors inside of one. An error of the system that wraps another one names that one's source as its own, so the wrapped
-/// one is looked for first.
+/// All errors inside of one. An error of the system that wraps another one names that one's source as its own, so the
+/// wrapped one is searched for first.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         let system = error.downcast_ref::<std::io::Error>();
@@ -188,7 +188,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// What the operating system said, which knows no names.
+/// The operating system's error, which contains no names.
 fn system_error(cause: &(dyn Error + 'static)) -> Option<String> {
     let code = cause.downcast_ref::<std::io::Error>()?.raw_os_error()?;
     Some(std::io::Error::from_raw_os_error(code).to_string())

@@ -63,7 +63,7 @@ fn started() -> Option<Thread> {
         thread::Builder::new()
             .name("alerts".to_owned())
             .spawn(move || {
-                // An error says that the last courier is gone, which ends the thread as well.
+                // An error means that the last courier is gone, which ends the thread as well.
                 let _ = runtime.block_on(ended);
                 // A name server that does not answer must not keep the process.
                 runtime.shutdown_background();

@@ -1,4 +1,5 @@
-//! What became of an alert at its receivers: each has a [`Receipt`] of it, and whoever raised it may wait for all of them.
+//! The outcome of an alert at its receivers: each has a [`Receipt`] of it, and the code that raised it may wait for
+//! all.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +31,7 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// Waits for the first receiver to take it or to be given up.
     pub(crate) async fn first_ended(&mut self) {
-        // A sender that is dropped says it: see `Receipt`. Asked twice, it has ended.
+        // A dropped sender is the answer: see `Receipt`. Asked twice, it has ended.
         if !self.first.is_terminated() {
             let _ = (&mut self.first).await;
         }

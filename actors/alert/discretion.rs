@@ -13,9 +13,10 @@ use url::Url;
 const SHOWN: usize = 200;
 /// Parts of an address that are shorter are words such as `hook`.
 const SHORTEST_PART: usize = 6;
-/// Receivers shorten what they repeat: a run of that many bytes of a secret that is twice as long says too much of it.
+/// Receivers shorten what they repeat: a run of that many bytes of a secret that is twice as long reveals too much of
+/// it.
 const PIECE: usize = 8;
-/// What is said in place of a text.
+/// What is shown in place of a text.
 const WITHHELD: &str = "its words are not shown, as they may repeat an address or a secret";
 
 /// The texts of a receiver that nobody may see.

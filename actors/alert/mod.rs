@@ -1,7 +1,7 @@
 //! Alerts: what goes wrong is sent to the receivers that the settings name, and pings say outside that this daemon lives.
 //!
-//! Nothing here may hold up anything else: whoever raises an alert hands a [`Notice`] over and goes on. A thread of its own
-//! (`courier.rs`) does all that talks to the network, with a task for each receiver.
+//! Nothing here may hold up anything else: code that raises an alert hands a [`Notice`] over and goes on. A thread of
+//! its own (`courier.rs`) does all that talks to the network, with a task for each receiver.
 
 mod alertmanager;
 mod answer;

@@ -1,4 +1,4 @@
-//! What is to be said about an alert, before a receiver's form is known.
+//! The content of an alert, before a receiver's form is known.
 
 use chrono::{DateTime, Utc};
 
@@ -31,7 +31,7 @@ impl NoticeKind {
 /// How much depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Severity {
-    /// Somebody should look.
+    /// An operator should check it.
     Warning,
     /// Somebody must act.
     Critical,
@@ -86,7 +86,7 @@ impl Notice {
     }
 }
 
-/// Which daemon says it.
+/// Which daemon reports it.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) environment: Environment,

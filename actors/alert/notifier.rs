@@ -128,7 +128,7 @@ impl Notifier {
         }
     }
 
-    /// The daemon stops: what waits is tried once more, by then at the latest.
+    /// The daemon stops: waiting alerts are tried once more, by then at the latest.
     pub(crate) async fn finish(&self, until: Instant) {
         let each = self.0.receivers.iter().map(|inbox| async {
             let left = inbox.waiting.finish(until).await;

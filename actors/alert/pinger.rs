@@ -1,7 +1,7 @@
-//! Pings: calls of a dead man's switch, which says outside that something has not happened.
+//! Pings: calls of a dead man's switch, which reports outside that something has not happened.
 //!
-//! As healthchecks.io has them: the address itself for success, `/start`, `/fail`, `/N` with an exit status; a body says
-//! more. Those of one address go out in their order, and those of others do not wait for them.
+//! As healthchecks.io has them: the address itself for success, `/start`, `/fail`, `/N` with an exit status; a body
+//! explains more. Those of one address go out in their order, and those of others do not wait for them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,12 +73,12 @@ struct Inner {
 struct Line {
     pings: VecDeque<Ping>,
     is_served: bool,
-    /// The last one was not taken, and the log says so.
+    /// The last one was not taken, which is logged.
     is_failing: bool,
 }
 
 impl Line {
-    /// What goes where too many wait: a start, which says the least, or else the oldest.
+    /// Which ping is dropped where too many wait: a start, which matters least, or else the oldest.
     fn least(&mut self) -> Option<Ping> {
         let start = self.pings.iter().position(|it| it.event == Event::Start);
         self.pings.remove(start.unwrap_or(0))
@@ -129,7 +129,7 @@ impl Pinger {
                 pinger.serve(&served, transport.as_ref()).await;
             });
             if !is_served {
-                // The log says that there is no thread; a stop must not wait for it.
+                // The missing thread is logged; a stop must not wait for it.
                 let line = self.lock().remove(&url).unwrap_or_default();
                 self.decided(line.pings.len());
             }

@@ -1,4 +1,4 @@
-//! One receiver: what a message to it looks like.
+//! One receiver: the form of a message to it.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The task of one receiver: gathers what waits for it, keeps to its pace, tries until it has taken the message.
+//! The task of one receiver: gathers its waiting alerts, keeps to its pace, tries until it has taken the message.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::clock::now_utc;
 
 /// Alerts that come together go together.
 pub(super) const GATHER: Duration = Duration::from_millis(500);
-/// Time after which a refusal that repeats is said again.
-const SAID_AGAIN: Duration = Duration::from_secs(3600);
+/// Time after which a refusal that repeats is logged again.
+const LOGGED_AGAIN: Duration = Duration::from_secs(3600);
 
 /// A message that is refused for what is in it is halved until this many refusals in a row: ten find one alert among 500, and
 /// a receiver that refuses everything is not called much longer.
@@ -66,10 +66,11 @@ enum Brought {
 struct Refusals(Option<(String, Instant)>);
 
 impl Refusals {
-    /// Whether it is to be said.
+    /// Whether it is to be logged.
     fn is_news(&mut self, why: &str) -> bool {
         let known = self.0.as_ref();
-        let is_known = known.is_some_and(|(said, at)| said == why && at.elapsed() < SAID_AGAIN);
+        let is_known =
+            known.is_some_and(|(logged, at)| logged == why && at.elapsed() < LOGGED_AGAIN);
         if !is_known {
             self.0 = Some((why.to_owned(), Instant::now()));
         }
@@ -100,7 +101,7 @@ impl Serving {
             .decided(abandoned.len(), Delivered::NotEverywhere);
     }
 
-    /// One message of what waits.
+    /// One message of the waiting alerts.
     async fn one(&mut self) {
         self.waiting.pause(GATHER).await;
         if !self.turn().await {
@@ -247,7 +248,7 @@ impl Serving {
         log::info!("{} took {}", self.receiver.label, alerts(message.alerts));
     }
 
-    /// A person must do something: it is said once, and again when an hour is over.
+    /// A person must do something: it is logged once, and again when an hour is over.
     pub(super) fn refused(&mut self, count: usize, why: &str, remedy: &str) {
         let level = match self.refusals.is_news(why) {
             true => log::Level::Error,
@@ -276,12 +277,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_is_said_once_an_hour_for_each_cause() {
+    async fn a_refusal_is_reported_once_an_hour_for_each_cause() {
         let mut refusals = Refusals::default();
         assert!(refusals.is_news("a"));
         assert!(!refusals.is_news("a"));
         assert!(refusals.is_news("b"));
-        tokio::time::sleep(SAID_AGAIN).await;
+        tokio::time::sleep(LOGGED_AGAIN).await;
         assert!(refusals.is_news("b"));
     }
 }

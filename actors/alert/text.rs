@@ -1,4 +1,4 @@
-//! Alerts as people read them: the first line says what is wrong, the last one where.
+//! Alerts as people read them: the first line is what is wrong, the last one where.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,7 +171,7 @@ impl Block {
         text + &self.rest(lines)
     }
 
-    /// What is said of the lines that are not there.
+    /// The text about omitted lines.
     fn rest(&self, lines: usize) -> String {
         match self.all_details - lines {
             0 => String::new(),
@@ -202,7 +202,7 @@ pub(super) fn state(notice: &Notice) -> String {
     }
 }
 
-/// Which daemon says it; its name is a keyword that robots can ask for.
+/// Which daemon reports it; its name is a keyword that robots can ask for.
 fn where_it_is(origin: &Origin) -> String {
     format!(
         "environment {}, partition {}, host {}, simplest_script {}",

@@ -60,33 +60,33 @@ fn feishu(answer: &Answer, discretion: &Discretion) -> Verdict {
     let Some((code, text)) = answer.code("code", "msg") else {
         return of_status(answer);
     };
-    let said = said(code, &text, discretion);
+    let answered = answered(code, &text, discretion);
     let is_busy = code == 9499 && text.to_lowercase().contains("too many request");
     match code {
         0 if answer.status == 200 => Verdict::Sent,
-        11232 => wait(answer, said),
-        9499 if is_busy => wait(answer, said),
+        11232 => wait(answer, answered),
+        9499 if is_busy => wait(answer, answered),
         19021 => refused(
-            said,
+            answered,
             "the signature is not right: `secret` must be the one of the robot's security settings, and the clock of this machine must not be an hour wrong",
         ),
         19022 => refused(
-            said,
+            answered,
             "this machine's address is not on the robot's list: add it in the robot's security settings",
         ),
         19024 => refused(
-            said,
+            answered,
             "the robot wants a keyword: name `simplest_script` in its security settings, which each message holds",
         ),
         19001 => refused(
-            said,
+            answered,
             "there is no such robot: copy its address into `url` again",
         ),
         9499 => unfit(
-            said,
+            answered,
             "the robot does not take messages of this form: `url` must be a custom robot's, and `kind` right for it",
         ),
-        _ => unknown(answer, said),
+        _ => unknown(answer, answered),
     }
 }
 
@@ -94,27 +94,27 @@ fn wecom(answer: &Answer, discretion: &Discretion) -> Verdict {
     let Some((code, text)) = answer.code("errcode", "errmsg") else {
         return of_status(answer);
     };
-    let said = said(code, &text, discretion);
+    let answered = answered(code, &text, discretion);
     match code {
         0 if answer.status == 200 => Verdict::Sent,
-        45009 | -1 => wait(answer, said),
+        45009 | -1 => wait(answer, answered),
         93000 => refused(
-            said,
+            answered,
             "there is no such robot: copy its address, with its `key`, into `url` again",
         ),
         93004 => refused(
-            said,
+            answered,
             "the robot is switched off: switch it on in the group's settings, or make another one and copy its address into `url`",
         ),
         40058 => unfit(
-            said,
+            answered,
             "the robot does not take messages of this form: `url` must be a group robot's, and `kind` right for it",
         ),
         44004 | 45002 => unfit(
-            said,
+            answered,
             "the robot does not take a text of this length: its maker has changed its limits",
         ),
-        _ => unknown(answer, said),
+        _ => unknown(answer, answered),
     }
 }
 
@@ -122,91 +122,93 @@ fn dingtalk(answer: &Answer, discretion: &Discretion) -> Verdict {
     let Some((code, text)) = answer.code("errcode", "errmsg") else {
         return of_status(answer);
     };
-    let said = said(code, &text, discretion);
+    let answered = answered(code, &text, discretion);
     match code {
         0 if answer.status == 200 => Verdict::Sent,
         130_101 | 410_100 => Verdict::Wait {
             named: Some(answer.named_wait().unwrap_or_default().max(DINGTALK_BLOCK)),
-            why: format!("{said}: too many messages, which it answers with ten minutes' silence"),
+            why: format!(
+                "{answered}: too many messages, which it answers with ten minutes' silence"
+            ),
         },
-        -1 => wait(answer, said),
+        -1 => wait(answer, answered),
         310_000 => refused(
-            said,
+            answered,
             "the robot's security settings turn us away: `secret` must be the one there and the clock of this machine not be an hour wrong, or its keyword `simplest_script`, which each message holds, or its list of addresses must have this machine's",
         ),
         300_005 | 400_101 | 400_106 => refused(
-            said,
+            answered,
             "there is no such robot: copy its address, with its `access_token`, into `url` again",
         ),
         400_013 | 400_102 => refused(
-            said,
+            answered,
             "the robot is switched off, or its group is gone: make another one and copy its address into `url`",
         ),
         430_101..=430_104 => unfit(
-            said,
+            answered,
             "DingTalk takes no message with this text or link in it: the log has the alert",
         ),
-        _ => unknown(answer, said),
+        _ => unknown(answer, answered),
     }
 }
 
 fn slack(answer: &Answer, discretion: &Discretion) -> Verdict {
-    let said = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
+    let answered = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
     match answer.status {
         200 if answer.body.trim() == "ok" => Verdict::Sent,
-        429 | 500.. => wait(answer, said),
+        429 | 500.. => wait(answer, answered),
         400 | 413 => unfit(
-            said,
+            answered,
             "Slack does not take the message: `url` must be an incoming webhook's",
         ),
         403 => refused(
-            said,
+            answered,
             "the workspace forbids this webhook: ask its administrator, or make another webhook",
         ),
         404 | 410 => refused(
-            said,
+            answered,
             "there is no such webhook, or its channel is gone: make another one and put its address into `url`",
         ),
-        _ => unknown(answer, said),
+        _ => unknown(answer, answered),
     }
 }
 
 fn json(answer: &Answer, discretion: &Discretion) -> Verdict {
-    let said = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
+    let answered = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
     match answer.status {
         _ if answer.is_success() => Verdict::Sent,
-        408 | 425 | 429 | 500.. => wait(answer, said),
+        408 | 425 | 429 | 500.. => wait(answer, answered),
         401 | 403 => refused(
-            said,
+            answered,
             "it does not let us in: `secret`, `basic` or `bearer` must be what it expects",
         ),
-        404 | 410 => refused(said, "nothing receives at this address: correct `url`"),
+        404 | 410 => refused(answered, "nothing receives at this address: correct `url`"),
         400..500 => unfit(
-            said,
+            answered,
             "it does not take the message: docs/en/alerts.md has its form",
         ),
-        _ => unknown(answer, said),
+        _ => unknown(answer, answered),
     }
 }
 
 fn alertmanager(answer: &Answer, discretion: &Discretion) -> Verdict {
-    let said = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
+    let answered = format!("HTTP {}, {}", answer.status, discretion.show(&answer.body));
     match answer.status {
         _ if answer.is_success() => Verdict::Sent,
-        408 | 429 | 500.. => wait(answer, said),
+        408 | 429 | 500.. => wait(answer, answered),
         401 | 403 => refused(
-            said,
+            answered,
             "it does not let us in: `basic` or `bearer` must be what it expects",
         ),
         404 | 405 | 410 => refused(
-            said,
+            answered,
             "there is no Alertmanager at this address: `url` must be its own one, without `/api/v2/alerts`, and with the prefix of its routes if it has one",
         ),
         400..500 => unfit(
-            said,
+            answered,
             "it does not take the alerts: its version must know the API v2 (0.16 and later)",
         ),
-        _ => unknown(answer, said),
+        _ => unknown(answer, answered),
     }
 }
 
@@ -229,7 +231,7 @@ fn of_status(answer: &Answer) -> Verdict {
     }
 }
 
-fn said(code: i64, text: &str, discretion: &Discretion) -> String {
+fn answered(code: i64, text: &str, discretion: &Discretion) -> String {
     format!("it answers {code}, {}", discretion.show(text))
 }
 
@@ -240,10 +242,10 @@ fn wait(answer: &Answer, why: String) -> Verdict {
     }
 }
 
-fn unknown(answer: &Answer, said: String) -> Verdict {
+fn unknown(answer: &Answer, answered: String) -> Verdict {
     Verdict::Wait {
         named: answer.named_wait(),
-        why: format!("{said}, which does not say that it was taken"),
+        why: format!("{answered}, which does not confirm that it was taken"),
     }
 }
 

@@ -13,7 +13,8 @@ use super::notice::Notice;
 /// More alerts than this wait for no receiver, those on their way included: each is in the log all the same.
 const MOST_WAITING: usize = 500;
 
-/// A queue that its receiver's task empties. Nothing slow is done under its lock, for which whoever raises an alert waits.
+/// A queue that its receiver's task empties. Nothing slow is done under its lock, for which code that raises an alert
+/// waits.
 #[derive(Clone)]
 pub(super) struct Waiting(Arc<Inner>);
 

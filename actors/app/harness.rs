@@ -21,7 +21,7 @@ use crate::stop::StopSignal;
 
 /// Runs handlers in a plain `#[test]`: no daemon, no database, no server.
 ///
-/// What they push is kept for the test to look at.
+/// Their pushed tasks are kept for the test to read.
 ///
 /// ```
 /// use simplest_script::testing::Harness;

@@ -1,7 +1,8 @@
 //! Connections to Redis for handlers, by the name of the server.
 //!
 //! Where Sentinels know the server there is a pool for the primary of the moment: a connection is given out once its
-//! server says that it is the primary, and when it does not the Sentinels are asked again, and another pool takes over.
+//! server confirms that it is the primary, and when it does not the Sentinels are asked again, and another pool takes
+//! over.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

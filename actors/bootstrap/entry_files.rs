@@ -134,7 +134,7 @@ impl Files for EntryFiles {
 enum Change {
     None,
     Came,
-    /// Its pool hears of it, and goes on.
+    /// Its pool gets the new settings, and goes on.
     Tuned(String),
     /// Another pool follows.
     Replaced(String),

@@ -69,7 +69,7 @@ pub(crate) fn log(config: &Config, stderr: StderrFormat) -> Result<LogGuard, Fai
     Ok(guard)
 }
 
-/// A panic is a line in the log, with its place; whoever replaces what it ended logs that.
+/// A panic is a line in the log, with its place; the owner that replaces the ended part logs the replacement.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("(no text)");

@@ -162,9 +162,9 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
         .collect::<Result<Vec<_>, String>>()
         .map_err(Failure::misused)?;
     let due = Arc::clone(&sources.due);
-    actix_rt::spawn(async move { due.look().await });
+    actix_rt::spawn(async move { due.run().await });
     let put_off = Arc::clone(&sources.put_off);
-    actix_rt::spawn(async move { put_off.look().await });
+    actix_rt::spawn(async move { put_off.run().await });
     let plan = Plan {
         started: parts.started,
         boot: BootRow {

@@ -65,7 +65,7 @@ fn filled(variable: Variables<'_>, name: &str) -> Option<OsString> {
     variable(name).filter(|value| !value.is_empty())
 }
 
-/// What the option says, else the variable, else the default.
+/// The option's value, else the variable's, else the default.
 fn given<T: FromStr<Err: Display> + Default>(
     option: Option<T>,
     variable: Variables<'_>,

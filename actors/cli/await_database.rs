@@ -32,7 +32,7 @@ pub(crate) fn migrate(
         match migrated {
             Ok(done) => {
                 outage.passed();
-                alerts.look();
+                alerts.poll();
                 if !done.is_empty() {
                     log::info!("{address}: {} migrations done", done.len());
                 }

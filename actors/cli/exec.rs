@@ -190,22 +190,22 @@ fn count(config: &Config, db: &Db) {
     counter.begin();
     actix_rt::spawn(async move {
         let what = "the writing of what is counted";
-        // Daemons look for limits that are reached here.
+        // Daemons poll for limits that are reached here.
         restart_on_panic(what, || counter.write(&db, &origin, || {})).await;
     });
 }
 
 async fn on_worker(workers: &Workers, handler: Handler<Run, Value>, job: Run) -> JobResult<Value> {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     workers.next().spawn_fn(move || {
         actix_rt::spawn(async move {
             let trace = job.trace.clone();
             let ended = run(&handler, job, None, None, trace).await;
             // The other side waits for nothing else.
-            let _ = tell.send(ended);
+            let _ = sender.send(ended);
         });
     });
-    told.await.unwrap_or_else(|cause| Err(cause.into()))
+    receiver.await.unwrap_or_else(|cause| Err(cause.into()))
 }
 
 /// First the file, then the row: a result that does not reach the database is picked up from the file.
@@ -213,7 +213,7 @@ async fn finish(db: &Db, uk: &Uk, file: &mut RunFile, result: &RunResult) {
     if let Err(cause) = file.finish(result) {
         log::error!("run {uk}: its result is not in its file: {cause}");
     }
-    let outcome = Outcome::said(result);
+    let outcome = Outcome::reported(result);
     let end = RunEnd {
         uk: uk.to_string(),
         status: outcome.status.to_owned(),

@@ -120,7 +120,7 @@ const EXAMPLES: [(&str, &str); 43] = [
     ),
     (
         "delay",
-        "  {} delay list               what runs, then what waits, the next first
+        "  {} delay list               running tasks, then waiting ones, the next first
   {} delay cancel 17          it never runs
   {} delay run 17             now
   {} delay pause              tasks can be pushed, and wait
@@ -192,7 +192,7 @@ const EXAMPLES: [(&str, &str); 43] = [
     ),
     (
         "generate-model",
-        "  {} generate-model                       what etc/generateModel.json or generateModel.json says
+        "  {} generate-model                       by etc/generateModel.json or generateModel.json
   {} generate-model shop.json --force     and replaces files that somebody changed",
     ),
     (

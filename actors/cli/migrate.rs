@@ -12,7 +12,7 @@ use crate::config::Places;
 
 #[derive(Debug, Args)]
 pub(crate) struct MigrateArgs {
-    /// Print the statements and run none, for those who may not alter: whoever may, runs them
+    /// Print the statements and run none, for an operator with the right to alter tables to run
     #[arg(long)]
     print: bool,
 }

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use crate::app::App;
 
 impl<S: Send + Sync + 'static> App<S> {
-    /// Reads the command line and does what it says; to be returned from `main`.
+    /// Reads the command line and carries it out; to be returned from `main`.
     ///
     /// Exit status: 0 done, 1 failed, 2 bad configuration or usage.
     pub fn main(self) -> ExitCode {

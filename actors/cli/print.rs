@@ -19,7 +19,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Says on standard error what was not right. Where nobody can be told, the exit status remains.
+/// Writes an error to standard error. Where that cannot be written to, the exit status remains.
 pub(crate) fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

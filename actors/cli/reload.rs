@@ -17,8 +17,8 @@ pub(crate) fn reload<S: Send + Sync + 'static>(
     app: &App<S>,
     places: &Places,
 ) -> Result<ExitCode, Failure> {
-    // The settings say where the daemon is. Where they are faulty it is looked for where it is by default, and has the word
-    // on all three files.
+    // The settings hold the daemon's address. Where they are faulty the daemon is searched for at the default address,
+    // and it judges all three files.
     let settings = config::load_settings(places, &app.registry.commands());
     let data_dir = match &settings {
         Ok(config) => data_dir(config),
@@ -46,12 +46,12 @@ pub(crate) fn reload<S: Send + Sync + 'static>(
 fn shown(body: &[u8]) -> Result<ExitCode, Failure> {
     let Ok(report) = serde_json::from_slice::<ReloadReport>(body) else {
         // A refusal of the order itself: the port is read-only, the daemon is older than this program.
-        let said = serde_json::from_slice::<serde_json::Value>(body);
-        let said = said
+        let text = serde_json::from_slice::<serde_json::Value>(body);
+        let text = text
             .ok()
-            .and_then(|said| said["error"].as_str().map(str::to_owned));
-        let said = said.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        return Err(Failure::failed(format!("the daemon reads nothing: {said}")));
+            .and_then(|text| text["error"].as_str().map(str::to_owned));
+        let text = text.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        return Err(Failure::failed(format!("the daemon reads nothing: {text}")));
     };
     print(&report.text())?;
     Ok(match report.outcome {

@@ -21,15 +21,15 @@ use crate::reload::{Origin, Reload};
 use crate::supervisor::{BeginStop, SupervisorActor};
 
 /// A signal that arrives within this time after the first one is the same order once more: `timeout` and other wrappers
-/// signal both their child and its group. The stop begins, and says so, after this; from then on the next signal is a
+/// signal both their child and its group. The stop begins, and is logged, after this; from then on the next signal is a
 /// second one.
 const ECHO: Duration = Duration::from_millis(20);
 /// A signal that arrives this long after the first one is a second one, even if the stop has not begun (the System's thread
 /// hangs, or the start does).
-const UNHEARD_MS: i64 = 1000;
+const UNHANDLED_MS: i64 = 1000;
 
-/// Between two looks whether a signal has come, while nobody listens yet.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// Between two polls for a signal, while no receiver listens yet.
+const FIRST_POLL: Duration = Duration::from_millis(50);
 
 /// Undoes what a parent may have left to this process. To be called at its start, before any other thread.
 ///
@@ -104,7 +104,9 @@ impl State {
         let first = &self.first_ms;
         match first.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => false,
-            Err(first_ms) => self.armed.load(Ordering::Acquire) || now_ms - first_ms >= UNHEARD_MS,
+            Err(first_ms) => {
+                self.armed.load(Ordering::Acquire) || now_ms - first_ms >= UNHANDLED_MS
+            }
         }
     }
 }
@@ -118,7 +120,7 @@ impl Signals {
     /// Returns when one has come.
     pub(crate) async fn first(&self) {
         while !self.came() {
-            tokio::time::sleep(FIRST_LOOK).await;
+            tokio::time::sleep(FIRST_POLL).await;
         }
     }
 
@@ -197,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_hears_nothing_ends_by_a_later_signal() {
+    fn a_daemon_that_does_not_respond_ends_by_a_later_signal() {
         let state = State::default();
         assert!(!state.is_second(1_000));
         assert!(!state.is_second(1_999));

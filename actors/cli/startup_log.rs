@@ -109,7 +109,7 @@ pub(crate) async fn mention_others(store: &dyn Store, partition: &Partition) {
     }
 }
 
-/// A daemon of this machine that was killed a moment ago still looks alive in its row.
+/// A daemon of this machine that was killed a moment ago is still alive by its row.
 fn is_gone(boot: &AliveBoot) -> bool {
     boot.host == host()
         && Pid::from_raw(boot.pid).is_none_or(|pid| test_kill_process(pid) == Err(Errno::SRCH))

@@ -19,7 +19,7 @@ impl Backoff {
     /// The longest wait where none is given.
     pub(super) const DEFAULT_MAX: Duration = Duration::from_secs(5 * 60);
 
-    /// The wait after this many failed attempts (1 after the first); `jitter`, from 0 to 1, says
+    /// The wait after this many failed attempts (1 after the first); `jitter`, from 0 to 1, is
     /// where in its spread the delay lies: 0.5 is the delay itself.
     pub fn delay(&self, failed_attempts: u32, jitter: f64) -> Duration {
         let doublings = failed_attempts.saturating_sub(1);

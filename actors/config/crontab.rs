@@ -77,7 +77,7 @@ pub(crate) enum Misfire {
     Skip,
     /// One run for all of them.
     Coalesce,
-    /// A run for each of the last so many.
+    /// A run for each of the last missed fires, up to this many.
     CatchUp(NonZeroU32),
 }
 

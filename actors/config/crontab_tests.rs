@@ -98,7 +98,7 @@ fn identical_entries_are_numbered_and_mentioned() {
 }
 
 #[test]
-fn a_bad_expression_is_told_at_its_character() {
+fn a_bad_expression_is_reported_at_its_character() {
     for (cron, place) in [
         (
             "0 0 0 31 2 *",

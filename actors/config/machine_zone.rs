@@ -57,14 +57,14 @@ pub(super) fn of_machine(environment: Lookup<'_>) -> Result<MachineZone, String>
 }
 
 fn by_tz(value: &str, now: i64) -> Result<MachineZone, String> {
-    let said = format!("`TZ` is {}", quote::name(value));
+    let claim_text = format!("`TZ` is {}", quote::name(value));
     // A colon before the name is allowed by POSIX; an empty value means UTC.
     let name = value.strip_prefix(':').unwrap_or(value);
     if name.is_empty() {
         return Ok(plain(Tz::UTC));
     }
     if name == LOCALTIME {
-        return by_localtime(&said, now);
+        return by_localtime(&claim_text, now);
     }
     let claimed = match name.starts_with('/') {
         true => of_path(name),
@@ -77,34 +77,34 @@ fn by_tz(value: &str, now: i64) -> Result<MachineZone, String> {
             .any(|dir| Path::new(dir).join(name).is_file()),
     };
     match (claimed, is_file) {
-        (_, true) => identify(&said, claimed, &shown_by_clock, now),
+        (_, true) => identify(&claim_text, claimed, &shown_by_clock, now),
         // A container without zone files. The order is clear, and the zone is compiled in.
         (Some(zone), false) if !name.starts_with('/') => Ok(MachineZone {
             note: (!is_like(zone, &|_| 0, now - RECENT, now + COMING)).then(|| {
                 format!(
-                    "{said}, of which this machine has no zone file, so its clock shows UTC; cron entries without \
+                    "{claim_text}, of which this machine has no zone file, so its clock shows UTC; cron entries without \
                      `timezone` fire by {}",
                     quote::name(zone.name())
                 )
             }),
             zone,
         }),
-        _ => Err(unknown(&said)),
+        _ => Err(unknown(&claim_text)),
     }
 }
 
-fn by_localtime(said: &str, now: i64) -> Result<MachineZone, String> {
+fn by_localtime(claim_text: &str, now: i64) -> Result<MachineZone, String> {
     let name = iana_time_zone::get_timezone().ok();
     let claimed = name.as_deref().and_then(|name| name.parse().ok());
-    let said = match name {
-        Some(name) => format!("{said} is called {}", quote::name(&name)),
-        None => format!("{said} has no name"),
+    let claim_text = match name {
+        Some(name) => format!("{claim_text} is called {}", quote::name(&name)),
+        None => format!("{claim_text} has no name"),
     };
     if Path::new(LOCALTIME).exists() {
-        identify(&said, claimed, &shown_by_clock, now)
+        identify(&claim_text, claimed, &shown_by_clock, now)
     } else {
-        // Without the file the clock shows UTC, whatever `/etc/timezone` says.
-        identify(&said, claimed.or(Some(Tz::UTC)), &|_| 0, now)
+        // Without the file the clock shows UTC, whatever `/etc/timezone` holds.
+        identify(&claim_text, claimed.or(Some(Tz::UTC)), &|_| 0, now)
     }
 }
 
@@ -129,9 +129,9 @@ fn plain(zone: Tz) -> MachineZone {
     MachineZone { zone, note: None }
 }
 
-/// Which zone a clock shows that is said to show `claimed`.
+/// Which zone a clock shows whose zone is claimed to be `claimed`.
 fn identify(
-    said: &str,
+    claim_text: &str,
     claimed: Option<Tz>,
     clock: Offsets<'_>,
     now: i64,
@@ -142,7 +142,7 @@ fn identify(
     }
     if let Some(zone) = alike(clock, now) {
         let note = format!(
-            "{said}, and its clock shows {0}: cron entries without `timezone` fire by {0}",
+            "{claim_text}, and its clock shows {0}: cron entries without `timezone` fire by {0}",
             quote::name(zone.name())
         );
         return Ok(MachineZone {
@@ -152,9 +152,9 @@ fn identify(
     }
     // Older or newer zone data than ours: no zone of ours will do what this clock does.
     let today = claimed.filter(|zone| is_like(*zone, clock, now, now + DAY));
-    let zone = today.ok_or_else(|| unknown(said))?;
+    let zone = today.ok_or_else(|| unknown(claim_text))?;
     let note = format!(
-        "{said}, and its zone files and the compiled-in zone data {IANA_TZDB_VERSION} differ within two years: cron \
+        "{claim_text}, and its zone files and the compiled-in zone data {IANA_TZDB_VERSION} differ within two years: cron \
          entries without `timezone` fire by the latter"
     );
     Ok(MachineZone {

@@ -12,7 +12,7 @@ fn found(claimed: Option<Tz>, clock: Offsets<'_>) -> Result<MachineZone, String>
 }
 
 #[test]
-fn a_name_that_tells_the_truth_is_kept() {
+fn a_name_that_is_true_is_kept() {
     for zone in [
         Tz::Asia__Shanghai,
         Tz::PRC,

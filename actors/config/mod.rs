@@ -157,7 +157,7 @@ pub(crate) fn load_for_run(places: &Places, commands: &Commands) -> Result<Confi
     load_texts(places, commands, &|name| env::var(name).ok(), &text)
 }
 
-/// Reads the settings alone, for whoever only wants to know where things are.
+/// Reads the settings alone, for callers that only need to know where things are.
 ///
 /// # Errors
 ///

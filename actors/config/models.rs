@@ -33,7 +33,7 @@ pub(crate) struct ModelDatabase {
     pub(crate) tables: Vec<String>,
     /// The name of the constant that holds `db_name`.
     pub(crate) constant: Option<String>,
-    /// Where in the file it stands, for what the database says of it.
+    /// Where in the file it stands, for the database's faults about it.
     pub(crate) place: String,
 }
 
@@ -262,9 +262,9 @@ mod tests {
                 "the name of a constant",
             ),
         ] {
-            let said = loaded(&text).unwrap_err().to_string();
-            assert!(said.contains(wanted), "{text}: {said}");
-            assert!(!said.contains("hunter2"), "{said}");
+            let fault = loaded(&text).unwrap_err().to_string();
+            assert!(fault.contains(wanted), "{text}: {fault}");
+            assert!(!fault.contains("hunter2"), "{fault}");
         }
     }
 }

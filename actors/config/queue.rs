@@ -173,7 +173,7 @@ fn check_server(
     name: Option<&str>,
     reading: &mut Reading<'_>,
 ) {
-    // Behind a thousand faults nothing is looked for that takes as long as this.
+    // Behind a thousand faults nothing is searched for that takes as long as this.
     if o.here().is_full() {
         return;
     }

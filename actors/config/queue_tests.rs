@@ -100,7 +100,7 @@ fn the_go_projects_file_is_read_as_it_is() {
 }
 
 #[test]
-fn an_unknown_key_is_told_with_the_one_that_was_meant() {
+fn an_unknown_key_is_reported_with_the_one_that_was_meant() {
     let text = r#"[
   {
     "name": "a",
@@ -118,7 +118,7 @@ fn an_unknown_key_is_told_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn all_that_is_missing_is_told() {
+fn all_that_is_missing_is_reported() {
     let found = faults("[{}]");
     for key in [
         "name",

@@ -13,7 +13,7 @@ const MOST_STARTS: u32 = 1_000_000;
 const PORTION_MS: u64 = 200;
 const WHAT: &str = "a number of messages and a unit: `100/s`, `30/m` or `5/h`, from 1 to 1,000,000";
 
-/// So many starts in so long.
+/// A number of starts per unit of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RateLimit {
     starts: NonZeroU32,

@@ -80,7 +80,7 @@ fn all_faults_of_all_files_come_in_one_report_in_order() {
 }
 
 #[test]
-fn a_missing_file_is_told_with_what_would_be_right() {
+fn a_missing_file_is_reported_with_what_would_be_right() {
     assert_eq!(
         report(&[("release.json", b"{}"), ("queue_script1.json", b"")]),
         "dev.json: there is no such file; write `{}` into it for the defaults; the directory has \

@@ -1,6 +1,6 @@
 //! Keys that are right, and change nothing beside what else is written: each is a note.
 //!
-//! Of queue and cron entries only live ones are looked at: the others are noted where they are live. Keys of the settings
+//! Of queue and cron entries only live ones are checked: the others are noted where they are live. Keys of the settings
 //! that nothing in this partition needs (`consumer_lease` without a pool that grows) are not: all partitions share that
 //! file.
 

@@ -113,5 +113,5 @@ fn settings_that_nothing_reads_are_noted() {
     let server = r#"{"database": {"url": "mysql://u@h/d", "max_connections": 4}, "http": null}"#;
     assert_eq!(of(server), [""; 0]);
     let others = r#"{"databases": {"main": {"url": "sqlite://d.db", "max_connections": 4}}}"#;
-    assert_eq!(of(others), [""; 0], "a pool of handlers has so many");
+    assert_eq!(of(others), [""; 0], "a pool of handlers has that many");
 }

@@ -1,4 +1,4 @@
-//! Messages that were fetched and not settled: they are given back if the one who holds them goes, by a panic too.
+//! Messages that were fetched and not settled. They are released when their holder is dropped, by a panic too.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ fn settlements(ends: &[Settled]) -> Settlements {
 /// Holds messages that wait for their turn, and the one that has it.
 pub(super) struct Held {
     origin: Origin,
-    /// Those that were looked at, or put here, have their turn first;
+    /// Those that were peeked at, or put here, have their turn first;
     made: VecDeque<Delivery>,
     /// then these.
     rest: Fetched,
@@ -195,9 +195,9 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     origin.home.spawn(give_back_all(origin.clone(), ends));
 }
 
-/// For as long as the process lives: what it claimed and does not give back runs nowhere.
+/// Tries until it succeeds, for as long as the process lives: a claim that is not released runs nowhere.
 async fn give_back_all(origin: Origin, mut ends: Vec<Settled>) {
-    let mut told = false;
+    let mut is_logged = false;
     while !ends.is_empty() {
         let why = match caught(origin.settle(ends.clone())).await {
             Ok(Ok(later)) if later.is_empty() => return,
@@ -208,7 +208,7 @@ async fn give_back_all(origin: Origin, mut ends: Vec<Settled>) {
             Ok(Err(cause)) => cause.to_string(),
             Err(panic) => panic,
         };
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             log::warn!(
                 "{} messages cannot be given back yet, it is tried again: {why}",
                 ends.len()

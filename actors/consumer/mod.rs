@@ -1,7 +1,7 @@
 //! Takes messages of one queue, runs the handler on each, and has their ends made durable.
 //!
-//! Owns: the messages it fetched, until they are settled.   Told by: PoolActor (by its StopSignal).
-//! Tells: PoolActor (ConsumerGone, when dropped).           Started by: PoolActor, on a worker Arbiter.
+//! Owns: the messages it fetched, until they are settled.   Receives from: PoolActor (by its StopSignal).
+//! Sends to: PoolActor (ConsumerGone, when dropped).        Started by: PoolActor, on a worker Arbiter.
 //! Ends: when it is to be quiet, after the message that runs; at a stop, by its deadline; when its pool is gone.
 
 mod batch_size;
@@ -24,8 +24,8 @@ use crate::stop::{StopListener, StopSignal};
 /// See the module's header.
 pub(crate) struct ConsumerActor {
     work: Option<Work>,
-    /// The pool's, and no message: a handler that blocks this thread would keep the actor from hearing it, and what is held
-    /// here would start all the same.
+    /// The pool's, and no message: a handler that blocks this thread would keep the actor from receiving it, and the
+    /// messages held here would start all the same.
     stop: StopSignal,
     /// Closed when the pool is gone, whichever way it went.
     pool: Option<StopListener>,

@@ -82,7 +82,7 @@ impl Ahead {
         self.wanted.send_replace(size);
     }
 
-    /// Gives back what waits here and there, and fetches nothing until more is wanted.
+    /// Releases the waiting messages, in flight and prefetched, and fetches nothing until more is wanted.
     pub(super) fn let_go(&mut self, held: &mut Held) {
         self.wanted.send_replace(0);
         held.give_back();

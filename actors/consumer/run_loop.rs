@@ -137,7 +137,7 @@ impl Work {
         let slot = self.slots.as_ref()?.take_batch(identities);
         slot.inspect_err(|cause| {
             log::error!(
-                "queue `{}`: {} messages run without a mark that would tell if they end the process: {cause}",
+                "queue `{}`: {} messages run without a slot, so the next start will not know if they end the process: {cause}",
                 self.queue,
                 identities.len()
             );
@@ -202,8 +202,8 @@ pub(super) async fn to_the_end<T>(
     run_to_the_end(wait, waiting, stop, None).await
 }
 
-/// Waits for the job's end; none where the deadline of the stop came first. Once the job takes longer than a batch should,
-/// what waits for this consumer is let go, and the job is shown as one that runs.
+/// Waits for the job's end; none where the deadline of the stop came first. Once the job takes longer than a batch
+/// should, this consumer's waiting messages are released, and the job is shown as one that runs.
 pub(super) async fn run_to_the_end<T>(
     job: impl Future<Output = T>,
     (held, ahead): (&mut Held, &mut Ahead),

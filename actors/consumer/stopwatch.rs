@@ -1,8 +1,8 @@
 //! How long a consumer's handler takes.
 //!
-//! A look at the clock costs as much as a fast handler. So handlers of ten microseconds and longer are timed one by one,
-//! and faster ones sixteen together, each with the mean. What a consumer waits for beside its handler is left out: the
-//! quarantine, a late heartbeat, room for the ends. So is a message that has its turn and is not run.
+//! Reading the clock costs as much as a fast handler. So handlers of ten microseconds and longer are timed one by one,
+//! and faster ones sixteen together, each with the mean. The consumer's other waits are left out: the quarantine, a
+//! late heartbeat, room for the ends. So is a message that has its turn and is not run.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -124,7 +124,7 @@ impl Stopwatch {
         (self.messages, self.bytes) = (0, 0);
     }
 
-    /// Waits for something that is not the handler. What is ready at once costs no look at the clock.
+    /// Waits for something that is not the handler. A future that is ready at once costs no reading of the clock.
     pub(super) async fn aside<F: Future>(&mut self, wait: F) -> F::Output {
         let mut wait = pin!(wait);
         if let Poll::Ready(done) = futures_util::poll!(&mut wait) {

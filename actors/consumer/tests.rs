@@ -99,7 +99,7 @@ fn sizes(seen: &Seen<Vec<String>>) -> Vec<usize> {
 }
 
 #[actix::test]
-async fn a_consumer_works_until_it_is_told_to_be_quiet() {
+async fn a_consumer_works_until_it_gets_quiet() {
     let (source, seen) = (FakeSource::new(), Seen::new());
     let consumer = start(work(&source, noting(&seen)));
     source.offer([1, 2, 3]);

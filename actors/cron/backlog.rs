@@ -4,8 +4,8 @@
 //! there, and only its second is kept. Those within `misfire_grace` are all made when the database is back; of those beyond
 //! it an entry keeps the last that `misfire` makes up for, and a count of the others.
 //!
-//! **Fresh fires go first.** Of what waits here only a few at a time are with the database, and their processes start when
-//! no fresh one waits to be started.
+//! **Fresh fires go first.** Only a few of the fires that wait here are with the database at a time, and their
+//! processes start when no fresh one waits to be started.
 //!
 //! **One after another.** Made at once, all misfires of an entry but one would be skipped or replaced, where `overlap` is not
 //! `allow`. So with `forbid` each waits until the entry is free, by the claim itself; with `replace` until no other misfire
@@ -183,7 +183,7 @@ impl Backlog {
         self.pump(config, spawner);
     }
 
-    /// Until none is left. The database says whether the run before has ended, whichever daemon started that.
+    /// Until none is left. The database shows whether the run before has ended, whichever daemon started it.
     async fn make_series(
         &self,
         config: &Arc<CronConfig>,

@@ -64,7 +64,7 @@ impl Claiming {
     }
 }
 
-/// What the database says to a claim.
+/// The database's answer to a claim.
 pub(super) enum Claimed {
     Ours,
     Busy,
@@ -149,7 +149,7 @@ impl Firing {
         }
     }
 
-    /// An answer that was lost is asked for again: the row says whose it is.
+    /// An answer that was lost is asked for again: the row holds its owner.
     async fn answered_claim(&self, row: Fire) -> Result<Claim, DbError> {
         loop {
             match self.config.db.claim_fire(row.clone()).await {
@@ -180,8 +180,8 @@ impl Firing {
         }
     }
 
-    /// A claim that was given up may be committed all the same. Nobody else makes it then, nor is it in the way of others:
-    /// unless the backlog claims it again, it ends as soon as that is heard.
+    /// A claim that was given up may be committed all the same. Then no other daemon makes it, and it must not block
+    /// others: unless the backlog claims it again, it ends as soon as the answer arrives.
     async fn end_if_unwanted(self, answer: Result<Claim, DbError>) {
         let backlog = &self.config.backlog;
         if !matches!(answer, Ok(Claim::Ours)) || backlog.holds(&self.entry.key, self.scheduled_ms) {

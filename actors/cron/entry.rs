@@ -30,7 +30,7 @@ pub(crate) struct LiveEntry {
     pub(crate) state: Arc<CronState>,
 }
 
-/// So much of a key tells entries apart that have one name.
+/// Characters of a key that distinguish entries of one name.
 const SHORT_KEY: usize = 8;
 
 impl LiveEntry {
@@ -122,7 +122,7 @@ impl LiveEntry {
         renewed
     }
 
-    /// What is published says what the entry says now.
+    /// Publishes the present values of the entry.
     pub(crate) fn publish_facts(&self) {
         self.state.set_facts(facts_of(&self.config, &self.key));
     }
@@ -232,7 +232,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_reload_keeps_what_is_the_same_and_tells_the_rest_apart() {
+    fn a_reload_keeps_what_is_the_same_and_distinguishes_the_rest() {
         let of = |expression: &str, name: &str| CronEntry {
             name: name.to_owned(),
             ..entry(expression, Misfire::Skip).config

@@ -1,9 +1,9 @@
 //! One fire: its row, its process, its end.
 //!
-//! The row of `cron_run` decides that this daemon fires, and no other. Then the run is announced in a file, so that
-//! whatever happens from here on can be told by a daemon that comes later; then the process starts. From then on it does
-//! not need us: it writes its own result, to its file and to the database. Who is left to watch adds what it could not
-//! write itself.
+//! The row of `cron_run` decides that this daemon fires, and no other. Then the run is announced in a file, so that a
+//! later daemon can find out whatever happens from here on; then the process starts. From then on it does not need us:
+//! it writes its own result, to its file and to the database. The daemon that watches it adds what it could not write
+//! itself.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub(super) async fn run_ordered(
 /// What a fire does about other runs of its entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtEntry {
-    /// As `overlap` says.
+    /// By `overlap`.
     AsConfigured,
     /// It is made when there are none.
     WhenFree,
@@ -222,8 +222,8 @@ enum NotStarted {
 }
 
 impl Firing {
-    /// Its key is made from the boot, the entry and the second: whoever claims a fire again finds the row that an earlier
-    /// claim left, and knows it for this boot's.
+    /// Its key is made from the boot, the entry and the second: a repeated claim finds the row that an earlier claim
+    /// left, and knows it for this boot's.
     pub(super) fn new(config: &Arc<CronConfig>, entry: &Arc<LiveEntry>, scheduled_ms: i64) -> Self {
         Self {
             generation: config.liveness.generation(),
@@ -235,7 +235,7 @@ impl Firing {
         }
     }
 
-    /// Its key is made by whoever orders it, and is the same whichever daemon claims it.
+    /// Its key is made with the order, and is the same whichever daemon claims it.
     fn ordered(config: &Arc<CronConfig>, entry: &Arc<LiveEntry>, order: Ordered) -> Self {
         Self {
             uk: order.uk.clone(),
@@ -317,7 +317,7 @@ impl Firing {
             }
             Err(cause) => return Err(NotStarted::Failed(cause.to_string())),
         };
-        // Under the lock, which whoever takes the fire over must have: from here on nobody does.
+        // Under the lock, which another daemon needs to take the fire over: from here on none can.
         if !self.is_still_ours().await {
             announced.give_up();
             return Err(NotStarted::Others);

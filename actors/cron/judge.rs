@@ -23,7 +23,7 @@ pub(super) enum Verdict {
     NeverStarted,
 }
 
-/// The file says more than the row; where it does not name the process, or is not there (someone cleared the
+/// The file holds more than the row; where it does not name the process, or is not there (someone cleared the
 /// directory), the row may.
 pub(super) fn judge(run: &OpenRun, state: Option<&RunState>) -> Verdict {
     judge_by(run, state, identify)
@@ -53,7 +53,7 @@ fn judge_by(
             since_ms: head.started_ms,
         },
         _ if state.may_yet_begin(now_ms()) => Verdict::Wait,
-        (_, Some(said)) if !locked => Verdict::Ended(Outcome::said(said)),
+        (_, Some(reported)) if !locked => Verdict::Ended(Outcome::reported(reported)),
         // It could not write into its file, or someone emptied that.
         (None, _) if was_started => by_process(run, identify),
         _ if locked => Verdict::Wait,

@@ -128,7 +128,7 @@ fn a_run_elsewhere_is_given_up_when_its_timeout_is_over_or_a_day() {
 }
 
 #[test]
-fn a_file_tells_how_far_its_run_came() {
+fn a_file_shows_how_far_its_run_came() {
     let here = run(0, None);
     let locked = state(Liveness::Locked);
     assert!(
@@ -155,11 +155,14 @@ fn a_file_tells_how_far_its_run_came() {
         &here,
         Some(&began(Liveness::Unlocked, None))
     )));
-    let said = RunResult {
+    let reported = RunResult {
         status: 0,
         data: "x".into(),
         ended_ms: 2,
     };
-    let ended = judge(&here, Some(&began(Liveness::Unlocked, Some(said.clone()))));
-    assert!(matches!(ended, Verdict::Ended(outcome) if outcome == Outcome::said(&said)));
+    let ended = judge(
+        &here,
+        Some(&began(Liveness::Unlocked, Some(reported.clone()))),
+    );
+    assert!(matches!(ended, Verdict::Ended(outcome) if outcome == Outcome::reported(&reported)));
 }

@@ -6,8 +6,8 @@ use super::LiveEntry;
 use crate::clock::millis;
 use crate::config::Misfire;
 
-/// Windows in which the latest missed fires are looked for, from small to large (seconds): an entry of every second that
-/// was away for a year costs as little as one that was away for a minute.
+/// Windows in which the latest missed fires are searched for, from small to large (seconds): an entry of every second
+/// that was away for a year costs as little as one that was away for a minute.
 const WINDOWS_S: [i64; 6] = [
     60,
     3600,
@@ -30,7 +30,7 @@ pub(super) struct Missed {
     pub(super) made_up: usize,
     /// The next fire is the first one after this.
     pub(super) planned_from: i64,
-    /// When that was looked at.
+    /// When that was checked.
     pub(super) until: i64,
 }
 
@@ -85,7 +85,7 @@ struct Fires<'a> {
 }
 
 impl Fires<'_> {
-    /// From where to ask for the first fire after `begin`: a series keeps its rhythm wherever one begins to look.
+    /// From where to ask for the first fire after `begin`: a series keeps its rhythm wherever the search begins.
     fn start(&self, begin: i64) -> i64 {
         let Some(every) = self.entry.config.schedule.every() else {
             return begin;

@@ -4,9 +4,9 @@
 //! that was made with the order: of two daemons one claims it, and a daemon that is killed leaves either an order that
 //! waits, or a run like any other: made by the next daemon where it had not started, watched where it had.
 //!
-//! The end of a run is taken by one daemon, which marks the run in the same transaction: whoever sees the run end knows
-//! from then on why. Where that daemon dies half way, another one on the same machine takes the order over, and goes on.
-//! SIGTERM a second time changes nothing.
+//! The end of a run is taken by one daemon, which marks the run in the same transaction: from then on every daemon that
+//! sees the run end knows why. Where that daemon dies half way, another one on the same machine takes the order over,
+//! and goes on. SIGTERM a second time changes nothing.
 
 use std::sync::Arc;
 
@@ -28,14 +28,14 @@ const LEFT_TO_ITS_DAEMON_MS: i64 = 5_000;
 const KEPT_BEYOND_RUNS_MS: i64 = 24 * 3600 * 1000;
 
 impl CronActor {
-    /// Carries out what each look at the orders finds.
+    /// Carries out the orders that each poll finds.
     pub(super) fn watch_orders(&mut self, ctx: &mut Context<Self>) {
-        let looks = unfold(self.config.orders.listen(), |mut orders| async move {
+        let polls = unfold(self.config.orders.listen(), |mut orders| async move {
             orders.changed().await.ok()?;
             let open = Arc::clone(&orders.borrow_and_update());
             Some((open, orders))
         });
-        let seen = looks.into_actor(self);
+        let seen = polls.into_actor(self);
         ctx.spawn(seen.map(|open, actor, _| actor.carry_out(&open)).finish());
     }
 
@@ -133,7 +133,7 @@ async fn end_ordered(config: &Arc<CronConfig>, order: &OpenOrder) {
     if !order.is_free() {
         return;
     }
-    // What cannot be read or written now is looked at again in a second; of an outage DbActor tells.
+    // An order that cannot be read or written now is tried again in a second; DbActor logs an outage.
     if let Err(cause) = try_to_end(config, order).await {
         log::debug!("{} is not ended yet: {cause}", order.describe());
     }

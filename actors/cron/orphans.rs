@@ -11,7 +11,7 @@ use super::reattach::{close, forget, state_of};
 use crate::store::DbError;
 use crate::store::rows::OpenRun;
 
-/// Looks once.
+/// Polls once.
 pub(super) async fn look(config: &CronConfig) {
     let orphans = config.db.reader().orphaned_runs(&config.partition).await;
     let orphans = match orphans {
@@ -19,7 +19,7 @@ pub(super) async fn look(config: &CronConfig) {
         // DbActor logs that the database is away.
         Err(DbError::Away(_)) => return,
         Err(cause) => {
-            log::warn!("cron cannot look after the runs of other partitions: {cause}");
+            log::warn!("cron cannot read the runs of other partitions: {cause}");
             return;
         }
     };

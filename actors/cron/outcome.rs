@@ -1,4 +1,4 @@
-//! What is written of a run's end: from what it said itself and how its process ended.
+//! What is written of a run's end: from its own result and how its process ended.
 
 use std::path::Path;
 
@@ -38,8 +38,8 @@ impl Outcome {
         }
     }
 
-    /// What the run said itself.
-    pub(crate) fn said(result: &RunResult) -> Self {
+    /// The run's own result.
+    pub(crate) fn reported(result: &RunResult) -> Self {
         Self {
             status: if result.status == RESULT_OK {
                 "success"
@@ -99,7 +99,7 @@ impl Outcome {
         }
     }
 
-    /// Whether its process lives cannot be told.
+    /// Whether its process lives is unknown.
     pub(super) fn given_up() -> Self {
         Self::failure(
             "lost",
@@ -112,11 +112,12 @@ impl Outcome {
         Self::failure("lost", "it ended without a result, and nobody saw how")
     }
 
-    /// How it ended, seen by who started it. What it said itself goes first; else the reason may stand in its output.
-    pub(super) fn seen(said: Option<&RunResult>, exit: ExitStatus, output: &Path) -> Self {
+    /// How it ended, seen by the daemon that started it. The run's own result goes first; else the reason may stand in
+    /// its output.
+    pub(super) fn seen(reported: Option<&RunResult>, exit: ExitStatus, output: &Path) -> Self {
         let output = output.display();
-        match (said, exit) {
-            (Some(result), _) => Self::said(result),
+        match (reported, exit) {
+            (Some(result), _) => Self::reported(result),
             (None, ExitStatus::Signaled(signal, _)) => Self::failure(
                 "killed",
                 format!("killed by signal {signal}; its output is in `{output}`"),
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_end_has_its_word() {
-        let said = |status| RunResult {
+        let reported = |status| RunResult {
             status,
             data: json!("x"),
             ended_ms: 0,
@@ -146,15 +147,15 @@ mod tests {
         let output = Path::new("logs/cron/c.out");
         let cases = [
             (
-                Outcome::seen(Some(&said(0)), ExitStatus::Exited(0), output),
+                Outcome::seen(Some(&reported(0)), ExitStatus::Exited(0), output),
                 "success",
             ),
             (
-                Outcome::seen(Some(&said(1)), ExitStatus::Exited(1), output),
+                Outcome::seen(Some(&reported(1)), ExitStatus::Exited(1), output),
                 "failed",
             ),
             (
-                Outcome::seen(Some(&said(0)), ExitStatus::Signaled(9, false), output),
+                Outcome::seen(Some(&reported(0)), ExitStatus::Signaled(9, false), output),
                 "success",
             ),
             (
@@ -174,6 +175,9 @@ mod tests {
                 .contains("exit status 2; its output is in `logs/cron/c.out`"),
             "{refused:?}"
         );
-        assert_eq!(Outcome::said(&said(0)).result, r#"{"status":0,"data":"x"}"#);
+        assert_eq!(
+            Outcome::reported(&reported(0)).result,
+            r#"{"status":0,"data":"x"}"#
+        );
     }
 }

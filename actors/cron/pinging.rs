@@ -1,7 +1,7 @@
 //! Calls the dead man's switch of an entry at each run's start and end.
 //!
-//! They are handed over and forgotten: no fire waits for them. The daemon that starts a run says so; the end is said by the
-//! one that watches the run then, or finds its result later.
+//! They are handed over and forgotten: no fire waits for them. The daemon that starts a run pings its start; the daemon
+//! that watches the run, or finds its result later, pings its end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,8 +105,8 @@ impl CronConfig {
     }
 }
 
-/// Says the ends of runs that ended while no daemon watched them. Such a run has written its end itself, so nothing but its
-/// file is left of it; whoever removes that file says so.
+/// Pings the ends of runs that ended while no daemon watched them. Such a run has written its end itself, so nothing
+/// but its file is left of it; the daemon that removes the file pings.
 pub(super) async fn ping_unattended(config: &CronConfig, open: &[OpenRun]) {
     if !config.pings() {
         return;
@@ -142,7 +142,7 @@ pub(super) async fn ping_unattended(config: &CronConfig, open: &[OpenRun]) {
         if open.iter().any(|run| run.uk == uk.as_str()) {
             continue;
         }
-        // Of two daemons that find it one removes it, which the other one's error says.
+        // Of two daemons that find it one removes it, and the other one gets an error.
         let removed = actix_rt::task::spawn_blocking(move || fs::remove_file(path));
         if matches!(removed.await, Ok(Ok(()))) {
             config.ping_end_of(&entry, &uk, Ended::seen_from_outside(&outcome));
@@ -161,5 +161,5 @@ fn unattended(path: &Path, keys: &[String]) -> Option<(String, Outcome)> {
     let (announcement, result) = (announcement?, result?);
     let is_over = alive == Liveness::Unlocked && result.ended_ms < now_ms() - UNATTENDED_MS;
     let is_ours = keys.contains(&announcement.entry);
-    (is_over && is_ours).then(|| (announcement.entry, Outcome::said(&result)))
+    (is_over && is_ours).then(|| (announcement.entry, Outcome::reported(&result)))
 }

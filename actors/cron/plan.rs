@@ -25,7 +25,7 @@ const JUMP_BACK_MS: i64 = 5_000;
 /// Entries in one portion: a tenth of a second where all of them have a thousand missed fires to be counted.
 const PORTION: usize = 32;
 
-/// From when on the fires of an entry are to be looked at.
+/// From when on the fires of an entry are to be checked.
 struct Span {
     entry: Arc<LiveEntry>,
     from: i64,
@@ -109,7 +109,7 @@ impl CronActor {
             let Some(entry) = self.current(&entry) else {
                 continue;
             };
-            tell(&entry, &missed);
+            log_missed(&entry, &missed);
             for scheduled_ms in missed.fire {
                 self.fire(&entry, scheduled_ms);
             }
@@ -223,7 +223,7 @@ impl CronActor {
     }
 }
 
-fn tell(entry: &LiveEntry, missed: &Missed) {
+fn log_missed(entry: &LiveEntry, missed: &Missed) {
     if missed.skipped == 0 {
         return;
     }

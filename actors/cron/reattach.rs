@@ -35,7 +35,7 @@ use crate::store::rows::OpenRun;
 const STALE_FILE: Duration = Duration::from_secs(25 * 3600);
 /// Between two tries to watch a process.
 const WATCH_AGAIN: Duration = Duration::from_secs(60);
-/// Runs that are looked after at once: each may need a look at its file and a commit, which the database makes together.
+/// Runs that are handled at once: each may need a read of its file and a commit, which the database makes together.
 const AT_ONCE: usize = 128;
 
 /// The keys of the runs that are watched in this process.
@@ -93,20 +93,20 @@ impl Drop for Watching {
     }
 }
 
-/// Looks once, and leaves a watcher with each run that lives.
+/// Polls once, and leaves a watcher with each run that lives.
 pub(super) async fn look(config: Arc<CronConfig>, spawner: Option<Arc<Spawner>>) {
     let watched = config.watched.clone();
     let open = match config.db.reader().open_runs(&config.partition).await {
         Ok(open) => open,
         Err(cause) => {
-            // Of a database that is away DbActor has told.
+            // DbActor has logged an outage of the database.
             let level = match cause {
                 DbError::Away(_) => log::Level::Debug,
                 _ => log::Level::Warn,
             };
             log::log!(
                 level,
-                "cron cannot look after the runs of earlier daemons: {cause}"
+                "cron cannot read the runs of earlier daemons: {cause}"
             );
             return;
         }
@@ -168,7 +168,7 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
             forget(config, &uk);
         }
         Verdict::NeverStarted => match (entry_in_time(config, &run).await, spawner) {
-            // What its order says cannot be read now: the next look may.
+            // Its order cannot be read now; the next poll may read it.
             (Err(cause), _) => log::debug!("cron run {uk} is not started yet: {cause}"),
             (Ok(Some(entry)), Some(spawner)) => {
                 if let Some(watching) = watched.begin(uk.as_str()) {
@@ -208,14 +208,14 @@ async fn attend(config: &Arc<CronConfig>, run: OpenRun, spawner: Option<&Arc<Spa
     }
 }
 
-/// What its file tells, where there is one; none where that cannot be looked at.
+/// The state in its file, where there is one; none where the file cannot be read.
 pub(super) async fn state_of(config: &CronConfig, uk: &Uk) -> Option<Option<RunState>> {
     let path = config.runs.join(format!("{uk}.json"));
     match actix_rt::task::spawn_blocking(move || inspect(&path)).await {
         Ok(Ok(state)) => Some(Some(state)),
         Ok(Err(cause)) if is_absent(&cause) => Some(None),
         Ok(Err(cause)) => {
-            log::warn!("cron run {uk} cannot be looked at: {cause}");
+            log::warn!("the file of cron run {uk} cannot be read: {cause}");
             None
         }
         Err(_) => None,
@@ -264,7 +264,7 @@ async fn entry_in_time(
     }
 }
 
-/// Waits for the end of a process that is not our child: only its file tells how it ended.
+/// Waits for the end of a process that is not our child: only its file shows how it ended.
 async fn watch(
     config: &CronConfig,
     run: &OpenRun,
@@ -281,7 +281,7 @@ async fn watch(
             match Watched::open(pid, start_ticks) {
                 Ok(Some(process)) => return process.ended().await,
                 Ok(None) => return,
-                // What cannot be told apart from another process is waited for as what is elsewhere.
+                // A process that cannot be distinguished from another one is waited for as one on another machine.
                 Err(_) if now_ms() - since_ms > PATIENCE_MS => return,
                 Err(cause) => {
                     log::error!("cron run {uk} (pid {pid}) cannot be watched: {cause}");
@@ -334,7 +334,7 @@ async fn watch(
 /// How a process that was not our child has ended.
 async fn seen_from_outside(config: &CronConfig, uk: &Uk) -> Outcome {
     match result_of(&config.runs.join(format!("{uk}.json"))) {
-        Some(result) => Outcome::said(&result),
+        Some(result) => Outcome::reported(&result),
         None => match mark_of(config, uk.as_str()).await {
             Mark::Replaced => Outcome::replaced(),
             Mark::Ordered(by) => Outcome::ended_by_order(&by),

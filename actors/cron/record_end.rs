@@ -12,7 +12,7 @@ use crate::store::rows::RunEnd;
 /// Before a refused end is tried again: somebody has to mend something first.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
-/// A line for the run's end: an error where someone should look. What `overlap` ends is as configured.
+/// A line for the run's end: an error where someone should act. What `overlap` ends is as configured.
 pub(super) fn log_end(name: &str, uk: &str, outcome: &Outcome) {
     if outcome.status == "success" {
         log::info!("cron `{name}`: run {uk} ended: success");

@@ -1,9 +1,9 @@
 //! What a reload of the configuration asks of cron: other entries.
 //!
-//! An entry that is the same is the very same one, by its pointer: it stays on the due queue as it is due, and its runs are
-//! watched as they were. One whose key is the same and which says something else (its name, `overlap`, `timeout`, …) keeps
-//! its times and is what it is now from its next fire on. One that came is planned as at a start: from when on it is to
-//! fire the database says. One that went fires nothing more; its runs go on to their ends.
+//! An entry that is the same is the very same one, by its pointer: it stays on the due queue as it is due, and its runs
+//! are watched as they were. One whose key is the same and which differs (its name, `overlap`, `timeout`, …) keeps its
+//! times and is what it is now from its next fire on. One that came is planned as at a start: the database decides from
+//! when on it fires. One that went fires nothing more; its runs go on to their ends.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,15 +1,15 @@
 //! `overlap: replace`: of one entry one run at a time, whichever daemons of the partition fire it.
 //!
-//! **Never two at once.** The claim of a fire marks the open runs of earlier seconds, in the claim's own transaction, and
-//! starts only when it has seen, after that transaction, that none of them is open any more. Of two claimed fires the
-//! earlier one gives way as soon as it sees the later one's row. So, in whatever order they are committed: the later one
-//! sees the earlier one's row and waits for its end; or that row came after the look, and then its own look finds the
-//! later one. A row is open until its process is gone, or has finished its handler.
+//! **Never two at once.** The claim of a fire marks the open runs of earlier seconds, in the claim's own transaction,
+//! and starts only when it has seen, after that transaction, that none of them is open any more. Of two claimed fires
+//! the earlier one gives way as soon as it sees the later one's row. So, in whatever order they are committed: the
+//! later one sees the earlier one's row and waits for its end; or that row came after the check, and then its own check
+//! finds the later one. A row is open until its process is gone, or has finished its handler.
 //!
-//! **Who ends a run:** whoever replaces it, where it is on the same machine; elsewhere the daemon there, which finds the
-//! mark when it looks after its runs. A clock that went back a little puts runs into later seconds than those that come:
-//! such a run goes on, and the fires that see it give way. One that lies further ahead is of a clock that was wrong, and is
-//! replaced like an earlier one: it would hold up its entry until that time comes.
+//! **Who ends a run:** the daemon that replaces it, where it is on the same machine; elsewhere the daemon there, which
+//! finds the mark when it polls its runs. A clock that went back a little puts runs into later seconds than those that
+//! come: such a run goes on, and the fires that see it give way. One that lies further ahead is of a clock that was
+//! wrong, and is replaced like an earlier one: it would hold up its entry until that time comes.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::store::daemon_orders::OrderKind;
 use crate::store::is_ahead;
 use crate::store::rows::OpenRun;
 
-/// Between two looks at runs whose end is not ours to make.
+/// Between two polls of runs whose end is not ours to make.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether a fire may begin.
@@ -126,8 +126,8 @@ impl Replacing<'_> {
     }
 }
 
-/// Ends a run of this machine that is marked, and writes its end: its watcher may be a daemon that hangs. Answers that end:
-/// what it said itself, or what the mark means.
+/// Ends a run of this machine that is marked, and writes its end: its watcher may be a daemon that hangs. Answers that
+/// end: its own result, or what the mark means.
 pub(super) async fn end_here(
     config: &CronConfig,
     run: &OpenRun,
@@ -138,15 +138,15 @@ pub(super) async fn end_here(
         Some(child) => terminate_child(&child).await?,
         None => terminate(process.pid, process.start_ticks).await?,
     };
-    let said = result_of(config, &run.uk);
-    let outcome = said.map_or(marked, |said| Outcome::said(&said));
+    let reported = result_of(config, &run.uk);
+    let outcome = reported.map_or(marked, |reported| Outcome::reported(&reported));
     if end_run(config, &run.uk, outcome.clone(), process.pid, None).await {
         log_end(&run.name, &run.uk, &outcome);
     }
     Ok(outcome)
 }
 
-/// What the database says of a run that ended without a result.
+/// The mark in the database of a run that ended without a result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     None,

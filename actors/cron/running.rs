@@ -94,21 +94,21 @@ impl Firing {
                 None => exited.await,
             },
         };
-        let said = self.said();
-        let mark = match said {
+        let reported = self.reported();
+        let mark = match reported {
             Some(_) => Mark::None,
             None => mark_of(&self.config, self.uk.as_str()).await,
         };
         match mark {
-            Mark::None => Some((Outcome::seen(said.as_ref(), exit, &output), exit)),
+            Mark::None => Some((Outcome::seen(reported.as_ref(), exit, &output), exit)),
             Mark::Replaced => Some((Outcome::replaced(), exit)),
             Mark::Ordered(by) => Some((Outcome::ended_by_order(&by), exit)),
-            // By who replaced it, with its line in the log.
+            // The daemon that replaced it has logged it.
             Mark::Ended => None,
         }
     }
 
-    /// None where it goes on, or had ended already: then it is waited for, and its end says what became of it.
+    /// None where it goes on, or had ended already: then it is waited for, and its end shows what became of it.
     async fn end_late(&self, child: &Signals) -> Option<Outcome> {
         let (name, uk, pid) = (self.name(), &self.uk, child.pid());
         log::error!("cron `{name}`: run {uk} (pid {pid}) exceeds its timeout and is ended");
@@ -125,7 +125,7 @@ impl Firing {
         }
     }
 
-    fn said(&self) -> Option<super::RunResult> {
+    fn reported(&self) -> Option<super::RunResult> {
         let path = self.config.runs.join(format!("{}.json", self.uk));
         inspect(&path).ok()?.result
     }

@@ -85,7 +85,7 @@ impl World {
             .lines("SELECT status || ' ' || result AS line FROM crontab_log ORDER BY id")
     }
 
-    /// Waits until so many runs have ended.
+    /// Waits until this many runs have ended.
     pub(super) async fn until_ended(&self, n: usize) -> Vec<String> {
         soon(async {
             loop {

@@ -24,7 +24,7 @@ pub(super) struct Waiting {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lateness {
-    /// Within the grace, when that was looked at.
+    /// Within the grace, when that was checked.
     Late,
     /// Beyond it.
     Misfire,

@@ -1,19 +1,20 @@
 //! The only writer: gathers the writes of many callers into transactions and answers each after its commit.
 //!
-//! Owns: three connections that write, one for heartbeats. Told by: everybody, through `Db` (Submit).
-//! Tells: nobody; answers.                                 Started by: SupervisorActor, on an Arbiter of its own.
+//! Owns: three connections that write, one for heartbeats. Receives from: every actor, through `Db` (Submit).
+//! Sends to: no actor; it answers its callers.             Started by: SupervisorActor, on an Arbiter of its own.
 //! Ends: with the process; its callers have their answers by then.
 //!
 //! While one transaction is being committed the writes that arrive wait in a queue; the next transaction takes all of
 //! them, and those of callers who push again at once (`commit_delay.rs`). So a lone write waits for nobody, and a thousand at
 //! once share one commit.
 //!
-//! A write that waits for what somebody else has locked, as an operator or a frozen daemon may for minutes, is set aside and
-//! tried again on a connection of its own; the others go on. Nobody has an answer to it yet, so none of them can depend
-//! on it, but for those that give rows back (`Write::keeps_its_place`). Ends mostly do not even wait: see `by_ids::lock`.
+//! A write that another transaction's lock blocks, as an operator or a frozen daemon may for minutes, is set aside and
+//! tried again on a connection of its own; the others go on. No caller has its answer yet, so no other write can depend
+//! on it, except those that release rows (`Write::keeps_its_place`). Ends mostly do not even wait: see `by_ids::lock`.
 //!
-//! Claims of fires, which are due to the millisecond, have a connection of their own, kept open between them: none waits for
-//! a large transaction of others. Where only one connection can write they go before what waits (`Write::is_urgent`).
+//! Claims of fires, which are due to the millisecond, have a connection of their own, kept open between them: no claim
+//! waits for a large transaction of others. Where only one connection can write, claims of fires go before the waiting
+//! writes (`Write::is_urgent`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,10 +48,10 @@ pub(crate) struct DbActor {
     _gone: GoneNotice,
 }
 
-/// What waits for other people's locks.
+/// Writes that other programs' locks block.
 struct Aside {
     write_queue: WriteQueue,
-    /// The tables that are inserted into by what waits: more of the same would wait as well, and goes straight there.
+    /// The tables into which the blocked writes insert: further inserts would be blocked as well, and go straight here.
     tables: BTreeSet<&'static str>,
     /// Whether there are ends among it: what gives rows back would make them stale.
     has_ends: bool,

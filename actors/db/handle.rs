@@ -22,8 +22,8 @@ use crate::store::write::{
 };
 
 /// Writes under way at once, of those that insert, of the urgent ones and of the others each: pushes that wait for a
-/// lock must not keep cron from claiming its fires. What is beyond waits with its sender, who slows down: that is the
-/// back-pressure while the database is slow or away. Enough to fill several transactions.
+/// lock must not keep cron from claiming its fires. A write beyond the limit waits in its caller, which slows down:
+/// that is the back-pressure while the database is slow or away. Enough to fill several transactions.
 const MAX_PENDING: usize = 1024;
 
 /// A handle on whichever DbActor there is at the moment. Cheap to clone.
@@ -40,7 +40,7 @@ struct Shared {
     others: Semaphore,
     reader: Arc<dyn Reader>,
     outage: Outage,
-    /// By table: who consumes it here waits with it.
+    /// By table: its consumers in this process wait here.
     arrivals: Mutex<BTreeMap<String, Arc<Notify>>>,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Heartbeats {
 }
 
 /// Sends them for ever. After each one that came in time, and once they have held for long enough, `judge` gets its
-/// moment: to look for boots whose heartbeats stopped.
+/// moment, to search for boots whose heartbeats stopped.
 pub(super) async fn beat(
     store: Arc<dyn Store>,
     heartbeats: Heartbeats,
@@ -63,10 +63,10 @@ struct Clocks {
 
 impl Clocks {
     /// Logs, and notes in `liveness`, when they differ by more than an interval since the last call: the heartbeats of
-    /// others look old then.
+    /// others seem old then.
     fn compare(&mut self, steady: Moment, wall_ms: i64, liveness: &Liveness) {
         let before = self.last.replace((steady, wall_ms));
-        // An answer that was late says nothing about the clock: it may have been written at its beginning or its end.
+        // A late answer proves nothing about the clock: the row may have been written at any moment of the wait.
         if steady.elapsed() > liveness.interval() / 2 {
             self.last = None;
             return;
@@ -109,7 +109,7 @@ async fn beat_once(
         Beat::Unknown if has_just_begun => heartbeats.liveness.confirm(sent, answered),
         Beat::Unknown | Beat::WasDead => {
             log::warn!(
-                "this daemon ({}) had been silent for so long that others took over its work; it starts anew",
+                "this daemon ({}) missed its heartbeats, and others took over its work; it starts anew",
                 heartbeats.boot.owner
             );
             heartbeats.liveness.was_dead(sent);

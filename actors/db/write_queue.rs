@@ -29,8 +29,8 @@ const MAX_ROWS: usize = 5_000;
 /// Pause between two attempts at a write that another transaction's lock blocks.
 pub(super) const HELD_PAUSE: Duration = Duration::from_millis(500);
 
-/// One write, answered after its commit. How many there are at once is bounded by the permits of `Db`. An answer that
-/// is dropped says that the write was never tried.
+/// One write, answered after its commit. The permits of `Db` bound how many there are at once. An answer that is
+/// dropped means that the write was never tried.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Submit {
@@ -95,7 +95,7 @@ pub(super) struct After {
     /// These are to go on elsewhere, and why.
     pub(super) held: Vec<Submit>,
     pub(super) held_by: Option<DbError>,
-    /// The next batch waits for those who were answered, who may write again at once.
+    /// The next batch waits for the callers just answered, which may write again at once.
     pub(super) awaits: Option<WaitNumber>,
 }
 
@@ -201,7 +201,7 @@ impl WriteQueue {
         self.pending.retain(|submit| !submit.answer.is_closed());
         self.answer_given_up();
         if self.pending.is_empty() {
-            // Nobody needs the database any more, who saw it away.
+            // No caller that met the outage waits any more.
             self.outage.passed();
         }
         let size = self.size(together);
@@ -292,7 +292,7 @@ impl WriteQueue {
         after
     }
 
-    /// Those for whom the next batch waits have had their time.
+    /// The callers for which the next batch waits have had their time.
     pub(super) fn waits_no_longer(&mut self, number: WaitNumber) {
         self.delay.is_late(number, self.pending.len());
     }
@@ -340,7 +340,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
     if applied.away.is_none() {
         commits().note(began.elapsed(), submits.len());
     }
-    let (waiting, mut heard) = (waiting.get(), 0);
+    let (waiting, mut delivered) = (waiting.get(), 0);
     let (mut rest, mut held, mut held_by) = (Vec::new(), Vec::new(), None);
     for (submit, outcome) in submits.into_iter().zip(applied.outcomes) {
         match outcome {
@@ -349,7 +349,7 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
                 if let Ok(written) = &answer {
                     publish_dead_letters(&submit.write, written);
                 }
-                heard += usize::from(submit.answer.send(answer).is_ok())
+                delivered += usize::from(submit.answer.send(answer).is_ok())
             }
             Some(Outcome::Held(cause)) => {
                 held.push(submit);
@@ -359,9 +359,9 @@ pub(super) async fn commit(store: Arc<dyn Store>, batch: Batch) -> Committed {
         }
     }
     let all_answered = rest.is_empty() && held.is_empty();
-    let answered = (only_inserts && all_answered).then_some((heard, waiting));
+    let answered = (only_inserts && all_answered).then_some((delivered, waiting));
     let (writer, left, unsure) = if applied.is_unsure {
-        // From here on whoever drops them says so to their callers: the actor may be dead.
+        // From here on dropping the submits notifies their callers: the actor may be dead.
         let unsure = Unsure {
             writer,
             batch: rest,

@@ -1,6 +1,6 @@
 //! How many rows to claim: the arithmetic of one poll.
 
-use super::polling::LOOK_AHEAD;
+use super::polling::POLL_AHEAD;
 
 /// What the daemon holds.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,10 +46,10 @@ pub(super) enum Flow {
 }
 
 /// Two rooms beside each other. `concurrency` tasks run. As many rows wait ahead of their time as become due within
-/// `LOOK_AHEAD` where a task takes a second: claimed ahead of time they take no room from those that run, so overdue rows
-/// find room however many rows are due. Overdue rows have at most half of the running tasks, which leaves the other half
-/// to rows that are due now; and a quarter can be claimed though every task is on time and nothing is free, so that
-/// they have their turn (`DueQueue::take_due`) at every end.
+/// `POLL_AHEAD` where a task takes a second: claimed ahead of time they take no room from those that run, so overdue
+/// rows find room however many rows are due. Overdue rows have at most half of the running tasks, which leaves the
+/// other half to rows that are due now; and a quarter can be claimed though every task is on time and nothing is free,
+/// so that they have their turn (`DueQueue::take_due`) at every end.
 ///
 /// While all room is taken and nothing ends, nothing is claimed: other daemons may have room.
 pub(super) fn budget(concurrency: u32, held: Holding, flow: Flow) -> Budget {
@@ -72,7 +72,7 @@ pub(super) fn budget(concurrency: u32, held: Holding, flow: Flow) -> Budget {
 
 /// The room of what is claimed ahead of its time.
 pub(super) fn ahead(concurrency: u32) -> u32 {
-    let seconds = u32::try_from(LOOK_AHEAD.as_secs()).unwrap_or(1);
+    let seconds = u32::try_from(POLL_AHEAD.as_secs()).unwrap_or(1);
     concurrency.saturating_mul(seconds)
 }
 

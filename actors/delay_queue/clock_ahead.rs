@@ -35,7 +35,7 @@ impl DelayQueueActor {
                 // DbActor logs the outage.
                 Err(DbError::Away(_)) => {}
                 Err(cause) => {
-                    log::warn!("retries that are due too late cannot be looked for: {cause}")
+                    log::warn!("retries that are due too late cannot be searched for: {cause}")
                 }
             }
         };

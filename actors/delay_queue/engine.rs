@@ -73,7 +73,7 @@ pub(super) struct Engine {
     pub(super) due_queue: DueQueue,
     pub(super) settler: Option<Settler<TaskEnd>>,
     pub(super) stop: StopSignal,
-    pub(super) looking: bool,
+    pub(super) polling: bool,
     /// The last poll found as many rows that are on time as it asked for.
     pub(super) more_on_time: bool,
     /// The last poll found as many overdue rows as it asked for.
@@ -88,11 +88,11 @@ pub(super) struct Engine {
     pub(super) ready: bool,
     /// Room kept for pushed tasks whose rows are being inserted already claimed.
     pub(super) reserved: u32,
-    /// Rows that nobody knows of are to be given back as soon as no push and no look is under way.
+    /// Orphaned claims are to be released as soon as no push and no poll is under way.
     pub(super) orphans: bool,
     /// What waits is being counted.
     pub(super) counting: bool,
-    /// Since the log last said how the queue stands.
+    /// Counts since the last report in the log.
     pub(super) counts_since_report: u32,
 }
 
@@ -103,12 +103,12 @@ impl Engine {
             due_queue: DueQueue::default(),
             settler: None,
             stop: StopSignal::new(),
-            looking: false,
+            polling: false,
             more_on_time: false,
             more_overdue: false,
             more_long_overdue: false,
             flow: Flow::Stands,
-            outage: Outage::new("the looking for delayed tasks"),
+            outage: Outage::new("the poll for delayed tasks"),
             last_unbounded: None,
             clock: ClockWatch::default(),
             timer: None,
@@ -192,21 +192,21 @@ pub(super) fn settler(
                 {
                     cannot_end(&config, &actor, [end].into_iter());
                 }
-                let told = written?;
-                if !told.stale.is_empty() {
+                let settled = written?;
+                if !settled.stale.is_empty() {
                     log::warn!(
                         "{} results of delayed tasks came too late, others had taken over: {:?}",
-                        told.stale.len(),
-                        told.stale
+                        settled.stale.len(),
+                        settled.stale
                     );
                 }
-                let is_held = |end: &TaskEnd| told.held.contains(&end.id);
+                let is_held = |end: &TaskEnd| settled.held.contains(&end.id);
                 let (later, ended): (Vec<TaskEnd>, Vec<TaskEnd>) =
                     ends.into_iter().partition(is_held);
                 if !later.is_empty() {
                     cannot_end(&config, &actor, later.iter());
                 }
-                let counted = ended.iter().filter(|end| !told.stale.contains(&end.id));
+                let counted = ended.iter().filter(|end| !settled.stale.contains(&end.id));
                 counted.for_each(|end| config.state.ended(disposition(&end.outcome)));
                 config
                     .running

@@ -1,11 +1,11 @@
 //! Runs delayed tasks at their time, and takes new ones.
 //!
-//! Owns: the tasks it claimed, until they are settled.   Told by: everybody (Push), SupervisorActor (Quiet, Stop).
-//! Tells: DbActor.                                       Started by: SupervisorActor; by `push` and cron processes
+//! Owns: the tasks it claimed, until they are settled.   Receives from: every actor (Push), SupervisorActor (Quiet, Stop).
+//! Sends to: DbActor.                                    Started by: SupervisorActor; by `push` and cron processes
 //! Ends: on Stop, after its tasks; never by itself.      without claims, only to take new tasks.
 //!
-//! It looks a little ahead, often, and takes at most what it has room for: a claim is never late then, and rows that
-//! are pushed for the next second find room as well. Which daemon runs a row is decided by the claim alone.
+//! It polls often, a little ahead of the due times, and claims at most its free capacity. So a claim is never late, and
+//! there is capacity for rows that are pushed for the next second. The claim alone decides which daemon runs a row.
 
 mod budget;
 mod clock_ahead;
@@ -59,7 +59,7 @@ pub(crate) struct Stop {
 /// To itself: claim what is due soon.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct LookAhead;
+struct PollAhead;
 
 /// To itself: some tasks have ended, and that is durable.
 #[derive(Message)]
@@ -105,7 +105,7 @@ pub(crate) fn rows_to_push(
 /// Where pushed tasks go.
 enum Storage {
     Database(Db),
-    /// A test looks at them.
+    /// A test reads them.
     Test(Arc<Mutex<Vec<PushItem>>>),
 }
 
@@ -125,7 +125,7 @@ impl DelayQueueActor {
         }
     }
 
-    /// One that keeps what is pushed for a test to look at.
+    /// Keeps the pushed tasks for a test to read.
     pub(crate) fn for_tests(pushed: Arc<Mutex<Vec<PushItem>>>) -> Self {
         Self {
             storage: Storage::Test(pushed),
@@ -153,15 +153,15 @@ impl Handler<Push> for DelayQueueActor {
     }
 }
 
-impl Handler<LookAhead> for DelayQueueActor {
+impl Handler<PollAhead> for DelayQueueActor {
     type Result = ();
 
-    fn handle(&mut self, _: LookAhead, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: PollAhead, ctx: &mut Self::Context) {
         self.check_clock(ctx);
         // Tasks of an earlier actor end without a word to this one.
         self.start_due(ctx);
         self.release_long_waiting(ctx);
-        self.look_ahead(ctx);
+        self.poll_ahead(ctx);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Looking ahead: claims what is due soon, and starts it at its time.
+//! Polling ahead: claims tasks that are due soon, and starts each at its time.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::budget::{Budget, Flow};
 use super::due_queue::Claim;
 use super::engine::{Engine, settler};
-use super::{DelayQueueActor, LookAhead, Storage};
+use super::{DelayQueueActor, PollAhead, Storage};
 use crate::clock::{millis, now_ms, until};
 use crate::db::Db;
 use crate::outage::Outage;
@@ -20,36 +20,36 @@ use crate::sleep::sleep;
 use crate::store::rows::ClaimedTask;
 use crate::store::{DbError, Most};
 
-/// How often to look for rows, and how far ahead. Rows of other programs are seen within one interval; the distance
-/// leaves a slow claim eight intervals before its rows are due.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// Looks keep away from whole seconds, at which most tasks of other programs are due: the database and the processors are
-/// theirs then. When exactly they are is each actor's own, so that many daemons do not look at once.
+/// How often rows are polled. Rows of other programs are seen within one interval; `POLL_AHEAD` leaves a slow claim
+/// eight intervals before its rows are due.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Polls keep away from whole seconds, at which most tasks of other programs are due: the database and the processors
+/// are for those tasks then. Each actor draws its own offset, so that many daemons do not poll at the same moment.
 const AFTER_THE_SECOND_MS: RangeInclusive<i64> = 75..=175;
-pub(super) const LOOK_AHEAD: Duration = Duration::from_secs(2);
-/// How far usual looks go back: the bound keeps them off the index entries of rows long finished, which an old snapshot
-/// may hold in the database. Once a second one look goes back without a bound.
-const LOOK_BACK_S: i64 = 60;
+pub(super) const POLL_AHEAD: Duration = Duration::from_secs(2);
+/// How far usual polls go back: the bound keeps them off the index entries of rows long finished, which an old snapshot
+/// may hold in the database. Once a second one poll goes back without a bound.
+const POLL_BACK_S: i64 = 60;
 const UNBOUNDED_INTERVAL: Duration = Duration::from_secs(1);
 /// Tasks that are handed to the workers at once: the first of them begin while the next are handed over.
 const AT_ONCE: usize = 64;
 /// The longest that a claimed task waits for room; then it is released: other daemons may have room. As long as a claim is
 /// ahead of its time at most.
-const LONGEST_WAIT: Duration = LOOK_AHEAD;
+const LONGEST_WAIT: Duration = POLL_AHEAD;
 /// Bytes of one claim at most: other programs may insert rows of any size.
 const CLAIM_BYTES: u32 = 16 << 20;
 /// A longer sleep would miss a jump of the clock.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 impl DelayQueueActor {
-    /// Begins to look, after what an earlier DelayQueueActor of this boot left behind has been given back.
+    /// Begins to poll, after the claims of an earlier DelayQueueActor of this boot have been released.
     pub(super) fn begin(&mut self, ctx: &mut Context<Self>) {
         let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
             return;
         };
         engine.settler = Some(settler(db, &engine.config, ctx.address().downgrade()));
         let pauses = engine.config.paused.listen();
-        self.give_back_strays(ctx);
+        self.release_orphans(ctx);
         Self::look_again(fastrand::i64(AFTER_THE_SECOND_MS), ctx);
         self.rest_when_paused(pauses, ctx);
     }
@@ -67,29 +67,29 @@ impl DelayQueueActor {
             .into_actor(self)
             .map(|is_on, actor: &mut Self, ctx| match is_on {
                 true => actor.give_back_waiting(ctx),
-                false => ctx.notify(LookAhead),
+                false => ctx.notify(PollAhead),
             });
         ctx.spawn(seen.finish());
     }
 
     fn look_again(after_the_second_ms: i64, ctx: &mut Context<Self>) {
-        let wait = until_the_next_look(now_ms(), after_the_second_ms);
+        let wait = until_the_next_poll(now_ms(), after_the_second_ms);
         ctx.run_later(wait, move |_, ctx| {
-            ctx.notify(LookAhead);
+            ctx.notify(PollAhead);
             Self::look_again(after_the_second_ms, ctx);
         });
     }
 
-    /// Rows that this boot owns and nobody here knows of are given back: those of an earlier DelayQueueActor, and those
-    /// of a claim or a push whose answer was lost. Nothing is claimed meanwhile.
-    pub(super) fn give_back_strays(&mut self, ctx: &mut Context<Self>) {
+    /// Releases orphaned claims, rows that this boot owns and this actor does not know: those of an earlier
+    /// DelayQueueActor, and those of a claim or a push whose answer was lost. Nothing is claimed meanwhile.
+    pub(super) fn release_orphans(&mut self, ctx: &mut Context<Self>) {
         let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
             return;
         };
         engine.ready = false;
         // The ids of tasks that are being pushed or claimed are not known yet: they would be given back, and run all the
         // same.
-        engine.orphans = engine.reserved > 0 || engine.looking;
+        engine.orphans = engine.reserved > 0 || engine.polling;
         if engine.orphans {
             return;
         }
@@ -112,15 +112,15 @@ impl DelayQueueActor {
             if let Some(engine) = &mut actor.engine {
                 engine.ready = true;
             }
-            ctx.notify(LookAhead);
+            ctx.notify(PollAhead);
         }));
     }
 
-    pub(super) fn look_ahead(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn poll_ahead(&mut self, ctx: &mut Context<Self>) {
         let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
             return;
         };
-        if engine.looking || !engine.ready || engine.rests() {
+        if engine.polling || !engine.ready || engine.rests() {
             return;
         }
         let budget = engine.budget();
@@ -128,7 +128,7 @@ impl DelayQueueActor {
             return;
         }
         engine.flow = Flow::Stands;
-        engine.looking = true;
+        engine.polling = true;
         let now = Instant::now();
         let unbounded = engine
             .last_unbounded
@@ -156,13 +156,13 @@ impl DelayQueueActor {
         let Some(engine) = &mut self.engine else {
             return;
         };
-        engine.looking = false;
+        engine.polling = false;
         match claimed {
             Err(cause) => {
                 // Nothing is claimed during the pause.
                 engine.ready = false;
                 let pause = engine.outage.failed(cause);
-                ctx.run_later(pause, |actor, ctx| actor.give_back_strays(ctx));
+                ctx.run_later(pause, |actor, ctx| actor.release_orphans(ctx));
                 return;
             }
             Ok(claimed) => {
@@ -181,15 +181,15 @@ impl DelayQueueActor {
                 }
             }
         }
-        let strays_wait = engine.orphans;
+        let orphans_wait = engine.orphans;
         if engine.rests() {
             self.give_back_waiting(ctx);
         } else {
             self.start_due(ctx);
         }
-        // They waited for this look: what it claimed is known now.
-        if strays_wait {
-            self.give_back_strays(ctx);
+        // The release waited for this poll, whose claims are known now.
+        if orphans_wait {
+            self.release_orphans(ctx);
         }
     }
 
@@ -200,7 +200,7 @@ impl DelayQueueActor {
         }
         self.start_due(ctx);
         if self.engine.as_ref().is_some_and(Engine::more_waits) {
-            self.look_ahead(ctx);
+            self.poll_ahead(ctx);
         }
     }
 
@@ -267,8 +267,8 @@ impl DelayQueueActor {
     }
 }
 
-fn until_the_next_look(now_ms: i64, after_the_second_ms: i64) -> Duration {
-    let interval = millis(LOOK_INTERVAL);
+fn until_the_next_poll(now_ms: i64, after_the_second_ms: i64) -> Duration {
+    let interval = millis(POLL_INTERVAL);
     let into = (now_ms - after_the_second_ms).rem_euclid(interval);
     Duration::from_millis((interval - into).unsigned_abs())
 }
@@ -284,8 +284,8 @@ struct Claimed {
 /// own.
 async fn claim(db: Db, owner: String, budget: Budget, unbounded: bool) -> Result<Claimed, DbError> {
     let now_s = now_ms().div_euclid(1000);
-    let until_s = now_s + i64::try_from(LOOK_AHEAD.as_secs()).unwrap_or(0);
-    let since_s = (!unbounded).then_some(now_s - LOOK_BACK_S);
+    let until_s = now_s + i64::try_from(POLL_AHEAD.as_secs()).unwrap_or(0);
+    let since_s = (!unbounded).then_some(now_s - POLL_BACK_S);
     let claim = async |from_s, until_s, count| {
         let bytes = CLAIM_BYTES;
         let claimed = match count {
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_keep_away_from_whole_seconds() {
+    fn polls_keep_away_from_whole_seconds() {
         let cases = [
             (0, 125),
             (124, 1),
@@ -333,7 +333,7 @@ mod tests {
         ];
         for (now, wait) in cases {
             assert_eq!(
-                until_the_next_look(5000 + now, 125),
+                until_the_next_poll(5000 + now, 125),
                 Duration::from_millis(wait),
                 "{now}"
             );

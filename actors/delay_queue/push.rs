@@ -147,7 +147,7 @@ pub(super) fn key_of(item: &PushItem) -> Option<NewKey> {
     Some(NewKey::new(key, "push", &parts))
 }
 
-/// Why an item alone would be refused; for who asks before there is a database.
+/// Why an item alone would be refused. For callers that check it without a database.
 pub(crate) fn refusal(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Option<String> {
     row(item, known, now_ms).err()
 }

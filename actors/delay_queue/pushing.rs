@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use actix::prelude::*;
 
 use super::due_queue::Claim;
-use super::polling::LOOK_AHEAD;
+use super::polling::POLL_AHEAD;
 use super::push::{self, PushError, PushItem};
 use super::{DelayQueueActor, Storage};
 use crate::clock::{millis, now_ms};
@@ -48,7 +48,7 @@ impl DelayQueueActor {
                 inserted.into_iter().map(|row| row.id).collect()
             });
             if actor.engine.as_ref().is_some_and(|engine| engine.orphans) {
-                actor.give_back_strays(ctx);
+                actor.release_orphans(ctx);
             }
             answer
         }))
@@ -60,10 +60,10 @@ impl DelayQueueActor {
         let Some(engine) = &mut self.engine else {
             return Ok((rows, 0));
         };
-        // What is due before the next looks can see it is inserted already claimed, as far as there is room.
+        // A task that is due before the next polls can see it is inserted already claimed, as far as there is capacity.
         if engine.ready && !engine.rests() {
             let mut budget = engine.budget();
-            let soon = now + millis(LOOK_AHEAD);
+            let soon = now + millis(POLL_AHEAD);
             for row in rows.iter_mut().filter(|row| row.due_ms <= soon) {
                 let starts_now = row.due_ms <= now;
                 if budget.on_time == 0 || starts_now && budget.now == 0 {

@@ -1,4 +1,4 @@
-//! Watches the delay queue, beside the hot path: counts what waits, and says how it stands.
+//! Watches the delay queue, beside the hot path: counts the tasks that wait, and logs reports.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::store::rows::DelayCounts;
 
 /// How often to count: the count stops at a cap, and costs some milliseconds there.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);
-/// The first count: after the work of the start, and before anybody looks.
+/// The first count: after the work of the start, and before an operator opens the page.
 const FIRST_COUNT: Duration = Duration::from_secs(1);
-/// A queue that is late says so every second count, one that is on time every twentieth.
+/// A queue that is late is reported at every second count, a queue that is on time at every twentieth.
 const LATE_COUNTS: u32 = 2;
 const ON_TIME_COUNTS: u32 = 20;
 
@@ -49,7 +49,7 @@ impl DelayQueueActor {
             Ok(counts) => counts,
             // DbActor logs the outage.
             Err(cause) => {
-                log::debug!("what waits in the delay queue cannot be counted: {cause}");
+                log::debug!("the waiting tasks of the delay queue cannot be counted: {cause}");
                 return;
             }
         };

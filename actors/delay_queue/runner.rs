@@ -118,7 +118,7 @@ fn slot(config: &DelayConfig, claim: &Claim) -> Option<Slot> {
     let slot = slots.take(&Identity::new(Kind::Delay, "", id, claim.task.fence));
     slot.inspect_err(|cause| {
         log::error!(
-            "delayed task {} runs without a mark that would tell if it ends the process: {cause}",
+            "delayed task {} runs without a slot, so the next start will not know if it ends the process: {cause}",
             claim.task.id
         );
     })

@@ -1,8 +1,8 @@
 //! The tasks that run, or whose end is not durable yet.
 //!
-//! An end that the database refuses, or whose row somebody has locked, may never become durable, or after hours. Its task
-//! runs no more, so it keeps no place of those that run, and no stop waits for it. But it is known: as long as this boot
-//! lives its row must not be given back.
+//! An end that the database refuses, or whose row another program has locked, may become durable after hours, or never.
+//! Its task runs no more, so it takes no capacity, and no stop waits for it. It stays known: its row must not be
+//! released while this boot lives.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What the delay queue knows of itself: how late tasks of the last minute started, and what waits.
+//! The delay queue's statistics: how late tasks of the last minute started, and how many tasks wait.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ const STEPS_MS: [i64; 15] = [
 ];
 const BEYOND: usize = STEPS_MS.len();
 
-/// From here on the queue is late, and says so: a second is what the Go project's users write down.
+/// From this lateness on the queue is reported as late: a second is what the Go project's users write down.
 const LATE_MS: i64 = 1000;
 /// And a row that waits for longer than this past its time was not claimed when it should have been.
 const OVERDUE_MS: i64 = 5000;
@@ -127,7 +127,7 @@ impl Known {
     }
 }
 
-/// What there is to say of the queue.
+/// A report about the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Report {
     /// Nothing waits and nothing started.
@@ -285,12 +285,12 @@ mod tests {
             ),
         ];
         for (counts, lateness, late, part) in cases {
-            let said = say(counts, lateness);
-            let (Report::OnTime(text) | Report::Late(text)) = &said else {
-                panic!("{said:?}");
+            let report = say(counts, lateness);
+            let (Report::OnTime(text) | Report::Late(text)) = &report else {
+                panic!("{report:?}");
             };
             assert!(text.contains(part), "{text}");
-            assert_eq!(matches!(said, Report::Late(_)), late, "{text}");
+            assert_eq!(matches!(report, Report::Late(_)), late, "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The end: what waits is given back, what runs has until the deadline.
+//! The stop: waiting tasks are released, running tasks have until the deadline.
 
 use actix::prelude::*;
 use tokio::time::Instant;

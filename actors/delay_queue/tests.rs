@@ -44,13 +44,13 @@ impl World {
     }
 
     async fn with(concurrency: u32, interval: Duration) -> Self {
-        let world = Self::before_the_first_look(concurrency, interval);
-        // Until the first look is over.
+        let world = Self::before_the_first_poll(concurrency, interval);
+        // Until the first poll is over.
         sleep(Duration::from_millis(10)).await;
         world
     }
 
-    fn before_the_first_look(concurrency: u32, interval: Duration) -> Self {
+    fn before_the_first_poll(concurrency: u32, interval: Duration) -> Self {
         tokio::time::pause();
         let (ran, crowd, barrier) = (Seen::new(), Crowd::default(), Barrier::closed());
         let handler = handler(&ran, &crowd, &barrier);
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// As the rows of pauses say.
+    /// Sets what the rows of pauses are read as.
     fn set_paused(&self, is_paused: bool) {
         let row = PauseRow {
             kind: "delay".to_owned(),
@@ -415,7 +415,7 @@ async fn an_unknown_command_of_another_program_is_a_dead_letter_without_a_call()
 
 #[actix::test]
 async fn overdue_rows_take_half_of_the_room() {
-    let world = World::before_the_first_look(20, Duration::from_secs(3600));
+    let world = World::before_the_first_poll(20, Duration::from_secs(3600));
     world.foreign(100, "job", "wait old", second() - 30);
     sleep(Duration::from_secs(5)).await;
     assert_eq!(world.crowd.now(), 10);
@@ -505,7 +505,7 @@ async fn a_stop_gives_back_what_still_runs_at_its_deadline() {
 
 #[actix::test]
 async fn a_stop_before_the_first_look_ends_at_once() {
-    let world = World::before_the_first_look(10, Duration::from_secs(3600));
+    let world = World::before_the_first_poll(10, Duration::from_secs(3600));
     world.foreign(5, "job", "x", second());
     assert_eq!(world.stop_within(Duration::from_secs(20)).await, 0);
     sleep(Duration::from_secs(60)).await;
@@ -604,24 +604,24 @@ async fn crashes_at_any_moment_lose_nothing_and_leave_nothing_claimed() {
     assert_eq!(world.ran.len(), usize::try_from(rows).unwrap(), "each once");
 }
 
-/// A look begins, and while it is under way orphans are to be given back, as after a push that failed.
+/// A poll begins, and while it is under way orphaned claims are to be released, as after a push that failed.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct StraysDuringALook;
+struct OrphansDuringAPoll;
 
-impl Handler<StraysDuringALook> for DelayQueueActor {
+impl Handler<OrphansDuringAPoll> for DelayQueueActor {
     type Result = ();
 
-    fn handle(&mut self, _: StraysDuringALook, ctx: &mut Self::Context) {
-        self.look_ahead(ctx);
-        self.give_back_strays(ctx);
+    fn handle(&mut self, _: OrphansDuringAPoll, ctx: &mut Self::Context) {
+        self.poll_ahead(ctx);
+        self.release_orphans(ctx);
     }
 }
 
 #[actix::test]
-async fn strays_that_wait_for_a_look_do_not_end_the_looking() {
+async fn orphans_that_wait_for_a_poll_do_not_end_the_polling() {
     let world = World::start().await;
-    world.actor.send(StraysDuringALook).await.unwrap();
+    world.actor.send(OrphansDuringAPoll).await.unwrap();
     sleep(Duration::from_secs(1)).await;
     world.foreign(1, "job", "x", now_ms() / 1000);
     sleep(Duration::from_secs(5)).await;

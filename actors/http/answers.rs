@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 
-/// What is said instead of an answer.
+/// What is sent instead of an answer.
 #[derive(Debug, Serialize)]
 struct Fault<'a> {
     error: &'a str,

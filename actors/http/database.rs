@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// without a word, which the system finds out after a quarter of an hour.
 const LONGEST_QUESTION: Duration = Duration::from_secs(10);
 
-/// What the database said, and when it was asked.
+/// The database's answer, and when it was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Said {
+pub(super) struct Answer {
     at: Instant,
     /// The daemons that share the tables.
     boots: Result<Arc<[AliveBoot]>, DbError>,
@@ -33,7 +33,7 @@ pub(super) struct Said {
 /// See the module's header.
 pub(crate) struct DatabaseCheck {
     db: Db,
-    said: watch::Sender<Option<Said>>,
+    answer: watch::Sender<Option<Answer>>,
     /// Since when a question is under way.
     asking: Arc<Mutex<Option<Instant>>>,
 }
@@ -51,26 +51,27 @@ impl DatabaseCheck {
     pub(crate) fn new(db: Db) -> Self {
         Self {
             db,
-            said: watch::Sender::new(None),
+            answer: watch::Sender::new(None),
             asking: Arc::default(),
         }
     }
 
     /// The daemons that share the tables, as the database knows them; with how long ago it was asked.
     pub(super) async fn boots(&self) -> Result<(Arc<[AliveBoot]>, Duration), NoAnswer> {
-        let mut said = self.said.subscribe();
+        let mut answer = self.answer.subscribe();
         let asked_at = self.ask_if_stale();
         // A question that has been under way for long gets no new patience from each that waits for it.
         let left = PATIENCE.saturating_sub(asked_at.elapsed());
-        let fresh = said.wait_for(|said| said.as_ref().is_some_and(|said| said.at >= asked_at));
-        let said = match timeout(left, fresh).await {
-            Ok(Ok(said)) => said.clone(),
+        let fresh =
+            answer.wait_for(|answer| answer.as_ref().is_some_and(|answer| answer.at >= asked_at));
+        let answer = match timeout(left, fresh).await {
+            Ok(Ok(answer)) => answer.clone(),
             // The sender is ours.
             Ok(Err(_)) | Err(_) => None,
         };
-        let said = said.ok_or_else(|| NoAnswer::Silent(asked_at.elapsed()))?;
-        match said.boots {
-            Ok(boots) => Ok((boots, said.at.elapsed())),
+        let answer = answer.ok_or_else(|| NoAnswer::Silent(asked_at.elapsed()))?;
+        match answer.boots {
+            Ok(boots) => Ok((boots, answer.at.elapsed())),
             Err(cause) => Err(NoAnswer::Refused(cause.to_string())),
         }
     }
@@ -82,14 +83,14 @@ impl DatabaseCheck {
             return since;
         }
         let now = Instant::now();
-        if let Some(said) = &*self.said.borrow()
-            && now - said.at < FRESH
+        if let Some(answer) = &*self.answer.borrow()
+            && now - answer.at < FRESH
         {
-            return said.at;
+            return answer.at;
         }
         *asking = Some(now);
         let under_way = UnderWay(Arc::clone(&self.asking));
-        let (db, said) = (self.db.clone(), self.said.clone());
+        let (db, answer) = (self.db.clone(), self.answer.clone());
         // Not within the caller's future: a caller that goes must not leave a second question to the next.
         tokio::spawn(async move {
             let boots = match timeout(LONGEST_QUESTION, db.reader().alive_boots()).await {
@@ -98,8 +99,8 @@ impl DatabaseCheck {
                     "no answer within {LONGEST_QUESTION:?}"
                 ))),
             };
-            // The answer first: whoever finds no question under way must find it.
-            said.send_replace(Some(Said { at: now, boots }));
+            // The answer first: a caller that finds no question under way must find it.
+            answer.send_replace(Some(Answer { at: now, boots }));
             drop(under_way);
         });
         now

@@ -1,8 +1,8 @@
 //! Orders about dead letters that this daemon carries out.
 //!
 //! An order outlives the request that gave it: it goes through the dead letters a portion at a time, and can be watched
-//! and stopped meanwhile. It ends with the daemon; `audit` says then how many dead letters it has done, and whoever
-//! wants the rest orders it again: a dead letter that was replayed or deleted is not there any more, so none is done
+//! and stopped meanwhile. It ends with the daemon; `audit` then has the number of dead letters it has done, and the
+//! rest is ordered again: a dead letter that was replayed or deleted is not there any more, so none is done
 //! twice.
 
 use std::collections::VecDeque;

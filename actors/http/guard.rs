@@ -1,9 +1,9 @@
 //! Who may ask, and who may order. Every request passes here before any route.
 //!
-//! Reading: a `Host` that is ours, on every request (see `host.rs`); with `http.token`, that as a bearer token, or as the
-//! password that a browser asks its user for. Ordering besides: no `read_only`, and either the bearer token or a page of our own. A browser sends a form of any other site's page here
-//! as well, so an order says where it comes from: `Sec-Fetch-Site: same-origin`, or where a browser has no such header an
-//! `Origin` that is `Host`.
+//! Reading: a `Host` that is ours, on every request (see `host.rs`); with `http.token`, that as a bearer token, or as
+//! the password that a browser asks its user for. Ordering besides: no `read_only`, and either the bearer token or a
+//! page of our own. A browser sends a form of any other site's page here as well, so an order must show where it comes
+//! from: `Sec-Fetch-Site: same-origin`, or where a browser has no such header an `Origin` that is `Host`.
 //!
 //! Whoever comes over the socket is this user or root, by the mode of its file; there is no browser there.
 
@@ -82,7 +82,7 @@ impl FromRequest for Orderer {
 /// What a request may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// Hear yes or no: a probe without the token.
+    /// Get yes or no: a probe without the token.
     Probe,
     Read,
     Order,
@@ -187,7 +187,7 @@ fn body_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Probes of a container have no token; what they hear without one is yes or no.
+/// Probes of a container have no token; without one the answer is yes or no.
 fn is_probe(path: &str, base_path: &str) -> bool {
     let path = path.strip_prefix(base_path.trim_end_matches('/'));
     matches!(path, Some("/healthz" | "/readyz"))
@@ -231,7 +231,7 @@ fn password(sent: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((decoded[..colon].to_vec(), decoded[colon + 1..].to_vec()))
 }
 
-/// Who a browser's user says to be, on one line.
+/// Who a browser's user claims to be, on one line.
 fn user_name(headers: &HeaderMap) -> Option<String> {
     let (user, _) = password(headers.get(AUTHORIZATION)?.as_bytes())?;
     let user = String::from_utf8_lossy(&user);

@@ -24,7 +24,7 @@ const PREFIX: &str = "simplest_script";
 /// The first characters of a key, by which entries of one name are distinguished.
 const SHORT_KEY: usize = 8;
 
-/// The delay queue is counted each 30 seconds. A count that is older than this says nothing of now: the database is
+/// The delay queue is counted each 30 seconds. A count that is older than this is outdated: the database is
 /// away.
 const OLD_COUNT_MS: i64 = 120_000;
 

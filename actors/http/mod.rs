@@ -1,11 +1,11 @@
 //! Answers over HTTP: health, readiness, metrics, the state as JSON, and orders.
 //!
-//! Owns: the port and the Unix socket.   Told by: nobody; its callers come over the network.
-//! Tells: PoolActor (LagCheck), SupervisorActor (Reload).   Started by: SupervisorActor, on an Arbiter of its own.
+//! Owns: the port and the Unix socket.   Receives from: no actor; its callers come over the network.
+//! Sends to: PoolActor (LagCheck), SupervisorActor (Reload).   Started by: SupervisorActor, on an Arbiter of its own.
 //! Ends: with the process; answers until then, so that a stop can be watched.
 //!
-//! Its thread runs nothing else: a caller that asks for much, or slowly, holds up no other actor. It reads what they
-//! publish (`state/`) and takes no lock that they hold for long.
+//! Its thread runs nothing else: a caller that asks for much, or slowly, holds up no other actor. It reads the state
+//! that the actors publish (`state/`) and takes no lock that they hold for long.
 
 mod answers;
 mod api;

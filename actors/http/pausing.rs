@@ -14,7 +14,7 @@ use super::routes::From;
 use crate::orders::{self, PauseKind, Target, Wish};
 use crate::store::DbError;
 
-/// A caller hears of the order's commit within this time, or that the database is slow.
+/// The answer comes within this time: the order's commit, or that the database is slow.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the last segment of the path orders.

@@ -1,4 +1,4 @@
-//! What the system says of this process, under the names that Prometheus clients give it.
+//! The operating system's figures of this process, under the names that Prometheus clients give them.
 
 /// None where the system does not say.
 #[derive(Debug, Default, PartialEq)]

@@ -88,7 +88,7 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
 pub(super) async fn nothing_here() -> HttpResponse {
     refusal(
         StatusCode::NOT_FOUND,
-        "there is nothing here; /api/v1/openapi.json says what there is",
+        "there is nothing here; /api/v1/openapi.json lists what there is",
     )
 }
 

@@ -38,7 +38,7 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 /// From the connection to the last byte of the answer. The state of thousands of queues is some megabytes, and may be read
 /// over a slow line.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
-/// Before another try at an address that is taken, and between two looks for the socket's file.
+/// Before another try at an address that is taken, and between two checks for the socket's file.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// After a failed accept, which means that this process has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -63,7 +63,7 @@ async fn serve_port(config: &Arc<HttpConfig>, stop: &StopListener, address: Sock
                 if !std::mem::replace(&mut is_warned, true) {
                     log::warn!(
                         "http: {address} cannot be listened on, and is tried again until it can; another daemon may have \
-                         it, `http.listen` says which: {cause}"
+                         it, `http.listen` decides which: {cause}"
                     );
                 }
                 sleep(TRY_AGAIN).await;

@@ -80,7 +80,7 @@ impl Socket {
         let Ok(short) = ShortPath::of(&self.path) else {
             return false;
         };
-        // Only a refusal says that its daemon is dead. One whose queue is full, or that may not be asked, lives.
+        // Only a refusal proves that its daemon is dead. One whose queue is full, or that may not be asked, lives.
         let connect = timeout(CONNECT_PATIENCE, UnixStream::connect(short.path())).await;
         matches!(connect, Ok(Err(cause)) if cause.kind() == io::ErrorKind::ConnectionRefused)
     }

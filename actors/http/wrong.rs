@@ -9,7 +9,7 @@ use crate::alert::own::{self, Condition, ago, shown_count};
 use crate::state::view::{Away, OutageView, QueueView};
 use crate::state::{CronSight, LagSight, State, outages};
 
-/// From here on the delay queue is late; below that a busy second looks the same.
+/// From here on the delay queue is late; below that a busy second is the same.
 const LATE_SECONDS: u64 = 5;
 /// A handler that has run for longer than this holds up its consumer.
 const LONG_RUN_MS: i64 = 10 * 60 * 1000;
@@ -25,7 +25,7 @@ pub(crate) struct Wrong {
     pub(crate) text: String,
     /// What would help.
     pub(crate) remedy: String,
-    /// The same as numbers, for whoever says it in other words.
+    /// The same as numbers, for texts in other words.
     #[serde(skip)]
     pub(crate) fact: Fact,
 }
@@ -77,7 +77,7 @@ impl Wrong {
 /// All of it. `missing` is what readiness lacks.
 pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong> {
     let mut found: Vec<Wrong> = missing.iter().map(|text| not_ready(text)).collect();
-    // By the rules of alerts, but for how long it must have lasted: whoever asks wants to know now.
+    // By the rules of alerts, but for how long it must have lasted: the caller wants to know now.
     let listed = outages().list();
     let away = own::outages(&listed, 0, now_ms).into_iter();
     found.extend(away.map(|one| {
@@ -137,7 +137,7 @@ fn not_ready(text: &str) -> Wrong {
         about: "readiness".to_owned(),
         since_ms: None,
         text: text.to_owned(),
-        remedy: "the log says what is tried".to_owned(),
+        remedy: "the log shows what is tried".to_owned(),
         fact: Fact::Readiness,
     }
 }
@@ -165,7 +165,7 @@ fn unread(lag: &LagSight, now_ms: i64) -> Option<Wrong> {
         about: format!("queue {}", lag.queue),
         since_ms: Some(since_ms),
         text: format!("its lag cannot be read{last}"),
-        remedy: "the pool keeps its size meanwhile; the log says why".to_owned(),
+        remedy: "the pool keeps its size meanwhile; the log has the reason".to_owned(),
         fact: Fact::Unread(lag.clone()),
     })
 }

@@ -18,7 +18,7 @@ impl BatchOutcome for JobResult {
 }
 
 impl BatchOutcome for Vec<JobResult> {
-    /// An answer of the wrong length says nothing about any message, so all are retried.
+    /// An answer of the wrong length proves nothing about any message, so all are retried.
     fn outcomes(self, n: usize) -> Vec<JobResult> {
         if self.len() == n {
             return self;

@@ -3,7 +3,7 @@
 //! Without this a message could become a dead letter for what its neighbours have open. A job that is released runs again at
 //! once where there is room, so its consumer waits for a moment first; meanwhile the others close theirs.
 //!
-//! A job that opens too many itself looks the same. So each job is excused a limited number of times.
+//! A job that opens too many itself has the same error. So each job is excused a limited number of times.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -28,7 +28,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// The error with which a job ended, made one that counts no attempt where the process was out of descriptors. Takes a
 /// moment then. `which` names the job for people, and is the same whenever it runs again.
 pub(crate) async fn excuse(error: JobError, which: impl FnOnce() -> String) -> JobError {
-    // A handler that discards has said that no other try would help.
+    // A handler that discards has decided that no other try would help.
     let wants_again = matches!(error.next(), Next::Retry | Next::RetryIn(_));
     if !wants_again || !(says_so(&error) || none_left()) {
         return error;

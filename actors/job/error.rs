@@ -1,4 +1,4 @@
-//! How a handler says that it did not succeed, and what it wants then.
+//! How a handler returns that it did not succeed, and what it wants then.
 
 use std::error::Error;
 use std::fmt;

@@ -242,18 +242,21 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_blocking_handler_is_awaited_beyond_its_limit() {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let handler: Handler<u8, u8> = Handler::Blocking(Arc::new(move |job| {
             let started = Instant::now();
             while started.elapsed() < Duration::from_millis(20) {
                 std::thread::yield_now();
             }
-            tell.send(()).map_err(|cause| cause.to_string())?;
+            sender.send(()).map_err(|cause| cause.to_string())?;
             Ok(job)
         }));
         let limit = Some(Duration::from_millis(1));
         let error = run(&handler, 1, None, limit, None).await.unwrap_err();
-        assert!(told.try_recv().is_ok(), "it returned before the verdict");
+        assert!(
+            receiver.try_recv().is_ok(),
+            "it returned before the verdict"
+        );
         assert!(error.to_string().contains("timeout"), "{error}");
     }
 }

@@ -22,7 +22,7 @@ const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 /// What stands before UTF-16 text, in either byte order.
 const UTF16_BOMS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
-/// Reads a file; `missing` says what would be right when there is none.
+/// Reads a file; `missing` is what would be right when there is none.
 pub(crate) fn read(path: &Path, missing: impl FnOnce() -> String) -> Result<String, Fault> {
     let name = path.display().to_string();
     match bytes(path) {

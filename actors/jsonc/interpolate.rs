@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_variable_is_told() {
+    fn each_bad_variable_is_reported() {
         let bad = interpolate("测${A}${B-x}${", &environment).unwrap_err();
         let offsets: Vec<usize> = bad.iter().map(|b| b.offset).collect();
         assert_eq!(offsets, [3, 7, 13]);

@@ -44,7 +44,7 @@ impl<'r, 'n> Object<'r, 'n> {
         self.foreign.set(Some((keys, advice)));
     }
 
-    /// The value of a key that must be there; `what` says what it is, for who left it out.
+    /// The value of a key that must be there; `what` describes it in the fault of a missing one.
     pub(crate) fn required<T>(
         &self,
         key: &'static str,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_of_an_object_are_told() {
+    fn all_faults_of_an_object_are_reported() {
         assert_eq!(
             read("{\"sise\": 1, \"size\": 10,\n \"zone\": 1}"),
             [

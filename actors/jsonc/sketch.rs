@@ -1,4 +1,4 @@
-//! What a value may be, noted while its reader looks at it: the JSON Schema is made of this.
+//! What a value may be, noted while its reader reads it: the JSON Schema is made of this.
 //!
 //! To describe a file, its reader is handed one pretended value of each kind in each place (`null`, `false`, `0`, `""`,
 //! `[]`, `{}`). Each reading of a [`Node`](super::node::Node) notes here what it takes, with its bounds; a kind that no

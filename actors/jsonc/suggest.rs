@@ -8,7 +8,7 @@ const LONGEST: usize = 64;
 /// Characters of a name for each slip that is forgiven; one slip always is.
 const CHARS_PER_SLIP: usize = 3;
 
-/// How many candidates are looked at; there are some 600 time zones.
+/// How many candidates are compared; there are some 600 time zones.
 const MOST_COMPARED: usize = 1_000;
 /// How many right names are listed where none is near.
 const LISTED: usize = 8;

@@ -1,4 +1,4 @@
-//! What of JSON is read, and what is said of the rest.
+//! What of JSON is read, and the faults of the rest.
 //!
 //! `//` and `/* */` comments and trailing commas are taken; nothing else that is not JSON. The
 //! parser limits the depth of nesting (512), so no file overflows the stack.
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_string_that_is_not_closed_is_told_where_it_starts() {
+    fn a_string_that_is_not_closed_is_reported_where_it_starts() {
         let found = syntax("[{\"a\": \"x,\n\"b\": \"y\"}]");
         assert!(
             found.starts_with("f:1:8: this string goes on over the end of its line"),

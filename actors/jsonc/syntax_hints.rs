@@ -1,4 +1,4 @@
-//! What is said of a text that is not JSON: what stands there, and what would be right.
+//! The fault of a text that is not JSON: what stands there, and what would be right.
 
 use jsonc_parser::{ParseStringErrorKind, errors::ParseErrorKind};
 
@@ -29,13 +29,13 @@ const WORDS: [(&str, &[&str]); 3] = [
     ("null", &["null", "none", "nil", "undefined"]),
 ];
 
-/// The longest piece of a text that is looked at as one word or number.
+/// The longest piece of a text that is read as one word or number.
 const LONGEST_WORD: usize = 40;
 
 /// The byte and the message of a fault that the parser found at a byte.
 pub(crate) fn explain(text: &str, offset: usize, kind: &ParseErrorKind) -> (usize, String) {
     use ParseErrorKind::*;
-    let said = match kind {
+    let hint = match kind {
         ExpectedComma | UnexpectedWord | UnexpectedToken => {
             // The value before ends here, and something stands right behind it.
             if let Some(found) = no_number(text, offset) {
@@ -52,7 +52,7 @@ pub(crate) fn explain(text: &str, offset: usize, kind: &ParseErrorKind) -> (usiz
         }
         _ => None,
     };
-    (offset, said.unwrap_or_else(|| wanted(kind)))
+    (offset, hint.unwrap_or_else(|| wanted(kind)))
 }
 
 /// What the parser wanted.
@@ -100,7 +100,7 @@ fn wanted(kind: &ParseErrorKind) -> String {
     message.to_owned()
 }
 
-/// A single character that says what was meant.
+/// A single character that shows what was meant.
 fn odd_char(text: &str, offset: usize) -> Option<String> {
     let found = text[offset..].chars().next()?;
     if let Some((_, right)) = LOOK_ALIKES.iter().find(|(alike, _)| *alike == found) {
@@ -192,7 +192,7 @@ mod tests {
     use super::super::testing::faults;
 
     #[test]
-    fn what_was_probably_meant_is_told() {
+    fn the_probable_meaning_is_suggested() {
         for (text, wanted) in [
             ("[1，2]", "f:1:3: `，` only looks like `,`; write `,`"),
             ("{“a”: 1}", "f:1:2: `“` only looks like `\"`; write `\"`"),

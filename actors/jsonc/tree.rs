@@ -24,7 +24,7 @@ struct Found {
     unlisted: usize,
 }
 
-/// Reads a file's text with `read`, which gets its root; `empty` says what to write into a file
+/// Reads a file's text with `read`, which gets its root; `empty` is what to write into a file
 /// without a value.
 pub(crate) fn read<T>(
     name: &str,

@@ -60,12 +60,15 @@ fn nobody_waits_for_a_disk_that_stands_still_and_what_is_lost_is_counted() {
         lines.next().unwrap().unwrap();
     }
     queue.write(Local::now(), "the last\n");
-    let told = loop {
+    let dropped_line = loop {
         let line = lines.next().unwrap().unwrap();
         if line.contains("dropped") {
             break line;
         }
     };
-    assert!(told.contains(&format!("stood still: {dropped}")), "{told}");
+    assert!(
+        dropped_line.contains(&format!("stood still: {dropped}")),
+        "{dropped_line}"
+    );
     assert_eq!(lines.next().unwrap().unwrap(), "the last");
 }

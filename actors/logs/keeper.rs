@@ -1,7 +1,7 @@
-//! The thread that packs and deletes old log files, away from everyone who logs.
+//! The thread that packs and deletes old log files, away from the threads that log.
 //!
 //! It starts with the first file that is rolled, or with the daemon's log. Besides the files that
-//! are reported to it, it looks after the whole log directory once an hour: most loggers are used
+//! are reported to it, it cleans the whole log directory once an hour: most loggers are used
 //! by cron processes only, which end before their files are packed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,14 +17,14 @@ use super::sweep::sweep;
 use super::{line, stderr};
 use crate::task::{panic_point, restart_thread_on_panic};
 
-/// The first look comes after short processes (a cron run, a command) have ended.
+/// The first round comes after short processes (a cron run, a command) have ended.
 const FIRST_ROUND: Duration = Duration::from_secs(60);
 /// Files are due by the day and by the hundred megabytes; an hour is soon enough.
 const ROUND: Duration = Duration::from_secs(60 * 60);
 /// How long a cancelled file may take to be left behind tidily; one chunk takes milliseconds.
 const CANCEL: Duration = Duration::from_millis(200);
 
-/// The hourly work; it looks at the flag between files, which is up when it must end.
+/// The hourly work; it checks the flag between files, which is up when it must end.
 pub(super) type Round = Box<dyn Fn(&AtomicBool) + Send>;
 
 enum Order {
@@ -49,7 +49,7 @@ pub(super) fn keeper() -> &'static Keeper {
 
 /// Reports to the keeper of this process that a file of this log was rolled.
 pub(super) fn rolled(spec: &Spec, today: NaiveDate) {
-    keeper().tell(Order::Sweep(spec.clone(), today));
+    keeper().order(Order::Sweep(spec.clone(), today));
 }
 
 impl Keeper {
@@ -80,13 +80,13 @@ impl Keeper {
 
     /// Does `round` each hour from now on.
     pub(super) fn each_hour(&self, round: Round) {
-        self.tell(Order::Rounds(round));
+        self.order(Order::Rounds(round));
     }
 
     /// Ends the thread: after the orders that it has, and at the latest after `bound`. What is left
     /// undone stays on disk as it was, for the next process.
     pub(super) fn end(&self, bound: Duration) {
-        self.tell(Order::Stop);
+        self.order(Order::Stop);
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.recv_timeout(bound) == Err(RecvTimeoutError::Timeout) {
             self.stop.store(true, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Keeper {
         }
     }
 
-    fn tell(&self, order: Order) {
+    fn order(&self, order: Order) {
         // Fails only after the end, when the next process does it.
         let _ = self.orders.send(order);
     }
@@ -134,7 +134,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
-    fn the_end_waits_for_what_was_told_and_may_come_twice() {
+    fn the_end_waits_for_its_orders_and_may_come_twice() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("app-20261122.1.log"), "line\n").unwrap();
         let spec = Spec {
@@ -149,17 +149,17 @@ mod tests {
         let broken = Names::new(dir.path().join("broken"), "app");
         points::arm("log files", &broken.dir().to_string_lossy());
         let today = NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
-        keeper.tell(Order::Sweep(
+        keeper.order(Order::Sweep(
             Spec {
                 names: broken,
                 ..spec.clone()
             },
             today,
         ));
-        keeper.tell(Order::Sweep(spec.clone(), today));
+        keeper.order(Order::Sweep(spec.clone(), today));
         keeper.end(PATIENCE);
         assert!(dir.path().join("app-20261122.1.log.gz").exists());
-        keeper.tell(Order::Sweep(spec, today));
+        keeper.order(Order::Sweep(spec, today));
         keeper.end(PATIENCE);
     }
 }

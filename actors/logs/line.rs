@@ -50,7 +50,7 @@ pub(super) fn render(
     line
 }
 
-/// What a log file says about itself.
+/// A log file's line about itself.
 pub(super) fn warning(now: DateTime<Local>, message: &str) -> String {
     render(now, Level::Warn, None, &message, None, Colour::Plain)
 }

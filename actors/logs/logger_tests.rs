@@ -139,7 +139,7 @@ fn a_fatal_line_is_kept_in_both_logs_and_ends_the_process_with_1() {
         log::info!("started\nwell");
         log::info!(target: "rdkafka::client", "chatter");
         log::warn!(target: "rdkafka::client", "broker gone");
-        log::info!(target: "business", "heard");
+        log::info!(target: "business", "of business code");
         super::logger("pay/1").fatal("out of \"money\"");
     }
     let dir = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ fn a_fatal_line_is_kept_in_both_logs_and_ends_the_process_with_1() {
         [
             "INFO  started\\nwell",
             "WARN  rdkafka: broker gone",
-            "INFO  heard",
+            "INFO  of business code",
             "WARN  logger name `pay/1` is written as `pay_1`; a name is 1 to 64 of A-Z a-z 0-9 _ -",
             "ERROR logger `pay_1` ends this process: out of \"money\"",
         ]

@@ -48,12 +48,12 @@ const LAST_PACKING: Duration = Duration::from_secs(2);
 const LAST_LINES: Duration = Duration::from_secs(2);
 const BYTES_PER_MB: u64 = 1024 * 1024;
 
-/// What the settings' `logger` says, and whose log it is.
+/// The settings' `logger`, and whose log it is.
 #[derive(Clone, Debug)]
 pub(crate) struct LogOptions {
     /// The directory of all logs.
     pub(crate) path: PathBuf,
-    /// For this crate and for business code; libraries are heard from `warn` up.
+    /// For this crate and for business code; libraries are logged from `warn` up.
     pub(crate) level: log::LevelFilter,
     /// Begins the name of the daemon's log.
     pub(crate) partition: String,
@@ -175,7 +175,8 @@ pub(crate) fn init(options: &LogOptions) -> Result<LogGuard, LogError> {
     Ok(LogGuard(()))
 }
 
-/// Packs and deletes what is due of the daemon's log, of all loggers and of what cron processes print, whoever writes them.
+/// Packs and deletes what is due of the daemon's log, of all loggers and of what cron processes print, whichever
+/// process writes them.
 fn sweep_all(path: &Path, daemon: &Spec, today: NaiveDate, stop: &AtomicBool) {
     let output = output::on_disk(path, daemon.limits);
     let logs = registry::on_disk(path, daemon.limits).chain(output);

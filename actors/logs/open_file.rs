@@ -25,7 +25,7 @@ pub(super) struct OpenFile {
     pub(super) path: PathBuf,
     pub(super) day: NaiveDate,
     identity: (u64, u64),
-    /// Bytes, when last looked at; other processes write too.
+    /// Bytes, when last read; other processes write too.
     pub(super) size: u64,
     /// Up to here it ends with a whole line.
     whole: u64,
@@ -74,7 +74,7 @@ impl OpenFile {
 
     /// Whether it ends within a line: a disk that was getting full took part of one, from this process or from another.
     ///
-    /// A line that another process is writing at this moment looks the same, where it crosses a page. It is whole soon.
+    /// A line that another process is writing at this moment is the same, where it crosses a page. It is whole soon.
     pub(super) fn is_torn(&self) -> bool {
         let begun = Instant::now();
         let mut size = self.size;

@@ -36,7 +36,7 @@ pub(crate) struct OutputLogs {
 pub(crate) struct OutputLog {
     spec: Spec,
     name: String,
-    /// Those that could not be rolled when it was tried last: one line tells of each.
+    /// Files that could not be rolled at the last attempt: each is logged in one line.
     stuck: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -107,7 +107,7 @@ impl OutputLog {
         };
         match fresh {
             Ok(fresh) => {
-                // Let go first: the keeper may look at it at once.
+                // Let go first: the keeper may check it at once.
                 drop(open);
                 keeper::rolled(&self.spec, today);
                 Ok(self.opened(fresh, path, None))
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_file_that_cannot_be_rolled_grows_on_and_one_line_tells() {
+    fn a_full_file_that_cannot_be_rolled_grows_on_and_is_logged_once() {
         let dir = tempfile::tempdir().unwrap();
         let log = logs(dir.path(), 10).of(&name("report"));
         let mut first = log.open().unwrap();
@@ -256,9 +256,9 @@ mod tests {
         // Who rolls takes this lock, which a directory of that name forbids.
         let gate = dir.path().join(DIRECTORY).join("script1/.report.lock");
         fs::create_dir(&gate).unwrap();
-        for told in [true, false, false] {
+        for is_new in [true, false, false] {
             let mut next = log.open().unwrap();
-            assert_eq!(next.stuck.is_some(), told, "{:?}", next.stuck);
+            assert_eq!(next.stuck.is_some(), is_new, "{:?}", next.stuck);
             next.file.write_all(b", and on").unwrap();
             assert_eq!(next.path, first.path);
         }

@@ -1,8 +1,8 @@
 //! Lines on their way to a place that may stand still: a bounded queue, emptied by a thread of its own.
 //!
-//! A write to a disk of which a snapshot is taken, or to a pipe that nobody reads, blocks for as long as that lasts. Only
-//! the queue's thread writes; whoever logs pays for a copy into memory. A line that does not fit is counted, and the count
-//! is written before the next line that does.
+//! A write to a disk of which a snapshot is taken, or to a pipe that nobody reads, blocks for as long as that lasts.
+//! Only the queue's thread writes; the caller pays for a copy into memory. A line that does not fit is counted, and the
+//! count is written before the next line that does.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use crate::task::restart_thread_on_panic;
 /// nothing.
 pub(super) const CAPACITY_BYTES: usize = 1024 * 1024;
 
-/// What a full queue does to whoever logs.
+/// What a full queue does to the caller that logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WhenFull {
     /// The line is dropped.
@@ -177,7 +177,7 @@ impl<T: Send + 'static> Queue<T> {
     /// For the writer, where it knows: the place stands still, and nobody who flushes need wait for it.
     pub(super) fn stall(&self) {
         self.stalled.store(true, Ordering::Release);
-        // Under the lock: whoever flushes looks at the flag under it, and must not miss this.
+        // Under the lock: a flush reads the flag under it, and must not miss this.
         let _state = self.state();
         self.written.notify_all();
     }
@@ -229,8 +229,8 @@ struct Written<'q, T: Send + 'static> {
 impl<T: Send + 'static> Drop for Written<'_, T> {
     fn drop(&mut self) {
         let queue = self.queue;
-        // Under the lock: whoever waits looks at the counts under it, must not miss this, and must not call the place stalled
-        // after a write that just ended.
+        // Under the lock: a waiting caller reads the counts under it, must not miss this, and must not call the place
+        // stalled after a write that just ended.
         let mut state = queue.state();
         queue.resume();
         queue.pending.fetch_sub(self.bytes, Ordering::AcqRel);

@@ -67,7 +67,7 @@ pub(super) fn render(
     line
 }
 
-/// What a log file says about itself.
+/// A log file's line about itself.
 pub(super) fn warning(now: DateTime<Local>, message: &str) -> String {
     render(now, Severity::Warn, &message, None, &Map::new())
 }

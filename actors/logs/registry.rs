@@ -1,4 +1,4 @@
-//! Which loggers there are in this process: one file for each name, whoever asks for it.
+//! Which loggers there are in this process: one file for each name.
 //!
 //! Before logging is set up they write below `logs/` of the working directory; a logger made
 //! earlier moves to the configured place with its next line.
@@ -192,7 +192,7 @@ impl Sink {
             inner.opened(self);
             let gate = inner.spec(&self.name).names.gate();
             drop(inner);
-            // It says whose directory this is. Without it the log is packed by those who write it alone.
+            // It names the owner of this directory. Without it only the log's writers pack the log.
             let _ = private::options().append(true).create(true).open(gate);
         }
     }

@@ -3,12 +3,12 @@
 //! A line is one `write` to a file opened for appending, and nothing is kept in memory: no line is
 //! mixed with another process's, and none is lost at exit, abort or `kill -9`. A disk that is getting
 //! full may take part of a line; the next line, whichever process writes it, starts on a line of its own.
-//! Each writer holds its file locked shared while it is open, looks before each line whether the
+//! Each writer holds its file locked shared while it is open, checks before each line whether the
 //! path still leads to that file, and moves on when it does not; so a file that another process
 //! rolled away is packed or deleted only when nobody can write to it any more.
 //!
 //! A file that cannot be written (full disk, missing rights) never stops anyone: lines are
-//! counted, and the number is the first thing it says when it works again.
+//! counted, and the number is the first line when it works again.
 
 use std::borrow::Cow;
 use std::fs;
@@ -187,7 +187,7 @@ impl RollingFile {
             }
         }
         state.stuck = None;
-        // Let go first: the keeper may look at it at once.
+        // Let go first: the keeper may check it at once.
         drop(open);
         let fresh = OpenFile::at(path, day)?;
         (self.rolled)(&state.spec, day);
@@ -212,7 +212,7 @@ pub(super) fn move_away(names: &Names, full: &OpenFile) -> io::Result<Moved> {
     let Some(_gate) = lock::gate(&names.gate())? else {
         return Ok(Moved::Busy);
     };
-    // Another process may have rolled it between our look and our lock.
+    // Another process may have rolled it between our check and our lock.
     if full.is_current()? {
         fs::rename(&full.path, names.next_rolled(full.day)?)?;
     }

@@ -206,7 +206,7 @@ fn while_the_gate_is_held_a_full_file_grows_on() {
 }
 
 #[test]
-fn a_full_disk_drops_lines_and_tells_how_many() {
+fn a_full_disk_drops_lines_and_logs_how_many() {
     let full = Path::new("/dev/full");
     if !full.exists() {
         eprintln!("left out: there is no /dev/full here");

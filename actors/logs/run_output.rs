@@ -15,8 +15,8 @@ use super::OutputLog;
 const BEFORE_ITS_FIRST_RUN: Duration = Duration::from_secs(1);
 
 impl OutputLog {
-    /// The file that a run of that moment wrote to, in unix milliseconds: of those of its day the last one that was there
-    /// already, as far as the file system tells. Runs of a day share it, until it is full.
+    /// The file that a run of that moment wrote to, in unix milliseconds: of those of its day the last one that was
+    /// there already, as far as the file system shows. Runs of a day share it, until it is full.
     pub(crate) fn of_run(&self, started_ms: i64) -> io::Result<Option<PathBuf>> {
         let started =
             SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(started_ms).unwrap_or(0));
@@ -52,7 +52,7 @@ pub(crate) struct OutputPart {
     pub(crate) goes_on: bool,
 }
 
-/// At most so many bytes of a file, from there on; or its last lines, as many whole ones as fit. A part ends between two
+/// At most `most` bytes of a file, from there on; or its last lines, as many whole ones as fit. A part ends between two
 /// characters. No more than the part is held, however large the file is.
 pub(crate) fn read_part(path: &Path, from: Option<u64>, most: usize) -> io::Result<OutputPart> {
     match is_packed(path) {

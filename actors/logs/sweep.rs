@@ -18,7 +18,7 @@ use super::names::{Entry, with_suffix};
 use super::rolling::Spec;
 use crate::private;
 
-/// Bytes packed between two looks at the stop flag: some milliseconds of work.
+/// Bytes packed between two checks of the stop flag: some milliseconds of work.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Ends the name of a file that is being packed; what a killed process leaves is written over.
 const UNFINISHED: &str = ".gz.tmp";

@@ -38,7 +38,7 @@ pub(crate) enum Ownership {
     Blocked,
 }
 
-/// Between two looks whether something is still ours, while the heartbeats are late.
+/// Between two checks of the ownership, while the heartbeats are late.
 const UNSURE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether what was claimed may start. What others took over is theirs; while that is not known (the heartbeats are

@@ -1,10 +1,10 @@
-//! A time as a person says it of what has happened.
+//! A time in the past as a person writes it.
 
 use crate::clock::{millis, now_ms};
 use crate::config::parse_duration;
 use crate::moment::{FORMS, moment};
 
-/// Unix milliseconds of a time as [`moment`] reads it, or of so long ago.
+/// Unix milliseconds of a time as [`moment`] reads it, or of a duration ago.
 pub(crate) fn moment_or_ago(text: &str) -> Result<i64, String> {
     if let Ok(ago) = parse_duration(text) {
         return Ok(now_ms().saturating_sub(millis(ago)));

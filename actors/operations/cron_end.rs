@@ -9,7 +9,7 @@ use crate::store::DbError;
 use crate::store::daemon_orders::{CronRun, NewOrder, OrderEnd, OrderKind, RunOrder, RunsAsked};
 
 /// The newest runs, this many, may be the one that was meant.
-const LOOKED_AT: i64 = 200;
+const READ_RUNS: i64 = 200;
 
 /// What became of the order.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ async fn find(config: &Config, db: &Db, uk: &str) -> Result<Found, DbError> {
     let asked = RunsAsked {
         partition: config.partition.to_string(),
         of: None,
-        limit: LOOKED_AT,
+        limit: READ_RUNS,
     };
     let runs = reader.cron_runs(asked).await?.into_iter();
     let open = runs.filter(|run| run.ended_ms.is_none());

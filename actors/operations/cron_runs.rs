@@ -15,7 +15,7 @@ use crate::store::{DbError, Reader};
 pub(crate) struct ListedRun {
     pub(crate) run: String,
     pub(crate) name: String,
-    /// Ended as this word says; or `ordered`, `starting`, `running`, `not run`.
+    /// How it ended; or `ordered`, `starting`, `running`, `not run`.
     pub(crate) status: String,
     /// Of an order without a run: when it was ordered.
     pub(crate) scheduled_ms: i64,

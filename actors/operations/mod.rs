@@ -1,6 +1,6 @@
 //! What people ask and order of runs, delayed tasks and dead letters, for the command line and the port alike.
 //!
-//! Each function finds, counts or orders, and returns data; how that is shown is the business of whoever called. An order
+//! Each function finds, counts or orders, and returns data; the caller decides how it is shown. An order
 //! passes through DbActor with its row of `audit`.
 
 mod ago;

@@ -9,7 +9,7 @@ use crate::moment::{FORMS, moment, shown};
 use crate::store::DbError;
 use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskWish};
 
-/// Gives the order, with its row of `audit`. A daemon that gave it says so in its log; a command has none.
+/// Gives the order, with its row of `audit`. A daemon that gave it logs it; a command has no log.
 pub(crate) async fn give(
     db: &Db,
     environment: &str,
@@ -48,7 +48,7 @@ pub(crate) fn refusal(id: i64, ordered: &TaskOrdered) -> String {
     format!("delayed task {id} stays as it is: {why}{more}")
 }
 
-/// When a task is to run, as a person says it.
+/// When a task is to run, as a person writes it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum When<'a> {
     Now,

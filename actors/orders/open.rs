@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::store::daemon_orders::OpenOrder;
 
-/// An order that nobody has begun to carry out by then is not carried out any more: an hour, in milliseconds. Longer than a
-/// deployment takes; shorter than whoever ordered a run "now" would be surprised by it.
+/// An order that no daemon has begun to carry out by then is not carried out any more: an hour, in milliseconds. Longer
+/// than a deployment takes; short enough that a run ordered "now" surprises nobody.
 pub(crate) const ORDERS_KEPT_MS: i64 = 3600 * 1000;
 
 /// Cheap to clone; every clone is the same. Outlives actors that die.
@@ -41,12 +41,12 @@ impl Default for Orders {
 }
 
 impl Orders {
-    /// The rows as they are now. Those that wait for a part that is being replaced are there again at the next look.
+    /// The rows as they are now. Those that wait for a part that is being replaced are there again at the next poll.
     pub(crate) fn learn(&self, open: Vec<OpenOrder>) {
         self.open.send_replace(open.into());
     }
 
-    /// Sees each look at the rows from now on.
+    /// Sees each poll of the rows from now on.
     pub(crate) fn listen(&self) -> watch::Receiver<Arc<[OpenOrder]>> {
         self.open.subscribe()
     }

@@ -1,7 +1,7 @@
 //! Runs one piece of the program's own code from the daemon's start to its stop.
 //!
-//! Owns: the code's thread.                 Told by: SupervisorActor (Stop), itself (Run).
-//! Tells: nobody.                           Started by: SupervisorActor, one for each `App::spawn`.
+//! Owns: the code's thread.                 Receives from: SupervisorActor (Stop), itself (Run).
+//! Sends to: no actor.                      Started by: SupervisorActor, one for each `App::spawn`.
 //! Ends: with the System; never by itself.
 //!
 //! Each run of the code has a thread of its own, an Arbiter: code that blocks holds up neither timers, cron, heartbeats
@@ -122,7 +122,7 @@ impl OwnCodeActor {
             _ if self.stopping => log::error!("the own code of {place} failed: {error}"),
             None => {
                 log::error!(
-                    "the own code of {place} failed and is not started again, as its error says: {error}"
+                    "the own code of {place} failed and is not started again, as its error demands: {error}"
                 );
             }
             Some(pause) => {
@@ -181,18 +181,18 @@ impl OwnCodeActor {
 }
 
 /// The thread of one run. Stopped when dropped, and with it all that runs on it; not joined: code that blocks it would
-/// hold up whoever waits.
+/// hold up the caller.
 struct Thread(Arbiter);
 
 impl Thread {
     /// The receiver gets the result; nothing where the thread was stopped before the code had one.
     fn start(code: OwnCode) -> std::io::Result<(Self, oneshot::Receiver<JobResult>)> {
         let arbiter = Arbiter::try_new()?;
-        let (tell, result) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
         arbiter.spawn_fn(move || {
             actix_rt::spawn(async move {
                 // The actor may be gone; then its thread is, too.
-                let _ = tell.send(run(&code.handler, (), None, None, None).await);
+                let _ = sender.send(run(&code.handler, (), None, None, None).await);
             });
         });
         Ok((Self(arbiter), result))

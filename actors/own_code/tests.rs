@@ -111,9 +111,9 @@ async fn code_that_runs_on_is_dropped_at_the_deadline() {
             self.0.send(()).unwrap();
         }
     }
-    let (tell, dropped) = std::sync::mpsc::channel();
+    let (sender, dropped) = std::sync::mpsc::channel();
     let (addr, mut runs) = started(move |_| {
-        let guard = Dropped(tell.clone());
+        let guard = Dropped(sender.clone());
         async move {
             let _guard = guard;
             std::future::pending().await

@@ -22,7 +22,7 @@ use super::{Identity, SlotError};
 
 /// A daemon locks its new file within microseconds; one this old lost its daemon in between.
 const STALE_UNLOCKED: Duration = Duration::from_secs(3600);
-/// A judge that looks whether a file is dead holds its lock for microseconds: worth asking again.
+/// A judge that checks whether a file is dead holds its lock for microseconds: worth trying again.
 const LOCK_TRIES: u32 = 100;
 /// Longer than any such question, unless its thread is off the processor.
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
@@ -41,7 +41,7 @@ pub(crate) struct DeadFile {
 }
 
 impl DeadFile {
-    /// Whether the last write to it is older than `age`, as far as the file system says.
+    /// Whether the last write to it is older than `age`, as far as the file system shows.
     pub(crate) fn is_older_than(&self, age: Duration) -> bool {
         let modified = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
         modified.is_ok_and(|at| at.elapsed().is_ok_and(|elapsed| elapsed > age))
@@ -72,7 +72,7 @@ pub(crate) fn dead_files(data_dir: &Path) -> Result<Vec<DeadFile>, SlotError> {
     )
 }
 
-/// What the kernel says at the moment of judging.
+/// The kernel's state at the moment of judging.
 #[derive(Debug)]
 pub(crate) struct Now {
     pub(crate) kernel_boot: Option<String>,
@@ -171,7 +171,7 @@ fn lock_dead(path: &Path) -> io::Result<Option<Locked>> {
     Ok(None)
 }
 
-/// A file that was opened, then removed by another judge, is locked by nobody and says nothing.
+/// A file that was opened, then removed by another judge, is not locked and proves nothing.
 fn is_in_place(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.nlink() > 0)
 }

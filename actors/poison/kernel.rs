@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// How many processes the kernel has killed for want of memory, as far as it says.
+/// How many processes the kernel has killed for want of memory, as far as it reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct OomKills {
     /// On the machine, since it was started.
@@ -77,7 +77,7 @@ pub(super) fn boot_id() -> Option<String> {
 pub(super) fn boot_id() -> Option<String> {
     let mut bytes = [0_u8; 128];
     let mut length = bytes.len();
-    // SAFETY: the name ends with NUL, the buffer is as long as `length` says, nothing is set.
+    // SAFETY: the name ends with NUL, `length` is the buffer's length, nothing is set.
     let result = unsafe {
         libc::sysctlbyname(
             c"kern.bootsessionuuid".as_ptr(),
@@ -161,7 +161,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn linux_tells_its_boot_and_its_kills() {
+    fn linux_shows_its_boot_and_its_kills() {
         assert_eq!(boot_id().map(|id| id.len()), Some(36));
         assert!(OomKills::read().system.is_some());
     }

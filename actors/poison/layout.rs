@@ -86,7 +86,7 @@ pub(super) struct Header {
     pub(super) noted: OomKills,
 }
 
-/// Why a file's header says nothing.
+/// Why a file's header is not readable.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(super) enum Unreadable {
     #[error("it does not begin as a slot file does")]

@@ -12,13 +12,13 @@
 //! | polled | its future is polled, or its blocking call runs | a suspect, see below |
 //! | fatal | its own thread took a fatal signal, or called `exit` | charged with this death |
 //!
-//! Why three: "polled" alone would charge whoever happens to run when an operator sends `kill -9` or the
+//! Why three: "polled" alone would charge every message that happens to run when an operator sends `kill -9` or the
 //! power fails, and every busy neighbour of the one that aborts. The thread that dies knows better:
 //!
 //! - abort, stack overflow, a failed allocation, an illegal instruction end in a **signal on the thread
 //!   that did it**; our handler marks that thread's innermost slot, then hands on to the earlier handler
 //!   (std's, which reports stack overflows) or to the default. A signal that another process sent
-//!   (`kill -ABRT`, a systemd watchdog) says nothing about the message and marks nothing.
+//!   (`kill -ABRT`, a systemd watchdog) proves nothing about the message and marks nothing.
 //! - `std::process::exit` runs our `atexit` hook **on the thread that called it**. An end of the process
 //!   outside any handler finds no slot there and marks nothing. `_exit` passes every hook and is not seen.
 //! - the kernel's **out-of-memory killer** sends SIGKILL, which nobody can catch; it leaves polled slots,
@@ -84,7 +84,7 @@ pub(crate) enum SlotError {
         source: io::Error,
     },
     /// The directory could not be read.
-    #[error("cannot look for slot files in `{path}`; it must be a readable directory")]
+    #[error("cannot list the slot files in `{path}`; it must be a readable directory")]
     List {
         path: PathBuf,
         #[source]

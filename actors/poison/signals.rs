@@ -164,7 +164,7 @@ unsafe fn sent_by_another_process(info: *const siginfo_t) -> bool {
     sent && u32::try_from(sender) != Ok(std::process::id())
 }
 
-/// Gives the signal to whoever would have got it without us.
+/// Gives the signal to the handler that would have got it without us.
 fn hand_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let earlier = EARLIER
         .get()

@@ -16,8 +16,8 @@ pub(super) struct Place {
     pub(super) number: u32,
 }
 
-// SAFETY: it points into shared mapped memory that no thread owns; whoever holds a `Place` (the free
-// list, or one `Slot`) is the only one who writes its record, and the rest is atomics.
+// SAFETY: it points into shared mapped memory that no thread owns; the holder of a `Place` (the free
+// list, or one `Slot`) is the only writer of its record, and the rest is atomics.
 unsafe impl Send for Place {}
 
 impl Place {

@@ -33,10 +33,10 @@ impl PoolActor {
                     log::debug!("queue `{}`: the lag cannot be read: {cause}", pool.queue());
                     None
                 }
-                Err(_) => pool.lag_not_told(),
+                Err(_) => pool.lag_timed_out(),
             };
             if lag.is_some() && std::mem::take(&mut pool.lag_unknown) {
-                log::info!("queue `{}`: its lag is told again", pool.queue());
+                log::info!("queue `{}`: the source reports its lag again", pool.queue());
             }
             pool.checked(lag, ctx);
             if std::mem::take(&mut pool.check_again) {
@@ -45,11 +45,11 @@ impl PoolActor {
         }));
     }
 
-    /// One line for an outage, however many checks it lasts.
-    fn lag_not_told(&mut self) -> Option<u64> {
+    /// Logs one line for an outage, however many checks it lasts.
+    fn lag_timed_out(&mut self) -> Option<u64> {
         if !std::mem::replace(&mut self.lag_unknown, true) {
             log::warn!(
-                "queue `{}`: its lag was not told within {LAG_PATIENCE:?}, until it is the pool keeps its size",
+                "queue `{}`: the source did not report its lag within {LAG_PATIENCE:?}; the pool keeps its size until it does",
                 self.queue()
             );
         }

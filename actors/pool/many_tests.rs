@@ -17,7 +17,7 @@ use crate::testing_support::{FakeSource, TestDb, limits, settle_down, single, so
 use crate::workers::Workers;
 
 const ENTRIES: usize = 1000;
-/// Of these each takes as long as a broker with much to say.
+/// The lag of each of these takes as long as at a slow broker.
 const SLOW: usize = 20;
 const SLOW_LAG: Duration = Duration::from_millis(900);
 const SECOND: Duration = Duration::from_secs(1);
@@ -151,7 +151,7 @@ async fn a_thousand_tables_are_checked_within_a_second() {
 }
 
 #[actix::test]
-async fn a_lag_that_is_not_told_holds_up_nothing_and_is_asked_again() {
+async fn a_lag_that_is_not_reported_holds_up_nothing_and_is_asked_again() {
     tokio::time::pause();
     let source = FakeSource::new();
     source.set_lag(Some(1));

@@ -45,9 +45,9 @@ impl PoolActor {
         let work = self.config.work.clone();
         let life = self.life.listen();
         let stop = StopSignal::new();
-        let told = stop.clone();
+        let signal = stop.clone();
         let addr = ConsumerActor::start_in_arbiter(&self.config.workers.next(), move |_| {
-            ConsumerActor::new(work, told, life, gone)
+            ConsumerActor::new(work, signal, life, gone)
         });
         self.members.insert(
             id,

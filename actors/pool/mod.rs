@@ -1,8 +1,8 @@
 //! Keeps the consumers of one queue entry, as many as its lag asks for.
 //!
-//! Owns: the consumers and their number.   Told by: SupervisorActor (Quiet, Stop, Tune, Retire), itself (LagCheck),
-//!                                         its consumers (ConsumerGone).
-//! Tells: ConsumerActor (StopSignal).       Started by: SupervisorActor, one per live queue entry.
+//! Owns: the consumers and their number.     Receives from: SupervisorActor (Quiet, Stop, Tune, Retire), itself (LagCheck),
+//!                                           its consumers (ConsumerGone).
+//! Sends to: ConsumerActor (StopSignal).     Started by: SupervisorActor, one per live queue entry.
 //! Ends: on Stop or Retire, after its consumers; never by itself.
 
 mod checking;

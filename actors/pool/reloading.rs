@@ -15,7 +15,7 @@ use crate::config::{BatchLimits, PoolLimits};
 /// Why a pool grows or shrinks.
 pub(super) const CHANGED: &str = "its entry was changed";
 
-/// A source that is left has so long to say so to its server.
+/// How long a source that is closed may take to leave its server.
 pub(crate) const TIME_TO_LEAVE: Duration = Duration::from_secs(30);
 
 /// The entry has these values now. Consumers stay where only their number changes.

@@ -28,7 +28,7 @@ async fn other_limits_resize_a_pool_whose_consumers_stay() {
     world.barrier.open();
     assert_eq!(world.stop_within(MINUTE).await, 0);
     assert_eq!(world.source.ended(&End::Done).len(), 2);
-    assert_eq!(world.source.told(), ["open", "close"], "its source too");
+    assert_eq!(world.source.calls(), ["open", "close"], "its source too");
 }
 
 #[actix::test]
@@ -89,10 +89,10 @@ async fn a_retired_pool_lets_what_runs_end_and_takes_nothing_more() {
     world.source.offer([7]);
     sleep(60 * MINUTE).await;
     assert!((&mut retired).now_or_never().is_none(), "however long");
-    assert_eq!(world.source.told(), ["open"]);
+    assert_eq!(world.source.calls(), ["open"]);
     world.barrier.open();
     soon(retired).await.unwrap();
-    assert_eq!(world.source.told(), ["open", "close"]);
+    assert_eq!(world.source.calls(), ["open", "close"]);
     let mut ended = world.source.ended(&End::Done);
     ended.sort_unstable();
     assert_eq!(ended, [0, 1]);
@@ -110,5 +110,5 @@ async fn a_stop_ends_a_pool_that_retires_by_its_deadline() {
     assert_eq!(begun.elapsed().as_secs(), 20);
     soon(retired).await.unwrap();
     assert_eq!(world.source.ended(&End::GiveBack).len(), 2);
-    assert_eq!(world.source.told(), ["open", "close"], "once");
+    assert_eq!(world.source.calls(), ["open", "close"], "once");
 }

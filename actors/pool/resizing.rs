@@ -51,11 +51,12 @@ impl PoolActor {
         let now = Instant::now();
         let leased = self.leases.held(now);
         let limits = &self.config.limits;
-        // A reload may have lowered it, or raised those at rest: leases are granted by what the entry said then.
+        // A reload may have lowered `max_progress`, or raised `progress`: the leases were granted by the earlier
+        // values.
         let most = limits.max_progress.map_or(u32::MAX, NonZeroU32::get);
         let size = limits.progress.get().saturating_add(leased).min(most);
         let size = self.useful(size);
-        self.tell_growth(size);
+        self.log_growth(size);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let staying = self.members.values().filter(|m| !m.leaving).count();
         // Those that others follow keep their places until they have ended.
@@ -94,7 +95,7 @@ impl PoolActor {
     }
 
     /// The size it is to have. Those at rest are no growth, nor is one in the place of a dead one.
-    fn tell_growth(&mut self, size: u32) {
+    fn log_growth(&mut self, size: u32) {
         let rest = self.useful(self.config.limits.progress.get());
         let before = std::mem::replace(&mut self.size, size);
         let before = if self.is_tuned {
@@ -144,7 +145,7 @@ impl PoolActor {
         self.config.work.state.sized(self.size, present, ceiling);
     }
 
-    /// What the source has a use for, where it says so.
+    /// How many consumers the source has a use for, if the source limits them.
     fn limit(&self) -> Option<Limit> {
         self.limit.as_ref().map(|limit| *limit.borrow())
     }

@@ -146,7 +146,7 @@ async fn a_pool_has_no_more_consumers_than_its_source_has_a_use_for() {
     world.source.set_limit(3, 20);
     assert_eq!(world.count().await, 3);
     assert_eq!(world.stop_within(MINUTE).await, 0);
-    assert_eq!(world.source.told(), ["open", "close"]);
+    assert_eq!(world.source.calls(), ["open", "close"]);
 }
 
 #[actix::test]

@@ -1,4 +1,4 @@
-//! `rate_limit`: no more messages of a queue start than its entry says, over all daemons that consume it.
+//! `rate_limit`: no more messages of a queue start than its entry allows, over all daemons that consume it.
 //!
 //! The limit is one number, kept by the Redis server of a list, and by the daemon's database for tables and topics. Daemons take
 //! permits from it in portions, each enough for a fifth of a second, and start a message with each. So at most:
@@ -34,9 +34,9 @@ use crate::store::permits::{Granted, PermitAsk};
 
 /// A permit that was not used by then is void.
 const FRESH: Duration = Duration::from_millis(500);
-/// A fetched message waits so long for its permit; then it is given back.
+/// How long a fetched message waits for its permit before it is released.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// For so long after a refusal, beyond its own wait, the limit is taken to be reached.
+/// How long after a refusal, beyond its own wait, the limit is taken to be reached.
 const STAYS_REACHED: Duration = Duration::from_secs(1);
 
 /// Who keeps the limit.
@@ -165,7 +165,7 @@ impl Limiter {
         })
     }
 
-    /// The entry says so since a reload.
+    /// The entry has it since a reload.
     pub(crate) fn set(&self, limit: Option<RateLimit>) {
         *self.limit.write() = limit;
         *self.bucket.lock() = Bucket::default();
@@ -275,7 +275,7 @@ impl Limiter {
             }
             Err(why) => {
                 let pause = match why {
-                    // Its server says so itself.
+                    // Its server logs the outage itself.
                     NoAnswer::Said => STAYS_REACHED,
                     NoAnswer::Why(why) => outage.failed(why),
                 };

@@ -68,7 +68,7 @@ fn start(rate: &Arc<Limiter>, source: &Arc<FakeSource>, handler: Consumer, n: us
     stop
 }
 
-/// A handler that takes so long, and notes when it started.
+/// A handler that takes this long, and notes when it started.
 fn noting(starts: &Seen<Instant>, takes: Duration) -> Consumer {
     let starts = starts.clone();
     single(move |_| {

@@ -11,7 +11,7 @@ const NAMED: usize = 50;
 pub(crate) enum Outcome {
     /// What the files say is so now.
     Applied,
-    /// The files say what they said before.
+    /// The files hold what they held before.
     #[default]
     Unchanged,
     /// The files are faulty: nothing has changed.
@@ -89,7 +89,7 @@ impl ReloadReport {
         }
     }
 
-    /// All of it, a line each, for whoever gave the order.
+    /// All of it, a line each, for the caller that gave the order.
     pub(crate) fn text(&self) -> String {
         let mut lines = match self.outcome {
             Outcome::Refused => vec!["nothing has changed: the configuration is faulty".to_owned()],

@@ -8,7 +8,7 @@ use super::field::Field;
 
 /// Why an expression is not a schedule.
 ///
-/// Shown as one sentence that names the field and says what would be right.
+/// Shown as one sentence that names the field and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{fault}")]
 pub struct ScheduleError {

@@ -63,7 +63,7 @@ impl Field {
     }
 }
 
-/// What a field says.
+/// The values of a field.
 #[derive(Debug)]
 pub(super) struct Values {
     /// The field in croner's words.
@@ -116,7 +116,7 @@ impl Reader<'_> {
             None => (self.part, None),
         };
         let text = match range.split_once('-') {
-            // robfig/cron does not look at what follows `*-`.
+            // robfig/cron does not read what follows `*-`.
             Some(("*" | "?", _)) => self.star(step, only, values),
             None if matches!(range, "*" | "?") => self.star(step, only, values),
             Some((low, high)) => {

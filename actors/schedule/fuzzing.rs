@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// How many expressions are tried where `FUZZ_TRIES` says nothing: some seconds.
+    /// How many expressions are tried without `FUZZ_TRIES`: some seconds.
     const TRIES: usize = 20_000;
     const PIECES: [&str; 20] = [
         "*",

@@ -5,7 +5,7 @@
 //! reads the six fields and rewrites them in croner's words, croner knows the calendar, [`clock`]
 //! turns its wall clock times into instants, [`every`] reads Go's durations.
 //!
-//! Pure: the time is an argument, nothing here looks at a clock.
+//! Pure: the time is an argument, nothing here reads a clock.
 
 use std::{fmt, str::FromStr, time::Duration};
 

@@ -17,7 +17,7 @@ pub(super) const AGAIN: usize = 16;
 pub(super) const LAST_TRIES: u32 = 2;
 const AGAIN_AT_LAST: usize = 256;
 
-/// When this many wait, no new ones are taken: whoever runs waits then, and what runs again after a restart is bounded.
+/// When this many wait, no new ones are taken: consumers wait then, and what runs again after a restart is bounded.
 const MOST: usize = 10_000;
 
 /// See the module's header.

@@ -69,7 +69,7 @@ impl<T: Clone + Send + Sync + 'static> Settler<T> {
         self.sender.settle(end).await
     }
 
-    /// Makes durable here and now what waits; `write` answers what it leaves to the writer.
+    /// Makes the waiting ends durable here and now; `write` returns those that it leaves to the writer.
     pub(crate) fn settle_now(&self, write: impl FnOnce(Vec<T>) -> Vec<T>) {
         self.sender.settle_now(write);
     }

@@ -138,7 +138,7 @@ impl<T> Queue<T> {
 }
 
 impl<T> Sender<T> {
-    /// Makes durable here and now what waits; `write` answers what it leaves to the writer.
+    /// Makes the waiting ends durable here and now; `write` returns those that it leaves to the writer.
     pub(super) fn settle_now(&self, write: impl FnOnce(Vec<T>) -> Vec<T>) {
         let queue = &self.0.0;
         let ends = queue.take();

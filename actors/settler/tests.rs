@@ -30,7 +30,7 @@ type Answers = mpsc::Sender<Result<Vec<u32>, Fault>>;
 
 /// Sends each portion to the test, and takes the answer from it.
 fn settler() -> (Settler<u32>, Portions, Answers) {
-    let (tell, portions) = mpsc::unbounded_channel();
+    let (sender, portions) = mpsc::unbounded_channel();
     let (answer, answers) = mpsc::channel(1);
     let answers = Arc::new(tokio::sync::Mutex::new(answers));
     let settler = Settler::start(
@@ -38,9 +38,9 @@ fn settler() -> (Settler<u32>, Portions, Answers) {
         "it".to_owned(),
         GATHERING,
         move |ends| {
-            let (tell, answers) = (tell.clone(), Arc::clone(&answers));
+            let (sender, answers) = (sender.clone(), Arc::clone(&answers));
             async move {
-                tell.send(ends).unwrap();
+                sender.send(ends).unwrap();
                 answers.lock().await.recv().await.unwrap()
             }
         },
@@ -125,16 +125,16 @@ async fn what_is_locked_or_refused_is_tried_again_and_holds_nobody_up() {
 
 #[tokio::test(start_paused = true)]
 async fn an_end_whose_write_panics_holds_up_no_other() {
-    let (tell, mut written) = mpsc::unbounded_channel();
+    let (sender, mut written) = mpsc::unbounded_channel();
     let panics = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = Arc::clone(&panics);
     let write = move |ends: Vec<u32>| {
-        let (tell, panics) = (tell.clone(), Arc::clone(&counted));
+        let (sender, panics) = (sender.clone(), Arc::clone(&counted));
         async move {
             if ends.contains(&2) && panics.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 5 {
                 panic!("as the test wants it");
             }
-            ends.into_iter().for_each(|end| tell.send(end).unwrap());
+            ends.into_iter().for_each(|end| sender.send(end).unwrap());
             Ok::<_, Fault>(Vec::new())
         }
     };

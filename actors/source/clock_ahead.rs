@@ -20,7 +20,7 @@ use crate::job::LONGEST_RETRY as LONGEST;
 use crate::membership::Liveness;
 use crate::store::{DbError, TRIM_ROWS};
 
-/// How often. A look is a question of the index for each table.
+/// How often. A poll is one query of the index for each table.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// The tables of a daemon.
@@ -49,7 +49,7 @@ impl PutOffMessages {
         }
     }
 
-    /// This table is looked at from now on.
+    /// This table is polled from now on.
     pub(crate) fn note(&self, table: &str, queue: &str, longest: Duration) {
         let noted = Table {
             name: table.to_owned(),
@@ -59,13 +59,13 @@ impl PutOffMessages {
         self.tables.lock().insert(table.to_owned(), noted);
     }
 
-    /// After a reload the others are nobody's any more.
+    /// After a reload the others have no entry any more.
     pub(crate) fn keep(&self, tables: &BTreeSet<String>) {
         self.tables.lock().retain(|table, _| tables.contains(table));
     }
 
-    /// Looks for ever; to be spawned where no business code runs.
-    pub(crate) async fn look(&self) {
+    /// Polls for ever; to be spawned where no business code runs.
+    pub(crate) async fn run(&self) {
         let mut clock = ClockWatch::default();
         let mut seen = self.liveness.set_backs();
         loop {
@@ -116,7 +116,7 @@ impl Table {
             // DbActor logs the outage.
             Err(DbError::Away(_)) => {}
             Err(cause) => log::warn!(
-                "queue `{}`: messages that are due too late cannot be looked for: {cause}",
+                "queue `{}`: messages that are due too late cannot be searched for: {cause}",
                 self.queue
             ),
         }

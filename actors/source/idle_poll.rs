@@ -1,4 +1,4 @@
-//! Tables that have been empty for a while, looked at together: one question for all of them, which claims nothing.
+//! Polls all tables that have been empty for a while together: one query for all of them, which claims nothing.
 //!
 //! A thousand idle queues would otherwise be thousands of empty claims a second.
 
@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use crate::db::Db;
 use crate::task::{panic_point, restart_on_panic};
 
-/// How often: a message that another process put there is noticed no later.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How often: a message that another process inserted is noticed within this time.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// See the module's header.
 pub(crate) struct IdleTables {
@@ -22,8 +22,8 @@ pub(crate) struct IdleTables {
 #[derive(Default)]
 struct State {
     waiting: Vec<(String, oneshot::Sender<()>)>,
-    /// Somebody looks from time to time.
-    looking: bool,
+    /// The polling task runs.
+    polling: bool,
 }
 
 impl IdleTables {
@@ -36,32 +36,32 @@ impl IdleTables {
 
     /// Returns when the table has a message that may be claimed.
     pub(super) async fn until_due(self: &Arc<Self>, table: &str) {
-        let (tell, told) = oneshot::channel();
+        let (notify, notified) = oneshot::channel();
         let first = {
             let mut state = self.lock();
-            state.waiting.push((table.to_owned(), tell));
-            !std::mem::replace(&mut state.looking, true)
+            state.waiting.push((table.to_owned(), notify));
+            !std::mem::replace(&mut state.polling, true)
         };
         if first {
             // Not within this future: if it is dropped, the others still wait.
             let this = Arc::clone(self);
             tokio::spawn(async move {
-                let look = || Arc::clone(&this).look();
-                restart_on_panic("the poll of idle tables", look).await;
+                let poll = || Arc::clone(&this).poll();
+                restart_on_panic("the poll of idle tables", poll).await;
             });
         }
-        // An error means that the runtime ends: a look too many.
-        let _ = told.await;
+        // An error means that the runtime ends: a poll too many.
+        let _ = notified.await;
     }
 
-    async fn look(self: Arc<Self>) {
+    async fn poll(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             let names: Vec<String> = {
                 let mut state = self.lock();
-                state.waiting.retain(|(_, tell)| !tell.is_closed());
+                state.waiting.retain(|(_, notify)| !notify.is_closed());
                 if state.waiting.is_empty() {
-                    state.looking = false;
+                    state.polling = false;
                     return;
                 }
                 state
@@ -77,13 +77,13 @@ impl IdleTables {
                     let due = state
                         .waiting
                         .extract_if(.., |(table, _)| due.contains(table));
-                    for (_, tell) in due {
-                        // Who waited may be gone.
-                        let _ = tell.send(());
+                    for (_, notify) in due {
+                        // The waiting consumer may be gone.
+                        let _ = notify.send(());
                     }
                 }
                 // DbActor logs the outage.
-                Err(cause) => log::debug!("idle tables cannot be looked at: {cause}"),
+                Err(cause) => log::debug!("idle tables cannot be polled: {cause}"),
             }
         }
     }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn who_waits_for_a_table_hears_of_its_messages_and_of_no_others() {
+    async fn a_wait_for_a_table_ends_with_its_messages_and_with_no_others() {
         let db = TestDb::start();
         let idle = IdleTables::new(db.db.clone());
         let mut a = Box::pin(idle.until_due("a"));
@@ -124,7 +124,7 @@ mod tests {
         );
         a.await;
         assert!((&mut b).now_or_never().is_none());
-        // After one that nobody waits for any more the others are looked at still.
+        // After a wait that was given up the other tables are polled still.
         assert!(idle.until_due("c").boxed_local().now_or_never().is_none());
         db.sql("UPDATE queue_message SET due_ms = 0");
         b.await;
@@ -137,7 +137,7 @@ mod tests {
         let mut waits = Box::pin(idle.until_due("of a panic"));
         assert!((&mut waits).now_or_never().is_none());
         points::arm("idle tables", "of a panic");
-        tokio::time::sleep(LOOK_INTERVAL * 2).await;
+        tokio::time::sleep(POLL_INTERVAL * 2).await;
         assert!(!points::is_armed("idle tables", "of a panic"));
         db.sql(
             "INSERT INTO queue_message (queue, payload, due_ms, created_ms)
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_this_process_puts_there_is_told_at_once() {
+    async fn what_this_process_inserts_is_notified_at_once() {
         let db = TestDb::start();
         let arrivals = db.db.arrivals("a");
         let insert = |queue: &str| db.db.insert_messages(queue.to_owned(), vec![message()]);

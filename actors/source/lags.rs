@@ -53,18 +53,19 @@ impl TableLags {
 
     /// Unfinished messages of one table, counted up to `cap`.
     pub(super) async fn of(self: &Arc<Self>, table: &str, cap: u64) -> Answer {
-        let (tell, told) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let first = {
             let mut state = self.lock();
-            state.asked.push(((table.to_owned(), cap), tell));
+            state.asked.push(((table.to_owned(), cap), reply));
             !std::mem::replace(&mut state.gathering, true)
         };
         if first {
             // Not within this future: if it is dropped, the others still want to know.
             tokio::spawn(Arc::clone(self).ask());
         }
-        told.await
-            .map_err(|_| DbError::Away("nobody asked it".to_owned()))?
+        answer
+            .await
+            .map_err(|_| DbError::Away("it was not asked".to_owned()))?
     }
 
     async fn ask(self: Arc<Self>) {
@@ -74,22 +75,22 @@ impl TableLags {
             state.gathering = false;
             std::mem::take(&mut state.asked)
         };
-        let (queues, tells): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        let (queues, replies): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         let began = Instant::now();
         let answer = self.read(queues).await;
         let mut state = self.lock();
         match answer {
             Ok(lags) => {
                 state.outage.passed();
-                for (tell, lag) in tells.into_iter().zip(lags) {
-                    // Who asked may be gone.
-                    let _ = tell.send(Ok(lag));
+                for (reply, lag) in replies.into_iter().zip(lags) {
+                    // The caller may be gone.
+                    let _ = reply.send(Ok(lag));
                 }
             }
             Err(cause) => {
                 state.outage.failed(began.elapsed(), &cause);
-                for tell in tells {
-                    let _ = tell.send(Err(cause.clone()));
+                for reply in replies {
+                    let _ = reply.send(Err(cause.clone()));
                 }
             }
         }
@@ -128,7 +129,7 @@ mod tests {
     const SHARED_MACHINE: Duration = Duration::from_secs(3);
 
     #[actix::test]
-    async fn a_thousand_tables_are_asked_within_a_second_and_each_hears_of_its_own() {
+    async fn a_thousand_tables_are_asked_within_a_second_and_each_gets_its_own_answer() {
         let db = TestDb::start();
         db.sql(
             "WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 99999)
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn all_hear_of_an_outage_and_of_its_end() {
+    async fn all_are_notified_of_an_outage_and_of_its_end() {
         let db = TestDb::start();
         let lags = TableLags::new(db.db.clone());
         db.sql("ALTER TABLE queue_message RENAME TO gone");

@@ -117,7 +117,7 @@ pub(crate) enum SourceError {
     /// The daemon's database did not do it.
     #[error(transparent)]
     Database(#[from] DbError),
-    /// The server that the queue lives on did not do it, and the source has said so: an outage is two log lines.
+    /// The queue's server did not do it, and the source has logged it: an outage is two log lines.
     #[error("{0}")]
     Said(String),
     /// Kafka did not answer.
@@ -175,7 +175,8 @@ pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
     })
 }
 
-/// Who fetches: a source whose messages have an order gives the next ones to the one who has those before them.
+/// The consumer that fetches: a source whose messages have an order gives the next ones to the consumer that has those
+/// before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fetcher {
     /// No two consumers of a process have the same.
@@ -217,7 +218,7 @@ pub(crate) trait Source: Send + Sync {
     /// The pool has begun: from now on there may be fetches. Does nothing the second time.
     fn open(&self);
 
-    /// How many consumers it has a use for, whenever that changes; `None`: as many as the entry says.
+    /// How many consumers it has a use for, whenever that changes; `None`: the number of the entry.
     fn limit(&self) -> Option<watch::Receiver<Limit>>;
 
     /// Why this process gets no messages although there may be some; none while it would. Outages of servers are
@@ -247,14 +248,14 @@ pub(crate) trait Source: Send + Sync {
     /// messages have an order, those behind it do not start from here on (`Ownership::Blocked`).
     fn halt(&self, receipt: &Receipt);
 
-    /// What the slot says of it while it runs.
+    /// What its slot holds while the message runs.
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a>;
 
-    /// Makes ends durable, and answers those that are to be tried again later: somebody else has locked their messages.
-    /// May be repeated after an error: each receipt counts once.
+    /// Makes ends durable, and returns those that are to be tried again later: another transaction has locked their
+    /// messages. May be repeated after an error: each receipt counts once.
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
 
-    /// Settles what needs nothing but this process, and answers the rest. For who is near (see [`Reach`]).
+    /// Settles in memory whatever needs no I/O, and returns the rest. In-process sources only (see [`Reach`]).
     fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
         ends
     }
@@ -262,8 +263,8 @@ pub(crate) trait Source: Send + Sync {
     /// Messages that are not finished, those under way included.
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>>;
 
-    /// The lag need not be counted further: the pool would not grow by it. Where counting costs nothing it says
-    /// nothing.
+    /// The lag need not be counted beyond this: the pool would not grow by more. Sources whose count costs nothing
+    /// ignore it.
     fn count_lag_to(&self, _cap: u64) {}
 
     /// When the message was due that waited for longest at the last reading of the lag, unix milliseconds; none where
@@ -272,12 +273,12 @@ pub(crate) trait Source: Send + Sync {
         None
     }
 
-    /// Notes what a dead daemon of this machine is charged with, then gives back what it held. May be repeated.
-    fn recover<'a>(&'a self, _burial: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
+    /// Records the crashes of a dead daemon of this machine, then releases its messages. May be repeated.
+    fn recover<'a>(&'a self, _recovery: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
         async { Ok(()) }.boxed()
     }
 
-    /// The pool has ended: what is settled is made durable elsewhere too, and nothing is held any more. Returns after
-    /// so long at the latest.
+    /// The pool has ended: settled ends are made durable at the server too, and nothing is held any more. Returns after
+    /// `within` at the latest.
     fn close(&self, within: Duration) -> BoxFuture<'_, ()>;
 }

@@ -69,7 +69,7 @@ pub(crate) struct Replayed {
 }
 
 impl Replayed {
-    /// `dead_letters` reads the entry's replay table; `due` says when it is worth looking.
+    /// `dead_letters` reads the entry's replay table; `due` is true while the table has a row that is due.
     pub(crate) fn new(
         queue: Arc<dyn Source>,
         dead_letters: TableSource,
@@ -85,13 +85,13 @@ impl Replayed {
 
     /// Dead letters, if any wait.
     async fn dead_letters(&self, most: Most) -> Result<Vec<Delivery>, SourceError> {
-        let Some(mut dead_letters) = self.dead_letters.look_once(most).await? else {
-            // Who looks has them. The queue has its turn meanwhile.
+        let Some(mut dead_letters) = self.dead_letters.poll_once(most).await? else {
+            // The consumer that polls has them. The queue has its turn meanwhile.
             self.queue_is_next.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
         };
         match dead_letters.is_empty() {
-            // What comes from now on is found by the next look for all.
+            // Rows that come from now on are found by the next poll for all entries.
             true => drop(self.due.send_replace(false)),
             false => self.queue_is_next.store(true, Ordering::Relaxed),
         }
@@ -118,11 +118,11 @@ impl Replayed {
                 std::future::pending::<()>().await;
             }
         };
-        // To the queue the turn of the dead letters looks like a stop: it answers what it has, or none, and nothing
+        // To the queue the turn of the dead letters is the same as a stop: it answers what it has, or none, and nothing
         // that it fetched is dropped with it.
         let leave = StopSignal::new();
-        let mut told = leave.listen();
-        let mut messages = pin!(self.queue.fetch(who, max, &mut told));
+        let mut left = leave.listen();
+        let mut messages = pin!(self.queue.fetch(who, max, &mut left));
         tokio::select! {
             biased;
             messages = &mut messages => return messages,
@@ -181,20 +181,20 @@ impl Source for Replayed {
         let mut of_queue = self.queue.limit()?;
         let mut due = self.due.subscribe();
         let now = with_dead_letters(*of_queue.borrow(), *due.borrow());
-        let (tell, limit) = watch::channel(now);
+        let (sender, limit) = watch::channel(now);
         tokio::spawn(async move {
             loop {
                 let known = tokio::select! {
                     known = of_queue.changed() => known.is_ok(),
                     known = due.changed() => known.is_ok(),
-                    () = tell.closed() => false,
+                    () = sender.closed() => false,
                 };
                 if !known {
                     return;
                 }
                 let now =
                     with_dead_letters(*of_queue.borrow_and_update(), *due.borrow_and_update());
-                tell.send_if_modified(|limit| std::mem::replace(limit, now) != now);
+                sender.send_if_modified(|limit| std::mem::replace(limit, now) != now);
             }
         });
         Some(limit)

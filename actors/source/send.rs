@@ -36,7 +36,7 @@ pub enum SendError {
         unsent: Vec<usize>,
         /// An answer was lost: some of `unsent` can be in the queue.
         in_doubt: bool,
-        /// What the server said, and what would help.
+        /// The server's reason, and what would help.
         cause: String,
     },
     /// The text is no idempotency key, or named another message before.
@@ -54,7 +54,7 @@ pub enum SendError {
     Unmarked {
         /// The `name` of the queue entry.
         queue: String,
-        /// What the database said.
+        /// The database's reason.
         #[source]
         cause: DbError,
     },
@@ -126,7 +126,7 @@ impl Routes {
 pub(crate) enum Sender {
     /// To where the queues are.
     Queues(Box<Queues>),
-    /// A test looks at what was sent.
+    /// A test reads the sent messages.
     Test(Arc<Mutex<TestSends>>),
 }
 
@@ -250,7 +250,7 @@ impl Queues {
             let server = servers.get(&server).map_err(|cause| (0, false, cause))?;
             match server.push(&key, &payloads).await {
                 (_, None) => Ok(()),
-                // Of a portion whose answer was lost nobody knows.
+                // Whether a portion whose answer was lost was sent is unknown.
                 (sent, Some(cause)) => Err((sent, true, cause)),
             }
         });
@@ -350,14 +350,14 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_server_that_is_away_is_told_to_the_one_who_sends() {
+    async fn a_send_to_a_server_that_is_away_returns_the_reason() {
         let db = TestDb::start();
         let sender = queues(&db, "redis://127.0.0.1:1", "clicks");
         let error = sender.send("clicks", messages(&["1"])).await.unwrap_err();
-        let said = error.to_string();
+        let text = error.to_string();
         assert!(
-            said.contains("`clicks`") && said.contains("refused"),
-            "{said}"
+            text.contains("`clicks`") && text.contains("refused"),
+            "{text}"
         );
     }
 }

@@ -72,8 +72,8 @@ impl Sender {
     }
 }
 
-/// The key with all that the caller wrote. Rows and messages of other servers are of different kinds: what is known of the one
-/// says nothing of the other, where the entry has moved.
+/// The key with all that the caller wrote. Rows and messages of other servers are of different kinds: what is known of
+/// the one proves nothing about the other, where the entry has moved.
 fn new_key(kind: &str, queue: &str, key: &str, message: &NewMessage) -> NewKey {
     let headers = headers::encode(&message.headers).unwrap_or_default();
     // A message with an empty key is another one than a message without.
@@ -92,7 +92,7 @@ fn new_key(kind: &str, queue: &str, key: &str, message: &NewMessage) -> NewKey {
 
 fn differs(key: &str, before: &str) -> SendError {
     SendError::Key(format!(
-        "the idempotency key `{key}` named {before} before; a repetition says the same again, anything else needs a key of its own"
+        "the idempotency key `{key}` named {before} before; a repetition must be the same, anything else needs a key of its own"
     ))
 }
 

@@ -1,7 +1,7 @@
 //! A queue in the daemon's own database: rows of `queue_message`.
 //!
 //! At least once: a row is deleted only by the settling of its claim. A claim belongs to this boot (`owner`) and has a
-//! number (`fence`); the rows of a dead boot are given back by whoever finds it dead, and from then on its settling
+//! number (`fence`); the daemon that finds a boot dead releases its rows, and from then on the dead boot's settling
 //! matches no row.
 
 mod fitting;
@@ -29,8 +29,8 @@ use crate::stop::StopListener;
 use crate::store::Most;
 use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
 
-/// Pauses between looks into an empty queue: they double from the first to the longest. What stays empty for longer is
-/// looked at together with the others that do (`idle.rs`), as often.
+/// Pauses between polls of an empty queue: they double from the first to the longest. Tables that stay empty for longer
+/// are polled together (`idle_poll.rs`), as often.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
@@ -44,9 +44,9 @@ pub(crate) struct TableSource {
     name: QueueName,
     queue: Arc<str>,
     entry: EntryName,
-    /// Of all consumers that wait for messages only the one that holds this looks. True after a look whose answer was
-    /// lost: it may have claimed rows that nobody knows of.
-    look: Mutex<bool>,
+    /// Of all consumers that wait for messages only the one that holds this lock polls. True after a poll whose answer
+    /// was lost: it may have left orphaned claims.
+    poll: Mutex<bool>,
     /// The claims (id and fence) of what was fetched and is not settled.
     held: std::sync::Mutex<HashSet<(i64, i64)>>,
     lags: Arc<TableLags>,
@@ -80,7 +80,7 @@ impl TableSource {
             name: QueueName::new(Kind::Queue, table),
             queue: entry.name.as_str().into(),
             entry,
-            look: Mutex::new(false),
+            poll: Mutex::new(false),
             held: std::sync::Mutex::default(),
             lags,
             idle,
@@ -100,7 +100,7 @@ impl TableSource {
         }
     }
 
-    /// Is looked at together with other tables while it is idle.
+    /// Polls it together with other tables while it is idle.
     pub(crate) fn with_idle(self, idle: Arc<IdleTables>) -> Self {
         Self { idle, ..self }
     }
@@ -110,26 +110,26 @@ impl TableSource {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One look, for who need not wait for messages. None: somebody else looks, and may do so for long, on a thread that a
-    /// handler blocks.
-    pub(crate) async fn look_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
-        match self.look.try_lock() {
+    /// One poll, for callers that need not wait for messages. None: another consumer polls, and may do so for long, on
+    /// a thread that a handler blocks.
+    pub(crate) async fn poll_once(&self, most: Most) -> Result<Option<Vec<Delivery>>, SourceError> {
+        match self.poll.try_lock() {
             Ok(mut orphans) => self.claim(most, &mut orphans).await.map(Some),
             Err(_) => Ok(None),
         }
     }
 
-    /// Somebody looks, until this is dropped.
+    /// Holds the lock of a poll, until the value is dropped.
     #[cfg(test)]
-    pub(super) fn looks(&self) -> impl Drop + '_ {
-        self.look.try_lock().unwrap()
+    pub(super) fn polls(&self) -> impl Drop + '_ {
+        self.poll.try_lock().unwrap()
     }
 
     async fn claim(&self, most: Most, orphans: &mut bool) -> Result<Vec<Delivery>, SourceError> {
         // Read before the claim: if this boot is judged dead in between, the claim is not trusted.
         let generation = self.liveness.generation();
         if *orphans {
-            self.give_back_strays().await?;
+            self.release_orphans().await?;
             *orphans = false;
         }
         *orphans = true;
@@ -146,7 +146,7 @@ impl TableSource {
         Ok(deliveries.collect())
     }
 
-    async fn give_back_strays(&self) -> Result<(), SourceError> {
+    async fn release_orphans(&self) -> Result<(), SourceError> {
         let keep = self.lock_held().iter().copied().collect();
         let (table, owner) = (self.table.to_string(), self.owner.clone());
         self.db.give_back_messages(table, owner, keep).await?;
@@ -238,23 +238,23 @@ impl Source for TableSource {
             let mut orphans = tokio::select! {
                 biased;
                 () = stop.quiet() => return Ok(nothing()),
-                look = self.look.lock() => look,
+                poll = self.poll.lock() => poll,
             };
             let mut pause = FIRST_PAUSE;
             while !stop.begun() {
-                // Not raced against the stop: a claim under way must be heard out, or its rows would be nobody's.
+                // Not raced against the stop: a claim under way must be answered, or its rows would be orphaned.
                 let deliveries = self.claim(most, &mut orphans).await?;
                 if !deliveries.is_empty() {
                     return Ok(made(deliveries));
                 }
-                let next_look = async {
+                let next_poll = async {
                     match pause < LONGEST_PAUSE {
                         true => tokio::time::sleep(pause).await,
                         false => self.idle.until_due(&self.table).await,
                     }
                 };
                 tokio::select! {
-                    () = next_look => {}
+                    () = next_poll => {}
                     () = self.arrivals.notified() => {}
                     () = stop.quiet() => {}
                 }
@@ -279,22 +279,22 @@ impl Source for TableSource {
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
             let rows = ends.iter().map(|end| self.row_end(end.clone())).collect();
-            let told = self.db.end_messages(self.owner.clone(), rows).await?;
+            let settled = self.db.end_messages(self.owner.clone(), rows).await?;
             let mut later = ends;
             later.retain(|end| {
-                let is_held = told.held.contains(&end.receipt.id);
+                let is_held = settled.held.contains(&end.receipt.id);
                 if !is_held {
                     self.lock_held()
                         .remove(&(end.receipt.id, end.receipt.fence));
                 }
                 is_held
             });
-            if !told.stale.is_empty() {
+            if !settled.stale.is_empty() {
                 log::warn!(
                     "queue `{}`: {} results came too late, others had taken over: messages {:?}",
                     self.queue,
-                    told.stale.len(),
-                    told.stale
+                    settled.stale.len(),
+                    settled.stale
                 );
             }
             Ok(later)
@@ -322,14 +322,14 @@ impl Source for TableSource {
         *self.oldest_due_ms.lock()
     }
 
-    /// After a claim whose answer was lost rows may be this boot's that nobody knows of. At a stop the boot's end gives them
-    /// back; where a reload ends the pool nobody else would, before the daemon ends.
+    /// Releases orphaned claims, which a claim whose answer was lost leaves. At a stop the boot's end releases them;
+    /// where a reload ends the pool, nothing else would before the daemon ends.
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {
         async move {
             let release = async {
-                let mut orphans = self.look.lock().await;
+                let mut orphans = self.poll.lock().await;
                 match std::mem::take(&mut *orphans) {
-                    true => self.give_back_strays().await,
+                    true => self.release_orphans().await,
                     false => Ok(()),
                 }
             };

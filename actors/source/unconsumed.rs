@@ -32,7 +32,7 @@ pub(crate) struct Unconsumed {
     pub(crate) source: String,
     /// Counted up to `COUNT_CAP`: one above it means more.
     pub(crate) waiting: u64,
-    /// Why nobody consumes them, and what to do.
+    /// Why no entry consumes them, and what to do.
     pub(crate) why: String,
     /// The entry whose replayed dead letters these are, where that is no longer there.
     #[serde(skip)]
@@ -94,7 +94,7 @@ impl Consumed {
             );
         }
         if let Some(of) = queue.strip_prefix(REPLAY_PREFIX) {
-            // Another partition's daemon says so of its own.
+            // Another partition's daemon reports its own.
             let entry = of.strip_prefix(&self.partition)?.strip_prefix(':')?;
             return found(
                 format!(
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_consumes_is_told_from_what_others_do() {
+    fn what_no_entry_consumes_is_distinguished_from_what_others_do() {
         let consumed = consumed();
         for queue in [
             "orders",

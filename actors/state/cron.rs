@@ -36,7 +36,7 @@ const MOST_LISTED: usize = 100;
 /// No time.
 const NEVER: i64 = 0;
 
-/// What the configuration says of a cron entry.
+/// The configuration of a cron entry.
 #[derive(Debug, Clone, serde::Serialize)]
 pub(crate) struct CronFacts {
     pub(crate) name: String,
@@ -153,7 +153,7 @@ impl CronState {
         Arc::clone(&self.facts.read())
     }
 
-    /// The entry says something else since a reload; its key is the same.
+    /// The entry has changed by a reload; its key is the same.
     pub(crate) fn set_facts(&self, facts: CronFacts) {
         *self.facts.write() = Arc::new(facts);
     }
@@ -286,8 +286,9 @@ impl CronState {
     /// Whether a run went well since the last bad one, in whichever daemon: then that is mended. `runs` as of the database,
     /// the newest first.
     ///
-    /// **No two clocks are compared.** The order is that of the scheduled seconds in the database. Where the bad run is not
-    /// among them, all of them are newer: its row is older than the oldest that is looked at, or was deleted for its age.
+    /// **No two clocks are compared.** The order is that of the scheduled seconds in the database. Where the bad run is
+    /// not among them, all of them are newer: its row is older than the oldest that is read, or was deleted for its
+    /// age.
     pub(crate) fn compare(&self, runs: &[EndedRun]) {
         let mut bad = self.bad.lock();
         let Some(last) = &bad.now else {
@@ -314,7 +315,7 @@ impl CronState {
     /// daemon do not count, so that it does not matter how late the database is asked.
     pub(crate) fn inherit(&self, runs: &[EndedRun], owner: &str) {
         let mut here = self.bad.lock();
-        // One that this daemon has seen the end of is counted already, whoever made it.
+        // A run whose end this daemon has seen is counted already, whichever daemon started it.
         let seen = here.now.as_ref().map(|bad| bad.last_run.clone());
         let earlier = runs.iter().filter(|run| run.owner != owner);
         let bad: Vec<&EndedRun> = earlier
@@ -343,7 +344,7 @@ impl CronState {
         });
     }
 
-    /// What a row says alone: in it a run that was killed to make room looks like other kills.
+    /// What a row alone shows: in it a run that was killed to make room is like other kills.
     fn is_bad(&self, status: &str) -> bool {
         match status {
             "failed" | "timeout" | "lost" => true,

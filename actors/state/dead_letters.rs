@@ -1,5 +1,5 @@
 //! Dead letters that this process has written, by the entry that they came through and by their error. There is one
-//! list for the process, as there is one DbActor: whoever makes a dead letter has it written there.
+//! list for the process, as there is one DbActor: every dead letter is written there.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -1,4 +1,5 @@
-//! Parts of this process that died and were replaced. There is one list for the process: whoever owns a part notes its death.
+//! Parts of this process that died and were replaced. There is one list for the process: the owner of a part notes its
+//! death.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;

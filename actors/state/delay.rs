@@ -41,7 +41,7 @@ struct Waiting {
     counted_ms: i64,
 }
 
-/// How late the delay queue was when it was last looked at.
+/// How late the delay queue was when it was last counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DelaySight {
     /// Tasks that waited, counted up to 100,001.

@@ -116,7 +116,7 @@ fn is_slow(took_ms: i64, usual_ms: i64) -> bool {
     took_ms > usual_ms.saturating_mul(SLOW_TIMES) && took_ms >= usual_ms.saturating_add(SLOW_BY_MS)
 }
 
-/// Keys are long, and only told apart here.
+/// Keys are long, and are only compared here.
 fn hash(run_id: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     run_id.hash(&mut hasher);

@@ -1,4 +1,5 @@
-//! What is away now, and what is only held up by that. There is one list for the process: an outage is a fact of the process, whoever met it.
+//! What is away now, and what is only held up by that. There is one list for the process: an outage is a fact of the
+//! process, whichever part met it.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -23,7 +23,7 @@ use crate::clock::now_ms;
 const MOST_FAILURES: usize = 32;
 const MOST_RESIZES: usize = 50;
 
-/// What the configuration says of a queue entry.
+/// The configuration of a queue entry.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct QueueFacts {
     pub(crate) name: String,
@@ -275,7 +275,7 @@ impl QueueState {
         Arc::clone(&self.facts.read())
     }
 
-    /// The entry says something else since a reload; its name is the same.
+    /// The entry has changed by a reload; its name is the same.
     pub(crate) fn set_facts(&self, facts: QueueFacts) {
         *self.facts.write() = Arc::new(facts);
     }

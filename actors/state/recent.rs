@@ -36,7 +36,7 @@ impl<T: Clone> Recent<T> {
     }
 }
 
-/// A text from outside, at most 200 characters of it. An ellipsis says that there was more.
+/// A text from outside, at most 200 characters of it. An ellipsis shows that there was more.
 pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(MOST_CHARS) {
         None => text.to_owned(),

@@ -13,10 +13,10 @@ pub(crate) const ALIVE: i16 = 1;
 pub(crate) const ENDED: i16 = 2;
 pub(crate) const JUDGED_DEAD: i16 = 3;
 
-/// A boot that missed so many heartbeats is dead.
+/// A boot that missed this many heartbeats is dead.
 pub(crate) const MISSED_HEARTBEATS: i64 = 3;
 
-/// The rows of so many dead owners are released at a time: a heartbeat follows a second later.
+/// How many dead owners' rows are released at a time: a heartbeat follows a second later.
 pub(crate) const DEAD_OWNERS: usize = 100;
 
 /// `cron_run.state`.
@@ -25,7 +25,7 @@ pub(crate) const RUN_STARTED: i16 = 2;
 pub(crate) const RUN_ENDED: i16 = 3;
 
 /// How the `result` of a waiting task begins whose last attempt ended its process. The table is shared with the Go
-/// program and gets no more columns than it must, so the mark stands where a person looks anyway. The second one was
+/// program and gets no more columns than it must, so the mark stands in a column that people read. The second one was
 /// written by earlier versions. Short: the column may be.
 const DEATH_MARKS: [&str; 2] = [
     "{\"status\":false,\"data\":\"the process ended",
@@ -40,7 +40,7 @@ pub(crate) fn death_result(how: &str) -> String {
     )
 }
 
-/// Whether a waiting row's `result` says that its last attempt ended the process.
+/// Whether a waiting row's `result` has the mark that its last attempt ended the process.
 pub(crate) fn is_death(result: &str) -> bool {
     DEATH_MARKS.iter().any(|mark| result.starts_with(mark))
 }

@@ -46,15 +46,15 @@ pub(crate) struct Fire {
     /// Whether the run is a row of `crontab_log` too.
     pub(crate) is_log: bool,
     pub(crate) at_overlap: AtOverlap,
-    /// Its time is over: it is written as ended, with this result, and stands in nobody's way.
+    /// Its time is over: it is written as ended, with this result, and blocks no other run.
     pub(crate) expired: Option<String>,
     pub(crate) given_up: GivenUp,
     /// The order that it carries out, which ends with its row; none of a fire of the schedule.
     pub(crate) order: Option<i64>,
 }
 
-/// Whether nobody waits for a claim any more: from then on it inserts nothing, unless that is under way. Shared by the one who
-/// claims with the write that waits.
+/// Whether the caller has given a claim up: from then on the claim inserts nothing, unless that is under way. The
+/// caller shares it with the waiting write.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GivenUp(Arc<AtomicBool>);
 
@@ -76,7 +76,7 @@ pub(crate) enum AtOverlap {
     Skip {
         result: String,
     },
-    /// `overlap: replace`: those of earlier seconds are marked: they are to be ended, by whoever can.
+    /// `overlap: replace`: runs of earlier seconds are marked, and the daemon that watches a run ends it.
     Replace,
     /// The fire is made when no run of its entry is open; before, it has no row.
     Wait,
@@ -85,13 +85,13 @@ pub(crate) enum AtOverlap {
 /// Whose a fire is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// To be made by the one who asked.
+    /// The caller fires it.
     Ours,
     /// Nobody's: an earlier run of the entry is open.
     Skipped,
     /// Nobody's, and there is no row: a run of the entry is open.
     Busy,
-    /// Nobody's: its time was over before it had its row, or nobody waits for that.
+    /// Nobody's: its time was over before it had its row, or the caller has given it up.
     Missed,
     /// Another's, or it has been made.
     Others,
@@ -107,7 +107,7 @@ pub(crate) struct RunEnd {
     pub(crate) result: String,
     pub(crate) pid: i32,
     pub(crate) ended_ms: i64,
-    /// Only while the row is this boot's: who says that a run never began must be the one to begin it.
+    /// Only while the row is this boot's: only the owner of a run may write that it never began.
     pub(crate) only_of: Option<String>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct NewOrder {
     pub(crate) kind: OrderKind,
     /// Of the entry.
     pub(crate) name: String,
-    /// The key of the cron entry; empty where the name, or the run, says what is meant.
+    /// The key of the cron entry; empty where the name, or the run, identifies it.
     pub(crate) entry: String,
     /// The run that it makes, or ends; empty of a LagCheck.
     pub(crate) uk: String,
@@ -93,8 +93,8 @@ impl OpenOrder {
     }
 }
 
-/// A LagCheck is done by every daemon, so its order is read for so long after it was given, in milliseconds, whoever was
-/// the first: longer than a daemon needs to read it, which does so once a second.
+/// For how long after it was given the order of a LagCheck is read, in milliseconds, even if another daemon was the
+/// first: every daemon does a LagCheck, and each reads orders once a second.
 pub(in crate::store) const CHECKS_MS: i64 = 30_000;
 
 /// How an order ended.
@@ -274,7 +274,7 @@ impl From<ListedRun> for CronRun {
     }
 }
 
-/// The newest so many of the runs of several entries, the newest first.
+/// The newest `limit` runs of several entries, the newest first.
 pub(in crate::store) fn newest_of(mut runs: Vec<CronRun>, limit: i64) -> Vec<CronRun> {
     runs.sort_by_key(|run| std::cmp::Reverse(run.scheduled_ms));
     runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));

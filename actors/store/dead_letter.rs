@@ -24,13 +24,13 @@ pub(crate) struct DeadLetterFilter {
     pub(crate) error: Option<String>,
     /// The list, topic or table it came from.
     pub(crate) source: Option<String>,
-    /// A pattern of `LIKE … ESCAPE '!'` that the error has. It takes more dead letters than are meant, and those who
-    /// ask look again.
+    /// A pattern of `LIKE … ESCAPE '!'` that the error has. It takes more dead letters than are meant, and the caller
+    /// filters again.
     pub(crate) error_like: Option<String>,
 }
 
 impl DeadLetterFilter {
-    /// Whether a dead letter is of these, whatever its id: for one that was looked at.
+    /// Whether a dead letter is of these, whatever its id: for one that was read.
     pub(crate) fn takes(&self, dead_letter: &DeadLetterHead) -> bool {
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == found)
@@ -98,11 +98,10 @@ pub(crate) struct DeadLetterHead {
     pub(crate) died_ms: i64,
 }
 
-/// Dead letters that one look goes through, where it looks for what no index knows: as many as are read in a tenth of a
-/// second.
-pub(crate) const LOOKED_AT_LETTERS: u32 = 20_000;
+/// Dead letters that one scan reads where no index knows what it searches for: as many as are read in 0.1 s.
+pub(crate) const SCANNED_LETTERS: u32 = 20_000;
 
-/// At which end of the table a look begins.
+/// At which end of the table a scan begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Newest,
@@ -119,11 +118,11 @@ impl Side {
     }
 }
 
-/// What a look at one end of the table found.
+/// What a scan of one end of the table found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DeadLetterLook {
+pub(crate) struct DeadLetterScan {
     pub(crate) dead_letters: Vec<DeadLetterHead>,
-    /// No dead letter was left out of the look.
+    /// No dead letter was left out of the scan.
     pub(crate) is_all: bool,
 }
 
@@ -137,7 +136,7 @@ pub(crate) struct Replay {
 }
 
 /// An order about dead letters. It is done a portion at a time, each in one transaction with the order's row of
-/// `audit`, which says how many dead letters were done so far: also that of a command that was killed.
+/// `audit`, which counts the dead letters done so far: also that of a command that was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeadLetterOrder {
     pub(crate) environment: String,
@@ -206,7 +205,7 @@ pub(crate) const KIND_TABLE: &str = "queue";
 /// `dead_letter.kind` of delayed tasks.
 pub(crate) const KIND_DELAY: &str = "delay";
 
-/// Text is shown as it is; what is no text as an object that says so, so that nothing is lost in between.
+/// Text is shown as it is; bytes that are no text as an object of another form, so that nothing is lost in between.
 fn shown<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     match str::from_utf8(bytes) {
         Ok(text) => serializer.serialize_str(text),

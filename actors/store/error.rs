@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::error_class::{Verdict, told};
+use super::error_class::{Verdict, with_code};
 use crate::settler::Refusal;
 
 /// Why a write or a read did not happen.
@@ -28,7 +28,7 @@ pub enum DbError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system or SQLite said.
+        /// The error of the system or of SQLite.
         cause: String,
     },
     /// Another file is in the place of the database file, or none. What is written to the old one is lost; the daemon ends.
@@ -47,7 +47,7 @@ pub enum DbError {
 }
 
 impl DbError {
-    /// What the server said, without what it means.
+    /// The server's text, without its meaning.
     pub(in crate::store) fn into_text(self) -> String {
         match self {
             Self::Away(text) | Self::Refused(text) | Self::Denied(text) => text,
@@ -55,7 +55,7 @@ impl DbError {
         }
     }
 
-    /// Why the database is away, for a line that says already that it is.
+    /// Why the database is away, for a line that already contains that it is away.
     pub(crate) fn into_reason(self) -> String {
         match self {
             Self::Away(reason) => reason,
@@ -68,7 +68,7 @@ impl DbError {
         error: &diesel::result::Error,
         (verdict, code): &(Verdict, Option<String>),
     ) -> Self {
-        let text = told(error, code.as_deref());
+        let text = with_code(error, code.as_deref());
         match verdict {
             Verdict::Closed => Self::Away(format!("it answers, and takes no writes: {text}")),
             Verdict::Broken | Verdict::Conflict | Verdict::Waited | Verdict::Duplicate => {

@@ -1,14 +1,14 @@
 //! What an error of a server means for the write that met it. Decided by its code, never by its text: that may be in
-//! any language, and a trigger may say in it whatever it likes.
+//! any language, and a trigger may write into it whatever it likes.
 
 use diesel::result::{Error, UnexpectedEndOfRow};
 
 /// See the module's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Verdict {
-    /// The server answers, and takes nobody's writes now: it is read-only, or its disk is full.
+    /// The server answers, and takes no writes now: it is read-only, or its disk is full.
     Closed,
-    /// The connection is no good any more, or the server failed at this write. Whether it is away a ping says.
+    /// The connection is no good any more, or the server failed at this write. A ping shows whether it is away.
     Broken,
     /// It collided with another transaction; the next try may succeed.
     Conflict,
@@ -34,7 +34,7 @@ impl Verdict {
 }
 
 /// The error for people, with its code.
-pub(in crate::store) fn told(error: &Error, code: Option<&str>) -> String {
+pub(in crate::store) fn with_code(error: &Error, code: Option<&str>) -> String {
     match code {
         Some(code) => format!("{error} ({code})"),
         None => error.to_string(),
@@ -46,6 +46,6 @@ pub(in crate::store) fn told(error: &Error, code: Option<&str>) -> String {
 pub(in crate::store) enum Collision {
     /// The statement fails, and the transaction with it.
     Fails,
-    /// The statement inserts nothing, and says so.
+    /// The statement inserts nothing, and reports it.
     Answers,
 }

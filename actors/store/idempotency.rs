@@ -144,13 +144,13 @@ impl Difference {
     /// For the caller.
     pub(crate) fn describe(&self, key: &str) -> String {
         format!(
-            "the idempotency key `{key}` named {} before; a repetition says the same again, anything else needs a key of its own",
+            "the idempotency key `{key}` named {} before; a repetition must be the same, anything else needs a key of its own",
             self.before
         )
     }
 }
 
-/// A key as its row says.
+/// A key as in its row.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = idempotency_key)]
 pub(in crate::store) struct KnownKey {
@@ -241,7 +241,7 @@ pub(crate) enum KeyClaimed {
     Ours { again: bool },
     /// It was sent before.
     Done,
-    /// Another process sends it; for so many milliseconds its claim holds.
+    /// Another process sends it; its claim holds for `for_ms` milliseconds.
     Busy { for_ms: i64 },
     /// The key names something else.
     Differs(String),

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn statements_are_told_apart() {
+    fn statements_are_distinguished() {
         for migration in MYSQL.iter().chain(POSTGRES) {
             let statements = migration.statements();
             assert!(!statements.is_empty(), "{}", migration.name);

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-/// Permits that were not asked for in time may be asked for this much later: whoever asks five times a second comes some
-/// milliseconds late each time, and the rate would never be reached.
+/// Permits that were not asked for in time may be asked for this much later: a consumer that asks five times a second
+/// comes some milliseconds late each time, and the rate would never be reached.
 pub(crate) const CATCH_UP_US: i64 = 200_000;
 
 /// Asks for permits of one limit.
@@ -26,7 +26,7 @@ pub(crate) struct PermitAsk {
 pub(crate) enum Granted {
     /// All that were asked for.
     Permits(u32),
-    /// None before so long.
+    /// No permit before this time has passed.
     Wait(Duration),
 }
 

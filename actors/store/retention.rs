@@ -2,7 +2,7 @@
 
 use super::write::{TRIM_ROWS, Trimmed, Written};
 
-/// A `start_time` below this is no unix time in milliseconds, and says nothing of the row's age.
+/// A `start_time` below this is no unix time in milliseconds, and does not show the row's age.
 const EARLIEST_MS: i64 = 100_000_000_000;
 
 /// Whether a row of `crontab_log` is of a run that began before then.

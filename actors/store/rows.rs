@@ -6,8 +6,8 @@ pub(crate) use super::cron_run::{
     AtOverlap, Claim, EndedRun, EntryRuns, Fire, GivenUp, KnownEntry, OpenRun, RunEnd,
 };
 pub(crate) use super::dead_letter::{
-    DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DeadLetterOrder,
-    LOOKED_AT_LETTERS, Origin, Replay, ReplayTo, Side,
+    DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterOrder, DeadLetterScan, Origin, Replay,
+    ReplayTo, SCANNED_LETTERS, Side,
 };
 use super::made_dead_letters::{of_queue, of_task};
 use crate::clock::millis;
@@ -142,7 +142,7 @@ pub(crate) struct MessageEnd {
 pub(crate) enum MessageOutcome {
     /// Deleted.
     Done,
-    /// Waiting again, due so many milliseconds from now.
+    /// Waiting again, due this many milliseconds from now.
     Retry { after_ms: i64 },
     /// Deleted, and a dead letter.
     Dead {
@@ -187,7 +187,7 @@ impl Charge {
         (entry, self.how.clone())
     }
 
-    /// Milliseconds until it may run again, after so many attempts. No jitter: deaths come one at a time.
+    /// Milliseconds until it may run again, after this many attempts. No jitter: crashes come one at a time.
     pub(crate) fn after_ms(&self, attempts: u32) -> i64 {
         millis(self.backoff.delay(attempts, 0.5))
     }
@@ -209,7 +209,7 @@ pub(crate) enum Victim {
 pub(crate) struct OutsideId {
     /// `kafka` or `redis`, as in the dead letters.
     pub(crate) kind: &'static str,
-    /// The queue it belongs to: what the slot says of it, at most 255 bytes.
+    /// The queue it belongs to, as in the slot, at most 255 bytes.
     pub(crate) source: String,
     /// At most 255 bytes.
     pub(crate) id: String,
@@ -263,7 +263,8 @@ pub(crate) enum Beat {
     Alive,
     /// Another daemon had judged it dead and has taken over its rows; it is alive again from here.
     WasDead,
-    /// The boot had no row, and has one now: it has just begun, or had been dead for so long that the row was deleted.
+    /// The boot had no row, and has one now: it has just begun, or its row was deleted some time after it was judged
+    /// dead.
     Unknown,
 }
 
@@ -299,7 +300,7 @@ pub(crate) struct AliveBoot {
     pub(crate) silent_ms: i64,
 }
 
-/// More names of queues than this nobody reads through.
+/// The most names of queues that are listed: more than these no operator reads.
 pub(crate) const MOST_QUEUES: usize = 1000;
 /// Rows of a table are counted up to this number: counting all of millions takes seconds.
 pub(crate) const COUNT_CAP: u64 = 100_000;
@@ -336,7 +337,7 @@ pub(crate) struct PauseOrder {
     pub(crate) environment: String,
     /// As `pause.kind` has it.
     pub(crate) kind: &'static str,
-    /// Empty where the kind alone says what is meant.
+    /// Empty where the kind alone identifies it.
     pub(crate) name: String,
     pub(crate) paused: bool,
     pub(crate) ordered_by: String,

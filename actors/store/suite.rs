@@ -1,6 +1,6 @@
 //! What every database must do, written once against `Store`. A database is added by one line in `on_each`.
 //!
-//! Raw SQL stands only where another program is played, or a row is looked at: it must be understood by all of them.
+//! Raw SQL stands only where another program is played, or a row is read: it must be understood by all of them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn on_each(fact: Fact) {
     for world in worlds::all() {
         let world = Rc::new(world);
         let name = world.name;
-        let _told = Told(name);
+        let _names = NamesDatabase(name);
         actix_rt::System::new().block_on(async move {
             world.store.migrate().unwrap();
             fact(world).await;
@@ -38,10 +38,10 @@ fn on_each(fact: Fact) {
     }
 }
 
-/// A failure names the database.
-struct Told(&'static str);
+/// Names the database where the fact fails.
+struct NamesDatabase(&'static str);
 
-impl Drop for Told {
+impl Drop for NamesDatabase {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("this was on {}", self.0);
@@ -112,7 +112,7 @@ impl World {
         uks
     }
 
-    /// As if its last heartbeat had been so long ago.
+    /// Sets its last heartbeat back.
     fn silence(&self, owner: &str, ms: i64) {
         let at = now_ms() - ms;
         (self.execute)(&format!(
@@ -222,7 +222,7 @@ impl Connection {
 
     async fn refused(&mut self, write: Write) -> Vec<i64> {
         match self.write(write).await {
-            Written::Settlement(told) => told.stale,
+            Written::Settlement(settlement) => settlement.stale,
             other => panic!("{other:?}"),
         }
     }
@@ -535,8 +535,8 @@ facts! {
         // The judge's own heartbeat is as old: both wait for the same server.
         let (me, as_of_ms) = (ME.to_owned(), now_ms() - 16_000);
         assert_eq!(writer.reaped(Write::ReapSilent { me, as_of_ms }).await, Reaped::default());
-        let heard = writer.0.heartbeat(&boot(ME)).await.unwrap();
-        assert!((heard.at_ms - now_ms()).abs() < 5_000, "{heard:?}");
+        let beat = writer.0.heartbeat(&boot(ME)).await.unwrap();
+        assert!((beat.at_ms - now_ms()).abs() < 5_000, "{beat:?}");
     }
 
     async fn a_boot_whose_last_heartbeat_lies_ahead_is_judged_too(world) {
@@ -567,7 +567,7 @@ facts! {
         assert_eq!((writer.claim(ME, 9).await.len(), writer.fetch(ME, 9).await.len()), (1, 1));
     }
 
-    async fn who_was_judged_dead_hears_it_once(world) {
+    async fn a_boot_that_was_judged_dead_is_notified_once(world) {
         let mut writer = world.writer().await;
         assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap().beat, Beat::Unknown);
         assert_eq!(writer.0.heartbeat(&boot(OTHER)).await.unwrap().beat, Beat::Alive);
@@ -1237,7 +1237,7 @@ facts! {
 fn migrations_run_by_many_at_once_are_done_once() {
     for _ in 0..5 {
         for world in worlds::all() {
-            let _told = Told(world.name);
+            let _names = NamesDatabase(world.name);
             let start = std::sync::Barrier::new(8);
             let store = &world.store;
             let done: Vec<usize> = std::thread::scope(|scope| {

@@ -1,9 +1,9 @@
 //! What people order of one delayed task, and the rows as people see them.
 //!
-//! An order changes a row only while it waits (status 1), which is looked at under the row's lock. So it is decided against
-//! every claim: a claim takes rows of status 1 and no others, and whichever of the two commits first has the row. A daemon
-//! claims a row up to two seconds before its time and does not ask the database again before it starts it: a row that is
-//! claimed is answered as one that runs or is about to, and stays as it is.
+//! An order changes a row only while it waits (status 1), which is checked under the row's lock. So it is decided
+//! against every claim: a claim takes rows of status 1 and no others, and whichever of the two commits first has the
+//! row. A daemon claims a row up to two seconds before its time and does not ask the database again before it starts
+//! it: a row that is claimed is answered as one that runs or is about to, and stays as it is.
 
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
@@ -11,8 +11,8 @@ use super::columns::{DONE, FAILED, RUNNING, WAITING};
 use super::rows::due_ms;
 use super::truncate::{readable, result_text};
 
-/// Rows that a list looks at where it looks for names: as many as are read in a tenth of a second.
-pub(crate) const LOOKED_AT_TASKS: u32 = 20_000;
+/// Rows that a list reads where it searches for names: as many as are read in 0.1 s.
+pub(crate) const SEARCHED_TASKS: u32 = 20_000;
 
 /// An order about one delayed task.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ pub(crate) enum TaskOrdered {
     Ended,
     /// It failed, or was cancelled, before.
     Failed,
-    /// Another program gave it a status that says nothing to us.
+    /// Another program gave it a status that we do not know.
     Unknown { status: i16 },
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn status_word(status: i16) -> Option<&'static str> {
     }
 }
 
-/// What a list looks at to find tasks by their names.
+/// What a list reads to find tasks by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskName {
     pub(crate) id: i64,

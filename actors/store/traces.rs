@@ -49,7 +49,7 @@ pub(crate) struct PastBoot {
     pub(crate) host: String,
     /// Unix milliseconds of the database's clock.
     pub(crate) started_ms: i64,
-    /// From then on it had not been heard of; none while it lives.
+    /// When its heartbeats ended; none while it lives.
     pub(crate) until_ms: Option<i64>,
 }
 

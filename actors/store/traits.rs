@@ -8,7 +8,7 @@ use super::browse::Browse;
 use super::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use super::error::DbError;
 use super::rows::{
-    AliveBoot, BootRow, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DelayCounts,
+    AliveBoot, BootRow, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterScan, DelayCounts,
     EntryRuns, Heartbeat, Inspection, OpenRun, OutsideDeath, PauseRow, Side,
 };
 use super::task_orders::{TaskName, TaskRow, TaskStatus};
@@ -150,31 +150,29 @@ pub(crate) trait Writer {
     fn heartbeat(&mut self, boot: &BootRow) -> LocalBoxFuture<'_, Result<Heartbeat, DbError>>;
 }
 
-/// Runs of one entry that a question looks at, the newest first: those since the last question are fewer, unless it
-/// fires each second.
-pub(crate) const LOOKED_AT: i64 = 60;
+/// Runs of one entry that a query reads, the newest first: those since the last query are fewer, unless it fires each
+/// second.
+pub(crate) const READ_RUNS: i64 = 60;
 
 /// What may be asked without going through DbActor.
 pub(crate) trait Reader: Browse {
-    /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One question for
-    /// all of them, and no look at more rows than are counted.
+    /// Unfinished messages of `table` queues, each counted up to the number beside it, in their order. One query for
+    /// all of them, which reads no more rows than are counted.
     fn queue_lags(&self, queues: Vec<(String, u64)>) -> BoxFuture<'_, Result<Vec<u64>, DbError>>;
     /// When the message was due that waits for longest, in unix milliseconds, of each of these queues in their order;
     /// none where none waits.
     fn oldest_due(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<i64>>, DbError>>;
     /// Those of the `table` queues that have a message which may be claimed now.
     fn due_queues(&self, queues: Vec<String>) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
-    /// The names under which messages wait that nobody has claimed: a look into the index for each, and no more than
-    /// `MOST_QUEUES`.
+    /// The names under which unclaimed messages wait: one read of the index for each, and no more than `MOST_QUEUES`.
     fn waiting_queues(&self) -> BoxFuture<'_, Result<Vec<String>, DbError>>;
-    /// What waits in the delay queue.
+    /// How many tasks wait in the delay queue.
     fn delay_counts(&self) -> BoxFuture<'_, Result<DelayCounts, DbError>>;
     /// Delayed tasks in status 2 that no boot of ours owns: the Go program's.
     fn foreign_running(&self) -> BoxFuture<'_, Result<u64, DbError>>;
     /// The `exec_cmd` of a delayed task.
     fn task_command(&self, id: i64) -> BoxFuture<'_, Result<Option<String>, DbError>>;
-    /// Delayed tasks of one status, in the order in which people want to see them, and no more rows than that are
-    /// looked at.
+    /// Delayed tasks of one status, in the order in which people want to see them. No more rows than `limit` are read.
     fn task_names(
         &self,
         status: TaskStatus,
@@ -197,13 +195,13 @@ pub(crate) trait Reader: Browse {
         above: i64,
         limit: u32,
     ) -> BoxFuture<'_, Result<Vec<DeadLetterHead>, DbError>>;
-    /// The dead letters at one end of the table, in no order, and no more than that. Whatever one looks for is looked
-    /// for in the answer: a condition would let the database take an index that reaches further.
-    fn dead_letter_look(
+    /// The dead letters at one end of the table, in no order, and no more than that. The caller filters the answer: a
+    /// condition would let the database take an index that reaches further.
+    fn dead_letter_scan(
         &self,
         side: Side,
         dead_letters: u32,
-    ) -> BoxFuture<'_, Result<DeadLetterLook, DbError>>;
+    ) -> BoxFuture<'_, Result<DeadLetterScan, DbError>>;
     /// What has been charged to messages of one source outside the database, by their ids.
     fn deaths<'a>(
         &'a self,
@@ -218,7 +216,7 @@ pub(crate) trait Reader: Browse {
         partition: &'a str,
     ) -> BoxFuture<'a, Result<Vec<OpenRun>, DbError>>;
     /// The newest runs of each of these cron entries that have ended, by their scheduled seconds, the newest first: no
-    /// more than `LOOKED_AT` of each.
+    /// more than `READ_RUNS` of each.
     fn ended_runs<'a>(
         &'a self,
         partition: &'a str,

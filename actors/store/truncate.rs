@@ -1,8 +1,8 @@
 //! Text that must fit a column, and its character set.
 //!
-//! **An end can always be written.** It is shortened to the width that the column really has. What the database refuses all
-//! the same, as one character may not exist in the column's character set, is written in ASCII, and then not at all: the
-//! row that says how something ended is worth more than the words.
+//! **An end can always be written.** It is shortened to the width that the column really has. What the database refuses
+//! all the same, as one character may not exist in the column's character set, is written in ASCII, and then not at
+//! all: the row that shows how something ended is worth more than the words.
 
 use std::fmt;
 

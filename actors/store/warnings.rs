@@ -236,7 +236,7 @@ impl WindowRow {
             started_ms: newest.started_ms,
             ends_ms: newest.started_ms.saturating_add(period.length_ms()),
             counted: newest.counted,
-            said: i16::from(newest.said),
+            said: i16::from(newest.reported),
             earlier: windows.earlier_text(),
             messages: windows.messages_text(),
         }
@@ -246,13 +246,13 @@ impl WindowRow {
         let newest = Window {
             started_ms: self.started_ms,
             counted: self.counted,
-            said: self.said != 0,
+            reported: self.said != 0,
         };
         Windows::read(newest, &self.earlier, &self.messages)
     }
 }
 
-/// How long a window is kept after its end, in milliseconds: a day, so that a person can still look.
+/// How long a window is kept after its end, in milliseconds: a day, so that a person can still read it.
 pub(in crate::store) const WINDOW_KEPT_MS: i64 = 24 * 3600 * 1000;
 /// How long a daemon without a receiver leaves a notice to one that has one and is not there now, in milliseconds: five
 /// minutes, more than a restart and the start behind it take.
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_told_apart_by_every_byte_of_their_names() {
+    fn rows_are_distinguished_by_every_byte_of_their_names() {
         let id = |environment: &str, flag: &str, seconds: i64, limit: i64| {
             let add = CountAdd {
                 origin: Arc::new(CountOrigin {

@@ -1,9 +1,10 @@
 //! The windows of one flag and one period: which one a count belongs to, and whether it reaches the limit. Pure.
 //!
-//! A window opens with the first count and ends a period later; the next count after it opens another one. Processes write
-//! once a second, and those of an outage write late: a count belongs to the window of the time at which it was made, so the
-//! last windows are kept. **A window is said once:** whoever reaches its limit marks it in the transaction that counts.
-//! **Windows that are said begin a period apart at least**, as their messages do: see [`Windows::join_near`].
+//! A window opens with the first count and ends a period later; the next count after it opens another one. Processes
+//! write once a second, and those of an outage write late: a count belongs to the window of the time at which it was
+//! made, so the last windows are kept. **A window is reported once:** the count that reaches its limit marks it in the
+//! same transaction. **Reported windows begin a period apart at least**, as their messages do: see
+//! [`Windows::join_near`].
 
 use serde_json::json;
 
@@ -24,7 +25,7 @@ const MOST_AHEAD_MS: i64 = 60_000;
 pub(in crate::store) struct Window {
     pub(in crate::store) started_ms: i64,
     pub(in crate::store) counted: i64,
-    pub(in crate::store) said: bool,
+    pub(in crate::store) reported: bool,
 }
 
 /// The windows that are known, and the last messages of the newest.
@@ -48,10 +49,10 @@ impl Windows {
         let earlier: Vec<(i64, i64, bool)> = serde_json::from_str(earlier).unwrap_or_default();
         let mut list: Vec<Window> = earlier
             .into_iter()
-            .map(|(started_ms, counted, said)| Window {
+            .map(|(started_ms, counted, reported)| Window {
                 started_ms,
                 counted,
-                said,
+                reported,
             })
             .collect();
         // A row that is only just made has none.
@@ -88,8 +89,8 @@ impl Windows {
         let is_newest = at + 1 == self.list.len();
         let window = &mut self.list[at];
         window.counted = window.counted.saturating_add(segment.count);
-        let is_reached = window.counted >= period.limit && !window.said;
-        window.said |= is_reached;
+        let is_reached = window.counted >= period.limit && !window.reported;
+        window.reported |= is_reached;
         let window = *window;
         let mut messages = match is_newest {
             true => std::mem::take(&mut self.messages),
@@ -109,17 +110,23 @@ impl Windows {
         is_reached.then_some(Reached { window, messages })
     }
 
-    /// Windows that begin less than a period before or behind this one, which is said, become part of it: no other one is
-    /// said that close. [`place`](Self::place) opens none there either, so none of them is said.
-    fn join_near(&mut self, said: Window, length_ms: i64) {
-        let is_near = |window: &Window| (window.started_ms - said.started_ms).abs() < length_ms;
+    /// Windows that begin less than a period before or behind this reported one become part of it: no other one is
+    /// reported that close. [`place`](Self::place) opens none there either, so none of them is reported.
+    fn join_near(&mut self, reported: Window, length_ms: i64) {
+        let is_near = |window: &Window| (window.started_ms - reported.started_ms).abs() < length_ms;
         let near = self.list.iter().filter(|window| is_near(window));
         let counted = near.fold(0_i64, |sum, window| sum.saturating_add(window.counted));
         self.list.retain(|window| !is_near(window));
         let at = self
             .list
-            .partition_point(|window| window.started_ms < said.started_ms);
-        self.list.insert(at, Window { counted, ..said });
+            .partition_point(|window| window.started_ms < reported.started_ms);
+        self.list.insert(
+            at,
+            Window {
+                counted,
+                ..reported
+            },
+        );
     }
 
     /// The place of the window that this time belongs to; one is opened where there is none.
@@ -137,8 +144,9 @@ impl Windows {
         if let Some(next) = self.list.get(behind) {
             let ahead_ms = next.started_ms - at_ms;
             let is_same = ahead_ms < together_ms;
-            let is_quiet = next.said && ahead_ms < length_ms;
-            // Its own window may have been dropped, and said before that: by itself each such count would be judged alone.
+            let is_quiet = next.reported && ahead_ms < length_ms;
+            // Its own window may have been dropped, and reported before that: by itself each such count would be judged
+            // alone.
             let is_forgotten = behind == 0 && self.list.len() > MOST_EARLIER;
             if is_same || is_quiet || is_forgotten {
                 return behind;
@@ -150,7 +158,7 @@ impl Windows {
         let opened = Window {
             started_ms: at_ms,
             counted: 0,
-            said: false,
+            reported: false,
         };
         self.list.insert(behind, opened);
         behind
@@ -164,7 +172,7 @@ impl Windows {
     pub(in crate::store) fn earlier_text(&self) -> String {
         let earlier = self.list.iter().take(self.list.len().saturating_sub(1));
         let earlier: Vec<_> = earlier
-            .map(|window| (window.started_ms, window.counted, window.said))
+            .map(|window| (window.started_ms, window.counted, window.reported))
             .collect();
         json!(earlier).to_string()
     }
@@ -195,8 +203,8 @@ mod tests {
         }
     }
 
-    /// What is said of counts at these seconds: the window's start in seconds, and its count then.
-    fn said(period: Period, adds: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    /// The reports of counts at these seconds: the window's start in seconds, and its count then.
+    fn reported(period: Period, adds: &[(i64, i64)]) -> Vec<(i64, i64)> {
         let mut windows = Windows::default();
         let mut now_s = 0;
         let reached = adds.iter().filter_map(|(at_s, count)| {
@@ -215,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_said_once_when_its_limit_is_reached() {
+    fn a_window_is_reported_once_when_its_limit_is_reached() {
         for (what, adds, expected) in [
             ("below", vec![(0, 99)], vec![]),
             ("exactly", vec![(0, 99), (1, 1)], vec![(0, 100)]),
@@ -238,7 +246,7 @@ mod tests {
                 vec![(75, 100)],
             ),
         ] {
-            assert_eq!(said(MINUTE, &adds), expected, "{what}");
+            assert_eq!(reported(MINUTE, &adds), expected, "{what}");
         }
     }
 
@@ -251,7 +259,7 @@ mod tests {
                 vec![(0, 100)],
             ),
             (
-                "said already",
+                "reported already",
                 vec![(0, 100), (60, 60), (10, 400)],
                 vec![(0, 100)],
             ),
@@ -271,12 +279,12 @@ mod tests {
                 vec![(70, 100)],
             ),
             (
-                "said meanwhile, and less than a period later",
+                "reported meanwhile, and less than a period later",
                 vec![(10, 100), (3, 100), (9, 100)],
                 vec![(10, 100)],
             ),
             (
-                "its own window is part of the one that is said",
+                "its own window is part of the reported one",
                 vec![(10, 60), (3, 60), (12, 40), (4, 40), (9, 100)],
                 vec![(10, 100)],
             ),
@@ -286,7 +294,7 @@ mod tests {
                 vec![(3, 100), (64, 100)],
             ),
             (
-                "a period before one that is said",
+                "a period before a reported one",
                 vec![(70, 100), (10, 100)],
                 vec![(70, 100), (10, 100)],
             ),
@@ -304,7 +312,7 @@ mod tests {
                 vec![],
             ),
             (
-                "and what was reached by both is said",
+                "and what was reached by both is reported",
                 (0..60)
                     .map(|n| (n * 60, 60))
                     .chain([(7 * 60 + 1, 60)])
@@ -312,7 +320,7 @@ mod tests {
                 vec![(420, 120)],
             ),
         ] {
-            assert_eq!(said(MINUTE, &adds), expected, "{what}");
+            assert_eq!(reported(MINUTE, &adds), expected, "{what}");
         }
     }
 
@@ -322,7 +330,7 @@ mod tests {
             limit: 2,
             seconds: 1,
         };
-        assert_eq!(said(second, &[(0, 1), (1, 1), (2, 2)]), [(2, 2)]);
+        assert_eq!(reported(second, &[(0, 1), (1, 1), (2, 2)]), [(2, 2)]);
     }
 
     #[test]
@@ -366,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_that_are_said_begin_a_period_apart() {
+    fn windows_that_are_reported_begin_a_period_apart() {
         for seed in 0..300 {
             let mut random = fastrand::Rng::with_seed(seed);
             let mut windows = Windows::default();
@@ -451,7 +459,7 @@ mod tests {
         let newest = Window {
             started_ms: 1,
             counted: 2,
-            said: true,
+            reported: true,
         };
         let read = Windows::read(newest, "no JSON", "{}");
         assert_eq!(read.newest(), Some(newest));

@@ -91,7 +91,7 @@ pub(crate) enum Write {
         most: Most,
     },
     /// Makes at most `TRIM_ROWS` waiting messages of one queue due now whose time lies further ahead than a retry sets
-    /// it, which is so many milliseconds at most; a message that never failed is due when it is sent. Answers `Count`.
+    /// it, which is `longest_ms` at most; a message that never failed is due when it is sent. Answers `Count`.
     HastenMessages { queue: String, longest_ms: i64 },
     /// Makes those of the waiting tasks due now that have failed before and are due later than that, in unix seconds.
     /// Answers `Count`.
@@ -145,7 +145,7 @@ pub(crate) enum Write {
     RunStarted {
         uk: String,
         pid: i32,
-        /// When it started, as the system tells it: the pid may become another's.
+        /// When it started, by the operating system: the pid may become another's.
         start_ticks: Option<i64>,
     },
     /// The run's end; only the first one counts. Answers `Ended`.
@@ -178,7 +178,7 @@ pub(crate) enum Write {
     TrimNotices,
     /// Pauses or resumes something, and writes that down. Answers `Count`: 1, or 0 where it was so already.
     SetPause(Box<PauseOrder>),
-    /// Cancels a delayed task, or says when it is due, and writes that down. Answers `Ordered`.
+    /// Cancels a delayed task, or sets when it is due, and writes that down. Answers `Ordered`.
     OrderTask(Box<TaskOrder>),
     /// Writes down an order that was given to this daemon alone. Answers `Count`.
     Audit(Box<AuditRow>),

@@ -25,7 +25,8 @@ pub(super) async fn watch(plan: &Plan) {
     }
 }
 
-/// Whether it needs no second look here. The first daemon that has done it ends the order; the others find that it has ended.
+/// Whether this daemon is done with the order. The first daemon that checked the lag ends the order; the others find
+/// it ended.
 async fn done(plan: &Plan, order: &OpenOrder) -> bool {
     // A pool that is being replaced checks its lag when it starts.
     if !plan.http.pools.check_lag(&order.name) {
@@ -38,7 +39,7 @@ async fn done(plan: &Plan, order: &OpenOrder) -> bool {
     );
     match end(plan, order).await {
         Ok(()) => true,
-        // The next look ends it. A check too many changes nothing.
+        // The next poll ends it. A check too many changes nothing.
         Err(cause) => {
             log::debug!(
                 "the order to check {} is not ended: {cause}",

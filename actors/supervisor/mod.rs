@@ -1,8 +1,8 @@
 //! Starts everything in order, replaces what dies, and stops everything in reverse by one deadline.
 //!
 //! Owns: AlertActor, DbActor, HttpActor, DelayQueueActor, one PoolActor per live queue entry, CronActor, one OwnCodeActor per `App::spawn`.
-//! Told by: the signals (BeginStop, Reload), HttpActor (Reload), its children (ChildGone).
-//! Tells: its children (Quiet, Stop), PoolActor (Tune, Retire), CronActor (Renew).
+//! Receives from: the signals (BeginStop, Reload), HttpActor (Reload), its children (ChildGone).
+//! Sends to: its children (Quiet, Stop), PoolActor (Tune, Retire), CronActor (Renew).
 //! Started by: `App`, on the System's thread.                    Ends: the System, after a stop, and if it dies itself.
 
 mod checks;
@@ -48,11 +48,11 @@ const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
 const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
 const QUIET_TIME: Duration = Duration::from_secs(60);
 
-/// The start waits so long for what daemons of this machine left behind.
+/// The longest wait of the start for the recovery of this machine's dead boots.
 const FIRST_RESCUE: Duration = Duration::from_secs(10);
-/// The start does not wait longer for the word that this daemon has a receiver.
+/// The longest wait of the start for the row that announces this daemon's receiver of warnings.
 const FIRST_ANNOUNCEMENT: Duration = Duration::from_secs(2);
-/// How often to look for daemons of this machine that died: the look reads one directory.
+/// How often slot files are scanned for daemons of this machine that died: a scan reads one directory.
 const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Which child.
@@ -102,9 +102,9 @@ pub(crate) struct SupervisorActor {
     stop: StopSignal,
     pause: Duration,
     last_death: Option<Instant>,
-    /// `alert.ping` is not called, and the log says why.
+    /// `alert.ping` is not called; the reason is logged.
     ping_withheld: bool,
-    /// Something forced this daemon to stop: its exit status says so.
+    /// The daemon was forced to stop: it ends with a failing exit status.
     failed: bool,
     /// The stop is over: children end with the System now.
     ended: bool,
@@ -116,12 +116,12 @@ pub(crate) struct SupervisorActor {
     watch: FileWatch,
     /// A change of the files is a reload.
     is_watching: bool,
-    /// They are being looked at.
-    is_looking: bool,
+    /// A fingerprint of the files is being taken.
+    is_scanning: bool,
 }
 
 impl SupervisorActor {
-    /// `stop` tells the rest of the process, handlers too, that a stop has begun.
+    /// `stop` signals to the rest of the process, handlers too, that a stop has begun.
     pub(crate) fn new(plan: Plan, stop: StopSignal) -> Self {
         Self {
             plan: Arc::new(plan),
@@ -137,7 +137,7 @@ impl SupervisorActor {
             reloads: Reloads::default(),
             watch: FileWatch::default(),
             is_watching: false,
-            is_looking: false,
+            is_scanning: false,
         }
     }
 
@@ -156,12 +156,12 @@ impl SupervisorActor {
 
     /// The boot is known, and what dead boots left is given back, before any child takes work.
     fn begin(&mut self, ctx: &mut Context<Self>) {
-        // Before all others: what goes wrong with them is said.
+        // Before all others, so that a failure of any of them is alerted.
         self.children
             .start_one(&self.plan, Child::Alert, Self::notice(Child::Alert, ctx));
         self.children
             .start_db(&self.plan, Self::notice(Child::Db, ctx));
-        // Early: whoever asks why this daemon is not ready has an answer.
+        // Early, so that `/ready` answers while the start is still waiting.
         let notice = Self::notice(Child::Http, ctx);
         self.children.start_http(&self.plan, &self.stop, notice);
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
@@ -180,8 +180,9 @@ impl SupervisorActor {
             }
             // It may wait for a row that somebody has locked; it is repeated.
             orders::learn_first(&plan.db, &plan.pauses, &plan.http.state).await;
-            let _ = tokio::time::timeout(FIRST_RESCUE, rescue::look(&plan)).await;
-            // It may wait for a table that somebody has locked; then it is repeated before the first look.
+            let _ = tokio::time::timeout(FIRST_RESCUE, rescue::scan(&plan)).await;
+            // The write may wait for a table that another program has locked; then it is repeated before the first
+            // poll.
             let _ = tokio::time::timeout(FIRST_ANNOUNCEMENT, plan.warnings.announce()).await;
             rescue::note_foreign(&plan).await;
             actix_rt::spawn(unconsumed::report(plan));
@@ -203,13 +204,13 @@ impl SupervisorActor {
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
         ctx.run_interval(interval, |actor, ctx| {
             let plan = Arc::clone(&actor.plan);
-            let looked = async move {
-                // What it panics over must not end what works; the next look comes soon.
-                if let Err(cause) = caught(rescue::look(&plan)).await {
-                    log::error!("dead daemons of this machine cannot be looked for: {cause}");
+            let scanned = async move {
+                // A panic of the scan must not end the supervisor; the next scan comes soon.
+                if let Err(cause) = caught(rescue::scan(&plan)).await {
+                    log::error!("the scan for dead daemons of this machine panicked: {cause}");
                 }
             };
-            ctx.spawn(looked.into_actor(actor));
+            ctx.spawn(scanned.into_actor(actor));
         });
         let plan = Arc::clone(&self.plan);
         let watching = async move {
@@ -234,7 +235,7 @@ impl SupervisorActor {
         }
         self.plan.http.set_started();
         self.plan.say_ready();
-        ctx.run_interval(watching::LOOK_INTERVAL, Self::look_at_files);
+        ctx.run_interval(watching::SCAN_INTERVAL, Self::scan_files);
         self.is_started = true;
         self.next_reload(ctx);
     }
@@ -265,7 +266,7 @@ impl SupervisorActor {
     }
 
     fn child_gone(&mut self, child: Child, ctx: &mut Context<Self>) {
-        // These are needed to the end; the others end as they are told during a stop.
+        // These are needed to the end; the others end on purpose during a stop.
         let is_needed = NEEDED_TO_THE_END.contains(&child);
         if self.ended || (self.stop.begun() && !is_needed) || self.is_retired(child) {
             return;

@@ -1,4 +1,4 @@
-//! The life of a reload: the files are read, and what they say is made so.
+//! The life of a reload: the files are read, and the daemon becomes what they describe.
 //!
 //! One after another, as the orders came. The files are read away from this thread. With any fault nothing has been touched:
 //! all that is new is made before anything is started or stopped. Then an entry that went, or is another now, takes nothing
@@ -19,7 +19,7 @@ use crate::pool::{Retire, TIME_TO_LEAVE, Tune};
 use crate::reload::{Origin, Outcome, Reload, ReloadReport};
 use crate::source::Consumed;
 
-/// The three files, and what is made of them: whoever knows the handlers knows that.
+/// The three files, and what is made of them. Implemented where the handlers are known.
 pub(crate) trait Files {
     /// Reads them. To be called where waiting holds up nobody.
     fn reader(&self) -> Box<dyn FnOnce() -> Reading + Send>;
@@ -42,7 +42,7 @@ pub(crate) struct Reading {
 pub(crate) struct Renewal {
     /// All that are live from now on. Those that stay have the ids that they had.
     pub(crate) pools: Vec<LiveQueue>,
-    /// What those of them that stay are to hear.
+    /// New settings for the pools that stay.
     pub(crate) tunes: Vec<(u64, Tune)>,
     pub(crate) cron: Renewed,
     pub(crate) queues: Vec<KnownQueue>,
@@ -50,7 +50,7 @@ pub(crate) struct Renewal {
     pub(crate) consumed: Consumed,
     /// Whether the files are watched from now on.
     pub(crate) on_change: bool,
-    /// What the files say, but for what only another start can do.
+    /// The configuration of the files, without the changes that need a restart.
     pub(crate) config: Arc<Config>,
     pub(crate) report: ReloadReport,
 }
@@ -69,9 +69,9 @@ impl Reloads {
 
     /// The daemon stops: nobody waits for a turn that does not come.
     pub(super) fn refuse_all(&mut self) {
-        for (_, tell) in self.waiting.drain(..) {
-            // Whoever asked may be gone.
-            let _ = tell.send(ReloadReport::stopping());
+        for (_, reply) in self.waiting.drain(..) {
+            // The caller may be gone.
+            let _ = reply.send(ReloadReport::stopping());
         }
     }
 }
@@ -82,13 +82,13 @@ impl SupervisorActor {
         origin: Origin,
         ctx: &mut Context<Self>,
     ) -> oneshot::Receiver<ReloadReport> {
-        let (tell, told) = oneshot::channel();
-        self.reloads.waiting.push_back((origin, tell));
+        let (reply, answer) = oneshot::channel();
+        self.reloads.waiting.push_back((origin, reply));
         match self.stop.begun() {
             true => self.reloads.refuse_all(),
             false => self.next_reload(ctx),
         }
-        told
+        answer
     }
 
     /// Those that come during the start wait for its end.
@@ -96,12 +96,12 @@ impl SupervisorActor {
         if self.reloads.is_under_way || !self.is_started {
             return;
         }
-        let Some((origin, tell)) = self.reloads.waiting.pop_front() else {
+        let Some((origin, reply)) = self.reloads.waiting.pop_front() else {
             return;
         };
         let Some(files) = self.files.clone() else {
             // Only a daemon of a test has none.
-            let _ = tell.send(ReloadReport::refused("there are no files to be read"));
+            let _ = reply.send(ReloadReport::refused("there are no files to be read"));
             return;
         };
         self.reloads.is_under_way = true;
@@ -120,8 +120,8 @@ impl SupervisorActor {
                     ReloadReport::refused(&format!("the files cannot be read: {cause}"))
                 }
             };
-            actor.tell(&origin, &report);
-            let _ = tell.send(report);
+            actor.record(&origin, &report);
+            let _ = reply.send(report);
             actor.reloads.is_under_way = false;
             actor.next_reload(ctx);
         }));
@@ -214,7 +214,7 @@ impl SupervisorActor {
         }));
     }
 
-    /// Pools that have no actor yet, but for those whose queue another one still has.
+    /// Starts each pool that has no actor yet, unless another pool still has its queue.
     fn start_missing(&mut self, ctx: &mut Context<Self>) {
         if self.stop.begun() {
             return;
@@ -232,7 +232,7 @@ impl SupervisorActor {
     }
 
     /// A line in the log, and a row of the audit where a person ordered it.
-    fn tell(&self, origin: &Origin, report: &ReloadReport) {
+    fn record(&self, origin: &Origin, report: &ReloadReport) {
         let summary = report.summary();
         match report.outcome {
             Outcome::Refused => {
@@ -277,7 +277,7 @@ impl Handler<Reload> for SupervisorActor {
     type Result = ResponseFuture<ReloadReport>;
 
     fn handle(&mut self, Reload { origin }: Reload, ctx: &mut Self::Context) -> Self::Result {
-        let told = self.order_reload(origin, ctx);
-        Box::pin(async move { told.await.unwrap_or_else(|_| ReloadReport::stopping()) })
+        let answer = self.order_reload(origin, ctx);
+        Box::pin(async move { answer.await.unwrap_or_else(|_| ReloadReport::stopping()) })
     }
 }

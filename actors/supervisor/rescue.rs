@@ -19,18 +19,20 @@ use crate::store::rows::{Charge, EntryName, OutsideId, Victim};
 /// keeps its rows.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Between two tries to tell a server that is away what a dead daemon did to its messages.
-const BURY_AGAIN: Duration = Duration::from_secs(1);
+/// Pause between two attempts to recover a dead boot's messages at a server that is away.
+const RECOVER_AGAIN: Duration = Duration::from_secs(1);
 
-/// Looks once. Called at the start and with every heartbeat.
-pub(super) async fn look(plan: &Arc<Plan>) {
+/// Scans the slot files once. Called at the start and with every heartbeat.
+pub(super) async fn scan(plan: &Arc<Plan>) {
     plan.slots.note_heartbeat();
     let data_dir = plan.data_dir.clone();
     let found = actix_rt::task::spawn_blocking(move || dead_files(&data_dir)).await;
     let files = match found {
         Ok(Ok(files)) => files,
         Ok(Err(cause)) => {
-            log::warn!("daemons that died on this machine cannot be looked for: {cause}");
+            log::warn!(
+                "the slot files of daemons that died on this machine cannot be read: {cause}"
+            );
             return;
         }
         Err(_) => return,
@@ -88,10 +90,10 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
             );
             match recovered {
                 Ok(()) => file.remove(),
-                Err(_) => bury_later(plan, file, recovery),
+                Err(_) => recover_later(plan, file, recovery),
             }
         }
-        // The file is still there, and the next look finds it again; the deaths count once.
+        // The file is still there, and the next scan finds it again; each crash counts once.
         Err(cause) => {
             log::warn!("the rows of the dead daemon {owner} are not given back yet: {cause}")
         }
@@ -123,9 +125,10 @@ async fn recover(plan: &Plan, recovery: &Recovery) -> Result<(), SourceError> {
     join_all(recovered).await.into_iter().collect()
 }
 
-/// A server that is away holds up nothing else. The file stays until it has heard of the deaths: locked, so that nobody
-/// else judges it, and to be found again if this daemon dies.
-fn bury_later(plan: &Arc<Plan>, file: DeadFile, recovery: Recovery) {
+/// Recovers in the background, so that a server that is away holds up nothing else. The slot file stays until every
+/// server has recovered the boot. It stays locked, so that no other daemon judges it; if this daemon dies, the next
+/// scan finds the file again.
+fn recover_later(plan: &Arc<Plan>, file: DeadFile, recovery: Recovery) {
     let plan = Arc::clone(plan);
     actix_rt::spawn(async move {
         while let Err(cause) = recover(&plan, &recovery).await {
@@ -133,7 +136,7 @@ fn bury_later(plan: &Arc<Plan>, file: DeadFile, recovery: Recovery) {
                 "the dead boot {} is not recovered everywhere yet: {cause}",
                 recovery.boot
             );
-            tokio::time::sleep(BURY_AGAIN).await;
+            tokio::time::sleep(RECOVER_AGAIN).await;
         }
         file.remove();
     });

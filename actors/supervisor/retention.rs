@@ -8,7 +8,7 @@ use crate::db::Db;
 use crate::stop::StopListener;
 use crate::store::{DbError, TRIM_ROWS};
 
-/// How often to look for old rows.
+/// How often old rows are deleted.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Between two portions: others write in between.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ impl Retention {
             for (table, kept) in self.tables() {
                 match table.trim(&db, kept).await {
                     Ok(()) => {}
-                    // DbActor tells of the outage.
+                    // DbActor logs the outage.
                     Err(DbError::Away(_)) => {}
                     Err(cause) => {
                         log::warn!(

@@ -39,20 +39,20 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
     // After all that works, and before the receivers end.
     plan.own_alerts.finish();
     plan.http.socket.remove();
-    // What is said outside has no claim on the time of those that work.
+    // Alerts and pings to the outside get no time that running jobs need.
     let now = Instant::now();
     // Half of what is left is for the boot's end.
-    let said_until = (now + reserve).min(now + deadline.saturating_duration_since(now) / 2);
-    // The boot ends behind what is said: it releases the warnings that could not be sent.
+    let notify_until = (now + reserve).min(now + deadline.saturating_duration_since(now) / 2);
+    // The boot ends after the alerts are sent: its end releases the warnings that could not be sent.
     let end = async {
         plan.warnings
-            .finish(&plan.notifier, said_until, said_until + reserve / 4)
+            .finish(&plan.notifier, notify_until, notify_until + reserve / 4)
             .await;
         plan.db.end_boot(plan.boot.owner.clone()).await
     };
     let (ended, ()) = tokio::join!(
         timeout_at(deadline, end),
-        plan.cron.pinger.finish(said_until),
+        plan.cron.pinger.finish(notify_until),
     );
     match ended {
         Ok(Ok(reaped)) => {
@@ -73,7 +73,8 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
 
 fn unwritten(cause: &str) -> Stopped {
     log::error!(
-        "stopped, but the database could not be told: {cause}; what was under way runs again once that is found out"
+        "stopped, but the end of this boot could not be written to the database: {cause}; \
+         the work that was under way runs again once other daemons see that this boot has ended"
     );
     Stopped::Unwritten
 }
@@ -126,7 +127,8 @@ async fn stop(children: &Children, work_until: Instant, deadline: Instant) -> us
         })
     });
     let all = async {
-        // Own code holds no work of ours that could be left: it says itself when it did not end.
+        // Own code holds no claim of this daemon, so its result is not counted: OwnCodeActor logs a run that did not
+        // end.
         let (fires, consumers, tasks, _) =
             tokio::join!(fires, join_all(pools), tasks, join_all(own_code));
         // A child that is gone has nothing left: what it held was given back when it died.

@@ -396,12 +396,12 @@ where
     let (world, done) = system.block_on(async move {
         let world = World::start(away);
         let done = Arc::new(AtomicBool::new(false));
-        let (told, beside) = (Arc::clone(&done), Arc::clone(&world));
+        let (passed, beside) = (Arc::clone(&done), Arc::clone(&world));
         actix_rt::spawn(async move {
             let tested = std::panic::AssertUnwindSafe(test(beside))
                 .catch_unwind()
                 .await;
-            told.store(tested.is_ok(), Ordering::SeqCst);
+            passed.store(tested.is_ok(), Ordering::SeqCst);
             if tested.is_err() {
                 System::current().stop_with_code(-1);
             }

@@ -1,5 +1,5 @@
-//! Says at the start, and after a reload that took an entry away, what lies where nobody consumes it, and makes dead
-//! letters again of those whose entry is gone.
+//! Logs messages that no entry consumes, at the start and after a reload that removed an entry. Replayed dead letters
+//! whose entry is gone become dead letters again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const PORTION: Most = Most {
 const STEP_PAUSE: Duration = Duration::from_millis(20);
 /// Heartbeats after which other daemons that started with this one are known on their servers.
 const REGISTERED_AFTER: u32 = 3;
-/// Between two looks for what is due later, and at a server that is away.
+/// Between two polls for replays that are due later, and between two attempts at a server that is away.
 const LATER: Duration = Duration::from_secs(30);
 /// Between two tries, and where somebody holds the rows.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -31,26 +31,28 @@ const TRIES: u32 = 30;
 
 /// To be spawned once the boot is known.
 pub(super) async fn report(plan: Arc<Plan>) {
-    if let Err(panic) = caught(look(&plan)).await {
-        log::error!("what nobody consumes cannot be looked for: {panic}");
+    if let Err(panic) = caught(poll(&plan)).await {
+        log::error!("the search for messages that no entry consumes panicked: {panic}");
     }
 }
 
-async fn look(plan: &Arc<Plan>) {
+async fn poll(plan: &Arc<Plan>) {
     for (name, server) in &plan.redis {
-        let lists = look_at_lists(Arc::clone(plan), name.clone(), Arc::clone(server));
+        let lists = search_lists(Arc::clone(plan), name.clone(), Arc::clone(server));
         actix_rt::spawn(lists);
     }
     for _ in 0..TRIES {
         match unconsumed(plan.db.reader(), &plan.consumed).await {
-            Ok(found) => return found.into_iter().for_each(|one| say(plan, one)),
-            Err(cause) => log::debug!("what nobody consumes cannot be looked for: {cause}"),
+            Ok(found) => return found.into_iter().for_each(|one| handle(plan, one)),
+            Err(cause) => {
+                log::debug!("messages that no entry consumes cannot be searched for: {cause}")
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-fn say(plan: &Arc<Plan>, found: Unconsumed) {
+fn handle(plan: &Arc<Plan>, found: Unconsumed) {
     if let Some(entry) = found.dead_letters_of {
         actix_rt::spawn(keep_dead_letters(Arc::clone(plan), found.source, entry));
         return;
@@ -92,7 +94,7 @@ async fn keep_dead_letters(plan: Arc<Plan>, table: String, entry: String) {
     }
 }
 
-async fn look_at_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) {
+async fn search_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) {
     let consumed = plan.lists.get(&name).cloned().unwrap_or_default();
     // Others that start with us have registered by then.
     let interval = Duration::from_millis(plan.boot.interval_ms.unsigned_abs());
@@ -112,7 +114,7 @@ async fn look_at_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) 
             }
             Err(RedisFault::Refused(why)) => {
                 log::info!(
-                    "redis `{name}` cannot be looked at for lists that nobody consumes: {why}"
+                    "redis `{name}` cannot be searched for lists that no entry consumes: {why}"
                 );
                 return;
             }
@@ -135,8 +137,8 @@ async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, Sour
     let rows = TableSource::new(plan.db.clone(), owner, liveness, table, name);
     let mut dead_letters = 0;
     loop {
-        // Nobody else looks at a source that is only here.
-        let found = rows.look_once(PORTION).await?.unwrap_or_default();
+        // This source is local to this function: no consumer polls it.
+        let found = rows.poll_once(PORTION).await?.unwrap_or_default();
         if found.is_empty() {
             return Ok(dead_letters);
         }

@@ -34,17 +34,22 @@ impl Warnings {
         });
         let outbox = self.outbox.clone();
         actix_rt::spawn(async move {
-            let what = "the look for warnings to send";
+            let what = "the poll for warnings to send";
             restart_on_panic(what, || outbox.run()).await;
         });
     }
 
     /// Nobody counts any more. What was counted is written, and what is reached by that is sent: **before the boot ends**, which
     /// releases what could not be sent. So a normal stop sends nothing twice, and loses nothing.
-    pub(super) async fn finish(&self, notifier: &Notifier, said_until: Instant, deadline: Instant) {
-        self.counter.finish(said_until).await;
-        self.outbox.collect(said_until).await;
-        notifier.finish(said_until).await;
+    pub(super) async fn finish(
+        &self,
+        notifier: &Notifier,
+        notify_until: Instant,
+        deadline: Instant,
+    ) {
+        self.counter.finish(notify_until).await;
+        self.outbox.collect(notify_until).await;
+        notifier.finish(notify_until).await;
         self.outbox.settled(deadline).await;
     }
 }

@@ -126,7 +126,7 @@ where
     Consumer::Batch(handler)
 }
 
-/// Something that can be looked at, and waited for.
+/// Something that can be read, and waited for.
 #[derive(Clone)]
 pub(crate) struct Seen<T> {
     values: Arc<Mutex<Vec<T>>>,

@@ -53,7 +53,7 @@ struct State {
     fail_fetches: usize,
     fail_settles: usize,
     /// `open` and `close`, in their order.
-    told: Vec<&'static str>,
+    calls: Vec<&'static str>,
     /// Those that run again; what was fetched with them and is behind them does not start.
     halted: Vec<Receipt>,
     fetches: u64,
@@ -111,8 +111,8 @@ impl FakeSource {
     }
 
     /// `open` and `close`, in their order.
-    pub(crate) fn told(&self) -> Vec<&'static str> {
-        self.lock().told.clone()
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.lock().calls.clone()
     }
 
     /// From now on its messages have an order: those behind one that runs again do not start.
@@ -245,7 +245,7 @@ fn away() -> SourceError {
 
 impl Source for FakeSource {
     fn open(&self) {
-        self.change(|state| state.told.push("open"));
+        self.change(|state| state.calls.push("open"));
     }
 
     fn limit(&self) -> Option<watch::Receiver<Limit>> {
@@ -345,6 +345,6 @@ impl Source for FakeSource {
     }
 
     fn close(&self, _: Duration) -> BoxFuture<'_, ()> {
-        async { self.change(|state| state.told.push("close")) }.boxed()
+        async { self.change(|state| state.calls.push("close")) }.boxed()
     }
 }

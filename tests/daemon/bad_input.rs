@@ -30,7 +30,7 @@ fn item(name: &str, params: &str, exec_time: i64) -> Value {
     json!({ "name": name, "exec_cmd": "ledger", "params": params, "delay_time": 0, "exec_time": exec_time })
 }
 
-/// What the handler that pushes says: the ids, or the refusal.
+/// The answer of the handler that pushes: the ids, or the refusal.
 fn push(world: &World, items: &[Value]) -> Result<Vec<i64>, String> {
     world.write("list.json", &Value::from(items));
     let output = world

@@ -1,7 +1,7 @@
 //! A browser, for what only a browser does: Chromium without a window.
 //!
 //! ```ignore
-//! let Some(browser) = Browser::start(&world) else { return };   // not installed: says LEFT OUT, once
+//! let Some(browser) = Browser::start(&world) else { return };   // not installed: prints LEFT OUT, once
 //! let title = browser.run(async |page| {
 //!     page.goto("http://127.0.0.1:7100/").await?;
 //!     page.find(Locator::Css("button")).await?.click().await?;

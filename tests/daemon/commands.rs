@@ -156,7 +156,7 @@ fn lines_are_sent_while_more_may_come() {
 }
 
 #[test]
-fn a_large_file_is_sent_and_what_is_wrong_is_said_before_anything_is_sent() {
+fn a_large_file_is_sent_and_what_is_wrong_is_reported_before_anything_is_sent() {
     let world = world();
     let mut etc: Value =
         serde_json::from_str(&fs::read_to_string(world.path("etc/queue_script1.json")).unwrap())

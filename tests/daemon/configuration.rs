@@ -1,4 +1,4 @@
-//! What a person is told about `etc/` and the command line, and that nothing happens when it is not right.
+//! What is reported about `etc/` and the command line, and that nothing happens when it is not right.
 
 use std::fs;
 use std::path::Path;

@@ -43,7 +43,7 @@ fn send(world: &World, queue: &str, message: &Value) {
     assert!(sent.status.success(), "{sent:?}");
 }
 
-/// The errors of the dead letters, once there are so many.
+/// The errors of the dead letters, once there are this many.
 #[track_caller]
 fn errors(world: &World, count: usize) -> Vec<String> {
     let read = || {
@@ -221,11 +221,11 @@ fn a_handler_produces_to_a_kafka_cluster_of_the_settings() {
     let mut client = server.client();
     client.set("group.id", server.name());
     client.set("auto.offset.reset", "earliest");
-    let onlooker: BaseConsumer = client.create().unwrap();
-    onlooker.subscribe(&[&topic]).unwrap();
+    let observer: BaseConsumer = client.create().unwrap();
+    observer.subscribe(&[&topic]).unwrap();
     let mut produced = Vec::new();
     wait_until("the records", PATIENCE, || {
-        while let Some(record) = onlooker.poll(std::time::Duration::ZERO) {
+        while let Some(record) = observer.poll(std::time::Duration::ZERO) {
             let record = record.unwrap();
             produced.push(String::from_utf8(record.payload().unwrap().to_vec()).unwrap());
         }

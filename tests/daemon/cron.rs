@@ -71,7 +71,7 @@ fn every_run_ends_in_its_row_as_it_went(world: World) {
     wait_until("enough fires", PATIENCE, || {
         for pid in database.numbers(hanging) {
             let pid = u32::try_from(pid).unwrap();
-            // It says that it hangs; from then on the kill is the only way for it to end.
+            // It reports that it hangs; from then on the kill is the only way for it to end.
             let hangs = |world: &World| {
                 world
                     .ledger()

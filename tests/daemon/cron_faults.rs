@@ -312,9 +312,9 @@ fn a_daemon_in_another_pid_namespace_leaves_the_runs_of_this_one_alone() {
     // It knows that the other's boot is over, and that its run may go on.
     container.wait_log("skipped, an earlier run still runs");
     let row = format!("SELECT status AS t FROM crontab_log WHERE pid = {pid}");
-    let looks = |log: String| log.matches("skipped, an earlier run still runs").count();
+    let skips = |log: String| log.matches("skipped, an earlier run still runs").count();
     wait_until("its look after runs, twice", PATIENCE, || {
-        looks(container.log()) >= 2
+        skips(container.log()) >= 2
     });
     assert_eq!(database.texts(&row), ["running"]);
     let pid = u32::try_from(pid).unwrap();

@@ -30,8 +30,8 @@ fn kills_of_the_daemon_leave_no_run_open_and_no_second_out(world: World) {
         let daemon = world.start();
         // A fire is claimed, then announced, then started: each of those moments is hit.
         wait_until("a fire to be claimed", PATIENCE, || {
-            let looks_without_a_pause = 1000;
-            (0..looks_without_a_pause).any(|_| database.number(claimed) > before)
+            let polls_without_a_pause = 1000;
+            (0..polls_without_a_pause).any(|_| database.number(claimed) > before)
         });
         random_moment(Duration::from_millis([0, 5, 20, 500][kill % 4]));
         daemon.kill();

@@ -197,8 +197,8 @@ fn kills_between_the_claim_and_the_start_lose_no_order_and_double_none(world: Wo
         let before = database.number(claimed);
         let key = order(&world, &["report", "order", &kill.to_string()]);
         wait_until("the order to be claimed", PATIENCE, || {
-            let looks_without_a_pause = 1000;
-            (0..looks_without_a_pause).any(|_| database.number(claimed) > before)
+            let polls_without_a_pause = 1000;
+            (0..polls_without_a_pause).any(|_| database.number(claimed) > before)
         });
         random_moment(Duration::from_millis([0, 2, 10, 50][kill % 4]));
         daemon.kill();

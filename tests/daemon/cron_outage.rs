@@ -202,7 +202,7 @@ fn not_made(database: &mut Database, params: &str) -> usize {
 fn fresh_fires_come_first_after_an_outage((world, server): (World, OwnServer)) {
     /// Three of these at once start more processes a second than two cores can.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    /// Seconds after the outage whose fires are looked at.
+    /// Seconds after the outage whose fires are checked.
     const AFTER_S: i64 = 8;
     /// All that waited took as long before. A machine that does much else is late without an outage too.
     const LATE_MS: i64 = 1500;

@@ -46,7 +46,7 @@ impl Late {
         self.0[(self.0.len() * percent).div_ceil(100) - 1]
     }
 
-    fn tell(&self, what: &str) {
+    fn print(&self, what: &str) {
         println!(
             "  {what}: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
             self.quantile(50),
@@ -108,8 +108,8 @@ fn of_a_thousand_entries_one_fires_each_second_on_time() {
 
     let (spawned, begun) = (spawns(&log), first_lines(&world));
     println!("{ENTRIES} entries, {} fires, load {}", fired.len(), load());
-    spawned.tell("process started");
-    begun.tell("handler's first line");
+    spawned.print("process started");
+    begun.print("handler's first line");
     if long_version().is_some() {
         assert!(spawned.quantile(99) <= SPAWN_P99_MS);
         assert!(begun.quantile(99) <= FIRST_LINE_P99_MS);
@@ -137,8 +137,8 @@ fn a_hundred_entries_of_one_second_all_start() {
 
     let begun = first_lines(&world);
     println!("{TOGETHER} entries in one second, load {}", load());
-    spawns(&log).tell("process started");
-    begun.tell("handler's first line");
+    spawns(&log).print("process started");
+    begun.print("handler's first line");
     if long_version().is_some() {
         assert!(begun.quantile(100) <= ALL_STARTED_MS);
     }
@@ -189,7 +189,7 @@ fn fires_are_made_beside_a_busy_queue(world: World) {
         fired.len(),
         load()
     );
-    spawned.tell("process started");
-    begun.tell("handler's first line");
+    spawned.print("process started");
+    begun.print("handler's first line");
     assert!(begun.quantile(100) < LATE_MS);
 }

@@ -12,7 +12,7 @@ use mysql_async::prelude::Queryable;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
-/// A statement that hangs so long fails the test instead of holding it up.
+/// A statement that hangs this long fails the test instead of holding it up.
 const STATEMENT_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The columns of a row as text, in their order.
@@ -54,7 +54,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// What the database says.
+    /// The database's error.
     pub fn try_rows(&mut self, sql: &str) -> Result<Vec<Row>, String> {
         match &mut self.link {
             Link::Sqlite(link) => {
@@ -70,7 +70,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// What the database says.
+    /// The database's error.
     pub fn try_execute(&mut self, sql: &str) -> Result<(), String> {
         match &mut self.link {
             Link::Sqlite(link) => link.batch_execute(sql).map_err(text),

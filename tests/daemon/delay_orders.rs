@@ -195,7 +195,7 @@ fn a_cancel_that_is_killed_has_cancelled_each_task_or_not(world: World) {
     assert_eq!(database.number(orders), i64::try_from(MANY).unwrap());
 }
 
-/// A look ahead comes four times a second; this bears a machine that is busy.
+/// A poll ahead comes four times a second; this bears a machine that is busy.
 const SOON_US: i64 = 5_000_000;
 
 fn a_task_that_is_ordered_to_run_now_runs_once_and_soon(world: World) {
@@ -256,7 +256,7 @@ fn a_task_that_is_ordered_to_run_now_runs_once_and_soon(world: World) {
 }
 
 #[test]
-fn what_is_not_as_the_order_takes_it_to_be_is_said() {
+fn what_is_not_as_the_order_takes_it_to_be_is_reported() {
     let world = World::new(json!({ "delayed": { "ledger": { "max_attempts": 1 } } }));
     world.migrate();
     let push = |params: &str, delay: &str| {

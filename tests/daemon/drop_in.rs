@@ -10,8 +10,8 @@ use crate::go_program::{self, begin, due_before, end, insert, row};
 use crate::wait::{PATIENCE, now_s, wait_for, wait_until};
 use crate::world::World;
 
-/// The Go program's tick looks so far ahead.
-const LOOK_AHEAD_S: i64 = 60;
+/// How far ahead the Go program's tick polls.
+const POLL_AHEAD_S: i64 = 60;
 
 fn world(engine: Engine) -> Option<World> {
     let world = World::on(
@@ -83,10 +83,10 @@ fn each_program_understands_the_rows_of_the_other(world: World) {
         "{failed}"
     );
 
-    // What we push, it finds in its look, begins and ends; we leave it alone.
-    let ours = push(&world, "for the Go program", LOOK_AHEAD_S / 2);
-    let far = push(&world, "later", LOOK_AHEAD_S * 2);
-    let found = due_before(&mut database, now_s() + LOOK_AHEAD_S);
+    // The Go program finds the tasks that we push in its poll, begins and ends them; we leave them alone.
+    let ours = push(&world, "for the Go program", POLL_AHEAD_S / 2);
+    let far = push(&world, "later", POLL_AHEAD_S * 2);
+    let found = due_before(&mut database, now_s() + POLL_AHEAD_S);
     assert_eq!(found.len(), 1, "{found:?}");
     let text = |n: usize| found[0][n].as_deref().unwrap();
     assert_eq!(

@@ -136,9 +136,9 @@ impl OwnServer {
     }
 }
 
-/// Makes a test of each of these facts on each database: `on_each_database!(world => fact, …)` with functions that take a
-/// world, made by the function before the arrow. A failure names the database by the test's name; where its server is
-/// not installed the test says so and passes.
+/// Makes a test of each of these facts on each database: `on_each_database!(world => fact, …)` with functions that take
+/// a world, made by the function before the arrow. A failure names the database by the test's name; where its server is
+/// not installed the test prints that and passes.
 macro_rules! on_each_database {
     ($world:ident => $($fact:ident),+ $(,)?) => {$(
         mod $fact {

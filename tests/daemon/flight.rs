@@ -16,7 +16,7 @@ pub fn only_what_was_in_flight_ran_twice(ledger: &Ledger, kills: &[Killed]) -> (
     only_what_was_younger_ran_twice(ledger, kills, IN_FLIGHT)
 }
 
-/// As above, where what has run stays in flight for so long.
+/// As above, where a message that has run stays in flight for this long.
 #[track_caller]
 pub fn only_what_was_younger_ran_twice(
     ledger: &Ledger,

@@ -14,7 +14,7 @@ use crate::engine::{Engine, on_each_database};
 use crate::wait::{LONG_PATIENCE, now_s, now_us, wait_until};
 use crate::world::World;
 
-/// Rows wait for so long after the test.
+/// How long rows wait after the test.
 const FAR_AWAY_S: i64 = 3600;
 /// Rows of one statement.
 const ROWS_AT_ONCE: usize = 1000;

@@ -199,7 +199,7 @@ fn a_full_disk_of_logs_is_one_warning_for_each_log_and_never_the_end() {
     log_until(&world, "both logs to be full", || {
         warnings(&daemon, "/pay/app-") > 0 && warnings(&daemon, "/script1-") > 0
     });
-    // The daemon works on, and says no more of it.
+    // The daemon works on, and logs no more of it.
     let fires = world.ledger().of_body("tick").len();
     log_until(&world, "fires to go on", || {
         world.ledger().of_body("tick").len() > fires + 2

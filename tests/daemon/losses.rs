@@ -11,13 +11,13 @@ use crate::wait::{LONG_PATIENCE, now_s, random_moment, wait_until};
 use crate::world::World;
 
 const MESSAGES: usize = 20_000;
-/// One message in so many pushes a delayed task.
+/// One message in this many pushes a delayed task.
 const PUSHES_EVERY: usize = 40;
 const PUSHED: usize = MESSAGES / PUSHES_EVERY;
 /// Delayed tasks that another program inserts.
 const FOREIGN: usize = 500;
 const ENDS: usize = 10;
-/// What is seen of the ledger before each end is followed by at most so long a moment.
+/// The longest time between reading the ledger and each end.
 const LONGEST_MOMENT: Duration = Duration::from_millis(150);
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -101,7 +101,7 @@ fn said(child: Child) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The Go program goes on inserting until told to stop. Answers what it inserted, and how long the slowest took.
+/// The Go program goes on inserting until `stop` is set. Returns what it inserted, and how long the slowest took.
 fn go_on_inserting(mut database: Database, stop: &AtomicBool) -> (Vec<String>, Duration) {
     let (mut inserted, mut slowest) = (Vec::new(), Duration::ZERO);
     while !stop.load(Ordering::Relaxed) {

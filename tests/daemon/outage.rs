@@ -18,7 +18,7 @@ use crate::world::World;
 const PARTITIONS: [&str; 2] = ["script1", "script2"];
 const MESSAGES: usize = 3_000;
 const TASKS: usize = 1_200;
-/// One message in so many pushes a task: pushes wait for the database as well.
+/// One message in this many pushes a task: pushes wait for the database as well.
 const PUSHES_EVERY: usize = 10;
 /// Some of the tasks become due before the outage, some in it and some after.
 const DUE_WITHIN_S: usize = 10;
@@ -90,7 +90,7 @@ fn wait_for_progress(world: &World, lines: usize) {
     });
 }
 
-/// How often the log says that the database went away, and that it is back.
+/// How many log lines report that the database went away, and that it is back.
 fn outage_lines(daemon: &Daemon) -> (usize, usize) {
     let log = daemon.log();
     let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
@@ -226,7 +226,7 @@ fn a_stop_meanwhile_ends_in_time_and_says_what_it_could_not_write(
         world.ledger_len() >= RUNNING / 10
     });
     server.hang(&world);
-    // These end now, and nobody can be told.
+    // These jobs end now, and their results cannot be written.
     wait_for_progress(&world, RUNNING / 10);
     let begun = Instant::now();
     daemon.signal(Signal::TERM);
@@ -235,7 +235,7 @@ fn a_stop_meanwhile_ends_in_time_and_says_what_it_could_not_write(
     server.go_on();
     assert!(took <= SHUTDOWN_DEADLINE + SLACK, "{took:?}");
     assert_eq!(status.code(), Some(1), "{}", daemon.log());
-    let said = daemon.wait_log("the database could not be told");
+    let said = daemon.wait_log("could not be written to the database");
     assert!(said.contains("runs again"), "{said}");
 
     // What could not be written was in flight: it runs again, and nothing is lost.

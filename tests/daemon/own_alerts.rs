@@ -9,7 +9,7 @@ use crate::servers::redis::Redis;
 use crate::wait::{PATIENCE, now_s, wait_until};
 use crate::world::World;
 
-/// What one receiver was told.
+/// One alert that a receiver got.
 #[derive(Debug, Clone)]
 struct Alert {
     kind: String,
@@ -162,7 +162,7 @@ fn dead_letters_are_grouped_by_queue_and_error_and_resolved_in_the_end() {
         assert!(firing.details[1].contains("`dead list`"), "{firing:?}");
         let resolved = receiver.wait_for("resolved", |alert| alert.subject == subject);
         assert_eq!(resolved.summary, firing.summary);
-        // A look may come in between the dead letters of one queue: then the end says the others.
+        // A poll may come in between the dead letters of one queue: then the end reports the others.
         let mut all = receiver.alerts();
         all.retain(|alert| alert.subject == subject);
         assert_eq!(
@@ -176,7 +176,7 @@ fn dead_letters_are_grouped_by_queue_and_error_and_resolved_in_the_end() {
 }
 
 #[test]
-fn dead_letters_right_before_a_stop_are_said_by_the_stop() {
+fn dead_letters_right_before_a_stop_are_reported_by_the_stop() {
     let receiver = Receiver::start();
     let world = World::new(json!({ "alert": receiver.settings(json!({})) }));
     world.partition(
@@ -186,7 +186,7 @@ fn dead_letters_right_before_a_stop_are_said_by_the_stop() {
     );
     let mut database = world.migrate();
     let daemon = world.start();
-    // No look comes between the dead letter and the stop, unless by chance.
+    // No poll comes between the dead letter and the stop, unless by chance.
     world.send("work", &["sleep:300:x".to_owned(), "fail:last".to_owned()]);
     wait_until("the dead letter", PATIENCE, || {
         database.number("SELECT count(*) FROM dead_letter") == 1
@@ -288,13 +288,13 @@ fn a_failed_run_of_an_earlier_daemon_is_repeated_once_and_resolved_by_a_good_one
 }
 
 #[test]
-fn a_failed_run_right_before_a_stop_is_said_by_the_stop() {
+fn a_failed_run_right_before_a_stop_is_reported_by_the_stop() {
     let receiver = Receiver::start();
     let world = with_runs(&receiver);
     runs_end_with(&world, 3);
     let daemon = world.start();
     let mut database = world.database();
-    // No look comes between the run and the stop, unless by chance.
+    // No poll comes between the run and the stop, unless by chance.
     wait_until("a failed run", PATIENCE, || {
         database.number("SELECT count(*) FROM cron_run WHERE status = 'failed'") >= 1
     });
@@ -337,7 +337,7 @@ fn a_failed_run_is_resolved_by_a_good_one_of_another_daemon() {
 }
 
 #[test]
-fn a_redis_server_that_is_away_is_said_and_so_is_its_return() {
+fn a_redis_server_that_is_away_is_reported_and_so_is_its_return() {
     let Some(server) = Redis::dedicated() else {
         return;
     };
@@ -362,7 +362,7 @@ fn a_redis_server_that_is_away_is_said_and_so_is_its_return() {
 }
 
 #[test]
-fn a_database_that_is_away_is_said_without_it() {
+fn a_database_that_is_away_is_reported_without_it() {
     for engine in [Engine::Sqlite, Engine::MariaDb] {
         if let Some((world, server)) = World::on_own_server(engine, json!({})) {
             database_is_away(&world, &server);
@@ -395,7 +395,7 @@ fn database_is_away(world: &World, server: &OwnServer) {
     );
 }
 
-/// A world whose database is not there, and says so to the receiver.
+/// A world whose database is not there, and which reports that to the receiver.
 fn without_database(receiver: &Receiver) -> Option<(World, OwnServer)> {
     let (world, server) = World::on_own_server(Engine::MariaDb, json!({}))?;
     let rules = json!({ "outages": { "after_seconds": 1 } });
@@ -405,7 +405,7 @@ fn without_database(receiver: &Receiver) -> Option<(World, OwnServer)> {
 }
 
 #[test]
-fn a_database_that_is_away_at_the_start_is_said_and_so_is_its_return() {
+fn a_database_that_is_away_at_the_start_is_reported_and_so_is_its_return() {
     let receiver = Receiver::start();
     let Some((world, server)) = without_database(&receiver) else {
         return;
@@ -468,7 +468,7 @@ fn a_rule_that_is_off_says_nothing_while_another_does() {
     let full = receiver.wait("firing", "disk");
     assert!(full.details[0].ends_with(" are free"), "{full:?}");
     daemon.stop();
-    // The stop says what it leaves behind, and resolves what it cannot see any more.
+    // The stop reports what it leaves behind, and resolves what it cannot see any more.
     let full = receiver.wait("resolved", "disk");
     assert!(full.details[0].contains("this daemon stops"), "{full:?}");
     let rules: Vec<String> = receiver

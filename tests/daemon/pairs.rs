@@ -16,7 +16,7 @@ use crate::world::World;
 const SECONDS: usize = 8;
 const MESSAGES_A_SECOND: usize = 500;
 const TASKS_A_SECOND: usize = 40;
-/// Until a daemon looks again for what is waiting, and for a busy machine.
+/// Until a daemon polls again for waiting work, and for a busy machine.
 const SLACK: Duration = Duration::from_millis(1500);
 
 /// Of the one that is killed.
@@ -209,7 +209,7 @@ fn a_killed_daemons_work_is_taken_over_at_once_on_its_machine() {
 }
 
 fn a_killed_daemons_work_is_taken_over_after_three_heartbeats_elsewhere(world: World) {
-    // What is seen from another machine: no lock that tells of the death.
+    // As seen from another machine: no lock shows the crash.
     let hide_lock = || {
         let files = fs::read_dir(world.path("data"))
             .unwrap()

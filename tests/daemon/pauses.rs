@@ -173,7 +173,7 @@ fn everything_rests_and_what_was_paused_by_its_name_stays_so(world: World) {
     world.send("marker", &messages[..5]);
     world.send("orders", &messages[5..]);
     let paused_s = now_s();
-    // Read at least two looks at the orders later, each a second apart.
+    // Read at least two polls of the orders later, each a second apart.
     for wish in ["pause", "resume"] {
         world.output(&["queue", wish, "marker"]);
         daemon.wait_log(&format!("queue `marker` is {wish}d"));

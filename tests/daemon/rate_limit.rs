@@ -44,7 +44,7 @@ fn on_both(world: &World, entry: &Value) {
     }
 }
 
-/// All messages are worked off by two daemons; no period has more starts than README says.
+/// All messages are worked off by two daemons; no period has more starts than README promises.
 fn two_daemons_keep_to_it(world: &World) {
     let daemons = ["script1", "script2"].map(|partition| world.start_as(partition));
     wait_until("all messages", LONG_PATIENCE, || {

@@ -1,5 +1,5 @@
 //! Writes that the database refuses for what is in them, or for what somebody has done to its tables: the others go on,
-//! nothing says that the database is away, and no stop waits for what can never be written.
+//! no log line claims that the database is away, and no stop waits for what can never be written.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::world::World;
 const BAD: usize = 12;
 const GOOD: usize = 60;
 const PLACES: usize = 4;
-/// A stop has 25 s; none of these may take so long.
+/// A stop has 25 s; each of these must take less.
 const SHORT_STOP: Duration = Duration::from_secs(15);
 
 on_each_database! { world =>
@@ -145,7 +145,7 @@ fn ends_that_a_trigger_refuses_hold_up_no_others_and_no_stop(world: World) {
         "{log}"
     );
     stop(daemon);
-    // Somebody mends it: they run again, as the log of the stop says.
+    // An operator mends it: they run again, by the log of the stop.
     let drop = match world.engine {
         Engine::Postgres => "DROP TRIGGER refuse_delay_queue_log ON delay_queue_log",
         _ => "DROP TRIGGER refuse_delay_queue_log",
@@ -185,10 +185,10 @@ fn rows_that_cannot_be_claimed_hold_up_no_others(world: World) {
     });
     let log = daemon.log();
     for of in ["delayed tasks: ", "messages of `work`: "] {
-        let told = log
+        let line = log
             .lines()
             .find(|line| line.contains(of) && line.contains("is refused and stays as it is"));
-        assert!(told.is_some_and(|line| line.contains("ERROR")), "{log}");
+        assert!(line.is_some_and(|line| line.contains("ERROR")), "{log}");
     }
     assert!(
         world.ledger().missing(&bad).len() == BAD,
@@ -210,7 +210,7 @@ fn results_that_no_column_holds_end_their_tasks((world, _server): (World, OwnSer
             "ALTER TABLE delay_queue_log MODIFY result VARCHAR(40) CHARACTER SET utf8mb3 NOT NULL DEFAULT ''",
         ),
     }
-    // Nobody is registered by that name, which the result says.
+    // No handler is registered by that name, which the result shows.
     let row = format!("('n', '{}', '', 1, {})", "测😀".repeat(20), now_s() - 1);
     let rows = vec![row; GOOD].join(", ");
     database.execute(&format!(

@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// as much when nothing is different.
 const LEAST_SHARE: f64 = 0.9;
 
-/// The reading, until this is dropped. Then it says how long the answers took.
+/// The reading, until this is dropped. Then it prints how long the answers took.
 pub struct Scrapes {
     end: Option<Sender<()>>,
     reading: Option<JoinHandle<Vec<Duration>>>,

@@ -60,7 +60,8 @@ fn set(world: &World, database: &mut Database) -> usize {
     taken.filter(Result::is_ok).count()
 }
 
-/// With a time limit that is shorter than the wait for a lock, what waits for one table's lock ended in an outage of all.
+/// With a time limit that is shorter than the wait for a lock, writes that waited for one table's lock ended in an
+/// outage of all.
 fn settings_of_others_end_and_cut_nothing((world, _server): (World, OwnServer)) {
     let mut database = world.migrate();
     let mut operator = world.database();

@@ -13,7 +13,7 @@ use crate::wait::{LONG_PATIENCE, now_s, now_us, random_moment, wait_for, wait_un
 use crate::world::World;
 
 const CONSUMERS: usize = 4;
-/// Further away than a daemon looks ahead: they are waiting, claimed, when the silence begins.
+/// Further away than a daemon polls ahead: they are waiting, claimed, when the silence begins.
 const TASKS_DUE_IN_S: i64 = 3;
 /// What ran twice was in flight at the silence: its first run is at most so old then (microseconds).
 const IN_FLIGHT_US: i64 = 1_000_000;
@@ -120,7 +120,8 @@ fn what_a_silent_daemon_claimed_goes_to_the_other_and_never_starts_a_second_time
     let mut work = Work::default();
     let claimed = fall_silent(&silent, &world, &mut database, &mut work);
     let stopped_us = now_us();
-    // Not before: of two that look for tasks in the same millisecond, the one that is stopped again and again gets none.
+    // Not before: of two that poll for tasks in the same millisecond, the one that is stopped again and again gets
+    // none.
     let mut other = world.start();
     let Work { messages, tasks } = work;
 

@@ -21,7 +21,7 @@ const LENGTH: usize = 100;
 const RUNS: usize = 4;
 const CONSUMERS: usize = 4;
 const BATCH: i64 = 500;
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 const AIM: f64 = 0.5;
 
 const CLAIM: &str = "
@@ -102,7 +102,7 @@ fn daemon(world: &World, url: &str, scraped: bool) -> f64 {
     let any = "SELECT EXISTS (SELECT 1 FROM queue_message)";
     wait_until("all messages to be done", LONG_PATIENCE, || {
         let row = runtime.block_on(async {
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             client.query_one(any, &[]).await.unwrap()
         });
         !row.get::<_, bool>(0)

@@ -49,7 +49,7 @@ fn a_task_that_a_handler_pushes_is_of_the_trace_of_its_message(world: World) {
     ]);
     world.output(&["send", "work", "fail:message", "--header", &header]);
     let mut daemon = world.start();
-    // What the daemon says of a job that failed is of its trace as well.
+    // The daemon's line about a job that failed is of its trace as well.
     for what in [
         "message 3 failed on attempt 1",
         "failed on attempt 1 and runs again",

@@ -18,7 +18,7 @@ use crate::wait::{now_s, random_moment};
 use crate::world::World;
 
 const PARTITIONS: [&str; 2] = ["script1", "script2"];
-/// Rows become due up to so long after they were inserted.
+/// The longest time after their insertion at which rows become due.
 const DUE_WITHIN_S: usize = 4;
 
 /// How much is done.

@@ -44,7 +44,7 @@ fn checked(world: &World, kind: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
-/// What `dead list` says beside the dead letters.
+/// What `dead list` prints beside the dead letters.
 fn listed(world: &World) -> Vec<String> {
     let text = world.output(&["dead", "list"]);
     let lines = text.lines().filter(|line| line.starts_with("not consumed"));
@@ -169,7 +169,7 @@ fn rows_of_a_renamed_table_are_named_until_an_entry_has_them() {
     );
     daemon.stop();
 
-    // It went to another partition, whose daemon is told of what it is.
+    // It went to another partition, whose daemon reads it from its own entry.
     world.partition("script2", &with_table("old"), &json!([]));
     assert_eq!(
         (checked(&world, "tables"), listed(&world)),

@@ -7,29 +7,29 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// For what is a lot of work.
 pub const LONG_PATIENCE: Duration = Duration::from_secs(180);
-/// Between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Looks until there is something; fails the test after so long.
+/// Polls until there is something; fails the test after `patience`.
 #[track_caller]
-pub fn wait_for<T>(what: &str, patience: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, patience: Duration, mut poll: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + patience;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = poll() {
             return found;
         }
         assert!(
             Instant::now() < deadline,
             "waited {patience:?} in vain for {what}"
         );
-        thread::sleep(LOOK_INTERVAL);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 
 /// As [`wait_for`], for a plain yes.
 #[track_caller]
-pub fn wait_until(what: &str, patience: Duration, mut look: impl FnMut() -> bool) {
-    wait_for(what, patience, || look().then_some(()));
+pub fn wait_until(what: &str, patience: Duration, mut poll: impl FnMut() -> bool) {
+    wait_for(what, patience, || poll().then_some(()));
 }
 
 /// Lets a moment pass that nobody can foresee, so that what follows hits any state.

@@ -432,7 +432,7 @@ fn a_daemon_without_a_receiver_leaves_alerts_to_one_that_has_one() {
         let order = order(flag, 1, 3_600, 1).to_string();
         warned.run(&[&words[..], &["exec", "warn", &order]].concat());
     };
-    // Alone it says in its log what would be sent.
+    // Alone it logs what would be sent.
     let mut without = warned.start_with(&[&words[..], &["run"]].concat());
     exec("alone");
     let mut database = warned.world.database();

@@ -160,14 +160,14 @@ impl World {
             .stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let pid = child.id();
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(child.wait_with_output()));
-        told.recv_timeout(PATIENCE).map_or_else(
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(child.wait_with_output()));
+        receiver.recv_timeout(PATIENCE).map_or_else(
             |_| {
                 signal_pid(pid, Signal::KILL);
                 panic!(
                     "{args:?} did not end within {PATIENCE:?}: {:?}",
-                    told.recv()
+                    receiver.recv()
                 );
             },
             Result::unwrap,
@@ -236,7 +236,7 @@ impl World {
         Daemon::spawn(command, &stderr)
     }
 
-    /// What all daemons have said so far.
+    /// The output of all daemons so far.
     pub fn all_logs(&self) -> String {
         let number = 1..=self.started.load(Ordering::Relaxed);
         let read = |number| fs::read(self.path(&format!("daemon-{number}.err"))).unwrap();
@@ -254,7 +254,8 @@ impl World {
         bytes.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    /// Whether this machine lets us do so. Where it does not the test is left out, and says so; CI leaves nothing out.
+    /// Whether this machine lets us do so. Where it does not the test is left out, which is printed; CI leaves nothing
+    /// out.
     pub fn can(&self, command: &[&str]) -> bool {
         let mut tried = self.command_of(Path::new(command[0]), &command[1..]);
         let works = tried.status().is_ok_and(|status| status.success());

@@ -60,7 +60,7 @@ fn tz_is_a_name_or_a_path_as_in_go() {
             "{tz}"
         );
     }
-    // A copy says nothing by its name, and all by its bytes.
+    // A copy shows nothing by its name, and all by its bytes.
     let copy = world.path("zone");
     fs::copy(SHANGHAI, &copy).unwrap();
     let (zone, notes) = checked(&world, &[], Some(copy.to_str().unwrap()));

@@ -1,4 +1,4 @@
-//! What an idle daemon takes of memory, as README says it.
+//! What an idle daemon takes of memory, against README's figure.
 
 use std::fs;
 use std::time::Duration;

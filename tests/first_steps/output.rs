@@ -1,4 +1,4 @@
-//! Standard output that nobody reads, or that is full: the work is done all the same, and the exit status says so.
+//! Standard output that nobody reads, or that is full: the work is done all the same, and the exit status shows it.
 //! And work that is refused.
 
 use std::fs::File;
@@ -11,7 +11,7 @@ const QUEUES: &str = r#"[{"name": "demo", "exec_cmd": "demo_greet", "table": "de
     "progress_lag_limit": 1, "progress_avg_msgcount": 1, "status": 1}]"#;
 /// Writes there fail as on a full disk. Linux has it.
 const FULL: &str = "/dev/full";
-/// A command, and its exit status when all it says is read.
+/// A command, and its exit status when all its output is read.
 const COMMANDS: [(&[&str], i32); 9] = [
     (&["migrate"], 0),
     (&["check"], 0),
@@ -30,7 +30,7 @@ fn world() -> World {
     world
 }
 
-/// What it said on standard error alone, and its exit status.
+/// Its standard error alone, and its exit status.
 fn without_output(command: &mut Command, stdout: impl Into<std::process::Stdio>) -> Ended {
     let child = command.stdout(stdout).stderr(std::process::Stdio::piped());
     let output: Output = child.spawn().unwrap().wait_with_output().unwrap();
@@ -54,7 +54,7 @@ fn a_closed_pipe_changes_no_exit_status() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_ends_with_1() {
+fn a_full_disk_is_reported_and_ends_with_1() {
     let world = world();
     for (args, _) in COMMANDS {
         let Ok(full) = File::options().write(true).open(FULL) else {

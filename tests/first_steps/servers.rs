@@ -1,4 +1,4 @@
-//! `check --online` against real servers. What is not installed is left out, and said to be.
+//! `check --online` against real servers. A server that is not installed is left out, which is printed.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -30,7 +30,7 @@ fn redis(world: &World, port: u16) -> Option<Running> {
         );
         return None;
     }
-    // What it says goes to standard output, and is waited for on standard error.
+    // Its report goes to standard output, and is waited for on standard error.
     let start = format!(
         "exec redis-server --port {port} --bind 127.0.0.1 --save '' --appendonly no --dir . 1>&2"
     );
@@ -57,15 +57,15 @@ fn redis_says_its_version_and_how_long_the_lists_are() {
     let Some(_server) = redis(&world, port) else {
         return;
     };
-    let tell = |args: &str| {
-        let told = Command::new("redis-cli")
+    let run = |args: &str| {
+        let output = Command::new("redis-cli")
             .args(["-p", &port.to_string(), "-n", "3"])
             .args(args.split(' '))
             .output();
-        assert!(told.unwrap().status.success(), "{args}");
+        assert!(output.unwrap().status.success(), "{args}");
     };
-    tell("LPUSH orders 1 2 3");
-    tell("SET no_list x");
+    run("LPUSH orders 1 2 3");
+    run("SET no_list x");
 
     let ended = world.run(&["check", "--online", "--json"]);
     assert_eq!(ended.code, 1, "one of the keys is no list: {ended:?}");

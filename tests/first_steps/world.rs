@@ -76,7 +76,7 @@ pub fn without_settings(command: &mut Command) {
     }
 }
 
-/// What a command said, and its exit status.
+/// A command's output, and its exit status.
 #[derive(Debug)]
 pub struct Ended {
     pub code: i32,
@@ -93,7 +93,7 @@ impl Ended {
         }
     }
 
-    /// It was said to end well.
+    /// Asserts that it ended well.
     pub fn good(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
@@ -114,11 +114,11 @@ impl Running {
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, lines) = channel();
+        let (sender, lines) = channel();
         std::thread::spawn(move || {
             let lines = stderr.lines().map_while(Result::ok);
             lines
-                .take_while(|line| tell.send(line.clone()).is_ok())
+                .take_while(|line| sender.send(line.clone()).is_ok())
                 .for_each(drop);
         });
         Self {

@@ -69,7 +69,7 @@ impl ChromeDriver {
             "--no-proxy-server",
             "--disable-component-update",
             "--host-resolver-rules=MAP *.test 127.0.0.1",
-            // A name is visited over plain HTTP, as it says.
+            // A name is visited over plain HTTP, by its scheme.
             "--disable-features=HttpsUpgrades",
         ]
         .into_iter()

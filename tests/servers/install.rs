@@ -38,7 +38,7 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// A server that is not there: its tests are left out, said once and past the capture of the output; but CI leaves
+/// A server that is not there: its tests are left out, printed once and past the capture of the output; but CI leaves
 /// nothing out.
 ///
 /// # Panics

@@ -111,7 +111,7 @@ impl Kafka {
         });
     }
 
-    /// All that each of so many partitions has.
+    /// All records of each of this many partitions.
     #[track_caller]
     pub fn delete_records(&self, topic: &str, partitions: i32) {
         let mut all = TopicPartitionList::new();
@@ -205,7 +205,7 @@ pub struct Outside {
     pub protocol: &'static str,
     /// Where it listens.
     pub address: String,
-    /// What it says that its address is.
+    /// Its advertised address.
     pub advertised: String,
 }
 

@@ -85,7 +85,7 @@ pub fn with_sasl() -> String {
     .concat()
 }
 
-/// A server that gives a token to whoever asks, as an OpenID provider would. Answers its address. The broker takes the
+/// A server that gives a token to every caller, as an OpenID provider would. Answers its address. The broker takes the
 /// token without a signature: what is tested is the way of one.
 pub fn give_tokens() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

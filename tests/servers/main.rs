@@ -23,7 +23,7 @@ fn answers<K: Kind>(server: &Server<K>) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).is_ok()
 }
 
-/// Ended; whoever took it on may be slow to notice.
+/// Ended; its new parent may be slow to notice.
 fn is_gone(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')')
@@ -171,7 +171,7 @@ fn ask_for_a_server_that_is_nowhere() {
 }
 
 #[test]
-fn what_is_not_installed_is_left_out_and_said_but_not_in_ci() {
+fn what_is_not_installed_is_left_out_and_reported_but_not_in_ci() {
     let ask = |ci: bool| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "ask_for_a_server_that_is_nowhere", "--ignored"]);

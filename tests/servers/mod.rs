@@ -1,7 +1,7 @@
 //! Real servers for tests: private ones, on a free loopback port, with their data below `target/servers/`.
 //!
 //! ```ignore
-//! let Some(server) = servers::mariadb::shared() else { return };   // not installed: says LEFT OUT, once
+//! let Some(server) = servers::mariadb::shared() else { return };   // not installed: prints LEFT OUT, once
 //! let url = server.database();                                     // a fresh, empty database
 //!
 //! let Some(server) = servers::mariadb::MariaDb::dedicated() else { return };

@@ -116,7 +116,7 @@ pub(super) fn datadir(root: &Root, data: &Path) -> String {
     format!("--datadir={}", root.within(data).display())
 }
 
-/// It refuses to run as root until it is told to.
+/// It refuses to run as root without this option.
 pub(super) fn user() -> String {
     output(Command::new("id").arg("-un")).trim().to_owned()
 }

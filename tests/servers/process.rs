@@ -13,8 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// For a start, with recovery, on a machine that is compiling something else.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A server that can be hung, crashed and started again. Killed when dropped.
 pub struct Process {
@@ -72,7 +72,7 @@ impl Process {
                 self.name,
                 self.log()
             );
-            thread::sleep(LOOK_INTERVAL);
+            thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     }
@@ -105,11 +105,11 @@ impl Process {
             .iter()
             .any(|pid| !matches!(state(*pid), None | Some('Z')))
         {
-            thread::sleep(LOOK_INTERVAL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    /// What it has said since it was started last.
+    /// Its output since it was started last.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -177,7 +177,7 @@ fn end_with_us(command: &mut Command) -> &mut Command {
     // After the change of user, which would clear it again.
     let ask = move || {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // We ended in between: nobody would tell.
+        // We ended in between: then the signal would never come.
         let is_ours = rustix::process::getppid() == Some(us);
         is_ours.then_some(()).ok_or_else(|| Errno::SRCH.into())
     };
@@ -194,7 +194,7 @@ fn end_with_us(command: &mut Command) -> &mut Command {
 fn stop(pid: u32) {
     signal(pid, Signal::STOP);
     while !matches!(state(pid), None | Some('T' | 'Z')) {
-        thread::sleep(LOOK_INTERVAL);
+        thread::sleep(POLL_INTERVAL);
     }
 }
 

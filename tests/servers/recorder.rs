@@ -169,7 +169,7 @@ impl Recorder {
         self.shared.open.lock().unwrap().1
     }
 
-    /// Waits until so many requests have come that are of interest.
+    /// Waits until this many requests of interest have come.
     #[track_caller]
     pub fn wait_for(&self, count: usize, of_interest: impl Fn(&Received) -> bool) -> Vec<Received> {
         let deadline = Instant::now() + PATIENCE;

@@ -28,7 +28,7 @@ pub enum Releases {
 }
 
 impl Releases {
-    /// As the environment variable `TEST_SERVERS` says, for a whole run of tests.
+    /// By the environment variable `TEST_SERVERS`, for a whole run of tests.
     pub fn of_this_run() -> Self {
         let asked = std::env::var("TEST_SERVERS").unwrap_or_default();
         match asked.as_str() {

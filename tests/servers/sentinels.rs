@@ -21,7 +21,7 @@ const QUORUM: usize = 2;
 const DOWN_AFTER_MS: &str = "3000";
 const FAILOVER_TIMEOUT_MS: &str = "20000";
 const PATIENCE: Duration = Duration::from_secs(120);
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The replica logs in as this user, which can be locked out.
 const REPLICATION: &str = "replication";
 
@@ -100,7 +100,7 @@ impl Sentinels {
         self.each.iter().map(host).collect()
     }
 
-    /// From now on nothing of what the primary is told reaches the replica.
+    /// From now on no write to the primary reaches the replica.
     pub fn cut_replication(&self) {
         let primary = self.primary.port();
         ask::<()>(primary, &["ACL", "SETUSER", REPLICATION, "off"]);
@@ -127,7 +127,7 @@ impl Sentinels {
         });
     }
 
-    /// Returns when the old primary has heard of it: until then there are two.
+    /// Returns when the old primary has become a replica: until then there are two primaries.
     pub fn wait_demoted(&self) {
         let primary = self.primary.port();
         wait("the primary to become a replica", || {
@@ -198,7 +198,7 @@ fn wait(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        sleep(LOOK_INTERVAL);
+        sleep(POLL_INTERVAL);
     }
 }
 

@@ -114,7 +114,7 @@ impl<K: Kind> Server<K> {
         self.process.pid()
     }
 
-    /// What it has said since it was started last.
+    /// Its output since it was started last.
     pub fn log(&self) -> String {
         self.process.log()
     }

@@ -35,7 +35,7 @@ fn encrypted(url: &str) {
 #[track_caller]
 fn refused(url: &str, why: &str) {
     match cipher(url) {
-        Err(NoConnection::Denied(said)) => assert!(said.contains(why), "{url}: {said}"),
+        Err(NoConnection::Denied(refusal)) => assert!(refusal.contains(why), "{url}: {refusal}"),
         other => panic!("{url}: {other:?}"),
     }
 }
@@ -81,8 +81,8 @@ fn tls_modes_are_those_of_mysqls_own_clients() {
         ("ssl_ca=a.pem", "of no use"),
         ("ssl_mode=required&ssl_ca=a.pem", "of no use"),
     ] {
-        let said = check(&format!("mysql://u@h/d?{query}")).unwrap_err();
-        assert!(said.contains(why), "{query}: {said}");
+        let refusal = check(&format!("mysql://u@h/d?{query}")).unwrap_err();
+        assert!(refusal.contains(why), "{query}: {refusal}");
     }
 }
 

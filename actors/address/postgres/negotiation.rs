@@ -35,7 +35,7 @@ pub(super) enum NoAgreement {
     Broken(#[from] io::Error),
 }
 
-/// Negotiates as the configuration says, which from here on asks tokio-postgres for nothing.
+/// Negotiates by the configuration, which from here on asks tokio-postgres for nothing.
 pub(super) struct Negotiator {
     tls: MakeRustlsConnect,
     mode: SslMode,

@@ -19,8 +19,8 @@ const REMEDY: &str = "a pooler lends out the server's sessions for one transacti
     needs sessions of its own, for prepared statements, settings and locks; PgBouncer's `pool_mode = session` for this \
     database or user, or the port of the server itself, would be right";
 
-/// One connection looks at its session while others begin transactions and keep them open. As long as each has a session to
-/// itself, the first one's does not change, and is nobody else's.
+/// One connection reads its session while others begin transactions and keep them open. As long as each has a session
+/// to itself, the first one's does not change, and is nobody else's.
 ///
 /// A pooler that lends out the session that was used last gives it to the first of the others. One that takes its idle
 /// sessions in turn gives the first connection another one the next time, but where there are two: then the second of the

@@ -57,7 +57,7 @@ async fn connect_to(
     config.ssl_mode(SslMode::Disable);
     let connected = config.connect_raw(stream, NoTls).await;
     let (client, connection) = connected.map_err(|cause| judged(&cause))?;
-    // It ends with its client; why it broke, the client says.
+    // It ends with its client, which reports why it broke.
     tokio::spawn(async { drop(connection.await) });
     let opened = AsyncPgConnection::try_from(client).await;
     opened.map_err(|cause| away(&cause))

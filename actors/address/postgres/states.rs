@@ -95,7 +95,7 @@ const LENGTH_BYTES: usize = 4;
 /// The kind of an error's message, and of its field with the code.
 const ERROR: u8 = b'E';
 const CODE: u8 = b'C';
-/// How much of an error is looked at: its severity, twice, and its code come first.
+/// How much of an error is read: its severity, twice, and its code come first.
 const ERROR_BYTES: usize = 128;
 
 /// Where in the stream we are.

@@ -1,7 +1,7 @@
 //! Keeps time for the daemon's own alerts.
 //!
-//! Owns: nothing; what must outlive it is in `OwnAlerts`.   Told by: itself (Look, Ask).
-//! Tells: nobody; the Notifier gets what is to be said.     Started by: SupervisorActor, before all others.
+//! Owns: nothing; what must outlive it is in `OwnAlerts`.   Receives from: itself (Poll, Ask).
+//! Sends to: no actor; the Notifier gets the alerts.        Started by: SupervisorActor, before all others.
 //! Ends: with the process; the last word is the stop's.
 
 use std::time::Duration;
@@ -11,15 +11,15 @@ use actix::prelude::*;
 use super::OwnAlerts;
 use crate::drop_notice::GoneNotice;
 
-/// Between two looks: what is published is read, nothing is asked.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two polls: published state is read, nothing is asked.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Between two questions for what earlier daemons left and others did.
 const ASK_INTERVAL: Duration = Duration::from_secs(30);
 
-/// To itself: look.
+/// To itself: poll.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Look;
+struct Poll;
 
 /// To itself: ask the database.
 #[derive(Message)]
@@ -42,8 +42,8 @@ impl AlertActor {
         }
     }
 
-    /// Never two questions at once. A question ends by its own patience, so the next one is asked in any case; looks go on
-    /// beside it.
+    /// Never two questions at once. A question ends by its own patience, so the next one is asked in any case; polls go
+    /// on beside it.
     fn ask(&mut self, ctx: &mut Context<Self>) {
         if std::mem::replace(&mut self.asking, true) {
             return;
@@ -60,16 +60,16 @@ impl Actor for AlertActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.notify(Ask);
-        ctx.run_interval(LOOK_INTERVAL, |_, ctx| ctx.notify(Look));
+        ctx.run_interval(POLL_INTERVAL, |_, ctx| ctx.notify(Poll));
         ctx.run_interval(ASK_INTERVAL, |_, ctx| ctx.notify(Ask));
     }
 }
 
-impl Handler<Look> for AlertActor {
+impl Handler<Poll> for AlertActor {
     type Result = ();
 
-    fn handle(&mut self, _: Look, _: &mut Self::Context) {
-        self.own.look();
+    fn handle(&mut self, _: Poll, _: &mut Self::Context) {
+        self.own.poll();
     }
 }
 

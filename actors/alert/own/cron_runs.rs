@@ -1,7 +1,7 @@
 //! `cron_runs`: an entry whose last run failed, ran too long, was killed or lost. The next good run ends it, whichever daemon
 //! sees that: `watch.rs` asks the database for runs of others.
 
-use super::events::{Happened, Said};
+use super::events::{Happened, Reported};
 use super::{Condition, Rule};
 use crate::state::CronSight;
 
@@ -22,13 +22,13 @@ pub(super) fn happened(entries: &[CronSight]) -> Vec<Happened> {
     each.collect()
 }
 
-/// As [`conditions`], each with whether it is news: none of the bad runs in a row was said.
-pub(super) fn with_news(entries: &[CronSight], said: &Said) -> Vec<Condition> {
+/// As [`conditions`], each with whether it is news: none of the bad runs in a row was reported.
+pub(super) fn with_news(entries: &[CronSight], reported: &Reported) -> Vec<Condition> {
     let happened = happened(entries);
     let mut all = conditions(entries);
     let in_a_row = entries.iter().filter_map(|entry| entry.bad.as_ref());
     for ((condition, one), bad) in all.iter_mut().zip(&happened).zip(in_a_row) {
-        condition.is_news = said.unsaid(Rule::CronRuns, one) >= bad.count;
+        condition.is_news = reported.unreported(Rule::CronRuns, one) >= bad.count;
     }
     all
 }
@@ -86,25 +86,25 @@ mod tests {
     }
 
     #[test]
-    fn it_is_news_until_one_of_those_in_a_row_was_said() {
+    fn it_is_news_until_one_of_those_in_a_row_was_reported() {
         let mut entries = [entry("a", "1"), entry("b", "2")];
-        let mut said = Said::default();
+        let mut reported = Reported::default();
         entries[1].bad = Some(bad(2));
-        assert!(with_news(&entries, &said)[0].is_news);
-        said.note(Rule::CronRuns, "b", &happened(&entries));
-        assert!(!with_news(&entries, &said)[0].is_news);
+        assert!(with_news(&entries, &reported)[0].is_news);
+        reported.note(Rule::CronRuns, "b", &happened(&entries));
+        assert!(!with_news(&entries, &reported)[0].is_news);
         entries[1].bad = Some(bad(3));
-        assert!(!with_news(&entries, &said)[0].is_news, "the same row");
+        assert!(!with_news(&entries, &reported)[0].is_news, "the same row");
         // A good one came in between.
         entries[1].bad = Some(BadEnds {
             number: 4,
             ..bad(1)
         });
-        assert!(with_news(&entries, &said)[0].is_news);
+        assert!(with_news(&entries, &reported)[0].is_news);
     }
 
     #[test]
-    fn entries_of_one_name_are_told_apart() {
+    fn entries_of_one_name_are_distinguished() {
         let mut entries = [entry("a", "1111111111"), entry("a", "2222222222")];
         entries[0].bad = Some(bad(1));
         entries[1].bad = Some(bad(1));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::events::{Happened, Said, is_fresh};
+use super::events::{Happened, Reported, is_fresh};
 use super::{Condition, Rule};
 use crate::state::DeadLetterGroup;
 
@@ -23,10 +23,10 @@ fn subject(group: &DeadLetterGroup) -> String {
     group.entry.replace('`', "")
 }
 
-/// Those of which dead letters came that were not said, or within the last seconds of this number.
+/// Entries with dead letters that were not reported, or that came within this number of seconds.
 pub(super) fn conditions(
     dead_letters: &[DeadLetterGroup],
-    said: &Said,
+    reported: &Reported,
     resolve_after_seconds: u64,
     now_ms: i64,
 ) -> Vec<Condition> {
@@ -37,11 +37,11 @@ pub(super) fn conditions(
     let all = by_entry.into_iter().filter_map(|(entry, groups)| {
         let counted = groups.iter().map(|group| {
             let one = happened(std::slice::from_ref(*group));
-            let unsaid = one
+            let unreported = one
                 .iter()
-                .map(|one| said.unsaid(Rule::DeadLetters, one))
+                .map(|one| reported.unreported(Rule::DeadLetters, one))
                 .sum();
-            (*group, unsaid)
+            (*group, unreported)
         });
         let counted: Vec<(&DeadLetterGroup, u64)> = counted.collect();
         condition(entry, counted, resolve_after_seconds, now_ms)
@@ -55,25 +55,25 @@ fn condition(
     resolve_after_seconds: u64,
     now_ms: i64,
 ) -> Option<Condition> {
-    let unsaid: u64 = counted.iter().map(|(_, unsaid)| unsaid).sum();
+    let unreported: u64 = counted.iter().map(|(_, unreported)| unreported).sum();
     let (last, _) = counted.iter().max_by_key(|(group, _)| group.last_ms)?;
     let last_ms = last.last_ms;
     let is_fresh = is_fresh(last_ms, now_ms, resolve_after_seconds);
-    if !is_fresh && unsaid == 0 {
+    if !is_fresh && unreported == 0 {
         return None;
     }
     let subject = subject(last);
-    counted.retain(|(_, unsaid)| *unsaid > 0);
-    counted.sort_by_key(|(_, unsaid)| std::cmp::Reverse(*unsaid));
+    counted.retain(|(_, unreported)| *unreported > 0);
+    counted.sort_by_key(|(_, unreported)| std::cmp::Reverse(*unreported));
     let mut more: Vec<String> = counted
         .iter()
         .take(MOST_LISTED)
-        .map(|(group, unsaid)| format!("{unsaid} × {}", group.error))
+        .map(|(group, unreported)| format!("{unreported} × {}", group.error))
         .collect();
     if counted.len() > MOST_LISTED {
         let rest: u64 = counted[MOST_LISTED..]
             .iter()
-            .map(|(_, unsaid)| unsaid)
+            .map(|(_, unreported)| unreported)
             .sum();
         more.push(format!("{rest} × other errors"));
     }
@@ -81,14 +81,14 @@ fn condition(
         subject,
         since_ms: last_ms,
         summary: format!("{entry}: dead letters"),
-        text: match unsaid {
+        text: match unreported {
             0 => "no further one".to_owned(),
             1 => "1 dead letter since the last word".to_owned(),
             n => format!("{n} dead letters since the last word"),
         },
         remedy: "`dead list` shows them, `dead replay` runs them again".to_owned(),
         more,
-        is_news: unsaid > 0,
+        is_news: unreported > 0,
         is_over: !is_fresh,
         ..Condition::default()
     })
@@ -115,20 +115,20 @@ mod tests {
             group("queue `q`", "no row", 2, 0),
             group("queue `q`", "timeout", 5, 0),
         ];
-        let mut said = Said::default();
-        let found = conditions(&dead_letters, &said, 3600, 0);
+        let mut reported = Reported::default();
+        let found = conditions(&dead_letters, &reported, 3600, 0);
         let subjects: Vec<&str> = found.iter().map(|one| one.subject.as_str()).collect();
         assert_eq!(subjects, ["delayed task mail", "queue q"]);
         assert_eq!(found[1].summary, "queue `q`: dead letters");
         assert_eq!(found[1].text, "7 dead letters since the last word");
         assert_eq!(found[1].more, ["5 × timeout 7", "2 × no row 7"]);
 
-        said.note(Rule::DeadLetters, "queue q", &happened(&dead_letters));
+        reported.note(Rule::DeadLetters, "queue q", &happened(&dead_letters));
         let dead_letters = [
             group("queue `q`", "no row", 3, 100),
             group("queue `q`", "timeout", 5, 0),
         ];
-        let found = conditions(&dead_letters, &said, 3600, 100).remove(0);
+        let found = conditions(&dead_letters, &reported, 3600, 100).remove(0);
         assert_eq!(found.more, ["1 × no row 7"]);
         assert!(found.is_news);
     }
@@ -136,14 +136,14 @@ mod tests {
     #[test]
     fn it_ends_so_long_after_the_last_dead_letter_and_what_is_unsaid_is_over() {
         let dead_letters = [group("queue `q`", "e", 1, 1_000)];
-        let mut said = Said::default();
-        assert!(!conditions(&dead_letters, &said, 5, 5_999)[0].is_over);
-        let late = conditions(&dead_letters, &said, 5, 6_000).remove(0);
+        let mut reported = Reported::default();
+        assert!(!conditions(&dead_letters, &reported, 5, 5_999)[0].is_over);
+        let late = conditions(&dead_letters, &reported, 5, 6_000).remove(0);
         assert!(late.is_over && late.is_news);
-        said.note(Rule::DeadLetters, "queue q", &happened(&dead_letters));
-        let found = conditions(&dead_letters, &said, 5, 5_999);
+        reported.note(Rule::DeadLetters, "queue q", &happened(&dead_letters));
+        let found = conditions(&dead_letters, &reported, 5, 5_999);
         assert!(!found[0].is_news);
-        assert_eq!(conditions(&dead_letters, &said, 5, 6_000), []);
+        assert_eq!(conditions(&dead_letters, &reported, 5, 6_000), []);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         let dead_letters: Vec<DeadLetterGroup> = (0..30)
             .map(|n| group("queue `q`", &format!("e{n}"), 1, 0))
             .collect();
-        let found = conditions(&dead_letters, &Said::default(), 5, 0).remove(0);
+        let found = conditions(&dead_letters, &Reported::default(), 5, 0).remove(0);
         assert_eq!(found.more.len(), MOST_LISTED + 1);
         assert_eq!(found.more[MOST_LISTED], "10 × other errors");
     }

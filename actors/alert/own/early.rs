@@ -1,14 +1,14 @@
 //! The alerts of a daemon that waits for its database at the start. Nothing works yet, so there is one rule: `outages`.
 //!
-//! **What fires here is resolved.** By the first look after the database has answered; or, where the start ends before it
-//! does, by [`EarlyAlerts::end`]. The daemon's own looks go on with the same memory.
+//! **Alerts that fire here are resolved.** By the first poll after the database has answered; or, where the start ends
+//! before it does, by [`EarlyAlerts::end`]. The daemon's own polls go on with the same memory.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::actor::LOOK_INTERVAL;
+use super::actor::POLL_INTERVAL;
 use super::memory::{Change, Memory};
 use super::sight::Sight;
 use super::table::{Moment, Table};
@@ -24,7 +24,7 @@ pub(crate) struct EarlyAlerts {
     rules: AlertRules,
     notifier: Notifier,
     memory: Memory,
-    looked_at: Cell<Option<Instant>>,
+    polled_at: Cell<Option<Instant>>,
 }
 
 impl EarlyAlerts {
@@ -43,38 +43,38 @@ impl EarlyAlerts {
             rules,
             notifier,
             memory: Memory::default(),
-            looked_at: Cell::new(None),
+            polled_at: Cell::new(None),
         }
     }
 
-    /// What was said, for those who look later.
+    /// What was reported, for later polls.
     pub(crate) fn memory(&self) -> Memory {
         self.memory.clone()
     }
 
-    /// To be called often: looks where the last look is old.
+    /// To be called often: polls if the last poll is old.
     pub(crate) fn wait(&self) {
         let now = Instant::now();
-        let looked_at = self.looked_at.get();
-        if looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_INTERVAL) {
-            self.looked_at.set(Some(now));
-            self.look();
+        let polled_at = self.polled_at.get();
+        if polled_at.is_none_or(|at| now.saturating_duration_since(at) >= POLL_INTERVAL) {
+            self.polled_at.set(Some(now));
+            self.poll();
         }
     }
 
-    /// Says what has changed.
-    pub(crate) fn look(&self) {
-        self.say(Table::apply);
+    /// Reports what has changed.
+    pub(crate) fn poll(&self) {
+        self.report(Table::apply);
     }
 
     /// There will be no daemon: the last word, which is sent before this returns or within [`LAST_WORD`].
     pub(crate) async fn end(&self) {
-        self.say(Table::finish);
+        self.report(Table::finish);
         self.memory.end();
         self.notifier.finish(Instant::now() + LAST_WORD).await;
     }
 
-    fn say(&self, change: Change) {
+    fn report(&self, change: Change) {
         let at = Moment::now();
         let sight = Sight {
             now_ms: at.utc.timestamp_millis(),
@@ -82,6 +82,6 @@ impl EarlyAlerts {
             ..Sight::default()
         };
         self.memory
-            .say(&self.rules, &sight, at, &self.notifier, change);
+            .report(&self.rules, &sight, at, &self.notifier, change);
     }
 }

@@ -1,12 +1,12 @@
-//! What happens rather than lasts: how much of it was said, and for how long it is an alert.
+//! Events, which happen rather than last: how many of them were reported, and for how long they are an alert.
 
 use std::collections::BTreeMap;
 
 use super::Rule;
 
-/// How many of something were said: by the rule, by what the alert is about, and by the kind of thing.
+/// How many events were reported: by the rule, by the subject of the alert, and by the kind of event.
 #[derive(Debug, Default)]
-pub(crate) struct Said(BTreeMap<(Rule, String), BTreeMap<String, u64>>);
+pub(crate) struct Reported(BTreeMap<(Rule, String), BTreeMap<String, u64>>);
 
 /// A count that only grows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +19,17 @@ pub(super) struct Happened {
     pub(super) last_ms: i64,
 }
 
-impl Said {
-    /// How many of these were not said yet.
-    pub(super) fn unsaid(&self, rule: Rule, happened: &Happened) -> u64 {
-        let said = self.0.get(&(rule, happened.subject.clone()));
-        let said = said.and_then(|kinds| kinds.get(&happened.kind));
-        happened.count.saturating_sub(said.copied().unwrap_or(0))
+impl Reported {
+    /// How many of these were not reported yet.
+    pub(super) fn unreported(&self, rule: Rule, happened: &Happened) -> u64 {
+        let reported = self.0.get(&(rule, happened.subject.clone()));
+        let reported = reported.and_then(|kinds| kinds.get(&happened.kind));
+        happened
+            .count
+            .saturating_sub(reported.copied().unwrap_or(0))
     }
 
-    /// What is known of this subject has been said.
+    /// All known events of this subject have been reported.
     pub(super) fn note(&mut self, rule: Rule, subject: &str, happened: &[Happened]) {
         let of_subject = happened.iter().filter(|one| one.subject == subject);
         let kinds = of_subject.map(|one| (one.kind.clone(), one.count));
@@ -35,7 +37,7 @@ impl Said {
     }
 }
 
-/// Whether the last of it is younger than this. What is not and was not said is said by the end of its alert.
+/// Whether the last event is younger than this. An older one that was not reported is reported by the end of its alert.
 pub(super) fn is_fresh(last_ms: i64, now_ms: i64, resolve_after_seconds: u64) -> bool {
     let kept_ms = i64::try_from(resolve_after_seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
     now_ms.saturating_sub(last_ms) < kept_ms
@@ -55,15 +57,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_said_is_not_said_again_and_what_came_since_is() {
-        let mut said = Said::default();
+    fn what_was_reported_is_not_reported_again_and_what_came_since_is() {
+        let mut reported = Reported::default();
         let rule = Rule::DeadLetters;
-        assert_eq!(said.unsaid(rule, &happened("a", 3)), 3);
-        said.note(rule, "q", &[happened("a", 3)]);
-        assert_eq!(said.unsaid(rule, &happened("a", 3)), 0);
-        assert_eq!(said.unsaid(rule, &happened("a", 5)), 2);
-        assert_eq!(said.unsaid(rule, &happened("b", 1)), 1);
-        assert_eq!(said.unsaid(Rule::Misfires, &happened("a", 3)), 3);
+        assert_eq!(reported.unreported(rule, &happened("a", 3)), 3);
+        reported.note(rule, "q", &[happened("a", 3)]);
+        assert_eq!(reported.unreported(rule, &happened("a", 3)), 0);
+        assert_eq!(reported.unreported(rule, &happened("a", 5)), 2);
+        assert_eq!(reported.unreported(rule, &happened("b", 1)), 1);
+        assert_eq!(reported.unreported(Rule::Misfires, &happened("a", 3)), 3);
     }
 
     #[test]

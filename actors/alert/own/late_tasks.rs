@@ -1,14 +1,15 @@
-//! `late_tasks`: delayed tasks that wait past their time. All daemons of the database see the same ones, and each says so.
+//! `late_tasks`: delayed tasks that wait past their time. All daemons of the database see the same ones, and each of
+//! them reports them.
 
 use super::Condition;
 use super::age::aged;
 use crate::state::DelaySight;
 use crate::store::rows::COUNT_CAP;
 
-/// A count that is older than this says nothing of now: the database did not answer the ones since.
+/// A count that is older than this is outdated: the database did not answer the ones since.
 const STALE_MS: i64 = 90_000;
 
-/// Whether the last count says anything of now.
+/// Whether the last count is recent.
 pub(super) fn is_known(delay: Option<&DelaySight>, now_ms: i64) -> bool {
     delay.is_some_and(|delay| now_ms.saturating_sub(delay.counted_ms) <= STALE_MS)
 }

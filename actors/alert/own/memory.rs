@@ -1,4 +1,4 @@
-//! What fires and what was said, from the start of the daemon to its stop, whoever looks meanwhile.
+//! The alerts that fire and the events that were reported, from the start of the daemon to its stop, for every poller.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::Rule;
 #[cfg(test)]
 use super::events::Happened;
-use super::events::Said;
+use super::events::Reported;
 use super::rules::{self, Found};
 use super::sight::Sight;
 use super::table::{Moment, Table, Word};
@@ -16,7 +16,7 @@ use crate::alert::Notifier;
 use crate::config::AlertRules;
 use crate::state::deaths;
 
-/// What a look makes of what was found.
+/// Turns the findings of a poll into words.
 pub(super) type Change = fn(&mut Table, &[Found], Moment) -> Vec<Word>;
 
 /// See the module's header. A copy is the same memory.
@@ -26,16 +26,16 @@ pub(crate) struct Memory(Arc<Mutex<Inner>>);
 #[derive(Default)]
 struct Inner {
     table: Table,
-    said: Said,
+    reported: Reported,
     /// Rules whose code has failed: the log has that.
     failed: BTreeSet<Rule>,
-    /// The last word was said.
+    /// The last word was sent.
     is_over: bool,
 }
 
 impl Memory {
-    /// Says what has changed. Neither waits nor fails.
-    pub(super) fn say(
+    /// Reports what has changed. Neither waits nor fails.
+    pub(super) fn report(
         &self,
         rules: &AlertRules,
         sight: &Sight,
@@ -48,26 +48,30 @@ impl Memory {
             return;
         }
         let inner = &mut *inner;
-        let found = rules::all(rules, sight, &inner.said);
+        let found = rules::all(rules, sight, &inner.reported);
         inner.note_failures(&found);
         for word in change(&mut inner.table, &found, at) {
             let happened = rules::happened(word.rule, sight);
-            inner.said.note(word.rule, &word.notice.subject, &happened);
-            // Under the lock: nobody takes another look before this word is handed over.
+            inner
+                .reported
+                .note(word.rule, &word.notice.subject, &happened);
+            // Under the lock: no other poll begins before this word is handed over.
             notifier.notify(word.notice);
         }
     }
 
-    /// Nothing is said any more.
+    /// Nothing is reported any more.
     pub(super) fn end(&self) {
         self.0.lock().is_over = true;
     }
 
     #[cfg(test)]
-    pub(super) fn unsaid(&self, rule: Rule, happened: &[Happened]) -> u64 {
+    pub(super) fn unreported(&self, rule: Rule, happened: &[Happened]) -> u64 {
         let inner = self.0.lock();
-        let unsaid = happened.iter().map(|one| inner.said.unsaid(rule, one));
-        unsaid.sum()
+        let unreported = happened
+            .iter()
+            .map(|one| inner.reported.unreported(rule, one));
+        unreported.sum()
     }
 }
 
@@ -81,7 +85,7 @@ impl Inner {
             let name = found.rule.name();
             deaths().note(&format!("the rule `{name}` of alerts"));
             if self.failed.insert(found.rule) {
-                log::error!("the rule `{name}` of alerts cannot be looked at: {panic}");
+                log::error!("the rule `{name}` of alerts cannot be evaluated: {panic}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `misfires`: fires that were not made in time and are not made up for, by their entry.
 
-use super::events::{Happened, Said, is_fresh};
+use super::events::{Happened, Reported, is_fresh};
 use super::{Condition, Rule, cron_runs::subject};
 use crate::state::CronSight;
 
@@ -15,27 +15,28 @@ pub(super) fn happened(entries: &[CronSight]) -> Vec<Happened> {
     each.collect()
 }
 
-/// Those that missed fires which were not said, or within the last seconds of this number.
+/// Entries with missed fires that were not reported, or that happened within this number of seconds.
 pub(super) fn conditions(
     entries: &[CronSight],
-    said: &Said,
+    reported: &Reported,
     resolve_after_seconds: u64,
     now_ms: i64,
 ) -> Vec<Condition> {
     let each = happened(entries).into_iter().filter_map(|one| {
-        let unsaid = said.unsaid(Rule::Misfires, &one);
+        let unreported = reported.unreported(Rule::Misfires, &one);
         let is_fresh = is_fresh(one.last_ms, now_ms, resolve_after_seconds);
-        (is_fresh || unsaid > 0).then(|| Condition {
+        (is_fresh || unreported > 0).then(|| Condition {
             summary: format!("cron `{}`: fires were missed", one.subject),
             subject: one.subject,
             since_ms: one.last_ms,
-            text: match unsaid {
+            text: match unreported {
                 0 => "no further one".to_owned(),
                 1 => "1 fire since the last word".to_owned(),
                 n => format!("{n} fires since the last word"),
             },
-            remedy: "the log says why; `misfire` says which ones are made up for".to_owned(),
-            is_news: unsaid > 0,
+            remedy: "the log has the reasons; `misfire` decides which fires are made up for"
+                .to_owned(),
+            is_news: unreported > 0,
             is_over: !is_fresh,
             ..Condition::default()
         })
@@ -49,20 +50,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missed_fires_are_said_once_by_their_entry() {
+    fn missed_fires_are_reported_once_by_their_entry() {
         let mut entries = [entry("a", "1"), entry("b", "2")];
-        assert_eq!(conditions(&entries, &Said::default(), 60, 0), []);
+        assert_eq!(conditions(&entries, &Reported::default(), 60, 0), []);
         entries[1].misses.count = 3;
         entries[1].misses.last_ms = 1_000;
-        let mut said = Said::default();
-        let found = conditions(&entries, &said, 60, 2_000);
+        let mut reported = Reported::default();
+        let found = conditions(&entries, &reported, 60, 2_000);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].text, "3 fires since the last word");
-        said.note(Rule::Misfires, "b", &happened(&entries));
-        assert!(!conditions(&entries, &said, 60, 60_999)[0].is_news);
-        assert_eq!(conditions(&entries, &said, 60, 61_000), []);
+        reported.note(Rule::Misfires, "b", &happened(&entries));
+        assert!(!conditions(&entries, &reported, 60, 60_999)[0].is_news);
+        assert_eq!(conditions(&entries, &reported, 60, 61_000), []);
         entries[1].misses.count = 4;
-        let late = conditions(&entries, &said, 60, 61_000).remove(0);
+        let late = conditions(&entries, &reported, 60, 61_000).remove(0);
         assert!(late.is_over && late.is_news);
     }
 }

@@ -1,21 +1,21 @@
-//! The daemon's own alerts: states that it finds in what its actors publish (`state/`), and says when they begin, each hour
-//! while they last, and when they end.
+//! The daemon's own alerts: conditions that it finds in the state its actors publish (`state/`). It reports their
+//! beginning, each hour while they last, and their end.
 //!
-//! A file a family of rules: each is pure, from what was seen ([`Sight`]) to what is wrong ([`Condition`]). `table.rs` makes
-//! notices of it, pure too. `memory.rs` and `watch.rs` hold what must outlive an AlertActor (`actor.rs`), which only keeps time.
-//! `early.rs` looks while the daemon waits for its database at the start, before there are actors.
+//! A file a family of rules: each is pure, from what was seen ([`Sight`]) to what is wrong ([`Condition`]). `table.rs`
+//! makes notices of it, pure too. `memory.rs` and `watch.rs` hold what must outlive an AlertActor (`actor.rs`), which
+//! only keeps time. `early.rs` polls while the daemon waits for its database at the start, before there are actors.
 //!
-//! **Each daemon speaks for what it sees itself.** Nobody is elected: a daemon without receivers, or of another environment,
-//! could be the one, and then nobody would speak. What all daemons of one database see alike (a lag, late tasks) is said by
-//! each of them that has receivers, under its own partition and host.
+//! **Each daemon reports what it sees itself.** No daemon is elected: the elected one could be without receivers, or of
+//! another environment, and then none would report. Conditions that all daemons of one database see alike (a lag, late
+//! tasks) are reported by each of them that has receivers, under its own partition and host.
 //!
-//! **A failed cron run outlives its daemon.** The stop says what no look has seen. The next daemon asks the database for the last
-//! ends of its entries, and says once, as a repetition, which of them are still bad: the one before may have been killed before
-//! it could say so, and an Alertmanager has forgotten it meanwhile. From then on it is an alert like others, so that the next
-//! good run resolves it.
+//! **A failed cron run outlives its daemon.** The stop reports what no poll has seen. The next daemon asks the database
+//! for the last ends of its entries, and reports once, as a repetition, which of them are still bad: the daemon before
+//! may have been killed before it could report them, and an Alertmanager has forgotten them meanwhile. From then on it
+//! is an alert like others, so that the next good run resolves it.
 //!
-//! **Nothing is lost between two looks.** What happens rather than lasts (dead letters, misfires) is counted where it happens,
-//! by counts that only grow, and compared with what was said. The last look is made at the stop, after all that writes.
+//! **Nothing is lost between two polls.** Events (dead letters, misfires) are counted where they happen, by counts that
+//! only grow, and compared with the reported counts. The last poll is made at the stop, after everything that writes.
 
 mod actor;
 mod age;
@@ -111,11 +111,11 @@ pub(crate) struct Condition {
     pub(crate) remedy: String,
     /// Further lines.
     pub(crate) more: Vec<String>,
-    /// Something of it was not said yet, and cannot wait for the next daemon.
+    /// Some of its events were not reported yet, and cannot wait for the next daemon.
     pub(crate) is_news: bool,
-    /// Its time is over: it is here for what was not said, and ends with that.
+    /// Its time is over: it is here for the events that were not reported, and ends with their report.
     pub(crate) is_over: bool,
-    /// An earlier daemon has begun to say it.
+    /// An earlier daemon has reported its beginning.
     pub(crate) is_inherited: bool,
 }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// How often a disk is asked.
 const ASKED_EVERY: Duration = Duration::from_secs(30);
 
-/// What a file system says of itself.
+/// What a file system reports about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskFacts {
     /// What this process may still use.
@@ -87,13 +87,13 @@ impl Disks {
     }
 
     /// Asks those whose last answer is old, and returns what is known, at once.
-    pub(super) fn look(&self, now: Instant) -> Vec<DiskSight> {
-        self.0.iter().map(|disk| disk.look(now)).collect()
+    pub(super) fn poll(&self, now: Instant) -> Vec<DiskSight> {
+        self.0.iter().map(|disk| disk.poll(now)).collect()
     }
 }
 
 impl Disk {
-    fn look(&self, now: Instant) -> DiskSight {
+    fn poll(&self, now: Instant) -> DiskSight {
         let mut state = self.state.lock();
         let asked_at = state.asked_at;
         let is_old = asked_at.is_none_or(|at| now.saturating_duration_since(at) >= ASKED_EVERY);
@@ -172,7 +172,7 @@ mod tests {
     fn until(disks: &Disks, now: Instant, wanted: impl Fn(&DiskSight) -> bool) -> DiskSight {
         let begun = std::time::Instant::now();
         loop {
-            let sight = disks.look(now).remove(0);
+            let sight = disks.poll(now).remove(0);
             if wanted(&sight) {
                 return sight;
             }
@@ -191,7 +191,7 @@ mod tests {
             .unwrap();
         assert!(facts.total_bytes >= facts.free_bytes && facts.total_bytes > 0);
         let nothing = Disks::below([dir.path().join("nothing")]);
-        nothing.look(now);
+        nothing.poll(now);
         let later = now + ASKED_EVERY;
         let asked = until(&nothing, later, |_| !nothing.0[0].state.lock().is_under_way);
         assert_eq!((asked.facts, asked.failure), (None, None));
@@ -254,14 +254,14 @@ mod tests {
         let begun = Instant::now();
         let disks = Disks::asked_by([PathBuf::from("p")], hangs);
         for s in [0, 30, 60, 120] {
-            let sight = disks.look(begun + Duration::from_secs(s)).remove(0);
+            let sight = disks.poll(begun + Duration::from_secs(s)).remove(0);
             assert_eq!((sight.silent_seconds, sight.facts), (s, None));
         }
         GATE.0.send(()).unwrap();
         let answered = until(&disks, begun + Duration::from_secs(120), |sight| {
             sight.facts.is_some()
         });
-        // Once the answer is there the next look asks again, as it is old.
+        // Once the answer is there the next poll asks again, as it is old.
         assert_eq!(answered.silent_seconds, 0);
         assert_eq!(answered.facts.unwrap().total_bytes, 2);
         assert!(*ASKED.lock() <= 2);

@@ -24,7 +24,7 @@ pub(super) fn conditions(
             since_ms,
             summary: format!("{} dies again and again", part.part),
             text: format!("{} times within {within_seconds} s", recent.len()),
-            remedy: "it is replaced each time; the log says what it died of".to_owned(),
+            remedy: "it is replaced each time; the log has the reason of each death".to_owned(),
             ..Condition::default()
         })
     });

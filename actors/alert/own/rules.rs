@@ -1,6 +1,6 @@
 //! All rules that are switched on, one after the other: what one does not know, or fails at, is no other's business.
 
-use super::events::{Happened, Said};
+use super::events::{Happened, Reported};
 use super::sight::Sight;
 use super::{Condition, Rule};
 use super::{cron_runs, dead_letters, disk, lag, late_tasks, misfires, outages, restarts};
@@ -63,12 +63,12 @@ impl From<AlertSeverity> for Severity {
 }
 
 /// Looks with each rule that is on.
-pub(super) fn all(rules: &AlertRules, sight: &Sight, said: &Said) -> Vec<Found> {
+pub(super) fn all(rules: &AlertRules, sight: &Sight, reported: &Reported) -> Vec<Found> {
     let on = Rule::ALL
         .into_iter()
         .filter_map(|rule| Some((rule, severity(rule, rules)?)));
     let found = on.map(|(rule, severity)| {
-        let (findings, panic) = match caught_call(|| one(rule, rules, sight, said)) {
+        let (findings, panic) = match caught_call(|| one(rule, rules, sight, reported)) {
             Ok(findings) => (findings.unwrap_or_default(), None),
             Err(panic) => {
                 let unknown = Unknown::All;
@@ -104,7 +104,7 @@ fn severity(rule: Rule, rules: &AlertRules) -> Option<AlertSeverity> {
     }
 }
 
-fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Findings> {
+fn one(rule: Rule, rules: &AlertRules, sight: &Sight, reported: &Reported) -> Option<Findings> {
     let now_ms = sight.now_ms;
     #[cfg(test)]
     crate::task::panic_point("alert rule", &format!("{} at {now_ms}", rule.name()));
@@ -112,12 +112,12 @@ fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Fin
         Rule::Lag => lag::conditions(&sight.lags, rules.lag?.checks, now_ms).into(),
         Rule::DeadLetters => {
             let kept = rules.dead_letters?.resolve_after_seconds;
-            dead_letters::conditions(&sight.dead_letters, said, kept, now_ms).into()
+            dead_letters::conditions(&sight.dead_letters, reported, kept, now_ms).into()
         }
-        Rule::CronRuns => cron_runs::with_news(&sight.cron, said).into(),
+        Rule::CronRuns => cron_runs::with_news(&sight.cron, reported).into(),
         Rule::Misfires => {
             let kept = rules.misfires?.resolve_after_seconds;
-            misfires::conditions(&sight.cron, said, kept, now_ms).into()
+            misfires::conditions(&sight.cron, reported, kept, now_ms).into()
         }
         Rule::Outages => {
             outages::conditions(&sight.outages, rules.outages?.after_seconds, now_ms).into()
@@ -144,7 +144,7 @@ fn one(rule: Rule, rules: &AlertRules, sight: &Sight, said: &Said) -> Option<Fin
     Some(found)
 }
 
-/// What has happened by a rule of that kind: after it was said, this is known as said.
+/// The events of a rule: after its word was sent, they count as reported.
 pub(super) fn happened(rule: Rule, sight: &Sight) -> Vec<Happened> {
     match rule {
         Rule::DeadLetters => dead_letters::happened(&sight.dead_letters),

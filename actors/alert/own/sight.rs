@@ -1,4 +1,4 @@
-//! What the rules look at: a copy of what the actors publish, at one moment.
+//! The input of the rules: a copy of the state that the actors publish, at one moment.
 
 use super::probe::DiskSight;
 use crate::state::view::OutageView;

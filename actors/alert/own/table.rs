@@ -1,10 +1,11 @@
-//! What fires, and what is to be said of it: the only place that knows an alert's life. Pure: time is an argument.
+//! The alerts that fire, and the words about them: the only place that knows an alert's life. Pure: time is an
+//! argument.
 //!
-//! **A condition that comes and goes.** The first end is said at once. An alert that fires again within [`FLAPPING`] of its
-//! end is resolved only when its condition was gone for that long. So one that flaps, however fast, is two pairs of messages
-//! at first, and then at most one pair each [`FLAPPING`].
+//! **A condition that comes and goes.** The first end is reported at once. An alert that fires again within
+//! [`FLAPPING`] of its end is resolved only when its condition was gone for that long. So one that flaps, however fast,
+//! is two pairs of messages at first, and then at most one pair each [`FLAPPING`].
 //!
-//! **What happened while an alert fired** is said when it is repeated, or by its end: no count is kept back, and none keeps an
+//! **Events during an alert** are reported when it is repeated, or by its end: no count is kept back, and none keeps an
 //! alert from its end.
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use super::{Condition, Rule};
 use crate::alert::{Notice, NoticeKind, Severity};
 use crate::clock::now_utc;
 
-/// Time after which an alert that lasts is said again.
+/// Time after which an alert that lasts is reported again.
 const REPEATED_EVERY: Duration = Duration::from_secs(3600);
 /// See the module's header.
 const FLAPPING: Duration = Duration::from_secs(5 * 60);
@@ -37,17 +38,17 @@ pub(super) struct Table {
 #[derive(Debug)]
 struct Firing {
     severity: Severity,
-    /// The first line of all that is said of it.
+    /// The first line of all words about it.
     summary: String,
     since: DateTime<Utc>,
-    said_at: Instant,
+    reported_at: Instant,
     /// Since when its condition does not hold.
     gone_since: Option<Instant>,
     /// It came back soon after its end.
     flaps: bool,
 }
 
-/// One thing to say.
+/// One notice to send, and its rule.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) rule: Rule,
@@ -85,7 +86,8 @@ impl Table {
         words
     }
 
-    /// The daemon stops. What has happened and was not said is said; what only a living daemon can say is resolved.
+    /// The daemon stops. Events that were not reported are reported; alerts that only a living daemon can report are
+    /// resolved.
     pub(super) fn finish(&mut self, found: &[Found], at: Moment) -> Vec<Word> {
         let mut words = Vec::new();
         let events = found.iter().filter(|one| !one.rule.ends_with_the_daemon());
@@ -94,7 +96,7 @@ impl Table {
             for condition in news {
                 let key = (found.rule, condition.subject.clone());
                 if let Some(firing) = self.firing.get_mut(&key) {
-                    let repeated = firing.says(NoticeKind::Repeated, &key, condition.details(), at);
+                    let repeated = firing.word(NoticeKind::Repeated, &key, condition.details(), at);
                     words.push(repeated);
                 } else {
                     words.extend(self.holds(found, condition, at));
@@ -105,8 +107,8 @@ impl Table {
             if !key.0.ends_with_the_daemon() {
                 return true;
             }
-            let why = "said because this daemon stops; the next one says whether it lasts";
-            words.push(firing.says(NoticeKind::Resolved, key, vec![why.to_owned()], at));
+            let why = "resolved because this daemon stops; the next one reports whether it lasts";
+            words.push(firing.word(NoticeKind::Resolved, key, vec![why.to_owned()], at));
             false
         });
         words
@@ -119,16 +121,16 @@ impl Table {
                 return None;
             }
             firing.gone_since = None;
-            let is_old = at.now.saturating_duration_since(firing.said_at) >= REPEATED_EVERY;
+            let is_old = at.now.saturating_duration_since(firing.reported_at) >= REPEATED_EVERY;
             return is_old
-                .then(|| firing.says(NoticeKind::Repeated, &key, condition.details(), at));
+                .then(|| firing.word(NoticeKind::Repeated, &key, condition.details(), at));
         }
         let since = DateTime::from_timestamp_millis(condition.since_ms);
         let mut firing = Firing {
             severity: found.severity,
             summary: condition.summary.clone(),
             since: since.map_or(at.utc, |since| since.min(at.utc)),
-            said_at: at.now,
+            reported_at: at.now,
             gone_since: None,
             flaps: self.ended.contains_key(&key),
         };
@@ -136,7 +138,7 @@ impl Table {
             true => NoticeKind::Repeated,
             false => NoticeKind::Firing,
         };
-        let word = firing.says(kind, &key, condition.details(), at);
+        let word = firing.word(kind, &key, condition.details(), at);
         self.firing.insert(key, firing);
         Some(word)
     }
@@ -152,8 +154,8 @@ impl Table {
                 conditions.find(|condition| condition.subject == *subject)
             });
             let is_unknown = found.is_some_and(|found| found.findings.unknown.covers(subject));
-            // One that was over before it was said has just been said, and ends with the next look.
-            let holds = |condition: &Condition| !condition.is_over || firing.said_at == at.now;
+            // An alert that was over before it was reported has just been reported, and ends with the next poll.
+            let holds = |condition: &Condition| !condition.is_over || firing.reported_at == at.now;
             if is_unknown || condition.is_some_and(holds) {
                 return true;
             }
@@ -162,9 +164,9 @@ impl Table {
             if firing.flaps && gone_for < FLAPPING {
                 return true;
             }
-            let unsaid = condition.filter(|condition| condition.is_news);
-            let details = unsaid.map_or_else(Vec::new, Condition::details);
-            words.push(firing.says(NoticeKind::Resolved, key, details, at));
+            let unreported = condition.filter(|condition| condition.is_news);
+            let details = unreported.map_or_else(Vec::new, Condition::details);
+            words.push(firing.word(NoticeKind::Resolved, key, details, at));
             ended.insert(key.clone(), at.now);
             false
         });
@@ -173,8 +175,8 @@ impl Table {
 }
 
 impl Firing {
-    fn says(&mut self, kind: NoticeKind, key: &Key, details: Vec<String>, at: Moment) -> Word {
-        self.said_at = at.now;
+    fn word(&mut self, kind: NoticeKind, key: &Key, details: Vec<String>, at: Moment) -> Word {
+        self.reported_at = at.now;
         let (rule, subject) = key;
         Word {
             rule: *rule,
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn an_alert_fires_is_repeated_each_hour_and_resolved_with_the_same_line() {
         let (mut table, mut clock) = (Table::default(), Clock::new());
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         for s in 0..8_000_u64 {
             clock.s = s;
             let lasts = s < 7_500;
@@ -254,9 +256,9 @@ mod tests {
                 true => vec![condition("q", &text)],
                 false => Vec::new(),
             };
-            said.extend(table.apply(&[found(Rule::Lag, now)], clock.at()));
+            reported.extend(table.apply(&[found(Rule::Lag, now)], clock.at()));
         }
-        let seconds: Vec<i64> = said
+        let seconds: Vec<i64> = reported
             .iter()
             .map(|word| {
                 word.notice
@@ -272,11 +274,11 @@ mod tests {
             (Repeated, "q"),
             (Resolved, "q"),
         ];
-        assert_eq!(kinds(&said), wanted);
+        assert_eq!(kinds(&reported), wanted);
         assert_eq!(seconds[3], 1_800_007_500);
-        assert_eq!(said[1].notice.details, ["number 3600"]);
-        let first = &said[0].notice;
-        for word in &said {
+        assert_eq!(reported[1].notice.details, ["number 3600"]);
+        let first = &reported[0].notice;
+        for word in &reported {
             assert_eq!(word.notice.summary, first.summary);
             assert_eq!(word.notice.started_at, first.started_at);
         }
@@ -362,14 +364,14 @@ mod tests {
     #[test]
     fn an_alert_that_flapped_is_resolved_in_the_end() {
         let (mut table, mut clock) = (Table::default(), Clock::new());
-        let mut said = Vec::new();
+        let mut reported = Vec::new();
         for s in 0..1_000_u64 {
             clock.s = s;
             let now = match s {
                 0 | 20 => vec![condition("q", "")],
                 _ => Vec::new(),
             };
-            said.extend(table.apply(&[found(Rule::Lag, now)], clock.at()));
+            reported.extend(table.apply(&[found(Rule::Lag, now)], clock.at()));
         }
         use NoticeKind::{Firing, Resolved};
         let wanted = [
@@ -378,34 +380,34 @@ mod tests {
             (Firing, "q"),
             (Resolved, "q"),
         ];
-        assert_eq!(kinds(&said), wanted);
-        let end = said[3].notice.ended_at.unwrap().timestamp();
+        assert_eq!(kinds(&reported), wanted);
+        let end = reported[3].notice.ended_at.unwrap().timestamp();
         assert_eq!(end, 1_800_000_321, "five minutes after it was seen last");
     }
 
     #[test]
-    fn what_was_not_said_is_said_by_the_end_and_does_not_put_it_off() {
+    fn what_was_not_reported_is_reported_by_the_end_and_does_not_put_it_off() {
         let (mut table, mut clock) = (Table::default(), Clock::new());
         let late = |is_news| Condition {
             is_over: true,
             is_news,
             ..condition("q", "2 since the last word")
         };
-        let mut look = |s, conditions| {
+        let mut poll = |s, conditions| {
             clock.s = s;
             table.apply(&[found(Rule::DeadLetters, conditions)], clock.at())
         };
         use NoticeKind::{Firing, Resolved};
-        assert_eq!(kinds(&look(0, vec![condition("q", "1")])), [(Firing, "q")]);
-        assert_eq!(look(5, vec![condition("q", "2 since the last word")]), []);
-        let words = look(10, vec![late(true)]);
+        assert_eq!(kinds(&poll(0, vec![condition("q", "1")])), [(Firing, "q")]);
+        assert_eq!(poll(5, vec![condition("q", "2 since the last word")]), []);
+        let words = poll(10, vec![late(true)]);
         assert_eq!(kinds(&words), [(Resolved, "q")]);
         assert_eq!(words[0].notice.details, ["2 since the last word"]);
-        assert_eq!(look(11, Vec::new()), []);
-        // Over before any look saw it: said, and then ended.
-        let words = look(1_000, vec![late(true)]);
+        assert_eq!(poll(11, Vec::new()), []);
+        // Over before any poll saw it: reported, and then ended.
+        let words = poll(1_000, vec![late(true)]);
         assert_eq!(kinds(&words), [(Firing, "q")]);
-        let words = look(1_005, Vec::new());
+        let words = poll(1_005, Vec::new());
         assert_eq!(kinds(&words), [(Resolved, "q")]);
         assert!(words[0].notice.details.is_empty());
     }

@@ -1,6 +1,6 @@
-//! The rules together: what each of them sees, says and keeps to itself.
+//! The rules together: what each of them sees, reports and hides.
 
-use super::events::Said;
+use super::events::Reported;
 use super::rules::all;
 use super::sight::Sight;
 use super::*;
@@ -94,7 +94,7 @@ fn all_wrong(n: u64) -> Sight {
 
 /// Rules that found something, with their first lines and their texts.
 fn lines(sight: &Sight) -> Vec<(Rule, String, String)> {
-    let found = all(&AlertRules::default(), sight, &Said::default());
+    let found = all(&AlertRules::default(), sight, &Reported::default());
     let lines = found.into_iter().flat_map(|found| {
         let conditions = found.findings.conditions.into_iter();
         conditions.map(move |one| (found.rule, one.summary, one.text))
@@ -129,7 +129,7 @@ fn a_rule_that_is_off_finds_nothing_and_the_others_do() {
         disk: None,
         ..AlertRules::default()
     };
-    let found = all(&rules, &all_wrong(1), &Said::default());
+    let found = all(&rules, &all_wrong(1), &Reported::default());
     let on: Vec<&str> = found.iter().map(|found| found.rule.name()).collect();
     let wanted = [
         "dead_letters",
@@ -144,13 +144,13 @@ fn a_rule_that_is_off_finds_nothing_and_the_others_do() {
 
 #[test]
 fn a_rule_whose_code_fails_knows_nothing_and_the_others_go_on() {
-    // No other test looks at that moment.
+    // No other test reads that moment.
     let sight = Sight {
         now_ms: 100_007,
         ..all_wrong(1)
     };
     arm("alert rule", "outages at 100007");
-    let found = all(&AlertRules::default(), &sight, &Said::default());
+    let found = all(&AlertRules::default(), &sight, &Reported::default());
     for found in found {
         let is_broken = found.rule == Rule::Outages;
         assert_eq!(found.panic.is_some(), is_broken, "{found:?}");
@@ -164,7 +164,7 @@ fn the_names_of_the_rules_are_those_of_the_settings() {
     for rule in Rule::ALL {
         let text = format!("{{\"{}\": false}}", rule.name());
         let read = crate::config::alert_rules_of(&text);
-        let found = all(&read, &Sight::default(), &Said::default());
+        let found = all(&read, &Sight::default(), &Reported::default());
         assert_eq!(found.len(), Rule::ALL.len() - 1);
         assert!(found.iter().all(|found| found.rule != rule), "{rule:?}");
     }

@@ -1,4 +1,4 @@
-//! The looks themselves, which must outlive an AlertActor. Whoever has them may look at any time; SupervisorActor does so at
+//! The polls themselves, which must outlive an AlertActor. Any holder may poll at any time; SupervisorActor polls at
 //! the stop, whether an AlertActor lives then or not.
 
 use std::sync::Arc;
@@ -22,14 +22,14 @@ const ENTRIES_AT_ONCE: usize = 50;
 /// A question that takes longer is asked again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the looks need.
+/// What the polls need.
 pub(crate) struct Parts {
     pub(crate) rules: AlertRules,
     pub(crate) notifier: Notifier,
     pub(crate) state: Arc<State>,
     pub(crate) disks: Disks,
     pub(crate) db: Db,
-    /// What the start of the daemon has said already.
+    /// What the start of the daemon has reported already.
     pub(crate) memory: Memory,
 }
 
@@ -51,28 +51,28 @@ impl OwnAlerts {
         }))
     }
 
-    /// Looks, and says what has changed. Neither waits nor fails.
-    pub(super) fn look(&self) {
-        self.look_and_say(Table::apply);
+    /// Polls, and reports what has changed. Neither waits nor fails.
+    pub(super) fn poll(&self) {
+        self.poll_and_report(Table::apply);
     }
 
-    /// The last look, and the last word.
+    /// The last poll, and the last word.
     pub(crate) fn finish(&self) {
-        self.look_and_say(Table::finish);
+        self.poll_and_report(Table::finish);
         self.0.parts.memory.end();
     }
 
-    fn look_and_say(&self, change: Change) {
+    fn poll_and_report(&self, change: Change) {
         let parts = &self.0.parts;
         let at = Moment::now();
         let disks = match parts.rules.disk {
-            Some(_) => parts.disks.look(at.now),
+            Some(_) => parts.disks.poll(at.now),
             None => Vec::new(),
         };
         let sight = Sight::of(&parts.state, disks, at.utc.timestamp_millis());
         parts
             .memory
-            .say(&parts.rules, &sight, at, &parts.notifier, change);
+            .report(&parts.rules, &sight, at, &parts.notifier, change);
     }
 
     /// Asks the database how runs ended: at first what earlier daemons left, then whether entries that are wrong went well
@@ -92,8 +92,8 @@ impl OwnAlerts {
                 .ask(all, |entry, runs| entry.inherit(runs, &owner))
                 .await;
             self.0.has_inherited.store(is_known, Relaxed);
-            // At once: a good run that comes next resolves what this look repeats.
-            self.look();
+            // At once: a good run that comes next resolves what this poll repeats.
+            self.poll();
             return;
         }
         let cron = parts.state.cron();
@@ -133,7 +133,7 @@ impl OwnAlerts {
                 }
                 // DbActor reports the outage.
                 Ok(Err(cause)) => {
-                    log::debug!("ends of cron runs cannot be looked up: {cause}");
+                    log::debug!("ends of cron runs cannot be read: {cause}");
                     return false;
                 }
                 Err(_) => return false,
@@ -186,31 +186,31 @@ mod tests {
     }
 
     impl OwnAlerts {
-        /// How many misfires were not said.
-        fn unsaid(&self) -> u64 {
+        /// How many misfires were not reported.
+        fn unreported(&self) -> u64 {
             let sight = Sight::of(&self.0.parts.state, Vec::new(), 0);
             let happened = rules::happened(Rule::Misfires, &sight);
-            self.0.parts.memory.unsaid(Rule::Misfires, &happened)
+            self.0.parts.memory.unreported(Rule::Misfires, &happened)
         }
     }
 
     #[actix_rt::test]
-    async fn what_happens_after_the_last_look_is_said_by_the_stop_and_nothing_after_it() {
+    async fn events_after_the_last_poll_are_reported_by_the_stop_and_none_after_it() {
         let db = TestDb::start();
         let (own, entry) = own(&db);
         entry.missed(3);
-        assert_eq!(own.unsaid(), 3);
-        own.look();
-        assert_eq!(own.unsaid(), 0);
+        assert_eq!(own.unreported(), 3);
+        own.poll();
+        assert_eq!(own.unreported(), 0);
         entry.missed(2);
-        own.look();
-        assert_eq!(own.unsaid(), 2, "it is repeated each hour");
+        own.poll();
+        assert_eq!(own.unreported(), 2, "it is repeated each hour");
         own.finish();
-        assert_eq!(own.unsaid(), 0);
+        assert_eq!(own.unreported(), 0);
         entry.missed(1);
-        own.look();
+        own.poll();
         own.finish();
-        assert_eq!(own.unsaid(), 1, "the last word was said");
+        assert_eq!(own.unreported(), 1, "the last word was sent");
     }
 
     fn run(db: &TestDb, uk: &str, second: i64, status: &str) {
@@ -227,7 +227,7 @@ mod tests {
         own.ask_for_ends().await;
         run(&db, "u", 5, "failed");
         entry.ended("u", "failed", "{}");
-        own.look();
+        own.poll();
         run(&db, "u1", 4, "success");
         own.ask_for_ends().await;
         assert!(entry.sight().bad.is_some(), "that was before");
@@ -243,7 +243,7 @@ mod tests {
         let (own, entry) = own(&db);
         own.ask_for_ends().await;
         assert!(entry.sight().bad.unwrap().are_inherited);
-        own.look();
+        own.poll();
         own.ask_for_ends().await;
         assert!(entry.sight().bad.is_some());
         entry.ended("u2", "success", "{}");

@@ -127,7 +127,7 @@ fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Answer {
     }
 }
 
-/// What says success.
+/// The answer that means success.
 fn success(kind: WebhookKind) -> &'static str {
     match kind {
         WebhookKind::Feishu => "{\"code\":0,\"msg\":\"success\"}",

@@ -145,7 +145,7 @@ async fn no_other_answer_is_taken_for_success_and_none_shows_what_it_repeats() {
 }
 
 #[tokio::test]
-async fn one_that_is_not_there_and_one_that_hangs_are_said_in_words() {
+async fn one_that_is_not_there_and_one_that_hangs_are_reported_in_words() {
     let nobody = Recorder::nobody(PATH);
     let hangs = Recorder::answering(Behaviour::Hang);
     let urls = [
@@ -240,7 +240,7 @@ async fn an_answer_that_comes_slowly_is_not_waited_for() {
     }
 }
 
-/// Only its beginning is read: whoever needs no more than the status has it.
+/// Only its beginning is read: the status is enough.
 #[tokio::test]
 async fn an_answer_without_end_is_read_in_part() {
     let recorder = Recorder::answering(Behaviour::Endless);

@@ -47,7 +47,7 @@ async fn what_fires_is_sent_each_minute_and_what_has_ended_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_away_hears_all_when_it_is_back() {
+async fn a_receiver_that_is_away_gets_all_when_it_is_back() {
     let fake = Fake::new(WebhookKind::Alertmanager, vec![Reply::BreaksOff; 12]);
     let waiting = fake.serve();
     waiting.send(notice_of(NoticeKind::Firing, "a"));

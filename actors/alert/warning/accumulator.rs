@@ -34,7 +34,7 @@ pub(super) trait Awaited: Clone {
     fn is_held(&self) -> bool;
 }
 
-/// See the module's header. `T` is whoever must know what becomes of a segment.
+/// See the module's header. `T` is notified of a segment's outcome.
 #[derive(Debug)]
 pub(super) struct Accumulator<T> {
     entries: BTreeMap<Key, Entry<T>>,
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_flight_at_the_end_is_said_to_be_unknown() {
+    fn what_is_in_flight_at_the_end_is_reported_to_be_unknown() {
         let mut world = World::new();
         world.add(&key("pay", 60), 0, 5, "");
         world.add(&key("ship", 60), 0, 7, "");

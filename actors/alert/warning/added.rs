@@ -125,8 +125,8 @@ impl Outcome {
 
 /// A count that was added, with [`Warning::add`](crate::Warning::add).
 ///
-/// Dropping it is fine: the count is written all the same. Awaited it says when the count is in the database, which takes up
-/// to a second while others count the same flag. In blocking code [`wait`](Self::wait) does the same.
+/// Dropping it is fine: the count is written all the same. Awaited it ends when the count is in the database, which
+/// takes up to a second while others count the same flag. In blocking code [`wait`](Self::wait) does the same.
 ///
 /// In a process without a daemon or a cron run, and before those have started, it is an error at once, and the count is kept
 /// until one starts.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::accumulator::{Accumulator, Key, Put, SEGMENT, Segment};
 use super::added::{Added, Outcome, Phase, WarningError};
 use super::definition::Warning;
-use super::log_lines::{Trouble, say_once, write_messages};
+use super::log_lines::{Trouble, log_once, write_messages};
 use super::recording::Recording;
 use crate::db::Db;
 use crate::store::MOST_MESSAGES;
@@ -24,7 +24,7 @@ const MESSAGE_CHARS: usize = 200;
 /// Between two tries at a row that another process is counting in: that takes milliseconds.
 const HELD_PAUSE_MS: std::ops::Range<u64> = 10..100;
 /// A row that is locked for longer is worth a line.
-const HELD_SAID_AFTER: Duration = Duration::from_secs(5);
+const HELD_LOGGED_AFTER: Duration = Duration::from_secs(5);
 
 static PROCESS: LazyLock<Counter> = LazyLock::new(Counter::new);
 
@@ -78,7 +78,7 @@ impl Counter {
         }
     }
 
-    /// From now on counts are to be written: whoever awaits one waits for that.
+    /// From now on counts are to be written: their waiters wait for that.
     pub(crate) fn begin(&self) {
         if let To::Database(shared) = &self.0 {
             shared.closing.store(false, Ordering::Release);
@@ -90,7 +90,7 @@ impl Counter {
         let (flag, periods) = match warning.key() {
             Ok(key) => key,
             Err(invalid) => {
-                say_once(Trouble::Invalid, &format!("{invalid}; nothing is counted"));
+                log_once(Trouble::Invalid, &format!("{invalid}; nothing is counted"));
                 return Added::known(Err(invalid));
             }
         };
@@ -159,10 +159,10 @@ impl Shared {
         match put {
             Put::Waits(outcome, given_up) => {
                 if !given_up.is_empty() {
-                    say_once(
+                    log_once(
                         Trouble::GivenUp,
                         &format!(
-                            "the database is away for so long that the oldest counts of `{}` are given up",
+                            "the outage of the database lasts too long: the oldest counts of `{}` are given up",
                             key.flag.escape_debug()
                         ),
                     );
@@ -171,7 +171,7 @@ impl Shared {
                 Added::waits(outcome)
             }
             Put::TooManyFlags => {
-                say_once(
+                log_once(
                     Trouble::TooManyFlags,
                     "warnings: 1,000 flags wait to be written, and no more are counted; a flag is to be a kind of trouble, \
                      not a single case",
@@ -281,8 +281,8 @@ async fn persist(db: &Db, add: CountAdd, reached: &impl Fn()) -> Result<(), Warn
                 return Ok(());
             }
             Ok(Counted::Held) => {
-                if begun.elapsed() > HELD_SAID_AFTER {
-                    say_once(
+                if begun.elapsed() > HELD_LOGGED_AFTER {
+                    log_once(
                         Trouble::Held,
                         &format!(
                             "the counts of `{}` wait for a row of `warning_window` that another transaction has locked",
@@ -293,7 +293,7 @@ async fn persist(db: &Db, add: CountAdd, reached: &impl Fn()) -> Result<(), Warn
                 sleep(Duration::from_millis(fastrand::u64(HELD_PAUSE_MS))).await;
             }
             Err(cause) => {
-                say_once(
+                log_once(
                     Trouble::Refused,
                     &format!(
                         "the counts of `{}` are not written, and not tried again: {cause}",
@@ -306,7 +306,7 @@ async fn persist(db: &Db, add: CountAdd, reached: &impl Fn()) -> Result<(), Warn
     }
 }
 
-/// Counts on their way: whatever ends that, whoever awaits them learns of it, and the flag may be written again.
+/// Counts on their way: however that ends, their waiters are notified, and the flag may be written again.
 struct Flight<'a> {
     shared: &'a Shared,
     key: Key,

@@ -199,14 +199,14 @@ mod tests {
     #[test]
     fn a_fault_shows_its_flag_on_one_short_line() {
         let flag = format!("a\n{}", "x".repeat(400));
-        let said = Warning::new(flag)
+        let text = Warning::new(flag)
             .period(1, 1)
             .key()
             .unwrap_err()
             .to_string();
         assert!(
-            said.starts_with("warning `a\\nxxx") && said.len() < 120,
-            "{said}"
+            text.starts_with("warning `a\\nxxx") && text.len() < 120,
+            "{text}"
         );
     }
 }

@@ -11,7 +11,7 @@ use crate::logs::QueuedLogger;
 /// The logger of all messages, as in the Go project.
 const LOGGER: &str = "WarningLog";
 /// Time after which the same trouble is logged again.
-const SAID_AGAIN: Duration = Duration::from_secs(3600);
+const LOGGED_AGAIN: Duration = Duration::from_secs(3600);
 /// Lines of one kind of trouble within that time.
 const MOST_OF_A_KIND: usize = 10;
 
@@ -35,7 +35,7 @@ pub(super) fn write_messages(flag: &str, messages: &[String]) {
     }
 }
 
-/// What is said once. Whatever one kind does, it mutes no other one.
+/// A kind of trouble that is logged once. No kind mutes another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Trouble {
     Invalid,
@@ -43,51 +43,51 @@ pub(super) enum Trouble {
     GivenUp,
     Refused,
     Held,
-    Look,
+    Poll,
     Claim,
     Delete,
 }
 
 /// An error line, unless it was one within the last hour, or the kind has had its lines of that hour.
-pub(super) fn say_once(kind: Trouble, text: &str) {
-    static SAID: Mutex<Said> = Mutex::new(Said::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    let verdict = said.say(kind, text, Instant::now());
-    drop(said);
+pub(super) fn log_once(kind: Trouble, text: &str) {
+    static LOGGED: Mutex<Logged> = Mutex::new(Logged::new());
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let verdict = logged.verdict(kind, text, Instant::now());
+    drop(logged);
     match verdict {
-        Verdict::Say => log::error!("{text}"),
-        Verdict::SayAsLast => {
+        Verdict::Log => log::error!("{text}"),
+        Verdict::LogAsLast => {
             log::error!("{text}; more of that kind are not logged within the hour");
         }
-        Verdict::IsSaid => {}
+        Verdict::IsLogged => {}
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    Say,
-    SayAsLast,
-    IsSaid,
+    Log,
+    LogAsLast,
+    IsLogged,
 }
 
 /// The lines of the last hour, by their kinds.
-struct Said(BTreeMap<Trouble, Vec<(String, Instant)>>);
+struct Logged(BTreeMap<Trouble, Vec<(String, Instant)>>);
 
-impl Said {
+impl Logged {
     const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    fn say(&mut self, kind: Trouble, text: &str, now: Instant) -> Verdict {
+    fn verdict(&mut self, kind: Trouble, text: &str, now: Instant) -> Verdict {
         let lines = self.0.entry(kind).or_default();
-        lines.retain(|(_, at)| now.saturating_duration_since(*at) < SAID_AGAIN);
-        if lines.len() >= MOST_OF_A_KIND || lines.iter().any(|(said, _)| said == text) {
-            return Verdict::IsSaid;
+        lines.retain(|(_, at)| now.saturating_duration_since(*at) < LOGGED_AGAIN);
+        if lines.len() >= MOST_OF_A_KIND || lines.iter().any(|(logged, _)| logged == text) {
+            return Verdict::IsLogged;
         }
         lines.push((text.to_owned(), now));
         match lines.len() {
-            MOST_OF_A_KIND => Verdict::SayAsLast,
-            _ => Verdict::Say,
+            MOST_OF_A_KIND => Verdict::LogAsLast,
+            _ => Verdict::Log,
         }
     }
 }
@@ -99,18 +99,22 @@ mod tests {
     #[test]
     fn a_thousand_flags_that_are_refused_are_ten_lines_and_mute_no_other_trouble() {
         let now = Instant::now();
-        let mut said = Said::new();
+        let mut logged = Logged::new();
         let mut of_flags = |now| -> Vec<Verdict> {
-            let flags = (0..1_000).map(|n| said.say(Trouble::Refused, &format!("flag {n}"), now));
-            flags.filter(|it| *it != Verdict::IsSaid).collect()
+            let flags =
+                (0..1_000).map(|n| logged.verdict(Trouble::Refused, &format!("flag {n}"), now));
+            flags.filter(|it| *it != Verdict::IsLogged).collect()
         };
         let lines = of_flags(now);
         assert_eq!(lines.len(), MOST_OF_A_KIND);
-        assert_eq!(lines.last(), Some(&Verdict::SayAsLast));
+        assert_eq!(lines.last(), Some(&Verdict::LogAsLast));
         assert_eq!(of_flags(now).len(), 0);
-        let again = now + SAID_AGAIN;
+        let again = now + LOGGED_AGAIN;
         assert_eq!(of_flags(again).len(), MOST_OF_A_KIND);
-        assert_eq!(said.say(Trouble::Claim, "other", again), Verdict::Say);
-        assert_eq!(said.say(Trouble::Claim, "other", again), Verdict::IsSaid);
+        assert_eq!(logged.verdict(Trouble::Claim, "other", again), Verdict::Log);
+        assert_eq!(
+            logged.verdict(Trouble::Claim, "other", again),
+            Verdict::IsLogged
+        );
     }
 }

@@ -14,14 +14,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::log_lines::{Trouble, say_once};
+use super::log_lines::{Trouble, log_once};
 use super::notice::notice;
 use crate::alert::{Delivered, Notifier};
 use crate::db::Db;
 use crate::store::DbError;
 use crate::store::warnings::{CountNotice, NoticeBreadth, NoticeClaim};
 
-/// How often to look for limits that other processes reached.
+/// How often limits that other processes reached are polled.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Notices at a time of which no receiver has ended with any: what none can take stays in the table, for other daemons too.
 ///
@@ -122,12 +122,12 @@ impl Outbox {
                 deleted = Instant::now();
                 self.delete_again().await;
             }
-            self.look(Last::No).await;
+            self.poll(Last::No).await;
         }
     }
 
-    /// Daemons without a receiver leave the notices of this environment to this one. Before the daemon is ready, and before
-    /// the first look at the latest.
+    /// Daemons without a receiver leave the notices of this environment to this one. Before the daemon is ready, and
+    /// before the first poll at the latest.
     pub(crate) async fn announce(&self) {
         let config = &self.0.config;
         if self.0.breadth == NoticeBreadth::All && !self.lock().announced {
@@ -148,7 +148,7 @@ impl Outbox {
         self.lock().closing = true;
         self.wake();
         // What is not claimed by then is for others.
-        let _ = timeout_at(until, self.look(Last::Yes)).await;
+        let _ = timeout_at(until, self.poll(Last::Yes)).await;
     }
 
     /// Until the rows of all that was decided are deleted.
@@ -167,7 +167,7 @@ impl Outbox {
         let _ = timeout_at(until, empty).await;
     }
 
-    async fn look(&self, last: Last) {
+    async fn poll(&self, last: Last) {
         let _one_at_a_time = self.0.claiming.lock().await;
         let config = &self.0.config;
         let (keep, is_unsure, is_closing) = {
@@ -200,7 +200,7 @@ impl Outbox {
                 self.lock().is_unsure = false;
                 rows.iter().for_each(|row| self.hand_over(row));
             }
-            Err(cause) => say_once(
+            Err(cause) => log_once(
                 Trouble::Claim,
                 &format!("no alert of a warning can be claimed: {cause}"),
             ),
@@ -215,9 +215,9 @@ impl Outbox {
             // DbActor logs an outage.
             Err(DbError::Away(_)) => false,
             Err(cause) => {
-                say_once(
-                    Trouble::Look,
-                    &format!("alerts of warnings cannot be looked for: {cause}"),
+                log_once(
+                    Trouble::Poll,
+                    &format!("alerts of warnings cannot be polled: {cause}"),
                 );
                 false
             }
@@ -275,7 +275,7 @@ impl Outbox {
                     }
                 }
             }
-            Err(cause) => say_once(
+            Err(cause) => log_once(
                 Trouble::Delete,
                 &format!(
                     "the rows of alerts that were sent cannot be deleted; they are sent again after the next start: {cause}"
@@ -303,7 +303,7 @@ impl Outbox {
     }
 }
 
-/// Whether it is the look of the stop.
+/// Whether it is the poll of the stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
     No,

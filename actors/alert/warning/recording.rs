@@ -1,4 +1,4 @@
-//! Counts of a test's handlers, kept for the test to look at.
+//! Counts of a test's handlers, kept for the test to read.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

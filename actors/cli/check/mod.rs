@@ -39,7 +39,7 @@ pub(crate) fn check<S: Send + Sync + 'static>(
     };
     let mut report = CheckReport::new(&config, places);
     if args.online {
-        let found = mini_system::in_system(online::look(&config, places));
+        let found = mini_system::in_system(online::inspect(&config, places));
         report.ok &= found.iter().all(|server| server.ok());
         report.online = Some(found);
     }

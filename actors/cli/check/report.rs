@@ -15,13 +15,13 @@ const FORMAT: u32 = 1;
 /// How many fires are shown of each entry.
 const SHOWN_FIRES: usize = 3;
 
-/// Everything `check` says about a configuration without faults.
+/// Everything `check` reports about a configuration without faults.
 #[derive(Debug, Serialize)]
 pub(super) struct CheckReport {
     pub(super) format: u32,
     pub(super) version: &'static str,
     pub(super) features: Vec<&'static str>,
-    /// All that was looked for was found.
+    /// All that was searched for was found.
     pub(super) ok: bool,
     pub(super) environment: String,
     pub(super) partition: String,
@@ -85,7 +85,7 @@ pub(super) struct PoolReport {
     pub(super) at_most: Option<u32>,
     pub(super) grows_above_lag: u64,
     pub(super) messages_per_consumer: u64,
-    /// From this lag on the pool has all it may have; `null` where it never grows or the topic says how far.
+    /// From this lag on the pool has all it may have; `null` where it never grows or the topic decides how far.
     pub(super) full_from_lag: Option<u64>,
     pub(super) checked_every_s: f64,
     pub(super) lease_s: f64,

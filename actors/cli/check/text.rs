@@ -93,7 +93,7 @@ fn pool(pool: &PoolReport) -> String {
         (None, _) => "one for each partition of the topic".to_owned(),
     };
     format!(
-        "{rest}; with a lag above {} one more for each {} messages, at most {most}; looked at every {}, and one that is \
+        "{rest}; with a lag above {} one more for each {} messages, at most {most}; checked every {}, and one that is \
          no longer needed leaves after {}",
         pool.grows_above_lag,
         pool.messages_per_consumer,
@@ -181,27 +181,27 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
         (true, false) => "reached, but NOT READY",
         (false, _) => "NOT REACHED",
     };
-    let mut said: Vec<String> = Vec::new();
-    said.extend(server.problem.clone());
-    said.extend(server.version.clone());
-    said.extend(server.size_bytes.map(size));
-    said.extend(server.brokers.map(|brokers| format!("brokers: {brokers}")));
-    said.extend(server.topics.map(|topics| format!("topics: {topics}")));
+    let mut notes: Vec<String> = Vec::new();
+    notes.extend(server.problem.clone());
+    notes.extend(server.version.clone());
+    notes.extend(server.size_bytes.map(size));
+    notes.extend(server.brokers.map(|brokers| format!("brokers: {brokers}")));
+    notes.extend(server.topics.map(|topics| format!("topics: {topics}")));
     if let Some(pending) = &server.pending_migrations {
-        said.push(match pending.len() {
+        notes.push(match pending.len() {
             0 => "no migrations pending".to_owned(),
             n if server.problem.is_some() => format!("migrations pending: {n}"),
             n => format!("migrations pending: {n}, done by the next start or `migrate`"),
         });
     }
-    said.extend(server.note.clone());
+    notes.extend(server.note.clone());
     writeln!(
         out,
         "{} `{}` ({}): {verdict}: {}",
         server.kind,
         server.name,
         server.address,
-        said.join("; ")
+        notes.join("; ")
     )?;
     for table in server.tables.iter().flatten() {
         writeln!(out, "    table {}: {} rows", table.name, rows(table.rows))?;
@@ -221,7 +221,7 @@ fn write_found(out: &mut String, server: &Found) -> fmt::Result {
             (Some(problem), ..) => writeln!(out, "NOT READY: {problem}")?,
             (None, Some(waiting), _) => writeln!(out, "{} messages waiting", rows(waiting))?,
             (None, None, Some(partitions)) => writeln!(out, "{partitions} partitions")?,
-            (None, None, None) if !server.reached => writeln!(out, "not looked at")?,
+            (None, None, None) if !server.reached => writeln!(out, "not checked")?,
             (None, None, None) => writeln!(out, "not there yet")?,
         }
     }

@@ -25,7 +25,7 @@ pub(super) async fn with_group(
     found.map_err(Failure::misused)
 }
 
-/// Dead letters that are named need no question. All others are counted first; on a terminal the person says whether
+/// Dead letters that are named need no question. All others are counted first; on a terminal the person decides whether
 /// that many are meant. A script cannot be asked: it goes on with the dead letters of a filter, and needs `--yes` for
 /// all there are.
 ///

@@ -1,4 +1,4 @@
-//! Which dead letters are meant, as a person says it.
+//! Which dead letters are meant, as a person writes it.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ pub(super) struct FilterArgs {
     /// Of this handler
     #[arg(long, value_name = "CMD")]
     exec_cmd: Option<String>,
-    /// Died then or later: so long ago (`90m`, `2d`), or a time (`2026-01-31`, `'2026-01-31 08:30'`, RFC 3339)
+    /// Died then or later: a duration ago (`90m`, `2d`), or a time (`2026-01-31`, `'2026-01-31 08:30'`, RFC 3339)
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
     /// Died before that

@@ -14,13 +14,13 @@ use crate::clock::now_ms;
 use crate::moment::shown_in_line;
 use crate::orders::dead::{Group, Size, among, groups};
 use crate::store::Store;
-use crate::store::rows::{LOOKED_AT_LETTERS, Side};
+use crate::store::rows::{SCANNED_LETTERS, Side};
 
 #[derive(Debug, Args)]
 pub(crate) struct GroupArgs {
     #[command(flatten)]
     filter: FilterArgs,
-    /// At most so many groups, the largest
+    /// At most this many groups, the largest
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
     /// One JSON object a line
@@ -33,7 +33,7 @@ struct Shown<'a> {
     group: String,
     #[serde(rename = "letters")]
     dead_letters: u64,
-    /// Whether there may be more dead letters of it than were looked at.
+    /// Whether there may be more dead letters of it than were read.
     at_least: bool,
     kind: &'a str,
     source: &'a str,
@@ -52,21 +52,19 @@ pub(super) fn group(store: &Arc<dyn Store>, args: GroupArgs) -> Result<ExitCode,
     } = args;
     let (reader, filter) = (store.reader(), filter.filter());
     let side = Side::of(&filter);
-    let look =
-        mini_system::in_system(
-            async move { reader.dead_letter_look(side, LOOKED_AT_LETTERS).await },
-        );
-    let mut look = look.map_err(|cause| Failure::failed(chain(&cause)))?;
-    look.dead_letters
+    let scan =
+        mini_system::in_system(async move { reader.dead_letter_scan(side, SCANNED_LETTERS).await });
+    let mut scan = scan.map_err(|cause| Failure::failed(chain(&cause)))?;
+    scan.dead_letters
         .retain(|dead_letter| filter.takes(dead_letter));
-    let groups = groups(&look.dead_letters, now_ms());
+    let groups = groups(&scan.dead_letters, now_ms());
     let mut text = String::new();
     for (group, size) in groups.iter().take(limit) {
         text += &match json {
             true => serde_json::to_string(&Shown {
                 group: group.name(),
                 dead_letters: size.dead_letters,
-                at_least: !look.is_all,
+                at_least: !scan.is_all,
                 kind: &group.kind,
                 source: &group.source,
                 name: &group.entry,
@@ -76,7 +74,7 @@ pub(super) fn group(store: &Arc<dyn Store>, args: GroupArgs) -> Result<ExitCode,
                 last_ms: size.last_ms,
             })
             .map_err(Failure::failed)?,
-            false => line(group, size, look.is_all),
+            false => line(group, size, scan.is_all),
         };
         text.push('\n');
     }
@@ -85,10 +83,10 @@ pub(super) fn group(store: &Arc<dyn Store>, args: GroupArgs) -> Result<ExitCode,
     }
     print(&text)?;
     let mut remarks = String::new();
-    if !look.is_all {
+    if !scan.is_all {
         remarks += &format!(
             "there are more dead letters; these are the groups{}\n",
-            among(&look, side)
+            among(&scan, side)
         );
     }
     if groups.len() > limit && !json {

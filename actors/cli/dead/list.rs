@@ -29,7 +29,7 @@ pub(crate) struct ListArgs {
     /// Of this group of the same error, as `dead group` names it
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
-    /// At most so many
+    /// At most this many
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: u32,
     /// One JSON object a line
@@ -63,7 +63,7 @@ pub(super) fn list(
         let dead_letters = find(reader.as_ref(), &meant, limit, json).await;
         let dead_letters = dead_letters.map_err(|cause| Failure::failed(chain(&cause)))?;
         let unconsumed = match all {
-            true => unconsumed::look(config, places, reader.as_ref()).await?,
+            true => unconsumed::find(config, places, reader.as_ref()).await?,
             false => Vec::new(),
         };
         Ok((dead_letters, unconsumed))
@@ -106,12 +106,12 @@ enum Listed {
     Whole(DeadLetter),
 }
 
-/// Dead letters in one step of the look for those that are meant.
+/// Dead letters in one step of the search for those that are meant.
 const STEP: u32 = 20_000;
 /// Whole dead letters that are read at once.
 const WHOLE: usize = 100;
 
-/// The newest first. However few are meant, no statement reads more than a step of the table; the look goes on until
+/// The newest first. However few are meant, no statement reads more than a step of the table; the search goes on until
 /// there are as many as were asked for, or no more.
 async fn find(
     reader: &dyn Reader,

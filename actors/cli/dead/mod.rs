@@ -1,4 +1,4 @@
-//! `dead`: what will not be tried again, until a person says so.
+//! `dead`: dead letters, which are not tried again until a person orders it.
 
 mod confirm;
 mod filter;

@@ -31,7 +31,7 @@ pub(crate) struct ReplayArgs {
     /// Of this group of the same error, as `dead group` names it
     #[arg(long, value_name = "GROUP", conflicts_with = "ids")]
     group: Option<String>,
-    /// At most so many, the oldest
+    /// At most this many, the oldest
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
     /// No faster: `100/s`, `30/m`, `5/h`
@@ -88,7 +88,7 @@ pub(super) fn replay(
         Ok(carry_out(&db, &meant, &deed, args.rate, order, &watch).await)
     })?;
     let done = watch.done();
-    print(&told(&done))?;
+    print(&summary(&done))?;
     let mut complaints = complaints(&done);
     if let Err(cause) = ended {
         let _ = writeln!(complaints, "then: {}", chain(&cause));
@@ -114,7 +114,7 @@ fn read(file: &Path) -> Result<Edited, Failure> {
     Ok(Edited::new(bytes.into(), params_refusal))
 }
 
-fn told(done: &Done) -> String {
+fn summary(done: &Done) -> String {
     let mut text = String::new();
     for (name, n) in &done.replayed {
         let _ = writeln!(

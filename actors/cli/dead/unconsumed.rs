@@ -11,7 +11,7 @@ use crate::config::{Config, Places, tables_of_other_partitions};
 use crate::source::{Consumed, RedisServers, Unconsumed, unconsumed};
 use crate::store::Reader;
 
-/// A Redis server that does not answer for this long is left out, which is said.
+/// A Redis server that does not answer for this long is left out, which is printed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) struct Found {
@@ -20,7 +20,7 @@ pub(super) struct Found {
     pub(super) found: Unconsumed,
 }
 
-pub(super) async fn look(
+pub(super) async fn find(
     config: &Config,
     places: &Places,
     reader: &dyn Reader,

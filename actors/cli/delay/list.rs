@@ -1,4 +1,4 @@
-//! `delay list`: what runs and what waits, or the tasks of one status.
+//! `delay list`: running and waiting tasks, or the tasks of one status.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use crate::bootstrap::mini_system;
 use crate::cli::print::{one_line, print, print_error};
 use crate::config::{Config, did_you_mean, did_you_mean_met};
 use crate::moment::shown_in_line;
-use crate::store::task_orders::{LOOKED_AT_TASKS, TaskName, TaskRow, TaskStatus};
+use crate::store::task_orders::{SEARCHED_TASKS, TaskName, TaskRow, TaskStatus};
 use crate::store::{DbError, Reader};
 
 /// Characters of a text that a line shows.
@@ -29,7 +29,7 @@ pub(in crate::cli) struct ListArgs {
     /// Of this handler
     #[arg(long, visible_alias = "exec-cmd", value_name = "CMD")]
     command: Option<String>,
-    /// At most so many
+    /// At most this many
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: u32,
     /// One JSON object a line
@@ -72,14 +72,14 @@ impl ListArgs {
     }
 }
 
-/// What a look found.
+/// The tasks that were found.
 #[derive(Default)]
 struct Found {
     rows: Vec<TaskRow>,
-    /// Names that other tasks have, for who mistyped one.
+    /// Names that other tasks have, for a mistyped one.
     names: BTreeSet<String>,
     commands: BTreeSet<String>,
-    /// Of these statuses there are more rows than were looked at.
+    /// Of these statuses there are more rows than were read.
     cut_short: Vec<TaskStatus>,
     /// There are more than were asked for.
     more: bool,
@@ -91,7 +91,7 @@ pub(super) fn list(
     args: &ListArgs,
 ) -> Result<ExitCode, Failure> {
     let reader = mini_system::migrated_store(config)?.reader();
-    let found = mini_system::in_system(async move { look(reader.as_ref(), args).await });
+    let found = mini_system::in_system(async move { find(reader.as_ref(), args).await });
     let found = found.map_err(|cause| Failure::failed(chain(&cause)))?;
     let mut text = String::new();
     for row in &found.rows {
@@ -109,15 +109,15 @@ pub(super) fn list(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The table has an index by status and time, and none by names: those are looked for among the first rows alone, so that
-/// the answer takes no longer with ten million rows.
-async fn look(reader: &dyn Reader, args: &ListArgs) -> Result<Found, DbError> {
+/// The table has an index by status and time, and none by names: those are searched for among the first rows alone, so
+/// that the answer takes no longer with ten million rows.
+async fn find(reader: &dyn Reader, args: &ListArgs) -> Result<Found, DbError> {
     let mut found = Found::default();
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     for status in args.statuses() {
         let room = limit.saturating_sub(found.rows.len());
         let looked_at = match args.is_filtered() {
-            true => LOOKED_AT_TASKS,
+            true => SEARCHED_TASKS,
             false => u32::try_from(room).unwrap_or(u32::MAX).saturating_add(1),
         };
         let names = reader.task_names(status, looked_at).await?;
@@ -136,7 +136,7 @@ async fn look(reader: &dyn Reader, args: &ListArgs) -> Result<Found, DbError> {
         found.more |= ids.len() > room;
         ids.truncate(room);
         let mut rows = reader.task_rows(ids).await?;
-        // Its row may have changed since the look.
+        // Its row may have changed since it was read.
         rows.retain(|row| row.status == status.column());
         match status {
             TaskStatus::Waiting | TaskStatus::Running => {
@@ -158,9 +158,9 @@ fn remarks(args: &ListArgs, found: &Found, registered: &BTreeSet<String>) -> Str
         let status = state(status.column());
         remarks += &match status.as_str() {
             "done" | "failed" => {
-                format!("only the latest {LOOKED_AT_TASKS} of status {status} were looked at\n")
+                format!("only the latest {SEARCHED_TASKS} of status {status} were searched\n")
             }
-            _ => format!("only the next {LOOKED_AT_TASKS} of status {status} were looked at\n"),
+            _ => format!("only the next {SEARCHED_TASKS} of status {status} were searched\n"),
         };
     }
     if found.more && !args.json {

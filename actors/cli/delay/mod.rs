@@ -16,7 +16,7 @@ use crate::config::Places;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DelayCommand {
-    /// Show delayed tasks: what runs and what waits, or those of one status
+    /// Show delayed tasks: the running and the waiting ones, or those of one status
     List(list::ListArgs),
     /// Show one delayed task with all its columns
     Show(show::ShowArgs),

@@ -38,7 +38,7 @@ pub(in crate::cli) struct RunArgs {
     /// Then, and not now: a time (`2026-01-31`, `'2026-01-31 08:30'`, RFC 3339), or unix seconds
     #[arg(long, value_name = "TIME", conflicts_with = "wait")]
     at: Option<String>,
-    /// After so long, and not now: `90s`, `2h`
+    /// After this time, and not now: `90s`, `2h`
     #[arg(long = "in", id = "wait", value_name = "DURATION", value_parser = parse_duration)]
     wait: Option<Duration>,
 }
@@ -67,12 +67,12 @@ fn give(
     ids.dedup();
     let store = mini_system::migrated_store(config)?;
     let environment = config.environment.name();
-    let mut said = Said::default();
+    let mut report = Report::default();
     let given = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
-        give_all(&db, environment, &ids, wish, done, &mut said).await?;
+        give_all(&db, environment, &ids, wish, done, &mut report).await?;
         let rests = match wish {
-            TaskWish::Due { .. } if !said.done.is_empty() => {
+            TaskWish::Due { .. } if !report.done.is_empty() => {
                 let held = held(db.reader(), environment).await?;
                 rests(&held)
             }
@@ -83,20 +83,20 @@ fn give(
     let rests = match given {
         Ok(rests) => rests.unwrap_or_default(),
         Err(cause) => {
-            said.refused += &format!("then: {}\n", chain(&cause));
+            report.refused += &format!("then: {}\n", chain(&cause));
             String::new()
         }
     };
-    print(&(said.done + &rests))?;
-    print_error(&said.refused);
-    Ok(match said.refused.is_empty() {
+    print(&(report.done + &rests))?;
+    print_error(&report.refused);
+    Ok(match report.refused.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::from(FAILED),
     })
 }
 
 #[derive(Default)]
-struct Said {
+struct Report {
     done: String,
     refused: String,
 }
@@ -109,7 +109,7 @@ async fn give_all(
     ids: &[i64],
     wish: &TaskWish,
     done: &str,
-    said: &mut Said,
+    report: &mut Report,
 ) -> Result<(), DbError> {
     for portion in ids.chunks(AT_ONCE) {
         let orders = portion
@@ -118,12 +118,13 @@ async fn give_all(
         for (id, ordered) in portion.iter().zip(join_all(orders).await) {
             match ordered? {
                 TaskOrdered::Done { attempts: 0 } => {
-                    said.done += &format!("delayed task {id} {done}\n");
+                    report.done += &format!("delayed task {id} {done}\n");
                 }
                 TaskOrdered::Done { attempts: n } => {
-                    said.done += &format!("delayed task {id} {done}; {} had failed\n", attempts(n));
+                    report.done +=
+                        &format!("delayed task {id} {done}; {} had failed\n", attempts(n));
                 }
-                ordered => said.refused += &refusal(*id, &ordered),
+                ordered => report.refused += &refusal(*id, &ordered),
             }
         }
     }
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn a_refusal_says_what_the_task_is() {
         let owner = Some("script1/ab".to_owned());
-        for (ordered, said) in [
+        for (ordered, report) in [
             (TaskOrdered::Missing, "there is no such task"),
             (
                 TaskOrdered::Claimed { owner },
@@ -175,7 +176,7 @@ mod tests {
             (TaskOrdered::Unknown { status: 9 }, "its status is 9"),
         ] {
             let refusal = refusal(7, &ordered);
-            assert!(refusal.contains(said), "{refusal}");
+            assert!(refusal.contains(report), "{refusal}");
             assert!(
                 refusal.starts_with("delayed task 7 stays as it is: "),
                 "{refusal}"

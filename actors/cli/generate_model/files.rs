@@ -122,13 +122,13 @@ mod tests {
         assert_eq!(write(&files("two\n"), Changed::Refused).unwrap(), 2);
         let mine = fs::read_to_string(&second).unwrap() + "// mine\n";
         fs::write(&second, &mine).unwrap();
-        let said = format!(
+        let text = format!(
             "{:?}",
             write(&files("three\n"), Changed::Refused).unwrap_err()
         );
         assert!(
-            said.contains("m/b.rs") && said.contains("--force"),
-            "{said}"
+            text.contains("m/b.rs") && text.contains("--force"),
+            "{text}"
         );
         assert_eq!(fs::read_to_string(&first).unwrap(), with_header("two\n"));
         assert_eq!(fs::read_to_string(&second).unwrap(), mine);

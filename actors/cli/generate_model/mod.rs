@@ -1,6 +1,6 @@
 //! `generate-model`: schemas and models for diesel, made of the tables of databases.
 //!
-//! A file per database says what its columns are held as; no library has that, as diesel keeps it in its own command.
+//! A file per database maps its column types to Rust types; no library has that, as diesel keeps it in its own command.
 
 mod files;
 mod mysql;
@@ -48,20 +48,20 @@ pub(crate) fn generate_model(
     let file = args.file.clone().unwrap_or_else(|| default_file(places));
     let settings = load_models(&file).map_err(Failure::misused)?;
     let mut made = Files::new();
-    let mut said = String::new();
+    let mut text = String::new();
     for database in &settings.databases {
         let tables = tables(database)?;
         let left_out = add(&mut made, &settings, database, &tables);
         let (pkg, count) = (&database.pkg, tables.len());
         let _ = writeln!(
-            said,
+            text,
             "{pkg}: {count} tables of {}",
             database.link.redacted()
         );
         for name in left_out {
             let _ = writeln!(
-                said,
-                "  `{name}` or a part of it is left out; its file says why"
+                text,
+                "  `{name}` or a part of it is left out; its file has the reason"
             );
         }
     }
@@ -76,11 +76,11 @@ pub(crate) fn generate_model(
     let written = files::write(&made, changed)?;
     let folder = settings.output_dir.display();
     let _ = writeln!(
-        said,
+        text,
         "{written} of {} files in {folder} are new",
         made.len()
     );
-    print(&said)?;
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 

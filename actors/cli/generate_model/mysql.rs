@@ -50,12 +50,12 @@ const COLUMNS: &str = "
 pub(super) async fn tables(
     connection: &mut AsyncMysqlConnection,
 ) -> Result<(String, Vec<Table>), String> {
-    let said = |cause: diesel::result::Error| cause.to_string();
+    let plain = |cause: diesel::result::Error| cause.to_string();
     let name: NameRow = sql_query("SELECT CAST(DATABASE() AS CHAR) AS name")
         .get_result(connection)
         .await
-        .map_err(said)?;
-    let rows: Vec<ColumnRow> = sql_query(COLUMNS).load(connection).await.map_err(said)?;
+        .map_err(plain)?;
+    let rows: Vec<ColumnRow> = sql_query(COLUMNS).load(connection).await.map_err(plain)?;
     let mut tables: Vec<(Table, Vec<(i64, String)>)> = Vec::new();
     for row in rows {
         if tables
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unsigned_numbers_and_booleans_are_told_apart() {
+    fn unsigned_numbers_and_booleans_are_distinguished() {
         for (base, declared, rust) in [
             ("tinyint", "tinyint(1)", "bool"),
             ("tinyint", "tinyint(1) unsigned", "u8"),

@@ -72,12 +72,12 @@ const COLUMNS: &str = "
 pub(super) async fn tables(
     connection: &mut AsyncPgConnection,
 ) -> Result<(String, Vec<Table>), String> {
-    let said = |cause: diesel::result::Error| cause.to_string();
+    let plain = |cause: diesel::result::Error| cause.to_string();
     let name: NameRow = sql_query("SELECT current_database()::text AS name")
         .get_result(connection)
         .await
-        .map_err(said)?;
-    let rows: Vec<ColumnRow> = sql_query(COLUMNS).load(connection).await.map_err(said)?;
+        .map_err(plain)?;
+    let rows: Vec<ColumnRow> = sql_query(COLUMNS).load(connection).await.map_err(plain)?;
     let mut tables: Vec<(Table, Vec<(i64, String)>)> = Vec::new();
     for row in rows {
         if tables
@@ -121,7 +121,7 @@ fn of_row(row: &ColumnRow) -> Result<Held, String> {
         false => enumeration(row),
     };
     Ok(match row.is_array {
-        // An element may be NULL, whatever the column says.
+        // An element may be NULL, whatever the column's type is.
         true => held.within("Array<Nullable<{}>>", "Vec<Option<{}>>"),
         false => held,
     })

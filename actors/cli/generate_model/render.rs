@@ -198,13 +198,13 @@ fn model(
     for field in fields {
         let Field { name, column, held } = field;
         let declared = format!("`{}`", one_line(&column.declared));
-        let said = [column.comment.as_str(), &declared, &held.note];
-        let said: Vec<String> = said
+        let remarks = [column.comment.as_str(), &declared, &held.note];
+        let remarks: Vec<String> = remarks
             .into_iter()
             .map(one_line)
             .filter(|part| !part.is_empty())
             .collect();
-        let _ = writeln!(text, "    /// {}", said.join("; "));
+        let _ = writeln!(text, "    /// {}", remarks.join("; "));
         if column.is_generated && !table.is_view {
             text.push_str("    #[diesel(skip_insertion, skip_update)]\n");
         }
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_said_with_the_reason() {
+    fn what_is_left_out_is_reported_with_the_reason() {
         let text = rendered(vec![number("a")], &[], false);
         assert!(
             text.contains("Left out: it has no primary key") && !text.contains("table! {"),

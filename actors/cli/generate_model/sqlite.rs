@@ -1,6 +1,6 @@
 //! The tables of an SQLite file, and what their columns are held as.
 //!
-//! The declared type decides, as it is all that SQLite says of a column. Whole numbers are 64 bits wide whatever the
+//! The declared type decides, as it is all that SQLite knows of a column. Whole numbers are 64 bits wide whatever the
 //! type is called: SQLite stores them so, and diesel would cut a larger one without a word.
 
 use std::path::Path;

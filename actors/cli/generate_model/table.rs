@@ -1,4 +1,4 @@
-//! What a database says of its tables, and what diesel holds them as.
+//! A database's description of its tables, and what diesel holds them as.
 
 /// A table or view.
 #[derive(Debug)]

@@ -12,14 +12,14 @@ use crate::config::{DatabaseUrl, settings_of};
 /// Keys at the top that have no counterpart here.
 const WITHOUT_COUNTERPART: [(&str, &str); 13] = [
     ("Name", "the program's name is its own"),
-    ("Mode", "`--env` or SCRIPT_ENV says the environment"),
+    ("Mode", "`--env` or SCRIPT_ENV sets the environment"),
     (
         "Host",
-        "`http.listen` says where we listen, and is local where it is not given",
+        "`http.listen` is the address to listen at, a local one where it is not given",
     ),
     (
         "Port",
-        "`http.listen` says where we listen, and is 127.0.0.1:7100 where it is not given",
+        "`http.listen` is the address to listen at, 127.0.0.1:7100 where it is not given",
     ),
     ("Auth", "nothing here needs it"),
     ("Elastic", "there is no Elasticsearch client here"),

@@ -1,6 +1,6 @@
 //! The Go project's settings file, as its program reads it.
 //!
-//! Its fields are strings there, whatever they look like: a password `0123` is not the number 123. So all scalars are
+//! Its fields are strings there, whatever they read like: a password `0123` is not the number 123. So all scalars are
 //! read as the text that stands in the file.
 
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl GoFile {
     /// When the text is no YAML, or no settings file; the message repeats no value, which may be a password.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let value: Value =
-            yaml_serde::from_str(text).map_err(|cause| told(&cause, "is no YAML"))?;
+            yaml_serde::from_str(text).map_err(|cause| fault(&cause, "is no YAML"))?;
         let Value::Mapping(mapping) = value else {
             return Err(
                 "is no settings file: `Name:`, `Mysql:`, `Redis:` … would be right".to_owned(),
@@ -73,13 +73,13 @@ impl GoFile {
         });
         let keys = keys.collect();
         let file: Self = yaml_serde::from_str(text)
-            .map_err(|cause| told(&cause, "has a value of another form than the Go project's"))?;
+            .map_err(|cause| fault(&cause, "has a value of another form than the Go project's"))?;
         let clusters = match mapping.get("Kafka") {
             Some(Value::Mapping(kafka))
                 if !kafka.is_empty() && kafka.values().all(Value::is_mapping) =>
             {
                 let file: GoClusters = yaml_serde::from_str(text).map_err(|cause| {
-                    told(&cause, "has a value of another form than the Go project's")
+                    fault(&cause, "has a value of another form than the Go project's")
                 })?;
                 file.kafka
             }
@@ -101,7 +101,7 @@ struct GoClusters {
 
 /// What stands at a key.
 enum Form {
-    /// A text, or what looks like a number or a boolean.
+    /// A text, or what reads like a number or a boolean.
     Text,
     /// Such forms, each under a name of its own.
     Named(&'static Form),
@@ -152,11 +152,11 @@ impl Form {
 /// Each value that is of another form; none of them is shown, it may be a password.
 fn faults(file: &Mapping) -> Vec<String> {
     let mut faults = Vec::new();
-    look("", &Value::Mapping(file.clone()), &FILE, &mut faults);
+    check("", &Value::Mapping(file.clone()), &FILE, &mut faults);
     faults
 }
 
-fn look(path: &str, value: &Value, form: &Form, faults: &mut Vec<String>) {
+fn check(path: &str, value: &Value, form: &Form, faults: &mut Vec<String>) {
     let found = match (value, form) {
         (Value::Null, _) => return,
         (Value::Mapping(mapping), Form::Named(_) | Form::Keys(_) | Form::Kafka) => {
@@ -174,7 +174,7 @@ fn look(path: &str, value: &Value, form: &Form, faults: &mut Vec<String>) {
                 if let Some(form) = of_key {
                     let dot = if path.is_empty() { "" } else { "." };
                     let shown = key.escape_debug();
-                    look(&format!("{path}{dot}{shown}"), value, form, faults);
+                    check(&format!("{path}{dot}{shown}"), value, form, faults);
                 }
             }
             return;
@@ -188,8 +188,8 @@ fn look(path: &str, value: &Value, form: &Form, faults: &mut Vec<String>) {
     faults.push(format!("`{path}`: wanted {}, found {found}", form.wanted()));
 }
 
-/// Of the message only what names a key is repeated.
-fn told(cause: &yaml_serde::Error, what: &str) -> String {
+/// The fault for people. Of the parser's message only a key's name is repeated.
+fn fault(cause: &yaml_serde::Error, what: &str) -> String {
     let text = cause.to_string();
     let twice = text
         .split_once("duplicate entry with key ")

@@ -27,7 +27,7 @@ pub(crate) struct ImportArgs {
     force: bool,
 }
 
-/// Writes the file, or nothing; says what became of each key.
+/// Writes the file, or nothing; prints what became of each key.
 pub(crate) fn import(places: &Places, args: &ImportArgs) -> Result<ExitCode, Failure> {
     let target = places.settings();
     if target.exists() && !args.force {
@@ -38,11 +38,11 @@ pub(crate) fn import(places: &Places, args: &ImportArgs) -> Result<ExitCode, Fai
     }
     let imported = read(&args.file)?;
     let text = imported.text(&args.file.display().to_string());
-    // What does not pass `check` is not written: each value was looked at alone, here they are together.
+    // A file that does not pass `check` is not written: each value was checked alone, here they are together.
     settings_of(&target.display().to_string(), &text).map_err(Failure::failed)?;
     write::write(&target, &text, args.force)
         .map_err(|cause| Failure::failed(format!("`{}`: {cause}", target.display())))?;
-    print(&said(places, args, &target, &imported))?;
+    print(&report(places, args, &target, &imported))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,7 +55,7 @@ fn read(file: &Path) -> Result<Imported, Failure> {
     Ok(Imported::of(&go))
 }
 
-fn said(places: &Places, args: &ImportArgs, target: &Path, imported: &Imported) -> String {
+fn report(places: &Places, args: &ImportArgs, target: &Path, imported: &Imported) -> String {
     let file = args.file.display();
     let program = version::program();
     let mut lines = vec![format!("{} is made of {file}:", target.display())];
@@ -88,7 +88,7 @@ fn said(places: &Places, args: &ImportArgs, target: &Path, imported: &Imported) 
     let hints = go_layout::hints(places).into_iter();
     lines.extend(hints.map(|hint| format!("  {hint}")));
     lines.push(format!(
-        "  `{program} check --env {}` says whether all is well, with `--online` whether the servers are there\n",
+        "  `{program} check --env {}` checks the result, with `--online` the servers too\n",
         places.environment
     ));
     lines.join("\n")
@@ -177,7 +177,7 @@ Ours: { A: 1 }
     }
 
     #[test]
-    fn what_is_not_taken_over_is_said_with_the_reason_and_without_secrets() {
+    fn what_is_not_taken_over_is_reported_with_the_reason_and_without_secrets() {
         let imported = imported(GO);
         let left: Vec<&str> = imported
             .left
@@ -200,11 +200,11 @@ Ours: { A: 1 }
                 "Ours",
             ]
         );
-        let said = format!("{:?} {:?}", imported.taken, imported.left);
-        assert!(said.contains("`tls=ours`"), "{said}");
+        let text = format!("{:?} {:?}", imported.taken, imported.left);
+        assert!(text.contains("`tls=ours`"), "{text}");
         assert!(
-            !said.contains("hunter2") && !said.contains("p@ss"),
-            "{said}"
+            !text.contains("hunter2") && !text.contains("p@ss"),
+            "{text}"
         );
     }
 
@@ -236,7 +236,7 @@ Ours: { A: 1 }
     #[test]
     fn each_value_of_another_form_is_named_with_what_is_wanted() {
         let refused = |text: &str| go_file::GoFile::read(text).unwrap_err();
-        let said = refused(
+        let text = refused(
             "Mysql: hunter2\nRedis: { Default: [hunter2], Data: { Addr: {} } }\nKafka: { Default: { Brokers: [a] } }",
         );
         for part in [
@@ -245,9 +245,9 @@ Ours: { A: 1 }
             "`Redis.Data.Addr`: wanted a text, found keys below it",
             "`Kafka.Default.Brokers`: wanted a text, found a list",
         ] {
-            assert!(said.contains(part), "{part}: {said}");
+            assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!text.contains("hunter2"), "{text}");
         let twice = refused("Mysql: { Main: hunter2 }\nName: a\nMysql: { Main: b }\n");
         assert!(twice.starts_with("has the key `Mysql` twice"), "{twice}");
     }

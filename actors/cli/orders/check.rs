@@ -18,18 +18,18 @@ pub(super) fn check(config: &Config, args: NamesArgs) -> Result<ExitCode, Failur
     }
     let orders: Vec<NewOrder> = args.names.iter().map(|name| order(config, name)).collect();
     let store = mini_system::migrated_store(config)?;
-    let said = mini_system::in_system(async {
+    let text = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
         db.give_orders(orders).await?;
-        let mut said: String = args
+        let mut text: String = args
             .names
             .iter()
             .map(|name| format!("the lag of queue `{name}` is ordered to be checked now\n"))
             .collect();
-        said += &without_daemon(config.partition.as_ref(), db.reader()).await?;
-        Ok::<_, DbError>(said)
+        text += &without_daemon(config.partition.as_ref(), db.reader()).await?;
+        Ok::<_, DbError>(text)
     });
-    print(&said.map_err(|cause| Failure::failed(chain(&cause)))?)?;
+    print(&text.map_err(|cause| Failure::failed(chain(&cause)))?)?;
     Ok(ExitCode::SUCCESS)
 }
 

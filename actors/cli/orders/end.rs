@@ -21,7 +21,7 @@ pub(in crate::cli) struct EndArgs {
 
 pub(super) fn end(config: &Config, args: &EndArgs) -> Result<ExitCode, Failure> {
     let store = mini_system::migrated_store(config)?;
-    let said = mini_system::in_system(async {
+    let text = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
         Ok::<_, Refusal>(
             match cron_end::end(config, &db, &args.run, orderer()).await? {
@@ -38,6 +38,6 @@ pub(super) fn end(config: &Config, args: &EndArgs) -> Result<ExitCode, Failure> 
             },
         )
     });
-    print(&said.map_err(Failure::refused)?)?;
+    print(&text.map_err(Failure::refused)?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -106,7 +106,7 @@ mod tests {
             until_ms: None,
             ordered_by: "ann".to_owned(),
         };
-        for (live, held, said) in [
+        for (live, held, text) in [
             (true, vec![], "`orders`, table `orders`, `ship`: live"),
             (false, vec![row("queue")], "not live in dev"),
             (true, vec![row("all"), row("queue")], "`ship`: paused since"),
@@ -115,7 +115,7 @@ mod tests {
         ] {
             let pause = pause_of(PauseKind::Queue, "orders", &held);
             let line = line(&entry(live), pause, "dev");
-            assert!(line.contains(said), "{line}");
+            assert!(line.contains(text), "{line}");
         }
     }
 }

@@ -17,10 +17,10 @@ use crate::operations::cron_log::{self, Printed, cannot_read, file_of, nothing_t
 use crate::store::daemon_orders::CronRun;
 use crate::store::{DbError, Reader};
 
-/// Between two looks at a file that is followed.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-/// Between two questions whether its run goes on: each so many looks.
-const LOOKS_A_QUESTION: u32 = 5;
+/// Between two polls of a file that is followed.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Polls between two questions whether its run goes on.
+const POLLS_A_QUESTION: u32 = 5;
 /// Bytes that are read of a file at once.
 const PORTION: u64 = 1 << 20;
 
@@ -32,7 +32,7 @@ pub(in crate::cli) struct LogsArgs {
     /// Goes on until the run ends
     #[arg(short, long)]
     follow: bool,
-    /// The last so many lines of the file to begin with: runs of one day share it
+    /// How many of the file's last lines to begin with: runs of one day share it
     #[arg(short = 'n', long, default_value_t = 100)]
     lines: usize,
 }
@@ -67,7 +67,7 @@ fn failed(cause: DbError) -> Failure {
 async fn begun(config: &Config, reader: &dyn Reader, uk: &str) -> Result<CronRun, Failure> {
     print_error(&format!("run {uk} waits for a daemon\n"));
     loop {
-        tokio::time::sleep(LOOK_INTERVAL * LOOKS_A_QUESTION).await;
+        tokio::time::sleep(POLL_INTERVAL * POLLS_A_QUESTION).await;
         let found = cron_log::find(config, reader, uk).await;
         match found.map_err(Failure::refused)? {
             Printed::Run(run) => return Ok(run),
@@ -108,20 +108,20 @@ async fn follow(
 ) -> Result<(), Failure> {
     // A run that is about to start makes its file.
     while file_of(log, &run).map_err(Failure::refused)?.is_none() && run.ended_ms.is_none() {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         run = again(reader, run).await?;
     }
     let (path, mut at) = show(log, &run, lines)?;
     loop {
         // Asked before the file is read: what a run has printed when it has ended is there.
         run = again(reader, run).await?;
-        for _ in 0..LOOKS_A_QUESTION {
+        for _ in 0..POLLS_A_QUESTION {
             at = print_from(&path, at)?;
             if run.ended_ms.is_some() {
                 print_error(&format!("run {} has ended: {}\n", run.uk, run.status));
                 return Ok(());
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -191,17 +191,17 @@ fn give(
     let store = mini_system::migrated_store(config)?;
     let environment = config.environment.name();
     let target = |name| Target { kind, name };
-    let said = mini_system::in_system(async {
+    let text = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
-        let mut said = String::new();
+        let mut text = String::new();
         for target in names.into_iter().map(target) {
             let changed = orders::give(&db, environment, &target, wish, orderer()).await?;
             let held = held(db.reader(), environment).await?;
-            said += &outcome(&target, wish, changed, &held);
+            text += &outcome(&target, wish, changed, &held);
         }
-        Ok::<_, DbError>(said)
+        Ok::<_, DbError>(text)
     });
-    print(&said.map_err(|cause| Failure::failed(chain(&cause)))?)?;
+    print(&text.map_err(|cause| Failure::failed(chain(&cause)))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -226,7 +226,7 @@ fn pause_of<'a>(kind: PauseKind, name: &str, held: &'a [PauseRow]) -> Option<&'a
 /// What is so now, in words.
 fn outcome(target: &Target, wish: Wish, changed: bool, held: &[PauseRow]) -> String {
     let what = target.describe();
-    let mut said = match (wish, changed, own(target.kind, &target.name, held)) {
+    let mut text = match (wish, changed, own(target.kind, &target.name, held)) {
         (Wish::Paused, true, _) => format!("{what} is paused\n"),
         (Wish::Paused, false, Some(row)) => format!("{what} is paused already, {}\n", since(row)),
         (Wish::Paused, false, None) => format!("{what} was paused already\n"),
@@ -235,12 +235,12 @@ fn outcome(target: &Target, wish: Wish, changed: bool, held: &[PauseRow]) -> Str
     };
     let everything = own(PauseKind::All, "", held).filter(|_| target.kind != PauseKind::All);
     if let (Wish::Resumed, Some(row)) = (wish, everything) {
-        said += &format!(
+        text += &format!(
             "it rests all the same, as everything is paused, {}; `resume` ends that\n",
             since(row)
         );
     }
-    said
+    text
 }
 
 /// Since when, and by whose order.
@@ -285,7 +285,7 @@ mod tests {
     fn the_answer_says_what_is_so_now() {
         let own = [row("queue", "orders")];
         let all = [row("all", "")];
-        for (wish, changed, held, said) in [
+        for (wish, changed, held, text) in [
             (
                 Wish::Paused,
                 true,
@@ -318,7 +318,7 @@ mod tests {
             ),
         ] {
             let outcome = outcome(&target(PauseKind::Queue, "orders"), wish, changed, held);
-            for part in said {
+            for part in text {
                 assert!(outcome.contains(part), "{outcome}");
             }
             assert_eq!(outcome.contains("everything"), held == all, "{outcome}");

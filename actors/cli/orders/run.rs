@@ -37,11 +37,11 @@ pub(super) fn run(config: &Config, args: &RunArgs) -> Result<ExitCode, Failure> 
         .map(|entry| cron_run::order(config, entry, params.clone(), orderer()))
         .collect();
     let store = mini_system::migrated_store(config)?;
-    let said = mini_system::in_system(async {
+    let text = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
         give(config, &db, &args.name, orders).await
     });
-    print(&said.map_err(|cause| Failure::failed(chain(&cause)))?)?;
+    print(&text.map_err(|cause| Failure::failed(chain(&cause)))?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,15 +51,15 @@ async fn give(
     name: &str,
     orders: Vec<NewOrder>,
 ) -> Result<String, DbError> {
-    let mut said: String = orders
+    let mut text: String = orders
         .iter()
         .map(|order| format!("cron `{name}` is ordered to run now: run {}\n", order.uk))
         .collect();
     db.give_orders(orders).await?;
     let held = held(db.reader(), config.environment.name()).await?;
-    said += &while_paused(name, &held);
-    said += &without_daemon(config.partition.as_ref(), db.reader()).await?;
-    Ok(said)
+    text += &while_paused(name, &held);
+    text += &without_daemon(config.partition.as_ref(), db.reader()).await?;
+    Ok(text)
 }
 
 /// Whoever asks for a run by its name means it, paused or not.

@@ -16,7 +16,7 @@ use crate::operations::cron_runs::{self, ListedRun};
 pub(in crate::cli) struct RunsArgs {
     /// Only those of the entries of this `name`
     name: Option<String>,
-    /// The newest so many
+    /// At most this many, the newest
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// One JSON object a line

@@ -78,19 +78,19 @@ impl Lines {
         from: From,
         lines: impl FnOnce() -> I + Send + 'static,
     ) -> Self {
-        let (tell, told) = mpsc::channel(AHEAD);
+        let (sender, receiver) = mpsc::channel(AHEAD);
         std::thread::spawn(move || {
-            // Nobody takes them any more once a portion could not be sent.
+            // The receiver is gone once a portion could not be sent.
             for line in lines() {
                 let failed = line.is_err();
-                if tell.blocking_send(line).is_err() || failed {
+                if sender.blocking_send(line).is_err() || failed {
                     return;
                 }
             }
         });
         Self {
             from,
-            lines: told,
+            lines: receiver,
             next: None,
         }
     }

@@ -190,7 +190,7 @@ impl Outlet<'_> {
         let payloads: Vec<Bytes> = payloads.into_iter().map(Bytes::from).collect();
         match self.send(&payloads).await {
             Ok(()) => Ok(()),
-            // A table takes a portion as a whole or not at all. One by one it says which message it refuses.
+            // A table takes a portion as a whole or not at all. Sent one by one it shows which message it refuses.
             Err(SendError::Database(_)) if payloads.len() > 1 => self.send_singly(&payloads).await,
             Err(error) => {
                 let cause = chain(&error);

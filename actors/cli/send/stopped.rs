@@ -1,4 +1,4 @@
-//! What is said when not all lines could be sent: which are in the queue, and how to send the others.
+//! The report when not all lines could be sent: which are in the queue, and how to send the others.
 
 use std::ops::RangeInclusive;
 
@@ -53,7 +53,7 @@ impl Lines {
         } else if stopped.in_doubt {
             format!(
                 "{sure}; {unit}s {first} to {last} were not acknowledged, and some of them can be in the queue; nothing behind \
-                 them was sent: {cause}; look which of them are there before you go on, or they are doubled; {rest}"
+                 them was sent: {cause}; check which of them are there before you go on, or they are doubled; {rest}"
             )
         } else {
             format!(
@@ -72,7 +72,7 @@ impl Lines {
             false => "were refused, and are not in the queue",
         };
         let care = match stopped.in_doubt {
-            true => "look which of them are there before you go on, or they are doubled",
+            true => "check which of them are there before you go on, or they are doubled",
             false => "once it is put right",
         };
         format!(

@@ -18,7 +18,7 @@ use crate::clock::now_ms;
 use crate::config::{self, Places};
 use crate::http::{ClientError, get, sockets};
 
-/// Between two looks of `--watch`.
+/// Between two polls of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// To the upper left of an empty screen.
 const CLEAR: &str = "\x1b[2J\x1b[H";
@@ -77,7 +77,7 @@ fn data_dir_of<S: Send + Sync + 'static>(app: &App<S>, places: &Places) -> PathB
     match config::load_settings(places, &app.registry.commands()) {
         Ok(config) => data_dir(&config),
         Err(_) => {
-            print_error("the settings cannot be read, `check` says why; looking below `data`\n");
+            print_error("the settings cannot be read, `check` shows why; searching below `data`\n");
             PathBuf::from("data")
         }
     }

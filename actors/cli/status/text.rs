@@ -151,7 +151,7 @@ fn slower(text: &mut String, entry: &Value, now_ms: i64) {
     let _ = writeln!(text, "    slower than usual: {which}, usually {usual}");
 }
 
-/// How long a run takes, in the largest unit that says enough.
+/// How long a run takes, in the largest unit that is exact enough.
 fn took(value: &Value) -> String {
     match value.as_f64() {
         None => "-".to_owned(),
@@ -239,7 +239,7 @@ fn time(value: &Value) -> String {
     )
 }
 
-/// How long ago that was, in the largest unit that says enough.
+/// How long ago that was, in the largest unit that is exact enough.
 fn ago(value: &Value, now_ms: i64) -> String {
     let seconds = value
         .as_i64()
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paused_is_said_with_its_order() {
+    fn what_is_paused_is_reported_with_its_order() {
         let pause = json!({ "what": "queue `orders`", "since_ms": 0, "ordered_by": "ann@web-1" });
         let text = of(&json!({ "pauses": [pause] }), 3 * 3600 * 1000);
         assert!(
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_said_in_a_unit_of_their_size() {
+    fn spans_are_reported_in_a_unit_of_their_size() {
         let said = |seconds: i64| ago(&json!(0), seconds * 1000);
         let all = [5, 150, 8000, 200_000].map(said);
         assert_eq!(all, ["5 s", "2 min", "2 h", "2 days"]);

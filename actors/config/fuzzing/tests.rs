@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::configuration;
 
-/// How many files are tried where `FUZZ_TRIES` says nothing; a second or two.
+/// How many files are tried without `FUZZ_TRIES`; a second or two.
 const TRIES: usize = 4_000;
 /// No file that is small takes longer, even on a busy machine.
 const A_HANG: Duration = Duration::from_secs(5);

@@ -60,7 +60,7 @@ impl Renderer {
         }
         if let Some(items) = &notes.array {
             let mut items = self.value(items, path);
-            // That is said of the whole.
+            // That is described at the whole.
             items.remove("description");
             items.remove("markdownDescription");
             schema.insert("items".to_owned(), items.into());

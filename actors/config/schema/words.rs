@@ -20,7 +20,7 @@ const CHINESE: [&str; 2] = [
 /// Stands for a free name in a path; the documents write a word in capitals there.
 pub(super) const ANY: &str = "*";
 
-/// What is said of the keys of one file, by path.
+/// The descriptions of the keys of one file, by path.
 pub(super) struct Words {
     file: File,
     english: HashMap<String, Row>,
@@ -45,7 +45,7 @@ pub(super) fn of(file: File) -> Words {
 }
 
 impl Words {
-    /// What is said of a key, where something is.
+    /// The description of a key, if it has one.
     pub(super) fn description(&self, path: &str, languages: Languages) -> Option<String> {
         let english = || self.one(&self.english, path, |(_, english, _)| english);
         let chinese = || self.one(&self.chinese, path, |(_, _, chinese)| chinese);

@@ -262,8 +262,8 @@ mod tests {
             ("mysql://h/db?colour=red", "`colour'"),
             ("mysql://h/db?require_ssl=perhaps", "`require_ssl'"),
         ] {
-            let told = text.parse::<DatabaseUrl>().unwrap_err().to_string();
-            assert!(told.contains(wanted), "{text}: {told}");
+            let fault = text.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(fault.contains(wanted), "{text}: {fault}");
         }
     }
 

@@ -12,8 +12,9 @@ use crate::config::secret::Secret;
 
 /// Of a group's member.
 const MEMBER: [(&str, &str); 6] = [
-    // Records that are fetched ahead of those who run them, for each partition: a second's worth for the fastest handlers
-    // would be more, but memory is bounded by the bytes. librdkafka looks for room each `fetch.queue.backoff.ms`.
+    // Records that are fetched ahead of those who run them, for each partition: a second's worth for the fastest
+    // handlers would be more, but memory is bounded by the bytes. librdkafka checks for room each
+    // `fetch.queue.backoff.ms`.
     ("queued.min.messages", "10000"),
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.queue.backoff.ms", "10"),
@@ -36,7 +37,7 @@ const CLASSIC_MEMBER: [(&str, &str); 2] = [
 
 /// How long a record waits for a broker to take it: librdkafka's own five minutes are long for the caller.
 const SEND_TIMEOUT: (&str, &str) = ("message.timeout.ms", "30000");
-/// As Java's clients: a key goes to the same partition whoever sends it.
+/// As Java's clients: a key goes to the same partition from every client.
 const PARTITIONER: (&str, &str) = ("partitioner", "murmur2_random");
 
 type Properties = BTreeMap<String, Secret>;

@@ -18,7 +18,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 
 /// A log file of 1 TB is a mistake.
 const MOST_MEGABYTES: u64 = 1_000_000;
-/// More files than this slow down every look at the directory.
+/// More files than this slow down every read of the directory.
 const MOST_BACKUPS: u64 = 10_000;
 /// A hundred years.
 const MOST_DAYS: u64 = 36_500;

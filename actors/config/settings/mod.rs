@@ -49,7 +49,7 @@ pub use self::{
 const MOST_WORKERS: u64 = 1_024;
 /// More delayed tasks at once than this are more than a process has memory for.
 const MOST_DELAYED: u64 = 1_000_000;
-/// The longest interval between looks at something that must be looked at.
+/// The longest interval between polls of something that must be polled.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest interval: below it the daemon does nothing else.
 const A_TICK: Duration = Duration::from_millis(100);
@@ -85,10 +85,10 @@ const RETENTION: Bounds = Bounds {
     why: "`null` keeps finished rows for ever",
 };
 
-/// A year: for as long one asks who ordered what, and the rows are few.
+/// A year: audits reach back that far, and the rows are few.
 const AUDIT_KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A day: whoever repeats a push or a send does so within minutes, and the rows may be many.
+/// A day: callers repeat a push or a send within minutes, and the rows may be many.
 const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// The daemon's settings, complete: what a file leaves out has its default.
@@ -118,7 +118,7 @@ pub struct Settings {
     pub lag_check_interval: Duration,
     /// How long a consumer above `progress` stays without being wanted again.
     pub consumer_lease: Duration,
-    /// How often a boot says that it lives; dead after three missed ones.
+    /// How often a boot sends a heartbeat; it is dead after three missed ones.
     pub heartbeat_interval: Duration,
     /// How many delayed tasks run at once.
     pub delay_concurrency: u32,
@@ -351,7 +351,7 @@ fn check_lease(o: &Object<'_, '_>, interval: Duration, lease: Duration) {
     ));
 }
 
-/// An object of named things; all are read, so that all faults are told.
+/// An object of named things; all are read, so that all faults are reported.
 fn named<T>(node: &Node<'_>, read: impl Fn(&Node<'_>) -> Option<T>) -> Option<BTreeMap<String, T>> {
     let all: Vec<_> = node
         .entries()?
@@ -371,7 +371,7 @@ fn delayed(
         .entries()?
         .into_iter()
         .map(|(command, node)| {
-            // That a name is empty is told already.
+            // An empty name is reported already.
             if let Some(message) = reading.commands.missing(Kind::Delayed, &command, &command)
                 && !command.is_empty()
             {

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_addresses_are_said_and_not_repeated() {
+    fn wrong_addresses_are_reported_and_not_repeated() {
         for (address, wanted) in [
             ("redis+sentinel://hunter2:1", "the service is missing"),
             ("redis+sentinel://hunter2:1/0", "the service is missing"),

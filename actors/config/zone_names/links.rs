@@ -1,5 +1,5 @@
 //! The links of the time zone database of chrono-tz: a name, and the canonical one. A test compares them with the files
-//! that chrono-tz is made from, and says what to change when that has a newer database.
+//! that chrono-tz is made from, and shows what to change when that has a newer database.
 
 use chrono_tz::Tz;
 

@@ -1,4 +1,4 @@
-//! Commands that cannot be started, and what is said of them.
+//! Commands that cannot be started, and the errors about them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -62,7 +62,7 @@ fn a_program_that_is_gone_is_named() {
 }
 
 #[tokio::test]
-async fn a_program_that_may_not_run_is_told_from_one_that_cannot() {
+async fn a_program_that_may_not_run_is_distinguished_from_one_that_cannot() {
     let world = World::new();
     let path = world.path("program");
     fs::write(&path, "\u{1}not a program").unwrap();

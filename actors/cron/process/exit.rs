@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::handle::Handle;
 
-/// Pause between two looks at a child where neither a handle nor SIGCHLD reports its end: short
+/// Pause between two polls of a child where neither a handle nor SIGCHLD reports its end: short
 /// enough for a run's end to be written with the right second.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -57,9 +57,9 @@ pub(super) async fn reap(pid: Pid) -> ExitStatus {
     reap_by_signal(pid).await
 }
 
-/// The way without a handle: looks each time some child ends.
+/// The way without a handle: polls each time some child ends.
 async fn reap_by_signal(pid: Pid) -> ExitStatus {
-    // Listens first and looks then, so that an end in between is not missed.
+    // Listens first and polls then, so that an end in between is not missed.
     let mut children = signal(SignalKind::child()).ok();
     loop {
         if let Some(status) = try_reap(pid) {

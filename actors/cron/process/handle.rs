@@ -1,7 +1,7 @@
 //! A handle of one process that no reuse of its pid can turn into another's: Linux's pidfd.
 //!
 //! Where there is none (macOS, a kernel before 5.3, a sandbox that forbids it) [`Handle::open`]
-//! fails, and the callers fall back to looking at pid and start time.
+//! fails, and the callers fall back to polling pid and start time.
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::Handle;

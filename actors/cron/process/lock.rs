@@ -1,8 +1,8 @@
 //! The lock on a run's file: held by the run while it lives, asked about by everyone else.
 //!
 //! An open file description lock, not `flock`: it can be *queried* without being taken
-//! (`F_OFD_GETLK`, Linux and macOS), so any number of daemons may look at the same time and the
-//! run's own attempt to lock never fails because somebody just looked. Unlike a classic POSIX
+//! (`F_OFD_GETLK`, Linux and macOS), so any number of daemons may query it at the same time and the
+//! run's own attempt to lock never fails because of a query. Unlike a classic POSIX
 //! record lock it does not vanish when the same process closes another descriptor of the file.
 
 use std::fs::File;
@@ -23,7 +23,7 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Gives the lock up at once, whoever else has a descriptor of it.
+/// Gives the lock up at once, even if another process has a descriptor of it.
 ///
 /// Closing alone would leave it, for some milliseconds, to a process that is just being started:
 /// until it executes its program that has all descriptors too.
@@ -69,16 +69,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.json");
         let holder = File::create(&path).unwrap();
-        let looker = File::open(&path).unwrap();
-        assert!(!is_locked(&looker).unwrap());
+        let other = File::open(&path).unwrap();
+        assert!(!is_locked(&other).unwrap());
         assert!(
             try_lock(&holder).unwrap(),
-            "looking must not have locked it"
+            "the query must not have locked it"
         );
-        assert!(is_locked(&looker).unwrap());
+        assert!(is_locked(&other).unwrap());
         let rival = File::options().append(true).open(&path).unwrap();
         assert!(!try_lock(&rival).unwrap());
-        drop(looker);
+        drop(other);
         drop(rival);
         assert!(is_locked(&File::open(&path).unwrap()).unwrap());
         unlock(&holder).unwrap();

@@ -1,6 +1,6 @@
 //! Facts about this machine and its processes that outlive a process id.
 //!
-//! A pid says little: it is reused, and the same number means another process in another
+//! A pid alone identifies no process: it is reused, and the same number means another process in another
 //! container or after a reboot. A pid *with* its start time, on a known machine, kernel boot and pid
 //! namespace, names one process for good.
 
@@ -98,7 +98,7 @@ pub(crate) fn identify(pid: i32, start_ticks: Option<u64>) -> Identity {
     if test_kill_process(target) == Err(rustix::io::Errno::SRCH) {
         return Identity::Gone;
     }
-    match (system::look(pid), start_ticks) {
+    match (system::find(pid), start_ticks) {
         (Some(found), _) if found.zombie => Identity::Gone,
         (Some(found), Some(expected)) if found.start_ticks == expected => Identity::Same,
         (Some(_), Some(_)) => Identity::Gone,
@@ -149,10 +149,10 @@ fn machine() -> Option<String> {
 /// When the process started: clock ticks since the boot on Linux, microseconds since 1970 on
 /// macOS. Only good for comparing; a zombie still has it.
 pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
-    system::look(pid).map(|found| found.start_ticks)
+    system::find(pid).map(|found| found.start_ticks)
 }
 
-/// What the process table says of a pid.
+/// The process table's entry of a pid.
 struct Found {
     zombie: bool,
     start_ticks: u64,
@@ -179,13 +179,13 @@ mod system {
         let text = paths
             .iter()
             .find_map(|path| fs::read_to_string(path).ok())?;
-        // Before it is made it is empty, or says `uninitialized`.
+        // Before it is made it is empty, or holds `uninitialized`.
         let id = text.trim();
         let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_id.then(|| id.to_owned())
     }
 
-    pub(super) fn look(pid: i32) -> Option<Found> {
+    pub(super) fn find(pid: i32) -> Option<Found> {
         let (found, _) = parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
         Some(found)
     }
@@ -263,14 +263,14 @@ mod system {
         None
     }
 
-    pub(super) fn look(pid: i32) -> Option<Found> {
+    pub(super) fn find(pid: i32) -> Option<Found> {
         /// `SZOMB` of sys/proc.h.
         const ZOMBIE: u32 = 5;
         /// Microseconds in a second.
         const MICROS: u64 = 1_000_000;
         let mut info = MaybeUninit::<libc::proc_bsdinfo>::zeroed();
         let size = size_of::<libc::proc_bsdinfo>() as libc::c_int;
-        // SAFETY: the buffer is as large as is said.
+        // SAFETY: the buffer has the given size.
         let written = unsafe {
             libc::proc_pidinfo(
                 pid,
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_told() {
+    fn the_place_is_reported() {
         let here = Place::here();
         assert!(!here.host.is_empty());
         assert_eq!(here.kernel_boot, kernel_boot());
@@ -363,7 +363,10 @@ mod tests {
             ..here.clone()
         };
         assert!(unknown("a").is_same(&unknown("a")));
-        assert!(!unknown("a").is_same(&unknown("b")), "nothing else tells");
+        assert!(
+            !unknown("a").is_same(&unknown("b")),
+            "nothing else shows it"
+        );
         let earlier = r#"{"host":"h","kernel_boot":"b","pid_namespace":"n"}"#;
         assert!(
             serde_json::from_str::<Place>(earlier)

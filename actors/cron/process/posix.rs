@@ -2,7 +2,7 @@
 //!
 //! Not fork with `pre_exec` (`std::process` with a session of its own): a fork copies the page
 //! tables of the whole daemon, 20 ms for one of 500 MB; `posix_spawn` takes 3 to 5 ms, however
-//! large the daemon is, and says by its result whether the program could be executed.
+//! large the daemon is, and its result shows whether the program could be executed.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_short};
 use std::fs::File;
@@ -96,7 +96,7 @@ impl<'a> Actions<'a> {
         check(unsafe { libc::posix_spawn_file_actions_adddup2(self.0.as_mut_ptr(), from, to) })
     }
 
-    /// Rust opens all descriptors close-on-exec; libraries in C, and whoever started the daemon,
+    /// Rust opens all descriptors close-on-exec; libraries in C, and the daemon's parent,
     /// may not. Their sockets must not live on in a run that outlives the daemon.
     #[cfg(target_os = "linux")]
     fn close_from(&mut self, first: c_int) -> io::Result<()> {

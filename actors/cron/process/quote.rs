@@ -1,4 +1,4 @@
-//! Quoting of words for a POSIX shell, so that people can paste what the log says.
+//! Quoting of words for a POSIX shell, so that people can paste commands from the log.
 //!
 //! Readable first: no quotes where none are needed, Chinese text as it is, and `"it's"` rather
 //! than `'it'\''s'`. A line break inside a word stays one: plain POSIX has no other way.

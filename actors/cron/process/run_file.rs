@@ -6,10 +6,10 @@
 //! judging is in `run_state`.
 //!
 //! **Never unlocked between the two.** The daemon locks the file before it writes into it, and hands the open file over
-//! to the process, which has the lock from its first moment on. So a free lock says that nobody starts this run, and
-//! whoever gets it may: a daemon that was killed half way leaves nothing to wait for, and one that was merely silent for
-//! long finds the lock taken. Only through a program of the user's own (`cron_command`) nothing is handed, as it may close
-//! what it does not know.
+//! to the process, which has the lock from its first moment on. So a free lock shows that no daemon starts this run,
+//! and the daemon that gets it may: a daemon that was killed half way leaves nothing to wait for, and one that was
+//! merely silent for long finds the lock taken. Only through a program of the user's own (`cron_command`) nothing is
+//! handed, as it may close what it does not know.
 
 use std::env;
 use std::fs::{self, File};
@@ -190,10 +190,10 @@ impl Announced {
         Arc::clone(&self.file)
     }
 
-    /// No process was started: the file is removed, and whoever wants to start the run may.
+    /// No process was started: the file is removed, and any daemon may start the run.
     pub(crate) fn give_up(self) {
-        // Under the lock: whoever waits for that finds another file, or none. Where these fail, the file shows that the
-        // run never began, and the lock ends with the descriptor.
+        // Under the lock: a daemon that waits for the lock finds another file, or none. Where these fail, the file
+        // shows that the run never began, and the lock ends with the descriptor.
         let _ = fs::remove_file(&self.path);
         let _ = lock::unlock(&self.file);
     }
@@ -218,7 +218,7 @@ pub(crate) fn announce(dir: &Path, announcement: &Announcement) -> io::Result<Op
             return Ok(None);
         }
         let written = append(&file, &Line::Fired(announcement.clone()));
-        // A full disk: half a line says nothing to anybody.
+        // A full disk: half a line is of no use.
         written.inspect_err(|_| drop(fs::remove_file(&path)))?;
         let (file, path) = (Arc::new(file), path.clone());
         Ok(Some(Announced { file, path }))
@@ -245,7 +245,7 @@ fn open_locked(path: &Path) -> io::Result<File> {
 /// The open file that the daemon handed to this process, where it is the run's.
 fn handed(path: &Path) -> Option<File> {
     let number = env::var(HANDED_VARIABLE).ok()?.parse().ok()?;
-    // SAFETY: only looked at; where nothing is open under that number, the look fails.
+    // SAFETY: only queried; where nothing is open under that number, the query fails.
     let seen = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
     // The variable may have come from a run that started this one.
     if !is_at(&seen, path).unwrap_or(false) {

@@ -1,16 +1,16 @@
-//! What a run's file says to a daemon: how far the run came, and whether it still lives.
+//! What a run's file shows to a daemon: how far the run came, and whether it still lives.
 //!
 //! **Whether it lives** is judged so:
 //!
 //! 1. A run of another machine, kernel boot or pid namespace cannot be judged from here.
 //! 2. The lock is free: it does not live. (It holds the lock from before its first line to after
-//!    its last; whoever ends loses it, whatever the signal.)
+//!    its last; a process that ends loses it, whatever the signal.)
 //! 3. The lock is held, but the process of the first line is gone (no such pid, a zombie, another
 //!    start time): it does not live. A descendant that was forked without exec has the lock's
-//!    descriptor too, and would make a dead run look alive.
+//!    descriptor too, and would make a dead run seem alive.
 //! 4. Else it lives. Where the start time cannot be read the lock alone is trusted.
 //!
-//! The lock is looked at *before* the file is read, and the file is read again after rule 3:
+//! The lock is queried *before* the file is read, and the file is read again after rule 3:
 //! else a run that writes its result and ends in between would seem to have ended without one.
 
 use std::fs::File;

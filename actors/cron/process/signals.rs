@@ -73,8 +73,8 @@ impl Signals {
         self.send_to_rest(signal)
     }
 
-    /// After the child was reaped. While its group has members nobody else gets its number as a pid, so whoever has that
-    /// proves that the group is empty.
+    /// After the child was reaped. While its group has members no other process gets its number as a pid, so a
+    /// process with that pid proves that the group is empty.
     fn send_to_rest(&self, signal: Signal) -> io::Result<()> {
         let Some(pid) = valid(self.pid) else {
             return Ok(());

@@ -40,7 +40,7 @@ pub(crate) enum Turn {
     Late,
 }
 
-/// Starts processes; its thread ends when this is dropped, after what waits was started.
+/// Starts processes; its thread ends when this is dropped, after the waiting ones were started.
 ///
 /// The processes live on, and are no longer reaped by us: drop it when the daemon ends.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ async fn a_process_leads_a_session_and_a_group_of_its_own_with_no_input() {
 }
 
 #[tokio::test]
-async fn exit_codes_and_signals_are_told() {
+async fn exit_codes_and_signals_are_reported() {
     let world = World::new();
     let cases = [
         ("exit 0", ExitStatus::Exited(0)),

@@ -1,10 +1,10 @@
 //! Ends a run with everything it started: SIGTERM, 10 s, SIGKILL, to its whole process group.
 //!
-//! **Never another's process.** A child of ours is signalled by the task that reaps it (`signals.rs`). Any other leader is opened by pid and start time. Where the kernel can
-//! signal a group through the leader's handle (Linux 6.9) no number is used at all. Elsewhere the
-//! group's number is, and only while it must still be this run's: while the leader is there, or
-//! while no process has its pid. (A group's number is not given away while it has members; so
-//! whoever has that pid after the leader's end proves that the group is empty.)
+//! **Never another's process.** A child of ours is signalled by the task that reaps it (`signals.rs`). Any other leader
+//! is opened by pid and start time. Where the kernel can signal a group through the leader's handle (Linux 6.9) no
+//! number is used at all. Elsewhere the group's number is, and only while it must still be this run's: while the leader
+//! is there, or while no process has its pid. (A group's number is not given away while it has members; so a process
+//! that has that pid after the leader's end proves that the group is empty.)
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::watch::Watched;
 /// Time between SIGTERM and SIGKILL, as the contract has it.
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Pause between two looks whether the rest of a group has ended: nothing reports that.
+/// Pause between two polls whether the rest of a group has ended: nothing reports that.
 const POLL: Duration = Duration::from_millis(100);
 
 /// How a run came to its end.
@@ -48,7 +48,7 @@ pub(crate) async fn terminate(pid: i32, start_ticks: Option<u64>) -> io::Result<
     }
 }
 
-/// The same for a child of ours, which needs no look into the process table to be known.
+/// The same for a child of ours, which is known without reading the process table.
 ///
 /// # Errors
 ///

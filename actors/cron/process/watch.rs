@@ -13,10 +13,10 @@ use rustix::process::Pid;
 use super::handle::Handle;
 use super::machine::{self, Identity, identify, valid};
 
-/// How often a process without a handle is looked for.
+/// How often a process without a handle is polled.
 const POLL: Duration = Duration::from_secs(1);
 
-/// A process that is watched, whoever started it.
+/// A process that is watched, whichever daemon started it.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pid: Pid,
@@ -52,7 +52,7 @@ impl Watched {
             Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
                 return Ok(None);
             }
-            // No handles here, or none left: looking now and then does as well.
+            // No handles here, or none left: polling does as well.
             handle => handle.ok(),
         };
         match identify(pid, start_ticks) {
@@ -69,7 +69,7 @@ impl Watched {
         }
     }
 
-    /// Waits until the process has ended; says not how.
+    /// Waits until the process has ended; does not return how.
     pub(crate) async fn ended(&self) {
         if let Some(handle) = &self.handle
             && handle.ended().await.is_ok()

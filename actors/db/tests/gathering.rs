@@ -104,7 +104,7 @@ async fn a_batch_that_may_be_committed_is_asked_about_as_it_was() {
     assert_eq!(
         lost,
         &transactions[twice.unwrap() + 1],
-        "just those again, whoever gave up since"
+        "the same writes again, also those whose callers gave up since"
     );
     assert_eq!(
         world.store.connections.len(),

@@ -1,4 +1,4 @@
-//! Heartbeats, and what they say of this daemon and of others.
+//! Heartbeats, and what follows from them for this daemon and for others.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Who waits for a lock, who passes, and who keeps their place.
+//! Which writes wait for a lock, which pass, and which are barriers.
 
 use super::*;
 
@@ -108,7 +108,7 @@ async fn what_gives_rows_back_waits_for_ends_and_is_passed_by_nothing() {
     assert_eq!(world.store.transactions.all()[3..], [vec![0], vec![3]]);
 }
 
-/// A claim whose caller is gone is nobody's: it is not made, and keeps nobody waiting.
+/// A claim whose caller is gone is not made, and blocks no other write.
 #[actix::test]
 async fn nothing_waits_for_a_write_that_nobody_wants_any_more() {
     let world = World::start();

@@ -26,7 +26,7 @@ use crate::store::browse::{
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::rows::{
     AliveBoot, AtOverlap, Beat, BootRow, DeadLetter, DeadLetterFilter, DeadLetterHead,
-    DeadLetterLook, DelayCounts, EntryRuns, Heartbeat, Inspection, NewMessage, NewTask, OpenRun,
+    DeadLetterScan, DelayCounts, EntryRuns, Heartbeat, Inspection, NewMessage, NewTask, OpenRun,
     OutsideDeath, PauseRow, Side,
 };
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
@@ -49,7 +49,7 @@ const ENDS: i64 = -3;
 /// How long it waits for a lock.
 const LOCK_WAIT: Duration = Duration::from_secs(2);
 
-/// A database that does as a test tells it.
+/// A database that follows a test's script.
 #[derive(Clone)]
 struct FakeStore {
     /// Each transaction, by the numbers of its writes.
@@ -67,7 +67,7 @@ struct FakeStore {
 #[derive(Default)]
 struct Script {
     away: bool,
-    /// It goes away after so many writes of the next transaction.
+    /// It goes away after this many writes of the next transaction.
     away_after: Option<usize>,
     /// The answer to the next transaction with this write is lost.
     lose_answer: Option<i64>,
@@ -344,7 +344,7 @@ impl Reader for NoReader {
     ) -> BoxFuture<'_, Result<Vec<DeadLetterHead>, DbError>> {
         async { Ok(Vec::new()) }.boxed()
     }
-    fn dead_letter_look(&self, _: Side, _: u32) -> BoxFuture<'_, Result<DeadLetterLook, DbError>> {
+    fn dead_letter_scan(&self, _: Side, _: u32) -> BoxFuture<'_, Result<DeadLetterScan, DbError>> {
         async { Err(away()) }.boxed()
     }
     fn deaths<'a>(

@@ -12,7 +12,7 @@ use crate::http::answers::refusal;
 use crate::operations::Refusal;
 use crate::store::DbError;
 
-/// A caller has its answer within this time, or hears that the database is slow.
+/// The answer comes within this time: the result, or that the database is slow.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Rows of a list, where nothing else is asked for.
 pub(super) const ROWS: u32 = 100;
@@ -94,14 +94,14 @@ impl From<DbError> for Refused {
     }
 }
 
-/// What the query says; a name that it does not know is refused.
+/// The values of the query; a name that it does not know is refused.
 pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Refused> {
     let query = web::Query::<T>::from_query(request.query_string());
     let query = query.map_err(|fault| Refused::bad(format!("the query: {fault}")))?;
     Ok(query.into_inner())
 }
 
-/// What the body says, as JSON; one that is empty says nothing.
+/// The body, as JSON; an empty one has the defaults.
 pub(super) fn body<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Refused> {
     if body.trim_ascii().is_empty() {
         return Ok(T::default());
@@ -154,7 +154,7 @@ pub(super) async fn write<T, E: Into<Refused>>(
     write_in(config, Duration::ZERO, order).await
 }
 
-/// As [`write`], of an order that works for so long where all is well.
+/// As [`write`], of an order that works for this long where all is well.
 pub(super) async fn write_in<T, E: Into<Refused>>(
     config: &HttpConfig,
     work: Duration,

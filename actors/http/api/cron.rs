@@ -133,8 +133,9 @@ struct LogQuery {
     bytes: Option<u32>,
 }
 
-/// What the file of the run holds, from `offset` on: runs of one day share it. `Log-Next` is the offset of the next part, and
-/// `Log-Run` says whether the run goes on: whoever follows it asks again until it has ended and a part is empty.
+/// What the file of the run holds, from `offset` on: runs of one day share it. `Log-Next` is the offset of the next
+/// part, and `Log-Run` shows whether the run goes on: a caller that follows it asks again until it has ended and a part
+/// is empty.
 pub(super) async fn log(from: From, uk: web::Path<String>, request: HttpRequest) -> Answer {
     let LogQuery { offset, bytes } = query(&request)?;
     let bytes = match bytes.unwrap_or(LOG_BYTES) {

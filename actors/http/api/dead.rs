@@ -13,7 +13,7 @@ use crate::orders::dead::{Group, Meant, Size, groups as groups_of};
 use crate::store::Reader;
 use crate::store::browse::{self, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, Reach};
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
-use crate::store::rows::{DeadLetterFilter, LOOKED_AT_LETTERS, Side};
+use crate::store::rows::{DeadLetterFilter, SCANNED_LETTERS, Side};
 
 /// Bytes of a payload, and of a key, that an answer holds.
 const PAYLOAD_BYTES: u32 = 64 << 10;
@@ -106,7 +106,7 @@ struct Page {
     #[serde(rename = "letters")]
     dead_letters: Vec<Line>,
     /// `before` of the next page; none behind the last one. A page may be short, even empty, and have a next one: no
-    /// page looks at more dead letters than it has time for.
+    /// page reads more dead letters than it has time for.
     next: Option<i64>,
 }
 
@@ -220,7 +220,7 @@ pub(super) async fn dead_letter(from: From, path: web::Path<String>) -> Answer {
 #[derive(Serialize)]
 struct Groups {
     groups: Vec<Shape>,
-    /// Whether there are dead letters that were not looked at, at the other end of the table.
+    /// Whether there are dead letters that were not read, at the other end of the table.
     at_least: bool,
 }
 
@@ -263,18 +263,18 @@ pub(super) async fn groups(from: From, request: HttpRequest) -> Answer {
     }
     let (filter, rows) = (asked.filter()?, limit(asked.limit)?);
     let side = Side::of(&filter);
-    let look = from
+    let scan = from
         .config
         .db
         .reader()
-        .dead_letter_look(side, LOOKED_AT_LETTERS);
-    let mut look = read(look).await?;
-    look.dead_letters
+        .dead_letter_scan(side, SCANNED_LETTERS);
+    let mut scan = read(scan).await?;
+    scan.dead_letters
         .retain(|dead_letter| filter.takes(dead_letter));
-    let groups = groups_of(&look.dead_letters, now_ms()).into_iter();
+    let groups = groups_of(&scan.dead_letters, now_ms()).into_iter();
     let groups = groups.take(usize::try_from(rows).unwrap_or(usize::MAX));
     Ok(HttpResponse::Ok().json(Groups {
         groups: groups.map(Shape::from).collect(),
-        at_least: !look.is_all,
+        at_least: !scan.is_all,
     }))
 }

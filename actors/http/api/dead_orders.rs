@@ -2,7 +2,7 @@
 //!
 //! An order about one dead letter is answered after its commit. Dead letters that match are counted first: without
 //! `"confirm": true` nothing changes, and the count is the answer. A confirmed order goes to the orders that the page
-//! shows too (`dead_letters.rs`): it outlives its request, and the answer says how far it is (`dead_progress.rs`).
+//! shows too (`dead_letters.rs`): it outlives its request, and the answer shows how far it is (`dead_progress.rs`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,7 +161,7 @@ impl Bulk {
 #[derive(Serialize)]
 struct Count {
     count: u64,
-    /// There may be more dead letters than were looked at.
+    /// There may be more dead letters than were read.
     at_least: bool,
     /// In words.
     meant: String,
@@ -213,7 +213,7 @@ async fn order_all(from: &From, sent: &[u8], deed: Deed, orderer: Orderer) -> An
              `/api/v1/dead/orders`",
         )
     })?;
-    // Its end, if it has come; the progress says which of both.
+    // Its end, if it has come; the progress shows which of both.
     let _ = job.wait(PATIENCE).await;
     Ok(HttpResponse::Accepted().json(Progress::of(&job)))
 }

@@ -176,7 +176,7 @@ pub(super) async fn cancel(from: From, path: web::Path<String>, orderer: Orderer
 struct RunBody {
     /// A time, or unix seconds.
     at: Option<At>,
-    /// After so long: `90s`, `2h`.
+    /// After this time: `90s`, `2h`.
     #[serde(rename = "in")]
     wait: Option<String>,
 }

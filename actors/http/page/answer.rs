@@ -83,7 +83,7 @@ struct RefusedPage<'a> {
     text: &'a str,
 }
 
-/// For a browser, a page that says why; none for other programs.
+/// For a browser, a page that shows why; none for other programs.
 pub(in crate::http) fn refused(
     request: &HttpRequest,
     base: &str,

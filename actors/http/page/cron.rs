@@ -35,7 +35,7 @@ struct CronPage {
 /// Entries that are not live here that are listed.
 const MOST_NOT_LIVE: usize = 50;
 
-/// What a cron entry looks like, for a page that has none.
+/// An example of a cron entry, for a page that has none.
 pub(super) const CRON_EXAMPLE: &str = r#"[
   { "cron": "0 30 2 * * *", "name": "report", "exec_cmd": "daily_report", "params": "", "status": 1, "is_log": 1 }
 ]"#;
@@ -43,7 +43,7 @@ pub(super) const CRON_EXAMPLE: &str = r#"[
 /// One entry.
 pub(super) struct CronRow {
     pub(super) name: String,
-    /// What tells it from others of its name.
+    /// Distinguishes it from others of its name.
     pub(super) key: Option<String>,
     pub(super) link: String,
     pub(super) is_wrong: bool,
@@ -60,7 +60,7 @@ pub(super) struct CronRow {
     pub(super) duration: String,
 }
 
-/// Letters of a key that tell entries of one name apart.
+/// Letters of a key that distinguish entries of one name.
 const KEY_SHOWN: usize = 8;
 
 pub(super) async fn page(visit: Visit) -> HttpResponse {

@@ -119,7 +119,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     })
 }
 
-/// A run, with whoever ordered it.
+/// A run, with the person who ordered it.
 pub(super) type KnownRun = (CronRun, Option<String>);
 
 impl Visit {
@@ -264,7 +264,7 @@ impl Language {
     }
 }
 
-/// What the database says in time, or why it says nothing.
+/// The database's answer in time, or why there is none.
 pub(super) async fn in_time<T>(
     asked: impl Future<Output = Result<T, DbError>>,
 ) -> Result<T, String> {
@@ -274,7 +274,7 @@ pub(super) async fn in_time<T>(
     }
 }
 
-/// Minutes east of Greenwich, as the browser says; none where it says nothing.
+/// Minutes east of Greenwich, by the browser; none where it sends nothing.
 fn offset(zone: Option<&str>) -> Option<chrono::FixedOffset> {
     let minutes: i32 = zone?.parse().ok()?;
     chrono::FixedOffset::east_opt(minutes.checked_mul(60)?)
@@ -304,7 +304,7 @@ fn moment(typed: &str, zone: Option<&str>) -> Option<i64> {
     Some(ms - ms.rem_euclid(MEANT_MS))
 }
 
-/// Within a sentence: in the zone of whoever asked.
+/// Within a sentence: in the reader's zone.
 fn shown(ms: i64, zone: Option<&str>) -> String {
     const FORM: &str = "%Y-%m-%d %H:%M:%S";
     let Some(at) = DateTime::<Utc>::from_timestamp_millis(ms) else {

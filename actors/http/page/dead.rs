@@ -17,7 +17,7 @@ use crate::clock::now_ms;
 use crate::orders::dead::{Group, Meant, Size, groups};
 use crate::store::DbError;
 use crate::store::browse::{self, DeadLetterLine, DeadLettersAsked, Reach};
-use crate::store::rows::{LOOKED_AT_LETTERS, Side};
+use crate::store::rows::{SCANNED_LETTERS, Side};
 
 /// Groups that are shown, the largest.
 const MOST_GROUPS: usize = 25;
@@ -57,7 +57,7 @@ struct Groups {
     rows: Vec<GroupRow>,
     /// Groups that are not shown.
     more: usize,
-    /// How many dead letters were looked at, where that is not all.
+    /// How many dead letters were read, where that is not all.
     of: Option<String>,
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let mut frame = visit.frame(Tab::Dead, t.tab_dead());
     frame.refresh = REFRESH;
     let order = |what: &str| visit.link("/dead/confirm", &filter.pairs(&[("do", what)]));
-    // What stands in a payload is looked for dead letter by dead letter: an order for all of them would read them all
+    // A text in a payload is searched for dead letter by dead letter: an order for all of them would read them all
     // first.
     let orders_all = found.fault.is_none() && filter.payload.is_none() && !found.rows.is_empty();
     visit.show(&DeadPage {
@@ -184,17 +184,17 @@ impl GroupFacts {
 async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
     let (t, now) = (visit.t, now_ms());
     let side = Side::of(&filter.dead_letters);
-    let mut look = visit
+    let mut scan = visit
         .config
         .db
         .reader()
-        .dead_letter_look(side, LOOKED_AT_LETTERS)
+        .dead_letter_scan(side, SCANNED_LETTERS)
         .await?;
-    look.dead_letters
+    scan.dead_letters
         .retain(|dead_letter| filter.dead_letters.takes(dead_letter));
-    let groups = groups(&look.dead_letters, now);
+    let groups = groups(&scan.dead_letters, now);
     let shown = groups.iter().take(MOST_GROUPS);
-    let at_least = if look.is_all { "" } else { "+" };
+    let at_least = if scan.is_all { "" } else { "+" };
     let row = |(group, size): &(Group, Size)| {
         let GroupFacts { place, error } = GroupFacts::of(t, group);
         let here = visit.with(&[("group", &group.name()), ("before", "")]);
@@ -211,7 +211,7 @@ async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
     Ok(Groups {
         rows: shown.map(row).collect(),
         more: groups.len().saturating_sub(MOST_GROUPS),
-        of: (!look.is_all).then(|| count(u64::from(LOOKED_AT_LETTERS))),
+        of: (!scan.is_all).then(|| count(u64::from(SCANNED_LETTERS))),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Which dead letters a page is about, as its URL or a form says.
+//! Which dead letters a page is about, by its URL or a form.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -25,7 +25,7 @@ pub(super) struct Filter {
     pub(super) since: String,
     pub(super) until: String,
     pub(super) zone: String,
-    /// Why it says nothing.
+    /// Why it is not readable.
     pub(super) fault: Option<String>,
 }
 

@@ -19,7 +19,7 @@ use crate::http::guard::Orderer;
 use crate::orders::dead::{Counted, Deed, Done, Edited, Meant, Rate};
 use crate::store::DbError;
 
-/// A person hears within this time what came of an order; one that takes longer is watched on the page.
+/// The page answers with an order's result within this time; an order that takes longer is watched on the page.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Dead letters of one order that names them: a page has no more.
 const MOST_NAMED: usize = 1000;
@@ -150,7 +150,7 @@ async fn order_all(visit: &Visit, form: &Form, orderer: Orderer) -> Result<Answe
         .await
         .map_err(|cause| t.not_read(cause))??;
     let job = begin(visit, meant, deed, rate, orderer)?;
-    // What is done at once is said at once.
+    // An order that is done at once is answered at once.
     match job.wait(Duration::from_millis(500)).await {
         Some((done, end)) => Ok(said(t, &done, &end)),
         None => Ok(Answer::done(t.order_is_under_way().to_owned())),

@@ -1,4 +1,4 @@
-//! The delay queue: what waits, by when it is due, and its tasks.
+//! The delay queue: waiting tasks by when they are due, and single tasks.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -18,7 +18,7 @@ use crate::store::DbError;
 use crate::store::browse::{self, Bar, Bars, Next, Reach, TaskLine, TaskPlace, TasksAsked};
 use crate::store::task_orders::TaskStatus;
 
-/// The words for the statuses in the query, the first one where it says none.
+/// The words for the statuses in the query, the first one where it has none.
 const STATUSES: [(TaskStatus, &str); 4] = [
     (TaskStatus::Waiting, "waiting"),
     (TaskStatus::Running, "running"),
@@ -49,7 +49,7 @@ struct DelayPage {
     name: String,
     cmd: String,
     is_filtered: bool,
-    /// The task whose id is looked for.
+    /// The task whose id is searched for.
     by_id: Option<TaskRow>,
     rows: Vec<TaskRow>,
     more: More,

@@ -17,7 +17,7 @@ fn zone(minutes: Option<&str>) -> FixedOffset {
     known.unwrap_or_else(|| Local::now().offset().fix())
 }
 
-/// Unix milliseconds of so long ago (`90m`, `2d`), of a time of this day (`12:00`), or of a date and a time.
+/// Unix milliseconds of a duration ago (`90m`, `2d`), of a time of this day (`12:00`), or of a date and a time.
 ///
 /// # Errors
 ///

@@ -136,7 +136,7 @@ async fn daemons(visit: &Visit) -> Result<Vec<DaemonRow>, String> {
     Ok(rows.collect())
 }
 
-/// What an entry of a queue looks like, for a page that has none.
+/// An example of a queue entry, for a page that has none.
 pub(super) const QUEUE_EXAMPLE: &str = r#"[
   {
     "name": "orders", "exec_cmd": "handle_order", "table": "orders",

@@ -143,7 +143,7 @@ impl Visit {
         self.gone(tab, self.t.nothing_called(name))
     }
 
-    /// What was asked for is not there; `text` says so.
+    /// What was asked for is not there; `text` explains it.
     pub(super) fn gone(&self, tab: Tab, text: String) -> HttpResponse {
         self.sorry(StatusCode::NOT_FOUND, tab, text)
     }

@@ -48,7 +48,7 @@ impl Visit {
         }
     }
 
-    /// Whether a name has what the search looks for, in letters of any case.
+    /// Whether a name contains the searched text, in letters of any case.
     pub(super) fn matches(&self, name: &str) -> bool {
         let sought = self.get("q").map(str::to_lowercase);
         sought.is_none_or(|sought| name.to_lowercase().contains(&sought))

@@ -24,7 +24,7 @@ use crate::store::daemon_orders::CronRun;
 
 /// Bytes of its output that are shown, the last ones.
 const MOST_OUTPUT: usize = 64 << 10;
-/// A caller hears of an order's commit within this time, or that the database is slow.
+/// The answer comes within this time: the order's commit, or that the database is slow.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds between two refreshes while the run goes on.
 const LIVE_REFRESH: u32 = 2;

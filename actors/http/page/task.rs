@@ -26,7 +26,7 @@ use crate::store::dead_letter::KIND_DELAY;
 use crate::store::rows::DeadLetterFilter;
 use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskRow, TaskWish};
 
-/// A person hears of an order's commit within this time, or that the database is slow.
+/// The answer comes within this time: the order's commit, or that the database is slow.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Tasks of one order: a page has no more.
 const MOST_TASKS: usize = 1000;
@@ -51,7 +51,7 @@ struct TaskPage {
     links: Vec<(&'static str, String, bool)>,
     failures: Vec<FailureView>,
     dead_letter: Option<(i64, String)>,
-    /// Dead letters were left out of the look.
+    /// Dead letters were left out of the scan.
     dead_letter_is_unknown: bool,
     audits: Vec<AuditRow>,
     audits_are_cut: bool,
@@ -123,7 +123,7 @@ fn task_target(id: i64) -> String {
     format!("delayed task {id}")
 }
 
-/// The newest dead letter that the task left, as far as the look goes; and whether it went to the end.
+/// The newest dead letter that the task left, as far as the scan goes; and whether it went to the end.
 async fn dead_letter(visit: &Visit, id: i64) -> Result<(Option<i64>, bool), DbError> {
     let asked = DeadLettersAsked {
         filter: DeadLetterFilter {

@@ -22,7 +22,7 @@ const MOST_VALUE: usize = 1_000;
 /// A year, in seconds.
 const COOKIE_AGE: u32 = 365 * 24 * 3600;
 
-/// Where the pages are, and what they have said.
+/// Where the pages are, and their notes.
 pub(in crate::http) struct Place {
     /// Without a slash at its end: empty at the root.
     pub(super) base: String,

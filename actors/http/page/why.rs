@@ -90,7 +90,7 @@ impl Due {
         Some(self.schedule.next_after(&at)?.timestamp_millis())
     }
 
-    /// The next so many.
+    /// The next ones, up to this many.
     pub(super) fn next(&self, after: i64, most: usize) -> Vec<i64> {
         let first = self.after(after);
         std::iter::successors(first, |at| self.after(*at))
@@ -103,7 +103,7 @@ impl Due {
         self.schedule.every().is_some()
     }
 
-    /// The last fire before a moment: looked for in spans that grow, of a year at most.
+    /// The last fire before a moment: searched for in spans that grow, of a year at most.
     fn before(&self, ms: i64) -> Option<i64> {
         const SPANS_MS: [i64; 4] = [60_000, 3_600_000, 86_400_000, 366 * 86_400_000];
         /// Of an entry that fires each second within an hour.

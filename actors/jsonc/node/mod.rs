@@ -22,7 +22,7 @@ use super::tree::FileReader;
 
 mod values;
 
-/// In longer strings no place is looked for: a file may hold a thousand faults in one.
+/// In longer strings no place is searched for: a file may hold a thousand faults in one.
 const LONGEST_SEARCHED: usize = 64 * 1024;
 
 /// How a pretended member of free keys is called.

@@ -1,4 +1,4 @@
-//! Each reading takes what it should, and says what it found and what it wanted.
+//! Each reading takes what it should, and reports what it found and what it wanted.
 
 use std::time::Duration;
 
@@ -170,6 +170,6 @@ fn any_value_is_taken_as_it_is() {
     assert_eq!(
         faults("[1e999, \"${UNSET}\"]", |node| node.json()).len(),
         2,
-        "each fault is told"
+        "each fault is reported"
     );
 }

@@ -118,7 +118,7 @@ impl<'r> Node<'r> {
         self.integer_as(range, &what)
     }
 
-    /// The same for a number that means something more; `what` says it.
+    /// The same for a number that means something more; `what` describes it.
     pub(crate) fn integer_as(&self, range: RangeInclusive<u64>, what: &str) -> Option<u64> {
         let within = |number: &str| {
             let number: i128 = number.parse().ok()?;
@@ -175,7 +175,7 @@ impl<'r> Node<'r> {
         self.one_of_as(words, &format!("one of {names}"))
     }
 
-    /// The same where other values are taken too; `what` says all of them.
+    /// The same where other values are taken too; `what` describes all of them.
     pub(crate) fn one_of_as<T: Clone>(&self, words: &[(&str, T)], what: &str) -> Option<T> {
         if !self.is_string() {
             return self.wanted(what);

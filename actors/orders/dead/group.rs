@@ -12,12 +12,10 @@ use sha2::{Digest, Sha256};
 use super::shape::{pattern, shape};
 use crate::config::did_you_mean_met;
 use crate::store::dead_letter::KIND_DELAY;
-use crate::store::rows::{
-    DeadLetterFilter, DeadLetterHead, DeadLetterLook, LOOKED_AT_LETTERS, Side,
-};
+use crate::store::rows::{DeadLetterFilter, DeadLetterHead, DeadLetterScan, SCANNED_LETTERS, Side};
 
 /// Characters of an error of which its shape is made.
-const ERROR_CHARS_LOOKED_AT: usize = 512;
+const ERROR_CHARS_READ: usize = 512;
 /// Hexadecimal digits of a group's name: enough that no two of some thousand groups have the same.
 const NAME_DIGITS: usize = 10;
 
@@ -46,7 +44,7 @@ impl Group {
 
     fn of_parts([kind, source, name, exec_cmd]: [&str; 4], error: &str) -> Self {
         let entry = if kind == KIND_DELAY { "" } else { name };
-        let error: String = error.chars().take(ERROR_CHARS_LOOKED_AT).collect();
+        let error: String = error.chars().take(ERROR_CHARS_READ).collect();
         Self {
             kind: kind.to_owned(),
             source: source.to_owned(),
@@ -154,13 +152,13 @@ pub(crate) fn groups(dead_letters: &[DeadLetterHead], now_ms: i64) -> Vec<(Group
     groups
 }
 
-/// The group of that name, among the dead letters of a look that pass the filter; or that there is none.
+/// The group of that name, among the dead letters of a scan that pass the filter; or that there is none.
 pub(super) fn named(
-    look: &DeadLetterLook,
+    scan: &DeadLetterScan,
     name: &str,
     filter: &DeadLetterFilter,
 ) -> Result<Group, String> {
-    let dead_letters = look
+    let dead_letters = scan
         .dead_letters
         .iter()
         .filter(|dead_letter| filter.takes(dead_letter));
@@ -169,19 +167,19 @@ pub(super) fn named(
     found.cloned().ok_or_else(|| {
         let names = groups.iter().map(Group::name).collect();
         let hint = did_you_mean_met(name, &names);
-        let among = among(look, Side::of(filter));
+        let among = among(scan, Side::of(filter));
         format!(
             "no dead letter{among} is of group `{name}`{hint}; `dead group` shows which there are"
         )
     })
 }
 
-/// Where only a part of the dead letters was looked at: which.
-pub(crate) fn among(look: &DeadLetterLook, side: Side) -> String {
-    match (look.is_all, side) {
+/// Where only a part of the dead letters was read: which.
+pub(crate) fn among(scan: &DeadLetterScan, side: Side) -> String {
+    match (scan.is_all, side) {
         (true, _) => String::new(),
-        (false, Side::Newest) => format!(" of the newest {LOOKED_AT_LETTERS}"),
-        (false, Side::Oldest) => format!(" of the oldest {LOOKED_AT_LETTERS}"),
+        (false, Side::Newest) => format!(" of the newest {SCANNED_LETTERS}"),
+        (false, Side::Oldest) => format!(" of the oldest {SCANNED_LETTERS}"),
     }
 }
 

@@ -2,9 +2,7 @@
 
 use super::group::{self, Group};
 use crate::moment::shown;
-use crate::store::rows::{
-    DeadLetterFilter, DeadLetterHead, DeadLetterLook, LOOKED_AT_LETTERS, Side,
-};
+use crate::store::rows::{DeadLetterFilter, DeadLetterHead, DeadLetterScan, SCANNED_LETTERS, Side};
 use crate::store::{DbError, Reader};
 
 /// What an order names.
@@ -14,9 +12,9 @@ pub(crate) struct Meant {
     pub(crate) ids: Vec<i64>,
     pub(crate) filter: DeadLetterFilter,
     pub(crate) group: Option<Group>,
-    /// No more than so many, the oldest.
+    /// No more than this many, the oldest.
     pub(crate) limit: Option<u64>,
-    /// How many the look that found the group has seen of it.
+    /// How many of the group the scan that found it has seen.
     pub(crate) seen: Option<Counted>,
 }
 
@@ -24,14 +22,14 @@ pub(crate) struct Meant {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counted {
     pub(crate) dead_letters: u64,
-    /// They are all; else there may be more than were looked at.
+    /// They are all; else there may be more than were read.
     pub(crate) is_all: bool,
 }
 
 /// At the end of the table where dead letters that pass the filter are to be expected.
-async fn look(reader: &dyn Reader, filter: &DeadLetterFilter) -> Result<DeadLetterLook, DbError> {
+async fn scan(reader: &dyn Reader, filter: &DeadLetterFilter) -> Result<DeadLetterScan, DbError> {
     let side = Side::of(filter);
-    reader.dead_letter_look(side, LOOKED_AT_LETTERS).await
+    reader.dead_letter_scan(side, SCANNED_LETTERS).await
 }
 
 impl Meant {
@@ -44,11 +42,11 @@ impl Meant {
         let Some(name) = name else {
             return Ok(Ok(self));
         };
-        let look = look(reader, &self.filter).await?;
-        Ok(group::named(&look, &name, &self.filter).map(|found| {
+        let scan = scan(reader, &self.filter).await?;
+        Ok(group::named(&scan, &name, &self.filter).map(|found| {
             self.filter = found.narrow(&self.filter);
             self.group = Some(found);
-            self.seen = Some(self.count_in(&look));
+            self.seen = Some(self.count_in(&scan));
             self
         }))
     }
@@ -62,7 +60,7 @@ impl Meant {
     pub(crate) async fn count(&self, reader: &dyn Reader) -> Result<Counted, DbError> {
         let seen = match self.seen {
             Some(seen) => seen,
-            None => self.count_in(&look(reader, &self.filter).await?),
+            None => self.count_in(&scan(reader, &self.filter).await?),
         };
         Ok(match self.limit {
             Some(limit) if seen.dead_letters >= limit => Counted {
@@ -74,13 +72,13 @@ impl Meant {
     }
 
     /// Whatever the limit.
-    fn count_in(&self, look: &DeadLetterLook) -> Counted {
-        let dead_letters = look.dead_letters.iter();
+    fn count_in(&self, scan: &DeadLetterScan) -> Counted {
+        let dead_letters = scan.dead_letters.iter();
         let dead_letters = dead_letters
             .filter(|dead_letter| self.filter.takes(dead_letter) && self.takes(dead_letter));
         Counted {
             dead_letters: u64::try_from(dead_letters.count()).unwrap_or(u64::MAX),
-            is_all: look.is_all,
+            is_all: scan.is_all,
         }
     }
 
@@ -140,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_meant_is_said_with_how_many_there_are() {
+    fn what_is_meant_is_reported_with_how_many_there_are() {
         let counted = |dead_letters, is_all| {
             Some(Counted {
                 dead_letters,

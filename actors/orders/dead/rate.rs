@@ -7,10 +7,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::walk::PORTION;
 
-/// Portions a second, at most: so many transactions a second are no load, and dead letters come evenly.
+/// Portions a second, at most: that many transactions a second are no load, and dead letters come evenly.
 const PORTIONS_A_SECOND: u64 = 10;
 
-/// So many dead letters in so long.
+/// A number of dead letters per unit of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
     dead_letters: u32,
@@ -59,7 +59,7 @@ pub(crate) fn portion(rate: Option<Rate>) -> u32 {
     rate.map_or(PORTION, Rate::portion)
 }
 
-/// Waits between portions, such that no more dead letters are worked off than the rate says, from the beginning on: a
+/// Waits between portions, such that no more dead letters are worked off than the rate allows, from the beginning on: a
 /// portion that took long is made up for.
 pub(crate) struct Pace {
     rate: Option<Rate>,

@@ -1,6 +1,6 @@
-//! What errors have in common that differ in numbers and ids alone.
+//! The common shape of errors that differ in numbers and ids alone.
 
-/// Characters of an error that tell groups apart.
+/// Characters of an error that distinguish groups.
 const SHAPE_CHARS: usize = 100;
 /// Stands for a number or an id.
 const ANY: char = '#';

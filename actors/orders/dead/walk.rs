@@ -12,7 +12,7 @@ pub(super) const PORTION: u32 = 500;
 /// See the module's header.
 pub(super) struct Walk<'a> {
     meant: &'a Meant,
-    /// Where ids were named: those that are still to be looked at.
+    /// Where ids were named: those that are still to be read.
     ids: Option<VecDeque<i64>>,
     /// Ids that were named and not found.
     pub(super) missing: Vec<i64>,

@@ -1,5 +1,5 @@
 //! Carries out an order about dead letters: a portion at a time, each in one transaction with the order's row of
-//! `audit`, which says how many dead letters were done so far. An order that is stopped, or whose process is killed,
+//! `audit`, which counts the dead letters done so far. An order that is stopped, or whose process is killed,
 //! has done its portions and no half of one.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! A process that dies, or waits to be killed: this test binary, started once more.
 //!
-//! [`child`] is the only test it runs, and [`ROLE`] says what it does there.
+//! [`child`] is the only test it runs, and [`ROLE`] decides what it does there.
 
 use std::env;
 use std::future;
@@ -171,14 +171,14 @@ fn start(role: &str, data: &Path) -> Child {
         .unwrap()
 }
 
-/// Lets a child die as its role says.
+/// Lets a child die by its role.
 pub(super) fn die(role: &str) -> (TempDir, ExitStatus) {
     let data = tempfile::tempdir().unwrap();
     let status = start(role, data.path()).wait_with_output().unwrap().status;
     (data, status)
 }
 
-/// Starts a child that waits, and returns what it said last.
+/// Starts a child that waits, and returns its last word.
 pub(super) fn start_waiting(role: &str, data: &Path) -> (Child, String) {
     let mut child = start(role, data);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

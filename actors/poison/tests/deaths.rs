@@ -195,7 +195,7 @@ fn a_forked_child_that_dies_charges_nobody() {
 }
 
 #[test]
-fn a_file_of_another_kernel_boot_tells_its_fatal_slots() {
+fn a_file_of_another_kernel_boot_shows_its_fatal_slots() {
     let (data, _) = die("abort");
     let now = Now {
         kernel_boot: Some("another".to_owned()),
@@ -206,7 +206,7 @@ fn a_file_of_another_kernel_boot_tells_its_fatal_slots() {
 }
 
 #[test]
-fn deaths_are_told_at_each_start_until_the_file_is_removed() {
+fn deaths_are_reported_at_each_start_until_the_file_is_removed() {
     let (data, _) = die("abort");
     let first = assert_charged(data.path(), &[("culprit", ABORTED)]);
     // Another daemon that starts meanwhile.

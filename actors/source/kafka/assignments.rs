@@ -80,11 +80,11 @@ pub(super) struct Assignments<T> {
     /// Records that the database knows deaths or failed attempts of, by partition and offset. Not the partitions: the answer to
     /// a commit may come when its partition has gone, or has gone and come back.
     noted: BTreeSet<(i32, i64)>,
-    /// Of which nothing was said yet.
+    /// Cuts that are not logged yet.
     cuts: Vec<(i32, Cut)>,
     /// Where partitions are to be read again from.
     rereads: Vec<Position>,
-    /// When those who wait will be looked after by the clock.
+    /// When the timer wakes the waiters next.
     rings: Option<Instant>,
     /// Leases so far.
     leases: u64,
@@ -168,7 +168,7 @@ impl<T: RecordQueue> Assignments<T> {
         ))
     }
 
-    /// Records for the one who claimed. None: what seemed to be there was no record, or is not due.
+    /// Records for the consumer that claimed. None: what seemed to be there was no record, or is not due.
     pub(super) fn fill(
         &mut self,
         (partition, claim): (i32, Claim<T>),
@@ -192,7 +192,7 @@ impl<T: RecordQueue> Assignments<T> {
         })
     }
 
-    /// Whether somebody draws from one of these partitions.
+    /// Whether a consumer draws from one of these partitions.
     pub(super) fn is_lent(&self, partitions: &[i32]) -> bool {
         self.those(partitions).any(AssignedPartition::is_lent)
     }
@@ -235,7 +235,7 @@ impl<T: RecordQueue> Assignments<T> {
         self.waiters.push(Waiter { who, wake });
     }
 
-    /// Waits no more. Whoever was woken and took nothing lets the others look.
+    /// Waits no more. A consumer that was woken and took nothing lets the others poll.
     pub(super) fn leave(&mut self, wake: &Arc<Notify>, now: Instant) {
         self.waiters
             .retain(|waiter| !Arc::ptr_eq(&waiter.wake, wake));
@@ -295,13 +295,13 @@ impl<T: RecordQueue> Assignments<T> {
         due.chain(is_left.then(|| now + AGAIN)).min()
     }
 
-    /// Whether it takes a partition that nobody has: with one message at a time only after its own.
+    /// Whether it takes a partition that no consumer has: with one message at a time only after its own.
     fn may_begin(&self, who: Fetcher) -> bool {
         let mut partitions_held = self.partitions_held.values();
         who.breadth == Breadth::Any || !partitions_held.any(|assigned| assigned.is_of(who.consumer))
     }
 
-    /// Wakes whom it can, and answers when to come again for what is not due yet.
+    /// Wakes the waiters that have something to take, and returns when to come again for records that are not due yet.
     pub(super) fn ring(&mut self, now: Instant) -> Option<Instant> {
         self.wake(now);
         self.rings = self.next_due(now);
@@ -381,10 +381,10 @@ impl<T: RecordQueue> Assignments<T> {
         self.partitions_held.get_mut(&partition)
     }
 
-    /// A record that did not come by its queue.
-    pub(super) fn stray(&mut self, partition: i32, record: Record, now: Instant) {
+    /// Inserts a record that did not come by its partition queue.
+    pub(super) fn insert_in_order(&mut self, partition: i32, record: Record, now: Instant) {
         if let Some(assigned) = self.partitions_held.get_mut(&partition) {
-            assigned.stray(record);
+            assigned.insert_in_order(record);
             self.wake(now);
         }
     }
@@ -402,7 +402,7 @@ impl<T: RecordQueue> Assignments<T> {
         }
     }
 
-    /// Whether it goes to others, and somebody may be waiting for what is lent of it.
+    /// Whether it goes to others, and a thread may be waiting for its lent queue.
     pub(super) fn is_leaving(&self, partition: i32) -> bool {
         self.partitions_held
             .get(&partition)
@@ -487,8 +487,8 @@ impl<T: RecordQueue> Assignments<T> {
         with_noted.collect()
     }
 
-    /// The brokers know of this position. Answers the noted records that are behind us by that: whoever finished them,
-    /// nobody has to know their deaths and failures any more.
+    /// The brokers have this position. Answers the noted records before it: they are finished, by this or another
+    /// member, so the rows of their crashes and failures can go.
     pub(super) fn committed(&mut self, partition: i32, position: i64) -> Vec<i64> {
         if let Some(assigned) = self.partitions_held.get_mut(&partition) {
             assigned.committed(position);

@@ -17,11 +17,11 @@ use super::shared::Shared;
 use super::{commit, crashes, made_again, resume, start};
 use crate::task::restart_on_panic;
 
-/// How long handlers that run have to end before their partition goes to others, who then start behind what they did.
-/// What takes longer runs there again.
+/// How long running handlers may take to end before their partition goes to another member, which then starts behind
+/// them. A record whose handler takes longer runs there again.
 const HANDOVER: Duration = Duration::from_secs(5);
 
-/// Of lines of librdkafka's that say so, at the level of a warning.
+/// The facility of librdkafka's log lines about it, at the level of a warning.
 const OFFSET_RESET: &str = "OFFSET";
 
 pub(super) struct Context {
@@ -137,7 +137,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {
-            self.shared.health.told(code, reason);
+            self.shared.health.reported(code, reason);
         }
     }
 }

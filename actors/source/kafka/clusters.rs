@@ -103,19 +103,21 @@ impl Clusters {
             return Ok(mock.addresses.clone());
         }
         // It cannot be sent to another thread: it lives on one of its own.
-        let (tell, told) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let (life, alive) = mpsc::channel::<()>();
         let keep = move || {
             let cluster = MockCluster::new(brokers);
             let addresses = cluster.as_ref().map(MockCluster::bootstrap_servers);
-            let _ = tell.send(addresses.map_err(ToString::to_string));
+            let _ = sender.send(addresses.map_err(ToString::to_string));
             let _ = alive.recv();
         };
         std::thread::Builder::new()
             .name("kafka-mock".to_owned())
             .spawn(keep)
             .map_err(|cause| ClusterError::Mock(cause.to_string()))?;
-        let addresses = told.recv().unwrap_or_else(|cause| Err(cause.to_string()));
+        let addresses = receiver
+            .recv()
+            .unwrap_or_else(|cause| Err(cause.to_string()));
         let addresses = addresses.map_err(ClusterError::Mock)?;
         let mock = Mock {
             addresses: addresses.clone(),

@@ -21,7 +21,7 @@ pub(super) fn later(consumer: &BaseConsumer<Context>, shared: &Shared) {
     let positions = shared.assignments().uncommitted();
     let sent =
         list(&shared.topic, &positions, shared.topic_id()).and_then(|list| send(consumer, &list));
-    told(shared, sent);
+    log_failure(shared, sent);
 }
 
 /// Those of some partitions. Waits for the answer: while no broker answers, for most of a minute.
@@ -42,18 +42,19 @@ pub(super) fn now(
         let positions = positions.iter().map(|one| (one.partition, one.offset));
         crashes::committed(shared, &positions.collect::<Vec<_>>());
     }
-    told(shared, committed);
+    log_failure(shared, committed);
 }
 
-/// What has not become durable is not lost: the next commit has it too, or the next owner runs it again.
-fn told(shared: &Shared, result: KafkaResult<()>) {
+/// A position that has not become durable is not lost: the next commit has it too, or the next owner runs the records
+/// again.
+fn log_failure(shared: &Shared, result: KafkaResult<()>) {
     if let Err(cause) = result {
         log::debug!("queue `{}`: commit: {cause}", shared.queue);
         shared.health.committed(Err(cause.to_string()));
     }
 }
 
-/// Each says of which topic it is and of which epoch the record before it, where that is known.
+/// Each position carries the id of its topic and the epoch of the record before it, where they are known.
 pub(super) fn list(
     topic: &str,
     positions: &[Position],
@@ -72,8 +73,8 @@ pub(super) fn list(
     Ok(list)
 }
 
-/// Of which topic a committed position is, where it says so. rdkafka's own way panics where that text is no UTF-8, and any
-/// program can write it.
+/// The topic id of a committed position, where it carries one. rdkafka's own way panics where that text is no UTF-8,
+/// and any program can write it.
 pub(super) fn topic_of(list: &TopicPartitionList, partition: i32) -> Option<TopicId> {
     // SAFETY: the list lives, has `cnt` elements, and each owns its text.
     unsafe {

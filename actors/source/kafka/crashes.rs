@@ -4,8 +4,8 @@
 //! and come, and daemons are started anew. It costs nothing where nothing fails: rows are written for failures only, and
 //! deleted once the position has passed them.
 //!
-//! They are asked for before anything of a partition is given out: whoever finds a dead daemon's slots counts its deaths
-//! within a second, and the group gives away its partitions only after its session is over.
+//! The counts are read before anything of a partition is given out: the daemon that finds a dead daemon's slots counts
+//! its crashes within a second, and the group gives away its partitions only after its session is over.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::store::rows::{FailedAttempt, OutsideDeath, OutsideId};
 /// The longest that a record that failed waits for the database, beside its back-off.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the slot of a record says.
+/// What the slot of a record holds.
 pub(super) fn identity(
     name: &QueueName,
     (partition, offset): (i32, i64),
@@ -30,7 +30,7 @@ pub(super) fn identity(
     name.message(format!("{partition}/{offset}"), topic_fence)
 }
 
-/// What the rows of a record are called: now, and by those who did not know which topic it was of.
+/// The names of a record's rows: the present one, and the one of processes that did not know the topic's id.
 fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = OutsideId> {
     let mut fences = vec![shared.topic_fence(), 0];
     fences.dedup();
@@ -40,8 +40,8 @@ fn row_names(shared: &Shared, record: (i32, i64)) -> impl Iterator<Item = Outsid
         .filter_map(move |fence| outside(&identity(&name, record, fence)))
 }
 
-/// Asks until the database answers. What is known of records of another topic of this name, which was deleted, is of
-/// records that are gone; so is what is known of partitions that begin `anew`, where it does not say of which topic it is.
+/// Asks until the database answers. Rows of a deleted topic of this name belong to records that are gone; so do rows
+/// without a topic id of partitions that begin `anew`.
 pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i32>) {
     let reading = format!("queue `{}`: the reading of its attempts", shared.queue);
     let ask = || shared.db.reader().deaths("kafka", shared.name.as_str());
@@ -82,7 +82,7 @@ fn by_partition(
             continue;
         };
         let is_gone = match fence {
-            // Rows of earlier versions do not say it.
+            // Rows of earlier versions carry no topic id.
             0 => anew.contains(&partition),
             of => topic_fence != 0 && of != topic_fence,
         };
@@ -244,7 +244,7 @@ mod tests {
         let gone = |anew: &[i32], topic| by_partition(&rows, anew, topic, Instant::now()).1;
         assert_eq!(gone(&[], TOPIC), ["0/1@0000000000000005"]);
         assert_eq!(gone(&[0], TOPIC), ["0/1@0000000000000005", "0/3"]);
-        assert_eq!(gone(&[], 0), [""; 0], "the brokers do not say which it is");
+        assert_eq!(gone(&[], 0), [""; 0], "the brokers give no topic id");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Records on their way from a partition to a consumer: drawn by that consumer's thread, without the assignments.
 //!
-//! Half of what a record costs is to take it from librdkafka. So who takes it must not keep others from the assignments, and
-//! should be the one who runs it: what one thread allocates another one frees at several times the cost. For as long as
-//! somebody draws the queue is lent, which is never longer than it takes to copy a batch: no code of others runs in
-//! between, and nothing is waited for, unless an error has to be reported.
+//! Taking a record from librdkafka is half of its cost. So the thread that takes it must not keep others from the
+//! assignments, and should be the thread that runs it: memory that one thread allocates another one frees at several
+//! times the cost. During the draw the queue is lent, which takes no longer than copying a batch: no foreign code runs
+//! in between, and nothing is waited for, unless an error has to be reported.
 
 use super::partition::Handed;
 use super::record::Record;

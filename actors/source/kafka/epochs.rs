@@ -57,7 +57,7 @@ impl Epochs {
     }
 }
 
-/// Whether two records of one offset are the same one, as far as their epochs say so.
+/// Whether two records of one offset are the same one, as far as their epochs show it.
 pub(super) fn are_same(one: Option<i32>, other: Option<i32>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one == other,

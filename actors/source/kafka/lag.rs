@@ -1,9 +1,10 @@
 //! How many records of the topic the group has not finished.
 //!
-//! Over all partitions that the topic really has, whoever of the group has them: their end less the committed position.
-//! A partition counts from the start of its log at least: what was deleted is nobody's. Of our own partitions the position
-//! here is younger than the committed one. Where the last offsets are no records (the marks of transactions, and what was
-//! taken back) the owner's position moves over them and is committed, so that they are no lag for the others either.
+//! Over all partitions that the topic really has, whichever member has them: their end less the committed position. A
+//! partition counts from the start of its log at least: deleted records are no lag. Of our own partitions the position
+//! here is younger than the committed one. Where the last offsets are no records (the marks of transactions, and what
+//! was taken back) the owner's position moves over them and is committed, so that they are no lag for the others
+//! either.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

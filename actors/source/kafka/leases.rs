@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// More than a process mostly has partitions.
 const PLACES: usize = 256;
 
-/// Numbers of leases, each at the place that it comes to; beside them those whose place another has. So a question reads
+/// Numbers of leases, each at the place that it comes to; beside them those whose place another has. So a check reads
 /// one word that seldom changes, and takes no lock.
 #[derive(Debug)]
 pub(super) struct OpenLeases {

@@ -1,8 +1,9 @@
 //! A topic that was deleted and made again begins at its first records.
 //!
-//! The brokers forget a topic's positions when it is deleted; what members commit after that, who have not noticed, names
-//! the topic that is gone (`topic_id.rs`). It is noticed when partitions come, and by a look every few seconds: the member
-//! is made anew then, without a commit. What of the new topic had run until then runs again; nothing is skipped.
+//! The brokers forget a topic's positions when it is deleted; positions that members commit after that, without having
+//! noticed, name the deleted topic (`topic_id.rs`). The deletion is noticed when partitions come, and by a check every
+//! 5 s: the member is then made anew, without a commit. Records of the new topic that had run until then run again;
+//! none is skipped.
 
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use super::{commit, resume};
 
 /// For one question to the brokers when partitions come.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// For a look in the middle of work.
+/// For one question in the middle of work.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
-/// When partitions come. What does not succeed by then is found by the next look.
+/// When partitions come. What does not succeed by then is found by the next check.
 const TRIES: u32 = 3;
 
 /// Whether the topic has become another since its partitions came here.
@@ -32,7 +33,7 @@ pub(super) fn is_noticed(consumer: &BaseConsumer<Context>, shared: &Shared) -> b
     };
     let is_other = match shared.topic_id() {
         Some(known) => present != known,
-        // It could not be asked for when the partitions came: what is committed says of which topic they are.
+        // It could not be asked for when the partitions came: the committed positions carry their topic's id.
         None => match is_committed_of_another(consumer, shared, present) {
             Ok(false) => {
                 shared.set_topic_id(present);
@@ -85,7 +86,7 @@ pub(super) fn resolve(
     }
     let client = consumer.client().native_ptr();
     let present = ask(client, &shared.topic, PATIENCE);
-    // Partitions that were kept are those of the topic that this process knows, which the next look compares.
+    // Partitions that were kept are those of the topic that this process knows, which the next check compares.
     let knows_for_kept = !shared.assignments().partitions().is_empty();
     let mut fault = String::new();
     for _ in 0..TRIES {
@@ -126,7 +127,7 @@ fn begin_anew(
         let is_known = matches!(element.offset(), Offset::Offset(_));
         match commit::topic_of(&committed, element.partition()) {
             Some(of) if is_known && of != present => {
-                // Until this is through, what is here belongs to that one, and the next look sees it.
+                // Until this is through, the records here belong to that topic, and the next check sees it.
                 shared.set_topic_id(of);
                 anew.push(element.partition());
             }

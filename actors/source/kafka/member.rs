@@ -26,12 +26,12 @@ use crate::task::{caught_call, panic_point};
 const POLL: Duration = Duration::from_millis(50);
 /// Time between two commits: after a crash at most what was finished within it runs twice, beside what was in flight.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-/// Time between two looks whether the topic was deleted and made again: at most what the new one got within it runs
-/// twice.
+/// Time between two checks whether the topic was deleted and made again: at most the records that the new topic got
+/// within it run twice.
 const TOPIC_INTERVAL: Duration = Duration::from_secs(5);
-/// Others (who ask for the lag) give the client back within this time.
+/// Other threads, which ask for the lag, give the client back within this time.
 const RETURN_OF_CLIENT: Duration = Duration::from_secs(30);
-const RETURN_LOOK_INTERVAL: Duration = Duration::from_millis(5);
+const RETURN_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Runs until the source is closed.
 pub(super) fn run(shared: &Arc<Shared>, config: &ClientConfig) {
@@ -83,7 +83,7 @@ fn serve(
     let mut fault = None;
     let mut next_commit = Instant::now() + COMMIT_INTERVAL;
     let mut next_topic = Instant::now() + TOPIC_INTERVAL;
-    let mut next_unpositioned = Instant::now() + unpositioned::LOOK_INTERVAL;
+    let mut next_unpositioned = Instant::now() + unpositioned::POLL_INTERVAL;
     let (mut made_again, mut all_stand) = (false, false);
     let mut watch = Watch::new(config);
     while fault.is_none() && !shared.closing() {
@@ -96,7 +96,7 @@ fn serve(
                 let record = unsafe { Record::copy(message.ptr(), &mut Pieces::new()) };
                 shared
                     .assignments()
-                    .stray(message.partition(), record, Instant::now());
+                    .insert_in_order(message.partition(), record, Instant::now());
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 fault = Some(match consumer.client().fatal_error() {
@@ -118,7 +118,7 @@ fn serve(
             let left = resume::validate(&consumer, shared, &rereads);
             shared.assignments().reread_later(left);
         }
-        watch.look(&consumer, shared);
+        watch.poll(&consumer, shared);
         if now >= next_topic && shared.health.brokers() == Brokers::Answer {
             made_again = made_again::is_noticed(&consumer, shared);
             next_topic = Instant::now() + TOPIC_INTERVAL;
@@ -127,7 +127,7 @@ fn serve(
         if shared.unpositioned.any() && now >= next_unpositioned {
             all_stand = unpositioned::are_all(shared);
             goes_on = all_stand || unpositioned::may_go_on(&consumer, shared);
-            next_unpositioned = Instant::now() + unpositioned::LOOK_INTERVAL;
+            next_unpositioned = Instant::now() + unpositioned::POLL_INTERVAL;
         }
         if made_again || goes_on || shared.take_unsettled() {
             break;
@@ -160,7 +160,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Po
         commit::now(&consumer, shared, |_| true);
         // A member that is only made anew knows what was finished.
         if shared.closing() {
-            shared.tell_untaken();
+            shared.log_untaken();
         }
     }
     shared.remove(&partitions);
@@ -171,7 +171,7 @@ fn end(shared: &Arc<Shared>, consumer: Arc<BaseConsumer<Context>>, positions: Po
     // The last owner closes the client, which may take its time: that must be this thread.
     let deadline = Instant::now() + RETURN_OF_CLIENT;
     while Arc::strong_count(&consumer) > 1 && Instant::now() < deadline {
-        std::thread::sleep(RETURN_LOOK_INTERVAL);
+        std::thread::sleep(RETURN_POLL_INTERVAL);
     }
     drop(consumer);
 }

@@ -95,7 +95,7 @@ pub(crate) struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Speaks to nobody yet.
+    /// Opens no connection yet.
     ///
     /// # Errors
     ///
@@ -325,18 +325,18 @@ impl Source for KafkaSource {
             };
             // librdkafka's questions block their thread, for half a minute where a broker hangs. It is none of the
             // runtime's: the end of the process waits for those.
-            let (tell, told) = oneshot::channel();
+            let (reply, answer) = oneshot::channel();
             let thread = std::thread::Builder::new().name("kafka-lag".to_owned());
             let asked = thread.spawn(move || {
                 let lag = lag(&shared);
                 let leaders_answer = lag.is_ok();
-                drop(tell.send(lag));
-                watching::look_at_leaders(&shared, &config, leaders_answer);
+                drop(reply.send(lag));
+                watching::probe_leaders(&shared, &config, leaders_answer);
             });
             if let Err(cause) = asked {
                 log::debug!("no thread to ask for a lag: {cause}");
             }
-            told.await.unwrap_or(Err(SourceError::NotYet))
+            answer.await.unwrap_or(Err(SourceError::NotYet))
         }
         .boxed()
     }
@@ -349,14 +349,14 @@ impl Source for KafkaSource {
             self.shared.close();
             let ended = self.shared.until_ended();
             if tokio::time::timeout(within, ended).await.is_err() {
-                self.shared.tell_untaken();
+                self.shared.log_untaken();
             }
         }
         .boxed()
     }
 }
 
-/// The turn of a fetch that waits. When it is dropped and had been woken, another may look.
+/// The turn of a fetch that waits. When it is dropped and had been woken, another may poll.
 struct Turn<'a> {
     shared: &'a Shared,
     wake: Arc<Notify>,
@@ -386,7 +386,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Wakes consumers when partitions have filled, and when what waits may run.
+/// Wakes consumers when partitions have filled, and when waiting records may run.
 async fn wake_consumers(shared: Arc<Shared>) {
     let mut ended = shared.ended.subscribe();
     loop {

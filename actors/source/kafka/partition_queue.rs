@@ -22,8 +22,8 @@ use super::drain::{Drawn, RecordQueue};
 use super::record::Record;
 use crate::source::arena::Pieces;
 
-/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way looks at the clock once
-/// more for each record, and keeps its event in memory of its own.
+/// Split off the client's main queue, and read by librdkafka's own functions: rdkafka's way reads the clock once more
+/// for each record, and keeps its event in memory of its own.
 pub(super) struct RdkafkaRecordQueue {
     native: NativeQueue,
     /// Holds the callback.
@@ -32,7 +32,7 @@ pub(super) struct RdkafkaRecordQueue {
     filled: Arc<AtomicBool>,
     /// Of payloads and keys.
     pieces: Pieces,
-    /// The last thing that came says that the partition may not be read.
+    /// The last event was the error that the partition may not be read.
     unreadable: bool,
     partition: i32,
     /// Something came of it.
@@ -101,9 +101,9 @@ impl RdkafkaRecordQueue {
     /// Takes the next one, a record or not. Answers whether there was one.
     ///
     /// One at a time. librdkafka's ways to take many are no good for this: the one with a callback gets the ends of
-    /// transactions that were fetched before a rebalance, and goes on behind them, though the records before them come to
-    /// nobody; the other takes the end of a partition for a record, and goes on one record too far. Its way to take one
-    /// without an event keeps some errors to itself.
+    /// transactions that were fetched before a rebalance, and goes on behind them, though the records before them are
+    /// never delivered; the other takes the end of a partition for a record, and goes on one record too far. Its way to
+    /// take one without an event hides some errors.
     fn take(&mut self, drawn: &mut Drawn) -> bool {
         // SAFETY: the queue lives as long as this, and does not outlive its client.
         let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
@@ -139,7 +139,7 @@ impl RdkafkaRecordQueue {
         }
     }
 
-    /// librdkafka says it once, behind the records that had come before.
+    /// librdkafka reports it once, behind the records that had come before.
     fn set_unreadable(&mut self, unreadable: bool) {
         if std::mem::replace(&mut self.unreadable, unreadable) != unreadable {
             let health = &self.consumer.context().shared.health;
@@ -182,7 +182,7 @@ impl RdkafkaRecordQueue {
             }
             code => {
                 let health = &self.consumer.context().shared.health;
-                health.told(code, reason.to_string_lossy().trim());
+                health.reported(code, reason.to_string_lossy().trim());
             }
         }
     }

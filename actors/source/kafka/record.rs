@@ -35,8 +35,8 @@ impl Record {
     }
 }
 
-/// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the partition and
-/// by the one who runs it, and goes with the last of them.
+/// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the
+/// partition and by the consumer that runs it, and goes with the last of them.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) offset: i64,
@@ -84,7 +84,7 @@ impl Record {
     /// It must be a message that lives, and no error.
     pub(super) unsafe fn copy(message: *mut rd_kafka_message_t, pieces: &mut Pieces) -> Self {
         let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the caller says so; the place for the kind is valid.
+        // SAFETY: the caller guarantees it; the place for the kind is valid.
         let (of, epoch, timestamp_ms) = unsafe {
             (
                 &*message,
@@ -93,7 +93,7 @@ impl Record {
             )
         };
         let mut keep = |start: *const c_void, len: usize| {
-            // SAFETY: librdkafka says how long they are.
+            // SAFETY: the length is librdkafka's own.
             let bytes =
                 (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start.cast(), len) })?;
             Some(pieces.keep(bytes))

@@ -12,7 +12,7 @@ pub(super) fn of_group(code: Code, reason: &str) -> String {
             "the group's other members share out partitions by another strategy; `\"partition.assignment.strategy\": \"range,roundrobin\"` in the cluster's `properties` is what others mostly have, kafka-go's too"
         }
         Code::InvalidSessionTimeout => {
-            "the brokers do not take this `session.timeout.ms`; it must lie between their `group.min.session.timeout.ms` (6000 where their settings say nothing) and `group.max.session.timeout.ms` (1800000)"
+            "the brokers do not take this `session.timeout.ms`; it must lie between their `group.min.session.timeout.ms` (6000 by default) and `group.max.session.timeout.ms` (1800000)"
         }
         Code::GroupMaxSizeReached => {
             "the group has as many members as the brokers' `group.max.size` allows"
@@ -29,7 +29,7 @@ pub(super) fn of_group(code: Code, reason: &str) -> String {
         Code::PollExceeded => {
             "the process stood still for longer than `max.poll.interval.ms`, so the group went on without it; it joins again"
         }
-        _ => return format!("{reason}; the brokers' logs say more"),
+        _ => return format!("{reason}; see the brokers' logs"),
     };
     format!("{words} ({reason})")
 }

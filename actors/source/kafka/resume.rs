@@ -1,10 +1,10 @@
-//! Where partitions go on when they come: at the group's positions, once the brokers have said that their logs still have
-//! the records before those.
+//! Where partitions go on when they come: at the group's positions, once the brokers have confirmed that their logs
+//! still have the records before those.
 //!
-//! librdkafka asks for that when it sees a leader change, and when it seeks; not when it begins at a committed position. A
-//! log that was cut while nobody read it would be read on at an offset at which other records are, or none. So each
-//! partition is sought to its position before anything is given out of it: with the epoch that was committed beside the
-//! offset. Where the log was cut librdkafka goes back to the cut, and `partition/cut.rs` notices.
+//! librdkafka asks for that when it sees a leader change, and when it seeks; not when it begins at a committed
+//! position. A log that was cut while no member read it would be read on at an offset at which other records are, or
+//! none. So each partition is sought to its position before anything is given out of it: with the epoch that was
+//! committed beside the offset. Where the log was cut librdkafka goes back to the cut, and `partition/cut.rs` notices.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn elements(list: &TopicPartitionList) -> impl Iterator<Item = *mut rd_kafka_top
 /// Writes the epoch of each position beside its offset, where the list has its partition.
 pub(super) fn set_epochs(list: &TopicPartitionList, positions: &[Position]) {
     for element in elements(list) {
-        // SAFETY: it lives, and nobody else has a reference to it.
+        // SAFETY: it lives, and no other reference to it exists.
         unsafe {
             let mut positions = positions.iter();
             let position = positions.find(|one| one.partition == (*element).partition);

@@ -25,7 +25,7 @@ use crate::source::{Limit, Settled};
 
 /// A client is made in milliseconds, or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 pub(super) struct Shared {
     /// The `name` of the queue entry.
@@ -129,7 +129,7 @@ impl Shared {
         self.ring_in_time(&assignments, now);
         drop(assignments);
         if over > 0 {
-            self.told_settled();
+            self.notify_settled();
         }
     }
 
@@ -142,9 +142,9 @@ impl Shared {
         let partition = claimed.0;
         let batch = assignments.fill(claimed, now);
         self.ring_in_time(&assignments, now);
-        // Whoever takes a partition away waits for its partition queue.
+        // The thread that removes a partition waits for its partition queue.
         if assignments.is_leaving(partition) {
-            self.told_settled();
+            self.notify_settled();
         }
         let cuts = assignments.take_cuts();
         drop(assignments);
@@ -163,7 +163,7 @@ impl Shared {
     pub(super) fn remove(&self, partitions: &[i32]) -> usize {
         let mut assignments = self.assignments();
         assignments.stop_feeding(partitions);
-        // Nothing more is drawn from them, and who draws is about to be done.
+        // Nothing more is drawn from them, and a draw under way is about to be done.
         while assignments.is_lent(partitions) {
             let waited = self.settled.wait(assignments);
             assignments = waited.unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +176,7 @@ impl Shared {
     }
 
     /// Leases are over.
-    pub(super) fn told_settled(&self) {
+    pub(super) fn notify_settled(&self) {
         self.settled.notify_all();
     }
 
@@ -237,7 +237,7 @@ impl Shared {
     }
 
     /// For the end of the member, which waits for the brokers no longer: logs how many positions they have not taken.
-    pub(super) fn tell_untaken(&self) {
+    pub(super) fn log_untaken(&self) {
         let positions = self.assignments().uncommitted().len();
         if positions > 0 {
             log::warn!(
@@ -259,7 +259,7 @@ impl Shared {
             if client.is_some() || self.closing() || Instant::now() >= deadline {
                 return client;
             }
-            std::thread::sleep(LOOK_INTERVAL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 

@@ -4,10 +4,10 @@
 //! members too, which then find that the group is not new any more. So a partition without a position in a group that
 //! has others was added later, and begins at its first record: those that came before it was noticed are not skipped.
 //!
-//! One member does so, the one that has the first partition; the others wait until it has. If each might, the slower one's
-//! ends would come after the positions of the faster one, and stand above records that this one has not finished: whoever
-//! has the partition next would skip them. A member that had the first partition in an earlier generation of the group and
-//! comes late is refused by the coordinator.
+//! One member does so, the one that has the first partition; the others wait until it has. If each might, the slower
+//! one's ends would come after the positions of the faster one, and stand above records that this one has not finished:
+//! the next owner of the partition would skip them. A member that had the first partition in an earlier generation of
+//! the group and comes late is refused by the coordinator.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ use super::shared::Shared;
 
 /// For one question to the brokers.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the member with the first partition has to say where a new group begins. Then it is taken for one of another
-/// program.
+/// How long the member with the first partition may take to commit where a new group begins. After this time it is
+/// taken for a member of another program.
 const FIRST_MEMBER: Duration = Duration::from_secs(30);
 /// Then the group shares out its partitions anew.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -39,7 +39,7 @@ pub(super) fn resolve(consumer: &BaseConsumer<Context>, shared: &Shared, assigne
         return true;
     }
     let (begun, mut was_new) = (Instant::now(), false);
-    // Not longer: while this thread is here, nobody looks after the group.
+    // Not longer: while this thread is here, the group is not polled.
     while !shared.closing() && begun.elapsed() < LONGEST {
         let first_is_silent = begun.elapsed() >= FIRST_MEMBER;
         match begin_at_the_end(consumer, shared, assigned, first_is_silent, &mut was_new) {
@@ -75,7 +75,7 @@ fn is_of_another_generation(cause: &KafkaError) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Begins {
     IsKnown,
-    /// The member with the first partition is about to say.
+    /// The member with the first partition is about to commit it.
     FirstMemberSays,
 }
 
@@ -117,8 +117,8 @@ fn begin_at_the_end(
             None => return Ok(Begins::FirstMemberSays),
         }
     } else if *was_new {
-        // The group was new when these partitions came. Another member has said where its own begin, and nobody but this
-        // one says it of these.
+        // The group was new when these partitions came. Another member has committed where its own begin, and only this
+        // member commits it for these.
         unknown.retain(|partition| assigned.contains(partition));
         unknown
     } else {

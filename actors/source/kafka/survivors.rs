@@ -199,7 +199,7 @@ impl Survivors {
     }
 }
 
-/// An offset alone does not say so: a topic that was made again begins anew.
+/// An offset alone does not show it: a topic that was made again begins anew.
 fn is_same(one: &Record, other: &Record) -> bool {
     are_same(one.epoch, other.epoch)
         && (one.timestamp_ms, &one.key, &one.payload)

@@ -1,11 +1,11 @@
 //! `"auto.offset.reset": "error"`: partitions of which the group has no position, or one that is not in the log.
 //!
-//! librdkafka reports such a partition once, and does not fetch from it again. It is looked at every few seconds: once the
-//! group's position is one of the log, the member is made anew, and begins there. A position that was tried, and stood
+//! librdkafka reports such a partition once, and does not fetch from it again. Its position is polled every 5 s: once
+//! the group's position is in the log, the member is made anew, and begins there. A position that was tried, and stood
 //! again, is not tried twice: its log was cut off before it.
 //!
-//! Somebody has to set a position, and the tools for that refuse while the group has members. So a member all of whose
-//! partitions stand leaves the group, and asks from outside.
+//! An operator has to set a position, and the tools for that refuse while the group has members. So a member all of
+//! whose partitions stand leaves the group, and polls from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +21,8 @@ use super::lag::ends;
 use super::resume;
 use super::shared::Shared;
 
-/// Between two looks.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two polls.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// For one question to the brokers.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest until a stop is noticed.
@@ -32,7 +32,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(super) struct Unpositioned {
     state: Mutex<State>,
-    /// Whether there are any, for those who must not wait for the lock.
+    /// Whether there are any, for callers that must not wait for the lock.
     any: AtomicBool,
 }
 
@@ -153,7 +153,7 @@ pub(super) fn wait_outside(shared: &Shared, config: &ClientConfig) -> KafkaResul
         if may_go_on(&client, shared) {
             return Ok(());
         }
-        let until = Instant::now() + LOOK_INTERVAL;
+        let until = Instant::now() + POLL_INTERVAL;
         while !shared.closing() && Instant::now() < until {
             std::thread::sleep(PAUSE);
         }

@@ -14,8 +14,8 @@ use super::shared::Shared;
 /// How long a broker has for the answer to a question of ours.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// While something is wrong: pause between two questions whether it is over. librdkafka's usual refresh is slower.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// While nothing seems wrong: one that hangs is said to be away after this and a few questions more.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// While nothing seems wrong: a broker that hangs is reported as away after this and a few questions more.
 const QUESTION_INTERVAL: Duration = Duration::from_secs(10);
 /// For each question about a group that is silent. They are asked by a thread of their own.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 /// See the module's header.
 pub(super) struct Watch<'a> {
     config: &'a ClientConfig,
-    next_look: Instant,
+    next_poll: Instant,
     next_question: Instant,
 }
 
@@ -32,17 +32,17 @@ impl<'a> Watch<'a> {
         let now = Instant::now();
         Self {
             config,
-            next_look: now,
+            next_poll: now,
             next_question: now + QUESTION_INTERVAL,
         }
     }
 
     /// Asks what is due. Blocks for a second at most, unless all topics are asked for.
-    pub(super) fn look(&mut self, consumer: &BaseConsumer<Context>, shared: &Arc<Shared>) {
+    pub(super) fn poll(&mut self, consumer: &BaseConsumer<Context>, shared: &Arc<Shared>) {
         let brokers = shared.health.brokers();
         let in_doubt = matches!(brokers, Brokers::InDoubt { .. });
         let now = Instant::now();
-        if !in_doubt && now < self.next_look {
+        if !in_doubt && now < self.next_poll {
             return;
         }
         if brokers != Brokers::Answer || now >= self.next_question {
@@ -53,16 +53,16 @@ impl<'a> Watch<'a> {
             self.next_question = Instant::now() + QUESTION_INTERVAL;
         }
         if shared.health.held_up() == Some(Problem::Topic) {
-            look_for_topic(consumer, shared);
+            search_for_topic(consumer, shared);
         }
         shared.health.remind();
         if shared.health.must_probe(Instant::now()) {
             self.probe(shared);
         }
-        self.next_look = Instant::now() + LOOK_INTERVAL;
+        self.next_poll = Instant::now() + POLL_INTERVAL;
     }
 
-    /// Nobody waits for it.
+    /// Runs on a thread of its own, which no caller waits for.
     fn probe(&self, shared: &Arc<Shared>) {
         let (config, shared) = (self.config.clone(), Arc::clone(shared));
         let ask = move || {
@@ -79,7 +79,7 @@ impl<'a> Watch<'a> {
 
 /// After a question that every leader of the topic was asked. One that is away is no outage of all brokers, and the group
 /// goes on; but its partitions are not consumed. Blocks its thread.
-pub(super) fn look_at_leaders(shared: &Shared, config: &ClientConfig, they_answer: bool) {
+pub(super) fn probe_leaders(shared: &Shared, config: &ClientConfig, they_answer: bool) {
     let health = &shared.health;
     if they_answer {
         health.leaders_answer();
@@ -92,8 +92,8 @@ pub(super) fn look_at_leaders(shared: &Shared, config: &ClientConfig, they_answe
     }
 }
 
-fn look_for_topic(consumer: &BaseConsumer<Context>, shared: &Shared) {
-    // Of all topics: only then does librdkafka look at its subscription anew.
+fn search_for_topic(consumer: &BaseConsumer<Context>, shared: &Shared) {
+    // Of all topics: only then does librdkafka evaluate its subscription anew.
     if let Ok(metadata) = consumer.fetch_metadata(None, PATIENCE) {
         let is_there = |topic: &rdkafka::metadata::MetadataTopic| {
             topic.name() == &*shared.topic && topic.error().is_none()

@@ -20,7 +20,7 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
 /// What is known of a message that has failed, or whose boot died.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// What its frame says, and what was framed. None: another program put it among those that have frames.
+    /// The head of its frame, and the framed payload. None: another program put it among those that have frames.
     pub(super) frame: Option<(Head, Bytes)>,
     /// Which attempt this is, deaths included.
     pub(super) attempt: u32,
@@ -28,7 +28,7 @@ pub(super) struct Member {
     pub(super) death: Option<String>,
 }
 
-/// A message that has not ended, for who must know all of it.
+/// A message that has not ended, with all that is known of it.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub(super) head: Head,
@@ -43,10 +43,10 @@ pub(super) struct Unfinished {
 pub(super) enum State {
     /// It waits for its turn, or runs.
     Held,
-    /// It has ended, and the server does not know.
+    /// It has ended, and the server has not confirmed a report of it.
     Ended(Fate),
-    /// The server knows.
-    Told,
+    /// The server has confirmed the report of its end.
+    Reported,
 }
 
 /// What is to become of a message.
@@ -73,12 +73,12 @@ pub(super) struct Batch {
     framed: Option<Vec<Member>>,
     /// Of each.
     states: Vec<State>,
-    /// Messages that have not ended, so that a look at a batch does not look at each of them.
+    /// How many messages have not ended, counted so that a check of the batch need not visit each of them.
     held: usize,
     /// Since when an end waits for the rest.
     waits_since: Option<Instant>,
     given_back: bool,
-    /// A report of its ends is under way, or its answer was lost: nobody here knows whether the server has it.
+    /// A report of its ends is under way, or its answer was lost: whether the server has it is unknown.
     being_reported: bool,
     /// The server has the report that some of it lies elsewhere now: to be tried again, or in the list.
     moved: bool,
@@ -86,7 +86,7 @@ pub(super) struct Batch {
 
 /// What is to be reported of one batch.
 #[derive(Debug, PartialEq)]
-pub(super) struct Telling {
+pub(super) struct BatchReport {
     pub(super) boot: Arc<str>,
     pub(super) number: u64,
     pub(super) what: What,
@@ -94,7 +94,7 @@ pub(super) struct Telling {
     pub(super) sure: bool,
 }
 
-/// See [`Telling`].
+/// See [`BatchReport`].
 #[derive(Debug, PartialEq)]
 pub(super) enum What {
     /// All of it is finished; these ids of framed messages may have been charged with deaths.
@@ -214,35 +214,35 @@ impl Batches {
     }
 
     /// What is to be reported now, the youngest batch first: so what is given back comes to lie in its order.
-    pub(super) fn due(&mut self, now: Instant, all: Hurry) -> Vec<Telling> {
+    pub(super) fn due(&mut self, now: Instant, all: Hurry) -> Vec<BatchReport> {
         let batches = self.open.iter_mut().rev();
         batches
             .filter_map(|(number, batch)| {
-                let telling = batch.telling(*number, now, all)?;
+                let report = batch.report(*number, now, all)?;
                 batch.being_reported = true;
-                Some(telling)
+                Some(report)
             })
             .collect()
     }
 
     /// The server has this report, or others were given the batch.
-    pub(super) fn told(&mut self, telling: &Telling) {
-        let Some(batch) = self.open.get_mut(&telling.number) else {
+    pub(super) fn reported(&mut self, report: &BatchReport) {
+        let Some(batch) = self.open.get_mut(&report.number) else {
             return;
         };
-        match &telling.what {
+        match &report.what {
             What::Finished(_) => batch.states.clear(),
             What::Some(ends) => {
                 for end in ends {
-                    batch.states[end.place - 1] = State::Told;
+                    batch.states[end.place - 1] = State::Reported;
                     batch.moved |= end.fate != Fate::Remove;
                 }
                 batch.being_reported = false;
-                batch.look_again();
+                batch.refresh_waits();
             }
         }
-        if batch.states.iter().all(|state| *state == State::Told) {
-            self.open.remove(&telling.number);
+        if batch.states.iter().all(|state| *state == State::Reported) {
+            self.open.remove(&report.number);
         }
     }
 
@@ -304,7 +304,7 @@ impl Batch {
         self.framed.as_ref()?.get(place - 1)
     }
 
-    fn telling(&self, number: u64, now: Instant, hurry: Hurry) -> Option<Telling> {
+    fn report(&self, number: u64, now: Instant, hurry: Hurry) -> Option<BatchReport> {
         let since = self.waits_since?;
         let urgent = self.given_back || hurry == Hurry::No || now >= since + LONGEST_WAIT;
         if self.held > 0 && !urgent {
@@ -317,7 +317,7 @@ impl Batch {
         } else {
             What::Some(self.ends(number))
         };
-        Some(Telling {
+        Some(BatchReport {
             boot: Arc::clone(&self.kept_by),
             number,
             what,
@@ -326,39 +326,39 @@ impl Batch {
     }
 
     fn is_finished(&self) -> bool {
-        let gone = |state: &State| matches!(state, State::Told | State::Ended(Fate::Remove));
+        let gone = |state: &State| matches!(state, State::Reported | State::Ended(Fate::Remove));
         self.states.iter().all(gone)
     }
 
     /// Ends that came while others were being reported still wait.
-    fn look_again(&mut self) {
-        let untold = |fate: fn(&Fate) -> bool| {
+    fn refresh_waits(&mut self) {
+        let waits = |fate: fn(&Fate) -> bool| {
             let mut states = self.states.iter();
             states.any(|state| matches!(state, State::Ended(is) if fate(is)))
         };
-        self.given_back = untold(|fate| *fate == Fate::GiveBack);
-        self.waits_since = untold(|_| true).then(Instant::now);
+        self.given_back = waits(|fate| *fate == Fate::GiveBack);
+        self.waits_since = waits(|_| true).then(Instant::now);
     }
 
     /// The head of the batch, as the scripts write it.
     fn head(&self) -> String {
         let kind = if self.framed.is_some() { 'f' } else { 'm' };
-        let places = self.untold().map(|place: usize| place.to_string());
+        let places = self.unreported().map(|place: usize| place.to_string());
         let places: Vec<String> = places.collect();
         format!("{kind} {} {}", self.taken_ms, places.join(","))
     }
 
     /// What the server should have of it.
     fn left(&self) -> Vec<Bytes> {
-        self.untold()
+        self.unreported()
             .filter_map(|place| self.stored.get(place - 1))
             .collect()
     }
 
     /// Places of messages that the server should have.
-    fn untold(&self) -> impl Iterator<Item = usize> {
+    fn unreported(&self) -> impl Iterator<Item = usize> {
         let states = (1..).zip(&self.states);
-        states.filter_map(|(place, state)| (*state != State::Told).then_some(place))
+        states.filter_map(|(place, state)| (*state != State::Reported).then_some(place))
     }
 
     fn charged(&self) -> Vec<String> {

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::error::Fault;
 use super::primary::{Sentinels, Switches};
-use super::stream::{Attentive, CONNECT_TIMEOUT, Heard, LONGEST_SILENCE, SILENT};
+use super::stream::{Attentive, CONNECT_TIMEOUT, LONGEST_SILENCE, LastByte, SILENT};
 use crate::config::RedisSettings;
 
 /// Since this version lists can be popped by number (`RPOP key count`).
@@ -38,7 +38,7 @@ pub(super) struct Manager {
     failure: Mutex<Option<Fault>>,
     pub(super) failed: Notify,
     /// When the last byte came from the server.
-    pub(super) heard: Arc<Heard>,
+    pub(super) last_byte: Arc<LastByte>,
     warned: AtomicBool,
     name: String,
 }
@@ -59,7 +59,7 @@ impl Manager {
             target,
             failure: Mutex::default(),
             failed: Notify::new(),
-            heard: Heard::now(),
+            last_byte: LastByte::now(),
             warned: AtomicBool::new(false),
             name: name.to_owned(),
         })
@@ -71,7 +71,7 @@ impl Manager {
         failure.clone()
     }
 
-    /// Without a look at its server.
+    /// Without checking its server.
     pub(super) async fn open(&self) -> Result<Connection, Fault> {
         let (client, generation) = match &self.target {
             Target::Server(client, generation) => {
@@ -83,7 +83,7 @@ impl Manager {
                 (primary.client, primary.generation)
             }
         };
-        let opened = Attentive::open(client.get_connection_info(), &self.heard);
+        let opened = Attentive::open(client.get_connection_info(), &self.last_byte);
         let opened = tokio::time::timeout(CONNECT_TIMEOUT + LONGEST_SILENCE, opened).await;
         let fault = match opened {
             Ok(Ok(inner)) => {
@@ -145,7 +145,7 @@ impl Manager {
         let info: Result<String, _> = connection.inner.query(&cmd("INFO")).await;
         let checked = match info {
             Ok(info) => self.check(&info),
-            // Not everybody may ask; then the server's first answers must show it.
+            // Not every user may send `INFO`; then the server's first answers must show whether it is suitable.
             Err(Fault::Refused(_)) => Ok(()),
             Err(away) => Err(away),
         };
@@ -162,7 +162,7 @@ impl Manager {
         if let Some(why) = unsuitable(info) {
             return Err(Fault::Away(why));
         }
-        // Between the look at its role and this connection it can have been made one.
+        // It can have become a replica between the check of its role and this connection.
         if matches!(self.target, Target::Primary(..)) && field(info, "role") == Some("slave") {
             return Err(Fault::Away(
                 "the server that its Sentinels name is a replica; they are asked again".to_owned(),

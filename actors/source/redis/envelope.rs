@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-/// What a frame says of its message.
+/// What a frame holds about its message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) id: String,

@@ -1,4 +1,4 @@
-//! What went wrong at a Redis server: is it away for everybody, or is it this queue's own trouble?
+//! What went wrong at a Redis server: is it away for all queues, or is it this queue's own trouble?
 
 use bb8_redis::redis::{ErrorKind, RedisError};
 
@@ -74,7 +74,7 @@ const REFUSED: [(&str, &str); 4] = [
 
 const RIGHTS: &str = "the user in `url` needs the rights that docs/en/configuration.md names under \"Redis lists\", on the list and on `KEY:simplest_script:*`";
 
-/// Codes of servers that answer, and write for nobody.
+/// Codes of servers that answer, and refuse every write.
 const WRITES_REFUSED: [&str; 6] = [
     "READONLY",
     "MASTERDOWN",
@@ -100,11 +100,11 @@ impl Fault {
             let found = table.iter().find(|(code, _)| text.contains(code));
             found.map(|(_, remedy)| format!("{text}; {remedy}"))
         };
-        if let Some(told) = remedy(&REFUSED) {
-            return Self::Refused(told);
+        if let Some(explained) = remedy(&REFUSED) {
+            return Self::Refused(explained);
         }
-        if let Some(told) = remedy(&AWAY) {
-            return Self::Away(told);
+        if let Some(explained) = remedy(&AWAY) {
+            return Self::Away(explained);
         }
         match error.kind() {
             // At the greeting the library keeps the server's own words to itself.
@@ -157,7 +157,7 @@ mod tests {
         ] {
             let fault = said(text);
             assert!(
-                matches!(&fault, Fault::Away(told) if told.contains(remedy)),
+                matches!(&fault, Fault::Away(explained) if explained.contains(remedy)),
                 "{fault:?}"
             );
         }
@@ -173,7 +173,7 @@ mod tests {
         ] {
             let fault = said(text);
             assert!(
-                matches!(&fault, Fault::Refused(told) if told.contains(remedy)),
+                matches!(&fault, Fault::Refused(explained) if explained.contains(remedy)),
                 "{fault:?}"
             );
         }

@@ -26,24 +26,24 @@ const MOST: u32 = 1000;
 /// with replies, on a link of 100 Mbit/s for a third of a second each; and what is sent again after a lost one is no more.
 const REPLY_BYTES: u32 = 4 << 20;
 
-/// What one who looks for messages knows.
+/// What one poller of messages knows.
 #[derive(Default)]
-pub(super) struct Look {
+pub(super) struct Poller {
     /// A question with this number may have reached the server, in this generation.
     unanswered: Option<u64>,
     pub(super) waiting: Waiting,
 }
 
 #[cfg(test)]
-impl Look {
+impl Poller {
     /// A question was asked and its answer did not arrive.
     pub(super) fn lost_answer(&mut self, number: u64) {
         self.unanswered = Some(number);
     }
 }
 
-/// Who looks. The first one waits when there is nothing. While the list has more than a batch a second one asks beside
-/// it: the server works on the one answer while this process takes the other apart.
+/// Which poller. The first one waits when there is nothing. While the list has more than a batch a second one asks
+/// beside it: the server works on the one answer while this process takes the other apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Who {
     First,
@@ -83,32 +83,32 @@ impl RedisSource {
             count: most.count.min(MOST),
             bytes: most.bytes.min(REPLY_BYTES),
         };
-        if self.may_look_beside()
-            && let Ok(mut look) = self.second_look.try_lock()
+        if self.may_poll_beside()
+            && let Ok(mut poller) = self.second_poller.try_lock()
         {
-            let found = self.look(&mut look, Who::Second, most, stop).await;
+            let found = self.poll(&mut poller, Who::Second, most, stop).await;
             if found.len() > 0 {
                 return found;
             }
         }
-        let mut look = tokio::select! {
+        let mut poller = tokio::select! {
             biased;
             () = stop.quiet() => return nothing(),
-            look = self.look.lock() => look,
+            poller = self.poller.lock() => poller,
         };
-        self.look(&mut look, Who::First, most, stop).await
+        self.poll(&mut poller, Who::First, most, stop).await
     }
 
-    /// Also where the second one's last answer is outstanding: nobody else would ask for it.
-    fn may_look_beside(&self) -> bool {
-        let is_plenty = self.plenty.load(Ordering::Relaxed) && self.look.try_lock().is_err();
+    /// Also where the second poller's last answer is outstanding: no other poller would ask for it.
+    fn may_poll_beside(&self) -> bool {
+        let is_plenty = self.plenty.load(Ordering::Relaxed) && self.poller.try_lock().is_err();
         is_plenty || self.outstanding.load(Ordering::Acquire)
     }
 
     /// Returns when something is found, when a stop begins, and the second one when nothing is.
-    async fn look(
+    async fn poll(
         &self,
-        look: &mut Look,
+        poller: &mut Poller,
         who: Who,
         most: Most,
         stop: &mut StopListener,
@@ -119,14 +119,15 @@ impl RedisSource {
                 () = stop.quiet() => return nothing(),
                 turn = self.server().turn() => turn,
             };
-            // Not raced against the stop: a question under way must be answered, or what it takes would be nobody's.
+            // Not raced against the stop: a question under way must be answered, or the messages it takes would be
+            // orphaned.
             let asked = async {
                 if turn.is_some() {
                     // That there is nothing to take does not show whether the server takes writes again.
                     self.beat().await?;
                     self.server().wrote();
                 }
-                self.ask(look, who, most).await
+                self.ask(poller, who, most).await
             }
             .await;
             match &asked {
@@ -149,7 +150,7 @@ impl RedisSource {
                     if who == Who::Second {
                         return nothing();
                     }
-                    self.wait(&mut look.waiting, next_due_ms, stop).await;
+                    self.wait(&mut poller.waiting, next_due_ms, stop).await;
                 }
                 Err(Fault::Refused(why)) => {
                     let pause = self.trouble.refused(Deed::Take, &why);
@@ -164,16 +165,16 @@ impl RedisSource {
         nothing()
     }
 
-    async fn ask(&self, look: &mut Look, who: Who, most: Most) -> Answer<Found> {
+    async fn ask(&self, poller: &mut Poller, who: Who, most: Most) -> Answer<Found> {
         loop {
             let generation = self.registered().await?;
             let boot = self.boot_in(generation);
-            let again = look.unanswered;
+            let again = poller.unanswered;
             let number = match again {
                 Some(number) => number,
                 None => self.last_number.fetch_add(1, Ordering::Relaxed) + 1,
             };
-            self.note_unanswered(look, who, Some(number));
+            self.note_unanswered(poller, who, Some(number));
             self.asked[who as usize].store(number, Ordering::Release);
             let turn = if number % 2 == 0 { "retries" } else { "list" };
             let mut script = TAKE.key(self.config.key.as_str());
@@ -187,11 +188,11 @@ impl RedisSource {
             if let Err(Fault::Refused(_)) = &answer {
                 // It arrived, and did nothing; see the script. Where only the answer is at fault, as one that cannot be
                 // read, its batch is there, and the heartbeat finds it.
-                self.note_unanswered(look, who, None);
+                self.note_unanswered(poller, who, None);
                 self.asked[who as usize].store(0, Ordering::Release);
             }
             let taken = answer?;
-            self.note_unanswered(look, who, None);
+            self.note_unanswered(poller, who, None);
             match taken {
                 // What is held here is put back.
                 Taken::Unknown | Taken::Older => self.beat().await?,
@@ -212,8 +213,8 @@ impl RedisSource {
         }
     }
 
-    fn note_unanswered(&self, look: &mut Look, who: Who, number: Option<u64>) {
-        look.unanswered = number;
+    fn note_unanswered(&self, poller: &mut Poller, who: Who, number: Option<u64>) {
+        poller.unanswered = number;
         if who == Who::Second {
             self.outstanding.store(number.is_some(), Ordering::Release);
         }

@@ -1,7 +1,8 @@
-//! Heartbeats in the queue's own Redis, by its clock; and what is to be done for those whose heartbeats stopped.
+//! Heartbeats in the queue's own Redis, by its clock; and the recovery of boots whose heartbeats stopped.
 //!
 //! Heartbeats are each list's own, so that one script can decide whether a batch may be touched. A boot that others
-//! judged dead goes on under a new generation, which the server knows as another boot: what the old one held is others'.
+//! judged dead goes on under a new generation, which the server knows as another boot: the batches of the old
+//! generation belong to other boots.
 
 use std::collections::BTreeMap;
 use std::sync::Weak;
@@ -35,7 +36,7 @@ pub(super) struct Registration {
     loss: Option<Loss>,
     /// The last heartbeat: when it was sent, and the server's time.
     last: Option<(Moment, i64)>,
-    /// Batches of this boot that nobody here holds, and since when they are known.
+    /// Orphaned batches of this boot, which this process does not hold, and since when they are known.
     orphans: BTreeMap<u64, Instant>,
 }
 
@@ -123,7 +124,7 @@ impl RedisSource {
         self.beat_and_recover(None).await
     }
 
-    /// The server does not have this batch, which nobody else was given.
+    /// The server does not have this batch, and gave it to no other boot.
     pub(super) async fn recover_batch(&self, number: u64) -> Answer<()> {
         self.beat_and_recover(Some(number)).await
     }
@@ -165,7 +166,7 @@ impl RedisSource {
                         registration.loss = None;
                     }
                     return self
-                        .give_back_strays(&mut registration, generation, numbers)
+                        .release_orphans(&mut registration, generation, numbers)
                         .await;
                 }
                 Beat::Dead => {
@@ -221,9 +222,9 @@ impl RedisSource {
         registration.last = Some((sent, now_ms));
     }
 
-    /// Batches of this boot that nobody here holds: their question reached the server late, after it had been given up.
-    /// They are given back once they have been seen for longer than any answer takes.
-    async fn give_back_strays(
+    /// Releases orphaned batches of this boot: their question reached the server late, after the poller had given it
+    /// up. A batch is released once it has been seen for longer than any answer takes.
+    async fn release_orphans(
         &self,
         registration: &mut Registration,
         generation: u64,

@@ -20,15 +20,16 @@ impl RedisSource {
         let generation = self.liveness.generation();
         let gave_up = |why: &str| {
             log::warn!(
-                "queue `{}`: what this daemon still holds is given back by others, when its heartbeats have stopped for long enough: {why}",
+                "queue `{}`: other daemons release the messages that this daemon still holds, once its heartbeats are overdue: {why}",
                 self.queue()
             );
         };
         let left = async {
             // Waits for questions that are under way, and keeps the next ones from being asked.
-            let (_look, _second) = tokio::join!(self.look.lock(), self.second_look.lock());
-            self.tell(Hurry::No).await;
-            // The last look whether the server has gone back to an older state: what is held here is put back by it.
+            let (_first, _second) = tokio::join!(self.poller.lock(), self.second_poller.lock());
+            self.report_due(Hurry::No).await;
+            // The last check whether the server has gone back to an older state; if so, it puts back the messages held
+            // here.
             self.beat().await?;
             self.leave_nothing(generation).await
         };
@@ -45,7 +46,8 @@ impl RedisSource {
         *self.lock_batches() = Batches::default();
     }
 
-    /// It may have come back since the last try, and without what is held here: then nobody else could give that back.
+    /// The server may have come back since the last attempt without the messages held here: then no other daemon could
+    /// release them.
     async fn is_back(&self, within: Duration) -> bool {
         let back = async {
             while self.beat().await.is_err() {

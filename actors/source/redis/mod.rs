@@ -2,23 +2,23 @@
 //!
 //! At least once: a message moves, by one script, from the list to a batch of this boot's own, which carries a number
 //! that is never used again. It is removed there when it is finished, and named by boot, number and place: never by a
-//! position in the list, never by its bytes. Batches of a boot whose heartbeats stopped are given back by whoever finds
-//! it dead; from then on the batch is not there, and what its boot says of it changes nothing.
+//! position in the list, never by its bytes. The daemon that finds a boot's heartbeats stopped releases that boot's
+//! batches; from then on the batch is gone, and reports of the dead boot about it change nothing.
 //!
 //! | file | what it does |
 //! | --- | --- |
 //! | `scripts/`, `scripts.rs` | everything that changes keys, one step each |
 //! | `fetch.rs`, `wait.rs` | taking messages, and waiting for them |
-//! | `settle.rs`, `open.rs` | ends |
-//! | `keeper.rs` | heartbeats, and messages that nobody holds |
+//! | `settle.rs`, `batches.rs` | ends |
+//! | `heartbeat.rs` | heartbeats, and orphaned batches |
 //! | `restore.rs` | a server that has lost data |
 //! | `recovery.rs`, `leave.rs` | dead boots; the end of this one |
-//! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `fault.rs` | the servers: connections, outages, what their errors mean |
+//! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `error.rs` | the servers: connections, outages, what their errors mean |
 //! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
 //! | `trouble.rs` | what is refused to this queue alone |
-//! | `unconsumed.rs` | lists that nobody consumes any more |
+//! | `unconsumed.rs` | lists that no daemon consumes any more |
 //! | `push.rs` | what producers do, for `ctx.send` |
-//! | `stored.rs`, `frame.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
+//! | `payloads.rs`, `envelope.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
 mod batches;
 mod connect;
@@ -58,7 +58,7 @@ use tokio::sync::{Notify, watch};
 use self::batches::Batches;
 pub(crate) use self::connect::{replica, unsuitable};
 pub(crate) use self::error::Fault as RedisFault;
-use self::fetch::Look;
+use self::fetch::Poller;
 use self::heartbeat::Registration;
 pub(crate) use self::primary::{Sentinels, is_primary};
 use self::recovery::Recoveries;
@@ -111,17 +111,17 @@ pub(crate) struct RedisSource {
     batches: Mutex<Batches>,
     /// The number of the last question for messages.
     last_number: AtomicU64,
-    /// The last numbers of the two who look.
+    /// The last question numbers of the two pollers.
     asked: [AtomicU64; 2],
-    /// Of all consumers that wait for messages only the one that holds this looks,
-    look: tokio::sync::Mutex<Look>,
+    /// Of all consumers that wait for messages only the one that holds this lock polls,
+    poller: tokio::sync::Mutex<Poller>,
     /// and, while there are plenty, a second one beside it.
-    second_look: tokio::sync::Mutex<Look>,
+    second_poller: tokio::sync::Mutex<Poller>,
     plenty: AtomicBool,
     /// The second one's last question may have reached the server, and its answer has not come.
     outstanding: AtomicBool,
     /// One task reports to the server at a time: each takes all that is due.
-    telling: tokio::sync::Mutex<()>,
+    reporting: tokio::sync::Mutex<()>,
     /// Rings when the server has something that the waiting one cannot see.
     wake: Notify,
     trouble: Trouble,
@@ -148,11 +148,11 @@ impl RedisSource {
             batches: Mutex::default(),
             last_number: AtomicU64::new(0),
             asked: Default::default(),
-            look: tokio::sync::Mutex::default(),
-            second_look: tokio::sync::Mutex::default(),
+            poller: tokio::sync::Mutex::default(),
+            second_poller: tokio::sync::Mutex::default(),
             plenty: AtomicBool::new(false),
             outstanding: AtomicBool::new(false),
-            telling: tokio::sync::Mutex::default(),
+            reporting: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             ringing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -235,7 +235,7 @@ impl Source for RedisSource {
     }
 
     fn recover<'a>(&'a self, recovery: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.bury_dead(recovery).boxed()
+        self.recover_dead(recovery).boxed()
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {

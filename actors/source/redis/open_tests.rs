@@ -17,8 +17,8 @@ fn batches(sizes: &[usize]) -> Batches {
     batches
 }
 
-fn places(telling: &Telling) -> Vec<usize> {
-    match &telling.what {
+fn places(report: &BatchReport) -> Vec<usize> {
+    match &report.what {
         What::Finished(_) => Vec::new(),
         What::Some(ends) => ends.iter().map(|end| end.place).collect(),
     }
@@ -35,12 +35,12 @@ fn a_batch_is_removed_whole_once_all_of_it_is_finished() {
     let due = batches.due(now, Hurry::MayWait);
     assert_eq!(due[0].what, What::Finished(Vec::new()));
     assert_eq!(batches.ended(), 0, "the server may not count them any more");
-    batches.told(&due[0]);
+    batches.reported(&due[0]);
     assert!(!batches.holds(1) && !batches.any_waits());
 }
 
 #[test]
-fn what_is_given_back_is_told_at_once_the_youngest_first() {
+fn what_is_released_is_reported_at_once_the_youngest_first() {
     let (mut batches, now) = (batches(&[3, 3]), Instant::now());
     for (number, place) in [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)] {
         batches.note(&receipt(number, place), Fate::GiveBack, now);
@@ -49,7 +49,7 @@ fn what_is_given_back_is_told_at_once_the_youngest_first() {
     assert_eq!(due.iter().map(|t| t.number).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(places(&due[0]), [1, 2, 3]);
     assert_eq!(places(&due[1]), [2, 3]);
-    due.iter().for_each(|telling| batches.told(telling));
+    due.iter().for_each(|report| batches.reported(report));
     assert!(batches.holds(1) && !batches.holds(2));
     assert!(batches.due(now, Hurry::No).is_empty());
 }
@@ -63,7 +63,7 @@ fn an_end_waits_for_its_batch_and_not_for_ever() {
     assert_eq!(places(&batches.due(now, Hurry::No)[0]), [1, 3]);
     let later = batches.due(now + LONGEST_WAIT, Hurry::MayWait);
     assert_eq!(places(&later[0]), [1, 3]);
-    batches.told(&later[0]);
+    batches.reported(&later[0]);
     batches.note(&receipt(1, 1), Fate::GiveBack, now);
     assert!(
         batches.due(now, Hurry::No).is_empty(),
@@ -83,12 +83,12 @@ fn receipts_of_what_is_not_here_change_nothing() {
 }
 
 #[test]
-fn a_batch_of_which_something_moved_elsewhere_is_told_by_its_places() {
+fn a_batch_of_which_something_moved_elsewhere_is_reported_by_its_places() {
     let (mut batches, now) = (batches(&[2]), Instant::now());
     batches.note(&receipt(1, 1), Fate::Retry(now), now);
     let due = batches.due(now, Hurry::No);
     assert!(due[0].sure);
-    batches.told(&due[0]);
+    batches.reported(&due[0]);
     batches.note(&receipt(1, 2), Fate::Remove, now);
     let due = batches.due(now, Hurry::No);
     assert_eq!(
@@ -97,7 +97,7 @@ fn a_batch_of_which_something_moved_elsewhere_is_told_by_its_places() {
         "an older server may still have the first one there"
     );
     let again = batches.due(now, Hurry::No);
-    assert!(!again[0].sure, "the first report may have been heard");
-    batches.told(&again[0]);
+    assert!(!again[0].sure, "the first report may have arrived");
+    batches.reported(&again[0]);
     assert!(!batches.holds(1));
 }

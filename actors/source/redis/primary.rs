@@ -1,9 +1,9 @@
 //! The primary behind Sentinels: asked for when a connection is opened, and forgotten at the first doubt.
 //!
 //! Sentinels name the new primary before its promotion is done, and an old one can come back and take itself for the
-//! primary; the redis crate therefore looks at the role of the server that they name. But it asks only when it connects,
-//! so whoever uses a connection must say when the server refuses to write, or is lost. What was found then has a new
-//! *generation*, and connections of the ones before it are not used again.
+//! primary; the redis crate therefore checks the role of the server that they name. But it asks only when it connects,
+//! so the user of a connection must report that the server refuses to write, or is lost. The next primary that is found
+//! has a new *generation*, and connections of earlier generations are not used again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -107,7 +107,7 @@ impl Sentinels {
     pub(crate) async fn primary(&self) -> Result<Primary, String> {
         let asked = {
             let mut asking = self.asking.lock().await;
-            // Read under the lock: whoever waited for it sees what the one before has found.
+            // Read under the lock: a caller that waited for the lock sees the primary that the caller before it found.
             let generation = self.generation();
             if let Some((of, client)) = &asking.found
                 && *of == generation

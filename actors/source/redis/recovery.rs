@@ -1,4 +1,4 @@
-//! What dead boots held goes to the living: those whose heartbeats stopped, and those whose slot file was found.
+//! Releases the messages of dead boots: boots whose heartbeats stopped, and boots whose slot file was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{MutexGuard, PoisonError};
@@ -13,22 +13,22 @@ use crate::source::{Recovery, SourceError};
 /// Dead boots of this machine. Their files may be found more than once.
 #[derive(Default)]
 pub(super) struct Recoveries {
-    /// The server knows of their deaths, and has given back what they held.
+    /// The server has recorded their crashes, and has released the messages they held.
     done: BTreeSet<String>,
     /// The server has not answered yet.
     awaited: BTreeMap<String, Recovery>,
 }
 
 impl RedisSource {
-    /// Gives back what boots held whose heartbeats stopped. Deaths that this daemon has found and the server does not know
-    /// are charged first: while it was away those heartbeats stopped too, and a message that comes back uncharged would
-    /// count its next death as the first.
+    /// Releases the messages of boots whose heartbeats stopped. Crashes that this daemon has found and the server does
+    /// not know are recorded first: while the server was away those heartbeats stopped too, and a message that came
+    /// back without its crash would count the next crash as the first.
     pub(super) async fn recover_silent(&self) -> Answer<()> {
         let awaited: Vec<Recovery> = self.recoveries().awaited.values().cloned().collect();
         for recovery in &awaited {
             self.charge(recovery).await?;
         }
-        self.bury_all("").await
+        self.recover_all("").await
     }
 
     fn recoveries(&self) -> MutexGuard<'_, Recoveries> {
@@ -37,8 +37,8 @@ impl RedisSource {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives back what dead boots held: those whose heartbeats stopped, or the one that is named.
-    async fn bury_all(&self, named: &str) -> Answer<()> {
+    /// Releases the messages of dead boots: of all boots whose heartbeats stopped, or of the named one.
+    async fn recover_all(&self, named: &str) -> Answer<()> {
         let me = self.boot_in(self.liveness.generation());
         let mut messages = 0;
         loop {
@@ -62,15 +62,15 @@ impl RedisSource {
         }
     }
 
-    /// What the slots of a dead daemon say is noted first: its messages then come back with it.
-    pub(super) async fn bury_dead(&self, recovery: &Recovery) -> Result<(), SourceError> {
+    /// Records the crashes that the slots of a dead daemon show first: its messages then come back with them.
+    pub(super) async fn recover_dead(&self, recovery: &Recovery) -> Result<(), SourceError> {
         if self.recoveries().done.contains(&recovery.boot) {
             return Ok(());
         }
-        self.await_burial(recovery);
+        self.await_recovery(recovery);
         let recovered = async {
             self.charge(recovery).await?;
-            self.bury_all(&recovery.boot).await
+            self.recover_all(&recovery.boot).await
         };
         recovered
             .await
@@ -81,7 +81,7 @@ impl RedisSource {
         Ok(())
     }
 
-    pub(super) fn await_burial(&self, recovery: &Recovery) {
+    pub(super) fn await_recovery(&self, recovery: &Recovery) {
         let awaited = recovery.clone();
         self.recoveries()
             .awaited

@@ -2,10 +2,10 @@
 //!
 //! Started again without its data, it does not know this boot. Back at an older state (a snapshot, a replica that was
 //! behind) it knows the boot, and not what it gave it since. The last number that it knows shows that: heartbeats and
-//! questions for messages compare it with the highest one that has brought a batch, and nothing raises it before what is
-//! held is back. A batch that is missing without that is seen by heartbeats and when its ends are reported. Nobody else
-//! can have been given it, as long as this boot was not judged dead; and of one that was, the server keeps the last
-//! number that it knew then: what is beyond it was given to nobody either, and goes back under the new generation.
+//! questions for messages compare it with the highest one that has brought a batch, and nothing raises it before what
+//! is held is back. A batch that is missing without that is seen by heartbeats and when its ends are reported. No other
+//! boot can have been given it while this boot was not judged dead. Of a boot that was judged dead the server keeps the
+//! last number that it knew then: batches beyond it were given to no other boot, and go back under the new generation.
 //!
 //! What the server had in both places, as a message that was taken after the snapshot, runs again: at least once.
 

@@ -1,7 +1,7 @@
 //! The scripts, and the names of our keys.
 //!
-//! All keys of ours begin with the list's own name and `:simplest_script:`. Nothing else is written; docs/en/configuration.md says so to
-//! users of access control lists.
+//! All keys of ours begin with the list's own name and `:simplest_script:`. Nothing else is written;
+//! docs/en/configuration.md states this for users of access control lists.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,8 @@
 //! One named Redis server, shared by all queues on it: its connections, and its outages.
 //!
-//! An outage is the server's, not a queue's: whoever meets it first says so, one of those who wait tries again from
-//! time to time, and all go on when it has passed. So it is two log lines, however many queues and consumers wait.
+//! An outage is the server's, not a queue's: the first caller that meets it logs it, one waiting caller tries again
+//! from time to time, and all callers go on when it has passed. So an outage is two log lines for any number of queues
+//! and consumers.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -127,7 +128,7 @@ impl Server {
             match got {
                 Ok(connection) => return Ok(connection),
                 // All of them are busy with long replies, and the server is not away.
-                Err(RunError::TimedOut) if self.manager.heard.silence() < PATIENCE => {}
+                Err(RunError::TimedOut) if self.manager.last_byte.silence() < PATIENCE => {}
                 Err(RunError::TimedOut) => return Err(self.why_none()),
                 Err(RunError::User(cause)) => return Err(Fault::of(&cause)),
             }
@@ -171,7 +172,7 @@ impl Server {
             away.refuses_writes |= error::refuses_writes(cause);
             away.pause = away
                 .outage
-                .failed_after(self.manager.heard.silence(), cause);
+                .failed_after(self.manager.last_byte.silence(), cause);
         }
         self.down.store(true, Ordering::Release);
     }
@@ -199,7 +200,7 @@ impl Server {
         away.outage.passed();
     }
 
-    /// Whether it is known to be away: it has been said then.
+    /// Whether it is known to be away; then the outage has been logged.
     pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::Acquire)
     }
@@ -214,7 +215,7 @@ struct Away {
     outage: Outage,
     /// Before the next try.
     pause: Duration,
-    /// It has answered that it writes for nobody: as a replica, say.
+    /// It has answered that it refuses every write, as a replica does.
     refuses_writes: bool,
 }
 
@@ -223,7 +224,7 @@ pub(super) struct Turn<'a>(
     #[expect(dead_code, reason = "others wait until it is dropped")] MutexGuard<'a, ()>,
 );
 
-/// The pool owns its manager; who opens connections without the pool needs it too.
+/// The pool owns its manager; code that opens connections without the pool needs the manager too.
 pub(super) struct Shared(Arc<Manager>);
 
 impl bb8::ManageConnection for Shared {

@@ -1,4 +1,4 @@
-//! Redis servers by name: what uses the same one shares its connections, and its outages are said once.
+//! Redis servers by name: all users of one server share its connections, and its outages are logged once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::RedisSource;
-use super::batches::{Ended, Fate, Hurry, LONGEST_WAIT, Telling, Unfinished, What};
+use super::batches::{BatchReport, Ended, Fate, Hurry, LONGEST_WAIT, Unfinished, What};
 use super::error::Fault;
 use super::scripts::{FINISH, SETTLE};
 use super::server::Answer;
@@ -21,11 +21,11 @@ use crate::task::caught;
 /// reported together.
 const GATHERING: Duration = Duration::from_millis(2);
 
-/// What comes of one report.
+/// The outcome of one report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// It needs no other.
-    Told,
+enum ReportOutcome {
+    /// The batch needs no further report.
+    Done,
     /// The server had lost the batch, and has it again: to be reported once more.
     PutBack,
 }
@@ -45,7 +45,7 @@ impl RedisSource {
         if ends.iter().any(|settled| settled.end == End::GiveBack) {
             tokio::time::sleep(GATHERING).await;
         }
-        self.tell(Hurry::MayWait).await;
+        self.report_due(Hurry::MayWait).await;
         self.ring_later();
         Ok(())
     }
@@ -120,7 +120,7 @@ impl RedisSource {
             tokio::time::sleep(LONGEST_WAIT).await;
             if let Some(source) = me.upgrade() {
                 source.ringing.store(false, Ordering::Release);
-                if let Err(panic) = caught(source.tell(Hurry::MayWait)).await {
+                if let Err(panic) = caught(source.report_due(Hurry::MayWait)).await {
                     log::error!(
                         "queue `{}`: ends are written later: {panic}",
                         source.queue()
@@ -132,8 +132,8 @@ impl RedisSource {
     }
 
     /// Reports all that is due, and tries until the server has it.
-    pub(super) async fn tell(&self, hurry: Hurry) {
-        let _one = self.telling.lock().await;
+    pub(super) async fn report_due(&self, hurry: Hurry) {
+        let _one = self.reporting.lock().await;
         loop {
             let due = self.lock_batches().due(Instant::now(), hurry);
             if due.is_empty() {
@@ -141,7 +141,7 @@ impl RedisSource {
                 return;
             }
             let turn = self.server().turn().await;
-            match self.tell_once(&due).await {
+            match self.report_once(&due).await {
                 Ok(()) => {
                     self.server().wrote();
                     self.trouble.accepted(Deed::Settle);
@@ -159,32 +159,32 @@ impl RedisSource {
         }
     }
 
-    async fn tell_once(&self, due: &[Telling]) -> Answer<()> {
-        let finished = |telling: &&Telling| matches!(telling.what, What::Finished(_));
-        let finished: Vec<&Telling> = due.iter().filter(finished).collect();
+    async fn report_once(&self, due: &[BatchReport]) -> Answer<()> {
+        let finished = |report: &&BatchReport| matches!(report.what, What::Finished(_));
+        let finished: Vec<&BatchReport> = due.iter().filter(finished).collect();
         if !finished.is_empty() {
             let mut script = FINISH.key(self.config.key.as_str());
-            for telling in &finished {
-                if let What::Finished(ids) = &telling.what {
+            for report in &finished {
+                if let What::Finished(ids) = &report.what {
                     script
-                        .arg(&*telling.boot)
-                        .arg(telling.number)
+                        .arg(&*report.boot)
+                        .arg(report.number)
                         .arg(ids.len())
                         .arg(ids);
                 }
             }
             let answers: Vec<i64> = self.server().run(&script).await?;
-            for (telling, answer) in finished.iter().zip(answers) {
-                self.heard(telling, answer).await?;
+            for (report, answer) in finished.iter().zip(answers) {
+                self.take_answer(report, answer).await?;
             }
         }
-        for telling in due {
-            if let What::Some(ends) = &telling.what {
+        for report in due {
+            if let What::Some(ends) = &report.what {
                 let mut script = SETTLE.key(self.config.key.as_str());
-                script.arg(&*telling.boot).arg(telling.number).arg("some");
+                script.arg(&*report.boot).arg(report.number).arg("some");
                 ends.iter().for_each(|end| push_end(&mut script, end));
                 let answer = self.server().run(&script).await?;
-                if self.heard(telling, answer).await? == Heard::PutBack {
+                if self.take_answer(report, answer).await? == ReportOutcome::PutBack {
                     // From the youngest on again: what is given back is to lie in its order.
                     return Ok(());
                 }
@@ -194,43 +194,43 @@ impl RedisSource {
     }
 
     /// See the scripts for the answers.
-    async fn heard(&self, telling: &Telling, answer: i64) -> Answer<Heard> {
+    async fn take_answer(&self, report: &BatchReport, answer: i64) -> Answer<ReportOutcome> {
         match answer {
             1 => {
-                self.lock_batches().told(telling);
-                if matches!(telling.what, What::Some(_)) {
-                    // A retry may be due before the waiting one looks again.
+                self.lock_batches().reported(report);
+                if matches!(report.what, What::Some(_)) {
+                    // A retry may be due before the waiting poller polls again.
                     self.wake.notify_one();
                 }
             }
             // Reported before; only the answer was lost.
-            -2 if !telling.sure => self.lock_batches().lost(telling.number),
+            -2 if !report.sure => self.lock_batches().lost(report.number),
             // The server has lost data. Others were not given it: that takes a boot that was judged, and then the
             // server remembers which numbers it knew.
-            -1 | -2 => match &telling.what {
+            -1 | -2 => match &report.what {
                 // Nothing of this one is missed; of others something may be.
                 What::Finished(_) => {
-                    self.lock_batches().lost(telling.number);
+                    self.lock_batches().lost(report.number);
                     self.beat().await?;
                 }
                 // Put back, it can be reported.
                 What::Some(_) => {
-                    self.recover_batch(telling.number).await?;
-                    return Ok(Heard::PutBack);
+                    self.recover_batch(report.number).await?;
+                    return Ok(ReportOutcome::PutBack);
                 }
             },
             _ => {
-                if telling.sure {
+                if report.sure {
                     log::warn!(
                         "queue `{}`: results of batch {} came too late, others had taken over its messages",
                         self.queue(),
-                        telling.number
+                        report.number
                     );
                 }
-                self.lock_batches().lost(telling.number);
+                self.lock_batches().lost(report.number);
             }
         }
-        Ok(Heard::Told)
+        Ok(ReportOutcome::Done)
     }
 
     /// Messages that are not finished, by what the server and this daemon know.
@@ -243,7 +243,7 @@ impl RedisSource {
                 return Err(SourceError::Said(why));
             }
             Err(Fault::Refused(why)) => {
-                // Nobody asks again before long. What it cannot read a question for messages cannot either.
+                // The next poll comes soon. A server that refuses this read refuses to give out messages as well.
                 self.trouble.refused(Deed::Take, &why);
                 return Err(SourceError::Said(why));
             }

@@ -42,13 +42,13 @@ pub(super) const SILENT: &str = "it did not answer in time";
 
 /// When the last byte came.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct LastByte {
     since: Instant,
     /// Milliseconds.
     after: AtomicU64,
 }
 
-impl Heard {
+impl LastByte {
     pub(super) fn now() -> Arc<Self> {
         Arc::new(Self {
             since: Instant::now(),
@@ -100,7 +100,7 @@ impl Heard {
 /// A connection, and when the last byte came on it.
 pub(super) struct Attentive {
     redis: MultiplexedConnection,
-    heard: Arc<Heard>,
+    last_byte: Arc<LastByte>,
     driver: AbortHandle,
 }
 
@@ -113,7 +113,7 @@ impl Drop for Attentive {
 
 impl Attentive {
     /// `server` notes what comes on any connection to it.
-    pub(super) async fn open(info: &ConnectionInfo, server: &Arc<Heard>) -> RedisResult<Self> {
+    pub(super) async fn open(info: &ConnectionInfo, server: &Arc<LastByte>) -> RedisResult<Self> {
         match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 Self::on(info, tcp(host, *port).await?, server).await
@@ -136,7 +136,7 @@ impl Attentive {
 
     pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Fault> {
         let answer = command.query_async(&mut self.redis);
-        self.heard.wait_for(answer).await
+        self.last_byte.wait_for(answer).await
     }
 
     /// None: it was refused with this code.
@@ -153,7 +153,7 @@ impl Attentive {
                 Err(cause) => Err(cause),
             }
         };
-        self.heard.wait_for(answer).await
+        self.last_byte.wait_for(answer).await
     }
 
     pub(super) async fn run<T: FromRedisValue>(
@@ -161,7 +161,7 @@ impl Attentive {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Fault> {
         let answer = script.invoke_async(&mut self.redis);
-        self.heard.wait_for(answer).await
+        self.last_byte.wait_for(answer).await
     }
 
     /// As [`Attentive::run`], while others use it as well.
@@ -170,17 +170,19 @@ impl Attentive {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Fault> {
         let mut redis = self.redis.clone();
-        self.heard.wait_for(script.invoke_async(&mut redis)).await
+        self.last_byte
+            .wait_for(script.invoke_async(&mut redis))
+            .await
     }
 
-    async fn on<S>(info: &ConnectionInfo, stream: S, server: &Arc<Heard>) -> RedisResult<Self>
+    async fn on<S>(info: &ConnectionInfo, stream: S, server: &Arc<LastByte>) -> RedisResult<Self>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let heard = Heard::now();
+        let last_byte = LastByte::now();
         let stream = Watched {
             stream,
-            heard: Arc::clone(&heard),
+            last_byte: Arc::clone(&last_byte),
             server: Arc::clone(server),
         };
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
@@ -188,7 +190,7 @@ impl Attentive {
             MultiplexedConnection::new_with_config(info.redis_settings(), stream, config).await?;
         Ok(Self {
             redis,
-            heard,
+            last_byte,
             driver: tokio::spawn(driver).abort_handle(),
         })
     }
@@ -227,8 +229,8 @@ async fn tls(host: &str, port: u16) -> io::Result<TlsStream<TcpStream>> {
 /// Notes when bytes come.
 struct Watched<S> {
     stream: S,
-    heard: Arc<Heard>,
-    server: Arc<Heard>,
+    last_byte: Arc<LastByte>,
+    server: Arc<LastByte>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -240,7 +242,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
         if buffer.filled().len() > before {
-            self.heard.note();
+            self.last_byte.note();
             self.server.note();
         }
         Poll::Ready(read)
@@ -254,8 +256,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        // A long question is on its way: its answer is not late yet. That says nothing of the server.
-        self.heard.note();
+        // A long question is on its way, so its answer is not late yet. That proves nothing about the server.
+        self.last_byte.note();
         Poll::Ready(written)
     }
 

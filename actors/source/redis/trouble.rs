@@ -1,7 +1,7 @@
 //! What the server refuses to this queue alone: a right that is missing, a key of another type.
 //!
-//! It is over when everything that was refused is done again: a question that finds nothing to take says nothing of the
-//! ends that cannot be written.
+//! It is over when everything that was refused is done again: a poll that finds nothing to take does not show whether
+//! ends can be written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

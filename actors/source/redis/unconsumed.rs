@@ -1,7 +1,8 @@
-//! Messages beside lists that nobody consumes: the retries of an entry that was removed, and what its daemons had taken.
+//! Messages beside lists that no daemon consumes: the retries of an entry that was removed, and what its daemons had
+//! taken.
 //!
-//! All keys of the server are looked at, a few at a time. Those of ours say by their names which list they belong to, and
-//! by their heartbeats whether a daemon consumes it, of whatever partition.
+//! All keys of the server are scanned, a few at a time. The names of our keys show which list they belong to, and the
+//! heartbeats show whether a daemon of any partition consumes it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::stream::Attentive;
 const STEP: usize = 500;
 /// In the names of all keys of ours; the list's own name is before it.
 pub(super) const OURS: &str = ":simplest_script:";
-/// More lists than this nobody reads through.
+/// The most lists that are reported: more than these no operator reads.
 const MOST_LISTS: usize = 100;
 
 /// A list beside which messages lie.
@@ -29,7 +30,7 @@ pub(crate) struct UnconsumedList {
 }
 
 impl UnconsumedList {
-    /// Why nobody consumes them, and what to do.
+    /// Why no daemon consumes them, and what to do.
     pub(crate) fn why(&self) -> String {
         format!(
             "retries of an entry that is not there, or what its daemons had taken, lie in `{key}{OURS}…`, and no daemon consumes \
@@ -43,7 +44,7 @@ impl UnconsumedList {
 ///
 /// # Errors
 ///
-/// When the server does not answer, or the user may not look at its keys.
+/// When the server does not answer, or the user may not read its keys.
 pub(super) async fn unconsumed_lists(
     connection: &mut Attentive,
     consumed: &BTreeSet<String>,

@@ -1,11 +1,11 @@
-//! What each Sentinel says of a service: asked where no primary was found, to say why.
+//! Each Sentinel's view of a service. Asked where no primary was found, to explain why.
 
 use std::collections::HashMap;
 
 use bb8_redis::redis::{Client, ConnectionInfo, ErrorKind, RedisError, Role, cmd};
 use futures_util::future::join_all;
 
-/// What one Sentinel says.
+/// The view of one Sentinel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum View {
     Unreachable(String),
@@ -24,7 +24,7 @@ enum View {
     },
 }
 
-/// What all of them say, each with its address.
+/// The views of all Sentinels, each with its address.
 pub(super) struct Views(Vec<(String, View)>);
 
 impl Views {
@@ -41,7 +41,7 @@ impl Views {
         Self(join_all(views).await)
     }
 
-    /// Why there is no primary, and what would help: the view that says most decides. `cause` is what was wrong with the
+    /// Why there is no primary, and what would help: the most specific view decides. `cause` is what was wrong with the
     /// primary that was named.
     pub(super) fn explain(&self, service: &str, cause: Option<String>) -> String {
         let first = |wanted: fn(&View) -> bool| self.0.iter().find(|(_, view)| wanted(view));
@@ -192,8 +192,8 @@ mod tests {
             ),
             (vec![down, named], "its primary p:1, by the Sentinels: gone"),
         ] {
-            let said = explained(&views, Some("gone"));
-            assert!(said.starts_with(wanted), "{said}");
+            let text = explained(&views, Some("gone"));
+            assert!(text.starts_with(wanted), "{text}");
         }
     }
 }

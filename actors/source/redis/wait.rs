@@ -4,11 +4,12 @@
 //! heartbeat sets. So nothing moves, and the answer has a few bytes, however large the message is and however many daemons
 //! wait for it; a wait that is cut short, or whose answer is lost, has moved nothing either.
 //!
-//! A server that loses its data while somebody waits has no `wake` any more. A message that comes then does move there; the
-//! answer says so, and the heartbeat that follows puts the message back at its place, as does anybody's next heartbeat.
+//! A server that loses its data during a wait has no `wake` any more. A message that comes then does move there; the
+//! answer shows it, and the heartbeat that follows puts the message back at its place, as does any daemon's next
+//! heartbeat.
 //!
-//! A wait runs on a connection of its own, as a task of its own: who waits may be called away (by a retry that is due, by a
-//! stop), and the next one waits on for the same.
+//! A wait runs on a connection of its own, as a task of its own: the poller may be called away (by a retry that is due,
+//! by a stop), and the next poller goes on with the same wait.
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::stop::StopListener;
 /// The longest wait. What no wait can see (messages that another daemon gave back for a dead one, a retry that another
 /// daemon has set) is noticed after it.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Between two looks where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
+/// Between two polls where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
 const POLL: Duration = Duration::from_millis(100);
 /// How a server refuses to move a message to what is no list.
 const NO_LIST: &str = "WRONGTYPE";

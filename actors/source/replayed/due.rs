@@ -1,4 +1,4 @@
-//! Looks for dead letters that wait to run again: one question for all entries of a daemon, beside the hot path.
+//! Polls for dead letters that wait to run again: one query for all entries of a daemon, beside the hot path.
 //!
 //! An empty replay table is the usual case. Its pool polls it only once a dead letter is found, so it costs nothing.
 
@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::db::Db;
 use crate::task::{panic_point, restart_on_panic};
 
-/// How often: a person who replays waits no longer for it than for a delayed task.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often: a replay starts no later than a delayed task would.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The replay tables of a daemon.
 pub(crate) struct DueReplays {
@@ -28,7 +28,7 @@ impl DueReplays {
         }
     }
 
-    /// What says when the table is worth looking at.
+    /// Receives whether the table has a row that is due.
     pub(crate) fn of(&self, table: String) -> watch::Sender<bool> {
         let mut tables = self.tables.lock();
         // A source that a reload makes anew has that of the one before it, which may still be ending.
@@ -36,13 +36,13 @@ impl DueReplays {
         due.or_insert_with(|| watch::Sender::new(false)).clone()
     }
 
-    /// After a reload the others are nobody's any more.
+    /// After a reload the others have no entry any more.
     pub(crate) fn keep(&self, tables: &BTreeSet<String>) {
         self.tables.lock().retain(|table, _| tables.contains(table));
     }
 
-    /// Looks for ever; to be spawned where no business code runs.
-    pub(crate) async fn look(&self) {
+    /// Polls for ever; to be spawned where no business code runs.
+    pub(crate) async fn run(&self) {
         restart_on_panic("the poll for replays", || self.poll()).await;
     }
 
@@ -52,13 +52,13 @@ impl DueReplays {
             // A reload may bring some.
             if let Some(first) = names.first() {
                 panic_point("replays", first);
-                self.look_once(names).await;
+                self.poll_once(names).await;
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn look_once(&self, names: Vec<String>) {
+    async fn poll_once(&self, names: Vec<String>) {
         match self.db.reader().due_queues(names).await {
             Ok(due) => {
                 let tables = self.tables.lock();
@@ -67,7 +67,7 @@ impl DueReplays {
                 }
             }
             // DbActor logs the outage.
-            Err(cause) => log::debug!("replays cannot be looked for: {cause}"),
+            Err(cause) => log::debug!("replays cannot be polled for: {cause}"),
         }
     }
 }
@@ -86,8 +86,8 @@ mod tests {
         let replays = Arc::new(DueReplays::new(db.db.clone()));
         let mut due = replays.of("replays of a panic".to_owned()).subscribe();
         points::arm("replays", "replays of a panic");
-        let looked = Arc::clone(&replays);
-        actix_rt::spawn(async move { looked.look().await });
+        let polled = Arc::clone(&replays);
+        actix_rt::spawn(async move { polled.run().await });
         db.sql(
             "INSERT INTO queue_message (queue, payload, due_ms, created_ms)
              VALUES ('replays of a panic', X'00', 0, 0)",

@@ -56,7 +56,7 @@ impl World {
             dead_letters,
             due.of(table),
         ));
-        actix_rt::spawn(async move { due.look().await });
+        actix_rt::spawn(async move { due.run().await });
         Self {
             db,
             queue,
@@ -153,22 +153,22 @@ async fn a_dead_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keep
     assert_eq!(world.rows(), 0);
     assert!(
         world.queue.ends().is_empty(),
-        "the queue hears nothing of it"
+        "the queue is not notified of it"
     );
 }
 
 #[actix::test]
-async fn whoever_looks_for_dead_letters_on_a_thread_that_is_blocked_holds_up_no_message() {
+async fn a_poll_for_dead_letters_on_a_blocked_thread_holds_up_no_message() {
     let world = World::start().await;
     world.replay(&["a"]).await;
     let mut due = world.source.due.subscribe();
     soon(due.wait_for(|due| *due)).await.unwrap();
-    let looks = world.source.dead_letters.looks();
+    let polls = world.source.dead_letters.polls();
     for id in 1..=3 {
         world.queue.offer([id]);
         assert_eq!(payloads(&world.fetch(9).await), [format!("body {id}")]);
     }
-    drop(looks);
+    drop(polls);
     assert_eq!(payloads(&world.fetch(9).await), ["a"]);
 }
 
@@ -216,7 +216,7 @@ async fn many_dead_letters_do_not_hold_up_the_queue_nor_an_empty_queue_the_dead_
     assert_eq!(payloads(&world.fetch(1).await), ["x"]);
 }
 
-/// A queue whose messages take their time from where they are taken to who fetches.
+/// A queue whose messages take a while from the server to the fetching consumer.
 struct Slow(Arc<dyn Source>);
 
 impl Source for Slow {
@@ -268,7 +268,7 @@ async fn nothing_that_the_queue_gives_is_lost_when_dead_letters_come() {
     let world = World::with(|queue| Arc::new(Slow(queue))).await;
     let mut seen = Vec::new();
     for id in 0..50 {
-        // At the same moment: a look for dead letters, and a message.
+        // At the same moment: a poll for dead letters, and a message.
         let come = async {
             world.replay(&["x"]).await;
             tokio::time::sleep(Duration::from_millis(20 * (id % 60))).await;
@@ -321,8 +321,7 @@ async fn the_lag_counts_dead_letters_and_messages() {
 }
 
 #[actix::test]
-async fn a_consumer_retries_dead_letters_by_the_rules_of_the_entry_and_buries_them_under_their_old_name()
- {
+async fn a_consumer_retries_dead_letters_by_the_rules_of_the_entry_and_keeps_their_old_name() {
     let world = World::start().await;
     let seen = Seen::new();
     let handler = {
@@ -408,7 +407,7 @@ async fn a_queue_that_has_no_work_for_this_process_leaves_a_consumer_for_its_dea
 }
 
 #[actix::test]
-async fn what_the_queue_is_told_it_hears() {
+async fn what_the_queue_reports_is_passed_on() {
     let world = World::start().await;
     world.queue.keep_order();
     world.source.open();
@@ -428,7 +427,7 @@ async fn what_the_queue_is_told_it_hears() {
         (Ownership::Blocked, Ownership::Held)
     );
     world.source.close(Duration::from_secs(1)).await;
-    assert_eq!(world.queue.told(), ["open", "close"]);
+    assert_eq!(world.queue.calls(), ["open", "close"]);
 }
 
 #[actix::test]

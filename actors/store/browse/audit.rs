@@ -3,7 +3,7 @@
 use diesel::sql_types::{BigInt, Text};
 
 use super::sql::{Sql, Words};
-use super::{Browse, Page, Reach, Rows, look};
+use super::{Browse, Page, Reach, Rows, search};
 use crate::store::error::DbError;
 
 /// Which orders are asked for.
@@ -45,7 +45,7 @@ pub(crate) struct AuditLine {
     pub(crate) result: String,
 }
 
-/// `keeps` leaves out orders that the text cannot tell apart.
+/// `keeps` leaves out orders that the text cannot distinguish.
 pub(crate) async fn audits(
     reader: &(impl Browse + ?Sized),
     asked: AuditAsked,
@@ -59,7 +59,7 @@ pub(crate) async fn audits(
         };
         reader.audit_step(asked, rows).await
     };
-    look(reach, asked.before, |line| line.id, keeps, step).await
+    search(reach, asked.before, |line| line.id, keeps, step).await
 }
 
 #[derive(diesel::QueryableByName)]

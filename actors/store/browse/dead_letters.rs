@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
 use super::sql::{Sql, Words};
-use super::{Browse, Page, Reach, Rows, look};
+use super::{Browse, Page, Reach, Rows, search};
 use crate::store::dead_letter::is_cut;
 use crate::store::error::DbError;
 use crate::store::headers;
@@ -13,7 +13,7 @@ use crate::store::rows::{DeadLetterFilter, DeadLetterHead};
 
 /// Bytes of a payload that a list shows.
 const SHOWN_BYTES: u32 = 200;
-/// Bytes of a payload in which a text is looked for.
+/// Bytes of a payload in which a text is searched for.
 const SEARCHED_BYTES: u32 = 4096;
 
 /// Which dead letters are asked for.
@@ -60,7 +60,7 @@ pub(crate) struct DeadLetterOpened {
     pub(crate) is_cut: bool,
 }
 
-/// `keeps` leaves out dead letters that the filter cannot tell apart, as those of another group.
+/// `keeps` leaves out dead letters that the filter cannot distinguish, as those of another group.
 pub(crate) async fn dead_letters(
     reader: &(impl Browse + ?Sized),
     asked: DeadLettersAsked,
@@ -74,7 +74,7 @@ pub(crate) async fn dead_letters(
         };
         reader.dead_letter_step(asked, rows).await
     };
-    look(reach, asked.before, |line| line.head.id, keeps, step).await
+    search(reach, asked.before, |line| line.head.id, keeps, step).await
 }
 
 #[derive(QueryableByName)]

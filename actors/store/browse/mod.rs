@@ -1,8 +1,8 @@
-//! What the pages show of the tables: what waits, tasks, dead letters, and who ordered what.
+//! What the pages show of the tables: waiting messages, tasks, dead letters, and the audit of orders.
 //!
 //! **No page takes longer with ten million rows.** What an index knows is read from the index, up to a number of rows.
-//! What no index knows (a text in a payload) is looked for a step of rows at a time, from a place on, until a page is
-//! full or the time is over; then the page says how far it has looked, and its next page begins there.
+//! What no index knows (a text in a payload) is searched for a step of rows at a time, from a place on, until a page is
+//! full or the time is over; then the page shows how far it has searched, and its next page begins there.
 
 mod audit;
 mod dead_letters;
@@ -82,7 +82,7 @@ pub(crate) struct Rows {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step<Row, Place> {
     pub(crate) rows: Vec<Row>,
-    /// The last row that was looked at; none: there are no more rows behind the step.
+    /// The last row that was read; none: there are no more rows behind the step.
     pub(crate) edge: Option<Place>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) enum Next<Place> {
     Unknown(Place),
 }
 
-/// How far one page looks.
+/// How far one page searches.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reach {
     /// Rows on the page.
@@ -127,8 +127,8 @@ impl Reach {
 }
 
 /// Steps from a place on, until the page is full, the rows are at their end or the time is over. `keeps` leaves out
-/// rows that the database cannot tell apart.
-async fn look<Row, Place: Copy>(
+/// rows that the database cannot distinguish.
+async fn search<Row, Place: Copy>(
     reach: Reach,
     mut from: Option<Place>,
     place_of: impl Fn(&Row) -> Place,
@@ -172,7 +172,7 @@ async fn look<Row, Place: Copy>(
     }
 }
 
-/// A text that is looked for, with `%` and `_` in it as they are: for `LIKE … ESCAPE '!'`. PostgreSQL takes no NUL.
+/// A text that is searched for, with `%` and `_` in it as they are: for `LIKE … ESCAPE '!'`. PostgreSQL takes no NUL.
 fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for c in text.chars() {
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     /// Rows 1 to `rows`, of which the even ones are found.
-    async fn looked(rows: i64, reach: Reach, from: Option<i64>) -> (Page<i64, i64>, usize) {
+    async fn searched(rows: i64, reach: Reach, from: Option<i64>) -> (Page<i64, i64>, usize) {
         let steps = RefCell::new(0);
         let step = async |from: Option<i64>, asked: Rows| {
             *steps.borrow_mut() += 1;
@@ -204,7 +204,7 @@ mod tests {
             let edge = (last <= rows).then_some(last);
             Ok(Step { rows: found, edge })
         };
-        let page = look(reach, from, |row| *row, |row| row % 4 == 0, step).await;
+        let page = search(reach, from, |row| *row, |row| row % 4 == 0, step).await;
         let steps = *steps.borrow();
         (page.unwrap(), steps)
     }
@@ -219,22 +219,22 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_page_is_filled_over_several_steps_and_says_where_the_next_begins() {
-        let (page, _) = looked(1000, reach(3, Duration::MAX), None).await;
+        let (page, _) = searched(1000, reach(3, Duration::MAX), None).await;
         assert_eq!(page.rows, [4, 8, 12]);
         assert_eq!(page.next, Next::More(12));
-        let (page, _) = looked(1000, reach(3, Duration::MAX), Some(12)).await;
+        let (page, _) = searched(1000, reach(3, Duration::MAX), Some(12)).await;
         assert_eq!(page.rows, [16, 20, 24]);
-        let (page, _) = looked(24, reach(3, Duration::MAX), Some(12)).await;
+        let (page, _) = searched(24, reach(3, Duration::MAX), Some(12)).await;
         assert_eq!((page.rows.len(), page.next), (3, Next::End));
-        let (page, _) = looked(20, reach(3, Duration::MAX), Some(12)).await;
+        let (page, _) = searched(20, reach(3, Duration::MAX), Some(12)).await;
         assert_eq!((page.rows, page.next), (vec![16, 20], Next::End));
-        let (page, _) = looked(0, reach(3, Duration::MAX), None).await;
+        let (page, _) = searched(0, reach(3, Duration::MAX), None).await;
         assert_eq!((page.rows, page.next), (vec![], Next::End));
     }
 
     #[actix_rt::test]
     async fn a_look_whose_time_is_over_says_how_far_it_came() {
-        let (page, steps) = looked(1000, reach(50, Duration::ZERO), None).await;
+        let (page, steps) = searched(1000, reach(50, Duration::ZERO), None).await;
         assert_eq!((page.rows, steps), (vec![4, 8], 1));
         assert_eq!(page.next, Next::Unknown(10));
     }

@@ -9,7 +9,7 @@ pub(in crate::store) struct Words {
     pub(in crate::store) int8: fn(&str) -> String,
     /// A text, or nothing, as bytes: another program may have put anything there.
     pub(in crate::store) bytes: fn(&str) -> String,
-    /// A column in which a text is looked for, whatever another program has made of it.
+    /// A column in which a text is searched for, whatever another program has made of it.
     pub(in crate::store) text: fn(&str) -> String,
     /// Whether the bytes of the second, a bound text, stand in the first, which is binary.
     pub(in crate::store) has_bytes: fn(&str, &str) -> String,
@@ -49,7 +49,7 @@ impl Sql {
         (self.words.bound)(self.bound.len())
     }
 
-    /// The column is that text. Not as it stands: an index of the column would be read far beyond the rows that are looked at.
+    /// The column is that text. Not as it stands: an index of the column would be read far beyond the rows of the step.
     pub(super) fn is(&mut self, column: &str, wanted: Option<&String>) -> &mut Self {
         if let Some(wanted) = wanted {
             let bound = self.bind(wanted);

@@ -3,7 +3,7 @@
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
 use super::sql::{Sql, Words};
-use super::{Browse, Page, Reach, Rows, look};
+use super::{Browse, Page, Reach, Rows, search};
 use crate::store::error::DbError;
 use crate::store::rows::due_ms;
 use crate::store::task_orders::TaskStatus;
@@ -91,7 +91,7 @@ pub(crate) async fn tasks(
         };
         reader.task_step(asked, rows).await
     };
-    look(reach, asked.after, TaskLine::place, |_| true, step).await
+    search(reach, asked.after, TaskLine::place, |_| true, step).await
 }
 
 #[derive(diesel::QueryableByName)]

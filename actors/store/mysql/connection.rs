@@ -21,7 +21,7 @@ pub(in crate::store) struct Connection {
     pub(super) unclaimable: Unclaimable,
 }
 
-/// Who has just said that something failed answers this at once, if it is a server.
+/// A server that has just reported an error answers this at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Of the conditions that a statement leaves, the first and the last. Not `SHOW ERRORS`: its rows can only be had of a
@@ -51,8 +51,8 @@ impl Connection {
         }
     }
 
-    /// The number of the error, which is that of this connection's last statement. None: the server did not say it, or is
-    /// gone.
+    /// The number of the error, which is that of this connection's last statement. None: the server did not return it,
+    /// or is gone.
     pub(super) async fn code_of(&mut self, error: &Error) -> Option<u32> {
         let Error::DatabaseError(..) = error else {
             return None;
@@ -62,10 +62,10 @@ impl Connection {
 
     async fn last_code(&mut self) -> QueryResult<Option<u32>> {
         self.inner.batch_execute(GET_CODES).await?;
-        let told: Code = diesel::sql_query(ASK_CODE)
+        let codes: Code = diesel::sql_query(ASK_CODE)
             .get_result(&mut self.inner)
             .await?;
-        Ok(told.code.and_then(|code| u32::try_from(code).ok()))
+        Ok(codes.code.and_then(|code| u32::try_from(code).ok()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How tables are altered here: one statement at a time, as MySQL's DDL is not transactional. Each step looks first
+//! How tables are altered here: one statement at a time, as MySQL's DDL is not transactional. Each step checks first
 //! whether it is done, so one that was interrupted is simply run again.
 
 use std::future::{Ready, ready};

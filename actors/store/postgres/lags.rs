@@ -1,4 +1,4 @@
-//! Questions about many queues at once: one statement, which looks into the index once for each queue.
+//! Questions about many queues at once: one statement, which reads the index once for each queue.
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};

@@ -17,7 +17,7 @@ use crate::store::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::store::schema::boot::{self, dsl};
 use crate::store::write::{TRIM_ROWS, Written};
 
-/// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
+/// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still read them.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// How long a charge to a message outside of the database counts: a month, longer than topics keep records.
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -114,7 +114,8 @@ pub(super) async fn reap_silent(
                     .or(ahead(as_of_ms)),
             )
     };
-    // One that was frozen in the middle of a heartbeat holds its row until the server gives it up: at the next look.
+    // A boot that was frozen in the middle of a heartbeat holds its row until the server gives it up: the next poll
+    // finds it.
     let owners: Vec<String> = silent()
         .select(dsl::owner)
         .order(dsl::owner)
@@ -151,9 +152,9 @@ fn ahead(as_of_ms: i64) -> SqlLiteral<Bool> {
     ))
 }
 
-/// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The claimed rows are looked at and not the
-/// dead boots: those are few, these may be tens of thousands. Owners are read first: whoever owns a row has been known
-/// as alive since before, so one that is not found alive then is dead. It may have no row in `boot` any more.
+/// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The query reads the claimed rows and not
+/// the dead boots: claimed rows are few, dead boots may be tens of thousands. Owners are read first: the owner of a row
+/// was known as alive before, so an owner that is not found alive then is dead. It may have no row in `boot` any more.
 async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     let mut owners = tasks::owners(connection).await?;
     owners.extend(messages::owners(connection).await?);
@@ -195,8 +196,8 @@ async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     Ok(dead)
 }
 
-/// The process of this boot is known to be gone (its lock is free), so nobody waits for its heartbeats to stop.
-/// The charges are counted once, whoever comes first: `deaths_counted` changes in the same transaction.
+/// The process of this boot is known to be gone (its lock is free), so its heartbeats need not be waited for.
+/// Each crash is recorded once, by the first daemon: `deaths_counted` changes in the same transaction.
 pub(super) async fn reap_gone(
     connection: &mut Connection,
     owner: &str,

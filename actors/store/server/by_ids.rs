@@ -39,7 +39,7 @@ pub(super) async fn lock_tasks(
     lock(connection, TASKS, &condition, owner, ids).await
 }
 
-/// Locks those of the tasks that run for the owner, and waits for whoever has locked one of them.
+/// Locks those of the tasks that run for the owner, and waits for other transactions' locks on them.
 pub(super) async fn await_tasks(
     connection: &mut Connection,
     owner: &str,
@@ -70,7 +70,8 @@ pub(super) async fn claimed_messages(
     claims(connection, MESSAGES, &condition, owner, ids, "").await
 }
 
-/// In the order of the ids, as everybody locks them. Nobody is waited for: an operator may look at a row for minutes.
+/// In the order of the ids, as all transactions lock them. It waits for no lock: an operator may hold a row for
+/// minutes.
 async fn lock(
     connection: &mut Connection,
     table: &str,

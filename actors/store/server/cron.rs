@@ -18,12 +18,12 @@ use crate::store::schema::{cron_entry, cron_run};
 use crate::store::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
-/// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: it locks
-/// the entry first, so whatever daemons there are, no two of them find the entry free.
+/// transaction: there is no fire without it, and none of it without a fire. So is the check for earlier runs: it locks
+/// the entry first, so no two daemons find the entry free.
 pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Written> {
     use cron_run::dsl;
 
-    // Where a collision costs the whole transaction the row is looked for first. It may collide all the same; the
+    // Where a collision costs the whole transaction the row is searched for first. It may collide all the same; the
     // transaction is tried again then, and finds it.
     if dialect::COLLISION == Collision::Fails
         && let Some(whose) = row_of(connection, fire).await?
@@ -98,7 +98,7 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
     Ok(Written::Claimed(begin.claim))
 }
 
-/// Whose the row is that is there already. The one who asks may not have heard the answer to an earlier claim.
+/// The owner of the row that is there already. The answer to an earlier claim of the same caller may have been lost.
 async fn row_of(connection: &mut Connection, fire: &Fire) -> QueryResult<Option<Claim>> {
     use cron_run::dsl;
 
@@ -146,8 +146,8 @@ struct Rivals<'a> {
 }
 
 impl Rivals<'_> {
-    /// Locks the entry until the transaction ends, so that of two who look at its runs, the second sees what the first
-    /// decided.
+    /// Locks the entry until the transaction ends, so that of two transactions that check its runs the second sees what
+    /// the first decided.
     async fn lock(&self, connection: &mut Connection) -> QueryResult<()> {
         let entry = cron_entry::table
             .find((self.partition, self.entry))
@@ -157,7 +157,7 @@ impl Rivals<'_> {
         Ok(())
     }
 
-    /// A run whose daemon is dead and which nobody can judge yet counts: it may go on.
+    /// A run whose daemon is dead and which no daemon can judge yet counts: it may go on.
     async fn are_open(&self, connection: &mut Connection) -> QueryResult<bool> {
         use cron_run::dsl;
 
@@ -172,8 +172,8 @@ impl Rivals<'_> {
         Ok(open > 0)
     }
 
-    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first. And
-    /// those of a clock that was wrong.
+    /// Only runs of earlier seconds: of two fires that are late at once the later one goes on, whichever is claimed
+    /// first. And those of a clock that was wrong.
     async fn mark_replaced(&self, connection: &mut Connection) -> QueryResult<usize> {
         use cron_run::dsl;
 
@@ -221,8 +221,8 @@ async fn log_start(
         .await
 }
 
-/// The earlier owner in the condition lets one of several daemons through. What the entry does at an overlap is looked
-/// at again: a daemon with an older configuration may have let another run begin meanwhile.
+/// The earlier owner in the condition lets one of several daemons through. The entry's overlap is checked again: a
+/// daemon with an older configuration may have let another run begin meanwhile.
 pub(super) async fn take_fire(
     connection: &mut Connection,
     uk: &str,
@@ -305,8 +305,8 @@ pub(super) async fn run_started(
     Ok(Written::Nothing)
 }
 
-/// The process itself and the daemon that watches it both report the end; the row is locked and looked at first, so only
-/// the first one gets through.
+/// The process itself and the daemon that watches it both report the end; the row is locked and read first, so only the
+/// first one gets through.
 pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryResult<Written> {
     use cron_run::dsl;
 

@@ -1,4 +1,4 @@
-//! Looking at dead letters.
+//! Reading dead letters.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
@@ -6,7 +6,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Backend, Connection};
-use crate::store::rows::{DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, Side};
+use crate::store::rows::{DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterScan, Side};
 use crate::store::schema::dead_letter::{self as dead_letter, dsl};
 use crate::store::views::{DeadLetterRow, Head};
 
@@ -42,12 +42,12 @@ pub(super) async fn heads(
     Ok(heads.into_iter().map(DeadLetterHead::from).collect())
 }
 
-/// No more dead letters than that are looked at: they are found by the primary key.
-pub(super) async fn look(
+/// No more dead letters than that are read: they are found by the primary key.
+pub(super) async fn scan(
     connection: &mut Connection,
     side: Side,
     dead_letters: u32,
-) -> QueryResult<DeadLetterLook> {
+) -> QueryResult<DeadLetterScan> {
     let ids = dead_letter::table.select(dsl::id).into_boxed();
     let ids = match side {
         Side::Newest => ids.order(dsl::id.desc()),
@@ -67,7 +67,7 @@ pub(super) async fn look(
     };
     let heads: Vec<Head> = query.load(connection).await?;
     let dead_letters = heads.into_iter().map(DeadLetterHead::from).collect();
-    Ok(DeadLetterLook {
+    Ok(DeadLetterScan {
         dead_letters,
         is_all,
     })

@@ -10,8 +10,8 @@ use crate::store::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::schema::death::{self, dsl};
 use crate::store::write::{TRIM_ROWS, Written};
 
-/// In the transaction that counts all deaths of its boot: once, whoever comes first. Two that charge the same message
-/// for different boots collide on its key, and the one that lost tries its transaction again.
+/// In the transaction that counts all crashes of its boot: once, by the first daemon. Two daemons that record crashes
+/// of the same message for different boots collide on its key, and the second one tries its transaction again.
 pub(super) async fn charge(
     connection: &mut Connection,
     id: &OutsideId,

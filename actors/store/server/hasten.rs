@@ -12,7 +12,8 @@ use crate::store::columns::WAITING;
 use crate::store::schema::queue_message;
 use crate::store::write::{TRIM_ROWS, Written};
 
-/// By the server's clock, which has set their times. Rows that somebody has locked are left for the next look.
+/// By the server's clock, which has set their times. Rows that another transaction has locked are left for the next
+/// poll.
 pub(super) async fn messages(
     connection: &mut Connection,
     queue: &str,

@@ -51,7 +51,7 @@ struct Width {
 }
 
 impl Limits {
-    /// As the schema says.
+    /// By the schema.
     pub(super) async fn read(connection: &mut Connection) -> QueryResult<Self> {
         let mut limits = Self {
             message: dialect::largest_message(connection).await?,

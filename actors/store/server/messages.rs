@@ -74,11 +74,11 @@ pub(super) fn refuse_too_large(limits: &Limits, bytes: usize) -> QueryResult<()>
     if bytes <= room(limits) {
         return Ok(());
     }
-    let told = format!(
+    let refusal = format!(
         "a payload of {bytes} bytes; the server takes messages of at most {} bytes, and there is more in one than the payload",
         limits.message
     );
-    Err(diesel::result::Error::QueryBuilderError(told.into()))
+    Err(diesel::result::Error::QueryBuilderError(refusal.into()))
 }
 
 /// How many of the rows fit one statement; at least one.
@@ -298,7 +298,7 @@ pub(super) async fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Who owns a message. `idx_queue_message_claim` bounds the look to the claimed ones.
+/// The owners of messages. `idx_queue_message_claim` bounds the query to the claimed ones.
 pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     message::table
         .filter(dsl::owner.gt(""))
@@ -308,7 +308,7 @@ pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<Strin
         .await
 }
 
-/// Gives back all messages of boots that are gone. Rows that are locked are left for the next look; see
+/// Gives back all messages of boots that are gone. Rows that are locked are left for the next poll; see
 /// `tasks::give_back_all`.
 pub(super) async fn give_back_all(
     connection: &mut Connection,

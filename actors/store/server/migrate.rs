@@ -1,4 +1,4 @@
-//! Brings the tables up to date while others use them, and looks at them for `check`.
+//! Brings the tables up to date while others use them, and inspects them for `check`.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ use crate::store::error::DbError;
 use crate::store::migrations::{Migration, VERSIONS};
 use crate::store::rows::{COUNT_CAP, Inspection};
 
-/// A step that alters a table waits for transactions that use it, and everybody else waits behind it. So it gives up
-/// soon (the lock time-out is 2 s), lets the others through, and comes again, for so long.
+/// How long a step that alters a table is tried. The step waits for transactions that use the table, and all others
+/// wait behind it. So it gives up soon (the lock time-out is 2 s), lets the others through, and tries again.
 const PATIENCE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(500);
 /// A server that answers at all answers this by then.
@@ -62,7 +62,7 @@ struct Count {
     counted: i64,
 }
 
-/// What the server says of a question, as long as it goes on answering: see `judged`.
+/// The server's error about a query, as long as it goes on answering: see `judged`.
 pub(super) fn failed(error: diesel::result::Error) -> DbError {
     DbError::Migrate(error.to_string())
 }
@@ -195,18 +195,18 @@ async fn version(connection: &mut Connection) -> Result<String, DbError> {
 pub(super) async fn inspect(url: Secret) -> Result<Inspection, DbError> {
     dialect::refuse_lent_sessions(&url).await?;
     let mut connection = connect::open(&url).await?;
-    let found = look(&mut connection).await;
+    let found = read_all(&mut connection).await;
     judged(&mut connection, found).await
 }
 
-async fn look(connection: &mut Connection) -> Result<Inspection, DbError> {
+async fn read_all(connection: &mut Connection) -> Result<Inspection, DbError> {
     let version = version(connection).await?;
     dialect::refuse_old(&version)?;
     dialect::refuse_settings(connection).await?;
     let there = tables(connection).await?;
     let mut counts = Vec::new();
     for table in OURS.iter().filter(|table| there.contains(**table)) {
-        // One more than the cap, so that "exactly the cap" and "more" are told apart.
+        // One more than the cap, to distinguish "exactly the cap" from "more".
         let count: Count = diesel::sql_query(format!(
             "SELECT COUNT(*) AS counted FROM (SELECT 1 AS one FROM {table} LIMIT {}) AS capped",
             COUNT_CAP + 1

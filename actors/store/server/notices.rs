@@ -145,7 +145,7 @@ pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<Strin
         .await
 }
 
-/// Gives back all notices of boots that are gone. Rows that are locked are left for the next look; see
+/// Gives back all notices of boots that are gone. Rows that are locked are left for the next poll; see
 /// `tasks::give_back_all`.
 pub(super) async fn give_back_all(
     connection: &mut Connection,

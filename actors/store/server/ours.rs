@@ -1,5 +1,5 @@
-//! Whether the tables are ours. A database on a server may be another program's too, and some of our tables have names
-//! that anybody would choose; what does not fit is told at the start, not by every write.
+//! Whether the tables are ours. A database on a server may be another program's too, and some of our tables have common
+//! names; a table that does not fit is reported at the start, not by every write.
 
 use std::collections::BTreeSet;
 
@@ -68,9 +68,9 @@ pub(super) async fn refuse_strangers(
             .iter()
             .any(|migration| migration.name.ends_with(made_by));
         if to_be_made && there.contains(table) {
-            let look = format!("SELECT {columns} FROM {table} LIMIT 0");
-            let looked = connection.batch_execute(&look).await;
-            told(connection, table, looked).await?;
+            let probe = format!("SELECT {columns} FROM {table} LIMIT 0");
+            let probed = connection.batch_execute(&probe).await;
+            refuse_misfit(connection, table, probed).await?;
         }
     }
     Ok(())
@@ -78,16 +78,16 @@ pub(super) async fn refuse_strangers(
 
 /// Of all tables, whether they have the columns that are needed.
 pub(super) async fn refuse_misfits(connection: &mut Connection) -> Result<(), DbError> {
-    macro_rules! look {
+    macro_rules! probe {
         ($($table:ident)*) => {
             $(
                 let columns = $table::table.limit(0).execute(connection).await;
-                told(connection, stringify!($table), columns.map(drop)).await?;
+                refuse_misfit(connection, stringify!($table), columns.map(drop)).await?;
             )*
         };
     }
-    look!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
-    look!(warning_window warning_notice warning_sender pause audit daemon_order idempotency_key rate_limit);
+    probe!(delay_queue_log boot queue_message dead_letter death cron_entry cron_run commit_mark);
+    probe!(warning_window warning_notice warning_sender pause audit daemon_order idempotency_key rate_limit);
     Ok(())
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn refuse_missing_rights(connection: &mut Connection) -> Result
         let Err(error) = connection.batch_execute(&statements).await else {
             continue;
         };
-        // Where somebody has locked it, rights were asked for before that.
+        // A lock time-out proves the rights: the server checks them before it waits for the lock.
         if !dialect::is_lock_timeout(connection, &error).await {
             return Err(DbError::Migrate(format!(
                 "{error}; `SELECT`, `INSERT`, `UPDATE` and `DELETE` on the table `{table}` are needed"
@@ -114,14 +114,14 @@ pub(super) async fn refuse_missing_rights(connection: &mut Connection) -> Result
     Ok(())
 }
 
-async fn told(
+async fn refuse_misfit(
     connection: &mut Connection,
     table: &str,
     columns: QueryResult<()>,
 ) -> Result<(), DbError> {
     match columns {
         Ok(()) => Ok(()),
-        // Somebody has locked it: it is there.
+        // Another transaction has locked it, so it exists.
         Err(error) if dialect::is_lock_timeout(connection, &error).await => Ok(()),
         Err(error) => Err(DbError::Migrate(format!(
             "the table `{table}` is not as this program makes it: {error}; where another program has a table of this \

@@ -5,7 +5,7 @@ use diesel_async::SimpleAsyncConnection;
 
 use super::dialect::{self, Connection};
 use crate::store::apart::{Manner, left_out};
-use crate::store::error_class::{Verdict, told};
+use crate::store::error_class::{Verdict, with_code};
 
 /// Does the work. Where parts are made apart, what the server refuses of it is undone, and the answer is why; the
 /// transaction goes on.
@@ -34,7 +34,7 @@ pub(super) async fn part<T>(
             }
             let undo = "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part";
             connection.batch_execute(undo).await?;
-            Ok(Err(told(&error, code.as_deref())))
+            Ok(Err(with_code(&error, code.as_deref())))
         }
     }
 }

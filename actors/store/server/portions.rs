@@ -1,9 +1,9 @@
 //! Which writes make one transaction: all of a batch, or halves of it where one of them is the reason that it failed.
 //!
 //! **A refusal is not an outage.** What fails while the server answers a ping fails for what is in it: halves of it are
-//! tried, each in its own transaction, until the write that is the reason stands alone and is refused, with the server's
-//! reason. Only when the ping fails too is it away: even "read-only" and "the disk is full" may be what a trigger says of one
-//! row, or what holds for one table.
+//! tried, each in its own transaction, until the write that is the reason stands alone and is refused, with the
+//! server's reason. Only when the ping fails too is it away: even "read-only" and "the disk is full" may be what a
+//! trigger raises for one row, or what holds for one table.
 
 use std::collections::HashSet;
 use std::mem::discriminant;

@@ -27,13 +27,13 @@ use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITIN
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::error::DbError;
 use crate::store::rows::{
-    AliveBoot, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterLook, DelayCounts, EndedRun,
+    AliveBoot, DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterScan, DelayCounts, EndedRun,
     EntryRuns, OpenRun, OutsideDeath, PauseRow, Side,
 };
 use crate::store::schema::{boot, cron_run};
 use crate::store::task_orders::{TaskName, TaskRow, TaskStatus};
 use crate::store::traces::{Traces, TracesAsked};
-use crate::store::traits::{LOOKED_AT, Reader};
+use crate::store::traits::{READ_RUNS, Reader};
 use crate::store::views::Run;
 use crate::store::warnings::NoticeBreadth;
 use crate::store::write::TRIM_ROWS;
@@ -265,13 +265,13 @@ impl Reader for ServerReader {
         .boxed()
     }
 
-    fn dead_letter_look(
+    fn dead_letter_scan(
         &self,
         side: Side,
         dead_letters: u32,
-    ) -> BoxFuture<'_, Result<DeadLetterLook, DbError>> {
+    ) -> BoxFuture<'_, Result<DeadLetterScan, DbError>> {
         async move {
-            self.ask(async |connection| dead_letters::look(connection, side, dead_letters).await)
+            self.ask(async |connection| dead_letters::scan(connection, side, dead_letters).await)
                 .await
         }
         .boxed()
@@ -343,7 +343,7 @@ impl Reader for ServerReader {
                         .filter(cron_run::entry.eq(entry))
                         .filter(cron_run::state.ge(RUN_ENDED))
                         .order(cron_run::scheduled_ms.desc())
-                        .limit(LOOKED_AT)
+                        .limit(READ_RUNS)
                         .select((
                             cron_run::uk,
                             cron_run::owner,

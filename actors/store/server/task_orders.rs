@@ -15,7 +15,7 @@ use crate::store::task_orders::{
 };
 use crate::store::write::Written;
 
-/// The row is locked before it is looked at: nobody claims it between the look and the change.
+/// The row is locked before it is read: no daemon claims it between the read and the change.
 pub(super) async fn order(connection: &mut Connection, order: &TaskOrder) -> QueryResult<Written> {
     let row = log::table.filter(dsl::id.eq(order.id));
     let found: Option<(i16, String, i32)> = row

@@ -199,8 +199,8 @@ async fn fail(
         .await
 }
 
-/// Gives back the tasks of a boot that lives on, but for those that are known to run. They are looked for without a
-/// lock, as that would wait for rows of others; nobody but this boot changes its own meanwhile.
+/// Releases the tasks of a boot that lives on, but for those that are known to run. They are read without a lock, which
+/// would wait for rows of others; only this boot changes its own rows meanwhile.
 pub(super) async fn give_back_except(
     connection: &mut Connection,
     owner: &str,
@@ -221,7 +221,7 @@ pub(super) async fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Who owns a running task. `idx_status_exectime` bounds the look to the running ones.
+/// The owners of running tasks. `idx_status_exectime` bounds the query to the running ones.
 pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
     log::table
         .filter(dsl::status.eq(RUNNING))
@@ -232,9 +232,9 @@ pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<Strin
         .await
 }
 
-/// Gives back all tasks of boots that are gone. `idx_status_exectime` bounds the look to the running ones. Rows that
-/// are locked are left for the next look: a daemon that was frozen in the middle of a transaction holds them, and
-/// nobody else may stand still with it.
+/// Releases all tasks of boots that are gone. `idx_status_exectime` bounds the query to the running ones. Rows that
+/// are locked are left for the next poll: a daemon that was frozen in the middle of a transaction holds them, and
+/// no other daemon may stand still with it.
 pub(super) async fn give_back_all(
     connection: &mut Connection,
     owners: &[String],

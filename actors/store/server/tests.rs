@@ -148,9 +148,10 @@ fn a_question_does_not_answer_the_next_one() {
     }
 }
 
-/// An operator's open transaction must not look like a database that is away: then nothing at all would be written.
+/// An operator's open transaction must not be taken for an outage of the database: then nothing at all would be
+/// written.
 #[test]
-fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
+fn a_write_that_waits_for_a_locked_row_is_distinguished_from_an_outage() {
     for (url, _) in servers() {
         store(&url).migrate().unwrap();
         actix_rt::System::new().block_on(async move {
@@ -179,15 +180,15 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
         operator.batch_execute(dialect::BEGIN).await.unwrap();
         let touch = "UPDATE queue_message SET attempts = attempts";
         operator.batch_execute(touch).await.unwrap();
-        // Its end is told apart, and waits for nobody.
+        // Its end is separated from the others, and waits for no lock.
         let answers = writer
             .apply(vec![send(2), end.clone()].into())
             .await
             .answers();
-        let Ok(Written::Settlement(told)) = &answers[1] else {
+        let Ok(Written::Settlement(settlement)) = &answers[1] else {
             panic!("{answers:?}");
         };
-        assert_eq!((told.held.len(), told.stale.len()), (1, 0));
+        assert_eq!((settlement.held.len(), settlement.stale.len()), (1, 0));
         // What has to wait is left out, and the others are written.
         let give_back = Write::GiveBackMessages {
             queue: "q".to_owned(),
@@ -205,7 +206,7 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
         operator.batch_execute("ROLLBACK").await.unwrap();
         let answers = writer.apply(vec![end].into()).await.answers();
         assert!(
-            matches!(&answers[0], Ok(Written::Settlement(told)) if *told == Settlement::default()),
+            matches!(&answers[0], Ok(Written::Settlement(settlement)) if *settlement == Settlement::default()),
             "{answers:?}"
         );
     });
@@ -213,7 +214,7 @@ fn a_write_that_waits_for_a_locked_row_is_told_from_a_database_that_is_away() {
 }
 
 #[test]
-fn a_table_of_our_name_that_is_another_programs_is_told_at_the_start_and_left_alone() {
+fn another_programs_table_of_our_name_is_reported_at_the_start_and_left_alone() {
     for (url, _) in servers() {
         let runtime = actix_rt::System::new();
         runtime.block_on(async {
@@ -351,7 +352,7 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
     }
 }
 
-/// `check --online` shows it before cron, or whoever needs that table, meets it.
+/// `check --online` shows it before cron, or another user of that table, meets it.
 #[test]
 fn a_table_that_may_not_be_written_is_found_by_looking() {
     for (url, _) in servers() {
@@ -407,7 +408,7 @@ fn claims_walk_their_index_and_sort_nothing() {
 
 /// As with ten million rows: what a person asks goes no further than it must.
 #[test]
-fn what_people_look_for_is_looked_for_among_so_many_rows() {
+fn names_are_searched_for_among_the_first_rows() {
     for (url, _) in servers() {
         store(&url).migrate().unwrap();
         actix_rt::System::new().block_on(async move {

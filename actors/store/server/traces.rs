@@ -66,7 +66,7 @@ pub(super) async fn traces(
     Ok(traces)
 }
 
-/// What it says of daemons.
+/// The traces of daemons.
 async fn boots(connection: &mut Connection, asked: &TracesAsked) -> QueryResult<Traces> {
     let of_partition = || boot::table.filter(boot::partition_name.eq(&asked.partition));
     let now = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(NOW_MS))

@@ -36,7 +36,7 @@ pub(super) async fn add(
         rows.extend(of_periods.map(|(id, period)| (id, (*add, *period))));
     }
     let mut known = lock(connection, &rows).await?;
-    // Behind the locks: whoever had them before has counted at earlier times.
+    // Behind the locks: their earlier holders have counted at earlier times.
     // Taken before: an answer that is late makes no count older.
     let asked = Instant::now();
     let now_ms: i64 = diesel::select(sql::<BigInt>(NOW_MS))

@@ -16,7 +16,7 @@ use super::{boots, connect, marks};
 use crate::config::Secret;
 use crate::store::apart::Unclaimable;
 use crate::store::error::DbError;
-use crate::store::error_class::{Verdict, told};
+use crate::store::error_class::{Verdict, with_code};
 use crate::store::rows::{BootRow, Heartbeat};
 use crate::store::traits::{Applied, Writer};
 use crate::store::write::{Write, Written};
@@ -63,12 +63,12 @@ enum Room {
 pub(super) enum Failed {
     /// There is no connection.
     Away(String),
-    /// The server says that it takes nobody's writes, as one full table or a trigger makes it say. Whether it takes any a
-    /// ping says.
+    /// The server's error means that it takes no writes, which one full table or a trigger can raise as well. A ping
+    /// shows whether it takes any.
     Closed(String),
-    /// The connection broke, or the server failed at it. Whether it is away a ping says.
+    /// The connection broke, or the server failed at it. A ping shows whether it is away.
     Broken(String),
-    /// No answer, for as long as we wait. Whether it is away a ping says.
+    /// No answer within the patience. A ping shows whether it is away.
     Silent(String),
     /// It collided with another transaction, however often it was tried.
     Conflict(String),
@@ -158,7 +158,7 @@ impl ServerWriter {
             Ok(Err(Stopped { error, places })) => return Err(self.roll_back(&error, places).await),
             Err(_) => return Err(Failed::Silent(self.give_up(writes.len()))),
         };
-        // From here on the server may commit without our hearing of it.
+        // From here on the server may commit and its answer may be lost.
         match timeout(patience, marks::commit(connection, &name, batch)).await {
             Ok(Ok(())) => {
                 self.patience = PATIENCE;
@@ -172,14 +172,13 @@ impl ServerWriter {
         }
     }
 
-    /// After an error that says what is wrong with the write the connection is as good as before; after any other it is
-    /// dropped.
+    /// The connection stays after an error that concerns the write alone, and is dropped after any other error.
     async fn roll_back(&mut self, error: &diesel::result::Error, places: Vec<usize>) -> Failed {
         let Some(connection) = &mut self.connection else {
             return Failed::Broken(error.to_string());
         };
         let (verdict, code) = dialect::verdict(connection, error).await;
-        let why = told(error, code.as_deref());
+        let why = with_code(error, code.as_deref());
         let failed = match verdict {
             Verdict::Broken => {
                 self.connection = None;
@@ -205,7 +204,7 @@ impl ServerWriter {
         self.write_one(Room::NotAskedFor).await
     }
 
-    /// The same on the connection that there is, of a server that says that it is full.
+    /// The same on the open connection to a server that reports that it is full.
     pub(super) async fn ping_for_room(&mut self) -> Result<(), String> {
         self.write_one(Room::AskedFor).await
     }
@@ -313,8 +312,8 @@ impl Writer for ServerWriter {
             let Ok(connection) = self.connection().await else {
                 return;
             };
-            let said = timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await;
-            if !matches!(said, Ok(Ok(()))) {
+            let answer = timeout(PING_PATIENCE, connection.batch_execute("SELECT 1")).await;
+            if !matches!(answer, Ok(Ok(()))) {
                 self.connection = None;
             }
         }

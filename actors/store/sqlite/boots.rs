@@ -11,7 +11,7 @@ use crate::store::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::store::schema::boot::{self, dsl};
 use crate::store::write::{TRIM_ROWS, Written};
 
-/// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still look.
+/// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still read them.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// How long a charge to a message outside of the database counts: a month, longer than topics keep records.
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -102,7 +102,7 @@ pub(super) fn reap_silent(
         .filter(
             dsl::heartbeat_ms
                 .lt(dsl::interval_ms * -MISSED_HEARTBEATS + as_of_ms)
-                // Of a clock that was ahead and has been set right: whoever lives has sent another one since.
+                // Of a clock that was ahead and has been set right: a boot that lives has sent another one since.
                 .or(dsl::heartbeat_ms
                     .gt(dsl::interval_ms * MISSED_HEARTBEATS + as_of_ms.max(now_ms()))),
         )
@@ -125,9 +125,9 @@ pub(super) fn reap_silent(
     Ok(Written::Reaped(reaped))
 }
 
-/// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The claimed rows are looked at and not the
-/// dead boots: those are few, these may be tens of thousands. Whoever owns a row was known as alive before; it may have
-/// no row in `boot` any more.
+/// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The query reads the claimed rows and not
+/// the dead boots: those are few, these may be tens of thousands. Whoever owns a row was known as alive before; it may
+/// have no row in `boot` any more.
 fn dead_owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     let mut owners = tasks::owners(connection)?;
     owners.extend(messages::owners(connection)?);
@@ -147,7 +147,7 @@ fn dead_owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
 }
 
 /// The process of this boot is known to be gone (its lock is free), so nobody waits for its heartbeats to stop.
-/// The charges are counted once, whoever comes first: `deaths_counted` changes in the same transaction.
+/// Each crash is recorded once, by the first daemon: `deaths_counted` changes in the same transaction.
 pub(super) fn reap_gone(
     connection: &mut SqliteConnection,
     manner: Manner,

@@ -1,6 +1,7 @@
-//! What SQLite's errors mean. diesel drops their codes, and what it does after an error clears them; but SQLite's own texts
-//! stand for its codes, one for one and in one language. A trigger may say what it likes, so a text counts only as a whole,
-//! and only where SQLite itself can have said it: once a transaction has begun (`BEGIN IMMEDIATE`) it waits for no lock.
+//! What SQLite's errors mean. diesel drops their codes, and what it does after an error clears them; but SQLite's own
+//! texts stand for its codes, one for one and in one language. A trigger may raise any text, so a text counts only as a
+//! whole, and only where SQLite itself can have raised it: once a transaction has begun (`BEGIN IMMEDIATE`) it waits
+//! for no lock.
 
 use std::ffi::{CStr, c_int};
 
@@ -31,8 +32,8 @@ const CLOSED: [c_int; 6] = [
     ffi::SQLITE_PROTOCOL,
 ];
 
-/// What SQLite says within a transaction of the disk or the file may hold for one write alone: only one of another kind can
-/// say whether the database is away.
+/// An error about the disk or the file within a transaction may hold for one write alone: only a write of another kind
+/// shows whether the database is away.
 pub(super) fn judged(error: &Error, step: Step) -> DbError {
     let text = error.to_string();
     let is_its_own = matches!(error, Error::DatabaseError(Kind::Unknown, _));
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn only_what_sqlite_says_itself_passes() {
-        let said = |text: &str| Error::DatabaseError(Kind::Unknown, Box::new(text.to_owned()));
+        let refusal = |text: &str| Error::DatabaseError(Kind::Unknown, Box::new(text.to_owned()));
         for (text, around, within) in [
             ("database is locked", true, false),
             ("database or disk is full", true, true),
@@ -76,7 +77,7 @@ mod tests {
             ("the queue is full", false, false),
             ("our disk I/O error", false, false),
         ] {
-            let is_away = |step| matches!(judged(&said(text), step), DbError::Away(_));
+            let is_away = |step| matches!(judged(&refusal(text), step), DbError::Away(_));
             let passes = (is_away(Step::Around), is_away(Step::Within));
             assert_eq!(passes, (around, within), "{text}");
         }

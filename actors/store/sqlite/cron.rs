@@ -16,8 +16,8 @@ use crate::store::truncate::fitted;
 use crate::store::write::Written;
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
-/// transaction: there is no fire without it, and none of it without a fire. So is the look for earlier runs: whatever
-/// daemons there are, and however many fires are late at once, no two of them find the entry free.
+/// transaction: there is no fire without it, and none of it without a fire. So is the check for earlier runs: however
+/// many fires are late at once, no two daemons find the entry free.
 pub(super) fn claim_fire(
     connection: &mut SqliteConnection,
     manner: Manner,
@@ -86,7 +86,7 @@ pub(super) fn claim_fire(
     Ok(Written::Claimed(begin.claim))
 }
 
-/// Whose the row is that is there already. The one who asks may not have heard the answer to an earlier claim.
+/// The owner of the row that is there already. The answer to an earlier claim of the same caller may have been lost.
 fn row_of(connection: &mut SqliteConnection, fire: &Fire) -> QueryResult<Claim> {
     use cron_run::dsl;
 
@@ -123,8 +123,8 @@ impl Rivals<'_> {
         diesel::select(diesel::dsl::exists(open)).get_result(connection)
     }
 
-    /// Only those of earlier seconds: of two fires that are late at once the later one goes on, whoever claims first. And
-    /// those of a clock that was wrong.
+    /// Only runs of earlier seconds: of two fires that are late at once the later one goes on, whichever is claimed
+    /// first. And those of a clock that was wrong.
     fn mark_replaced(&self, connection: &mut SqliteConnection) -> QueryResult<usize> {
         use cron_run::dsl;
 
@@ -166,8 +166,8 @@ fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> Q
         .execute(connection)
 }
 
-/// The earlier owner in the condition lets one of several daemons through. What the entry does at an overlap is looked
-/// at again: a daemon with an older configuration may have let another run begin meanwhile.
+/// The earlier owner in the condition lets one of several daemons through. The entry's overlap is checked again: a
+/// daemon with an older configuration may have let another run begin meanwhile.
 pub(super) fn take_fire(
     connection: &mut SqliteConnection,
     manner: Manner,

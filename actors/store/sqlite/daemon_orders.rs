@@ -73,8 +73,8 @@ pub(super) fn became_run(
     self::end(connection, &end).map(drop)
 }
 
-/// From whoever had it, which is nobody or a daemon that is dead; and the run that it is to end is marked. Only one of
-/// several daemons takes it.
+/// Takes the order, which has no owner or a dead one, and marks the run that it is to end. Only one of several daemons
+/// takes it.
 pub(super) fn take(
     connection: &mut SqliteConnection,
     id: i64,

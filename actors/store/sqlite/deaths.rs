@@ -7,7 +7,7 @@ use crate::store::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::schema::death::{self, dsl};
 use crate::store::write::{TRIM_ROWS, Written};
 
-/// In the transaction that counts all deaths of its boot: once, whoever comes first.
+/// In the transaction that counts all crashes of its boot: once, by the first daemon.
 pub(super) fn charge(
     connection: &mut SqliteConnection,
     id: &OutsideId,

@@ -1,9 +1,9 @@
 //! The database file, and whether it is still the one that this process began with.
 //!
-//! A file that was removed or replaced goes on living for whoever has it open, and everything written to it is gone with the
-//! last of them. So a commit is answered only while the path still leads to the file, and so is a heartbeat, by which the
-//! daemon notices (`db/heartbeat.rs`). No connection is opened to a file that came in its place: two halves of a queue in two
-//! files would be worse than an end.
+//! A file that was removed or replaced lives on for the processes that have it open, and everything written to it is
+//! gone with the last of them. So a commit is answered only while the path still leads to the file, and so is a
+//! heartbeat, by which the daemon notices (`db/heartbeat.rs`). No connection is opened to a file that came in its
+//! place: two halves of a queue in two files would be worse than an end.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,8 +17,8 @@ use super::connect;
 use crate::private;
 use crate::store::error::DbError;
 
-/// The log beside the file (`-wal`), as one connection has it. While that is open SQLite neither removes nor replaces the
-/// log; whoever does takes what is committed from all who open the file later.
+/// The log beside the file (`-wal`), as one connection has it. While that is open SQLite neither removes nor replaces
+/// the log; removing it takes the committed rows from every process that opens the file later.
 #[derive(Debug, Default)]
 pub(super) struct WriteAheadLog {
     identity: Option<(u64, u64)>,

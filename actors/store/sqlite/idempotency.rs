@@ -1,5 +1,5 @@
-//! The statements of idempotency keys. See `store/idempotency.rs`. All in transactions that have the write lock from their beginning:
-//! nobody inserts a key between the look and the insert.
+//! The statements of idempotency keys. See `store/idempotency.rs`. All in transactions that have the write lock from
+//! their beginning: no other transaction inserts a key between the read and the insert.
 
 use diesel::prelude::*;
 

@@ -50,7 +50,7 @@ pub(super) fn inspect(path: &Path) -> Result<Inspection, DbError> {
     connection
         .batch_execute(PRAGMAS)
         .map_err(|cause| failed(cause.to_string()))?;
-    let found = look(&mut connection, known).map_err(|cause| failed(cause.to_string()))?;
+    let found = read_all(&mut connection, known).map_err(|cause| failed(cause.to_string()))?;
     Ok(Inspection {
         exists: true,
         size_bytes: Some(size(path)),
@@ -79,7 +79,7 @@ fn absent(path: &Path, pending: Vec<String>) -> Result<Inspection, DbError> {
     })
 }
 
-fn look(connection: &mut SqliteConnection, known: Vec<String>) -> QueryResult<Inspection> {
+fn read_all(connection: &mut SqliteConnection, known: Vec<String>) -> QueryResult<Inspection> {
     let version: Name =
         diesel::sql_query("SELECT sqlite_version() AS name").get_result(connection)?;
     let tables: Vec<Name> = diesel::sql_query(
@@ -169,10 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_kind_is_told_and_left_as_it_is() {
+    fn a_file_of_another_kind_is_reported_and_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
-        let text = "no database at all, but long enough to be looked at as if it were one";
+        let text = "no database at all, but long enough to be inspected as if it were one";
         fs::write(&path, text.repeat(9)).unwrap();
         assert!(inspect(&path).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), text.repeat(9));

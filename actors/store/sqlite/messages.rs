@@ -258,7 +258,7 @@ pub(super) fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Who owns a message. `idx_queue_message_claim` bounds the look to the claimed ones.
+/// The owners of messages. `idx_queue_message_claim` bounds the query to the claimed ones.
 pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     message::table
         .filter(dsl::owner.gt(""))

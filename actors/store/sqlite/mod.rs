@@ -79,7 +79,7 @@ impl Store for SqliteStore {
         loop {
             match migrate(&self.file) {
                 Err(DbError::Away(_)) if begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
-                // No server that boots later than we do: whoever starts us should know.
+                // No server that boots later than we do: the caller that starts us should know.
                 Err(DbError::Away(why)) => return Err(DbError::Migrate(why)),
                 done => {
                     self.file.remember();

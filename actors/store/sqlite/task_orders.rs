@@ -13,7 +13,8 @@ use crate::store::task_orders::{
 use crate::store::truncate::fitted;
 use crate::store::write::Written;
 
-/// In a transaction that has the write lock from its beginning: nobody claims the row between the look and the change.
+/// In a transaction that has the write lock from its beginning: no daemon claims the row between the read and the
+/// change.
 pub(super) fn order(connection: &mut SqliteConnection, order: &TaskOrder) -> QueryResult<Written> {
     let row = log::table.filter(dsl::id.eq(order.id));
     let found: Option<(i16, String, i32)> = row

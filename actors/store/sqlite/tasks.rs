@@ -342,7 +342,7 @@ pub(super) fn give_back_except(
     Ok(Written::Count(given_back))
 }
 
-/// Who owns a running task. `idx_status_exectime` bounds the look to the running ones.
+/// The owners of running tasks. `idx_status_exectime` bounds the query to the running ones.
 pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
     log::table
         .filter(dsl::status.eq(RUNNING))
@@ -352,7 +352,7 @@ pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<Strin
         .load(connection)
 }
 
-/// Gives back all tasks of a boot that is gone. `idx_status_exectime` bounds the look to the running ones.
+/// Releases all tasks of a boot that is gone. `idx_status_exectime` bounds the query to the running ones.
 pub(super) fn give_back_all(
     connection: &mut SqliteConnection,
     manner: Manner,

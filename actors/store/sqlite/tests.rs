@@ -88,7 +88,7 @@ fn what_is_asked_again_and_again_is_answered_from_an_index() {
 
 /// As with ten million rows: what a person asks goes no further than it must.
 #[test]
-fn what_people_look_for_is_looked_for_among_so_many_rows() {
+fn names_are_searched_for_among_the_first_rows() {
     let dir = tempfile::tempdir().unwrap();
     let mut connection = database(&dir.path().join("test.db"));
     let (soonest, latest) = (
@@ -267,7 +267,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
     };
     let applied = writer::apply(&mut connection, &Unclaimable::default(), &[ends]);
     assert!(
-        matches!(&applied.answers()[0], Ok(Written::Settlement(told)) if *told == Settlement::default())
+        matches!(&applied.answers()[0], Ok(Written::Settlement(settlement)) if *settlement == Settlement::default())
     );
 }
 

@@ -60,7 +60,7 @@ pub(super) fn traces(
     Ok(traces)
 }
 
-/// What it says of daemons.
+/// The traces of daemons.
 fn boots(connection: &mut SqliteConnection, asked: &TracesAsked) -> QueryResult<Traces> {
     let of_partition = || boot::table.filter(boot::partition_name.eq(&asked.partition));
     let now = now_ms();

@@ -168,7 +168,8 @@ fn alone(
     manner: (Manner, &Unclaimable),
 ) -> Result<Written, DbError> {
     match transaction(connection, |connection| one(connection, write, manner)) {
-        // Held by another program it says nothing of the write, whatever is true a moment later.
+        // An error because another program holds the lock proves nothing about the write, whatever is true a moment
+        // later.
         Err(DbError::Away(why)) if !is_held(&why) && ping(connection).is_ok() => {
             Err(DbError::Refused(why))
         }
@@ -190,7 +191,7 @@ pub(super) fn transaction<T>(
         Ok(done)
     });
     if done.is_err() {
-        // After some errors SQLite has done it by itself, and says so.
+        // After some errors SQLite has rolled back by itself, and this fails.
         let _ = connection.batch_execute("ROLLBACK");
     }
     done

@@ -26,7 +26,7 @@ impl World {
 const AN_HOUR_MS: i64 = 3_600_000;
 /// More than MySQL takes values in one statement.
 const MANY: usize = 70_000;
-/// What looks at each of them takes a second and more for each round.
+/// A query that reads each of them takes a second and more for each round.
 const ROUNDS: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(3);
 

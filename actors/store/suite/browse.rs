@@ -1,4 +1,4 @@
-//! What the pages show: what waits, tasks, dead letters, orders.
+//! What the pages show: waiting messages, tasks, dead letters, orders.
 
 use super::*;
 use crate::store::browse::{
@@ -8,7 +8,7 @@ use crate::store::browse::{
 use crate::store::rows::AuditRow;
 use crate::store::task_orders::{TaskOrder, TaskStatus, TaskWish};
 
-/// Pages of two rows, each looked for to its end.
+/// Pages of two rows, each searched for to its end.
 const TWO: Reach = Reach {
     page: 2,
     step: 3,
@@ -186,7 +186,7 @@ facts! {
         let page = world.task_page(TasksAsked::of(TaskStatus::Waiting), ALL).await;
         assert_eq!(page.rows[0].params, "\u{fffd}\0\u{fffd}");
         let found = world.task_page(asked, ALL).await.rows;
-        // PostgreSQL shows bytes as digits; elsewhere they are looked through as they are.
+        // PostgreSQL shows bytes as digits; elsewhere they are searched as they are.
         assert!(found.len() <= 1 && found.iter().all(|row| row.params == "good"), "{found:?}");
     }
 

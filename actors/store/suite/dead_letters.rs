@@ -151,7 +151,7 @@ facts! {
         let mut rows: Vec<i64> = answers.iter().flatten().flatten().copied().collect();
         rows.sort_unstable();
         rows.dedup();
-        assert_eq!(rows.len(), 40, "each dead letter became one row, and one was told so");
+        assert_eq!(rows.len(), 40, "each dead letter became one row, and was reported once");
         assert_eq!(answers.iter().flatten().flatten().count(), 40);
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "40");
         assert!(world.dead_letter_ids().await.is_empty());
@@ -227,15 +227,15 @@ facts! {
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
     }
 
-    async fn a_look_goes_no_further_than_asked_for_from_either_end(world) {
+    async fn a_scan_goes_no_further_than_asked_for_from_either_end(world) {
         let mut writer = world.writer().await;
         let dead_letters = (0..5).map(|n| elsewhere("redis", "orders", &format!("no {n}"))).collect();
         writer.recover(dead_letters).await;
-        let look = async |side, dead_letters| {
-            let look = world.store.reader().dead_letter_look(side, dead_letters).await.unwrap();
-            let mut errors: Vec<String> = look.dead_letters.into_iter().map(|dead_letter| dead_letter.error).collect();
+        let scan = async |side, dead_letters| {
+            let scan = world.store.reader().dead_letter_scan(side, dead_letters).await.unwrap();
+            let mut errors: Vec<String> = scan.dead_letters.into_iter().map(|dead_letter| dead_letter.error).collect();
             errors.sort_unstable();
-            (errors.join(", "), look.is_all)
+            (errors.join(", "), scan.is_all)
         };
         for (side, dead_letters, found, is_all) in [
             (Side::Newest, 2, "no 3, no 4", false),
@@ -243,7 +243,7 @@ facts! {
             (Side::Newest, 5, "no 0, no 1, no 2, no 3, no 4", true),
             (Side::Oldest, 9, "no 0, no 1, no 2, no 3, no 4", true),
         ] {
-            assert_eq!(look(side, dead_letters).await, (found.to_owned(), is_all), "{side:?} {dead_letters}");
+            assert_eq!(scan(side, dead_letters).await, (found.to_owned(), is_all), "{side:?} {dead_letters}");
         }
     }
 

@@ -82,7 +82,7 @@ facts! {
         assert_eq!(written, [format!("ann:reload:configuration:{}", "é".repeat(500))]);
     }
 
-    async fn pauses_are_told_apart_by_the_bytes_of_their_names(world) {
+    async fn pauses_are_distinguished_by_the_bytes_of_their_names(world) {
         let mut writer = world.writer().await;
         for name in ["orders", "Orders", "örders"] {
             assert!(writer.ordered(set(name, true, "ann")).await, "{name}");

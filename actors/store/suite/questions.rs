@@ -63,12 +63,12 @@ facts! {
         assert_eq!((dead_letters[0].payload.as_slice(), dead_letters[0].name.as_str()), (NO_TEXT, "n"));
         assert!(dead_letters[0].error.contains("`params` is no UTF-8 text"), "{}", dead_letters[0].error);
         assert_eq!(dead_letters.len(), if world.name == "SQLite" { 2 } else { 1 });
-        // What the claim says of them is what alerts are made of.
-        let mut said: Vec<String> = claimed.dead_letters.iter().map(|(entry, error)| format!("{entry}: {error}")).collect();
-        said.sort_unstable();
+        // Alerts are made of the claim's answer about them.
+        let mut claimed_errors: Vec<String> = claimed.dead_letters.iter().map(|(entry, error)| format!("{entry}: {error}")).collect();
+        claimed_errors.sort_unstable();
         let mut written: Vec<String> = dead_letters.iter().map(|dead_letter| format!("delayed task `c`: {}", dead_letter.error)).collect();
         written.sort_unstable();
-        assert_eq!(said, written);
+        assert_eq!(claimed_errors, written);
         let result = world.line("SELECT result AS line FROM delay_queue_log WHERE status = 4 AND name = 'n'");
         assert!(result.contains("`params`") && result.contains("\"status\":false"), "{result}");
     }
@@ -177,7 +177,7 @@ facts! {
             run("a", second, 3, ME, "failed");
         }
         let all = reader.ended_runs("script1", vec!["a".to_owned()]).await.unwrap();
-        assert_eq!((all[0].1.len(), all[0].1[0].uk.as_str()), (60, "a89"), "only the newest runs are looked at");
+        assert_eq!((all[0].1.len(), all[0].1[0].uk.as_str()), (60, "a89"), "only the newest runs are read");
     }
 
     async fn what_waits_in_the_delay_queue_is_counted(world) {

@@ -6,8 +6,8 @@ use crate::store::traits::Applied;
 use crate::store::truncate::result_text;
 
 impl World {
-    /// From now on what the condition says of a row is refused, in words that an outage could have. `event` is `INSERT`
-    /// or `UPDATE`.
+    /// From now on rows that meet the condition are refused, in words that an outage could have. `event` is `INSERT` or
+    /// `UPDATE`.
     pub(super) fn refuse(&self, name: &str, event: &str, table: &str, condition: &str) {
         let (code, words) = match self.name {
             "SQLite" => ("", "database is locked: "),

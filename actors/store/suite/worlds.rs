@@ -30,7 +30,7 @@ struct Line {
     line: String,
 }
 
-/// One of each kind. A server that is not installed is left out, and says so.
+/// One of each kind. A server that is not installed is left out, which is printed.
 pub(super) fn all() -> Vec<World> {
     let servers = [
         servers::mariadb::shared().map(|server| mysql("MariaDB", server.database())),

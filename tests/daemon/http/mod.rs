@@ -103,7 +103,7 @@ fn me() -> String {
     format!("uid {} at the socket", getuid().as_raw())
 }
 
-/// Where the daemon says that it listens.
+/// The address at which the daemon listens, by its log.
 pub fn address(daemon: &mut Daemon) -> String {
     let line = daemon.wait_log("http: listening on http://");
     let (_, address) = line.split_once("http://").unwrap();

@@ -122,7 +122,7 @@ async fn follow(page: &Client, at: &str, text: &str) -> Steps<()> {
     page.find(Locator::LinkText(text)).await?.click().await
 }
 
-/// Presses the button that has this text, and waits for the sentence that says what came of it.
+/// Presses the button that has this text, and waits for the sentence about its result.
 async fn press(page: &Client, text: &str) -> Steps<String> {
     let clear = "document.getElementById('flash').replaceChildren()";
     page.execute(clear, Vec::new()).await?;
@@ -230,7 +230,7 @@ fn the_buttons_of_a_cron_entry_do_what_they_say() {
     };
     wait_until("the run hangs", PATIENCE, || ledger() == 1);
     let mut database = world.database();
-    // Its own page has it, with whoever ordered it; its button ends it.
+    // Its own page has it, with the person who ordered it; its button ends it.
     let said = browser.run(async |page| {
         let run = page
             .wait()
@@ -306,7 +306,7 @@ fn why_an_entry_did_not_run_is_answered() {
 }
 
 #[test]
-fn a_refused_order_is_said_on_the_page() {
+fn a_refused_order_is_reported_on_the_page() {
     let Some(Visited {
         world,
         browser,
@@ -323,7 +323,7 @@ fn a_refused_order_is_said_on_the_page() {
             .await?
             .text()
             .await?;
-        // Whoever presses it all the same hears it from the order.
+        // Pressing it all the same gets the refusal from the order.
         let enable =
             "document.querySelectorAll('button').forEach(button => { button.disabled = false })";
         page.execute(enable, Vec::new()).await?;
@@ -370,34 +370,34 @@ fn a_page_refreshes_itself_and_says_when_the_daemon_is_gone() {
     );
 }
 
-/// How a page is looked at.
-struct Look {
+/// How a page is viewed.
+struct View {
     name: &'static str,
     language: &'static str,
     scheme: &'static str,
     width: u32,
 }
 
-const LOOKS: [Look; 4] = [
-    Look {
+const VIEWS: [View; 4] = [
+    View {
         name: "light",
         language: "en",
         scheme: "light",
         width: 1280,
     },
-    Look {
+    View {
         name: "dark",
         language: "en",
         scheme: "dark",
         width: 1280,
     },
-    Look {
+    View {
         name: "phone",
         language: "en",
         scheme: "light",
         width: 390,
     },
-    Look {
+    View {
         name: "chinese",
         language: "zh",
         scheme: "light",
@@ -429,13 +429,13 @@ fn axe() -> Option<String> {
     script.inspect_err(|_| eprintln!("{missing}")).ok()
 }
 
-async fn look(page: &Client, look: &Look, url: &str) -> Steps<()> {
-    let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": look.scheme }] });
+async fn show(page: &Client, view: &View, url: &str) -> Steps<()> {
+    let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": view.scheme }] });
     devtools(page, "Emulation.setEmulatedMedia", media).await?;
-    let size = json!({ "width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": look.width < 500 });
+    let size = json!({ "width": view.width, "height": 900, "deviceScaleFactor": 1, "mobile": view.width < 500 });
     devtools(page, "Emulation.setDeviceMetricsOverride", size).await?;
     let mark = if url.contains('?') { '&' } else { '?' };
-    page.goto(&format!("{url}{mark}lang={}", look.language))
+    page.goto(&format!("{url}{mark}lang={}", view.language))
         .await?;
     page.wait()
         .for_element(Locator::Css("main"))
@@ -517,9 +517,9 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
     });
     urls.extend([("queue", queue), ("entry", entry)]);
     for (name, url) in &urls {
-        for one in &LOOKS {
+        for one in &VIEWS {
             let (reported, wide, found) = browser.run(async |page| {
-                look(page, one, url).await?;
+                show(page, one, url).await?;
                 let taken = devtools(
                     page,
                     "Page.captureScreenshot",

@@ -1,4 +1,4 @@
-//! What Prometheus's own tool says of the metrics and of the rules made for them.
+//! What Prometheus's own tool reports about the metrics and about the rules made for them.
 
 use std::io::Write;
 use std::path::Path;

@@ -36,7 +36,7 @@ fn world() -> World {
     world
 }
 
-/// Ticks a line of a list, where one is named, presses the button, and answers what the page says then.
+/// Ticks a line of a list, where one is named, presses the button, and returns the page's note.
 fn press(browser: &Browser, at: &str, ticked: Option<i64>, buttons: &[&str]) -> String {
     typed(browser, at, ticked, &[], buttons)
 }
@@ -77,7 +77,7 @@ async fn click(page: &fantoccini::Client, what: &str) -> Result<(), CmdError> {
 }
 
 async fn said(page: &fantoccini::Client) -> Result<String, CmdError> {
-    // Where an order leads to another page, the sentence is said here and again there.
+    // Where an order leads to another page, the sentence is shown here and again there.
     loop {
         let said = page
             .wait()

@@ -1,5 +1,5 @@
-//! A broker that comes back without the last records of its log: nothing of what it has then is skipped, nothing runs again,
-//! and one line says so.
+//! A broker that comes back without the last records of its log: nothing of what it has then is skipped, nothing runs
+//! again, and one line reports it.
 
 use serde_json::json;
 
@@ -77,7 +77,7 @@ fn a_log_that_is_cut_while_nobody_reads_it_is_read_on_from_the_cut() {
     place.wait_runs(&new);
     place.wait_drained();
     says_once(&place, &daemon);
-    assert_eq!(place.committed(&place.onlooker()), [(0, 35)].into());
+    assert_eq!(place.committed(&place.observer()), [(0, 35)].into());
     daemon.stop();
     // Once, and not at each start.
     let daemon = place.world.start();

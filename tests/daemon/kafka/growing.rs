@@ -34,7 +34,7 @@ fn said(daemon: &Daemon, text: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// How often the group shared out its partitions anew, as the broker says.
+/// How often the group shared out its partitions anew, by the broker.
 pub fn generations(place: &Place<'_>) -> usize {
     let stabilized = format!("Stabilized group {} generation", place.group);
     place.server.log().matches(&stabilized).count()

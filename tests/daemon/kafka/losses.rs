@@ -11,7 +11,7 @@ use crate::process::Daemon;
 use crate::servers::kafka;
 use crate::wait::{LONG_PATIENCE, random_moment, wait_until};
 
-/// Each run has so many; with `FULL_SIZE` set ten times as many.
+/// Messages of each run; with `FULL_SIZE` set ten times as many.
 const RECORDS: usize = 20_000;
 const FULL_RECORDS: usize = 100_000;
 const ENDS: usize = 4;
@@ -57,7 +57,7 @@ fn work_through(
         end(daemon);
     }
     assert!(
-        place.uncommitted(&place.onlooker()) > 0,
+        place.uncommitted(&place.observer()) > 0,
         "all was done before the last end, which therefore showed nothing"
     );
     let daemon = place.world.start();

@@ -131,7 +131,7 @@ fn while_the_lag_cannot_be_read_the_pool_keeps_its_size() {
     daemon.wait_log("grows from 1 to 4 consumers");
     server.kill();
     wait_until("several checks in vain", PATIENCE, || {
-        said(&daemon, "the lag cannot be read") + said(&daemon, "its lag was not told") >= 2
+        said(&daemon, "the lag cannot be read") + said(&daemon, "did not report its lag") >= 2
     });
     assert_eq!(said(&daemon, "shrinks from"), 0, "{}", daemon.log());
 }

@@ -15,7 +15,7 @@ use crate::world::World;
 
 /// For what the broker is asked.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A daemon that was killed keeps its partitions for so long.
+/// How long a daemon that was killed keeps its partitions.
 pub const SESSION: Duration = Duration::from_secs(3);
 
 /// A world with one Kafka queue, `work`.
@@ -118,7 +118,7 @@ impl<'a> Place<'a> {
     }
 
     /// A client that sees what the group has committed, without being of it.
-    pub fn onlooker(&self) -> BaseConsumer {
+    pub fn observer(&self) -> BaseConsumer {
         self.server
             .client()
             .set("group.id", &self.group)
@@ -127,11 +127,11 @@ impl<'a> Place<'a> {
     }
 
     /// The committed offset of each partition; those without one are not there.
-    pub fn committed(&self, onlooker: &BaseConsumer) -> BTreeMap<i32, i64> {
+    pub fn committed(&self, observer: &BaseConsumer) -> BTreeMap<i32, i64> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
         // The group may be on its way to another broker, or to one that has only just started.
-        let ask = || onlooker.committed_offsets(list.clone(), PATIENCE).ok();
+        let ask = || observer.committed_offsets(list.clone(), PATIENCE).ok();
         let known = wait_for("the group's coordinator to answer", PATIENCE, ask);
         let of = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
             .offset()
@@ -143,12 +143,12 @@ impl<'a> Place<'a> {
     }
 
     /// The sum of all ends less all committed offsets.
-    pub fn uncommitted(&self, onlooker: &BaseConsumer) -> i64 {
-        let committed = self.committed(onlooker);
+    pub fn uncommitted(&self, observer: &BaseConsumer) -> i64 {
+        let committed = self.committed(observer);
         let left = |partition: i32| {
-            // A broker that stood still for long is told by its controller only then that it leads.
+            // A broker that stood still for long learns from its controller only then that it leads.
             let ask = || {
-                let watermarks = onlooker.fetch_watermarks(&self.topic, partition, PATIENCE);
+                let watermarks = observer.fetch_watermarks(&self.topic, partition, PATIENCE);
                 watermarks.ok()
             };
             let (_, end) = wait_for("the partition's leader to answer", PATIENCE, ask);
@@ -160,9 +160,9 @@ impl<'a> Place<'a> {
     /// Waits until all there is has been committed.
     #[track_caller]
     pub fn wait_drained(&self) {
-        let onlooker = self.onlooker();
+        let observer = self.observer();
         wait_until("all records to be committed", LONG_PATIENCE, || {
-            self.uncommitted(&onlooker) == 0
+            self.uncommitted(&observer) == 0
         });
     }
 }
@@ -221,7 +221,7 @@ pub fn place_of(line: &Line) -> (String, i64) {
 }
 
 trait ContainsAtEnd {
-    /// Whether an ascending list has it: looked for from its end.
+    /// Whether an ascending list has it: searched for from its end.
     fn contains_at_end(&self, offset: i64) -> bool;
 }
 

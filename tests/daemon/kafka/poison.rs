@@ -12,7 +12,7 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Restarts the daemon each time it dies, as an init system would, until all is committed. Answers how often it died.
 fn keep_running(place: &Place<'_>) -> (Daemon, u32) {
     let mut deaths = 0;
-    let onlooker = place.onlooker();
+    let observer = place.observer();
     let mut daemon = place.world.spawn(&["run"]);
     wait_until("all records to be committed", LONG_PATIENCE, || {
         if let Some(status) = daemon.has_ended() {
@@ -20,7 +20,7 @@ fn keep_running(place: &Place<'_>) -> (Daemon, u32) {
             deaths += 1;
             daemon = place.world.spawn(&["run"]);
         }
-        place.uncommitted(&onlooker) == 0
+        place.uncommitted(&observer) == 0
     });
     (daemon, deaths)
 }

@@ -105,9 +105,9 @@ fn attempts_run_out_though_a_neighbour_joins_and_leaves_all_the_while() {
         place.world.ledger_len() >= 2
     });
     let deadline = Instant::now() + 2 * LONG_PATIENCE;
-    let onlooker = place.onlooker();
+    let observer = place.observer();
     let mut rounds = 0;
-    while place.uncommitted(&onlooker) > 0 {
+    while place.uncommitted(&observer) > 0 {
         assert!(Instant::now() < deadline, "{}", daemon.log());
         let joined = Instant::now();
         while_another_is_a_member(&place, EAGER, || ());

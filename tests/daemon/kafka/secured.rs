@@ -34,8 +34,8 @@ fn all_is_well(place: &Place<'_>) {
         has("of another program") && has("of our own")
     });
     daemon.stop();
-    let onlooker = place.onlooker();
-    assert_eq!(place.uncommitted(&onlooker), 0);
+    let observer = place.observer();
+    assert_eq!(place.uncommitted(&observer), 0);
 }
 
 #[track_caller]

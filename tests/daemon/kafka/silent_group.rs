@@ -1,5 +1,5 @@
-//! Groups that give the daemon nothing, and brokers that are not where they say: said once with the likely reason, in the
-//! log and by `check --online`.
+//! Groups that give the daemon nothing, and brokers that are not where they claim: logged once with the likely reason,
+//! in the log and by `check --online`.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn wait_line(daemon: &Daemon, text: &str) -> String {
     })
 }
 
-/// `check --online` must not find all well; what it says.
+/// `check --online` must not find all well; returns its output.
 #[track_caller]
 fn check_online(place: &Place<'_>) -> String {
     let output = place.world.run(&["check", "--online"]);
@@ -31,7 +31,7 @@ fn check_online(place: &Place<'_>) -> String {
 }
 
 #[test]
-fn a_group_without_a_coordinator_is_said_and_joined_when_there_is_one() {
+fn a_group_without_a_coordinator_is_reported_and_joined_when_there_is_one() {
     // One broker, as somebody's first cluster has.
     let server = Kafka::mended_later(
         "offsets.topic.replication.factor=3\n",
@@ -71,7 +71,7 @@ fn a_group_without_a_coordinator_is_said_and_joined_when_there_is_one() {
 }
 
 #[test]
-fn an_advertised_address_that_cannot_be_reached_is_said() {
+fn an_advertised_address_that_cannot_be_reached_is_reported() {
     // Where nobody listens.
     let outside = Outside {
         advertised: "127.0.0.1:1".to_owned(),
@@ -94,7 +94,7 @@ fn an_advertised_address_that_cannot_be_reached_is_said() {
 }
 
 #[test]
-fn a_cluster_that_was_reached_and_lacks_a_topic_is_not_said_to_be_away() {
+fn a_cluster_that_was_reached_and_lacks_a_topic_is_not_reported_to_be_away() {
     let Some(server) = crate::servers::kafka::shared() else {
         return;
     };
@@ -114,7 +114,7 @@ fn a_cluster_that_was_reached_and_lacks_a_topic_is_not_said_to_be_away() {
 
 /// librdkafka itself notices it after a minute.
 #[test]
-fn a_broker_that_hangs_is_said_within_seconds_and_the_outage_counts_from_its_last_answer() {
+fn a_broker_that_hangs_is_reported_within_seconds_and_the_outage_counts_from_its_last_answer() {
     let Some(server) = Kafka::dedicated() else {
         return;
     };

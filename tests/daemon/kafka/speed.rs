@@ -22,14 +22,14 @@ const LENGTH: usize = 100;
 const RUNS: usize = 4;
 const AIM: f64 = 0.7;
 /// Commits come each second, for four seconds or more.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const BETWEEN_POLLS: Duration = Duration::from_millis(20);
 
-/// As far as the positions tell. The start is not measured: batches grow from one record.
+/// As far as the positions show. The start is not measured: batches grow from one record.
 fn daemon(place: &Place<'_>, handler: &str, scraped: bool) -> f64 {
     let group = place.server.name();
     let more = json!({ "exec_cmd": handler, "group_id": group, "progress": 4 });
     place.queue_of("script1", &more);
-    let onlooker: BaseConsumer = place
+    let observer: BaseConsumer = place
         .server
         .client()
         .set("group.id", &group)
@@ -38,11 +38,12 @@ fn daemon(place: &Place<'_>, handler: &str, scraped: bool) -> f64 {
     let daemon = place.world.start();
     let scrapes = scraped.then(|| Scrapes::of(&place.world));
     let done = || {
-        // Each look is work for the broker, which is on the same machine.
-        std::thread::sleep(BETWEEN_LOOKS);
-        place.committed(&onlooker).values().sum::<i64>()
+        // Each poll is work for the broker, which is on the same machine.
+        std::thread::sleep(BETWEEN_POLLS);
+        place.committed(&observer).values().sum::<i64>()
     };
-    // Commits come each second, and each tells how far it was at that moment: from the first to the last but the final one.
+    // Commits come each second, and each shows how far it was at that moment: from the first to the last but the final
+    // one.
     let all = i64::try_from(RECORDS).unwrap();
     let mut seen: Vec<(i64, Instant)> = Vec::new();
     wait_until("all to be done", LONG_PATIENCE, || {

@@ -1,4 +1,5 @@
-//! `"auto.offset.reset": "error"`: what has no position stands, is said, and goes on by itself once it has one.
+//! `"auto.offset.reset": "error"`: a partition without a position stands, is logged, and goes on by itself once it has
+//! one.
 
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -19,9 +20,9 @@ impl Place<'_> {
             list.add_partition_offset(place.0, place.1, Offset::Offset(*offset))
                 .unwrap();
         }
-        let onlooker = self.onlooker();
+        let observer = self.observer();
         wait_until("the group to be without members", LONG_PATIENCE, || {
-            onlooker.commit(&list, CommitMode::Sync).is_ok()
+            observer.commit(&list, CommitMode::Sync).is_ok()
         });
     }
 }

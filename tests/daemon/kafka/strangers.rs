@@ -47,7 +47,7 @@ pub fn while_another_is_a_member<T>(
 }
 
 #[test]
-fn a_group_with_another_strategy_is_said_with_its_remedy_and_joined_when_it_is_free() {
+fn a_group_with_another_strategy_is_reported_with_its_remedy_and_joined_when_it_is_free() {
     let Some(server) = kafka::shared() else {
         return;
     };
@@ -150,9 +150,9 @@ fn a_group_of_kafka_go_is_taken_over_whole_and_given_back_when_the_daemon_leaves
     second.leave();
 }
 
-/// Without the strategies that it knows the group stays its own, and what to set is said.
+/// Without the strategies that it knows the group stays its own, and what to set is logged.
 #[test]
-fn a_group_of_kafka_go_is_not_joined_without_its_strategies_and_the_remedy_is_said() {
+fn a_group_of_kafka_go_is_not_joined_without_its_strategies_and_the_remedy_is_reported() {
     let Some(server) = kafka::shared() else {
         return;
     };

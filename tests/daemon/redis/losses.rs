@@ -13,7 +13,7 @@ use crate::world::World;
 
 const MESSAGES: usize = 100_000;
 const ENDS: usize = 10;
-/// What is seen of the ledger before each end is followed by at most so long a moment.
+/// The longest time between reading the ledger and each end.
 const LONGEST_MOMENT: Duration = Duration::from_millis(150);
 
 /// Handlers take nothing, or one or two milliseconds.

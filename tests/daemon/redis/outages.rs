@@ -1,4 +1,4 @@
-//! A server that is away, hangs, crashes, or is no server for us: what the daemon's log says of it.
+//! A server that is away, hangs, crashes, or is no server for us: what the daemon logs about it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::servers::redis::Redis;
 use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
 use crate::world::World;
 
-/// Consumers of the pool: each of them meets the outage, and one says so.
+/// Consumers of the pool: each of them meets the outage, and one logs it.
 const CONSUMERS: u32 = 5;
 
 fn dedicated_world() -> Option<(Redis, World, List)> {
@@ -85,7 +85,7 @@ fn a_server_that_is_away_at_the_start_and_hangs_later_is_two_lines_each_time() {
 }
 
 #[test]
-fn a_server_that_crashes_under_load_and_comes_back_empty_is_worked_on_and_said() {
+fn a_server_that_crashes_under_load_and_comes_back_empty_is_worked_on_and_reported() {
     let Some((server, world, mut list)) = dedicated_world() else {
         return;
     };
@@ -162,7 +162,7 @@ fn a_stop_after_a_crash_to_an_older_state_loses_nothing_that_was_taken() {
 }
 
 #[test]
-fn a_stop_while_the_server_is_away_ends_in_time_and_says_what_it_could_not_tell() {
+fn a_stop_while_the_server_is_away_ends_in_time_and_logs_what_it_could_not_write() {
     let Some((server, world, mut list)) = dedicated_world() else {
         return;
     };
@@ -211,7 +211,7 @@ fn a_key_of_another_type_is_this_queues_own_trouble_with_its_remedy() {
 }
 
 #[test]
-fn a_cluster_a_replica_and_a_server_that_wants_a_password_are_said_with_their_remedy() {
+fn a_cluster_a_replica_and_a_server_that_wants_a_password_are_reported_with_their_remedy() {
     let Some((server, world, mut list)) = dedicated_world() else {
         return;
     };

@@ -41,7 +41,7 @@ fn messages_of_the_command_line_and_of_a_file_are_pushed_in_their_order() {
 }
 
 #[test]
-fn a_list_that_takes_no_more_stops_the_file_and_where_is_said() {
+fn a_list_that_takes_no_more_stops_the_file_and_where_is_reported() {
     let Some(server) = Redis::dedicated() else {
         return;
     };

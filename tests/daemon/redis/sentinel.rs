@@ -10,7 +10,7 @@ use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
 use crate::world::World;
 
 const MESSAGES: usize = 20_000;
-/// Of these so many had run when the replica stopped to hear of it, and when its primary died.
+/// How many of these had run when the replica was cut off, and when its primary died.
 const BEFORE_THE_CUT: usize = 2000;
 const BEFORE_THE_END: usize = 5000;
 
@@ -149,7 +149,7 @@ fn a_failover_is_followed_where_everything_speaks_tls() {
     assert_eq!(world.ledger().missing(&all), [""; 0]);
 }
 
-/// What `check --online` says of a server with this address.
+/// The output of `check --online` about a server with this address.
 fn checked(url: &str) -> Value {
     let world = World::new(settings(url));
     world.partition("script1", &json!([entry("work", json!({}))]), &json!([]));
@@ -167,7 +167,7 @@ fn checked(url: &str) -> Value {
 }
 
 #[test]
-fn what_is_wrong_with_sentinels_is_said_by_check_and_by_the_log() {
+fn what_is_wrong_with_sentinels_is_reported_by_check_and_by_the_log() {
     let Some(group) = Sentinels::dedicated() else {
         return;
     };

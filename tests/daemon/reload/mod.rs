@@ -96,7 +96,7 @@ fn fires(daemon: &Daemon, entry: &str) -> usize {
         .count()
 }
 
-/// So many seconds of cron: each is a look at the files, where they are watched.
+/// This many seconds of cron: each is a scan of the files, where they are watched.
 fn wait_seconds(daemon: &Daemon, n: usize) {
     let before = fires(daemon, "beat");
     wait_until("seconds of cron", PATIENCE, || {

@@ -23,7 +23,7 @@ fn a_changed_file_is_not_read_by_itself() {
         &json!([queue("work", 2)]),
         &json!([second("beat")]),
     );
-    // Longer than two looks would take.
+    // Longer than two scans would take.
     wait_seconds(&daemon, 5);
     assert!(!daemon.log().contains("reloaded"), "{}", daemon.log());
     assert_eq!(shown(&world, "work")["progress"], 1);
@@ -40,7 +40,7 @@ fn with_reload_on_change_a_changed_file_is_read_once_it_is_whole() {
         &crontab,
     );
     daemon.wait_log("(the files have changed): came: queue `came`; changed: queue `work`");
-    // By one that writes slowly: each part of it lies there for as long as it takes to be looked at.
+    // By one that writes slowly: each part of it lies there for as long as it takes to be scanned.
     let whole = json!([queue("work", 3), queue("came", 1), queue("later", 1)]).to_string();
     for part in 1..4 {
         world.etc_text("queue_script1.json", &whole[..whole.len() * part / 4]);
@@ -53,7 +53,7 @@ fn with_reload_on_change_a_changed_file_is_read_once_it_is_whole() {
     );
     world.etc_text("queue_script1.json", &whole);
     daemon.wait_log("(the files have changed): came: queue `later`");
-    // A faulty one is said once, and mended by the next change.
+    // A faulty one is logged once, and mended by the next change.
     world.etc_text("crontab_script1.json", "[{}]");
     daemon.wait_log("etc/crontab_script1.json:1:2");
     let faults = |daemon: &Daemon| {

@@ -15,7 +15,7 @@ struct Version {
     version: String,
 }
 
-pub(super) async fn look(name: &str, settings: &DatabaseSettings) -> Found {
+pub(super) async fn inspect(name: &str, settings: &DatabaseSettings) -> Found {
     let found = Found::new("database", name, settings.url.redacted());
     match in_time(version(&settings.url)).await {
         Ok(version) => Found {

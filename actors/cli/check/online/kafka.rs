@@ -16,7 +16,7 @@ struct Wanted {
     config: ClientConfig,
 }
 
-pub(super) async fn look(config: &Config, name: &str, settings: &KafkaSettings) -> Found {
+pub(super) async fn inspect(config: &Config, name: &str, settings: &KafkaSettings) -> Found {
     let found = Found::new("kafka", name, settings.brokers.to_string());
     if let Brokers::Mock(_) = settings.brokers {
         return Found {

@@ -1,4 +1,4 @@
-//! Reaches every server that live entries and settings use, all at once, and says what was found.
+//! Reaches every server that live entries and settings use, all at once, and reports what was found.
 //!
 //! A server that the settings do not name and no live entry uses is a default nobody needs: it is left alone.
 
@@ -100,12 +100,13 @@ impl Found {
 }
 
 /// Asks all of them. To be called inside a System.
-pub(super) async fn look(config: &Config, places: &Places) -> Vec<Found> {
+pub(super) async fn inspect(config: &Config, places: &Places) -> Vec<Found> {
     let settings = &config.settings;
     let named = settings.named_servers();
-    let mut asked: Vec<LocalBoxFuture<'_, Found>> = vec![own::look(config, places).boxed_local()];
+    let mut asked: Vec<LocalBoxFuture<'_, Found>> =
+        vec![own::inspect(config, places).boxed_local()];
     for (name, settings) in &settings.databases {
-        asked.push(database::look(name, settings).boxed_local());
+        asked.push(database::inspect(name, settings).boxed_local());
     }
     for (name, settings) in &settings.redis {
         let keys = sources(config, |source| match source {
@@ -114,13 +115,13 @@ pub(super) async fn look(config: &Config, places: &Places) -> Vec<Found> {
         });
         if named.redis || !keys.is_empty() {
             asked.push(
-                redis::look(name, settings, keys, consumed_lists(config, name)).boxed_local(),
+                redis::inspect(name, settings, keys, consumed_lists(config, name)).boxed_local(),
             );
         }
     }
     for (name, settings) in &settings.kafka {
         if named.kafka || kafka::entries(config, name).next().is_some() {
-            asked.push(kafka::look(config, name, settings).boxed_local());
+            asked.push(kafka::inspect(config, name, settings).boxed_local());
         }
     }
     join_all(asked).await

@@ -9,7 +9,7 @@ use crate::source::{Consumed, unconsumed};
 use crate::store::rows::COUNT_CAP;
 use crate::store::{DbError, Store, adapter};
 
-pub(super) async fn look(config: &Config, places: &Places) -> Found {
+pub(super) async fn inspect(config: &Config, places: &Places) -> Found {
     let found = Found::new(
         "tables",
         "database",
@@ -31,8 +31,8 @@ async fn ask(config: &Config, places: &Places, found: Found) -> Result<Found, Db
     let store = adapter(&config.settings.database);
     let inspected = {
         let store = Arc::clone(&store);
-        let looked = actix_rt::task::spawn_blocking(move || store.inspect()).await;
-        looked.map_err(|cause| DbError::Away(cause.to_string()))??
+        let inspected = actix_rt::task::spawn_blocking(move || store.inspect()).await;
+        inspected.map_err(|cause| DbError::Away(cause.to_string()))??
     };
     let ready = inspected.exists && inspected.pending.is_empty();
     let problem = (!inspected.missing_rights.is_empty()).then(|| {

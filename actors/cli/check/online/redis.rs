@@ -12,10 +12,10 @@ use crate::source::{
     RedisServer, Sentinels, Unconsumed, UnconsumedList, replica_redis, unsuitable_redis,
 };
 
-/// The longest look for lists that nobody consumes, which goes through all keys. A million keys take less.
+/// The longest scan for lists that no daemon consumes, which goes through all keys. A million keys take less.
 const LISTS_PATIENCE: Duration = Duration::from_secs(2);
 
-pub(super) async fn look(
+pub(super) async fn inspect(
     name: &str,
     settings: &RedisSettings,
     keys: Vec<FoundQueue>,
@@ -59,18 +59,18 @@ struct Answers {
     lengths: Vec<Length>,
     /// Where Sentinels named it.
     primary: Option<String>,
-    /// `None`: its keys could not be looked at, or not in time.
+    /// `None`: its keys could not be read, or not in time.
     unconsumed: Option<Vec<UnconsumedList>>,
 }
 
 fn note(primary: Option<String>, is_cut_short: bool) -> Option<String> {
     let primary = primary.map(|address| format!("the primary is {address}"));
     let cut_short = is_cut_short.then(|| {
-        "not all of its keys could be looked at, so lists that nobody consumes may be missing here"
+        "not all of its keys could be read, so lists that nobody consumes may be missing here"
             .to_owned()
     });
-    let said: Vec<String> = primary.into_iter().chain(cut_short).collect();
-    (!said.is_empty()).then(|| said.join("; "))
+    let notes: Vec<String> = primary.into_iter().chain(cut_short).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 async fn ask(
@@ -79,22 +79,22 @@ async fn ask(
     keys: &[FoundQueue],
     consumed: &BTreeSet<String>,
 ) -> Result<Answers, String> {
-    let said = |cause: RedisError| cause.to_string();
+    let plain = |cause: RedisError| cause.to_string();
     let (client, primary) = match settings.sentinels()? {
         Some(address) => {
             let primary = Sentinels::new(address)?.primary().await?;
             (primary.client, Some(primary.address))
         }
-        None => (Client::open(settings.url.expose()).map_err(said)?, None),
+        None => (Client::open(settings.url.expose()).map_err(plain)?, None),
     };
     let mut connection = client
         .get_multiplexed_async_connection()
         .await
-        .map_err(said)?;
+        .map_err(plain)?;
     let info: String = cmd("INFO")
         .query_async(&mut connection)
         .await
-        .map_err(said)?;
+        .map_err(plain)?;
     let mut lengths = Vec::new();
     for key in keys {
         lengths.push(length(&mut connection, &key.source).await);

@@ -7,7 +7,7 @@ use crate::config::Environment;
 use crate::config::secret::Secret;
 use crate::jsonc::node::Node;
 
-/// An address that is called to say that something has happened; whoever has it can say so too.
+/// An address that is called to report that something has happened; anyone who has the address can report it too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ping {
     /// The address.

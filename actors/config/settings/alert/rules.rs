@@ -20,7 +20,7 @@ const SEVERITIES: [(&str, AlertSeverity); 2] = [
 /// How much depends on an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertSeverity {
-    /// Somebody should look.
+    /// An operator should check it.
     Warning,
     /// Somebody must act.
     Critical,

@@ -56,7 +56,7 @@ fn a_receiver_has_its_secret_and_its_password() {
 }
 
 #[test]
-fn each_bad_webhook_is_told_without_its_address() {
+fn each_bad_webhook_is_reported_without_its_address() {
     let found = faults(
         "{\"webhooks\": [\"ftp://h/hunter2\", 1, {\"kind\": \"sms\"}]}",
         AlertSettings::read,

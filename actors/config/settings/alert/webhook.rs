@@ -109,7 +109,7 @@ pub(super) fn read_all(node: &Node<'_>) -> Option<Vec<Webhook>> {
     all.filter(|_| is_right)
 }
 
-/// An address, whose host says the kind, or an object.
+/// An address, whose host decides the kind, or an object.
 fn webhook(node: &Node<'_>) -> Option<Webhook> {
     if !node.is_object() {
         let (url, kind) = address(node)?;

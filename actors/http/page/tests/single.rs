@@ -69,7 +69,7 @@ async fn dead_letters(config: &HttpConfig) -> Vec<i64> {
     ids
 }
 
-/// What an order says, on the page that it leads to.
+/// The note of an order, on the page that it leads to.
 async fn ordered(config: &Arc<HttpConfig>, uri: &str, form: &[(&str, &str)]) -> String {
     let shown = ask(config, order(uri, form)).await;
     assert_eq!(shown.status, StatusCode::SEE_OTHER, "{}", shown.text);

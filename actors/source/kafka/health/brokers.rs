@@ -1,17 +1,18 @@
 //! Whether any broker answers.
 //!
-//! That none does is believed once questions of our own go unanswered. librdkafka's word alone is news of a moment that may
-//! be over: it stands in a queue, and is read after the answer of a broker that has come back since. The other way round a
-//! broker that hangs is noticed by librdkafka after a minute only, and by our questions within seconds.
+//! The brokers count as away once questions of our own go unanswered. An error of librdkafka alone is not enough: it
+//! waits in a queue, and may be read after the answer of a broker that has come back since. In turn, librdkafka notices
+//! a broker that hangs only after a minute, and our questions notice it within seconds.
 
 use std::time::{Duration, Instant};
 
 use crate::outage::Outage;
 
-/// Unanswered questions that confirm what librdkafka said. The first one may have met a connection that was already broken.
+/// Unanswered questions that confirm an error of librdkafka. The first one may have met a connection that was already
+/// broken.
 const CONFIRMING: u32 = 2;
-/// Those that show it where librdkafka has said nothing: a broker that is busy for a moment is not away.
-const TELLING: u32 = 5;
+/// Unanswered questions that suffice without an error of librdkafka: a broker that is busy for a moment is not away.
+const UNANSWERED_ALONE: u32 = 5;
 /// For this long after an outage librdkafka's errors belong to that outage: connections that were opened in it, and
 /// questions that were asked in it, fail one after the other. It is longer than librdkafka waits for a broker's greeting.
 const RECOVERING: Duration = Duration::from_secs(15);
@@ -20,10 +21,10 @@ const RECOVERING: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) enum Brokers {
     Answer,
-    /// How many questions in a row were not answered; whether librdkafka said as well that no broker does.
+    /// How many questions in a row were not answered; whether librdkafka reported as well that no broker answers.
     InDoubt {
         unanswered: u32,
-        said: bool,
+        reported: bool,
     },
     Away,
 }
@@ -35,7 +36,7 @@ pub(super) struct Answers {
     last: Instant,
     /// When the last outage was over.
     back_at: Option<Instant>,
-    /// What librdkafka said last of one connection: mostly the cause.
+    /// librdkafka's last error of one connection: mostly the cause.
     last_reason: String,
 }
 
@@ -57,21 +58,21 @@ impl Answers {
         self.brokers
     }
 
-    /// librdkafka says it of one connection.
+    /// librdkafka reports an error of one connection.
     pub(super) fn connection_failed(&mut self, reason: &str) {
         reason.clone_into(&mut self.last_reason);
     }
 
-    /// librdkafka says that no broker answers.
-    pub(super) fn none_is_said_to(&mut self) {
+    /// librdkafka reports that no broker answers.
+    pub(super) fn down_reported(&mut self) {
         self.brokers = match self.brokers {
             Brokers::Answer => Brokers::InDoubt {
                 unanswered: 0,
-                said: true,
+                reported: true,
             },
             Brokers::InDoubt { unanswered, .. } => Brokers::InDoubt {
                 unanswered,
-                said: true,
+                reported: true,
             },
             Brokers::Away => Brokers::Away,
         };
@@ -82,7 +83,7 @@ impl Answers {
         if self.brokers == Brokers::Answer {
             self.brokers = Brokers::InDoubt {
                 unanswered: 0,
-                said: false,
+                reported: false,
             };
         }
     }
@@ -103,19 +104,25 @@ impl Answers {
 
     /// A question was not answered.
     pub(super) fn unanswered(&mut self) {
-        let (before, said) = match self.brokers {
+        let (before, reported) = match self.brokers {
             Brokers::Answer => (0, false),
-            Brokers::InDoubt { unanswered, said } => (unanswered, said),
-            Brokers::Away => (TELLING, true),
+            Brokers::InDoubt {
+                unanswered,
+                reported,
+            } => (unanswered, reported),
+            Brokers::Away => (UNANSWERED_ALONE, true),
         };
         let unanswered = before + 1;
         let is_recovering = self.back_at.is_some_and(|at| at.elapsed() < RECOVERING);
-        let believed = match said && !is_recovering {
+        let believed = match reported && !is_recovering {
             true => CONFIRMING,
-            false => TELLING,
+            false => UNANSWERED_ALONE,
         };
         if unanswered < believed {
-            self.brokers = Brokers::InDoubt { unanswered, said };
+            self.brokers = Brokers::InDoubt {
+                unanswered,
+                reported,
+            };
             return;
         }
         self.brokers = Brokers::Away;
@@ -137,15 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_that_was_told_late_and_is_over_is_none() {
+    fn an_outage_that_is_reported_late_and_is_over_is_none() {
         let mut answers = answers();
         answers.answered();
-        answers.none_is_said_to();
+        answers.down_reported();
         assert_eq!(
             answers.brokers(),
             Brokers::InDoubt {
                 unanswered: 0,
-                said: true
+                reported: true
             }
         );
         answers.answered();
@@ -157,26 +164,29 @@ mod tests {
         let mut answers = answers();
         let in_doubt = Brokers::InDoubt {
             unanswered: 1,
-            said: true,
+            reported: true,
         };
-        answers.none_is_said_to();
+        answers.down_reported();
         answers.unanswered();
         assert_eq!(answers.brokers(), in_doubt);
-        // Said once more meanwhile: what was asked still counts.
-        answers.none_is_said_to();
+        // Reported once more meanwhile: the unanswered questions still count.
+        answers.down_reported();
         assert_eq!(answers.brokers(), in_doubt);
         answers.answered();
         assert_eq!(answers.brokers(), Brokers::Answer);
     }
 
     #[test]
-    fn a_broker_that_hangs_is_away_before_librdkafka_says_so() {
+    fn a_broker_that_hangs_is_away_before_librdkafka_reports_it() {
         let mut answers = answers();
-        for _ in 0..TELLING - 1 {
+        for _ in 0..UNANSWERED_ALONE - 1 {
             answers.unanswered();
             assert!(matches!(
                 answers.brokers(),
-                Brokers::InDoubt { said: false, .. }
+                Brokers::InDoubt {
+                    reported: false,
+                    ..
+                }
             ));
         }
         answers.unanswered();
@@ -188,12 +198,12 @@ mod tests {
         let mut answers = answers();
         for _ in 0..2 {
             answers.back_at = None;
-            answers.none_is_said_to();
+            answers.down_reported();
             answers.unanswered();
             answers.unanswered();
             assert_eq!(answers.brokers(), Brokers::Away);
             // Neither is news.
-            answers.none_is_said_to();
+            answers.down_reported();
             answers.unanswered();
             assert_eq!(answers.brokers(), Brokers::Away);
             assert!(answers.answered());
@@ -202,15 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_right_after_an_outage_makes_no_second_one_of_it() {
+    fn errors_right_after_an_outage_make_no_second_one() {
         let mut answers = answers();
-        for _ in 0..TELLING {
+        for _ in 0..UNANSWERED_ALONE {
             answers.unanswered();
         }
         assert!(answers.answered());
         // A connection of the outage fails, and another one is being opened.
-        answers.none_is_said_to();
-        for _ in 0..TELLING - 1 {
+        answers.down_reported();
+        for _ in 0..UNANSWERED_ALONE - 1 {
             answers.unanswered();
             assert!(matches!(answers.brokers(), Brokers::InDoubt { .. }));
         }
@@ -218,7 +228,7 @@ mod tests {
         assert_eq!(
             answers.brokers(),
             Brokers::Away,
-            "a second one is told all the same"
+            "a second outage is reported all the same"
         );
     }
 }

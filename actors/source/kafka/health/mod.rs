@@ -53,12 +53,12 @@ impl Health {
         lock(&self.place)
     }
 
-    /// librdkafka reports an error; it goes on by itself unless it says that it does not.
-    pub(super) fn told(&self, code: Code, reason: &str) {
+    /// librdkafka reports an error. It goes on by itself unless the error is fatal.
+    pub(super) fn reported(&self, code: Code, reason: &str) {
         match code {
-            // The member cannot go on, and `broken` says why.
+            // The member cannot go on; `broken` holds the reason.
             Code::PartitionEOF | Code::Fatal => {}
-            Code::AllBrokersDown => self.answers().none_is_said_to(),
+            Code::AllBrokersDown => self.answers().down_reported(),
             Code::BrokerTransportFailure | Code::Resolve | Code::SSL | Code::Authentication => {
                 log::debug!("queue `{}`: {reason}", self.queue);
                 self.answers().connection_failed(reason);
@@ -71,7 +71,7 @@ impl Health {
                 Problem::Topic,
                 "the cluster does not show it to us; the right `READ` on the topic would help",
             ),
-            // No list of codes is complete: whatever is said while the group gives us nothing is why.
+            // No list of codes is complete: any error while the group assigns no partition is taken for the reason.
             code if self.place().waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
             code => self.warn(code, reason),
         }
@@ -215,7 +215,7 @@ impl Health {
         self.place().must_probe(now)
     }
 
-    /// What the cluster says to that.
+    /// Takes the result of the probe.
     pub(super) fn probed(&self, found: Result<Reached, Lack>) {
         self.place().probed(found);
     }
@@ -249,10 +249,10 @@ mod tests {
     #[test]
     fn an_error_of_no_list_holds_up_a_group_that_has_given_nothing_and_is_over_when_it_does() {
         let health = health();
-        health.told(Code::PolicyViolation, "JoinGroup failed");
+        health.reported(Code::PolicyViolation, "JoinGroup failed");
         assert_eq!(health.held_up(), None, "nothing is asked of the group");
         health.asks_group();
-        health.told(Code::PolicyViolation, "JoinGroup failed");
+        health.reported(Code::PolicyViolation, "JoinGroup failed");
         assert_eq!(health.held_up(), Some(Problem::Group));
         health.shared_out(false);
         assert_eq!(health.held_up(), None);
@@ -271,7 +271,7 @@ mod tests {
         assert!(health.must_probe(due + PROBE_INTERVAL));
         health.probed(Err(Lack::GroupRight));
         assert_eq!(health.held_up(), Some(Problem::Group));
-        health.told(Code::UnknownTopic, "no");
+        health.reported(Code::UnknownTopic, "no");
         assert!(!health.must_probe(due + PROBE_INTERVAL * 2));
     }
 }

@@ -1,6 +1,6 @@
 //! Whether records of the topic come to us as a member of the group, and if not why.
 //!
-//! A group that gives no partitions is watched too: librdkafka waits for a coordinator for ever, and says nothing.
+//! A group that gives no partitions is watched too: librdkafka waits for a coordinator for ever, without an error.
 
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,7 @@ impl Place {
         self.outage.failed(why)
     }
 
-    /// What held us up still does, as far as is known: an outage that lasts is said again from time to time.
+    /// The problem persists, as far as is known: an outage that lasts is logged again from time to time.
     pub(super) fn remind(&mut self) {
         if let Some((_, why)) = &self.held_up {
             let _ = self.outage.failed(why);
@@ -163,24 +163,24 @@ impl Place {
         }
     }
 
-    /// What the cluster says to that.
+    /// Takes the result of the probe.
     pub(super) fn probed(&mut self, found: Result<Reached, Lack>) {
         let Some(Waiting { since, .. }) = self.waiting else {
             return;
         };
         let why = match found {
-            // Said already, by the outage of all brokers.
+            // Logged already, by the outage of all brokers.
             Err(Lack::Brokers { .. }) => return,
             Err(lack) => lack.to_string(),
             Ok(Reached {
                 group: GroupState::Rebalancing { members },
                 ..
             }) => format!(
-                "the group shares out its partitions and waits for one of its {members} members; a member that hangs is left out after its `max.poll.interval.ms` (5 minutes where it says nothing), or when it is restarted"
+                "the group shares out its partitions and waits for one of its {members} members; a member that hangs is left out after its `max.poll.interval.ms` (5 minutes by default), or when it is restarted"
             ),
-            Ok(_) => "brokers, topic, coordinator and rights are as they should be; the brokers' logs may say why the group does not take us".to_owned(),
+            Ok(_) => "brokers, topic, coordinator and rights are as they should be; the brokers' logs may show why the group does not admit this member".to_owned(),
         };
-        // Something that librdkafka itself has said is more to the point.
+        // An error of librdkafka itself is more specific.
         if self.held_up() != Some(Problem::Group) {
             let silent = since.elapsed().as_secs();
             let why = format!("the group has given us no partitions for {silent} s: {why}");

@@ -1,9 +1,9 @@
 //! A log that lost its end, as a leader without its last records took over, or a broker's disk lost them: offsets that
 //! came here before come again, as other records. Pure.
 //!
-//! The position goes back to where the log was cut. What is here of the records that are gone runs to its end, as nobody
-//! else has it any more; those that have their offsets now start behind them, or an end could be taken for that of the
-//! other. What is known of an offset by its number alone is forgotten.
+//! The position goes back to where the log was cut. Records that are gone from the log and are here run to their end,
+//! as no broker has them any more; the records that have their offsets now start behind them, or an end could be taken
+//! for that of the other. What is known of an offset by its number alone is forgotten.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ impl fmt::Display for Cut {
 }
 
 impl<T: RecordQueue> AssignedPartition<T> {
-    /// Where the group's position is when the partition comes, and the epoch that it says.
+    /// The group's position when the partition comes, and the epoch committed with it.
     pub(in crate::source::kafka) fn resume(&mut self, position: i64, epoch: Option<i32>) {
         self.resumed = Some(position);
         if position > 0 {

@@ -94,7 +94,7 @@ pub(super) struct AssignedPartition<T> {
     epochs: Epochs,
     /// How often the log was cut.
     log: u32,
-    /// That is not said yet.
+    /// A cut that is not logged yet.
     cut: Option<Cut>,
     reread: Reread,
     /// All that the partition has came here.
@@ -176,7 +176,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.partition_queue.take()
     }
 
-    /// Whether somebody draws from its partition queue.
+    /// Whether a consumer draws from its partition queue.
     pub(super) fn is_lent(&self) -> bool {
         self.partition_queue.is_none()
     }
@@ -186,13 +186,13 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.lease.is_none() && self.filled(now)
     }
 
-    /// Whether the one who has it can take more of it.
+    /// Whether the consumer that has it can take more of it.
     pub(super) fn is_extendable(&self, now: Instant) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.open) && self.filled(now)
     }
 
-    /// Gives out what waits, `max` records at most, and lends the partition queue for the rest: under this lease if the partition is free,
-    /// else under the one it has. What is drawn comes back by `fill`.
+    /// Gives out the waiting records, `max` at most, and lends the partition queue for the rest: under this lease if
+    /// the partition is free, else under the one it has. Drawn records come back by `fill`.
     pub(super) fn claim(
         &mut self,
         lease: u64,
@@ -331,8 +331,8 @@ impl<T: RecordQueue> AssignedPartition<T> {
         true
     }
 
-    /// A record that did not come by the partition queue. It goes to its place.
-    pub(super) fn stray(&mut self, record: Record) {
+    /// Inserts a record that did not come by the partition queue at its place.
+    pub(super) fn insert_in_order(&mut self, record: Record) {
         let offset = record.offset;
         let place = self
             .entries

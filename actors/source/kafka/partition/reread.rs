@@ -1,9 +1,9 @@
-//! Records that librdkafka had fetched, and drops before anybody has drawn them.
+//! Records that librdkafka had fetched, and drops before a consumer has drawn them.
 //!
-//! When it sees by a new leader that a log was cut, it goes back to the cut, and drops all that lies in its queue: also what
-//! stands before the cut, which nobody has run. What comes next is a record of a new epoch, with a gap before it. A gap is
-//! none of this where the log was compacted or has marks of transactions; so where one lies between two epochs the partition
-//! is read again from behind the last record that came. Pure.
+//! When it sees by a new leader that a log was cut, it goes back to the cut, and drops all that lies in its queue: also
+//! what stands before the cut, which no consumer has run. What comes next is a record of a new epoch, with a gap before
+//! it. A gap is none of this where the log was compacted or has marks of transactions; so where one lies between two
+//! epochs the partition is read again from behind the last record that came. Pure.
 
 use crate::source::kafka::assignments::Position;
 use crate::source::kafka::epochs::Epochs;

@@ -34,7 +34,7 @@ pub(super) fn all(
         list.add_partition_offset(topic, *partition, Offset::End)
             .map_err(refused)?;
     }
-    // Without the group: nobody is disturbed.
+    // Without the group, so that no member is disturbed.
     client.assign(&list).map_err(refused)?;
     let deadline = Instant::now() + patience;
     while !silent.is_empty() && Instant::now() < deadline {

@@ -106,7 +106,7 @@ fn read(answer: &Owned<rd_kafka_event_t>) -> Result<GroupState, Lack> {
         }
         let operations =
             sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
-        // None is an answer of brokers that do not say.
+        // None is an answer of brokers that do not show it.
         if !operations.is_null() && count > 0 {
             let ours = std::slice::from_raw_parts(operations, count);
             let reads = |operation: &Operation| {
@@ -131,7 +131,7 @@ fn read(answer: &Owned<rd_kafka_event_t>) -> Result<GroupState, Lack> {
     }
 }
 
-/// By code: whoever answers of the group is its coordinator, or knows that there is none.
+/// By code: a broker that answers about the group is its coordinator, or knows that there is none.
 fn answered_with(code: Code) -> Result<GroupState, Lack> {
     match code {
         Code::GroupAuthorizationFailed => Err(Lack::GroupRight),

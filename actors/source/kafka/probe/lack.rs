@@ -24,7 +24,7 @@ pub(crate) enum Lack {
     /// Shown, and not to be read.
     #[error("the cluster does not let us read the topic; the right `READ` on the topic would help")]
     TopicRight,
-    /// A partition that nobody serves.
+    /// A partition that no broker serves.
     #[error("partitions {0} have no leader: the brokers that have their replicas are away")]
     Leader(String),
     /// What the brokers name as their address is none for us.
@@ -39,7 +39,7 @@ pub(crate) enum Lack {
     },
     /// The brokers could not make the topic of positions.
     #[error(
-        "the cluster names no coordinator for the group, and shows no topic `__consumer_offsets`; it has {brokers} brokers, and `offsets.topic.replication.factor` (3 where the brokers' settings say nothing) must not be more"
+        "the cluster names no coordinator for the group, and shows no topic `__consumer_offsets`; it has {brokers} brokers, and `offsets.topic.replication.factor` (3 by default) must not be more"
     )]
     OffsetsTopic { brokers: usize },
     /// Not found, or not reached.

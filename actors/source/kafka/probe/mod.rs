@@ -1,8 +1,8 @@
 //! Asks a cluster for everything that a member of a group needs, without joining the group: the topic, a fetch from the
 //! leader of each partition at its advertised address, the group's coordinator, and the rights to read topic and group.
 //!
-//! Metadata alone prove little: any broker answers them, also one whose advertised address cannot be reached, and they are
-//! shown to those who may not read.
+//! Metadata alone prove little: any broker answers them, also one whose advertised address cannot be reached, and users
+//! without the right to read get them as well.
 
 mod fetch;
 mod group;
@@ -77,7 +77,7 @@ fn client(config: &ClientConfig) -> Result<BaseConsumer<Listener>, Lack> {
     let mut config = config.clone();
     // What goes wrong is the answer.
     config.set_log_level(RDKafkaLogLevel::Critical);
-    // Looking must not make a topic.
+    // A probe must not make a topic.
     config.set("allow.auto.create.topics", "false");
     config
         .create_with_context(Listener::default())
@@ -108,7 +108,7 @@ fn metadata(
 ) -> Result<Metadata, Lack> {
     let deadline = Instant::now() + patience;
     loop {
-        // What librdkafka says of connections comes by polls.
+        // librdkafka's errors of connections come by polls.
         drop(client.poll(Duration::ZERO));
         let left = deadline.saturating_duration_since(Instant::now());
         let cause = match client.fetch_metadata(topic, left.min(TRY)) {
@@ -160,7 +160,7 @@ fn why_no_group(client: &BaseConsumer<Listener>, metadata: &Metadata, failed: La
     }
 }
 
-/// Keeps what librdkafka says of connections: mostly the cause of a question that nobody answers.
+/// Keeps librdkafka's errors of connections: mostly the cause of an unanswered question.
 #[derive(Default)]
 struct Listener {
     reason: Mutex<String>,

@@ -1,4 +1,4 @@
-//! Several partitions and consumers, without Kafka: who is given what, and who is woken.
+//! Several partitions and consumers, without Kafka: which consumer is given what, and which is woken.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -255,16 +255,20 @@ fn a_lane_that_nobody_took_is_announced_again() {
         world.assignments.wait(one(consumer), Arc::clone(&wake));
         wake
     });
-    let told = || [0, 1, 2].map(|n: usize| woken(&waiters[n]));
+    let notified = || [0, 1, 2].map(|n: usize| woken(&waiters[n]));
     world.assignments.wake(world.now);
-    assert_eq!(told(), [true, false, false]);
-    // Whoever was woken sits on a thread that is blocked.
+    assert_eq!(notified(), [true, false, false]);
+    // The woken consumer is on a blocked thread.
     assert!(world.assignments.rings_too_late(world.now));
     let again = world.assignments.ring(world.now).unwrap();
     assert!(again > world.now && !world.assignments.rings_too_late(world.now));
-    assert_eq!(told(), [false, true, false]);
-    assert_eq!(world.assignments.ring(again), None, "there is nobody else");
-    assert_eq!(told(), [false, false, true]);
+    assert_eq!(notified(), [false, true, false]);
+    assert_eq!(
+        world.assignments.ring(again),
+        None,
+        "there is no other waiter"
+    );
+    assert_eq!(notified(), [false, false, true]);
 }
 
 #[test]

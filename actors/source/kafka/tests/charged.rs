@@ -8,7 +8,7 @@ use crate::store::rows::{BootRow, Charge, Victim};
 use crate::testing_support::rules;
 
 impl World {
-    /// As a look finds it: the process of a boot ended while it ran this record.
+    /// As a scan finds it: the process of a boot ended while it ran this record.
     async fn charge(&self, source: &super::KafkaSource, record: &super::Delivery) {
         let owner = format!("script1/{}", uuid::Uuid::new_v4().simple());
         let boot = BootRow {
@@ -107,7 +107,7 @@ async fn what_the_last_commit_lets_be_forgotten_is_forgotten_before_the_end() {
 }
 
 #[actix::test]
-async fn nothing_is_given_out_while_the_database_does_not_tell_the_deaths() {
+async fn nothing_is_given_out_while_the_database_does_not_return_the_deaths() {
     let Some(world) = World::new(1) else { return };
     world.db.sql("ALTER TABLE death RENAME TO elsewhere");
     world.fill(1).await;
@@ -145,7 +145,7 @@ async fn attempts_of_a_topic_that_was_deleted_while_nobody_looked_are_not_those_
     world.fill(1).await;
     let source = world.source();
     let got = fetch_all(&source, 1).await;
-    // Nothing is ever committed: no position says of which topic it is.
+    // Nothing is ever committed: no position carries a topic id.
     settle(&source, &got, &End::Retry(Duration::from_secs(3600))).await;
     assert_eq!(world.db.number("SELECT count(*) AS n FROM death"), 1);
     close(&source).await;

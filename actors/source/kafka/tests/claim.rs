@@ -1,4 +1,4 @@
-//! A partition whose partition queue is lent: what may be done to it while somebody draws.
+//! A partition whose partition queue is lent: what may be done to it during a draw.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ fn one_draws_at_a_time_and_the_lease_lasts_until_then() {
     let mut claim = assigned.claim(1, 7, 10, now);
     assert!(assigned.is_lent() && !assigned.is_extendable(now) && !assigned.is_free(now));
     assert!(!assigned.is_exhausted());
-    // The last that was out ends meanwhile: somebody else must not begin before what is being drawn.
+    // The last that was out ends meanwhile: another consumer must not begin before the records that are being drawn.
     assert!(!assigned.settle(1, 1, &End::Done, now));
     assert!(!assigned.is_free(now));
     assert_eq!(assigned.position(), Some(2));
@@ -67,11 +67,11 @@ fn a_lease_of_which_nothing_came_is_over() {
 }
 
 #[test]
-fn a_stray_that_comes_while_others_are_drawn_counts_for_the_position() {
+fn a_record_of_the_main_queue_that_comes_while_others_are_drawn_counts_for_the_position() {
     let now = Instant::now();
     let mut assigned = assigned([5, 6]);
     let mut claim = assigned.claim(1, 7, 10, now);
-    assigned.stray(record(4));
+    assigned.insert_in_order(record(4));
     claim.draw();
     assert_eq!(offsets(&assigned.fill(claim, now)), [5, 6]);
     for offset in [5, 6] {
@@ -87,7 +87,7 @@ fn a_partition_that_goes_while_it_is_drawn_from_gives_out_nothing() {
     let mut assigned = assigned([1, 2]);
     let mut claim = assigned.claim(1, 7, 10, now);
     assert_eq!(assigned.leave(), Some(1));
-    assert!(assigned.is_lent(), "whoever takes it away waits");
+    assert!(assigned.is_lent(), "its removal waits");
     claim.draw();
     assert!(assigned.fill(claim, now).is_empty());
     assert!(!assigned.is_lent() && !assigned.is_free(now));

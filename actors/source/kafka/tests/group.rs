@@ -271,7 +271,7 @@ async fn a_topic_that_was_made_again_is_read_from_its_first_record() {
 async fn a_new_group_begins_where_the_member_with_its_first_partition_says() {
     let Some(world) = World::new(2) else { return };
     world.fill(5).await;
-    // Of another program, by whose name it has the first partition; it says nothing for now.
+    // Of another program, by whose name it has the first partition; it commits nothing for now.
     let mut config = world.server.client();
     config
         .set("group.id", &world.group)
@@ -295,7 +295,10 @@ async fn a_new_group_begins_where_the_member_with_its_first_partition_says() {
     let silent_until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < silent_until {
         drop(other.poll(Duration::from_millis(20)));
-        assert!(world.committed().is_empty(), "it is not ours to say");
+        assert!(
+            world.committed().is_empty(),
+            "it is the other member's to commit"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let mut ends = TopicPartitionList::new();

@@ -16,7 +16,7 @@ impl World {
                 Ok(lag) => return lag,
                 Err(cause) => log::debug!("{cause}"),
             }
-            tokio::time::sleep(super::LOOK_INTERVAL).await;
+            tokio::time::sleep(super::POLL_INTERVAL).await;
         }
     }
 
@@ -28,7 +28,7 @@ impl World {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "{lag}, not {wanted}");
-            tokio::time::sleep(super::LOOK_INTERVAL).await;
+            tokio::time::sleep(super::POLL_INTERVAL).await;
         }
     }
 }
@@ -118,8 +118,8 @@ async fn the_marks_of_transactions_are_no_lag() {
     close(&source).await;
 }
 
-/// Waits for records on behalf of a pool that has nothing to do, for as long as the look takes.
-async fn while_all_wait(sources: &[&super::KafkaSource], look: impl Future<Output = ()>) {
+/// Waits for records on behalf of a pool that has nothing to do, until `check` ends.
+async fn while_all_wait(sources: &[&super::KafkaSource], check: impl Future<Output = ()>) {
     let stop = StopSignal::new();
     let waiting = sources.iter().map(|source| {
         let mut listener = stop.listen();
@@ -131,7 +131,7 @@ async fn while_all_wait(sources: &[&super::KafkaSource], look: impl Future<Outpu
     });
     tokio::select! {
         _ = futures_util::future::join_all(waiting) => unreachable!("they wait for ever"),
-        () = look => {}
+        () = check => {}
     }
 }
 
@@ -161,7 +161,7 @@ async fn what_never_comes_is_no_lag_for_either_daemon_of_a_group() {
         }
     })
     .await;
-    // Deleted before anybody has them, while nobody reads.
+    // Deleted before a consumer has them, while no member reads.
     world.fill(5).await;
     world.until_lag(&one, 20).await;
     world.server.delete_records(&world.topic, 4);
@@ -202,7 +202,7 @@ async fn a_new_group_that_begins_at_the_end_has_no_lag_and_skips_nothing_later()
     close(&source).await;
 
     // The group is not new any more.
-    world.send(0, "while nobody was there").await;
+    world.send(0, "while no member was there").await;
     let source = world.source_with(&latest);
     let got = fetch_all(&source, 1).await;
     assert_eq!(got[0].message.id, "0/5");

@@ -10,7 +10,7 @@ use crate::source::kafka::{Clusters, Inside};
 use crate::testing_support::TestDb;
 
 #[actix::test]
-async fn a_leader_that_is_away_is_said_until_all_answer() {
+async fn a_leader_that_is_away_is_reported_until_all_answer() {
     let db = TestDb::start();
     let cluster = MockCluster::new(2).unwrap();
     cluster.create_topic("orders", 2, 1).unwrap();
@@ -37,7 +37,7 @@ async fn a_leader_that_is_away_is_said_until_all_answer() {
 
     cluster.broker_down(2).unwrap();
     assert!(source.lag().await.is_err());
-    until("it to be said", || held_up() == Some(Problem::Leader)).await;
+    until("it to be reported", || held_up() == Some(Problem::Leader)).await;
     cluster.broker_up(2).unwrap();
     while source.lag().await.is_err() {}
     until("it to be over", || held_up().is_none()).await;

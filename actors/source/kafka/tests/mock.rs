@@ -96,12 +96,12 @@ async fn a_partition_that_goes_waits_until_its_tap_is_back() {
     .await;
     assert!(!removes.is_finished());
     assert!(source.shared.fill((partition, claim)).is_none());
-    assert_eq!(removes.join().unwrap(), 0, "it was told");
+    assert_eq!(removes.join().unwrap(), 0, "it was notified");
     close(&source).await;
 }
 
 #[test]
-fn another_process_is_told_that_it_cannot_reach_it() {
+fn another_process_gets_the_reason_why_it_cannot_reach_it() {
     let refused = clusters(Inside::Elsewhere)
         .producer("default")
         .err()

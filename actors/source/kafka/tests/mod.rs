@@ -33,8 +33,8 @@ use crate::testing_support::TestDb;
 
 /// For what takes a moment, on a machine that compiles something else.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A pause that nothing should come in.
 const DONE: End = End::Done;
 
@@ -115,10 +115,10 @@ impl World {
     /// The committed offsets, by partition.
     fn committed(&self) -> BTreeMap<i32, i64> {
         let mut config = self.server.client();
-        let onlooker: BaseConsumer = config.set("group.id", &self.group).create().unwrap();
+        let observer: BaseConsumer = config.set("group.id", &self.group).create().unwrap();
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.topic, 0, self.partitions - 1);
-        let known = onlooker.committed_offsets(list, PATIENCE).unwrap();
+        let known = observer.committed_offsets(list, PATIENCE).unwrap();
         let elements = known.elements();
         let offset = |offset| match offset {
             Offset::Offset(offset) => Some(offset),
@@ -161,11 +161,11 @@ fn source(clusters: &Clusters, topic: &str, group: &str, db: &TestDb) -> Arc<Kaf
     Arc::new(source)
 }
 
-async fn until(what: &str, mut look: impl FnMut() -> bool) {
+async fn until(what: &str, mut poll: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while !look() {
+    while !poll() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -280,12 +280,12 @@ fn a_partition_that_goes_gives_out_nothing_more() {
 }
 
 #[test]
-fn a_stray_record_goes_to_its_place_and_counts_for_the_position() {
+fn a_record_of_the_main_queue_goes_to_its_place_and_counts_for_the_position() {
     let now = Instant::now();
     let mut assigned = assigned([5]);
     take(&mut assigned, 1, 7, 10, now);
-    assigned.stray(record(3));
-    assigned.stray(record(7));
+    assigned.insert_in_order(record(3));
+    assigned.insert_in_order(record(7));
     assigned.settle(1, 5, &End::Done, now);
     assert_eq!(assigned.position(), Some(3));
     assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, now)), [3, 7]);

@@ -82,7 +82,7 @@ fn what_was_finished_and_could_not_be_committed_is_not_run_again() {
     let rest = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&rest), [2]);
     assert_eq!(world.uncommitted(), [(0, 2)]);
-    // What the brokers knew as finished runs again where somebody has set the position back.
+    // Records that the brokers knew as finished run again where the position was set back.
     world.settle(&rest, &End::GiveBack);
     world.goes(0);
     world.comes(0, 0);

@@ -162,7 +162,7 @@ async fn a_dead_letter_is_in_the_database_when_its_position_is_committed() {
 }
 
 #[actix::test]
-async fn a_fetch_that_waits_hears_of_records_and_of_the_stop() {
+async fn a_fetch_that_waits_ends_with_records_and_with_the_stop() {
     let Some(world) = World::new(1) else { return };
     let source = world.source();
     let stop = StopSignal::new();

@@ -4,7 +4,7 @@
 -- Answers 1; 0 where that was known.
 
 local death = KEYS[1] .. ':simplest_script:death:' .. ARGV[1]
--- What nobody came back for in a month is forgotten: no message waits that long for its next look.
+-- A record that is not read in a month is forgotten: no message waits that long for its next attempt.
 local KEPT = 30 * 24 * 3600 * 1000
 
 if redis.call('HEXISTS', death, ARGV[2]) == 1 then return 0 end

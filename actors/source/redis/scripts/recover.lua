@@ -1,7 +1,7 @@
 -- Gives back one batch of a dead boot, the youngest first, so that the oldest message comes to lie at the right end.
 --
 -- KEYS: the list.   ARGV: this boot, and the boot that is known to be dead (without what follows its first dot), or ''.
--- Answers {boot, messages given back, 'more' or 'done'}, or nothing where nobody is dead.
+-- Answers {boot, messages given back, 'more' or 'done'}, or nothing where no boot is dead.
 --
 -- The messages keep their names: each gets a frame, if it has none, in a list of its own that is read before the
 -- producers' one. Slots of the dead boot may be read later than this, and must still find the one that ended it.
@@ -9,7 +9,7 @@
 local ours = KEYS[1] .. ':simplest_script:'
 local me, known_dead = ARGV[1], ARGV[2]
 local boots, back = ours .. 'boots', ours .. 'back'
--- As long as its grave; see beat.lua.
+-- As long as a boot that was judged dead is remembered; see beat.lua.
 local KEPT = 7 * 24 * 3600 * 1000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

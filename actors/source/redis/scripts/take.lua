@@ -71,7 +71,7 @@ if ARGV[4] == 'again' then
 end
 
 -- The oldest messages of a list (its right end) or of the set of retries, as far as they fit, and their bytes. They are
--- read in portions: nobody knows before how large they are, and large ones must not all be in memory here.
+-- read in portions: their size is unknown before, and large ones must not all be in memory here.
 local function oldest(key)
   local found, n, bytes = {}, 0, 0
   while n < most do

@@ -40,7 +40,7 @@ async fn what_a_silent_boot_held_is_given_back_once_and_in_order() {
     settle(&silent, &first[..1], End::Done).await;
     until_lag(&silent, 6).await;
     let (one, other) = (world.source(), world.source());
-    until("the first end to be told", || async {
+    until("the first end to be reported", || async {
         !silent.lock_batches().any_waits()
     })
     .await;
@@ -64,7 +64,7 @@ async fn what_a_silent_boot_held_is_given_back_once_and_in_order() {
     }
     assert!(
         found.iter().all(|d| d.message.attempt == 1 && !d.suspect),
-        "nobody is charged"
+        "no crash is recorded"
     );
 }
 
@@ -103,7 +103,7 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     assert_eq!(slow.ownership(&held[0].receipt), Ownership::Held);
     let judge = world.source();
     judge.registered().await.unwrap();
-    // Its heartbeats were late: the server's clock says so, and the other one judges.
+    // Its heartbeats were late by the server's clock, and the other one judges.
     let boot = slow.boot_in(0);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
     judge.recover_silent().await.unwrap();
@@ -112,7 +112,7 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
 
     settle(&slow, &held[..1], End::Done).await;
     settle(&slow, &held[1..], End::Retry(Duration::ZERO)).await;
-    until("it to hear of it", || async {
+    until("it to learn that its claim is lost", || async {
         slow.ownership(&held[0].receipt) == Ownership::Lost
     })
     .await;
@@ -187,7 +187,7 @@ async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
     let source = world.source();
     source.registered().await.unwrap();
     // The server was away when the death was found, and for longer than three heartbeats.
-    source.await_burial(&recovery);
+    source.await_recovery(&recovery);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
     source.recover_silent().await.unwrap();
     let poison = fetch(&source, 100).await;
@@ -212,14 +212,14 @@ async fn a_death_is_found_after_others_were_given_the_messages() {
     let taken = fetch(&second, 100).await;
     assert_eq!((taken[0].message.attempt, taken[0].suspect), (1, false));
     assert_eq!(taken[0].message.id, held[0].message.id);
-    let second_burial = charge(&taken[0], &second, "second", true);
+    let second_recovery = charge(&taken[0], &second, "second", true);
     die(second).await;
     let source = world.source();
-    for recovery in [&recovery, &second_burial, &recovery] {
+    for recovery in [&recovery, &second_recovery, &recovery] {
         source.recover(recovery).await.unwrap();
     }
     let other = world.source();
-    other.recover(&second_burial).await.unwrap();
+    other.recover(&second_recovery).await.unwrap();
     let poison = fetch(&source, 100).await;
     assert_eq!(
         (poison[0].message.attempt, poison[0].suspect),

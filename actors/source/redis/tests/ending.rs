@@ -91,7 +91,7 @@ async fn a_framed_message_that_is_given_back_keeps_its_attempts() {
 }
 
 #[actix::test]
-async fn an_end_is_told_though_its_neighbour_runs_on() {
+async fn an_end_is_reported_though_its_neighbour_runs_on() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -156,7 +156,7 @@ async fn a_boot_that_ends_gives_back_everything_in_order() {
     source.close(PATIENCE).await;
     assert_eq!(world.waiting().await, ["3", "4", "5", "6"]);
     assert_eq!(world.beside().await, ["retries"]);
-    // What others of this process say later changes nothing.
+    // Later reports from this process change nothing.
     settle(&source, &first[1..], End::GiveBack).await;
     assert_eq!(world.waiting().await, ["3", "4", "5", "6"]);
     let stop = StopSignal::new();
@@ -188,7 +188,7 @@ async fn equal_bodies_are_ended_one_by_one() {
     assert_eq!(rest.iter().filter(|d| d.message.attempt == 1).count(), 10);
 }
 
-/// Others would take over what a boot holds whose heartbeats stop.
+/// Other daemons would take over the messages of a boot whose heartbeats stop.
 #[actix::test]
 async fn heartbeats_go_on_after_a_panic() {
     let Some(world) = World::shared().await else {

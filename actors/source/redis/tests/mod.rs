@@ -27,8 +27,8 @@ use crate::testing_support::TestDb;
 
 /// For what takes a moment, on a machine that compiles something else.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// Between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Messages of a list have no order to keep.
 const ME: Fetcher = Fetcher {
     consumer: 1,
@@ -147,9 +147,9 @@ impl World {
         let _: u64 = push.query_async(&mut producer).await.unwrap();
     }
 
-    /// A question of this boot, with its number and the most it may take, that reaches the server and whose answer nobody
-    /// reads.
-    async fn take_unheard(&self, boot: &str, (number, most): (u64, u32), turn: &str) {
+    /// A question of this boot, with its number and the most it may take, that reaches the server and whose answer is
+    /// never read.
+    async fn take_unread(&self, boot: &str, (number, most): (u64, u32), turn: &str) {
         let mut question = scripts::TAKE.key(self.key.as_str());
         question.arg(boot).arg(number).arg(most);
         question.arg("first").arg(turn).arg(u32::MAX).arg(0);
@@ -216,12 +216,12 @@ async fn settle(source: &RedisSource, deliveries: &[Delivery], end: End) {
     source.settle(ends.collect()).await.unwrap();
 }
 
-/// Looks until it is so.
-async fn until<F: Future<Output = bool>>(what: &str, mut look: impl FnMut() -> F) {
+/// Polls until it is so.
+async fn until<F: Future<Output = bool>>(what: &str, mut poll: impl FnMut() -> F) {
     let deadline = Instant::now() + PATIENCE;
-    while !look().await {
+    while !poll().await {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -42,7 +42,7 @@ async fn through_a_slow_link(payloads: &[String]) -> Option<(u64, u64)> {
         actix_rt::spawn(async move {
             loop {
                 assert!(!shared.is_down(), "it was slow, and not away");
-                tokio::time::sleep(LOOK_INTERVAL).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         })
     };
@@ -64,7 +64,7 @@ async fn through_a_slow_link(payloads: &[String]) -> Option<(u64, u64)> {
         0,
         "its heartbeats went through"
     );
-    assert!(!watched.is_finished(), "an outage was said");
+    assert!(!watched.is_finished(), "an outage was logged");
     watched.abort();
     let bytes: usize = payloads.iter().map(String::len).sum();
     Some((bytes as u64, way.passed()))

@@ -67,11 +67,11 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
         retries == 2
     })
     .await;
-    world.take_unheard(&boot, (number, 100), "retries").await;
+    world.take_unread(&boot, (number, 100), "retries").await;
     source
         .last_number
         .store(number, std::sync::atomic::Ordering::Relaxed);
-    source.look.lock().await.lost_answer(number);
+    source.poller.lock().await.lost_answer(number);
     let mut again = fetch_all(&source, 2).await;
     again.sort_by_key(|delivery| delivery.message.payload.len());
     assert_eq!(payloads(&again), sent);

@@ -141,10 +141,10 @@ async fn what_a_lost_answer_took_is_found_again() {
     let generation = source.registered().await.unwrap();
     // The question reaches the server, and the answer never arrives.
     world
-        .take_unheard(&source.boot_in(generation), (1, 2), "list")
+        .take_unread(&source.boot_in(generation), (1, 2), "list")
         .await;
     source.last_number.store(1, Ordering::Relaxed);
-    source.look.lock().await.lost_answer(1);
+    source.poller.lock().await.lost_answer(1);
     let found = fetch(&source, 100).await;
     assert_eq!(bodies(&found), ["1", "2"]);
     assert_eq!(
@@ -155,21 +155,21 @@ async fn what_a_lost_answer_took_is_found_again() {
 }
 
 #[actix::test]
-async fn a_question_that_is_heard_after_it_was_asked_again_takes_nothing() {
+async fn a_question_that_arrives_after_it_was_asked_again_takes_nothing() {
     let Some(world) = World::shared().await else {
         return;
     };
     let source = world.source();
     let generation = source.registered().await.unwrap();
     source.last_number.store(1, Ordering::Relaxed);
-    source.look.lock().await.lost_answer(1);
+    source.poller.lock().await.lost_answer(1);
     world.push(["1"]).await;
     let first = fetch(&source, 100).await;
     assert_eq!(bodies(&first), ["1"]);
     settle(&source, &first, End::Done).await;
     world.push(["2"]).await;
     world
-        .take_unheard(&source.boot_in(generation), (1, 2), "list")
+        .take_unread(&source.boot_in(generation), (1, 2), "list")
         .await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["2"]);
 }
@@ -184,7 +184,7 @@ async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
     let generation = source.registered().await.unwrap();
     // A question that was given up and reached the server all the same.
     world
-        .take_unheard(&source.boot_in(generation), (7, 2), "list")
+        .take_unread(&source.boot_in(generation), (7, 2), "list")
         .await;
     assert!(world.waiting().await.is_empty());
     assert_eq!(source.lag().await.unwrap(), 2);
@@ -197,7 +197,7 @@ async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
 }
 
 #[actix::test]
-async fn a_key_that_is_no_list_is_said_and_taken_up_once_it_is_one() {
+async fn a_key_that_is_no_list_is_reported_and_taken_up_once_it_is_one() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -274,7 +274,7 @@ async fn two_look_at_once_while_there_are_plenty() {
 }
 
 #[actix::test]
-async fn what_the_second_ones_lost_answer_took_is_found_by_whoever_looks_next() {
+async fn what_the_second_ones_lost_answer_took_is_found_by_the_next_poll() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -282,10 +282,10 @@ async fn what_the_second_ones_lost_answer_took_is_found_by_whoever_looks_next() 
     let source = world.source();
     let generation = source.registered().await.unwrap();
     world
-        .take_unheard(&source.boot_in(generation), (1, 2), "list")
+        .take_unread(&source.boot_in(generation), (1, 2), "list")
         .await;
     source.last_number.store(1, Ordering::Relaxed);
-    source.second_look.lock().await.lost_answer(1);
+    source.second_poller.lock().await.lost_answer(1);
     source.outstanding.store(true, Ordering::Release);
     assert_eq!(bodies(&fetch(&source, 100).await), ["1", "2"]);
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
