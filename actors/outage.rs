@@ -167,7 +167,7 @@ impl Outage {
         Self::begun(what.into(), Away::Part)
     }
 
-    /// Of a server. `name` is the same for all who need it; what each of them calls it begins the log lines.
+    /// Of a server. `name` is the same for all its users; what each user calls it begins the log lines.
     pub(crate) fn of_server(name: impl Into<String>, what: impl Into<String>) -> Self {
         Self::begun(what.into(), Away::Server(name.into()))
     }

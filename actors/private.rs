@@ -36,7 +36,7 @@ pub(crate) fn is_open_to_others(file: &File) -> io::Result<bool> {
     Ok(is_ours && there.mode() & OTHERS != 0)
 }
 
-/// Makes a file private that an earlier version or somebody else's hand has made for everybody.
+/// Makes a file private that an earlier version or another program has made readable for all.
 pub(crate) fn close_to_others(file: &File) -> io::Result<()> {
     if is_open_to_others(file)? {
         file.set_permissions(fs::Permissions::from_mode(FILE_MODE))?;

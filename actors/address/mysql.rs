@@ -1,7 +1,7 @@
 //! Connections to MySQL and MariaDB, and what an address may ask for.
 //!
 //! That is what mysql_async knows, and the two names of MySQL's own clients: `ssl_mode` and `ssl_ca`, with `-` for `_`
-//! where somebody writes so.
+//! where an address has it.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;

@@ -94,7 +94,7 @@ fn judged(error: &tokio_postgres::Error) -> NoConnection {
             let code = code.code();
             code == VIOLATION || !PASSING.iter().any(|class| code.starts_with(class))
         }
-        // The way there: nobody answers, or somebody does who speaks no such protocol, or whose TLS is not what the
+        // The way there: no server answers, or one that does not speak this protocol, or whose TLS is not what the
         // address asks for (rustls reports it as `InvalidData`).
         (None, Some(cause)) => {
             let broken = match cause.downcast_ref() {
@@ -198,7 +198,7 @@ impl Wanted {
     }
 }
 
-/// Takes any certificate: against those who listen, not against those who answer in the server's place.
+/// Takes any certificate: against listeners, not against a man in the middle.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

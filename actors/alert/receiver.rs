@@ -307,7 +307,7 @@ fn slack_cost(c: char) -> usize {
     }
 }
 
-/// Feishu takes `<at user_id="all">` out of a text: what others wrote must not call everybody.
+/// Feishu takes `<at user_id="all">` out of a text: foreign text must not notify a whole group.
 fn without_mentions(text: &str) -> String {
     text.replace("<at", "< at").replace("</at", "< /at")
 }

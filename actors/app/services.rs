@@ -1,7 +1,7 @@
 //! The connections that handlers ask for, made at the first use.
 //!
 //! They are opened on the System's runtime, where no business code runs: a handler that blocks its worker while a
-//! connection is being opened there would hold up everybody who waits for one.
+//! connection is being opened there would hold up every handler that waits for one.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeSet, HashMap};

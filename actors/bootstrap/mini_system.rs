@@ -57,7 +57,7 @@ impl Store for MigratesFirst {
         Box::pin(async move {
             let migrating = Arc::clone(&store);
             let migrated = spawn_blocking(move || migrating.migrate()).await;
-            // The tables may be there all the same, made by who may make them.
+            // The tables may be there all the same, made by a user with the right to make them.
             if let Ok(Err(cause)) = migrated {
                 log::warn!("the tables are not brought up to date: {}", chain(&cause));
             }

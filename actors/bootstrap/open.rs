@@ -23,7 +23,7 @@ pub(crate) fn configuration_for_run<S: Send + Sync + 'static>(
         .map_err(|report| misconfigured(places, &report))
 }
 
-/// As [`configuration`], for who wants the faults one by one.
+/// As [`configuration`], for callers that want the faults one by one.
 pub(crate) fn load<S: Send + Sync + 'static>(
     app: &App<S>,
     places: &Places,

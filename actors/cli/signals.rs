@@ -135,7 +135,7 @@ impl Signals {
         actix_rt::spawn(async move {
             let came_early = self.came();
             let reason = tokio::select! {
-                // Before anybody listened: during the migrations, or the making of the state.
+                // Before a receiver listened: during the migrations, or the making of the state.
                 () = std::future::ready(()), if came_early => "a signal during the start",
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",

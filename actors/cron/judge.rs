@@ -86,7 +86,7 @@ fn by_time(run: &OpenRun) -> Verdict {
     }
 }
 
-/// Whether it has been open for longer than anybody waits for a run that cannot be judged.
+/// Whether it has been open for longer than a run that cannot be judged is waited for.
 pub(super) fn is_over(run: &OpenRun) -> bool {
     let patience = match run.timeout_ms {
         0 => PATIENCE_MS,

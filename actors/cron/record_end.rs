@@ -9,7 +9,7 @@ use crate::outage::Outage;
 use crate::settler::Refusal;
 use crate::store::rows::RunEnd;
 
-/// Before a refused end is tried again: somebody has to mend something first.
+/// Before a refused end is tried again: an operator has to mend something first.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// A line for the run's end: an error where someone should act. What `overlap` ends is as configured.

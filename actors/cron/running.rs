@@ -70,7 +70,7 @@ impl Firing {
         }
     }
 
-    /// How it ended; none where somebody has written that already.
+    /// How it ended; none where another process has written that already.
     async fn end_of(
         &self,
         child: Child,

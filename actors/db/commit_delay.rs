@@ -29,7 +29,7 @@ pub(super) struct CommitDelay {
 
 #[derive(Debug)]
 struct Wait {
-    /// How many inserts wait when everybody is back.
+    /// How many inserts wait when all callers are back.
     all: usize,
     /// How many are enough to wait again next time.
     enough: usize,
@@ -40,8 +40,8 @@ struct Wait {
 pub(super) struct WaitNumber(u64);
 
 impl CommitDelay {
-    /// `answered` callers of inserts were answered while `waiting` others waited. Some: it is worth a wait, until everybody
-    /// is back or the next transaction is full, at most for [`DELAY`].
+    /// `answered` callers of inserts were answered while `waiting` others waited. Some: it is worth a wait, until all
+    /// callers are back or the next transaction is full, at most for [`DELAY`].
     pub(super) fn answered(
         &mut self,
         answered: usize,

@@ -47,7 +47,7 @@ pub(super) struct Committed {
     away: Option<DbError>,
     /// What may be committed or not; nothing is in `left` then.
     unsure: Option<Unsure>,
-    /// What waited for somebody else's locks, and is not written.
+    /// What waited for other transactions' locks, and is not written.
     held: Vec<Submit>,
     held_by: Option<DbError>,
     /// How many inserts were answered, where there was nothing else, and how many writes waited then.

@@ -1,4 +1,4 @@
-//! Who may ask, and who may order. Every request passes here before any route.
+//! Which callers may read, and which may order. Every request passes here before any route.
 //!
 //! Reading: a `Host` that is ours, on every request (see `host.rs`); with `http.token`, that as a bearer token, or as
 //! the password that a browser asks its user for. Ordering besides: no `read_only`, and either the bearer token or a

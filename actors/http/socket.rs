@@ -20,7 +20,7 @@ use super::short_path::ShortPath;
 
 /// What the names of sockets end with.
 const SUFFIX: &str = "sock";
-/// The system answers at once whether somebody listens; where it does not, somebody does.
+/// The system answers at once whether a process listens; where it does not answer, one does.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// One daemon's socket.

@@ -39,10 +39,10 @@ fn take(file: &File, operation: FlockOperation) -> io::Result<Lock> {
     }
 }
 
-/// Opens and takes the gate of a log; None while somebody else is renaming its files.
+/// Opens and takes the gate of a log; None while another process is renaming its files.
 ///
-/// Whoever may open the gate may lock it, and then nothing is rolled any more: it is this user's alone. An older one, which
-/// somebody may have open already, gives way to a new one.
+/// Whoever may open the gate may lock it, and then nothing is rolled any more: it is this user's alone. An older one,
+/// which another process may have open already, gives way to a new one.
 pub(super) fn gate(path: &Path) -> io::Result<Option<File>> {
     let mut options = private::options();
     options.write(true).create(true).truncate(false);

@@ -77,7 +77,7 @@ impl Names {
         Ok(self.dir.join(name))
     }
 
-    /// The lock file: who holds it may rename files of this log.
+    /// The lock file: its holder may rename files of this log.
     pub(super) fn gate(&self) -> PathBuf {
         self.dir.join(format!(".{}.lock", self.prefix))
     }

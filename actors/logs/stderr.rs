@@ -38,7 +38,7 @@ pub(super) struct Stderr(Arc<Queue<()>>);
 /// Where the thread writes to.
 struct Target {
     fd: OwnedFd,
-    /// Called when nobody reads any more (true), and when somebody does again (false).
+    /// Called when the reader is gone or stands still (true), and when it reads again (false).
     redirect: Box<dyn Fn(bool) + Send>,
 }
 
@@ -164,7 +164,7 @@ fn write_whole(queue: &Queue<()>, target: &Target, mut bytes: &[u8]) {
         wait_until_writable(queue, target);
         match rustix::io::write(&target.fd, bytes) {
             Ok(count) => bytes = &bytes[count..],
-            // Again: somebody made it non-blocking, and another process was faster.
+            // Again: another process made it non-blocking, and one was faster.
             Err(Errno::INTR | Errno::AGAIN) => {}
             // Closed, or its disk is full: no reason to stop, and the log file has the lines.
             Err(_) => return,

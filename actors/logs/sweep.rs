@@ -1,7 +1,7 @@
 //! What becomes of files that are no longer written to: packed, and in the end deleted.
 //!
-//! Any number of processes may sweep the same log: a file is touched only by who holds it
-//! exclusively, which also keeps away from files that somebody still writes to.
+//! Any number of processes may sweep the same log: a file is touched only by the process that holds it
+//! exclusively, which also keeps away from files that are still written to.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -126,7 +126,7 @@ fn numbered(spec: &Spec, entry: &Entry) -> io::Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-/// The file, held exclusively; None when somebody else has it or has dealt with it.
+/// The file, held exclusively; None when another process has it or has dealt with it.
 fn hold(path: &Path) -> io::Result<Option<File>> {
     // Writing as well: network file systems lock exclusively only what may be written.
     let mut options = File::options();

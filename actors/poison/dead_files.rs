@@ -3,7 +3,7 @@
 //! A file is judged by one daemon at a time: it holds the file's lock until it has written the deaths
 //! down. A file that cannot be read is removed when it is one of ours (torn by a power cut, or another
 //! version's: its handlers have long run again, and it would be reported at each start for ever), and
-//! left alone when it is somebody else's.
+//! left alone when it is another daemon's.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};

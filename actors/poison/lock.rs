@@ -13,7 +13,7 @@ use rustix::io::Errno;
 #[derive(Debug)]
 pub(super) struct Locked(File);
 
-/// Against whom a lock is held.
+/// Against which processes a lock is held.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Against {
     /// Anybody.

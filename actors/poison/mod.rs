@@ -24,7 +24,7 @@
 //! - the kernel's **out-of-memory killer** sends SIGKILL, which nobody can catch; it leaves polled slots,
 //!   as an operator's `kill -9` does. The difference is in the kernel's count of such kills, noted in
 //!   the file every few seconds: a file without a fatal slot, of this kernel boot, whose count has risen
-//!   since, has its polled slots charged. A count that has not risen means somebody else's SIGKILL.
+//!   since, has its polled slots charged. A count that has not risen means that another process sent the SIGKILL.
 //!
 //! What that leaves open: a `kill -9` while some *other* process of the same cgroup (without cgroup v2: of
 //! the machine) is killed for memory before the next start charges busy handlers wrongly. It costs each

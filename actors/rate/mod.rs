@@ -77,9 +77,9 @@ pub(crate) struct Limiter {
     limit: RwLock<Option<RateLimit>>,
     keeper: Option<Keeper>,
     bucket: Mutex<Bucket>,
-    /// Held by the one who asks for permits.
+    /// Held by the consumer that asks for permits.
     asking: Turn<Outage>,
-    /// While the limit is reached: held by the one who fetches.
+    /// While the limit is reached: held by the consumer that fetches.
     fetching: Arc<Turn<()>>,
     /// Somebody has waited for permits, and messages have started, since that was asked.
     has_waited: AtomicBool,

@@ -2,9 +2,8 @@
 //!
 //! While one portion is being written the next gathers: the slower the database, the larger the portions. Nothing the
 //! handler does can hold them up, so what has run is durable within one commit, not at the end of a batch (milliseconds
-//! after they begin to gather). Nor can an end
-//! whose row somebody has locked, or that is refused, as by a trigger or for want of a right: it is tried again for as long
-//! as the queue lives, and the others go on.
+//! after they begin to gather). Nor can an end whose row another transaction has locked, or that is refused, as by a
+//! trigger or for want of a right: it is tried again for as long as the queue lives, and the others go on.
 
 mod later;
 mod portion;
@@ -42,10 +41,10 @@ pub(crate) struct Settler<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> Settler<T> {
-    /// `write` makes a portion durable, and answers those ends whose rows somebody else has locked. After an error it is
-    /// called with the same portion again, so each end in it must count once. The task lives until everything is written,
-    /// longer than the settler if need be. It lives on `home`, a runtime without business code: a handler that blocks its
-    /// own thread must not hold up what has ended.
+    /// `write` makes a portion durable, and answers those ends whose rows another transaction has locked. After an
+    /// error it is called with the same portion again, so each end in it must count once. The task lives until
+    /// everything is written, longer than the settler if need be. It lives on `home`, a runtime without business code:
+    /// a handler that blocks its own thread must not hold up what has ended.
     ///
     /// The first of a portion waits for others for as long as `gathering`.
     pub(crate) fn start<F, Fut, E>(

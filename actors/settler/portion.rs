@@ -9,7 +9,7 @@ pub(super) struct Tried<T, E> {
     pub(super) left: Vec<T>,
     /// Those that cannot be written while others can, and why.
     pub(super) apart: (Vec<T>, Option<String>),
-    /// They are refused, each of them; none waits for somebody's lock.
+    /// They are refused, each of them; none waits for another transaction's lock.
     pub(super) only_refused: bool,
     /// Why nothing can be written.
     pub(super) away: Option<E>,

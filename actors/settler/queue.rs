@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// Ends that may wait; beyond that those who run wait with them. Bounds what runs twice after a crash.
+/// Ends that may wait; beyond that the consumers wait too. Bounds what runs twice after a crash.
 pub(super) const MAX_WAITING: usize = 1000;
 /// Flush early at this many, so that a consumer never waits for a full queue.
 const ENOUGH: usize = MAX_WAITING / 4;

@@ -294,7 +294,7 @@ impl QueueState {
         self.flow.in_flight.fetch_add(signed(n), Relaxed);
     }
 
-    /// Their source has taken what became of them: it is durable, or somebody else's business.
+    /// Their source has taken what became of them: it is durable, or another owner's business.
     pub(crate) fn settled(&self, settled: Settlements) {
         let flow = &self.flow;
         flow.in_flight.fetch_sub(signed(settled.total()), Relaxed);

@@ -32,7 +32,7 @@ pub(crate) struct ResizeView {
 /// What an outage is an outage of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Away {
-    /// A server, by a name that all who need it have for it: they see one outage.
+    /// A server, by a name that all its users have for it: they see one outage.
     Server(String),
     /// What one queue needs for itself: a place in its group, a right.
     Queue(String),

@@ -192,7 +192,8 @@ impl KeyedInsert {
         self.keys.iter().enumerate().map(id_before).collect()
     }
 
-    /// The keys of rows that were inserted now, each with its row's id, in the order in which everybody inserts them.
+    /// The keys of rows that were inserted now, each with its row's id, in the order in which all transactions insert
+    /// them.
     pub(in crate::store) fn made(&self, rows: &[KeyedRow]) -> Vec<(&str, &str, i64)> {
         let made = self.keys.iter().zip(rows).filter(|(_, row)| row.is_new);
         let made = made.filter_map(|(key, row)| {

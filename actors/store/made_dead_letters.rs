@@ -48,7 +48,7 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
     }
 }
 
-/// Ends that are stale, or wait for somebody's lock, have made nothing.
+/// Ends that are stale, or wait for another transaction's lock, have made nothing.
 fn counts(settlement: &Settlement, id: i64) -> bool {
     !settlement.stale.contains(&id) && !settlement.held.contains(&id)
 }

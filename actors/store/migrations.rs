@@ -76,7 +76,7 @@ pub(in crate::store) fn note(version: &str) -> String {
     )
 }
 
-/// All statements as one text, for those who may not alter: a person with the rights runs it.
+/// All statements as one text, for daemons without the right to alter: a person with the right runs it.
 pub(in crate::store) fn print(migrations: &[Migration]) -> String {
     let mut text = format!("{VERSIONS};\n");
     for migration in migrations {

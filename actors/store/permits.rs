@@ -66,7 +66,7 @@ mod tests {
         }
     }
 
-    /// Permits that those who ask in turns get in this time, each asking again at once or when it may.
+    /// Permits that callers that ask in turns get in this time, each asking again at once or when it may.
     fn granted(ask: &PermitAsk, late_us: i64, for_us: i64) -> u32 {
         let start = 1_764_000_000_000_000;
         let (mut now, mut free, mut all) = (start, 0, 0);

@@ -33,7 +33,7 @@ pub(crate) struct NewTask {
     pub(crate) params: String,
     /// Unix milliseconds.
     pub(crate) due_ms: i64,
-    /// Inserted already claimed by the one who inserts it, with the fence `FIRST_FENCE`.
+    /// Inserted already claimed by its inserter, with the fence `FIRST_FENCE`.
     pub(crate) claimed: bool,
     /// Of the handler that pushed it.
     pub(crate) trace: Option<Trace>,

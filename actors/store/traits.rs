@@ -22,7 +22,7 @@ pub(crate) trait Store: Send + Sync {
     fn address(&self) -> String;
     /// Brings the tables up to date; several processes may do so at once.
     fn migrate(&self) -> Result<Vec<String>, DbError>;
-    /// The statements that `migrate` would run on an empty database, for those who may not alter.
+    /// The statements that `migrate` would run on an empty database, for daemons without the right to alter.
     fn statements(&self) -> String;
     /// Looks at the database and changes nothing: one that is not there is not made.
     fn inspect(&self) -> Result<Inspection, DbError>;
@@ -60,7 +60,8 @@ pub(crate) struct Applied {
 pub(crate) enum Outcome {
     /// Committed, or refused for good.
     Answered(Result<Written, DbError>),
-    /// Nothing is written: somebody else has locked what it needs, and may do so for long. The others need not wait.
+    /// Nothing is written: another transaction has locked what it needs, and may do so for long. The others need not
+    /// wait.
     Held(DbError),
 }
 
@@ -98,7 +99,7 @@ impl Applied {
         }
     }
 
-    /// The writes at these places wait for somebody's locks.
+    /// The writes at these places wait for another transaction's locks.
     pub(crate) fn hold(&mut self, places: Vec<usize>, cause: &DbError) {
         for at in places {
             self.outcomes[at] = Some(Outcome::Held(cause.clone()));

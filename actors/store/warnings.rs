@@ -135,7 +135,7 @@ impl CountAdd {
 pub(crate) enum Counted {
     /// They are in the table; this many limits were reached by them.
     Added { reached: usize },
-    /// Nothing is written: somebody else has locked a row that they need. To be tried again.
+    /// Nothing is written: another transaction has locked a row that they need. To be tried again.
     Held,
 }
 

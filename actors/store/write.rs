@@ -223,7 +223,7 @@ impl Write {
         )
     }
 
-    /// Somebody waits for it who is to do something at a certain moment: make a fire. None of these depends on a write
+    /// Its caller has to act at a certain moment: make a fire. None of these depends on a write
     /// that is not urgent, so it may go before those, and beside them. What becomes of a run is among them: what
     /// `overlap` makes of a fire depends on the ends before it, and the start of a run locks the rows that its end
     /// needs.
@@ -400,7 +400,7 @@ pub(crate) struct Trimmed {
 pub(crate) struct Settlement {
     /// Too late: others had taken over.
     pub(crate) stale: Vec<i64>,
-    /// Not written, as somebody else has locked the row: to be tried again.
+    /// Not written, as another transaction has locked the row: to be tried again.
     pub(crate) held: Vec<i64>,
 }
 

@@ -161,7 +161,7 @@ impl SupervisorActor {
             .start_one(&self.plan, Child::Alert, Self::notice(Child::Alert, ctx));
         self.children
             .start_db(&self.plan, Self::notice(Child::Db, ctx));
-        // Early, so that `/ready` answers while the start is still waiting.
+        // Early, so that `/readyz` answers while the start is still waiting.
         let notice = Self::notice(Child::Http, ctx);
         self.children.start_http(&self.plan, &self.stop, notice);
         let interval = self.plan.liveness.interval().min(RESCUE_INTERVAL);
@@ -178,7 +178,7 @@ impl SupervisorActor {
                 }
                 tokio::time::sleep(outage.failed(cause)).await;
             }
-            // It may wait for a row that somebody has locked; it is repeated.
+            // It may wait for a row that another transaction has locked; it is repeated.
             orders::learn_first(&plan.db, &plan.pauses, &plan.http.state).await;
             let _ = tokio::time::timeout(FIRST_RESCUE, rescue::scan(&plan)).await;
             // The write may wait for a table that another program has locked; then it is repeated before the first

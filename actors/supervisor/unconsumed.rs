@@ -24,7 +24,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(20);
 const REGISTERED_AFTER: u32 = 3;
 /// Between two polls for replays that are due later, and between two attempts at a server that is away.
 const LATER: Duration = Duration::from_secs(30);
-/// Between two tries, and where somebody holds the rows.
+/// Between two tries, and where another transaction holds the rows.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Tries at a database that does not answer; its outage is logged elsewhere.
 const TRIES: u32 = 30;

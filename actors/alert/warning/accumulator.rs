@@ -30,7 +30,7 @@ pub(super) struct Key {
 
 /// What becomes of a segment, for those whose counts are in it.
 pub(super) trait Awaited: Clone {
-    /// Whether anybody can still ask for it.
+    /// Whether a caller can still ask for it.
     fn is_held(&self) -> bool;
 }
 
@@ -272,7 +272,7 @@ mod tests {
         }
     }
 
-    /// The number of an outcome, and whether anybody holds it besides the segment.
+    /// The number of an outcome, and whether a caller holds it besides the segment.
     impl Awaited for Arc<usize> {
         fn is_held(&self) -> bool {
             Arc::strong_count(self) > 1

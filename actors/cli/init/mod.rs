@@ -80,7 +80,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, Failure> {
             .replace("@workspace@\n", workspace);
         ((*path).to_owned(), text)
     });
-    // The new program's handlers are those of the template until somebody prints the schemas anew.
+    // The new program's handlers are those of the template until the schemas are printed anew.
     let schemas = SchemaFile::ALL.into_iter().map(|file| {
         let path = format!("etc/schema/{}.json", file.name());
         (

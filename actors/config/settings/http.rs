@@ -8,7 +8,7 @@ use crate::jsonc::node::Node;
 /// The port where none is given.
 const DEFAULT_PORT: u16 = 7_100;
 
-/// Where the daemon answers, and to whom.
+/// Where the daemon listens, and which callers it answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
     /// The address; `None` is no port at all.

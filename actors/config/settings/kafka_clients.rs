@@ -12,7 +12,7 @@ use crate::config::secret::Secret;
 
 /// Of a group's member.
 const MEMBER: [(&str, &str); 6] = [
-    // Records that are fetched ahead of those who run them, for each partition: a second's worth for the fastest
+    // Records that are prefetched, for each partition: a second's worth for the fastest
     // handlers would be more, but memory is bounded by the bytes. librdkafka checks for room each
     // `fetch.queue.backoff.ms`.
     ("queued.min.messages", "10000"),

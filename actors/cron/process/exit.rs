@@ -20,7 +20,7 @@ pub(crate) enum ExitStatus {
     Exited(i32),
     /// By this signal; `true`: it left a core dump.
     Signaled(i32, bool),
-    /// It ended, or is no longer watched; nobody here saw how: somebody else reaped it (SIGCHLD
+    /// It ended, or is no longer watched; this process did not see how: another one reaped it (SIGCHLD
     /// ignored from outside, a handler that waits for any child), or the Spawner was dropped.
     Unknown,
 }

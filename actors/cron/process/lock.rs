@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// Takes the exclusive lock; `false` where somebody else holds it.
+/// Takes the exclusive lock; `false` where another process holds it.
 ///
 /// It ends with [`unlock`], or with the last descriptor, which a forked descendant may have.
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
@@ -31,7 +31,7 @@ pub(super) fn unlock(file: &File) -> io::Result<()> {
     fcntl(file, libc::F_OFD_SETLK, &mut whole_file(libc::F_UNLCK))
 }
 
-/// Whether somebody holds the lock, without taking it.
+/// Whether any process holds the lock, without taking it.
 ///
 /// Asked through a descriptor of one's own: a holder does not conflict with itself.
 pub(super) fn is_locked(file: &File) -> io::Result<bool> {

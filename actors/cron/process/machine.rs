@@ -94,7 +94,7 @@ pub(crate) fn identify(pid: i32, start_ticks: Option<u64>) -> Identity {
     let Some(target) = valid(pid) else {
         return Identity::Gone;
     };
-    // EPERM: somebody else's process, but it is there.
+    // EPERM: another user's process, but it is there.
     if test_kill_process(target) == Err(rustix::io::Errno::SRCH) {
         return Identity::Gone;
     }

@@ -25,7 +25,7 @@ use super::signals::Signals;
 const QUEUE: usize = 2_000;
 
 /// How often, and after what pause, a program is tried whose file is just being written: 0.2 s in
-/// all, for an upgrade that copies. Those who wait behind want the same file.
+/// all, for an upgrade that copies. The ones that wait behind want the same file.
 const BUSY_TRIES: u32 = 10;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -69,7 +69,7 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// For who ends it, while somebody else waits for that.
+    /// For the caller that ends it, while another caller waits for the end.
     pub(crate) fn signals(&self) -> Signals {
         self.signals.clone()
     }

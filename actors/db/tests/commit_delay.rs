@@ -1,4 +1,4 @@
-//! Callers who push again as soon as they are answered, and those who do not.
+//! Callers that push again as soon as they are answered, and callers that do not.
 
 use tokio::time::Instant;
 
@@ -61,7 +61,7 @@ async fn those_who_do_not_are_waited_for_a_moment() {
     assert_eq!(begun.elapsed(), Duration::ZERO, "alone");
 }
 
-/// Large pushes fill a transaction before everybody is back.
+/// Large pushes fill a transaction before all callers are back.
 #[actix::test]
 async fn a_transaction_that_is_full_waits_for_nobody() {
     let world = World::start();

@@ -32,7 +32,7 @@ async fn who_waits_for_a_lock_holds_nobody_else_up() {
     );
 }
 
-/// As while somebody alters the table: each of them would wait, and all others behind it.
+/// As while a table is being altered: each of them would wait, and all others behind it.
 #[actix::test]
 async fn more_of_what_waits_for_a_table_waits_beside_it() {
     let world = World::start();

@@ -51,7 +51,7 @@ impl Answer {
     }
 }
 
-/// The last answers. The URL that leads back has a number and no text: a link that somebody made up shows nothing.
+/// The last answers. The URL that leads back has a number and no text: a link that was made up shows nothing.
 #[derive(Default)]
 pub(super) struct Answers(Mutex<VecDeque<(String, Answer)>>);
 

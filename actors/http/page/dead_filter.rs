@@ -97,7 +97,7 @@ impl Filter {
         pairs
     }
 
-    /// With times that stay what they are, however long somebody thinks about it.
+    /// With times that stay what they are, however long the reader thinks about it.
     pub(super) fn made_absolute(self) -> Self {
         let absolute = |ms: Option<i64>| {
             let at = DateTime::<Utc>::from_timestamp_millis(ms?)?;

@@ -71,7 +71,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let mut purge = Order::new("/letter/order", t.purge(), &named("purge"));
     purge.confirm = Some(t.purge_does().to_owned());
     let mut frame = visit.frame(Tab::Dead, &t.dead_letter_named(id));
-    // It does not change, and somebody may be editing it.
+    // It does not change, and the reader may be editing it.
     frame.refresh = 0;
     let headers = opened.headers.iter().take(MOST_HEADERS);
     let group_name = group.name();

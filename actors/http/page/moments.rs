@@ -1,4 +1,4 @@
-//! A time that somebody typed into a filter.
+//! A time that a person typed into a filter.
 
 use chrono::{FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
 

@@ -17,7 +17,7 @@ use crate::http::answers::refusal;
 use crate::http::ready::{Readiness, readiness};
 use crate::http::routes::Asked;
 
-/// Characters of a value in a query that anybody reads: longer ones are cut.
+/// Characters of a value in a query that are read: longer ones are cut.
 const MOST_VALUE: usize = 1_000;
 /// A year, in seconds.
 const COOKIE_AGE: u32 = 365 * 24 * 3600;

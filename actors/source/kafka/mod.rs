@@ -66,7 +66,7 @@ use crate::stop::StopListener;
 use crate::store::rows::{EntryName, NewDeadLetter};
 use crate::task::{panic_point, restart_on_panic};
 
-/// Which topic is read, and as whom.
+/// Which topic is read, and by which group.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
     pub(crate) entry: EntryName,

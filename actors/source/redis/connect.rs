@@ -124,7 +124,7 @@ impl Manager {
         }
     }
 
-    /// What came of a command on this connection. With a server that does nothing for anybody the connection is not used
+    /// What came of a command on this connection. With a server that serves no client the connection is not used
     /// again: what else was under way on it can be in any state.
     pub(super) fn failed(&self, connection: &mut Connection, fault: &Fault) {
         if matches!(fault, Fault::Away(_)) {

@@ -5,13 +5,13 @@ use bb8_redis::redis::{ErrorKind, RedisError};
 /// Why a command was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The server does nothing for anybody at the moment; asked again later it may.
+    /// The server serves no client at the moment; asked again later it may.
     Away(String),
     /// It refuses this, and goes on with others.
     Refused(String),
 }
 
-/// Answers of a server that does nothing for anybody, and what a person can do.
+/// Answers of a server that serves no client, and what a person can do.
 const AWAY: [(&str, &str); 14] = [
     (
         "LOADING",

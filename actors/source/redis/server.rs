@@ -165,7 +165,7 @@ impl Server {
         Some(Turn(turn))
     }
 
-    /// The server did nothing for anybody. Those that fail together count as one try.
+    /// The server serves no client. Callers that fail together count as one try.
     pub(super) fn failed(&self, cause: &str, turn: Option<&Turn<'_>>) {
         let mut away = self.lock_outage();
         if turn.is_some() || !self.down.load(Ordering::Acquire) {
@@ -235,8 +235,8 @@ impl bb8::ManageConnection for Shared {
         self.0.connect().await
     }
 
-    /// Without a word to the server: a round trip before each use would cost as much as the use. One that fails is marked,
-    /// and one to a server that is no longer the primary must not be used by anybody.
+    /// Without a word to the server: a round trip before each use would cost as much as the use. One that fails is
+    /// marked, and one to a server that is no longer the primary must not be used any more.
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), RedisError> {
         if self.0.is_current(connection) {
             Ok(())

@@ -243,7 +243,7 @@ impl RedisSource {
                 return Err(SourceError::Said(why));
             }
             Err(Fault::Refused(why)) => {
-                // The next poll comes soon. A server that refuses this read refuses to give out messages as well.
+                // The lag is not read again for a while. A server that refuses this read refuses to give out messages as well.
                 self.trouble.refused(Deed::Take, &why);
                 return Err(SourceError::Said(why));
             }

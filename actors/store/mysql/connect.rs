@@ -17,15 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What we rely on, whatever `SET GLOBAL`, the server's files or `init_connect` say.
 ///
 /// READ COMMITTED: claims of several daemons must not lock the gaps between rows. Strict: what does not fit is refused,
-/// not cut; and no other mode, as some read our statements differently. English, for those who read errors.
-/// The server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go program's.
-/// `lock_wait_timeout` (seconds) is that of statements that alter tables, `innodb_lock_wait_timeout` that of rows: below
-/// the patience of a transaction.
+/// not cut; and no other mode, as some read our statements differently. English, for the readers of errors. The
+/// server's own time zone, not diesel-async's UTC: `create_time` and `update_time` are its NOW(), as the Go program's.
+/// `lock_wait_timeout` (seconds) is that of statements that alter tables, `innodb_lock_wait_timeout` that of rows:
+/// below the patience of a transaction.
 ///
 /// How long a statement may take is known to us (the patience of `writer.rs` and `reader.rs`), and not to the server: a
-/// limit that is shorter than a wait for somebody's lock would end statements that only have to wait. Neither may a SELECT
-/// be cut off or refused for the rows it reads, nor an UPDATE for its condition; a statement is a transaction of its own
-/// unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Everybody may set all of these.
+/// limit that is shorter than a wait for another transaction's lock would end statements that only have to wait.
+/// Neither may a SELECT be cut off or refused for the rows it reads, nor an UPDATE for its condition; a statement is a
+/// transaction of its own unless we begin one, and COMMIT ends it and nothing else; a unique key is unique. Everybody
+/// may set all of these.
 ///
 /// Each product has its own name for the time limit; which comment is for which: `product.rs`.
 const SETTINGS: &str = "\

@@ -16,7 +16,7 @@ pub(in crate::store) async fn verdict(
     }
 }
 
-/// Whether a statement that alters gave up waiting for those who use the table.
+/// Whether a statement that alters gave up waiting for transactions that use the table.
 pub(super) async fn is_lock_timeout(connection: &mut Connection, error: &Error) -> bool {
     connection.code_of(error).await == Some(LOCK_WAIT_TIMEOUT)
 }

@@ -21,9 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// transaction.
 ///
 /// How long a statement may take is known to us (the patience of `writer.rs` and `reader.rs`), and not to the server: a
-/// limit that is shorter than a wait for somebody's lock would end statements that only have to wait. Connections that
-/// rest are ours to close. A commit that is answered is on the server's disk: where nobody waits for replicas either it is
-/// that, `local`. Versions differ in what they have of these, so the server's list is asked.
+/// limit that is shorter than a wait for another transaction's lock would end statements that only have to wait.
+/// Connections that rest are ours to close. A commit that is answered is on the server's disk: where nobody waits for
+/// replicas either it is that, `local`. Versions differ in what they have of these, so the server's list is asked.
 ///
 /// `default_transaction_read_only` stays as it is: providers set it when the disk is full, and people to move a database.
 const SETTINGS: &str = "\

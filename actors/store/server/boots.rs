@@ -1,4 +1,5 @@
-//! Who lives, who is dead, and whose rows go to whom. By the server's clock: those of the daemons may differ.
+//! Which boots live, which are dead, and the release of dead boots' rows. By the server's clock: those of the daemons
+//! may differ.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! Limits that were reached, until the receivers have them. A row belongs to the boot that sends it, as tasks and messages
-//! do to theirs. A row that somebody has locked is passed over.
+//! Limits that were reached, until the receivers have them. A row belongs to the boot that sends it, as tasks and
+//! messages do to theirs. A row that another transaction has locked is passed over.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;

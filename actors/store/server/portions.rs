@@ -61,7 +61,8 @@ impl Portion {
 }
 
 impl ServerWriter {
-    /// See the module's header. What waits for somebody's lock is left out, and the others are tried again without it.
+    /// See the module's header. What waits for another transaction's lock is left out, and the others are tried again
+    /// without it.
     pub(super) async fn apply_all(&mut self, batch: &[Write]) -> Applied {
         let mut applied = Applied::none_of(batch.len());
         let mut first = 0;

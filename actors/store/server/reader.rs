@@ -38,7 +38,8 @@ use crate::store::views::Run;
 use crate::store::warnings::NoticeBreadth;
 use crate::store::write::TRIM_ROWS;
 
-/// Longer than any question of ours takes; a server that hangs must not hold up those who can go on without an answer.
+/// Longer than any question of ours takes; a server that hangs must not hold up callers that can go on without an
+/// answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection that was idle is no good when it does not answer sooner: the way to the server may have forgotten it.
 const PING_PATIENCE: Duration = Duration::from_secs(2);

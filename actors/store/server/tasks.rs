@@ -152,7 +152,7 @@ pub(super) async fn end(
             }
         }
     }
-    // In the order of their ids, as everybody locks them.
+    // In the order of their ids, as all transactions lock them.
     done.sort_unstable();
     for chunk in done.chunks(IN_ONE_STATEMENT) {
         dialect::finish_tasks(connection, chunk).await?;

@@ -1,7 +1,8 @@
 //! Counts of warnings. By the server's clock: those of the processes that count may differ.
 //!
-//! Every process that counts one flag needs the same row, once a second for milliseconds. A row that somebody else has locked
-//! is waited for by nobody: its counts are answered as held, and come again; those of other flags are committed.
+//! Every process that counts one flag needs the same row, once a second for milliseconds. A row that another
+//! transaction has locked is waited for by nobody: its counts are answered as held, and come again; those of other
+//! flags are committed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
@@ -18,7 +19,7 @@ use crate::store::warnings::{CountAdd, Counted, NewNotice, Period, WINDOW_KEPT_M
 use crate::store::windows::Windows;
 use crate::store::write::{TRIM_ROWS, Written};
 
-/// Rows in the order of their keys, as everybody locks them.
+/// Rows in the order of their keys, as all transactions lock them.
 type Rows<'a> = BTreeMap<String, (&'a CountAdd, Period)>;
 
 /// What becomes of each, in their order.

@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const LONGEST_PATIENCE: Duration = Duration::from_secs(240);
 /// How often a transaction that met a deadlock or a collision is tried at once; then later.
 const TRIES: u32 = 8;
-/// What collided with a row that another transaction has committed sees it at the next try: the claim of a fire, an entry
-/// that another daemon made. A third time it is a key of somebody else.
+/// What collided with a row that another transaction has committed sees it at the next try: the claim of a fire, an
+/// entry that another daemon made. A third time it is another program's key.
 const TRIES_OF_DUPLICATES: u32 = 3;
 /// A connection that was not used for longer is opened anew: the server may have given it up (`connect::WRITES`).
 const STALE: Duration = Duration::from_secs(20);

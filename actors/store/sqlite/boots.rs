@@ -1,4 +1,4 @@
-//! Who lives, who is dead, and whose rows go to whom.
+//! Which boots live, which are dead, and the release of dead boots' rows.
 
 use diesel::prelude::*;
 

@@ -22,7 +22,7 @@ pub(super) enum Step {
 /// Somebody else holds the file.
 const HELD: [c_int; 2] = [ffi::SQLITE_BUSY, ffi::SQLITE_LOCKED];
 
-/// The disk, the memory or the file is not as it must be for anybody's writes.
+/// The disk, the memory or the file is not as every write needs it.
 const CLOSED: [c_int; 6] = [
     ffi::SQLITE_NOMEM,
     ffi::SQLITE_READONLY,
@@ -47,7 +47,7 @@ pub(super) fn judged(error: &Error, step: Step) -> DbError {
     }
 }
 
-/// Whether somebody else holds the file, by the text of an error outside of a transaction.
+/// Whether another process holds the file, by the text of an error outside of a transaction.
 pub(super) fn is_held(text: &str) -> bool {
     is_one_of(text, &HELD)
 }

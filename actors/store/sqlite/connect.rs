@@ -10,7 +10,7 @@ use crate::store::error::DbError;
 
 /// WAL lets readers go on beside the one writer. FULL syncs each commit to the disk: what is answered is durable,
 /// power cuts included. The busy time-out (milliseconds) outlasts any transaction of ours; a longer wait means that
-/// somebody holds the file, and is reported as an outage.
+/// another process holds the file, and is reported as an outage.
 const PRAGMAS: &str = "
     PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;

@@ -30,7 +30,7 @@ pub(super) struct SqliteWriter {
 }
 
 /// Who moves the log's pages into the file, when there are a thousand of them: the commit that finds them. That takes
-/// some milliseconds and two more syncs, which nobody who waits for a claim of a fire can spare; the next commit does
+/// some milliseconds and two more syncs, which a claim of a fire cannot spare; the next commit does
 /// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Checkpoints {

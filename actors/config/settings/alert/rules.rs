@@ -3,7 +3,7 @@
 use crate::jsonc::node::Node;
 use crate::jsonc::object::Object;
 
-/// LagChecks, deaths: more than anybody waits for.
+/// The most LagChecks or deaths that a rule may wait for.
 const MOST_TIMES: u64 = 100;
 /// A day: what is allowed to last longer is no alert.
 const MOST_SECONDS: u64 = 24 * 60 * 60;

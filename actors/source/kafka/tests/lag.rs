@@ -189,7 +189,7 @@ async fn a_new_group_that_begins_at_the_end_has_no_lag_and_skips_nothing_later()
     assert_eq!(got[0].message.id, "1/5");
     settle(&source, &got, &DONE).await;
 
-    // Added later, and filled before anybody notices: it begins at its first record.
+    // Added later, and filled before a member notices: it begins at its first record.
     world.server.add_partitions(&world.topic, 3);
     world.partitions = 3;
     // The other one would notice them in minutes.
