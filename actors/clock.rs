@@ -16,6 +16,27 @@ pub(crate) fn now_utc() -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, now.subsec_nanos()).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
+/// What the machine's own clock, which libraries read, shows at a moment of this one. They are one clock.
+#[cfg(not(test))]
+pub(crate) fn on_machine_clock(at: DateTime<Utc>) -> DateTime<Utc> {
+    at
+}
+
+/// In tests they are two. The answer is a whole second that has come on the machine's clock if `at` has come on this one,
+/// and that has not come if `at` has not.
+#[cfg(test)]
+pub(crate) fn on_machine_clock(at: DateTime<Utc>) -> DateTime<Utc> {
+    use chrono::{DurationRound, TimeDelta};
+
+    let second = TimeDelta::seconds(1);
+    let (shown, machine) = (now_utc(), Utc::now());
+    let there = (machine + (at - shown)).duration_trunc(second).unwrap();
+    match at <= shown {
+        true => there,
+        false => there + second,
+    }
+}
+
 #[cfg(not(test))]
 fn since_epoch() -> Duration {
     SystemTime::now()

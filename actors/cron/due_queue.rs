@@ -1,6 +1,7 @@
 //! The live entries by when they are due next.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::LiveEntry;
@@ -39,8 +40,32 @@ impl DueQueue {
         }
     }
 
-    pub(super) fn next_due_ms(&self) -> Option<i64> {
-        self.by_due.keys().next().copied()
+    /// Whether an entry fires again.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.by_due.is_empty()
+    }
+
+    /// The entries that are due after `after_ms`, until `until_ms` at the latest, in the order in which they are taken.
+    pub(super) fn between(
+        &self,
+        after_ms: i64,
+        until_ms: i64,
+    ) -> impl Iterator<Item = (i64, &Arc<LiveEntry>)> {
+        let seconds = self
+            .by_due
+            .range((Bound::Excluded(after_ms), Bound::Included(until_ms)));
+        seconds.flat_map(|(due, entries)| entries.iter().map(|entry| (*due, entry)))
+    }
+
+    /// This very entry, if it is due then. Without a search where entries are taken in their order.
+    pub(super) fn take(&mut self, due_ms: i64, entry: &Arc<LiveEntry>) -> Option<Arc<LiveEntry>> {
+        let entries = self.by_due.get_mut(&due_ms)?;
+        let place = entries.iter().position(|one| Arc::ptr_eq(one, entry))?;
+        let taken = entries.remove(place);
+        if entries.is_empty() {
+            self.by_due.remove(&due_ms);
+        }
+        taken
     }
 
     #[cfg(test)]
@@ -68,6 +93,26 @@ mod tests {
     use super::*;
     use crate::config::Misfire;
     use crate::cron::entry::tests::entry;
+
+    #[test]
+    fn an_entry_is_taken_once_and_when_it_is_due() {
+        let mut due_queue = DueQueue::default();
+        let [one, other] =
+            ["1 * * * * *", "2 * * * * *"].map(|e| Arc::new(entry(e, Misfire::Skip)));
+        due_queue.add(Some(1000), Arc::clone(&one));
+        due_queue.add(Some(2000), Arc::clone(&other));
+        let soon = |due_queue: &DueQueue, after| -> Vec<i64> {
+            due_queue.between(after, 2000).map(|(due, _)| due).collect()
+        };
+        assert_eq!(soon(&due_queue, 0), [1000, 2000]);
+        assert_eq!(soon(&due_queue, 1000), [2000]);
+        assert!(due_queue.take(2000, &one).is_none());
+        assert!(due_queue.take(1000, &one).is_some());
+        assert!(due_queue.take(1000, &one).is_none());
+        assert_eq!(soon(&due_queue, 0), [2000]);
+        assert!(due_queue.take(2000, &other).is_some());
+        assert!(!due_queue.is_waiting());
+    }
 
     #[test]
     fn entries_of_one_second_are_taken_in_one_order() {

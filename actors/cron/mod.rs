@@ -7,6 +7,7 @@
 mod backlog;
 mod claim;
 mod command;
+mod due_jobs;
 mod due_queue;
 mod entry;
 mod fire;
@@ -42,9 +43,9 @@ use actix::prelude::*;
 use tokio::time::timeout_at;
 
 pub(crate) use self::backlog::Backlog;
-use self::due_queue::DueQueue;
 pub(crate) use self::entry::{LiveEntry, Renewed};
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
+use self::plan::Wake;
 use self::process::Spawner;
 pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
 pub(crate) use self::reattach::WatchedRuns;
@@ -144,13 +145,13 @@ pub(crate) struct CronActor {
     config: Arc<CronConfig>,
     /// The live entries by their keys.
     by_key: HashMap<String, Arc<LiveEntry>>,
-    due_queue: DueQueue,
     /// The keys of the entries that are planned, or being planned.
     planned: HashSet<String>,
     /// The database is being told which entries are live.
     learning: bool,
     /// It has been told once: entries fire.
     has_learnt: bool,
+    /// When each of them is due.
     timer: Timer,
     spawner: Option<Arc<Spawner>>,
     attending: bool,
@@ -158,8 +159,7 @@ pub(crate) struct CronActor {
     last_ring_ms: i64,
     /// How often the clock has jumped back.
     jumps_back: u64,
-    /// The sleep until the timer rings.
-    wake: Option<SpawnHandle>,
+    wake: Option<Wake>,
     quiet: bool,
     _gone: GoneNotice,
 }
@@ -169,7 +169,6 @@ impl CronActor {
         Self {
             by_key: renewing::by_key(&config.entries),
             config: Arc::new(config),
-            due_queue: DueQueue::default(),
             planned: HashSet::new(),
             learning: false,
             has_learnt: false,

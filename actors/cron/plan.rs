@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use chrono::{DateTime, Utc};
 
 use super::claim::is_late;
 use super::misfire::{self, Missed};
@@ -18,12 +17,17 @@ use crate::config::Overlap;
 use crate::orders::PauseKind;
 use crate::sleep::sleep;
 
-/// A longer sleep would miss a jump of the clock.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// A clock that goes back by more than this has jumped; less is a correction, which needs nothing.
 const JUMP_BACK_MS: i64 = 5_000;
 /// Entries in one portion: a tenth of a second where all of them have a thousand missed fires to be counted.
 const PORTION: usize = 32;
+
+/// The sleep until the timer rings.
+pub(super) struct Wake {
+    /// For this second; none if no entry is due soon.
+    second: Option<i64>,
+    sleep: SpawnHandle,
+}
 
 /// From when on the fires of an entry are to be checked.
 struct Span {
@@ -119,7 +123,7 @@ impl CronActor {
             match jumps_back == self.jumps_back {
                 true => {
                     entry.state.planned(due);
-                    self.due_queue.add(due, entry);
+                    self.timer.add(due, entry);
                 }
                 // The clock went back meanwhile.
                 false => again.push(Span::after_jump_back(entry, due, now_ms())),
@@ -139,10 +143,10 @@ impl CronActor {
             self.replan_after_jump_back(now, ctx);
         }
         self.last_ring_ms = now;
-        self.timer.tick();
+        self.cancel_wake(ctx);
         let grace = millis(self.config.misfire_grace);
         let mut spans = Vec::new();
-        while let Some((due, entry)) = self.due_queue.take_due(now) {
+        for (due, entry) in self.timer.take_due(now) {
             let from = if now - due <= grace {
                 self.fire(&entry, due);
                 due
@@ -165,25 +169,32 @@ impl CronActor {
             Duration::from_millis(self.last_ring_ms.abs_diff(now)).as_secs_f64()
         );
         self.jumps_back += 1;
-        let all = self.due_queue.take_all().into_iter();
+        let all = self.timer.take_all().into_iter();
         let spans = all.map(|(due, entry)| Span::after_jump_back(entry, due, now));
         self.plan(spans.collect(), ctx);
     }
 
+    /// Sleeps until the next entry is due, unless that sleep has begun: entries are planned in portions.
     pub(super) fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        if let Some(wake) = self.wake.take() {
-            ctx.cancel_future(wake);
+        self.timer.schedule_soon(now_ms());
+        let second = self.timer.next_ms();
+        let sleeps = self.wake.as_ref();
+        if sleeps.is_some_and(|wake| wake.second == second) {
+            return;
         }
-        let Some(due) = self
-            .due_queue
-            .next_due_ms()
-            .and_then(DateTime::<Utc>::from_timestamp_millis)
-        else {
+        self.cancel_wake(ctx);
+        let Some(wait) = self.timer.wait() else {
             return;
         };
-        let wait = self.timer.set(due).min(LONGEST_SLEEP);
         let ring = sleep(wait).into_actor(self);
-        self.wake = Some(ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring))));
+        let sleep = ctx.spawn(ring.map(|(), _, ctx| ctx.notify(Ring)));
+        self.wake = Some(Wake { second, sleep });
+    }
+
+    fn cancel_wake(&mut self, ctx: &mut Context<Self>) {
+        if let Some(wake) = self.wake.take() {
+            ctx.cancel_future(wake.sleep);
+        }
     }
 
     /// A resume begins anew: what was not made before it is no misfire, and is not made up for.

@@ -39,7 +39,7 @@ impl Handler<CountPlanned> for CronActor {
     type Result = usize;
 
     fn handle(&mut self, _: CountPlanned, _: &mut Self::Context) -> usize {
-        self.due_queue.len()
+        self.timer.len()
     }
 }
 

@@ -24,7 +24,7 @@ impl CronActor {
         }
         self.by_key = by_key(&entries);
         let current = |key: &str| self.by_key.get(key).cloned();
-        self.due_queue.renew(current);
+        self.timer.renew(current);
         self.config.backlog.renew(current);
         self.planned.retain(|key| self.by_key.contains_key(key));
         let config = CronConfig::clone(&self.config);

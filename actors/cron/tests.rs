@@ -13,6 +13,7 @@ use super::entry::tests::entry;
 use super::process::machine::{Identity, Place, identify};
 use super::process::{Announcement, announce};
 use super::testing::{World, YEARLY};
+use super::timer::Timer;
 use super::{Crash, CronActor, CronConfig, Quiet, StartingFires, Stop, WatchedRuns};
 use crate::clock::now_ms;
 use crate::config::Misfire;
@@ -365,4 +366,49 @@ async fn a_first_fire_that_was_missed_is_a_misfire() {
     let world = World::with(files, vec![Arc::new(entry)], "/bin/false");
     assert_eq!(world.until_ended(1).await.len(), 1);
     assert!(world.stop().await);
+}
+
+/// The scheduler forgets all that it is given, or takes nothing.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Replace(Timer);
+
+impl Handler<Replace> for CronActor {
+    type Result = ();
+
+    fn handle(&mut self, Replace(timer): Replace, ctx: &mut Context<Self>) {
+        let before = std::mem::replace(&mut self.timer, timer);
+        for (due, entry) in { before }.take_all() {
+            self.timer.add(due, entry);
+        }
+        self.set_timer(ctx);
+    }
+}
+
+#[actix::test]
+async fn fires_that_the_scheduler_forgets_are_made_each_once() {
+    tokio::time::pause();
+    for timer in [Timer::that_forgets, Timer::that_takes_no_date] {
+        let entry = Arc::new(entry("* * * * * *", Misfire::Skip));
+        let world = World::with(TestDb::start(), vec![entry], "/bin/true");
+        world.until_ended(1).await;
+        world.actor.send(Replace(timer())).await.unwrap();
+        let rows = "SELECT scheduled_ms / 1000 AS line FROM cron_run ORDER BY scheduled_ms";
+        let fired = || -> Vec<i64> {
+            let rows = world.files.lines(rows);
+            rows.iter().map(|second| second.parse().unwrap()).collect()
+        };
+        let first = fired()[0];
+        soon(async {
+            let are_all_made = |fired: &[i64]| (first..first + 10).all(|s| fired.contains(&s));
+            while !are_all_made(&fired()) {
+                sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+        // No process is being started when the time until the deadline passes at once.
+        world.actor.send(Quiet).await.unwrap();
+        world.until_ended(fired().len()).await;
+        assert!(world.stop().await);
+    }
 }

@@ -1,97 +1,132 @@
-//! The timer: job_scheduler_ng, set to the next second that is due.
+//! The timer: when each entry is due, which entries are due now, and how long to sleep until the next one.
 //!
-//! Its jobs carry a fixed offset from UTC, which is wrong for every zone whose clock changes, so the seconds are worked
-//! out by `Schedule` in the entry's own zone and handed over as a date in UTC: one job, set anew after each ring.
+//! **The scheduler decides.** job_scheduler_ng holds the entries that are due within two seconds ([`due_jobs`]). Its tick
+//! makes the fires, and its time until the next job is the sleep.
+//!
+//! **The due queue is the truth.** A job only names an entry; the entry fires if the due queue has it, and is taken from
+//! there. So an entry fires once for each time at which it was added, whatever jobs run. An entry that is overdue by half a
+//! second has a job that did not run, or a date that the scheduler refused; neither should ever be. The timer takes the entry
+//! all the same, and the log says so: an error of the scheduler loses no fire, and delays it by [`FORGOTTEN_MS`] and one
+//! sleep at most.
+//!
+//! **The clock may leap.** Entries that a leap forward skips become jobs at the next ring, and run at once. After a leap
+//! back the owner takes all entries, which drops their jobs, and adds them anew.
+//!
+//! [`due_jobs`]: super::due_jobs
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
-use job_scheduler_ng::{Cron, Job, JobScheduler};
-use uuid::Uuid;
+use super::LiveEntry;
+use super::due_jobs::{DueJobs, date_of};
+use super::due_queue::DueQueue;
 
-use crate::clock::now_utc;
+/// A longer sleep would miss a jump of the clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// Entries that are due within this are jobs: longer than the longest sleep, so that every entry is one before its second.
+const AHEAD_MS: i64 = 2_000;
+/// An entry that is overdue by this has been forgotten by the scheduler.
+const FORGOTTEN_MS: i64 = 500;
 
-/// Holds one job: the next ring.
+/// When each live entry is due.
 pub(super) struct Timer {
-    scheduler: JobScheduler<'static>,
-    job: Option<(DateTime<Utc>, Uuid)>,
+    due_queue: DueQueue,
+    jobs: DueJobs,
+    /// The entries that are due until then are jobs.
+    jobs_until_ms: i64,
 }
 
 impl Timer {
     pub(super) fn new() -> Self {
+        Self::with_jobs(DueJobs::new(date_of))
+    }
+
+    fn with_jobs(jobs: DueJobs) -> Self {
         Self {
-            scheduler: JobScheduler::new(),
-            job: None,
+            due_queue: DueQueue::default(),
+            jobs,
+            jobs_until_ms: i64::MIN,
         }
     }
 
-    /// Sets the timer, and answers how long it is until it rings.
-    pub(super) fn set(&mut self, due: DateTime<Utc>) -> Duration {
-        let now = now_utc();
-        if due <= now {
-            return Duration::ZERO;
+    /// The entry is due then; never if `None`.
+    pub(super) fn add(&mut self, due_ms: Option<i64>, entry: Arc<LiveEntry>) {
+        if let Some(due_ms) = due_ms.filter(|due_ms| *due_ms <= self.jobs_until_ms) {
+            self.jobs.add(due_ms, &entry);
         }
-        if self.job.is_none_or(|(set, _)| set != due) {
-            if let Some((_, job)) = self.job.take() {
-                self.scheduler.remove(job);
-            }
-            match date(due) {
-                Ok(date) => {
-                    let job = self.scheduler.add(Job::new(date, || {}));
-                    self.job = Some((due, job));
-                }
-                // Every date is a right expression; were one not, the sleep below is as good.
-                Err(cause) => log::error!("the timer cannot be set to {due}: {cause}"),
-            }
-        }
-        // The scheduler knows no years, so a date beyond this one rings early; whoever wakes up looks at the clock.
-        let until_due = (due - now).to_std().unwrap_or_default();
-        match self.job {
-            Some(_) => self.scheduler.time_till_next_job().min(until_due),
-            None => until_due,
-        }
+        self.due_queue.add(due_ms, entry);
     }
 
-    /// Has the scheduler note that time went on.
-    pub(super) fn tick(&mut self) {
-        self.scheduler.tick();
+    /// All entries, and when each was due.
+    pub(super) fn take_all(&mut self) -> Vec<(Option<i64>, Arc<LiveEntry>)> {
+        self.clear_jobs();
+        self.due_queue.take_all()
     }
-}
 
-fn date(due: DateTime<Utc>) -> Result<Cron, String> {
-    let (second, minute, hour) = (due.second(), due.minute(), due.hour());
-    let (day, month) = (due.day(), due.month());
-    format!("{second} {minute} {hour} {day} {month} *")
-        .parse()
-        .map_err(|cause| format!("{cause:?}"))
+    /// After a reload: see [`DueQueue::renew`].
+    pub(super) fn renew(&mut self, current: impl Fn(&str) -> Option<Arc<LiveEntry>>) {
+        self.clear_jobs();
+        self.due_queue.renew(current);
+    }
+
+    /// Gives the scheduler the entries that are due soon.
+    pub(super) fn schedule_soon(&mut self, now_ms: i64) {
+        self.make_jobs(now_ms + AHEAD_MS);
+    }
+
+    /// The next second at which an entry is due, if that is soon.
+    pub(super) fn next_ms(&self) -> Option<i64> {
+        self.jobs.next_ms()
+    }
+
+    /// How long to sleep until the next ring. None if no entry fires any more.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let until_next = self.jobs.wait().unwrap_or(LONGEST_SLEEP);
+        let is_needed = self.due_queue.is_waiting();
+        is_needed.then_some(until_next.min(LONGEST_SLEEP))
+    }
+
+    /// The entries whose time has come, by their seconds.
+    pub(super) fn take_due(&mut self, now_ms: i64) -> Vec<(i64, Arc<LiveEntry>)> {
+        // In tests the scheduler's clock is another one, which does not leap with this one.
+        #[cfg(test)]
+        self.make_jobs_anew();
+        // Entries that a leap of the clock has skipped.
+        self.make_jobs(now_ms);
+        let ran = self.jobs.run(now_ms).into_iter();
+        let ran = ran.filter_map(|(due_ms, entry)| {
+            let entry = self.due_queue.take(due_ms, &entry)?;
+            Some((due_ms, entry))
+        });
+        let mut due: Vec<_> = ran.collect();
+        while let Some((due_ms, entry)) = self.due_queue.take_due(now_ms - FORGOTTEN_MS) {
+            log::error!(
+                "cron `{}`: the scheduler forgot the fire of {}; it is made {} ms late",
+                entry.config.name,
+                entry.shown(due_ms),
+                now_ms - due_ms
+            );
+            due.push((due_ms, entry));
+        }
+        due
+    }
+
+    fn make_jobs(&mut self, until_ms: i64) {
+        if until_ms <= self.jobs_until_ms {
+            return;
+        }
+        for (due_ms, entry) in self.due_queue.between(self.jobs_until_ms, until_ms) {
+            self.jobs.add(due_ms, entry);
+        }
+        self.jobs_until_ms = until_ms;
+    }
+
+    fn clear_jobs(&mut self) {
+        self.jobs.clear();
+        self.jobs_until_ms = i64::MIN;
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::TimeDelta;
-
-    use super::*;
-
-    #[test]
-    fn it_rings_at_the_second_it_is_set_to() {
-        let mut timer = Timer::new();
-        let due = (now_utc() + TimeDelta::seconds(90))
-            .with_nanosecond(0)
-            .unwrap();
-        let wait = timer.set(due);
-        let expected = (due - now_utc()).to_std().unwrap();
-        assert!(
-            wait.abs_diff(expected) < Duration::from_millis(50),
-            "{wait:?}"
-        );
-        assert_eq!(timer.set(now_utc() - TimeDelta::seconds(1)), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_date_beyond_this_year_does_not_overflow() {
-        let mut timer = Timer::new();
-        let far = "2048-02-29T00:00:00Z".parse().unwrap();
-        assert!(timer.set(far) > Duration::ZERO);
-        timer.tick();
-    }
-}
+#[path = "timer_tests.rs"]
+mod tests;

@@ -27,6 +27,7 @@ const LIBRARIES: &[&str] = &[
     "awc",
     "bb8",
     "bb8_redis",
+    "cron",
     "croner",
     "diesel",
     "diesel_async",

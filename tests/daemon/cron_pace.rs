@@ -76,6 +76,12 @@ fn first_lines(world: &World) -> Late {
     Late::new(late.collect())
 }
 
+/// Each fire was made by the scheduler: what it leaves out is made late, and logged.
+fn assert_by_the_scheduler(log: &str) {
+    let forgotten = log.lines().find(|line| line.contains("the scheduler "));
+    assert_eq!(forgotten, None);
+}
+
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(1).collect()
@@ -98,6 +104,7 @@ fn of_a_thousand_entries_one_fires_each_second_on_time() {
         world.ledger_len() >= seconds
     });
     let log = daemon.log();
+    assert_by_the_scheduler(&log);
     daemon.stop();
     world.wait_empty();
     let mut database = world.database();
@@ -125,6 +132,7 @@ fn a_hundred_entries_of_one_second_all_start() {
     let daemon = world.start();
     wait_until("all runs", LONG_PATIENCE, || world.ledger_len() >= TOGETHER);
     let log = daemon.log();
+    assert_by_the_scheduler(&log);
     daemon.stop();
     world.wait_empty();
     let ledger = world.ledger();
@@ -178,6 +186,7 @@ fn fires_are_made_beside_a_busy_queue(world: World) {
         sent.join().unwrap()
     });
     let log = daemon.log();
+    assert_by_the_scheduler(&log);
     daemon.kill();
     world.wait_empty();
     let fired = seconds_fired(&mut world.database());
