@@ -6,10 +6,11 @@ use super::Refusal;
 use crate::config::{Config, did_you_mean};
 use crate::db::Db;
 use crate::store::DbError;
-use crate::store::daemon_orders::{CronRun, NewOrder, OrderEnd, OrderKind, RunOrder, RunsAsked};
+use crate::store::browse::{self, PartitionRuns, Reach};
+use crate::store::daemon_orders::{CronRun, NewOrder, OrderEnd, OrderKind, RunOrder};
 
 /// The newest runs, this many, may be the one that was meant.
-const READ_RUNS: i64 = 200;
+const READ_RUNS: u32 = 200;
 
 /// What became of the order.
 #[derive(Debug)]
@@ -62,12 +63,12 @@ async fn find(config: &Config, db: &Db, uk: &str) -> Result<Found, DbError> {
             false => Found::Ended(order.result),
         });
     }
-    let asked = RunsAsked {
+    let asked = PartitionRuns {
         partition: config.partition.to_string(),
-        of: None,
-        limit: READ_RUNS,
+        before: i64::MAX,
     };
-    let runs = reader.cron_runs(asked).await?.into_iter();
+    let runs = browse::runs(reader, asked, Reach::page(READ_RUNS)).await?;
+    let runs = runs.rows.into_iter();
     let open = runs.filter(|run| run.ended_ms.is_none());
     let known: BTreeSet<String> = open.map(|run| run.uk).collect();
     let hint = match known.is_empty() {

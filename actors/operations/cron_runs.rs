@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::Refusal;
 use crate::config::{Config, did_you_mean};
 use crate::cron::LiveEntry;
-use crate::store::daemon_orders::{CronRun, OrderKind, RunOrder, RunsAsked};
+use crate::store::browse::{self, Next, PartitionRuns, Reach};
+use crate::store::daemon_orders::{CronRun, OrderKind, RunOrder, RunPlace, RunsAsked};
 use crate::store::{DbError, Reader};
 
 /// A run, or the order of one, as it is listed.
@@ -50,6 +51,7 @@ pub(crate) fn asked(config: &Config, name: Option<&str>, limit: i64) -> Result<R
     Ok(RunsAsked {
         partition: config.partition.to_string(),
         of,
+        before: RunPlace::START,
         limit,
     })
 }
@@ -68,31 +70,107 @@ pub(crate) fn unknown_entry(config: &Config, name: &str) -> String {
     )
 }
 
-/// The newest first.
-pub(crate) async fn list(
+/// A page of runs.
+#[derive(Debug)]
+pub(crate) struct RunsPage {
+    pub(crate) runs: Vec<ListedRun>,
+    /// Where the next page begins; none behind the last one.
+    pub(crate) next: Option<RunPlace>,
+}
+
+/// The newest first. A page of a whole partition is found in steps (`store/browse/`): it may be short, even empty, and have
+/// a next one.
+pub(crate) async fn page(
     reader: &dyn Reader,
     environment: &str,
     asked: RunsAsked,
     now: i64,
-) -> Result<Vec<ListedRun>, DbError> {
+) -> Result<RunsPage, DbError> {
     let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
     let unmade = reader.unmade_runs(environment, asked.clone()).await?;
-    let runs = reader.cron_runs(asked).await?;
+    let (runs, behind) = runs_of(reader, &asked, limit).await?;
     let uks = runs.iter().map(|run| run.uk.clone()).collect();
     let mut orders: BTreeMap<String, Vec<RunOrder>> = BTreeMap::new();
     for order in reader.run_orders(uks).await? {
         orders.entry(order.uk.clone()).or_default().push(order);
     }
-    let none = Vec::new();
-    let runs = runs.into_iter().map(|run| {
-        let orders = orders.get(&run.uk).unwrap_or(&none);
-        ListedRun::of_run(run, orders, now)
-    });
-    let unmade = unmade.into_iter().map(ListedRun::of_order);
-    let mut all: Vec<ListedRun> = unmade.chain(runs).collect();
-    all.sort_by_key(|run| std::cmp::Reverse(run.scheduled_ms));
-    all.truncate(limit);
+    let may_have_more_orders = unmade.len() >= limit;
+    let (mut runs, mut unmade) = (runs.into_iter().peekable(), unmade.into_iter().peekable());
+    let (mut listed, mut place) = (Vec::new(), asked.before);
+    while listed.len() < limit {
+        let run = match (runs.peek(), unmade.peek()) {
+            (Some(run), Some(order)) => run.scheduled_ms >= order.ordered_ms,
+            (Some(_), None) => true,
+            // Runs behind this page may be newer than the order.
+            (None, Some(_)) if behind != Next::End => break,
+            (None, Some(_)) => false,
+            (None, None) => break,
+        };
+        if let Some(run) = runs.next_if(|_| run) {
+            (place.scheduled_ms, place.run) = (run.scheduled_ms, run.id);
+            let its = orders.remove(&run.uk).unwrap_or_default();
+            listed.push(ListedRun::of_run(run, &its, now));
+        } else if let Some(order) = unmade.next() {
+            place.order = order.id;
+            listed.push(ListedRun::of_order(order));
+        }
+    }
+    let all_shown = runs.peek().is_none() && unmade.peek().is_none();
+    if let (true, Next::Unknown(edge)) = (runs.peek().is_none(), behind) {
+        place.run = edge;
+    }
+    let is_last = all_shown && behind == Next::End && !may_have_more_orders;
+    Ok(RunsPage {
+        runs: listed,
+        next: (!is_last).then_some(place),
+    })
+}
+
+/// As [`page`], over as many pages as it takes.
+pub(crate) async fn list(
+    reader: &dyn Reader,
+    environment: &str,
+    mut asked: RunsAsked,
+    now: i64,
+) -> Result<Vec<ListedRun>, DbError> {
+    let mut all = Vec::new();
+    while asked.limit > 0 {
+        let RunsPage { runs, next } = page(reader, environment, asked.clone(), now).await?;
+        asked.limit -= i64::try_from(runs.len()).unwrap_or(i64::MAX);
+        all.extend(runs);
+        match next {
+            Some(next) => asked.before = next,
+            None => break,
+        }
+    }
     Ok(all)
+}
+
+async fn runs_of(
+    reader: &dyn Reader,
+    asked: &RunsAsked,
+    limit: usize,
+) -> Result<(Vec<CronRun>, Next<i64>), DbError> {
+    if asked.of.is_none() {
+        let of_partition = PartitionRuns {
+            partition: asked.partition.clone(),
+            before: asked.before.run,
+        };
+        let reach = Reach::page(u32::try_from(limit).unwrap_or(u32::MAX));
+        let page = browse::runs(reader, of_partition, reach).await?;
+        return Ok((page.rows, page.next));
+    }
+    let one_more = RunsAsked {
+        limit: asked.limit.saturating_add(1),
+        ..asked.clone()
+    };
+    let mut runs = reader.cron_runs(one_more).await?;
+    let behind = match runs.len() > limit {
+        true => Next::More(0),
+        false => Next::End,
+    };
+    runs.truncate(limit);
+    Ok((runs, behind))
 }
 
 impl ListedRun {
@@ -133,6 +211,97 @@ impl ListedRun {
             params: order.params,
             end_ordered_by: None,
             why,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::testing_support::TestDb;
+
+    fn asked(limit: i64) -> RunsAsked {
+        RunsAsked {
+            partition: "script1".to_owned(),
+            of: None,
+            before: RunPlace::START,
+            limit,
+        }
+    }
+
+    /// The keys of all rows, page by page; and how many pages there were.
+    async fn pages(db: &TestDb, mut asked: RunsAsked) -> (Vec<String>, usize) {
+        let (mut all, mut pages) = (Vec::new(), 0);
+        loop {
+            let page = page(db.db.reader(), "dev", asked.clone(), 9000);
+            let RunsPage { runs, next } = page.await.unwrap();
+            assert!(runs.len() <= usize::try_from(asked.limit).unwrap());
+            all.extend(runs.into_iter().map(|run| run.run));
+            pages += 1;
+            match next {
+                Some(next) => asked.before = next,
+                None => return (all, pages),
+            }
+        }
+    }
+
+    #[actix_rt::test]
+    async fn pages_hold_each_run_and_each_order_once_in_their_order() {
+        let db = TestDb::start();
+        db.sql(
+            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms) VALUES
+             ('script1', 'e', 1000, 'a', 'n', 'o', '', 3, 'success', 1), ('script2', 'e', 1000, 'x', 'n', 'o', '', 3, 'success', 1),
+             ('script1', 'e', 2000, 'b', 'n', 'o', '', 3, 'success', 1), ('script1', 'f', 2000, 'c', 'n', 'o', '', 3, 'success', 1);
+             INSERT INTO daemon_order (environment, partition_name, kind, name, entry, uk, ordered_by, ordered_ms, state) VALUES
+             ('dev', 'script1', 'run', 'n', 'e', 'old', 'ann', 500, 1), ('dev', 'script1', 'run', 'n', 'e', 'mid', 'ann', 1500, 1),
+             ('dev', 'script1', 'run', 'n', 'e', 'new', 'ann', 2500, 1)",
+        );
+        let expected = ["new", "c", "b", "mid", "a", "old"];
+        let of_name = Some(("n".to_owned(), vec!["e".to_owned(), "f".to_owned()]));
+        for limit in [1, 2, 3, 5, 9] {
+            assert_eq!(pages(&db, asked(limit)).await.0, expected, "{limit}");
+            let of_name = RunsAsked {
+                of: of_name.clone(),
+                ..asked(limit)
+            };
+            assert_eq!(pages(&db, of_name).await.0, expected, "{limit} of a name");
+        }
+        let all = list(db.db.reader(), "dev", asked(4), 9000).await.unwrap();
+        assert_eq!(all.len(), 4);
+    }
+
+    #[actix_rt::test]
+    #[ignore = "a measurement, for a machine that does nothing else"]
+    async fn runs_of_a_quiet_partition_among_a_million() {
+        let db = TestDb::start();
+        let insert = |partition: &str, first: u32, last: u32| {
+            db.sql(&format!(
+                "WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last})
+                 INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
+                 SELECT '{partition}', 'e', n * 1000, '{partition}-' || n, 'n', 'o', '{{}}', 3, 'success', n * 1000 FROM s"
+            ));
+        };
+        insert("script1", 1, 50);
+        insert("script2", 51, 1_000_000);
+        for (limit, of) in [
+            (100, None),
+            (100, Some(("n".to_owned(), vec!["e".to_owned()]))),
+        ] {
+            let asked = RunsAsked { of, ..asked(limit) };
+            let begun = Instant::now();
+            let first = page(db.db.reader(), "dev", asked.clone(), 9000);
+            let first = first.await.unwrap();
+            let took = begun.elapsed();
+            let begun = Instant::now();
+            let (all, pages) = pages(&db, asked).await;
+            assert_eq!(all.len(), 50);
+            println!(
+                "first page: {took:?}, {} runs; all: {pages} pages in {:?}",
+                first.runs.len(),
+                begun.elapsed()
+            );
         }
     }
 }

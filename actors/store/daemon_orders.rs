@@ -123,9 +123,13 @@ pub(crate) struct RunOrder {
     pub(crate) result: String,
 }
 
+/// [`CronRun::status`] before its process runs.
+pub(crate) const RUN_STARTING: &str = "starting";
+
 /// A cron run, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CronRun {
+    pub(crate) id: i64,
     pub(crate) uk: String,
     pub(crate) partition: String,
     pub(crate) entry: String,
@@ -154,7 +158,28 @@ pub(crate) struct RunsAsked {
     pub(crate) partition: String,
     /// Those of the entries of this name, with the keys that they have now; none: all.
     pub(crate) of: Option<(String, Vec<String>)>,
+    /// Where the page begins.
+    pub(crate) before: RunPlace,
     pub(crate) limit: i64,
+}
+
+/// A place in the list of runs, the newest first, and of orders that have no run: behind these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunPlace {
+    pub(crate) scheduled_ms: i64,
+    /// The id of a run: runs of several entries may have one moment.
+    pub(crate) run: i64,
+    /// The id of an order.
+    pub(crate) order: i64,
+}
+
+impl RunPlace {
+    /// Before the newest.
+    pub(crate) const START: Self = Self {
+        scheduled_ms: i64::MAX,
+        run: i64::MAX,
+        order: i64::MAX,
+    };
 }
 
 /// Whether a run's moment is that of an order.
@@ -235,9 +260,10 @@ impl OfRun {
     }
 }
 
-#[derive(Queryable, Selectable)]
+#[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = cron_run)]
 pub(in crate::store) struct ListedRun {
+    id: i64,
     uk: String,
     partition_name: String,
     entry: String,
@@ -254,7 +280,7 @@ pub(in crate::store) struct ListedRun {
 impl From<ListedRun> for CronRun {
     fn from(row: ListedRun) -> Self {
         let status = match row.state {
-            RUN_CLAIMED => "starting".to_owned(),
+            RUN_CLAIMED => RUN_STARTING.to_owned(),
             RUN_STARTED => "running".to_owned(),
             _ if row.status == RUN_ENDED_BY_ORDER => RUN_KILLED.to_owned(),
             _ => row.status,
@@ -262,6 +288,7 @@ impl From<ListedRun> for CronRun {
         Self {
             ended_ms: (row.state == RUN_ENDED).then_some(row.ended_ms),
             status,
+            id: row.id,
             uk: row.uk,
             partition: row.partition_name,
             entry: row.entry,
@@ -276,7 +303,7 @@ impl From<ListedRun> for CronRun {
 
 /// The newest `limit` runs of several entries, the newest first.
 pub(in crate::store) fn newest_of(mut runs: Vec<CronRun>, limit: i64) -> Vec<CronRun> {
-    runs.sort_by_key(|run| std::cmp::Reverse(run.scheduled_ms));
+    runs.sort_by_key(|run| std::cmp::Reverse((run.scheduled_ms, run.id)));
     runs.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     runs
 }

@@ -90,6 +90,7 @@ mod tests {
 
     fn run(scheduled_ms: i64, ended_ms: Option<i64>) -> CronRun {
         CronRun {
+            id: 1,
             uk: "u-1".to_owned(),
             partition: "script1".to_owned(),
             entry: "e".to_owned(),

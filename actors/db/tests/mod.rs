@@ -20,8 +20,8 @@ use crate::db::actor::{Crash, DbActor};
 use crate::membership::{Liveness, Ownership};
 use crate::store::DbError;
 use crate::store::browse::{
-    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, Rows, Span,
-    Step, TaskLine, TaskPlace, TasksAsked,
+    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked,
+    PartitionRuns, Rows, Span, Step, TaskLine, TaskPlace, TasksAsked,
 };
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::rows::{
@@ -287,6 +287,21 @@ impl Browse for NoReader {
         _: AuditAsked,
         _: Rows,
     ) -> BoxFuture<'_, Result<Step<AuditLine, i64>, DbError>> {
+        async { Err(away()) }.boxed()
+    }
+    fn audit_tail(
+        &self,
+        _: String,
+        _: i64,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Vec<AuditLine>, DbError>> {
+        async { Err(away()) }.boxed()
+    }
+    fn run_step(
+        &self,
+        _: PartitionRuns,
+        _: Rows,
+    ) -> BoxFuture<'_, Result<Step<CronRun, i64>, DbError>> {
         async { Err(away()) }.boxed()
     }
 }

@@ -14,7 +14,8 @@ use crate::logs::{OutputPart, read_part};
 use crate::operations::cron_end::{self, EndOrdered};
 use crate::operations::cron_log::{self, Printed};
 use crate::operations::{Refusal, cron_run, cron_runs};
-use crate::store::daemon_orders::RunsAsked;
+use crate::operations::cron_runs::{ListedRun, RunsPage};
+use crate::store::daemon_orders::{RunPlace, RunsAsked};
 
 /// Bytes of one answer with what a run printed, where nothing else is asked for.
 const LOG_BYTES: u32 = 64 << 10;
@@ -26,6 +27,27 @@ const MOST_LOG_BYTES: u32 = 1 << 20;
 struct RunsQuery {
     limit: Option<u32>,
 }
+    before: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Runs {
+    runs: Vec<ListedRun>,
+    /// `before` of the next page; none behind the last one. A page may be short, even empty, and have a next one: no page
+    /// looks at more runs than it has time for.
+    next: Option<String>,
+}
+
+/// `moment.run.order`.
+fn place(text: &str) -> Option<RunPlace> {
+    let mut numbers = text.split('.').map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    let place = RunPlace {
+        scheduled_ms: next()?,
+        run: next()?,
+        order: next()?,
+    };
+    numbers.next().is_none().then_some(place)
 
 pub(super) async fn all_runs(from: From, request: HttpRequest) -> Answer {
     list(&from, &request, None).await
@@ -41,16 +63,33 @@ pub(super) async fn runs(from: From, key: web::Path<String>, request: HttpReques
 }
 
 async fn list(from: &From, request: &HttpRequest, of: Option<(String, Vec<String>)>) -> Answer {
-    let RunsQuery { limit: rows } = query(request)?;
+    let RunsQuery {
+        limit: rows,
+        before,
+    } = query(request)?;
+    let before = match before {
+        None => RunPlace::START,
+        Some(text) => place(&text).ok_or_else(|| {
+            Refused::bad(format!(
+                "`before` is `{text}`, which no answer has as `next`"
+            ))
+        })?,
+    };
     let identity = &from.config.state.identity;
     let asked = RunsAsked {
         partition: identity.partition.clone(),
         of,
         limit: i64::from(limit(rows)?),
+        before,
     };
     let reader = from.config.db.reader();
-    let list = cron_runs::list(reader, &identity.environment, asked, now_ms());
-    Ok(HttpResponse::Ok().json(read(list).await?))
+    let page = cron_runs::page(reader, &identity.environment, asked, now_ms());
+    let RunsPage { runs, next } = read(page).await?;
+    let place = |at: RunPlace| format!("{}.{}.{}", at.scheduled_ms, at.run, at.order);
+    Ok(HttpResponse::Ok().json(Runs {
+        runs,
+        next: next.map(place),
+    }))
 }
 
 /// No live entry has that key, or that name.

@@ -19,7 +19,7 @@ use crate::clock::now_ms;
 use crate::orders::PauseKind;
 use crate::state::view::{CronView, PauseView};
 use crate::store::DbError;
-use crate::store::daemon_orders::{CronRun, OrderKind, RunsAsked};
+use crate::store::daemon_orders::{CronRun, OrderKind, RunPlace, RunsAsked};
 use crate::store::traces::TracesAsked;
 
 /// Runs that are shown.
@@ -131,6 +131,7 @@ impl Visit {
             // No entry has an empty name: those of this key alone.
             of: Some((String::new(), vec![key.to_owned()])),
             limit: MOST_RUNS,
+            before: RunPlace::START,
         };
         in_time(async {
             let runs = reader.cron_runs(asked).await?;

@@ -238,6 +238,7 @@ mod tests {
 
     fn run(scheduled_ms: i64, status: &str, pid: i32) -> CronRun {
         CronRun {
+            id: 1,
             uk: format!("u{scheduled_ms}"),
             partition: "script1".to_owned(),
             entry: "e".to_owned(),

@@ -126,3 +126,14 @@ pub(in crate::store) fn rows(
     sql.push(&format!(" ORDER BY id DESC LIMIT {}", rows.wanted));
     sql
 }
+
+/// Rows of orders about delayed tasks and dead letters behind this id, the oldest first; at most this number.
+pub(in crate::store) fn tail(words: Words, environment: &str, after: i64, rows: u32) -> Sql {
+    let mut sql = Sql::new(words, "SELECT ");
+    sql.push("id, at_ms, ordered_by, action, target, result FROM audit")
+        .push(&format!(" WHERE id > {after}"))
+        .is("environment", Some(&environment.to_owned()))
+        .push(" AND (target LIKE 'delayed task%' OR target LIKE '%dead letter%')")
+        .push(&format!(" ORDER BY id LIMIT {rows}"));
+    sql
+}

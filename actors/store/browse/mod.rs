@@ -1,4 +1,4 @@
-//! What the pages show of the tables: waiting messages, tasks, dead letters, and the audit of orders.
+//! What the pages show of the tables: waiting messages, tasks, dead letters, cron runs, and the audit of orders.
 //!
 //! **No page takes longer with ten million rows.** What an index knows is read from the index, up to a number of rows.
 //! What no index knows (a text in a payload) is searched for a step of rows at a time, from a place on, until a page is
@@ -6,6 +6,7 @@
 
 mod audit;
 mod dead_letters;
+mod runs;
 mod sql;
 mod tasks;
 mod waiting;
@@ -20,6 +21,7 @@ pub(crate) use self::dead_letters::{
     DeadLetterLine, DeadLetterOpened, DeadLettersAsked, dead_letters,
 };
 pub(in crate::store) use self::dead_letters::{RawDeadLetter, RawId, RawOpened};
+pub(crate) use self::runs::{PartitionRuns, runs};
 pub(in crate::store) use self::sql::{Sql, Words};
 pub(in crate::store) use self::tasks::{RawPlace, RawTaskLine};
 pub(crate) use self::tasks::{TaskLine, TaskPlace, TasksAsked, tasks};
@@ -27,14 +29,18 @@ pub(crate) use self::tasks::{TaskLine, TaskPlace, TasksAsked, tasks};
 pub(crate) use self::waiting::BAR_CAP;
 pub(in crate::store) use self::waiting::RawCount;
 pub(crate) use self::waiting::{Bar, Bars, Span, bars};
+use super::daemon_orders::CronRun;
 use super::error::DbError;
 
 /// The statements, which adapters run with their words.
 pub(in crate::store) mod sql_of {
-    pub(in crate::store) use super::audit::{edge as audit_edge, rows as audit_rows};
+    pub(in crate::store) use super::audit::{
+        edge as audit_edge, rows as audit_rows, tail as audit_tail,
+    };
     pub(in crate::store) use super::dead_letters::{
         edge as dead_letter_edge, opened as dead_letter, rows as dead_letter_rows,
     };
+    pub(in crate::store) use super::runs::{edge as run_edge, rows as run_rows};
     pub(in crate::store) use super::tasks::{edge as task_edge, rows as task_rows};
     pub(in crate::store) use super::waiting::statement as waiting;
 }
@@ -67,6 +73,19 @@ pub(crate) trait Browse: Send + Sync {
         asked: AuditAsked,
         rows: Rows,
     ) -> BoxFuture<'_, Result<Step<AuditLine, i64>, DbError>>;
+    /// Orders about delayed tasks and dead letters behind that id, the oldest first; at most that number.
+    fn audit_tail(
+        &self,
+        environment: String,
+        after: i64,
+        rows: u32,
+    ) -> BoxFuture<'_, Result<Vec<AuditLine>, DbError>>;
+    /// Looks for runs of a partition in a step of rows, the newest first.
+    fn run_step(
+        &self,
+        asked: PartitionRuns,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<CronRun, i64>, DbError>>;
 }
 
 /// How many rows one step reads.

@@ -10,10 +10,11 @@ use futures_util::future::BoxFuture;
 use super::dialect::{Backend, Connection, WORDS};
 use super::reader::ServerReader;
 use crate::store::browse::{
-    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, RawAudit,
-    RawCount, RawDeadLetter, RawId, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step,
-    TaskLine, TaskPlace, TasksAsked, sql_of,
+    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked,
+    PartitionRuns, RawAudit, RawCount, RawDeadLetter, RawId, RawOpened, RawPlace, RawTaskLine,
+    Rows, Span, Sql, Step, TaskLine, TaskPlace, TasksAsked, sql_of,
 };
+use crate::store::daemon_orders::{CronRun, ListedRun};
 use crate::store::error::DbError;
 
 async fn load<T: QueryableByName<Backend> + Send + 'static>(
@@ -110,6 +111,42 @@ impl Browse for ServerReader {
                 let sql = sql_of::audit_rows(WORDS, &asked, edge, rows);
                 let found: Vec<RawAudit> = load(connection, sql).await?;
                 let rows = found.into_iter().map(RawAudit::read).collect();
+                Ok(Step { rows, edge })
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn audit_tail(
+        &self,
+        environment: String,
+        after: i64,
+        rows: u32,
+    ) -> BoxFuture<'_, Result<Vec<AuditLine>, DbError>> {
+        async move {
+            let sql = sql_of::audit_tail(WORDS, &environment, after, rows);
+            let found: Vec<RawAudit> = self
+                .ask(async |connection| load(connection, sql).await)
+                .await?;
+            Ok(found.into_iter().map(RawAudit::read).collect())
+        }
+        .boxed()
+    }
+
+    fn run_step(
+        &self,
+        asked: PartitionRuns,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<CronRun, i64>, DbError>> {
+        async move {
+            self.ask(async |connection| {
+                let edge = sql_of::run_edge(WORDS, &asked, rows);
+                let edge: Vec<RawId> = load(connection, edge).await?;
+                let edge = edge.iter().map(|row| row.id).next();
+                let sql = sql_of::run_rows(WORDS, &asked, edge, rows);
+                let found: Vec<ListedRun> = load(connection, sql).await?;
+                let rows = found.into_iter().map(CronRun::from).collect();
                 Ok(Step { rows, edge })
             })
             .await

@@ -12,7 +12,7 @@ use crate::store::columns::{
 };
 use crate::store::daemon_orders::{
     CHECKS_MS, CronRun, ListedRun, NewOrder, OfRun, Open, OpenOrder, OrderEnd, OrderKind, RunOrder,
-    RunsAsked, came_of_run, newest_of,
+    RunPlace, RunsAsked, came_of_run, newest_of,
 };
 use crate::store::rows::{Claim, Fire};
 use crate::store::schema::{boot, cron_entry, cron_run, daemon_order};
@@ -244,6 +244,7 @@ pub(super) async fn without_run(
         .filter(dsl::partition_name.eq(&asked.partition))
         .filter(dsl::kind.eq(OrderKind::Run.column()))
         .filter(dsl::owner.eq(""))
+        .filter(dsl::id.lt(asked.before.order))
         .into_boxed();
     if let Some(name) = name {
         orders = orders.filter(dsl::name.eq(name));
@@ -257,20 +258,14 @@ pub(super) async fn without_run(
     Ok(rows.into_iter().filter_map(OfRun::order).collect())
 }
 
-/// The newest runs first.
+/// The newest runs of the entries of a name first, each entry's from the index: however many rows others have.
 pub(super) async fn runs(
     connection: &mut Connection,
     asked: &RunsAsked,
 ) -> QueryResult<Vec<CronRun>> {
     let of_partition = || cron_run::table.filter(cron_run::partition_name.eq(&asked.partition));
     let Some((name, keys)) = &asked.of else {
-        let rows: Vec<ListedRun> = of_partition()
-            .order(cron_run::id.desc())
-            .limit(asked.limit)
-            .select(ListedRun::as_select())
-            .load(connection)
-            .await?;
-        return Ok(rows.into_iter().map(CronRun::from).collect());
+        return Ok(Vec::new());
     };
     let mut entries: Vec<String> = cron_entry::table
         .filter(cron_entry::partition_name.eq(&asked.partition))
@@ -281,10 +276,17 @@ pub(super) async fn runs(
     entries.extend(keys.iter().cloned());
     entries.sort_unstable();
     entries.dedup();
+    let RunPlace {
+        scheduled_ms, run, ..
+    } = asked.before;
     let mut all = Vec::new();
     for entry in entries {
+        let earlier = cron_run::scheduled_ms.lt(scheduled_ms);
+        let older = earlier.or(cron_run::id.lt(run));
         let rows: Vec<ListedRun> = of_partition()
             .filter(cron_run::entry.eq(entry))
+            .filter(cron_run::scheduled_ms.le(scheduled_ms))
+            .filter(older)
             .order(cron_run::scheduled_ms.desc())
             .limit(asked.limit)
             .select(ListedRun::as_select())

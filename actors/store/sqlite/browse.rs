@@ -8,10 +8,11 @@ use futures_util::future::BoxFuture;
 
 use super::reader::SqliteReader;
 use crate::store::browse::{
-    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked, RawAudit,
-    RawCount, RawDeadLetter, RawId, RawOpened, RawPlace, RawTaskLine, Rows, Span, Sql, Step,
-    TaskLine, TaskPlace, TasksAsked, Words, sql_of,
+    AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked,
+    PartitionRuns, RawAudit, RawCount, RawDeadLetter, RawId, RawOpened, RawPlace, RawTaskLine,
+    Rows, Span, Sql, Step, TaskLine, TaskPlace, TasksAsked, Words, sql_of,
 };
+use crate::store::daemon_orders::{CronRun, ListedRun};
 use crate::store::error::DbError;
 
 const WORDS: Words = Words {
@@ -103,6 +104,34 @@ impl Browse for SqliteReader {
             let found: Vec<RawAudit> =
                 load(connection, sql_of::audit_rows(WORDS, &asked, edge, rows))?;
             let rows = found.into_iter().map(RawAudit::read).collect();
+            Ok(Step { rows, edge })
+        })
+    }
+
+    fn audit_tail(
+        &self,
+        environment: String,
+        after: i64,
+        rows: u32,
+    ) -> BoxFuture<'_, Result<Vec<AuditLine>, DbError>> {
+        self.ask(move |connection| {
+            let sql = sql_of::audit_tail(WORDS, &environment, after, rows);
+            let found: Vec<RawAudit> = load(connection, sql)?;
+            Ok(found.into_iter().map(RawAudit::read).collect())
+        })
+    }
+
+    fn run_step(
+        &self,
+        asked: PartitionRuns,
+        rows: Rows,
+    ) -> BoxFuture<'_, Result<Step<CronRun, i64>, DbError>> {
+        self.ask(move |connection| {
+            let edge: Vec<RawId> = load(connection, sql_of::run_edge(WORDS, &asked, rows))?;
+            let edge = edge.iter().map(|row| row.id).next();
+            let found: Vec<ListedRun> =
+                load(connection, sql_of::run_rows(WORDS, &asked, edge, rows))?;
+            let rows = found.into_iter().map(CronRun::from).collect();
             Ok(Step { rows, edge })
         })
     }

@@ -1,7 +1,8 @@
 //! Orders that daemons carry out.
 
 use super::*;
-use crate::store::daemon_orders::{NewOrder, OpenOrder, OrderEnd, OrderKind, RunsAsked};
+use crate::store::browse::{self, Next, PartitionRuns, Reach};
+use crate::store::daemon_orders::{NewOrder, OpenOrder, OrderEnd, OrderKind, RunPlace, RunsAsked};
 
 const DEV: &str = "dev";
 
@@ -206,7 +207,7 @@ facts! {
         assert_eq!(since(&mut writer).await, 3000, "what was deleted has left its second");
     }
 
-    async fn runs_are_listed_the_newest_first_by_name_and_all(world) {
+    async fn runs_are_listed_the_newest_first_by_name(world) {
         let mut writer = world.writer().await;
         (world.execute)("INSERT INTO cron_entry (partition_name, entry, name, expression, live) VALUES ('script1', 'former', 'n', 'x', 0)");
         for (entry, at, uk) in [("e", 1000, "a"), ("f", 2000, "b"), ("former", 3000, "c"), ("e", 4001, "d")] {
@@ -215,6 +216,7 @@ facts! {
         let asked = |of: Option<&str>, limit| RunsAsked {
             partition: "script1".to_owned(),
             of: of.map(|name| (name.to_owned(), vec!["e".to_owned()])),
+            before: RunPlace::START,
             limit,
         };
         let reader = world.store.reader();
@@ -222,17 +224,46 @@ facts! {
             let runs = reader.cron_runs(asked).await.unwrap();
             runs.into_iter().map(|run| run.uk).collect::<String>()
         };
-        assert_eq!(listed(asked(None, 9)).await, "dcba");
-        assert_eq!(listed(asked(None, 2)).await, "dc");
         assert_eq!(listed(asked(Some("n"), 9)).await, "dca");
         assert_eq!(listed(asked(Some("n"), 2)).await, "dc");
+        let second = reader.cron_run("c").await.unwrap().unwrap();
+        let behind = RunPlace { scheduled_ms: second.scheduled_ms, run: second.id, order: 0 };
+        assert_eq!(listed(RunsAsked { before: behind, ..asked(Some("n"), 9) }).await, "a");
         let run = reader.cron_run("d").await.unwrap().unwrap();
         assert_eq!((run.status.as_str(), run.ended_ms, run.is_ordered()), ("starting", None, true));
         assert_eq!(reader.cron_run("x").await.unwrap(), None);
         writer.give(order(OrderKind::Run, "u")).await;
         let unmade = reader.unmade_runs(DEV, asked(Some("n"), 9)).await.unwrap();
+        let behind = RunPlace { order: unmade[0].id, ..RunPlace::START };
+        let asked_behind = RunsAsked { before: behind, ..asked(Some("n"), 9) };
+        assert!(reader.unmade_runs(DEV, asked_behind).await.unwrap().is_empty());
         assert_eq!((unmade.len(), unmade[0].uk.as_str(), unmade[0].is_waiting), (1, "u", true));
         let of_other = reader.unmade_runs(DEV, asked(Some("m"), 9)).await.unwrap();
         assert!(of_other.is_empty());
+    }
+
+    async fn runs_of_a_partition_are_found_a_step_at_a_time_among_those_of_others(world) {
+        (world.execute)(
+            "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms) VALUES
+             ('script1', 'e', 1000, 'a', 'n', 'o', '', 3, 'success', 1), ('script2', 'e', 1000, 'b', 'n', 'o', '', 3, 'success', 1),
+             ('script2', 'e', 2000, 'c', 'n', 'o', '', 3, 'success', 1), ('script1', 'e', 2000, 'd', 'n', 'o', '', 3, 'success', 1),
+             ('script2', 'e', 3000, 'f', 'n', 'o', '', 3, 'success', 1), ('script1', 'f', 3000, 'g', 'n', 'o', '', 1, '', 1)",
+        );
+        let reader = world.store.reader();
+        let page = async |partition: &str, before, reach| {
+            let asked = PartitionRuns { partition: partition.to_owned(), before };
+            let page = browse::runs(reader.as_ref(), asked, reach).await.unwrap();
+            (page.rows.iter().map(|run| run.uk.as_str()).collect::<String>(), page.next)
+        };
+        let whole = |page| Reach { page, step: 2, time: std::time::Duration::MAX };
+        assert_eq!(page("script1", i64::MAX, whole(9)).await, ("gda".to_owned(), Next::End));
+        let (first, next) = page("script1", i64::MAX, whole(2)).await;
+        let Next::More(place) = next else { panic!("{next:?}") };
+        assert_eq!(first, "gd");
+        assert_eq!(page("script1", place, whole(2)).await, ("a".to_owned(), Next::End));
+        let one_step = Reach { page: 9, step: 2, time: std::time::Duration::ZERO };
+        let (first, next) = page("script2", i64::MAX, one_step).await;
+        assert!(first == "f" && matches!(next, Next::Unknown(_)), "{first} {next:?}");
+        assert_eq!(page("nobody", i64::MAX, whole(9)).await, (String::new(), Next::End));
     }
 }

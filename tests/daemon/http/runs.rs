@@ -25,8 +25,8 @@ fn world(engine: Engine) -> Option<World> {
 #[track_caller]
 fn wait_run(api: &Api, key: &str, run: &str, status: &str) -> Value {
     wait_for(&format!("run {run} to be {status}"), PATIENCE, || {
-        let runs = api.get(&format!("cron/{key}/runs"));
-        let runs = runs.as_array().unwrap();
+        let page = api.get(&format!("cron/{key}/runs"));
+        let runs = page["runs"].as_array().unwrap();
         let found = runs.iter().find(|listed| listed["run"] == run);
         found.filter(|found| found["status"] == status).cloned()
     })
@@ -47,9 +47,14 @@ fn a_run_is_ordered_seen_ended_and_its_output_read(world: World) {
     let listed = wait_run(&api, &key, &run, "success");
     assert_eq!(listed["params"], "by http");
     assert_eq!(listed["ordered_by"], me());
-    let all = api.get("cron/runs?limit=1");
-    assert_eq!(all.as_array().unwrap().len(), 1);
-    assert_eq!(all[0]["run"], *run);
+    for path in [
+        "cron/runs?limit=1".to_owned(),
+        format!("cron/{key}/runs?limit=1"),
+    ] {
+        let all = api.all(&path, "runs", "before");
+        let all: Vec<&Value> = all.iter().map(|listed| &listed["run"]).collect();
+        assert_eq!(all, [&run, &own], "{path}");
+    }
 
     // The runs of a day share the file. A run prints its result when it is written down.
     let result = "{\"data\":null,\"status\":0}\n";
@@ -120,6 +125,7 @@ fn orders_about_runs_that_cannot_be_are_refused_with_what_would_be_right(world: 
     for (path, status, part) in [
         ("cron/reprot/runs", 404, "did you mean `report`?"),
         ("cron/runs?limit=0", 400, "1 to 1000"),
+        ("cron/runs?before=5", 400, "which no answer has as `next`"),
         ("cron/runs?limt=5", 400, "unknown field `limt`"),
         ("cron/runs?limit=five", 400, "invalid digit"),
         (
