@@ -1,6 +1,7 @@
 //! `exec`: one cron handler in this process; what CronActor starts for each fire, and what a person may run by hand.
 //!
-//! The result goes to standard output, to the run's file, and then to the database. The file is held locked all the
+//! The result goes to the run's file, to standard output, and then to the database. **Whatever a run prints stands in its
+//! output before its row says that it has ended**: whoever follows the output reads it until then. The file is held locked all the
 //! while: as long as the lock is held this run lives, whatever happens to the daemon that started it.
 
 use std::path::Path;
@@ -84,7 +85,6 @@ pub(crate) fn exec<S: Send + Sync + 'static>(
         None => mini_system::lazily_migrated_store(&config)?,
     };
     let exec_cmd = args.exec_cmd;
-    let by_hand = uk.is_none();
     let ended = mini_system::in_system(async move {
         let db = mini_system::start_db(&store);
         let (result, shown) = match call(app, &config, &db, &exec_cmd, job).await? {
@@ -96,27 +96,24 @@ pub(crate) fn exec<S: Send + Sync + 'static>(
             data: shown,
             ended_ms: now_ms(),
         };
+        let said = format!(
+            "{}\n",
+            json!({ "status": result.status, "data": result.data })
+        );
+        let mut printed = Ok(());
         let end = async {
-            if let (Some(uk), Some(file)) = (uk, &mut file) {
-                finish(&db, &uk, file, &result).await;
+            match (uk, &mut file) {
+                (Some(uk), Some(file)) => finish(&db, &uk, file, &result, &said).await,
+                _ => printed = print(&said),
             }
         };
         let counted = Counter::of_process();
         let counted = counted.finish(Instant::now() + DATABASE_PATIENCE);
         tokio::join!(end, counted);
-        Ok::<_, Failure>(result)
-    })?;
-    let printed = print(&format!(
-        "{}\n",
-        json!({ "status": ended.status, "data": ended.data })
-    ));
-    if by_hand {
         printed?;
-    } else if let Err(failure) = printed {
-        // The daemon knows the result already: the run ends as its handler did.
-        failure.report();
-    }
-    Ok(match ended.status {
+        Ok::<_, Failure>(result.status)
+    })?;
+    Ok(match ended {
         RESULT_OK => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),
     })
@@ -208,10 +205,17 @@ async fn on_worker(workers: &Workers, handler: Handler<Run, Value>, job: Run) ->
     receiver.await.unwrap_or_else(|cause| Err(cause.into()))
 }
 
-/// First the file, then the row: a result that does not reach the database is picked up from the file.
-async fn finish(db: &Db, uk: &Uk, file: &mut RunFile, result: &RunResult) {
+/// First the file, then what is printed, then the row: a result that does not reach the database is picked up from the
+/// file, and nobody reads the file of a run that lives.
+async fn finish(db: &Db, uk: &Uk, file: &mut RunFile, result: &RunResult, said: &str) {
     if let Err(cause) = file.finish(result) {
         log::error!("run {uk}: its result is not in its file: {cause}");
+    }
+    // Lines of the log are written by another thread.
+    log::logger().flush();
+    if let Err(failure) = print(said) {
+        // Its result is known all the same: the run ends as its handler did.
+        failure.report();
     }
     let outcome = Outcome::reported(result);
     let end = RunEnd {

@@ -37,7 +37,7 @@ pub use self::logger::{Logger, logger};
 pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
 pub(crate) use self::output_name::OutputName;
 pub(crate) use self::queued::{QueuedLogger, flush_queued};
-pub(crate) use self::run_output::{OutputPart, read_output, read_part};
+pub(crate) use self::run_output::{OutputPart, is_packed, read_output, read_part};
 #[cfg(test)]
 pub(crate) use self::stderr::tests::with_full_stderr;
 pub(crate) use self::stderr::{before_fatal_signal, say};

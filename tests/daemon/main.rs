@@ -17,6 +17,7 @@ mod cron_by_hand;
 mod cron_exec;
 mod cron_faults;
 mod cron_kills;
+mod cron_follow;
 mod cron_orders;
 mod cron_outage;
 mod cron_pace;

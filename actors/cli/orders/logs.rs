@@ -1,28 +1,18 @@
 //! `cron logs`: what a run printed, and with `-f` what it prints until it ends.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
-use crate::bootstrap::failure::{Failure, chain};
+use super::follow::{POLL_INTERVAL, POLLS_A_QUESTION, follow};
+use crate::bootstrap::failure::Failure;
 use crate::bootstrap::{mini_system, open};
 use crate::cli::print::{print, print_error};
 use crate::config::Config;
 use crate::logs::{OutputLog, StderrFormat, read_output};
 use crate::operations::cron_log::{self, Printed, cannot_read, file_of, nothing_there};
+use crate::store::Reader;
 use crate::store::daemon_orders::CronRun;
-use crate::store::{DbError, Reader};
-
-/// Between two polls of a file that is followed.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Polls between two questions whether its run goes on.
-const POLLS_A_QUESTION: u32 = 5;
-/// Bytes that are read of a file at once.
-const PORTION: u64 = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LogsArgs {
@@ -53,14 +43,10 @@ pub(super) fn logs(config: &Config, args: &LogsArgs) -> Result<ExitCode, Failure
         let log = cron_log::output_of(config, &options, &run);
         match args.follow {
             true => follow(reader.as_ref(), &log, run, args.lines).await?,
-            false => show(&log, &run, args.lines).map(drop)?,
+            false => show(&log, &run, args.lines)?,
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-fn failed(cause: DbError) -> Failure {
-    Failure::failed(chain(&cause))
 }
 
 /// Waits for a daemon to begin it.
@@ -76,18 +62,17 @@ async fn begun(config: &Config, reader: &dyn Reader, uk: &str) -> Result<CronRun
     }
 }
 
-/// Prints the last lines. Answers the file, and where its end was.
-fn show(log: &OutputLog, run: &CronRun, lines: usize) -> Result<(PathBuf, u64), Failure> {
+/// Prints the last lines.
+pub(super) fn show(log: &OutputLog, run: &CronRun, lines: usize) -> Result<(), Failure> {
     let Some(path) = file_of(log, run).map_err(Failure::refused)? else {
         return Err(Failure::failed(nothing_there(log, run)));
     };
     let bytes = read_output(&path).map_err(|cause| Failure::refused(cannot_read(&path, &cause)))?;
     print_error(&format!("{}:\n", path.display()));
-    print(&String::from_utf8_lossy(last_lines(&bytes, lines)))?;
-    Ok((path, u64::try_from(bytes.len()).unwrap_or(u64::MAX)))
+    print(&String::from_utf8_lossy(last_lines(&bytes, lines)))
 }
 
-fn last_lines(bytes: &[u8], lines: usize) -> &[u8] {
+pub(super) fn last_lines(bytes: &[u8], lines: usize) -> &[u8] {
     let ends = bytes.iter().enumerate().rev();
     // The last byte ends the last line.
     let mut ends = ends.skip(1).filter(|(_, byte)| **byte == b'\n');
@@ -96,61 +81,6 @@ fn last_lines(bytes: &[u8], lines: usize) -> &[u8] {
         lines => ends
             .nth(lines - 1)
             .map_or(bytes, |(at, _)| &bytes[at + 1..]),
-    }
-}
-
-/// What comes, until the run has ended and its last words are printed.
-async fn follow(
-    reader: &dyn Reader,
-    log: &OutputLog,
-    mut run: CronRun,
-    lines: usize,
-) -> Result<(), Failure> {
-    // A run that is about to start makes its file.
-    while file_of(log, &run).map_err(Failure::refused)?.is_none() && run.ended_ms.is_none() {
-        tokio::time::sleep(POLL_INTERVAL).await;
-        run = again(reader, run).await?;
-    }
-    let (path, mut at) = show(log, &run, lines)?;
-    loop {
-        // Asked before the file is read: what a run has printed when it has ended is there.
-        run = again(reader, run).await?;
-        for _ in 0..POLLS_A_QUESTION {
-            at = print_from(&path, at)?;
-            if run.ended_ms.is_some() {
-                print_error(&format!("run {} has ended: {}\n", run.uk, run.status));
-                return Ok(());
-            }
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-}
-
-/// The same run as it is now.
-async fn again(reader: &dyn Reader, run: CronRun) -> Result<CronRun, Failure> {
-    let now = reader.cron_run(&run.uk).await.map_err(failed)?;
-    Ok(now.unwrap_or(run))
-}
-
-fn print_from(path: &Path, mut at: u64) -> Result<u64, Failure> {
-    // Where it was rolled and packed meanwhile, the run had ended before.
-    let Ok(mut file) = File::open(path) else {
-        return Ok(at);
-    };
-    let read = |file: &mut File, at: u64| {
-        let mut bytes = Vec::new();
-        file.seek(SeekFrom::Start(at))?;
-        file.take(PORTION).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    loop {
-        let bytes =
-            read(&mut file, at).map_err(|cause| Failure::refused(cannot_read(path, &cause)))?;
-        if bytes.is_empty() {
-            return Ok(at);
-        }
-        at += u64::try_from(bytes.len()).unwrap_or(0);
-        print(&String::from_utf8_lossy(&bytes))?;
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod check;
 mod end;
+mod follow;
 mod list;
 mod logs;
 mod run;
