@@ -209,7 +209,13 @@ impl Limiter {
         let mut permits = self.none_yet();
         permits.fetching = Some(fetching);
         loop {
-            match self.ask(size).await {
+            // One that keeps the limit and does not answer must not hold up a stop.
+            let asked = tokio::select! {
+                biased;
+                () = stop.quiet() => return None,
+                asked = self.ask(size) => asked,
+            };
+            match asked {
                 Ok((taken, granted)) => {
                     permits.left = taken;
                     permits.granted = Some(granted);
@@ -232,6 +238,12 @@ impl Limiter {
             granted: None,
             fetching: None,
         }
+    }
+
+    /// The keeper takes long: nothing is fetched before it has answered.
+    fn is_late(&self) {
+        let until = Instant::now() + STAYS_REACHED;
+        self.bucket.lock().reached_until = Some(until);
     }
 
     fn is_reached(&self) -> bool {
@@ -308,7 +320,7 @@ impl Limiter {
                 }
             }
             #[cfg(test)]
-            Some(Keeper::Scripted(scripted)) => scripted.take(&ask("")),
+            Some(Keeper::Scripted(scripted)) => scripted.take(&ask("")).await,
             None => Ok(Granted::Permits(limit.portion())),
         }
     }
@@ -380,7 +392,11 @@ impl Permits {
                 Ok(Ok((taken, _))) => started += taken,
                 // Some of a batch need not wait for the others.
                 Ok(Err(next)) if started == 0 && next <= until => sleep_until(next).await,
-                Ok(Err(_)) | Err(_) => break,
+                Ok(Err(_)) => break,
+                Err(_) => {
+                    limiter.is_late();
+                    break;
+                }
             }
             if started > 0 && Instant::now() > until {
                 break;

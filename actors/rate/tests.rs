@@ -15,10 +15,14 @@ pub(crate) struct Scripted {
     begun: Instant,
     free_us: Mutex<i64>,
     is_away: AtomicBool,
+    hangs: AtomicBool,
 }
 
 impl Scripted {
-    pub(super) fn take(&self, ask: &PermitAsk) -> Result<Granted, NoAnswer> {
+    pub(super) async fn take(&self, ask: &PermitAsk) -> Result<Granted, NoAnswer> {
+        while self.hangs.load(Relaxed) {
+            sleep(Duration::from_millis(10)).await;
+        }
         if self.is_away.load(Relaxed) {
             return Err(NoAnswer::Why("away".to_owned()));
         }
@@ -41,6 +45,7 @@ fn scripted(text: &str) -> Arc<Limiter> {
         begun: Instant::now(),
         free_us: Mutex::new(0),
         is_away: AtomicBool::new(false),
+        hangs: AtomicBool::new(false),
     };
     Limiter::kept("q", limit(text), Some(Keeper::Scripted(scripted)))
 }
@@ -51,17 +56,27 @@ fn set_away(rate: &Limiter, is_away: bool) {
     }
 }
 
-/// Consumers of a queue with this limit, until the stop begins.
-fn start(rate: &Arc<Limiter>, source: &Arc<FakeSource>, handler: Consumer, n: usize) -> StopSignal {
-    let stop = StopSignal::new();
-    let work = Work {
+fn set_hanging(rate: &Limiter, hangs: bool) {
+    if let Some(Keeper::Scripted(scripted)) = &rate.keeper {
+        scripted.hangs.store(hangs, Relaxed);
+    }
+}
+
+fn limited(rate: &Arc<Limiter>, source: &Arc<FakeSource>, handler: Consumer) -> Work {
+    Work {
         rate: Arc::clone(rate),
         batch: BatchLimits {
             size: NonZeroU32::new(30).unwrap(),
             ..BatchLimits::default()
         },
         ..work(source, handler)
-    };
+    }
+}
+
+/// Consumers of a queue with this limit, until the stop begins.
+fn start(rate: &Arc<Limiter>, source: &Arc<FakeSource>, handler: Consumer, n: usize) -> StopSignal {
+    let stop = StopSignal::new();
+    let work = limited(rate, source, handler);
     for _ in 0..n {
         actix_rt::spawn(work.clone().run(stop.listen()));
     }
@@ -166,6 +181,33 @@ async fn without_an_answer_nothing_starts_and_nothing_is_held() {
     assert_eq!(source.out(), [0; 0]);
     set_away(&rate, false);
     sleep(Duration::from_secs(60)).await;
+    assert_eq!(starts.len(), 10);
+    stop.quiet();
+}
+
+#[actix::test]
+async fn a_keeper_that_does_not_answer_holds_up_starts_and_fetches_and_no_stop() {
+    tokio::time::pause();
+    let (rate, source, starts) = (scripted("100/s"), FakeSource::new(), Seen::new());
+    set_hanging(&rate, true);
+    (1..=10).for_each(|id| source.offer([id]));
+    let consumer = || limited(&rate, &source, noting(&starts, Duration::ZERO));
+    let stop = StopSignal::new();
+    let hanging = actix_rt::spawn(consumer().run(stop.listen()));
+    // A little longer than a message is held for its permit: none is fetched after that.
+    sleep(PATIENCE + Duration::from_millis(100)).await;
+    for _ in 0..200 {
+        assert_eq!(source.out(), [0; 0]);
+        sleep(Duration::from_millis(95)).await;
+    }
+    assert_eq!(starts.len(), 0);
+    stop.quiet();
+    let ended = timeout(Duration::from_secs(1), hanging).await;
+    assert!(ended.is_ok(), "it waits for permits");
+    set_hanging(&rate, false);
+    let stop = StopSignal::new();
+    actix_rt::spawn(consumer().run(stop.listen()));
+    sleep(Duration::from_secs(5)).await;
     assert_eq!(starts.len(), 10);
     stop.quiet();
 }

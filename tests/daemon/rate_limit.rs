@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::engine::{Engine, on_each_database};
+use crate::engine::{Engine, OwnServer, on_each_database};
 use crate::ledger::Ledger;
 use crate::redis::settings as redis_settings;
+use crate::servers::redis::Redis;
 use crate::servers::{kafka, redis};
-use crate::wait::{LONG_PATIENCE, wait_until};
+use crate::wait::{LONG_PATIENCE, PATIENCE, now_us, wait_until};
 use crate::world::World;
 
 /// Starts a second.
@@ -18,16 +19,33 @@ const MESSAGES: usize = 1_300;
 /// A handler that is started writes its line a little later, and not always equally late.
 const PERIOD: Duration = Duration::from_secs(10);
 
+/// As [`RATE`], for an outage in the middle.
+const SLOW_RATE: usize = 20;
+/// Enough for some fifteen seconds.
+const FEW_MESSAGES: usize = 300;
+/// A message that had its permit before the outage has written its line by then.
+const SETTLED_US: i64 = 3_000_000;
+const OUTAGE_US: i64 = 6_000_000;
+
 on_each_database! { world => two_daemons_on_a_table_keep_to_its_limit }
+on_each_database! { own_world => a_table_stands_still_without_its_database_and_keeps_to_its_limit_afterwards }
 
 fn world(engine: Engine) -> Option<World> {
     World::on(engine, json!({}))
 }
 
+fn own_world(engine: Engine) -> Option<(World, OwnServer)> {
+    World::on_own_server(engine, json!({ "heartbeat_interval": "500ms" }))
+}
+
 fn limited(more: Value) -> Value {
+    limited_to(RATE, more)
+}
+
+fn limited_to(rate: usize, more: Value) -> Value {
     let mut entry = json!({
         "name": "work", "exec_cmd": "ledger", "progress": 4, "max_progress": 20, "progress_lag_limit": 0,
-        "progress_avg_msgcount": 1, "status": 1, "rate_limit": format!("{RATE}/s"),
+        "progress_avg_msgcount": 1, "status": 1, "rate_limit": format!("{rate}/s"),
     });
     let more = more.as_object().unwrap().clone();
     entry.as_object_mut().unwrap().extend(more);
@@ -103,4 +121,111 @@ fn two_members_of_a_kafka_group_keep_to_its_limit() {
     );
     world.send("work", &bodies());
     two_daemons_keep_to_it(&world);
+}
+
+/// What keeps the limit goes away while messages wait, and comes back: nothing starts meanwhile, nothing is lost or doubled,
+/// and the limit holds over the whole. `who` is what the two log lines are about.
+fn an_outage_of_what_keeps_it(
+    world: &World,
+    entry: &Value,
+    who: &str,
+    go: impl FnOnce(),
+    come: impl FnOnce(),
+) {
+    let bodies: Vec<String> = (0..FEW_MESSAGES).map(|n| n.to_string()).collect();
+    world.partition(
+        "script1",
+        &json!([limited_to(SLOW_RATE, entry.clone())]),
+        &json!([]),
+    );
+    world.send("work", &bodies);
+    let daemon = world.start();
+    wait_until("some to start", PATIENCE, || world.ledger_len() > SLOW_RATE);
+    go();
+    wait_until("the log to say so", PATIENCE, || {
+        let log = daemon.log();
+        log.lines()
+            .any(|line| line.contains(who) && line.contains(" is away"))
+    });
+    let gone_us = now_us();
+    wait_until("the outage to last", PATIENCE, || {
+        now_us() > gone_us + OUTAGE_US
+    });
+    let back_us = now_us();
+    come();
+    wait_until("all messages", LONG_PATIENCE, || {
+        world.ledger_len() >= FEW_MESSAGES
+    });
+    let log = daemon.log();
+    daemon.stop();
+    let ledger = world.ledger();
+    assert_eq!(ledger.missing(&bodies), [""; 0], "nothing is lost");
+    assert_eq!(ledger.lines.len(), FEW_MESSAGES, "nothing is doubled");
+    assert!(ledger.lines.iter().all(|line| line.attempt == 1));
+    let meanwhile = gone_us + SETTLED_US..back_us;
+    let started = ledger.lines.iter();
+    let started = started.filter(|line| meanwhile.contains(&line.at_us));
+    assert_eq!(started.count(), 0, "without an answer nothing starts");
+    let most = most_within(&ledger, PERIOD);
+    let period = usize::try_from(PERIOD.as_secs()).unwrap();
+    assert!(
+        most <= SLOW_RATE * (period + 1) + 1,
+        "{most} within {PERIOD:?}"
+    );
+    let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!(
+        (lines(" is away"), lines(" is back after ")),
+        (1, 1),
+        "{log}"
+    );
+}
+
+fn a_table_stands_still_without_its_database_and_keeps_to_its_limit_afterwards(
+    (world, server): (World, OwnServer),
+) {
+    let entry = json!({ "table": "work" });
+    an_outage_of_what_keeps_it(
+        &world,
+        &entry,
+        "the database ",
+        || server.hang(&world),
+        || server.go_on(),
+    );
+}
+
+#[test]
+fn a_list_stands_still_without_its_redis_and_keeps_to_its_limit_afterwards() {
+    let Some(server) = Redis::dedicated() else {
+        return;
+    };
+    let world = World::new(json!({ "redis": { "default": { "url": server.url() } } }));
+    let entry = json!({ "key": "work" });
+    an_outage_of_what_keeps_it(
+        &world,
+        &entry,
+        "redis",
+        || server.pause(),
+        || server.resume(),
+    );
+}
+
+#[test]
+fn a_topic_stands_still_without_the_database_that_keeps_its_limit() {
+    let (Some(server), Some((world, database))) = (kafka::shared(), own_world(Engine::MariaDb))
+    else {
+        return;
+    };
+    let topic = server.name();
+    server.create_topic(&topic, 2);
+    world.settings(json!({
+        "heartbeat_interval": "500ms", "kafka": { "default": { "brokers": server.brokers() } },
+    }));
+    let entry = json!({ "topic": topic, "group_id": server.name() });
+    an_outage_of_what_keeps_it(
+        &world,
+        &entry,
+        "the database ",
+        || database.hang(&world),
+        || database.go_on(),
+    );
 }
