@@ -1,6 +1,7 @@
 //! Orders that people give to all daemons of an environment that share the tables: they are rows, so they hold whether a
 //! daemon runs or not, and survive restarts. Each daemon reads them once a second.
 
+mod by_command;
 pub(crate) mod dead;
 mod giving;
 mod open;

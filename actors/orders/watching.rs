@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::by_command::CommandOrders;
 use super::{ORDERS_KEPT_MS, Orders, Pauses};
 use crate::db::{Db, ReadOutage};
 use crate::state::State;
@@ -24,10 +25,15 @@ pub(crate) async fn learn_first(db: &Db, pauses: &Pauses, state: &State) {
 /// lives elsewhere (Redis, Kafka) goes on as it was ordered to.
 pub(crate) async fn watch(db: &Db, pauses: &Pauses, orders: &Orders, state: &State) {
     let mut outage = ReadOutage::new(db, READING);
+    let mut by_command = CommandOrders::default();
     loop {
         let began = Instant::now();
         let learnt = match learn(db, pauses, state).await {
             Ok(()) => learn_orders(db, orders, &state.identity.environment).await,
+            Err(cause) => Err(cause),
+        };
+        let learnt = match learnt {
+            Ok(()) => by_command.log(db, &state.identity.environment).await,
             Err(cause) => Err(cause),
         };
         let pause = match learnt {

@@ -8,6 +8,7 @@
 mod answers;
 mod bad_input;
 mod browser;
+mod command_orders;
 mod commands;
 mod configuration;
 mod context;
@@ -16,8 +17,8 @@ mod cron_blocking;
 mod cron_by_hand;
 mod cron_exec;
 mod cron_faults;
-mod cron_kills;
 mod cron_follow;
+mod cron_kills;
 mod cron_orders;
 mod cron_outage;
 mod cron_pace;
