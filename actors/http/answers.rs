@@ -13,11 +13,3 @@ struct Fault<'a> {
 pub(super) fn refusal(status: StatusCode, why: &str) -> HttpResponse {
     HttpResponse::build(status).json(Fault { error: why })
 }
-
-/// Nothing has that name; `what` is its kind.
-pub(super) fn unknown(what: &str, name: &str) -> HttpResponse {
-    refusal(
-        StatusCode::NOT_FOUND,
-        &format!("there is no {what} `{name}` in this daemon"),
-    )
-}

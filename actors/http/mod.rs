@@ -28,6 +28,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod wrong;
+mod unknown;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::HttpConfig;
 use super::answers::{refusal, unknown};
+use super::unknown::Named;
 use super::guard::Orderer;
 use super::routes::From;
 use crate::orders::{self, PauseKind, Target, Wish};
@@ -58,7 +59,7 @@ pub(super) async fn queue<V: Verb>(
     orderer: Orderer,
 ) -> HttpResponse {
     if from.config.state.queue(&name).is_none() {
-        return unknown("queue", &name);
+        return Named::Queue.not_found(&from.config, &name);
     }
     order::<V>(&from.config, PauseKind::Queue, &name, orderer).await
 }
@@ -74,7 +75,7 @@ pub(super) async fn cron_entry<V: Verb>(
             let name = &entry.facts().name;
             order::<V>(&from.config, PauseKind::Cron, name, orderer).await
         }
-        None => unknown("cron entry", &key),
+        None => Named::Cron.not_found(&from.config, &key),
     }
 }
 

@@ -8,11 +8,12 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
 use super::HttpConfig;
-use super::answers::{refusal, unknown};
+use super::answers::refusal;
 use super::guard::{Orderer, Pass};
 use super::metrics;
 use super::pausing::{self, Pause, Resume, everything};
 use super::ready::{Readiness, readiness};
+use super::unknown::Named;
 use super::wrong::{Wrong, wrong};
 use crate::clock::{millis, now_ms};
 use crate::membership::partition_of;
@@ -179,14 +180,14 @@ async fn queues(from: From) -> HttpResponse {
 async fn queue(from: From, name: web::Path<String>) -> HttpResponse {
     match from.config.state.queue(&name) {
         Some(queue) => HttpResponse::Ok().json(queue.view()),
-        None => unknown("queue", &name),
+        None => Named::Queue.not_found(&from.config, &name),
     }
 }
 
 async fn queue_history(from: From, name: web::Path<String>) -> HttpResponse {
     match from.config.state.queue_history(&name) {
         Some(history) => HttpResponse::Ok().json(history),
-        None => unknown("queue", &name),
+        None => Named::Queue.not_found(&from.config, &name),
     }
 }
 
@@ -199,7 +200,7 @@ struct Ordered {
 async fn check_lag(from: From, name: web::Path<String>, orderer: Orderer) -> HttpResponse {
     let config = &from.config;
     if config.state.queue(&name).is_none() {
-        return unknown("queue", &name);
+        return Named::Queue.not_found(&from.config, &name);
     }
     if !config.pools.check_lag(&name) {
         return refusal(
@@ -237,14 +238,14 @@ async fn cron(from: From) -> HttpResponse {
 async fn cron_entry(from: From, key: web::Path<String>) -> HttpResponse {
     match from.config.state.cron_entry(&key) {
         Some(entry) => HttpResponse::Ok().json(entry.view()),
-        None => unknown("cron entry", &key),
+        None => Named::Cron.not_found(&from.config, &key),
     }
 }
 
 async fn cron_history(from: From, key: web::Path<String>) -> HttpResponse {
     match from.config.state.cron_history(&key) {
         Some(history) => HttpResponse::Ok().json(history),
-        None => unknown("cron entry", &key),
+        None => Named::Cron.not_found(&from.config, &key),
     }
 }
 

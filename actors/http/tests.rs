@@ -273,6 +273,31 @@ async fn unknown_names_are_not_found_and_orders_need_a_pool() {
         assert!(fault["error"].is_string());
     }
     let order = |path| TestRequest::post().uri(path);
+    for (request, meant) in [
+        (TestRequest::get(), "queues/quue%200"),
+        (TestRequest::get(), "queues/quue%200/history"),
+        (TestRequest::post(), "queues/quue%200/lag-check"),
+        (TestRequest::post(), "queues/quue%200/pause"),
+        (TestRequest::post(), "queues/quue%200/resume"),
+        (TestRequest::get(), "cron/reprot"),
+        (TestRequest::get(), "cron/reprot/history"),
+        (TestRequest::get(), "cron/reprot/runs"),
+        (TestRequest::post(), "cron/reprot/run"),
+        (TestRequest::post(), "cron/reprot/pause"),
+        (TestRequest::post(), "cron/reprot/resume"),
+    ] {
+        let path = format!("/api/v1/{meant}");
+        let (status, body) = ask!(config, Entrance::Socket, request.uri(&path));
+        let name = if meant.starts_with("queues") {
+            "queue 0"
+        } else {
+            "report"
+        };
+        let why = format!("; did you mean `{name}`?");
+        let fault: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+        assert!(fault["error"].as_str().unwrap().ends_with(&why), "{fault}");
+    }
     let (status, _) = ask!(
         config,
         Entrance::Socket,

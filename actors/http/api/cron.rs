@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Answer, Refused, body, limit, query, read, write};
 use crate::clock::now_ms;
-use crate::config::{CronEntry, did_you_mean};
+use crate::config::CronEntry;
 use crate::cron::LiveEntry;
 use crate::http::guard::Orderer;
 use crate::http::routes::From;
+use crate::http::unknown::Named;
 use crate::logs::{OutputPart, read_part};
 use crate::operations::cron_end::{self, EndOrdered};
 use crate::operations::cron_log::{self, Printed};
@@ -94,12 +95,7 @@ async fn list(from: &From, request: &HttpRequest, of: Option<(String, Vec<String
 
 /// No live entry has that key, or that name.
 fn unknown(from: &From, key: &str) -> Refused {
-    let entries = from.config.state.cron();
-    let names = entries.iter().map(|entry| entry.facts().name.clone());
-    let hint = did_you_mean(key, &names.collect());
-    Refused::unknown(format!(
-        "there is no cron entry `{key}` in this daemon{hint}"
-    ))
+    Refused::unknown(Named::Cron.why(&from.config, key))
 }
 
 #[derive(Default, Deserialize)]

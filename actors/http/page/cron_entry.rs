@@ -16,6 +16,7 @@ use super::run_bars::Bars;
 use super::visit::Visit;
 use super::why::{Due, MEANT_MS, Why, why};
 use crate::clock::now_ms;
+use crate::http::unknown::Named;
 use crate::orders::PauseKind;
 use crate::state::view::{CronView, PauseView};
 use crate::store::DbError;
@@ -68,7 +69,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let t = visit.t;
     let key = visit.get("key").unwrap_or_default();
     let Some(entry) = visit.config.state.cron_entry(key) else {
-        return visit.missing(Tab::Cron, key);
+        return visit.unnamed(Tab::Cron, Named::Cron, key);
     };
     let troubles = visit.troubles().await;
     let (view, now) = (entry.view(), now_ms());
@@ -130,8 +131,8 @@ impl Visit {
             partition: self.config.state.identity.partition.clone(),
             // No entry has an empty name: those of this key alone.
             of: Some((String::new(), vec![key.to_owned()])),
-            limit: MOST_RUNS,
             before: RunPlace::START,
+            limit: MOST_RUNS,
         };
         in_time(async {
             let runs = reader.cron_runs(asked).await?;

@@ -7,6 +7,7 @@ use super::order::Order;
 use super::visit::{Form, Visit};
 use crate::http::guard::Orderer;
 use crate::http::pausing::{NotGiven, give};
+use crate::http::unknown::Named;
 use crate::orders::{PauseKind, Wish};
 use crate::state::view::PauseView;
 
@@ -57,13 +58,16 @@ async fn answer(visit: &Visit, form: &Form, wish: Wish, orderer: Orderer) -> Ans
         return Answer::failed(t.unknown_order().to_owned());
     };
     let name = form.get("name");
-    let is_known = match kind {
-        PauseKind::All | PauseKind::Delay => name.is_empty(),
-        PauseKind::Queue => state.queue(name).is_some(),
-        PauseKind::Cron => state.cron().iter().any(|entry| entry.facts().name == name),
+    let unknown = match kind {
+        PauseKind::All | PauseKind::Delay if name.is_empty() => None,
+        PauseKind::All | PauseKind::Delay => Some(t.nothing_called(name)),
+        PauseKind::Queue if state.queue(name).is_some() => None,
+        PauseKind::Queue => Some(visit.nothing_called(Named::Queue, name)),
+        PauseKind::Cron if state.cron().iter().any(|entry| entry.facts().name == name) => None,
+        PauseKind::Cron => Some(visit.nothing_called(Named::Cron, name)),
     };
-    if !is_known {
-        return Answer::failed(t.nothing_called(name));
+    if let Some(why) = unknown {
+        return Answer::failed(why);
     }
     let what = visit.described(kind, name);
     match (give(&visit.config, kind, name, wish, orderer).await, wish) {

@@ -13,6 +13,7 @@ use super::rows::QueueRow;
 use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::http::guard::Orderer;
+use crate::http::unknown::Named;
 use crate::orders::PauseKind;
 use crate::state::Distribution;
 use crate::state::view::{FailureView, PauseView, QueueView};
@@ -51,7 +52,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let t = visit.t;
     let name = visit.get("name").unwrap_or_default();
     let Some(queue) = visit.config.state.queue(name) else {
-        return visit.missing(Tab::Queues, name);
+        return visit.unnamed(Tab::Queues, Named::Queue, name);
     };
     let troubles = visit.troubles().await;
     let (view, now) = (queue.view(), now_ms());
@@ -89,14 +90,14 @@ pub(super) async fn history(visit: Visit) -> HttpResponse {
     let name = visit.get("name").unwrap_or_default();
     match visit.config.state.queue_history(name) {
         Some(history) => HttpResponse::Ok().json(history),
-        None => crate::http::answers::unknown("queue", name),
+        None => Named::Queue.not_found(&visit.config, name),
     }
 }
 
 pub(super) async fn check_lag(visit: Visit, form: Form, orderer: Orderer) -> HttpResponse {
     let (t, name) = (visit.t, form.get("name"));
     let answer = if visit.config.state.queue(name).is_none() {
-        Answer::failed(t.nothing_called(name))
+        Answer::failed(visit.nothing_called(Named::Queue, name))
     } else if visit.config.pools.check_lag(name) {
         log::info!("queue `{name}`: LagCheck, ordered by {}", orderer.who);
         Answer::done(t.lag_is_checked().to_owned())
@@ -138,6 +139,20 @@ impl QueuePage {
 }
 
 impl Visit {
+    /// That no entry has that name, and which one was probably meant.
+    pub(super) fn nothing_called(&self, named: Named, name: &str) -> String {
+        let mut text = self.t.nothing_called(name);
+        if let Some(meant) = named.meant(&self.config, name) {
+            text.push_str(&self.t.did_you_mean(meant));
+        }
+        text
+    }
+
+    /// The page of an entry that there is not.
+    pub(super) fn unnamed(&self, tab: Tab, named: Named, name: &str) -> HttpResponse {
+        self.gone(tab, self.nothing_called(named, name))
+    }
+
     /// Nothing has that name.
     pub(super) fn missing(&self, tab: Tab, name: &str) -> HttpResponse {
         self.gone(tab, self.t.nothing_called(name))

@@ -48,6 +48,7 @@ texts! {
     nothing_called(name): "Nothing here is called `{name}`.", "没有名为 `{name}` 的对象。";
     unknown_order: "This order is not known.", "未知操作。";
     refused_title: "Refused", "已拒绝";
+    did_you_mean(name): " Did you mean `{name}`?", "是否想找 `{name}`？";
     back_to_page: "Back", "返回";
     refused_host: "This port does not answer under this name of the host. Add the name to `http.hosts`, or use the address.", "此端口不以该主机名应答。请把它加入 `http.hosts`，或改用 IP 地址。";
     refused_token: "This port needs `http.token`: enter any user name, and the token as the password. The user name appears in the audit.", "此端口需要 `http.token`：用户名任意，密码填令牌。用户名会出现在审计记录里。";

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::client::{Answer, ask_socket, ask_with};
 use super::{address, world};
 use crate::wait::{PATIENCE, wait_until};
+use crate::world::World;
 
 const PAUSE: &str = "/api/v1/queues/work/pause";
 const RESUME: &str = "/api/v1/queues/work/resume";
@@ -52,6 +53,13 @@ fn a_queue_rests_and_goes_on_by_orders_over_http() {
 #[test]
 fn everything_an_entry_and_the_delay_queue_rest_by_orders_over_http() {
     let world = world(json!({}));
+    let mut queues = World::table_queue();
+    let mut asleep = queues[0].clone();
+    asleep["name"] = json!("asleep");
+    asleep["table"] = json!("asleep");
+    asleep["status"] = json!(4);
+    queues.as_array_mut().unwrap().push(asleep);
+    world.partition("script1", &queues, &json!([]));
     let mut daemon = world.start();
     let _ = address(&mut daemon);
     let socket = world.path("data/script1.sock");
@@ -63,8 +71,24 @@ fn everything_an_entry_and_the_delay_queue_rest_by_orders_over_http() {
         let line = daemon.wait_log(&format!("{said} is paused"));
         assert!(line.contains("at the socket"), "{line}");
     }
-    for path in ["/api/v1/queues/wrk/pause", "/api/v1/cron/none/resume"] {
-        assert_eq!(ask_socket(&socket, "POST", path).status, 404, "{path}");
+    for (path, why) in [
+        (
+            "/api/v1/queues/wrk/pause",
+            "`wrk` in this daemon; did you mean `work`?",
+        ),
+        (
+            "/api/v1/cron/none/resume",
+            "there is no cron entry `none` in this daemon",
+        ),
+        (
+            "/api/v1/queues/asleep/resume",
+            "it is configured and not live: `asleep`: status 4 is release; this is dev",
+        ),
+    ] {
+        let answer = ask_socket(&socket, "POST", path);
+        assert_eq!(answer.status, 404, "{path}");
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(error.ends_with(why), "{error}");
     }
     for path in ["/api/v1/resume", "/api/v1/delay/resume"] {
         assert_eq!(ask_socket(&socket, "POST", path).json()["changed"], true);
