@@ -17,14 +17,12 @@ use crate::clock::now_ms;
 use crate::db::Db;
 use crate::orders::dead::{Deed, Done, Meant, Rate, Watch, carry_out};
 use crate::store::rows::DeadLetterOrder;
+use crate::store::truncate::{Plain, audited};
 
 /// Orders that are under way at once: each takes turns in the queue of writes.
 const MOST_AT_ONCE: usize = 8;
 /// Orders that are remembered, those under way among them.
 const MOST_KEPT: usize = 20;
-
-/// Characters of what an order is about: as many as `audit.target` has.
-const MOST_TARGET: usize = 500;
 
 /// An order, as it was given.
 pub(crate) struct NewJob {
@@ -118,7 +116,8 @@ impl DeadLetterJobs {
             deed,
             rate,
         } = new;
-        let target: String = meant.describe(None).chars().take(MOST_TARGET).collect();
+        // As its row of `audit` has it.
+        let target = audited(&meant.describe(None), Plain::AsItIs);
         let mut jobs = self.jobs.lock();
         let under_way = jobs.iter().filter(|job| job.end().is_none()).count();
         if under_way >= MOST_AT_ONCE {

@@ -16,6 +16,7 @@ mod files;
 mod guard;
 mod host;
 mod metrics;
+mod ordering;
 mod orders;
 mod page;
 mod pausing;
@@ -27,8 +28,8 @@ mod short_path;
 mod socket;
 #[cfg(test)]
 mod tests;
-mod wrong;
 mod unknown;
+mod wrong;
 
 use std::path::PathBuf;
 use std::sync::Arc;

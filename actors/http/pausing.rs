@@ -1,22 +1,17 @@
 //! `POST …/pause` and `POST …/resume`.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
-use tokio::time::timeout;
 
 use super::HttpConfig;
-use super::answers::{refusal, unknown};
-use super::unknown::Named;
+use super::answers::refusal;
 use super::guard::Orderer;
+use super::ordering::{self, NotDone};
 use super::routes::From;
+use super::unknown::Named;
 use crate::orders::{self, PauseKind, Target, Wish};
 use crate::store::DbError;
-
-/// The answer comes within this time: the order's commit, or that the database is slow.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the last segment of the path orders.
 pub(super) trait Verb {
@@ -90,20 +85,14 @@ async fn order<V: Verb>(
             ordered: V::NAME,
             changed,
         }),
-        Err(cause) => refusal(StatusCode::SERVICE_UNAVAILABLE, &cause.to_string()),
+        Err(not_done) => {
+            let why = match not_done {
+                NotDone::Failed(cause) => cause.to_string(),
+                NotDone::Unanswered(why) => why.to_string(),
+            };
+            refusal(StatusCode::SERVICE_UNAVAILABLE, &why)
+        }
     }
-}
-
-/// Why it is not known that an order holds.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NotGiven {
-    #[error("{0}")]
-    Refused(DbError),
-    /// DbActor has it, and writes it when the database is back.
-    #[error(
-        "the database has not answered within 5 seconds; the order waits for it, and holds once it is written"
-    )]
-    Slow,
 }
 
 /// Answers whether something changed: false where it was so already.
@@ -113,15 +102,12 @@ pub(super) async fn give(
     name: &str,
     wish: Wish,
     orderer: Orderer,
-) -> Result<bool, NotGiven> {
+) -> Result<bool, NotDone<DbError>> {
     let target = Target {
         kind,
         name: name.to_owned(),
     };
-    let environment = &config.state.identity.environment;
-    let given = orders::give(&config.db, environment, &target, wish, orderer.who);
-    match timeout(PATIENCE, given).await {
-        Ok(given) => given.map_err(NotGiven::Refused),
-        Err(_) => Err(NotGiven::Slow),
-    }
+    let (db, environment) = (config.db.clone(), config.state.identity.environment.clone());
+    let order = async move { orders::give(&db, &environment, &target, wish, orderer.who).await };
+    ordering::give(config, order).await
 }

@@ -383,21 +383,8 @@ pub(crate) struct AuditRow {
     pub(crate) ordered_by: String,
     pub(crate) action: &'static str,
     pub(crate) target: String,
-    /// What came of it; cut where it is longer than `audit.result`.
+    /// What came of it.
     pub(crate) result: String,
-}
-
-/// `audit.target` and `audit.result` are a varchar(500).
-const LONGEST_AUDITED: usize = 500;
-
-impl AuditRow {
-    pub(crate) fn cut_target(&self) -> String {
-        self.target.chars().take(LONGEST_AUDITED).collect()
-    }
-
-    pub(crate) fn cut_result(&self) -> String {
-        self.result.chars().take(LONGEST_AUDITED).collect()
-    }
 }
 
 /// A pause, as it stands in the table. Times are unix milliseconds of the database's clock.

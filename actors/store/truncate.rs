@@ -10,6 +10,8 @@ use std::fmt;
 pub(crate) const RESULT_CHARS: usize = 500;
 /// Characters of `dead_letter.error`.
 pub(crate) const ERROR_CHARS: usize = 1000;
+/// Characters of `audit.target` and of `audit.result`.
+const AUDITED_CHARS: usize = 500;
 /// Characters of the names of entries and of what they belong to.
 pub(crate) const NAME_CHARS: usize = 255;
 
@@ -77,6 +79,11 @@ pub(crate) fn note(text: &str, max_chars: usize, plain: Plain) -> String {
         Plain::Empty => String::new(),
         _ => cut(text, max_chars, plain.mark(), |c, text| plain.push(c, text)),
     }
+}
+
+/// What an order is about, or what came of it, as long as a row of `audit` has it.
+pub(crate) fn audited(text: &str, plain: Plain) -> String {
+    note(text, AUDITED_CHARS, plain)
 }
 
 /// As `note`, for a `result`: it stays JSON, with its `status`, and its `data` is shortened.

@@ -1,7 +1,5 @@
 //! What a request asks for, and the ways in which it is refused.
 
-use std::time::Duration;
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use serde::de::DeserializeOwned;
@@ -9,11 +7,10 @@ use tokio::time::timeout;
 
 use crate::http::HttpConfig;
 use crate::http::answers::refusal;
+use crate::http::ordering::{self, NotDone, PATIENCE, Unanswered};
 use crate::operations::Refusal;
 use crate::store::DbError;
 
-/// The answer comes within this time: the result, or that the database is slow.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Rows of a list, where nothing else is asked for.
 pub(super) const ROWS: u32 = 100;
 /// Rows of a list, at most.
@@ -94,6 +91,21 @@ impl From<DbError> for Refused {
     }
 }
 
+impl<E: Into<Self>> From<NotDone<E>> for Refused {
+    fn from(not_done: NotDone<E>) -> Self {
+        match not_done {
+            NotDone::Failed(cause) => cause.into(),
+            NotDone::Unanswered(why) => why.into(),
+        }
+    }
+}
+
+impl From<Unanswered> for Refused {
+    fn from(why: Unanswered) -> Self {
+        Self::away(why.to_string())
+    }
+}
+
 /// The values of the query; a name that it does not know is refused.
 pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Refused> {
     let query = web::Query::<T>::from_query(request.query_string());
@@ -139,38 +151,16 @@ pub(super) async fn read<T, E: Into<Refused>>(
 }
 
 /// Without a database nothing is ordered.
-pub(super) async fn reachable(config: &HttpConfig) -> Result<(), Refused> {
-    match config.database.boots().await {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(Refused::away(format!("nothing is ordered: {cause}"))),
-    }
+pub(super) async fn ask_first(config: &HttpConfig) -> Result<(), Refused> {
+    Ok(ordering::ask_first(config).await?)
 }
 
-/// What became of an order, within [`PATIENCE`]. Without a database nothing is ordered.
-pub(super) async fn write<T, E: Into<Refused>>(
+/// What became of an order: see `http/ordering.rs`.
+pub(super) async fn write<T: 'static, E: Into<Refused> + 'static>(
     config: &HttpConfig,
-    order: impl Future<Output = Result<T, E>>,
+    order: impl Future<Output = Result<T, E>> + 'static,
 ) -> Result<T, Refused> {
-    write_in(config, Duration::ZERO, order).await
-}
-
-/// As [`write`], of an order that works for this long where all is well.
-pub(super) async fn write_in<T, E: Into<Refused>>(
-    config: &HttpConfig,
-    work: Duration,
-    order: impl Future<Output = Result<T, E>>,
-) -> Result<T, Refused> {
-    reachable(config).await?;
-    let patience = work + PATIENCE;
-    match timeout(patience, order).await {
-        Ok(answer) => answer.map_err(Into::into),
-        // DbActor may have it, and writes it when the database is back.
-        Err(_) => Err(Refused::away(format!(
-            "the database has not answered within {} seconds; the order may be carried out when it does, `/api/v1/audit` \
-             shows it then",
-            patience.as_secs()
-        ))),
-    }
+    Ok(ordering::give(config, order).await?)
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use crate::http::unknown::Named;
 use crate::logs::{OutputPart, read_part};
 use crate::operations::cron_end::{self, EndOrdered};
 use crate::operations::cron_log::{self, Printed};
-use crate::operations::{Refusal, cron_run, cron_runs};
 use crate::operations::cron_runs::{ListedRun, RunsPage};
+use crate::operations::{Refusal, cron_run, cron_runs};
 use crate::store::daemon_orders::{RunPlace, RunsAsked};
 
 /// Bytes of one answer with what a run printed, where nothing else is asked for.
@@ -27,7 +27,6 @@ const MOST_LOG_BYTES: u32 = 1 << 20;
 #[serde(deny_unknown_fields)]
 struct RunsQuery {
     limit: Option<u32>,
-}
     before: Option<String>,
 }
 
@@ -49,6 +48,7 @@ fn place(text: &str) -> Option<RunPlace> {
         order: next()?,
     };
     numbers.next().is_none().then_some(place)
+}
 
 pub(super) async fn all_runs(from: From, request: HttpRequest) -> Answer {
     list(&from, &request, None).await
@@ -80,8 +80,8 @@ async fn list(from: &From, request: &HttpRequest, of: Option<(String, Vec<String
     let asked = RunsAsked {
         partition: identity.partition.clone(),
         of,
-        limit: i64::from(limit(rows)?),
         before,
+        limit: i64::from(limit(rows)?),
     };
     let reader = from.config.db.reader();
     let page = cron_runs::page(reader, &identity.environment, asked, now_ms());
@@ -128,9 +128,13 @@ pub(super) async fn run(
     cron_run::check_params(entry, params.as_deref())?;
     let order = cron_run::order(&config, entry, params, orderer.who);
     let run = order.uk.clone();
-    let given = from.config.db.give_orders(vec![order]);
-    let given = write(&from.config, given).await;
+    let db = from.config.db.clone();
+    let given = write(
+        &from.config,
+        async move { db.give_orders(vec![order]).await },
+    );
     // Where it is not known whether the order holds, its run is known by this key.
+    let given = given.await;
     given.map_err(|refused| refused.with(&format!("; its run would be {run}")))?;
     Ok(HttpResponse::Accepted().json(RunOrdered {
         ordered: "run",
@@ -148,7 +152,8 @@ struct EndAnswer {
 
 pub(super) async fn end(from: From, uk: web::Path<String>, orderer: Orderer) -> Answer {
     let config = from.config.files.config();
-    let end = cron_end::end(&config, &from.config.db, &uk, orderer.who);
+    let db = from.config.db.clone();
+    let end = async move { cron_end::end(&config, &db, &uk, orderer.who).await };
     let (run, taken_back) = match write(&from.config, end).await? {
         EndOrdered::Ordered(run) => (run.uk, false),
         EndOrdered::TakenBack(order) => (order.uk, true),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Answer, Refused, body, id, reachable, read, write};
+use super::answer::{Answer, Refused, ask_first, body, id, read, write};
 use super::dead::{Filter, with_group};
 use super::dead_progress::Progress;
 use super::shown::Shown;
@@ -19,6 +19,7 @@ use crate::http::dead_letters::NewJob;
 use crate::http::guard::Orderer;
 use crate::http::routes::From;
 use crate::orders::dead::{Deed, Done, Edited, Meant, Rate, Watch, carry_out};
+use crate::store::DbError;
 use crate::store::rows::{DeadLetterFilter, DeadLetterOrder};
 
 /// An order that ends within this time is answered with its end.
@@ -58,19 +59,13 @@ pub(super) async fn replay(
     let payload = payload.map_err(|why| Refused::bad(format!("`payload`: {why}")))?;
     let edited = payload.map(|bytes| Edited::new(bytes, params_refusal));
     let deed = replay_deed(&from, edited);
-    let mut done = order_one(&from, id, &deed, &orderer).await?;
+    let mut done = order_one(&from, id, deed, orderer).await?;
     match (done.replayed.into_keys().next(), done.reasons.pop()) {
-        (Some(to), _) => {
-            log::info!(
-                "dead letter {id} runs again: {to}, by order of {}",
-                orderer.who
-            );
-            Ok(HttpResponse::Ok().json(OneOrdered {
-                ordered: "replay",
-                id,
-                to: Some(to),
-            }))
-        }
+        (Some(to), _) => Ok(HttpResponse::Ok().json(OneOrdered {
+            ordered: "replay",
+            id,
+            to: Some(to),
+        })),
         (None, Some(stays)) => Err(Refused::impossible(stays.reason)),
         (None, None) => Err(Refused::impossible(format!(
             "dead letter {id} does not run again: another order has replayed or deleted it meanwhile, or only the beginning of \
@@ -81,11 +76,10 @@ pub(super) async fn replay(
 
 pub(super) async fn purge(from: From, path: web::Path<String>, orderer: Orderer) -> Answer {
     let id = id("dead letter", &path)?;
-    let done = order_one(&from, id, &Deed::Purge, &orderer).await?;
+    let done = order_one(&from, id, Deed::Purge, orderer).await?;
     if done.deleted == 0 {
         return Err(unknown(id));
     }
-    log::info!("dead letter {id} is deleted, by order of {}", orderer.who);
     Ok(HttpResponse::Ok().json(OneOrdered {
         ordered: "purge",
         id,
@@ -99,7 +93,7 @@ fn unknown(id: i64) -> Refused {
 
 /// Carried out here and not among the orders of the daemon: one transaction needs no progress and no stop, and a
 /// program that goes through thousands of dead letters one by one would drive the orders of people out of their list.
-async fn order_one(from: &From, id: i64, deed: &Deed, orderer: &Orderer) -> Result<Done, Refused> {
+async fn order_one(from: &From, id: i64, deed: Deed, orderer: Orderer) -> Result<Done, Refused> {
     let meant = Meant {
         ids: vec![id],
         ..Meant::default()
@@ -111,10 +105,24 @@ async fn order_one(from: &From, id: i64, deed: &Deed, orderer: &Orderer) -> Resu
         row: None,
         before: 0,
     };
-    let watch = Watch::default();
-    let order = carry_out(&from.config.db, &meant, deed, None, order, &watch);
-    write(&from.config, order).await?;
-    let done = watch.done();
+    let db = from.config.db.clone();
+    let order = async move {
+        let watch = Watch::default();
+        carry_out(&db, &meant, &deed, None, order, &watch).await?;
+        let done = watch.done();
+        // Here, so that an order whose caller waits no longer is a line too.
+        for to in done.replayed.keys() {
+            log::info!(
+                "dead letter {id} runs again: {to}, by order of {}",
+                orderer.who
+            );
+        }
+        if done.deleted > 0 {
+            log::info!("dead letter {id} is deleted, by order of {}", orderer.who);
+        }
+        Ok::<_, DbError>(done)
+    };
+    let done = write(&from.config, order).await?;
     if !done.missing.is_empty() {
         return Err(unknown(id));
     }
@@ -183,7 +191,7 @@ async fn order_all(from: &From, sent: &[u8], deed: Deed, orderer: Orderer) -> An
         return Err(Refused::bad("`limit` is 0; it can be 1 or more"));
     }
     let config = &from.config;
-    reachable(config).await?;
+    ask_first(config).await?;
     let reader = config.db.reader();
     let meant = Meant {
         filter,

@@ -221,8 +221,9 @@ async fn order(from: &From, path: &str, wish: TaskWish, orderer: Orderer) -> Ans
         TaskWish::Cancel => ("cancel", None),
         TaskWish::Due { at_ms, .. } => ("run", Some(*at_ms)),
     };
-    let environment = &from.config.state.identity.environment;
-    let given = task_orders::give(&from.config.db, environment, id, wish, orderer.who);
+    let db = from.config.db.clone();
+    let environment = from.config.state.identity.environment.clone();
+    let given = async move { task_orders::give(&db, &environment, id, wish, orderer.who).await };
     let attempts = match write(&from.config, given).await? {
         TaskOrdered::Done { attempts } => attempts,
         TaskOrdered::Missing => {

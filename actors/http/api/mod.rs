@@ -1,9 +1,8 @@
 //! Runs, delayed tasks, dead letters and the audit as JSON, and orders about them.
 //!
 //! A list is a page of bounded size, found by reading a bounded number of rows; it shows where the next one begins.
-//! An order is answered after its commit; one about all dead letters that match is answered at once and goes on. Where
-//! the database does not answer, nothing is ordered: it is asked first. An order that has been handed to DbActor when
-//! the database goes away is carried out when it is back, and the answer states that.
+//! An order is answered after its commit; one about all dead letters that match is answered at once and goes on. What
+//! becomes of an order while the database is away, `http/ordering.rs` says.
 
 mod answer;
 mod audit;

@@ -12,6 +12,7 @@ use super::assets;
 use super::language::Language;
 use super::visit;
 use crate::http::guard::Refused;
+use crate::http::ordering::{NotDone, PATIENCE, Unanswered};
 
 /// Answers that are kept until their page is shown: a browser comes back within a moment.
 const MOST_ANSWERS: usize = 100;
@@ -48,6 +49,28 @@ impl Answer {
 
     pub(super) fn is_good(&self) -> bool {
         self.came == Came::Well
+    }
+}
+
+impl Language {
+    /// Why it is not known that an order holds; `failed` says why it came to nothing.
+    pub(super) fn not_done<E>(
+        self,
+        not_done: NotDone<E>,
+        failed: impl FnOnce(E) -> String,
+    ) -> Answer {
+        Answer::failed(match not_done {
+            NotDone::Failed(cause) => failed(cause),
+            NotDone::Unanswered(why) => self.unanswered(why),
+        })
+    }
+
+    pub(super) fn unanswered(self, why: Unanswered) -> String {
+        match why {
+            Unanswered::NothingOrdered(cause) => self.nothing_is_ordered(cause),
+            Unanswered::Pending => self.order_is_pending(PATIENCE.as_secs()),
+            Unanswered::Broken => self.order_broke().to_owned(),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::payload::in_line;
 use super::rows::MOST_LINES;
 use super::visit::Visit;
 use crate::store::browse::{self, AuditAsked, AuditLine, Reach};
+use crate::store::truncate::{Plain, audited};
 
 /// Seconds between two refreshes.
 const REFRESH: u32 = 15;
@@ -43,7 +44,8 @@ pub(super) struct AuditRow {
 
 impl AuditRow {
     pub(super) fn of(line: AuditLine) -> Self {
-        let shown = |text: &str| text.chars().take(MOST_CHARS).collect::<String>();
+        // The columns have no more, if nobody has altered them.
+        let shown = |text: &str| audited(text, Plain::AsItIs);
         Self {
             id: line.id,
             at_ms: line.at_ms,
@@ -54,9 +56,6 @@ impl AuditRow {
         }
     }
 }
-
-/// The columns have no more, if nobody has altered them.
-const MOST_CHARS: usize = 500;
 
 pub(super) async fn page(visit: Visit) -> HttpResponse {
     let text = |key: &str| visit.get(key).map(str::to_owned);

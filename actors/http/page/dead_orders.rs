@@ -16,11 +16,10 @@ use super::visit::{Form, Visit};
 use crate::delay_queue::params_refusal;
 use crate::http::dead_letters::{DeadLetterJob, JobEnd, NewJob};
 use crate::http::guard::Orderer;
+use crate::http::ordering::{self, PATIENCE};
 use crate::orders::dead::{Counted, Deed, Done, Edited, Meant, Rate};
 use crate::store::DbError;
 
-/// The page answers with an order's result within this time; an order that takes longer is watched on the page.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Dead letters of one order that names them: a page has no more.
 const MOST_NAMED: usize = 1000;
 /// Dead letters that stay and are named, each with its reason.
@@ -149,7 +148,7 @@ async fn order_all(visit: &Visit, form: &Form, orderer: Orderer) -> Result<Answe
     let meant = meant(visit, &filter)
         .await
         .map_err(|cause| t.not_read(cause))??;
-    let job = begin(visit, meant, deed, rate, orderer)?;
+    let job = begin(visit, meant, deed, rate, orderer).await?;
     // An order that is done at once is answered at once.
     match job.wait(Duration::from_millis(500)).await {
         Some((done, end)) => Ok(said(t, &done, &end)),
@@ -179,7 +178,8 @@ async fn order_named(visit: &Visit, form: &Form, orderer: Orderer) -> Result<Ans
         ids,
         ..Meant::default()
     };
-    let job = begin(visit, meant, deed, None, orderer)?;
+    let job = begin(visit, meant, deed, None, orderer).await?;
+    // One that takes longer is watched on the page.
     match job.wait(PATIENCE).await {
         Some((done, end)) => Ok(said(t, &done, &end)),
         None => Ok(Answer::done(t.order_is_under_way().to_owned())),
@@ -206,13 +206,15 @@ fn deed(visit: &Visit, form: &Form) -> Result<Deed, String> {
     }
 }
 
-fn begin(
+async fn begin(
     visit: &Visit,
     meant: Meant,
     deed: Deed,
     rate: Option<Rate>,
     orderer: Orderer,
 ) -> Result<Arc<DeadLetterJob>, String> {
+    let answered = ordering::ask_first(&visit.config).await;
+    answered.map_err(|why| visit.t.unanswered(why))?;
     let new = NewJob {
         environment: visit.config.state.identity.environment.clone(),
         ordered_by: orderer.who,

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::order::Order;
 use super::visit::{Form, Visit};
 use crate::http::guard::Orderer;
-use crate::http::pausing::{NotGiven, give};
+use crate::http::pausing::give;
 use crate::http::unknown::Named;
 use crate::orders::{PauseKind, Wish};
 use crate::state::view::PauseView;
@@ -75,7 +75,6 @@ async fn answer(visit: &Visit, form: &Form, wish: Wish, orderer: Orderer) -> Ans
         (Ok(true), Wish::Resumed) => Answer::done(t.is_resumed_now(what)),
         (Ok(false), Wish::Paused) => Answer::done(t.was_paused_before(what)),
         (Ok(false), Wish::Resumed) => Answer::done(t.was_not_paused(what)),
-        (Err(NotGiven::Refused(cause)), _) => Answer::failed(t.not_written(cause)),
-        (Err(NotGiven::Slow), _) => Answer::failed(t.database_is_slow().to_owned()),
+        (Err(not_done), _) => t.not_done(not_done, |cause| t.not_written(cause)),
     }
 }

@@ -1,7 +1,5 @@
 //! One run of a cron entry: how it went, what it printed, and its end.
 
-use std::time::Duration;
-
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
@@ -14,6 +12,7 @@ use super::order::Order;
 use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::http::guard::Orderer;
+use crate::http::ordering;
 use crate::logs::read_part;
 use crate::operations::cron_end::{self, EndOrdered};
 use crate::operations::cron_log::{self, Printed};
@@ -24,8 +23,6 @@ use crate::store::daemon_orders::CronRun;
 
 /// Bytes of its output that are shown, the last ones.
 const MOST_OUTPUT: usize = 64 << 10;
-/// The answer comes within this time: the order's commit, or that the database is slow.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Seconds between two refreshes while the run goes on.
 const LIVE_REFRESH: u32 = 2;
 
@@ -61,7 +58,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let id = visit.get("id").unwrap_or_default();
     let config = visit.config.files.config();
     let found = cron_log::find_run(&config, visit.config.db.reader(), id);
-    let run = match tokio::time::timeout(PATIENCE, found).await {
+    let run = match in_time(async { Ok(found.await) }).await {
         Ok(Ok(Printed::Run(run))) => run,
         Ok(Ok(Printed::Waiting)) => {
             let mut frame = visit.frame(Tab::Cron, id);
@@ -81,12 +78,8 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
                 t.not_possible(said(t, &refusal)),
             );
         }
-        Err(_) => {
-            return visit.sorry(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Tab::Cron,
-                t.database_is_slow().to_owned(),
-            );
+        Err(why) => {
+            return visit.sorry(StatusCode::SERVICE_UNAVAILABLE, Tab::Cron, t.not_read(why));
         }
     };
     let reader = visit.config.db.reader();
@@ -191,9 +184,10 @@ async fn ordered(visit: &Visit, form: &Form, orderer: Orderer) -> Answer {
     let params = params.map(str::to_owned);
     let order = cron_run::order(&config, &entry.config, params, orderer.who);
     let run = order.uk.clone();
-    let given = visit.config.db.give_orders(vec![order]);
-    match tokio::time::timeout(PATIENCE, given).await {
-        Ok(Ok(())) => {
+    let db = visit.config.db.clone();
+    let given = async move { db.give_orders(vec![order]).await };
+    match ordering::give(&visit.config, given).await {
+        Ok(()) => {
             let mut text = t.run_is_ordered(run);
             if visit
                 .pause_of(PauseKind::Cron, &entry.config.name)
@@ -204,21 +198,19 @@ async fn ordered(visit: &Visit, form: &Form, orderer: Orderer) -> Answer {
             }
             Answer::done(text)
         }
-        Ok(Err(cause)) => Answer::failed(t.not_written(cause)),
-        Err(_) => Answer::failed(t.database_is_slow().to_owned()),
+        Err(not_done) => t.not_done(not_done, |cause| t.not_written(cause)),
     }
 }
 
 /// The end of a run, or of the order of one.
 pub(super) async fn end(visit: Visit, form: Form, orderer: Orderer) -> HttpResponse {
-    let (t, id) = (visit.t, form.get("id"));
-    let config = visit.config.files.config();
-    let end = cron_end::end(&config, &visit.config.db, id, orderer.who);
-    let answer = match tokio::time::timeout(PATIENCE, end).await {
-        Ok(Ok(EndOrdered::Ordered(run))) => Answer::done(t.end_is_ordered(run.uk)),
-        Ok(Ok(EndOrdered::TakenBack(order))) => Answer::done(t.run_taken_back(order.uk)),
-        Ok(Err(refusal)) => Answer::failed(t.not_possible(said(t, &refusal))),
-        Err(_) => Answer::failed(t.database_is_slow().to_owned()),
+    let (t, id) = (visit.t, form.get("id").to_owned());
+    let (config, db) = (visit.config.files.config(), visit.config.db.clone());
+    let end = async move { cron_end::end(&config, &db, &id, orderer.who).await };
+    let answer = match ordering::give(&visit.config, end).await {
+        Ok(EndOrdered::Ordered(run)) => Answer::done(t.end_is_ordered(run.uk)),
+        Ok(EndOrdered::TakenBack(order)) => Answer::done(t.run_taken_back(order.uk)),
+        Err(not_done) => t.not_done(not_done, |refusal| t.not_possible(said(t, &refusal))),
     };
     visit.answer(&form, answer)
 }

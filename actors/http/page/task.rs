@@ -1,11 +1,10 @@
 //! One delayed task: its row, what this daemon saw of its attempts, its dead letter, and who ordered what about it.
 
-use std::time::Duration;
+use std::convert::Infallible;
 
 use actix_web::HttpResponse;
 use askama::Template;
 use futures_util::future::join_all;
-use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::audit::AuditRow;
@@ -17,17 +16,17 @@ use crate::clock::{millis, now_ms};
 use crate::config::parse_duration;
 use crate::delay_queue::LAST_SECOND;
 use crate::http::guard::Orderer;
+use crate::http::ordering;
 use crate::moment::shown;
+use crate::operations::task_orders;
 use crate::state::view::FailureView;
 use crate::store::DbError;
 use crate::store::browse::{self, AuditAsked, DeadLettersAsked, Next, Reach};
 use crate::store::columns::{FAILED, RUNNING, WAITING};
 use crate::store::dead_letter::KIND_DELAY;
 use crate::store::rows::DeadLetterFilter;
-use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskRow, TaskWish};
+use crate::store::task_orders::{TaskOrdered, TaskRow, TaskWish};
 
-/// The answer comes within this time: the order's commit, or that the database is slow.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Tasks of one order: a page has no more.
 const MOST_TASKS: usize = 1000;
 /// Rows about one task.
@@ -217,22 +216,14 @@ async fn give(visit: &Visit, form: &Form, wish: &TaskWish, done: &str, orderer: 
     let db = visit.config.db.clone();
     let environment = visit.config.state.identity.environment.clone();
     let (wish, tasks) = (wish.clone(), ids.clone());
-    // Whoever closes the page ends the request, and not the orders.
-    let given = actix_rt::spawn(async move {
-        let order = |id: &i64| {
-            db.order_task(TaskOrder {
-                environment: environment.clone(),
-                ordered_by: orderer.who.clone(),
-                id: *id,
-                wish: wish.clone(),
-            })
-        };
-        join_all(tasks.iter().map(order)).await
-    });
-    let answers = match timeout(PATIENCE, given).await {
-        Ok(Ok(answers)) => answers,
-        Ok(Err(cause)) => return Answer::failed(t.not_written(cause)),
-        Err(_) => return Answer::failed(t.database_is_slow().to_owned()),
+    let given = async move {
+        let who = orderer.who;
+        let give = |id: &i64| task_orders::give(&db, &environment, *id, wish.clone(), who.clone());
+        Ok::<_, Infallible>(join_all(tasks.iter().map(give)).await)
+    };
+    let answers = match ordering::give(&visit.config, given).await {
+        Ok(answers) => answers,
+        Err(not_done) => return t.not_done(not_done, |never| match never {}),
     };
     let mut held = 0_usize;
     let mut refused = Vec::new();

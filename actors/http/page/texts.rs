@@ -44,11 +44,13 @@ texts! {
     was_paused_before(what): "Nothing changed: {what} was paused already.", "没有变化：{what} 之前已暂停。";
     was_not_paused(what): "Nothing changed: {what} was not paused.", "没有变化：{what} 并未暂停。";
     not_written(cause): "The order is not written: {cause}", "操作没有写入：{cause}";
-    database_is_slow: "The database has not answered within 5 seconds. The order waits for it, and holds once it is written.", "数据库 5 秒内没有应答。操作在排队，写入后即生效。";
+    nothing_is_ordered(cause): "Nothing is ordered: {cause}", "没有下达操作：{cause}";
+    order_is_pending(seconds): "The database has not answered within {seconds} seconds. The order is pending: this daemon carries it out when the database answers, and the audit shows it then.", "数据库 {seconds} 秒内没有应答。操作待执行：数据库恢复后由此守护进程执行，届时可在审计记录里看到。";
+    order_broke: "The order ended without an answer. The audit shows whether it was carried out.", "操作意外结束，没有结果。是否已执行请看审计记录。";
     nothing_called(name): "Nothing here is called `{name}`.", "没有名为 `{name}` 的对象。";
+    did_you_mean(name): " Did you mean `{name}`?", "是否想找 `{name}`？";
     unknown_order: "This order is not known.", "未知操作。";
     refused_title: "Refused", "已拒绝";
-    did_you_mean(name): " Did you mean `{name}`?", "是否想找 `{name}`？";
     back_to_page: "Back", "返回";
     refused_host: "This port does not answer under this name of the host. Add the name to `http.hosts`, or use the address.", "此端口不以该主机名应答。请把它加入 `http.hosts`，或改用 IP 地址。";
     refused_token: "This port needs `http.token`: enter any user name, and the token as the password. The user name appears in the audit.", "此端口需要 `http.token`：用户名任意，密码填令牌。用户名会出现在审计记录里。";

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{self, Connection};
 use crate::store::apart::Manner;
-use crate::store::truncate::{ERROR_CHARS, NAME_CHARS, Plain, RESULT_CHARS, note, result};
+use crate::store::truncate::{ERROR_CHARS, NAME_CHARS, Plain, RESULT_CHARS, audited, note, result};
 
 /// Characters, and bytes of a message; and how what is being written is made.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +102,10 @@ impl Limits {
 
     pub(super) fn error(&self, text: &str) -> String {
         note(text, self.error, self.plain)
+    }
+
+    pub(super) fn audited(&self, text: &str) -> String {
+        audited(text, self.plain)
     }
 
     /// What entries are called, in tables of our own.

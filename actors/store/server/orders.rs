@@ -88,8 +88,8 @@ pub(super) async fn audit(
         audit::at_ms.eq(sql::<BigInt>(NOW_MS)),
         audit::ordered_by.eq(limits.name(ordered_by)),
         audit::action.eq(action),
-        audit::target.eq(limits.run_result(target)),
-        audit::result.eq(limits.run_result(result)),
+        audit::target.eq(limits.audited(target)),
+        audit::result.eq(limits.audited(result)),
     ));
     let ids = dialect::insert_returning_ids!(connection, insert, audit::id, 1);
     Ok(ids.into_iter().next().unwrap_or_default())
@@ -130,7 +130,7 @@ pub(super) async fn write_down(
     order: &AuditRow,
 ) -> QueryResult<Written> {
     let whose = (order.environment.as_str(), order.ordered_by.as_str());
-    let what = (&*order.cut_target(), &*order.cut_result());
+    let what = (&*order.target, &*order.result);
     audit(connection, whose, order.action, what).await?;
     Ok(Written::Count(1))
 }

@@ -40,7 +40,7 @@ pub(super) fn give(connection: &mut SqliteConnection, orders: &[NewOrder]) -> Qu
             connection,
             (&order.environment, &order.ordered_by),
             order.kind.column(),
-            (&shorten(&target, RESULT_CHARS), "ordered"),
+            (&target, "ordered"),
         )?;
     }
     Ok(Written::Count(orders.len()))
@@ -139,7 +139,7 @@ pub(super) fn end(connection: &mut SqliteConnection, end: &OrderEnd) -> QueryRes
         connection,
         (&environment, &ordered_by),
         &kind,
-        (&shorten(&target.unwrap_or(name), RESULT_CHARS), &result),
+        (&target.unwrap_or(name), &result),
     )?;
     Ok(Written::Count(1))
 }

@@ -7,6 +7,7 @@ use crate::store::rows::{
     AuditRow, DeadLetterOrder, ENDED_PAUSES_MS, PauseChange, PauseOrder, PauseRow,
 };
 use crate::store::schema::{audit, pause};
+use crate::store::truncate::{Plain, audited};
 use crate::store::views::{Paused, came_of};
 use crate::store::write::Written;
 
@@ -68,8 +69,8 @@ pub(super) fn audit(
             audit::at_ms.eq(now_ms()),
             audit::ordered_by.eq(ordered_by),
             audit::action.eq(action),
-            audit::target.eq(target),
-            audit::result.eq(result),
+            audit::target.eq(audited(target, Plain::AsItIs)),
+            audit::result.eq(audited(result, Plain::AsItIs)),
         ))
         .returning(audit::id)
         .get_result(connection)
@@ -109,7 +110,7 @@ pub(super) fn write_down(
     order: &AuditRow,
 ) -> QueryResult<Written> {
     let whose = (order.environment.as_str(), order.ordered_by.as_str());
-    let what = (&*order.cut_target(), &*order.cut_result());
+    let what = (&*order.target, &*order.result);
     audit(connection, whose, order.action, what)?;
     Ok(Written::Count(1))
 }

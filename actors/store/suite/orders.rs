@@ -74,12 +74,12 @@ facts! {
             environment: "release".to_owned(),
             ordered_by: "ann".to_owned(),
             action: "reload",
-            target: "configuration".to_owned(),
+            target: "ö".repeat(501),
             result: "é".repeat(600),
         };
         assert!(writer.ordered(Write::Audit(Box::new(order))).await);
         let written = world.lines("SELECT ordered_by || ':' || action || ':' || target || ':' || result AS line FROM audit");
-        assert_eq!(written, [format!("ann:reload:configuration:{}", "é".repeat(500))]);
+        assert_eq!(written, [format!("ann:reload:{}…:{}…", "ö".repeat(499), "é".repeat(499))]);
     }
 
     async fn pauses_are_distinguished_by_the_bytes_of_their_names(world) {

@@ -7,6 +7,7 @@ mod crowd;
 mod dead;
 mod delay;
 mod millions;
+mod outages;
 mod page;
 mod pauses;
 mod promtool;
