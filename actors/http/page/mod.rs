@@ -11,12 +11,12 @@
 //! # How to add a page
 //!
 //! 1. A file with a handler, which takes a [`visit::Visit`] and ends with [`visit::Visit::show`]; a template beside it
-//!    that begins with `{% extends "layout.html" %}` and has a block `main`; a route in [`add`], and where it stands in the navigation a
-//!    line in [`frame::TABS`].
+//!    that begins with `{% extends "layout.html" %}` and has a block `main`; a route in [`add`], and where it stands in
+//!    the navigation a line in [`frame::TABS`].
 //! 2. Texts in both languages by [`language::texts`], in a file of the page's own; none is written into a template.
 //! 3. Orders are [`order::Order`]s, shown by `parts::order`. Their handler takes an `Orderer` and a [`visit::Form`],
-//!    gives the order, and ends with [`visit::Visit::answer`]: it leads back to where the button was, with one sentence of what was done
-//!    or refused.
+//!    gives the order, and ends with [`visit::Visit::answer`]: it leads back to where the button was, with one sentence
+//!    of what was done or refused.
 //! 4. Filters, searches and places in a list are in the query (`visit.get`, `visit.with`), so that a link shows the
 //!    same.
 //! 5. Names go into links by [`visit::Visit::link`] or [`visit::query`], never into the path: a name may be `..` or
