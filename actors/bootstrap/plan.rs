@@ -173,6 +173,7 @@ pub(crate) fn plan(parts: Parts<'_>) -> Result<(Plan, EntryFiles), Failure> {
             host: host(),
             pid: std::process::id().cast_signed(),
             interval_ms: millis(settings.heartbeat_interval),
+            version: version::VERSION,
         },
         http,
         delay,

@@ -127,6 +127,7 @@ mod tests {
             host,
             pid,
             silent_ms: 1,
+            version: None,
         };
         assert!(!is_gone(&boot(host(), std::process::id().cast_signed())));
         assert!(is_gone(&boot(host(), i32::MAX)));

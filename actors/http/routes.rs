@@ -271,6 +271,8 @@ struct DaemonView {
     /// By the database's clock.
     started_ms: i64,
     last_heartbeat_ms_ago: i64,
+    /// None: a daemon of a version that did not write it.
+    version: Option<String>,
 }
 
 async fn daemons(from: From) -> HttpResponse {
@@ -291,6 +293,7 @@ async fn daemons(from: From) -> HttpResponse {
         pid: boot.pid,
         started_ms: boot.started_ms,
         last_heartbeat_ms_ago: boot.silent_ms.saturating_add(ago_ms),
+        version: boot.version.clone(),
     });
     HttpResponse::Ok().json(boots.collect::<Vec<_>>())
 }

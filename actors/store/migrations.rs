@@ -59,6 +59,7 @@ migrations! {
     "2026-11-29-000014_idempotency"
     "2026-11-29-000015_trace"
     "2026-11-29-000016_rate_limit"
+    "2026-11-29-000017_boot_version"
 }
 
 /// Where diesel's own tool notes what was done, as it makes it.

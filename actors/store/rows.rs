@@ -23,6 +23,8 @@ pub(crate) struct BootRow {
     pub(crate) pid: i32,
     /// How often its heartbeat comes, in milliseconds; three missed ones mean death.
     pub(crate) interval_ms: i64,
+    /// Of simplest_script.
+    pub(crate) version: &'static str,
 }
 
 /// A delayed task to be inserted.
@@ -298,6 +300,8 @@ pub(crate) struct AliveBoot {
     pub(crate) started_ms: i64,
     /// How long ago its last heartbeat came, in milliseconds.
     pub(crate) silent_ms: i64,
+    /// None: a daemon of a version that did not write it.
+    pub(crate) version: Option<String>,
 }
 
 /// The most names of queues that are listed: more than these no operator reads.

@@ -50,6 +50,7 @@ diesel::table! {
         heartbeat_ms -> BigInt,
         interval_ms -> BigInt,
         deaths_counted -> SmallInt,
+        version -> Nullable<Text>,
     }
 }
 

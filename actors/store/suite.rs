@@ -318,6 +318,7 @@ fn boot(owner: &str) -> BootRow {
         host: "here".to_owned(),
         pid: 1,
         interval_ms: 5000,
+        version: "0.1.0",
     }
 }
 

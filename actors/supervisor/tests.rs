@@ -278,6 +278,7 @@ fn plan(
             host: "here".to_owned(),
             pid: 1,
             interval_ms: 5000,
+            version: "0.1.0",
         },
         retention: Retention::default(),
         http,

@@ -10,6 +10,7 @@ fn heartbeats(liveness: &Arc<Liveness>) -> Option<Heartbeats> {
             host: "here".to_owned(),
             pid: 1,
             interval_ms: 5000,
+            version: "0.1.0",
         },
         liveness: Arc::clone(liveness),
     })

@@ -57,8 +57,8 @@ struct DaemonRow {
     pid: i32,
     started_ms: i64,
     heartbeat: String,
-    /// Of this daemon alone: the tables do not have it.
-    version: Option<&'static str>,
+    is_this: bool,
+    version: String,
 }
 
 pub(super) async fn page(visit: Visit) -> HttpResponse {
@@ -130,7 +130,8 @@ async fn daemons(visit: &Visit) -> Result<Vec<DaemonRow>, String> {
             pid: boot.pid,
             started_ms: boot.started_ms,
             heartbeat: t.ago(0, silent),
-            version: (name == own.boot).then_some(own.version),
+            is_this: name == own.boot,
+            version: known(boot.version.clone()),
         }
     });
     Ok(rows.collect())

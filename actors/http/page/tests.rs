@@ -267,6 +267,51 @@ async fn a_refused_order_is_a_page_for_a_browser() {
     assert!(shown.text.contains("did not come from this port"));
 }
 
+#[actix_rt::test]
+async fn every_daemon_is_listed_with_its_version_and_an_older_one_with_a_dash() {
+    let db = TestDb::start();
+    let config = config(&db, 1, HttpSettings::default());
+    let row = |owner: &str, version: &str| {
+        let now = crate::clock::now_ms();
+        db.sql(&format!(
+            "INSERT INTO boot (owner, partition_name, host, pid, state, started_ms, heartbeat_ms, interval_ms, version)
+             VALUES ('{owner}', 'p', 'h', 1, 1, {now}, {now}, 60000, {version})"
+        ));
+    };
+    row("script1/b", "'7.8.9'");
+    row("script2/c", "'7.8.10'");
+    row("script3/d", "NULL");
+    let shown = get(&config, "/").await;
+    let (_, daemons) = shown.text.split_once("id=\"daemons\"").unwrap();
+    let line = |partition: &str| {
+        let (_, line) = daemons
+            .split_once(&format!("<th scope=\"row\">{partition}"))
+            .unwrap();
+        line.split("</tr>").next().unwrap()
+    };
+    assert!(line("script1").contains("this one") && line("script1").contains("<td>7.8.9</td>"));
+    assert!(!line("script2").contains("this one") && line("script2").contains("<td>7.8.10</td>"));
+    assert!(
+        line("script3").contains("<td>–</td>"),
+        "{}",
+        line("script3")
+    );
+    let listed = ask(&config, TestRequest::get().uri("/api/v1/daemons")).await;
+    let listed: serde_json::Value = serde_json::from_str(&listed.text).unwrap();
+    let versions: Vec<&serde_json::Value> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["version"])
+        .collect();
+    assert_eq!(
+        versions,
+        ["7.8.9".into(), "7.8.10".into(), serde_json::Value::Null]
+            .iter()
+            .collect::<Vec<_>>()
+    );
+}
+
 /// A build without optimisation, and a machine that builds something else.
 const UNOPTIMISED: u32 = if cfg!(debug_assertions) { 5 } else { 1 };
 

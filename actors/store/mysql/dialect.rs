@@ -91,8 +91,8 @@ pub(super) const WORDS: Words = Words {
 /// The first bound value.
 pub(super) const FIRST: &str = "?";
 pub(super) const UPSERT_BOOT: &str = "
-    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
-    VALUES (?, ?, ?, ?, ?, ?,
+    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, version, started_ms, heartbeat_ms)
+    VALUES (?, ?, ?, ?, ?, ?, ?,
             (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000),
             (TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000))
     ON DUPLICATE KEY UPDATE heartbeat_ms = VALUES(heartbeat_ms), state = VALUES(state)";

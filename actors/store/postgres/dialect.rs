@@ -92,8 +92,8 @@ pub(super) const WORDS: Words = Words {
 /// The first bound value.
 pub(super) const FIRST: &str = "$1";
 pub(super) const UPSERT_BOOT: &str = "
-    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, started_ms, heartbeat_ms)
-    VALUES ($1, $2, $3, $4, $5, $6,
+    INSERT INTO boot (owner, partition_name, host, pid, state, interval_ms, version, started_ms, heartbeat_ms)
+    VALUES ($1, $2, $3, $4, $5, $6, $7,
             (extract(epoch from statement_timestamp()) * 1000)::bigint,
             (extract(epoch from statement_timestamp()) * 1000)::bigint)
     ON CONFLICT (owner) DO UPDATE SET heartbeat_ms = EXCLUDED.heartbeat_ms, state = EXCLUDED.state";

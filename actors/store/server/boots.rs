@@ -88,6 +88,7 @@ async fn note(connection: &mut Connection, row: &BootRow) -> QueryResult<usize> 
         .bind::<Integer, _>(row.pid)
         .bind::<SmallInt, _>(ALIVE)
         .bind::<BigInt, _>(row.interval_ms)
+        .bind::<Text, _>(row.version)
         .execute(connection)
         .await
 }

@@ -464,18 +464,22 @@ impl Reader for ServerReader {
                     boot::pid,
                     boot::started_ms,
                     sql::<BigInt>(NOW_MS) - boot::heartbeat_ms,
+                    boot::version,
                 ));
-            let rows: Vec<(String, String, i32, i64, i64)> = self
+            let rows: Vec<(String, String, i32, i64, i64, Option<String>)> = self
                 .ask(async |connection| rows.load(connection).await)
                 .await?;
             let rows = rows.into_iter();
-            let alive = rows.map(|(owner, host, pid, started_ms, silent_ms)| AliveBoot {
-                owner,
-                host,
-                pid,
-                started_ms,
-                silent_ms: silent_ms.max(0),
-            });
+            let alive = rows.map(
+                |(owner, host, pid, started_ms, silent_ms, version)| AliveBoot {
+                    owner,
+                    host,
+                    pid,
+                    started_ms,
+                    silent_ms: silent_ms.max(0),
+                    version,
+                },
+            );
             Ok(alive.collect())
         }
         .boxed()

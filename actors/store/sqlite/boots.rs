@@ -72,6 +72,7 @@ fn note(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<usize> 
             dsl::started_ms.eq(now),
             dsl::heartbeat_ms.eq(now),
             dsl::interval_ms.eq(row.interval_ms),
+            dsl::version.eq(row.version),
         ))
         .on_conflict(dsl::owner)
         .do_update()

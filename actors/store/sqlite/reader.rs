@@ -283,7 +283,7 @@ impl Reader for SqliteReader {
     fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
         self.ask(move |connection| {
             let now = now_ms();
-            let rows: Vec<(String, String, i32, i64, i64)> = boot::table
+            let rows: Vec<(String, String, i32, i64, i64, Option<String>)> = boot::table
                 .filter(boot::state.eq(ALIVE))
                 .filter(boot::heartbeat_ms.ge(boot::interval_ms * -MISSED_HEARTBEATS + now))
                 .order(boot::started_ms)
@@ -293,16 +293,21 @@ impl Reader for SqliteReader {
                     boot::pid,
                     boot::started_ms,
                     boot::heartbeat_ms,
+                    boot::version,
                 ))
                 .load(connection)?;
             let rows = rows.into_iter();
-            let alive = rows.map(|(owner, host, pid, started_ms, heartbeat_ms)| AliveBoot {
-                owner,
-                host,
-                pid,
-                started_ms,
-                silent_ms: now.saturating_sub(heartbeat_ms).max(0),
-            });
+            let alive =
+                rows.map(
+                    |(owner, host, pid, started_ms, heartbeat_ms, version)| AliveBoot {
+                        owner,
+                        host,
+                        pid,
+                        started_ms,
+                        silent_ms: now.saturating_sub(heartbeat_ms).max(0),
+                        version,
+                    },
+                );
             Ok(alive.collect())
         })
     }

@@ -31,6 +31,20 @@ const ROUNDS: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 facts! {
+    async fn daemons_that_live_say_their_version_and_those_of_before_say_none(world) {
+        let mut writer = world.writer().await;
+        writer.begin(ME).await;
+        // As a daemon of a release without the column writes its row.
+        let now = now_ms();
+        (world.execute)(&format!(
+            "INSERT INTO boot (owner, partition_name, host, pid, state, started_ms, heartbeat_ms, interval_ms)
+             VALUES ('{OTHER}', 'script2', 'h', 2, 1, {now}, {now}, 60000)"
+        ));
+        let alive = world.store.reader().alive_boots().await.unwrap();
+        let version = |owner: &str| alive.iter().find(|boot| boot.owner == owner).unwrap().version.clone();
+        assert_eq!((version(ME).as_deref(), version(OTHER)), (Some("0.1.0"), None));
+    }
+
     async fn rows_of_a_dead_boot_are_found_among_many_dead_ones(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;

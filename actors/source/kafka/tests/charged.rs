@@ -17,6 +17,7 @@ impl World {
             host: "here".to_owned(),
             pid: 1,
             interval_ms: 5000,
+            version: "0.1.0",
         };
         self.db.db.begin_boot(boot).await.unwrap();
         let charge = Charge {

@@ -1,0 +1,2 @@
+-- The version of simplest_script that a daemon runs. NULL: a daemon of a version that did not write it.
+ALTER TABLE boot ADD COLUMN IF NOT EXISTS version VARCHAR(40) COLLATE "C" NULL;
