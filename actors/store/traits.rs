@@ -1,5 +1,6 @@
 //! What a database must be able to do for us: the trait under which each one stands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -251,6 +252,12 @@ pub(crate) trait Reader: Browse {
     fn cron_runs(&self, asked: RunsAsked) -> BoxFuture<'_, Result<Vec<CronRun>, DbError>>;
     /// One cron run, of any partition.
     fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>>;
+    /// What `crontab_log` has as results of these runs, by their keys: it has rows of entries with `is_log` alone, and a
+    /// run that has not ended has an empty result.
+    fn run_results(
+        &self,
+        uks: Vec<String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, DbError>>;
     /// What the tables know of one moment of a cron entry.
     fn traces(&self, asked: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>>;
     /// Dead letters, counted up to one more than `COUNT_CAP`.

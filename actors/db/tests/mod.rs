@@ -5,7 +5,7 @@ mod gathering;
 mod heart;
 mod locks;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -403,6 +403,12 @@ impl Reader for NoReader {
     }
     fn cron_run<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
         async { Ok(None) }.boxed()
+    }
+    fn run_results(
+        &self,
+        _: Vec<String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, DbError>> {
+        async { Ok(BTreeMap::new()) }.boxed()
     }
     fn traces(&self, _: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>> {
         async { Ok(Traces::default()) }.boxed()

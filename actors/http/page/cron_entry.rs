@@ -8,11 +8,11 @@ use chrono::{DateTime, Local, NaiveDateTime, TimeZone, Utc};
 use tokio::time::timeout;
 
 use super::cron::CronRow;
-use super::format::UNKNOWN;
 use super::frame::{Frame, Tab};
 use super::language::Language;
 use super::order::Order;
 use super::run_bars::Bars;
+use super::run_rows::RunRow;
 use super::visit::Visit;
 use super::why::{Due, MEANT_MS, Why, why};
 use crate::clock::now_ms;
@@ -20,11 +20,8 @@ use crate::http::unknown::Named;
 use crate::orders::PauseKind;
 use crate::state::view::{CronView, PauseView};
 use crate::store::DbError;
-use crate::store::daemon_orders::{CronRun, OrderKind, RunPlace, RunsAsked};
 use crate::store::traces::TracesAsked;
 
-/// Runs that are shown.
-const MOST_RUNS: i64 = 50;
 /// Next fires that are shown.
 const MOST_FIRES: usize = 5;
 /// A page waits no longer for the database: what it knows otherwise is shown without.
@@ -51,18 +48,6 @@ struct EntryPage {
     at: String,
     zone: String,
     answer: Option<String>,
-}
-
-/// A run of the table.
-pub(super) struct RunRow {
-    pub(super) run: CronRun,
-    pub(super) link: String,
-    pub(super) status: &'static str,
-    pub(super) is_good: bool,
-    pub(super) is_bad: bool,
-    pub(super) duration: String,
-    /// None: its schedule's.
-    pub(super) ordered_by: Option<String>,
 }
 
 pub(super) async fn page(visit: Visit) -> HttpResponse {
@@ -109,7 +94,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         bars: Bars::of(&runs, now),
         runs: runs
             .into_iter()
-            .map(|run| visit.run_row(run, now))
+            .map(|run| visit.run_row(run, &view.failures, now))
             .collect(),
         runs_unknown,
         teach: format!("simplest_script cron run {name}"),
@@ -120,58 +105,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     })
 }
 
-/// A run, with the person who ordered it.
-pub(super) type KnownRun = (CronRun, Option<String>);
-
 impl Visit {
-    /// The newest runs of an entry first.
-    async fn runs(&self, key: &str) -> Result<Vec<KnownRun>, String> {
-        let reader = self.config.db.reader();
-        let asked = RunsAsked {
-            partition: self.config.state.identity.partition.clone(),
-            // No entry has an empty name: those of this key alone.
-            of: Some((String::new(), vec![key.to_owned()])),
-            before: RunPlace::START,
-            limit: MOST_RUNS,
-        };
-        in_time(async {
-            let runs = reader.cron_runs(asked).await?;
-            let ordered = runs.iter().filter(|run| run.is_ordered());
-            let orders = match ordered.map(|run| run.uk.clone()).collect::<Vec<_>>() {
-                uks if uks.is_empty() => Vec::new(),
-                uks => reader.run_orders(uks).await?,
-            };
-            let by = |run: &CronRun| {
-                let mut of_run = orders.iter().filter(|order| order.uk == run.uk);
-                let order = of_run.find(|order| order.kind == OrderKind::Run);
-                order.map(|order| order.ordered_by.clone())
-            };
-            let runs = runs.into_iter().map(|run| {
-                let by = by(&run);
-                (run, by)
-            });
-            Ok(runs.collect())
-        })
-        .await
-    }
-
-    pub(super) fn run_row(&self, (run, ordered_by): KnownRun, now: i64) -> RunRow {
-        let t = self.t;
-        let took = run.ended_ms.unwrap_or(now) - run.started_ms;
-        RunRow {
-            link: self.link("/run", &[("id", &run.uk)]),
-            status: t.run_status(&run.status),
-            is_good: run.status == "success",
-            is_bad: ["failed", "timeout", "killed", "lost"].contains(&run.status.as_str()),
-            duration: match run.status.as_str() {
-                "skipped" => UNKNOWN.to_owned(),
-                _ => t.span(took),
-            },
-            ordered_by,
-            run,
-        }
-    }
-
     async fn answer_why(&self, view: &CronView, due: Option<&Due>, typed: &str) -> String {
         let t = self.t;
         let (Some(due), Some(moment)) = (due, moment(typed, self.get("zone"))) else {

@@ -24,7 +24,6 @@ texts! {
     scheduled: "Scheduled", "计划时间";
     duration: "Duration", "耗时";
     status: "Status", "状态";
-    ordered_by: "Ordered by", "下令者";
     by_schedule: "schedule", "时间表";
     runs_unknown(cause): "The runs are not known: {cause}", "无法得知运行记录：{cause}";
     same_name(n): "{n} entries have this name; a pause is of all of them.", "有 {n} 项使用此名称；暂停对它们全部生效。";

@@ -52,6 +52,7 @@ mod queues;
 mod rows;
 mod run;
 mod run_bars;
+mod run_rows;
 mod run_texts;
 mod spark;
 mod task;

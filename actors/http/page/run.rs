@@ -1,5 +1,7 @@
 //! One run of a cron entry: how it went, what it printed, and its end.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
@@ -9,6 +11,8 @@ use super::cron_entry::in_time;
 use super::frame::{Frame, Tab};
 use super::language::Language;
 use super::order::Order;
+use super::payload::cut;
+use super::run_rows::{self, is_bad, seen};
 use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::http::guard::Orderer;
@@ -19,7 +23,8 @@ use crate::operations::cron_log::{self, Printed};
 use crate::operations::cron_runs::ListedRun;
 use crate::operations::{Refusal, cron_run};
 use crate::orders::PauseKind;
-use crate::store::daemon_orders::CronRun;
+use crate::state::view::FailureView;
+use crate::store::daemon_orders::{CronRun, OrderKind};
 
 /// Bytes of its output that are shown, the last ones.
 const MOST_OUTPUT: usize = 64 << 10;
@@ -39,9 +44,17 @@ struct RunPage {
     is_bad: bool,
     is_open: bool,
     orders: Vec<Order>,
-    error: Option<String>,
+    start: String,
+    left: Left,
     output: Result<String, String>,
     teach: String,
+}
+
+/// What a run that has ended left behind.
+struct Left {
+    text: Option<String>,
+    /// Why there is no text, or no more than this daemon saw.
+    note: Option<String>,
 }
 
 #[derive(Template)]
@@ -84,13 +97,14 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     };
     let reader = visit.config.db.reader();
     let orders = in_time(reader.run_orders(vec![run.uk.clone()])).await;
+    let orders = orders.unwrap_or_default();
+    let mut made_by = orders.iter().filter(|order| order.kind == OrderKind::Run);
+    let ordered_by = made_by.next().map(|order| order.ordered_by.clone());
     let is_open = run.ended_ms.is_none();
     let entry = visit.config.state.cron_entry(&run.entry);
-    let error = entry.as_ref().and_then(|entry| {
-        let failures = entry.view().failures;
-        let found = failures.into_iter().find(|failure| failure.id == run.uk);
-        found.map(|failure| failure.error)
-    });
+    let known = in_time(reader.run_results(vec![run.uk.clone()])).await;
+    let failures = entry.as_ref().map(|entry| entry.view().failures);
+    let left = Left::of(t, &run.uk, known, &failures.unwrap_or_default());
     let mut frame = visit.frame(Tab::Cron, &run.name);
     if is_open {
         frame.refresh = LIVE_REFRESH;
@@ -102,17 +116,42 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         host: host_of(&run),
         status: t.run_status(&run.status),
         is_good: run.status == "success",
-        is_bad: ["failed", "timeout", "killed", "lost"].contains(&run.status.as_str()),
+        is_bad: is_bad(&run.status),
         is_open,
         orders: match is_open {
             true => vec![end_order(t, &run.uk)],
             false => Vec::new(),
         },
-        error,
+        left,
         output: visit.output(&run).await,
         teach: format!("simplest_script cron logs {} --lines 100000", run.uk),
-        run: ListedRun::of_run(run, &orders.unwrap_or_default(), now_ms()),
+        start: visit.start_of(&run, ordered_by).text(t),
+        run: ListedRun::of_run(run, &orders, now_ms()),
     })
+}
+
+impl Left {
+    /// `known`: what `crontab_log` has. `failures`: those that this daemon saw.
+    fn of(
+        t: Language,
+        run: &str,
+        known: Result<BTreeMap<String, String>, String>,
+        failures: &[FailureView],
+    ) -> Self {
+        let here = || seen(failures, run).and_then(|error| run_rows::said(&error));
+        let (text, note) = match known.map(|mut known| known.remove(run)) {
+            Ok(Some(result)) => match run_rows::said(&result) {
+                Some(text) => (Some(text), None),
+                None => (None, Some(t.result_is_empty().to_owned())),
+            },
+            Ok(None) => (here(), Some(t.result_not_kept().to_owned())),
+            Err(cause) => (here(), Some(t.result_unknown(cause))),
+        };
+        Self {
+            text: text.as_deref().map(cut),
+            note,
+        }
+    }
 }
 
 /// The machine's name, as the row has it.

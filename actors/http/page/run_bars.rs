@@ -1,6 +1,6 @@
 //! The last runs of a cron entry as bars, by duration and outcome.
 
-use super::cron_entry::KnownRun;
+use super::run_rows::KnownRun;
 use crate::store::daemon_orders::CronRun;
 
 /// Of the drawing.
@@ -35,8 +35,9 @@ impl Bars {
             "skipped" => 0,
             _ => (run.ended_ms.unwrap_or(now) - run.started_ms).max(0),
         };
-        let longest = runs.iter().map(|(run, _)| took(run)).max()?.max(1);
-        let bars = runs.iter().rev().enumerate().map(|(at, (run, _))| {
+        let longest = runs.iter().map(|known| took(&known.run)).max()?.max(1);
+        let bars = runs.iter().rev().enumerate().map(|(at, known)| {
+            let run = &known.run;
             let took_ms = took(run);
             #[expect(clippy::cast_precision_loss, reason = "of a drawing")]
             let (share, x) = (took_ms as f64 / longest as f64, at as f64 * STEP);

@@ -19,7 +19,13 @@ texts! {
     output_none(why): "No output: {why}", "没有输出：{why}";
     output_live: "It is shown as it comes, while the run goes on.", "运行期间实时显示。";
     output_all: "All of it, by the command line:", "用命令行查看全部：";
-    its_error: "What went wrong", "出错原因";
+    started_by: "Started by", "启动者";
+    by_made_up: "schedule, made up for a missed fire", "时间表（补跑错过的触发）";
+    by_order_of(who): "order of {who}", "{who} 下令";
+    by_an_order: "an order that is not kept any more", "一条已不再保留的命令";
+    result_is_empty: "It returned nothing.", "没有返回结果。";
+    result_not_kept: "Results and exit statuses are kept of entries with `is_log: 1`. Of others the page shows what this daemon saw of their last failures.", "只有 `is_log: 1` 的任务会保存结果与退出状态；其他任务只显示当前守护进程见到的最近失败。";
+    result_unknown(cause): "The result is not known: {cause}", "无法得知结果：{cause}";
     not_live_title: "Not live here", "此处未生效";
     not_live_why: "Why", "原因";
 }

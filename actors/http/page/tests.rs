@@ -1,5 +1,6 @@
 //! The pages in this process: what they show of hostile names, in both languages, below a base path, and how long they take.
 
+mod runs;
 mod single;
 
 use std::sync::Arc;

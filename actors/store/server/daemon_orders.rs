@@ -1,5 +1,7 @@
 //! Orders that daemons carry out.
 
+use std::collections::BTreeMap;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
@@ -7,6 +9,7 @@ use diesel_async::RunQueryDsl;
 
 use super::dialect::{Connection, NOW_MS};
 use super::orders::audit;
+use super::schema::crontab_log;
 use crate::store::columns::{
     ALIVE, ORDER_ENDED, ORDER_UNDER_WAY, ORDER_WAITING, RUN_ENDED, RUN_ENDING,
 };
@@ -305,4 +308,16 @@ pub(super) async fn run(connection: &mut Connection, uk: &str) -> QueryResult<Op
         .await
         .optional()?;
     Ok(row.map(CronRun::from))
+}
+
+pub(super) async fn results(
+    connection: &mut Connection,
+    uks: &[String],
+) -> QueryResult<BTreeMap<String, String>> {
+    let rows: Vec<(String, String)> = crontab_log::table
+        .filter(crontab_log::uk.eq_any(uks))
+        .select((crontab_log::uk, crontab_log::result))
+        .load(connection)
+        .await?;
+    Ok(rows.into_iter().collect())
 }

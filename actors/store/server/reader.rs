@@ -1,5 +1,6 @@
 //! What is asked without DbActor, on a small pool of connections of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bb8::PooledConnection;
@@ -430,6 +431,17 @@ impl Reader for ServerReader {
     fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
         async move {
             self.ask(async |connection| daemon_orders::run(connection, uk).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn run_results(
+        &self,
+        uks: Vec<String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, DbError>> {
+        async move {
+            self.ask(async |connection| daemon_orders::results(connection, &uks).await)
                 .await
         }
         .boxed()

@@ -1,5 +1,7 @@
 //! Orders that daemons carry out.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 
 use super::orders::audit;
@@ -12,7 +14,7 @@ use crate::store::daemon_orders::{
     RunPlace, RunsAsked, came_of_run, newest_of,
 };
 use crate::store::rows::{Claim, Fire};
-use crate::store::schema::{boot, cron_entry, cron_run, daemon_order};
+use crate::store::schema::{boot, cron_entry, cron_run, crontab_log, daemon_order};
 use crate::store::truncate::{RESULT_CHARS, shorten};
 use crate::store::write::{TRIM_ROWS, Written};
 
@@ -274,4 +276,15 @@ pub(super) fn run(connection: &mut SqliteConnection, uk: &str) -> QueryResult<Op
         .first(connection)
         .optional()?;
     Ok(row.map(CronRun::from))
+}
+
+pub(super) fn results(
+    connection: &mut SqliteConnection,
+    uks: &[String],
+) -> QueryResult<BTreeMap<String, String>> {
+    let rows: Vec<(String, String)> = crontab_log::table
+        .filter(crontab_log::uk.eq_any(uks))
+        .select((crontab_log::uk, crontab_log::result))
+        .load(connection)?;
+    Ok(rows.into_iter().collect())
 }

@@ -1,5 +1,6 @@
 //! What is asked without DbActor. A connection a question: they are rare, and an open one costs half a millisecond.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use diesel::prelude::*;
@@ -270,6 +271,13 @@ impl Reader for SqliteReader {
     fn cron_run<'a>(&'a self, uk: &'a str) -> BoxFuture<'a, Result<Option<CronRun>, DbError>> {
         let uk = uk.to_owned();
         self.ask(move |connection| daemon_orders::run(connection, &uk))
+    }
+
+    fn run_results(
+        &self,
+        uks: Vec<String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, DbError>> {
+        self.ask(move |connection| daemon_orders::results(connection, &uks))
     }
 
     fn traces(&self, asked: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>> {

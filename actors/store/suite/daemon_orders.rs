@@ -75,6 +75,21 @@ impl World {
 }
 
 facts! {
+    async fn results_of_runs_are_kept_where_they_are_logged(world) {
+        let mut writer = world.writer().await;
+        writer.claimed(fire("e", 1000, "logged", true)).await;
+        writer.claimed(fire("e", 2000, "unlogged", false)).await;
+        let results = async || {
+            let uks = ["logged", "unlogged", "nobody"].map(str::to_owned);
+            world.store.reader().run_results(uks.to_vec()).await.unwrap().into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(results().await, [("logged".to_owned(), String::new())], "it runs");
+        assert!(writer.end_run("logged", "failed").await && writer.end_run("unlogged", "failed").await);
+        let ended = results().await;
+        assert_eq!((ended.len(), ended[0].0.as_str()), (1, "logged"));
+        assert!(ended[0].1.starts_with("rrr"), "{ended:?}");
+    }
+
     async fn the_run_of_an_order_is_claimed_once_and_ends_it(world) {
         let mut writer = world.writer().await;
         writer.give(order(OrderKind::Run, "u")).await;

@@ -234,7 +234,7 @@ fn the_buttons_of_a_cron_entry_do_what_they_say() {
     let said = browser.run(async |page| {
         let run = page
             .wait()
-            .for_element(Locator::XPath("//td[.='127.0.0.1']/..//a"))
+            .for_element(Locator::XPath("//td[contains(., '127.0.0.1')]/..//a"))
             .await?;
         run.click().await?;
         press(page, "End the run").await
