@@ -126,7 +126,16 @@ impl HttpActor {
                 // DbActor reports the outage. How many there are is not known until the next count.
                 log::debug!("the dead letters cannot be counted: {cause}");
             }
+            let sources = match &counted {
+                Ok(0) => Ok(Vec::new()),
+                Ok(_) => config.db.reader().dead_letter_sources().await,
+                Err(cause) => Err(cause.clone()),
+            };
+            if let Err(cause) = &sources {
+                log::debug!("the dead letters of each queue cannot be counted: {cause}");
+            }
             *config.state.dead_letters.lock() = counted.ok();
+            *config.state.dead_letters_of.lock() = sources.ok();
         };
         ctx.spawn(
             count

@@ -34,6 +34,23 @@ pub(crate) struct DeadLetterGroup {
     pub(crate) last_ms: i64,
 }
 
+/// Dead letters of the table that came from one list, topic or table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeadLettersOf {
+    /// `dead_letter.kind` and `source`.
+    pub(crate) kind: String,
+    pub(crate) source: String,
+    /// Of the newest one: the queue entry.
+    pub(crate) name: String,
+    /// Counted up to one more than [`SOURCE_CAP`].
+    pub(crate) count: u64,
+}
+
+/// Dead letters of one source are counted up to this number.
+pub(crate) const SOURCE_CAP: u64 = 10_000;
+/// Sources whose dead letters are counted.
+pub(crate) const MOST_SOURCES: usize = 20;
+
 /// See the module's header.
 #[derive(Debug, Default)]
 pub(crate) struct DeadLetters {

@@ -35,7 +35,9 @@ use self::cell::Scale;
 pub(crate) use self::cron::{BadEnds, Misses};
 pub(crate) use self::cron::{CronFacts, CronSight, CronState, EndedRun};
 pub(crate) use self::database::commits;
-pub(crate) use self::dead_letters::{DeadLetterGroup, dead_letters};
+pub(crate) use self::dead_letters::{
+    DeadLetterGroup, DeadLettersOf, MOST_SOURCES, SOURCE_CAP, dead_letters,
+};
 pub(crate) use self::deaths::{PartDeaths, deaths};
 pub(crate) use self::delay::{DelaySight, DelayState, TaskDisposition};
 pub(crate) use self::history::{HISTORY_INTERVAL, History};
@@ -70,6 +72,8 @@ pub(crate) struct State {
     pub(crate) history: Mutex<History>,
     /// Dead letters, counted up to a cap; none before the first count, and where the last one failed.
     pub(crate) dead_letters: Mutex<Option<u64>>,
+    /// The same by their sources, `MOST_SOURCES` at most; none where the last count failed.
+    pub(crate) dead_letters_of: Mutex<Option<Vec<DeadLettersOf>>>,
     /// What is paused, as it was read last.
     pub(crate) pauses: Mutex<Vec<PauseView>>,
 }
@@ -88,6 +92,7 @@ impl State {
             cron: RwLock::new(cron.into()),
             delay,
             dead_letters: Mutex::new(None),
+            dead_letters_of: Mutex::new(None),
             pauses: Mutex::default(),
         }
     }

@@ -15,6 +15,7 @@ use super::rows::{
 use super::task_orders::{TaskName, TaskRow, TaskStatus};
 use super::warnings::NoticeBreadth;
 use super::write::{Write, Written};
+use crate::state::DeadLettersOf;
 use crate::store::traces::{Traces, TracesAsked};
 
 /// Opens connections to one database.
@@ -262,4 +263,6 @@ pub(crate) trait Reader: Browse {
     fn traces(&self, asked: TracesAsked) -> BoxFuture<'_, Result<Traces, DbError>>;
     /// Dead letters, counted up to one more than `COUNT_CAP`.
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>>;
+    /// Where dead letters came from, and how many from each source, as far as `DeadLettersOf` says.
+    fn dead_letter_sources(&self) -> BoxFuture<'_, Result<Vec<DeadLettersOf>, DbError>>;
 }

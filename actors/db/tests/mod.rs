@@ -18,6 +18,7 @@ use crate::clock::now_ms;
 use crate::db::Db;
 use crate::db::actor::{Crash, DbActor};
 use crate::membership::{Liveness, Ownership};
+use crate::state::DeadLettersOf;
 use crate::store::DbError;
 use crate::store::browse::{
     AuditAsked, AuditLine, Browse, DeadLetterLine, DeadLetterOpened, DeadLettersAsked,
@@ -415,6 +416,9 @@ impl Reader for NoReader {
     }
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async { Ok(0) }.boxed()
+    }
+    fn dead_letter_sources(&self) -> BoxFuture<'_, Result<Vec<DeadLettersOf>, DbError>> {
+        async { Ok(Vec::new()) }.boxed()
     }
     fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {
         async { Ok(Vec::new()) }.boxed()

@@ -71,16 +71,16 @@ struct GroupRow {
     day: Drawing,
 }
 
-struct DeadLetterRow {
-    id: i64,
-    link: String,
-    died_ms: i64,
-    kind: String,
-    name: String,
-    exec_cmd: String,
-    error: String,
-    attempts: i32,
-    payload: String,
+pub(super) struct DeadLetterRow {
+    pub(super) id: i64,
+    pub(super) link: String,
+    pub(super) died_ms: i64,
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) exec_cmd: String,
+    pub(super) error: String,
+    pub(super) attempts: i32,
+    pub(super) payload: String,
 }
 
 /// What was found.
@@ -236,7 +236,7 @@ fn day(t: Language, size: &Size) -> Drawing {
     )
 }
 
-fn row(visit: &Visit, line: DeadLetterLine) -> DeadLetterRow {
+pub(super) fn row(visit: &Visit, line: DeadLetterLine) -> DeadLetterRow {
     let head = line.head;
     DeadLetterRow {
         id: head.id,

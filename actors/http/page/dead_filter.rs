@@ -64,6 +64,7 @@ impl Filter {
                 name: text("name"),
                 kind,
                 exec_cmd: text("cmd"),
+                source: text("source"),
                 since_ms,
                 until_ms,
                 error: text("error"),
@@ -85,6 +86,7 @@ impl Filter {
         pairs.extend([
             ("name", of(&self.dead_letters.name)),
             ("kind", of(&self.dead_letters.kind)),
+            ("source", of(&self.dead_letters.source)),
             ("cmd", of(&self.dead_letters.exec_cmd)),
             ("error", of(&self.dead_letters.error)),
             ("since", &self.since),
@@ -138,6 +140,10 @@ impl Filter {
 
     pub(super) fn name(&self) -> &str {
         self.dead_letters.name.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn source(&self) -> &str {
+        self.dead_letters.source.as_deref().unwrap_or_default()
     }
 
     pub(super) fn cmd(&self) -> &str {

@@ -33,6 +33,7 @@ mod dead;
 mod dead_filter;
 mod dead_letter;
 mod dead_orders;
+mod dead_sources;
 mod dead_texts;
 mod delay;
 mod delay_texts;

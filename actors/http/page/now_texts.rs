@@ -53,7 +53,7 @@ texts! {
     wrong_runs_row(n, error): "The last {n} runs did not end well: {error}", "最近连续 {n} 次运行未正常结束：{error}";
     wrong_runs_remedy: "Its page shows the runs and what they printed.", "它的页面里有每次运行及其输出。";
     wrong_dead_letters(n): "{n} dead letters wait for somebody.", "{n} 条死信等待处理。";
-    wrong_dead_letters_remedy: "`dead list` shows them, `dead replay` runs them again.", "`dead list` 查看，`dead replay` 重新执行。";
+    wrong_dead_letters_remedy: "Their page shows them by error, and replays or purges them.", "其页面按错误分组列出，可在那里重放或清除。";
     wrong_dead_letters_title: "Dead letters", "死信";
     wrong_delay_title: "Delay queue", "延时队列";
 }

@@ -1,10 +1,15 @@
 //! One queue: its hour, what runs, what failed, and its orders.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 
 use super::answer::Answer;
+use super::cron_entry::in_time;
+use super::dead::{DeadLetterRow, row};
+use super::dead_sources::kind_of;
 use super::format::{count, known};
 use super::frame::{Frame, Tab};
 use super::language::Language;
@@ -15,9 +20,11 @@ use crate::clock::now_ms;
 use crate::http::guard::Orderer;
 use crate::http::unknown::Named;
 use crate::orders::PauseKind;
-use crate::state::Distribution;
 use crate::state::view::{FailureView, PauseView, QueueView};
+use crate::state::{Distribution, QueueFacts};
 use crate::store::DbError;
+use crate::store::browse::{self, DeadLettersAsked, Reach};
+use crate::store::rows::DeadLetterFilter;
 
 #[derive(Template)]
 #[template(path = "queue.html")]
@@ -38,8 +45,27 @@ struct QueuePage {
     handler: Option<String>,
     waited: Option<String>,
     more_run: usize,
+    dead: DeadOfQueue,
     now: i64,
 }
+
+/// Dead letters of one queue.
+struct DeadOfQueue {
+    all: String,
+    /// The list of these alone.
+    link: String,
+    rows: Vec<DeadLetterRow>,
+    unknown: Option<String>,
+}
+
+/// Dead letters that are shown, the newest.
+const MOST_DEAD_LETTERS: u32 = 5;
+/// How far it looks for them: less than a page that is about them.
+const DEAD_REACH: Reach = Reach {
+    page: MOST_DEAD_LETTERS,
+    step: 2000,
+    time: Duration::from_millis(40),
+};
 
 #[derive(Template)]
 #[template(path = "missing.html")]
@@ -56,6 +82,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     };
     let troubles = visit.troubles().await;
     let (view, now) = (queue.view(), now_ms());
+    let dead = visit.dead_of_queue(&view.facts).await;
     let mut frame = visit.frame(Tab::Queues, name);
     frame.has_charts = true;
     let named = [("name", name)];
@@ -80,9 +107,38 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         handler: spread(t, &view.counts.handler),
         waited: spread(t, &view.counts.waited),
         more_run: view.running_count - view.running.len().min(view.running_count),
+        dead,
         now,
         view,
     })
+}
+
+impl Visit {
+    /// As far as it looks: the list that its link leads to looks further.
+    async fn dead_of_queue(&self, facts: &QueueFacts) -> DeadOfQueue {
+        let (kind, source) = (kind_of(facts), facts.source.as_str());
+        let filter = DeadLetterFilter {
+            kind: Some(kind.to_owned()),
+            source: Some(source.to_owned()),
+            ..DeadLetterFilter::default()
+        };
+        let asked = DeadLettersAsked {
+            filter,
+            ..DeadLettersAsked::default()
+        };
+        let reader = self.config.db.reader();
+        let found = in_time(browse::dead_letters(reader, asked, |_| true, DEAD_REACH)).await;
+        let (rows, unknown) = match found {
+            Ok(found) => (found.rows, None),
+            Err(cause) => (Vec::new(), Some(self.t.not_read(cause))),
+        };
+        DeadOfQueue {
+            all: known(self.dead_letters_of(facts)),
+            link: self.link("/dead", &[("kind", kind), ("source", source)]),
+            rows: rows.into_iter().map(|line| row(self, line)).collect(),
+            unknown,
+        }
+    }
 }
 
 /// The hour of a queue, as the JSON interface has it; here by a query, as the name may be anything.

@@ -19,6 +19,8 @@ texts! {
     timeouts: "Timeouts", "超时";
     panics: "Panics", "崩溃";
     half_and_most(half, most): "half within {half}, 99 % within {most}", "半数在 {half} 内，99 % 在 {most} 内";
+    no_dead_letters_of_queue: "No dead letters came from this queue.", "该队列没有死信。";
+    all_dead_letters_of_queue: "All its dead letters, by error", "全部死信（按错误分组）";
     check_lag_now: "Check the lag now", "立即检查积压";
     lag_is_checked: "The lag is checked now; the pool may change its size.", "正在检查积压；消费者数量可能随之调整。";
     pool_is_starting: "The pool of this queue is being started. Try again in a moment.", "该队列的消费者池正在启动，请稍后再试。";

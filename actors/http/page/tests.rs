@@ -1,5 +1,6 @@
 //! The pages in this process: what they show of hostile names, in both languages, below a base path, and how long they take.
 
+mod dead_links;
 mod runs;
 mod single;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::dead_sources::DeadSource;
 use super::format::{capped, count};
 use super::visit::Visit;
 use crate::clock::now_ms;
@@ -15,11 +16,13 @@ const TREND_POINTS: usize = 30;
 #[derive(Debug, Clone)]
 pub(super) struct Trouble {
     pub(super) about: String,
-    /// The page of what it is about.
-    pub(super) link: Option<String>,
+    /// The page that helps.
+    pub(super) link: String,
     pub(super) since_ms: Option<i64>,
     pub(super) text: String,
     pub(super) remedy: String,
+    /// Of dead letters: where they came from.
+    pub(super) sources: Vec<DeadSource>,
 }
 
 /// All of it, and which queues and cron entries it concerns.
@@ -59,21 +62,23 @@ impl Visit {
         let t = self.t;
         let queue = |name: &str| {
             let link = self.link("/queue", &[("name", name)]);
-            (t.queue_named(name), Some(link))
+            (t.queue_named(name), link)
         };
+        // Which daemons there are, and whether their heartbeats come.
+        let daemons = format!("{}/#daemons", self.place.base);
         let ((about, link), text, remedy) = match &one.fact {
             Fact::Readiness => (
-                (t.wrong_readiness().to_owned(), None),
+                (t.wrong_readiness().to_owned(), daemons),
                 one.text.clone(),
                 t.wrong_readiness_remedy(),
             ),
             Fact::Away { cause } => (
-                (one.about.clone(), None),
+                (one.about.clone(), self.page_about(&one.about)),
                 t.wrong_away(cause),
                 t.wrong_outage_remedy(),
             ),
             Fact::HeldUp { cause } => (
-                (one.about.clone(), None),
+                (one.about.clone(), self.page_about(&one.about)),
                 t.wrong_held_up(cause),
                 t.wrong_outage_remedy(),
             ),
@@ -95,7 +100,10 @@ impl Visit {
                 late_ms,
                 running,
             } => (
-                (t.wrong_delay_title().to_owned(), None),
+                (
+                    t.wrong_delay_title().to_owned(),
+                    self.link("/delay", &[("status", "waiting")]),
+                ),
                 t.wrong_late(capped(*waiting), t.span(*late_ms), running),
                 t.wrong_late_remedy(),
             ),
@@ -106,14 +114,13 @@ impl Visit {
                 };
                 let name = one.about.strip_prefix("cron ").unwrap_or(&one.about);
                 let link = self.link("/cron/entry", &[("key", key)]);
-                (
-                    (t.cron_named(name), Some(link)),
-                    text,
-                    t.wrong_runs_remedy(),
-                )
+                ((t.cron_named(name), link), text, t.wrong_runs_remedy())
             }
             Fact::DeadLetters { count } => (
-                (t.wrong_dead_letters_title().to_owned(), None),
+                (
+                    t.wrong_dead_letters_title().to_owned(),
+                    self.link("/dead", &[]),
+                ),
                 t.wrong_dead_letters(capped(*count)),
                 t.wrong_dead_letters_remedy(),
             ),
@@ -124,6 +131,24 @@ impl Visit {
             since_ms: one.since_ms,
             text,
             remedy: remedy.to_owned(),
+            sources: match one.fact {
+                Fact::DeadLetters { .. } => self.dead_sources(),
+                _ => Vec::new(),
+            },
+        }
+    }
+
+    /// Of an outage: the page of the queue or cron entry that its name has between backticks; else the queues, which wait
+    /// for what is away.
+    fn page_about(&self, about: &str) -> String {
+        let names = |name: &str| about.contains(&format!("`{name}`"));
+        let state = &self.config.state;
+        if let Some(queue) = state.queues().iter().find(|queue| names(&queue.name)) {
+            return self.link("/queue", &[("name", &queue.name)]);
+        }
+        match state.cron().iter().find(|entry| names(&entry.facts().name)) {
+            Some(entry) => self.link("/cron/entry", &[("key", &entry.key)]),
+            None => self.link("/queues", &[]),
         }
     }
 

@@ -102,6 +102,7 @@ impl Meant {
                 let texts = [
                     ("of the name", &filter.name),
                     ("of kind", &filter.kind),
+                    ("from", &filter.source),
                     ("of handler", &filter.exec_cmd),
                 ];
                 let named = |(what, text): (&str, &Option<String>)| {

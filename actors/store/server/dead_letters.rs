@@ -6,6 +6,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
 use super::dialect::{Backend, Connection};
+use crate::state::{DeadLettersOf, MOST_SOURCES, SOURCE_CAP};
 use crate::store::rows::{DeadLetter, DeadLetterFilter, DeadLetterHead, DeadLetterScan, Side};
 use crate::store::schema::dead_letter::{self as dead_letter, dsl};
 use crate::store::views::{DeadLetterRow, Head};
@@ -71,6 +72,72 @@ pub(super) async fn scan(
         dead_letters,
         is_all,
     })
+}
+
+/// One source after the other, each found behind the one before it: all by the index of kind, source and id. Of each no more
+/// rows are counted than the cap.
+pub(super) async fn sources(connection: &mut Connection) -> QueryResult<Vec<DeadLettersOf>> {
+    let mut found: Vec<DeadLettersOf> = Vec::new();
+    while found.len() < MOST_SOURCES {
+        let places = || {
+            dead_letter::table
+                .select((dsl::kind, dsl::source))
+                .order((dsl::kind, dsl::source))
+        };
+        let next: Option<(String, String)> = match found.last() {
+            None => places().first(connection).await.optional()?,
+            Some(last) => {
+                let of_kind = places()
+                    .filter(dsl::kind.eq(&last.kind))
+                    .filter(dsl::source.gt(&last.source));
+                match of_kind.first(connection).await.optional()? {
+                    Some(next) => Some(next),
+                    None => places()
+                        .filter(dsl::kind.gt(&last.kind))
+                        .first(connection)
+                        .await
+                        .optional()?,
+                }
+            }
+        };
+        let Some((kind, source)) = next else {
+            break;
+        };
+        let its = || {
+            dead_letter::table
+                .filter(dsl::kind.eq(&kind))
+                .filter(dsl::source.eq(&source))
+        };
+        let cap = i64::try_from(SOURCE_CAP + 1).unwrap_or(i64::MAX);
+        let ids: Vec<i64> = its()
+            .select(dsl::id)
+            .order(dsl::id.desc())
+            .limit(cap)
+            .load(connection)
+            .await?;
+        // They may be replayed or purged meanwhile: then there are none, and the next source is looked for behind this one.
+        let name: Option<String> = match ids.as_slice().first() {
+            Some(newest) => dead_letter::table
+                .find(*newest)
+                .select(dsl::name)
+                .first(connection)
+                .await
+                .optional()?,
+            None => None,
+        };
+        let (count, name) = (
+            u64::try_from(ids.len()).unwrap_or(u64::MAX),
+            name.unwrap_or_default(),
+        );
+        found.push(DeadLettersOf {
+            kind,
+            source,
+            name,
+            count,
+        });
+    }
+    found.retain(|of| of.count > 0);
+    Ok(found)
 }
 
 fn matching(filter: DeadLetterFilter) -> dead_letter::BoxedQuery<'static, Backend> {

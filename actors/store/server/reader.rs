@@ -24,6 +24,7 @@ use super::{
     traces,
 };
 use crate::config::Secret;
+use crate::state::DeadLettersOf;
 use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::error::DbError;
@@ -458,6 +459,14 @@ impl Reader for ServerReader {
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         async move {
             self.ask(async |connection| questions::dead_letter_count(connection).await)
+                .await
+        }
+        .boxed()
+    }
+
+    fn dead_letter_sources(&self) -> BoxFuture<'_, Result<Vec<DeadLettersOf>, DbError>> {
+        async move {
+            self.ask(async |connection| dead_letters::sources(connection).await)
                 .await
         }
         .boxed()

@@ -11,6 +11,7 @@ use super::codes::{Step, judged};
 use super::file::DatabaseFile;
 use super::{daemon_orders, dead_letters, deaths, notices, orders, questions, task_orders, traces};
 use crate::clock::now_ms;
+use crate::state::DeadLettersOf;
 use crate::store::columns::{ALIVE, MISSED_HEARTBEATS, RUN_ENDED, RUNNING, WAITING};
 use crate::store::daemon_orders::{CronRun, OpenOrder, RunOrder, RunsAsked};
 use crate::store::error::DbError;
@@ -286,6 +287,10 @@ impl Reader for SqliteReader {
 
     fn dead_letter_count(&self) -> BoxFuture<'_, Result<u64, DbError>> {
         self.ask(questions::dead_letter_count)
+    }
+
+    fn dead_letter_sources(&self) -> BoxFuture<'_, Result<Vec<DeadLettersOf>, DbError>> {
+        self.ask(dead_letters::sources)
     }
 
     fn alive_boots(&self) -> BoxFuture<'_, Result<Vec<AliveBoot>, DbError>> {

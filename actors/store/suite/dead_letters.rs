@@ -67,6 +67,23 @@ impl Connection {
 }
 
 facts! {
+    async fn dead_letters_are_counted_by_where_they_came_from(world) {
+        let mut writer = world.writer().await;
+        assert_eq!(world.store.reader().dead_letter_sources().await.unwrap(), []);
+        let from = |kind, source: &str, name| NewDeadLetter { source: source.to_owned(), ..elsewhere(kind, name, "e") };
+        writer.recover(vec![
+            from("redis", "b", "mails"),
+            from("kafka", "z", "clicks"),
+            from("redis", "a", "before"),
+            from("redis", "a", "orders"),
+            from("kafka", "z", "clicks"),
+            from("redis", "a", "orders"),
+        ]).await;
+        let sources = world.store.reader().dead_letter_sources().await.unwrap();
+        let sources: Vec<_> = sources.iter().map(|of| (&*of.kind, &*of.source, &*of.name, of.count)).collect();
+        assert_eq!(sources, [("kafka", "z", "clicks", 2), ("redis", "a", "orders", 3), ("redis", "b", "mails", 1)]);
+    }
+
     async fn a_replayed_message_keeps_all_but_its_attempts(world) {
         let mut writer = world.writer().await;
         writer.begin(ME).await;
