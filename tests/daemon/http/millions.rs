@@ -1,4 +1,5 @@
-//! How long anybody who asks waits for an answer while the tables hold millions of rows.
+//! How long anybody who asks waits for an answer while the tables hold millions of rows, and how long a browser takes to show
+//! it.
 //!
 //! `cargo build --release --example ledger && cargo test --release --test daemon millions -- --ignored --nocapture
 //! --test-threads 1`
@@ -7,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::address;
 use super::client::ask_socket;
+use super::page::{SHOWN_MS, Took};
+use crate::browser::Browser;
 use crate::engine::Engine;
 use crate::wait::{LONG_PATIENCE, wait_until};
 use crate::world::World;
@@ -19,6 +23,8 @@ const PORTION: usize = 1_000_000;
 /// Each is asked this often; the slowest answer counts.
 const TIMES: usize = 5;
 const AIM: Duration = Duration::from_millis(200);
+/// What a browser keeps as a file, and shows no page of.
+const DOWNLOAD: &str = "/letter/payload?id=77";
 /// In the middle of the tables, and for what is not there.
 const MORE_PATHS: [&str; 8] = [
     "/api/v1/delay/tasks?name=nobody",
@@ -42,7 +48,11 @@ const COMMANDS: [&[&str]; 8] = [
 ];
 
 /// Of the page in the browser.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 20] = [
+    "/",
+    "/queue?name=work",
+    "/dead?kind=queue&source=work",
+    "/dead?kind=queue&source=nobody",
     "/delay",
     "/delay?q=params+7",
     "/delay?q=nothing+of+that+kind",
@@ -56,7 +66,7 @@ const PAGES: [&str; 16] = [
     "/dead?before=5000000",
     "/dead/confirm?do=purge&error=order+77",
     "/letter?id=77",
-    "/letter/payload?id=77",
+    DOWNLOAD,
     "/audit",
     "/audit?q=nothing+of+that+kind",
 ];
@@ -81,7 +91,7 @@ measured! {
 }
 
 fn world(engine: Engine) -> Option<World> {
-    let world = World::on(engine, json!({}))?;
+    let world = World::on(engine, super::settings(json!({})))?;
     let cron = json!([{ "name": "report", "cron": "0 0 4 * * *", "exec_cmd": "ledger", "params": "", "status": 1 }]);
     world.partition("script1", &World::table_queue(), &cron);
     Some(world)
@@ -101,6 +111,10 @@ fn fill(world: &World) {
     let numbers = world.engine.numbers(PORTION);
     // A year from now on, thirty in each second.
     let due = crate::wait::now_s() + 3600;
+    database.execute(&format!(
+        "INSERT INTO audit (environment, ordered_by, action, target, result, at_ms)
+         SELECT 'dev', 'ann', 'pause', 'queue work', 'done', n FROM ({numbers}) AS numbers"
+    ));
     for _ in 0..ROWS / PORTION {
         database.execute(&format!(
             "INSERT INTO delay_queue_log (name, exec_cmd, params, status, exec_time)
@@ -142,7 +156,8 @@ fn slowest(mut ask: impl FnMut()) -> Duration {
 
 fn millions_of_rows_make_no_answer_slow(world: World) {
     fill(&world);
-    let daemon = world.start();
+    let mut daemon = world.start();
+    let origin = format!("http://{}", address(&mut daemon));
     let socket = world.path("data/script1.sock");
     let ask = |path: &str| ask_socket(&socket, "GET", path);
     wait_until("readiness", LONG_PATIENCE, || ask("/readyz").status == 200);
@@ -161,7 +176,11 @@ fn millions_of_rows_make_no_answer_slow(world: World) {
         let took = slowest(|| assert!(world.run(command).status.success(), "{command:?}"));
         all.push((command.join(" "), took));
     }
+    let shown = in_browser(&world, &origin);
     daemon.stop();
+    for (page, took) in &shown {
+        println!("{:?}: {page}: {took}", world.engine);
+    }
     for (asked, took) in &all {
         println!(
             "{:?}: {asked}: {:.0} ms",
@@ -171,4 +190,22 @@ fn millions_of_rows_make_no_answer_slow(world: World) {
     }
     let slow: Vec<_> = all.iter().filter(|(_, took)| *took > AIM).collect();
     assert!(slow.is_empty(), "{slow:?}");
+    let slow = shown.iter().filter(|(_, took)| took.load >= SHOWN_MS);
+    let slow: Vec<String> = slow.map(|(page, took)| format!("{page}: {took}")).collect();
+    assert!(slow.is_empty(), "{slow:?}");
+}
+
+/// The slowest of each page; nothing without a browser.
+fn in_browser(world: &World, origin: &str) -> Vec<(&'static str, Took)> {
+    let Some(browser) = Browser::start(world) else {
+        return Vec::new();
+    };
+    let pages = PAGES.into_iter().filter(|page| *page != DOWNLOAD);
+    let slowest = pages.map(|page| {
+        let url = format!("{origin}{page}");
+        let took = (0..TIMES).map(|_| browser.run(async |window| Took::of(window, &url).await));
+        let slowest = took.max_by(|one, other| one.load.total_cmp(&other.load));
+        (page, slowest.unwrap())
+    });
+    slowest.collect()
 }
