@@ -50,6 +50,9 @@ texts! {
     nothing_called(name): "Nothing here is called `{name}`.", "没有名为 `{name}` 的对象。";
     did_you_mean(name): " Did you mean `{name}`?", "是否想找 `{name}`？";
     unknown_order: "This order is not known.", "未知操作。";
+    copy_shown: "Copy what is shown", "复制所示内容";
+    is_copied: "Copied.", "已复制。";
+    is_not_copied: "The browser does not let this page copy. The text is selected: copy it by the keyboard.", "浏览器不允许此页面复制。内容已选中，请用键盘复制。";
     refused_title: "Refused", "已拒绝";
     back_to_page: "Back", "返回";
     refused_host: "This port does not answer under this name of the host. Add the name to `http.hosts`, or use the address.", "此端口不以该主机名应答。请把它加入 `http.hosts`，或改用 IP 地址。";

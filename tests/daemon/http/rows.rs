@@ -5,6 +5,7 @@ use fantoccini::error::CmdError;
 use serde_json::{Value, json};
 
 use super::address;
+use super::page::devtools;
 use crate::browser::Browser;
 use crate::database::Database;
 use crate::wait::{LONG_PATIENCE, now_s, wait_until};
@@ -235,6 +236,73 @@ fn typed_over(browser: &Browser, at: &str, payload: &str) {
         said(page).await
     });
     assert!(said.contains("1 run again"), "{said}");
+}
+
+/// What the window's clipboard has after the button was pressed by the keyboard, and what the page said.
+async fn copied(page: &fantoccini::Client) -> Result<(String, String), CmdError> {
+    let button = page.find(Locator::Css("button.copy:not([hidden])")).await?;
+    button.send_keys("\u{e007}").await?;
+    let said = page
+        .wait()
+        .for_element(Locator::XPath("//*[@role='status'][.='Copied.']"))
+        .await?;
+    let said = said.text().await?;
+    Ok((clipboard(page).await?, said))
+}
+
+async fn clipboard(page: &fantoccini::Client) -> Result<String, CmdError> {
+    let read = "const [done] = arguments; navigator.clipboard.readText().then(done, fault => done(String(fault)))";
+    let text = page.execute_async(read, vec![]).await?;
+    Ok(text.as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_payload_is_copied_as_it_is_shown() {
+    let world = world();
+    let Some(browser) = Browser::start(&world) else {
+        return;
+    };
+    let mut database = world.database();
+    let payload = "{\"测试\":[1,\"<b>\"]}";
+    database.execute(&format!(
+        "INSERT INTO dead_letter (kind, source, name, exec_cmd, original_id, payload, error, attempts, partition_name, first_ms, died_ms)
+         VALUES ('queue', 'work', 'work', 'ledger', '1', CAST('{payload}' AS BLOB), 'e', 1, 'script1', 1, 1)"
+    ));
+    let mut daemon = world.start();
+    let origin = format!("http://{}", address(&mut daemon));
+    let letter = format!("{origin}/letter?id={}", LETTERS + 1);
+    for (form, expected) in [
+        ("text", payload),
+        ("json", "{\n  \"测试\": [\n    1,\n    \"<b>\"\n  ]\n}"),
+        (
+            "hex",
+            "00000000  7b 22 e6 b5 8b e8 af 95 22 3a 5b 31 2c 22 3c 62  {\"......\":[1,\"<b\n",
+        ),
+    ] {
+        let (text, said) = browser.run(async |page| {
+            let rights = json!({ "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": origin });
+            devtools(page, "Browser.grantPermissions", rights).await?;
+            page.goto(&format!("{letter}&as={form}")).await?;
+            copied(page).await
+        });
+        assert_eq!(said, "Copied.");
+        assert!(text.starts_with(expected), "{form}: {text}");
+    }
+    // A page of plain HTTP at another machine's address has no clipboard: the older way is taken.
+    let text = browser.run(async |page| {
+        page.goto(&format!("{letter}&as=text")).await?;
+        let hide = "window.real = navigator.clipboard;
+            Object.defineProperty(navigator, 'clipboard', { configurable: true, get: () => window.hidden ? undefined : window.real });
+            window.hidden = true; window.real.writeText('before').then(arguments[0])";
+        page.execute_async(hide, vec![]).await?;
+        let button = page.find(Locator::Css("button.copy:not([hidden])")).await?;
+        button.click().await?;
+        page.wait().for_element(Locator::XPath("//*[@role='status'][.='Copied.']")).await?;
+        page.execute("window.hidden = false", vec![]).await?;
+        clipboard(page).await
+    });
+    assert_eq!(text, payload);
+    daemon.stop();
 }
 
 #[test]

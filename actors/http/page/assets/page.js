@@ -93,9 +93,40 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
+  // Copies what a payload's block shows, and says so where a screen reader hears it. A page of plain HTTP at an address that
+  // is not this machine's has no clipboard: there the older way is tried, and the text stays selected.
+  const enable = (root) => { for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false; };
+  const select = (block) => {
+    const range = document.createRange();
+    range.selectNodeContents(block);
+    const selection = getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+  };
+  const copy = async (block) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(block.textContent);
+    select(block);
+    if (!document.execCommand("copy")) throw new Error("not copied");
+    getSelection().removeAllRanges();
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("button[data-copy]");
+    if (!button) return;
+    const [block, said] = [document.getElementById(button.dataset.copy), button.nextElementSibling];
+    said.textContent = "";
+    try {
+      await copy(block);
+      said.textContent = button.dataset.copied;
+    } catch {
+      select(block);
+      said.textContent = button.dataset.refused;
+    }
+  });
+
   // What a person opened, ticked or typed stays as it is, and charts are the scripts' own.
   const swap = (main) => {
     localise(main);
+    enable(main);
     const log = document.querySelector("[data-tail]");
     const atEnd = log && log.scrollTop + log.clientHeight >= log.scrollHeight - 4;
     Idiomorph.morph(document.getElementById("main"), main, {
@@ -192,6 +223,7 @@
   document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 
   localise(document);
+  enable(document);
   if (location.search.includes("answer=")) history.replaceState(null, "", own());
   draw().catch(() => {});
   again();
