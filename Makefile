@@ -40,7 +40,7 @@ setup:
 	@$(MAKE) --no-print-directory servers || test -z "$$CI"
 
 # Debian's packages; a policy that says no keeps them from starting services of their own. PostgreSQL's programs are not
-# in the path.
+# in the path. Chromium shows boxes in place of Chinese where no font has it.
 servers:
 	@missing=""; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
@@ -49,6 +49,7 @@ servers:
 	command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || missing="$$missing pgbouncer"; \
 	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v chromium >/dev/null && command -v chromedriver >/dev/null || missing="$$missing chromium chromium-driver"; \
+	fc-list :lang=zh 2>/dev/null | grep -q . || missing="$$missing fontconfig fonts-wqy-microhei"; \
 	command -v java >/dev/null || missing="$$missing openjdk-17-jre-headless"; \
 	command -v mvn >/dev/null || test -d $(KAFKA) || missing="$$missing maven"; \
 	pkg-config --exists openssl libcurl 2>/dev/null || missing="$$missing pkg-config libssl-dev libcurl4-openssl-dev"; \
