@@ -1,6 +1,6 @@
 # `make test` is the one command: it does all set-up, all checks and all tests. CI runs the same.
 
-.PHONY: test releases tls setup servers kafka redis axe newer check docs
+.PHONY: test releases tls setup servers kafka redis axe newer check docs pictures
 
 # Three tests for each two cores: most of them wait for the processes that they have started.
 export RUST_TEST_THREADS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
@@ -90,6 +90,16 @@ $(AXE):
 newer:
 	@sh tests/servers/newer.sh $(SERVERS)
 
+# The pictures of README, of a daemon that has worked for minutes. Few colours make them small.
+PICTURES = $(or $(CARGO_TARGET_DIR),target)/screenshots/documents
+pictures: setup
+	@command -v pngquant >/dev/null || sh tests/servers/install.sh pngquant
+	cargo build --example ledger
+	cargo test --test daemon the_pictures_of_the_documents -- --ignored
+	@for picture in $(PICTURES)/*.png; do \
+		pngquant --force --strip --speed 1 --output docs/images/$$(basename $$picture) 96 $$picture; \
+	done; ls -l docs/images
+
 check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -103,7 +113,7 @@ MDBOOK_VERSION = 0.5.4
 MDBOOK = $(or $(shell command -v mdbook),$(TARGET)/tools/bin/mdbook)
 docs: $(MDBOOK)
 	@rm -rf $(BOOK) && mkdir -p $(BOOK)/source/docs
-	@cp docs/book.toml $(BOOK)/ && cp docs/SUMMARY.md *.md $(BOOK)/source/ && cp -R docs/en docs/zh $(BOOK)/source/docs/
+	@cp docs/book.toml $(BOOK)/ && cp docs/SUMMARY.md *.md $(BOOK)/source/ && cp -R docs/en docs/zh docs/images $(BOOK)/source/docs/
 	$(MDBOOK) build $(BOOK)
 	@echo "$(BOOK)/html/index.html"
 

@@ -132,6 +132,50 @@ fn a_readme_is_short() {
     }
 }
 
+/// Bytes that a picture may have: a reader on a slow line waits for it.
+const PICTURE_BYTES: u64 = 120_000;
+
+#[test]
+fn pictures_are_there_in_both_languages_described_and_small() {
+    let mut shown = BTreeSet::new();
+    for (english, chinese) in pairs() {
+        let of_both = [&english, &chinese].map(|document| document.pictures.len());
+        assert_eq!(
+            of_both[0], of_both[1],
+            "{} and {}",
+            english.name, chinese.name
+        );
+        for (picture, twin) in english.pictures.iter().zip(&chinese.pictures) {
+            let expected = picture.path.replace(".png", ".zh-CN.png");
+            assert_eq!(twin.path, expected, "{}", chinese.name);
+            for (document, picture) in [(&english, picture), (&chinese, twin)] {
+                assert!(
+                    !picture.words.is_empty(),
+                    "{}: {}",
+                    document.name,
+                    picture.path
+                );
+                let (path, _) = target(document, &picture.path);
+                let bytes =
+                    fs::read(root().join(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+                assert!(bytes.starts_with(b"\x89PNG\r\n"), "{path} is no PNG");
+                assert!(
+                    bytes.len() as u64 <= PICTURE_BYTES,
+                    "{path}: {} bytes",
+                    bytes.len()
+                );
+                shown.insert(path);
+            }
+        }
+    }
+    let kept: BTreeSet<String> = files("docs/images").into_iter().collect();
+    assert_eq!(
+        kept, shown,
+        "`make pictures` makes them; each is in a document"
+    );
+    assert!(shown.len() >= 6, "{shown:?}");
+}
+
 /// What a link in this document leads to: a path from the root, and an anchor.
 fn target(document: &Document, link: &str) -> (String, Option<String>) {
     let (path, anchor) = match link.split_once('#') {

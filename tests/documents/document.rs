@@ -16,6 +16,8 @@ pub(crate) struct Document {
     pub(crate) items: usize,
     /// Where relative links lead to, as they are written.
     pub(crate) links: Vec<String>,
+    /// Pictures, each on a line of its own.
+    pub(crate) pictures: Vec<Picture>,
     /// Everything else, with its number.
     prose: Vec<(usize, String)>,
 }
@@ -25,6 +27,13 @@ pub(crate) struct Heading {
     pub(crate) text: String,
     /// The code in the prose, the tables and the headings of the section, without the backticks.
     pub(crate) names: BTreeSet<String>,
+}
+
+pub(crate) struct Picture {
+    /// From the document's folder.
+    pub(crate) path: String,
+    /// What is read in its place.
+    pub(crate) words: String,
 }
 
 /// A block of code.
@@ -84,6 +93,10 @@ impl Document {
                 Some((rows, _)) => *rows += 1,
                 None => self.tables.push((1, columns)),
             }
+        } else if let Some((words, path)) = picture(line) {
+            let (path, words) = (path.to_owned(), words.to_owned());
+            self.pictures.push(Picture { path, words });
+            return;
         } else {
             self.items += usize::from(starts_item(line));
         }
@@ -128,6 +141,11 @@ impl Document {
             .map(|pair| format!("{}:{}: {}", self.name, pair[1].0, pair[1].1))
             .collect()
     }
+}
+
+/// What is read in place of the picture that the line is, and where the picture lies.
+fn picture(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("![")?.strip_suffix(')')?.split_once("](")
 }
 
 /// A point or number of a list, wherever it stands.

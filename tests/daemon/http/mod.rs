@@ -10,6 +10,7 @@ mod millions;
 mod outages;
 mod page;
 mod pauses;
+mod pictures;
 mod promtool;
 mod readiness;
 mod refusals;
