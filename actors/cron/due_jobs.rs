@@ -155,6 +155,7 @@ pub(super) fn date_of(due: DateTime<Utc>) -> Date {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::thread;
 
     use super::*;
@@ -215,12 +216,9 @@ mod tests {
             let wait_ms = i64::try_from(wait.as_millis()).unwrap();
             assert!(wait_ms >= left_ms - 1, "{wait_ms} of {left_ms} ms");
         }
-        let in_order = ran.iter().zip(&entries);
-        assert!(
-            in_order
-                .into_iter()
-                .all(|(ran, entry)| Arc::ptr_eq(ran, entry))
-        );
+        // In no order: a tick that the second begins in runs the later half of the jobs, and the next tick the rest.
+        let each_once: HashSet<*const LiveEntry> = ran.iter().map(Arc::as_ptr).collect();
+        assert_eq!((each_once.len(), ran.len()), (entries.len(), entries.len()));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) use self::entry::{LiveEntry, Renewed};
 pub(crate) use self::outcome::{Outcome, RESULT_FAILED, RESULT_OK};
 use self::plan::Wake;
 use self::process::Spawner;
-pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk};
+pub(crate) use self::process::{RunFile, RunHead, RunResult, Uk, Word, quote};
 pub(crate) use self::reattach::WatchedRuns;
 pub(crate) use self::renewing::Renew;
 pub(crate) use self::starting::StartingFires;

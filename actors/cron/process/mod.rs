@@ -29,6 +29,7 @@ mod testing;
 pub(crate) use command::{Command, Output};
 pub(crate) use exit::ExitStatus;
 pub(crate) use machine::Process;
+pub(crate) use quote::{Word, quote};
 pub(crate) use run_file::{
     Announced, Announcement, RunFile, RunHead, RunResult, announce, list, remove,
 };

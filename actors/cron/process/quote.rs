@@ -11,7 +11,7 @@ const LIVE_IN_DOUBLE_QUOTES: &str = "\"$`\\!";
 
 /// Where a word stands: the first of a command is read with rules of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
+pub(crate) enum Word {
     /// The program: `A=b` would be an assignment here.
     Program,
     /// Any later word.
@@ -19,7 +19,7 @@ pub(super) enum Word {
 }
 
 /// Writes `text` so that a POSIX shell reads exactly it, as one word.
-pub(super) fn quote(text: &str, word: Word) -> String {
+pub(crate) fn quote(text: &str, word: Word) -> String {
     let plain = |(at, c): (usize, char)| {
         c.is_alphanumeric()
             || PLAIN.contains(c)

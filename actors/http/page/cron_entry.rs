@@ -16,6 +16,7 @@ use super::run_rows::RunRow;
 use super::visit::Visit;
 use super::why::{Due, MEANT_MS, Why, why};
 use crate::clock::now_ms;
+use crate::cron::{Word, quote};
 use crate::http::unknown::Named;
 use crate::orders::PauseKind;
 use crate::state::view::{CronView, PauseView};
@@ -97,7 +98,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
             .map(|run| visit.run_row(run, &view.failures, now))
             .collect(),
         runs_unknown,
-        teach: format!("simplest_script cron run {name}"),
+        teach: format!("simplest_script cron run {}", quote(&name, Word::Argument)),
         at: visit.get("at").unwrap_or_default().to_owned(),
         zone: Local::now().format("%:z").to_string(),
         answer,

@@ -17,7 +17,7 @@ texts! {
     usual_duration: "Duration", "耗时";
     runs_now_n(n): "{n} running", "{n} 个运行中";
     last_runs: "Last runs", "最近的运行";
-    no_runs: "It has not run yet.", "还没有运行过。";
+    no_runs: "No run of it is recorded.", "没有运行记录。";
     no_runs_teach: "To run it now, press the button above, or type:", "要立即运行，请按上方按钮，或输入：";
     bars_label(n): "The last {n} runs by duration and outcome, the newest at the right", "最近 {n} 次运行的耗时与结果，最新的在右侧";
     run: "Run", "运行";
@@ -38,7 +38,7 @@ texts! {
     status_running: "running", "运行中";
 
     why_title: "Why did it not run?", "为什么没有运行？";
-    why_moment: "Moment", "时刻";
+    why_moment: "When it was due", "应当运行的时刻";
     why_ask: "Find out", "查询";
     why_zone_daemon(zone): "in the daemon's time zone ({zone})", "按守护进程的时区（{zone}）";
     why_not_a_moment: "Type a moment as `2026-11-29T03:00`.", "请按 `2026-11-29T03:00` 的格式输入时刻。";

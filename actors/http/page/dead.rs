@@ -14,7 +14,7 @@ use super::payload::in_line;
 use super::rows::MOST_LINES;
 use super::visit::Visit;
 use crate::clock::now_ms;
-use crate::orders::dead::{Group, Meant, Size, groups};
+use crate::orders::dead::{Counted, Group, Meant, Size, groups};
 use crate::store::DbError;
 use crate::store::browse::{self, DeadLetterLine, DeadLettersAsked, Reach};
 use crate::store::rows::{SCANNED_LETTERS, Side};
@@ -31,7 +31,7 @@ const EXAMPLE: &str = "return Err(JobError::discard(\"no such order\"))";
 struct DeadPage {
     frame: Frame,
     t: Language,
-    all: String,
+    amount: String,
     jobs: Vec<JobRow>,
     filter: Filter,
     kinds: Vec<Choice>,
@@ -59,6 +59,9 @@ struct Groups {
     more: usize,
     /// How many dead letters were read, where that is not all.
     of: Option<String>,
+    matching: Counted,
+    /// All there are, where all were read.
+    all: Option<u64>,
 }
 
 struct GroupRow {
@@ -88,6 +91,8 @@ pub(super) struct DeadLetterRow {
 struct Found {
     group: Option<GroupFacts>,
     groups: Option<Groups>,
+    /// Where the page counted them.
+    matching: Option<Counted>,
     rows: Vec<DeadLetterRow>,
     more: More,
     fault: Option<String>,
@@ -115,7 +120,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     visit.show(&DeadPage {
         frame,
         t,
-        all: known((*visit.config.state.dead_letters.lock()).map(capped)),
+        amount: amount(&visit, &filter, &found),
         jobs: visit.dead_letter_jobs(),
         kinds: filter.kinds(t),
         replay_all: orders_all.then(|| order("replay")),
@@ -128,6 +133,22 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         example: EXAMPLE,
         fault: found.fault,
     })
+}
+
+/// How many match the filter, and how many there are. The page's own count is used where it read all: the daemon counts
+/// twice a minute, and right after an order its number is the one before.
+fn amount(visit: &Visit, filter: &Filter, found: &Found) -> String {
+    let read = found.groups.as_ref().and_then(|groups| groups.all);
+    let all = read.or_else(|| *visit.config.state.dead_letters.lock());
+    let all = known(all.map(capped));
+    match found.matching {
+        Some(matching) if filter.is_set() => {
+            let at_least = if matching.is_all { "" } else { "+" };
+            let n = format!("{}{at_least}", count(matching.dead_letters));
+            visit.t.of_all(n, all)
+        }
+        _ => all,
+    }
 }
 
 async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
@@ -160,6 +181,7 @@ async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
     let page = browse::dead_letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
     Ok(Found {
         group: meant.group.as_ref().map(|group| GroupFacts::of(t, group)),
+        matching: groups.as_ref().map(|groups| groups.matching).or(meant.seen),
         groups,
         more: visit.more("before", &page.next, i64::to_string),
         rows: page.rows.into_iter().map(|line| row(visit, line)).collect(),
@@ -190,6 +212,7 @@ async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
         .reader()
         .dead_letter_scan(side, SCANNED_LETTERS)
         .await?;
+    let all = u64::try_from(scan.dead_letters.len()).ok();
     scan.dead_letters
         .retain(|dead_letter| filter.dead_letters.takes(dead_letter));
     let groups = groups(&scan.dead_letters, now);
@@ -212,6 +235,11 @@ async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
         rows: shown.map(row).collect(),
         more: groups.len().saturating_sub(MOST_GROUPS),
         of: (!scan.is_all).then(|| count(u64::from(SCANNED_LETTERS))),
+        matching: Counted {
+            dead_letters: groups.iter().map(|(_, size)| size.dead_letters).sum(),
+            is_all: scan.is_all,
+        },
+        all: all.filter(|_| scan.is_all),
     })
 }
 

@@ -31,9 +31,10 @@ texts! {
     dead_letter_named(id): "Dead letter {id}", "死信 {id}";
     dead_letter_is_gone(id): "There is no dead letter {id}: it has been replayed or purged, or never was.", "没有死信 {id}：可能已被重放或清除，或从未存在。";
     no_dead_letters: "No dead letters. A message or task becomes one after its last attempt, or at once by:", "没有死信。消息或任务在最后一次尝试失败后成为死信，也可由处理函数直接产生：";
+    of_all(n, all): "{n} of {all}", "共 {all} 条，匹配 {n} 条";
     died: "Died", "失败于";
     first_seen: "First seen", "首次出现";
-    original_id: "Its id before", "原编号";
+    original_id: "Original id", "原编号";
     key: "Key", "key";
     headers: "Headers", "headers";
     no_headers: "It has no headers.", "没有headers。";
@@ -46,6 +47,8 @@ texts! {
     replay_edited: "Replay with this payload", "用此payload重放";
     edit_elsewhere: "This payload is too large to be edited here, or is no text. From a file:", "此payload过大或不是文本，不能在此编辑。可从文件重放：";
     replay: "Replay", "重放";
+    replay_ticked: "Replay ticked", "重放所选";
+    purge_ticked: "Purge ticked", "清除所选";
     purge: "Purge", "清除";
     purge_does: "The dead letter is deleted for good. Nothing runs it again.", "死信将被永久删除，不会再执行。";
     no_order_by_payload: "An order for all that match cannot look into payloads: tick the dead letters instead.", "针对全部匹配项的操作不能按payload筛选：请改为勾选死信。";

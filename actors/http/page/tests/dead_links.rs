@@ -97,4 +97,6 @@ async fn a_queue_shows_its_newest_dead_letters_and_leads_to_all_of_them() {
     let all = links(&shown, "/dead?kind=queue");
     let shown = get(&config, &all[0]).await;
     assert_eq!(shown.text.matches("<tr id=\"letter-").count(), 7);
+    // What the order of all that match would mean, beside all there are.
+    assert!(shown.text.contains("<span class=\"amount\">7 of 14</span>"));
 }
