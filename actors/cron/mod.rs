@@ -1,7 +1,9 @@
 //! Cron: expressions, and the actor that fires entries at their second, as processes that outlive the daemon.
 //!
-//! Owns: the live entries and when each is due.   Told by: SupervisorActor (Quiet, Renew), itself (Ring, Attend), orders.
-//! Tells: DbActor, the thread that spawns.        Started by: SupervisorActor, after the delay queue and the pools.
+//! Owns: the live entries and when each is due.
+//! Receives from: SupervisorActor (Quiet, Renew), itself (Ring, Attend), orders.
+//! Sends to: DbActor, the thread that spawns.
+//! Started by: SupervisorActor, after the delay queue and the pools.
 //! Ends: with the daemon; runs in progress live on and are found by the next one.
 
 mod backlog;
@@ -147,9 +149,9 @@ pub(crate) struct CronActor {
     by_key: HashMap<String, Arc<LiveEntry>>,
     /// The keys of the entries that are planned, or being planned.
     planned: HashSet<String>,
-    /// The database is being told which entries are live.
+    /// The write that says which entries are live is under way.
     learning: bool,
-    /// It has been told once: entries fire.
+    /// The first such write has committed: entries fire.
     has_learnt: bool,
     /// When each of them is due.
     timer: Timer,
@@ -184,14 +186,13 @@ impl CronActor {
         }
     }
 
-    /// Tells the database which entries are live, and hears from when on each is to fire. No entry fires before that is known
-    /// of it.
+    /// Writes which entries are live, and reads from when on each is to fire. No entry fires before its moment is known.
     fn learn(&mut self, ctx: &mut Context<Self>) {
         if std::mem::replace(&mut self.learning, true) {
             return;
         }
         let config = Arc::clone(&self.config);
-        let told = Arc::clone(&self.config);
+        let written = Arc::clone(&self.config);
         let spawner = self.spawner_if_needed();
         let is_first = !self.has_learnt;
         let learn = async move {
@@ -223,7 +224,7 @@ impl CronActor {
         };
         ctx.spawn(learn.into_actor(self).map(move |since, actor, ctx| {
             actor.learning = false;
-            match Arc::ptr_eq(&told, &actor.config) {
+            match Arc::ptr_eq(&written, &actor.config) {
                 true => actor.learnt(&since, ctx),
                 // A reload came meanwhile: the entries are others.
                 false => actor.learn(ctx),
