@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{BigInt, Text};
 
+use super::by_id::ById;
 use super::sql::{Sql, Words};
 use super::{Browse, Page, Reach, Rows, search};
 use crate::store::error::DbError;
@@ -91,20 +92,19 @@ impl RawAudit {
     }
 }
 
-fn begin(words: Words, asked: &AuditAsked, columns: &str) -> Sql {
-    let before = asked.before.unwrap_or(i64::MAX);
-    let mut sql = Sql::new(words, "SELECT ");
-    sql.push(columns)
-        .push(&format!(" FROM audit WHERE id < {before}"));
-    sql
+const COLUMNS: &str = "id, at_ms, ordered_by, action, target, result";
+
+fn by_id(words: Words, asked: &AuditAsked) -> ById {
+    ById {
+        words,
+        table: "audit",
+        before: asked.before,
+    }
 }
 
 /// The last row of the step, from the primary key alone.
 pub(in crate::store) fn edge(words: Words, asked: &AuditAsked, rows: Rows) -> Sql {
-    let mut sql = begin(words, asked, "id");
-    let behind = rows.looked_at.saturating_sub(1);
-    sql.push(&format!(" ORDER BY id DESC LIMIT 1 OFFSET {behind}"));
-    sql
+    by_id(words, asked).edge(rows)
 }
 
 /// The rows of the step that are asked for.
@@ -114,23 +114,19 @@ pub(in crate::store) fn rows(
     edge: Option<i64>,
     rows: Rows,
 ) -> Sql {
-    let columns = "id, at_ms, ordered_by, action, target, result";
-    let mut sql = begin(words, asked, columns);
-    if let Some(edge) = edge {
-        sql.push(&format!(" AND id >= {edge}"));
-    }
-    sql.is("environment", Some(&asked.environment))
-        .is("action", asked.action.as_ref())
-        .has(&["ordered_by"], asked.who.as_ref())
-        .has(&["target", "result"], asked.text.as_ref());
-    sql.push(&format!(" ORDER BY id DESC LIMIT {}", rows.wanted));
-    sql
+    by_id(words, asked).rows(COLUMNS, edge, rows, |sql| {
+        sql.is("environment", Some(&asked.environment))
+            .is("action", asked.action.as_ref())
+            .has(&["ordered_by"], asked.who.as_ref())
+            .has(&["target", "result"], asked.text.as_ref());
+    })
 }
 
 /// Rows of orders about delayed tasks and dead letters behind this id, the oldest first; at most this number.
 pub(in crate::store) fn tail(words: Words, environment: &str, after: i64, rows: u32) -> Sql {
     let mut sql = Sql::new(words, "SELECT ");
-    sql.push("id, at_ms, ordered_by, action, target, result FROM audit")
+    sql.push(COLUMNS)
+        .push(" FROM audit")
         .push(&format!(" WHERE id > {after}"))
         .is("environment", Some(&environment.to_owned()))
         .push(" AND (target LIKE 'delayed task%' OR target LIKE '%dead letter%')")

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary, Integer, Nullable, Text};
 
+use super::by_id::ById;
 use super::sql::{Sql, Words};
 use super::{Browse, Page, Reach, Rows, search};
 use crate::store::dead_letter::is_cut;
@@ -167,20 +168,17 @@ fn columns(words: Words, bytes: u32) -> String {
     )
 }
 
-fn begin(words: Words, asked: &DeadLettersAsked, columns: &str) -> Sql {
-    let before = asked.before.unwrap_or(i64::MAX);
-    let mut sql = Sql::new(words, "SELECT ");
-    sql.push(columns)
-        .push(&format!(" FROM dead_letter WHERE id < {before}"));
-    sql
+fn by_id(words: Words, asked: &DeadLettersAsked) -> ById {
+    ById {
+        words,
+        table: "dead_letter",
+        before: asked.before,
+    }
 }
 
 /// The last dead letter of the step, from the primary key alone.
 pub(in crate::store) fn edge(words: Words, asked: &DeadLettersAsked, rows: Rows) -> Sql {
-    let mut sql = begin(words, asked, "id");
-    let behind = rows.looked_at.saturating_sub(1);
-    sql.push(&format!(" ORDER BY id DESC LIMIT 1 OFFSET {behind}"));
-    sql
+    by_id(words, asked).edge(rows)
 }
 
 /// The dead letters of the step that are asked for.
@@ -196,29 +194,25 @@ pub(in crate::store) fn rows(
         original_id,
         ..
     } = asked;
-    let mut sql = begin(words, asked, &columns(words, SHOWN_BYTES));
-    if let Some(edge) = edge {
-        sql.push(&format!(" AND id >= {edge}"));
-    }
-    if let Some(since_ms) = filter.since_ms {
-        sql.push(&format!(" AND died_ms >= {since_ms}"));
-    }
-    if let Some(until_ms) = filter.until_ms {
-        sql.push(&format!(" AND died_ms < {until_ms}"));
-    }
-    sql.is("kind", filter.kind.as_ref())
-        .is("source", filter.source.as_ref())
-        .is("name", filter.name.as_ref())
-        .is("exec_cmd", filter.exec_cmd.as_ref())
-        .is("original_id", original_id.as_ref())
-        .has(&["error"], filter.error.as_ref())
-        .like("error", filter.error_like.as_ref())
-        .has_bytes(
-            &format!("substr(payload, 1, {SEARCHED_BYTES})"),
-            payload.as_ref(),
-        );
-    sql.push(&format!(" ORDER BY id DESC LIMIT {}", rows.wanted));
-    sql
+    by_id(words, asked).rows(&columns(words, SHOWN_BYTES), edge, rows, |sql| {
+        if let Some(since_ms) = filter.since_ms {
+            sql.push(&format!(" AND died_ms >= {since_ms}"));
+        }
+        if let Some(until_ms) = filter.until_ms {
+            sql.push(&format!(" AND died_ms < {until_ms}"));
+        }
+        sql.is("kind", filter.kind.as_ref())
+            .is("source", filter.source.as_ref())
+            .is("name", filter.name.as_ref())
+            .is("exec_cmd", filter.exec_cmd.as_ref())
+            .is("original_id", original_id.as_ref())
+            .has(&["error"], filter.error.as_ref())
+            .like("error", filter.error_like.as_ref())
+            .has_bytes(
+                &format!("substr(payload, 1, {SEARCHED_BYTES})"),
+                payload.as_ref(),
+            );
+    })
 }
 
 /// One dead letter.

@@ -5,6 +5,7 @@
 //! full or the time is over; then the page shows how far it has searched, and its next page begins there.
 
 mod audit;
+mod by_id;
 mod dead_letters;
 mod runs;
 mod sql;

@@ -1,5 +1,6 @@
 //! Cron runs of a partition, the newest first.
 
+use super::by_id::ById;
 use super::sql::{Sql, Words};
 use super::{Browse, Page, Reach, Rows, search};
 use crate::store::daemon_orders::CronRun;
@@ -28,20 +29,17 @@ pub(crate) async fn runs(
     search(reach, None, |run| run.id, |_| true, step).await
 }
 
-fn begin(words: Words, asked: &PartitionRuns, columns: &str) -> Sql {
-    let before = asked.before;
-    let mut sql = Sql::new(words, "SELECT ");
-    sql.push(columns)
-        .push(&format!(" FROM cron_run WHERE id < {before}"));
-    sql
+fn by_id(words: Words, asked: &PartitionRuns) -> ById {
+    ById {
+        words,
+        table: "cron_run",
+        before: Some(asked.before),
+    }
 }
 
 /// The last row of the step, from the primary key alone.
 pub(in crate::store) fn edge(words: Words, asked: &PartitionRuns, rows: Rows) -> Sql {
-    let mut sql = begin(words, asked, "id");
-    let behind = rows.looked_at.saturating_sub(1);
-    sql.push(&format!(" ORDER BY id DESC LIMIT 1 OFFSET {behind}"));
-    sql
+    by_id(words, asked).edge(rows)
 }
 
 /// The rows of the step that are asked for.
@@ -52,11 +50,7 @@ pub(in crate::store) fn rows(
     rows: Rows,
 ) -> Sql {
     let columns = "id, uk, partition_name, entry, name, machine, scheduled_ms, started_ms, ended_ms, state, status, pid";
-    let mut sql = begin(words, asked, columns);
-    if let Some(edge) = edge {
-        sql.push(&format!(" AND id >= {edge}"));
-    }
-    sql.is("partition_name", Some(&asked.partition));
-    sql.push(&format!(" ORDER BY id DESC LIMIT {}", rows.wanted));
-    sql
+    by_id(words, asked).rows(columns, edge, rows, |sql| {
+        sql.is("partition_name", Some(&asked.partition));
+    })
 }
