@@ -212,7 +212,8 @@ async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
         .reader()
         .dead_letter_scan(side, SCANNED_LETTERS)
         .await?;
-    let all = u64::try_from(scan.dead_letters.len()).ok();
+    let number = u64::try_from(scan.dead_letters.len()).unwrap_or(u64::MAX);
+    let all = scan.is_all.then_some(number);
     scan.dead_letters
         .retain(|dead_letter| filter.dead_letters.takes(dead_letter));
     let groups = groups(&scan.dead_letters, now);
@@ -239,7 +240,7 @@ async fn all_groups(visit: &Visit, filter: &Filter) -> Result<Groups, DbError> {
             dead_letters: groups.iter().map(|(_, size)| size.dead_letters).sum(),
             is_all: scan.is_all,
         },
-        all: all.filter(|_| scan.is_all),
+        all,
     })
 }
 
