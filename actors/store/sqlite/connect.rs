@@ -4,6 +4,7 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, SqliteConnection};
+use url::Url;
 
 use super::codes::{Step, judged};
 use crate::store::error::DbError;
@@ -18,18 +19,28 @@ const PRAGMAS: &str = "
     PRAGMA temp_store = MEMORY;
 ";
 
-/// A connection to the file, which is made when it is missing.
+/// A connection to the file. A missing one is an error: SQLite would make an empty file in the place of one that was
+/// removed, and it would be taken for a file that somebody had put there.
 pub(super) fn open(path: &Path) -> Result<SqliteConnection, DbError> {
     let failed = |cause: String| DbError::Open {
         path: path.to_owned(),
         cause,
     };
-    let mut connection = SqliteConnection::establish(&path.to_string_lossy())
-        .map_err(|cause| failed(cause.to_string()))?;
+    let mut connection = establish(path).map_err(failed)?;
     let set = connection.batch_execute(PRAGMAS);
     set.map_err(|error| match judged(&error, Step::Around) {
         away @ DbError::Away(_) => away,
         other => failed(other.into_text()),
     })?;
     Ok(connection)
+}
+
+/// The connection without the pragmas.
+pub(super) fn establish(path: &Path) -> Result<SqliteConnection, String> {
+    let absolute = std::path::absolute(path).map_err(|cause| cause.to_string())?;
+    let mut address =
+        Url::from_file_path(absolute).map_err(|()| "it cannot be written as a URI".to_owned())?;
+    // <https://sqlite.org/uri.html>: for reading and writing, and never made.
+    address.set_query(Some("mode=rw"));
+    SqliteConnection::establish(address.as_str()).map_err(|cause| cause.to_string())
 }

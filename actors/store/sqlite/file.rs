@@ -124,10 +124,9 @@ impl DatabaseFile {
 
     /// A connection to the file, to no other that came in its place.
     pub(super) fn open(&self) -> Result<SqliteConnection, DbError> {
-        // Before: SQLite would make the missing file anew.
+        let opened = connect::open(&self.path);
+        // Also where it failed: a file that was removed is reported as that.
         self.check()?;
-        let connection = connect::open(&self.path)?;
-        self.check()?;
-        Ok(connection)
+        opened
     }
 }

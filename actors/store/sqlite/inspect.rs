@@ -11,6 +11,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 
 use super::MIGRATIONS;
+use super::connect::establish;
 use crate::store::error::DbError;
 use crate::store::rows::{COUNT_CAP, Inspection};
 
@@ -45,8 +46,7 @@ pub(super) fn inspect(path: &Path) -> Result<Inspection, DbError> {
         }
         Err(cause) => return Err(failed(cause.to_string())),
     }
-    let mut connection = SqliteConnection::establish(&path.to_string_lossy())
-        .map_err(|cause| failed(cause.to_string()))?;
+    let mut connection = establish(path).map_err(failed)?;
     connection
         .batch_execute(PRAGMAS)
         .map_err(|cause| failed(cause.to_string()))?;

@@ -311,3 +311,18 @@ async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
     writer.apply([started].into()).await;
     assert!(std::fs::metadata(&path).unwrap().len() > empty);
 }
+
+#[test]
+fn a_connection_makes_no_file_whatever_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("50% of it, what? #1 ü.db");
+    let opened = connect::open(&path).map(drop);
+    assert!(matches!(opened, Err(DbError::Open { .. })), "{opened:?}");
+    assert!(!path.exists());
+    database(&path);
+    let names: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, [path.file_name().unwrap()]);
+}
