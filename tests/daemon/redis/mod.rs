@@ -17,7 +17,7 @@ use redis::Connection;
 use serde_json::{Value, json};
 
 use crate::servers::redis::{Redis, shared};
-use crate::wait::{LONG_PATIENCE, wait_until};
+use crate::wait::{LONG_PATIENCE, PATIENCE, wait_until};
 use crate::world::World;
 
 /// A list on a server, as its producer knows it.
@@ -67,6 +67,13 @@ impl List {
     pub fn waiting(&mut self) -> u64 {
         let key = self.key.clone();
         self.ask(&["LLEN", &key])
+    }
+
+    /// Waits until the server has sent everything that waits in the list to daemons. It may answer us, that the list is
+    /// empty, before it answers the daemon that emptied it; the next answer comes after that one.
+    pub fn wait_sent(&mut self) {
+        wait_until("the list to be taken", PATIENCE, || self.waiting() == 0);
+        self.waiting();
     }
 
     /// Whether nothing is left to be done, anywhere.

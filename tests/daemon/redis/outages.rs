@@ -123,7 +123,12 @@ fn a_message_that_runs_while_the_server_goes_back_to_an_older_state_is_tried_aga
     world.partition("script1", &json!([entry(&list.key, more)]), &json!([]));
     let mut daemon = snapshot(&world, &mut list);
     list.push(&["hang:x".to_owned()]);
-    wait_until("it to run", PATIENCE, || list.waiting() == 0);
+    list.wait_sent();
+    // What the daemon receives behind it shows that it has received it.
+    list.push(&bodies(1, 1));
+    wait_until("what was pushed next to end", PATIENCE, || {
+        world.ledger_len() == 2 && list.taken().len() == 1
+    });
     server.kill();
     server.start();
     let said = daemon.wait_log("is back at an older state");
@@ -147,7 +152,12 @@ fn a_stop_after_a_crash_to_an_older_state_loses_nothing_that_was_taken() {
     let mut daemon = snapshot(&world, &mut list);
     let slow: Vec<String> = (0..300).map(|n| format!("sleep:20:{n}")).collect();
     list.push(&slow);
-    wait_until("all to be taken", PATIENCE, || list.waiting() == 0);
+    list.wait_sent();
+    let done = world.ledger_len();
+    // Its consumers go on, and so it has received what it was sent.
+    wait_until("more to be done", PATIENCE, || {
+        world.ledger_len() >= done + 2 * CONSUMERS as usize
+    });
     assert!(world.ledger_len() < 290, "most was done already");
     server.kill();
     server.start();
