@@ -1,7 +1,7 @@
 //! The documents in English and in Chinese say the same, as far as a program can see, and each link leads somewhere.
 //!
 //! Chinese paragraphs are one line each: a line break in one is shown as a blank between two characters. What stands in
-//! blocks of code is tried elsewhere: Rust by `cargo test --doc`, configurations in `actors/config/documents_tests.rs`,
+//! blocks of code is tried elsewhere: Rust by `cargo test --doc`, configurations in `actors/config/tests/documents.rs`,
 //! commands in `actors/cli/arguments.rs`, SQL in `tests/daemon/documents.rs`, the rest in `blocks.rs` and `golang.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test without its files fails")]

@@ -168,7 +168,7 @@ fn is_test(path: &Path) -> bool {
             "properties",
             "figures",
         ];
-        whole.contains(&name) || name.ends_with("_tests") || OF_TESTS.contains(&name)
+        whole.contains(&name) || OF_TESTS.contains(&name)
     })
 }
 

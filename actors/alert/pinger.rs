@@ -330,5 +330,4 @@ async fn body(ping: &Ping) -> String {
 }
 
 #[cfg(test)]
-#[path = "pinger_tests.rs"]
 mod tests;

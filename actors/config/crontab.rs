@@ -299,5 +299,4 @@ fn misfire(node: &Node<'_>) -> Option<Misfire> {
 }
 
 #[cfg(test)]
-#[path = "crontab_tests.rs"]
 mod tests;

@@ -215,5 +215,4 @@ fn unknown(why: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "machine_zone_tests.rs"]
 mod tests;

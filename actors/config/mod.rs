@@ -16,8 +16,6 @@ use chrono_tz::Tz;
 mod backoff;
 mod commands;
 mod crontab;
-#[cfg(test)]
-mod documents_tests;
 mod elsewhere;
 mod environment;
 mod fingerprint;

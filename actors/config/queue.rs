@@ -271,5 +271,4 @@ impl Seen {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, fs};
 
 use super::*;
 
+mod documents;
+
 const QUEUE: &str = r#"[{"name": "a", "exec_cmd": "ledger", "table": "t", "progress": 1,
 "progress_lag_limit": 0, "progress_avg_msgcount": 1, "status": 1}]"#;
 

@@ -84,5 +84,4 @@ fn is_written(o: &Object<'_, '_>, key: &'static str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "without_effect_tests.rs"]
 mod tests;

@@ -22,5 +22,4 @@ pub(crate) fn links_to(canonical: Tz) -> impl Iterator<Item = Tz> {
 }
 
 #[cfg(test)]
-#[path = "zone_names/tests.rs"]
 mod tests;

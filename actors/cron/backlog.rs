@@ -298,5 +298,4 @@ fn log_made_up(entry: &LiveEntry, at: i64) {
 }
 
 #[cfg(test)]
-#[path = "backlog_tests.rs"]
 mod tests;

@@ -96,5 +96,4 @@ pub(super) fn is_over(run: &OpenRun) -> bool {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

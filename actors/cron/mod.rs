@@ -14,8 +14,6 @@ mod due_queue;
 mod entry;
 mod fire;
 mod judge;
-#[cfg(test)]
-mod jump_tests;
 mod misfire;
 mod ordered;
 mod orphans;

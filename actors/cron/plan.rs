@@ -255,5 +255,4 @@ fn log_missed(entry: &LiveEntry, missed: &Missed) {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

@@ -223,5 +223,4 @@ fn result_of(config: &CronConfig, uk: &str) -> Option<RunResult> {
 }
 
 #[cfg(test)]
-#[path = "replace_tests.rs"]
 mod tests;

@@ -22,6 +22,8 @@ use crate::store::Write;
 use crate::store::rows::PauseRow;
 use crate::testing_support::{Barrier, Seen, TestDb, no_hook, soon};
 
+mod clock_jumps;
+
 #[actix::test]
 async fn a_missed_fire_is_made_up_for_and_its_run_ends() {
     let world = World::start("/bin/false").await;

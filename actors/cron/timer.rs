@@ -128,5 +128,4 @@ impl Timer {
 }
 
 #[cfg(test)]
-#[path = "timer_tests.rs"]
 mod tests;

@@ -80,5 +80,4 @@ impl FileQueue {
 }
 
 #[cfg(test)]
-#[path = "file_queue_tests.rs"]
 mod tests;

@@ -143,5 +143,4 @@ impl Logger {
 }
 
 #[cfg(test)]
-#[path = "logger_tests.rs"]
 mod tests;

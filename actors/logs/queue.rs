@@ -254,5 +254,4 @@ impl<T> fmt::Debug for Queue<T> {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

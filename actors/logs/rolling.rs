@@ -277,5 +277,4 @@ impl State {
 }
 
 #[cfg(test)]
-#[path = "rolling_tests.rs"]
 mod tests;

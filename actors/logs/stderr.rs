@@ -194,5 +194,4 @@ fn is_writable(fd: &impl std::os::fd::AsFd, patience: Duration) -> bool {
 }
 
 #[cfg(test)]
-#[path = "stderr_tests.rs"]
 pub(crate) mod tests;

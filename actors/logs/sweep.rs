@@ -180,5 +180,4 @@ fn gone(result: io::Result<()>) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "sweep_tests.rs"]
 mod tests;

@@ -7,8 +7,6 @@
 
 mod checking;
 mod lease;
-#[cfg(test)]
-mod many_tests;
 mod members;
 mod reloading;
 mod resizing;

@@ -14,7 +14,7 @@ use crate::testing_support::{
 };
 use crate::workers::Workers;
 
-#[path = "reloading_tests.rs"]
+mod many;
 mod reloading;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -269,5 +269,4 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "command_tests.rs"]
 mod tests;

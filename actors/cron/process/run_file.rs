@@ -323,5 +323,4 @@ fn about(path: &Path, action: &str, error: &io::Error) -> io::Error {
 }
 
 #[cfg(test)]
-#[path = "run_file_tests.rs"]
 mod tests;

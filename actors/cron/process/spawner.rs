@@ -246,5 +246,4 @@ fn watched(started: Started) -> Child {
 }
 
 #[cfg(test)]
-#[path = "spawner_tests.rs"]
 mod tests;

@@ -141,5 +141,4 @@ fn refused(leader: &Watched, why: &str) -> io::Error {
 }
 
 #[cfg(test)]
-#[path = "terminate_tests.rs"]
 mod tests;

@@ -406,5 +406,4 @@ fn place(receipt: &Receipt) -> Option<(u64, usize)> {
 }
 
 #[cfg(test)]
-#[path = "open_tests.rs"]
 mod tests;

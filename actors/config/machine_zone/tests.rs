@@ -132,7 +132,7 @@ fn a_path_names_the_zone_whose_file_it_is() {
 
 #[test]
 fn the_documents_name_the_zone_data_that_is_compiled_in() {
-    let document = include_str!("../../docs/en/configuration.md");
+    let document = include_str!("../../../docs/en/configuration.md");
     let sentence = format!("version {IANA_TZDB_VERSION} of the IANA time zone database");
     assert!(
         document.contains(&sentence),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::*;
+use super::super::*;
 use crate::testing_support::documents::{Block, blocks};
 
 /// Each block as the file that it shows, beside empty ones.

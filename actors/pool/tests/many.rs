@@ -7,7 +7,7 @@ use actix::prelude::*;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{CountConsumers, LagCheck, PoolActor, PoolConfig, Stop, counted_to};
+use super::super::{CountConsumers, LagCheck, PoolActor, PoolConfig, Stop, counted_to};
 use crate::consumer::Work;
 use crate::drop_notice::GoneNotice;
 use crate::membership::Liveness;

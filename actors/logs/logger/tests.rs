@@ -94,7 +94,7 @@ fn the_caller_is_the_line_that_logged() {
     log.info("");
     let lines = lines(dir.path(), "pay");
     assert_eq!(lines[0]["line"], before + 1);
-    assert_eq!(lines[0]["file"], "logger_tests.rs");
+    assert_eq!(lines[0]["file"], "tests.rs");
     assert_eq!(lines[0]["caller"], format!("{}:{}", file!(), before + 1));
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::super::entry::tests::entry;
+use super::super::testing::World;
 use super::Quiet;
-use super::entry::tests::entry;
-use super::testing::World;
 use crate::clock::{jumps::jump, now_ms};
 use crate::config::Misfire;
 use crate::testing_support::TestDb;
