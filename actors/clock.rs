@@ -56,16 +56,20 @@ fn since_epoch() -> Duration {
     }
 }
 
-/// When tests began, and how long ago that is by tokio's clock.
+/// A moment before all tests, and how long ago that is by tokio's clock.
 #[cfg(test)]
 fn steady() -> (Duration, Duration) {
     use std::sync::OnceLock;
     use tokio::time::Instant;
 
+    /// A clock that a test has paused lies behind the machine's, by as much as the test has run.
+    const BEFORE: Duration = Duration::from_secs(3600);
+
     static ORIGIN: OnceLock<(Duration, std::time::Instant)> = OnceLock::new();
     let (origin, begun) = ORIGIN.get_or_init(|| {
         let origin = SystemTime::now().duration_since(UNIX_EPOCH);
-        (origin.unwrap_or_default(), std::time::Instant::now())
+        let begun = std::time::Instant::now();
+        (origin.unwrap_or_default() - BEFORE, begun - BEFORE)
     });
     let passed = Instant::now().saturating_duration_since(Instant::from_std(*begun));
     (*origin, passed)

@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::config::Misfire;
 use crate::logs::OutputLogs;
 use crate::membership::Liveness;
-use crate::testing_support::{Deaths, TestDb, soon};
+use crate::testing_support::{Deaths, TestDb, by_others, soon};
 
 pub(super) const YEARLY: &str = "0 0 0 1 1 *";
 
@@ -99,6 +99,27 @@ impl World {
                     return runs;
                 }
                 sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+    }
+
+    /// Waits until a run has begun, as long as timers of ours take, and then until the processes of all runs have ended, for
+    /// which a paused clock stands still.
+    pub(super) async fn until_all_ended(&self) -> Vec<String> {
+        soon(async {
+            while self.runs().is_empty() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+        by_others(async {
+            loop {
+                let runs = self.runs();
+                if !runs.iter().any(|run| run.starts_with("running")) {
+                    return runs;
+                }
+                tokio::task::yield_now().await;
             }
         })
         .await

@@ -113,7 +113,8 @@ async fn a_paused_entry_fires_from_its_resume_on_and_makes_nothing_up() {
     assert_eq!(world.files.number(of_the_pause), 0);
     let resumed_ms = now_ms();
     world.config.pauses.learn(pause(Some(resumed_ms)));
-    world.until_ended(1).await;
+    let runs = world.until_all_ended().await;
+    assert_eq!(runs.len(), 1, "the first second: {runs:?}");
     let before = format!("{of_the_pause} WHERE scheduled_ms < {resumed_ms}");
     assert_eq!(world.files.number(&before), 0, "made up for");
     assert!(world.stop().await);

@@ -1,8 +1,6 @@
-//! What the tests of several actors share: a database, a scripted queue, and waiting without sleeping.
-//!
-//! Tests of actors run on one thread with tokio's clock paused: it jumps to the next timer as soon as nothing else can
-//! be done, so minutes pass in no time, and what never comes is a failed test at once instead of one that hangs.
+//! What the tests of several actors share: a database, a scripted queue, and waiting without sleeping (`clock.rs`).
 
+mod clock;
 mod database;
 pub(crate) mod documents;
 mod hooked;
@@ -16,6 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub(crate) use self::clock::{by_others, settle_down, soon};
 pub(crate) use self::database::TestDb;
 pub(crate) use self::hooked::no_hook;
 pub(crate) use self::proxy::{Cut, Proxy};
@@ -28,23 +27,6 @@ use crate::drop_notice::GoneNotice;
 use crate::job::{BatchHandler, Consumer, Handler, JobResult, Message};
 use crate::poison::Quarantine;
 use crate::state::{QueueFacts, QueueState};
-
-/// Longer than anything a test waits for, on a paused clock.
-const NEVER: Duration = Duration::from_secs(24 * 3600);
-
-/// Waits for something that must come.
-pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(NEVER, what)
-        .await
-        .expect("it never came")
-}
-
-/// Lets everything that can go on do so, without letting time pass.
-pub(crate) async fn settle_down() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
 
 /// Three attempts, a second between them.
 pub(crate) fn rules() -> RetryRules {
