@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections that rest are ours to close. A commit that is answered is on the server's disk: where nobody waits for
 /// replicas either it is that, `local`. Versions differ in what they have of these, so the server's list is asked.
 ///
+/// Our statements read some thousand rows at most. What the planner expects of one in a table with millions may be above
+/// `jit_above_cost`, and compiling it would take longer than running it: `jit` is off.
+///
 /// `default_transaction_read_only` stays as it is: providers set it when the disk is full, and people to move a database.
 const SETTINGS: &str = "\
     SET TIME ZONE DEFAULT; \
@@ -33,7 +36,7 @@ const SETTINGS: &str = "\
     SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'local' ELSE '0' END, false) \
     FROM pg_catalog.pg_settings \
     WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_session_timeout', \
-                   'idle_in_transaction_session_timeout') \
+                   'idle_in_transaction_session_timeout', 'jit') \
        OR (name = 'synchronous_commit' AND setting = 'off')";
 
 /// For connections that write: the server gives up one that is silent for this long in the middle of a transaction, with
@@ -64,5 +67,49 @@ async fn try_open(url: &Secret) -> Result<Connection, DbError> {
             let judged = verdict(&mut connection, &error).await;
             Err(DbError::from_server(&error, &judged))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_rt::System;
+    use diesel::QueryableByName;
+    use diesel::sql_types::Text;
+    use diesel_async::RunQueryDsl;
+
+    use super::*;
+    use crate::servers::postgres;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        #[diesel(column_name = "QUERY PLAN")]
+        step: String,
+    }
+
+    /// Whether the server would compile a statement on this connection that it expects to cost much.
+    async fn compiles(connection: &mut Connection) -> bool {
+        connection
+            .batch_execute("SET jit_above_cost = 0")
+            .await
+            .unwrap();
+        let plan = diesel::sql_query("EXPLAIN SELECT count(*) FROM generate_series(1, 1000) AS n");
+        let steps: Vec<Step> = plan.load(connection).await.unwrap();
+        steps.iter().any(|row| row.step.starts_with("JIT"))
+    }
+
+    #[test]
+    fn the_server_compiles_none_of_our_statements() {
+        let Some(server) = postgres::shared() else {
+            return;
+        };
+        let url = Secret::new(server.database());
+        System::new().block_on(async move {
+            let mut connection = open(&url).await.unwrap();
+            assert!(!compiles(&mut connection).await);
+            // The question can be answered otherwise.
+            connection.batch_execute("SET jit = on").await.unwrap();
+            assert!(compiles(&mut connection).await);
+        });
     }
 }
