@@ -19,7 +19,7 @@ use crate::world::World;
 /// Of delayed tasks, and of dead letters.
 const ROWS: usize = 10_000_000;
 /// A statement inserts this many.
-const PORTION: usize = 1_000_000;
+const PORTION: usize = 250_000;
 /// Each is asked this often; the slowest answer counts.
 const TIMES: usize = 5;
 const AIM: Duration = Duration::from_millis(200);
