@@ -33,6 +33,7 @@ use crate::logs::StderrFormat;
 use crate::source::{Clusters, Inside, RedisServers, Routes, Sender};
 use crate::stop::StopSignal;
 use crate::store::rows::RunEnd;
+use crate::store::write::EndRun;
 use crate::task::restart_on_panic;
 use crate::trace::Trace;
 use crate::workers::Workers;
@@ -226,7 +227,7 @@ async fn finish(db: &Db, uk: &Uk, file: &mut RunFile, result: &RunResult, said: 
         ended_ms: result.ended_ms,
         only_of: None,
     };
-    match tokio::time::timeout(DATABASE_PATIENCE, db.end_run(end)).await {
+    match tokio::time::timeout(DATABASE_PATIENCE, db.write(EndRun(end))).await {
         Ok(Ok(_)) => {}
         Ok(Err(cause)) => {
             log::error!(

@@ -13,6 +13,7 @@ use crate::config::Overlap;
 use crate::membership::Ownership;
 use crate::store::DbError;
 use crate::store::rows::{AtOverlap, Claim, Fire, GivenUp};
+use crate::store::write::{ClaimFire, TakeFire};
 
 /// How long the claim of a fresh fire waits for its row. A commit takes milliseconds, a slow disk's more; what takes longer
 /// goes on from the backlog.
@@ -152,7 +153,7 @@ impl Firing {
     /// An answer that was lost is asked for again: the row holds its owner.
     async fn answered_claim(&self, row: Fire) -> Result<Claim, DbError> {
         loop {
-            match self.config.db.claim_fire(row.clone()).await {
+            match self.config.db.write(ClaimFire(row.clone())).await {
                 Err(DbError::Restarted) => tokio::time::sleep(CLAIM_AGAIN).await,
                 answer => return answer,
             }
@@ -203,13 +204,13 @@ impl Firing {
     }
 
     pub(super) async fn take_from(&self, from: String) -> bool {
-        let owner = self.config.owner.clone();
-        let taken = self
-            .config
-            .db
-            .take_fire(self.uk.to_string(), from, owner, self.at_overlap())
-            .await;
-        match taken {
+        let take = TakeFire {
+            uk: self.uk.to_string(),
+            from,
+            owner: self.config.owner.clone(),
+            at_overlap: self.at_overlap(),
+        };
+        match self.config.db.write(take).await {
             Ok(Claim::Ours) => true,
             Ok(Claim::Others | Claim::Missed | Claim::Busy) => false,
             Ok(Claim::Skipped) => {

@@ -68,6 +68,7 @@ use crate::settler::Refusal;
 use crate::state::CronState;
 use crate::store::TRIM_ROWS;
 use crate::store::rows::KnownEntry;
+use crate::store::write::{SyncEntries, TrimRuns};
 
 /// How often to look after runs that no living daemon watches.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
@@ -197,11 +198,11 @@ impl CronActor {
             let known: Vec<KnownEntry> = config.entries.iter().map(|e| e.known()).collect();
             let mut outage = Outage::new("cron");
             let since = loop {
-                match config
-                    .db
-                    .sync_entries(config.partition.clone(), known.clone())
-                    .await
-                {
+                let sync = SyncEntries {
+                    partition: config.partition.clone(),
+                    entries: known.clone(),
+                };
+                match config.db.write(sync).await {
                     Ok(since) => break since,
                     // Waiting would mend nothing, and keep all entries from firing.
                     Err(cause) if cause.is_refusal() => {
@@ -281,12 +282,12 @@ impl CronActor {
         }
         self.trimming = true;
         let config = Arc::clone(&self.config);
-        let before = now_ms() - millis(RUNS_KEPT);
+        let before_ms = now_ms() - millis(RUNS_KEPT);
         let trim = async move {
             orphans::look(&config).await;
-            ordered::trim(&config, before).await;
+            ordered::trim(&config, before_ms).await;
             loop {
-                match config.db.trim_runs(before).await {
+                match config.db.write(TrimRuns { before_ms }).await {
                     Ok(deleted) if deleted < TRIM_ROWS => return,
                     Ok(_) => tokio::time::sleep(TRIM_PAUSE).await,
                     Err(cause) => {

@@ -19,6 +19,7 @@ use super::replace::{end_here, is_here, process_of};
 use super::{CronActor, CronConfig, LiveEntry, TRIM_PAUSE};
 use crate::store::daemon_orders::{OpenOrder, OrderEnd, OrderKind};
 use crate::store::rows::OpenRun;
+use crate::store::write::{EndOrder, TakeOrder, TrimOrders};
 use crate::store::{DbError, TRIM_ROWS};
 
 /// The daemon whose child a run is ends it. Where that has not happened by then, another daemon of the machine does, in
@@ -157,8 +158,12 @@ async fn try_to_end(config: &Arc<CronConfig>, order: &OpenOrder) -> Result<(), D
     let Some(process) = process_of(config, run) else {
         return Ok(());
     };
-    let (from, me) = (order.owner.clone(), config.owner.clone());
-    if !config.db.take_order(order.id, from, me).await? {
+    let take = TakeOrder {
+        id: order.id,
+        from: order.owner.clone(),
+        owner: config.owner.clone(),
+    };
+    if !config.db.write(take).await? {
         return Ok(());
     }
     let name = &run.name;
@@ -204,7 +209,7 @@ async fn end(
         of_owner: of_owner.to_owned(),
         result,
     };
-    if config.db.end_order(end).await? {
+    if config.db.write(EndOrder(end)).await? {
         log::info!("{line}");
     }
     Ok(())
@@ -212,12 +217,9 @@ async fn end(
 
 /// Deletes orders that ended long before the oldest runs that are kept, a portion at a time.
 pub(super) async fn trim(config: &CronConfig, runs_before_ms: i64) {
+    let before_ms = runs_before_ms - KEPT_BEYOND_RUNS_MS;
     loop {
-        match config
-            .db
-            .trim_orders(runs_before_ms - KEPT_BEYOND_RUNS_MS)
-            .await
-        {
+        match config.db.write(TrimOrders { before_ms }).await {
             Ok(deleted) if deleted < TRIM_ROWS => return,
             Ok(_) => tokio::time::sleep(TRIM_PAUSE).await,
             Err(cause) => {

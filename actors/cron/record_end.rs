@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::outage::Outage;
 use crate::settler::Refusal;
 use crate::store::rows::RunEnd;
+use crate::store::write::EndRun;
 
 /// Before a refused end is tried again: an operator has to mend something first.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ pub(super) async fn end_run(
     let mut outage = Outage::new("the database, where the end of a cron run is written,");
     let mut is_refused = false;
     loop {
-        match config.db.end_run(end.clone()).await {
+        match config.db.write(EndRun(end.clone())).await {
             Ok(first) => {
                 outage.passed();
                 return first;

@@ -11,6 +11,7 @@ use super::pinging::Ended;
 use super::process::{Child, ExitStatus, Signals, Termination, inspect, terminate_child};
 use super::record_end::{end_run, log_end};
 use super::replace::{Mark, mark_of};
+use crate::store::write::RunStarted;
 
 impl Firing {
     /// Watches the process to its end, and writes that.
@@ -60,8 +61,12 @@ impl Firing {
     }
 
     async fn note_started(&self, pid: i32, start_ticks: Option<u64>) {
-        let (uk, ticks) = (self.uk.to_string(), start_ticks.map(u64::cast_signed));
-        if let Err(cause) = self.config.db.run_started(uk, pid, ticks).await {
+        let started = RunStarted {
+            uk: self.uk.to_string(),
+            pid,
+            start_ticks: start_ticks.map(u64::cast_signed),
+        };
+        if let Err(cause) = self.config.db.write(started).await {
             log::warn!(
                 "cron `{}`: the pid of run {} is not in its row: {cause}",
                 self.name(),

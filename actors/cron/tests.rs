@@ -170,7 +170,7 @@ async fn a_run_is_ended_by_its_timeout_while_the_database_hangs() {
     let (gate, seen) = (going_on.clone(), pids.clone());
     let hangs = move |batch: Arc<[Write]>| {
         let started = batch.iter().find_map(|w| match w {
-            Write::RunStarted { pid, .. } => Some(*pid),
+            Write::RunStarted(started) => Some(started.pid),
             _ => None,
         });
         let (gate, seen) = (gate.clone(), seen.clone());

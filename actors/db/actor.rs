@@ -10,18 +10,19 @@
 //!
 //! A write that another transaction's lock blocks, as an operator or a frozen daemon may for minutes, is set aside and
 //! tried again on a connection of its own; the others go on. No caller has its answer yet, so no other write can depend
-//! on it, except those that release rows (`Write::keeps_its_place`). Ends mostly do not even wait: see `by_ids::lock`.
+//! on it, except those that release rows (`Operation::IS_BARRIER`). Ends mostly do not even wait: see `by_ids::lock`.
 //!
 //! Claims of fires, which are due to the millisecond, have a connection of their own, kept open between them: no claim
 //! waits for a large transaction of others. Where only one connection can write, claims of fires go before the waiting
-//! writes (`Write::is_urgent`).
+//! writes (`Operation::IS_URGENT`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::oneshot;
+use futures_util::TryFutureExt;
+use tokio::sync::oneshot::{self, error::RecvError};
 use tokio::time::Instant;
 
 use super::commit_delay;
@@ -33,7 +34,7 @@ use crate::outage::Outage;
 use crate::sleep::sleep;
 use crate::store::DbError;
 use crate::store::traits::{Store, Writers};
-use crate::store::write::{Write, Written};
+use crate::store::write::{InsertedInto, Operation, ReapSilent, Write, reply_of};
 
 /// See the module's header.
 pub(crate) struct DbActor {
@@ -52,7 +53,7 @@ pub(crate) struct DbActor {
 struct Aside {
     write_queue: WriteQueue,
     /// The tables into which the blocked writes insert: further inserts would be blocked as well, and go straight here.
-    tables: BTreeSet<&'static str>,
+    tables: BTreeSet<InsertedInto>,
     /// Whether there are ends among it: what gives rows back would make them stale.
     has_ends: bool,
     since: Option<Instant>,
@@ -165,14 +166,16 @@ impl DbActor {
         }
     }
 
-    fn submit(
+    /// The reply after the commit; an error of the outer kind means that this actor ends before that.
+    fn submit<O: Operation>(
         &mut self,
-        write: Write,
+        operation: O,
         ctx: &mut Context<Self>,
-    ) -> oneshot::Receiver<Result<Written, DbError>> {
+    ) -> impl Future<Output = Result<Result<O::Reply, DbError>, RecvError>> + use<O> {
         let (answer, answered) = oneshot::channel();
+        let write = operation.into();
         self.accept(Submit { write, answer }, ctx);
-        answered
+        answered.map_ok(reply_of::<O>)
     }
 
     fn accept(&mut self, submit: Submit, ctx: &mut Context<Self>) {
@@ -236,7 +239,7 @@ impl Aside {
     fn waits_too(&self, write: &Write) -> bool {
         write
             .inserts_into()
-            .is_some_and(|table| self.tables.contains(table))
+            .is_some_and(|table| self.tables.contains(&table))
     }
 
     fn end_if_empty(&mut self) {
@@ -294,11 +297,11 @@ impl Handler<Judge> for DbActor {
             return;
         }
         let me = heartbeats.boot.owner.clone();
-        let reaped = self.submit(Write::ReapSilent { me, as_of_ms }, ctx);
+        let reaped = self.submit(ReapSilent { me, as_of_ms }, ctx);
         ctx.spawn(reaped.into_actor(self).map(|reaped, actor, _| {
             actor.judging = false;
             match reaped {
-                Ok(Ok(Written::Reaped(reaped))) if !reaped.boots.is_empty() => log::warn!(
+                Ok(Ok(reaped)) if !reaped.boots.is_empty() => log::warn!(
                     "took over from {}, silent for three heartbeats: {} messages and {} delayed tasks given back",
                     reaped.boots.join(", "),
                     reaped.messages,

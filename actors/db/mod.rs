@@ -5,12 +5,9 @@ mod actor;
 mod commit_delay;
 mod handle;
 mod heartbeat;
-mod idempotency;
-mod permits;
 mod read_outage;
 #[cfg(test)]
 mod tests;
-mod warnings;
 mod write_queue;
 
 pub(crate) use self::actor::{DbActor, outage_of};

@@ -16,7 +16,6 @@ use crate::outage::Outage;
 use crate::state::commits;
 use crate::store::DbError;
 use crate::store::made_dead_letters::publish_dead_letters;
-use crate::store::rows::Claim;
 use crate::store::traits::{Applied, Outcome, Store, Writer};
 use crate::store::write::{Write, Written};
 
@@ -82,7 +81,7 @@ impl Drop for Unsure {
 pub(super) enum Together {
     /// All, as long as there is room.
     All,
-    /// The same; what keeps its place has to wait, and those behind it.
+    /// The same; a barrier has to wait, and those behind it.
     AllWhoMayPass,
     /// Those that wait for the same lock: inserts into one table. Any other goes alone.
     OfOneTable,
@@ -218,27 +217,26 @@ impl WriteQueue {
     /// Claims that nobody waits for are not tried, and hear that.
     fn answer_given_up(&mut self) {
         for submit in std::mem::take(&mut self.pending) {
-            if submit.write.is_given_up() {
-                let _ = submit.answer.send(Ok(Written::Claimed(Claim::Missed)));
-            } else {
-                self.pending.push_back(submit);
+            match submit.write.given_up() {
+                Some(answer) => drop(submit.answer.send(Ok(answer))),
+                None => self.pending.push_back(submit),
             }
         }
     }
 
-    /// How many of those that wait go together. One that keeps its place goes alone: it cannot be set aside, and
+    /// How many of those that wait go together. A barrier goes alone: it cannot be set aside, and
     /// nothing that came later may be done when it could not be. What is urgent does not wait for the statements of
     /// what is not.
     fn size(&self, together: Together) -> usize {
         let Some(first) = self.pending.front() else {
             return 0;
         };
-        if first.write.keeps_its_place() {
+        if first.write.is_barrier() {
             return usize::from(together != Together::AllWhoMayPass);
         }
         let goes_with_first = |submit: &Submit| match together {
             Together::All | Together::AllWhoMayPass => {
-                !submit.write.keeps_its_place()
+                !submit.write.is_barrier()
                     && submit.write.is_urgent() == first.write.is_urgent()
                     && submit.write.claims_a_fire() == first.write.claims_a_fire()
             }
@@ -270,7 +268,7 @@ impl WriteQueue {
         }
         let (fixed, held): (Vec<Submit>, Vec<Submit>) = std::mem::take(&mut after.held)
             .into_iter()
-            .partition(|submit| submit.write.keeps_its_place());
+            .partition(|submit| submit.write.is_barrier());
         after.held = held;
         // While it waits for a lock all behind it wait too: for them the database is away.
         let waits = after.held_by.take_if(|_| !fixed.is_empty());

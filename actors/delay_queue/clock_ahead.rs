@@ -13,6 +13,7 @@ use super::{DelayQueueActor, Storage};
 use crate::clock::{Moment, millis, now_ms};
 use crate::clock_watch::CLOCK_STEP_MS;
 use crate::db::Db;
+use crate::store::write::HastenTasks;
 use crate::store::{DbError, TRIM_ROWS};
 
 impl DelayQueueActor {
@@ -52,7 +53,7 @@ async fn hasten(db: &Db, longest: Duration) -> Result<usize, DbError> {
         let ids = db.reader().late_retries(after_s).await?;
         let found = ids.len();
         if found > 0 {
-            hastened += db.hasten_tasks(ids, after_s).await?;
+            hastened += db.write(HastenTasks { ids, after_s }).await?;
         }
         if found < TRIM_ROWS {
             return Ok(hastened);

@@ -29,6 +29,7 @@ use crate::state::{DelayState, TaskDisposition};
 use crate::stop::StopSignal;
 use crate::store::DbError;
 use crate::store::rows::{TaskEnd, TaskOutcome};
+use crate::store::write::EndTasks;
 use crate::workers::Workers;
 
 /// This part of a room is worth a poll: with the default, a poll of 62 overdue rows or 125 that are on time.
@@ -186,7 +187,11 @@ pub(super) fn settler(
         move |ends| {
             let (db, config, actor) = (db.clone(), Arc::clone(&config), actor.clone());
             async move {
-                let written = db.end_tasks(config.owner.clone(), ends.clone()).await;
+                let write = EndTasks {
+                    owner: config.owner.clone(),
+                    ends: ends.clone(),
+                };
+                let written = db.write(write).await;
                 if let (Err(cause), [end]) = (&written, ends.as_slice())
                     && cause.is_refusal()
                 {

@@ -174,6 +174,7 @@ mod tests {
     use crate::drop_notice::GoneNotice;
     use crate::servers;
     use crate::store::rows::ClaimedTask;
+    use crate::store::write::{ClaimTasks, Most};
     use crate::store::{Store, adapter};
     use crate::testing_support::TestDb;
 
@@ -192,12 +193,16 @@ mod tests {
 
     async fn claimed(db: &Db) -> Vec<ClaimedTask> {
         let until_s = now_ms().div_euclid(1000) + 2;
-        let most = crate::store::Most {
-            count: 9,
-            bytes: u32::MAX,
+        let claim = ClaimTasks {
+            owner: "script1/a".to_owned(),
+            from_s: None,
+            until_s,
+            most: Most {
+                count: 9,
+                bytes: u32::MAX,
+            },
         };
-        let claim = db.claim_tasks("script1/a".to_owned(), None, until_s, most);
-        claim.await.unwrap()
+        db.write(claim).await.unwrap().tasks
     }
 
     fn assert_same(claimed: &[ClaimedTask], rows: &[PushRow]) {

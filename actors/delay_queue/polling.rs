@@ -18,6 +18,7 @@ use crate::outage::Outage;
 use crate::settler::Refusal;
 use crate::sleep::sleep;
 use crate::store::rows::ClaimedTask;
+use crate::store::write::{ClaimTasks, ReleaseTasks};
 use crate::store::{DbError, Most};
 
 /// How often rows are polled. Rows of other programs are seen within one interval; `POLL_AHEAD` leaves a slow claim
@@ -96,9 +97,10 @@ impl DelayQueueActor {
         let mut keep = engine.config.running.claims();
         keep.extend(engine.due_queue.claims());
         let (db, owner) = (db.clone(), engine.config.owner.clone());
+        let release = ReleaseTasks { owner, keep };
         let give_back = async move {
             let mut outage = Outage::new("the delay queue");
-            while let Err(cause) = db.give_back_tasks(owner.clone(), keep.clone()).await {
+            while let Err(cause) = db.write(release.clone()).await {
                 if cause.is_refusal() {
                     log::error!(
                         "delayed tasks of this daemon that nobody runs stay as they are: {cause}"
@@ -291,8 +293,13 @@ async fn claim(db: Db, owner: String, budget: Budget, unbounded: bool) -> Result
         let claimed = match count {
             0 => Vec::new(),
             _ => {
-                let most = Most { count, bytes };
-                db.claim_tasks(owner.clone(), from_s, until_s, most).await?
+                let claim = ClaimTasks {
+                    owner: owner.clone(),
+                    from_s,
+                    until_s,
+                    most: Most { count, bytes },
+                };
+                db.write(claim).await?.tasks
             }
         };
         let full =

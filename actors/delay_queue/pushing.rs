@@ -12,6 +12,7 @@ use crate::clock::{millis, now_ms};
 use crate::db::Db;
 use crate::store::idempotency::{Keyed, KeyedInsert, KeyedRow, KeyedRows};
 use crate::store::rows::{ClaimedTask, FIRST_FENCE, NewTask};
+use crate::store::write::{InsertKeyed, InsertTasks};
 
 /// What a push is answered, when it is.
 pub(super) type Pushing = ResponseActFuture<DelayQueueActor, Result<Vec<i64>, PushError>>;
@@ -124,7 +125,11 @@ async fn insert(
     owner: String,
 ) -> Result<(Vec<NewTask>, Vec<KeyedRow>), PushError> {
     if items.iter().all(|item| item.idempotency_key.is_none()) {
-        let ids = db.insert_tasks(rows.clone(), owner).await?;
+        let insert = InsertTasks {
+            rows: rows.clone(),
+            owner,
+        };
+        let ids = db.write(insert).await?;
         let new = |id| KeyedRow { id, is_new: true };
         return Ok((rows, ids.into_iter().map(new).collect()));
     }
@@ -135,7 +140,7 @@ async fn insert(
             owner,
         },
     };
-    match db.insert_keyed(insert).await? {
+    match db.write(InsertKeyed(insert)).await? {
         Keyed::Rows(inserted) => Ok((rows, inserted)),
         Keyed::Differs(difference) => {
             let index = difference.at;

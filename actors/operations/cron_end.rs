@@ -8,6 +8,7 @@ use crate::db::Db;
 use crate::store::DbError;
 use crate::store::browse::{self, PartitionRuns, Reach};
 use crate::store::daemon_orders::{CronRun, NewOrder, OrderEnd, OrderKind, RunOrder};
+use crate::store::write::{EndOrder, GiveOrders};
 
 /// The newest runs, this many, may be the one that was meant.
 const READ_RUNS: u32 = 200;
@@ -97,7 +98,7 @@ async fn order(
         params: None,
         ordered_by,
     };
-    db.give_orders(vec![order]).await?;
+    db.write(GiveOrders(vec![order])).await?;
     Ok(EndOrdered::Ordered(run))
 }
 
@@ -113,7 +114,7 @@ async fn take_back(
         of_owner: String::new(),
         result: format!("taken back by order of {ordered_by}"),
     };
-    if db.end_order(end).await? {
+    if db.write(EndOrder(end)).await? {
         return Ok(EndOrdered::TakenBack(order));
     }
     match find(config, db, &order.uk).await? {

@@ -8,6 +8,7 @@ use crate::delay_queue::LAST_SECOND;
 use crate::moment::{FORMS, moment, shown};
 use crate::store::DbError;
 use crate::store::task_orders::{TaskOrder, TaskOrdered, TaskWish};
+use crate::store::write::OrderTask;
 
 /// Gives the order, with its row of `audit`. A daemon that gave it logs it; a command has no log.
 pub(crate) async fn give(
@@ -27,7 +28,7 @@ pub(crate) async fn give(
         id,
         wish,
     };
-    let ordered = db.order_task(order).await?;
+    let ordered = db.write(OrderTask(order)).await?;
     match ordered.is_done() {
         true => log::info!("delayed task {id} {done}, by order of {ordered_by}"),
         false => log::info!(

@@ -4,6 +4,7 @@ use super::PauseKind;
 use crate::db::Db;
 use crate::store::DbError;
 use crate::store::rows::PauseOrder;
+use crate::store::write::SetPause;
 
 /// What is to rest, or to rest no longer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,5 +43,5 @@ pub(crate) async fn give(
         ordered_by,
         target: target.describe(),
     };
-    db.set_pause(order).await
+    db.write(SetPause(order)).await
 }

@@ -10,6 +10,7 @@ use crate::db::{Db, ReadOutage};
 use crate::state::State;
 use crate::store::DbError;
 use crate::store::daemon_orders::{OpenOrder, OrderEnd};
+use crate::store::write::EndOrder;
 
 /// How often the orders are read; a bound on how late a daemon sees one.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -76,7 +77,7 @@ async fn expire(db: &Db, order: OpenOrder) -> Result<(), DbError> {
         of_owner: order.owner.clone(),
         result: format!("expired: no daemon carried it out within {kept} minutes"),
     };
-    if db.end_order(end).await? {
+    if db.write(EndOrder(end)).await? {
         log::warn!(
             "the order of {} to {} {} expired: no daemon carried it out within {kept} minutes",
             order.ordered_by,

@@ -31,6 +31,7 @@ use crate::outage::Outage;
 use crate::source::RedisServer;
 use crate::stop::StopListener;
 use crate::store::permits::{Granted, PermitAsk};
+use crate::store::write::TakePermits;
 
 /// A permit that was not used by then is void.
 const FRESH: Duration = Duration::from_millis(500);
@@ -309,7 +310,7 @@ impl Limiter {
         };
         match &self.keeper {
             Some(Keeper::Database { db, name }) => {
-                let granted = db.take_permits(ask(name)).await;
+                let granted = db.write(TakePermits(ask(name))).await;
                 granted.map_err(|cause| NoAnswer::Why(cause.to_string()))
             }
             Some(Keeper::Redis { server, list }) => {

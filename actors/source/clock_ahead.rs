@@ -18,6 +18,7 @@ use crate::clock_watch::ClockWatch;
 use crate::db::Db;
 use crate::job::LONGEST_RETRY as LONGEST;
 use crate::membership::Liveness;
+use crate::store::write::HastenMessages;
 use crate::store::{DbError, TRIM_ROWS};
 
 /// How often. A poll is one query of the index for each table.
@@ -100,7 +101,11 @@ impl Table {
         };
         let mut hastened = 0;
         let ended = loop {
-            match db.hasten_messages(self.name.clone(), millis(longest)).await {
+            let hasten = HastenMessages {
+                queue: self.name.clone(),
+                longest_ms: millis(longest),
+            };
+            match db.write(hasten).await {
                 Ok(messages) if messages < TRIM_ROWS => break Ok(hastened + messages),
                 Ok(messages) => hastened += messages,
                 Err(cause) => break Err(cause),

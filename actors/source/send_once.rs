@@ -19,6 +19,7 @@ use crate::store::idempotency::{
     CLAIM_MS, KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert, KeyedRows, NewKey,
 };
 use crate::store::rows::NewMessage;
+use crate::store::write::{ClaimKey, EndKey, InsertKeyed};
 
 /// The header of a Kafka record that was sent under a key.
 pub(crate) const KEY_HEADER: &str = "idempotency-key";
@@ -139,7 +140,7 @@ impl Queues {
             },
             keys: vec![Some(key)],
         };
-        match self.db.insert_keyed(insert).await? {
+        match self.db.write(InsertKeyed(insert)).await? {
             Keyed::Rows(rows) => {
                 let row = rows.first();
                 if row.is_some_and(|row| row.is_new) {
@@ -171,7 +172,7 @@ impl Queues {
             Instant::now() + Duration::from_millis(CLAIM_MS.unsigned_abs()) + MARGIN,
         );
         let again = loop {
-            match self.db.claim_key(claim.clone()).await? {
+            match self.db.write(ClaimKey(claim.clone())).await? {
                 KeyClaimed::Ours { again } => break again,
                 KeyClaimed::Done => return Ok(SentOnce { id, is_new: false }),
                 KeyClaimed::Differs(before) => return Err(differs(&key, &before)),
@@ -189,7 +190,7 @@ impl Queues {
             }) if !again => KeyEnd::Unsent,
             Err(_) => KeyEnd::InDoubt,
         };
-        let ended = self.db.end_key(key, owner, end).await;
+        let ended = self.db.write(EndKey { key, owner, end }).await;
         sent?;
         match ended {
             Ok(()) => Ok(SentOnce { id, is_new: true }),

@@ -28,6 +28,7 @@ use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::Most;
 use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
+use crate::store::write::{ClaimMessages, EndMessages, ReleaseMessages};
 
 /// Pauses between polls of an empty queue: they double from the first to the longest. Tables that stay empty for longer
 /// are polled together (`idle_poll.rs`), as often.
@@ -134,10 +135,12 @@ impl TableSource {
         }
         *orphans = true;
         let most = self.fitting.ask(most);
-        let rows = self
-            .db
-            .claim_messages(self.table.to_string(), self.owner.clone(), most)
-            .await?;
+        let claim = ClaimMessages {
+            queue: self.table.to_string(),
+            owner: self.owner.clone(),
+            most,
+        };
+        let rows = self.db.write(claim).await?;
         *orphans = false;
         self.fitting.found(most, &rows);
         self.lock_held()
@@ -148,8 +151,9 @@ impl TableSource {
 
     async fn release_orphans(&self) -> Result<(), SourceError> {
         let keep = self.lock_held().iter().copied().collect();
-        let (table, owner) = (self.table.to_string(), self.owner.clone());
-        self.db.give_back_messages(table, owner, keep).await?;
+        let (queue, owner) = (self.table.to_string(), self.owner.clone());
+        let release = ReleaseMessages { queue, owner, keep };
+        self.db.write(release).await?;
         Ok(())
     }
 
@@ -278,8 +282,11 @@ impl Source for TableSource {
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            let rows = ends.iter().map(|end| self.row_end(end.clone())).collect();
-            let settled = self.db.end_messages(self.owner.clone(), rows).await?;
+            let write = EndMessages {
+                owner: self.owner.clone(),
+                ends: ends.iter().map(|end| self.row_end(end.clone())).collect(),
+            };
+            let settled = self.db.write(write).await?;
             let mut later = ends;
             later.retain(|end| {
                 let is_held = settled.held.contains(&end.receipt.id);

@@ -18,14 +18,14 @@ pub(crate) fn publish_dead_letters(write: &Write, written: &Written) {
 /// What is known of each: the entry, and the error.
 fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
     match (write, written) {
-        (Write::InsertDeadLetters { dead_letters }, Written::Nothing) => {
-            let dead_letters = dead_letters.iter();
+        (Write::InsertDeadLetters(insert), Written::InsertDeadLetters(())) => {
+            let dead_letters = insert.dead_letters.iter();
             dead_letters
                 .map(|dead_letter| (of_queue(&dead_letter.entry.name), dead_letter.error.clone()))
                 .collect()
         }
-        (Write::EndMessages { ends, .. }, Written::Settlement(settlement)) => {
-            let dead = ends.iter().filter_map(|end| match &end.outcome {
+        (Write::EndMessages(write), Written::EndMessages(settlement)) => {
+            let dead = write.ends.iter().filter_map(|end| match &end.outcome {
                 MessageOutcome::Dead { entry, error, .. } if counts(settlement, end.id) => {
                     Some((of_queue(&entry.name), error.clone()))
                 }
@@ -33,8 +33,8 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
             });
             dead.collect()
         }
-        (Write::EndTasks { ends, .. }, Written::Settlement(settlement)) => {
-            let dead = ends.iter().filter_map(|end| match &end.outcome {
+        (Write::EndTasks(write), Written::EndTasks(settlement)) => {
+            let dead = write.ends.iter().filter_map(|end| match &end.outcome {
                 TaskOutcome::Failed {
                     exec_cmd, error, ..
                 } if counts(settlement, end.id) => Some((of_task(exec_cmd), error.clone())),
@@ -42,8 +42,8 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
             });
             dead.collect()
         }
-        (Write::ReapGone { .. }, Written::Reaped(reaped)) => reaped.dead_letters.clone(),
-        (Write::ClaimTasks { .. }, Written::Tasks(claimed)) => claimed.dead_letters.clone(),
+        (Write::ReapGone(_), Written::ReapGone(reaped)) => reaped.dead_letters.clone(),
+        (Write::ClaimTasks(_), Written::ClaimTasks(claimed)) => claimed.dead_letters.clone(),
         _ => Vec::new(),
     }
 }
@@ -66,6 +66,7 @@ pub(in crate::store) fn of_task(exec_cmd: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::rows::{EntryName, MessageEnd, Reaped, TaskEnd};
+    use super::super::write::{EndMessages, EndTasks, ReapGone};
     use super::*;
 
     fn dead(id: i64) -> MessageEnd {
@@ -87,15 +88,16 @@ mod tests {
     #[test]
     fn dead_letters_of_ends_that_count_are_made() {
         let ends = vec![dead(1), dead(2), dead(3)];
-        let write = Write::EndMessages {
+        let write = EndMessages {
             owner: String::new(),
             ends,
-        };
+        }
+        .into();
         let settlement = Settlement {
             stale: vec![1],
             held: vec![3],
         };
-        let made_by = made(&write, &Written::Settlement(settlement));
+        let made_by = made(&write, &Written::EndMessages(settlement));
         assert_eq!(made_by, [("queue `q`".to_owned(), "e2".to_owned())]);
         let failed = TaskOutcome::Failed {
             exec_cmd: "mail".to_owned(),
@@ -111,11 +113,12 @@ mod tests {
             fence: 1,
             outcome,
         };
-        let write = Write::EndTasks {
+        let write = EndTasks {
             owner: String::new(),
             ends: vec![end(1, failed), end(2, done)],
-        };
-        let made_by = made(&write, &Written::Settlement(Settlement::default()));
+        }
+        .into();
+        let made_by = made(&write, &Written::EndTasks(Settlement::default()));
         assert_eq!(
             made_by,
             [("delayed task `mail`".to_owned(), "no".to_owned())]
@@ -128,12 +131,13 @@ mod tests {
             dead_letters: vec![("queue `q`".to_owned(), "SIGABRT".to_owned())],
             ..Reaped::default()
         };
-        let write = Write::ReapGone {
+        let write = ReapGone {
             owner: String::new(),
             charges: Vec::new(),
-        };
+        }
+        .into();
         assert_eq!(
-            made(&write, &Written::Reaped(reaped.clone())),
+            made(&write, &Written::ReapGone(reaped.clone())),
             reaped.dead_letters
         );
     }

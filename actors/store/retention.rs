@@ -1,6 +1,6 @@
 //! What is old, on every database.
 
-use super::write::{TRIM_ROWS, Trimmed, Written};
+use super::write::{TRIM_ROWS, Trimmed};
 
 /// A `start_time` below this is no unix time in milliseconds, and does not show the row's age.
 const EARLIEST_MS: i64 = 100_000_000_000;
@@ -19,9 +19,9 @@ pub(in crate::store) fn more_after<R>(
     (is_old && portion.len() >= TRIM_ROWS).then_some(last)
 }
 
-pub(in crate::store) fn trimmed(deleted: usize, more_after_id: Option<i64>) -> Written {
-    Written::Trimmed(Trimmed {
+pub(in crate::store) fn trimmed(deleted: usize, more_after_id: Option<i64>) -> Trimmed {
+    Trimmed {
         deleted,
         more_after_id,
-    })
+    }
 }

@@ -7,7 +7,8 @@
 //! else wait for each other's rows crosswise.
 
 use super::rows::{MessageEnd, NewMessage, NewTask, TaskEnd};
-use super::write::Write;
+use super::warnings::CountAdd;
+use super::write::{ClaimFire, EndMessages, EndTasks, Write};
 
 /// Items of several writes, and whose each is.
 #[derive(Debug)]
@@ -68,8 +69,8 @@ pub(in crate::store) enum Step<'a> {
         owner: &'a str,
         ends: Gathered<&'a MessageEnd>,
     },
-    /// Counts of warnings.
-    AddCounts(Vec<usize>),
+    /// Counts of warnings, each with the place of its write.
+    AddCounts(Vec<(usize, &'a CountAdd)>),
     /// In the order in which they are to be made.
     Singles(Vec<usize>),
 }
@@ -82,7 +83,8 @@ impl Step<'_> {
             Self::InsertMessages(rows) => rows.places().collect(),
             Self::EndTasks { ends, .. } => ends.places().collect(),
             Self::EndMessages { ends, .. } => ends.places().collect(),
-            Self::AddCounts(places) | Self::Singles(places) => places.clone(),
+            Self::AddCounts(adds) => adds.iter().map(|(at, _)| *at).collect(),
+            Self::Singles(places) => places.clone(),
         }
     }
 
@@ -105,8 +107,8 @@ pub(in crate::store) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
     let mut first_open = 0;
     for (at, write) in writes.iter().enumerate() {
         match write {
-            Write::InsertTasks { rows, owner } => {
-                let rows = rows.iter().map(|row| (row, owner.as_str()));
+            Write::InsertTasks(insert) => {
+                let rows = insert.rows.iter().map(|row| (row, insert.owner.as_str()));
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
                     Step::InsertTasks(gathered) => Some(gathered),
                     _ => None,
@@ -116,8 +118,8 @@ pub(in crate::store) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                     None => steps.push(Step::InsertTasks(gathered(at, rows))),
                 }
             }
-            Write::InsertMessages { queue, rows } => {
-                let rows = rows.iter().map(|row| (row, queue.as_str()));
+            Write::InsertMessages(insert) => {
+                let rows = insert.rows.iter().map(|row| (row, insert.queue.as_str()));
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
                     Step::InsertMessages(gathered) => Some(gathered),
                     _ => None,
@@ -127,7 +129,8 @@ pub(in crate::store) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                     None => steps.push(Step::InsertMessages(gathered(at, rows))),
                 }
             }
-            Write::EndTasks { owner, ends } => {
+            Write::EndTasks(write) => {
+                let EndTasks { owner, ends } = &**write;
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
                     Step::EndTasks { owner: of, ends } if of == owner => Some(ends),
                     _ => None,
@@ -140,7 +143,8 @@ pub(in crate::store) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                     }),
                 }
             }
-            Write::EndMessages { owner, ends } => {
+            Write::EndMessages(write) => {
+                let EndMessages { owner, ends } = &**write;
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
                     Step::EndMessages { owner: of, ends } if of == owner => Some(ends),
                     _ => None,
@@ -164,17 +168,18 @@ pub(in crate::store) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
                     None => steps.push(Step::Singles(vec![at])),
                 }
             }
-            Write::AddCount(_) => {
+            Write::AddCount(write) => {
+                let add = (at, &write.0);
                 let open = steps[first_open..].iter_mut().find_map(|step| match step {
-                    Step::AddCounts(places) => Some(places),
+                    Step::AddCounts(adds) => Some(adds),
                     _ => None,
                 });
                 match open {
-                    Some(places) => places.push(at),
-                    None => steps.push(Step::AddCounts(vec![at])),
+                    Some(adds) => adds.push(add),
+                    None => steps.push(Step::AddCounts(vec![add])),
                 }
             }
-            Write::ClaimTasks { .. } | Write::ClaimMessages { .. } => {
+            Write::ClaimTasks(_) | Write::ClaimMessages(_) => {
                 steps.push(Step::Singles(vec![at]));
             }
             _ => {
@@ -194,7 +199,10 @@ pub(in crate::store) fn steps(writes: &[Write]) -> Vec<Step<'_>> {
 /// Of an entry the earlier second first: with `overlap: forbid` it is the one that runs.
 fn place_of(write: &Write) -> Option<(&str, &str, i64)> {
     match write {
-        Write::ClaimFire(fire) => Some((&fire.partition, &fire.entry, fire.scheduled_ms)),
+        Write::ClaimFire(claim) => {
+            let ClaimFire(fire) = &**claim;
+            Some((&fire.partition, &fire.entry, fire.scheduled_ms))
+        }
         _ => None,
     }
 }
@@ -208,7 +216,7 @@ fn gathered<T>(at: usize, items: impl Iterator<Item = T>) -> Gathered<T> {
 #[cfg(test)]
 mod tests {
     use super::super::rows::{AtOverlap, Fire};
-    use super::super::write::Most;
+    use super::super::write::{ClaimTasks, InsertTasks, Most, ReleaseTasks};
     use super::*;
 
     fn push(params: &[&str]) -> Write {
@@ -220,30 +228,33 @@ mod tests {
             claimed: false,
             trace: None,
         };
-        Write::InsertTasks {
+        InsertTasks {
             rows: params.iter().map(row).collect(),
             owner: String::new(),
         }
+        .into()
     }
 
-    fn give_back() -> Write {
-        Write::GiveBackTasks {
+    fn release() -> Write {
+        ReleaseTasks {
             owner: String::new(),
             keep: Vec::new(),
         }
+        .into()
     }
 
     fn claim() -> Write {
-        Write::ClaimTasks {
+        ClaimTasks {
             owner: String::new(),
             from_s: None,
             until_s: 0,
             most: Most { count: 1, bytes: 1 },
         }
+        .into()
     }
 
     fn fire(entry: &str, scheduled_ms: i64) -> Write {
-        Write::ClaimFire(Box::new(Fire {
+        let fire = Fire {
             partition: "p".to_owned(),
             entry: entry.to_owned(),
             scheduled_ms,
@@ -259,7 +270,8 @@ mod tests {
             expired: None,
             given_up: super::super::rows::GivenUp::default(),
             order: None,
-        }))
+        };
+        ClaimFire(fire).into()
     }
 
     fn shape(writes: &[Write]) -> Vec<String> {
@@ -275,12 +287,12 @@ mod tests {
     }
 
     #[test]
-    fn pushes_are_gathered_across_claims_and_not_across_what_gives_back() {
+    fn pushes_are_gathered_across_claims_and_not_across_releases() {
         let writes = [
             push(&["a", "b"]),
             claim(),
             push(&["c"]),
-            give_back(),
+            release(),
             push(&["d"]),
             push(&[]),
         ];
@@ -295,7 +307,7 @@ mod tests {
             fire("b", 1000),
             push(&["x"]),
             fire("a", 2000),
-            give_back(),
+            release(),
             fire("a", 1000),
         ];
         let wanted = [

@@ -16,7 +16,12 @@ use super::rows::{
     NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
 };
 use super::traits::Writer;
-use super::write::{Most, Write, Written};
+use super::write::{
+    BeginBoot, ClaimFire, ClaimMessages, ClaimTasks, EndBoot, EndMessages, EndRun, EndTasks,
+    ForgetDeaths, InsertDeadLetters, InsertMessages, InsertTasks, Most, NoteFailures, Operation,
+    ReapGone, ReapSilent, ReleaseMessages, ReleaseTasks, RunStarted, SyncEntries, TakeFire,
+    TrimRuns, TrimTasks, Write, reply_of,
+};
 use crate::clock::now_ms;
 use crate::config::Backoff;
 
@@ -125,26 +130,24 @@ impl World {
 struct Connection(Box<dyn Writer>);
 
 impl Connection {
-    async fn write(&mut self, write: Write) -> Written {
-        self.all(vec![write]).await.remove(0)
+    async fn write<O: Operation>(&mut self, operation: O) -> O::Reply {
+        self.all(vec![operation]).await.remove(0)
     }
 
-    async fn all(&mut self, writes: Vec<Write>) -> Vec<Written> {
-        let applied = self.0.apply(writes.into()).await;
+    /// In one transaction.
+    async fn all<O: Operation>(&mut self, operations: Vec<O>) -> Vec<O::Reply> {
+        let writes = operations.into_iter().map(Into::into).collect();
+        let applied = self.0.apply(writes).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
-        applied.answers().into_iter().map(Result::unwrap).collect()
-    }
-
-    async fn ids(&mut self, write: Write) -> Vec<i64> {
-        match self.write(write).await {
-            Written::Ids(ids) => ids,
-            other => panic!("{other:?}"),
-        }
+        let answers = applied.answers().into_iter();
+        answers
+            .map(|answer| reply_of::<O>(answer).unwrap())
+            .collect()
     }
 
     async fn push(&mut self, rows: Vec<NewTask>) -> Vec<i64> {
         let owner = ME.to_owned();
-        self.ids(Write::InsertTasks { rows, owner }).await
+        self.write(InsertTasks { rows, owner }).await
     }
 
     async fn claim(&mut self, owner: &str, limit: u32) -> Vec<ClaimedTask> {
@@ -153,7 +156,7 @@ impl Connection {
     }
 
     async fn claim_until(&mut self, owner: &str, until_s: i64, limit: u32) -> Vec<ClaimedTask> {
-        let write = Write::ClaimTasks {
+        let write = ClaimTasks {
             owner: owner.to_owned(),
             from_s: None,
             until_s,
@@ -162,10 +165,7 @@ impl Connection {
                 bytes: u32::MAX,
             },
         };
-        match self.write(write).await {
-            Written::Tasks(claimed) => claimed.tasks,
-            other => panic!("{other:?}"),
-        }
+        self.write(write).await.tasks
     }
 
     /// The ids that were refused.
@@ -175,20 +175,20 @@ impl Connection {
             fence: task.fence,
             outcome,
         };
-        let write = Write::EndTasks {
+        let write = EndTasks {
             owner: owner.to_owned(),
             ends: vec![end],
         };
-        self.refused(write).await
+        self.write(write).await.stale
     }
 
     async fn send(&mut self, rows: Vec<NewMessage>) -> Vec<i64> {
         let queue = "q".to_owned();
-        self.ids(Write::InsertMessages { queue, rows }).await
+        self.write(InsertMessages { queue, rows }).await
     }
 
     async fn fetch(&mut self, owner: &str, limit: u32) -> Vec<ClaimedMessage> {
-        let write = Write::ClaimMessages {
+        let write = ClaimMessages {
             queue: "q".to_owned(),
             owner: owner.to_owned(),
             most: Most {
@@ -196,10 +196,7 @@ impl Connection {
                 bytes: u32::MAX,
             },
         };
-        match self.write(write).await {
-            Written::Messages(messages) => messages,
-            other => panic!("{other:?}"),
-        }
+        self.write(write).await
     }
 
     async fn settle(
@@ -213,46 +210,29 @@ impl Connection {
             fence: message.fence,
             outcome,
         };
-        let write = Write::EndMessages {
+        let write = EndMessages {
             owner: owner.to_owned(),
             ends: vec![end],
         };
-        self.refused(write).await
-    }
-
-    async fn refused(&mut self, write: Write) -> Vec<i64> {
-        match self.write(write).await {
-            Written::Settlement(settlement) => settlement.stale,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn reaped(&mut self, write: Write) -> Reaped {
-        match self.write(write).await {
-            Written::Reaped(reaped) => reaped,
-            other => panic!("{other:?}"),
-        }
+        self.write(write).await.stale
     }
 
     async fn begin(&mut self, owner: &str) {
-        self.write(Write::BeginBoot(boot(owner))).await;
+        self.write(BeginBoot(boot(owner))).await;
     }
 
     async fn reap_silent(&mut self) -> Reaped {
         let (me, as_of_ms) = (ME.to_owned(), now_ms());
-        self.reaped(Write::ReapSilent { me, as_of_ms }).await
+        self.write(ReapSilent { me, as_of_ms }).await
     }
 
     async fn reap_gone(&mut self, owner: &str, charges: Vec<Charge>) -> Reaped {
         let owner = owner.to_owned();
-        self.reaped(Write::ReapGone { owner, charges }).await
+        self.write(ReapGone { owner, charges }).await
     }
 
     async fn claim_fire(&mut self, fire: Fire) -> Claim {
-        match self.write(Write::ClaimFire(Box::new(fire))).await {
-            Written::Claimed(claim) => claim,
-            other => panic!("{other:?}"),
-        }
+        self.write(ClaimFire(fire)).await
     }
 
     async fn fired(&mut self, fire: Fire) -> bool {
@@ -262,16 +242,13 @@ impl Connection {
     /// By `OTHER`.
     async fn take_fire(&mut self, uk: &str, from: &str, at_overlap: AtOverlap) -> Claim {
         let (uk, from, owner) = (uk.to_owned(), from.to_owned(), OTHER.to_owned());
-        let write = Write::TakeFire {
+        let write = TakeFire {
             uk,
             from,
             owner,
             at_overlap,
         };
-        match self.write(write).await {
-            Written::Claimed(claim) => claim,
-            other => panic!("{other:?}"),
-        }
+        self.write(write).await
     }
 
     async fn end_run(&mut self, uk: &str, status: &str) -> bool {
@@ -287,10 +264,7 @@ impl Connection {
             ended_ms: now_ms(),
             only_of: owner.map(str::to_owned),
         };
-        match self.write(Write::EndRun(end)).await {
-            Written::Ended(first) => first,
-            other => panic!("{other:?}"),
-        }
+        self.write(EndRun(end)).await
     }
 
     async fn sync(&mut self, names: &[&str]) -> Vec<i64> {
@@ -300,14 +274,11 @@ impl Connection {
             name: (*name).to_owned(),
             expression: "* * * * * *".to_owned(),
         };
-        let write = Write::SyncEntries {
+        let write = SyncEntries {
             partition: "script1".to_owned(),
             entries: names.iter().map(known).collect(),
         };
-        match self.write(write).await {
-            Written::Since(since) => since,
-            other => panic!("{other:?}"),
-        }
+        self.write(write).await
     }
 }
 
@@ -399,9 +370,9 @@ fn missed(fire: Fire) -> Fire {
     }
 }
 
-fn started(uk: &str, pid: i32) -> Write {
+fn started(uk: &str, pid: i32) -> RunStarted {
     let (uk, start_ticks) = (uk.to_owned(), Some(77));
-    Write::RunStarted {
+    RunStarted {
         uk,
         pid,
         start_ticks,
@@ -535,7 +506,7 @@ facts! {
         world.silence(OTHER, 16_000);
         // The judge's own heartbeat is as old: both wait for the same server.
         let (me, as_of_ms) = (ME.to_owned(), now_ms() - 16_000);
-        assert_eq!(writer.reaped(Write::ReapSilent { me, as_of_ms }).await, Reaped::default());
+        assert_eq!(writer.write(ReapSilent { me, as_of_ms }).await, Reaped::default());
         let beat = writer.0.heartbeat(&boot(ME)).await.unwrap();
         assert!((beat.at_ms - now_ms()).abs() < 5_000, "{beat:?}");
     }
@@ -551,7 +522,7 @@ facts! {
         world.silence(OTHER, -60_000);
         world.silence(ME, -60_000);
         let (me, as_of_ms) = (ME.to_owned(), now_ms() + 50_000);
-        assert_eq!(writer.reaped(Write::ReapSilent { me, as_of_ms }).await, Reaped::default());
+        assert_eq!(writer.write(ReapSilent { me, as_of_ms }).await, Reaped::default());
         assert_eq!(writer.reap_silent().await.boots, [OTHER]);
     }
 
@@ -585,7 +556,7 @@ facts! {
         writer.push(tasks(1)).await;
         writer.claim(OTHER, 1).await;
         let owner = OTHER.to_owned();
-        assert_eq!(writer.reaped(Write::EndBoot { owner }).await.tasks, 1);
+        assert_eq!(writer.write(EndBoot { owner }).await.tasks, 1);
         // Its heart may beat once more before the process is gone.
         writer.0.heartbeat(&boot(OTHER)).await.unwrap();
         world.silence(OTHER, 60_000);
@@ -710,8 +681,8 @@ facts! {
         };
         let charges = ["a", "b", "c"].map(|one| charge(Victim::Outside(id(one)), 5));
         writer.reap_gone(OTHER, charges.into()).await;
-        let forgotten = writer.write(Write::ForgetDeaths { ids: vec![id("a"), id("a"), id("z")] }).await;
-        assert!(matches!(forgotten, Written::Count(1)), "{forgotten:?}");
+        let forgotten = writer.write(ForgetDeaths { ids: vec![id("a"), id("a"), id("z")] }).await;
+        assert_eq!(forgotten, 1);
         let month_ago = now_ms() - 31 * 24 * 3600 * 1000;
         (world.execute)(&format!("UPDATE death SET died_ms = {month_ago} WHERE message_id = 'b'"));
         writer.begin(ME).await;
@@ -724,8 +695,7 @@ facts! {
         let id = |id: &str| OutsideId { kind: "kafka", source: "t/g".to_owned(), id: id.to_owned() };
         let failed = |message: &str, attempt| FailedAttempt { message: id(message), attempt, wait_ms: 60_000 };
         for failures in [vec![failed("0/1", 1), failed("0/2", 1)], vec![failed("0/1", 2)], vec![failed("0/1", 1)]] {
-            let noted = writer.write(Write::NoteFailures { failures }).await;
-            assert!(matches!(noted, Written::Nothing), "{noted:?}");
+            writer.write(NoteFailures { failures }).await;
         }
         // The next attempt ends its process.
         writer.reap_gone(OTHER, vec![charge(Victim::Outside(id("0/2")), 5)]).await;
@@ -799,7 +769,7 @@ facts! {
             first_ms: 7,
         };
         let dead_letters = vec![dead_letter(b"\0\xff"), dead_letter(b"")];
-        writer.write(Write::InsertDeadLetters { dead_letters }).await;
+        writer.write(InsertDeadLetters { dead_letters }).await;
         let kept = world.store.reader().dead_letters(DeadLetterFilter::default(), 9).await.unwrap();
         let payloads: Vec<&[u8]> = kept.iter().map(|dead_letter| dead_letter.payload.as_slice()).collect();
         assert_eq!(payloads, [&b""[..], b"\0\xff"]);
@@ -825,7 +795,7 @@ facts! {
     async fn queues_do_not_see_each_other(world) {
         let mut writer = world.writer().await;
         let (queue, rows) = ("another".to_owned(), vec![message(b"x")]);
-        writer.ids(Write::InsertMessages { queue, rows }).await;
+        writer.write(InsertMessages { queue, rows }).await;
         assert!(writer.fetch(ME, 9).await.is_empty());
         assert_eq!(world.lag("q").await, 0);
         assert_eq!(world.lag("another").await, 1);
@@ -849,8 +819,8 @@ facts! {
         let ids = writer.push(vec![row]).await;
         assert!(writer.claim(OTHER, 9).await.is_empty());
         let end = TaskEnd { id: ids[0], fence: super::rows::FIRST_FENCE, outcome: done() };
-        let write = Write::EndTasks { owner: ME.to_owned(), ends: vec![end] };
-        assert!(writer.refused(write).await.is_empty());
+        let write = EndTasks { owner: ME.to_owned(), ends: vec![end] };
+        assert!(writer.write(write).await.stale.is_empty());
     }
 
     async fn text_and_bytes_come_back_as_they_went(world) {
@@ -878,9 +848,9 @@ facts! {
         let mut writer = world.writer().await;
         (world.execute)("DROP TABLE queue_message");
         let writes: Vec<Write> = vec![
-            Write::InsertTasks { rows: tasks(1), owner: ME.to_owned() },
-            Write::InsertMessages { queue: "q".to_owned(), rows: vec![message(b"x")] },
-            Write::InsertTasks { rows: tasks(1), owner: ME.to_owned() },
+            InsertTasks { rows: tasks(1), owner: ME.to_owned() }.into(),
+            InsertMessages { queue: "q".to_owned(), rows: vec![message(b"x")] }.into(),
+            InsertTasks { rows: tasks(1), owner: ME.to_owned() }.into(),
         ];
         let applied = writer.0.apply(writes.into()).await;
         let fine: Vec<bool> = applied.answers().iter().map(Result::is_ok).collect();
@@ -1117,7 +1087,7 @@ facts! {
         }
         (world.execute)(&format!("UPDATE cron_entry SET last_fire_ms = {} WHERE entry = 'b'", since + 3_600_000));
         let before_ms = now_ms() + 1000;
-        writer.write(Write::TrimRuns { before_ms }).await;
+        writer.write(TrimRuns { before_ms }).await;
         assert_eq!(world.line("SELECT count(*) AS line FROM cron_run"), "0");
         assert_eq!(writer.sync(&["a", "b"]).await, [70_000, 60_000].map(|ago| fire_time(since - ago)));
     }
@@ -1129,7 +1099,7 @@ facts! {
         assert!(writer.fired(fire("a", 5000, "1", false)).await, "made by a daemon with an older configuration");
         writer.end_run("1", "success").await;
         let before_ms = now_ms() + 1000;
-        writer.write(Write::TrimRuns { before_ms }).await;
+        writer.write(TrimRuns { before_ms }).await;
         assert_eq!(world.line("SELECT COALESCE(last_fire_ms, 0) AS line FROM cron_entry"), "0");
         // As an older version left it.
         let begun = now_ms();
@@ -1144,7 +1114,7 @@ facts! {
         }
         writer.end_run("a", "success").await;
         let before_ms = now_ms() + 1000;
-        writer.write(Write::TrimRuns { before_ms }).await;
+        writer.write(TrimRuns { before_ms }).await;
         assert_eq!(world.lines("SELECT uk AS line FROM cron_run"), ["b"]);
     }
 
@@ -1170,8 +1140,8 @@ facts! {
         (world.execute)("INSERT INTO delay_queue_log (name, exec_cmd, status, exec_time) VALUES
             ('waits', 'c', 1, 100), ('runs', 'c', 2, 100), ('done', 'c', 3, 100), ('failed', 'c', 4, 100),
             ('young', 'c', 3, 200)");
-        let deleted = writer.write(Write::TrimTasks { before_s: 200 }).await;
-        assert!(matches!(deleted, Written::Count(2)), "{deleted:?}");
+        let deleted = writer.write(TrimTasks { before_s: 200 }).await;
+        assert_eq!(deleted, 2);
         let left = world.lines("SELECT name AS line FROM delay_queue_log ORDER BY name");
         assert_eq!(left, ["runs", "waits", "young"]);
     }
@@ -1191,8 +1161,8 @@ facts! {
         writer.begin(OTHER).await;
         writer.reap_gone(OTHER, Vec::new()).await;
         writer.reap_gone("", Vec::new()).await;
-        let give_back = Write::GiveBackTasks { owner: ME.to_owned(), keep: Vec::new() };
-        writer.write(give_back).await;
+        let release = ReleaseTasks { owner: ME.to_owned(), keep: Vec::new() };
+        writer.write(release).await;
         assert_eq!(world.line("SELECT status AS line FROM delay_queue_log"), "2");
         assert_eq!(world.store.reader().foreign_running().await.unwrap(), 1);
     }
@@ -1205,9 +1175,9 @@ facts! {
         writer.fetch(ME, 3).await;
         // The third is known by a claim that it no longer has.
         let keep = |ids: Vec<i64>| vec![(ids[1], 1), (ids[2], 0), (ids[2], 2)];
-        writer.write(Write::GiveBackTasks { owner: ME.to_owned(), keep: keep(ids) }).await;
+        writer.write(ReleaseTasks { owner: ME.to_owned(), keep: keep(ids) }).await;
         let (queue, owner, keep) = ("q".to_owned(), ME.to_owned(), keep(messages));
-        writer.write(Write::GiveBackMessages { queue, owner, keep }).await;
+        writer.write(ReleaseMessages { queue, owner, keep }).await;
         assert_eq!(world.lines("SELECT status AS line FROM delay_queue_log ORDER BY id"), ["1", "2", "1"]);
         assert_eq!(writer.fetch(OTHER, 9).await.len(), 2);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Plan;
 use crate::store::DbError;
 use crate::store::daemon_orders::{OpenOrder, OrderEnd, OrderKind};
+use crate::store::write::EndOrder;
 
 /// For ever.
 pub(super) async fn watch(plan: &Plan) {
@@ -59,5 +60,5 @@ async fn end(plan: &Plan, order: &OpenOrder) -> Result<(), DbError> {
             plan.boot.partition
         ),
     };
-    plan.db.end_order(end).await.map(drop)
+    plan.db.write(EndOrder(end)).await.map(drop)
 }

@@ -40,6 +40,7 @@ use crate::outage::Outage;
 use crate::state::deaths;
 use crate::stop::StopSignal;
 use crate::store::DbError;
+use crate::store::write::BeginBoot;
 use crate::task::{caught, restart_on_panic};
 
 /// Pauses before a dead child is replaced: they double from the first to the longest, and start anew after a while
@@ -169,7 +170,7 @@ impl SupervisorActor {
         let plan = Arc::clone(&self.plan);
         let announce = async move {
             let mut outage = Outage::new("the start");
-            while let Err(cause) = plan.db.begin_boot(plan.boot.clone()).await {
+            while let Err(cause) = plan.db.write(BeginBoot(plan.boot.clone())).await {
                 // Refused, and so it would be each time. Nothing is claimed yet, and nobody has begun to work.
                 if let DbError::Refused(cause) = &cause {
                     log::error!("the database refuses this daemon's row in `boot`: {cause}");

@@ -18,6 +18,7 @@ use crate::cron::{Renew, Renewed};
 use crate::pool::{Retire, TIME_TO_LEAVE, Tune};
 use crate::reload::{Origin, Outcome, Reload, ReloadReport};
 use crate::source::Consumed;
+use crate::store::write::Audit;
 
 /// The three files, and what is made of them. Implemented where the handlers are known.
 pub(crate) trait Files {
@@ -266,7 +267,7 @@ impl SupervisorActor {
         };
         // It waits for a database that is away, and the reload does not.
         actix_rt::spawn(async move {
-            if let Err(cause) = db.write_down(order).await {
+            if let Err(cause) = db.write(Audit(order)).await {
                 log::error!("a reload that was ordered has no row in `audit`: {cause}");
             }
         });

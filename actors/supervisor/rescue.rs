@@ -14,6 +14,7 @@ use crate::config::RetryRules;
 use crate::poison::{DeadFile, Death, Identity, Kind, dead_files};
 use crate::source::{OutsideCharge, Recovery, SourceError, outside};
 use crate::store::rows::{Charge, EntryName, OutsideId, Victim};
+use crate::store::write::ReapGone;
 
 /// A slot file of a boot that this database does not know is deleted when it is this old: a week, as long as `boot`
 /// keeps its rows.
@@ -69,7 +70,11 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
         let shown = format!("redis list `{}`: message {}", death.source, death.id);
         victims.push((shown, death.how.clone()));
     }
-    match plan.db.reap_gone(owner.clone(), charges).await {
+    let reap = ReapGone {
+        owner: owner.clone(),
+        charges,
+    };
+    match plan.db.write(reap).await {
         // A daemon with another database and the same directory, or one that died before its first write.
         Ok(reaped) if reaped.boots.is_empty() => {
             if file.is_older_than(FORGOTTEN) {

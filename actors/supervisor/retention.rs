@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::clock::{millis, now_ms};
 use crate::db::Db;
 use crate::stop::StopListener;
+use crate::store::write::{
+    TrimAudit, TrimCrontabLog, TrimDeadLetters, TrimKeys, TrimNotices, TrimTasks, TrimWindows,
+};
 use crate::store::{DbError, TRIM_ROWS};
 
 /// How often old rows are deleted.
@@ -79,12 +82,12 @@ impl Retention {
 
 /// What warnings counted, a day after their periods, and what nobody sent for a day.
 async fn trim_warnings(db: &Db) -> Result<(), DbError> {
-    while db.trim_windows().await? == TRIM_ROWS {
+    while db.write(TrimWindows).await? == TRIM_ROWS {
         tokio::time::sleep(PAUSE).await;
     }
     let mut given_up = 0;
     loop {
-        let deleted = db.trim_notices().await?;
+        let deleted = db.write(TrimNotices).await?;
         given_up += deleted;
         if deleted < TRIM_ROWS {
             break;
@@ -117,25 +120,31 @@ impl Table {
         loop {
             let more_after_id = match self {
                 Self::Tasks => {
-                    let deleted = db.trim_tasks(before_ms.div_euclid(1000)).await?;
+                    let before_s = before_ms.div_euclid(1000);
+                    let deleted = db.write(TrimTasks { before_s }).await?;
                     (deleted == TRIM_ROWS).then_some(after_id)
                 }
                 Self::CrontabLog => {
-                    let trimmed = db.trim_crontab_log(before_ms, after_id).await?;
-                    trimmed.more_after_id
+                    let trim = TrimCrontabLog {
+                        before_ms,
+                        after_id,
+                    };
+                    db.write(trim).await?.more_after_id
                 }
                 Self::Audit => {
-                    let deleted = db.trim_audit(before_ms).await?;
+                    let deleted = db.write(TrimAudit { before_ms }).await?;
                     (deleted == TRIM_ROWS).then_some(after_id)
                 }
                 Self::IdempotencyKeys => {
-                    let deleted = db.trim_keys(before_ms).await?;
+                    let deleted = db.write(TrimKeys { before_ms }).await?;
                     (deleted == TRIM_ROWS).then_some(after_id)
                 }
                 Self::DeadLetters => {
-                    db.trim_dead_letters(before_ms, after_id)
-                        .await?
-                        .more_after_id
+                    let trim = TrimDeadLetters {
+                        before_ms,
+                        after_id,
+                    };
+                    db.write(trim).await?.more_after_id
                 }
             };
             let Some(id) = more_after_id else {

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Plan;
 use super::children::Children;
+use crate::store::write::EndBoot;
 use crate::{cron, delay_queue, own_code, pool};
 
 /// Kept back from the deadline for giving back what still ran, and for the boot's end: a tenth of it, two seconds at
@@ -48,7 +49,8 @@ pub(super) async fn stop_all(plan: Arc<Plan>, children: Children, deadline: Inst
         plan.warnings
             .finish(&plan.notifier, notify_until, notify_until + reserve / 4)
             .await;
-        plan.db.end_boot(plan.boot.owner.clone()).await
+        let owner = plan.boot.owner.clone();
+        plan.db.write(EndBoot { owner }).await
     };
     let (ended, ()) = tokio::join!(
         timeout_at(deadline, end),

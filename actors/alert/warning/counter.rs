@@ -18,6 +18,7 @@ use super::recording::Recording;
 use crate::db::Db;
 use crate::store::MOST_MESSAGES;
 use crate::store::warnings::{CountAdd, CountOrigin, CountSegment, Counted};
+use crate::store::write::AddCount;
 
 /// Characters of a message that go along with what is sent.
 const MESSAGE_CHARS: usize = 200;
@@ -273,7 +274,7 @@ async fn persist(db: &Db, add: CountAdd, reached: &impl Fn()) -> Result<(), Warn
     let begun = Instant::now();
     let flag = Arc::clone(&add.flag);
     loop {
-        match db.add_count(add.clone()).await {
+        match db.write(AddCount(add.clone())).await {
             Ok(Counted::Added { reached: limits }) => {
                 if limits > 0 {
                     reached();

@@ -20,6 +20,7 @@ use crate::alert::{Delivered, Notifier};
 use crate::db::Db;
 use crate::store::DbError;
 use crate::store::warnings::{CountNotice, NoticeBreadth, NoticeClaim};
+use crate::store::write::{ClaimNotices, EndNotices, SendNotices};
 
 /// How often limits that other processes reached are polled.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -131,10 +132,11 @@ impl Outbox {
     pub(crate) async fn announce(&self) {
         let config = &self.0.config;
         if self.0.breadth == NoticeBreadth::All && !self.lock().announced {
-            let sends = config
-                .db
-                .send_notices(config.owner.clone(), config.environment.clone());
-            if let Err(cause) = sends.await {
+            let send = SendNotices {
+                owner: config.owner.clone(),
+                environment: config.environment.clone(),
+            };
+            if let Err(cause) = config.db.write(send).await {
                 log::error!(
                     "daemons without a receiver do not learn that this one has one, and may log its alerts: {cause}"
                 );
@@ -195,7 +197,7 @@ impl Outbox {
             keep,
             most: u32::try_from(room).unwrap_or(0),
         };
-        match config.db.claim_notices(claim).await {
+        match config.db.write(ClaimNotices(claim)).await {
             Ok(rows) => {
                 self.lock().is_unsure = false;
                 rows.iter().for_each(|row| self.hand_over(row));
@@ -261,11 +263,11 @@ impl Outbox {
 
     async fn try_delete(&self, ids: Vec<i64>) {
         let config = &self.0.config;
-        match config
-            .db
-            .end_notices(config.owner.clone(), ids.clone())
-            .await
-        {
+        let end = EndNotices {
+            owner: config.owner.clone(),
+            ids: ids.clone(),
+        };
+        match config.db.write(end).await {
             Ok(left) => {
                 let mut state = self.lock();
                 for id in ids {
@@ -326,8 +328,8 @@ mod tests {
         let seen = Arc::clone(&ends);
         let before = move |batch: Arc<[Write]>| {
             for write in batch.iter() {
-                if let Write::EndNotices { ids, .. } = write {
-                    seen.lock().unwrap().push(ids.len());
+                if let Write::EndNotices(end) = write {
+                    seen.lock().unwrap().push(end.ids.len());
                 }
             }
             Box::pin(std::future::ready(())) as _

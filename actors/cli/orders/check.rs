@@ -10,6 +10,7 @@ use crate::cli::print::print;
 use crate::config::Config;
 use crate::store::DbError;
 use crate::store::daemon_orders::{NewOrder, OrderKind};
+use crate::store::write::GiveOrders;
 
 pub(super) fn check(config: &Config, args: NamesArgs) -> Result<ExitCode, Failure> {
     refuse_unknown(config, "queue", &args.names, &known_queues(config))?;
@@ -20,7 +21,7 @@ pub(super) fn check(config: &Config, args: NamesArgs) -> Result<ExitCode, Failur
     let store = mini_system::migrated_store(config)?;
     let text = mini_system::in_system(async {
         let db = mini_system::start_db(&store);
-        db.give_orders(orders).await?;
+        db.write(GiveOrders(orders)).await?;
         let mut text: String = args
             .names
             .iter()

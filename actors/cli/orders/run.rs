@@ -15,6 +15,7 @@ use crate::operations::cron_run;
 use crate::orders::{ORDERS_KEPT_MS, PauseKind};
 use crate::store::daemon_orders::NewOrder;
 use crate::store::rows::PauseRow;
+use crate::store::write::GiveOrders;
 use crate::store::{DbError, Reader};
 
 #[derive(Debug, Args)]
@@ -55,7 +56,7 @@ async fn give(
         .iter()
         .map(|order| format!("cron `{name}` is ordered to run now: run {}\n", order.uk))
         .collect();
-    db.give_orders(orders).await?;
+    db.write(GiveOrders(orders)).await?;
     let held = held(db.reader(), config.environment.name()).await?;
     text += &while_paused(name, &held);
     text += &without_daemon(config.partition.as_ref(), db.reader()).await?;

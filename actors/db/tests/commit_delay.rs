@@ -8,12 +8,12 @@ use crate::db::commit_delay::DELAY;
 const CALLERS: usize = 16;
 const PUSHES_EACH: usize = 20;
 
-fn push() -> Write {
+fn push() -> InsertMessages {
     push_of(1)
 }
 
-fn push_of(rows: usize) -> Write {
-    Write::InsertMessages {
+fn push_of(rows: usize) -> InsertMessages {
+    InsertMessages {
         queue: "q".to_owned(),
         rows: vec![message(); rows],
     }

@@ -141,7 +141,11 @@ async fn a_transaction_has_a_bounded_number_of_rows() {
             trace: None,
         };
         let db = world.db.clone();
-        async move { db.insert_tasks(vec![row; rows], String::new()).await }
+        let insert = InsertTasks {
+            rows: vec![row; rows],
+            owner: String::new(),
+        };
+        async move { db.write(insert).await }
     };
     let lists = actix_rt::spawn(join_all([1, 3_000, 3_000, 9_000, 10].map(list)));
     settle_down().await;

@@ -17,6 +17,7 @@ use crate::operations::cron_log::{self, Printed};
 use crate::operations::cron_runs::{ListedRun, RunsPage};
 use crate::operations::{Refusal, cron_run, cron_runs};
 use crate::store::daemon_orders::{RunPlace, RunsAsked};
+use crate::store::write::GiveOrders;
 
 /// Bytes of one answer with what a run printed, where nothing else is asked for.
 const LOG_BYTES: u32 = 64 << 10;
@@ -129,10 +130,9 @@ pub(super) async fn run(
     let order = cron_run::order(&config, entry, params, orderer.who);
     let run = order.uk.clone();
     let db = from.config.db.clone();
-    let given = write(
-        &from.config,
-        async move { db.give_orders(vec![order]).await },
-    );
+    let given = write(&from.config, async move {
+        db.write(GiveOrders(vec![order])).await
+    });
     // Where it is not known whether the order holds, its run is known by this key.
     let given = given.await;
     given.map_err(|refused| refused.with(&format!("; its run would be {run}")))?;

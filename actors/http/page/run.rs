@@ -25,6 +25,7 @@ use crate::operations::{Refusal, cron_run};
 use crate::orders::PauseKind;
 use crate::state::view::FailureView;
 use crate::store::daemon_orders::{CronRun, OrderKind};
+use crate::store::write::GiveOrders;
 
 /// Bytes of its output that are shown, the last ones.
 const MOST_OUTPUT: usize = 64 << 10;
@@ -224,7 +225,7 @@ async fn ordered(visit: &Visit, form: &Form, orderer: Orderer) -> Answer {
     let order = cron_run::order(&config, &entry.config, params, orderer.who);
     let run = order.uk.clone();
     let db = visit.config.db.clone();
-    let given = async move { db.give_orders(vec![order]).await };
+    let given = async move { db.write(GiveOrders(vec![order])).await };
     match ordering::give(&visit.config, given).await {
         Ok(()) => {
             let mut text = t.run_is_ordered(run);

@@ -17,6 +17,7 @@ use super::walk::Walk;
 use crate::db::Db;
 use crate::store::DbError;
 use crate::store::rows::{DeadLetterHead, DeadLetterOrder, Replay};
+use crate::store::write::{DeleteDeadLetters, ReplayDeadLetters};
 
 /// Dead letters that cannot run here and are named, each with its reason.
 const NAMED: usize = 20;
@@ -167,7 +168,11 @@ async fn replay(
         return Ok(0);
     }
     let begun = replays.len();
-    let replayed = db.replay_dead_letters(replays, Some(order.clone())).await?;
+    let replay = ReplayDeadLetters {
+        dead_letters: replays,
+        order: Some(order.clone()),
+    };
+    let replayed = db.write(replay).await?;
     order.before += replayed.rows.iter().flatten().count();
     order.row = replayed.audit;
     let mut done = watch.done.lock();
@@ -188,7 +193,11 @@ async fn purge(
 ) -> Result<usize, DbError> {
     let ids: Vec<i64> = heads.into_iter().map(|head| head.id).collect();
     let begun = ids.len();
-    let deleted = db.delete_dead_letters(ids, Some(order.clone())).await?;
+    let delete = DeleteDeadLetters {
+        ids,
+        order: Some(order.clone()),
+    };
+    let deleted = db.write(delete).await?;
     order.before += deleted.count;
     order.row = deleted.audit;
     watch.done.lock().deleted += u64::try_from(deleted.count).unwrap_or(u64::MAX);

@@ -17,6 +17,7 @@ use crate::db::ReadOutage;
 use crate::poison::{Identity, QueueName};
 use crate::source::{End, Settled, outside};
 use crate::store::rows::{FailedAttempt, OutsideDeath, OutsideId};
+use crate::store::write::{ForgetDeaths, NoteFailures};
 
 /// The longest that a record that failed waits for the database, beside its back-off.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
@@ -57,7 +58,7 @@ pub(super) async fn load(shared: Arc<Shared>, partitions: Vec<i32>, anew: Vec<i3
         })
         .collect();
     if !gone.is_empty()
-        && let Err(cause) = shared.db.forget_deaths(gone).await
+        && let Err(cause) = shared.db.write(ForgetDeaths { ids: gone }).await
     {
         log::debug!(
             "queue `{}`: attempts of a topic that is gone stay: {cause}",
@@ -141,7 +142,8 @@ pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
     if failures.is_empty() {
         return;
     }
-    let noted = tokio::time::timeout(NOTE_PATIENCE, shared.db.note_failures(failures)).await;
+    let note = shared.db.write(NoteFailures { failures });
+    let noted = tokio::time::timeout(NOTE_PATIENCE, note).await;
     let mut outage = shared.noting();
     match noted {
         Ok(Ok(())) => outage.passed(),
@@ -181,7 +183,7 @@ fn forget_ids(shared: &Arc<Shared>, ids: Vec<OutsideId>) {
     shared.home.spawn(async move {
         let _order = order;
         // The rows that stay mean nothing any more, and are trimmed in time.
-        if let Err(cause) = db.forget_deaths(ids).await {
+        if let Err(cause) = db.write(ForgetDeaths { ids }).await {
             log::debug!("queue `{queue}`: counted deaths of finished records stay: {cause}");
         }
     });

@@ -64,6 +64,7 @@ use crate::membership::Ownership;
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::rows::{EntryName, NewDeadLetter};
+use crate::store::write::InsertDeadLetters;
 use crate::task::{panic_point, restart_on_panic};
 
 /// Which topic is read, and by which group.
@@ -297,7 +298,8 @@ impl Source for KafkaSource {
             // Durable before the position may pass them. A crash in between makes the dead letter twice.
             let dead_letters = self.dead_letters(&mut ends);
             if !dead_letters.is_empty() {
-                self.shared.db.insert_dead_letters(dead_letters).await?;
+                let insert = InsertDeadLetters { dead_letters };
+                self.shared.db.write(insert).await?;
             }
             crashes::note_failures(&self.shared, &ends).await;
             self.shared.settle(&ends);

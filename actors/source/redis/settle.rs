@@ -15,6 +15,7 @@ use crate::clock::millis;
 use crate::job::USED_UP;
 use crate::source::{End, Receipt, Settled, SourceError, take_dead};
 use crate::store::rows::NewDeadLetter;
+use crate::store::write::InsertDeadLetters;
 use crate::task::caught;
 
 /// How long messages that are given back are gathered: they arrive in several portions, and keep their order when
@@ -71,7 +72,8 @@ impl RedisSource {
             dead.iter().filter_map(dead_letter).collect()
         };
         if !dead_letters.is_empty() {
-            self.config.db.insert_dead_letters(dead_letters).await?;
+            let insert = InsertDeadLetters { dead_letters };
+            self.config.db.write(insert).await?;
         }
         Ok(())
     }

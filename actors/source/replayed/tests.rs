@@ -11,6 +11,7 @@ use crate::job::SourceKind;
 use crate::membership::Liveness;
 use crate::source::{Breadth, End};
 use crate::store::rows::{DeadLetterFilter, EntryName, NewDeadLetter, Replay, ReplayTo};
+use crate::store::write::{InsertDeadLetters, ReplayDeadLetters};
 use crate::testing_support::{FakeSource, Seen, TestDb, single, soon, work};
 
 const OWNER: &str = "script1/me";
@@ -86,7 +87,7 @@ impl World {
         };
         let db = &self.db.db;
         let dead_letters = payloads.iter().map(dead_letter).collect();
-        db.insert_dead_letters(dead_letters).await.unwrap();
+        db.write(InsertDeadLetters { dead_letters }).await.unwrap();
         let heads = db
             .reader()
             .dead_letter_heads(DeadLetterFilter::default(), 0, 1000);
@@ -96,11 +97,11 @@ impl World {
             to: to.clone(),
             payload: None,
         });
-        let rows = db
-            .replay_dead_letters(replays.collect(), None)
-            .await
-            .unwrap()
-            .rows;
+        let replay = ReplayDeadLetters {
+            dead_letters: replays.collect(),
+            order: None,
+        };
+        let rows = db.write(replay).await.unwrap().rows;
         assert!(rows.len() == payloads.len() && rows.iter().all(Option::is_some));
     }
 

@@ -14,7 +14,7 @@ use super::{IN_ONE_STATEMENT, messages, named};
 use crate::store::apart::without;
 use crate::store::columns::RUNNING;
 use crate::store::raw_task::RawTask;
-use crate::store::write::Most;
+use crate::store::write::{ClaimMessages, ClaimTasks, Most};
 
 /// The index is forced: without it the optimizer scans a million rows. It is walked in its order and left at the limit;
 /// the order names the table, as the bare names are those of the casts, which would be sorted.
@@ -48,23 +48,21 @@ struct Params {
 
 pub(super) async fn claim_tasks(
     connection: &mut Connection,
-    owner: &str,
-    from_s: Option<i64>,
-    until_s: i64,
+    claim: &ClaimTasks,
     (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<RawTask>> {
     let small = small(most);
     let mut found: Vec<FoundTask> = diesel::sql_query(without(CLAIM_TASKS, left_out))
         .bind::<BigInt, _>(small)
-        .bind::<BigInt, _>(from_s.unwrap_or(0))
-        .bind::<BigInt, _>(until_s)
+        .bind::<BigInt, _>(claim.from_s.unwrap_or(0))
+        .bind::<BigInt, _>(claim.until_s)
         .bind::<BigInt, _>(i64::from(most.count))
         .load(connection)
         .await?;
     found.truncate(most.fitting(found.iter().map(|found| found.bytes)));
     let ids: Vec<i64> = found.iter().map(|found| found.task.id).collect();
-    let claim = format!("status = {RUNNING}, owner = ?, fence = fence + 1, update_time = NOW()");
-    claim_by_ids(connection, "delay_queue_log", &claim, owner, &ids).await?;
+    let set = format!("status = {RUNNING}, owner = ?, fence = fence + 1, update_time = NOW()");
+    claim_by_ids(connection, "delay_queue_log", &set, &claim.owner, &ids).await?;
     let large = found.iter().filter(|found| found.bytes > small);
     let large: Vec<i64> = large.map(|found| found.task.id).collect();
     let mut rows: Vec<RawTask> = found.into_iter().map(|found| found.task).collect();
@@ -121,25 +119,24 @@ struct Values {
 
 pub(super) async fn claim_messages(
     connection: &mut Connection,
-    queue: &str,
-    owner: &str,
+    claim: &ClaimMessages,
     (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<messages::Claimed>> {
     // A row has three values of which each may be as large.
     let small = small(most) / 3;
-    let claim = without(CLAIM_MESSAGES, left_out);
-    let mut found: Vec<FoundMessage> = diesel::sql_query(claim)
+    let select = without(CLAIM_MESSAGES, left_out);
+    let mut found: Vec<FoundMessage> = diesel::sql_query(select)
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(small)
         .bind::<BigInt, _>(small)
-        .bind::<Text, _>(queue)
+        .bind::<Text, _>(&claim.queue)
         .bind::<BigInt, _>(i64::from(most.count))
         .load(connection)
         .await?;
     found.truncate(most.fitting(found.iter().map(|found| found.bytes)));
     let ids: Vec<i64> = found.iter().map(|found| found.message.id).collect();
-    let claim = "owner = ?, fence = fence + 1";
-    claim_by_ids(connection, "queue_message", claim, owner, &ids).await?;
+    let set = "owner = ?, fence = fence + 1";
+    claim_by_ids(connection, "queue_message", set, &claim.owner, &ids).await?;
     // Those of which a value may have been left out.
     let large = found.iter().filter(|found| found.bytes > small);
     let large: Vec<i64> = large.map(|found| found.message.id).collect();
@@ -148,7 +145,7 @@ pub(super) async fn claim_messages(
         let columns = "q.id, q.payload, q.msg_key, q.headers";
         let select = named::select(columns, "queue_message", &list(chunk), "q.owner = ?");
         let values: Vec<Values> = diesel::sql_query(select)
-            .bind::<Text, _>(owner)
+            .bind::<Text, _>(&claim.owner)
             .load(connection)
             .await?;
         for value in values {
@@ -170,12 +167,12 @@ fn small(most: Most) -> i64 {
 async fn claim_by_ids(
     connection: &mut Connection,
     table: &str,
-    claim: &str,
+    set: &str,
     owner: &str,
     ids: &[i64],
 ) -> QueryResult<()> {
     for chunk in ids.chunks(IN_ONE_STATEMENT) {
-        diesel::sql_query(named::update(table, claim, &list(chunk)))
+        diesel::sql_query(named::update(table, set, &list(chunk)))
             .bind::<Text, _>(owner)
             .execute(connection)
             .await?;

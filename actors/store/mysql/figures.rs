@@ -19,6 +19,7 @@ use crate::servers::mariadb::MariaDb;
 use crate::servers::mysql::MySql;
 use crate::store::rows::NewTask;
 use crate::store::traits::Store;
+use crate::store::write::InsertTasks;
 
 const CALLERS: usize = 64;
 const PUSHES_EACH: usize = 2_000;
@@ -65,8 +66,11 @@ async fn pushes(db: &Db, callers: usize, lists: usize, rows: usize) -> f64 {
     let begun = Instant::now();
     let caller = |_| async move {
         for _ in 0..lists {
-            let list = vec![row(); rows];
-            let ids = db.insert_tasks(list, String::new()).await.unwrap();
+            let insert = InsertTasks {
+                rows: vec![row(); rows],
+                owner: String::new(),
+            };
+            let ids = db.write(insert).await.unwrap();
             assert_eq!(ids.len(), rows);
         }
     };

@@ -11,7 +11,7 @@ use crate::store::apart::without;
 use crate::store::browse::Words;
 use crate::store::raw_task::RawTask;
 use crate::store::rows::NewTask;
-use crate::store::write::Most;
+use crate::store::write::{ClaimMessages, ClaimTasks, Most};
 use crate::trace::Trace;
 
 pub(super) use super::connection::Connection;
@@ -171,15 +171,13 @@ pub(super) const CLAIM_TASKS: &str = "
 
 pub(super) async fn claim_tasks(
     connection: &mut Connection,
-    owner: &str,
-    from_s: Option<i64>,
-    until_s: i64,
+    claim: &ClaimTasks,
     (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<RawTask>> {
     diesel::sql_query(without(CLAIM_TASKS, left_out))
-        .bind::<Text, _>(owner)
-        .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
-        .bind::<BigInt, _>(until_s)
+        .bind::<Text, _>(&claim.owner)
+        .bind::<BigInt, _>(claim.from_s.unwrap_or(i64::MIN))
+        .bind::<BigInt, _>(claim.until_s)
         .bind::<BigInt, _>(i64::from(most.count))
         .bind::<BigInt, _>(i64::from(most.bytes))
         .load(connection)
@@ -207,13 +205,12 @@ pub(super) const CLAIM_MESSAGES: &str = "
 
 pub(super) async fn claim_messages(
     connection: &mut Connection,
-    queue: &str,
-    owner: &str,
+    claim: &ClaimMessages,
     (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<messages::Claimed>> {
     diesel::sql_query(without(CLAIM_MESSAGES, left_out))
-        .bind::<Text, _>(owner)
-        .bind::<Text, _>(queue)
+        .bind::<Text, _>(&claim.owner)
+        .bind::<Text, _>(&claim.queue)
         .bind::<BigInt, _>(i64::from(most.count))
         .bind::<BigInt, _>(i64::from(most.bytes))
         .load(connection)

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::store::statements::{Step, steps};
 use crate::store::warnings::CountAdd;
-use crate::store::write::{Settlement, Write, Written};
+use crate::store::write::{Listed, Settlement, Write, Written};
 
 /// A step that failed.
 pub(super) struct Stopped {
@@ -48,36 +48,38 @@ async fn make(
         Step::InsertTasks(rows) => {
             let ids = tasks::insert(connection, rows.items()).await?;
             let shares = rows.share_out(ids);
-            shares.map(|(at, ids)| (at, Written::Ids(ids))).collect()
+            shares
+                .map(|(at, ids)| (at, Written::InsertTasks(ids)))
+                .collect()
         }
         Step::InsertMessages(rows) => {
             let ids = messages::insert(connection, rows.items()).await?;
             let shares = rows.share_out(ids);
-            shares.map(|(at, ids)| (at, Written::Ids(ids))).collect()
+            shares
+                .map(|(at, ids)| (at, Written::InsertMessages(ids)))
+                .collect()
         }
         Step::EndTasks { owner, ends } => {
             let acceptance = tasks::end(connection, owner, ends.items()).await?;
             let ids = ends.items().iter().map(|end| end.id);
             let shares = ends.share_out(ids.zip(acceptance).collect());
-            shares.map(|(at, ends)| (at, settlement(ends))).collect()
+            shares
+                .map(|(at, ends)| (at, Written::EndTasks(settlement(ends))))
+                .collect()
         }
         Step::EndMessages { owner, ends } => {
             let acceptance = messages::end(connection, owner, ends.items()).await?;
             let ids = ends.items().iter().map(|end| end.id);
             let shares = ends.share_out(ids.zip(acceptance).collect());
-            shares.map(|(at, ends)| (at, settlement(ends))).collect()
+            shares
+                .map(|(at, ends)| (at, Written::EndMessages(settlement(ends))))
+                .collect()
         }
-        Step::AddCounts(places) => {
-            let adds: Vec<&CountAdd> = places
-                .iter()
-                .filter_map(|at| match &writes[*at] {
-                    Write::AddCount(add) => Some(&**add),
-                    _ => None,
-                })
-                .collect();
+        Step::AddCounts(adds) => {
+            let (places, adds): (Vec<usize>, Vec<&CountAdd>) = adds.iter().copied().unzip();
             let counted = warnings::add(connection, &adds).await?;
-            let counted = counted.into_iter().map(Written::Counted);
-            places.iter().copied().zip(counted).collect()
+            let counted = counted.into_iter().map(Written::AddCount);
+            places.into_iter().zip(counted).collect()
         }
         Step::Singles(places) => {
             let mut answers = Vec::with_capacity(places.len());
@@ -89,7 +91,7 @@ async fn make(
     })
 }
 
-fn settlement(ends: Vec<(i64, Acceptance)>) -> Written {
+fn settlement(ends: Vec<(i64, Acceptance)>) -> Settlement {
     let mut settlement = Settlement::default();
     for (id, acceptance) in ends {
         match acceptance {
@@ -98,99 +100,64 @@ fn settlement(ends: Vec<(i64, Acceptance)>) -> Written {
             Acceptance::Held => settlement.held.push(id),
         }
     }
-    Written::Settlement(settlement)
+    settlement
 }
 
 /// What is not gathered.
 async fn one(connection: &mut Connection, write: &Write) -> QueryResult<Written> {
-    match write {
-        Write::BeginBoot(row) => boots::begin(connection, row).await,
-        Write::EndBoot { owner } => boots::end(connection, owner).await,
-        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, me, *as_of_ms).await,
-        Write::ReapGone { owner, charges } => boots::reap_gone(connection, owner, charges).await,
-        Write::GiveBackTasks { owner, keep } => {
-            tasks::give_back_except(connection, owner, keep).await
+    Ok(match write {
+        Write::BeginBoot(write) => write.answer(boots::begin(connection, &write.0).await?),
+        Write::EndBoot(write) => write.answer(boots::end(connection, write).await?),
+        Write::ReapSilent(write) => write.answer(boots::reap_silent(connection, write).await?),
+        Write::ReapGone(write) => write.answer(boots::reap_gone(connection, write).await?),
+        Write::ClaimTasks(write) => write.answer(tasks::claim(connection, write).await?),
+        Write::ReleaseTasks(write) => write.answer(tasks::release_except(connection, write).await?),
+        Write::HastenTasks(write) => write.answer(hasten::tasks(connection, write).await?),
+        Write::OrderTask(write) => write.answer(task_orders::order(connection, &write.0).await?),
+        Write::TrimTasks(write) => write.answer(tasks::trim(connection, write).await?),
+        Write::ClaimMessages(write) => write.answer(messages::claim(connection, write).await?),
+        Write::ReleaseMessages(write) => {
+            write.answer(messages::release_except(connection, write).await?)
         }
-        Write::ClaimTasks {
-            owner,
-            from_s,
-            until_s,
-            most,
-        } => tasks::claim(connection, owner, *from_s, *until_s, *most).await,
-        Write::TrimTasks { before_s } => tasks::trim(connection, *before_s).await,
-        Write::TrimCrontabLog {
-            before_ms,
-            after_id,
-        } => retention::trim_crontab_log(connection, *before_ms, *after_id).await,
-        Write::TrimDeadLetters {
-            before_ms,
-            after_id,
-        } => retention::trim_dead_letters(connection, *before_ms, *after_id).await,
-        Write::HastenMessages { queue, longest_ms } => {
-            hasten::messages(connection, queue, *longest_ms).await
+        Write::HastenMessages(write) => write.answer(hasten::messages(connection, write).await?),
+        Write::InsertDeadLetters(write) => write.answer(dead::insert_all(connection, write).await?),
+        Write::ReplayDeadLetters(write) => write.answer(replay::replay(connection, write).await?),
+        Write::DeleteDeadLetters(write) => write.answer(replay::delete(connection, write).await?),
+        Write::TrimDeadLetters(write) => {
+            write.answer(retention::trim_dead_letters(connection, write).await?)
         }
-        Write::HastenTasks { ids, after_s } => hasten::tasks(connection, ids, *after_s).await,
-        Write::ClaimMessages { queue, owner, most } => {
-            messages::claim(connection, queue, owner, *most).await
+        Write::NoteFailures(write) => write.answer(deaths::note_failures(connection, write).await?),
+        Write::ForgetDeaths(write) => write.answer(deaths::forget(connection, write).await?),
+        Write::SyncEntries(write) => write.answer(entries::sync(connection, write).await?),
+        Write::ClaimFire(write) => write.answer(cron::claim_fire(connection, &write.0).await?),
+        Write::TakeFire(write) => write.answer(cron::take_fire(connection, write).await?),
+        Write::RunStarted(write) => write.answer(cron::run_started(connection, write).await?),
+        Write::EndRun(write) => write.answer(cron::end_run(connection, &write.0).await?),
+        Write::TrimRuns(write) => write.answer(entries::trim_runs(connection, write).await?),
+        Write::TrimCrontabLog(write) => {
+            write.answer(retention::trim_crontab_log(connection, write).await?)
         }
-        Write::GiveBackMessages { queue, owner, keep } => {
-            messages::give_back_except(connection, queue, owner, keep).await
-        }
-        Write::InsertDeadLetters { dead_letters } => {
-            dead::insert_all(connection, dead_letters).await
-        }
-        Write::ReplayDeadLetters {
-            dead_letters,
-            order,
-        } => replay::replay(connection, dead_letters, order.as_deref()).await,
-        Write::DeleteDeadLetters { ids, order } => {
-            replay::delete(connection, ids, order.as_deref()).await
-        }
-        Write::NoteFailures { failures } => deaths::note_failures(connection, failures).await,
-        Write::ForgetDeaths { ids } => deaths::forget(connection, ids).await,
-        Write::SyncEntries { partition, entries } => {
-            entries::sync(connection, partition, entries).await
-        }
-        Write::ClaimFire(fire) => cron::claim_fire(connection, fire).await,
-        Write::TakeFire {
-            uk,
-            from,
-            owner,
-            at_overlap,
-        } => cron::take_fire(connection, uk, from, owner, at_overlap).await,
-        Write::RunStarted {
-            uk,
-            pid,
-            start_ticks,
-        } => cron::run_started(connection, uk, *pid, *start_ticks).await,
-        Write::EndRun(end) => cron::end_run(connection, end).await,
-        Write::TrimAudit { before_ms } => retention::trim_audit(connection, *before_ms).await,
-        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms).await,
-        Write::SendNotices { owner, environment } => {
-            notices::send(connection, owner, environment).await
-        }
-        Write::ClaimNotices(claim) => notices::claim(connection, claim).await,
-        Write::EndNotices { owner, ids } => notices::end(connection, owner, ids).await,
-        Write::TrimWindows => warnings::trim(connection).await,
-        Write::TrimNotices => notices::trim(connection).await,
-        Write::SetPause(order) => orders::set_pause(connection, order).await,
-        Write::OrderTask(order) => task_orders::order(connection, order).await,
-        Write::Audit(order) => orders::write_down(connection, order).await,
-        Write::GiveOrders(orders) => daemon_orders::give(connection, orders).await,
-        Write::TakeOrder { id, from, owner } => {
-            daemon_orders::take(connection, *id, from, owner).await
-        }
-        Write::EndOrder(end) => daemon_orders::end(connection, end).await,
-        Write::TrimOrders { before_ms } => daemon_orders::trim(connection, *before_ms).await,
-        Write::InsertKeyed(insert) => idempotency::insert(connection, insert).await,
-        Write::ClaimKey(claim) => idempotency::claim(connection, claim).await,
-        Write::EndKey { key, owner, end } => idempotency::end(connection, key, owner, *end).await,
-        Write::TrimKeys { before_ms } => idempotency::trim(connection, *before_ms).await,
-        Write::TakePermits(ask) => permits::take(connection, ask).await,
+        Write::SendNotices(write) => write.answer(notices::send(connection, write).await?),
+        Write::ClaimNotices(write) => write.answer(notices::claim(connection, &write.0).await?),
+        Write::EndNotices(write) => write.answer(notices::end(connection, write).await?),
+        Write::TrimWindows(write) => write.answer(warnings::trim(connection).await?),
+        Write::TrimNotices(write) => write.answer(notices::trim(connection).await?),
+        Write::SetPause(write) => write.answer(orders::set_pause(connection, &write.0).await?),
+        Write::Audit(write) => write.answer(orders::write_down(connection, &write.0).await?),
+        Write::GiveOrders(write) => write.answer(daemon_orders::give(connection, &write.0).await?),
+        Write::TakeOrder(write) => write.answer(daemon_orders::take(connection, write).await?),
+        Write::EndOrder(write) => write.answer(daemon_orders::end(connection, &write.0).await?),
+        Write::TrimOrders(write) => write.answer(daemon_orders::trim(connection, write).await?),
+        Write::TrimAudit(write) => write.answer(retention::trim_audit(connection, write).await?),
+        Write::InsertKeyed(write) => write.answer(idempotency::insert(connection, &write.0).await?),
+        Write::ClaimKey(write) => write.answer(idempotency::claim(connection, &write.0).await?),
+        Write::EndKey(write) => write.answer(idempotency::end(connection, write).await?),
+        Write::TrimKeys(write) => write.answer(idempotency::trim(connection, write).await?),
+        Write::TakePermits(write) => write.answer(permits::take(connection, &write.0).await?),
         Write::AddCount(_)
-        | Write::InsertTasks { .. }
-        | Write::InsertMessages { .. }
-        | Write::EndTasks { .. }
-        | Write::EndMessages { .. } => unreachable!("gathered by `steps`"),
-    }
+        | Write::InsertTasks(_)
+        | Write::InsertMessages(_)
+        | Write::EndTasks(_)
+        | Write::EndMessages(_) => unreachable!("gathered by `steps`"),
+    })
 }

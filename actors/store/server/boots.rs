@@ -16,18 +16,18 @@ use crate::store::apart::left_out;
 use crate::store::columns::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
 use crate::store::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::store::schema::boot::{self, dsl};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{EndBoot, ReapGone, ReapSilent, TRIM_ROWS};
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still read them.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// How long a charge to a message outside of the database counts: a month, longer than topics keep records.
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
-pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<Written> {
+pub(super) async fn begin(connection: &mut Connection, row: &BootRow) -> QueryResult<()> {
     trim(connection).await?;
     marks::trim(connection).await?;
     note(connection, row).await?;
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// Deletes at most `TRIM_ROWS` boots that ended long ago, and as many old deaths. `idx_boot_state` finds the former.
@@ -93,19 +93,21 @@ async fn note(connection: &mut Connection, row: &BootRow) -> QueryResult<usize> 
         .await
 }
 
-pub(super) async fn end(connection: &mut Connection, owner: &str) -> QueryResult<Written> {
+pub(super) async fn end(
+    connection: &mut Connection,
+    EndBoot { owner }: &EndBoot,
+) -> QueryResult<Reaped> {
     let mut reaped = Reaped::default();
     recover(connection, owner, ENDED, &mut reaped).await?;
-    Ok(Written::Reaped(reaped))
+    Ok(reaped)
 }
 
 /// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither. The boot's row is
 /// locked first, so no heartbeat comes in between.
 pub(super) async fn reap_silent(
     connection: &mut Connection,
-    me: &str,
-    as_of_ms: i64,
-) -> QueryResult<Written> {
+    &ReapSilent { ref me, as_of_ms }: &ReapSilent,
+) -> QueryResult<Reaped> {
     let silent = || {
         boot::table
             .filter(dsl::state.eq(ALIVE))
@@ -141,7 +143,7 @@ pub(super) async fn reap_silent(
     if let Err(why) = swept.await? {
         left_out("boot", 0, &why);
     }
-    Ok(Written::Reaped(reaped))
+    Ok(reaped)
 }
 
 /// A heartbeat that lies further ahead than the next ones is of a clock that was ahead and has been set right. Whoever
@@ -202,9 +204,8 @@ async fn dead_owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
 /// Each crash is recorded once, by the first daemon: `deaths_counted` changes in the same transaction.
 pub(super) async fn reap_gone(
     connection: &mut Connection,
-    owner: &str,
-    charges: &[Charge],
-) -> QueryResult<Written> {
+    ReapGone { owner, charges }: &ReapGone,
+) -> QueryResult<Reaped> {
     let mut reaped = Reaped::default();
     let known: Option<i16> = boot::table
         .filter(dsl::owner.eq(owner))
@@ -214,11 +215,11 @@ pub(super) async fn reap_gone(
         .await
         .optional()?;
     let Some(counted) = known else {
-        return Ok(Written::Reaped(reaped));
+        return Ok(reaped);
     };
     recover(connection, owner, JUDGED_DEAD, &mut reaped).await?;
     if counted != 0 {
-        return Ok(Written::Reaped(reaped));
+        return Ok(reaped);
     }
     diesel::update(boot::table.filter(dsl::owner.eq(owner)))
         .set(dsl::deaths_counted.eq(1))
@@ -237,7 +238,7 @@ pub(super) async fn reap_gone(
             reaped.dead_letters.push(charge.dead_letter());
         }
     }
-    Ok(Written::Reaped(reaped))
+    Ok(reaped)
 }
 
 /// Whether the victim became a dead letter; none where it is not there any more.

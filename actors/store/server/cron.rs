@@ -15,12 +15,12 @@ use crate::store::columns::{
 };
 use crate::store::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::store::schema::{cron_entry, cron_run};
-use crate::store::write::Written;
+use crate::store::write::{RunStarted, TakeFire};
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
 /// transaction: there is no fire without it, and none of it without a fire. So is the check for earlier runs: it locks
 /// the entry first, so no two daemons find the entry free.
-pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Written> {
+pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> QueryResult<Claim> {
     use cron_run::dsl;
 
     // Where a collision costs the whole transaction the row is searched for first. It may collide all the same; the
@@ -28,14 +28,14 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
     if dialect::COLLISION == Collision::Fails
         && let Some(whose) = row_of(connection, fire).await?
     {
-        return Ok(Written::Claimed(whose));
+        return Ok(whose);
     }
     // Nobody makes it twice: what another daemon has made, or this one, has ended its order in the same transaction.
     if let Some(order) = fire.order
         && !daemon_orders::waits(connection, order).await?
     {
         let whose = own_row_of(connection, fire).await?;
-        return Ok(Written::Claimed(whose.unwrap_or(Claim::Others)));
+        return Ok(whose.unwrap_or(Claim::Others));
     }
     let rivals = Rivals {
         partition: &fire.partition,
@@ -47,13 +47,13 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
     }
     // As late as can be: a server that hung has answered by now.
     if fire.given_up.is_set() {
-        return Ok(Written::Claimed(Claim::Missed));
+        return Ok(Claim::Missed);
     }
     let begin = match (&fire.expired, &fire.at_overlap) {
         (Some(result), _) => Begin::missed(result),
         (None, AtOverlap::Wait) if rivals.are_open(connection).await? => {
             let whose = row_of(connection, fire).await?;
-            return Ok(Written::Claimed(whose.unwrap_or(Claim::Busy)));
+            return Ok(whose.unwrap_or(Claim::Busy));
         }
         (None, AtOverlap::Skip { result }) if rivals.are_open(connection).await? => {
             Begin::skipped(result)
@@ -79,7 +79,7 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
     );
     if inserted == 0 {
         let whose = row_of(connection, fire).await?;
-        return Ok(Written::Claimed(whose.unwrap_or(Claim::Others)));
+        return Ok(whose.unwrap_or(Claim::Others));
     }
     if let Some(order) = fire.order {
         daemon_orders::became_run(connection, order, fire, begin.claim).await?;
@@ -95,7 +95,7 @@ pub(super) async fn claim_fire(connection: &mut Connection, fire: &Fire) -> Quer
             .await?
             .map_or_else(|why| not_logged(&fire.uk, &why), drop);
     }
-    Ok(Written::Claimed(begin.claim))
+    Ok(begin.claim)
 }
 
 /// The owner of the row that is there already. The answer to an earlier claim of the same caller may have been lost.
@@ -225,11 +225,13 @@ async fn log_start(
 /// daemon with an older configuration may have let another run begin meanwhile.
 pub(super) async fn take_fire(
     connection: &mut Connection,
-    uk: &str,
-    from: &str,
-    owner: &str,
-    at_overlap: &AtOverlap,
-) -> QueryResult<Written> {
+    TakeFire {
+        uk,
+        from,
+        owner,
+        at_overlap,
+    }: &TakeFire,
+) -> QueryResult<Claim> {
     use cron_run::dsl;
 
     let of_fire = || cron_run::table.filter(dsl::uk.eq(uk));
@@ -239,7 +241,7 @@ pub(super) async fn take_fire(
         .await
         .optional()?;
     let Some((partition, entry, scheduled_ms)) = fire else {
-        return Ok(Written::Claimed(Claim::Others));
+        return Ok(Claim::Others);
     };
     let rivals = Rivals {
         partition: &partition,
@@ -258,25 +260,27 @@ pub(super) async fn take_fire(
         .execute(connection)
         .await?;
     if taken == 0 {
-        return Ok(Written::Claimed(Claim::Others));
+        return Ok(Claim::Others);
     }
     match at_overlap {
         AtOverlap::Skip { result } if rivals.are_open(connection).await? => {
             end_run(connection, &skipped(uk, result)).await?;
-            return Ok(Written::Claimed(Claim::Skipped));
+            return Ok(Claim::Skipped);
         }
         AtOverlap::Replace => rivals.mark_replaced(connection).await.map(drop)?,
         AtOverlap::Skip { .. } | AtOverlap::Allow | AtOverlap::Wait => {}
     }
-    Ok(Written::Claimed(Claim::Ours))
+    Ok(Claim::Ours)
 }
 
 pub(super) async fn run_started(
     connection: &mut Connection,
-    uk: &str,
-    pid: i32,
-    start_ticks: Option<i64>,
-) -> QueryResult<Written> {
+    &RunStarted {
+        ref uk,
+        pid,
+        start_ticks,
+    }: &RunStarted,
+) -> QueryResult<()> {
     use cron_run::dsl;
 
     diesel::update(
@@ -302,12 +306,12 @@ pub(super) async fn run_started(
         .await
     });
     logged.await?.map_or_else(|why| not_logged(uk, &why), drop);
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// The process itself and the daemon that watches it both report the end; the row is locked and read first, so only the
 /// first one gets through.
-pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryResult<Written> {
+pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryResult<bool> {
     use cron_run::dsl;
 
     let row = cron_run::table.filter(dsl::uk.eq(&end.uk));
@@ -322,7 +326,7 @@ pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryR
     };
     let open = found.filter(|(state, owner, _)| may(*state, owner));
     let Some((.., mark)) = open else {
-        return Ok(Written::Ended(false));
+        return Ok(false);
     };
     diesel::update(row)
         .set((
@@ -339,7 +343,7 @@ pub(super) async fn end_run(connection: &mut Connection, end: &RunEnd) -> QueryR
     logged
         .await?
         .unwrap_or_else(|why| not_logged(&end.uk, &why));
-    Ok(Written::Ended(true))
+    Ok(true)
 }
 
 async fn log_end(connection: &mut Connection, end: &RunEnd) -> QueryResult<()> {

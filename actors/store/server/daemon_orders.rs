@@ -19,9 +19,9 @@ use crate::store::daemon_orders::{
 };
 use crate::store::rows::{Claim, Fire};
 use crate::store::schema::{boot, cron_entry, cron_run, daemon_order};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{TRIM_ROWS, TakeOrder, TrimOrders};
 
-pub(super) async fn give(connection: &mut Connection, orders: &[NewOrder]) -> QueryResult<Written> {
+pub(super) async fn give(connection: &mut Connection, orders: &[NewOrder]) -> QueryResult<()> {
     use daemon_order::dsl;
 
     for order in orders {
@@ -49,7 +49,7 @@ pub(super) async fn give(connection: &mut Connection, orders: &[NewOrder]) -> Qu
         )
         .await?;
     }
-    Ok(Written::Count(orders.len()))
+    Ok(())
 }
 
 /// Whether the order of a fire still waits. It is locked until the transaction ends: of two daemons that claim its run the
@@ -89,10 +89,12 @@ pub(super) async fn became_run(
 /// takes it.
 pub(super) async fn take(
     connection: &mut Connection,
-    id: i64,
-    from: &str,
-    owner: &str,
-) -> QueryResult<Written> {
+    &TakeOrder {
+        id,
+        ref from,
+        ref owner,
+    }: &TakeOrder,
+) -> QueryResult<bool> {
     use daemon_order::dsl;
 
     let left = daemon_order::table
@@ -106,7 +108,7 @@ pub(super) async fn take(
         .await
         .optional()?;
     let Some(uk) = uk else {
-        return Ok(Written::Count(0));
+        return Ok(false);
     };
     let this = daemon_order::table.filter(dsl::id.eq(id));
     diesel::update(this)
@@ -120,11 +122,11 @@ pub(super) async fn take(
         .set(cron_run::status.eq(RUN_ENDING))
         .execute(connection)
         .await?;
-    Ok(Written::Count(1))
+    Ok(true)
 }
 
 /// Only the first end counts.
-pub(super) async fn end(connection: &mut Connection, end: &OrderEnd) -> QueryResult<Written> {
+pub(super) async fn end(connection: &mut Connection, end: &OrderEnd) -> QueryResult<bool> {
     use daemon_order::dsl;
 
     let open = daemon_order::table
@@ -144,7 +146,7 @@ pub(super) async fn end(connection: &mut Connection, end: &OrderEnd) -> QueryRes
         .await
         .optional()?;
     let Some((environment, ordered_by, kind, name, uk)) = order else {
-        return Ok(Written::Count(0));
+        return Ok(false);
     };
     let this = daemon_order::table.filter(dsl::id.eq(end.id));
     diesel::update(this)
@@ -163,11 +165,14 @@ pub(super) async fn end(connection: &mut Connection, end: &OrderEnd) -> QueryRes
         (&target.unwrap_or(name), &end.result),
     )
     .await?;
-    Ok(Written::Count(1))
+    Ok(true)
 }
 
 /// At most `TRIM_ROWS` that ended before that.
-pub(super) async fn trim(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+pub(super) async fn trim(
+    connection: &mut Connection,
+    &TrimOrders { before_ms }: &TrimOrders,
+) -> QueryResult<usize> {
     use daemon_order::dsl;
 
     let old: Vec<i64> = daemon_order::table
@@ -180,7 +185,6 @@ pub(super) async fn trim(connection: &mut Connection, before_ms: i64) -> QueryRe
     diesel::delete(daemon_order::table.filter(dsl::id.eq_any(old)))
         .execute(connection)
         .await
-        .map(Written::Count)
 }
 
 pub(super) async fn open(

@@ -12,10 +12,10 @@ use super::schema::delay_queue_log;
 use crate::membership::partition_of;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE, cut_mark};
 use crate::store::headers::encode;
-use crate::store::rows::{EntryName, NewDeadLetter as Given, Origin};
+use crate::store::rows::{EntryName, Origin};
 use crate::store::schema::{dead_letter, queue_message};
 use crate::store::truncate::{Plain, readable};
-use crate::store::write::Written;
+use crate::store::write::InsertDeadLetters;
 
 #[derive(Insertable)]
 #[diesel(table_name = dead_letter)]
@@ -143,8 +143,8 @@ pub(super) async fn from_message(
 /// would be tried again for ever, and hold up what is behind it.
 pub(super) async fn insert_all(
     connection: &mut Connection,
-    dead_letters: &[Given],
-) -> QueryResult<Written> {
+    InsertDeadLetters { dead_letters }: &InsertDeadLetters,
+) -> QueryResult<()> {
     for dead_letter in dead_letters {
         let mut limits = connection.limits;
         let kept = kept(&limits, dead_letter.payload.len());
@@ -177,7 +177,7 @@ pub(super) async fn insert_all(
         };
         insert(connection, row).await?;
     }
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// Beside a payload that is cut a longer key is left out.

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use super::dialect::{Connection, NOW_MS};
 use crate::store::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::schema::death::{self, dsl};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{ForgetDeaths, NoteFailures, TRIM_ROWS};
 
 /// In the transaction that counts all crashes of its boot: once, by the first daemon. Two daemons that record crashes
 /// of the same message for different boots collide on its key, and the second one tries its transaction again.
@@ -55,8 +55,8 @@ pub(super) async fn charge(
 /// death, and makes nothing a suspect.
 pub(super) async fn note_failures(
     connection: &mut Connection,
-    failures: &[FailedAttempt],
-) -> QueryResult<Written> {
+    NoteFailures { failures }: &NoteFailures,
+) -> QueryResult<()> {
     for FailedAttempt {
         message: id,
         attempt,
@@ -91,17 +91,20 @@ pub(super) async fn note_failures(
                 .await?;
         }
     }
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// They are finished.
-pub(super) async fn forget(connection: &mut Connection, ids: &[OutsideId]) -> QueryResult<Written> {
+pub(super) async fn forget(
+    connection: &mut Connection,
+    ForgetDeaths { ids }: &ForgetDeaths,
+) -> QueryResult<usize> {
     let mut forgotten = 0;
     for id in ids {
         let row = death::table.find((id.kind, &id.source, &id.id));
         forgotten += diesel::delete(row).execute(connection).await?;
     }
-    Ok(Written::Count(forgotten))
+    Ok(forgotten)
 }
 
 /// At most `TRIM_ROWS` rows whose message nobody came back for.

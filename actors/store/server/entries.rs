@@ -15,15 +15,14 @@ use crate::store::columns::RUN_ENDED;
 use crate::store::cron_run::{IS_FIRE, OldRun, newest};
 use crate::store::rows::KnownEntry;
 use crate::store::schema::{cron_entry, cron_run};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{SyncEntries, TRIM_ROWS, TrimRuns};
 
 /// An entry that was not live in between begins anew: it is not caught up. Two daemons that do so at once may collide on
 /// an entry's key; the one that lost tries its transaction again.
 pub(super) async fn sync(
     connection: &mut Connection,
-    partition: &str,
-    entries: &[KnownEntry],
-) -> QueryResult<Written> {
+    SyncEntries { partition, entries }: &SyncEntries,
+) -> QueryResult<Vec<i64>> {
     use cron_entry::dsl;
 
     let now = now_ms();
@@ -73,7 +72,7 @@ pub(super) async fn sync(
         }
         None => now,
     });
-    Ok(Written::Since(since.collect()))
+    Ok(since.collect())
 }
 
 /// What the row of an entry is now; it may have had none.
@@ -155,7 +154,10 @@ pub(super) async fn newest_runs(
 }
 
 /// What is deleted leaves its second with its entry.
-pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+pub(super) async fn trim_runs(
+    connection: &mut Connection,
+    &TrimRuns { before_ms }: &TrimRuns,
+) -> QueryResult<usize> {
     use cron_run::dsl;
 
     marks::trim(connection).await?;
@@ -174,7 +176,6 @@ pub(super) async fn trim_runs(connection: &mut Connection, before_ms: i64) -> Qu
     diesel::delete(cron_run::table.filter(dsl::id.eq_any(ids)))
         .execute(connection)
         .await
-        .map(Written::Count)
 }
 
 async fn note_last_fire(

@@ -10,15 +10,17 @@ use crate::clock::now_ms;
 use crate::clock_watch::CLOCK_STEP_MS;
 use crate::store::columns::WAITING;
 use crate::store::schema::queue_message;
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{HastenMessages, HastenTasks, TRIM_ROWS};
 
 /// By the server's clock, which has set their times. Rows that another transaction has locked are left for the next
 /// poll.
 pub(super) async fn messages(
     connection: &mut Connection,
-    queue: &str,
-    longest_ms: i64,
-) -> QueryResult<Written> {
+    &HastenMessages {
+        ref queue,
+        longest_ms,
+    }: &HastenMessages,
+) -> QueryResult<usize> {
     use queue_message::dsl;
 
     let never_failed = dsl::attempts.eq(0).and(dsl::deaths.eq(0));
@@ -34,21 +36,19 @@ pub(super) async fn messages(
         .load(connection)
         .await?;
     if put_off.is_empty() {
-        return Ok(Written::Count(0));
+        return Ok(0);
     }
     diesel::update(queue_message::table.filter(dsl::id.eq_any(put_off)))
         .set(dsl::due_ms.eq(sql::<BigInt>(NOW_MS)))
         .execute(connection)
         .await
-        .map(Written::Count)
 }
 
 /// By this machine's clock, which sets the times of retries.
 pub(super) async fn tasks(
     connection: &mut Connection,
-    ids: &[i64],
-    after_s: i64,
-) -> QueryResult<Written> {
+    &HastenTasks { ref ids, after_s }: &HastenTasks,
+) -> QueryResult<usize> {
     use super::schema::delay_queue_log::{self as log, dsl};
 
     let due_ms = now_ms();
@@ -65,5 +65,4 @@ pub(super) async fn tasks(
         ))
         .execute(connection)
         .await
-        .map(Written::Count)
 }

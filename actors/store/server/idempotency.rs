@@ -12,14 +12,14 @@ use crate::store::idempotency::{
     without_id,
 };
 use crate::store::schema::idempotency_key::{self as keys, dsl};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{EndKey, TRIM_ROWS, TrimKeys};
 
 /// A key that another transaction has inserted in the meantime fails with its primary key, and the whole transaction is tried
 /// again: then it is among the known ones.
 pub(super) async fn insert(
     connection: &mut Connection,
     insert: &KeyedInsert,
-) -> QueryResult<Written> {
+) -> QueryResult<Keyed> {
     let mut known = Vec::new();
     for names in insert.key_names().chunks(IN_ONE_STATEMENT) {
         let some: Vec<KnownKey> = keys::table
@@ -31,7 +31,7 @@ pub(super) async fn insert(
     }
     let before = match insert.ids_before(&known) {
         Ok(before) => before,
-        Err(difference) => return Ok(Written::Keyed(Keyed::Differs(difference))),
+        Err(difference) => return Ok(Keyed::Differs(difference)),
     };
     let new_ids = match &insert.rows {
         KeyedRows::Tasks { rows, owner } => {
@@ -68,11 +68,14 @@ pub(super) async fn insert(
             .execute(connection)
             .await?;
     }
-    Ok(Written::Keyed(Keyed::Rows(rows)))
+    Ok(Keyed::Rows(rows))
 }
 
 /// The row is locked until the transaction ends: of two attempts at once one sends.
-pub(super) async fn claim(connection: &mut Connection, claim: &KeyClaim) -> QueryResult<Written> {
+pub(super) async fn claim(
+    connection: &mut Connection,
+    claim: &KeyClaim,
+) -> QueryResult<KeyClaimed> {
     let this = keys::table.filter(dsl::key_name.eq(&claim.key.key));
     let known: Option<KnownKey> = this
         .select(KnownKey::as_select())
@@ -109,19 +112,17 @@ pub(super) async fn claim(connection: &mut Connection, claim: &KeyClaim) -> Quer
             KeyClaimed::Ours { again: false }
         }
     };
-    Ok(Written::KeyClaimed(claimed))
+    Ok(claimed)
 }
 
 pub(super) async fn end(
     connection: &mut Connection,
-    key: &str,
-    owner: &str,
-    end: KeyEnd,
-) -> QueryResult<Written> {
+    EndKey { key, owner, end }: &EndKey,
+) -> QueryResult<()> {
     let this = keys::table
         .filter(dsl::key_name.eq(key))
         .filter(dsl::owner.eq(owner));
-    let changed = match end {
+    match end {
         KeyEnd::Sent => {
             diesel::update(this)
                 .set((dsl::state.eq(DONE), dsl::owner.eq("")))
@@ -136,11 +137,14 @@ pub(super) async fn end(
         }
         KeyEnd::Unsent => diesel::delete(this).execute(connection).await?,
     };
-    Ok(Written::Count(changed))
+    Ok(())
 }
 
 /// `idx_idempotency_key_created` finds them.
-pub(super) async fn trim(connection: &mut Connection, before_ms: i64) -> QueryResult<Written> {
+pub(super) async fn trim(
+    connection: &mut Connection,
+    &TrimKeys { before_ms }: &TrimKeys,
+) -> QueryResult<usize> {
     let old: Vec<String> = keys::table
         .filter(dsl::created_ms.lt(before_ms))
         .order(dsl::created_ms)
@@ -153,5 +157,4 @@ pub(super) async fn trim(connection: &mut Connection, before_ms: i64) -> QueryRe
     diesel::delete(keys::table.filter(dsl::key_name.eq_any(old)))
         .execute(connection)
         .await
-        .map(Written::Count)
 }

@@ -17,7 +17,7 @@ use crate::store::rows::{
 };
 use crate::store::schema::queue_message::{self as message, dsl};
 use crate::store::truncate::readable;
-use crate::store::write::{Most, Written};
+use crate::store::write::{ClaimMessages, ReleaseMessages};
 
 /// Bytes of payloads in one statement, where the server takes as many in one message: small
 /// enough that one statement holds nobody up.
@@ -117,18 +117,16 @@ pub(super) struct Claimed {
 
 pub(super) async fn claim(
     connection: &mut Connection,
-    queue: &str,
-    owner: &str,
-    most: Most,
-) -> QueryResult<Written> {
-    let name = format!("messages of `{queue}`");
+    claim: &ClaimMessages,
+) -> QueryResult<Vec<ClaimedMessage>> {
+    let name = format!("messages of `{}`", claim.queue);
     let mut rows = match connection.limits.manner {
         Manner::Whole => {
             let left_out = connection.unclaimable.of(&name);
-            let most = (most, left_out.as_slice());
-            dialect::claim_messages(connection, queue, owner, most).await?
+            let most = (claim.most, left_out.as_slice());
+            dialect::claim_messages(connection, claim, most).await?
         }
-        Manner::Apart => claim_in_pieces(connection, queue, owner, &name, most).await?,
+        Manner::Apart => claim_in_pieces(connection, claim, &name).await?,
     };
     rows.sort_by_key(|row| (row.due_ms, row.id));
     let claimed = rows.into_iter().map(|row| ClaimedMessage {
@@ -142,31 +140,29 @@ pub(super) async fn claim(
         suspect: row.deaths > 0,
         origin: Origin::decode(row.origin.as_deref().map(readable).as_deref()),
     });
-    Ok(Written::Messages(claimed.collect()))
+    Ok(claimed.collect())
 }
 
 async fn claim_in_pieces(
     connection: &mut Connection,
-    queue: &str,
-    owner: &str,
+    claim: &ClaimMessages,
     name: &str,
-    most: Most,
 ) -> QueryResult<Vec<Claimed>> {
-    let mut pieces = Pieces::new(name, &connection.unclaimable, most);
+    let mut pieces = Pieces::new(name, &connection.unclaimable, claim.most);
     let mut claimed = Vec::new();
     while let Some((piece, left_out)) = pieces.next() {
-        let claim = async |connection: &mut Connection| {
+        let tried = part(connection, async |connection: &mut Connection| {
             let most = (piece, left_out.as_slice());
-            dialect::claim_messages(connection, queue, owner, most).await
-        };
-        match part(connection, claim).await? {
+            dialect::claim_messages(connection, claim, most).await
+        });
+        match tried.await? {
             Ok(mut rows) => {
                 let bytes = rows.iter().map(|row| row.payload.len()).sum();
                 pieces.took(rows.len(), bytes);
                 claimed.append(&mut rows);
             }
             Err(why) if pieces.refused() => {
-                let head = head(connection, queue, &left_out).await?;
+                let head = head(connection, &claim.queue, &left_out).await?;
                 pieces.leave_out(head, &why);
             }
             Err(_) => {}
@@ -278,13 +274,11 @@ async fn recover(
         .map(drop)
 }
 
-/// Gives back the messages of a boot that lives on, but for those that are known to be held.
-pub(super) async fn give_back_except(
+/// Releases the messages of a boot that lives on, but for those that are known to be held.
+pub(super) async fn release_except(
     connection: &mut Connection,
-    queue: &str,
-    owner: &str,
-    keep: &[(i64, i64)],
-) -> QueryResult<Written> {
+    ReleaseMessages { queue, owner, keep }: &ReleaseMessages,
+) -> QueryResult<usize> {
     let claims: Vec<(i64, i64)> = message::table
         .filter(dsl::owner.eq(owner))
         .filter(dsl::queue.eq(queue))
@@ -294,8 +288,7 @@ pub(super) async fn give_back_except(
         .load(connection)
         .await?;
     let back = not_kept(claims, keep);
-    let given_back = by_ids::free_messages(connection, &back).await?;
-    Ok(Written::Count(given_back))
+    by_ids::free_messages(connection, &back).await
 }
 
 /// The owners of messages. `idx_queue_message_claim` bounds the query to the claimed ones.

@@ -15,13 +15,12 @@ use crate::store::schema::{boot, warning_sender};
 use crate::store::warnings::{
     CountNotice, NOTICE_GRACE_MS, NOTICE_KEPT_MS, NoticeBreadth, NoticeClaim,
 };
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{EndNotices, SendNotices, TRIM_ROWS};
 
 pub(super) async fn send(
     connection: &mut Connection,
-    owner: &str,
-    environment: &str,
-) -> QueryResult<Written> {
+    SendNotices { owner, environment }: &SendNotices,
+) -> QueryResult<()> {
     diesel::insert_into(warning_sender::table)
         .values((
             warning_sender::owner.eq(owner),
@@ -32,7 +31,7 @@ pub(super) async fn send(
         .set(warning_sender::environment.eq(environment))
         .execute(connection)
         .await?;
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// Whether a daemon that lives, or has lived a moment ago, has a receiver for the environment.
@@ -65,7 +64,7 @@ macro_rules! waiting {
 pub(super) async fn claim(
     connection: &mut Connection,
     claim: &NoticeClaim,
-) -> QueryResult<Written> {
+) -> QueryResult<Vec<CountNotice>> {
     let may_claim = match &claim.breadth {
         NoticeBreadth::All => true,
         NoticeBreadth::OfPartition(_) => !has_sender(connection, &claim.environment).await?,
@@ -89,7 +88,7 @@ pub(super) async fn claim(
         .limit(i64::from(claim.most))
         .load(connection)
         .await?;
-    Ok(Written::Notices(mine))
+    Ok(mine)
 }
 
 /// The rows are the caller's.
@@ -110,9 +109,8 @@ async fn own(connection: &mut Connection, ids: &[i64], owner: &str) -> QueryResu
 /// Answers those that are the owner's still.
 pub(super) async fn end(
     connection: &mut Connection,
-    owner: &str,
-    ids: &[i64],
-) -> QueryResult<Written> {
+    EndNotices { owner, ids }: &EndNotices,
+) -> QueryResult<Vec<i64>> {
     let mut left = Vec::new();
     for chunk in ids.chunks(IN_ONE_STATEMENT) {
         let mine: Vec<i64> = warning_notice::table
@@ -133,7 +131,7 @@ pub(super) async fn end(
             .await?;
         left.extend(locked);
     }
-    Ok(Written::Ids(left))
+    Ok(left)
 }
 
 pub(super) async fn owners(connection: &mut Connection) -> QueryResult<Vec<String>> {
@@ -176,7 +174,7 @@ pub(super) async fn any(
     }
 }
 
-pub(super) async fn trim(connection: &mut Connection) -> QueryResult<Written> {
+pub(super) async fn trim(connection: &mut Connection) -> QueryResult<usize> {
     // Its boot has been gone for a week, or never was.
     let gone: Vec<String> = warning_sender::table
         .left_join(boot::table.on(boot::owner.eq(warning_sender::owner)))
@@ -200,7 +198,5 @@ pub(super) async fn trim(connection: &mut Connection) -> QueryResult<Written> {
         .skip_locked()
         .load(connection)
         .await?;
-    by_ids::delete_notices(connection, &old)
-        .await
-        .map(Written::Count)
+    by_ids::delete_notices(connection, &old).await
 }

@@ -11,14 +11,13 @@ use crate::store::rows::{
 };
 use crate::store::schema::{audit, pause};
 use crate::store::views::{Paused, came_of};
-use crate::store::write::Written;
 
 /// Two that pause one thing for the first time at once collide on its key; the one that lost tries its transaction
 /// again.
 pub(super) async fn set_pause(
     connection: &mut Connection,
     order: &PauseOrder,
-) -> QueryResult<Written> {
+) -> QueryResult<bool> {
     use pause::dsl;
 
     let ordered_by = connection.limits.name(&order.ordered_by);
@@ -71,7 +70,7 @@ pub(super) async fn set_pause(
         (&order.target, came_of(change)),
     )
     .await?;
-    Ok(Written::Count(usize::from(change.is_some())))
+    Ok(change.is_some())
 }
 
 /// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what,
@@ -125,14 +124,11 @@ pub(super) async fn audit_dead_letters(
 }
 
 /// An order that was given to one daemon, and not by a row of its own.
-pub(super) async fn write_down(
-    connection: &mut Connection,
-    order: &AuditRow,
-) -> QueryResult<Written> {
+pub(super) async fn write_down(connection: &mut Connection, order: &AuditRow) -> QueryResult<()> {
     let whose = (order.environment.as_str(), order.ordered_by.as_str());
     let what = (&*order.target, &*order.result);
     audit(connection, whose, order.action, what).await?;
-    Ok(Written::Count(1))
+    Ok(())
 }
 
 pub(super) async fn pauses(

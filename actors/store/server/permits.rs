@@ -10,13 +10,12 @@ use diesel_async::RunQueryDsl;
 use super::dialect::{Connection, NOW_MS};
 use crate::store::permits::{Granted, PermitAsk};
 use crate::store::schema::rate_limit::{self as limits, dsl};
-use crate::store::write::Written;
 
 /// Another daemon takes permits of the same limit: it commits within milliseconds, and nobody waits for it here, as other writes
 /// are in this transaction.
 const BUSY: Duration = Duration::from_millis(10);
 
-pub(super) async fn take(connection: &mut Connection, ask: &PermitAsk) -> QueryResult<Written> {
+pub(super) async fn take(connection: &mut Connection, ask: &PermitAsk) -> QueryResult<Granted> {
     let this = || limits::table.filter(dsl::name.eq(&ask.name));
     let locked: Option<i64> = this()
         .select(dsl::free_us)
@@ -30,7 +29,7 @@ pub(super) async fn take(connection: &mut Connection, ask: &PermitAsk) -> QueryR
         .await?;
     let (free_us, granted) = ask.grant(locked.unwrap_or(0), now_ms * 1000);
     if let Granted::Wait(_) = granted {
-        return Ok(Written::Granted(granted));
+        return Ok(granted);
     }
     match locked {
         Some(_) => {
@@ -46,7 +45,7 @@ pub(super) async fn take(connection: &mut Connection, ask: &PermitAsk) -> QueryR
                 .await
                 .optional()?;
             if there.is_some() {
-                return Ok(Written::Granted(Granted::Wait(BUSY)));
+                return Ok(Granted::Wait(BUSY));
             }
             // Of two that make it at once the second one fails with its key, and is tried again.
             diesel::insert_into(limits::table)
@@ -59,5 +58,5 @@ pub(super) async fn take(connection: &mut Connection, ask: &PermitAsk) -> QueryR
                 .await?;
         }
     }
-    Ok(Written::Granted(granted))
+    Ok(granted)
 }

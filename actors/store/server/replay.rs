@@ -10,10 +10,10 @@ use super::orders::audit_dead_letters;
 use super::tasks;
 use crate::clock::now_ms;
 use crate::store::dead_letter::{is_cut, uncut};
-use crate::store::rows::{DeadLetterOrder, NewTask, Origin, Replay, ReplayTo};
+use crate::store::rows::{NewTask, Origin, Replay, ReplayTo};
 use crate::store::schema::{dead_letter, queue_message};
 use crate::store::truncate::readable;
-use crate::store::write::{DeletedDeadLetters, Replayed, Written};
+use crate::store::write::{DeleteDeadLetters, DeletedDeadLetters, ReplayDeadLetters, Replayed};
 
 /// A dead letter, as far as its new row is made of it.
 #[derive(Queryable, Selectable)]
@@ -33,16 +33,18 @@ struct DeadLetter {
 /// Each dead letter is locked before it is read: of two who replay it at once, the second one finds it gone.
 pub(super) async fn replay(
     connection: &mut Connection,
-    dead_letters: &[Replay],
-    order: Option<&DeadLetterOrder>,
-) -> QueryResult<Written> {
+    ReplayDeadLetters {
+        dead_letters,
+        order,
+    }: &ReplayDeadLetters,
+) -> QueryResult<Replayed> {
     let mut rows = Vec::with_capacity(dead_letters.len());
     for dead_letter in dead_letters {
         rows.push(replay_one(connection, dead_letter).await?);
     }
     let done = rows.iter().flatten().count();
-    let audit = audit_dead_letters(connection, order, "replay", done).await?;
-    Ok(Written::Replayed(Replayed { rows, audit }))
+    let audit = audit_dead_letters(connection, order.as_ref(), "replay", done).await?;
+    Ok(Replayed { rows, audit })
 }
 
 async fn replay_one(
@@ -124,11 +126,10 @@ async fn insert_task(
 
 pub(super) async fn delete(
     connection: &mut Connection,
-    ids: &[i64],
-    order: Option<&DeadLetterOrder>,
-) -> QueryResult<Written> {
+    DeleteDeadLetters { ids, order }: &DeleteDeadLetters,
+) -> QueryResult<DeletedDeadLetters> {
     let dead_letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
     let count = diesel::delete(dead_letters).execute(connection).await?;
-    let audit = audit_dead_letters(connection, order, "purge", count).await?;
-    Ok(Written::Deleted(DeletedDeadLetters { count, audit }))
+    let audit = audit_dead_letters(connection, order.as_ref(), "purge", count).await?;
+    Ok(DeletedDeadLetters { count, audit })
 }

@@ -14,14 +14,16 @@ use super::schema::crontab_log;
 use crate::store::columns::RUN_ENDED;
 use crate::store::retention::{is_old_run, more_after, trimmed};
 use crate::store::schema::{audit, cron_run, dead_letter};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{TRIM_ROWS, TrimAudit, TrimCrontabLog, TrimDeadLetters, Trimmed};
 
 /// A run that is open keeps its row, however old.
 pub(super) async fn trim_crontab_log(
     connection: &mut Connection,
-    before_ms: i64,
-    after_id: i64,
-) -> QueryResult<Written> {
+    &TrimCrontabLog {
+        before_ms,
+        after_id,
+    }: &TrimCrontabLog,
+) -> QueryResult<Trimmed> {
     use crontab_log::dsl;
 
     let oldest: Vec<(i64, String, i64)> = crontab_log::table
@@ -64,9 +66,11 @@ pub(super) async fn trim_crontab_log(
 
 pub(super) async fn trim_dead_letters(
     connection: &mut Connection,
-    before_ms: i64,
-    after_id: i64,
-) -> QueryResult<Written> {
+    &TrimDeadLetters {
+        before_ms,
+        after_id,
+    }: &TrimDeadLetters,
+) -> QueryResult<Trimmed> {
     use dead_letter::dsl;
 
     let oldest: Vec<(i64, i64)> = dead_letter::table
@@ -96,8 +100,8 @@ pub(super) async fn trim_dead_letters(
 /// `idx_audit_at` finds them.
 pub(super) async fn trim_audit(
     connection: &mut Connection,
-    before_ms: i64,
-) -> QueryResult<Written> {
+    &TrimAudit { before_ms }: &TrimAudit,
+) -> QueryResult<usize> {
     use audit::dsl;
 
     let old: Vec<i64> = audit::table
@@ -112,5 +116,4 @@ pub(super) async fn trim_audit(
     diesel::delete(audit::table.filter(dsl::id.eq_any(old)))
         .execute(connection)
         .await
-        .map(Written::Count)
 }

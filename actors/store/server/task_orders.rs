@@ -13,10 +13,12 @@ use crate::store::columns::{FAILED, WAITING};
 use crate::store::task_orders::{
     Found, RawTaskName, RawTaskRow, TaskName, TaskOrder, TaskOrdered, TaskRow, TaskStatus, TaskWish,
 };
-use crate::store::write::Written;
 
 /// The row is locked before it is read: no daemon claims it between the read and the change.
-pub(super) async fn order(connection: &mut Connection, order: &TaskOrder) -> QueryResult<Written> {
+pub(super) async fn order(
+    connection: &mut Connection,
+    order: &TaskOrder,
+) -> QueryResult<TaskOrdered> {
     let row = log::table.filter(dsl::id.eq(order.id));
     let found: Option<(i16, String, i32)> = row
         .select((sql::<SmallInt>("status"), dsl::owner, dsl::attempts))
@@ -63,7 +65,7 @@ pub(super) async fn order(connection: &mut Connection, order: &TaskOrder) -> Que
         (&order.target(), &ordered.describe()),
     )
     .await?;
-    Ok(Written::Ordered(ordered))
+    Ok(ordered)
 }
 
 /// The index is walked in its order and left at the limit; see the claims in `dialect.rs`.

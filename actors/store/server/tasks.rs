@@ -14,7 +14,7 @@ use crate::store::apart::{Manner, Pieces};
 use crate::store::columns::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::store::raw_task::{RawTask, Unreadable, read_all};
 use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
-use crate::store::write::{Most, TRIM_ROWS, Written};
+use crate::store::write::{ClaimTasks, ReleaseTasks, TRIM_ROWS, TrimTasks};
 
 /// Its name in the log.
 const QUEUE: &str = "delayed tasks";
@@ -41,27 +41,24 @@ pub(super) fn beginning<'a>(row: &NewTask, owner: &'a str) -> (i16, &'a str, i64
 
 pub(super) async fn claim(
     connection: &mut Connection,
-    owner: &str,
-    from_s: Option<i64>,
-    until_s: i64,
-    most: Most,
-) -> QueryResult<Written> {
+    claim: &ClaimTasks,
+) -> QueryResult<ClaimedTasks> {
     let unclaimable = connection.unclaimable.clone();
     if connection.limits.manner == Manner::Whole {
         let left_out = unclaimable.of(QUEUE);
-        let most = (most, left_out.as_slice());
-        let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;
-        return read(connection, owner, rows).await.map(Written::Tasks);
+        let most = (claim.most, left_out.as_slice());
+        let rows = dialect::claim_tasks(connection, claim, most).await?;
+        return read(connection, &claim.owner, rows).await;
     }
-    let mut pieces = Pieces::new(QUEUE, &unclaimable, most);
+    let mut pieces = Pieces::new(QUEUE, &unclaimable, claim.most);
     let mut claimed = ClaimedTasks::default();
     while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, async |connection| {
             let most = (piece, left_out.as_slice());
-            let rows = dialect::claim_tasks(connection, owner, from_s, until_s, most).await?;
+            let rows = dialect::claim_tasks(connection, claim, most).await?;
             let bytes = rows.iter().map(|row| row.params.len()).sum();
             let count = rows.len();
-            Ok((read(connection, owner, rows).await?, count, bytes))
+            Ok((read(connection, &claim.owner, rows).await?, count, bytes))
         });
         match tried.await? {
             Ok((some, count, bytes)) => {
@@ -70,26 +67,25 @@ pub(super) async fn claim(
                 claimed.dead_letters.extend(some.dead_letters);
             }
             Err(why) if pieces.refused() => {
-                let head = head(connection, from_s, until_s, &left_out).await?;
+                let head = head(connection, claim, &left_out).await?;
                 pieces.leave_out(head, &why);
             }
             Err(_) => {}
         }
     }
     claimed.tasks.sort_by_key(|task| (task.due_ms, task.id));
-    Ok(Written::Tasks(claimed))
+    Ok(claimed)
 }
 
 /// The row that a claim would take first.
 async fn head(
     connection: &mut Connection,
-    from_s: Option<i64>,
-    until_s: i64,
+    claim: &ClaimTasks,
     left_out: &[i64],
 ) -> QueryResult<Option<i64>> {
     log::table
         .filter(dsl::status.eq(WAITING))
-        .filter(dsl::exec_time.between(from_s.unwrap_or(0), until_s))
+        .filter(dsl::exec_time.between(claim.from_s.unwrap_or(0), claim.until_s))
         .filter(dsl::id.ne_all(left_out.to_vec()))
         .order((dsl::exec_time, dsl::id))
         .select(dsl::id)
@@ -201,11 +197,10 @@ async fn fail(
 
 /// Releases the tasks of a boot that lives on, but for those that are known to run. They are read without a lock, which
 /// would wait for rows of others; only this boot changes its own rows meanwhile.
-pub(super) async fn give_back_except(
+pub(super) async fn release_except(
     connection: &mut Connection,
-    owner: &str,
-    keep: &[(i64, i64)],
-) -> QueryResult<Written> {
+    ReleaseTasks { owner, keep }: &ReleaseTasks,
+) -> QueryResult<usize> {
     let claims: Vec<(i64, i64)> = log::table
         .filter(dsl::status.eq(RUNNING))
         .filter(dsl::owner.eq(owner))
@@ -217,8 +212,7 @@ pub(super) async fn give_back_except(
     let mine = by_ids::await_tasks(connection, owner, back).await?;
     let mut back: Vec<i64> = mine.into_keys().collect();
     back.sort_unstable();
-    let given_back = by_ids::free_tasks(connection, &back).await?;
-    Ok(Written::Count(given_back))
+    by_ids::free_tasks(connection, &back).await
 }
 
 /// The owners of running tasks. `idx_status_exectime` bounds the query to the running ones.
@@ -302,7 +296,10 @@ pub(super) async fn charge(
 }
 
 /// `idx_status_exectime` finds them.
-pub(super) async fn trim(connection: &mut Connection, before_s: i64) -> QueryResult<Written> {
+pub(super) async fn trim(
+    connection: &mut Connection,
+    &TrimTasks { before_s }: &TrimTasks,
+) -> QueryResult<usize> {
     let old: Vec<i64> = log::table
         .filter(dsl::status.eq_any([DONE, FAILED]))
         .filter(dsl::exec_time.lt(before_s))
@@ -312,7 +309,5 @@ pub(super) async fn trim(connection: &mut Connection, before_s: i64) -> QueryRes
         .skip_locked()
         .load(connection)
         .await?;
-    by_ids::delete_tasks(connection, &old)
-        .await
-        .map(Written::Count)
+    by_ids::delete_tasks(connection, &old).await
 }

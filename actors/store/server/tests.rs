@@ -23,7 +23,10 @@ use crate::store::rows::{
 use crate::store::task_orders::TaskStatus;
 use crate::store::traits::{Outcome, Store, Writer};
 use crate::store::warnings::{CountAdd, CountOrigin, CountSegment, Counted, Period};
-use crate::store::write::{Settlement, Write, Written};
+use crate::store::write::{
+    AddCount, ClaimMessages, EndMessages, InsertDeadLetters, InsertMessages, InsertTasks,
+    ReleaseMessages, ReplayDeadLetters, Settlement, Write, Written,
+};
 use crate::testing_support::{Cut, Proxy};
 
 fn push(params: &str) -> Write {
@@ -35,10 +38,11 @@ fn push(params: &str) -> Write {
         claimed: false,
         trace: None,
     };
-    Write::InsertTasks {
+    InsertTasks {
         rows: vec![row],
         owner: String::new(),
     }
+    .into()
 }
 
 fn send(bytes: usize) -> Write {
@@ -47,10 +51,11 @@ fn send(bytes: usize) -> Write {
         key: None,
         headers: Vec::new(),
     };
-    Write::InsertMessages {
+    InsertMessages {
         queue: "q".to_owned(),
         rows: vec![row],
     }
+    .into()
 }
 
 fn dead_letter(bytes: usize) -> NewDeadLetter {
@@ -83,7 +88,7 @@ async fn ids(writer: &mut dyn Writer, batch: &std::sync::Arc<[Write]>) -> (Vec<i
         let applied = writer.apply(std::sync::Arc::clone(batch)).await;
         if applied.away.is_none() {
             let ids = applied.answers().into_iter().map(|answer| match answer {
-                Ok(Written::Ids(ids)) => ids[0],
+                Ok(Written::InsertTasks(ids)) => ids[0],
                 other => panic!("{other:?}"),
             });
             return (ids.collect(), unsure);
@@ -156,7 +161,7 @@ fn a_write_that_waits_for_a_locked_row_is_distinguished_from_an_outage() {
         store(&url).migrate().unwrap();
         actix_rt::System::new().block_on(async move {
         let mut writer = store(&url).writer().await.unwrap();
-        let claim = Write::ClaimMessages {
+        let claim = ClaimMessages {
             queue: "q".to_owned(),
             owner: "me".to_owned(),
             most: crate::store::Most {
@@ -164,11 +169,11 @@ fn a_write_that_waits_for_a_locked_row_is_distinguished_from_an_outage() {
                 bytes: u32::MAX,
             },
         };
-        let answers = writer.apply(vec![send(1), claim].into()).await.answers();
-        let Ok(Written::Messages(claimed)) = &answers[1] else {
+        let answers = writer.apply(vec![send(1), claim.into()].into()).await.answers();
+        let Ok(Written::ClaimMessages(claimed)) = &answers[1] else {
             panic!("{answers:?}");
         };
-        let end = Write::EndMessages {
+        let end = EndMessages {
             owner: "me".to_owned(),
             ends: vec![MessageEnd {
                 id: claimed[0].id,
@@ -182,20 +187,20 @@ fn a_write_that_waits_for_a_locked_row_is_distinguished_from_an_outage() {
         operator.batch_execute(touch).await.unwrap();
         // Its end is separated from the others, and waits for no lock.
         let answers = writer
-            .apply(vec![send(2), end.clone()].into())
+            .apply(vec![send(2), end.clone().into()].into())
             .await
             .answers();
-        let Ok(Written::Settlement(settlement)) = &answers[1] else {
+        let Ok(Written::EndMessages(settlement)) = &answers[1] else {
             panic!("{answers:?}");
         };
         assert_eq!((settlement.held.len(), settlement.stale.len()), (1, 0));
         // What has to wait is left out, and the others are written.
-        let give_back = Write::GiveBackMessages {
+        let release = ReleaseMessages {
             queue: "q".to_owned(),
             owner: "me".to_owned(),
             keep: Vec::new(),
         };
-        let applied = writer.apply(vec![send(3), give_back, send(4)].into()).await;
+        let applied = writer.apply(vec![send(3), release.into(), send(4)].into()).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
         let held: Vec<bool> = applied
             .outcomes
@@ -204,9 +209,9 @@ fn a_write_that_waits_for_a_locked_row_is_distinguished_from_an_outage() {
             .collect();
         assert_eq!(held, [false, true, false], "{:?}", applied.outcomes);
         operator.batch_execute("ROLLBACK").await.unwrap();
-        let answers = writer.apply(vec![end].into()).await.answers();
+        let answers = writer.apply(vec![end.into()].into()).await.answers();
         assert!(
-            matches!(&answers[0], Ok(Written::Settlement(settlement)) if *settlement == Settlement::default()),
+            matches!(&answers[0], Ok(Written::EndMessages(settlement)) if *settlement == Settlement::default()),
             "{answers:?}"
         );
     });
@@ -305,7 +310,7 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
             let mut writer = store(&url).writer().await.unwrap();
             let dead_letters = vec![dead_letter(too_large)];
             let applied = writer
-                .apply([Write::InsertDeadLetters { dead_letters }].into())
+                .apply([InsertDeadLetters { dead_letters }.into()].into())
                 .await;
             assert!(applied.away.is_none(), "{:?}", applied.away);
             assert!(applied.answers()[0].is_ok());
@@ -326,19 +331,13 @@ fn a_dead_letter_that_is_too_large_is_kept_as_far_as_it_goes() {
                 to: ReplayTo::Queue("q".to_owned()),
                 payload: None,
             }];
-            let order = None;
-            let replayed = writer
-                .apply(
-                    [Write::ReplayDeadLetters {
-                        dead_letters,
-                        order,
-                    }]
-                    .into(),
-                )
-                .await
-                .answers();
+            let replay = ReplayDeadLetters {
+                dead_letters,
+                order: None,
+            };
+            let replayed = writer.apply([replay.into()].into()).await.answers();
             assert!(
-                matches!(&replayed[0], Ok(Written::Replayed(replayed)) if replayed.rows == [None])
+                matches!(&replayed[0], Ok(Written::ReplayDeadLetters(replayed)) if replayed.rows == [None])
             );
             assert_eq!(
                 reader
@@ -416,10 +415,11 @@ fn names_are_searched_for_among_the_first_rows() {
             for _ in 0..20 {
                 let tasks = (0..250).map(|_| push("waits"));
                 let dead_letters = (0..250).map(|_| dead_letter(1));
-                let dead_letters = Write::InsertDeadLetters {
+                let dead_letters = InsertDeadLetters {
                     dead_letters: dead_letters.collect(),
                 };
-                let applied = writer.apply(tasks.chain([dead_letters]).collect()).await;
+                let writes = tasks.chain([dead_letters.into()]).collect();
+                let applied = writer.apply(writes).await;
                 assert!(applied.away.is_none(), "{:?}", applied.away);
             }
             let key = ["PRIMARY", "dead_letter_pkey"];
@@ -457,8 +457,8 @@ fn names_are_searched_for_among_the_first_rows() {
 /// As a daemon that was frozen in the middle of its transaction, or an operator, locks it.
 #[test]
 fn a_locked_row_of_a_warning_holds_up_that_flag_alone() {
-    let add = |flag: &str| {
-        Write::AddCount(Box::new(CountAdd {
+    let add = |flag: &str| -> Write {
+        AddCount(CountAdd {
             origin: Arc::new(CountOrigin {
                 environment: "dev".to_owned(),
                 partition: "script1".to_owned(),
@@ -475,7 +475,8 @@ fn a_locked_row_of_a_warning_holds_up_that_flag_alone() {
                 count: 1,
                 messages: Vec::new(),
             }],
-        }))
+        })
+        .into()
     };
     for (url, _) in servers() {
         let store = store(&url);
@@ -501,7 +502,7 @@ fn a_locked_row_of_a_warning_holds_up_that_flag_alone() {
             let counted: Vec<Counted> = answers
                 .into_iter()
                 .map(|answer| match answer {
-                    Ok(Written::Counted(counted)) => counted,
+                    Ok(Written::AddCount(counted)) => counted,
                     other => panic!("{other:?}"),
                 })
                 .collect();
@@ -511,7 +512,7 @@ fn a_locked_row_of_a_warning_holds_up_that_flag_alone() {
             let again = writer.apply(Arc::new([add("locked")])).await.answers();
             assert!(matches!(
                 again[0],
-                Ok(Written::Counted(Counted::Added { .. }))
+                Ok(Written::AddCount(Counted::Added { .. }))
             ));
         });
     }

@@ -17,7 +17,7 @@ use super::dialect::{Connection, NOW_MS, same_id};
 use crate::store::schema::{warning_notice, warning_window};
 use crate::store::warnings::{CountAdd, Counted, NewNotice, Period, WINDOW_KEPT_MS, WindowRow};
 use crate::store::windows::Windows;
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::TRIM_ROWS;
 
 /// Rows in the order of their keys, as all transactions lock them.
 type Rows<'a> = BTreeMap<String, (&'a CountAdd, Period)>;
@@ -170,7 +170,7 @@ async fn make(connection: &mut Connection, rows: &Rows<'_>, ids: &[&str]) -> Que
 }
 
 /// `idx_warning_window_ends` finds them.
-pub(super) async fn trim(connection: &mut Connection) -> QueryResult<Written> {
+pub(super) async fn trim(connection: &mut Connection) -> QueryResult<usize> {
     use warning_window::dsl;
 
     let ended = || sql::<BigInt>(NOW_MS) - WINDOW_KEPT_MS;
@@ -190,5 +190,5 @@ pub(super) async fn trim(connection: &mut Connection) -> QueryResult<Written> {
             .execute(connection)
             .await?;
     }
-    Ok(Written::Count(old.len()))
+    Ok(old.len())
 }

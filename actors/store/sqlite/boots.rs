@@ -9,17 +9,17 @@ use crate::store::apart::{Manner, left_out};
 use crate::store::columns::{ALIVE, DEAD_OWNERS, ENDED, JUDGED_DEAD, MISSED_HEARTBEATS};
 use crate::store::rows::{Beat, BootRow, Charge, Heartbeat, Reaped, Victim};
 use crate::store::schema::boot::{self, dsl};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{EndBoot, ReapGone, ReapSilent, TRIM_ROWS};
 
 /// Rows of `boot` that ended longer ago than this are deleted: a week, so that a person can still read them.
 const KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// How long a charge to a message outside of the database counts: a month, longer than topics keep records.
 const DEATHS_KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
-pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<Written> {
+pub(super) fn begin(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<()> {
     trim(connection)?;
     note(connection, row)?;
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// Deletes at most `TRIM_ROWS` boots that ended long ago, and as many old deaths. `idx_boot_state` finds the former.
@@ -83,20 +83,19 @@ fn note(connection: &mut SqliteConnection, row: &BootRow) -> QueryResult<usize> 
 pub(super) fn end(
     connection: &mut SqliteConnection,
     manner: Manner,
-    owner: &str,
-) -> QueryResult<Written> {
+    EndBoot { owner }: &EndBoot,
+) -> QueryResult<Reaped> {
     let mut reaped = Reaped::default();
     recover(connection, manner, owner, ENDED, &mut reaped)?;
-    Ok(Written::Reaped(reaped))
+    Ok(reaped)
 }
 
 /// Judging and giving back are one transaction: a boot is dead and its rows are free, or neither.
 pub(super) fn reap_silent(
     connection: &mut SqliteConnection,
     manner: Manner,
-    me: &str,
-    as_of_ms: i64,
-) -> QueryResult<Written> {
+    &ReapSilent { ref me, as_of_ms }: &ReapSilent,
+) -> QueryResult<Reaped> {
     let silent: Vec<String> = boot::table
         .filter(dsl::state.eq(ALIVE))
         .filter(dsl::owner.ne(me))
@@ -123,7 +122,7 @@ pub(super) fn reap_silent(
     if let Err(why) = part(connection, manner, trim)? {
         left_out("boot", 0, &why);
     }
-    Ok(Written::Reaped(reaped))
+    Ok(reaped)
 }
 
 /// Owners of claimed rows that are not alive, at most `DEAD_OWNERS` of them. The query reads the claimed rows and not
@@ -152,16 +151,15 @@ fn dead_owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
 pub(super) fn reap_gone(
     connection: &mut SqliteConnection,
     manner: Manner,
-    owner: &str,
-    charges: &[Charge],
-) -> QueryResult<Written> {
+    ReapGone { owner, charges }: &ReapGone,
+) -> QueryResult<Reaped> {
     let mut reaped = Reaped::default();
     let known: i64 = boot::table
         .filter(dsl::owner.eq(owner))
         .count()
         .get_result(connection)?;
     if known == 0 {
-        return Ok(Written::Reaped(reaped));
+        return Ok(reaped);
     }
     recover(connection, manner, owner, JUDGED_DEAD, &mut reaped)?;
     let uncounted = boot::table
@@ -188,7 +186,7 @@ pub(super) fn reap_gone(
             }
         }
     }
-    Ok(Written::Reaped(reaped))
+    Ok(reaped)
 }
 
 /// Whether the victim became a dead letter; none where it is not there any more.

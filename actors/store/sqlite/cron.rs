@@ -13,7 +13,7 @@ use crate::store::columns::{
 use crate::store::rows::{AtOverlap, Claim, Fire, RunEnd};
 use crate::store::schema::{cron_run, crontab_log};
 use crate::store::truncate::fitted;
-use crate::store::write::Written;
+use crate::store::write::{RunStarted, TakeFire};
 
 /// The unique index on (partition, entry, second) decides which daemon fires. The row of `crontab_log` is in the same
 /// transaction: there is no fire without it, and none of it without a fire. So is the check for earlier runs: however
@@ -22,17 +22,17 @@ pub(super) fn claim_fire(
     connection: &mut SqliteConnection,
     manner: Manner,
     fire: &Fire,
-) -> QueryResult<Written> {
+) -> QueryResult<Claim> {
     use cron_run::dsl;
 
     if fire.given_up.is_set() {
-        return Ok(Written::Claimed(Claim::Missed));
+        return Ok(Claim::Missed);
     }
     // Nobody makes it twice: what another daemon has made, or this one, has ended its order in the same transaction.
     if let Some(order) = fire.order
         && !daemon_orders::waits(connection, order)?
     {
-        return row_of(connection, fire).map(Written::Claimed);
+        return row_of(connection, fire);
     }
     let rivals = Rivals {
         partition: &fire.partition,
@@ -44,7 +44,7 @@ pub(super) fn claim_fire(
         (None, AtOverlap::Wait) if rivals.are_open(connection)? => {
             let whose = row_of(connection, fire)?;
             let busy = whose == Claim::Others;
-            return Ok(Written::Claimed(if busy { Claim::Busy } else { whose }));
+            return Ok(if busy { Claim::Busy } else { whose });
         }
         (None, AtOverlap::Skip { result }) if rivals.are_open(connection)? => {
             Begin::skipped(result)
@@ -69,7 +69,7 @@ pub(super) fn claim_fire(
         .on_conflict_do_nothing()
         .execute(connection)?;
     if inserted == 0 {
-        return row_of(connection, fire).map(Written::Claimed);
+        return row_of(connection, fire);
     }
     if let Some(order) = fire.order {
         daemon_orders::became_run(connection, order, fire, begin.claim)?;
@@ -83,7 +83,7 @@ pub(super) fn claim_fire(
         });
         logged?.map_or_else(|why| not_logged(&fire.uk, &why), drop);
     }
-    Ok(Written::Claimed(begin.claim))
+    Ok(begin.claim)
 }
 
 /// The owner of the row that is there already. The answer to an earlier claim of the same caller may have been lost.
@@ -171,11 +171,13 @@ fn log_start(connection: &mut SqliteConnection, fire: &Fire, begin: &Begin) -> Q
 pub(super) fn take_fire(
     connection: &mut SqliteConnection,
     manner: Manner,
-    uk: &str,
-    from: &str,
-    owner: &str,
-    at_overlap: &AtOverlap,
-) -> QueryResult<Written> {
+    TakeFire {
+        uk,
+        from,
+        owner,
+        at_overlap,
+    }: &TakeFire,
+) -> QueryResult<Claim> {
     use cron_run::dsl;
 
     let left = cron_run::table
@@ -187,7 +189,7 @@ pub(super) fn take_fire(
         .first(connection)
         .optional()?;
     let Some((partition, entry, scheduled_ms)) = fire else {
-        return Ok(Written::Claimed(Claim::Others));
+        return Ok(Claim::Others);
     };
     diesel::update(left)
         .set(dsl::owner.eq(owner))
@@ -200,21 +202,23 @@ pub(super) fn take_fire(
     match at_overlap {
         AtOverlap::Skip { result } if rivals.are_open(connection)? => {
             end_run(connection, manner, &skipped(uk, result))?;
-            return Ok(Written::Claimed(Claim::Skipped));
+            return Ok(Claim::Skipped);
         }
         AtOverlap::Replace => rivals.mark_replaced(connection).map(drop)?,
         AtOverlap::Skip { .. } | AtOverlap::Allow | AtOverlap::Wait => {}
     }
-    Ok(Written::Claimed(Claim::Ours))
+    Ok(Claim::Ours)
 }
 
 pub(super) fn run_started(
     connection: &mut SqliteConnection,
     manner: Manner,
-    uk: &str,
-    pid: i32,
-    start_ticks: Option<i64>,
-) -> QueryResult<Written> {
+    &RunStarted {
+        ref uk,
+        pid,
+        start_ticks,
+    }: &RunStarted,
+) -> QueryResult<()> {
     use cron_run::dsl;
 
     diesel::update(
@@ -238,7 +242,7 @@ pub(super) fn run_started(
         .execute(connection)
     });
     logged?.map_or_else(|why| not_logged(uk, &why), drop);
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// The process itself and the daemon that watches it both report the end; the state in the condition lets only the
@@ -247,7 +251,7 @@ pub(super) fn end_run(
     connection: &mut SqliteConnection,
     manner: Manner,
     end: &RunEnd,
-) -> QueryResult<Written> {
+) -> QueryResult<bool> {
     use cron_run::dsl;
 
     let open = cron_run::table
@@ -256,7 +260,7 @@ pub(super) fn end_run(
     if let Some(owner) = &end.only_of {
         let of_owner = open.filter(dsl::owner.eq(owner)).count();
         if of_owner.get_result::<i64>(connection)? == 0 {
-            return Ok(Written::Ended(false));
+            return Ok(false);
         }
     }
     let mark: Option<String> = open.select(dsl::status).first(connection).optional()?;
@@ -270,11 +274,11 @@ pub(super) fn end_run(
         ))
         .execute(connection)?;
     if ended == 0 {
-        return Ok(Written::Ended(false));
+        return Ok(false);
     }
     let logged = part(connection, manner, |connection| log_end(connection, end));
     logged?.unwrap_or_else(|why| not_logged(&end.uk, &why));
-    Ok(Written::Ended(true))
+    Ok(true)
 }
 
 fn log_end(connection: &mut SqliteConnection, end: &RunEnd) -> QueryResult<()> {

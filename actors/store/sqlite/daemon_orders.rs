@@ -16,9 +16,9 @@ use crate::store::daemon_orders::{
 use crate::store::rows::{Claim, Fire};
 use crate::store::schema::{boot, cron_entry, cron_run, crontab_log, daemon_order};
 use crate::store::truncate::{RESULT_CHARS, shorten};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{TRIM_ROWS, TakeOrder, TrimOrders};
 
-pub(super) fn give(connection: &mut SqliteConnection, orders: &[NewOrder]) -> QueryResult<Written> {
+pub(super) fn give(connection: &mut SqliteConnection, orders: &[NewOrder]) -> QueryResult<()> {
     use daemon_order::dsl;
 
     let now = now_ms();
@@ -45,7 +45,7 @@ pub(super) fn give(connection: &mut SqliteConnection, orders: &[NewOrder]) -> Qu
             (&target, "ordered"),
         )?;
     }
-    Ok(Written::Count(orders.len()))
+    Ok(())
 }
 
 /// Whether the order of a fire still waits.
@@ -79,10 +79,12 @@ pub(super) fn became_run(
 /// takes it.
 pub(super) fn take(
     connection: &mut SqliteConnection,
-    id: i64,
-    from: &str,
-    owner: &str,
-) -> QueryResult<Written> {
+    &TakeOrder {
+        id,
+        ref from,
+        ref owner,
+    }: &TakeOrder,
+) -> QueryResult<bool> {
     use daemon_order::dsl;
 
     let left = daemon_order::table
@@ -91,7 +93,7 @@ pub(super) fn take(
         .filter(dsl::state.lt(ORDER_ENDED));
     let uk: Option<String> = left.select(dsl::uk).first(connection).optional()?;
     let Some(uk) = uk else {
-        return Ok(Written::Count(0));
+        return Ok(false);
     };
     let this = daemon_order::table.filter(dsl::id.eq(id));
     diesel::update(this)
@@ -103,11 +105,11 @@ pub(super) fn take(
     diesel::update(open)
         .set(cron_run::status.eq(RUN_ENDING))
         .execute(connection)?;
-    Ok(Written::Count(1))
+    Ok(true)
 }
 
 /// Only the first end counts.
-pub(super) fn end(connection: &mut SqliteConnection, end: &OrderEnd) -> QueryResult<Written> {
+pub(super) fn end(connection: &mut SqliteConnection, end: &OrderEnd) -> QueryResult<bool> {
     use daemon_order::dsl;
 
     let open = daemon_order::table
@@ -125,7 +127,7 @@ pub(super) fn end(connection: &mut SqliteConnection, end: &OrderEnd) -> QueryRes
         .first(connection)
         .optional()?;
     let Some((environment, ordered_by, kind, name, uk)) = order else {
-        return Ok(Written::Count(0));
+        return Ok(false);
     };
     let this = daemon_order::table.filter(dsl::id.eq(end.id));
     let result = shorten(&end.result, RESULT_CHARS);
@@ -143,11 +145,14 @@ pub(super) fn end(connection: &mut SqliteConnection, end: &OrderEnd) -> QueryRes
         &kind,
         (&target.unwrap_or(name), &result),
     )?;
-    Ok(Written::Count(1))
+    Ok(true)
 }
 
 /// At most `TRIM_ROWS` that ended before that.
-pub(super) fn trim(connection: &mut SqliteConnection, before_ms: i64) -> QueryResult<Written> {
+pub(super) fn trim(
+    connection: &mut SqliteConnection,
+    &TrimOrders { before_ms }: &TrimOrders,
+) -> QueryResult<usize> {
     use daemon_order::dsl;
 
     let old: Vec<i64> = daemon_order::table
@@ -156,9 +161,7 @@ pub(super) fn trim(connection: &mut SqliteConnection, before_ms: i64) -> QueryRe
         .select(dsl::id)
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
-    diesel::delete(daemon_order::table.filter(dsl::id.eq_any(old)))
-        .execute(connection)
-        .map(Written::Count)
+    diesel::delete(daemon_order::table.filter(dsl::id.eq_any(old))).execute(connection)
 }
 
 pub(super) fn open(

@@ -8,10 +8,10 @@ use crate::clock::now_ms;
 use crate::membership::partition_of;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
 use crate::store::headers::encode;
-use crate::store::rows::{EntryName, NewDeadLetter as Given, Origin};
+use crate::store::rows::{EntryName, Origin};
 use crate::store::schema::{dead_letter, delay_queue_log, queue_message};
 use crate::store::truncate::{ERROR_CHARS, readable, shorten};
-use crate::store::write::Written;
+use crate::store::write::InsertDeadLetters;
 
 #[derive(Insertable)]
 #[diesel(table_name = dead_letter)]
@@ -127,8 +127,8 @@ pub(super) fn from_message(
 /// Of messages that live elsewhere.
 pub(super) fn insert_all(
     connection: &mut SqliteConnection,
-    dead_letters: &[Given],
-) -> QueryResult<Written> {
+    InsertDeadLetters { dead_letters }: &InsertDeadLetters,
+) -> QueryResult<()> {
     for dead_letter in dead_letters {
         let row = NewDeadLetter {
             kind: dead_letter.kind,
@@ -147,7 +147,7 @@ pub(super) fn insert_all(
         };
         insert(connection, &row)?;
     }
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 fn insert(connection: &mut SqliteConnection, dead_letter: &NewDeadLetter<'_>) -> QueryResult<()> {

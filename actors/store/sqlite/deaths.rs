@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use crate::clock::now_ms;
 use crate::store::rows::{Charge, FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::schema::death::{self, dsl};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{ForgetDeaths, NoteFailures, TRIM_ROWS};
 
 /// In the transaction that counts all crashes of its boot: once, by the first daemon.
 pub(super) fn charge(
@@ -43,8 +43,8 @@ pub(super) fn charge(
 /// death, and makes nothing a suspect.
 pub(super) fn note_failures(
     connection: &mut SqliteConnection,
-    failures: &[FailedAttempt],
-) -> QueryResult<Written> {
+    NoteFailures { failures }: &NoteFailures,
+) -> QueryResult<()> {
     for FailedAttempt {
         message: id,
         attempt,
@@ -73,17 +73,20 @@ pub(super) fn note_failures(
             .set(changed)
             .execute(connection)?;
     }
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// They are finished.
-pub(super) fn forget(connection: &mut SqliteConnection, ids: &[OutsideId]) -> QueryResult<Written> {
+pub(super) fn forget(
+    connection: &mut SqliteConnection,
+    ForgetDeaths { ids }: &ForgetDeaths,
+) -> QueryResult<usize> {
     let mut forgotten = 0;
     for id in ids {
         let row = death::table.find((id.kind, &id.source, &id.id));
         forgotten += diesel::delete(row).execute(connection)?;
     }
-    Ok(Written::Count(forgotten))
+    Ok(forgotten)
 }
 
 /// At most `TRIM_ROWS` rows whose message nobody came back for.

@@ -13,15 +13,14 @@ use crate::store::columns::RUN_ENDED;
 use crate::store::cron_run::{IS_FIRE, OldRun, newest};
 use crate::store::rows::KnownEntry;
 use crate::store::schema::{cron_entry, cron_run};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{SyncEntries, TRIM_ROWS, TrimRuns};
 
 /// An entry that was not live in between begins anew: it is not caught up.
 pub(super) fn sync(
     connection: &mut SqliteConnection,
     manner: Manner,
-    partition: &str,
-    entries: &[KnownEntry],
-) -> QueryResult<Written> {
+    SyncEntries { partition, entries }: &SyncEntries,
+) -> QueryResult<Vec<i64>> {
     use cron_entry::dsl;
 
     let now = now_ms();
@@ -51,7 +50,7 @@ pub(super) fn sync(
             now
         }));
     }
-    Ok(Written::Since(since))
+    Ok(since)
 }
 
 /// Answers from when on its fires are to be made.
@@ -114,7 +113,10 @@ pub(super) fn newest_run(
 }
 
 /// What is deleted leaves its second with its entry.
-pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> QueryResult<Written> {
+pub(super) fn trim_runs(
+    connection: &mut SqliteConnection,
+    &TrimRuns { before_ms }: &TrimRuns,
+) -> QueryResult<usize> {
     use cron_run::dsl;
 
     let old: Vec<OldRun> = cron_run::table
@@ -128,9 +130,7 @@ pub(super) fn trim_runs(connection: &mut SqliteConnection, before_ms: i64) -> Qu
         note_last_fire(connection, partition, entry, at, now)?;
     }
     let ids: Vec<i64> = old.iter().map(|(id, ..)| *id).collect();
-    diesel::delete(cron_run::table.filter(dsl::id.eq_any(ids)))
-        .execute(connection)
-        .map(Written::Count)
+    diesel::delete(cron_run::table.filter(dsl::id.eq_any(ids))).execute(connection)
 }
 
 fn note_last_fire(

@@ -6,13 +6,15 @@ use crate::clock::now_ms;
 use crate::clock_watch::CLOCK_STEP_MS;
 use crate::store::columns::WAITING;
 use crate::store::schema::{delay_queue_log, queue_message};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{HastenMessages, HastenTasks, TRIM_ROWS};
 
 pub(super) fn messages(
     connection: &mut SqliteConnection,
-    queue: &str,
-    longest_ms: i64,
-) -> QueryResult<Written> {
+    &HastenMessages {
+        ref queue,
+        longest_ms,
+    }: &HastenMessages,
+) -> QueryResult<usize> {
     use queue_message::dsl;
 
     let now = now_ms();
@@ -27,19 +29,17 @@ pub(super) fn messages(
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
     if put_off.is_empty() {
-        return Ok(Written::Count(0));
+        return Ok(0);
     }
     diesel::update(queue_message::table.filter(dsl::id.eq_any(put_off)))
         .set(dsl::due_ms.eq(now))
         .execute(connection)
-        .map(Written::Count)
 }
 
 pub(super) fn tasks(
     connection: &mut SqliteConnection,
-    ids: &[i64],
-    after_s: i64,
-) -> QueryResult<Written> {
+    &HastenTasks { ref ids, after_s }: &HastenTasks,
+) -> QueryResult<usize> {
     use delay_queue_log::dsl;
 
     let due_ms = now_ms();
@@ -54,5 +54,4 @@ pub(super) fn tasks(
             dsl::due_ms.eq(due_ms),
         ))
         .execute(connection)
-        .map(Written::Count)
 }

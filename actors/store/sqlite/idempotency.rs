@@ -10,7 +10,7 @@ use crate::store::idempotency::{
     without_id,
 };
 use crate::store::schema::idempotency_key::{self as keys, dsl};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{EndKey, TRIM_ROWS, TrimKeys};
 
 /// Keys in one question: a statement takes at most 32,766 values.
 const IN_ONE_QUESTION: usize = 500;
@@ -18,7 +18,7 @@ const IN_ONE_QUESTION: usize = 500;
 pub(super) fn insert(
     connection: &mut SqliteConnection,
     insert: &KeyedInsert,
-) -> QueryResult<Written> {
+) -> QueryResult<Keyed> {
     let mut known = Vec::new();
     for names in insert.key_names().chunks(IN_ONE_QUESTION) {
         let some: Vec<KnownKey> = keys::table
@@ -29,7 +29,7 @@ pub(super) fn insert(
     }
     let before = match insert.ids_before(&known) {
         Ok(before) => before,
-        Err(difference) => return Ok(Written::Keyed(Keyed::Differs(difference))),
+        Err(difference) => return Ok(Keyed::Differs(difference)),
     };
     let new_ids: QueryResult<Vec<i64>> = match &insert.rows {
         KeyedRows::Tasks { rows, owner } => without_id(rows, &before)
@@ -54,10 +54,13 @@ pub(super) fn insert(
             ))
             .execute(connection)?;
     }
-    Ok(Written::Keyed(Keyed::Rows(rows)))
+    Ok(Keyed::Rows(rows))
 }
 
-pub(super) fn claim(connection: &mut SqliteConnection, claim: &KeyClaim) -> QueryResult<Written> {
+pub(super) fn claim(
+    connection: &mut SqliteConnection,
+    claim: &KeyClaim,
+) -> QueryResult<KeyClaimed> {
     let this = keys::table.filter(dsl::key_name.eq(&claim.key.key));
     let known: Option<KnownKey> = this
         .select(KnownKey::as_select())
@@ -88,19 +91,17 @@ pub(super) fn claim(connection: &mut SqliteConnection, claim: &KeyClaim) -> Quer
             KeyClaimed::Ours { again: false }
         }
     };
-    Ok(Written::KeyClaimed(claimed))
+    Ok(claimed)
 }
 
 pub(super) fn end(
     connection: &mut SqliteConnection,
-    key: &str,
-    owner: &str,
-    end: KeyEnd,
-) -> QueryResult<Written> {
+    EndKey { key, owner, end }: &EndKey,
+) -> QueryResult<()> {
     let this = keys::table
         .filter(dsl::key_name.eq(key))
         .filter(dsl::owner.eq(owner));
-    let changed = match end {
+    match end {
         KeyEnd::Sent => diesel::update(this)
             .set((dsl::state.eq(DONE), dsl::owner.eq("")))
             .execute(connection)?,
@@ -109,18 +110,19 @@ pub(super) fn end(
             .execute(connection)?,
         KeyEnd::Unsent => diesel::delete(this).execute(connection)?,
     };
-    Ok(Written::Count(changed))
+    Ok(())
 }
 
 /// `idx_idempotency_key_created` finds them.
-pub(super) fn trim(connection: &mut SqliteConnection, before_ms: i64) -> QueryResult<Written> {
+pub(super) fn trim(
+    connection: &mut SqliteConnection,
+    &TrimKeys { before_ms }: &TrimKeys,
+) -> QueryResult<usize> {
     let old: Vec<String> = keys::table
         .filter(dsl::created_ms.lt(before_ms))
         .order(dsl::created_ms)
         .select(dsl::key_name)
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
-    diesel::delete(keys::table.filter(dsl::key_name.eq_any(old)))
-        .execute(connection)
-        .map(Written::Count)
+    diesel::delete(keys::table.filter(dsl::key_name.eq_any(old))).execute(connection)
 }

@@ -15,16 +15,16 @@ use crate::store::rows::{
 };
 use crate::store::schema::queue_message::{self as message, dsl};
 use crate::store::truncate::readable;
-use crate::store::write::{Most, Settlement, Written};
+use crate::store::write::{
+    ClaimMessages, EndMessages, InsertMessages, Most, ReleaseMessages, Settlement,
+};
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
-    queue: &str,
-    rows: &[NewMessage],
-) -> QueryResult<Written> {
+    InsertMessages { queue, rows }: &InsertMessages,
+) -> QueryResult<Vec<i64>> {
     let one = |row: &NewMessage| insert_one(connection, queue, row);
-    let ids: QueryResult<Vec<i64>> = rows.iter().map(one).collect();
-    ids.map(Written::Ids)
+    rows.iter().map(one).collect()
 }
 
 pub(super) fn insert_one(
@@ -80,41 +80,39 @@ struct Claimed {
 pub(super) fn claim(
     connection: &mut SqliteConnection,
     (manner, unclaimable): (Manner, &Unclaimable),
-    (queue, owner): (&str, &str),
-    most: Most,
-) -> QueryResult<Written> {
-    let name = format!("messages of `{queue}`");
+    claim: &ClaimMessages,
+) -> QueryResult<Vec<ClaimedMessage>> {
+    let name = format!("messages of `{}`", claim.queue);
     let mut rows = match manner {
         Manner::Whole => {
             let left_out = unclaimable.of(&name);
-            claim_some(connection, queue, owner, (most, &left_out))?
+            claim_some(connection, claim, (claim.most, &left_out))?
         }
         Manner::Apart => {
-            let pieces = Pieces::new(&name, unclaimable, most);
-            claim_in_pieces(connection, queue, owner, pieces)?
+            let pieces = Pieces::new(&name, unclaimable, claim.most);
+            claim_in_pieces(connection, claim, pieces)?
         }
     };
     // RETURNING promises no order.
     rows.sort_by_key(|row| (row.due_ms, row.id));
-    Ok(Written::Messages(rows.into_iter().map(claimed).collect()))
+    Ok(rows.into_iter().map(claimed).collect())
 }
 
 fn claim_some(
     connection: &mut SqliteConnection,
-    queue: &str,
-    owner: &str,
+    claim: &ClaimMessages,
     (most, left_out): (Most, &[i64]),
 ) -> QueryResult<Vec<Claimed>> {
     let now = now_ms();
     // In this transaction both statements find the same rows.
     let lengths = diesel::sql_query(without(LENGTHS, left_out))
-        .bind::<Text, _>(queue)
+        .bind::<Text, _>(&claim.queue)
         .bind::<BigInt, _>(now)
         .bind::<BigInt, _>(i64::from(most.count));
     let fitting = fitting(connection, lengths, most)?;
     diesel::sql_query(without(CLAIM, left_out))
-        .bind::<Text, _>(owner)
-        .bind::<Text, _>(queue)
+        .bind::<Text, _>(&claim.owner)
+        .bind::<Text, _>(&claim.queue)
         .bind::<BigInt, _>(now)
         .bind::<BigInt, _>(fitting)
         .load(connection)
@@ -122,14 +120,13 @@ fn claim_some(
 
 fn claim_in_pieces(
     connection: &mut SqliteConnection,
-    queue: &str,
-    owner: &str,
+    claim: &ClaimMessages,
     mut pieces: Pieces<'_>,
 ) -> QueryResult<Vec<Claimed>> {
     let mut claimed = Vec::new();
     while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, Manner::Apart, |connection| {
-            claim_some(connection, queue, owner, (piece, &left_out))
+            claim_some(connection, claim, (piece, &left_out))
         });
         match tried? {
             Ok(mut rows) => {
@@ -138,7 +135,7 @@ fn claim_in_pieces(
                 claimed.append(&mut rows);
             }
             Err(why) if pieces.refused() => {
-                let head = head(connection, queue, left_out)?;
+                let head = head(connection, &claim.queue, left_out)?;
                 pieces.leave_out(head, &why);
             }
             Err(_) => {}
@@ -180,16 +177,15 @@ fn claimed(row: Claimed) -> ClaimedMessage {
 
 pub(super) fn end(
     connection: &mut SqliteConnection,
-    owner: &str,
-    ends: &[MessageEnd],
-) -> QueryResult<Written> {
+    EndMessages { owner, ends }: &EndMessages,
+) -> QueryResult<Settlement> {
     let mut stale = Vec::new();
     for end in ends {
         if end_one(connection, owner, end)? == 0 {
             stale.push(end.id);
         }
     }
-    Ok(Written::Settlement(Settlement::of_stale(stale)))
+    Ok(Settlement::of_stale(stale))
 }
 
 /// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another
@@ -238,14 +234,12 @@ fn recover(
     diesel::delete(message::table.filter(dsl::id.eq(id))).execute(connection)
 }
 
-/// Gives back the messages of a boot that lives on, but for those that are known to be held.
-pub(super) fn give_back_except(
+/// Releases the messages of a boot that lives on, but for those that are known to be held.
+pub(super) fn release_except(
     connection: &mut SqliteConnection,
     manner: Manner,
-    queue: &str,
-    owner: &str,
-    keep: &[(i64, i64)],
-) -> QueryResult<Written> {
+    ReleaseMessages { queue, owner, keep }: &ReleaseMessages,
+) -> QueryResult<usize> {
     let claims: Vec<(i64, i64)> = message::table
         .filter(dsl::owner.eq(owner))
         .filter(dsl::queue.eq(queue))
@@ -254,8 +248,7 @@ pub(super) fn give_back_except(
     let keep: HashSet<&(i64, i64)> = keep.iter().collect();
     let back = claims.iter().filter(|claim| !keep.contains(claim));
     let back: Vec<i64> = back.map(|(id, _)| *id).collect();
-    let given_back = leaving_out(connection, manner, "queue_message", &back, free)?;
-    Ok(Written::Count(given_back))
+    leaving_out(connection, manner, "queue_message", &back, free)
 }
 
 /// The owners of messages. `idx_queue_message_claim` bounds the query to the claimed ones.

@@ -13,15 +13,14 @@ use crate::store::schema::{boot, warning_sender};
 use crate::store::warnings::{
     CountNotice, NOTICE_GRACE_MS, NOTICE_KEPT_MS, NoticeBreadth, NoticeClaim,
 };
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{EndNotices, SendNotices, TRIM_ROWS};
 
 const TABLE: &str = "warning_notice";
 
 pub(super) fn send(
     connection: &mut SqliteConnection,
-    owner: &str,
-    environment: &str,
-) -> QueryResult<Written> {
+    SendNotices { owner, environment }: &SendNotices,
+) -> QueryResult<()> {
     diesel::insert_into(warning_sender::table)
         .values((
             warning_sender::owner.eq(owner),
@@ -31,7 +30,7 @@ pub(super) fn send(
         .do_update()
         .set(warning_sender::environment.eq(environment))
         .execute(connection)?;
-    Ok(Written::Nothing)
+    Ok(())
 }
 
 /// Whether a daemon that lives, or has lived a moment ago, has a receiver for the environment.
@@ -64,7 +63,7 @@ pub(super) fn claim(
     connection: &mut SqliteConnection,
     manner: Manner,
     claim: &NoticeClaim,
-) -> QueryResult<Written> {
+) -> QueryResult<Vec<CountNotice>> {
     if any(connection, &claim.environment, &claim.breadth)? {
         let waiting = waiting!(&claim.environment, &claim.breadth)
             .order(dsl::id)
@@ -81,7 +80,7 @@ pub(super) fn claim(
         .select(CountNotice::as_select())
         .limit(i64::from(claim.most))
         .load(connection)?;
-    Ok(Written::Notices(mine))
+    Ok(mine)
 }
 
 fn own(
@@ -101,9 +100,8 @@ fn own(
 pub(super) fn end(
     connection: &mut SqliteConnection,
     manner: Manner,
-    owner: &str,
-    ids: &[i64],
-) -> QueryResult<Written> {
+    EndNotices { owner, ids }: &EndNotices,
+) -> QueryResult<Vec<i64>> {
     leaving_out(connection, manner, TABLE, ids, |connection, id| {
         let mine = warning_notice::table.find(id).filter(dsl::owner.eq(owner));
         diesel::delete(mine).execute(connection)
@@ -113,7 +111,7 @@ pub(super) fn end(
         .filter(dsl::owner.eq(owner))
         .select(dsl::id)
         .load(connection)?;
-    Ok(Written::Ids(left))
+    Ok(left)
 }
 
 pub(super) fn owners(connection: &mut SqliteConnection) -> QueryResult<Vec<String>> {
@@ -151,7 +149,7 @@ pub(super) fn any(
     }
 }
 
-pub(super) fn trim(connection: &mut SqliteConnection, manner: Manner) -> QueryResult<Written> {
+pub(super) fn trim(connection: &mut SqliteConnection, manner: Manner) -> QueryResult<usize> {
     // Its boot has been gone for a week, or never was.
     let gone: Vec<String> = warning_sender::table
         .left_join(boot::table.on(boot::owner.eq(warning_sender::owner)))
@@ -172,5 +170,5 @@ pub(super) fn trim(connection: &mut SqliteConnection, manner: Manner) -> QueryRe
     let deleted = leaving_out(connection, manner, TABLE, &old, |connection, id| {
         diesel::delete(warning_notice::table.find(id)).execute(connection)
     })?;
-    Ok(Written::Count(deleted))
+    Ok(deleted)
 }

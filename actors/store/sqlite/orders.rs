@@ -9,12 +9,11 @@ use crate::store::rows::{
 use crate::store::schema::{audit, pause};
 use crate::store::truncate::{Plain, audited};
 use crate::store::views::{Paused, came_of};
-use crate::store::write::Written;
 
 pub(super) fn set_pause(
     connection: &mut SqliteConnection,
     order: &PauseOrder,
-) -> QueryResult<Written> {
+) -> QueryResult<bool> {
     use pause::dsl;
 
     let now = now_ms();
@@ -52,7 +51,7 @@ pub(super) fn set_pause(
         order.action(),
         (&order.target, came_of(change)),
     )?;
-    Ok(Written::Count(usize::from(change.is_some())))
+    Ok(change.is_some())
 }
 
 /// Writes down an order, in the transaction that does it: in which environment and whose it was, what it does, to what,
@@ -105,14 +104,11 @@ pub(super) fn audit_dead_letters(
 }
 
 /// An order that was given to one daemon, and not by a row of its own.
-pub(super) fn write_down(
-    connection: &mut SqliteConnection,
-    order: &AuditRow,
-) -> QueryResult<Written> {
+pub(super) fn write_down(connection: &mut SqliteConnection, order: &AuditRow) -> QueryResult<()> {
     let whose = (order.environment.as_str(), order.ordered_by.as_str());
     let what = (&*order.target, &*order.result);
     audit(connection, whose, order.action, what)?;
-    Ok(Written::Count(1))
+    Ok(())
 }
 
 pub(super) fn pauses(

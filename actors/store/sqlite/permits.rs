@@ -5,10 +5,9 @@ use diesel::prelude::*;
 use crate::clock::now_ms;
 use crate::store::permits::{Granted, PermitAsk};
 use crate::store::schema::rate_limit::{self as limits, dsl};
-use crate::store::write::Written;
 
 /// In a transaction that has the write lock from its beginning.
-pub(super) fn take(connection: &mut SqliteConnection, ask: &PermitAsk) -> QueryResult<Written> {
+pub(super) fn take(connection: &mut SqliteConnection, ask: &PermitAsk) -> QueryResult<Granted> {
     let free_us: Option<i64> = limits::table
         .find(&ask.name)
         .select(dsl::free_us)
@@ -27,5 +26,5 @@ pub(super) fn take(connection: &mut SqliteConnection, ask: &PermitAsk) -> QueryR
             .set(dsl::free_us.eq(free_us))
             .execute(connection)?;
     }
-    Ok(Written::Granted(granted))
+    Ok(granted)
 }

@@ -7,10 +7,10 @@ use diesel::sql_types::{Binary, Nullable};
 use super::orders::audit_dead_letters;
 use super::tasks;
 use crate::clock::now_ms;
-use crate::store::rows::{DeadLetterOrder, NewTask, Origin, Replay, ReplayTo};
+use crate::store::rows::{NewTask, Origin, Replay, ReplayTo};
 use crate::store::schema::{dead_letter, queue_message};
 use crate::store::truncate::readable;
-use crate::store::write::{DeletedDeadLetters, Replayed, Written};
+use crate::store::write::{DeleteDeadLetters, DeletedDeadLetters, ReplayDeadLetters, Replayed};
 
 /// A dead letter, as far as its new row is made of it.
 struct DeadLetter {
@@ -29,15 +29,17 @@ struct DeadLetter {
 /// second one finds it gone.
 pub(super) fn replay(
     connection: &mut SqliteConnection,
-    dead_letters: &[Replay],
-    order: Option<&DeadLetterOrder>,
-) -> QueryResult<Written> {
+    ReplayDeadLetters {
+        dead_letters,
+        order,
+    }: &ReplayDeadLetters,
+) -> QueryResult<Replayed> {
     let one = |dead_letter: &Replay| replay_one(connection, dead_letter);
     let rows: QueryResult<Vec<Option<i64>>> = dead_letters.iter().map(one).collect();
     let rows = rows?;
     let done = rows.iter().flatten().count();
-    let audit = audit_dead_letters(connection, order, "replay", done)?;
-    Ok(Written::Replayed(Replayed { rows, audit }))
+    let audit = audit_dead_letters(connection, order.as_ref(), "replay", done)?;
+    Ok(Replayed { rows, audit })
 }
 
 fn replay_one(
@@ -145,11 +147,10 @@ fn insert_task(connection: &mut SqliteConnection, dead_letter: DeadLetter) -> Qu
 
 pub(super) fn delete(
     connection: &mut SqliteConnection,
-    ids: &[i64],
-    order: Option<&DeadLetterOrder>,
-) -> QueryResult<Written> {
+    DeleteDeadLetters { ids, order }: &DeleteDeadLetters,
+) -> QueryResult<DeletedDeadLetters> {
     let dead_letters = dead_letter::table.filter(dead_letter::id.eq_any(ids));
     let count = diesel::delete(dead_letters).execute(connection)?;
-    let audit = audit_dead_letters(connection, order, "purge", count)?;
-    Ok(Written::Deleted(DeletedDeadLetters { count, audit }))
+    let audit = audit_dead_letters(connection, order.as_ref(), "purge", count)?;
+    Ok(DeletedDeadLetters { count, audit })
 }

@@ -10,15 +10,17 @@ use crate::store::apart::Manner;
 use crate::store::columns::RUN_ENDED;
 use crate::store::retention::{is_old_run, more_after, trimmed};
 use crate::store::schema::{audit, cron_run, crontab_log, dead_letter};
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::{TRIM_ROWS, TrimAudit, TrimCrontabLog, TrimDeadLetters, Trimmed};
 
 /// A run that is open keeps its row, however old.
 pub(super) fn trim_crontab_log(
     connection: &mut SqliteConnection,
     manner: Manner,
-    before_ms: i64,
-    after_id: i64,
-) -> QueryResult<Written> {
+    &TrimCrontabLog {
+        before_ms,
+        after_id,
+    }: &TrimCrontabLog,
+) -> QueryResult<Trimmed> {
     use crontab_log::dsl;
 
     let oldest: Vec<(i64, String, i64)> = crontab_log::table
@@ -54,9 +56,11 @@ pub(super) fn trim_crontab_log(
 pub(super) fn trim_dead_letters(
     connection: &mut SqliteConnection,
     manner: Manner,
-    before_ms: i64,
-    after_id: i64,
-) -> QueryResult<Written> {
+    &TrimDeadLetters {
+        before_ms,
+        after_id,
+    }: &TrimDeadLetters,
+) -> QueryResult<Trimmed> {
     use dead_letter::dsl;
 
     let oldest: Vec<(i64, i64)> = dead_letter::table
@@ -81,8 +85,8 @@ pub(super) fn trim_dead_letters(
 /// `idx_audit_at` finds them.
 pub(super) fn trim_audit(
     connection: &mut SqliteConnection,
-    before_ms: i64,
-) -> QueryResult<Written> {
+    &TrimAudit { before_ms }: &TrimAudit,
+) -> QueryResult<usize> {
     use audit::dsl;
 
     let old: Vec<i64> = audit::table
@@ -91,7 +95,5 @@ pub(super) fn trim_audit(
         .select(dsl::id)
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
-    diesel::delete(audit::table.filter(dsl::id.eq_any(old)))
-        .execute(connection)
-        .map(Written::Count)
+    diesel::delete(audit::table.filter(dsl::id.eq_any(old))).execute(connection)
 }

@@ -11,11 +11,13 @@ use crate::store::task_orders::{
     Found, RawTaskName, RawTaskRow, TaskName, TaskOrder, TaskOrdered, TaskRow, TaskStatus, TaskWish,
 };
 use crate::store::truncate::fitted;
-use crate::store::write::Written;
 
 /// In a transaction that has the write lock from its beginning: no daemon claims the row between the read and the
 /// change.
-pub(super) fn order(connection: &mut SqliteConnection, order: &TaskOrder) -> QueryResult<Written> {
+pub(super) fn order(
+    connection: &mut SqliteConnection,
+    order: &TaskOrder,
+) -> QueryResult<TaskOrdered> {
     let row = log::table.filter(dsl::id.eq(order.id));
     let found: Option<(i16, String, i32)> = row
         .select((dsl::status, dsl::owner, dsl::attempts))
@@ -53,7 +55,7 @@ pub(super) fn order(connection: &mut SqliteConnection, order: &TaskOrder) -> Que
         order.action(),
         (&order.target(), &ordered.describe()),
     )?;
-    Ok(Written::Ordered(ordered))
+    Ok(ordered)
 }
 
 /// `idx_status_exectime` is walked in its order, and left at the limit.

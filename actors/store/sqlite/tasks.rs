@@ -14,7 +14,9 @@ use crate::store::raw_task::{RawTask, Unreadable, read_all};
 use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
 use crate::store::schema::delay_queue_log::{self as log, dsl};
 use crate::store::truncate::{fitted, readable};
-use crate::store::write::{Most, Settlement, TRIM_ROWS, Written};
+use crate::store::write::{
+    ClaimTasks, EndTasks, InsertTasks, Most, ReleaseTasks, Settlement, TRIM_ROWS, TrimTasks,
+};
 use crate::trace::Trace;
 
 /// Its name in the log.
@@ -22,12 +24,10 @@ const QUEUE: &str = "delayed tasks";
 
 pub(super) fn insert(
     connection: &mut SqliteConnection,
-    rows: &[NewTask],
-    owner: &str,
-) -> QueryResult<Written> {
+    InsertTasks { rows, owner }: &InsertTasks,
+) -> QueryResult<Vec<i64>> {
     let one = |row: &NewTask| insert_one(connection, row, owner);
-    let ids: QueryResult<Vec<i64>> = rows.iter().map(one).collect();
-    ids.map(Written::Ids)
+    rows.iter().map(one).collect()
 }
 
 pub(super) fn insert_one(
@@ -92,31 +92,21 @@ struct NeverDue {
     exec_cmd: Vec<u8>,
 }
 
-/// What is due when.
-#[derive(Clone, Copy)]
-struct Due {
-    from_s: Option<i64>,
-    until_s: i64,
-}
-
 pub(super) fn claim(
     connection: &mut SqliteConnection,
     (manner, unclaimable): (Manner, &Unclaimable),
-    owner: &str,
-    (from_s, until_s): (Option<i64>, i64),
-    most: Most,
-) -> QueryResult<Written> {
-    let due = Due { from_s, until_s };
+    claim: &ClaimTasks,
+) -> QueryResult<ClaimedTasks> {
     let mut claimed = match manner {
         Manner::Whole => {
             let left_out = unclaimable.of(QUEUE);
-            claim_some(connection, owner, due, (most, &left_out))?.0
+            claim_some(connection, claim, (claim.most, &left_out))?.0
         }
-        Manner::Apart => claim_in_pieces(connection, unclaimable, owner, due, most)?,
+        Manner::Apart => claim_in_pieces(connection, unclaimable, claim)?,
     };
-    if from_s.is_none() {
+    if claim.from_s.is_none() {
         let ended = part(connection, manner, |connection| {
-            end_never_due(connection, owner, most)
+            end_never_due(connection, &claim.owner, claim.most)
         });
         match ended? {
             Ok(dead_letters) => claimed.dead_letters.extend(dead_letters),
@@ -125,34 +115,33 @@ pub(super) fn claim(
             ),
         }
     }
-    Ok(Written::Tasks(claimed))
+    Ok(claimed)
 }
 
 /// Those that can be read, and how many rows there were with how many bytes. The others end here.
 fn claim_some(
     connection: &mut SqliteConnection,
-    owner: &str,
-    Due { from_s, until_s }: Due,
+    claim: &ClaimTasks,
     (most, left_out): (Most, &[i64]),
 ) -> QueryResult<(ClaimedTasks, usize, usize)> {
     // In this transaction both statements find the same rows.
     let lengths = diesel::sql_query(without(LENGTHS, left_out))
-        .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
-        .bind::<BigInt, _>(until_s)
+        .bind::<BigInt, _>(claim.from_s.unwrap_or(i64::MIN))
+        .bind::<BigInt, _>(claim.until_s)
         .bind::<BigInt, _>(i64::from(most.count));
     let fitting = fitting(connection, lengths, most)?;
     let rows: Vec<RawTask> = diesel::sql_query(without(CLAIM, left_out))
-        .bind::<Text, _>(owner)
+        .bind::<Text, _>(&claim.owner)
         .bind::<Text, _>(local_text())
-        .bind::<BigInt, _>(from_s.unwrap_or(i64::MIN))
-        .bind::<BigInt, _>(until_s)
+        .bind::<BigInt, _>(claim.from_s.unwrap_or(i64::MIN))
+        .bind::<BigInt, _>(claim.until_s)
         .bind::<BigInt, _>(fitting)
         .load(connection)?;
     let bytes = rows.iter().map(|row| row.params.len()).sum();
     let count = rows.len();
     // RETURNING promises no order.
     let (tasks, unreadable) = read_all(rows);
-    let dead_letters = end_unreadable(connection, owner, unreadable)?;
+    let dead_letters = end_unreadable(connection, &claim.owner, unreadable)?;
     Ok((
         ClaimedTasks {
             tasks,
@@ -166,15 +155,13 @@ fn claim_some(
 fn claim_in_pieces(
     connection: &mut SqliteConnection,
     unclaimable: &Unclaimable,
-    owner: &str,
-    due: Due,
-    most: Most,
+    claim: &ClaimTasks,
 ) -> QueryResult<ClaimedTasks> {
-    let mut pieces = Pieces::new(QUEUE, unclaimable, most);
+    let mut pieces = Pieces::new(QUEUE, unclaimable, claim.most);
     let mut claimed = ClaimedTasks::default();
     while let Some((piece, left_out)) = pieces.next() {
         let tried = part(connection, Manner::Apart, |connection| {
-            claim_some(connection, owner, due, (piece, &left_out))
+            claim_some(connection, claim, (piece, &left_out))
         });
         match tried? {
             Ok((some, count, bytes)) => {
@@ -183,7 +170,7 @@ fn claim_in_pieces(
                 claimed.dead_letters.extend(some.dead_letters);
             }
             Err(why) if pieces.refused() => {
-                let head = head(connection, due, left_out)?;
+                let head = head(connection, claim, left_out)?;
                 pieces.leave_out(head, &why);
             }
             Err(_) => {}
@@ -196,12 +183,12 @@ fn claim_in_pieces(
 /// The row that a claim would take first.
 fn head(
     connection: &mut SqliteConnection,
-    Due { from_s, until_s }: Due,
+    claim: &ClaimTasks,
     left_out: Vec<i64>,
 ) -> QueryResult<Option<i64>> {
     log::table
         .filter(dsl::status.eq(WAITING))
-        .filter(dsl::exec_time.between(from_s.unwrap_or(i64::MIN), until_s))
+        .filter(dsl::exec_time.between(claim.from_s.unwrap_or(i64::MIN), claim.until_s))
         .filter(dsl::id.ne_all(left_out))
         .order((dsl::exec_time, dsl::id))
         .select(dsl::id)
@@ -252,16 +239,15 @@ fn fail(connection: &mut SqliteConnection, row: &Unreadable) -> QueryResult<usiz
 
 pub(super) fn end(
     connection: &mut SqliteConnection,
-    owner: &str,
-    ends: &[TaskEnd],
-) -> QueryResult<Written> {
+    EndTasks { owner, ends }: &EndTasks,
+) -> QueryResult<Settlement> {
     let mut stale = Vec::new();
     for end in ends {
         if end_one(connection, owner, end)? == 0 {
             stale.push(end.id);
         }
     }
-    Ok(Written::Settlement(Settlement::of_stale(stale)))
+    Ok(Settlement::of_stale(stale))
 }
 
 /// The owner and the fence in each condition are what refuses a stale owner: a row that was taken over has another
@@ -323,13 +309,12 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
     }
 }
 
-/// Gives back the tasks of a boot that lives on, but for those that are known to run.
-pub(super) fn give_back_except(
+/// Releases the tasks of a boot that lives on, but for those that are known to run.
+pub(super) fn release_except(
     connection: &mut SqliteConnection,
     manner: Manner,
-    owner: &str,
-    keep: &[(i64, i64)],
-) -> QueryResult<Written> {
+    ReleaseTasks { owner, keep }: &ReleaseTasks,
+) -> QueryResult<usize> {
     let claims: Vec<(i64, i64)> = log::table
         .filter(dsl::status.eq(RUNNING))
         .filter(dsl::owner.eq(owner))
@@ -338,8 +323,7 @@ pub(super) fn give_back_except(
     let keep: HashSet<&(i64, i64)> = keep.iter().collect();
     let back = claims.iter().filter(|claim| !keep.contains(claim));
     let back: Vec<i64> = back.map(|(id, _)| *id).collect();
-    let given_back = leaving_out(connection, manner, "delay_queue_log", &back, free)?;
-    Ok(Written::Count(given_back))
+    leaving_out(connection, manner, "delay_queue_log", &back, free)
 }
 
 /// The owners of running tasks. `idx_status_exectime` bounds the query to the running ones.
@@ -430,8 +414,8 @@ pub(super) fn charge(
 pub(super) fn trim(
     connection: &mut SqliteConnection,
     manner: Manner,
-    before_s: i64,
-) -> QueryResult<Written> {
+    &TrimTasks { before_s }: &TrimTasks,
+) -> QueryResult<usize> {
     let old: Vec<i64> = log::table
         .filter(dsl::status.eq_any([DONE, FAILED]))
         .filter(dsl::exec_time.lt(before_s))
@@ -441,5 +425,5 @@ pub(super) fn trim(
     let delete = |connection: &mut SqliteConnection, id| {
         diesel::delete(log::table.filter(dsl::id.eq(id))).execute(connection)
     };
-    leaving_out(connection, manner, "delay_queue_log", &old, delete).map(Written::Count)
+    leaving_out(connection, manner, "delay_queue_log", &old, delete)
 }

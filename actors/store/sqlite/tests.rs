@@ -12,7 +12,9 @@ use crate::store::DbError;
 use crate::store::apart::Unclaimable;
 use crate::store::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd, TaskOutcome};
 use crate::store::traits::Store;
-use crate::store::write::{Most, Settlement, Write, Written};
+use crate::store::write::{
+    ClaimFire, ClaimTasks, EndTasks, InsertMessages, Most, RunStarted, Settlement, Write, Written,
+};
 
 #[derive(QueryableByName)]
 struct Step {
@@ -170,10 +172,11 @@ fn large_write() -> Write {
         key: None,
         headers: Vec::new(),
     };
-    Write::InsertMessages {
+    InsertMessages {
         queue: "q".to_owned(),
         rows: vec![row],
     }
+    .into()
 }
 
 #[test]
@@ -236,7 +239,7 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
              VALUES ('n', 'c', X'41', 1, 1), ('n', 'c', 'good', 1, 1), ('n', 'c', 12.5, 1, 1)",
         )
         .unwrap();
-    let claim = Write::ClaimTasks {
+    let claim = ClaimTasks {
         owner: "script1/a".to_owned(),
         from_s: None,
         until_s: 9,
@@ -245,9 +248,9 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
             bytes: u32::MAX,
         },
     };
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[claim]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[claim.into()]);
     let answers = applied.answers();
-    let Ok(Written::Tasks(claimed)) = &answers[0] else {
+    let Ok(Written::ClaimTasks(claimed)) = &answers[0] else {
         panic!("{answers:?}");
     };
     assert_eq!(claimed.tasks.len(), 3);
@@ -261,13 +264,13 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
             attempts: 1,
         },
     };
-    let ends = Write::EndTasks {
+    let ends = EndTasks {
         owner: "script1/a".to_owned(),
         ends: claimed.tasks.iter().map(failed).collect(),
     };
-    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[ends]);
+    let applied = writer::apply(&mut connection, &Unclaimable::default(), &[ends.into()]);
     assert!(
-        matches!(&applied.answers()[0], Ok(Written::Settlement(settlement)) if *settlement == Settlement::default())
+        matches!(&applied.answers()[0], Ok(Written::EndTasks(settlement)) if *settlement == Settlement::default())
     );
 }
 
@@ -280,7 +283,7 @@ async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
     let mut writer = store.writer().await.unwrap();
     let empty = std::fs::metadata(&path).unwrap().len();
     for n in 0..400 {
-        let claim = Write::ClaimFire(Box::new(Fire {
+        let claim = ClaimFire(Fire {
             partition: "script1".to_owned(),
             entry: "e".to_owned(),
             scheduled_ms: n,
@@ -296,19 +299,19 @@ async fn a_claim_of_a_fire_leaves_the_checkpoint_to_others() {
             expired: None,
             given_up: crate::store::rows::GivenUp::default(),
             order: None,
-        }));
-        let answers = writer.apply([claim].into()).await.answers();
-        assert!(matches!(answers[0], Ok(Written::Claimed(Claim::Ours))));
+        });
+        let answers = writer.apply([claim.into()].into()).await.answers();
+        assert!(matches!(answers[0], Ok(Written::ClaimFire(Claim::Ours))));
     }
     let log = dir.path().join("test.db-wal");
     assert!(std::fs::metadata(&log).unwrap().len() > 1000 * 4096);
     assert_eq!(std::fs::metadata(&path).unwrap().len(), empty);
-    let started = Write::RunStarted {
+    let started = RunStarted {
         uk: "1".to_owned(),
         pid: 7,
         start_ticks: None,
     };
-    writer.apply([started].into()).await;
+    writer.apply([started.into()].into()).await;
     assert!(std::fs::metadata(&path).unwrap().len() > empty);
 }
 

@@ -9,9 +9,9 @@ use crate::store::schema::warning_notice;
 use crate::store::schema::warning_window::{self, dsl};
 use crate::store::warnings::{CountAdd, Counted, WINDOW_KEPT_MS, WindowRow};
 use crate::store::windows::Windows;
-use crate::store::write::{TRIM_ROWS, Written};
+use crate::store::write::TRIM_ROWS;
 
-pub(super) fn add(connection: &mut SqliteConnection, add: &CountAdd) -> QueryResult<Written> {
+pub(super) fn add(connection: &mut SqliteConnection, add: &CountAdd) -> QueryResult<Counted> {
     let now = (Instant::now(), now_ms());
     let mut reached = 0;
     for period in add.periods.iter().copied() {
@@ -48,11 +48,11 @@ pub(super) fn add(connection: &mut SqliteConnection, add: &CountAdd) -> QueryRes
                 .execute(connection)?;
         }
     }
-    Ok(Written::Counted(Counted::Added { reached }))
+    Ok(Counted::Added { reached })
 }
 
 /// `idx_warning_window_ends` finds them.
-pub(super) fn trim(connection: &mut SqliteConnection) -> QueryResult<Written> {
+pub(super) fn trim(connection: &mut SqliteConnection) -> QueryResult<usize> {
     let ended = now_ms() - WINDOW_KEPT_MS;
     let old: Vec<String> = warning_window::table
         .filter(dsl::ends_ms.lt(ended))
@@ -61,7 +61,5 @@ pub(super) fn trim(connection: &mut SqliteConnection) -> QueryResult<Written> {
         .select(dsl::id)
         .limit(i64::try_from(TRIM_ROWS).unwrap_or(i64::MAX))
         .load(connection)?;
-    diesel::delete(warning_window::table.filter(dsl::id.eq_any(old)))
-        .execute(connection)
-        .map(Written::Count)
+    diesel::delete(warning_window::table.filter(dsl::id.eq_any(old))).execute(connection)
 }

@@ -19,7 +19,7 @@ use crate::store::apart::{Manner, Unclaimable};
 use crate::store::error::DbError;
 use crate::store::rows::{BootRow, Heartbeat};
 use crate::store::traits::{Applied, Writer};
-use crate::store::write::{Write, Written};
+use crate::store::write::{Listed, Write, Written};
 
 pub(super) struct SqliteWriter {
     connection: SyncConnectionWrapper<SqliteConnection>,
@@ -202,94 +202,65 @@ fn one(
     write: &Write,
     (manner, unclaimable): (Manner, &Unclaimable),
 ) -> QueryResult<Written> {
-    match write {
-        Write::BeginBoot(row) => boots::begin(connection, row),
-        Write::EndBoot { owner } => boots::end(connection, manner, owner),
-        Write::ReapSilent { me, as_of_ms } => boots::reap_silent(connection, manner, me, *as_of_ms),
-        Write::ReapGone { owner, charges } => boots::reap_gone(connection, manner, owner, charges),
-        Write::InsertTasks { rows, owner } => tasks::insert(connection, rows, owner),
-        Write::GiveBackTasks { owner, keep } => {
-            tasks::give_back_except(connection, manner, owner, keep)
+    Ok(match write {
+        Write::BeginBoot(write) => write.answer(boots::begin(connection, &write.0)?),
+        Write::EndBoot(write) => write.answer(boots::end(connection, manner, write)?),
+        Write::ReapSilent(write) => write.answer(boots::reap_silent(connection, manner, write)?),
+        Write::ReapGone(write) => write.answer(boots::reap_gone(connection, manner, write)?),
+        Write::InsertTasks(write) => write.answer(tasks::insert(connection, write)?),
+        Write::ClaimTasks(write) => {
+            write.answer(tasks::claim(connection, (manner, unclaimable), write)?)
         }
-        Write::ClaimTasks {
-            owner,
-            from_s,
-            until_s,
-            most,
-        } => tasks::claim(
-            connection,
-            (manner, unclaimable),
-            owner,
-            (*from_s, *until_s),
-            *most,
-        ),
-        Write::TrimTasks { before_s } => tasks::trim(connection, manner, *before_s),
-        Write::TrimCrontabLog {
-            before_ms,
-            after_id,
-        } => retention::trim_crontab_log(connection, manner, *before_ms, *after_id),
-        Write::TrimDeadLetters {
-            before_ms,
-            after_id,
-        } => retention::trim_dead_letters(connection, manner, *before_ms, *after_id),
-        Write::HastenMessages { queue, longest_ms } => {
-            hasten::messages(connection, queue, *longest_ms)
+        Write::EndTasks(write) => write.answer(tasks::end(connection, write)?),
+        Write::ReleaseTasks(write) => {
+            write.answer(tasks::release_except(connection, manner, write)?)
         }
-        Write::HastenTasks { ids, after_s } => hasten::tasks(connection, ids, *after_s),
-        Write::EndTasks { owner, ends } => tasks::end(connection, owner, ends),
-        Write::InsertMessages { queue, rows } => messages::insert(connection, queue, rows),
-        Write::ClaimMessages { queue, owner, most } => {
-            messages::claim(connection, (manner, unclaimable), (queue, owner), *most)
+        Write::HastenTasks(write) => write.answer(hasten::tasks(connection, write)?),
+        Write::OrderTask(write) => write.answer(task_orders::order(connection, &write.0)?),
+        Write::TrimTasks(write) => write.answer(tasks::trim(connection, manner, write)?),
+        Write::InsertMessages(write) => write.answer(messages::insert(connection, write)?),
+        Write::ClaimMessages(write) => {
+            write.answer(messages::claim(connection, (manner, unclaimable), write)?)
         }
-        Write::GiveBackMessages { queue, owner, keep } => {
-            messages::give_back_except(connection, manner, queue, owner, keep)
+        Write::EndMessages(write) => write.answer(messages::end(connection, write)?),
+        Write::ReleaseMessages(write) => {
+            write.answer(messages::release_except(connection, manner, write)?)
         }
-        Write::EndMessages { owner, ends } => messages::end(connection, owner, ends),
-        Write::InsertDeadLetters { dead_letters } => dead::insert_all(connection, dead_letters),
-        Write::ReplayDeadLetters {
-            dead_letters,
-            order,
-        } => replay::replay(connection, dead_letters, order.as_deref()),
-        Write::DeleteDeadLetters { ids, order } => {
-            replay::delete(connection, ids, order.as_deref())
+        Write::HastenMessages(write) => write.answer(hasten::messages(connection, write)?),
+        Write::InsertDeadLetters(write) => write.answer(dead::insert_all(connection, write)?),
+        Write::ReplayDeadLetters(write) => write.answer(replay::replay(connection, write)?),
+        Write::DeleteDeadLetters(write) => write.answer(replay::delete(connection, write)?),
+        Write::TrimDeadLetters(write) => {
+            write.answer(retention::trim_dead_letters(connection, manner, write)?)
         }
-        Write::NoteFailures { failures } => deaths::note_failures(connection, failures),
-        Write::ForgetDeaths { ids } => deaths::forget(connection, ids),
-        Write::SyncEntries { partition, entries } => {
-            entries::sync(connection, manner, partition, entries)
+        Write::NoteFailures(write) => write.answer(deaths::note_failures(connection, write)?),
+        Write::ForgetDeaths(write) => write.answer(deaths::forget(connection, write)?),
+        Write::SyncEntries(write) => write.answer(entries::sync(connection, manner, write)?),
+        Write::ClaimFire(write) => write.answer(cron::claim_fire(connection, manner, &write.0)?),
+        Write::TakeFire(write) => write.answer(cron::take_fire(connection, manner, write)?),
+        Write::RunStarted(write) => write.answer(cron::run_started(connection, manner, write)?),
+        Write::EndRun(write) => write.answer(cron::end_run(connection, manner, &write.0)?),
+        Write::TrimRuns(write) => write.answer(entries::trim_runs(connection, write)?),
+        Write::TrimCrontabLog(write) => {
+            write.answer(retention::trim_crontab_log(connection, manner, write)?)
         }
-        Write::ClaimFire(fire) => cron::claim_fire(connection, manner, fire),
-        Write::TakeFire {
-            uk,
-            from,
-            owner,
-            at_overlap,
-        } => cron::take_fire(connection, manner, uk, from, owner, at_overlap),
-        Write::RunStarted {
-            uk,
-            pid,
-            start_ticks,
-        } => cron::run_started(connection, manner, uk, *pid, *start_ticks),
-        Write::EndRun(end) => cron::end_run(connection, manner, end),
-        Write::TrimAudit { before_ms } => retention::trim_audit(connection, *before_ms),
-        Write::TrimRuns { before_ms } => entries::trim_runs(connection, *before_ms),
-        Write::AddCount(add) => warnings::add(connection, add),
-        Write::SendNotices { owner, environment } => notices::send(connection, owner, environment),
-        Write::ClaimNotices(claim) => notices::claim(connection, manner, claim),
-        Write::EndNotices { owner, ids } => notices::end(connection, manner, owner, ids),
-        Write::TrimWindows => warnings::trim(connection),
-        Write::TrimNotices => notices::trim(connection, manner),
-        Write::SetPause(order) => orders::set_pause(connection, order),
-        Write::OrderTask(order) => task_orders::order(connection, order),
-        Write::Audit(order) => orders::write_down(connection, order),
-        Write::GiveOrders(orders) => daemon_orders::give(connection, orders),
-        Write::TakeOrder { id, from, owner } => daemon_orders::take(connection, *id, from, owner),
-        Write::EndOrder(end) => daemon_orders::end(connection, end),
-        Write::TrimOrders { before_ms } => daemon_orders::trim(connection, *before_ms),
-        Write::InsertKeyed(insert) => idempotency::insert(connection, insert),
-        Write::ClaimKey(claim) => idempotency::claim(connection, claim),
-        Write::EndKey { key, owner, end } => idempotency::end(connection, key, owner, *end),
-        Write::TrimKeys { before_ms } => idempotency::trim(connection, *before_ms),
-        Write::TakePermits(ask) => permits::take(connection, ask),
-    }
+        Write::AddCount(write) => write.answer(warnings::add(connection, &write.0)?),
+        Write::SendNotices(write) => write.answer(notices::send(connection, write)?),
+        Write::ClaimNotices(write) => write.answer(notices::claim(connection, manner, &write.0)?),
+        Write::EndNotices(write) => write.answer(notices::end(connection, manner, write)?),
+        Write::TrimWindows(write) => write.answer(warnings::trim(connection)?),
+        Write::TrimNotices(write) => write.answer(notices::trim(connection, manner)?),
+        Write::SetPause(write) => write.answer(orders::set_pause(connection, &write.0)?),
+        Write::Audit(write) => write.answer(orders::write_down(connection, &write.0)?),
+        Write::GiveOrders(write) => write.answer(daemon_orders::give(connection, &write.0)?),
+        Write::TakeOrder(write) => write.answer(daemon_orders::take(connection, write)?),
+        Write::EndOrder(write) => write.answer(daemon_orders::end(connection, &write.0)?),
+        Write::TrimOrders(write) => write.answer(daemon_orders::trim(connection, write)?),
+        Write::TrimAudit(write) => write.answer(retention::trim_audit(connection, write)?),
+        Write::InsertKeyed(write) => write.answer(idempotency::insert(connection, &write.0)?),
+        Write::ClaimKey(write) => write.answer(idempotency::claim(connection, &write.0)?),
+        Write::EndKey(write) => write.answer(idempotency::end(connection, write)?),
+        Write::TrimKeys(write) => write.answer(idempotency::trim(connection, write)?),
+        Write::TakePermits(write) => write.answer(permits::take(connection, &write.0)?),
+    })
 }

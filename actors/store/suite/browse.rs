@@ -7,6 +7,7 @@ use crate::store::browse::{
 };
 use crate::store::rows::AuditRow;
 use crate::store::task_orders::{TaskOrder, TaskStatus, TaskWish};
+use crate::store::write::{Audit, OrderTask};
 
 /// Pages of two rows, each searched for to its end.
 const TWO: Reach = Reach {
@@ -122,7 +123,7 @@ facts! {
         assert_eq!(pages, [vec![ids[5], ids[1]], vec![ids[2], ids[3]], vec![ids[4], ids[0]], vec![ids[6]]]);
         for id in &ids {
             let order = TaskOrder { environment: "dev".to_owned(), ordered_by: "ann".to_owned(), id: *id, wish: TaskWish::Cancel };
-            writer.write(Write::OrderTask(Box::new(order))).await;
+            writer.write(OrderTask(order)).await;
         }
         let pages = world.task_pages(TasksAsked::of(TaskStatus::Failed)).await;
         assert_eq!(pages, [vec![ids[6], ids[0]], vec![ids[4], ids[3]], vec![ids[2], ids[1]], vec![ids[5]]], "the latest first");
@@ -199,7 +200,7 @@ facts! {
             dead_letter("bills", b"\xff\x00{\"id\": 17}", "refused: 9"),
             dead_letter("bills", b"x", "gone"),
         ];
-        writer.write(Write::InsertDeadLetters { dead_letters: new }).await;
+        writer.write(InsertDeadLetters { dead_letters: new }).await;
         let mut ids = world.dead_letter_ids_of(DeadLettersAsked::default()).await;
         ids.reverse();
         let of = |at: &[usize]| at.iter().map(|at| ids[*at]).collect::<Vec<_>>();
@@ -239,7 +240,7 @@ facts! {
         let mut writer = world.writer().await;
         let payload = Bytes::from(vec![b'x'; 1 << 20]);
         let large = NewDeadLetter { payload, ..dead_letter("orders", b"", "e") };
-        writer.write(Write::InsertDeadLetters { dead_letters: vec![large, dead_letter("orders", b"\0\xff", "e")] }).await;
+        writer.write(InsertDeadLetters { dead_letters: vec![large, dead_letter("orders", b"\0\xff", "e")] }).await;
         let ids = world.dead_letter_ids_of(DeadLettersAsked::default()).await;
         let reader = world.store.reader();
         let opened = reader.dead_letter(ids[1], 2).await.unwrap().unwrap();
@@ -262,7 +263,7 @@ facts! {
             ("dev", "bob", "pause", "delayed task 17"),
         ] {
             let row = AuditRow { environment: environment.to_owned(), ordered_by: by.to_owned(), action, target: target.to_owned(), result: "done".to_owned() };
-            writer.write(Write::Audit(Box::new(row))).await;
+            writer.write(Audit(row)).await;
         }
         let reader = world.store.reader();
         let all = || AuditAsked::of("dev");

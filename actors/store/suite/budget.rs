@@ -6,26 +6,17 @@ impl Connection {
     async fn fetch_within(&mut self, count: u32, bytes: u32) -> Vec<ClaimedMessage> {
         let (queue, owner) = ("q".to_owned(), ME.to_owned());
         let most = Most { count, bytes };
-        match self
-            .write(Write::ClaimMessages { queue, owner, most })
-            .await
-        {
-            Written::Messages(messages) => messages,
-            other => panic!("{other:?}"),
-        }
+        self.write(ClaimMessages { queue, owner, most }).await
     }
 
     async fn claim_within(&mut self, count: u32, bytes: u32) -> Vec<ClaimedTask> {
-        let write = Write::ClaimTasks {
+        let write = ClaimTasks {
             owner: ME.to_owned(),
             from_s: None,
             until_s: now_ms().div_euclid(1000) + 2,
             most: Most { count, bytes },
         };
-        match self.write(write).await {
-            Written::Tasks(claimed) => claimed.tasks,
-            other => panic!("{other:?}"),
-        }
+        self.write(write).await.tasks
     }
 }
 

@@ -1,26 +1,17 @@
 //! Rows whose times a clock has set that was ahead, and rows that are older than they are kept.
 
 use super::*;
-use crate::store::write::TRIM_ROWS;
-
-impl Connection {
-    pub(super) async fn count(&mut self, write: Write) -> usize {
-        match self.write(write).await {
-            Written::Count(rows) => rows,
-            other => panic!("{other:?}"),
-        }
-    }
-}
+use crate::store::write::{
+    HastenMessages, HastenTasks, TRIM_ROWS, TrimAudit, TrimCrontabLog, TrimDeadLetters, Trimmed,
+};
 
 const A_DAY_S: i64 = 86_400;
 
 impl Connection {
     /// How many rows were deleted, and whether there may be more.
-    async fn trimmed(&mut self, write: Write) -> (usize, bool) {
-        match self.write(write).await {
-            Written::Trimmed(trimmed) => (trimmed.deleted, trimmed.more_after_id.is_some()),
-            other => panic!("{other:?}"),
-        }
+    async fn trimmed(&mut self, trim: impl Operation<Reply = Trimmed>) -> (usize, bool) {
+        let trimmed = self.write(trim).await;
+        (trimmed.deleted, trimmed.more_after_id.is_some())
     }
 }
 
@@ -43,14 +34,14 @@ facts! {
             "INSERT INTO queue_message (id, queue, payload, owner, attempts, deaths, due_ms, created_ms) VALUES {}",
             rows.join(",")
         ));
-        let hasten = || Write::HastenMessages { queue: "q".to_owned(), longest_ms: 300_000 };
-        assert_eq!(writer.count(hasten()).await, 2);
-        assert_eq!(writer.count(hasten()).await, 0);
+        let hasten = || HastenMessages { queue: "q".to_owned(), longest_ms: 300_000 };
+        assert_eq!(writer.write(hasten()).await, 2);
+        assert_eq!(writer.write(hasten()).await, 0);
         let mut due: Vec<i64> = writer.fetch(ME, 9).await.iter().map(|message| message.id).collect();
         due.sort_unstable();
         assert_eq!(due, [1, 2, 6]);
-        let other = Write::HastenMessages { queue: "other".to_owned(), longest_ms: 0 };
-        assert_eq!(writer.count(other).await, 0);
+        let other = HastenMessages { queue: "other".to_owned(), longest_ms: 0 };
+        assert_eq!(writer.write(other).await, 0);
     }
 
     async fn retries_that_no_back_off_explains_are_due_now(world) {
@@ -76,9 +67,9 @@ facts! {
         assert_eq!(reader.late_retries(far_s).await.unwrap(), Vec::<i64>::new());
         let after_s = far_s - 1;
         assert_eq!(reader.late_retries(after_s).await.unwrap(), [1]);
-        let hasten = |ids: Vec<i64>| Write::HastenTasks { ids, after_s };
-        assert_eq!(writer.count(hasten(vec![1, 2, 3])).await, 1);
-        assert_eq!(writer.count(hasten(vec![1])).await, 0);
+        let hasten = |ids: Vec<i64>| HastenTasks { ids, after_s };
+        assert_eq!(writer.write(hasten(vec![1, 2, 3])).await, 1);
+        assert_eq!(writer.write(hasten(vec![1])).await, 0);
         let claimed = writer.claim(ME, 9).await;
         assert_eq!(claimed.iter().map(|task| task.id).collect::<Vec<_>>(), [1]);
     }
@@ -100,7 +91,7 @@ facts! {
             "INSERT INTO cron_run (partition_name, entry, scheduled_ms, uk, name, owner, machine, state, status, started_ms)
              VALUES ('p', 'e', 1, 'open', 'n', 'o', 'm', 2, 'running', 1), ('p', 'e', 2, 'old', 'n', 'o', 'm', 3, 'success', 1)",
         );
-        let trim = || Write::TrimCrontabLog { before_ms: now - 5_000_000, after_id: 0 };
+        let trim = || TrimCrontabLog { before_ms: now - 5_000_000, after_id: 0 };
         assert_eq!(writer.trimmed(trim()).await, (2, false));
         assert_eq!(writer.trimmed(trim()).await, (0, false));
         let left = world.lines("SELECT uk AS line FROM crontab_log ORDER BY id");
@@ -116,7 +107,7 @@ facts! {
                  VALUES ('redis', 's', 'n', 'c', '1', 'x', 'e', 1, 'p', 1, {died})"
             ));
         }
-        let trim = || Write::TrimDeadLetters { before_ms: now - 5_000_000, after_id: 0 };
+        let trim = || TrimDeadLetters { before_ms: now - 5_000_000, after_id: 0 };
         assert_eq!(writer.trimmed(trim()).await, (2, false));
         assert_eq!(writer.trimmed(trim()).await, (0, false));
         assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "1");
@@ -132,8 +123,8 @@ facts! {
             ));
         }
         for deleted in [2, 0] {
-            let trim = Write::TrimAudit { before_ms: now - 5_000_000 };
-            let Written::Count(rows) = writer.write(trim).await else { panic!() };
+            let trim = TrimAudit { before_ms: now - 5_000_000 };
+            let rows = writer.write(trim).await;
             assert_eq!(rows, deleted);
         }
         assert_eq!(world.line("SELECT count(*) AS line FROM audit"), "1");
@@ -148,8 +139,8 @@ facts! {
         (world.execute)(&format!("INSERT INTO crontab_log (uk, status, start_time) VALUES ('old', 'success', {old})"));
         let (before_ms, mut after_id, mut deleted) = (now - 5_000_000, 0, 0);
         for _ in 0..2 {
-            let trim = Write::TrimCrontabLog { before_ms, after_id };
-            let Written::Trimmed(trimmed) = writer.write(trim).await else { panic!() };
+            let trim = TrimCrontabLog { before_ms, after_id };
+            let trimmed = writer.write(trim).await;
             deleted += trimmed.deleted;
             after_id = trimmed.more_after_id.unwrap_or(i64::MAX);
         }

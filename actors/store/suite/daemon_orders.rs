@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::browse::{self, Next, PartitionRuns, Reach};
 use crate::store::daemon_orders::{NewOrder, OpenOrder, OrderEnd, OrderKind, RunPlace, RunsAsked};
+use crate::store::write::{EndOrder, GiveOrders, TakeOrder, TrimOrders};
 
 const DEV: &str = "dev";
 
@@ -30,32 +31,21 @@ fn ordered(order: i64, uk: &str, moment: i64, owner: &str) -> Fire {
 
 impl Connection {
     async fn give(&mut self, order: NewOrder) {
-        self.write(Write::GiveOrders(vec![order])).await;
+        self.write(GiveOrders(vec![order])).await;
     }
 
     async fn claimed(&mut self, fire: Fire) -> Claim {
-        match self.write(Write::ClaimFire(Box::new(fire))).await {
-            Written::Claimed(claim) => claim,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Whether it changed anything.
-    async fn changed(&mut self, write: Write) -> bool {
-        match self.write(write).await {
-            Written::Count(rows) => rows == 1,
-            other => panic!("{other:?}"),
-        }
+        self.write(ClaimFire(fire)).await
     }
 }
 
-fn take(id: i64, from: &str, owner: &str) -> Write {
+fn take(id: i64, from: &str, owner: &str) -> TakeOrder {
     let (from, owner) = (from.to_owned(), owner.to_owned());
-    Write::TakeOrder { id, from, owner }
+    TakeOrder { id, from, owner }
 }
 
-fn end(id: i64, of_owner: &str, result: &str) -> Write {
-    Write::EndOrder(OrderEnd {
+fn end(id: i64, of_owner: &str, result: &str) -> EndOrder {
+    EndOrder(OrderEnd {
         id,
         of_owner: of_owner.to_owned(),
         result: result.to_owned(),
@@ -103,7 +93,7 @@ facts! {
         assert_eq!(world.lines("SELECT scheduled_ms AS line FROM cron_run"), ["1001"]);
         assert!(world.open_orders().await.is_empty());
         assert_eq!(world.audited(), ["run cron `n`: ordered", "run cron `n`: run u"]);
-        assert!(!writer.changed(end(id, "", "expired")).await, "it has ended");
+        assert!(!writer.write(end(id, "", "expired")).await, "it has ended");
         let orders = world.store.reader().run_orders(vec!["u".to_owned()]).await.unwrap();
         assert_eq!((orders.len(), orders[0].is_waiting, orders[0].ordered_by.as_str()), (1, false, "ann@web-1"));
     }
@@ -152,17 +142,17 @@ facts! {
         writer.claimed(fire("e", 1000, "u", true)).await;
         writer.give(order(OrderKind::End, "u")).await;
         let id = world.open_orders().await[0].id;
-        assert!(writer.changed(take(id, "", ME)).await);
-        assert!(!writer.changed(take(id, "", OTHER)).await, "it is taken");
+        assert!(writer.write(take(id, "", ME)).await);
+        assert!(!writer.write(take(id, "", OTHER)).await, "it is taken");
         let open = world.store.reader().open_runs("script1").await.unwrap();
         assert!(open[0].ending && !open[0].replaced);
         assert!(!world.open_orders().await[0].is_free());
-        writer.write(Write::EndBoot { owner: ME.to_owned() }).await;
+        writer.write(EndBoot { owner: ME.to_owned() }).await;
         assert!(world.open_orders().await[0].is_free(), "its daemon is dead");
-        assert!(writer.changed(take(id, ME, OTHER)).await);
-        assert!(!writer.changed(end(id, ME, "late")).await, "it is another's");
-        assert!(writer.changed(end(id, OTHER, "it has ended: killed")).await);
-        assert!(!writer.changed(end(id, OTHER, "again")).await);
+        assert!(writer.write(take(id, ME, OTHER)).await);
+        assert!(!writer.write(end(id, ME, "late")).await, "it is another's");
+        assert!(writer.write(end(id, OTHER, "it has ended: killed")).await);
+        assert!(!writer.write(end(id, OTHER, "again")).await);
         assert_eq!(world.audited(), ["end run u of cron `n`: ordered", "end run u of cron `n`: it has ended: killed"]);
     }
 
@@ -173,12 +163,12 @@ facts! {
         }
         writer.give(order(OrderKind::End, "u")).await;
         let id = world.open_orders().await[0].id;
-        assert!(writer.changed(take(id, "", ME)).await);
+        assert!(writer.write(take(id, "", ME)).await);
         for uk in ["u", "v"] {
             let end = RunEnd {
                 uk: uk.to_owned(), status: "killed".to_owned(), result: "r".to_owned(), pid: 7, ended_ms: now_ms(), only_of: None,
             };
-            writer.write(Write::EndRun(end)).await;
+            writer.write(EndRun(end)).await;
         }
         let ended = world.store.reader().ended_runs("script1", vec!["e".to_owned()]).await.unwrap();
         let statuses: Vec<&str> = ended[0].1.iter().map(|run| run.status.as_str()).collect();
@@ -191,13 +181,13 @@ facts! {
         let mut writer = world.writer().await;
         writer.give(order(OrderKind::Check, "")).await;
         let id = world.open_orders().await[0].id;
-        assert!(writer.changed(end(id, "", "done")).await);
+        assert!(writer.write(end(id, "", "done")).await);
         assert_eq!(world.open_orders().await.len(), 1);
         (world.execute)("UPDATE daemon_order SET ordered_ms = ordered_ms - 60000");
         assert!(world.open_orders().await.is_empty());
-        let trim = |before_ms| Write::TrimOrders { before_ms };
-        assert!(!writer.changed(trim(now_ms() - 60_000)).await, "it has just ended");
-        assert!(writer.changed(trim(now_ms() + 60_000)).await);
+        let trim = |before_ms| TrimOrders { before_ms };
+        assert_eq!(writer.write(trim(now_ms() - 60_000)).await, 0, "it has just ended");
+        assert_eq!(writer.write(trim(now_ms() + 60_000)).await, 1);
     }
 
     async fn the_last_fire_of_an_entry_is_none_that_was_ordered(world) {
@@ -205,11 +195,8 @@ facts! {
         let entries = || vec![KnownEntry {
             entry: "e".to_owned(), former: Vec::new(), name: "n".to_owned(), expression: "@every 90s".to_owned(),
         }];
-        let sync = || Write::SyncEntries { partition: "script1".to_owned(), entries: entries() };
-        let since = async |writer: &mut Connection| match writer.write(sync()).await {
-            Written::Since(since) => since[0],
-            other => panic!("{other:?}"),
-        };
+        let sync = || SyncEntries { partition: "script1".to_owned(), entries: entries() };
+        let since = async |writer: &mut Connection| writer.write(sync()).await[0];
         since(&mut writer).await;
         (world.execute)("UPDATE cron_entry SET live_since_ms = 500");
         for (moment, uk) in [(3000, "fire"), (4001, "ordered")] {
@@ -217,7 +204,7 @@ facts! {
         }
         assert_eq!(since(&mut writer).await, 3000);
         (world.execute)("UPDATE cron_run SET state = 3, started_ms = 1");
-        writer.write(Write::TrimRuns { before_ms: 10 }).await;
+        writer.write(TrimRuns { before_ms: 10 }).await;
         assert!(world.lines("SELECT uk AS line FROM cron_run").is_empty());
         assert_eq!(since(&mut writer).await, 3000, "what was deleted has left its second");
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::rows::{DeadLetter, DeadLetterOrder, Origin, Replay, ReplayTo, Side};
+use crate::store::write::{DeleteDeadLetters, ReplayDeadLetters};
 
 fn elsewhere(kind: &'static str, name: &str, error: &str) -> NewDeadLetter {
     NewDeadLetter {
@@ -48,21 +49,15 @@ impl World {
 
 impl Connection {
     async fn recover(&mut self, dead_letters: Vec<NewDeadLetter>) {
-        self.write(Write::InsertDeadLetters { dead_letters }).await;
+        self.write(InsertDeadLetters { dead_letters }).await;
     }
 
     async fn replay(&mut self, dead_letters: Vec<Replay>) -> Vec<Option<i64>> {
-        let order = None;
-        match self
-            .write(Write::ReplayDeadLetters {
-                dead_letters,
-                order,
-            })
-            .await
-        {
-            Written::Replayed(replayed) => replayed.rows,
-            other => panic!("{other:?}"),
-        }
+        let replay = ReplayDeadLetters {
+            dead_letters,
+            order: None,
+        };
+        self.write(replay).await.rows
     }
 }
 
@@ -180,7 +175,7 @@ facts! {
         let id = world.dead_letter_ids().await[0];
         (world.execute)("ALTER TABLE queue_message RENAME TO gone");
         let dead_letters = vec![to_queue(id, "q")];
-        let applied = writer.0.apply(vec![Write::ReplayDeadLetters { dead_letters, order: None }].into()).await;
+        let applied = writer.0.apply([ReplayDeadLetters { dead_letters, order: None }.into()].into()).await;
         let answers = applied.answers();
         assert!(answers.iter().all(Result::is_err), "{answers:?}");
         (world.execute)("ALTER TABLE gone RENAME TO queue_message");
@@ -238,8 +233,8 @@ facts! {
         let mut ids = world.dead_letter_ids().await;
         let kept = ids.remove(1);
         ids.push(999_999);
-        let delete = Write::DeleteDeadLetters { ids, order: None };
-        let Written::Deleted(deleted) = writer.write(delete).await else { panic!() };
+        let delete = DeleteDeadLetters { ids, order: None };
+        let deleted = writer.write(delete).await;
         assert_eq!((deleted.count, deleted.audit, world.dead_letter_ids().await), (2, None, vec![kept]));
         assert_eq!(world.line("SELECT count(*) AS line FROM queue_message"), "0");
     }
@@ -280,8 +275,8 @@ facts! {
         for (portion, so_far) in [(&[][..], 0), (&ids[..1], 1), (&[], 1), (&ids[1..3], 3)] {
             gone.extend(portion);
             let dead_letters = gone.iter().map(|id| to_queue(*id, "q")).collect();
-            let replay = Write::ReplayDeadLetters { dead_letters, order: Some(Box::new(order.clone())) };
-            let Written::Replayed(replayed) = writer.write(replay).await else { panic!() };
+            let replay = ReplayDeadLetters { dead_letters, order: Some(order.clone()) };
+            let replayed = writer.write(replay).await;
             order.before += replayed.rows.iter().flatten().count();
             order.row = replayed.audit;
             let said = match so_far {
@@ -292,8 +287,8 @@ facts! {
             assert_eq!((order.before, result()), (so_far, said.into_iter().map(str::to_owned).collect()));
         }
         order = DeadLetterOrder { row: None, before: 0, ..order };
-        let delete = Write::DeleteDeadLetters { ids: ids.clone(), order: Some(Box::new(order)) };
-        let Written::Deleted(deleted) = writer.write(delete).await else { panic!() };
+        let delete = DeleteDeadLetters { ids: ids.clone(), order: Some(order) };
+        let deleted = writer.write(delete).await;
         assert_eq!((deleted.count, deleted.audit.is_some()), (2, true));
         assert_eq!(result()[1], "purge:dead letters of queue `测试`:2 dead letters");
     }

@@ -4,24 +4,25 @@ use super::*;
 use crate::store::idempotency::{
     CLAIM_MS, KeyClaim, KeyClaimed, KeyEnd, Keyed, KeyedInsert, KeyedRow, KeyedRows, NewKey,
 };
+use crate::store::write::{ClaimKey, EndKey, InsertKeyed, TrimKeys};
 
 /// A push of one task for each key and params; `-`: without a key.
-fn push(items: &[(&str, &str)]) -> Write {
+fn push(items: &[(&str, &str)]) -> InsertKeyed {
     let key = |(key, params): &(&str, &str)| {
         let content = [("params", params.as_bytes())];
         (*key != "-").then(|| NewKey::new(key, "push", &content))
     };
-    Write::InsertKeyed(Box::new(KeyedInsert {
+    InsertKeyed(KeyedInsert {
         rows: KeyedRows::Tasks {
             rows: items.iter().map(|(_, params)| task(params, 1)).collect(),
             owner: ME.to_owned(),
         },
         keys: items.iter().map(key).collect(),
-    }))
+    })
 }
 
-fn send(key: &str, payload: &str) -> Write {
-    Write::InsertKeyed(Box::new(KeyedInsert {
+fn send(key: &str, payload: &str) -> InsertKeyed {
+    InsertKeyed(KeyedInsert {
         rows: KeyedRows::Messages {
             queue: "q".to_owned(),
             rows: vec![message(payload.as_bytes())],
@@ -31,20 +32,20 @@ fn send(key: &str, payload: &str) -> Write {
             "message",
             &[("payload", payload.as_bytes())],
         ))],
-    }))
+    })
 }
 
-fn rows(written: Written) -> Vec<KeyedRow> {
-    match written {
-        Written::Keyed(Keyed::Rows(rows)) => rows,
-        other => panic!("{other:?}"),
+fn rows(inserted: Keyed) -> Vec<KeyedRow> {
+    match inserted {
+        Keyed::Rows(rows) => rows,
+        Keyed::Differs(difference) => panic!("{difference:?}"),
     }
 }
 
-fn before(written: Written) -> (usize, String) {
-    match written {
-        Written::Keyed(Keyed::Differs(difference)) => (difference.at, difference.before),
-        other => panic!("{other:?}"),
+fn before(inserted: Keyed) -> (usize, String) {
+    match inserted {
+        Keyed::Differs(difference) => (difference.at, difference.before),
+        Keyed::Rows(rows) => panic!("{rows:?}"),
     }
 }
 
@@ -52,15 +53,15 @@ fn key_of_a_record() -> NewKey {
     NewKey::new("k", "record", &[("payload", b"p")])
 }
 
-fn claim(key: NewKey, owner: &str) -> Write {
-    Write::ClaimKey(Box::new(KeyClaim {
+fn claim(key: NewKey, owner: &str) -> ClaimKey {
+    ClaimKey(KeyClaim {
         key,
         owner: owner.to_owned(),
-    }))
+    })
 }
 
-fn end(owner: &str, end: KeyEnd) -> Write {
-    Write::EndKey {
+fn end(owner: &str, end: KeyEnd) -> EndKey {
+    EndKey {
         key: "k".to_owned(),
         owner: owner.to_owned(),
         end,
@@ -73,10 +74,7 @@ impl Connection {
     }
 
     async fn claim_key(&mut self, owner: &str) -> KeyClaimed {
-        match self.write(claim(key_of_a_record(), owner)).await {
-            Written::KeyClaimed(claimed) => claimed,
-            other => panic!("{other:?}"),
-        }
+        self.write(claim(key_of_a_record(), owner)).await
     }
 }
 
@@ -127,13 +125,10 @@ facts! {
                 one.all(vec![push(&[(&first, "1"), (&second, "2")]), push(&[("-", "x")])]),
                 other.all(vec![push(&[(&second, "2"), (&first, "1")]), push(&[(&lone, "y")])])
             );
-            let ids = |written: &Written| match written {
-                Written::Keyed(Keyed::Rows(rows)) => rows.iter().map(|row| row.id).collect::<Vec<_>>(),
-                other => panic!("{other:?}"),
-            };
-            let mut of_other = ids(&of_other[0]);
+            let ids = |mut inserted: Vec<Keyed>| rows(inserted.remove(0)).iter().map(|row| row.id).collect::<Vec<_>>();
+            let mut of_other = ids(of_other);
             of_other.reverse();
-            assert_eq!(ids(&of_one[0]), of_other, "{round}");
+            assert_eq!(ids(of_one), of_other, "{round}");
         }
         assert_eq!(world.all_tasks().len(), 20 * 4);
     }
@@ -141,7 +136,7 @@ facts! {
     async fn two_writes_of_one_transaction_may_have_one_key(world) {
         let mut writer = world.writer().await;
         let written = writer.all(vec![push(&[("a", "1")]), push(&[("a", "1")]), push(&[("a", "2")])]).await;
-        let [first, second, third] = <[Written; 3]>::try_from(written).unwrap();
+        let [first, second, third] = <[Keyed; 3]>::try_from(written).unwrap();
         let (first, second) = (rows(first)[0], rows(second)[0]);
         assert_eq!((first.id, first.is_new, second.is_new), (second.id, true, false));
         before(third);
@@ -158,7 +153,7 @@ facts! {
         assert_eq!((again.id, again.is_new), (first.id, false), "its row is gone, and known");
         assert_eq!(world.lag("q").await, 0);
         world.refuse("no_rows", "INSERT", "queue_message", "1 = 1");
-        let refused = writer.0.apply([send("b", "p")].into()).await.answers();
+        let refused = writer.0.apply([send("b", "p").into()].into()).await.answers();
         assert!(refused[0].is_err());
         let keys = world.lines("SELECT key_name AS line FROM idempotency_key");
         assert_eq!(keys, ["a"]);
@@ -174,7 +169,7 @@ facts! {
         writer.write(end("y", KeyEnd::Sent)).await;
         assert!(matches!(writer.claim_key("y").await, KeyClaimed::Busy { .. }), "it was not its own");
         let other = NewKey::new("k", "record", &[("payload", b"q")]);
-        let Written::KeyClaimed(KeyClaimed::Differs(before)) = writer.write(claim(other, "y")).await else { panic!() };
+        let KeyClaimed::Differs(before) = writer.write(claim(other, "y")).await else { panic!() };
         assert_eq!(before, "a record with another `payload`");
         writer.write(end("x", KeyEnd::Unsent)).await;
         assert_eq!(writer.claim_key("y").await, ours(false), "the key is free");
@@ -209,9 +204,9 @@ facts! {
         let mut writer = world.writer().await;
         writer.keyed(&[("a", "1"), ("b", "2")]).await;
         (world.execute)("UPDATE idempotency_key SET created_ms = 1 WHERE key_name = 'a'");
-        let trim = || Write::TrimKeys { before_ms: 2 };
+        let trim = || TrimKeys { before_ms: 2 };
         for deleted in [1, 0] {
-            assert!(matches!(writer.write(trim()).await, Written::Count(rows) if rows == deleted));
+            assert_eq!(writer.write(trim()).await, deleted);
         }
         let again = writer.keyed(&[("a", "other"), ("b", "2")]).await;
         assert_eq!(again.iter().map(|row| row.is_new).collect::<Vec<_>>(), [true, false]);

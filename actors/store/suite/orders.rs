@@ -2,26 +2,17 @@
 
 use super::*;
 use crate::store::rows::{AuditRow, PauseOrder, PauseRow};
+use crate::store::write::{Audit, SetPause};
 
-fn set(name: &str, paused: bool, ordered_by: &str) -> Write {
-    Write::SetPause(Box::new(PauseOrder {
+fn set(name: &str, paused: bool, ordered_by: &str) -> SetPause {
+    SetPause(PauseOrder {
         environment: "release".to_owned(),
         kind: "queue",
         name: name.to_owned(),
         paused,
         ordered_by: ordered_by.to_owned(),
         target: format!("queue `{name}`"),
-    }))
-}
-
-impl Connection {
-    /// Whether the order changed anything.
-    async fn ordered(&mut self, order: Write) -> bool {
-        match self.write(order).await {
-            Written::Count(changed) => changed == 1,
-            other => panic!("{other:?}"),
-        }
-    }
+    })
 }
 
 impl World {
@@ -39,9 +30,9 @@ impl World {
 facts! {
     async fn a_pause_holds_until_it_is_resumed_and_each_order_is_written_down(world) {
         let mut writer = world.writer().await;
-        assert!(!writer.ordered(set("orders", false, "ann")).await, "nothing is paused yet");
-        assert!(writer.ordered(set("orders", true, "ann")).await);
-        assert!(!writer.ordered(set("orders", true, "bob")).await, "it is paused already");
+        assert!(!writer.write(set("orders", false, "ann")).await, "nothing is paused yet");
+        assert!(writer.write(set("orders", true, "ann")).await);
+        assert!(!writer.write(set("orders", true, "bob")).await, "it is paused already");
         let [row] = &world.pauses("release").await[..] else { panic!("one pause") };
         assert_eq!((row.kind.as_str(), row.name.as_str(), row.ordered_by.as_str()), ("queue", "orders", "ann"));
         assert_eq!(row.until_ms, None);
@@ -49,10 +40,10 @@ facts! {
         assert!((now_ms() - began).abs() < 60_000, "{began}");
         assert_eq!(world.pauses("dev").await, [], "of another environment");
 
-        assert!(writer.ordered(set("orders", false, "bob")).await);
+        assert!(writer.write(set("orders", false, "bob")).await);
         let [row] = &world.pauses("release").await[..] else { panic!("one pause that ended") };
         assert!(row.until_ms.is_some_and(|until| until >= began), "{row:?}");
-        assert!(writer.ordered(set("orders", true, "cid")).await);
+        assert!(writer.write(set("orders", true, "cid")).await);
         let [row] = &world.pauses("release").await[..] else { panic!("one pause again") };
         assert_eq!((row.until_ms, row.ordered_by.as_str()), (None, "cid"));
         assert!(row.since_ms >= began);
@@ -77,7 +68,7 @@ facts! {
             target: "ö".repeat(501),
             result: "é".repeat(600),
         };
-        assert!(writer.ordered(Write::Audit(Box::new(order))).await);
+        writer.write(Audit(order)).await;
         let written = world.lines("SELECT ordered_by || ':' || action || ':' || target || ':' || result AS line FROM audit");
         assert_eq!(written, [format!("ann:reload:{}…:{}…", "ö".repeat(499), "é".repeat(499))]);
     }
@@ -85,12 +76,12 @@ facts! {
     async fn pauses_are_distinguished_by_the_bytes_of_their_names(world) {
         let mut writer = world.writer().await;
         for name in ["orders", "Orders", "örders"] {
-            assert!(writer.ordered(set(name, true, "ann")).await, "{name}");
+            assert!(writer.write(set(name, true, "ann")).await, "{name}");
         }
         let mut held = world.held().await;
         held.sort_unstable();
         assert_eq!(held, ["Orders", "orders", "örders"]);
-        assert!(writer.ordered(set("Orders", false, "ann")).await);
+        assert!(writer.write(set("Orders", false, "ann")).await);
         let mut held = world.held().await;
         held.sort_unstable();
         assert_eq!(held, ["orders", "örders"]);
@@ -100,7 +91,7 @@ facts! {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
         for round in 0..10 {
             let name = format!("q{round}");
-            let (first, second) = tokio::join!(one.ordered(set(&name, true, "ann")), other.ordered(set(&name, true, "bob")));
+            let (first, second) = tokio::join!(one.write(set(&name, true, "ann")), other.write(set(&name, true, "bob")));
             assert!(first != second, "{round}: {first} {second}");
         }
         assert_eq!(world.held().await.len(), 10);
@@ -108,8 +99,8 @@ facts! {
 
     async fn a_pause_that_ended_long_ago_is_not_read(world) {
         let mut writer = world.writer().await;
-        assert!(writer.ordered(set("orders", true, "ann")).await);
-        assert!(writer.ordered(set("orders", false, "ann")).await);
+        assert!(writer.write(set("orders", true, "ann")).await);
+        assert!(writer.write(set("orders", false, "ann")).await);
         assert_eq!(world.pauses("release").await.len(), 1);
         (world.execute)("UPDATE pause SET since_ms = 5, until_ms = 6");
         assert_eq!(world.pauses("release").await, []);

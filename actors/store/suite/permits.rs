@@ -2,35 +2,27 @@
 
 use super::*;
 use crate::store::permits::{Granted, PermitAsk};
+use crate::store::write::TakePermits;
 
-fn ask(name: &str, interval_ms: i64, permits: u32) -> Write {
-    Write::TakePermits(Box::new(PermitAsk {
+fn ask(name: &str, interval_ms: i64, permits: u32) -> TakePermits {
+    TakePermits(PermitAsk {
         name: name.to_owned(),
         shown: "订单".to_owned(),
         interval_ns: interval_ms * 1_000_000,
         permits,
-    }))
-}
-
-impl Connection {
-    async fn take(&mut self, write: Write) -> Granted {
-        match self.write(write).await {
-            Written::Granted(granted) => granted,
-            other => panic!("{other:?}"),
-        }
-    }
+    })
 }
 
 facts! {
     async fn permits_are_handed_out_once_and_the_next_ones_later(world) {
         let mut writer = world.writer().await;
         let hour = || ask("a", 3_600_000, 1);
-        assert_eq!(writer.take(hour()).await, Granted::Permits(1));
-        let Granted::Wait(wait) = writer.take(hour()).await else { panic!("none is left") };
+        assert_eq!(writer.write(hour()).await, Granted::Permits(1));
+        let Granted::Wait(wait) = writer.write(hour()).await else { panic!("none is left") };
         assert!((3_500..=3_600).contains(&wait.as_secs()), "{wait:?}");
-        assert_eq!(writer.take(ask("b", 3_600_000, 1)).await, Granted::Permits(1), "another limit");
+        assert_eq!(writer.write(ask("b", 3_600_000, 1)).await, Granted::Permits(1), "another limit");
         (world.execute)("UPDATE rate_limit SET free_us = 0 WHERE name = 'a'");
-        assert_eq!(writer.take(hour()).await, Granted::Permits(1));
+        assert_eq!(writer.write(hour()).await, Granted::Permits(1));
     }
 
     async fn of_two_who_take_the_last_permit_at_once_one_has_it(world) {
@@ -38,7 +30,7 @@ facts! {
         for round in 0..20 {
             let name = format!("r{round}");
             let hour = || ask(&name, 3_600_000, 1);
-            let (first, second) = tokio::join!(one.take(hour()), other.take(hour()));
+            let (first, second) = tokio::join!(one.write(hour()), other.write(hour()));
             let permits = [first, second].into_iter().filter(|granted| matches!(granted, Granted::Permits(_)));
             assert_eq!(permits.count(), 1, "{round}: {first:?} {second:?}");
         }
@@ -46,9 +38,9 @@ facts! {
 
     async fn a_limit_that_another_has_locked_is_waited_for_by_nobody(world) {
         let (mut one, mut other) = (world.writer().await, world.writer().await);
-        one.take(ask("a", 1, 1)).await;
+        one.write(ask("a", 1, 1)).await;
         for _ in 0..20 {
-            let (first, second) = tokio::join!(one.take(ask("a", 1, 1)), other.take(ask("a", 1, 1)));
+            let (first, second) = tokio::join!(one.write(ask("a", 1, 1)), other.write(ask("a", 1, 1)));
             for granted in [first, second] {
                 if let Granted::Wait(wait) = granted {
                     assert!(wait <= Duration::from_millis(10), "{wait:?}");

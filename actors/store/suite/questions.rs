@@ -50,8 +50,8 @@ facts! {
         world.insert_no_text();
         let mut writer = world.writer().await;
         writer.begin(ME).await;
-        let claim = Write::ClaimTasks { owner: ME.to_owned(), from_s: None, until_s: 9, most: Most { count: 9, bytes: u32::MAX } };
-        let Written::Tasks(claimed) = writer.write(claim).await else { panic!("no tasks") };
+        let claim = ClaimTasks { owner: ME.to_owned(), from_s: None, until_s: 9, most: Most { count: 9, bytes: u32::MAX } };
+        let claimed = writer.write(claim).await;
         let params: Vec<&str> = claimed.tasks.iter().map(|task| task.params.as_str()).collect();
         assert_eq!(params, ["good"]);
         let failed = "SELECT id AS line FROM delay_queue_log WHERE status = 4 AND owner = '' ORDER BY id";
@@ -80,7 +80,7 @@ facts! {
         }
         for (queue, n) in [("q", 7), ("orders'; --", 3)] {
             let (queue, rows) = (queue.to_owned(), (0..n).map(|_| message(b"x")).collect());
-            writer.ids(Write::InsertMessages { queue, rows }).await;
+            writer.write(InsertMessages { queue, rows }).await;
         }
         writer.fetch(ME, 2).await;
         writer.fetch(OTHER, 3).await;
@@ -94,7 +94,7 @@ facts! {
     async fn lags_of_a_thousand_queues_are_answered_in_their_order(world) {
         let mut writer = world.writer().await;
         let (queue, rows) = ("q999".to_owned(), vec![message(b"x")]);
-        writer.ids(Write::InsertMessages { queue, rows }).await;
+        writer.write(InsertMessages { queue, rows }).await;
         let names: Vec<String> = (0..1000).map(|n| format!("q{n}")).collect();
         let asked: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 10)).collect();
         let lags = world.lags(&asked).await;
@@ -122,7 +122,7 @@ facts! {
         writer.begin(ME).await;
         for (queue, n) in [("q", 2), ("old", 300), ("dead:script1:测试", 1), ("Q", 1)] {
             let (queue, rows) = (queue.to_owned(), (0..n).map(|_| message(b"x")).collect());
-            writer.ids(Write::InsertMessages { queue, rows }).await;
+            writer.write(InsertMessages { queue, rows }).await;
         }
         let mut found = reader.waiting_queues().await.unwrap();
         found.sort();

@@ -2,14 +2,15 @@
 
 use super::*;
 use crate::store::task_orders::{TaskName, TaskOrder, TaskOrdered, TaskStatus, TaskWish};
+use crate::store::write::OrderTask;
 
-fn order(id: i64, wish: TaskWish) -> Write {
-    Write::OrderTask(Box::new(TaskOrder {
+fn order(id: i64, wish: TaskWish) -> OrderTask {
+    OrderTask(TaskOrder {
         environment: "dev".to_owned(),
         ordered_by: "ann@web-1".to_owned(),
         id,
         wish,
-    }))
+    })
 }
 
 fn due(at_ms: i64) -> TaskWish {
@@ -21,10 +22,7 @@ fn due(at_ms: i64) -> TaskWish {
 
 impl Connection {
     async fn order(&mut self, id: i64, wish: TaskWish) -> TaskOrdered {
-        match self.write(order(id, wish)).await {
-            Written::Ordered(ordered) => ordered,
-            other => panic!("{other:?}"),
-        }
+        self.write(order(id, wish)).await
     }
 }
 
@@ -55,8 +53,8 @@ facts! {
         assert_eq!(writer.order(ids[0], TaskWish::Cancel).await, TaskOrdered::Failed);
         assert_eq!(writer.order(ids[0], due(now_ms())).await, TaskOrdered::Failed);
         assert_eq!(world.status(ids[0]), "4");
-        let trim = Write::TrimTasks { before_s: now_ms().div_euclid(1000) };
-        let Written::Count(1) = writer.write(trim).await else { panic!("it is kept like any that ended") };
+        let trim = TrimTasks { before_s: now_ms().div_euclid(1000) };
+        assert_eq!(writer.write(trim).await, 1, "it is kept like any that ended");
     }
 
     async fn a_task_is_due_when_the_order_says_and_keeps_its_attempts(world) {

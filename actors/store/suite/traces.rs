@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::rows::PauseOrder;
 use crate::store::traces::TracesAsked;
+use crate::store::write::SetPause;
 
 const A_MINUTE_MS: i64 = 60_000;
 
@@ -21,7 +22,7 @@ facts! {
             ("e", moment - 120_000, "b"), ("e", moment - 60_000, "a"), ("e", moment, "c"), ("e", moment + 59_001, "d"),
             ("e", moment + 60_000, "f"), ("e", moment + 120_000, "g"), ("other", moment, "x"),
         ] {
-            writer.write(Write::ClaimFire(Box::new(fire(entry, at, uk, false)))).await;
+            writer.write(ClaimFire(fire(entry, at, uk, false))).await;
         }
         let now = now_ms();
         for row in [
@@ -45,7 +46,7 @@ facts! {
                 ordered_by: "ann".to_owned(),
                 target: format!("cron `{name}`"),
             };
-            writer.write(Write::SetPause(Box::new(order))).await;
+            writer.write(SetPause(order)).await;
         }
         (world.execute)(&format!("UPDATE audit SET at_ms = {moment} + id"));
         let asked = |entry: &str, targets: &[&str]| TracesAsked {

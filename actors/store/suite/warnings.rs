@@ -7,6 +7,9 @@ use super::*;
 use crate::store::warnings::{
     CountAdd, CountNotice, CountOrigin, CountSegment, Counted, NoticeBreadth, NoticeClaim, Period,
 };
+use crate::store::write::{
+    AddCount, ClaimNotices, EndNotices, SendNotices, TrimNotices, TrimWindows,
+};
 
 const MINUTE: Period = Period {
     limit: 100,
@@ -40,40 +43,21 @@ fn add(flag: &str, count: i64) -> CountAdd {
     add_of("dev", flag, &[MINUTE], &[(0, count)])
 }
 
-fn write(add: CountAdd) -> Write {
-    Write::AddCount(Box::new(add))
-}
-
-fn claim(owner: &str, breadth: NoticeBreadth, keep: &[i64]) -> Write {
-    Write::ClaimNotices(Box::new(NoticeClaim {
+fn claim(owner: &str, breadth: NoticeBreadth, keep: &[i64]) -> ClaimNotices {
+    ClaimNotices(NoticeClaim {
         owner: owner.to_owned(),
         environment: "dev".to_owned(),
         breadth,
         keep: keep.to_vec(),
         most: 100,
-    }))
-}
-
-fn counted(written: &Written) -> Counted {
-    match written {
-        Written::Counted(counted) => *counted,
-        other => panic!("{other:?}"),
-    }
+    })
 }
 
 const NONE: [i64; 0] = [];
 
-/// Of notices that were to end, those that did not.
-fn left(written: &Written) -> &[i64] {
-    match written {
-        Written::Ids(left) => left,
-        other => panic!("{other:?}"),
-    }
-}
-
 impl Connection {
     async fn add_count(&mut self, add: CountAdd) -> Counted {
-        counted(&self.write(write(add)).await)
+        self.write(AddCount(add)).await
     }
 
     async fn notices(
@@ -82,10 +66,7 @@ impl Connection {
         breadth: NoticeBreadth,
         keep: &[i64],
     ) -> Vec<CountNotice> {
-        match self.write(claim(owner, breadth, keep)).await {
-            Written::Notices(notices) => notices,
-            other => panic!("{other:?}"),
-        }
+        self.write(claim(owner, breadth, keep)).await
     }
 }
 
@@ -149,13 +130,13 @@ facts! {
 
     async fn hundreds_of_limits_in_one_flush_are_all_counted(world) {
         let mut writer = world.writer().await;
-        let all = |count| (0..700).map(|n| write(add(&format!("flag {n}"), count))).collect::<Vec<_>>();
+        let all = |count| (0..700).map(|n| AddCount(add(&format!("flag {n}"), count))).collect::<Vec<_>>();
         for _ in 0..2 {
-            let written = writer.all(all(30)).await;
-            assert!(written.iter().all(|it| counted(it) == Counted::Added { reached: 0 }));
+            let counted = writer.all(all(30)).await;
+            assert!(counted.iter().all(|it| *it == Counted::Added { reached: 0 }));
         }
-        let written = writer.all(all(40)).await;
-        assert!(written.iter().all(|it| counted(it) == Counted::Added { reached: 1 }));
+        let counted = writer.all(all(40)).await;
+        assert!(counted.iter().all(|it| *it == Counted::Added { reached: 1 }));
         assert_eq!(world.line("SELECT COUNT(*) AS line FROM warning_notice"), "700");
         assert_eq!(world.line("SELECT SUM(counted) AS line FROM warning_window"), "70000");
     }
@@ -174,11 +155,11 @@ facts! {
                     flags.rotate_left(usize::try_from((n + round) % 4).unwrap());
                     let mut left = flags.to_vec();
                     while !left.is_empty() {
-                        let writes = left.iter().map(|flag| write(add(flag, 1))).collect();
-                        let written = writer.all(writes).await;
+                        let adds = left.iter().map(|flag| AddCount(add(flag, 1))).collect();
+                        let counted = writer.all(adds).await;
                         let mut held = Vec::new();
-                        for (flag, written) in left.into_iter().zip(&written) {
-                            match counted(written) {
+                        for (flag, counted) in left.into_iter().zip(counted) {
+                            match counted {
                                 Counted::Held => held.push(flag),
                                 Counted::Added { reached: limits } => reached += limits,
                             }
@@ -198,7 +179,7 @@ facts! {
     async fn a_flag_that_is_refused_fails_alone(world) {
         world.refuse_flag();
         let mut writer = world.writer().await;
-        let batch: Vec<Write> = ["a", "bad", "b"].iter().map(|flag| write(add(flag, 1))).collect();
+        let batch: Vec<Write> = ["a", "bad", "b"].iter().map(|flag| AddCount(add(flag, 1)).into()).collect();
         let applied = writer.0.apply(batch.into()).await;
         assert!(applied.away.is_none(), "{:?}", applied.away);
         let answers = applied.answers();
@@ -224,14 +205,14 @@ facts! {
         assert_eq!(writer.notices(ME, NoticeBreadth::All, &[]).await, mine);
         assert!(writer.notices(ME, NoticeBreadth::All, &[id]).await.is_empty());
         let count = || world.line("SELECT COUNT(*) AS line FROM warning_notice");
-        let end = |owner: &str| Write::EndNotices { owner: owner.to_owned(), ids: vec![id] };
-        assert_eq!(left(&writer.write(end(OTHER)).await), NONE);
+        let end = |owner: &str| EndNotices { owner: owner.to_owned(), ids: vec![id] };
+        assert_eq!(writer.write(end(OTHER)).await, NONE);
         assert_eq!(count(), "2", "it is not theirs");
-        writer.write(Write::EndBoot { owner: ME.to_owned() }).await;
+        writer.write(EndBoot { owner: ME.to_owned() }).await;
         assert_eq!(writer.notices(OTHER, NoticeBreadth::All, &[]).await.len(), 1, "released");
-        assert_eq!(left(&writer.write(end(ME)).await), NONE);
+        assert_eq!(writer.write(end(ME)).await, NONE);
         assert_eq!(count(), "2", "a stale owner's");
-        assert_eq!(left(&writer.write(end(OTHER)).await), NONE);
+        assert_eq!(writer.write(end(OTHER)).await, NONE);
         assert_eq!(world.line("SELECT environment AS line FROM warning_notice"), "test");
     }
 
@@ -242,11 +223,11 @@ facts! {
         writer.add_count(add("pay", 100)).await;
         assert_eq!(writer.notices(OTHER, NoticeBreadth::All, &[]).await.len(), 1);
         world.silence(OTHER, 60_000);
-        writer.write(Write::ReapSilent { me: ME.to_owned(), as_of_ms: now_ms() }).await;
+        writer.write(ReapSilent { me: ME.to_owned(), as_of_ms: now_ms() }).await;
         assert_eq!(writer.notices(ME, NoticeBreadth::All, &[]).await.len(), 1);
         // And what a boot took that was judged before.
         (world.execute)(&format!("UPDATE warning_notice SET owner = '{OTHER}'"));
-        writer.write(Write::ReapSilent { me: ME.to_owned(), as_of_ms: now_ms() }).await;
+        writer.write(ReapSilent { me: ME.to_owned(), as_of_ms: now_ms() }).await;
         assert_eq!(writer.notices(ME, NoticeBreadth::All, &[]).await.len(), 1);
     }
 
@@ -266,13 +247,13 @@ facts! {
         assert!(!world.any(of("script2")).await);
         assert!(world.any(of("script1")).await);
         assert!(writer.notices(ME, of("script2"), &[]).await.is_empty());
-        let sends = |environment: &str| Write::SendNotices { owner: OTHER.to_owned(), environment: environment.to_owned() };
+        let sends = |environment: &str| SendNotices { owner: OTHER.to_owned(), environment: environment.to_owned() };
         writer.write(sends("dev")).await;
         writer.write(sends("dev")).await;
         assert!(!world.any(of("script1")).await);
         assert!(writer.notices(ME, of("script1"), &[]).await.is_empty());
         // One that has ended may be back soon; then it sends nothing any more.
-        writer.write(Write::EndBoot { owner: OTHER.to_owned() }).await;
+        writer.write(EndBoot { owner: OTHER.to_owned() }).await;
         assert!(!world.any(of("script1")).await);
         assert!(writer.notices(ME, of("script1"), &[]).await.is_empty());
         age("boot", "heartbeat_ms", OTHER);
@@ -293,9 +274,9 @@ facts! {
         (world.execute)("UPDATE warning_window SET seconds = 1 WHERE flag = 'old'");
         (world.execute)(&format!("UPDATE warning_notice SET created_ms = {ended} WHERE flag = 'old'"));
         (world.execute)("INSERT INTO warning_sender (owner, environment) VALUES ('gone/boot', 'dev')");
-        writer.write(Write::SendNotices { owner: ME.to_owned(), environment: "dev".to_owned() }).await;
-        assert!(matches!(writer.write(Write::TrimWindows).await, Written::Count(1)));
-        assert!(matches!(writer.write(Write::TrimNotices).await, Written::Count(1)));
+        writer.write(SendNotices { owner: ME.to_owned(), environment: "dev".to_owned() }).await;
+        assert_eq!(writer.write(TrimWindows).await, 1);
+        assert_eq!(writer.write(TrimNotices).await, 1);
         assert_eq!(world.lines("SELECT flag AS line FROM warning_window ORDER BY flag"), ["long", "young"]);
         assert_eq!(world.lines("SELECT flag AS line FROM warning_notice ORDER BY flag"), ["long", "young"]);
         assert_eq!(world.lines("SELECT owner AS line FROM warning_sender"), [ME]);

@@ -5,6 +5,7 @@ use crate::config::HttpSettings;
 use crate::http::tests::{config, config_with};
 use crate::store::dead_letter::KIND_TABLE;
 use crate::store::rows::{EntryName, NewDeadLetter};
+use crate::store::write::InsertDeadLetters;
 use crate::testing_support::TestDb;
 
 use bytes::Bytes;
@@ -26,8 +27,9 @@ async fn die(db: &TestDb, kind: &'static str, source: &str, error: &str) {
         partition: "script1".to_owned(),
         first_ms: 7,
     };
-    let rows = vec![dead_letter];
-    db.db.insert_dead_letters(rows).await.unwrap();
+    let dead_letters = vec![dead_letter];
+    let insert = InsertDeadLetters { dead_letters };
+    db.db.write(insert).await.unwrap();
 }
 
 /// The addresses of links that have this in them, as a browser follows them.

@@ -10,6 +10,7 @@ use crate::config::HttpSettings;
 use crate::http::HttpConfig;
 use crate::http::tests::config;
 use crate::store::rows::{DeadLetterFilter, EntryName, NewDeadLetter, NewTask};
+use crate::store::write::{InsertDeadLetters, InsertTasks};
 use crate::testing_support::TestDb;
 
 use std::sync::Arc;
@@ -47,11 +48,17 @@ fn task(name: &str, params: &str, due_ms: i64) -> NewTask {
     }
 }
 
+async fn insert(db: &TestDb, dead_letters: Vec<NewDeadLetter>) {
+    let insert = InsertDeadLetters { dead_letters };
+    db.db.write(insert).await.unwrap();
+}
+
 async fn push(db: &TestDb, tasks: Vec<NewTask>) -> Vec<i64> {
-    db.db
-        .insert_tasks(tasks, "script1/b".to_owned())
-        .await
-        .unwrap()
+    let insert = InsertTasks {
+        rows: tasks,
+        owner: "script1/b".to_owned(),
+    };
+    db.db.write(insert).await.unwrap()
 }
 
 /// The ids of all dead letters, the oldest first.
@@ -101,7 +108,7 @@ async fn whatever_a_task_or_a_dead_letter_holds_is_text_and_bounded() {
         dead_letter("q", megabyte.as_bytes(), &"<script>".repeat(100)),
         dead_letter("q", br#"{"<script>":["</code>",1e400]}"#, ""),
     ];
-    db.db.insert_dead_letters(rows).await.unwrap();
+    insert(&db, rows).await;
     let ids = dead_letters(&config).await;
     let mut uris = vec![
         "/delay".to_owned(),
@@ -173,10 +180,7 @@ async fn whatever_a_task_or_a_dead_letter_holds_is_text_and_bounded() {
 async fn a_payload_is_a_file_to_keep_and_no_page() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
-    db.db
-        .insert_dead_letters(vec![dead_letter("q", HOSTILE.as_bytes(), "e")])
-        .await
-        .unwrap();
+    insert(&db, vec![dead_letter("q", HOSTILE.as_bytes(), "e")]).await;
     let id = dead_letters(&config).await[0];
     let shown = get(&config, &format!("/letter/payload?id={id}")).await;
     assert_eq!(
@@ -279,10 +283,7 @@ async fn dead_letters_are_grouped_filtered_and_ordered_one_ticked_or_all() {
     let config = config(&db, 1, HttpSettings::default());
     let rows = (0..6).map(|n| dead_letter("q", b"{}", &format!("no order {n}")));
     let others = (0..4).map(|n| dead_letter("other", b"x", &format!("timed out {n}")));
-    db.db
-        .insert_dead_letters(rows.chain(others).collect())
-        .await
-        .unwrap();
+    insert(&db, rows.chain(others).collect()).await;
     let ids = dead_letters(&config).await;
     let shown = get(&config, "/dead").await;
     for text in [
@@ -362,7 +363,7 @@ async fn an_order_at_a_rate_is_watched_and_stopped() {
     let db = TestDb::start();
     let config = config(&db, 1, HttpSettings::default());
     let rows = (0..5).map(|n| dead_letter("q", b"{}", &format!("no order {n}")));
-    db.db.insert_dead_letters(rows.collect()).await.unwrap();
+    insert(&db, rows.collect()).await;
     let form = [("do", "purge"), ("rate", "1/h"), ("back", "/dead")];
     ordered(&config, "/dead/all", &form).await;
     let job = config.dead_letters.list().remove(0);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{DONE, World, close, fetch, fetch_all, is_dry, one, settle, until};
 use crate::source::{End, Source, outside};
 use crate::store::rows::{BootRow, Charge, Victim};
+use crate::store::write::{BeginBoot, ReapGone};
 use crate::testing_support::rules;
 
 impl World {
@@ -19,7 +20,7 @@ impl World {
             interval_ms: 5000,
             version: "0.1.0",
         };
-        self.db.db.begin_boot(boot).await.unwrap();
+        self.db.db.write(BeginBoot(boot)).await.unwrap();
         let charge = Charge {
             victim: Victim::Outside(
                 outside(&source.identity(&record.message, &record.receipt)).unwrap(),
@@ -29,7 +30,9 @@ impl World {
             max_attempts: 3,
             backoff: rules().backoff,
         };
-        let reaped = self.db.db.reap_gone(owner, vec![charge]).await.unwrap();
+        let charges = vec![charge];
+        let reap = ReapGone { owner, charges };
+        let reaped = self.db.db.write(reap).await.unwrap();
         assert_eq!(reaped.charged, 1);
     }
 }

@@ -1,0 +1,28 @@
+//! Writes about messages that live outside the database, whose attempts it counts.
+
+use super::Operation;
+use crate::store::rows::{FailedAttempt, OutsideId};
+
+/// Failed attempts; durable when replied. May be repeated: the highest attempt of a message counts.
+#[derive(Debug, Clone)]
+pub(crate) struct NoteFailures {
+    pub(crate) failures: Vec<FailedAttempt>,
+}
+
+impl Operation for NoteFailures {
+    type Reply = ();
+
+    fn rows(&self) -> usize {
+        self.failures.len()
+    }
+}
+
+/// These messages, which were charged with crashes or failed, are finished. Replies how many rows that deletes.
+#[derive(Debug, Clone)]
+pub(crate) struct ForgetDeaths {
+    pub(crate) ids: Vec<OutsideId>,
+}
+
+impl Operation for ForgetDeaths {
+    type Reply = usize;
+}
