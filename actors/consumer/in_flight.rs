@@ -58,9 +58,9 @@ fn settlements(ends: &[Settled]) -> Settlements {
 /// Holds messages that wait for their turn, and the one that has it.
 pub(super) struct Held {
     origin: Origin,
-    /// Those that were peeked at, or put here, have their turn first;
+    /// Peeked at, or added here. They are taken before those of `rest`.
     made: VecDeque<Delivery>,
-    /// then these.
+    /// Not made yet.
     rest: Fetched,
     running: Option<Receipt>,
 }

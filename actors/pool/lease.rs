@@ -1,4 +1,4 @@
-//! How long consumers above `progress` stay: the leases of SPEC 2.
+//! How long consumers above `progress` stay: their leases.
 
 use std::time::Duration;
 

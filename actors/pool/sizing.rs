@@ -1,4 +1,4 @@
-//! How many consumers a queue gets: the arithmetic of SPEC 2, with nothing else in it.
+//! How many consumers a queue gets: the arithmetic of `docs/en/configuration.md`, with nothing else in it.
 
 use std::num::NonZeroU32;
 

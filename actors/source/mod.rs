@@ -53,7 +53,8 @@ pub(crate) struct Delivery {
     pub(crate) receipt: Receipt,
     /// An earlier attempt ended its process: it runs alone.
     pub(crate) suspect: bool,
-    /// When it came to the queue, unix milliseconds; none where the source does not know, or it has failed before.
+    /// Since when it has waited, in unix milliseconds: a row since it was due, a record since its timestamp. None where the
+    /// source does not know, and after a failed attempt.
     pub(crate) arrived_ms: Option<i64>,
 }
 

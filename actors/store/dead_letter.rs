@@ -179,7 +179,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// None for a dead letter that died in a table: its new row is its origin.
+    /// None for one that died in a table: a replay makes a new row, with an id of its own, and nothing keeps the old id.
     pub(crate) fn of(kind: &str, source: &str, id: &str) -> Option<Self> {
         (kind != KIND_TABLE).then(|| Self {
             kind: kind.to_owned(),

@@ -1,4 +1,4 @@
-//! The tables as diesel sees them (SPEC 6). The SQL that makes them is under `migrations/`.
+//! The tables as diesel sees them. The SQL that makes them is under `migrations/`.
 
 diesel::table! {
     crontab_log (id) {

@@ -295,7 +295,7 @@ mod tests {
 
     use super::*;
 
-    /// SPEC 2, as the pool does it.
+    /// The size of a pool, as `docs/en/configuration.md` gives it.
     fn wanted(limits: &PoolLimits, most: u32, lag: u64) -> u32 {
         let rest = limits.progress.get();
         if lag <= limits.lag_limit {

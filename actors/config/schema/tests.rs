@@ -484,7 +484,7 @@ fn an_editor_proposes_this_programs_handlers() {
     assert!(text.contains("应为时长") && !text.contains("wanted a duration"));
 }
 
-/// `UPDATE_EXPECTED=1 cargo test --lib schema` writes them anew.
+/// `UPDATE_EXPECTED=1 cargo test --lib config::schema` writes them anew.
 #[test]
 fn the_committed_schemas_are_those_of_the_readers() {
     let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("etc/schema");

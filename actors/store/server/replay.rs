@@ -79,7 +79,7 @@ async fn replay_one(
     Ok(rows.into_iter().next())
 }
 
-/// Attempts begin anew; when it was first seen does not.
+/// Its attempts are 0 again. `created_ms` is the time when the message was first seen, not that of the replay.
 async fn insert_message(
     connection: &mut Connection,
     queue: &str,

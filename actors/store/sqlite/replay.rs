@@ -106,7 +106,7 @@ fn read(connection: &mut SqliteConnection, id: i64) -> QueryResult<Option<DeadLe
     ))
 }
 
-/// Attempts begin anew; when it was first seen does not.
+/// Its attempts are 0 again. `created_ms` is the time when the message was first seen, not that of the replay.
 fn insert_message(
     connection: &mut SqliteConnection,
     queue: &str,
