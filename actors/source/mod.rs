@@ -8,6 +8,7 @@ mod clock_ahead;
 mod idle_poll;
 mod kafka;
 mod lags;
+mod receipt;
 mod redis;
 pub(crate) mod replayed;
 mod send;
@@ -36,6 +37,7 @@ pub(crate) use self::kafka::{
     probe as probe_kafka, reach as reach_kafka,
 };
 pub(crate) use self::lags::TableLags;
+pub(crate) use self::receipt::{KafkaReceipt, Receipt, RedisReceipt, TableReceipt};
 pub(crate) use self::redis::{
     RedisFault, RedisQueue, RedisServer, RedisServers, RedisSource, Sentinels, UnconsumedList,
     is_primary, replica as replica_redis, unsuitable as unsuitable_redis,
@@ -71,19 +73,6 @@ pub(crate) fn made(deliveries: Vec<Delivery>) -> Fetched {
 /// No messages.
 pub(crate) fn nothing() -> Fetched {
     Box::new(std::iter::empty())
-}
-
-/// Names exactly what was fetched: never a position, never a bare payload. What the numbers stand for is the source's
-/// own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Receipt {
-    /// The message. Table: its row.
-    pub(crate) id: i64,
-    /// Which fetch of it. Table: the number of the claim.
-    pub(crate) fence: i64,
-    /// In which life of ours it was fetched. Table: the generation of this boot. No source counts up to the topmost
-    /// bit, which `replayed.rs` uses.
-    pub(crate) generation: u64,
 }
 
 /// How a delivery ended.

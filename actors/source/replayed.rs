@@ -3,7 +3,7 @@
 //! A replayed dead letter must not go back into the topic or list, where others would see it again: it waits in a table
 //! of our own, under a name that no entry can have, and the entry's pool consumes that table beside its queue. Both
 //! keep their promise of *at least once* by themselves: each delivery is settled by the one it was fetched from, which
-//! its receipt names.
+//! the variant of its receipt names.
 
 mod due;
 #[cfg(test)]
@@ -30,9 +30,6 @@ use crate::membership::Ownership;
 use crate::poison::Identity;
 use crate::stop::{StopListener, StopSignal};
 use crate::store::Most;
-
-/// The receipt is the table's. Boots count their generations from 0, so theirs never get here.
-const REPLAYED: u64 = 1 << 63;
 
 /// How long the queue alone is asked after a portion of replays: many dead letters do not hold it up, and an empty
 /// queue does not hold up the dead letters.
@@ -77,7 +74,7 @@ impl Replayed {
     ) -> Self {
         Self {
             queue,
-            dead_letters,
+            dead_letters: dead_letters.of_replays(),
             due,
             queue_is_next: AtomicBool::new(false),
         }
@@ -85,7 +82,7 @@ impl Replayed {
 
     /// Dead letters, if any wait.
     async fn dead_letters(&self, most: Most) -> Result<Vec<Delivery>, SourceError> {
-        let Some(mut dead_letters) = self.dead_letters.poll_once(most).await? else {
+        let Some(dead_letters) = self.dead_letters.poll_once(most).await? else {
             // The consumer that polls has them. The queue has its turn meanwhile.
             self.queue_is_next.store(true, Ordering::Relaxed);
             return Ok(Vec::new());
@@ -94,9 +91,6 @@ impl Replayed {
             // Rows that come from now on are found by the next poll for all entries.
             true => drop(self.due.send_replace(false)),
             false => self.queue_is_next.store(true, Ordering::Relaxed),
-        }
-        for dead_letter in &mut dead_letters {
-            dead_letter.receipt.generation |= REPLAYED;
         }
         Ok(dead_letters)
     }
@@ -144,28 +138,12 @@ fn with_dead_letters(limit: Limit, due: bool) -> Limit {
 }
 
 fn is_dead_letter(receipt: &Receipt) -> bool {
-    receipt.generation & REPLAYED != 0
+    matches!(receipt, Receipt::Replay(_))
 }
 
 fn take_dead_letters(ends: &mut Vec<Settled>) -> Vec<Settled> {
     let dead_letters = ends.extract_if(.., |end| is_dead_letter(&end.receipt));
     dead_letters.collect()
-}
-
-/// The receipt as the table gave it.
-fn of_table(receipt: Receipt) -> Receipt {
-    Receipt {
-        generation: receipt.generation & !REPLAYED,
-        ..receipt
-    }
-}
-
-/// The same, as we gave it.
-fn of_dead_letters(receipt: Receipt) -> Receipt {
-    Receipt {
-        generation: receipt.generation | REPLAYED,
-        ..receipt
-    }
 }
 
 impl Source for Replayed {
@@ -234,7 +212,7 @@ impl Source for Replayed {
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
         match is_dead_letter(receipt) {
-            true => self.dead_letters.ownership(&of_table(*receipt)),
+            true => self.dead_letters.ownership(receipt),
             false => self.queue.ownership(receipt),
         }
     }
@@ -248,7 +226,6 @@ impl Source for Replayed {
 
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a> {
         match is_dead_letter(receipt) {
-            // The table's identity is of the row and its claim, neither of which the mark changes.
             true => self.dead_letters.identity(message, receipt),
             false => self.queue.identity(message, receipt),
         }
@@ -263,15 +240,7 @@ impl Source for Replayed {
             };
             // Last: the daemon's database waits rather than fail, so the others are seldom settled again.
             if !dead_letters.is_empty() {
-                let dead_letters = dead_letters.into_iter().map(|end| Settled {
-                    receipt: of_table(end.receipt),
-                    ..end
-                });
-                let held = self.dead_letters.settle(dead_letters.collect()).await?;
-                later.extend(held.into_iter().map(|end| Settled {
-                    receipt: of_dead_letters(end.receipt),
-                    ..end
-                }));
+                later.extend(self.dead_letters.settle(dead_letters).await?);
             }
             Ok(later)
         }

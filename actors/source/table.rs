@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use self::fitting::Fitting;
 use super::{
     Delivery, End, Fetched, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError,
-    TableLags, made, nothing,
+    TableLags, TableReceipt, made, nothing,
 };
 use crate::clock::millis;
 use crate::db::Db;
@@ -41,6 +41,8 @@ pub(crate) struct TableSource {
     owner: String,
     liveness: Arc<Liveness>,
     table: Arc<str>,
+    /// Whether its messages are replayed dead letters or an entry's own.
+    receipt: fn(TableReceipt) -> Receipt,
     /// As slots name it.
     name: QueueName,
     queue: Arc<str>,
@@ -78,6 +80,7 @@ impl TableSource {
             owner,
             liveness,
             table: table.into(),
+            receipt: Receipt::Table,
             name: QueueName::new(Kind::Queue, table),
             queue: entry.name.as_str().into(),
             entry,
@@ -97,6 +100,14 @@ impl TableSource {
         Self {
             lags,
             lag_cap: AtomicU64::new(cap),
+            ..self
+        }
+    }
+
+    /// The table is that of an entry's replayed dead letters.
+    pub(crate) fn of_replays(self) -> Self {
+        Self {
+            receipt: Receipt::Replay,
             ..self
         }
     }
@@ -185,11 +196,11 @@ impl TableSource {
                 },
                 attempt: row.attempts.saturating_add(1),
             },
-            receipt: Receipt {
+            receipt: (self.receipt)(TableReceipt {
                 id: row.id,
                 fence: row.fence,
                 generation,
-            },
+            }),
             suspect: row.suspect,
             // A retry is due after its back-off. Other programs write 0 for "now": when that was is not known.
             arrived_ms: (row.attempts == 0 && row.due_ms > 0).then_some(row.due_ms),
@@ -204,7 +215,7 @@ impl TableSource {
     }
 
     fn row_end(&self, settled: Settled) -> MessageEnd {
-        let Receipt { id, fence, .. } = settled.receipt;
+        let TableReceipt { id, fence, .. } = settled.receipt.of_table();
         let outcome = match settled.end {
             End::Done => MessageOutcome::Done,
             End::Retry(after) => MessageOutcome::Retry {
@@ -270,14 +281,14 @@ impl Source for TableSource {
     }
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
-        let Receipt { generation, .. } = receipt;
-        self.liveness.ownership(*generation)
+        self.liveness.ownership(receipt.of_table().generation)
     }
 
     fn halt(&self, _: &Receipt) {}
 
     fn identity<'a>(&'a self, _: &'a Message, receipt: &Receipt) -> Identity<'a> {
-        self.name.message(receipt.id.to_string(), receipt.fence)
+        let TableReceipt { id, fence, .. } = receipt.of_table();
+        self.name.message(id.to_string(), fence)
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
@@ -289,10 +300,10 @@ impl Source for TableSource {
             let settled = self.db.write(write).await?;
             let mut later = ends;
             later.retain(|end| {
-                let is_held = settled.held.contains(&end.receipt.id);
+                let TableReceipt { id, fence, .. } = end.receipt.of_table();
+                let is_held = settled.held.contains(&id);
                 if !is_held {
-                    self.lock_held()
-                        .remove(&(end.receipt.id, end.receipt.fence));
+                    self.lock_held().remove(&(id, fence));
                 }
                 is_held
             });

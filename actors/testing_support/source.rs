@@ -13,8 +13,8 @@ use crate::job::Message;
 use crate::membership::Ownership;
 use crate::poison::{Identity, Kind};
 use crate::source::{
-    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
-    take_dead,
+    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError,
+    TableReceipt, nothing, take_dead,
 };
 use crate::stop::StopListener;
 use crate::store::DbError;
@@ -55,7 +55,7 @@ struct State {
     /// `open` and `close`, in their order.
     calls: Vec<&'static str>,
     /// Those that run again; what was fetched with them and is behind them does not start.
-    halted: Vec<Receipt>,
+    halted: Vec<TableReceipt>,
     fetches: u64,
     ordered: bool,
     near: bool,
@@ -199,7 +199,7 @@ impl FakeSource {
             let fence = state.fence;
             let twice = state.out.insert(id, (fence, attempt));
             assert_eq!(twice, None, "message {id} was fetched twice");
-            let receipt = Receipt {
+            let receipt = TableReceipt {
                 id,
                 fence,
                 generation: state.fetches,
@@ -207,12 +207,12 @@ impl FakeSource {
             (receipt, attempt, suspect)
         });
         let out: Vec<_> = out.collect();
-        let delivery = |(receipt, attempt, suspect): (Receipt, u32, bool)| {
+        let delivery = |(receipt, attempt, suspect): (TableReceipt, u32, bool)| {
             let mut message = message(receipt.id);
             message.attempt = attempt;
             Delivery {
                 message,
-                receipt,
+                receipt: Receipt::Table(receipt),
                 suspect,
                 arrived_ms: None,
             }
@@ -222,7 +222,7 @@ impl FakeSource {
     }
 
     fn end(state: &mut State, Settled { receipt, end }: Settled) {
-        let Receipt { id, fence, .. } = receipt;
+        let TableReceipt { id, fence, .. } = own(&receipt);
         let Some((claimed, attempt)) = state.out.get(&id).copied() else {
             return;
         };
@@ -236,6 +236,13 @@ impl FakeSource {
             End::Done | End::Dead { .. } => {}
         }
         state.ends.push((id, end));
+    }
+}
+
+fn own(receipt: &Receipt) -> TableReceipt {
+    match receipt {
+        Receipt::Table(receipt) => *receipt,
+        foreign => panic!("a receipt of another source: {foreign:?}"),
     }
 }
 
@@ -288,8 +295,10 @@ impl Source for FakeSource {
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
         let state = self.lock();
-        let overtakes =
-            |first: &Receipt| receipt.generation == first.generation && receipt.fence > first.fence;
+        let receipt = own(receipt);
+        let overtakes = |first: &TableReceipt| {
+            receipt.generation == first.generation && receipt.fence > first.fence
+        };
         let halted = state.halted.iter().any(overtakes);
         match halted {
             true => Ownership::Blocked,
@@ -300,7 +309,7 @@ impl Source for FakeSource {
     fn halt(&self, receipt: &Receipt) {
         self.change(|state| {
             if state.ordered {
-                state.halted.push(*receipt);
+                state.halted.push(own(receipt));
             }
         });
     }

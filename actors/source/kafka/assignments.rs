@@ -15,7 +15,7 @@ use super::leases::OpenLeases;
 use super::partition::{AssignedPartition, Charged, Cut, Handed};
 use super::record::Record;
 use super::survivors::Survivors;
-use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
+use crate::source::{Breadth, End, Fetcher, KafkaReceipt, Settled};
 
 /// How long a consumer goes on with its partition while others have records too: changing costs a pause of one round
 /// between the threads.
@@ -316,25 +316,28 @@ impl<T: RecordQueue> Assignments<T> {
     }
 
     /// Nothing starts any more of what was given out with this.
-    pub(super) fn halt(&mut self, receipt: &Receipt) {
-        self.open.remove(receipt.generation);
-        if let Some(assigned) = self.lane_of(receipt) {
-            assigned.halt(receipt.generation);
+    pub(super) fn halt(&mut self, receipt: KafkaReceipt) {
+        self.open.remove(receipt.lease);
+        if let Some(assigned) = self.partitions_held.get_mut(&receipt.partition) {
+            assigned.halt(receipt.lease);
         }
     }
 
     /// The record of a delivery that is not settled, and whose partition is here.
-    pub(super) fn out(&mut self, receipt: &Receipt) -> Option<&Record> {
-        let (number, offset) = (receipt.generation, receipt.id);
-        let (record, _) = self.lane_of(receipt)?.out(number, offset)?;
+    pub(super) fn out(&self, receipt: KafkaReceipt) -> Option<&Record> {
+        let assigned = self.partitions_held.get(&receipt.partition)?;
+        let (record, _) = assigned.out(receipt.lease, receipt.offset)?;
         Some(record)
     }
 
     /// Which attempt a delivery is that is not settled, wherever its partition is; the database is about to know that it
     /// failed.
-    pub(super) fn note_failure(&mut self, receipt: &Receipt) -> Option<u32> {
-        let partition = i32::try_from(receipt.fence).ok()?;
-        let (number, offset) = (receipt.generation, receipt.id);
+    pub(super) fn note_failure(&mut self, receipt: KafkaReceipt) -> Option<u32> {
+        let KafkaReceipt {
+            partition,
+            offset,
+            lease: number,
+        } = receipt;
         let attempt = match self.partitions_held.get(&partition) {
             Some(assigned) => match assigned.out(number, offset) {
                 Some((_, attempt)) => Some(attempt),
@@ -351,13 +354,14 @@ impl<T: RecordQueue> Assignments<T> {
     pub(super) fn settle(&mut self, ends: &[Settled], now: Instant) -> usize {
         let mut over = 0;
         for Settled { receipt, end } in ends {
-            let number = receipt.generation;
-            let Some(assigned) = self.lane_of(receipt) else {
+            let receipt = receipt.of_kafka();
+            // Its lease shows whether the partition is still the one it was.
+            let Some(assigned) = self.partitions_held.get_mut(&receipt.partition) else {
                 self.settle_survivor(receipt, end, now);
                 continue;
             };
-            if assigned.settle(number, receipt.id, end, now) {
-                self.open.remove(number);
+            if assigned.settle(receipt.lease, receipt.offset, end, now) {
+                self.open.remove(receipt.lease);
                 over += 1;
             }
         }
@@ -367,18 +371,10 @@ impl<T: RecordQueue> Assignments<T> {
         over
     }
 
-    fn settle_survivor(&mut self, receipt: &Receipt, end: &End, now: Instant) {
-        let partition = i32::try_from(receipt.fence).ok();
-        let of = partition.and_then(|partition| self.survivors.get_mut(&partition));
-        if let Some(survivors) = of {
-            survivors.end(receipt.generation, receipt.id, end, now);
+    fn settle_survivor(&mut self, receipt: KafkaReceipt, end: &End, now: Instant) {
+        if let Some(survivors) = self.survivors.get_mut(&receipt.partition) {
+            survivors.end(receipt.lease, receipt.offset, end, now);
         }
-    }
-
-    /// By the receipt's partition; its lease shows whether it is still the one it was.
-    fn lane_of(&mut self, receipt: &Receipt) -> Option<&mut AssignedPartition<T>> {
-        let partition = i32::try_from(receipt.fence).ok()?;
-        self.partitions_held.get_mut(&partition)
     }
 
     /// Inserts a record that did not come by its partition queue.

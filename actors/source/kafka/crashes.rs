@@ -128,9 +128,9 @@ pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
             let End::Retry(wait) = end else {
                 return None;
             };
+            let receipt = receipt.of_kafka();
             let attempt = assignments.note_failure(receipt)?;
-            let partition = i32::try_from(receipt.fence).ok()?;
-            let record = (partition, receipt.id);
+            let record = (receipt.partition, receipt.offset);
             Some(FailedAttempt {
                 message: outside(&identity(&shared.name, record, shared.topic_fence()))?,
                 attempt,

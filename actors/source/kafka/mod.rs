@@ -55,7 +55,8 @@ use self::health::Health;
 pub(crate) use self::probe::{Reached, probe, reach};
 use self::shared::Shared;
 use super::{
-    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, nothing,
+    Delivery, End, Fetched, Fetcher, KafkaReceipt, Limit, Reach, Receipt, Settled, Source,
+    SourceError, nothing,
 };
 use crate::clock::now_ms;
 use crate::db::Db;
@@ -158,11 +159,11 @@ impl KafkaSource {
         let delivery = move |handed: partition::Handed| {
             let record = handed.record;
             Delivery {
-                receipt: Receipt {
-                    id: record.offset,
-                    fence: i64::from(partition),
-                    generation: lease,
-                },
+                receipt: Receipt::Kafka(KafkaReceipt {
+                    partition,
+                    offset: record.offset,
+                    lease,
+                }),
                 suspect: handed.suspect,
                 arrived_ms: record
                     .timestamp_ms
@@ -198,6 +199,7 @@ impl KafkaSource {
             let End::Dead { error, attempts } = end else {
                 continue;
             };
+            let receipt = receipt.of_kafka();
             let Some(record) = assignments.out(receipt) else {
                 *end = End::Retry(Duration::ZERO);
                 continue;
@@ -206,7 +208,7 @@ impl KafkaSource {
                 kind: "kafka",
                 source: self.subscription.topic.clone(),
                 entry: self.subscription.entry.clone(),
-                original_id: format!("{}/{}", receipt.fence, receipt.id),
+                original_id: format!("{}/{}", receipt.partition, receipt.offset),
                 payload: record.payload.clone(),
                 key: record.key.clone(),
                 headers: record.headers.clone(),
@@ -277,14 +279,14 @@ impl Source for KafkaSource {
     }
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
-        match self.shared.open.has(receipt.generation) {
+        match self.shared.open.has(receipt.of_kafka().lease) {
             true => Ownership::Held,
             false => Ownership::Blocked,
         }
     }
 
     fn halt(&self, receipt: &Receipt) {
-        self.shared.assignments().halt(receipt);
+        self.shared.assignments().halt(receipt.of_kafka());
     }
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {

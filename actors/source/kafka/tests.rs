@@ -213,13 +213,19 @@ async fn close(source: &KafkaSource) {
     assert!(*source.shared.ended.borrow(), "it ended in time");
 }
 
+/// Partition and offset.
+fn place(delivery: &Delivery) -> (i32, i64) {
+    let receipt = delivery.receipt.of_kafka();
+    (receipt.partition, receipt.offset)
+}
+
 /// Partition and body of each.
-fn bodies(deliveries: &[Delivery]) -> Vec<(i64, String)> {
+fn bodies(deliveries: &[Delivery]) -> Vec<(i32, String)> {
     let body =
         |delivery: &Delivery| String::from_utf8_lossy(&delivery.message.payload).into_owned();
     deliveries
         .iter()
-        .map(|delivery| (delivery.receipt.fence, body(delivery)))
+        .map(|delivery| (place(delivery).0, body(delivery)))
         .collect()
 }
 

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::envelope::{self, Head};
 use super::payloads::Stored;
-use crate::source::Receipt;
+use crate::source::RedisReceipt;
 
 /// The longest that an end waits for the rest of its batch: after a crash its message would run again.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
@@ -180,16 +180,17 @@ impl Batches {
     }
 
     /// None where the message is not here, or has ended.
-    pub(super) fn unfinished(&self, receipt: &Receipt) -> Option<Unfinished> {
-        let (number, place) = place(receipt)?;
+    pub(super) fn unfinished(&self, receipt: RedisReceipt) -> Option<Unfinished> {
+        let (number, index) = (receipt.batch, receipt.index);
         let batch = self.open.get(&number)?;
-        if batch.states.get(place - 1) != Some(&State::Held) {
+        if batch.states.get(index) != Some(&State::Held) {
             return None;
         }
+        let place = index + 1;
         let framed = batch.member(place).and_then(|member| member.frame.as_ref());
         let payload = match framed {
             Some((_, payload)) => payload.clone(),
-            None => batch.stored.get(place - 1)?,
+            None => batch.stored.get(index)?,
         };
         Some(Unfinished {
             head: batch.head_of(number, place),
@@ -199,17 +200,15 @@ impl Batches {
     }
 
     /// Notes an end. Each message ends once: what is noted again changes nothing.
-    pub(super) fn note(&mut self, receipt: &Receipt, fate: Fate, now: Instant) {
-        let Some((number, place)) = place(receipt) else {
-            return;
-        };
-        if let Some(batch) = self.open.get_mut(&number)
-            && batch.states.get(place - 1) == Some(&State::Held)
+    pub(super) fn note(&mut self, receipt: RedisReceipt, fate: Fate, now: Instant) {
+        let RedisReceipt { batch, index, .. } = receipt;
+        if let Some(batch) = self.open.get_mut(&batch)
+            && batch.states.get(index) == Some(&State::Held)
         {
             batch.held -= 1;
             batch.given_back |= fate == Fate::GiveBack;
             batch.waits_since.get_or_insert(now);
-            batch.states[place - 1] = State::Ended(fate);
+            batch.states[index] = State::Ended(fate);
         }
     }
 
@@ -396,13 +395,6 @@ impl Batch {
         };
         (1..).zip(&self.states).filter_map(end).collect()
     }
-}
-
-fn place(receipt: &Receipt) -> Option<(u64, usize)> {
-    let place = usize::try_from(receipt.id)
-        .ok()
-        .filter(|place| *place > 0)?;
-    Some((u64::try_from(receipt.fence).ok()?, place))
 }
 
 #[cfg(test)]

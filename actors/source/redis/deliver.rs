@@ -9,7 +9,7 @@ use super::batches::{Batch, Member};
 use super::envelope::{self, Head};
 use super::fetch::{Death, TakenBatch};
 use crate::job::{Message, MessageSource, SourceKind};
-use crate::source::{Delivery, Fetched, Receipt, made};
+use crate::source::{Delivery, Fetched, Receipt, RedisReceipt, made};
 
 /// As the server knows the batch.
 pub(super) struct Name {
@@ -33,13 +33,13 @@ impl RedisSource {
         let messages = taken.messages.messages().enumerate();
         let (fetched, framed): (Fetched, _) = match taken.deaths {
             None => {
-                let bare = move |(index, payload)| deliver.bare(index + 1, payload);
+                let bare = move |(index, payload)| deliver.bare(index, payload);
                 (Box::new(messages.map(bare)), None)
             }
             Some(deaths) => {
                 let framed = messages.zip(deaths).map(|((index, stored), death)| {
                     let member = member(&stored, death);
-                    (deliver.framed(index + 1, stored, &member), member)
+                    (deliver.framed(index, stored, &member), member)
                 });
                 let (deliveries, members): (Vec<_>, Vec<_>) = framed.unzip();
                 (made(deliveries), Some(members))
@@ -67,8 +67,8 @@ struct Deliver {
 }
 
 impl Deliver {
-    /// The message at this place of the batch, 1 for the first, as its producer wrote it.
-    fn bare(&self, place: usize, payload: Bytes) -> Delivery {
+    /// The message at this index of the batch, as its producer wrote it.
+    fn bare(&self, index: usize, payload: Bytes) -> Delivery {
         let Name {
             boot,
             generation,
@@ -76,26 +76,26 @@ impl Deliver {
         } = &self.name;
         Delivery {
             message: Message {
-                id: envelope::id(boot, *number, place),
+                id: envelope::id(boot, *number, index + 1),
                 payload,
                 key: None,
                 headers: Vec::new(),
                 source: self.source.clone(),
                 attempt: 1,
             },
-            receipt: Receipt {
-                id: i64::try_from(place).unwrap_or(i64::MAX),
-                fence: number.cast_signed(),
+            receipt: Receipt::Redis(RedisReceipt {
+                batch: *number,
+                index,
                 generation: *generation,
-            },
+            }),
             suspect: false,
             arrived_ms: None,
         }
     }
 
     /// One that has failed, or whose boot died.
-    fn framed(&self, place: usize, stored: Bytes, member: &Member) -> Delivery {
-        let mut delivery = self.bare(place, stored);
+    fn framed(&self, index: usize, stored: Bytes, member: &Member) -> Delivery {
+        let mut delivery = self.bare(index, stored);
         if let Some((head, payload)) = &member.frame {
             delivery.message.id.clone_from(&head.id);
             delivery.message.payload = payload.clone();

@@ -212,7 +212,7 @@ impl Source for RedisSource {
     }
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
-        self.liveness.ownership(receipt.generation)
+        self.liveness.ownership(receipt.of_redis().generation)
     }
 
     fn halt(&self, _: &Receipt) {}

@@ -13,7 +13,7 @@ use super::server::Answer;
 use super::trouble::Deed;
 use crate::clock::millis;
 use crate::job::USED_UP;
-use crate::source::{End, Receipt, Settled, SourceError, take_dead};
+use crate::source::{End, RedisReceipt, Settled, SourceError, take_dead};
 use crate::store::rows::NewDeadLetter;
 use crate::store::write::InsertDeadLetters;
 use crate::task::caught;
@@ -60,15 +60,16 @@ impl RedisSource {
                 End::Retry(after) => Fate::Retry(now + *after),
                 End::GiveBack => Fate::GiveBack,
             };
-            batches.note(receipt, fate, now);
+            batches.note(receipt.of_redis(), fate, now);
         }
     }
 
     async fn write_dead_letters(&self, dead: &[Settled]) -> Result<(), SourceError> {
         let dead_letters: Vec<NewDeadLetter> = {
             let batches = self.lock_batches();
-            let dead_letter =
-                |settled: &Settled| self.dead_letter(&batches, &settled.receipt, &settled.end);
+            let dead_letter = |Settled { receipt, end }: &Settled| {
+                self.dead_letter(&batches, receipt.of_redis(), end)
+            };
             dead.iter().filter_map(dead_letter).collect()
         };
         if !dead_letters.is_empty() {
@@ -82,7 +83,7 @@ impl RedisSource {
     fn dead_letter(
         &self,
         batches: &super::Batches,
-        receipt: &Receipt,
+        receipt: RedisReceipt,
         end: &End,
     ) -> Option<NewDeadLetter> {
         let End::Dead { error, attempts } = end else {

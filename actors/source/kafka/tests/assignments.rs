@@ -11,7 +11,7 @@ use super::super::leases::OpenLeases;
 use super::partition::{Pulled, Script, record};
 use crate::source::kafka::assignments::{Assignments, Batch};
 use crate::source::kafka::partition::Charged;
-use crate::source::{Breadth, End, Fetcher, Receipt, Settled};
+use crate::source::{Breadth, End, Fetcher, KafkaReceipt, Receipt, Settled};
 
 pub(super) fn one(consumer: u64) -> Fetcher {
     Fetcher {
@@ -70,7 +70,7 @@ impl World {
     pub(super) fn settle(&mut self, batch: &Batch, end: &End) {
         let ends: Vec<Settled> = receipts(batch)
             .map(|receipt| Settled {
-                receipt,
+                receipt: Receipt::Kafka(receipt),
                 end: end.clone(),
             })
             .collect();
@@ -85,11 +85,11 @@ impl World {
     }
 }
 
-pub(super) fn receipts(batch: &Batch) -> impl Iterator<Item = Receipt> {
-    batch.handed.iter().map(|handed| Receipt {
-        id: handed.record.offset,
-        fence: i64::from(batch.partition),
-        generation: batch.lease,
+pub(super) fn receipts(batch: &Batch) -> impl Iterator<Item = KafkaReceipt> {
+    batch.handed.iter().map(|handed| KafkaReceipt {
+        partition: batch.partition,
+        offset: handed.record.offset,
+        lease: batch.lease,
     })
 }
 
@@ -167,7 +167,7 @@ fn only_open_leases_may_start() {
     let batch = world.take(one(1), 3).unwrap();
     assert!(world.open.has(batch.lease) && !world.open.has(batch.lease + 1));
     let first = receipts(&batch).next().unwrap();
-    world.assignments.halt(&first);
+    world.assignments.halt(first);
     assert!(!world.open.has(batch.lease));
     world.settle(&batch, &End::GiveBack);
     let again = world.take(one(2), 3).unwrap();

@@ -10,8 +10,8 @@ use rdkafka::producer::Producer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{
-    ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, producer, send,
-    settle, until,
+    ANY, DONE, KafkaSource, PATIENCE, World, close, fetch, fetch_all, numbers, place, producer,
+    send, settle, until,
 };
 use crate::membership::Ownership;
 use crate::source::{Delivery, Source};
@@ -38,22 +38,14 @@ async fn comes_and_goes(more: &[(&str, &str)]) {
     settle(&first, &got, &DONE).await;
     until_it_has(&second, 2).await;
     until_it_has(&first, 2).await;
-    let mut all: Vec<(i64, i64)> = got
-        .iter()
-        .map(|d| (d.receipt.fence, d.receipt.id))
-        .collect();
+    let mut all: Vec<(i32, i64)> = got.iter().map(place).collect();
     let of_first = fetch_all(&first, if any_left(&first, &got) { 7 } else { 10 }).await;
     let of_second = fetch_all(&second, 17 - of_first.len()).await;
     settle(&first, &of_first, &DONE).await;
     settle(&second, &of_second, &DONE).await;
-    all.extend(
-        of_first
-            .iter()
-            .chain(&of_second)
-            .map(|d| (d.receipt.fence, d.receipt.id)),
-    );
+    all.extend(of_first.iter().chain(&of_second).map(place));
     all.sort_unstable();
-    let expected: Vec<(i64, i64)> = (0..4).flat_map(|p| (0..5).map(move |o| (p, o))).collect();
+    let expected: Vec<(i32, i64)> = (0..4).flat_map(|p| (0..5).map(move |o| (p, o))).collect();
     assert_eq!(all, expected, "{more:?}");
 
     close(&second).await;
@@ -88,7 +80,7 @@ async fn a_member_that_comes_and_goes_skips_nothing_of_a_topic_with_transactions
         producer.begin_transaction().unwrap();
         let sends = (0..20).map(|n| async move {
             let offset = send(producer, topic, n % 2, "x").await;
-            (i64::from(n % 2), offset)
+            (n % 2, offset)
         });
         sent.extend(join_all(sends).await);
         producer.commit_transaction(PATIENCE).unwrap();
@@ -108,7 +100,7 @@ async fn a_member_that_comes_and_goes_skips_nothing_of_a_topic_with_transactions
         for source in [Some(&first), second.as_ref()].into_iter().flatten() {
             let some = some(source, max).await;
             settle(source, &some, &DONE).await;
-            all.extend(some.iter().map(|d| (d.receipt.fence, d.receipt.id)));
+            all.extend(some.iter().map(place));
         }
         got.extend(all.iter().copied());
         let has_come = second
@@ -134,7 +126,7 @@ async fn a_member_that_comes_and_goes_skips_nothing_of_a_topic_with_transactions
 
 /// Whether the first member still has the partition of these.
 fn any_left(first: &KafkaSource, got: &[super::Delivery]) -> bool {
-    let partition = i32::try_from(got[0].receipt.fence).unwrap();
+    let partition = place(&got[0]).0;
     first.shared.assignments().partitions().contains(&partition)
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use rdkafka::producer::{FutureRecord, Producer};
 
-use super::{ANY, DONE, PATIENCE, World, close, fetch_all, is_dry, producer, send, settle, until};
+use super::{
+    ANY, DONE, PATIENCE, World, close, fetch_all, is_dry, place, producer, send, settle, until,
+};
 use crate::source::{End, Limit, Source};
 use crate::stop::StopSignal;
 
@@ -100,7 +102,7 @@ async fn the_marks_of_transactions_are_no_lag() {
     }
     let source = world.source();
     let got = fetch_all(&source, 6).await;
-    let offsets: Vec<i64> = got.iter().map(|delivery| delivery.receipt.id).collect();
+    let offsets: Vec<i64> = got.iter().map(|delivery| place(delivery).1).collect();
     assert_eq!(
         offsets,
         [0, 1, 3, 4, 9, 10],

@@ -41,7 +41,7 @@ fn what_still_runs_when_its_partition_comes_back_is_not_started_again_and_its_en
     }
     let receipt = receipts(&batch).next().unwrap();
     assert!(
-        world.assignments.out(&receipt).is_some(),
+        world.assignments.out(receipt).is_some(),
         "a dead letter can be made"
     );
     world.settle(&batch, &End::Done);
@@ -96,13 +96,13 @@ fn what_failed_while_its_partition_was_away_goes_on_with_its_next_attempt_after_
     world.goes(0);
     let receipt = receipts(&batch).next().unwrap();
     assert!(
-        world.assignments.out(&receipt).is_none(),
+        world.assignments.out(receipt).is_none(),
         "no dead letter is made of it"
     );
-    assert_eq!(world.assignments.note_failure(&receipt), Some(1));
+    assert_eq!(world.assignments.note_failure(receipt), Some(1));
     world.settle(&batch, &RETRY);
     assert_eq!(
-        world.assignments.note_failure(&receipt),
+        world.assignments.note_failure(receipt),
         None,
         "it has ended"
     );

@@ -7,7 +7,7 @@ use rdkafka::producer::FutureRecord;
 
 use super::{
     ANY, DONE, PATIENCE, World, bodies, close, fetch, fetch_all, headers, is_dry, numbers, one,
-    settle, until,
+    place, settle, until,
 };
 use crate::job::SourceKind;
 use crate::membership::Ownership;
@@ -69,9 +69,9 @@ async fn what_is_finished_is_committed_and_a_successor_begins_behind_it() {
     let source = world.source();
     let got = fetch_all(&source, 20).await;
     assert!(world.committed().is_empty(), "nothing is finished");
-    let first: Vec<_> = got.into_iter().filter(|d| d.receipt.fence == 0).collect();
+    let first: Vec<_> = got.into_iter().filter(|d| place(d).0 == 0).collect();
     // All but the fifth: the position does not pass it.
-    let (fifth, others): (Vec<_>, Vec<_>) = first.into_iter().partition(|d| d.receipt.id == 4);
+    let (fifth, others): (Vec<_>, Vec<_>) = first.into_iter().partition(|d| place(d).1 == 4);
     settle(&source, &others, &DONE).await;
     world.until_committed(&[(0, 4), (1, 0)]).await;
     settle(&source, &fifth, &DONE).await;
@@ -80,7 +80,7 @@ async fn what_is_finished_is_committed_and_a_successor_begins_behind_it() {
 
     let successor = world.source();
     let got = fetch_all(&successor, 10).await;
-    assert!(got.iter().all(|delivery| delivery.receipt.fence == 1));
+    assert!(got.iter().all(|delivery| place(delivery).0 == 1));
     settle(&successor, &got[..6], &DONE).await;
     settle(&successor, &got[6..], &End::GiveBack).await;
     close(&successor).await;
@@ -94,7 +94,7 @@ async fn a_failed_record_holds_up_its_partition_and_no_other() {
     let source = world.source();
     let first = fetch(&source, one(1), 100).await;
     assert_eq!(first.len(), 3, "one partition");
-    let partition = first[0].receipt.fence;
+    let partition = place(&first[0]).0;
     assert_eq!(source.ownership(&first[1].receipt), Ownership::Held);
     let wait = Duration::from_millis(700);
     settle(&source, &first[..1], &End::Retry(wait)).await;
@@ -102,11 +102,7 @@ async fn a_failed_record_holds_up_its_partition_and_no_other() {
     assert_eq!(source.ownership(&first[1].receipt), Ownership::Blocked);
     settle(&source, &first[1..], &End::GiveBack).await;
     let other = fetch(&source, one(1), 100).await;
-    assert!(
-        other
-            .iter()
-            .all(|delivery| delivery.receipt.fence != partition)
-    );
+    assert!(other.iter().all(|delivery| place(delivery).0 != partition));
     settle(&source, &other, &DONE).await;
     let again = fetch(&source, one(1), 100).await;
     assert!(failed.elapsed() >= wait, "{:?}", failed.elapsed());
