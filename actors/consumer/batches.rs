@@ -9,10 +9,10 @@ use super::prefetch::Ahead;
 use super::run_loop::{Work, run_to_the_end, to_the_end};
 use super::settling::Ends;
 use crate::clock::now_ms;
-use crate::job::{BatchHandler, run_batch};
+use crate::job::{BatchHandler, Disposition, run_batch};
 use crate::poison::alone_at_first;
 use crate::rate::Permits;
-use crate::source::{Delivery, End, nothing};
+use crate::source::{Delivery, nothing};
 use crate::stop::StopListener;
 
 impl Work {
@@ -114,7 +114,7 @@ impl Work {
             } = delivery;
             let end = match self.ours(&message.id, receipt, stop).await {
                 true => self.used_up(&message.id, message.attempt, *suspect),
-                false => Some(End::GiveBack),
+                false => Some(Disposition::Release),
             };
             let Some(delivery) = filled.next() else {
                 break;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::settling::Ends;
-use crate::source::{Delivery, End, Fetched, Receipt, Settled, Source, SourceError};
+use crate::job::{Disposition, settlements};
+use crate::source::{Delivery, Fetched, Receipt, Settled, Source, SourceError};
 use crate::state::{QueueState, Settlements};
 use crate::task::caught;
 
@@ -26,33 +27,23 @@ pub(super) struct Origin {
 impl Origin {
     /// Makes ends durable, and notes that they are. Answers those that are to be tried again later.
     pub(super) async fn settle(&self, ends: Vec<Settled>) -> Result<Vec<Settled>, SourceError> {
-        let all = settlements(&ends);
+        let all = counts(&ends);
         let later = self.source.settle(ends).await?;
-        self.state.settled(all - settlements(&later));
+        self.state.settled(all - counts(&later));
         Ok(later)
     }
 
     /// As [`Origin::settle`], in memory: answers those that need more than that.
     pub(super) fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
-        let all = settlements(&ends);
+        let all = counts(&ends);
         let later = self.source.settle_now(ends);
-        self.state.settled(all - settlements(&later));
+        self.state.settled(all - counts(&later));
         later
     }
 }
 
-/// How many there are of each kind.
-fn settlements(ends: &[Settled]) -> Settlements {
-    let mut counts = Settlements::default();
-    for settled in ends {
-        *match settled.end {
-            End::Done => &mut counts.completed,
-            End::Retry(_) => &mut counts.retried,
-            End::Dead { .. } => &mut counts.dead_lettered,
-            End::GiveBack => &mut counts.released,
-        } += 1;
-    }
-    counts
+fn counts(ends: &[Settled]) -> Settlements {
+    settlements(ends.iter().map(|settled| &settled.disposition))
 }
 
 /// Holds messages that wait for their turn, and the one that has it.
@@ -84,11 +75,11 @@ impl Held {
     }
 
     /// Hands over the end of the one that was started.
-    pub(super) async fn settle(&mut self, ends: &Ends, end: End) {
+    pub(super) async fn settle(&mut self, ends: &Ends, disposition: Disposition) {
         let Some(receipt) = self.running else {
             return;
         };
-        hand_over(&self.origin, ends, receipt, end).await;
+        hand_over(&self.origin, ends, receipt, disposition).await;
         self.running = None;
     }
 
@@ -157,12 +148,16 @@ impl Running {
     }
 
     /// Hands their ends over, in their order. One that could not be handed over is still held.
-    pub(super) async fn settle(mut self, ends: &Ends, outcomes: impl Iterator<Item = End>) {
-        for end in outcomes {
+    pub(super) async fn settle(
+        mut self,
+        ends: &Ends,
+        dispositions: impl Iterator<Item = Disposition>,
+    ) {
+        for disposition in dispositions {
             let Some(receipt) = self.receipts.front().copied() else {
                 return;
             };
-            hand_over(&self.origin, ends, receipt, end).await;
+            hand_over(&self.origin, ends, receipt, disposition).await;
             self.receipts.pop_front();
         }
     }
@@ -174,18 +169,22 @@ impl Drop for Running {
     }
 }
 
-async fn hand_over(origin: &Origin, ends: &Ends, receipt: Receipt, end: End) {
-    if matches!(end, End::Retry(_) | End::GiveBack) {
+async fn hand_over(origin: &Origin, ends: &Ends, receipt: Receipt, disposition: Disposition) {
+    if matches!(disposition, Disposition::Retry(_) | Disposition::Release) {
         origin.source.halt(&receipt);
     }
-    ends.settle(Settled { receipt, end }).await;
+    ends.settle(Settled {
+        receipt,
+        disposition,
+    })
+    .await;
 }
 
 fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     let ends: Vec<Settled> = receipts
         .map(|receipt| Settled {
             receipt,
-            end: End::GiveBack,
+            disposition: Disposition::Release,
         })
         .collect();
     if ends.is_empty() {

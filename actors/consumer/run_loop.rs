@@ -14,13 +14,13 @@ use super::settling::Ends;
 use super::single::Single;
 use crate::clock::{millis, now_ms};
 use crate::config::{BatchLimits, RetryRules};
-use crate::job::{Consumer, JobError, JobResult, Verdict, used_up, verdict};
+use crate::job::{Consumer, Disposition, JobError, JobResult, after_failure, used_up};
 use crate::membership::{Ownership, may_start};
 use crate::orders::PauseFlag;
 use crate::poison::Quarantine;
 use crate::poison::{Identity, Slot, SlotFile};
 use crate::rate::Limiter;
-use crate::source::{Breadth, End, Fetcher, Receipt, Source};
+use crate::source::{Breadth, Fetcher, Receipt, Source};
 use crate::state::{QueueState, Tally};
 use crate::stop::StopListener;
 
@@ -145,51 +145,51 @@ impl Work {
         .ok()
     }
 
-    /// The end of a message that must not run again.
-    pub(super) fn used_up(&self, id: &str, attempt: u32, suspect: bool) -> Option<End> {
+    /// What becomes of a message that must not run again.
+    pub(super) fn used_up(&self, id: &str, attempt: u32, suspect: bool) -> Option<Disposition> {
         let had = attempt.saturating_sub(1);
         (attempt > self.retry.max_attempts.get())
             .then(|| self.disposition(id, had, &used_up(had, &self.retry, suspect)))
     }
 
-    /// The end of a message whose handler has returned.
-    pub(super) fn end(&self, tally: &Tally, id: &str, attempt: u32, outcome: &JobResult) -> End {
+    /// What becomes of a message whose handler has returned.
+    pub(super) fn end(
+        &self,
+        tally: &Tally,
+        id: &str,
+        attempt: u32,
+        outcome: &JobResult,
+    ) -> Disposition {
         let Err(error) = outcome else {
-            return End::Done;
+            return Disposition::Complete;
         };
-        let end = self.disposition(id, attempt, error);
-        if end != End::GiveBack {
+        let disposition = self.disposition(id, attempt, error);
+        if disposition != Disposition::Release {
             tally.failed(error.kind());
             self.state
                 .failed(id, attempt, error.kind(), &error.to_string());
         }
-        end
+        disposition
     }
 
-    fn disposition(&self, id: &str, attempt: u32, error: &JobError) -> End {
-        match verdict(error, attempt, &self.retry, fastrand::f64()) {
-            Verdict::Retry(after) => {
-                log::warn!(
-                    "queue `{}`: message {id} failed on attempt {attempt} and runs again in {after:.1?}: {error}",
-                    self.queue
-                );
-                End::Retry(after)
-            }
-            Verdict::Release => {
+    fn disposition(&self, id: &str, attempt: u32, error: &JobError) -> Disposition {
+        let disposition = after_failure(error, attempt, &self.retry, fastrand::f64());
+        match &disposition {
+            Disposition::Retry(after) => log::warn!(
+                "queue `{}`: message {id} failed on attempt {attempt} and runs again in {after:.1?}: {error}",
+                self.queue
+            ),
+            Disposition::DeadLetter { .. } => log::error!(
+                "queue `{}`: message {id} failed on attempt {attempt} and goes to the dead letters: {error}",
+                self.queue
+            ),
+            Disposition::Release => {
                 log::debug!("queue `{}`: message {id} is released: {error}", self.queue);
-                End::GiveBack
             }
-            Verdict::Dead => {
-                log::error!(
-                    "queue `{}`: message {id} failed on attempt {attempt} and goes to the dead letters: {error}",
-                    self.queue
-                );
-                End::Dead {
-                    error: error.to_string(),
-                    attempts: attempt,
-                }
-            }
+            // No failure completes a job.
+            Disposition::Complete => {}
         }
+        disposition
     }
 }
 

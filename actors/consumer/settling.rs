@@ -75,7 +75,8 @@ mod tests {
 
     use super::*;
     use crate::consumer::ConsumerActor;
-    use crate::source::{End, Fetcher, Receipt, Source};
+    use crate::job::Disposition;
+    use crate::source::{Fetcher, Receipt, Source};
     use crate::stop::StopSignal;
     use crate::testing_support::{Deaths, FakeSource, queue_state, settle_down, single, work};
 
@@ -101,10 +102,14 @@ mod tests {
         (source, receipts, Ends::start("q", &origin))
     }
 
-    async fn settle(ends: &Ends, receipts: &[Receipt], end: &End) {
+    async fn settle(ends: &Ends, receipts: &[Receipt], disposition: &Disposition) {
         for receipt in receipts {
-            let (receipt, end) = (*receipt, end.clone());
-            ends.settle(Settled { receipt, end }).await;
+            let (receipt, disposition) = (*receipt, disposition.clone());
+            ends.settle(Settled {
+                receipt,
+                disposition,
+            })
+            .await;
         }
     }
 
@@ -112,23 +117,23 @@ mod tests {
     async fn ends_of_what_is_in_this_process_are_settled_many_at_a_time_by_who_makes_them() {
         let (source, receipts, ends) = fetched(70).await;
         let state = Arc::clone(&ends.near.as_ref().unwrap().state);
-        settle(&ends, &receipts[..PORTION - 1], &End::Done).await;
+        settle(&ends, &receipts[..PORTION - 1], &Disposition::Complete).await;
         assert_eq!(source.ends().len(), 0);
         assert_eq!(state.counts().completed, 0, "none is settled");
-        settle(&ends, &receipts[PORTION - 1..66], &End::Done).await;
+        settle(&ends, &receipts[PORTION - 1..66], &Disposition::Complete).await;
         assert_eq!(source.ends().len(), PORTION);
         assert_eq!(state.counts().completed, 64);
         ends.settle_now();
         assert_eq!(source.ends().len(), 66);
-        settle(&ends, &receipts[66..], &End::Done).await;
+        settle(&ends, &receipts[66..], &Disposition::Complete).await;
         ends.finish().await;
-        assert_eq!(source.ended(&End::Done).len(), 70);
+        assert_eq!(source.ended(&Disposition::Complete).len(), 70);
     }
 
     #[actix::test]
     async fn what_is_left_alone_is_settled_all_the_same() {
         let (source, receipts, ends) = fetched(2).await;
-        settle(&ends, &receipts, &End::GiveBack).await;
+        settle(&ends, &receipts, &Disposition::Release).await;
         settle_down().await;
         tokio::time::advance(LEFT_ALONE).await;
         source.until(|source| source.ends().len() == 2).await;
@@ -138,18 +143,21 @@ mod tests {
     #[actix::test]
     async fn what_cannot_be_settled_here_and_now_is_left_to_the_settler() {
         let (source, receipts, ends) = fetched(3).await;
-        let dead = End::Dead {
+        let dead = Disposition::DeadLetter {
             error: "no".to_owned(),
             attempts: 1,
         };
         let state = Arc::clone(&ends.near.as_ref().unwrap().state);
         settle(&ends, &receipts[..1], &dead).await;
-        settle(&ends, &receipts[1..], &End::Done).await;
+        settle(&ends, &receipts[1..], &Disposition::Complete).await;
         ends.settle_now();
         let counts = state.counts();
         assert_eq!((counts.completed, counts.dead_lettered), (2, 0));
         assert_eq!(
-            (source.ended(&End::Done).len(), source.ended(&dead).len()),
+            (
+                source.ended(&Disposition::Complete).len(),
+                source.ended(&dead).len()
+            ),
             (2, 0)
         );
         source.until(|source| source.ended(&dead).len() == 1).await;

@@ -11,11 +11,11 @@ use super::prefetch::Ahead;
 use super::run_loop::{Work, run_to_the_end, to_the_end};
 use super::settling::Ends;
 use super::stopwatch::Stopwatch;
-use crate::job::{Handler, JobResult, Message, excuse, run_in};
+use crate::job::{Disposition, Handler, JobResult, Message, excuse, run_in};
 use crate::poison::OwnSlot;
 use crate::poison::{Permit, alone_at_first};
 use crate::rate::Permits;
-use crate::source::{Delivery, End, Receipt};
+use crate::source::{Delivery, Receipt};
 use crate::stop::StopListener;
 use crate::trace::{Trace, within};
 
@@ -127,7 +127,7 @@ impl<'a> Single<'a> {
         // Asked directly before it starts: the wait at the quarantine may have been long.
         let ours = work.ours(&self.id, &turn.receipt, stop);
         if !self.watch.aside(ours).await {
-            return held.settle(ends, End::GiveBack).await;
+            return held.settle(ends, Disposition::Release).await;
         }
         if let Some(end) = work.used_up(&self.id, turn.attempt, turn.suspect) {
             return held.settle(ends, end).await;

@@ -8,10 +8,9 @@ use actix::prelude::*;
 use tokio::time::Instant;
 
 use super::{ConsumerActor, Crash, Work};
-use crate::job::{Consumer, Handler, JobError, Message};
+use crate::job::{Consumer, Disposition, Handler, JobError, Message};
 use crate::membership::Ownership;
 use crate::orders::{PauseKind, Pauses};
-use crate::source::End;
 use crate::stop::StopSignal;
 use crate::store::rows::PauseRow;
 use crate::testing_support::{
@@ -58,7 +57,7 @@ impl Started {
 /// A fetch that was under way may take some of them once more, and gives them back as well.
 async fn all_given_back(source: &FakeSource, ids: &[i64]) {
     let back = |source: &FakeSource| {
-        let given_back = source.ended(&End::GiveBack);
+        let given_back = source.ended(&Disposition::Release);
         source.out().is_empty() && ids.iter().all(|id| given_back.contains(id))
     };
     source.until(back).await;
@@ -145,7 +144,7 @@ async fn a_pause_ends_what_runs_and_gives_back_the_rest_until_the_resume() {
     all_given_back(&source, &[2, 3, 4, 5]).await;
     settle_down().await;
     assert_eq!(seen.len(), 1, "nothing starts while it is paused");
-    assert_eq!(source.ended(&End::Done), [1]);
+    assert_eq!(source.ended(&Disposition::Complete), [1]);
     assert!(
         source.out().is_empty(),
         "nothing is held while it is paused"
@@ -213,8 +212,8 @@ async fn quiet_ends_what_runs_and_gives_back_the_rest() {
     barrier.open();
     consumer.deaths.wait_for(1).await;
     source.until(|s| s.out().is_empty()).await;
-    assert_eq!(source.ended(&End::Done), [1]);
-    let mut given_back = source.ended(&End::GiveBack);
+    assert_eq!(source.ended(&Disposition::Complete), [1]);
+    let mut given_back = source.ended(&Disposition::Release);
     given_back.sort_unstable();
     assert_eq!(given_back, [2, 3, 4, 5]);
     assert_eq!(seen.len(), 1);
@@ -234,7 +233,7 @@ async fn a_stop_gives_back_what_still_runs_at_its_deadline() {
     consumer.deaths.wait_for(1).await;
     assert_eq!(begun.elapsed().as_secs(), 5);
     source.until(|s| s.out().is_empty()).await;
-    assert_eq!(source.ended(&End::GiveBack).len(), 2);
+    assert_eq!(source.ended(&Disposition::Release).len(), 2);
 }
 
 #[actix::test]
@@ -259,8 +258,8 @@ async fn a_consumer_without_its_pool_ends_after_the_message_that_runs() {
     barrier.open();
     consumer.deaths.wait_for(1).await;
     source.until(|s| s.out().is_empty()).await;
-    assert_eq!(source.ended(&End::Done), [1]);
-    assert_eq!(source.ended(&End::GiveBack), [2]);
+    assert_eq!(source.ended(&Disposition::Complete), [1]);
+    assert_eq!(source.ended(&Disposition::Release), [2]);
 }
 
 #[actix::test]
@@ -274,7 +273,7 @@ async fn a_crash_gives_back_everything_that_was_held() {
     consumer.addr.do_send(Crash);
     consumer.deaths.wait_for(1).await;
     source.until(|s| s.out().is_empty()).await;
-    assert_eq!(source.ended(&End::GiveBack).len(), 5);
+    assert_eq!(source.ended(&Disposition::Release).len(), 5);
 }
 
 #[actix::test]
@@ -293,7 +292,7 @@ async fn a_crash_loses_no_end_that_waits_to_be_written() {
     consumer.deaths.wait_for(1).await;
     source.settling.open();
     source.until(|s| s.out().is_empty()).await;
-    let done = source.ended(&End::Done).len();
+    let done = source.ended(&Disposition::Complete).len();
     assert!(
         done + 1 >= ran,
         "{ran} ran, {done} are done: at most the last one runs again"
@@ -357,7 +356,9 @@ async fn what_others_took_over_is_given_back_and_never_starts() {
         let work = work(&source, handler);
         let state = Arc::clone(&work.state);
         let consumer = start_another(work);
-        source.until(|s| s.ended(&End::GiveBack).len() >= 2).await;
+        source
+            .until(|s| s.ended(&Disposition::Release).len() >= 2)
+            .await;
         consumer.quiet().await;
         let counts = state.counts();
         assert!(counts.released >= 2, "{counts:?}");
@@ -375,7 +376,7 @@ async fn a_stop_does_not_wait_for_an_unsure_standing() {
     source.until(|s| s.out().len() == 1).await;
     consumer.quiet().await;
     source.until(|s| s.out().is_empty()).await;
-    assert_eq!(source.ended(&End::GiveBack), [1]);
+    assert_eq!(source.ended(&Disposition::Release), [1]);
 }
 
 #[actix::test]
@@ -388,8 +389,10 @@ async fn failures_are_retried_and_then_dead() {
     ));
     source.until(|s| s.ends().len() == 3).await;
     let ends = source.ends();
-    assert!(matches!(ends[0].1, End::Retry(_)) && matches!(ends[1].1, End::Retry(_)));
-    let dead = End::Dead {
+    assert!(
+        matches!(ends[0].1, Disposition::Retry(_)) && matches!(ends[1].1, Disposition::Retry(_))
+    );
+    let dead = Disposition::DeadLetter {
         error: "no 3".to_owned(),
         attempts: 3,
     };
@@ -438,7 +441,10 @@ async fn a_discard_is_dead_at_once() {
         single(|_| async { Err(JobError::discard("never")) }),
     ));
     source.until(|s| s.ends().len() == 1).await;
-    assert!(matches!(&source.ends()[0].1, End::Dead { attempts: 1, .. }));
+    assert!(matches!(
+        &source.ends()[0].1,
+        Disposition::DeadLetter { attempts: 1, .. }
+    ));
     consumer.quiet().await;
 }
 
@@ -454,7 +460,7 @@ async fn a_handler_that_panics_fails_and_its_consumer_lives_on() {
         }),
     ));
     source.until_done(2).await;
-    assert_eq!(source.ended(&End::Done), [2, 1]);
+    assert_eq!(source.ended(&Disposition::Complete), [2, 1]);
     assert_eq!(consumer.deaths.count(), 0);
     consumer.quiet().await;
 }
@@ -477,9 +483,9 @@ async fn a_handler_that_hangs_is_ended_by_its_timeout() {
     assert_eq!(begun.elapsed().as_secs(), 30);
     // What waited behind it was free for others meanwhile.
     let mut ends = source.ends();
-    assert_eq!(ends.pop(), Some((2, End::Done)));
-    assert!(matches!(ends.pop(), Some((1, End::Retry(_)))));
-    assert!(!ends.is_empty() && ends.iter().all(|end| *end == (2, End::GiveBack)));
+    assert_eq!(ends.pop(), Some((2, Disposition::Complete)));
+    assert!(matches!(ends.pop(), Some((1, Disposition::Retry(_)))));
+    assert!(!ends.is_empty() && ends.iter().all(|end| *end == (2, Disposition::Release)));
     consumer.quiet().await;
 }
 
@@ -546,7 +552,7 @@ async fn a_blocking_handler_that_overruns_keeps_its_consumer_until_it_returns() 
         source
             .ends()
             .iter()
-            .all(|(_, end)| matches!(end, End::Dead { .. }))
+            .all(|(_, end)| matches!(end, Disposition::DeadLetter { .. }))
     );
     assert_eq!(crowd.most(), 1);
     consumer.quiet().await;
@@ -599,7 +605,7 @@ async fn a_consumer_ends_only_when_its_ends_are_durable() {
     assert_eq!(consumer.deaths.count(), 0);
     source.settling.open();
     consumer.deaths.wait_for(1).await;
-    assert_eq!(source.ended(&End::Done), [1]);
+    assert_eq!(source.ended(&Disposition::Complete), [1]);
 }
 
 #[actix::test]
@@ -680,7 +686,7 @@ async fn a_quiet_while_a_batch_fills_gives_it_back() {
     settle_down().await;
     consumer.quiet().await;
     source.until(|s| s.out().is_empty()).await;
-    assert_eq!(source.ended(&End::GiveBack).len(), 3);
+    assert_eq!(source.ended(&Disposition::Release).len(), 3);
     assert_eq!(seen.len(), 0);
 }
 
@@ -711,7 +717,7 @@ async fn a_batch_answer_of_the_wrong_length_retries_all() {
     assert!(
         ends[..3]
             .iter()
-            .all(|(_, end)| matches!(end, End::Retry(_)))
+            .all(|(_, end)| matches!(end, Disposition::Retry(_)))
     );
     consumer.quiet().await;
 }
@@ -731,7 +737,7 @@ async fn each_message_of_a_batch_has_its_own_outcome() {
         }),
     ));
     source.until(|s| s.ends().len() == 3).await;
-    assert_eq!(source.ended(&End::Done), [1, 3]);
+    assert_eq!(source.ended(&Disposition::Complete), [1, 3]);
     consumer.quiet().await;
 }
 
@@ -799,13 +805,13 @@ async fn a_message_whose_attempts_are_used_up_is_a_dead_letter_without_a_run() {
         let ends = s.ends();
         let dead = ends[ran..]
             .iter()
-            .filter(|(_, end)| matches!(end, End::Dead { .. }));
+            .filter(|(_, end)| matches!(end, Disposition::DeadLetter { .. }));
         dead.count() == 2
     };
     source.until(dead).await;
     // None of them ended a process.
-    let true_of_both = |end: &End| {
-        let End::Dead { error, attempts } = end else {
+    let true_of_both = |end: &Disposition| {
+        let Disposition::DeadLetter { error, attempts } = end else {
             return true;
         };
         let had = format!("it had {attempts}, and `max_attempts` is 1");
@@ -836,7 +842,9 @@ async fn what_is_lost_while_it_waits_at_the_gate_does_not_start() {
     settle_down().await;
     source.set_ownership(Ownership::Lost);
     barrier.open();
-    source.until(|s| s.ended(&End::GiveBack).contains(&2)).await;
+    source
+        .until(|s| s.ended(&Disposition::Release).contains(&2))
+        .await;
     assert_eq!(seen.len(), 1);
     alone.quiet().await;
     neighbour.quiet().await;

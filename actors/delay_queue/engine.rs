@@ -18,17 +18,17 @@ use super::{DelayQueueActor, TasksSettled};
 use crate::clock_watch::ClockWatch;
 use crate::config::RetryRules;
 use crate::db::Db;
-use crate::job::{Handler, Task};
+use crate::job::{Disposition, Handler, Task, settlements};
 use crate::membership::Liveness;
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
 use crate::poison::Quarantines;
 use crate::poison::SlotFile;
 use crate::settler::{GATHERING, Refusal, Settler};
-use crate::state::{DelayState, TaskDisposition};
+use crate::state::DelayState;
 use crate::stop::StopSignal;
 use crate::store::DbError;
-use crate::store::rows::{TaskEnd, TaskOutcome};
+use crate::store::rows::TaskEnd;
 use crate::store::write::EndTasks;
 use crate::workers::Workers;
 
@@ -212,7 +212,8 @@ pub(super) fn settler(
                     cannot_end(&config, &actor, later.iter());
                 }
                 let counted = ended.iter().filter(|end| !settled.stale.contains(&end.id));
-                counted.for_each(|end| config.state.ended(disposition(&end.outcome)));
+                let settled = settlements(counted.map(|end| &end.disposition));
+                config.state.settled(settled);
                 config
                     .running
                     .end(ended.iter().map(|end| (end.id, end.fence)));
@@ -224,15 +225,6 @@ pub(super) fn settler(
             }
         },
     )
-}
-
-fn disposition(outcome: &TaskOutcome) -> TaskDisposition {
-    match outcome {
-        TaskOutcome::Done { .. } => TaskDisposition::Done,
-        TaskOutcome::Retry { .. } => TaskDisposition::Retried,
-        TaskOutcome::Failed { .. } => TaskDisposition::DeadLettered,
-        TaskOutcome::GiveBack => TaskDisposition::Released,
-    }
 }
 
 /// Their tasks make room for others all the same: nobody knows how long this lasts.
@@ -252,7 +244,7 @@ fn cannot_end<'a>(
 
 /// What was only released has never had room among the running tasks.
 fn flow(ended: &[TaskEnd]) -> Flow {
-    let ran = |end: &TaskEnd| !matches!(end.outcome, TaskOutcome::GiveBack);
+    let ran = |end: &TaskEnd| end.disposition != Disposition::Release;
     match ended.iter().any(ran) {
         true => Flow::Moves,
         false => Flow::Stands,

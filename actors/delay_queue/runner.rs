@@ -10,13 +10,13 @@ use super::due_queue::Claim;
 use super::{DelayConfig, push};
 use crate::clock::{millis, now_ms};
 use crate::config::RetryRules;
-use crate::job::{Handler, JobResult, Task, Verdict, excuse, run, used_up, verdict};
+use crate::job::{Disposition, Handler, JobResult, Task, after_failure, excuse, run, used_up};
 use crate::membership::may_start;
 use crate::poison::alone_at_first;
 use crate::poison::{Identity, Kind, Slot};
 use crate::settler::Sender;
 use crate::stop::StopListener;
-use crate::store::rows::{TaskEnd, TaskOutcome};
+use crate::store::rows::TaskEnd;
 use crate::store::truncate::result_text;
 use crate::trace::within;
 
@@ -27,36 +27,35 @@ pub(super) async fn run_claim(
     mut stop: StopListener,
     ends: Sender<TaskEnd>,
 ) {
-    let (id, fence) = (claim.task.id, claim.task.fence);
-    let outcome = tokio::select! {
+    let end = tokio::select! {
         biased;
-        outcome = outcome(&config, claim, stop.clone()) => outcome,
+        end = run_to_the_end(&config, &claim, stop.clone()) => end,
         () = stop.deadline() => {
-            log::warn!("delayed task {id} still ran at the deadline and is given back");
-            TaskOutcome::GiveBack
+            log::warn!("delayed task {} still ran at the deadline and is given back", claim.task.id);
+            TaskEnd::released(&claim.task)
         }
     };
-    ends.settle(TaskEnd { id, fence, outcome }).await;
+    ends.settle(end).await;
 }
 
-async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> TaskOutcome {
+async fn run_to_the_end(config: &DelayConfig, claim: &Claim, stop: StopListener) -> TaskEnd {
     let quarantine = config.quarantines.of(&claim.task.exec_cmd);
     let pass = quarantine.enter(claim.task.suspect).await;
     // Asked directly before it starts: the wait at the quarantine may have been long.
-    if !still_ours(config, &claim, &stop).await {
-        return TaskOutcome::GiveBack;
+    if !still_ours(config, claim, &stop).await {
+        return TaskEnd::released(&claim.task);
     }
     let Some(handler) = config.handlers.get(&claim.task.exec_cmd) else {
-        return unregistered(config, &claim);
+        return unregistered(config, claim);
     };
     let rules = config.rules_of(&claim.task.exec_cmd);
     let attempt = claim.task.attempts.saturating_add(1);
     if attempt > rules.retry.max_attempts.get() {
         let had = claim.task.attempts;
         let ended = Err(used_up(had, &rules.retry, claim.task.suspect));
-        return ended_as(ended, &claim, had, &rules.retry);
+        return ended_as(ended, claim, had, &rules.retry);
     }
-    let job = call(config, handler, &claim, attempt, rules.timeout);
+    let job = call(config, handler, claim, attempt, rules.timeout);
     let ended = alone_at_first(pass, job).await;
     if let Err(error) = &ended
         && error.is_attempt()
@@ -65,7 +64,7 @@ async fn outcome(config: &DelayConfig, claim: Claim, stop: StopListener) -> Task
         config.state.failed(id, attempt, error.kind(), &text);
     }
     let trace = claim.task.trace.as_ref();
-    within(trace, || ended_as(ended, &claim, attempt, &rules.retry))
+    within(trace, || ended_as(ended, claim, attempt, &rules.retry))
 }
 
 /// What others took over is theirs; while that is not known (the heartbeats are late), it waits.
@@ -126,63 +125,58 @@ fn slot(config: &DelayConfig, claim: &Claim) -> Option<Slot> {
 }
 
 /// Nobody here can run it, and no retry can mend that. The dead letter can be replayed once its handler is there.
-fn unregistered(config: &DelayConfig, claim: &Claim) -> TaskOutcome {
+fn unregistered(config: &DelayConfig, claim: &Claim) -> TaskEnd {
     let known = config.handlers.keys().cloned().collect();
     let error = push::unknown(&claim.task.exec_cmd, &known);
     log::error!(
         "delayed task {} goes to the dead letters: {error}",
         claim.task.id
     );
-    TaskOutcome::Failed {
-        exec_cmd: claim.task.exec_cmd.clone(),
-        result: result_text(false, &error.as_str().into()),
+    let result = result_text(false, &error.as_str().into());
+    let disposition = Disposition::DeadLetter {
         error,
         attempts: claim.task.attempts,
+    };
+    end(claim, disposition, result)
+}
+
+fn end(claim: &Claim, disposition: Disposition, result: String) -> TaskEnd {
+    TaskEnd {
+        id: claim.task.id,
+        fence: claim.task.fence,
+        exec_cmd: claim.task.exec_cmd.clone(),
+        disposition: disposition.due_at(|after| now_ms().saturating_add(millis(after))),
+        result,
     }
 }
 
-fn ended_as(
-    ended: JobResult<Value>,
-    claim: &Claim,
-    attempt: u32,
-    rules: &RetryRules,
-) -> TaskOutcome {
+fn ended_as(ended: JobResult<Value>, claim: &Claim, attempt: u32, rules: &RetryRules) -> TaskEnd {
     let (id, exec_cmd) = (claim.task.id, &claim.task.exec_cmd);
     let error = match ended {
         Ok(data) => {
             log::debug!("delayed task {id} (`{exec_cmd}`) is done");
-            return TaskOutcome::Done {
-                result: result_text(true, &data),
-            };
+            return end(claim, Disposition::Complete, result_text(true, &data));
         }
         Err(error) => error,
     };
     let text = error.to_string();
-    let result = result_text(false, &text.as_str().into());
-    match verdict(&error, attempt, rules, fastrand::f64()) {
-        Verdict::Retry(after) => {
-            log::warn!(
-                "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and runs again in {after:.1?}: {text}"
-            );
-            TaskOutcome::Retry {
-                due_ms: now_ms().saturating_add(millis(after)),
-                result,
-            }
-        }
-        Verdict::Release => {
+    let disposition = after_failure(&error, attempt, rules, fastrand::f64());
+    match &disposition {
+        Disposition::Retry(after) => log::warn!(
+            "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and runs again in {after:.1?}: {text}"
+        ),
+        Disposition::DeadLetter { .. } => log::error!(
+            "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and goes to the dead letters: {text}"
+        ),
+        Disposition::Release => {
             log::debug!("delayed task {id} (`{exec_cmd}`) is released: {text}");
-            TaskOutcome::GiveBack
         }
-        Verdict::Dead => {
-            log::error!(
-                "delayed task {id} (`{exec_cmd}`) failed on attempt {attempt} and goes to the dead letters: {text}"
-            );
-            TaskOutcome::Failed {
-                exec_cmd: exec_cmd.clone(),
-                result,
-                error: text,
-                attempts: attempt,
-            }
-        }
+        // No failure completes a task.
+        Disposition::Complete => {}
     }
+    end(
+        claim,
+        disposition,
+        result_text(false, &text.as_str().into()),
+    )
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::DelayQueueActor;
 use super::due_queue::Claim;
 use crate::stop::left_at;
-use crate::store::rows::{TaskEnd, TaskOutcome};
+use crate::store::rows::TaskEnd;
 
 impl DelayQueueActor {
     pub(super) fn quiet(&mut self, ctx: &mut Context<Self>) {
@@ -35,12 +35,7 @@ impl DelayQueueActor {
         engine.config.running.begin(&waiting);
         let give_back = async move {
             for Claim { task, .. } in waiting {
-                let end = TaskEnd {
-                    id: task.id,
-                    fence: task.fence,
-                    outcome: TaskOutcome::GiveBack,
-                };
-                ends.settle(end).await;
+                ends.settle(TaskEnd::released(&task)).await;
             }
         };
         ctx.spawn(give_back.into_actor(self));

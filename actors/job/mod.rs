@@ -5,6 +5,7 @@
 
 mod batch;
 mod descriptors;
+mod disposition;
 mod error;
 mod from_job;
 pub(crate) mod guarded;
@@ -15,6 +16,7 @@ mod run;
 
 pub use self::batch::BatchOutcome;
 pub(crate) use self::descriptors::excuse;
+pub(crate) use self::disposition::{Disposition, settlements};
 pub(crate) use self::error::Next;
 pub use self::error::{BoxError, JobError, JobResult};
 pub use self::from_job::{FromJob, Json};
@@ -22,5 +24,5 @@ pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
 pub(crate) use self::registry::{
     Apart, BatchHandler, Consumer, Handler, Handlers, OwnCode, Registry,
 };
-pub(crate) use self::retry::{LONGEST as LONGEST_RETRY, USED_UP, Verdict, used_up, verdict};
+pub(crate) use self::retry::{LONGEST as LONGEST_RETRY, USED_UP, after_failure, used_up};
 pub(crate) use self::run::{run, run_batch, run_in};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::disposition::Disposition;
 use super::error::{JobError, Next};
 use crate::config::RetryRules;
 
@@ -21,34 +22,28 @@ pub(crate) fn used_up(attempts: u32, rules: &RetryRules, suspect: bool) -> JobEr
     })
 }
 
-/// What becomes of a job that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It runs again after this long.
-    Retry(Duration),
-    /// It is a dead letter.
-    Dead,
-    /// It is released, and this was no attempt.
-    Release,
-}
-
 /// A handler may ask for no longer: what no column of a time can hold would be refused by the database, each time.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Decides by what the handler wants, the attempt that failed (1 for the first) and the entry's rules.
-/// `jitter` is a random number from 0 to 1.
-pub(crate) fn verdict(error: &JobError, attempt: u32, rules: &RetryRules, jitter: f64) -> Verdict {
-    if error.next() == Next::Release {
-        return Verdict::Release;
-    }
-    if attempt >= rules.max_attempts.get() {
-        return Verdict::Dead;
-    }
+/// What becomes of a job that failed: by what the handler wants, the attempt that failed (1 for the first) and the
+/// entry's rules. `jitter` is a random number from 0 to 1.
+pub(crate) fn after_failure(
+    error: &JobError,
+    attempt: u32,
+    rules: &RetryRules,
+    jitter: f64,
+) -> Disposition {
+    let dead_letter = || Disposition::DeadLetter {
+        error: error.to_string(),
+        attempts: attempt,
+    };
+    let is_last = attempt >= rules.max_attempts.get();
     match error.next() {
-        Next::Discard => Verdict::Dead,
-        Next::Release => Verdict::Release,
-        Next::RetryIn(after) => Verdict::Retry(after.min(LONGEST)),
-        Next::Retry => Verdict::Retry(rules.backoff.delay(attempt, jitter)),
+        Next::Release => Disposition::Release,
+        Next::Discard => dead_letter(),
+        Next::Retry | Next::RetryIn(_) if is_last => dead_letter(),
+        Next::RetryIn(after) => Disposition::Retry(after.min(LONGEST)),
+        Next::Retry => Disposition::Retry(rules.backoff.delay(attempt, jitter)),
     }
 }
 
@@ -69,33 +64,36 @@ mod tests {
         }
     }
 
+    fn is_dead(disposition: &Disposition) -> bool {
+        matches!(disposition, Disposition::DeadLetter { .. })
+    }
+
     #[test]
     fn no_retry_is_later_than_a_table_can_hold() {
         let error = JobError::retry_in(Duration::MAX, "later");
-        assert_eq!(verdict(&error, 1, &rules(5), 0.5), Verdict::Retry(LONGEST));
+        let disposition = after_failure(&error, 1, &rules(5), 0.5);
+        assert_eq!(disposition, Disposition::Retry(LONGEST));
     }
 
     #[test]
     fn attempts_run_out() {
         let error = JobError::from("no");
-        assert!(matches!(
-            verdict(&error, 1, &rules(2), 0.5),
-            Verdict::Retry(_)
-        ));
-        assert_eq!(verdict(&error, 2, &rules(2), 0.5), Verdict::Dead);
+        let first = after_failure(&error, 1, &rules(2), 0.5);
+        assert_eq!(first, Disposition::Retry(Duration::from_secs(1)));
+        let dead = Disposition::DeadLetter {
+            error: "no".to_owned(),
+            attempts: 2,
+        };
+        assert_eq!(after_failure(&error, 2, &rules(2), 0.5), dead);
         let error = JobError::retry_in(Duration::from_secs(9), "later");
-        assert_eq!(
-            verdict(&error, 1, &rules(2), 0.5),
-            Verdict::Retry(Duration::from_secs(9))
-        );
-        assert_eq!(verdict(&error, 2, &rules(2), 0.5), Verdict::Dead);
+        let first = after_failure(&error, 1, &rules(2), 0.5);
+        assert_eq!(first, Disposition::Retry(Duration::from_secs(9)));
+        assert!(is_dead(&after_failure(&error, 2, &rules(2), 0.5)));
     }
 
     #[test]
     fn a_discard_is_dead_at_once() {
-        assert_eq!(
-            verdict(&JobError::discard("no"), 1, &rules(5), 0.5),
-            Verdict::Dead
-        );
+        let error = JobError::discard("no");
+        assert!(is_dead(&after_failure(&error, 1, &rules(5), 0.5)));
     }
 }

@@ -7,8 +7,7 @@ use actix::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::{CountConsumers, Crash, CrashConsumer, LagCheck, PoolActor, PoolConfig, Quiet, Stop};
-use crate::job::Consumer;
-use crate::source::End;
+use crate::job::{Consumer, Disposition};
 use crate::testing_support::{
     Barrier, Crowd, Deaths, FakeSource, limits, settle_down, single, soon, work,
 };
@@ -174,7 +173,7 @@ async fn a_stop_answers_how_many_were_left() {
     let left = world.stop_within(Duration::from_secs(20)).await;
     assert_eq!(begun.elapsed().as_secs(), 20);
     assert_eq!(left, 0, "what ran was given back at the deadline");
-    assert_eq!(world.source.ended(&End::GiveBack).len(), 2);
+    assert_eq!(world.source.ended(&Disposition::Release).len(), 2);
 
     let world = World {
         pool: PoolActor::new(world.config.clone(), world.deaths.notice()).start(),

@@ -5,8 +5,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::config::BatchLimits;
 use crate::consumer::Work;
-use crate::job::Consumer;
-use crate::source::End;
+use crate::job::{Consumer, Disposition};
 use crate::stop::StopSignal;
 use crate::testing_support::{FakeSource, Seen, batch, single, work};
 
@@ -164,7 +163,7 @@ async fn what_waits_for_permits_is_held_by_nobody() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(starts.len(), 2);
     assert_eq!(source.out(), [0; 0]);
-    let given_back = source.ended(&End::GiveBack).len();
+    let given_back = source.ended(&Disposition::Release).len();
     assert!(given_back <= 20, "not again and again: {given_back}");
     stop.quiet();
 }

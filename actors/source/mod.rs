@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::job::Message;
+use crate::job::{Disposition, Message};
 use crate::membership::Ownership;
 use crate::poison::{Identity, Kind};
 use crate::settler::Refusal;
@@ -75,29 +75,18 @@ pub(crate) fn nothing() -> Fetched {
     Box::new(std::iter::empty())
 }
 
-/// How a delivery ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It is finished and goes.
-    Done,
-    /// It runs again after this long; the attempt counts.
-    Retry(Duration),
-    /// It goes to the dead letters.
-    Dead { error: String, attempts: u32 },
-    /// It goes back as it was: it has not run, or was cut short by a stop.
-    GiveBack,
-}
-
-/// A delivery's end, to be made durable.
+/// What becomes of a delivery, to be made durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Settled {
     pub(crate) receipt: Receipt,
-    pub(crate) end: End,
+    pub(crate) disposition: Disposition,
 }
 
 /// Takes out those that go to the dead letters: their dead letters are written first.
 pub(crate) fn take_dead(ends: &mut Vec<Settled>) -> Vec<Settled> {
-    let dead = ends.extract_if(.., |settled| matches!(settled.end, End::Dead { .. }));
+    let dead = ends.extract_if(.., |settled| {
+        matches!(settled.disposition, Disposition::DeadLetter { .. })
+    });
     dead.collect()
 }
 

@@ -17,17 +17,16 @@ use tokio::sync::{Mutex, Notify, watch};
 
 use self::fitting::Fitting;
 use super::{
-    Delivery, End, Fetched, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError,
+    Delivery, Fetched, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError,
     TableLags, TableReceipt, made, nothing,
 };
-use crate::clock::millis;
 use crate::db::Db;
-use crate::job::{Message, MessageSource, SourceKind};
+use crate::job::{Disposition, Message, MessageSource, SourceKind};
 use crate::membership::{Liveness, Ownership};
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::Most;
-use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd, MessageOutcome};
+use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd};
 use crate::store::write::{ClaimMessages, EndMessages, ReleaseMessages};
 
 /// Pauses between polls of an empty queue: they double from the first to the longest. Tables that stay empty for longer
@@ -46,7 +45,7 @@ pub(crate) struct TableSource {
     /// As slots name it.
     name: QueueName,
     queue: Arc<str>,
-    entry: EntryName,
+    entry: Arc<EntryName>,
     /// Of all consumers that wait for messages only the one that holds this lock polls. True after a poll whose answer
     /// was lost: it may have left orphaned claims.
     poll: Mutex<bool>,
@@ -83,7 +82,7 @@ impl TableSource {
             receipt: Receipt::Table,
             name: QueueName::new(Kind::Queue, table),
             queue: entry.name.as_str().into(),
-            entry,
+            entry: Arc::new(entry),
             poll: Mutex::new(false),
             held: std::sync::Mutex::default(),
             lags,
@@ -216,19 +215,12 @@ impl TableSource {
 
     fn row_end(&self, settled: Settled) -> MessageEnd {
         let TableReceipt { id, fence, .. } = settled.receipt.of_table();
-        let outcome = match settled.end {
-            End::Done => MessageOutcome::Done,
-            End::Retry(after) => MessageOutcome::Retry {
-                after_ms: millis(after),
-            },
-            End::Dead { error, attempts } => MessageOutcome::Dead {
-                entry: self.entry.clone(),
-                error,
-                attempts,
-            },
-            End::GiveBack => MessageOutcome::GiveBack,
-        };
-        MessageEnd { id, fence, outcome }
+        MessageEnd {
+            id,
+            fence,
+            entry: Arc::clone(&self.entry),
+            disposition: settled.disposition,
+        }
     }
 }
 

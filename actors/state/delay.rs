@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::cell::{Counter, Histogram, Scale};
-use super::queue::FailureCause;
+use super::queue::{FailureCause, Settlements};
 use super::recent::{Recent, cut};
 use super::running::{RunningJobs, Runs};
 use super::view::{DelayView, FailureView, TaskCounts};
@@ -52,15 +52,6 @@ pub(crate) struct DelaySight {
     pub(crate) running: usize,
 }
 
-/// How a task ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TaskDisposition {
-    Done,
-    Retried,
-    DeadLettered,
-    Released,
-}
-
 impl DelayState {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -90,15 +81,16 @@ impl DelayState {
         self.handler.note(took);
     }
 
-    /// That is in the database.
-    pub(crate) fn ended(&self, disposition: TaskDisposition) {
-        match disposition {
-            TaskDisposition::Done => &self.done,
-            TaskDisposition::Retried => &self.retried,
-            TaskDisposition::DeadLettered => &self.dead_lettered,
-            TaskDisposition::Released => &self.released,
+    /// These ends are in the database.
+    pub(crate) fn settled(&self, settled: Settlements) {
+        for (counter, n) in [
+            (&self.done, settled.completed),
+            (&self.retried, settled.retried),
+            (&self.dead_lettered, settled.dead_lettered),
+            (&self.released, settled.released),
+        ] {
+            counter.add(u64::try_from(n).unwrap_or(u64::MAX));
         }
-        .add(1);
     }
 
     pub(crate) fn failed(&self, id: i64, attempt: u32, cause: FailureCause, error: &str) {

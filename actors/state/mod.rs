@@ -39,7 +39,7 @@ pub(crate) use self::dead_letters::{
     DeadLetterGroup, DeadLettersOf, MOST_SOURCES, SOURCE_CAP, dead_letters,
 };
 pub(crate) use self::deaths::{PartDeaths, deaths};
-pub(crate) use self::delay::{DelaySight, DelayState, TaskDisposition};
+pub(crate) use self::delay::{DelaySight, DelayState};
 pub(crate) use self::history::{HISTORY_INTERVAL, History};
 pub(crate) use self::outages::{OutageMark, outages};
 pub(crate) use self::queue::{

@@ -4,8 +4,8 @@
 //! tasks, those of messages outside the database, those of replayed dead letters, those of messages whose handler ended
 //! a process, and those of rows that cannot be read.
 
-use super::rows::{MessageOutcome, TaskOutcome};
 use super::write::{Settlement, Write, Written};
+use crate::job::Disposition;
 use crate::state::dead_letters;
 
 /// To be called once for each committed write.
@@ -25,19 +25,19 @@ fn made(write: &Write, written: &Written) -> Vec<(String, String)> {
                 .collect()
         }
         (Write::EndMessages(write), Written::EndMessages(settlement)) => {
-            let dead = write.ends.iter().filter_map(|end| match &end.outcome {
-                MessageOutcome::Dead { entry, error, .. } if counts(settlement, end.id) => {
-                    Some((of_queue(&entry.name), error.clone()))
+            let dead = write.ends.iter().filter_map(|end| match &end.disposition {
+                Disposition::DeadLetter { error, .. } if counts(settlement, end.id) => {
+                    Some((of_queue(&end.entry.name), error.clone()))
                 }
                 _ => None,
             });
             dead.collect()
         }
         (Write::EndTasks(write), Written::EndTasks(settlement)) => {
-            let dead = write.ends.iter().filter_map(|end| match &end.outcome {
-                TaskOutcome::Failed {
-                    exec_cmd, error, ..
-                } if counts(settlement, end.id) => Some((of_task(exec_cmd), error.clone())),
+            let dead = write.ends.iter().filter_map(|end| match &end.disposition {
+                Disposition::DeadLetter { error, .. } if counts(settlement, end.id) => {
+                    Some((of_task(&end.exec_cmd), error.clone()))
+                }
                 _ => None,
             });
             dead.collect()
@@ -77,8 +77,8 @@ mod tests {
         MessageEnd {
             id,
             fence: 1,
-            outcome: MessageOutcome::Dead {
-                entry,
+            entry: entry.into(),
+            disposition: Disposition::DeadLetter {
                 error: format!("e{id}"),
                 attempts: 1,
             },
@@ -99,23 +99,20 @@ mod tests {
         };
         let made_by = made(&write, &Written::EndMessages(settlement));
         assert_eq!(made_by, [("queue `q`".to_owned(), "e2".to_owned())]);
-        let failed = TaskOutcome::Failed {
-            exec_cmd: "mail".to_owned(),
-            result: String::new(),
+        let failed = Disposition::DeadLetter {
             error: "no".to_owned(),
             attempts: 5,
         };
-        let done = TaskOutcome::Done {
-            result: String::new(),
-        };
-        let end = |id, outcome| TaskEnd {
+        let end = |id, disposition| TaskEnd {
             id,
             fence: 1,
-            outcome,
+            exec_cmd: "mail".to_owned(),
+            disposition,
+            result: String::new(),
         };
         let write = EndTasks {
             owner: String::new(),
-            ends: vec![end(1, failed), end(2, done)],
+            ends: vec![end(1, failed), end(2, Disposition::Complete)],
         }
         .into();
         let made_by = made(&write, &Written::EndTasks(Settlement::default()));

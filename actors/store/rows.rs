@@ -1,5 +1,7 @@
 //! What goes into the tables and comes out of them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub(crate) use super::cron_run::{
@@ -12,6 +14,7 @@ pub(crate) use super::dead_letter::{
 use super::made_dead_letters::{of_queue, of_task};
 use crate::clock::millis;
 use crate::config::Backoff;
+use crate::job::Disposition;
 use crate::trace::Trace;
 
 /// A start of the daemon, as other daemons see it.
@@ -79,31 +82,31 @@ pub(crate) fn due_ms(exec_time: i64, due_ms: Option<i64>) -> i64 {
         .unwrap_or_else(|| exec_time.saturating_mul(1000))
 }
 
-/// How a delayed task ended.
+/// How a delayed task ended. Its row gets status 3 when it is complete, 4 as a dead letter, and is back at status 1 for a
+/// retry and when it is released.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskEnd {
     pub(crate) id: i64,
     pub(crate) fence: i64,
-    pub(crate) outcome: TaskOutcome,
+    /// For people: the row has it too.
+    pub(crate) exec_cmd: String,
+    /// A retry is due at this time, unix milliseconds.
+    pub(crate) disposition: Disposition<i64>,
+    /// What the row shows of the handler's result or error. A release leaves what the row has.
+    pub(crate) result: String,
 }
 
-/// What becomes of the row.
-#[derive(Debug, Clone)]
-pub(crate) enum TaskOutcome {
-    /// Status 3, with the handler's result.
-    Done { result: String },
-    /// Back to status 1, due then, with this result in the meantime.
-    Retry { due_ms: i64, result: String },
-    /// Status 4 and a dead letter.
-    Failed {
-        /// For people: the row has it too.
-        exec_cmd: String,
-        result: String,
-        error: String,
-        attempts: u32,
-    },
-    /// Back to status 1 as it was: it has not run, or its run was cut short by a stop.
-    GiveBack,
+impl TaskEnd {
+    /// Of a task that has not run, or whose run was cut short by a stop.
+    pub(crate) fn released(task: &ClaimedTask) -> Self {
+        Self {
+            id: task.id,
+            fence: task.fence,
+            exec_cmd: task.exec_cmd.clone(),
+            disposition: Disposition::Release,
+            result: String::new(),
+        }
+    }
 }
 
 /// A message to be inserted into a `table` queue.
@@ -131,29 +134,15 @@ pub(crate) struct ClaimedMessage {
     pub(crate) origin: Option<Origin>,
 }
 
-/// How a message of a `table` queue ended.
+/// How a message of a `table` queue ended. Its row is deleted when it is complete and as a dead letter; it waits again for
+/// a retry, which is due so long after the write, and when it is released.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageEnd {
     pub(crate) id: i64,
     pub(crate) fence: i64,
-    pub(crate) outcome: MessageOutcome,
-}
-
-/// What becomes of the row.
-#[derive(Debug, Clone)]
-pub(crate) enum MessageOutcome {
-    /// Deleted.
-    Done,
-    /// Waiting again, due this many milliseconds from now.
-    Retry { after_ms: i64 },
-    /// Deleted, and a dead letter.
-    Dead {
-        entry: EntryName,
-        error: String,
-        attempts: u32,
-    },
-    /// Waiting again as it was.
-    GiveBack,
+    /// The one that its dead letter came through.
+    pub(crate) entry: Arc<EntryName>,
+    pub(crate) disposition: Disposition,
 }
 
 /// The queue entry a dead letter came through.

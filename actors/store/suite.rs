@@ -12,8 +12,8 @@ use futures_util::future::LocalBoxFuture;
 use super::cron_run::FIRES_MS;
 use super::rows::{
     AtOverlap, Beat, BootRow, Charge, Claim, ClaimedMessage, ClaimedTask, DeadLetterFilter,
-    EntryName, FailedAttempt, Fire, KnownEntry, MessageEnd, MessageOutcome, NewDeadLetter,
-    NewMessage, NewTask, OutsideId, Reaped, RunEnd, TaskEnd, TaskOutcome, Victim,
+    EntryName, FailedAttempt, Fire, KnownEntry, MessageEnd, NewDeadLetter, NewMessage, NewTask,
+    OutsideId, Reaped, RunEnd, TaskEnd, Victim,
 };
 use super::traits::Writer;
 use super::write::{
@@ -24,6 +24,7 @@ use super::write::{
 };
 use crate::clock::now_ms;
 use crate::config::Backoff;
+use crate::job::Disposition;
 
 const ME: &str = "script1/me";
 const OTHER: &str = "script2/other";
@@ -169,12 +170,13 @@ impl Connection {
     }
 
     /// The ids that were refused.
-    async fn end(&mut self, owner: &str, task: &ClaimedTask, outcome: TaskOutcome) -> Vec<i64> {
-        let end = TaskEnd {
-            id: task.id,
-            fence: task.fence,
-            outcome,
-        };
+    async fn end(
+        &mut self,
+        owner: &str,
+        task: &ClaimedTask,
+        (disposition, result): (Disposition<i64>, &str),
+    ) -> Vec<i64> {
+        let end = task_end(task, disposition, result);
         let write = EndTasks {
             owner: owner.to_owned(),
             ends: vec![end],
@@ -203,12 +205,13 @@ impl Connection {
         &mut self,
         owner: &str,
         message: &ClaimedMessage,
-        outcome: MessageOutcome,
+        disposition: Disposition,
     ) -> Vec<i64> {
         let end = MessageEnd {
             id: message.id,
             fence: message.fence,
-            outcome,
+            entry: entry().into(),
+            disposition,
         };
         let write = EndMessages {
             owner: owner.to_owned(),
@@ -400,9 +403,24 @@ fn replacing(entry: &str, scheduled_ms: i64, uk: &str) -> Fire {
     }
 }
 
-fn done() -> TaskOutcome {
-    TaskOutcome::Done {
-        result: "ok".to_owned(),
+fn task_end(task: &ClaimedTask, disposition: Disposition<i64>, result: &str) -> TaskEnd {
+    TaskEnd {
+        id: task.id,
+        fence: task.fence,
+        exec_cmd: task.exec_cmd.clone(),
+        disposition,
+        result: result.to_owned(),
+    }
+}
+
+fn done() -> (Disposition<i64>, &'static str) {
+    (Disposition::Complete, "ok")
+}
+
+fn dead<R>(error: &str, attempts: u32) -> Disposition<R> {
+    Disposition::DeadLetter {
+        error: error.to_owned(),
+        attempts,
     }
 }
 
@@ -446,18 +464,17 @@ facts! {
         let stale_message = writer.fetch(OTHER, 1).await.remove(0);
         writer.reap_gone(OTHER, Vec::new()).await;
         assert_eq!(writer.end(OTHER, &stale, done()).await, [stale.id]);
-        assert_eq!(writer.settle(OTHER, &stale_message, MessageOutcome::Done).await, [stale_message.id]);
+        assert_eq!(writer.settle(OTHER, &stale_message, Disposition::Complete).await, [stale_message.id]);
         let mine = writer.claim(ME, 1).await.remove(0);
         let my_message = writer.fetch(ME, 1).await.remove(0);
-        for outcome in [done(), TaskOutcome::GiveBack] {
-            assert_eq!(writer.end(OTHER, &stale, outcome).await, [stale.id]);
+        for end in [done(), (Disposition::Release, "")] {
+            assert_eq!(writer.end(OTHER, &stale, end).await, [stale.id]);
         }
-        let dead = MessageOutcome::Dead { entry: entry(), error: "e".to_owned(), attempts: 1 };
-        for outcome in [MessageOutcome::Done, MessageOutcome::GiveBack, dead] {
-            assert_eq!(writer.settle(OTHER, &stale_message, outcome).await, [stale_message.id]);
+        for disposition in [Disposition::Complete, Disposition::Release, dead("e", 1)] {
+            assert_eq!(writer.settle(OTHER, &stale_message, disposition).await, [stale_message.id]);
         }
         assert!(writer.end(ME, &mine, done()).await.is_empty());
-        assert!(writer.settle(ME, &my_message, MessageOutcome::Done).await.is_empty());
+        assert!(writer.settle(ME, &my_message, Disposition::Complete).await.is_empty());
         assert_eq!(world.line("SELECT count(*) AS line FROM dead_letter"), "0");
     }
 
@@ -466,16 +483,16 @@ facts! {
         writer.push(tasks(1)).await;
         writer.send(vec![message(b"x")]).await;
         let (first, earlier) = (writer.claim(ME, 1).await.remove(0), writer.fetch(ME, 1).await.remove(0));
-        writer.end(ME, &first, TaskOutcome::GiveBack).await;
-        writer.settle(ME, &earlier, MessageOutcome::GiveBack).await;
+        writer.end(ME, &first, (Disposition::Release, "")).await;
+        writer.settle(ME, &earlier, Disposition::Release).await;
         let (second, later) = (writer.claim(ME, 1).await.remove(0), writer.fetch(ME, 1).await.remove(0));
         assert_eq!((second.id, later.id), (first.id, earlier.id));
         assert!(second.fence > first.fence && later.fence > earlier.fence);
         assert_eq!(writer.end(ME, &first, done()).await, [first.id]);
-        assert_eq!(writer.settle(ME, &earlier, MessageOutcome::Done).await, [earlier.id]);
+        assert_eq!(writer.settle(ME, &earlier, Disposition::Complete).await, [earlier.id]);
         assert!(writer.end(ME, &second, done()).await.is_empty());
         assert_eq!(writer.end(ME, &second, done()).await, [second.id], "once");
-        assert!(writer.settle(ME, &later, MessageOutcome::Done).await.is_empty());
+        assert!(writer.settle(ME, &later, Disposition::Complete).await.is_empty());
     }
 
     async fn a_boot_is_judged_after_three_missed_heartbeats_and_only_its_rows_go_back(world) {
@@ -713,7 +730,7 @@ facts! {
         let claimed = writer.claim(OTHER, 1).await.remove(0);
         let fetched = writer.fetch(OTHER, 1).await.remove(0);
         writer.end(OTHER, &claimed, done()).await;
-        writer.settle(OTHER, &fetched, MessageOutcome::Done).await;
+        writer.settle(OTHER, &fetched, Disposition::Complete).await;
         let charges = vec![
             charge(Victim::Task { id: ids[0], exec_cmd: "c".to_owned() }, 1),
             charge(Victim::Message { id: messages[0], entry: entry() }, 1),
@@ -729,13 +746,13 @@ facts! {
         writer.send(vec![message(b"x")]).await;
         let claimed = writer.claim(ME, 1).await.remove(0);
         let due_ms = now_ms() + 60_000;
-        writer.end(ME, &claimed, TaskOutcome::Retry { due_ms, result: "no".to_owned() }).await;
+        writer.end(ME, &claimed, (Disposition::Retry(due_ms), "no")).await;
         assert!(writer.claim(ME, 9).await.is_empty());
         let again = writer.claim_until(ME, due_ms / 1000, 9).await.remove(0);
         assert_eq!((again.due_ms, again.attempts, again.suspect), (due_ms, 1, false));
 
         let fetched = writer.fetch(ME, 1).await.remove(0);
-        writer.settle(ME, &fetched, MessageOutcome::Retry { after_ms: 60_000 }).await;
+        writer.settle(ME, &fetched, Disposition::Retry(Duration::from_secs(60))).await;
         assert!(writer.fetch(ME, 9).await.is_empty());
         (world.execute)("UPDATE queue_message SET due_ms = due_ms - 60000");
         assert_eq!(writer.fetch(ME, 9).await[0].attempts, 1);
@@ -745,8 +762,7 @@ facts! {
         let mut writer = world.writer().await;
         let ids = writer.push(tasks(1)).await;
         let claimed = writer.claim(ME, 1).await.remove(0);
-        let failed = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: "{}".to_owned(), error: "e".repeat(2000), attempts: 5 };
-        assert!(writer.end(ME, &claimed, failed).await.is_empty());
+        assert!(writer.end(ME, &claimed, (dead(&"e".repeat(2000), 5), "{}")).await.is_empty());
         assert_eq!(world.status(ids[0]), "4");
         let dead_letter = world.store.reader().dead_letters(DeadLetterFilter::default(), 1).await.unwrap().remove(0);
         assert_eq!((dead_letter.attempts, dead_letter.error.chars().count()), (5, 1000));
@@ -818,7 +834,13 @@ facts! {
         row.claimed = true;
         let ids = writer.push(vec![row]).await;
         assert!(writer.claim(OTHER, 9).await.is_empty());
-        let end = TaskEnd { id: ids[0], fence: super::rows::FIRST_FENCE, outcome: done() };
+        let end = TaskEnd {
+            id: ids[0],
+            fence: super::rows::FIRST_FENCE,
+            exec_cmd: "c".to_owned(),
+            disposition: Disposition::Complete,
+            result: "ok".to_owned(),
+        };
         let write = EndTasks { owner: ME.to_owned(), ends: vec![end] };
         assert!(writer.write(write).await.stale.is_empty());
     }
@@ -838,7 +860,7 @@ facts! {
         assert_eq!((fetched[0].key.as_deref(), fetched[1].key.as_deref()), (Some(&b""[..]), None));
         assert!(fetched[1].payload.is_empty());
         let result = format!("{odd}\0{}", "😀".repeat(600));
-        writer.end(ME, &claimed, TaskOutcome::Done { result }).await;
+        writer.end(ME, &claimed, (Disposition::Complete, &result)).await;
         let kept = world.line(&format!("SELECT result AS line FROM delay_queue_log WHERE id = {}", ids[0]));
         assert_eq!(kept.chars().count(), 500);
         assert!(kept.starts_with(&format!("{odd}\u{fffd}😀")) && kept.ends_with('…'), "{kept}");
@@ -1197,8 +1219,8 @@ facts! {
         writer.send((0..3).map(|_| message(b"x")).collect()).await;
         let fetched = writer.fetch(ME, 2).await;
         assert_eq!(world.lag("q").await, 3);
-        writer.settle(ME, &fetched[0], MessageOutcome::Retry { after_ms: 60_000 }).await;
-        writer.settle(ME, &fetched[1], MessageOutcome::Done).await;
+        writer.settle(ME, &fetched[0], Disposition::Retry(Duration::from_secs(60))).await;
+        writer.settle(ME, &fetched[1], Disposition::Complete).await;
         assert_eq!(world.lag("q").await, 2);
     }
 }

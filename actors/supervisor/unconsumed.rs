@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Plan;
+use crate::job::Disposition;
 use crate::source::{
-    Delivery, End, RedisFault, RedisServer, Settled, Source, SourceError, TableSource, Unconsumed,
+    Delivery, RedisFault, RedisServer, Settled, Source, SourceError, TableSource, Unconsumed,
     unconsumed,
 };
 use crate::store::Most;
@@ -156,7 +157,7 @@ async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, Sour
 fn dead(dead_letter: &Delivery) -> Settled {
     Settled {
         receipt: dead_letter.receipt,
-        end: End::Dead {
+        disposition: Disposition::DeadLetter {
             error: "it was replayed, and its entry was renamed or removed before it ran".to_owned(),
             attempts: dead_letter.message.attempt.saturating_sub(1),
         },

@@ -9,12 +9,12 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{Barrier, soon};
-use crate::job::Message;
+use crate::job::{Disposition, Message};
 use crate::membership::Ownership;
 use crate::poison::{Identity, Kind};
 use crate::source::{
-    Delivery, End, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError,
-    TableReceipt, nothing, take_dead,
+    Delivery, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, TableReceipt,
+    nothing, take_dead,
 };
 use crate::stop::StopListener;
 use crate::store::DbError;
@@ -42,7 +42,7 @@ struct State {
     back: VecDeque<(i64, u32)>,
     /// Fetched and not settled, with their attempt.
     out: BTreeMap<i64, (i64, u32)>,
-    ends: Vec<(i64, End)>,
+    ends: Vec<(i64, Disposition)>,
     asked: Vec<u32>,
     ownership: Option<Ownership>,
     lag: Option<u64>,
@@ -133,12 +133,12 @@ impl FakeSource {
     }
 
     /// All ends so far, in the order in which they became durable.
-    pub(crate) fn ends(&self) -> Vec<(i64, End)> {
+    pub(crate) fn ends(&self) -> Vec<(i64, Disposition)> {
         self.lock().ends.clone()
     }
 
     /// Those that ended so, in the order in which they became durable.
-    pub(crate) fn ended(&self, end: &End) -> Vec<i64> {
+    pub(crate) fn ended(&self, end: &Disposition) -> Vec<i64> {
         let state = self.lock();
         let same = state.ends.iter().filter(|(_, other)| other == end);
         same.map(|(id, _)| *id).collect()
@@ -166,7 +166,7 @@ impl FakeSource {
     }
 
     pub(crate) async fn until_done(&self, n: usize) {
-        self.until(|source| source.ended(&End::Done).len() >= n)
+        self.until(|source| source.ended(&Disposition::Complete).len() >= n)
             .await;
     }
 
@@ -221,7 +221,13 @@ impl FakeSource {
         Some(Box::new(out.into_iter().map(delivery)))
     }
 
-    fn end(state: &mut State, Settled { receipt, end }: Settled) {
+    fn end(
+        state: &mut State,
+        Settled {
+            receipt,
+            disposition,
+        }: Settled,
+    ) {
         let TableReceipt { id, fence, .. } = own(&receipt);
         let Some((claimed, attempt)) = state.out.get(&id).copied() else {
             return;
@@ -230,12 +236,12 @@ impl FakeSource {
             return;
         }
         state.out.remove(&id);
-        match &end {
-            End::GiveBack => state.back.push_back((id, attempt)),
-            End::Retry(_) => state.back.push_back((id, attempt + 1)),
-            End::Done | End::Dead { .. } => {}
+        match &disposition {
+            Disposition::Release => state.back.push_back((id, attempt)),
+            Disposition::Retry(_) => state.back.push_back((id, attempt + 1)),
+            Disposition::Complete | Disposition::DeadLetter { .. } => {}
         }
-        state.ends.push((id, end));
+        state.ends.push((id, disposition));
     }
 }
 

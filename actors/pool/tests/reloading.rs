@@ -27,7 +27,7 @@ async fn other_limits_resize_a_pool_whose_consumers_stay() {
     assert_eq!(why.collect::<Vec<_>>(), ["its entry was changed"; 3]);
     world.barrier.open();
     assert_eq!(world.stop_within(MINUTE).await, 0);
-    assert_eq!(world.source.ended(&End::Done).len(), 2);
+    assert_eq!(world.source.ended(&Disposition::Complete).len(), 2);
     assert_eq!(world.source.calls(), ["open", "close"], "its source too");
 }
 
@@ -72,7 +72,7 @@ async fn a_consumer_that_dies_while_it_is_to_be_followed_is_followed() {
     world.source.offer([7]);
     world.barrier.open();
     soon(async {
-        while !world.source.ended(&End::Done).contains(&7) {
+        while !world.source.ended(&Disposition::Complete).contains(&7) {
             sleep(Duration::from_secs(1)).await;
         }
     })
@@ -93,7 +93,7 @@ async fn a_retired_pool_lets_what_runs_end_and_takes_nothing_more() {
     world.barrier.open();
     soon(retired).await.unwrap();
     assert_eq!(world.source.calls(), ["open", "close"]);
-    let mut ended = world.source.ended(&End::Done);
+    let mut ended = world.source.ended(&Disposition::Complete);
     ended.sort_unstable();
     assert_eq!(ended, [0, 1]);
     assert_eq!(world.source.lag_asked(), 1, "nobody asks for its lag");
@@ -109,6 +109,6 @@ async fn a_stop_ends_a_pool_that_retires_by_its_deadline() {
     assert_eq!(world.stop_within(Duration::from_secs(20)).await, 0);
     assert_eq!(begun.elapsed().as_secs(), 20);
     soon(retired).await.unwrap();
-    assert_eq!(world.source.ended(&End::GiveBack).len(), 2);
+    assert_eq!(world.source.ended(&Disposition::Release).len(), 2);
     assert_eq!(world.source.calls(), ["open", "close"], "once");
 }

@@ -15,7 +15,8 @@ use super::leases::OpenLeases;
 use super::partition::{AssignedPartition, Charged, Cut, Handed};
 use super::record::Record;
 use super::survivors::Survivors;
-use crate::source::{Breadth, End, Fetcher, KafkaReceipt, Settled};
+use crate::job::Disposition;
+use crate::source::{Breadth, Fetcher, KafkaReceipt, Settled};
 
 /// How long a consumer goes on with its partition while others have records too: changing costs a pause of one round
 /// between the threads.
@@ -353,14 +354,14 @@ impl<T: RecordQueue> Assignments<T> {
     /// by that.
     pub(super) fn settle(&mut self, ends: &[Settled], now: Instant) -> usize {
         let mut over = 0;
-        for Settled { receipt, end } in ends {
-            let receipt = receipt.of_kafka();
+        for settled in ends {
+            let (receipt, disposition) = (settled.receipt.of_kafka(), &settled.disposition);
             // Its lease shows whether the partition is still the one it was.
             let Some(assigned) = self.partitions_held.get_mut(&receipt.partition) else {
-                self.settle_survivor(receipt, end, now);
+                self.settle_survivor(receipt, disposition, now);
                 continue;
             };
-            if assigned.settle(receipt.lease, receipt.offset, end, now) {
+            if assigned.settle(receipt.lease, receipt.offset, disposition, now) {
                 self.open.remove(receipt.lease);
                 over += 1;
             }
@@ -371,9 +372,9 @@ impl<T: RecordQueue> Assignments<T> {
         over
     }
 
-    fn settle_survivor(&mut self, receipt: KafkaReceipt, end: &End, now: Instant) {
+    fn settle_survivor(&mut self, receipt: KafkaReceipt, disposition: &Disposition, now: Instant) {
         if let Some(survivors) = self.survivors.get_mut(&receipt.partition) {
-            survivors.end(receipt.lease, receipt.offset, end, now);
+            survivors.end(receipt.lease, receipt.offset, disposition, now);
         }
     }
 

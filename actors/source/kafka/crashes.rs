@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use super::partition::Charged;
 use super::shared::Shared;
 use crate::db::ReadOutage;
+use crate::job::Disposition;
 use crate::poison::{Identity, QueueName};
-use crate::source::{End, Settled, outside};
+use crate::source::{Settled, outside};
 use crate::store::rows::{FailedAttempt, OutsideDeath, OutsideId};
 use crate::store::write::{ForgetDeaths, NoteFailures};
 
@@ -124,11 +125,11 @@ fn record_of(id: &str) -> Option<((i32, i64), i64)> {
 pub(super) async fn note_failures(shared: &Shared, ends: &[Settled]) {
     let failures: Vec<FailedAttempt> = {
         let mut assignments = shared.assignments();
-        let failed = ends.iter().filter_map(|Settled { receipt, end }| {
-            let End::Retry(wait) = end else {
+        let failed = ends.iter().filter_map(|settled| {
+            let Disposition::Retry(wait) = &settled.disposition else {
                 return None;
             };
-            let receipt = receipt.of_kafka();
+            let receipt = settled.receipt.of_kafka();
             let attempt = assignments.note_failure(receipt)?;
             let record = (receipt.partition, receipt.offset);
             Some(FailedAttempt {

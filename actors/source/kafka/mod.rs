@@ -55,12 +55,12 @@ use self::health::Health;
 pub(crate) use self::probe::{Reached, probe, reach};
 use self::shared::Shared;
 use super::{
-    Delivery, End, Fetched, Fetcher, KafkaReceipt, Limit, Reach, Receipt, Settled, Source,
-    SourceError, nothing,
+    Delivery, Fetched, Fetcher, KafkaReceipt, Limit, Reach, Receipt, Settled, Source, SourceError,
+    nothing,
 };
 use crate::clock::now_ms;
 use crate::db::Db;
-use crate::job::{Message, MessageSource, SourceKind};
+use crate::job::{Disposition, Message, MessageSource, SourceKind};
 use crate::membership::Ownership;
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
@@ -193,15 +193,15 @@ impl KafkaSource {
     /// before its end is noted, nothing is taken for a dead letter that there is not: it has no attempt left, and comes
     /// here again.
     fn dead_letters(&self, ends: &mut [Settled]) -> Vec<NewDeadLetter> {
-        let mut assignments = self.shared.assignments();
+        let assignments = self.shared.assignments();
         let mut dead_letters = Vec::new();
-        for Settled { receipt, end } in ends {
-            let End::Dead { error, attempts } = end else {
+        for settled in ends {
+            let Disposition::DeadLetter { error, attempts } = &settled.disposition else {
                 continue;
             };
-            let receipt = receipt.of_kafka();
+            let receipt = settled.receipt.of_kafka();
             let Some(record) = assignments.out(receipt) else {
-                *end = End::Retry(Duration::ZERO);
+                settled.disposition = Disposition::Retry(Duration::ZERO);
                 continue;
             };
             dead_letters.push(NewDeadLetter {
@@ -312,10 +312,13 @@ impl Source for KafkaSource {
 
     fn settle_now(&self, mut ends: Vec<Settled>) -> Vec<Settled> {
         // Failures are written to the database first.
-        let failed = |end: &End| matches!(end, End::Dead { .. } | End::Retry(_));
-        let failed = ends
-            .extract_if(.., |settled| failed(&settled.end))
-            .collect();
+        let failed = |settled: &mut Settled| {
+            matches!(
+                settled.disposition,
+                Disposition::DeadLetter { .. } | Disposition::Retry(_)
+            )
+        };
+        let failed = ends.extract_if(.., failed).collect();
         self.shared.settle(&ends);
         failed
     }

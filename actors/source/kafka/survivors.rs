@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::epochs::{Epochs, are_same};
 use super::record::{Kept, Record};
-use crate::source::End;
+use crate::job::Disposition;
 
 /// How long an end is known while its partition is with others: they have run the record by then.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -40,7 +40,7 @@ pub(super) struct Survivor {
     record: Kept,
     /// The one that is under way, or that ended.
     attempt: u32,
-    ended: Option<(End, Instant)>,
+    ended: Option<(Disposition, Instant)>,
 }
 
 /// What is known of a record that comes.
@@ -138,32 +138,38 @@ impl Survivors {
             self.runs.remove(&record.offset);
             return Known::Nothing;
         }
-        let Some((end, at)) = &survivor.ended else {
+        let Some((disposition, at)) = &survivor.ended else {
             return Known::Runs(survivor.attempt);
         };
         let next = survivor.attempt.saturating_add(1);
-        let known = match end {
-            End::Done => Known::Finished,
-            End::Retry(after) => Known::Failed {
+        let known = match disposition {
+            Disposition::Complete => Known::Finished,
+            Disposition::Retry(after) => Known::Failed {
                 next,
                 due: at.checked_add(*after),
             },
             // There was no record to make a dead letter of. It has no attempt left, and becomes one without a run.
-            End::Dead { .. } => Known::Failed { next, due: None },
-            End::GiveBack => Known::Nothing,
+            Disposition::DeadLetter { .. } => Known::Failed { next, due: None },
+            Disposition::Release => Known::Nothing,
         };
         self.runs.remove(&record.offset);
         known
     }
 
     /// Its end has come, and the record is not here. Answers whether it was one of these.
-    pub(super) fn end(&mut self, lease: u64, offset: i64, end: &End, now: Instant) -> bool {
+    pub(super) fn end(
+        &mut self,
+        lease: u64,
+        offset: i64,
+        disposition: &Disposition,
+        now: Instant,
+    ) -> bool {
         if self.attempt(lease, offset).is_none() {
             return false;
         }
-        match (end, self.runs.get_mut(&offset)) {
-            (End::GiveBack, _) => drop(self.runs.remove(&offset)),
-            (end, Some(survivor)) => survivor.ended = Some((end.clone(), now)),
+        match (disposition, self.runs.get_mut(&offset)) {
+            (Disposition::Release, _) => drop(self.runs.remove(&offset)),
+            (_, Some(survivor)) => survivor.ended = Some((disposition.clone(), now)),
             (_, None) => {}
         }
         true

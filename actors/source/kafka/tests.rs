@@ -25,8 +25,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{Clusters, Inside, KafkaSource, Subscription};
 use crate::config::{Brokers, KafkaSettings, Secret};
+use crate::job::Disposition;
 use crate::servers::kafka::{self, Kafka};
-use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
+use crate::source::{Breadth, Delivery, Fetcher, Settled, Source};
 use crate::stop::StopSignal;
 use crate::store::rows::EntryName;
 use crate::testing_support::TestDb;
@@ -36,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A pause that nothing should come in.
-const DONE: End = End::Done;
+const DONE: Disposition = Disposition::Complete;
 
 fn one(consumer: u64) -> Fetcher {
     Fetcher {
@@ -195,12 +196,15 @@ async fn is_dry(source: &KafkaSource, who: Fetcher) -> bool {
     timeout(Duration::from_millis(300), fetched).await.is_err()
 }
 
-async fn settle(source: &KafkaSource, deliveries: &[Delivery], end: &End) {
+async fn settle(source: &KafkaSource, deliveries: &[Delivery], disposition: &Disposition) {
     let ends = deliveries.iter().map(|delivery| Settled {
         receipt: delivery.receipt,
-        end: end.clone(),
+        disposition: disposition.clone(),
     });
-    if !matches!(end, End::Done | End::Dead { .. }) {
+    if !matches!(
+        disposition,
+        Disposition::Complete | Disposition::DeadLetter { .. }
+    ) {
         deliveries
             .iter()
             .for_each(|delivery| source.halt(&delivery.receipt));

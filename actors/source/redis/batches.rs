@@ -44,18 +44,19 @@ pub(super) enum State {
     /// It waits for its turn, or runs.
     Held,
     /// It has ended, and the server has not confirmed a report of it.
-    Ended(Fate),
+    Ended(Instruction),
     /// The server has confirmed the report of its end.
     Reported,
 }
 
-/// What is to become of a message.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Fate {
+/// What the server is to do with a message that has ended. Less than its [`Disposition`](crate::job::Disposition): its
+/// dead letter is written before the server removes it, so to the server that end is the same as a completed one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Instruction {
     Remove,
-    /// Again at this time.
+    /// It runs again at this time.
     Retry(Instant),
-    GiveBack,
+    Release,
 }
 
 /// A batch as it was taken.
@@ -77,7 +78,7 @@ pub(super) struct Batch {
     held: usize,
     /// Since when an end waits for the rest.
     waits_since: Option<Instant>,
-    given_back: bool,
+    released: bool,
     /// A report of its ends is under way, or its answer was lost: whether the server has it is unknown.
     being_reported: bool,
     /// The server has the report that some of it lies elsewhere now: to be tried again, or in the list.
@@ -107,7 +108,7 @@ pub(super) enum What {
 #[derive(Debug, PartialEq)]
 pub(super) struct Ended {
     pub(super) place: usize,
-    pub(super) fate: Fate,
+    pub(super) instruction: Instruction,
     /// With the attempts so far.
     pub(super) head: Head,
     pub(super) framed: bool,
@@ -200,15 +201,15 @@ impl Batches {
     }
 
     /// Notes an end. Each message ends once: what is noted again changes nothing.
-    pub(super) fn note(&mut self, receipt: RedisReceipt, fate: Fate, now: Instant) {
+    pub(super) fn note(&mut self, receipt: RedisReceipt, instruction: Instruction, now: Instant) {
         let RedisReceipt { batch, index, .. } = receipt;
         if let Some(batch) = self.open.get_mut(&batch)
             && batch.states.get(index) == Some(&State::Held)
         {
             batch.held -= 1;
-            batch.given_back |= fate == Fate::GiveBack;
+            batch.released |= instruction == Instruction::Release;
             batch.waits_since.get_or_insert(now);
-            batch.states[index] = State::Ended(fate);
+            batch.states[index] = State::Ended(instruction);
         }
     }
 
@@ -234,7 +235,7 @@ impl Batches {
             What::Some(ends) => {
                 for end in ends {
                     batch.states[end.place - 1] = State::Reported;
-                    batch.moved |= end.fate != Fate::Remove;
+                    batch.moved |= end.instruction != Instruction::Remove;
                 }
                 batch.being_reported = false;
                 batch.refresh_waits();
@@ -262,7 +263,7 @@ impl Batches {
         let batches = self.open.values().filter(|batch| !batch.being_reported);
         let states = batches.flat_map(|batch| &batch.states);
         states
-            .filter(|state| matches!(state, State::Ended(Fate::Remove)))
+            .filter(|state| matches!(state, State::Ended(Instruction::Remove)))
             .count()
     }
 }
@@ -292,7 +293,7 @@ impl Batch {
             stored,
             framed,
             waits_since: None,
-            given_back: false,
+            released: false,
             being_reported: false,
             moved: false,
         }
@@ -305,7 +306,7 @@ impl Batch {
 
     fn report(&self, number: u64, now: Instant, hurry: Hurry) -> Option<BatchReport> {
         let since = self.waits_since?;
-        let urgent = self.given_back || hurry == Hurry::No || now >= since + LONGEST_WAIT;
+        let urgent = self.released || hurry == Hurry::No || now >= since + LONGEST_WAIT;
         if self.held > 0 && !urgent {
             return None;
         }
@@ -325,17 +326,18 @@ impl Batch {
     }
 
     fn is_finished(&self) -> bool {
-        let gone = |state: &State| matches!(state, State::Reported | State::Ended(Fate::Remove));
+        let gone =
+            |state: &State| matches!(state, State::Reported | State::Ended(Instruction::Remove));
         self.states.iter().all(gone)
     }
 
     /// Ends that came while others were being reported still wait.
     fn refresh_waits(&mut self) {
-        let waits = |fate: fn(&Fate) -> bool| {
+        let waits = |instruction: fn(&Instruction) -> bool| {
             let mut states = self.states.iter();
-            states.any(|state| matches!(state, State::Ended(is) if fate(is)))
+            states.any(|state| matches!(state, State::Ended(is) if instruction(is)))
         };
-        self.given_back = waits(|fate| *fate == Fate::GiveBack);
+        self.released = waits(|instruction| *instruction == Instruction::Release);
         self.waits_since = waits(|_| true).then(Instant::now);
     }
 
@@ -379,16 +381,16 @@ impl Batch {
 
     fn ends(&self, number: u64) -> Vec<Ended> {
         let end = |(place, state): (usize, &State)| {
-            let State::Ended(fate) = state else {
+            let State::Ended(instruction) = state else {
                 return None;
             };
             let mut head = self.head_of(number, place);
-            if let Fate::Retry(_) = fate {
+            if let Instruction::Retry(_) = instruction {
                 head.attempts = self.member(place).map_or(1, |member| member.attempt);
             }
             Some(Ended {
                 place,
-                fate: fate.clone(),
+                instruction: *instruction,
                 head,
                 framed: self.framed.is_some(),
             })

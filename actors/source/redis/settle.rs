@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::RedisSource;
-use super::batches::{BatchReport, Ended, Fate, Hurry, LONGEST_WAIT, Unfinished, What};
+use super::batches::{BatchReport, Ended, Hurry, Instruction, LONGEST_WAIT, Unfinished, What};
 use super::error::Fault;
 use super::scripts::{FINISH, SETTLE};
 use super::server::Answer;
 use super::trouble::Deed;
 use crate::clock::millis;
-use crate::job::USED_UP;
-use crate::source::{End, RedisReceipt, Settled, SourceError, take_dead};
+use crate::job::{Disposition, USED_UP};
+use crate::source::{Settled, SourceError, take_dead};
 use crate::store::rows::NewDeadLetter;
 use crate::store::write::InsertDeadLetters;
 use crate::task::caught;
@@ -43,7 +43,10 @@ impl RedisSource {
             self.write_dead_letters(&dead).await?;
             self.note(&dead);
         }
-        if ends.iter().any(|settled| settled.end == End::GiveBack) {
+        if ends
+            .iter()
+            .any(|settled| settled.disposition == Disposition::Release)
+        {
             tokio::time::sleep(GATHERING).await;
         }
         self.report_due(Hurry::MayWait).await;
@@ -54,22 +57,20 @@ impl RedisSource {
     fn note(&self, ends: &[Settled]) {
         let now = Instant::now();
         let mut batches = self.lock_batches();
-        for Settled { receipt, end } in ends {
-            let fate = match end {
-                End::Done | End::Dead { .. } => Fate::Remove,
-                End::Retry(after) => Fate::Retry(now + *after),
-                End::GiveBack => Fate::GiveBack,
+        for settled in ends {
+            let instruction = match &settled.disposition {
+                Disposition::Complete | Disposition::DeadLetter { .. } => Instruction::Remove,
+                Disposition::Retry(after) => Instruction::Retry(now + *after),
+                Disposition::Release => Instruction::Release,
             };
-            batches.note(receipt.of_redis(), fate, now);
+            batches.note(settled.receipt.of_redis(), instruction, now);
         }
     }
 
     async fn write_dead_letters(&self, dead: &[Settled]) -> Result<(), SourceError> {
         let dead_letters: Vec<NewDeadLetter> = {
             let batches = self.lock_batches();
-            let dead_letter = |Settled { receipt, end }: &Settled| {
-                self.dead_letter(&batches, receipt.of_redis(), end)
-            };
+            let dead_letter = |settled: &Settled| self.dead_letter(&batches, settled);
             dead.iter().filter_map(dead_letter).collect()
         };
         if !dead_letters.is_empty() {
@@ -80,20 +81,15 @@ impl RedisSource {
     }
 
     /// None where the message is not here, or has ended.
-    fn dead_letter(
-        &self,
-        batches: &super::Batches,
-        receipt: RedisReceipt,
-        end: &End,
-    ) -> Option<NewDeadLetter> {
-        let End::Dead { error, attempts } = end else {
+    fn dead_letter(&self, batches: &super::Batches, settled: &Settled) -> Option<NewDeadLetter> {
+        let Disposition::DeadLetter { error, attempts } = &settled.disposition else {
             return None;
         };
         let Unfinished {
             head,
             payload,
             death,
-        } = batches.unfinished(receipt)?;
+        } = batches.unfinished(settled.receipt.of_redis())?;
         let error = match death {
             Some(how) if error.contains(USED_UP) => format!("{error} ({how})"),
             _ => error.clone(),
@@ -259,11 +255,11 @@ impl RedisSource {
 /// See `scripts/settle.lua`.
 fn push_end(script: &mut bb8_redis::redis::ScriptInvocation<'_>, end: &Ended) {
     script.arg(end.place);
-    match &end.fate {
-        Fate::Remove if end.framed => script.arg("x").arg(0).arg(&end.head.id),
-        Fate::Remove => script.arg("x").arg(0).arg(""),
-        Fate::GiveBack => script.arg("b").arg(0).arg(""),
-        Fate::Retry(due) => {
+    match &end.instruction {
+        Instruction::Remove if end.framed => script.arg("x").arg(0).arg(&end.head.id),
+        Instruction::Remove => script.arg("x").arg(0).arg(""),
+        Instruction::Release => script.arg("b").arg(0).arg(""),
+        Instruction::Retry(due) => {
             let after = due.saturating_duration_since(Instant::now());
             script.arg("r").arg(millis(after)).arg(end.head.encode())
         }

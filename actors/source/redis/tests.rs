@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use super::{RedisQueue, RedisSource, Server, scripts};
 use crate::config::{Backoff, RedisSettings, RetryRules, Secret};
+use crate::job::Disposition;
 use crate::servers::redis::{self, Redis};
 use crate::servers::way::Way;
-use crate::source::{Breadth, Delivery, End, Fetcher, Settled, Source};
+use crate::source::{Breadth, Delivery, Fetcher, Settled, Source};
 use crate::stop::StopSignal;
 use crate::store::rows::EntryName;
 use crate::testing_support::TestDb;
@@ -208,10 +209,10 @@ fn bodies(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(body).collect()
 }
 
-async fn settle(source: &RedisSource, deliveries: &[Delivery], end: End) {
+async fn settle(source: &RedisSource, deliveries: &[Delivery], disposition: Disposition) {
     let ends = deliveries.iter().map(|delivery| Settled {
         receipt: delivery.receipt,
-        end: end.clone(),
+        disposition: disposition.clone(),
     });
     source.settle(ends.collect()).await.unwrap();
 }

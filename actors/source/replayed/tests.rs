@@ -7,9 +7,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::*;
-use crate::job::SourceKind;
+use crate::job::{Disposition, SourceKind};
 use crate::membership::Liveness;
-use crate::source::{Breadth, End};
+use crate::source::Breadth;
 use crate::store::rows::{DeadLetterFilter, EntryName, NewDeadLetter, Replay, ReplayTo};
 use crate::store::write::{InsertDeadLetters, ReplayDeadLetters};
 use crate::testing_support::{FakeSource, Seen, TestDb, single, soon, work};
@@ -111,10 +111,13 @@ impl World {
         fetched.unwrap().collect()
     }
 
-    async fn settle(&self, delivery: &Delivery, end: End) {
+    async fn settle(&self, delivery: &Delivery, disposition: Disposition) {
         let receipt = delivery.receipt;
         self.source
-            .settle(vec![Settled { receipt, end }])
+            .settle(vec![Settled {
+                receipt,
+                disposition,
+            }])
             .await
             .unwrap();
     }
@@ -150,7 +153,7 @@ async fn a_dead_letter_comes_to_a_consumer_that_waits_at_an_empty_queue_and_keep
         source: "list".into(),
     };
     assert_eq!(message.source.kind, from);
-    world.settle(&fetched[0], End::Done).await;
+    world.settle(&fetched[0], Disposition::Complete).await;
     assert_eq!(world.rows(), 0);
     assert!(
         world.queue.ends().is_empty(),
@@ -191,11 +194,11 @@ async fn dead_letters_and_messages_take_turns_and_each_is_settled_where_it_came_
     assert_eq!((world.rows(), world.queue.out().len()), (3, 3));
     let ends = all.iter().map(|delivery| Settled {
         receipt: delivery.receipt,
-        end: End::Done,
+        disposition: Disposition::Complete,
     });
     world.source.settle(ends.collect()).await.unwrap();
     assert_eq!((world.rows(), world.queue.out().len()), (0, 0));
-    assert_eq!(world.queue.ended(&End::Done).len(), 3);
+    assert_eq!(world.queue.ended(&Disposition::Complete).len(), 3);
 }
 
 #[actix::test]
@@ -282,7 +285,7 @@ async fn nothing_that_the_queue_gives_is_lost_when_dead_letters_come() {
         };
         let (fetched, ()) = futures_util::future::join(both, come).await;
         for delivery in &fetched {
-            world.settle(delivery, End::Done).await;
+            world.settle(delivery, Disposition::Complete).await;
         }
         seen.extend(payloads(&fetched));
     }
@@ -379,7 +382,7 @@ async fn a_consumer_retries_dead_letters_by_the_rules_of_the_entry_and_keeps_the
         (dead_letter.first_ms, dead_letter.error.as_str()),
         (7, "still bad")
     );
-    assert_eq!(world.queue.ended(&End::Done), [1]);
+    assert_eq!(world.queue.ended(&Disposition::Complete), [1]);
 }
 
 #[actix::test]

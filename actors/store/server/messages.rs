@@ -10,11 +10,11 @@ use super::dialect::{self, Connection, NOW_MS};
 use super::limits::Limits;
 use super::part::part;
 use super::{IN_ONE_STATEMENT, by_ids, dead};
+use crate::clock::millis;
+use crate::job::Disposition;
 use crate::store::apart::{Manner, Pieces};
 use crate::store::headers;
-use crate::store::rows::{
-    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
-};
+use crate::store::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, NewMessage, Origin};
 use crate::store::schema::queue_message::{self as message, dsl};
 use crate::store::truncate::readable;
 use crate::store::write::{ClaimMessages, ReleaseMessages};
@@ -199,7 +199,7 @@ pub(super) async fn end(
     let claims = || ends.iter().map(|end| (end.id, end.fence));
     let all_done = ends
         .iter()
-        .all(|end| matches!(end.outcome, MessageOutcome::Done));
+        .all(|end| end.disposition == Disposition::Complete);
     if all_done {
         let mut mine = delete(connection, owner, claims().collect()).await?;
         return Ok(judge(&mut mine, claims()));
@@ -213,15 +213,13 @@ pub(super) async fn end(
         .filter(|(_, acceptance)| **acceptance == Acceptance::Counts);
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
-        match &end.outcome {
-            MessageOutcome::Done => done.push(end.id),
-            MessageOutcome::GiveBack => back.push(end.id),
-            MessageOutcome::Retry { after_ms } => retry(connection, end.id, *after_ms).await?,
-            MessageOutcome::Dead {
-                entry,
-                error,
-                attempts,
-            } => recover(connection, end.id, owner, entry, error, *attempts).await?,
+        match &end.disposition {
+            Disposition::Complete => done.push(end.id),
+            Disposition::Release => back.push(end.id),
+            Disposition::Retry(after) => retry(connection, end.id, millis(*after)).await?,
+            Disposition::DeadLetter { error, attempts } => {
+                recover(connection, end.id, owner, &end.entry, error, *attempts).await?;
+            }
         }
     }
     by_ids::delete_messages(connection, &done).await?;

@@ -10,10 +10,11 @@ use super::part::part;
 use super::schema::delay_queue_log::{self as log, dsl};
 use super::{IN_ONE_STATEMENT, by_ids, dead};
 use crate::clock::now_ms;
+use crate::job::Disposition;
 use crate::store::apart::{Manner, Pieces};
 use crate::store::columns::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::store::raw_task::{RawTask, Unreadable, read_all};
-use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd};
 use crate::store::write::{ClaimTasks, ReleaseTasks, TRIM_ROWS, TrimTasks};
 
 /// Its name in the log.
@@ -130,20 +131,15 @@ pub(super) async fn end(
     let limits = connection.limits;
     let (mut done, mut back) = (Vec::new(), Vec::new());
     for (end, _) in counted {
-        match &end.outcome {
-            TaskOutcome::Done { result } => done.push((end.id, limits.task_result(result))),
-            TaskOutcome::GiveBack => back.push(end.id),
-            TaskOutcome::Retry { due_ms, result } => {
-                retry(connection, end.id, *due_ms, result).await?;
+        match &end.disposition {
+            Disposition::Complete => done.push((end.id, limits.task_result(&end.result))),
+            Disposition::Release => back.push(end.id),
+            Disposition::Retry(due_ms) => {
+                retry(connection, end.id, *due_ms, &end.result).await?;
             }
-            TaskOutcome::Failed {
-                result,
-                error,
-                attempts,
-                ..
-            } => {
+            Disposition::DeadLetter { error, attempts } => {
                 let attempts = i32::try_from(*attempts).unwrap_or(i32::MAX);
-                fail(connection, end.id, result, attempts).await?;
+                fail(connection, end.id, &end.result, attempts).await?;
                 dead::from_task(connection, end.id, owner, error).await?;
             }
         }

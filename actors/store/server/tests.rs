@@ -15,10 +15,10 @@ use super::test_server::{CONNECTION_ID, LIMITED, MAKE_LIMITED, plan, plan_of_cla
 use super::{connect, dialect, marks, task_orders};
 use crate::clock::now_ms;
 use crate::config::Secret;
+use crate::job::Disposition;
 use crate::store::DbError;
 use crate::store::rows::{
-    DeadLetterFilter, EntryName, MessageEnd, MessageOutcome, NewDeadLetter, NewMessage, NewTask,
-    Replay, ReplayTo,
+    DeadLetterFilter, EntryName, MessageEnd, NewDeadLetter, NewMessage, NewTask, Replay, ReplayTo,
 };
 use crate::store::task_orders::TaskStatus;
 use crate::store::traits::{Outcome, Store, Writer};
@@ -178,7 +178,11 @@ fn a_write_that_waits_for_a_locked_row_is_distinguished_from_an_outage() {
             ends: vec![MessageEnd {
                 id: claimed[0].id,
                 fence: claimed[0].fence,
-                outcome: MessageOutcome::Done,
+                entry: Arc::new(EntryName {
+                    name: "q".to_owned(),
+                    exec_cmd: "c".to_owned(),
+                }),
+                disposition: Disposition::Complete,
             }],
         };
         let mut operator = connect::open(&Secret::new(&url)).await.unwrap();

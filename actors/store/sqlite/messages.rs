@@ -7,12 +7,11 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use super::part::{leaving_out, part};
 use super::{dead, lengths::fitting};
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
+use crate::job::Disposition;
 use crate::store::apart::{Manner, Pieces, Unclaimable, without};
 use crate::store::headers;
-use crate::store::rows::{
-    Charge, ClaimedMessage, EntryName, MessageEnd, MessageOutcome, NewMessage, Origin,
-};
+use crate::store::rows::{Charge, ClaimedMessage, EntryName, MessageEnd, NewMessage, Origin};
 use crate::store::schema::queue_message::{self as message, dsl};
 use crate::store::truncate::readable;
 use crate::store::write::{
@@ -195,27 +194,23 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &MessageEnd) -> 
         .filter(dsl::id.eq(end.id))
         .filter(dsl::owner.eq(owner))
         .filter(dsl::fence.eq(end.fence));
-    match &end.outcome {
-        MessageOutcome::Done => diesel::delete(mine).execute(connection),
-        MessageOutcome::Retry { after_ms } => diesel::update(mine)
+    match &end.disposition {
+        Disposition::Complete => diesel::delete(mine).execute(connection),
+        Disposition::Retry(after) => diesel::update(mine)
             .set((
                 dsl::owner.eq(""),
                 dsl::attempts.eq(dsl::attempts + 1),
-                dsl::due_ms.eq(now_ms().saturating_add(*after_ms)),
+                dsl::due_ms.eq(now_ms().saturating_add(millis(*after))),
             ))
             .execute(connection),
-        MessageOutcome::Dead {
-            entry,
-            error,
-            attempts,
-        } => {
+        Disposition::DeadLetter { error, attempts } => {
             let mine_count = mine.count().get_result::<i64>(connection)?;
             if mine_count == 0 {
                 return Ok(0);
             }
-            recover(connection, end.id, owner, entry, error, *attempts)
+            recover(connection, end.id, owner, &end.entry, error, *attempts)
         }
-        MessageOutcome::GiveBack => diesel::update(mine)
+        Disposition::Release => diesel::update(mine)
             .set(dsl::owner.eq(""))
             .execute(connection),
     }

@@ -8,10 +8,11 @@ use diesel::sql_types::{BigInt, Binary, Integer, Text};
 use super::part::{leaving_out, part};
 use super::{dead, lengths::fitting};
 use crate::clock::{local_text, now_ms};
+use crate::job::Disposition;
 use crate::store::apart::{Manner, Pieces, Unclaimable, without};
 use crate::store::columns::{DONE, FAILED, RUNNING, WAITING, death_result};
 use crate::store::raw_task::{RawTask, Unreadable, read_all};
-use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd, TaskOutcome};
+use crate::store::rows::{Charge, ClaimedTasks, FIRST_FENCE, NewTask, TaskEnd};
 use crate::store::schema::delay_queue_log::{self as log, dsl};
 use crate::store::truncate::{fitted, readable};
 use crate::store::write::{
@@ -259,19 +260,19 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
         .filter(dsl::owner.eq(owner))
         .filter(dsl::fence.eq(end.fence));
     let now = local_text();
-    match &end.outcome {
-        TaskOutcome::Done { result } => diesel::update(mine)
+    match &end.disposition {
+        Disposition::Complete => diesel::update(mine)
             .set((
                 dsl::status.eq(DONE),
-                dsl::result.eq(fitted(result)),
+                dsl::result.eq(fitted(&end.result)),
                 dsl::owner.eq(""),
                 dsl::update_time.eq(&now),
             ))
             .execute(connection),
-        TaskOutcome::Retry { due_ms, result } => diesel::update(mine)
+        Disposition::Retry(due_ms) => diesel::update(mine)
             .set((
                 dsl::status.eq(WAITING),
-                dsl::result.eq(fitted(result)),
+                dsl::result.eq(fitted(&end.result)),
                 dsl::owner.eq(""),
                 dsl::attempts.eq(dsl::attempts + 1),
                 dsl::exec_time.eq(due_ms.div_euclid(1000)),
@@ -279,16 +280,11 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
                 dsl::update_time.eq(&now),
             ))
             .execute(connection),
-        TaskOutcome::Failed {
-            result,
-            error,
-            attempts,
-            ..
-        } => {
+        Disposition::DeadLetter { error, attempts } => {
             let changed = diesel::update(mine)
                 .set((
                     dsl::status.eq(FAILED),
-                    dsl::result.eq(fitted(result)),
+                    dsl::result.eq(fitted(&end.result)),
                     dsl::owner.eq(""),
                     dsl::attempts.eq(i32::try_from(*attempts).unwrap_or(i32::MAX)),
                     dsl::update_time.eq(&now),
@@ -299,7 +295,7 @@ fn end_one(connection: &mut SqliteConnection, owner: &str, end: &TaskEnd) -> Que
             }
             Ok(changed)
         }
-        TaskOutcome::GiveBack => diesel::update(mine)
+        Disposition::Release => diesel::update(mine)
             .set((
                 dsl::status.eq(WAITING),
                 dsl::owner.eq(""),

@@ -8,9 +8,10 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 
 use super::{SqliteStore, connect, messages, questions, task_orders, tasks, writer};
+use crate::job::Disposition;
 use crate::store::DbError;
 use crate::store::apart::Unclaimable;
-use crate::store::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd, TaskOutcome};
+use crate::store::rows::{AtOverlap, Claim, ClaimedTask, Fire, NewMessage, TaskEnd};
 use crate::store::traits::Store;
 use crate::store::write::{
     ClaimFire, ClaimTasks, EndTasks, InsertMessages, Most, RunStarted, Settlement, Write, Written,
@@ -257,12 +258,12 @@ fn bytes_and_numbers_in_a_text_column_are_read_as_text() {
     let failed = |task: &ClaimedTask| TaskEnd {
         id: task.id,
         fence: task.fence,
-        outcome: TaskOutcome::Failed {
-            exec_cmd: "c".to_owned(),
-            result: String::new(),
+        exec_cmd: "c".to_owned(),
+        disposition: Disposition::DeadLetter {
             error: String::new(),
             attempts: 1,
         },
+        result: String::new(),
     };
     let ends = EndTasks {
         owner: "script1/a".to_owned(),

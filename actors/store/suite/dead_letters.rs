@@ -95,7 +95,7 @@ facts! {
         let origin = Origin { kind: "redis".to_owned(), source: "list".to_owned(), id: "b/7".to_owned() };
         assert_eq!(again.origin.as_ref(), Some(&origin));
 
-        let dead = MessageOutcome::Dead { entry: entry(), error: "again".to_owned(), attempts: 3 };
+        let dead = dead("again", 3);
         writer.settle(ME, again, dead).await;
         let dead_letter = world.dead_letters(DeadLetterFilter::default()).await.remove(0);
         let from = (dead_letter.kind.as_str(), dead_letter.source.as_str(), dead_letter.original_id.as_str());
@@ -108,7 +108,7 @@ facts! {
         let mut writer = world.writer().await;
         writer.send(vec![message(b"x")]).await;
         let fetched = writer.fetch(ME, 1).await.remove(0);
-        let dead = MessageOutcome::Dead { entry: entry(), error: "e".to_owned(), attempts: 3 };
+        let dead = dead("e", 3);
         writer.settle(ME, &fetched, dead.clone()).await;
         let id = world.dead_letter_ids().await[0];
         writer.replay(vec![to_queue(id, "q")]).await;
@@ -125,7 +125,7 @@ facts! {
         let odd = "'; -- \" \\ % 测试 😀";
         let ids = writer.push(vec![task(odd, now_ms() - 90_000)]).await;
         let claimed = writer.claim(ME, 1).await.remove(0);
-        let failed = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: "{}".to_owned(), error: "e".to_owned(), attempts: 5 };
+        let failed = (dead("e", 5), "{}");
         writer.end(ME, &claimed, failed).await;
         let dead_letter = world.dead_letter_ids().await[0];
         let before = now_ms();

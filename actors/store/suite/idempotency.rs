@@ -148,7 +148,7 @@ facts! {
         let first = rows(writer.write(send("a", "p")).await)[0];
         assert!(first.is_new);
         let fetched = writer.fetch(ME, 9).await;
-        writer.settle(ME, &fetched[0], MessageOutcome::Done).await;
+        writer.settle(ME, &fetched[0], Disposition::Complete).await;
         let again = rows(writer.write(send("a", "p")).await)[0];
         assert_eq!((again.id, again.is_new), (first.id, false), "its row is gone, and known");
         assert_eq!(world.lag("q").await, 0);

@@ -108,7 +108,7 @@ facts! {
         assert_eq!(world.due(&["q", "other"]).await, ["q"]);
         let fetched = writer.fetch(ME, 1).await.remove(0);
         assert!(world.due(&["q", "other"]).await.is_empty(), "it is claimed");
-        writer.settle(ME, &fetched, MessageOutcome::Retry { after_ms: 60_000 }).await;
+        writer.settle(ME, &fetched, Disposition::Retry(Duration::from_secs(60))).await;
         assert!(world.due(&["q", "other"]).await.is_empty(), "it waits for its retry");
         (world.execute)("UPDATE queue_message SET due_ms = due_ms - 60000");
         assert_eq!(world.due(&["other", "q"]).await, ["q"]);

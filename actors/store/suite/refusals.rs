@@ -364,10 +364,10 @@ facts! {
         early.begin(ME).await;
         early.push(tasks(2)).await;
         let claimed = early.claim(ME, 2).await;
-        early.end(ME, &claimed[0], TaskOutcome::Done { result: result_text(true, &1.into()) }).await;
+        early.end(ME, &claimed[0], (Disposition::Complete, &result_text(true, &1.into()))).await;
         world.narrow_results();
         let result = result_text(true, &"测".repeat(400).into());
-        early.end(ME, &claimed[1], TaskOutcome::Done { result }).await;
+        early.end(ME, &claimed[1], (Disposition::Complete, &result)).await;
         let raw = format!("SELECT result AS line FROM delay_queue_log WHERE id = {}", claimed[1].id);
         let raw = world.line(&raw);
         assert!(raw.contains("测测测"), "as it is, and shorter: {raw}");
@@ -384,7 +384,7 @@ facts! {
         let long = "😀\"".repeat(400);
         for (writer, task) in [&mut early, &mut late].into_iter().zip(&claimed) {
             let result = result_text(true, &long.as_str().into());
-            writer.end(ME, task, TaskOutcome::Done { result }).await;
+            writer.end(ME, task, (Disposition::Complete, &result)).await;
             assert_eq!(world.status(task.id), "3");
             let written = world.result_of("delay_queue_log", &format!("id = {}", task.id));
             assert_eq!(written["status"], true);
@@ -392,7 +392,7 @@ facts! {
             assert!(data.starts_with("😀\"😀"), "{data}");
         }
         let short = result_text(false, &"a 😀".into());
-        let outcome = TaskOutcome::Failed { exec_cmd: "c".to_owned(), result: short, error: "an 😀".to_owned(), attempts: 1 };
+        let outcome = (dead("an 😀", 1), short.as_str());
         late.end(ME, &claimed[2], outcome).await;
         assert_eq!(world.status(claimed[2].id), "4");
         let written = world.result_of("delay_queue_log", &format!("id = {}", claimed[2].id));
@@ -422,11 +422,8 @@ facts! {
         writer.push(tasks(2)).await;
         world.refuse("words", "UPDATE", "delay_queue_log", "NEW.result <> ''");
         let claimed = writer.claim(ME, 2).await;
-        let ends = claimed.iter().map(|task| TaskEnd {
-            id: task.id,
-            fence: task.fence,
-            outcome: TaskOutcome::Done { result: result_text(true, &1.into()) },
-        });
+        let result = result_text(true, &1.into());
+        let ends = claimed.iter().map(|task| task_end(task, Disposition::Complete, &result));
         let ends: Vec<TaskEnd> = ends.collect();
         let both = EndTasks { owner: ME.to_owned(), ends: ends.clone() };
         assert_eq!(refused(writer.0.apply([both.into()].into()).await), [0], "they are tried one by one");
@@ -463,7 +460,7 @@ facts! {
         };
         writer.send(vec![row.clone()]).await;
         let fetched = writer.fetch(ME, 1).await.remove(0);
-        let outcome = MessageOutcome::Dead { entry: entry(), error: "no".to_owned(), attempts: 3 };
+        let outcome = dead("no", 3);
         writer.settle(ME, &fetched, outcome).await;
         let dead_letters = world.store.reader().dead_letters(DeadLetterFilter::default(), 9).await.unwrap();
         let dead_letter = &dead_letters[0];

@@ -63,7 +63,7 @@ facts! {
         let later = now_ms() + 3_600_000;
         let id = writer.push(vec![task("x", now_ms() - 9)]).await[0];
         let claimed = writer.claim(ME, 1).await.remove(0);
-        let retry = TaskOutcome::Retry { due_ms: later, result: "{}".to_owned() };
+        let retry = (Disposition::Retry(later), "{}");
         writer.end(ME, &claimed, retry).await;
         assert!(writer.claim(ME, 9).await.is_empty());
         let now = now_ms();
@@ -83,7 +83,7 @@ facts! {
         writer.begin(ME).await;
         let ids = writer.push(vec![task("a", 1), task("b", 2), task("c", 3), task("d", 4)]).await;
         let claimed = writer.claim(ME, 3).await;
-        writer.end(ME, &claimed[1], TaskOutcome::Done { result: "{\"status\":true}".to_owned() }).await;
+        writer.end(ME, &claimed[1], (Disposition::Complete, "{\"status\":true}")).await;
         (world.execute)(&format!("UPDATE delay_queue_log SET owner = '' WHERE id = {}", ids[2]));
         (world.execute)(&format!("UPDATE delay_queue_log SET status = 9 WHERE id = {}", ids[3]));
         let rows = || async { world.store.reader().task_rows(ids.clone()).await.unwrap() };
@@ -101,7 +101,7 @@ facts! {
         assert_eq!(written.len(), 10);
         assert_eq!(written[0], format!("cancel:delayed task {}:it runs, or is about to: `{ME}` has claimed it", ids[0]));
         assert_eq!(written[6], format!("run:delayed task {}, now:it is done already", ids[1]));
-        let end = TaskOutcome::Done { result: "{}".to_owned() };
+        let end = (Disposition::Complete, "{}");
         assert!(writer.end(ME, &claimed[0], end).await.is_empty(), "its end counts");
     }
 
@@ -127,7 +127,7 @@ facts! {
                 }
                 [task] => {
                     assert_eq!(ordered, TaskOrdered::Claimed { owner: Some(ME.to_owned()) }, "{round}");
-                    one.end(ME, task, TaskOutcome::Done { result: "{}".to_owned() }).await;
+                    one.end(ME, task, (Disposition::Complete, "{}")).await;
                     ran += 1;
                 }
                 more => panic!("{more:?}"),

@@ -25,7 +25,7 @@ use super::drain::{Claim, RecordQueue};
 use super::epochs::Epochs;
 use super::record::{Kept, Record};
 use super::survivors::{Known, Survivors};
-use crate::source::End;
+use crate::job::Disposition;
 
 /// What the database knows of a record from before it came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -394,9 +394,15 @@ impl<T: RecordQueue> AssignedPartition<T> {
 
     /// Counts once: what is settled already, or belongs to another lease, changes nothing. Answers whether the lease is
     /// over by that, or what held up the others.
-    pub(super) fn settle(&mut self, number: u64, offset: i64, end: &End, now: Instant) -> bool {
+    pub(super) fn settle(
+        &mut self,
+        number: u64,
+        offset: i64,
+        disposition: &Disposition,
+        now: Instant,
+    ) -> bool {
         let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) else {
-            return self.settle_survivor(number, offset, end, now);
+            return self.settle_survivor(number, offset, disposition, now);
         };
         // Mostly the first one.
         let place = self
@@ -406,13 +412,13 @@ impl<T: RecordQueue> AssignedPartition<T> {
         let Some(place) = place.filter(|place| self.entries[*place].out) else {
             return false;
         };
-        match end {
-            End::Done | End::Dead { .. } => {
+        match disposition {
+            Disposition::Complete | Disposition::DeadLetter { .. } => {
                 self.entries.remove(place);
             }
-            End::Retry(_) | End::GiveBack => {
+            Disposition::Retry(_) | Disposition::Release => {
                 lease.open = false;
-                self.entries[place].wait_again(end, now);
+                self.entries[place].wait_again(disposition, now);
             }
         }
         lease.out -= 1;
@@ -420,7 +426,13 @@ impl<T: RecordQueue> AssignedPartition<T> {
     }
 
     /// The end of a run that began before the partition went and came back.
-    fn settle_survivor(&mut self, number: u64, offset: i64, end: &End, now: Instant) -> bool {
+    fn settle_survivor(
+        &mut self,
+        number: u64,
+        offset: i64,
+        disposition: &Disposition,
+        now: Instant,
+    ) -> bool {
         if self.survivors.attempt(number, offset).is_none() {
             return false;
         }
@@ -429,14 +441,18 @@ impl<T: RecordQueue> AssignedPartition<T> {
         match place.filter(|place| self.entries[*place].survives) {
             Some(place) => {
                 self.survivors.forget(offset);
-                match end {
-                    End::Done | End::Dead { .. } => drop(self.entries.remove(place)),
-                    End::Retry(_) | End::GiveBack => self.entries[place].wait_again(end, now),
+                match disposition {
+                    Disposition::Complete | Disposition::DeadLetter { .. } => {
+                        drop(self.entries.remove(place))
+                    }
+                    Disposition::Retry(_) | Disposition::Release => {
+                        self.entries[place].wait_again(disposition, now)
+                    }
                 }
             }
             // Others have moved the position past it, or it has been deleted.
             None if self.next.is_some_and(|next| offset < next) => self.survivors.forget(offset),
-            None => drop(self.survivors.end(number, offset, end, now)),
+            None => drop(self.survivors.end(number, offset, disposition, now)),
         }
         true
     }
@@ -511,11 +527,11 @@ impl Entry {
     }
 
     /// It runs again at its place.
-    fn wait_again(&mut self, end: &End, now: Instant) {
+    fn wait_again(&mut self, disposition: &Disposition, now: Instant) {
         self.record = self.record.apart();
         self.out = false;
         self.survives = false;
-        if let End::Retry(after) = end {
+        if let Disposition::Retry(after) = disposition {
             self.attempt = self.attempt.saturating_add(1);
             self.due = Some(now + bounded(*after));
         }

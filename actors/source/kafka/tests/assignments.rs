@@ -9,9 +9,10 @@ use tokio::sync::Notify;
 
 use super::super::leases::OpenLeases;
 use super::partition::{Pulled, Script, record};
+use crate::job::Disposition;
 use crate::source::kafka::assignments::{Assignments, Batch};
 use crate::source::kafka::partition::Charged;
-use crate::source::{Breadth, End, Fetcher, KafkaReceipt, Receipt, Settled};
+use crate::source::{Breadth, Fetcher, KafkaReceipt, Receipt, Settled};
 
 pub(super) fn one(consumer: u64) -> Fetcher {
     Fetcher {
@@ -67,11 +68,11 @@ impl World {
         positions.map(|one| (one.partition, one.offset)).collect()
     }
 
-    pub(super) fn settle(&mut self, batch: &Batch, end: &End) {
+    pub(super) fn settle(&mut self, batch: &Batch, disposition: &Disposition) {
         let ends: Vec<Settled> = receipts(batch)
             .map(|receipt| Settled {
                 receipt: Receipt::Kafka(receipt),
-                end: end.clone(),
+                disposition: disposition.clone(),
             })
             .collect();
         self.assignments.settle(&ends, self.now);
@@ -120,7 +121,7 @@ fn a_consumer_takes_no_second_partition_before_the_first_is_through() {
         None,
         "another may have time for it"
     );
-    world.settle(&first, &End::Done);
+    world.settle(&first, &Disposition::Complete);
     assert_eq!(world.partition(one(1), 5), Some(1));
 }
 
@@ -143,7 +144,7 @@ fn partitions_have_their_turns() {
     for _ in 0..6 {
         let batch = world.take(one(1), 2).unwrap();
         order.push(batch.partition);
-        world.settle(&batch, &End::Done);
+        world.settle(&batch, &Disposition::Complete);
     }
     assert_eq!(order, [0, 1, 2, 0, 1, 2]);
     // One that is fetched ahead of goes on, but not for ever.
@@ -169,10 +170,10 @@ fn only_open_leases_may_start() {
     let first = receipts(&batch).next().unwrap();
     world.assignments.halt(first);
     assert!(!world.open.has(batch.lease));
-    world.settle(&batch, &End::GiveBack);
+    world.settle(&batch, &Disposition::Release);
     let again = world.take(one(2), 3).unwrap();
     assert!(world.open.has(again.lease) && !world.open.has(batch.lease));
-    world.settle(&again, &End::Done);
+    world.settle(&again, &Disposition::Complete);
     assert!(!world.open.has(again.lease), "it is over");
 }
 
@@ -180,12 +181,12 @@ fn only_open_leases_may_start() {
 fn a_partition_in_back_off_leaves_its_consumer_to_the_others() {
     let mut world = World::of(&[3, 3]);
     let batch = world.take(one(1), 1).unwrap();
-    world.settle(&batch, &End::Retry(Duration::from_secs(5)));
+    world.settle(&batch, &Disposition::Retry(Duration::from_secs(5)));
     let due = world.now + Duration::from_secs(5);
     assert_eq!(world.assignments.ring(world.now), Some(due));
     let other = world.take(one(1), 9).unwrap();
     assert_eq!(other.partition, 1);
-    world.settle(&other, &End::Done);
+    world.settle(&other, &Disposition::Complete);
     assert_eq!(world.partition(one(1), 9), None);
     world.now = due;
     let again = world.take(one(1), 9).unwrap();
@@ -218,9 +219,9 @@ fn who_waits_for_its_own_partition_is_woken_when_that_is_over() {
     let first = world.take(one(1), 1).unwrap();
     let second = world.take(one(2), 1).unwrap();
     let wake = world.waits(one(1));
-    world.settle(&second, &End::Retry(Duration::ZERO));
+    world.settle(&second, &Disposition::Retry(Duration::ZERO));
     assert!(!woken(&wake), "it has a partition");
-    world.settle(&first, &End::Done);
+    world.settle(&first, &Disposition::Complete);
     assert!(woken(&wake));
 }
 
@@ -334,7 +335,7 @@ fn the_clock_is_set_for_a_charged_record_wherever_it_is_found() {
     assert!(!world.assignments.rings_too_late(world.now));
 
     // Behind another, which ends.
-    world.settle(&batch, &End::Done);
+    world.settle(&batch, &Disposition::Complete);
     assert!(world.assignments.rings_too_late(world.now));
     assert_eq!(world.assignments.ring(world.now), Some(due[1]));
     world.now = due[1];

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{DONE, World, close, fetch, fetch_all, is_dry, one, settle, until};
-use crate::source::{End, Source, outside};
+use crate::job::Disposition;
+use crate::source::{Source, outside};
 use crate::store::rows::{BootRow, Charge, Victim};
 use crate::store::write::{BeginBoot, ReapGone};
 use crate::testing_support::rules;
@@ -150,7 +151,12 @@ async fn attempts_of_a_topic_that_was_deleted_while_nobody_looked_are_not_those_
     let source = world.source();
     let got = fetch_all(&source, 1).await;
     // Nothing is ever committed: no position carries a topic id.
-    settle(&source, &got, &End::Retry(Duration::from_secs(3600))).await;
+    settle(
+        &source,
+        &got,
+        &Disposition::Retry(Duration::from_secs(3600)),
+    )
+    .await;
     assert_eq!(world.db.number("SELECT count(*) AS n FROM death"), 1);
     close(&source).await;
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::partition::{assigned, offsets, record, take};
-use crate::source::End;
+use crate::job::Disposition;
 
 #[test]
 fn one_draws_at_a_time_and_the_lease_lasts_until_then() {
@@ -14,7 +14,7 @@ fn one_draws_at_a_time_and_the_lease_lasts_until_then() {
     assert!(assigned.is_lent() && !assigned.is_extendable(now) && !assigned.is_free(now));
     assert!(!assigned.is_exhausted());
     // The last that was out ends meanwhile: another consumer must not begin before the records that are being drawn.
-    assert!(!assigned.settle(1, 1, &End::Done, now));
+    assert!(!assigned.settle(1, 1, &Disposition::Complete, now));
     assert!(!assigned.is_free(now));
     assert_eq!(assigned.position(), Some(2));
     claim.draw();
@@ -31,7 +31,7 @@ fn what_is_drawn_under_a_lease_that_was_closed_waits_at_its_place() {
     let mut claim = assigned.claim(1, 7, 10, now);
     claim.draw();
     assigned.halt(1);
-    assigned.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
+    assigned.settle(1, 1, &Disposition::Retry(Duration::from_secs(9)), now);
     assert!(assigned.fill(claim, now).is_empty());
     assert!(assigned.lease().is_none(), "nothing of it is out");
     assert!(!assigned.is_free(now));
@@ -46,9 +46,9 @@ fn what_waits_for_its_next_try_keeps_no_memory_of_others() {
     let handed = take(&mut assigned, 1, 7, 10, now);
     let payload = handed[1].record.payload.clone();
     drop(handed);
-    assigned.settle(1, 2, &End::Done, now);
+    assigned.settle(1, 2, &Disposition::Complete, now);
     assert!(!payload.is_unique(), "they were drawn together");
-    assigned.settle(1, 1, &End::Retry(Duration::from_secs(9)), now);
+    assigned.settle(1, 1, &Disposition::Retry(Duration::from_secs(9)), now);
     assert!(payload.is_unique());
     assert_eq!(assigned.position(), Some(1));
 }
@@ -58,7 +58,7 @@ fn a_lease_of_which_nothing_came_is_over() {
     let now = Instant::now();
     let mut assigned = assigned([1]);
     take(&mut assigned, 1, 7, 10, now);
-    assigned.settle(1, 1, &End::Done, now);
+    assigned.settle(1, 1, &Disposition::Complete, now);
     let mut claim = assigned.claim(2, 8, 10, now);
     claim.draw();
     assert!(assigned.fill(claim, now).is_empty());
@@ -75,7 +75,7 @@ fn a_record_of_the_main_queue_that_comes_while_others_are_drawn_counts_for_the_p
     claim.draw();
     assert_eq!(offsets(&assigned.fill(claim, now)), [5, 6]);
     for offset in [5, 6] {
-        assigned.settle(1, offset, &End::Done, now);
+        assigned.settle(1, offset, &Disposition::Complete, now);
     }
     assert_eq!(assigned.position(), Some(4));
     assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, now)), [4]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::assignments::{World, one};
 use super::partition::{Pulled, Script, offsets, record};
-use crate::source::End;
+use crate::job::Disposition;
 use crate::source::kafka::assignments::Position;
 
 /// Records of an epoch.
@@ -67,11 +67,11 @@ fn a_position_goes_back_with_its_log_and_what_is_there_now_runs() {
     assert_eq!(got, [0, 1, 2, 3, 4], "others start behind these");
     assert_eq!(world.cuts(), [(2, 5)]);
     assert!(world.take(one(2), 99).is_none());
-    world.settle(&old, &End::Done);
+    world.settle(&old, &Disposition::Complete);
     assert_eq!(world.to_commit(), [(2, Some(3))]);
     let (new, got) = world.all(1);
     assert_eq!(got, [2, 3]);
-    world.settle(&new, &End::Done);
+    world.settle(&new, &Disposition::Complete);
     assert_eq!(world.to_commit(), [(4, Some(7))]);
     assert_eq!(world.cuts(), []);
 }
@@ -80,13 +80,13 @@ fn a_position_goes_back_with_its_log_and_what_is_there_now_runs() {
 fn what_is_left_of_a_log_that_was_cut_is_tried_again_before_the_others() {
     let mut world = World::giving(records(0..3, 3).chain(records(1..2, 7)));
     let (old, _) = world.all(1);
-    world.settle(&old, &End::Retry(Duration::from_secs(9)));
+    world.settle(&old, &Disposition::Retry(Duration::from_secs(9)));
     assert_eq!(world.to_commit(), [(0, None)]);
     assert!(world.take(one(1), 99).is_none());
     world.now += Duration::from_secs(9);
     let (again, got) = world.all(1);
     assert_eq!(got, [0, 1, 2]);
-    world.settle(&again, &End::Done);
+    world.settle(&again, &Disposition::Complete);
     assert_eq!(world.all(1).1, [1]);
 }
 
@@ -94,7 +94,7 @@ fn what_is_left_of_a_log_that_was_cut_is_tried_again_before_the_others() {
 fn a_log_that_ends_before_the_position_was_cut_though_nothing_came_since() {
     let mut world = World::giving(records(0..5, 3).chain([Pulled::End(5), Pulled::End(2)]));
     let (old, _) = world.all(1);
-    world.settle(&old, &End::Done);
+    world.settle(&old, &Disposition::Complete);
     assert_eq!(
         (world.cuts(), world.to_commit()),
         (vec![(2, 5)], vec![(2, Some(3))])
@@ -113,7 +113,7 @@ fn an_end_that_records_came_behind_of_is_no_cut() {
 fn a_log_that_was_cut_while_the_partition_was_away_is_noticed_when_it_comes() {
     let mut world = World::giving(records(0..5, 3));
     let (old, _) = world.all(1);
-    world.settle(&old, &End::Done);
+    world.settle(&old, &Disposition::Complete);
     world.assignments.committed(0, 5);
     world.comes_again((5, 3), records(2..4, 7));
     assert_eq!(world.all(1).1, [2, 3]);
@@ -131,7 +131,7 @@ fn a_log_that_was_cut_while_the_partition_was_away_is_noticed_when_it_comes() {
 fn records_of_a_later_epoch_are_none_of_those_that_were_finished_at_their_offsets() {
     let mut world = World::giving(records(0..5, 3));
     let (old, _) = world.all(1);
-    world.settle(&old, &End::Done);
+    world.settle(&old, &Disposition::Complete);
     // Nobody took its last positions, and the log was cut behind the one that is known.
     world.assignments.committed(0, 1);
     world.comes_again((1, 3), records(1..3, 3).chain(records(3..6, 7)));
@@ -145,7 +145,7 @@ fn a_run_of_a_record_that_is_gone_is_not_taken_for_one_of_the_record_in_its_plac
     let (old, _) = world.all(1);
     world.comes_again((0, 3), records(0..1, 7));
     assert_eq!(world.all(1).1, [0]);
-    world.settle(&old, &End::Done);
+    world.settle(&old, &Disposition::Complete);
     assert_eq!(
         world.to_commit(),
         [(0, None)],
@@ -181,7 +181,7 @@ fn attempts_of_records_that_are_gone_are_forgotten() {
         .map(|(.., gone)| gone)
         .collect();
     assert_eq!(gone, [[1, 9]]);
-    world.settle(&old, &End::Done);
+    world.settle(&old, &Disposition::Complete);
     let (new, _) = world.all(1);
     assert_eq!(new.handed[0].attempt, 1);
 }
@@ -205,7 +205,7 @@ fn a_gap_between_two_epochs_is_read_again_from_before_it() {
         epoch: Some(3),
     };
     assert_eq!(rereads, [wanted]);
-    world.settle(&got, &End::Done);
+    world.settle(&got, &Disposition::Complete);
     assert_eq!(world.to_commit(), [(7, Some(7))]);
     assert_eq!(world.cuts(), []);
 }

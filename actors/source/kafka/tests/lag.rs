@@ -7,7 +7,8 @@ use rdkafka::producer::{FutureRecord, Producer};
 use super::{
     ANY, DONE, PATIENCE, World, close, fetch_all, is_dry, place, producer, send, settle, until,
 };
-use crate::source::{End, Limit, Source};
+use crate::job::Disposition;
+use crate::source::{Limit, Source};
 use crate::stop::StopSignal;
 
 impl World {
@@ -49,8 +50,13 @@ async fn what_is_in_flight_counts_once() {
     assert_eq!(world.lag(&source).await, 30);
     settle(&source, &got[..1], &DONE).await;
     assert_eq!(world.lag(&source).await, 29, "before it is committed");
-    settle(&source, &got[1..2], &End::Retry(Duration::from_secs(60))).await;
-    settle(&source, &got[2..], &End::GiveBack).await;
+    settle(
+        &source,
+        &got[1..2],
+        &Disposition::Retry(Duration::from_secs(60)),
+    )
+    .await;
+    settle(&source, &got[2..], &Disposition::Release).await;
     assert_eq!(world.lag(&source).await, 29);
     close(&source).await;
     let ceiling = source.limit().unwrap().borrow().ceiling;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::super::record::Record;
 use super::super::survivors::Survivors;
-use crate::source::End;
+use crate::job::Disposition;
 use crate::source::kafka::drain::{Claim, Drawn, RecordQueue};
 use crate::source::kafka::partition::{AssignedPartition, Charged, Handed};
 
@@ -90,7 +90,7 @@ pub(super) fn offsets(handed: &[Handed]) -> Vec<i64> {
     handed.iter().map(|handed| handed.record.offset).collect()
 }
 
-const RETRY: End = End::Retry(Duration::from_secs(10));
+const RETRY: Disposition = Disposition::Retry(Duration::from_secs(10));
 
 #[test]
 fn the_position_never_passes_an_unfinished_record() {
@@ -99,16 +99,19 @@ fn the_position_never_passes_an_unfinished_record() {
     assert_eq!(assigned.position(), None, "nothing came yet");
     assert_eq!(offsets(&take(&mut assigned, 1, 7, 10, now)), [5, 6, 9, 12]);
     assert_eq!(assigned.position(), Some(5));
-    assigned.settle(1, 6, &End::Done, now);
-    assigned.settle(1, 12, &End::Done, now);
+    assigned.settle(1, 6, &Disposition::Complete, now);
+    assigned.settle(1, 12, &Disposition::Complete, now);
     assert_eq!(
         assigned.position(),
         Some(5),
         "what is finished behind it changes nothing"
     );
-    assigned.settle(1, 5, &End::Done, now);
+    assigned.settle(1, 5, &Disposition::Complete, now);
     assert_eq!(assigned.position(), Some(9), "gaps are none of ours");
-    assert!(assigned.settle(1, 9, &End::Done, now), "the lease is over");
+    assert!(
+        assigned.settle(1, 9, &Disposition::Complete, now),
+        "the lease is over"
+    );
     assert_eq!(assigned.position(), Some(13));
 }
 
@@ -117,12 +120,21 @@ fn an_end_counts_once_and_only_for_its_own_lease() {
     let now = Instant::now();
     let mut assigned = assigned([1, 2]);
     take(&mut assigned, 1, 7, 10, now);
-    assert!(!assigned.settle(9, 1, &End::Done, now), "another lease");
-    assert!(!assigned.settle(1, 1, &End::GiveBack, now));
-    assert!(!assigned.settle(1, 1, &End::Done, now), "it was given back");
-    assert!(assigned.settle(1, 2, &End::GiveBack, now));
+    assert!(
+        !assigned.settle(9, 1, &Disposition::Complete, now),
+        "another lease"
+    );
+    assert!(!assigned.settle(1, 1, &Disposition::Release, now));
+    assert!(
+        !assigned.settle(1, 1, &Disposition::Complete, now),
+        "it was given back"
+    );
+    assert!(assigned.settle(1, 2, &Disposition::Release, now));
     assert_eq!(offsets(&take(&mut assigned, 2, 8, 10, now)), [1, 2]);
-    assert!(!assigned.settle(1, 1, &End::Done, now), "a stale one");
+    assert!(
+        !assigned.settle(1, 1, &Disposition::Complete, now),
+        "a stale one"
+    );
     assert_eq!(assigned.position(), Some(1));
 }
 
@@ -132,13 +144,13 @@ fn a_failed_record_keeps_its_place_and_holds_up_those_behind_it() {
     let later = now + Duration::from_secs(10);
     let mut assigned = assigned([1, 2, 3, 4]);
     take(&mut assigned, 1, 7, 3, now);
-    assigned.settle(1, 1, &End::Done, now);
+    assigned.settle(1, 1, &Disposition::Complete, now);
     assigned.settle(1, 2, &RETRY, now);
     assert!(
         !assigned.is_open(1) && !assigned.is_extendable(now),
         "nothing of the lease starts or comes any more"
     );
-    assert!(assigned.settle(1, 3, &End::GiveBack, now));
+    assert!(assigned.settle(1, 3, &Disposition::Release, now));
     assert!(!assigned.is_free(now), "it waits out its back-off");
     assert_eq!(
         (assigned.due(), assigned.position()),
@@ -162,12 +174,16 @@ fn of_a_batch_only_what_failed_runs_again() {
     let later = now + Duration::from_secs(10);
     let mut assigned = assigned([1, 2, 3, 4]);
     take(&mut assigned, 1, 7, 3, now);
-    for (offset, end) in [(1, End::Done), (2, RETRY), (3, End::Done)] {
+    for (offset, end) in [
+        (1, Disposition::Complete),
+        (2, RETRY),
+        (3, Disposition::Complete),
+    ] {
         assigned.settle(1, offset, &end, now);
     }
     assert_eq!(assigned.position(), Some(2));
     assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, later)), [2, 4]);
-    assigned.settle(2, 2, &End::Done, later);
+    assigned.settle(2, 2, &Disposition::Complete, later);
     assert_eq!(assigned.position(), Some(4));
 }
 
@@ -180,13 +196,13 @@ fn the_holder_takes_more_while_nothing_came_back() {
     assert_eq!(offsets(&take(&mut assigned, 1, 7, 2, now)), [3, 4]);
     assigned.halt(2);
     assert!(assigned.is_extendable(now), "another lease was halted");
-    assigned.settle(1, 3, &End::GiveBack, now);
+    assigned.settle(1, 3, &Disposition::Release, now);
     assert!(
         !assigned.is_extendable(now),
         "the next ones would overtake it"
     );
     for offset in [1, 2, 4] {
-        assigned.settle(1, offset, &End::Done, now);
+        assigned.settle(1, offset, &Disposition::Complete, now);
     }
     assert_eq!(offsets(&take(&mut assigned, 2, 7, 3, now)), [3, 5, 6]);
 }
@@ -205,7 +221,7 @@ fn a_charged_record_counts_its_deaths_and_waits_while_those_before_it_run() {
     assigned.charge(HashMap::from([(2, charged)]));
     assert_eq!(offsets(&take(&mut assigned, 1, 7, 10, now)), [1]);
     assert!(!assigned.is_extendable(now));
-    assert!(assigned.settle(1, 1, &End::Done, now));
+    assert!(assigned.settle(1, 1, &Disposition::Complete, now));
     assert!(!assigned.is_free(now));
     let handed = take(&mut assigned, 2, 7, 10, due);
     let seen: Vec<(i64, u32, bool)> = handed
@@ -221,7 +237,7 @@ fn what_the_brokers_know_is_not_committed_again() {
     let mut assigned = assigned([1]);
     assert_eq!(to_commit(&assigned), None);
     take(&mut assigned, 1, 7, 10, now);
-    assigned.settle(1, 1, &End::Done, now);
+    assigned.settle(1, 1, &Disposition::Complete, now);
     assert_eq!(to_commit(&assigned), Some(2));
     assigned.committed(1);
     assert_eq!(to_commit(&assigned), Some(2), "an older answer");
@@ -241,7 +257,7 @@ fn nothing_is_left_when_the_end_came_and_all_before_it_is_finished() {
     other.charge(HashMap::new());
     take(&mut other, 1, 7, 10, now);
     assert!(!other.is_exhausted(), "a record is not finished");
-    other.settle(1, 2, &End::Done, now);
+    other.settle(1, 2, &Disposition::Complete, now);
     assert!(other.is_exhausted() && !assigned.is_exhausted());
 }
 
@@ -254,7 +270,7 @@ fn the_position_moves_over_what_never_comes_when_all_before_it_is_finished() {
     assigned.charge(HashMap::new());
     take(&mut assigned, 1, 7, 10, now);
     assert_eq!(assigned.position(), Some(2));
-    assigned.settle(1, 2, &End::Done, now);
+    assigned.settle(1, 2, &Disposition::Complete, now);
     assert_eq!(to_commit(&assigned), Some(9));
     // Nothing but marks, and a partition that never had a record.
     for (end, position) in [(5, Some(5)), (0, None)] {
@@ -273,8 +289,8 @@ fn a_partition_that_goes_gives_out_nothing_more() {
     take(&mut assigned, 1, 7, 2, now);
     assert_eq!(assigned.leave(), Some(1));
     assert!(!assigned.is_open(1) && !assigned.is_extendable(now));
-    assigned.settle(1, 1, &End::Done, now);
-    assert!(assigned.settle(1, 2, &End::GiveBack, now));
+    assigned.settle(1, 1, &Disposition::Complete, now);
+    assert!(assigned.settle(1, 2, &Disposition::Release, now));
     assert!(!assigned.is_free(now));
     assert_eq!(assigned.position(), Some(2));
 }
@@ -286,7 +302,7 @@ fn a_record_of_the_main_queue_goes_to_its_place_and_counts_for_the_position() {
     take(&mut assigned, 1, 7, 10, now);
     assigned.insert_in_order(record(3));
     assigned.insert_in_order(record(7));
-    assigned.settle(1, 5, &End::Done, now);
+    assigned.settle(1, 5, &Disposition::Complete, now);
     assert_eq!(assigned.position(), Some(3));
     assert_eq!(offsets(&take(&mut assigned, 2, 7, 10, now)), [3, 7]);
 }
@@ -332,17 +348,17 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
                 let Some(handed) = out.pop_front() else { break };
                 let at = handed.record.offset;
                 let end = match (assigned.is_open(number), random.u8(0..10)) {
-                    (false, _) | (_, 0) => End::GiveBack,
-                    (true, 1 | 2) => End::Retry(Duration::from_millis(random.u64(0..300))),
-                    (true, _) => End::Done,
+                    (false, _) | (_, 0) => Disposition::Release,
+                    (true, 1 | 2) => Disposition::Retry(Duration::from_millis(random.u64(0..300))),
+                    (true, _) => Disposition::Complete,
                 };
-                if !matches!(end, End::GiveBack) {
+                if !matches!(end, Disposition::Release) {
                     ran.push(at);
                 }
-                if matches!(end, End::Done) {
+                if matches!(end, Disposition::Complete) {
                     done.push(at);
                 }
-                if !matches!(end, End::Done) {
+                if !matches!(end, Disposition::Complete) {
                     assigned.halt(number);
                 }
                 assigned.settle(number, at, &end, now);

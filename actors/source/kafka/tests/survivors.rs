@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::assignments::{World, one, receipts};
 use super::partition::Script;
-use crate::source::End;
+use crate::job::Disposition;
 
 impl World {
     fn goes(&mut self, partition: i32) -> usize {
@@ -22,7 +22,7 @@ impl World {
     }
 }
 
-const RETRY: End = End::Retry(Duration::from_secs(10));
+const RETRY: Disposition = Disposition::Retry(Duration::from_secs(10));
 
 #[test]
 fn what_still_runs_when_its_partition_comes_back_is_not_started_again_and_its_end_counts() {
@@ -44,12 +44,12 @@ fn what_still_runs_when_its_partition_comes_back_is_not_started_again_and_its_en
         world.assignments.out(receipt).is_some(),
         "a dead letter can be made"
     );
-    world.settle(&batch, &End::Done);
+    world.settle(&batch, &Disposition::Complete);
     assert_eq!(world.uncommitted(), [(0, 1)]);
     let next = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&next), [1, 2]);
     // Once.
-    world.settle(&batch, &End::Done);
+    world.settle(&batch, &Disposition::Complete);
     assert_eq!(world.uncommitted(), [(0, 1)]);
 }
 
@@ -58,7 +58,7 @@ fn what_ended_while_its_partition_was_away_is_not_run_again() {
     let mut world = World::of(&[3]);
     let batch = world.take(one(1), 2).unwrap();
     assert_eq!(world.goes(0), 2);
-    world.settle(&batch, &End::Done);
+    world.settle(&batch, &Disposition::Complete);
     assert!(world.uncommitted().is_empty());
     world.comes(0, 0);
     let rest = world.take(one(2), 3).unwrap();
@@ -70,9 +70,9 @@ fn what_ended_while_its_partition_was_away_is_not_run_again() {
 fn what_was_finished_and_could_not_be_committed_is_not_run_again() {
     let mut world = World::of(&[3]);
     let first = world.take(one(1), 1).unwrap();
-    world.settle(&first, &End::Done);
+    world.settle(&first, &Disposition::Complete);
     let second = world.take(one(1), 1).unwrap();
-    world.settle(&second, &End::Done);
+    world.settle(&second, &Disposition::Complete);
     // Its session is over before the next commit, twice.
     world.assignments.committed(0, 1);
     for _ in 0..2 {
@@ -83,7 +83,7 @@ fn what_was_finished_and_could_not_be_committed_is_not_run_again() {
     assert_eq!(offsets(&rest), [2]);
     assert_eq!(world.uncommitted(), [(0, 2)]);
     // Records that the brokers knew as finished run again where the position was set back.
-    world.settle(&rest, &End::GiveBack);
+    world.settle(&rest, &Disposition::Release);
     world.goes(0);
     world.comes(0, 0);
     assert_eq!(offsets(&world.take(one(2), 3).unwrap()), [0, 2]);
@@ -146,7 +146,7 @@ fn what_was_handed_out_and_had_not_begun_begins_when_it_is_given_back() {
     world.goes(0);
     world.comes(0, 0);
     assert!(world.take(one(2), 3).is_none());
-    world.settle(&batch, &End::GiveBack);
+    world.settle(&batch, &Disposition::Release);
     let again = world.take(one(2), 3).unwrap();
     assert_eq!(
         (offsets(&again), again.handed[0].attempt),
@@ -162,7 +162,7 @@ fn a_late_end_means_nothing_where_others_have_moved_the_position() {
     world.comes(0, 1);
     let rest = world.take(one(2), 3).unwrap();
     assert_eq!(offsets(&rest), [1, 2]);
-    world.settle(&batch, &End::Done);
+    world.settle(&batch, &Disposition::Complete);
     assert_eq!(world.uncommitted(), [(0, 1)]);
     assert_eq!(world.goes(0), 2, "the late one is forgotten");
 }

@@ -9,9 +9,9 @@ use super::{
     ANY, DONE, PATIENCE, World, bodies, close, fetch, fetch_all, headers, is_dry, numbers, one,
     place, settle, until,
 };
-use crate::job::SourceKind;
+use crate::job::{Disposition, SourceKind};
 use crate::membership::Ownership;
-use crate::source::{End, Source};
+use crate::source::Source;
 use crate::stop::StopSignal;
 use crate::store::dead_letter::DeadLetterFilter;
 
@@ -82,7 +82,7 @@ async fn what_is_finished_is_committed_and_a_successor_begins_behind_it() {
     let got = fetch_all(&successor, 10).await;
     assert!(got.iter().all(|delivery| place(delivery).0 == 1));
     settle(&successor, &got[..6], &DONE).await;
-    settle(&successor, &got[6..], &End::GiveBack).await;
+    settle(&successor, &got[6..], &Disposition::Release).await;
     close(&successor).await;
     world.until_committed(&[(0, 10), (1, 6)]).await;
 }
@@ -97,10 +97,10 @@ async fn a_failed_record_holds_up_its_partition_and_no_other() {
     let partition = place(&first[0]).0;
     assert_eq!(source.ownership(&first[1].receipt), Ownership::Held);
     let wait = Duration::from_millis(700);
-    settle(&source, &first[..1], &End::Retry(wait)).await;
+    settle(&source, &first[..1], &Disposition::Retry(wait)).await;
     let failed = tokio::time::Instant::now();
     assert_eq!(source.ownership(&first[1].receipt), Ownership::Blocked);
-    settle(&source, &first[1..], &End::GiveBack).await;
+    settle(&source, &first[1..], &Disposition::Release).await;
     let other = fetch(&source, one(1), 100).await;
     assert!(other.iter().all(|delivery| place(delivery).0 != partition));
     settle(&source, &other, &DONE).await;
@@ -123,7 +123,7 @@ async fn a_dead_letter_is_in_the_database_when_its_position_is_committed() {
     world.fill(2).await;
     let source = world.source();
     let got = fetch_all(&source, 2).await;
-    let dead = End::Dead {
+    let dead = Disposition::DeadLetter {
         error: "no good".to_owned(),
         attempts: 3,
     };

@@ -28,10 +28,10 @@ fn places(report: &BatchReport) -> Vec<usize> {
 #[test]
 fn a_batch_is_removed_whole_once_all_of_it_is_finished() {
     let (mut batches, now) = (batches(&[2]), Instant::now());
-    batches.note(receipt(1, 1), Fate::Remove, now);
+    batches.note(receipt(1, 1), Instruction::Remove, now);
     assert!(batches.due(now, Hurry::MayWait).is_empty());
     assert_eq!(batches.ended(), 1);
-    batches.note(receipt(1, 2), Fate::Remove, now);
+    batches.note(receipt(1, 2), Instruction::Remove, now);
     assert_eq!(batches.ended(), 2);
     let due = batches.due(now, Hurry::MayWait);
     assert_eq!(due[0].what, What::Finished(Vec::new()));
@@ -44,7 +44,7 @@ fn a_batch_is_removed_whole_once_all_of_it_is_finished() {
 fn what_is_released_is_reported_at_once_the_youngest_first() {
     let (mut batches, now) = (batches(&[3, 3]), Instant::now());
     for (number, place) in [(1, 2), (1, 3), (2, 1), (2, 2), (2, 3)] {
-        batches.note(receipt(number, place), Fate::GiveBack, now);
+        batches.note(receipt(number, place), Instruction::Release, now);
     }
     let due = batches.due(now, Hurry::MayWait);
     assert_eq!(due.iter().map(|t| t.number).collect::<Vec<_>>(), [2, 1]);
@@ -58,19 +58,19 @@ fn what_is_released_is_reported_at_once_the_youngest_first() {
 #[test]
 fn an_end_waits_for_its_batch_and_not_for_ever() {
     let (mut batches, now) = (batches(&[3]), Instant::now());
-    batches.note(receipt(1, 1), Fate::Remove, now);
-    batches.note(receipt(1, 3), Fate::Retry(now), now);
+    batches.note(receipt(1, 1), Instruction::Remove, now);
+    batches.note(receipt(1, 3), Instruction::Retry(now), now);
     assert!(batches.due(now, Hurry::MayWait).is_empty());
     assert_eq!(places(&batches.due(now, Hurry::No)[0]), [1, 3]);
     let later = batches.due(now + LONGEST_WAIT, Hurry::MayWait);
     assert_eq!(places(&later[0]), [1, 3]);
     batches.reported(&later[0]);
-    batches.note(receipt(1, 1), Fate::GiveBack, now);
+    batches.note(receipt(1, 1), Instruction::Release, now);
     assert!(
         batches.due(now, Hurry::No).is_empty(),
         "it has ended already"
     );
-    batches.note(receipt(1, 2), Fate::Remove, now);
+    batches.note(receipt(1, 2), Instruction::Remove, now);
     assert_eq!(places(&batches.due(now, Hurry::No)[0]), [2]);
 }
 
@@ -78,7 +78,7 @@ fn an_end_waits_for_its_batch_and_not_for_ever() {
 fn receipts_of_what_is_not_here_change_nothing() {
     let (mut batches, now) = (batches(&[1]), Instant::now());
     for wrong in [receipt(2, 1), receipt(1, 2)] {
-        batches.note(wrong, Fate::Remove, now);
+        batches.note(wrong, Instruction::Remove, now);
     }
     assert!(batches.due(now, Hurry::No).is_empty());
 }
@@ -86,11 +86,11 @@ fn receipts_of_what_is_not_here_change_nothing() {
 #[test]
 fn a_batch_of_which_something_moved_elsewhere_is_reported_by_its_places() {
     let (mut batches, now) = (batches(&[2]), Instant::now());
-    batches.note(receipt(1, 1), Fate::Retry(now), now);
+    batches.note(receipt(1, 1), Instruction::Retry(now), now);
     let due = batches.due(now, Hurry::No);
     assert!(due[0].sure);
     batches.reported(&due[0]);
-    batches.note(receipt(1, 2), Fate::Remove, now);
+    batches.note(receipt(1, 2), Instruction::Remove, now);
     let due = batches.due(now, Hurry::No);
     assert_eq!(
         places(&due[0]),

@@ -36,12 +36,17 @@ async fn a_full_server_is_drained_and_loses_nothing() {
                 settle(
                     &source,
                     std::slice::from_ref(delivery),
-                    End::Retry(Duration::ZERO),
+                    Disposition::Retry(Duration::ZERO),
                 )
                 .await;
             } else {
                 ran.extend(bodies(std::slice::from_ref(delivery)));
-                settle(&source, std::slice::from_ref(delivery), End::Done).await;
+                settle(
+                    &source,
+                    std::slice::from_ref(delivery),
+                    Disposition::Complete,
+                )
+                .await;
             }
         }
         source.beat().await.unwrap();
@@ -75,7 +80,7 @@ async fn a_full_server_gives_back_what_dead_boots_held() {
     source.recover(&recovery).await.unwrap();
     let found = fetch_all(&source, 200).await;
     assert_eq!(bodies(&found), sent);
-    settle(&source, &found, End::GiveBack).await;
+    settle(&source, &found, Disposition::Release).await;
     source.close(PATIENCE).await;
 }
 
@@ -87,16 +92,16 @@ async fn a_server_that_crashed_and_lost_its_data_gets_back_what_is_held_here() {
     world.push(["1", "2", "3", "waits"]).await;
     let source = world.source();
     let held = fetch(&source, 3).await;
-    settle(&source, &held[..1], End::Done).await;
+    settle(&source, &held[..1], Disposition::Complete).await;
     server.kill();
     server.start();
-    settle(&source, &held[1..2], End::Retry(Duration::ZERO)).await;
+    settle(&source, &held[1..2], Disposition::Retry(Duration::ZERO)).await;
     let again = fetch(&source, 100).await;
     assert_eq!(bodies(&again), ["2"]);
     assert_eq!(again[0].message.attempt, 2);
-    settle(&source, &again, End::Done).await;
+    settle(&source, &again, Disposition::Complete).await;
     until_lag(&source, 1).await;
-    settle(&source, &held[2..], End::Done).await;
+    settle(&source, &held[2..], Disposition::Complete).await;
     assert_eq!(
         source.lag().await.unwrap(),
         0,
@@ -117,7 +122,7 @@ async fn a_server_that_hangs_holds_up_and_loses_nothing() {
         let source = Arc::clone(&source);
         let held = Settled {
             receipt: held[0].receipt,
-            end: End::Done,
+            disposition: Disposition::Complete,
         };
         actix_rt::spawn(async move { source.settle(vec![held]).await.unwrap() })
     };
@@ -184,7 +189,7 @@ async fn a_connection_that_is_cut_in_the_middle_of_a_batch_is_opened_again() {
             .ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"])
             .await;
         ran.extend(bodies(&batch));
-        settle(&source, &batch, End::Done).await;
+        settle(&source, &batch, Disposition::Complete).await;
     }
     assert_eq!(ran, sent);
     until_lag(&source, 0).await;
@@ -236,7 +241,7 @@ async fn a_server_that_refuses_only_writes_is_away_until_one_is_done() {
         world.push(["1"]).await;
         let found = fetches.await.unwrap();
         assert_eq!(bodies(&found), ["1"]);
-        settle(&source, &found, End::Done).await;
+        settle(&source, &found, Disposition::Complete).await;
     }
 }
 

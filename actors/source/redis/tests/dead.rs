@@ -1,6 +1,7 @@
 //! Boots that die, or are taken for dead, and messages whose handlers end their process.
 
 use super::*;
+use crate::job::Disposition;
 use crate::membership::Ownership;
 use crate::source::{OutsideCharge, Recovery};
 
@@ -37,7 +38,7 @@ async fn what_a_silent_boot_held_is_given_back_once_and_in_order() {
     let silent = world.source();
     let first = fetch(&silent, 3).await;
     let second = fetch(&silent, 3).await;
-    settle(&silent, &first[..1], End::Done).await;
+    settle(&silent, &first[..1], Disposition::Complete).await;
     until_lag(&silent, 6).await;
     let (one, other) = (world.source(), world.source());
     until("the first end to be reported", || async {
@@ -87,7 +88,7 @@ async fn the_messages_of_a_dead_boot_come_before_what_waits() {
     source.recover(&recovery).await.unwrap();
     let found = fetch_all(&source, 5).await;
     assert_eq!(bodies(&found), ["1", "2", "3", "4", "5"]);
-    settle(&source, &found, End::Done).await;
+    settle(&source, &found, Disposition::Complete).await;
     source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
 }
@@ -110,8 +111,8 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     let taken = fetch(&judge, 2).await;
     assert_eq!(bodies(&taken), ["1", "2"]);
 
-    settle(&slow, &held[..1], End::Done).await;
-    settle(&slow, &held[1..], End::Retry(Duration::ZERO)).await;
+    settle(&slow, &held[..1], Disposition::Complete).await;
+    settle(&slow, &held[1..], Disposition::Retry(Duration::ZERO)).await;
     until("it to learn that its claim is lost", || async {
         slow.ownership(&held[0].receipt) == Ownership::Lost
     })
@@ -124,8 +125,8 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     let third = fetch(&slow, 2).await;
     assert_eq!(bodies(&third), ["3"]);
     assert_eq!(slow.ownership(&third[0].receipt), Ownership::Held);
-    settle(&slow, &third, End::Done).await;
-    settle(&judge, &taken, End::Done).await;
+    settle(&slow, &third, Disposition::Complete).await;
+    settle(&judge, &taken, Disposition::Complete).await;
     assert_eq!(judge.lag().await.unwrap(), 0);
 }
 
@@ -161,14 +162,14 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
         (2, &held[1].message.id)
     );
     // Given back it stays a suspect; failed in the usual way it is none any more.
-    settle(&source, &poison, End::GiveBack).await;
+    settle(&source, &poison, Disposition::Release).await;
     let poison = fetch(&source, 100).await;
     assert!(poison[0].suspect && poison[0].message.attempt == 2);
-    settle(&source, &poison, End::Retry(Duration::ZERO)).await;
+    settle(&source, &poison, Disposition::Retry(Duration::ZERO)).await;
     let poison = fetch(&source, 100).await;
     assert!(!poison[0].suspect && poison[0].message.attempt == 3);
-    settle(&source, &poison, End::Done).await;
-    settle(&source, &neighbours, End::Done).await;
+    settle(&source, &poison, Disposition::Complete).await;
+    settle(&source, &neighbours, Disposition::Complete).await;
     source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
 }
@@ -193,7 +194,7 @@ async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
     let poison = fetch(&source, 100).await;
     assert_eq!((poison[0].message.attempt, poison[0].suspect), (2, true));
     source.recover(&recovery).await.unwrap();
-    settle(&source, &poison, End::Done).await;
+    settle(&source, &poison, Disposition::Complete).await;
     assert_eq!(source.lag().await.unwrap(), 0);
 }
 
@@ -254,7 +255,7 @@ async fn a_dead_letter_of_a_used_up_message_says_how_it_ended_its_process() {
     die(dead).await;
     let source = world.source();
     source.recover(&recovery).await.unwrap();
-    let end = End::Dead {
+    let end = Disposition::DeadLetter {
         error: crate::job::USED_UP.to_owned(),
         attempts: 1,
     };

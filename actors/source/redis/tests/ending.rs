@@ -10,7 +10,7 @@ async fn what_is_finished_leaves_nothing_behind() {
     world.push(["1", "2", "3"]).await;
     let source = world.source();
     let all = fetch(&source, 100).await;
-    settle(&source, &all, End::Done).await;
+    settle(&source, &all, Disposition::Complete).await;
     assert_eq!(source.lag().await.unwrap(), 0);
     source.close(PATIENCE).await;
     assert_eq!(world.beside().await, [""; 0]);
@@ -25,8 +25,13 @@ async fn a_failed_message_comes_back_when_it_is_due_and_holds_up_nobody() {
     let source = world.source();
     let all = fetch(&source, 100).await;
     let failed = Instant::now();
-    settle(&source, &all[..1], End::Retry(Duration::from_millis(700))).await;
-    settle(&source, &all[1..], End::Done).await;
+    settle(
+        &source,
+        &all[..1],
+        Disposition::Retry(Duration::from_millis(700)),
+    )
+    .await;
+    settle(&source, &all[1..], Disposition::Complete).await;
     until_lag(&source, 1).await;
     world.push(["3"]).await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
@@ -42,7 +47,7 @@ async fn a_failed_message_comes_back_when_it_is_due_and_holds_up_nobody() {
         (2, &all[0].message.id)
     );
     assert!(!again[0].suspect);
-    settle(&source, &again, End::Retry(Duration::ZERO)).await;
+    settle(&source, &again, Disposition::Retry(Duration::ZERO)).await;
     let third = fetch(&source, 100).await;
     assert_eq!(
         (third[0].message.attempt, &third[0].message.id),
@@ -58,10 +63,10 @@ async fn what_is_given_back_keeps_its_order_before_what_came_later() {
     world.push(["1", "2", "3", "4", "5", "6", "7"]).await;
     let source = world.source();
     let (first, second) = (fetch(&source, 3).await, fetch(&source, 3).await);
-    settle(&source, &first[..1], End::Done).await;
+    settle(&source, &first[..1], Disposition::Complete).await;
     let back = futures_util::future::join(
-        settle(&source, &first[1..], End::GiveBack),
-        settle(&source, &second, End::GiveBack),
+        settle(&source, &first[1..], Disposition::Release),
+        settle(&source, &second, Disposition::Release),
     );
     back.await;
     assert_eq!(world.waiting().await, ["2", "3", "4", "5", "6", "7"]);
@@ -78,11 +83,11 @@ async fn a_framed_message_that_is_given_back_keeps_its_attempts() {
     settle(
         &source,
         &fetch(&source, 1).await,
-        End::Retry(Duration::ZERO),
+        Disposition::Retry(Duration::ZERO),
     )
     .await;
     let second = fetch(&source, 1).await;
-    settle(&source, &second, End::GiveBack).await;
+    settle(&source, &second, Disposition::Release).await;
     let again = fetch(&source, 1).await;
     assert_eq!(
         (again[0].message.attempt, bodies(&again)),
@@ -98,8 +103,8 @@ async fn an_end_is_reported_though_its_neighbour_runs_on() {
     world.push(["1", "2", "3"]).await;
     let source = world.source();
     let all = fetch(&source, 100).await;
-    settle(&source, &all[..1], End::Done).await;
-    settle(&source, &all[2..], End::Retry(Duration::ZERO)).await;
+    settle(&source, &all[..1], Disposition::Complete).await;
+    settle(&source, &all[2..], Disposition::Retry(Duration::ZERO)).await;
     let again = fetch(&source, 100).await;
     assert_eq!(bodies(&again), ["3"]);
     let batch: Vec<String> = world
@@ -107,9 +112,9 @@ async fn an_end_is_reported_though_its_neighbour_runs_on() {
         .await;
     assert_eq!(batch, ["2"], "what runs on is all that is left");
     // A partly reported batch that is given back, and one that ends.
-    settle(&source, &all[1..2], End::GiveBack).await;
+    settle(&source, &all[1..2], Disposition::Release).await;
     assert_eq!(world.waiting().await, ["2"]);
-    settle(&source, &again, End::Done).await;
+    settle(&source, &again, Disposition::Complete).await;
     assert_eq!(source.lag().await.unwrap(), 1);
 }
 
@@ -126,13 +131,13 @@ async fn a_dead_message_is_a_dead_letter_before_it_goes() {
     world.push(["1", "2"]).await;
     let source = world.source();
     let all = fetch(&source, 100).await;
-    let dead = End::Dead {
+    let dead = Disposition::DeadLetter {
         error: "no".to_owned(),
         attempts: 1,
     };
     settle(&source, &all[..1], dead.clone()).await;
     settle(&source, &all[..1], dead).await;
-    settle(&source, &all[1..], End::Done).await;
+    settle(&source, &all[1..], Disposition::Complete).await;
     assert_eq!(source.lag().await.unwrap(), 0);
     let dead_letters = world.db.lines(
         "SELECT kind || ' ' || source || ' ' || name || ' ' || CAST(payload AS TEXT) || ' ' || error || ' ' || attempts || ' ' \
@@ -150,14 +155,19 @@ async fn a_boot_that_ends_gives_back_everything_in_order() {
     world.push(["1", "2", "3", "4", "5", "6"]).await;
     let source = world.source();
     let retried = fetch(&source, 1).await;
-    settle(&source, &retried, End::Retry(Duration::from_secs(1000))).await;
+    settle(
+        &source,
+        &retried,
+        Disposition::Retry(Duration::from_secs(1000)),
+    )
+    .await;
     let (first, _second) = (fetch(&source, 3).await, fetch(&source, 100).await);
-    settle(&source, &first[..1], End::Done).await;
+    settle(&source, &first[..1], Disposition::Complete).await;
     source.close(PATIENCE).await;
     assert_eq!(world.waiting().await, ["3", "4", "5", "6"]);
     assert_eq!(world.beside().await, ["retries"]);
     // Later reports from this process change nothing.
-    settle(&source, &first[1..], End::GiveBack).await;
+    settle(&source, &first[1..], Disposition::Release).await;
     assert_eq!(world.waiting().await, ["3", "4", "5", "6"]);
     let stop = StopSignal::new();
     let late = source.beat().await;
@@ -176,9 +186,9 @@ async fn equal_bodies_are_ended_one_by_one() {
     let all = fetch(&source, 100).await;
     for (n, delivery) in all.iter().enumerate() {
         let end = match n % 10 {
-            0 => End::Retry(Duration::ZERO),
-            1 => End::GiveBack,
-            _ => End::Done,
+            0 => Disposition::Retry(Duration::ZERO),
+            1 => Disposition::Release,
+            _ => Disposition::Complete,
         };
         settle(&source, std::slice::from_ref(delivery), end).await;
     }

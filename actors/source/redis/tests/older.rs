@@ -19,7 +19,7 @@ async fn known_to_the_server(world: &World, heartbeats: Duration) -> Arc<RedisSo
     let source = world.source_beating("boot", heartbeats);
     world.push(["before"]).await;
     let before = fetch(&source, 1).await;
-    settle(&source, &before, End::Done).await;
+    settle(&source, &before, Disposition::Complete).await;
     snapshot(world).await;
     source
 }
@@ -35,7 +35,7 @@ async fn until_retry_is_set(world: &World) {
 /// Takes all of it and ends it well.
 async fn drain(source: &RedisSource, n: usize) -> Vec<(String, u32)> {
     let all = fetch_all(source, n).await;
-    settle(source, &all, End::Done).await;
+    settle(source, &all, Disposition::Complete).await;
     until_lag(source, 0).await;
     let mut found: Vec<_> = bodies(&all)
         .into_iter()
@@ -54,9 +54,9 @@ async fn a_failed_message_comes_again_though_the_server_forgot_its_batch() {
     world.push(["1", "2", "3"]).await;
     let held = fetch(&source, 3).await;
     crash(&server).await;
-    settle(&source, &held[..1], End::Retry(Duration::ZERO)).await;
-    settle(&source, &held[1..2], End::Done).await;
-    settle(&source, &held[2..], End::GiveBack).await;
+    settle(&source, &held[..1], Disposition::Retry(Duration::ZERO)).await;
+    settle(&source, &held[1..2], Disposition::Complete).await;
+    settle(&source, &held[2..], Disposition::Release).await;
     let found = drain(&source, 2).await;
     assert_eq!(found, [("1".to_owned(), 2), ("3".to_owned(), 1)]);
 }
@@ -70,9 +70,9 @@ async fn a_stop_gives_back_what_the_server_forgot() {
     let sent: Vec<String> = (100..400).map(|n| n.to_string()).collect();
     world.push(&sent).await;
     let held = fetch_all(&source, sent.len()).await;
-    settle(&source, &held[..50], End::Done).await;
+    settle(&source, &held[..50], Disposition::Complete).await;
     crash(&server).await;
-    settle(&source, &held[50..], End::GiveBack).await;
+    settle(&source, &held[50..], Disposition::Release).await;
     source.close(PATIENCE).await;
     let world = World::on(server.url(), world.key.clone()).await;
     assert_eq!(world.waiting().await, sent[50..]);
@@ -89,7 +89,7 @@ async fn a_stop_that_does_not_know_yet_that_the_server_is_back_gives_back_what_i
     server.kill();
     let giving_back = {
         let source = Arc::clone(&source);
-        actix_rt::spawn(async move { settle(&source, &held, End::GiveBack).await })
+        actix_rt::spawn(async move { settle(&source, &held, Disposition::Release).await })
     };
     until("the outage", || async { source.server().is_down() }).await;
     server.start();
@@ -108,7 +108,7 @@ async fn a_heartbeat_puts_back_what_runs_for_long() {
     let source = known_to_the_server(&world, INTERVAL).await;
     world.push(["1", "2"]).await;
     let held = fetch(&source, 2).await;
-    settle(&source, &held[..1], End::Retry(SELDOM)).await;
+    settle(&source, &held[..1], Disposition::Retry(SELDOM)).await;
     until_retry_is_set(&world).await;
     crash(&server).await;
     let world = World::on(server.url(), world.key.clone()).await;
@@ -138,8 +138,8 @@ async fn a_question_for_messages_notices_before_it_hides_what_is_missing() {
     let next = fetch(&source, 1).await;
     assert_eq!(bodies(&next), ["3"]);
     assert_eq!(source.lag().await.unwrap(), 3);
-    settle(&source, &held, End::Retry(Duration::ZERO)).await;
-    settle(&source, &next, End::Done).await;
+    settle(&source, &held, Disposition::Retry(Duration::ZERO)).await;
+    settle(&source, &next, Disposition::Complete).await;
     let found = drain(&source, 2).await;
     assert_eq!(found, [("1".to_owned(), 2), ("2".to_owned(), 2)]);
 }
@@ -165,13 +165,13 @@ async fn a_boot_that_others_judged_by_an_older_state_loses_only_what_that_state_
     let taken_over = fetch(&other, 1).await;
     assert_eq!(bodies(&taken_over), ["known"]);
 
-    settle(&source, &known, End::Retry(Duration::ZERO)).await;
-    settle(&source, &new, End::Retry(Duration::ZERO)).await;
-    settle(&other, &taken_over, End::Done).await;
+    settle(&source, &known, Disposition::Retry(Duration::ZERO)).await;
+    settle(&source, &new, Disposition::Retry(Duration::ZERO)).await;
+    settle(&other, &taken_over, Disposition::Complete).await;
     let again = fetch_all(&other, 1).await;
     assert_eq!(bodies(&again), ["new"]);
     assert_eq!(again[0].message.attempt, 2);
-    settle(&other, &again, End::Done).await;
+    settle(&other, &again, Disposition::Complete).await;
     until_lag(&other, 0).await;
 }
 
@@ -184,10 +184,10 @@ async fn what_had_moved_to_a_retry_comes_back_with_the_older_state() {
     world.push(["1", "2"]).await;
     let held = fetch(&source, 2).await;
     snapshot(&world).await;
-    settle(&source, &held[..1], End::Retry(SELDOM)).await;
+    settle(&source, &held[..1], Disposition::Retry(SELDOM)).await;
     until_retry_is_set(&world).await;
     crash(&server).await;
-    settle(&source, &held[1..], End::Done).await;
+    settle(&source, &held[1..], Disposition::Complete).await;
     let found = drain(&source, 1).await;
     assert_eq!(found, [("1".to_owned(), 1)]);
 }
@@ -208,7 +208,7 @@ async fn a_promoted_replica_that_was_behind_gets_back_what_is_held_here() {
     let source = through.source_beating("boot", INTERVAL);
     through.push(["before"]).await;
     let before = fetch(&source, 1).await;
-    settle(&source, &before, End::Done).await;
+    settle(&source, &before, Disposition::Complete).await;
     let batches = world.ours(&format!("batches:{}", source.boot_in(0)));
     until("the replica", || async {
         let last: Option<u64> = copy.ask(&["HGET", &batches, "last"]).await;
@@ -222,9 +222,9 @@ async fn a_promoted_replica_that_was_behind_gets_back_what_is_held_here() {
     let held = fetch(&source, 2).await;
     way.lead_to(replica.port());
     through = World::on(way.url(), world.key.clone()).await;
-    settle(&source, &held[..1], End::Retry(Duration::ZERO)).await;
+    settle(&source, &held[..1], Disposition::Retry(Duration::ZERO)).await;
     until_lag(&source, 2).await;
-    settle(&source, &held[1..], End::GiveBack).await;
+    settle(&source, &held[1..], Disposition::Release).await;
     through.push(["3"]).await;
     let found = drain(&source, 3).await;
     let wanted = [

@@ -29,7 +29,7 @@ async fn through_a_slow_link(payloads: &[String]) -> Option<(u64, u64)> {
                     .await
                     .unwrap();
                 let found = fetch(&other, 1).await;
-                settle(&other, &found, End::Done).await;
+                settle(&other, &found, Disposition::Complete).await;
                 n += found.len();
                 if Arc::strong_count(&other) == 1 {
                     return n;
@@ -49,7 +49,7 @@ async fn through_a_slow_link(payloads: &[String]) -> Option<(u64, u64)> {
     let mut found = Vec::new();
     while found.len() < payloads.len() {
         let batch = fetch(&source, 100).await;
-        settle(&source, &batch, End::Done).await;
+        settle(&source, &batch, Disposition::Complete).await;
         found.extend(bodies(&batch));
     }
     assert!(
@@ -110,7 +110,7 @@ async fn a_large_message_crosses_the_link_once_however_many_daemons_wait_for_it(
             let source = Arc::clone(source);
             actix_rt::spawn(async move {
                 let found = fetch(&source, 1).await;
-                settle(&source, &found, End::Done).await;
+                settle(&source, &found, Disposition::Complete).await;
             })
         })
         .collect();

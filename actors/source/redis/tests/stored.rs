@@ -40,7 +40,7 @@ async fn batches_of_any_number_of_messages_of_any_length_arrive_as_they_were_sen
                 found.extend(fetch(&source, 1000).await);
             }
             assert!(payloads(&found) == sent, "{n} of {lengths:?}");
-            settle(&source, &found, End::Done).await;
+            settle(&source, &found, Disposition::Complete).await;
         }
     }
     assert_eq!(source.lag().await.unwrap(), 0);
@@ -55,7 +55,7 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
     world.push(&sent).await;
     let source = world.source();
     let first = fetch(&source, 100).await;
-    settle(&source, &first, End::Retry(Duration::ZERO)).await;
+    settle(&source, &first, Disposition::Retry(Duration::ZERO)).await;
     let generation = source.registered().await.unwrap();
     let boot = source.boot_in(generation);
     let number = source
@@ -90,12 +90,12 @@ async fn dead_letters_and_what_a_server_gets_back_have_whole_payloads() {
     world.push(&sent).await;
     let source = world.source();
     let bare = fetch(&source, 100).await;
-    let dead = |attempts| End::Dead {
+    let dead = |attempts| Disposition::DeadLetter {
         error: "no".to_owned(),
         attempts,
     };
     settle(&source, &bare[1..2], dead(1)).await;
-    let later = End::Retry(Duration::ZERO);
+    let later = Disposition::Retry(Duration::ZERO);
     settle(&source, &bare[2..], later.clone()).await;
     let framed = fetch_all(&source, 2).await;
     settle(&source, &framed[..1], dead(2)).await;

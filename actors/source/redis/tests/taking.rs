@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
+use crate::job::Disposition;
 use crate::source::redis::envelope;
 
 #[actix::test]
@@ -44,7 +45,7 @@ async fn any_bytes_arrive_as_they_were_sent() {
     };
     assert_eq!(payloads(&first), sent);
     // And with a frame, and with that of a dead boot.
-    settle(&source, &first, End::Retry(Duration::ZERO)).await;
+    settle(&source, &first, Disposition::Retry(Duration::ZERO)).await;
     let again = fetch_all(&source, sent.len()).await;
     let mut found = payloads(&again);
     found.sort();
@@ -166,7 +167,7 @@ async fn a_question_that_arrives_after_it_was_asked_again_takes_nothing() {
     world.push(["1"]).await;
     let first = fetch(&source, 100).await;
     assert_eq!(bodies(&first), ["1"]);
-    settle(&source, &first, End::Done).await;
+    settle(&source, &first, Disposition::Complete).await;
     world.push(["2"]).await;
     world
         .take_unread(&source.boot_in(generation), (1, 2), "list")
@@ -319,7 +320,7 @@ async fn a_fetch_takes_no_more_bytes_than_fit_or_one_message() {
     assert_eq!(bodies(&taken), sent, "the oldest first");
     assert_eq!(portions, [4, 1, 1, 1, 1, 100, 1]);
     // So it is with those that have failed, and those of a dead boot.
-    settle(&source, &taken, End::Retry(Duration::ZERO)).await;
+    settle(&source, &taken, Disposition::Retry(Duration::ZERO)).await;
     let mut again = Vec::new();
     while again.len() < sent.len() {
         let mut listener = stop.listen();
