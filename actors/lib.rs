@@ -7,6 +7,7 @@ mod address;
 )]
 mod alert;
 mod app;
+mod backoff;
 mod bootstrap;
 mod cli;
 mod clock;
@@ -66,11 +67,12 @@ pub use trace::Trace;
 
 /// The parts of [`Settings`].
 pub mod settings {
+    pub use crate::backoff::Backoff;
     pub use crate::config::{
-        AlertRules, AlertSettings, AlertSeverity, Backoff, BadBrokers, BadDatabaseUrl,
-        BadPartition, Brokers, CronRule, DatabaseSettings, DatabaseUrl, DelayedSettings, DiskRule,
-        EventRule, HttpSettings, KafkaSettings, LagRule, LateRule, LoggerSettings, OutageRule,
-        Ping, RedisSettings, RestartRule, RetryRules, UnknownEnvironment, Webhook, WebhookAuth,
+        AlertRules, AlertSettings, AlertSeverity, BadBrokers, BadDatabaseUrl, BadPartition,
+        Brokers, CronRule, DatabaseSettings, DatabaseUrl, DelayedSettings, DiskRule, EventRule,
+        HttpSettings, KafkaSettings, LagRule, LateRule, LoggerSettings, OutageRule, Ping,
+        RedisSettings, RestartRule, RetryRules, UnknownEnvironment, Webhook, WebhookAuth,
         WebhookKind,
     };
 }

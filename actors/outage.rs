@@ -10,13 +10,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::clock::{millis, now_ms};
 use crate::state::view::Away;
 use crate::state::{OutageMark, outages};
 
-/// The shortest and the longest pause between two tries at something that is away.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Between two tries at something that is away.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_millis(100),
+    max: Duration::from_secs(2),
+};
 /// A server that restarts is away for several causes, one after the other, that nobody must act on.
 const PASSING: Duration = Duration::from_secs(3);
 /// Between two lines of an outage that goes on.
@@ -215,11 +218,8 @@ impl Outage {
     /// is of the outage before; the next one in a row counts.
     pub(crate) fn failed_after(&mut self, silence: Duration, cause: impl Display) -> Duration {
         self.failing |= self.count_failure(silence, &cause.to_string());
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << self.tries.min(10))
-            .min(LONGEST_PAUSE);
-        self.tries += 1;
-        pause
+        self.tries = self.tries.saturating_add(1);
+        BACKOFF.pause(self.tries)
     }
 
     /// Whether it counts.
@@ -288,7 +288,7 @@ mod tests {
         let pauses: Vec<u128> = (0..8).map(|_| outage.failed("gone").as_millis()).collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 2000, 2000, 2000]);
         outage.passed();
-        assert_eq!(outage.failed("gone"), FIRST_PAUSE);
+        assert_eq!(outage.failed("gone"), BACKOFF.base);
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
         one.failed("gone");
         one.passed();
         let before = Duration::from_secs(5);
-        assert_eq!(other.failed_after(before, "timed out"), FIRST_PAUSE);
+        assert_eq!(other.failed_after(before, "timed out"), BACKOFF.base);
         assert!(other.state().outage.is_none());
         other.failed_after(before, "timed out");
         assert!(other.state().outage.is_some(), "nobody answers this one");

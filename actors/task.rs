@@ -6,16 +6,15 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::backoff::Backoff;
 use crate::state::deaths;
 
-/// Pauses before a task that panicked goes on: they double from the first to the longest. The count of panics starts anew
-/// with the task's owner only: a panic is a bug, and one that repeats must not fill the log.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Between a panic and the next run. The count of panics starts anew with the task's owner only: a panic is a bug, and one
+/// that repeats must not fill the log.
+const BACKOFF: Backoff = Backoff::REPLACEMENT;
 
 /// Runs what `start` makes until that returns. Where it panics, another one is made after a pause.
 pub(crate) async fn restart_on_panic<F, Fut>(what: &str, mut start: F)
@@ -23,23 +22,23 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = ()>,
 {
-    let mut pause = FIRST_PAUSE;
+    let mut delays = BACKOFF.delays();
     while caught(async { start().await }).await.is_err() {
         deaths().note(what);
+        let pause = delays.advance();
         log::error!("{what} panicked and goes on in {pause:?}");
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// As [`restart_on_panic`], for a thread.
 pub(crate) fn restart_thread_on_panic(what: &str, mut run: impl FnMut()) {
-    let mut pause = FIRST_PAUSE;
+    let mut delays = BACKOFF.delays();
     while catch_unwind(AssertUnwindSafe(&mut run)).is_err() {
         deaths().note(what);
+        let pause = delays.advance();
         log::error!("{what} panicked and goes on in {pause:?}");
         thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

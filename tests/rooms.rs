@@ -49,6 +49,7 @@ const ROOMS: &[&str] = &[
     "stop",
     "sleep",
     "workers",
+    "backoff",
     "trace",
     "clock_watch",
     "clock",

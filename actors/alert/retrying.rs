@@ -4,19 +4,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::{Backoff, Delays};
+
 /// A message that no try has brought over by then is given up.
 const RETRY_FOR: Duration = Duration::from_secs(5 * 60);
 /// A receiver that names a longer pause than the above is tried once more after it; but none that names more than this.
 pub(super) const LONGEST_NAMED: Duration = Duration::from_secs(15 * 60);
-/// Pauses that no receiver names: they double from the first to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Where the receiver names no pause.
+const BACKOFF: Backoff = Backoff {
+    base: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+};
 
 /// The tries of one message.
 pub(super) struct Retrying {
     first: Instant,
     until: Instant,
-    pause: Duration,
+    delays: Delays,
 }
 
 impl Retrying {
@@ -25,7 +29,7 @@ impl Retrying {
         Self {
             first: now,
             until: now + RETRY_FOR,
-            pause: FIRST_PAUSE,
+            delays: BACKOFF.delays(),
         }
     }
 
@@ -37,8 +41,7 @@ impl Retrying {
         named: Option<Duration>,
         spread: f64,
     ) -> Option<Duration> {
-        let usual = self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let usual = self.delays.advance();
         let pause = usual.max(named.unwrap_or_default());
         // Before any sum: a receiver may name a pause that no clock can hold.
         if pause > LONGEST_NAMED {

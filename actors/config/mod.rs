@@ -13,7 +13,6 @@ use std::{
 
 use chrono_tz::Tz;
 
-mod backoff;
 mod commands;
 mod crontab;
 mod elsewhere;
@@ -35,7 +34,6 @@ mod without_effect;
 mod zone;
 mod zone_names;
 
-pub use self::backoff::Backoff;
 pub(crate) use self::commands::Commands;
 use self::commands::Kind;
 pub(crate) use self::crontab::{CronEntry, Misfire, Overlap, longest_params};

@@ -3,7 +3,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::backoff::Backoff;
+use crate::backoff::Backoff;
 use crate::jsonc::duration::{self, Bounds};
 use crate::jsonc::node::Node;
 use crate::jsonc::object::Object;

@@ -52,7 +52,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::config::Backoff;
+    use crate::backoff::Backoff;
 
     fn rules(max_attempts: u32) -> RetryRules {
         RetryRules {

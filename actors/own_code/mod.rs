@@ -18,7 +18,7 @@ use actix_rt::Arbiter;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::Backoff;
+use crate::backoff::Backoff;
 use crate::drop_notice::GoneNotice;
 use crate::job::{JobError, JobResult, Next, OwnCode, run};
 use crate::state::deaths;
@@ -26,10 +26,7 @@ use crate::stop::left_at;
 
 /// The pause before code that failed is started again: as for a child that died, so a port that is still taken or a
 /// server that is away costs neither a busy loop nor a long wait.
-const RESTART: Backoff = Backoff {
-    base: Duration::from_millis(100),
-    max: Duration::from_secs(30),
-};
+const RESTART: Backoff = Backoff::REPLACEMENT;
 /// Code that ran for this long before it failed is started again after the shortest pause.
 const LIVED_LONG: Duration = Duration::from_secs(60);
 

@@ -11,10 +11,7 @@ use crate::drop_notice::GoneNotice;
 use crate::state::deaths;
 use crate::stop::StopSignal;
 
-/// Pauses before a dead consumer is replaced: they double from the first to the longest, and start anew once one has
-/// lived for long enough.
-pub(super) const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
-const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
+/// The pauses before a dead consumer is replaced start anew once one has lived for this long.
 const LIVED_LONG: Duration = Duration::from_secs(60);
 
 pub(super) struct Member {
@@ -76,19 +73,18 @@ impl PoolActor {
             return;
         }
         if member.born.elapsed() > LIVED_LONG {
-            self.pause = FIRST_REPLACEMENT;
+            self.delays.reset();
         }
         deaths().note(&format!("a consumer of queue `{}`", self.queue()));
+        let pause = self.delays.advance();
         log::error!(
-            "queue `{}`: a consumer died and is replaced in {:?}; what it held is given back",
-            self.queue(),
-            self.pause
+            "queue `{}`: a consumer died and is replaced in {pause:?}; what it held is given back",
+            self.queue()
         );
         self.replacing = true;
-        ctx.run_later(self.pause, |pool, ctx| {
+        ctx.run_later(pause, |pool, ctx| {
             pool.replacing = false;
             pool.reconcile(ctx);
         });
-        self.pause = (self.pause * 2).min(LONGEST_REPLACEMENT);
     }
 }

@@ -23,9 +23,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::lease::Leases;
-use self::members::{FIRST_REPLACEMENT, Member};
+use self::members::Member;
 pub(crate) use self::reloading::{Retire, TIME_TO_LEAVE, Tune};
 pub(crate) use self::sizing::counted_to;
+use crate::backoff::{Backoff, Delays};
 use crate::config::PoolLimits;
 use crate::consumer::Work;
 use crate::drop_notice::GoneNotice;
@@ -106,7 +107,7 @@ pub(crate) struct PoolActor {
     is_retired: bool,
     /// The source has been closed.
     is_closed: Arc<tokio::sync::Mutex<bool>>,
-    pause: Duration,
+    delays: Delays,
     replacing: bool,
     /// Rings when the next lease is over.
     timer: Option<SpawnHandle>,
@@ -134,7 +135,7 @@ impl PoolActor {
             is_tuned: false,
             is_retired: false,
             is_closed: Arc::default(),
-            pause: FIRST_REPLACEMENT,
+            delays: Backoff::REPLACEMENT.delays(),
             replacing: false,
             timer: None,
             life: StopSignal::new(),

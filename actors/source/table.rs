@@ -20,8 +20,9 @@ use super::{
     Delivery, Fetched, Fetcher, IdleTables, Limit, Receipt, Settled, Source, SourceError,
     TableLags, TableReceipt, made, nothing,
 };
+use crate::backoff::Backoff;
 use crate::db::Db;
-use crate::job::{Disposition, Message, MessageSource, SourceKind};
+use crate::job::{Message, MessageSource, SourceKind};
 use crate::membership::{Liveness, Ownership};
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
@@ -29,10 +30,11 @@ use crate::store::Most;
 use crate::store::rows::{ClaimedMessage, EntryName, MessageEnd};
 use crate::store::write::{ClaimMessages, EndMessages, ReleaseMessages};
 
-/// Pauses between polls of an empty queue: they double from the first to the longest. Tables that stay empty for longer
-/// are polled together (`idle_poll.rs`), as often.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// Between polls of an empty queue. Tables that stay empty for longer are polled together (`idle_poll.rs`), as often.
+const POLLS: Backoff = Backoff {
+    base: Duration::from_millis(10),
+    max: Duration::from_millis(250),
+};
 
 /// See the module's header.
 pub(crate) struct TableSource {
@@ -247,15 +249,16 @@ impl Source for TableSource {
                 () = stop.quiet() => return Ok(nothing()),
                 poll = self.poll.lock() => poll,
             };
-            let mut pause = FIRST_PAUSE;
+            let mut delays = POLLS.delays();
             while !stop.begun() {
                 // Not raced against the stop: a claim under way must be answered, or its rows would be orphaned.
                 let deliveries = self.claim(most, &mut orphans).await?;
                 if !deliveries.is_empty() {
                     return Ok(made(deliveries));
                 }
+                let pause = delays.advance();
                 let next_poll = async {
-                    match pause < LONGEST_PAUSE {
+                    match pause < POLLS.max {
                         true => tokio::time::sleep(pause).await,
                         false => self.idle.until_due(&self.table).await,
                     }
@@ -265,7 +268,6 @@ impl Source for TableSource {
                     () = self.arrivals.notified() => {}
                     () = stop.quiet() => {}
                 }
-                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Ok(nothing())
         }

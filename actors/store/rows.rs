@@ -12,8 +12,8 @@ pub(crate) use super::dead_letter::{
     ReplayTo, SCANNED_LETTERS, Side,
 };
 use super::made_dead_letters::{of_queue, of_task};
+use crate::backoff::Backoff;
 use crate::clock::millis;
-use crate::config::Backoff;
 use crate::job::Disposition;
 use crate::trace::Trace;
 

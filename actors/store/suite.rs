@@ -16,6 +16,7 @@ use super::rows::{
     OutsideId, Reaped, RunEnd, TaskEnd, Victim,
 };
 use super::traits::Writer;
+use crate::backoff::Backoff;
 use super::write::{
     BeginBoot, ClaimFire, ClaimMessages, ClaimTasks, EndBoot, EndMessages, EndRun, EndTasks,
     ForgetDeaths, InsertDeadLetters, InsertMessages, InsertTasks, Most, NoteFailures, Operation,
@@ -23,7 +24,6 @@ use super::write::{
     TrimRuns, TrimTasks, Write, reply_of,
 };
 use crate::clock::now_ms;
-use crate::config::Backoff;
 use crate::job::Disposition;
 
 const ME: &str = "script1/me";

@@ -33,6 +33,7 @@ pub(crate) use self::retention::Retention;
 use self::stopping::{Stopped, stop_all};
 pub(crate) use self::warnings::Warnings;
 use self::watching::FileWatch;
+use crate::backoff::{Backoff, Delays};
 use crate::config::Fingerprint;
 use crate::drop_notice::GoneNotice;
 use crate::orders;
@@ -43,10 +44,7 @@ use crate::store::DbError;
 use crate::store::write::BeginBoot;
 use crate::task::{caught, restart_on_panic};
 
-/// Pauses before a dead child is replaced: they double from the first to the longest, and start anew after a while
-/// without a death.
-const FIRST_REPLACEMENT: Duration = Duration::from_millis(100);
-const LONGEST_REPLACEMENT: Duration = Duration::from_secs(30);
+/// The pauses before a dead child is replaced start anew after this time without a death.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 
 /// The longest wait of the start for the recovery of this machine's dead boots.
@@ -101,7 +99,7 @@ pub(crate) struct SupervisorActor {
     plan: Arc<Plan>,
     children: Children,
     stop: StopSignal,
-    pause: Duration,
+    delays: Delays,
     last_death: Option<Instant>,
     /// `alert.ping` is not called; the reason is logged.
     ping_withheld: bool,
@@ -128,7 +126,7 @@ impl SupervisorActor {
             plan: Arc::new(plan),
             children: Children::default(),
             stop,
-            pause: FIRST_REPLACEMENT,
+            delays: Backoff::REPLACEMENT.delays(),
             last_death: None,
             ping_withheld: false,
             failed: false,
@@ -276,17 +274,16 @@ impl SupervisorActor {
             .last_death
             .is_none_or(|last| last.elapsed() > QUIET_TIME)
         {
-            self.pause = FIRST_REPLACEMENT;
+            self.delays.reset();
         }
         self.last_death = Some(Instant::now());
         deaths().note(&self.plan.describe(child));
+        let pause = self.delays.advance();
         log::error!(
-            "{} died and is replaced in {:?}",
-            self.plan.describe(child),
-            self.pause
+            "{} died and is replaced in {pause:?}",
+            self.plan.describe(child)
         );
-        ctx.notify_later(Replace { child }, self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_REPLACEMENT);
+        ctx.notify_later(Replace { child }, pause);
     }
 
     fn replace(&mut self, child: Child, ctx: &mut Context<Self>) {

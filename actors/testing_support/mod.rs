@@ -19,9 +19,8 @@ pub(crate) use self::database::TestDb;
 pub(crate) use self::hooked::no_hook;
 pub(crate) use self::proxy::{Cut, Proxy};
 pub(crate) use self::source::FakeSource;
-use crate::config::{
-    Backoff, BatchLimits, PoolLimits, QueueEntry, RetryRules, SourceConfig, StatusBits,
-};
+use crate::backoff::Backoff;
+use crate::config::{BatchLimits, PoolLimits, QueueEntry, RetryRules, SourceConfig, StatusBits};
 use crate::consumer::Work;
 use crate::drop_notice::GoneNotice;
 use crate::job::{BatchHandler, Consumer, Handler, JobResult, Message};

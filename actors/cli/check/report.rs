@@ -5,6 +5,7 @@ use chrono_tz::Tz;
 use serde::Serialize;
 
 use super::online::Found;
+use crate::backoff::Backoff;
 use crate::bootstrap::version;
 use crate::config::{
     Config, CronEntry, Fault, Misfire, Overlap, Places, PoolLimits, QueueEntry, SourceConfig,
@@ -59,6 +60,8 @@ pub(super) struct QueueReport {
     pub(super) max_attempts: u32,
     pub(super) backoff_base_s: f64,
     pub(super) backoff_max_s: f64,
+    #[serde(skip)]
+    pub(super) backoff: Backoff,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,6 +180,7 @@ impl QueueReport {
             max_attempts: entry.retry.max_attempts.get(),
             backoff_base_s: entry.retry.backoff.base.as_secs_f64(),
             backoff_max_s: entry.retry.backoff.max.as_secs_f64(),
+            backoff: entry.retry.backoff,
         }
     }
 }

@@ -118,14 +118,11 @@ fn retries(queue: &QueueReport) -> String {
         return format!("1 attempt, {limit}; then a dead letter");
     }
     let waits = queue.max_attempts - 1;
-    let shown: Vec<String> = (0..waits.min(SHOWN_WAITS))
-        .map(|n| {
-            let wait = queue.backoff_base_s * f64::from(1_u32 << n);
-            seconds(wait.min(queue.backoff_max_s))
-        })
+    let shown: Vec<String> = (1..=waits.min(SHOWN_WAITS))
+        .map(|failed| show_duration(queue.backoff.pause(failed)))
         .collect();
     let more = if waits > SHOWN_WAITS {
-        format!(", … up to {}", seconds(queue.backoff_max_s))
+        format!(", … up to {}", show_duration(queue.backoff.max))
     } else {
         String::new()
     };

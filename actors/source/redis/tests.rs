@@ -17,7 +17,8 @@ use bb8_redis::redis::{AsyncConnectionConfig, Client, FromRedisValue, ToRedisArg
 use tokio::time::Instant;
 
 use super::{RedisQueue, RedisSource, Server, scripts};
-use crate::config::{Backoff, RedisSettings, RetryRules, Secret};
+use crate::backoff::Backoff;
+use crate::config::{RedisSettings, RetryRules, Secret};
 use crate::job::Disposition;
 use crate::servers::redis::{self, Redis};
 use crate::servers::way::Way;

@@ -1,4 +1,5 @@
-//! How long a failed job waits before it is tried again.
+//! Delays that double: of jobs that failed, of parts that died and are replaced, of what is away, of polls that find
+//! nothing.
 
 use std::time::Duration;
 
@@ -17,14 +18,33 @@ pub struct Backoff {
 
 impl Backoff {
     /// The longest wait where none is given.
-    pub(super) const DEFAULT_MAX: Duration = Duration::from_secs(5 * 60);
+    pub(crate) const DEFAULT_MAX: Duration = Duration::from_secs(5 * 60);
+
+    /// For what has died and is replaced: neither a busy loop, nor a long wait after a bug that shows seldom.
+    pub(crate) const REPLACEMENT: Self = Self {
+        base: Duration::from_millis(100),
+        max: Duration::from_secs(30),
+    };
+
+    /// The wait after this many failed attempts (1 after the first), without jitter.
+    pub(crate) fn pause(&self, failed_attempts: u32) -> Duration {
+        let doublings = failed_attempts.saturating_sub(1);
+        let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.max)
+    }
+
+    /// The pauses from the shortest to the longest.
+    pub(crate) fn delays(self) -> Delays {
+        Delays {
+            backoff: self,
+            taken: 0,
+        }
+    }
 
     /// The wait after this many failed attempts (1 after the first); `jitter`, from 0 to 1, is
     /// where in its spread the delay lies: 0.5 is the delay itself.
     pub fn delay(&self, failed_attempts: u32, jitter: f64) -> Duration {
-        let doublings = failed_attempts.saturating_sub(1);
-        let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
-        let delay = self.base.saturating_mul(factor).min(self.max);
+        let delay = self.pause(failed_attempts);
         let jitter = if jitter.is_nan() {
             0.5
         } else {
@@ -34,6 +54,26 @@ impl Backoff {
         // Too long to be counted is longer than `max`.
         Duration::try_from_secs_f64(delay.as_secs_f64() * spread)
             .map_or(self.max, |delay| delay.min(self.max))
+    }
+}
+
+/// The pauses of one series, each twice as long as the one before; without jitter.
+#[derive(Debug, Clone)]
+pub(crate) struct Delays {
+    backoff: Backoff,
+    taken: u32,
+}
+
+impl Delays {
+    /// The next one.
+    pub(crate) fn advance(&mut self) -> Duration {
+        self.taken = self.taken.saturating_add(1);
+        self.backoff.pause(self.taken)
+    }
+
+    /// The next one is the shortest again.
+    pub(crate) fn reset(&mut self) {
+        self.taken = 0;
     }
 }
 
@@ -69,6 +109,20 @@ mod tests {
                 "{failed}"
             );
         }
+    }
+
+    #[test]
+    fn a_series_begins_anew_once_it_is_reset() {
+        let mut delays = Backoff::REPLACEMENT.delays();
+        let mut some = |n| -> Vec<u128> { (0..n).map(|_| delays.advance().as_millis()).collect() };
+        assert_eq!(
+            some(11),
+            [
+                100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000
+            ]
+        );
+        delays.reset();
+        assert_eq!(delays.advance(), Backoff::REPLACEMENT.base);
     }
 
     #[test]
