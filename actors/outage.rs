@@ -5,9 +5,10 @@
 //! is then.
 
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
@@ -201,12 +202,6 @@ impl Outage {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        let state = self.shared.state.lock();
-        state.unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A try failed at once. Answers how long to wait before the next.
     pub(crate) fn failed(&mut self, cause: impl Display) -> Duration {
         self.failed_after(Duration::ZERO, cause)
@@ -225,7 +220,7 @@ impl Outage {
     /// Whether it counts.
     fn count_failure(&self, silence: Duration, cause: &str) -> bool {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.shared.state.lock();
         let is_old = |answer: Instant| now.checked_sub(silence).is_some_and(|began| began < answer);
         if self.tries == 0 && state.last_answer.is_some_and(is_old) {
             return false;
@@ -245,7 +240,7 @@ impl Outage {
     /// A try went well.
     pub(crate) fn passed(&mut self) {
         self.tries = 0;
-        let mut state = self.state();
+        let mut state = self.shared.state.lock();
         state.last_answer = Some(Instant::now());
         if !self.failing {
             return;
@@ -268,7 +263,7 @@ impl Outage {
 impl Drop for Outage {
     fn drop(&mut self) {
         if self.failing {
-            let mut state = self.state();
+            let mut state = self.shared.state.lock();
             state.failing -= 1;
             if state.failing == 0 {
                 state.outage = None;
@@ -350,12 +345,15 @@ mod tests {
         one.passed();
         let before = Duration::from_secs(5);
         assert_eq!(other.failed_after(before, "timed out"), BACKOFF.base);
-        assert!(other.state().outage.is_none());
+        assert!(other.shared.state.lock().outage.is_none());
         other.failed_after(before, "timed out");
-        assert!(other.state().outage.is_some(), "nobody answers this one");
+        assert!(
+            other.shared.state.lock().outage.is_some(),
+            "nobody answers this one"
+        );
         other.passed();
-        assert_eq!(other.state().failing, 0);
-        assert!(other.state().outage.is_none());
+        assert_eq!(other.shared.state.lock().failing, 0);
+        assert!(other.shared.state.lock().outage.is_none());
     }
 
     #[test]

@@ -72,24 +72,25 @@ pub(crate) use self::points::panic_point;
 /// Panics that tests have ordered.
 #[cfg(test)]
 pub(crate) mod points {
-    use std::sync::{Mutex, PoisonError};
+
+    use parking_lot::Mutex;
 
     static ARMED: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 
     /// The task panics once, when it comes to the place the next time.
     pub(crate) fn arm(place: &str, of: &str) {
-        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = ARMED.lock();
         armed.push((place.to_owned(), of.to_owned()));
     }
 
     /// Whether the panic is still to come.
     pub(crate) fn is_armed(place: &str, of: &str) -> bool {
-        let armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let armed = ARMED.lock();
         armed.iter().any(|(p, o)| p == place && o == of)
     }
 
     pub(crate) fn panic_point(place: &str, of: &str) {
-        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = ARMED.lock();
         let found = armed.iter().position(|(p, o)| p == place && o == of);
         if let Some(at) = found {
             armed.remove(at);

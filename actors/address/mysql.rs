@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::sync::{Mutex, PoisonError};
 
 use diesel_async::AsyncMysqlConnection;
 use mysql_async::{Conn, DriverError, Error, IoError, Opts, OptsBuilder, SslOpts};
+use parking_lot::Mutex;
 use rustls::crypto::{CryptoProvider, ring};
 
 use super::{NoConnection, certificates, decoded};
@@ -185,7 +185,7 @@ impl Wanted {
     fn warn_of_clear_text(&self) {
         static WARNED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
         let server = format!("{}:{}", self.opts.ip_or_hostname(), self.opts.tcp_port());
-        let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = WARNED.lock();
         if warned.insert(server.clone()) {
             log::warn!(
                 "the database server {server} offers no TLS: passwords and data go there in clear text, as \

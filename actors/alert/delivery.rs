@@ -1,9 +1,10 @@
 //! The outcome of an alert at its receivers: each has a [`Receipt`] of it, and the code that raised it may wait for
 //! all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// How the delivery of one alert ended. Whatever a receiver did not take is a line of the log.
@@ -92,11 +93,7 @@ impl Drop for Receipt {
         self.all
             .worst
             .fetch_max(self.outcome as u8, Ordering::AcqRel);
-        let mut first = self
-            .all
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut first = self.all.first.lock();
         drop(first.take());
     }
 }
@@ -104,7 +101,7 @@ impl Drop for Receipt {
 impl Drop for All {
     fn drop(&mut self) {
         let worst = usize::from(*self.worst.get_mut());
-        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.get_mut();
         if let (Some(ended), Some(worst)) = (ended.take(), Delivered::ALL.get(worst)) {
             // Whoever raised it may not wait.
             let _ = ended.send(*worst);

@@ -4,9 +4,10 @@
 //! explains more. Those of one address go out in their order, and those of others do not wait for them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -106,7 +107,7 @@ impl Pinger {
     /// Never waits, and never fails.
     pub(crate) fn send(&self, ping: Ping) {
         let url = ping.url.expose().to_owned();
-        let mut lines = self.lock();
+        let mut lines = self.0.lines.lock();
         let line = lines.entry(url.clone()).or_default();
         if line.pings.len() >= MOST_WAITING
             && let Some(least) = line.least()
@@ -130,7 +131,7 @@ impl Pinger {
             });
             if !is_served {
                 // The missing thread is logged; a stop must not wait for it.
-                let line = self.lock().remove(&url).unwrap_or_default();
+                let line = self.0.lines.lock().remove(&url).unwrap_or_default();
                 self.decided(line.pings.len());
             }
         }
@@ -160,7 +161,7 @@ impl Pinger {
     }
 
     fn next(&self, url: &str) -> Option<Ping> {
-        let mut lines = self.lock();
+        let mut lines = self.0.lines.lock();
         let line = lines.get_mut(url)?;
         let ping = line.pings.pop_front();
         if ping.is_none() {
@@ -209,7 +210,7 @@ impl Pinger {
 
     /// Whether the end of the same run waits behind its start.
     fn has_ended(&self, start: &Ping) -> bool {
-        let lines = self.lock();
+        let lines = self.0.lines.lock();
         let line = lines.get(start.url.expose());
         line.is_some_and(|line| {
             let mut pings = line.pings.iter();
@@ -224,15 +225,14 @@ impl Pinger {
             let port = url.port_or_known_default().unwrap_or_default();
             Some(format!("{}:{port}", url.host_str()?))
         });
-        // Nothing that is done under this lock can panic half way.
-        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.0.calls.lock();
         let calls = calls.entry(host.unwrap_or_default());
         Arc::clone(calls.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE_EACH_HOST))))
     }
 
     /// One outage is two lines.
     fn note(&self, url: &str, ping: &Ping, failure: Option<Failure>) {
-        let mut lines = self.lock();
+        let mut lines = self.0.lines.lock();
         let line = lines.entry(url.to_owned()).or_default();
         let was_failing = std::mem::replace(&mut line.is_failing, failure.is_some());
         drop(lines);
@@ -250,11 +250,6 @@ impl Pinger {
         self.0
             .undecided
             .send_modify(|undecided| *undecided = undecided.saturating_sub(count));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Line>> {
-        // Nothing that is done under this lock can panic half way.
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,10 @@
 //! The alerts that wait for a receiver: bounded, and put in without waiting.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -62,7 +63,7 @@ impl Waiting {
     }
 
     pub(super) fn put(&self, notice: Arc<Notice>, receipt: Receipt) -> Put {
-        let mut queue = self.lock();
+        let mut queue = self.0.queue.lock();
         if queue.is_closed {
             receipt.settle(Delivered::CutShort);
             return Put::StillFull;
@@ -83,7 +84,7 @@ impl Waiting {
     /// Until something waits.
     pub(super) async fn any(&self) {
         let mut undecided = self.0.undecided.subscribe();
-        while self.lock().parcels.is_empty() {
+        while self.0.queue.lock().parcels.is_empty() {
             // The sender lives in here.
             let _ = undecided.changed().await;
         }
@@ -92,7 +93,7 @@ impl Waiting {
     /// All that wait, the oldest first, and the number of those left out. They stay the first ones until the receiver's
     /// task, which alone takes any out, sets out with them.
     pub(super) fn all(&self) -> (Vec<Arc<Notice>>, usize) {
-        let queue = self.lock();
+        let queue = self.0.queue.lock();
         let notices = queue.parcels.iter();
         let notices = notices.map(|parcel| Arc::clone(&parcel.notice)).collect();
         (notices, queue.left_out)
@@ -100,7 +101,7 @@ impl Waiting {
 
     /// The first ones are on their way, and so is the word of those left out.
     pub(super) fn set_out(&self, count: usize, left_out: usize) {
-        let mut queue = self.lock();
+        let mut queue = self.0.queue.lock();
         let count = count.min(queue.parcels.len());
         let parcels: Vec<Parcel> = queue.parcels.drain(..count).collect();
         queue.under_way.extend(parcels);
@@ -109,14 +110,14 @@ impl Waiting {
 
     /// Those on their way, the oldest first.
     pub(super) fn under_way(&self) -> Vec<Arc<Notice>> {
-        let queue = self.lock();
+        let queue = self.0.queue.lock();
         let notices = queue.under_way.iter();
         notices.map(|parcel| Arc::clone(&parcel.notice)).collect()
     }
 
     /// The first ones on their way have arrived, or never will.
     pub(super) fn decided(&self, count: usize, outcome: Delivered) {
-        let mut queue = self.lock();
+        let mut queue = self.0.queue.lock();
         let count = count.min(queue.under_way.len());
         let parcels: Vec<Parcel> = queue.under_way.drain(..count).collect();
         drop(queue);
@@ -158,7 +159,7 @@ impl Waiting {
         let mut undecided = self.0.undecided.subscribe();
         let all = undecided.wait_for(|undecided| *undecided == 0);
         let _ = timeout_at(until, all).await;
-        let mut queue = self.lock();
+        let mut queue = self.0.queue.lock();
         queue.is_closed = true;
         let mut left: Vec<Parcel> = queue.under_way.drain(..).collect();
         left.extend(queue.parcels.drain(..));
@@ -167,10 +168,5 @@ impl Waiting {
         let notices = notices.collect();
         self.settle(left, Delivered::CutShort);
         notices
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that is done under this lock can panic half way.
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

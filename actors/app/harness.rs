@@ -1,11 +1,12 @@
 //! Tries handlers without a daemon.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix::Actor;
 use actix_rt::System;
 use bytes::Bytes;
 use futures_util::future::join;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -215,19 +216,12 @@ impl<S: Send + Sync + 'static> Harness<S> {
 
     /// What handlers pushed so far, in order.
     pub fn pushed(&self) -> Vec<PushItem> {
-        self.pushed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.pushed.lock().clone()
     }
 
     /// What handlers sent to queues so far, in order: the queue's name and the payload.
     pub fn sent(&self) -> Vec<(String, Bytes)> {
-        self.sent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sent
-            .clone()
+        self.sent.lock().sent.clone()
     }
 
     /// What handlers counted with a [`Warning`](crate::Warning) so far, in order: the flag, the count and the messages of each

@@ -5,11 +5,12 @@
 //! over.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bb8::RunError;
 use bb8_redis::RedisConnectionManager;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::config::RedisSettings;
@@ -46,7 +47,7 @@ impl RedisPools {
     /// Made at the first use.
     pub(super) fn get(&self, name: &str, settings: &RedisSettings) -> Result<RedisPool, BoxError> {
         // A pool that was being made when its maker panicked is simply not there.
-        let mut pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.0.lock();
         if let Some(pool) = pools.get(name) {
             return Ok(pool.clone());
         }

@@ -5,8 +5,9 @@
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rdkafka::producer::FutureProducer;
 use tokio::runtime::Handle;
 
@@ -71,7 +72,7 @@ impl Services {
             .databases
             .get(name)
             .ok_or_else(|| missing("databases", name, self.settings.databases.keys()))?;
-        let mut pools = lock(&self.databases);
+        let mut pools = self.databases.lock();
         let key = (name.to_owned(), TypeId::of::<C>());
         if let Some(pool) = pools
             .get(&key)
@@ -107,11 +108,6 @@ impl Services {
     pub(crate) fn kafka(&self, name: &str) -> Result<FutureProducer, BoxError> {
         Ok(self.clusters.producer(name)?)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A pool that was being made when its maker panicked is simply not there.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn missing<'a>(key: &str, name: &str, known: impl Iterator<Item = &'a String>) -> BoxError {

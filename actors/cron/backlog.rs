@@ -12,8 +12,10 @@
 //! of it is being made up for: it replaces what ran before, and gives way to what is due later, as any fire.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::fire::{AtEntry, Attempt, Ready, attempt};
 use super::waiting::{Expired, Lateness, Waiting};
@@ -57,7 +59,7 @@ struct AtWork(Backlog);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.lock().at_work -= 1;
+        self.0.state.lock().at_work -= 1;
     }
 }
 
@@ -91,7 +93,7 @@ impl Backlog {
     }
 
     fn keep(&self, config: &CronConfig, entry: &Arc<LiveEntry>, at: i64, lateness: Lateness) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closed {
             return;
         }
@@ -103,14 +105,14 @@ impl Backlog {
 
     /// Whether it is to be made from here: a claim that was given up may have been committed all the same.
     pub(super) fn holds(&self, entry: &str, scheduled_ms: i64) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         let waiting = state.by_entry.get(entry);
         waiting.is_some_and(|waiting| waiting.holds(scheduled_ms))
     }
 
     /// Makes nothing more but what is being claimed.
     pub(super) fn close(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closed = true;
         for waiting in state.by_entry.values_mut() {
             waiting.close("the daemon stops");
@@ -119,7 +121,7 @@ impl Backlog {
 
     /// After a reload: of entries that are gone only what is being claimed is made. The others have the entry as it is now.
     pub(super) fn renew(&self, current: impl Fn(&str) -> Option<Arc<LiveEntry>>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         for (key, waiting) in &mut state.by_entry {
             match current(key) {
                 Some(entry) => waiting.entry = entry,
@@ -142,7 +144,7 @@ impl Backlog {
     /// Misfires that need their turn, then the earliest fire, then what is to be reported.
     fn next(&self, config: &CronConfig) -> Option<Job> {
         let too_late = too_late(config);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let state = &mut *state;
         for waiting in state.by_entry.values_mut() {
             waiting.expire(too_late);
@@ -243,18 +245,13 @@ impl Backlog {
     }
 
     fn with<T>(&self, entry: &LiveEntry, act: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
-        self.lock().by_entry.get_mut(&entry.key).map(act)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().by_entry.get_mut(&entry.key).map(act)
     }
 
     /// Fires that are kept, for tests.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lock().by_entry.values().map(Waiting::len).sum()
+        self.state.lock().by_entry.values().map(Waiting::len).sum()
     }
 }
 

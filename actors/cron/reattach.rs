@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
 
 use super::fire::run_again;
 use super::judge::{PATIENCE_MS, Verdict, judge};
@@ -53,7 +54,7 @@ pub(super) struct Watching {
 impl WatchedRuns {
     /// None where it is watched already.
     pub(super) fn begin(&self, uk: &str) -> Option<Watching> {
-        match self.lock().entry(uk.to_owned()) {
+        match self.by_uk.lock().entry(uk.to_owned()) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
                 place.insert(None);
@@ -67,29 +68,24 @@ impl WatchedRuns {
 
     /// From now on the run has a process, which is a child of ours.
     pub(super) fn set_child(&self, uk: &str, signals: Signals) {
-        if let Some(child) = self.lock().get_mut(uk) {
+        if let Some(child) = self.by_uk.lock().get_mut(uk) {
             *child = Some(signals);
         }
     }
 
     /// The run's process, where it is a child of ours.
     pub(super) fn child(&self, uk: &str) -> Option<Signals> {
-        self.lock().get(uk).cloned().flatten()
+        self.by_uk.lock().get(uk).cloned().flatten()
     }
 
     pub(super) fn contains(&self, uk: &str) -> bool {
-        self.lock().contains_key(uk)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Option<Signals>>> {
-        // Nothing that is done under this lock can panic half way.
-        self.by_uk.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_uk.lock().contains_key(uk)
     }
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.runs.lock().remove(&self.uk);
+        self.runs.by_uk.lock().remove(&self.uk);
     }
 }
 

@@ -1,9 +1,10 @@
 //! How everything else speaks to DbActor.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::Addr;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 use super::actor::{DbActor, Submit, outage_of};
@@ -138,7 +139,7 @@ impl Db {
 
     /// This process has put messages into the table.
     pub(crate) fn ring(&self, queue: &str) {
-        let arrivals = self.lock_arrivals().get(queue).cloned();
+        let arrivals = self.shared.arrivals.lock().get(queue).cloned();
         if let Some(arrivals) = arrivals {
             arrivals.notify_one();
         }
@@ -146,13 +147,8 @@ impl Db {
 
     /// Rings when this process has put messages into the table.
     pub(crate) fn arrivals(&self, queue: &str) -> Arc<Notify> {
-        let mut all = self.lock_arrivals();
+        let mut all = self.shared.arrivals.lock();
         Arc::clone(all.entry(queue.to_owned()).or_default())
     }
 
-    fn lock_arrivals(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Notify>>> {
-        let arrivals = self.shared.arrivals.lock();
-        // Nothing that is done under this lock can panic half way.
-        arrivals.unwrap_or_else(PoisonError::into_inner)
-    }
 }

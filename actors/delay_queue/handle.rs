@@ -1,8 +1,9 @@
 //! Whichever DelayQueueActor there is at the moment: it is replaced when it dies, and handlers live longer than that.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use actix::Addr;
+use parking_lot::RwLock;
 
 use super::DelayQueueActor;
 
@@ -14,14 +15,11 @@ pub(crate) struct DelayQueueHandle {
 
 impl DelayQueueHandle {
     pub(crate) fn set(&self, addr: Addr<DelayQueueActor>) {
-        *self.addr.write().unwrap_or_else(PoisonError::into_inner) = Some(addr);
+        *self.addr.write() = Some(addr);
     }
 
     /// None before the actor was started for the first time.
     pub(crate) fn get(&self) -> Option<Addr<DelayQueueActor>> {
-        self.addr
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.addr.read().clone()
     }
 }

@@ -25,9 +25,10 @@ mod stopping;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use actix::prelude::*;
+use parking_lot::Mutex;
 
 use self::budget::Flow;
 use self::engine::Engine;

@@ -1,8 +1,7 @@
 //! Taking new tasks.
 
-use std::sync::{Mutex, PoisonError};
-
 use actix::prelude::*;
+use parking_lot::Mutex;
 
 use super::due_queue::Claim;
 use super::polling::POLL_AHEAD;
@@ -166,7 +165,7 @@ fn push_for_test(
 ) -> Result<Vec<i64>, PushError> {
     let named = items.iter().map(|item| item.exec_cmd.clone()).collect();
     push::rows(&items, &named, now_ms())?;
-    let mut pushed = pushed.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut pushed = pushed.lock();
     let id_at = |index: usize| i64::try_from(index + 1).unwrap_or(i64::MAX);
     let with_key = |pushed: &[PushItem], key: &String| {
         let has_key = |item: &PushItem| item.idempotency_key.as_ref() == Some(key);

@@ -5,8 +5,8 @@
 //! released while this boot lives.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::due_queue::Claim;
@@ -31,7 +31,7 @@ enum State {
 
 impl RunningTasks {
     pub(super) fn begin(&self, claims: &[Claim]) {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let mut begun = 0;
         for claim in claims {
             let overdue = claim.overdue;
@@ -42,7 +42,7 @@ impl RunningTasks {
     }
 
     pub(super) fn end(&self, claims: impl Iterator<Item = (i64, i64)>) {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let ended = claims.filter_map(|claim| states.remove(&claim));
         let ended = ended.filter(|state| state.runs()).count();
         self.count.send_modify(|running| *running -= ended);
@@ -50,7 +50,7 @@ impl RunningTasks {
 
     /// They have run, and their ends cannot be written now.
     pub(super) fn cannot_end(&self, claims: impl Iterator<Item = (i64, i64)>) {
-        let mut states = self.lock();
+        let mut states = self.states.lock();
         let mut ran = 0;
         for claim in claims {
             if let Some(state) = states.get_mut(&claim) {
@@ -71,21 +71,15 @@ impl RunningTasks {
 
     /// Row and fence of each.
     pub(super) fn claims(&self) -> Vec<(i64, i64)> {
-        self.lock().keys().copied().collect()
+        self.states.lock().keys().copied().collect()
     }
 
     /// How many there are, and how many of them were overdue when they were claimed.
     pub(super) fn counts(&self) -> (u32, u32) {
-        let running = self.lock();
+        let running = self.states.lock();
         let overdue = State::Runs { overdue: true };
         let overdue = running.values().filter(|state| **state == overdue).count();
         (self.len(), u32::try_from(overdue).unwrap_or(u32::MAX))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(i64, i64), State>> {
-        // Nothing in here can panic half way.
-        let states = self.states.lock();
-        states.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

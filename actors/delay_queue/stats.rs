@@ -1,6 +1,6 @@
 //! The delay queue's statistics: how late tasks of the last minute started, and how many tasks wait.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
 
 use crate::store::rows::{COUNT_CAP, DelayCounts};
 
@@ -54,27 +54,27 @@ impl Stats {
         let late_ms = now_ms.saturating_sub(due_ms).max(0);
         let step = STEPS_MS.partition_point(|step| *step < late_ms);
         let at_s = now_ms.div_euclid(1000);
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         let second = known.second(at_s);
         second.started[step] += 1;
         second.worst_ms = second.worst_ms.max(late_ms);
     }
 
     pub(super) fn counted(&self, counts: DelayCounts) {
-        self.lock().counts = Some(counts);
+        self.known.lock().counts = Some(counts);
     }
 
     /// What waited when it was last counted.
     #[cfg_attr(not(test), expect(dead_code, reason = "for a question from outside"))]
     pub(crate) fn counts(&self) -> Option<DelayCounts> {
-        self.lock().counts
+        self.known.lock().counts
     }
 
     pub(crate) fn lateness(&self, now_ms: i64) -> Lateness {
         let since = now_ms.div_euclid(1000) - REMEMBERED_S;
         let mut started = [0_u64; BEYOND + 1];
         let mut worst_ms = 0;
-        for second in self.lock().seconds.iter().filter(|s| s.at_s > since) {
+        for second in self.known.lock().seconds.iter().filter(|s| s.at_s > since) {
             for (all, n) in started.iter_mut().zip(second.started) {
                 *all += u64::from(n);
             }
@@ -98,11 +98,6 @@ impl Stats {
             p99_ms: no_later(99),
             worst_ms,
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        // Nothing that is done under this lock can panic half way.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,9 +6,9 @@
 //! A job that opens too many itself has the same error. So each job is excused a limited number of times.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -58,9 +58,7 @@ fn none_left() -> bool {
 
 fn may_be_excused(which: &str) -> bool {
     static EXCUSES: Mutex<Option<HashMap<String, (u32, Instant)>>> = Mutex::new(None);
-    let Ok(mut excuses) = EXCUSES.lock() else {
-        return true;
-    };
+    let mut excuses = EXCUSES.lock();
     let excuses = excuses.get_or_insert_default();
     excuses.retain(|_, (_, last)| last.elapsed() < REMEMBERED);
     let now = Instant::now();
@@ -76,9 +74,7 @@ fn may_be_excused(which: &str) -> bool {
 
 fn log_once_in_a_while(which: &str) {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let Ok(mut last) = LAST.lock() else {
-        return;
-    };
+    let mut last = LAST.lock();
     if last.is_some_and(|last| last.elapsed() < LINE_INTERVAL) {
         return;
     }

@@ -6,11 +6,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{Local, NaiveDate};
+use parking_lot::Mutex;
 
 use super::rolling::Spec;
 use super::sweep::sweep;
@@ -87,7 +88,7 @@ impl Keeper {
     /// undone stays on disk as it was, for the next process.
     pub(super) fn end(&self, bound: Duration) {
         self.order(Order::Stop);
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.lock();
         if ended.recv_timeout(bound) == Err(RecvTimeoutError::Timeout) {
             self.stop.store(true, Ordering::Relaxed);
             // Nothing is ever sent: this returns when the thread drops its end.

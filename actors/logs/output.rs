@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use chrono::{Local, NaiveDate};
+use parking_lot::Mutex;
 
 use super::names::{Entry, Names};
 use super::open_file::OpenFile;
@@ -124,7 +125,7 @@ impl OutputLog {
     }
 
     fn opened(&self, open: OpenFile, path: PathBuf, stuck: Option<io::Error>) -> OutputFile {
-        let mut known = self.stuck();
+        let mut known = self.stuck.lock();
         let stuck = match stuck {
             Some(cause) => known.insert(self.name.clone()).then_some(cause),
             None => {
@@ -137,11 +138,6 @@ impl OutputLog {
             path,
             stuck,
         }
-    }
-
-    fn stuck(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        // Nothing that is done under this lock can panic half way.
-        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

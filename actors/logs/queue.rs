@@ -5,10 +5,12 @@
 //! count is written before the next line that does.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::task::restart_thread_on_panic;
 
@@ -135,7 +137,7 @@ impl<T: Send + 'static> Queue<T> {
     }
 
     fn wait_for_room(&self, bytes: usize) -> MutexGuard<'_, State<T>> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let WhenFull::Wait(patience) = self.when_full else {
             return state;
         };
@@ -149,8 +151,7 @@ impl<T: Send + 'static> Queue<T> {
                 }
                 break;
             }
-            let waited = self.written.wait_timeout(state, left);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.written.wait_for(&mut state, left);
         }
         state
     }
@@ -158,10 +159,8 @@ impl<T: Send + 'static> Queue<T> {
     /// Waits until all lines are written, for `patience` at most, and not at all while the place stands still.
     pub(super) fn flush(&self, patience: Duration) {
         let unwritten = |_: &mut State<T>| self.pending() > 0 && !self.is_stalled();
-        let waited = self
-            .written
-            .wait_timeout_while(self.state(), patience, unwritten);
-        drop(waited);
+        let mut state = self.state.lock();
+        self.written.wait_while_for(&mut state, unwritten, patience);
     }
 
     /// Bytes that are not written yet. Async-signal-safe.
@@ -178,7 +177,7 @@ impl<T: Send + 'static> Queue<T> {
     pub(super) fn stall(&self) {
         self.stalled.store(true, Ordering::Release);
         // Under the lock: a flush reads the flag under it, and must not miss this.
-        let _state = self.state();
+        let _state = self.state.lock();
         self.written.notify_all();
     }
 
@@ -190,7 +189,7 @@ impl<T: Send + 'static> Queue<T> {
     /// How many lines were dropped since the last one that fitted.
     #[cfg(test)]
     pub(super) fn dropped(&self) -> u64 {
-        self.state().dropped
+        self.state.lock().dropped
     }
 
     fn add(&self, state: &mut State<T>, line: Line<T>) {
@@ -201,10 +200,9 @@ impl<T: Send + 'static> Queue<T> {
 
     /// Waits for lines.
     fn next(&self, most: usize) -> Vec<Line<T>> {
-        let waited = self
-            .filled
-            .wait_while(self.state(), |state| state.lines.is_empty());
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
+        self.filled
+            .wait_while(&mut state, |state| state.lines.is_empty());
         let mut bytes = 0;
         let fits = |(_, line): &&Line<T>| {
             bytes += line.len();
@@ -212,11 +210,6 @@ impl<T: Send + 'static> Queue<T> {
         };
         let count = state.lines.iter().take_while(fits).count().max(1);
         state.lines.drain(..count).collect()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing that is done under this lock can panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,7 +224,7 @@ impl<T: Send + 'static> Drop for Written<'_, T> {
         let queue = self.queue;
         // Under the lock: a waiting caller reads the counts under it, must not miss this, and must not call the place
         // stalled after a write that just ended.
-        let mut state = queue.state();
+        let mut state = queue.state.lock();
         queue.resume();
         queue.pending.fetch_sub(self.bytes, Ordering::AcqRel);
         state.writes += 1;

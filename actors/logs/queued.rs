@@ -4,11 +4,12 @@
 
 use std::fmt::Display;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Local};
 use log::Level;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::queue::{Pushed, Queue, WhenFull};
@@ -49,7 +50,7 @@ impl QueuedLogger {
                 }
             },
         )?;
-        let mut queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = QUEUES.lock();
         queues.push(Arc::clone(&queue));
         drop(queues);
         Ok(Self { sink, queue })
@@ -77,7 +78,7 @@ impl QueuedLogger {
 
 /// Waits until all lines are written, for `patience` at most.
 pub(crate) fn flush_queued(patience: Duration) {
-    let queues = QUEUES.lock().unwrap_or_else(PoisonError::into_inner);
+    let queues = QUEUES.lock();
     let all: Vec<Arc<Lines>> = queues.clone();
     drop(queues);
     for queue in all {

@@ -7,10 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use chrono::{DateTime, Local, NaiveDate};
 use log::{Level, LevelFilter};
+use parking_lot::Mutex;
 
 use super::names::Names;
 use super::rolling::{Opened, RollingFile, Spec};
@@ -49,7 +50,7 @@ pub(super) fn configure(path: &Path, limits: Limits, level: LevelFilter) {
 
 /// Lets go of files of earlier days.
 pub(super) fn release_before(today: NaiveDate) {
-    for sink in lock(&PROCESS.inner).sinks.values() {
+    for sink in PROCESS.inner.lock().sinks.values() {
         sink.file.release_before(today);
     }
 }
@@ -103,7 +104,7 @@ impl Registry {
 
     pub(super) fn sink(&self, name: &str) -> Arc<Sink> {
         let safe = safe_name(name);
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         if let Some(sink) = inner.sinks.get(&safe) {
             return Arc::clone(sink);
         }
@@ -128,7 +129,7 @@ impl Registry {
 
     pub(super) fn configure(&self, path: &Path, limits: Limits, level: LevelFilter) {
         self.level.store(level as usize, Ordering::Relaxed);
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         path.clone_into(&mut inner.path);
         inner.limits = limits;
         for (name, sink) in &inner.sinks {
@@ -138,14 +139,9 @@ impl Registry {
 
     #[cfg(test)]
     fn open_files(&self) -> usize {
-        let inner = lock(&self.inner);
+        let inner = self.inner.lock();
         inner.sinks.values().filter(|it| it.file.is_open()).count()
     }
-}
-
-fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
-    // The maps are whole between statements.
-    inner.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A warning about a logger's file, in the daemon's log where there is one.
@@ -188,7 +184,7 @@ impl Sink {
         if self.file.write(now, line) == Opened::Now
             && let Some(registry) = self.registry.upgrade()
         {
-            let mut inner = lock(&registry);
+            let mut inner = registry.lock();
             inner.opened(self);
             let gate = inner.spec(&self.name).names.gate();
             drop(inner);
@@ -282,7 +278,7 @@ mod tests {
         }
         assert_eq!(registry.open_files(), OPEN_FILES);
         let active = |name: &str| {
-            let spec = lock(&registry.inner).spec(name);
+            let spec = registry.inner.lock().spec(name);
             fs::read_to_string(spec.names.active(Local::now().date_naive())).unwrap()
         };
         assert_eq!(active("user_1"), "line\n");

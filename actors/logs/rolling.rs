@@ -13,9 +13,9 @@
 use std::borrow::Cow;
 use std::fs;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use chrono::{DateTime, Local, NaiveDate, TimeDelta};
+use parking_lot::Mutex;
 
 use super::names::Names;
 use super::open_file::OpenFile;
@@ -85,7 +85,7 @@ impl RollingFile {
 
     /// Writes `line`, which ends with a line break, into the file of `now`.
     pub(super) fn write(&self, now: DateTime<Local>, line: &str) -> Opened {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let was_open = state.open.is_some();
         if let Some(outage) = &mut state.outage
             && is_fresh(outage.tried, now)
@@ -112,7 +112,7 @@ impl RollingFile {
 
     /// Goes on elsewhere: with the next line, `spec` is what counts.
     pub(super) fn configure(&self, spec: Spec) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.spec != spec {
             *state = State::new(spec);
         }
@@ -120,22 +120,21 @@ impl RollingFile {
 
     /// Closes the file until the next line; false where a line is being written just now.
     pub(super) fn try_close(&self) -> bool {
-        match self.state.try_lock() {
-            Ok(mut state) => state.open = None,
-            Err(TryLockError::Poisoned(error)) => error.into_inner().open = None,
-            Err(TryLockError::WouldBlock) => return false,
-        }
+        let Some(mut state) = self.state.try_lock() else {
+            return false;
+        };
+        state.open = None;
         true
     }
 
     #[cfg(test)]
     pub(super) fn is_open(&self) -> bool {
-        self.state().open.is_some()
+        self.state.lock().open.is_some()
     }
 
     /// Lets go of a file of an earlier day that nothing was written to since, so it can be packed.
     pub(super) fn release_before(&self, today: NaiveDate) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.open.as_ref().is_some_and(|open| open.day < today) {
             state.open = None;
         }
@@ -192,11 +191,6 @@ impl RollingFile {
         let fresh = OpenFile::at(path, day)?;
         (self.rolled)(&state.spec, day);
         Ok(fresh)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while logging must not end all logging; the state is whole between statements.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,10 +9,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::{MmapOptions, MmapRaw};
+use parking_lot::Mutex;
 
 use super::kernel::{self, OomKills};
 use super::layout::{self, HEADER_BYTES, Header, NOTES_AT, RawNotes, RawSlot, SLOT_BYTES, level};
@@ -137,13 +138,13 @@ impl SlotFile {
     pub(super) fn give_back(&self, place: Place, followers: &mut Vec<Place>) {
         place.vacate();
         followers.iter().for_each(Place::vacate);
-        let mut pool = self.pool();
+        let mut pool = self.pool.lock();
         pool.free.push(place);
         pool.free.append(followers);
     }
 
     fn free_places(&self, followers: usize) -> Result<(Place, Vec<Place>), SlotError> {
-        let mut pool = self.pool();
+        let mut pool = self.pool.lock();
         while pool.free.len() <= followers {
             self.grow(&mut pool).map_err(|source| SlotError::Grow {
                 path: self.path.clone(),
@@ -183,10 +184,5 @@ impl SlotFile {
         // SAFETY: the mapping is longer than that, lives as long as `self`, begins on a page, and is
         // written by others never.
         unsafe { &*self.header.as_mut_ptr().add(NOTES_AT).cast::<RawNotes>() }
-    }
-
-    /// The list is whole between any two of its steps, so a panic meanwhile does it no harm.
-    fn pool(&self) -> MutexGuard<'_, Pool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,10 +5,11 @@
 //! that hangs must not keep a suspect waiting for ever, nor a suspect that takes hours its neighbours.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// The longest that a suspect waits for its neighbours to end; then it runs beside those that are left.
@@ -41,8 +42,7 @@ pub(crate) struct Quarantines {
 
 impl Quarantines {
     pub(crate) fn of(&self, name: &str) -> Quarantine {
-        // Nothing that is done under this lock can panic half way.
-        let mut quarantines = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut quarantines = self.by_name.lock();
         match quarantines.get(name) {
             Some(quarantine) => quarantine.clone(),
             None => quarantines.entry(name.to_owned()).or_default().clone(),

@@ -1,8 +1,9 @@
 //! Ends that wait to be written, from any thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Ends that may wait; beyond that the consumers wait too. Bounds what runs twice after a crash.
@@ -41,7 +42,7 @@ struct Door<T>(Arc<Queue<T>>);
 
 impl<T> Drop for Door<T> {
     fn drop(&mut self) {
-        self.0.lock().closed = true;
+        self.0.state.lock().closed = true;
         self.0.filled.notify_one();
     }
 }
@@ -66,14 +67,9 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing that is done under this lock can panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Answers how many wait. Gives the end back where there is no room.
     fn push(&self, end: T) -> Result<usize, T> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.waiting.len() >= MAX_WAITING {
             return Err(end);
         }
@@ -91,7 +87,7 @@ impl<T> Queue<T> {
     /// All that wait, without a wait for others.
     pub(super) fn take(&self) -> Vec<T> {
         let taken = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let room = Vec::with_capacity(state.waiting.len());
             std::mem::replace(&mut state.waiting, room)
         };
@@ -102,7 +98,7 @@ impl<T> Queue<T> {
     /// Some of what was taken: the writer is to do it.
     fn put_back(&self, ends: Vec<T>) {
         if !ends.is_empty() {
-            self.lock().waiting.extend(ends);
+            self.state.lock().waiting.extend(ends);
             self.filled.notify_one();
         }
     }
@@ -111,7 +107,7 @@ impl<T> Queue<T> {
     pub(super) async fn portion(&self, portion: &mut Vec<T>) -> Option<()> {
         loop {
             let closed = {
-                let state = self.lock();
+                let state = self.state.lock();
                 match (state.waiting.is_empty(), state.closed) {
                     (true, true) => return None,
                     (true, false) => None,
@@ -131,7 +127,7 @@ impl<T> Queue<T> {
                 }
             }
         }
-        std::mem::swap(&mut self.lock().waiting, portion);
+        std::mem::swap(&mut self.state.lock().waiting, portion);
         self.room.notify_waiters();
         Some(())
     }

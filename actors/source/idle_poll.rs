@@ -2,9 +2,10 @@
 //!
 //! A thousand idle queues would otherwise be thousands of empty claims a second.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::db::Db;
@@ -38,7 +39,7 @@ impl IdleTables {
     pub(super) async fn until_due(self: &Arc<Self>, table: &str) {
         let (notify, notified) = oneshot::channel();
         let first = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.waiting.push((table.to_owned(), notify));
             !std::mem::replace(&mut state.polling, true)
         };
@@ -58,7 +59,7 @@ impl IdleTables {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             let names: Vec<String> = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 state.waiting.retain(|(_, notify)| !notify.is_closed());
                 if state.waiting.is_empty() {
                     state.polling = false;
@@ -73,7 +74,7 @@ impl IdleTables {
             panic_point("idle tables", &names[0]);
             match self.db.reader().due_queues(names).await {
                 Ok(due) => {
-                    let mut state = self.lock();
+                    let mut state = self.state.lock();
                     let due = state
                         .waiting
                         .extract_if(.., |(table, _)| due.contains(table));
@@ -86,11 +87,6 @@ impl IdleTables {
                 Err(cause) => log::debug!("idle tables cannot be polled: {cause}"),
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,9 +3,10 @@
 //! All pools check their lag at the same moments. A question each would be a connection each; here those that come
 //! together share one, and those that come while it is under way share the next.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::db::{Db, ReadOutage};
@@ -55,7 +56,7 @@ impl TableLags {
     pub(super) async fn of(self: &Arc<Self>, table: &str, cap: u64) -> Answer {
         let (reply, answer) = oneshot::channel();
         let first = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.asked.push(((table.to_owned(), cap), reply));
             !std::mem::replace(&mut state.gathering, true)
         };
@@ -71,14 +72,14 @@ impl TableLags {
     async fn ask(self: Arc<Self>) {
         tokio::time::sleep(GATHERING).await;
         let asked = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.gathering = false;
             std::mem::take(&mut state.asked)
         };
         let (queues, replies): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         let began = Instant::now();
         let answer = self.read(queues).await;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         match answer {
             Ok(lags) => {
                 state.outage.passed();
@@ -108,11 +109,6 @@ impl TableLags {
                 oldest_due_ms,
             })
             .collect())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

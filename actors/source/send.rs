@@ -1,10 +1,10 @@
 //! Sending to queues from in-process code.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
 use super::kafka::Clusters;
@@ -174,7 +174,7 @@ impl Sender {
         match self {
             Self::Queues(queues) => queues.send(queue, messages).await,
             Self::Test(sent) => {
-                let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut sent = sent.lock();
                 let sent = &mut sent.sent;
                 let first = sent.len();
                 sent.extend(messages.into_iter().map(|m| (queue.to_owned(), m.payload)));

@@ -6,7 +6,6 @@
 //! least once, therefore, and once where no process died, no answer of the queue's server was lost, and the database was there at
 //! the end. Records of Kafka carry the key as a header, by which a consumer knows the second one.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -51,7 +50,7 @@ impl Sender {
         match self {
             Self::Queues(queues) => queues.send_once(queue, key, message).await,
             Self::Test(sends) => {
-                let mut sends = sends.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut sends = sends.lock();
                 let sent = (queue.to_owned(), message.payload);
                 let at = sends.keys.get(key).copied();
                 if at.is_some_and(|at| sends.sent[at] != sent) {

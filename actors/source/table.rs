@@ -7,8 +7,8 @@
 mod fitting;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -52,7 +52,7 @@ pub(crate) struct TableSource {
     /// was lost: it may have left orphaned claims.
     poll: Mutex<bool>,
     /// The claims (id and fence) of what was fetched and is not settled.
-    held: std::sync::Mutex<HashSet<(i64, i64)>>,
+    held: parking_lot::Mutex<HashSet<(i64, i64)>>,
     lags: Arc<TableLags>,
     idle: Arc<IdleTables>,
     /// Rings when this process has put messages there.
@@ -86,7 +86,7 @@ impl TableSource {
             queue: entry.name.as_str().into(),
             entry: Arc::new(entry),
             poll: Mutex::new(false),
-            held: std::sync::Mutex::default(),
+            held: parking_lot::Mutex::default(),
             lags,
             idle,
             arrivals,
@@ -116,11 +116,6 @@ impl TableSource {
     /// Polls it together with other tables while it is idle.
     pub(crate) fn with_idle(self, idle: Arc<IdleTables>) -> Self {
         Self { idle, ..self }
-    }
-
-    fn lock_held(&self) -> std::sync::MutexGuard<'_, HashSet<(i64, i64)>> {
-        // Nothing that is done under this lock can panic half way.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One poll, for callers that need not wait for messages. None: another consumer polls, and may do so for long, on
@@ -155,14 +150,15 @@ impl TableSource {
         let rows = self.db.write(claim).await?;
         *orphans = false;
         self.fitting.found(most, &rows);
-        self.lock_held()
+        self.held
+            .lock()
             .extend(rows.iter().map(|row| (row.id, row.fence)));
         let deliveries = rows.into_iter().map(|row| self.delivery(row, generation));
         Ok(deliveries.collect())
     }
 
     async fn release_orphans(&self) -> Result<(), SourceError> {
-        let keep = self.lock_held().iter().copied().collect();
+        let keep = self.held.lock().iter().copied().collect();
         let (queue, owner) = (self.table.to_string(), self.owner.clone());
         let release = ReleaseMessages { queue, owner, keep };
         self.db.write(release).await?;
@@ -297,7 +293,7 @@ impl Source for TableSource {
                 let TableReceipt { id, fence, .. } = end.receipt.of_table();
                 let is_held = settled.held.contains(&id);
                 if !is_held {
-                    self.lock_held().remove(&(id, fence));
+                    self.held.lock().remove(&(id, fence));
                 }
                 is_held
             });

@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::write::Most;
 
@@ -33,7 +35,7 @@ const LINE_INTERVAL: Duration = Duration::from_secs(60);
 /// A row is left as it is. Says so once in a while.
 pub(in crate::store) fn left_out(of: &str, id: i64, why: &str) {
     static LAST: Mutex<Vec<(String, Instant)>> = Mutex::new(Vec::new());
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = LAST.lock();
     last.retain(|(_, at)| at.elapsed() < LINE_INTERVAL);
     if last.iter().any(|(name, _)| name == of) {
         return;
@@ -52,7 +54,7 @@ type Rows = Vec<(i64, Instant)>;
 
 impl Unclaimable {
     pub(in crate::store) fn of(&self, queue: &str) -> Vec<i64> {
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.0.lock();
         let Some(rows) = queues.get_mut(queue) else {
             return Vec::new();
         };
@@ -61,7 +63,7 @@ impl Unclaimable {
     }
 
     fn note(&self, queue: &str, id: i64) {
-        let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.0.lock();
         let rows = queues.entry(queue.to_owned()).or_default();
         if rows.len() >= MOST_LEFT_OUT {
             rows.remove(0);

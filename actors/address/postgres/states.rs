@@ -6,9 +6,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Five characters, such as `23505`.
@@ -21,16 +22,11 @@ pub(crate) struct SqlStates(Arc<Mutex<Option<SqlState>>>);
 impl SqlStates {
     /// The code of the last error since the last call. An error reaches its caller after its code is here.
     pub(crate) fn take(&self) -> Option<SqlState> {
-        self.lock().take()
+        self.0.lock().take()
     }
 
     fn note(&self, code: SqlState) {
-        *self.lock() = Some(code);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<SqlState>> {
-        // Nothing that is done under this lock can panic half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock() = Some(code);
     }
 }
 

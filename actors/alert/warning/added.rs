@@ -1,9 +1,11 @@
 //! What an `add` returns: whether the count is durable.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Condvar, Mutex};
 
 use super::accumulator::Awaited;
 
@@ -97,7 +99,7 @@ impl Outcome {
 
     /// The first result counts.
     pub(super) fn decide(&self, result: Result<(), WarningError>) {
-        let mut state = self.lock();
+        let mut state = self.0.state.lock();
         if state.result.is_some() {
             return;
         }
@@ -115,11 +117,6 @@ impl Outcome {
             // It may never be decided: nobody waits for that.
             None => is_absent.then_some(Err(WarningError::NotRunning)),
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,13 +155,12 @@ impl Added {
             Kind::Known(result) => return result.clone(),
             Kind::Waits(outcome, _) => outcome.clone(),
         };
-        let mut state = outcome.lock();
+        let mut state = outcome.0.state.lock();
         loop {
             if let Some(result) = outcome.now(&state) {
                 return result;
             }
-            let waited = outcome.0.decided.wait(state);
-            state = waited.unwrap_or_else(PoisonError::into_inner);
+            outcome.0.decided.wait(&mut state);
         }
     }
 }
@@ -176,7 +172,7 @@ impl Future for Added {
         match &mut self.0 {
             Kind::Known(result) => Poll::Ready(result.clone()),
             Kind::Waits(outcome, place) => {
-                let mut state = outcome.lock();
+                let mut state = outcome.0.state.lock();
                 if let Some(result) = outcome.now(&state) {
                     return Poll::Ready(result);
                 }
@@ -197,7 +193,7 @@ impl Future for Added {
 impl Drop for Added {
     fn drop(&mut self) {
         if let Kind::Waits(outcome, Some(place)) = &self.0
-            && let Some(waker) = outcome.lock().wakers.get_mut(*place)
+            && let Some(waker) = outcome.0.state.lock().wakers.get_mut(*place)
         {
             *waker = None;
         }

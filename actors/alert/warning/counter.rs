@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -144,7 +145,7 @@ impl Shared {
         let messages = messages[last..].iter().map(|text| short(text)).collect();
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         let mut is_new = false;
-        let mut accumulator = self.lock();
+        let mut accumulator = self.accumulator.lock();
         // Under the lock: what comes later is not seen by `end`.
         if self.phase.get() == Phase::ENDED {
             return Added::known(Err(WarningError::Stopped));
@@ -186,10 +187,10 @@ impl Shared {
         let mut writes = FuturesUnordered::new();
         let mut next = Instant::now();
         loop {
-            let mut has_work = self.lock().has_work();
+            let mut has_work = self.accumulator.lock().has_work();
             let is_due = Instant::now() >= next || self.closing.load(Ordering::Acquire);
             if has_work && is_due {
-                let taken = self.lock().take();
+                let taken = self.accumulator.lock().take();
                 for (key, segments) in taken {
                     writes.push(self.write_one(db, origin, key, segments, reached));
                 }
@@ -244,7 +245,7 @@ impl Shared {
             let settled = self.settled.notified();
             tokio::pin!(settled);
             settled.as_mut().enable();
-            if self.lock().is_empty() {
+            if self.accumulator.lock().is_empty() {
                 return;
             }
             settled.await;
@@ -252,7 +253,7 @@ impl Shared {
     }
 
     fn end(&self) {
-        let mut accumulator = self.lock();
+        let mut accumulator = self.accumulator.lock();
         self.phase.set(Phase::ENDED);
         let given_up = accumulator.give_up();
         drop(accumulator);
@@ -260,12 +261,6 @@ impl Shared {
             log::error!("{line}");
         }
         decide(given_up.segments, &Err(WarningError::Stopped));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Accumulator<Outcome>> {
-        let accumulator = self.accumulator.lock();
-        // Nothing that is done under this lock can panic half way.
-        accumulator.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -320,7 +315,7 @@ impl Drop for Flight<'_> {
         for outcome in &self.outcomes {
             outcome.decide(self.result.clone());
         }
-        self.shared.lock().settled(&self.key);
+        self.shared.accumulator.lock().settled(&self.key);
         self.shared.settled.notify_waiters();
         // What has come meanwhile may be due.
         self.shared.added.notify_one();

@@ -1,9 +1,10 @@
 //! What warnings write into logs: their messages, and what is wrong with them, once.
 
 use std::collections::BTreeMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::logs::QueuedLogger;
@@ -51,7 +52,7 @@ pub(super) enum Trouble {
 /// An error line, unless it was one within the last hour, or the kind has had its lines of that hour.
 pub(super) fn log_once(kind: Trouble, text: &str) {
     static LOGGED: Mutex<Logged> = Mutex::new(Logged::new());
-    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut logged = LOGGED.lock();
     let verdict = logged.verdict(kind, text, Instant::now());
     drop(logged);
     match verdict {

@@ -8,9 +8,10 @@
 //! A row that cannot be deleted is remembered: it is not sent again by this process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -114,7 +115,7 @@ impl Outbox {
     pub(crate) async fn run(&self) {
         self.announce().await;
         let mut deleted = Instant::now();
-        while !self.lock().closing {
+        while !self.0.state.lock().closing {
             tokio::select! {
                 () = sleep(LOOK_INTERVAL) => {}
                 () = self.0.wake.notified() => {}
@@ -131,7 +132,7 @@ impl Outbox {
     /// before the first poll at the latest.
     pub(crate) async fn announce(&self) {
         let config = &self.0.config;
-        if self.0.breadth == NoticeBreadth::All && !self.lock().announced {
+        if self.0.breadth == NoticeBreadth::All && !self.0.state.lock().announced {
             let send = SendNotices {
                 owner: config.owner.clone(),
                 environment: config.environment.clone(),
@@ -141,13 +142,13 @@ impl Outbox {
                     "daemons without a receiver do not learn that this one has one, and may log its alerts: {cause}"
                 );
             }
-            self.lock().announced = true;
+            self.0.state.lock().announced = true;
         }
     }
 
     /// The stop: what has been reached by now is handed over. Behind it the Notifier has its last tries.
     pub(crate) async fn collect(&self, until: Instant) {
-        self.lock().closing = true;
+        self.0.state.lock().closing = true;
         self.wake();
         // What is not claimed by then is for others.
         let _ = timeout_at(until, self.poll(Last::Yes)).await;
@@ -160,7 +161,7 @@ impl Outbox {
                 let decided = self.0.decided.notified();
                 tokio::pin!(decided);
                 decided.as_mut().enable();
-                if self.lock().in_hand.is_empty() {
+                if self.0.state.lock().in_hand.is_empty() {
                     return;
                 }
                 decided.await;
@@ -173,7 +174,7 @@ impl Outbox {
         let _one_at_a_time = self.0.claiming.lock().await;
         let config = &self.0.config;
         let (keep, is_unsure, is_closing) = {
-            let state = self.lock();
+            let state = self.0.state.lock();
             let keep: Vec<i64> = state
                 .in_hand
                 .iter()
@@ -185,11 +186,11 @@ impl Outbox {
         if is_closing && last == Last::No {
             return;
         }
-        let room = self.lock().room();
+        let room = self.0.state.lock().room();
         if room == 0 || !(is_unsure || self.any().await) {
             return;
         }
-        self.lock().is_unsure = true;
+        self.0.state.lock().is_unsure = true;
         let claim = NoticeClaim {
             owner: config.owner.clone(),
             environment: config.environment.clone(),
@@ -199,7 +200,7 @@ impl Outbox {
         };
         match config.db.write(ClaimNotices(claim)).await {
             Ok(rows) => {
-                self.lock().is_unsure = false;
+                self.0.state.lock().is_unsure = false;
                 rows.iter().for_each(|row| self.hand_over(row));
             }
             Err(cause) => log_once(
@@ -227,21 +228,21 @@ impl Outbox {
     }
 
     fn hand_over(&self, row: &CountNotice) {
-        if !self.lock().in_hand.insert(row.id) {
+        if !self.0.state.lock().in_hand.insert(row.id) {
             return;
         }
-        self.lock().untaken.insert(row.id);
+        self.0.state.lock().untaken.insert(row.id);
         let mut delivery = self.0.config.notifier.notify(notice(row));
         let (outbox, id) = (self.clone(), row.id);
         actix_rt::spawn(async move {
             delivery.first_ended().await;
-            outbox.lock().untaken.remove(&id);
+            outbox.0.state.lock().untaken.remove(&id);
             match delivery.ended().await {
                 Delivered::Everywhere | Delivered::NotEverywhere => outbox.delete(id).await,
                 // For another daemon: the boot's end releases it.
                 Delivered::CutShort => {}
             }
-            outbox.lock().in_hand.remove(&id);
+            outbox.0.state.lock().in_hand.remove(&id);
             outbox.0.decided.notify_waiters();
         });
     }
@@ -249,13 +250,13 @@ impl Outbox {
     /// It is never sent again here, whether that succeeds or not.
     async fn delete(&self, id: i64) {
         {
-            let mut state = self.lock();
+            let mut state = self.0.state.lock();
             state.undeleted.insert(id, Instant::now());
             state.to_delete.push(id);
         }
         let _one_at_a_time = self.0.deleting.lock().await;
         // None where the one before has deleted this one too.
-        let ids = std::mem::take(&mut self.lock().to_delete);
+        let ids = std::mem::take(&mut self.0.state.lock().to_delete);
         if !ids.is_empty() {
             self.try_delete(ids).await;
         }
@@ -269,7 +270,7 @@ impl Outbox {
         };
         match config.db.write(end).await {
             Ok(left) => {
-                let mut state = self.lock();
+                let mut state = self.0.state.lock();
                 for id in ids {
                     // What is gone, or another boot's, is no more of ours.
                     if !left.contains(&id) {
@@ -288,7 +289,7 @@ impl Outbox {
 
     async fn delete_again(&self) {
         let ids: Vec<i64> = {
-            let mut state = self.lock();
+            let mut state = self.0.state.lock();
             state
                 .undeleted
                 .retain(|_, since| since.elapsed() <= REMEMBERED);
@@ -297,11 +298,6 @@ impl Outbox {
         if !ids.is_empty() {
             self.try_delete(ids).await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -329,7 +325,7 @@ mod tests {
         let before = move |batch: Arc<[Write]>| {
             for write in batch.iter() {
                 if let Write::EndNotices(end) = write {
-                    seen.lock().unwrap().push(end.ids.len());
+                    seen.lock().push(end.ids.len());
                 }
             }
             Box::pin(std::future::ready(())) as _
@@ -364,10 +360,10 @@ mod tests {
         let (outbox, ends) = outbox(&world);
         stopped(&outbox).await;
         assert_eq!(world.number("SELECT COUNT(*) AS n FROM warning_notice"), 0);
-        let ends = ends.lock().unwrap().clone();
+        let ends = ends.lock().clone();
         assert_eq!(ends.iter().sum::<usize>(), ROWS);
         assert!(ends.len() <= 2, "{ends:?}");
-        assert!(outbox.lock().undeleted.is_empty());
+        assert!(outbox.0.state.lock().undeleted.is_empty());
     }
 
     #[actix_rt::test]
@@ -379,7 +375,7 @@ mod tests {
              BEGIN SELECT RAISE(ABORT, 'it stays'); END",
         );
         stopped(&outbox).await;
-        let undeleted = || outbox.lock().undeleted.len();
+        let undeleted = || outbox.0.state.lock().undeleted.len();
         assert_eq!(undeleted(), 1, "the others are deleted");
         // An operator does it.
         world.sql("DROP TRIGGER stays; DELETE FROM warning_notice");

@@ -3,9 +3,10 @@
 //! All of it but errors of a partition is called on the member's thread, from its `poll`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -67,12 +68,12 @@ impl Context {
         }
         shared.assignments().resume(&beginnings.positions);
         resume::begin_at(list, &beginnings.positions);
-        *self.lock_coming() = Some((partitions.to_vec(), beginnings));
+        *self.coming.lock() = Some((partitions.to_vec(), beginnings));
     }
 
     /// librdkafka fetches from them. Nothing is given out before their positions are known to be right.
     fn begin(&self, base: &BaseConsumer<Self>) {
-        let Some((partitions, Beginnings { anew, positions })) = self.lock_coming().take() else {
+        let Some((partitions, Beginnings { anew, positions })) = self.coming.lock().take() else {
             return;
         };
         let left = resume::validate(base, &self.shared, &positions);
@@ -89,11 +90,6 @@ impl Context {
             let load = || crashes::load(Arc::clone(&shared), partitions.clone(), anew.clone());
             restart_on_panic("the reading of crash counts", load).await;
         });
-    }
-
-    fn lock_coming(&self) -> MutexGuard<'_, Option<(Vec<i32>, Beginnings)>> {
-        // Nothing that is done under this lock can panic half way.
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing of them starts any more; what runs is waited for a while; what is finished is committed, so that the next

@@ -1,8 +1,9 @@
 //! The clusters of the settings, by their names: addresses, producers, and clusters inside this process.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::mpsc;
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
@@ -98,7 +99,7 @@ impl Clusters {
 
     /// One of each name, for as long as the process lives.
     fn mock(&self, name: &str, brokers: i32) -> Result<String, ClusterError> {
-        let mut mocks = lock(&self.mocks);
+        let mut mocks = self.mocks.lock();
         if let Some(mock) = mocks.get(name) {
             return Ok(mock.addresses.clone());
         }
@@ -130,7 +131,7 @@ impl Clusters {
     /// One of each name.
     pub(crate) fn producer(&self, name: &str) -> Result<FutureProducer, ClusterError> {
         let config = self.producer_config(name)?;
-        let mut producers = lock(&self.producers);
+        let mut producers = self.producers.lock();
         if let Some(producer) = producers.get(name) {
             return Ok(producer.clone());
         }
@@ -155,9 +156,4 @@ impl Clusters {
         let properties = &self.settings(name)?.properties;
         Ok(kafka_clients::member(self.config(name)?, properties, group))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What was being made when its maker panicked is simply not there.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

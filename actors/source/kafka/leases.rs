@@ -1,7 +1,8 @@
 //! Which leases are open: asked for each record that starts, by all workers at once.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 /// More than a process mostly has partitions.
 const PLACES: usize = 256;
@@ -31,14 +32,14 @@ impl Default for OpenLeases {
 impl OpenLeases {
     pub(super) fn has(&self, number: u64) -> bool {
         self.place(number).load(Ordering::Acquire) == number
-            || self.other_count.load(Ordering::Acquire) > 0 && self.lock().contains(&number)
+            || self.other_count.load(Ordering::Acquire) > 0 && self.others.lock().contains(&number)
     }
 
     pub(super) fn add(&self, number: u64) {
         let place = self.place(number);
         let taken = place.compare_exchange(NONE, number, Ordering::AcqRel, Ordering::Acquire);
         if taken.is_err() {
-            let mut others = self.lock();
+            let mut others = self.others.lock();
             others.push(number);
             self.other_count.store(others.len(), Ordering::Release);
         }
@@ -48,7 +49,7 @@ impl OpenLeases {
         let place = self.place(number);
         let freed = place.compare_exchange(number, NONE, Ordering::AcqRel, Ordering::Acquire);
         if freed.is_err() && self.other_count.load(Ordering::Acquire) > 0 {
-            let mut others = self.lock();
+            let mut others = self.others.lock();
             others.retain(|open| *open != number);
             self.other_count.store(others.len(), Ordering::Release);
         }
@@ -59,11 +60,6 @@ impl OpenLeases {
         #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
         let place = (number % PLACES as u64) as usize;
         &self.places[place]
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
-        // Nothing that is done under this lock can panic half way.
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the member's thread and the consumers share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rdkafka::consumer::BaseConsumer;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
@@ -109,10 +110,7 @@ impl Shared {
 
     /// Never held while waiting for anything.
     pub(super) fn assignments(&self) -> MutexGuard<'_, Assignments<RdkafkaRecordQueue>> {
-        // What is done under this lock leaves it whole at each step.
-        self.assignments
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.assignments.lock()
     }
 
     /// Whoever changed the assignments sees to it that nothing on it comes to be due unnoticed.
@@ -165,8 +163,7 @@ impl Shared {
         assignments.stop_feeding(partitions);
         // Nothing more is drawn from them, and a draw under way is about to be done.
         while assignments.is_lent(partitions) {
-            let waited = self.settled.wait(assignments);
-            assignments = waited.unwrap_or_else(PoisonError::into_inner);
+            self.settled.wait(&mut assignments);
         }
         let (partition_queues, running) = assignments.remove(partitions, Instant::now());
         drop(assignments);
@@ -188,8 +185,7 @@ impl Shared {
             if left.is_zero() {
                 return;
             }
-            let waited = self.settled.wait_timeout(assignments, left);
-            (assignments, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            self.settled.wait_for(&mut assignments, left);
         }
     }
 
@@ -248,7 +244,7 @@ impl Shared {
     }
 
     pub(super) fn client(&self) -> Option<Arc<BaseConsumer<Context>>> {
-        self.lock_client().upgrade()
+        self.client.lock().upgrade()
     }
 
     /// The first check of the lag comes before there is one.
@@ -264,29 +260,21 @@ impl Shared {
     }
 
     pub(super) fn set_client(&self, client: &Arc<BaseConsumer<Context>>) {
-        *self.lock_client() = Arc::downgrade(client);
-    }
-
-    fn lock_client(&self) -> MutexGuard<'_, Weak<BaseConsumer<Context>>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.client.lock() = Arc::downgrade(client);
     }
 
     pub(super) fn topic_id(&self) -> Option<TopicId> {
-        *self.lock_topic_id()
+        *self.topic_id.lock()
     }
 
     pub(super) fn set_topic_id(&self, id: TopicId) {
-        *self.lock_topic_id() = Some(id);
+        *self.topic_id.lock() = Some(id);
         self.topic_fence.store(id.fence(), Ordering::Relaxed);
     }
 
     /// Distinguishes records of topics that had the same name; 0 where the brokers give topics no ids.
     pub(super) fn topic_fence(&self) -> i64 {
         self.topic_fence.load(Ordering::Relaxed)
-    }
-
-    fn lock_topic_id(&self) -> MutexGuard<'_, Option<TopicId>> {
-        self.topic_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The member has to join anew before its partitions can be read.
@@ -301,8 +289,7 @@ impl Shared {
 
     /// Not held while waiting for anything.
     pub(super) fn noting(&self) -> MutexGuard<'_, Outage> {
-        // Nothing that is done under this lock can panic half way.
-        self.noting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.noting.lock()
     }
 
     /// The database is forgetting deaths, until the answer is dropped.

@@ -9,9 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, Offset};
@@ -44,13 +44,8 @@ struct State {
 }
 
 impl Unpositioned {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under this lock can panic half way.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(super) fn add(&self, partition: i32) {
-        self.lock().partitions.insert(partition);
+        self.state.lock().partitions.insert(partition);
         self.any.store(true, Ordering::Release);
     }
 
@@ -59,7 +54,7 @@ impl Unpositioned {
         if !self.any() {
             return false;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.partitions.retain(|partition| of(*partition));
         let any = !state.partitions.is_empty();
         self.any.store(any, Ordering::Release);
@@ -71,12 +66,12 @@ impl Unpositioned {
     }
 
     fn partitions(&self) -> Vec<i32> {
-        self.lock().partitions.iter().copied().collect()
+        self.state.lock().partitions.iter().copied().collect()
     }
 
     /// Whether one of these positions was not tried yet; it is tried now.
     fn is_news(&self, positions: &[Position]) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut news = false;
         for position in positions {
             let before = state.tried.insert(position.partition, *position);

@@ -1,9 +1,10 @@
 //! Connections to one Redis server, and whether it is one that can be used.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use bb8_redis::redis::{Client, ErrorKind, RedisError, cmd};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::error::Fault;
@@ -67,8 +68,7 @@ impl Manager {
 
     /// Why the last connection could not be opened.
     pub(super) fn last_failure(&self) -> Option<Fault> {
-        let failure = self.failure.lock().ok()?;
-        failure.clone()
+        self.failure.lock().clone()
     }
 
     /// Without checking its server.
@@ -183,9 +183,7 @@ impl Manager {
         match self.open_checked().await {
             Ok(connection) => Ok(connection),
             Err(fault) => {
-                if let Ok(mut failure) = self.failure.lock() {
-                    *failure = Some(fault);
-                }
+                *self.failure.lock() = Some(fault);
                 self.failed.notify_waiters();
                 Err((ErrorKind::Io, "no connection").into())
             }

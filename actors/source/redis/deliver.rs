@@ -46,7 +46,7 @@ impl RedisSource {
             }
         };
         let batch = Batch::new(boot, taken.taken_ms, taken.messages, framed);
-        self.lock_batches().open(number, batch);
+        self.batches.lock().open(number, batch);
         fetched
     }
 }

@@ -183,7 +183,7 @@ impl RedisSource {
                 .arg(if again.is_some() { "again" } else { "first" })
                 .arg(turn)
                 .arg(most.bytes)
-                .arg(self.lock_batches().highest(&boot));
+                .arg(self.batches.lock().highest(&boot));
             let answer = self.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
                 // It arrived, and did nothing; see the script. Where only the answer is at fault, as one that cannot be

@@ -142,7 +142,7 @@ impl RedisSource {
             };
             let boot = self.boot_in(generation);
             let (highest, kept) = {
-                let batches = self.lock_batches();
+                let batches = self.batches.lock();
                 (batches.highest(&boot), batches.surely_kept_by(&boot))
             };
             let sent = Moment::now();
@@ -232,7 +232,7 @@ impl RedisSource {
     ) -> Answer<()> {
         let asked = [0, 1].map(|who: usize| self.asked[who].load(Ordering::Acquire));
         let unheld: Vec<u64> = {
-            let batches = self.lock_batches();
+            let batches = self.batches.lock();
             let unheld = |number: &u64| !asked.contains(number) && !batches.holds(*number);
             numbers.into_iter().filter(unheld).collect()
         };

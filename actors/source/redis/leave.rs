@@ -43,7 +43,7 @@ impl RedisSource {
             }
         }
         self.closed.store(true, Ordering::Release);
-        *self.lock_batches() = Batches::default();
+        *self.batches.lock() = Batches::default();
     }
 
     /// The server may have come back since the last attempt without the messages held here: then no other daemon could

@@ -47,11 +47,12 @@ mod views;
 mod wait;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -174,11 +175,6 @@ impl RedisSource {
     /// sources of a process are not mixed up.
     fn boot_in(&self, generation: u64) -> Arc<str> {
         format!("{}.{}.{generation}", self.config.boot, self.number).into()
-    }
-
-    fn lock_batches(&self) -> MutexGuard<'_, Batches> {
-        // Nothing that is done under this lock can panic half way.
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As slots name queues of this kind.

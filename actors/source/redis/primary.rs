@@ -6,7 +6,6 @@
 //! has a new *generation*, and connections of earlier generations are not used again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bb8_redis::redis::aio::MultiplexedConnection;
@@ -15,6 +14,7 @@ use bb8_redis::redis::{
     Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError, Role,
     TlsMode, cmd,
 };
+use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use super::error::Fault;
@@ -176,8 +176,7 @@ pub(super) struct Switches(Mutex<Option<String>>);
 impl Switches {
     /// A connection of the server `name` of the settings goes there.
     pub(super) fn note(&self, name: &str, address: &str) {
-        // Nothing that is done under this lock can panic half way.
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if last.as_deref() == Some(address) {
             return;
         }

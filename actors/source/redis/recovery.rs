@@ -1,7 +1,6 @@
 //! Releases the messages of dead boots: boots whose heartbeats stopped, and boots whose slot file was found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{MutexGuard, PoisonError};
 
 use super::RedisSource;
 use super::error::Fault;
@@ -24,17 +23,11 @@ impl RedisSource {
     /// not know are recorded first: while the server was away those heartbeats stopped too, and a message that came
     /// back without its crash would count the next crash as the first.
     pub(super) async fn recover_silent(&self) -> Answer<()> {
-        let awaited: Vec<Recovery> = self.recoveries().awaited.values().cloned().collect();
+        let awaited: Vec<Recovery> = self.recoveries.lock().awaited.values().cloned().collect();
         for recovery in &awaited {
             self.charge(recovery).await?;
         }
         self.recover_all("").await
-    }
-
-    fn recoveries(&self) -> MutexGuard<'_, Recoveries> {
-        self.recoveries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Releases the messages of dead boots: of all boots whose heartbeats stopped, or of the named one.
@@ -64,7 +57,7 @@ impl RedisSource {
 
     /// Records the crashes that the slots of a dead daemon show first: its messages then come back with them.
     pub(super) async fn recover_dead(&self, recovery: &Recovery) -> Result<(), SourceError> {
-        if self.recoveries().done.contains(&recovery.boot) {
+        if self.recoveries.lock().done.contains(&recovery.boot) {
             return Ok(());
         }
         self.await_recovery(recovery);
@@ -75,7 +68,7 @@ impl RedisSource {
         recovered
             .await
             .map_err(|fault: Fault| SourceError::Said(fault.text().to_owned()))?;
-        let mut recoveries = self.recoveries();
+        let mut recoveries = self.recoveries.lock();
         recoveries.awaited.remove(&recovery.boot);
         recoveries.done.insert(recovery.boot.clone());
         Ok(())
@@ -83,7 +76,8 @@ impl RedisSource {
 
     pub(super) fn await_recovery(&self, recovery: &Recovery) {
         let awaited = recovery.clone();
-        self.recoveries()
+        self.recoveries
+            .lock()
             .awaited
             .insert(recovery.boot.clone(), awaited);
     }

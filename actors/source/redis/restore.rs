@@ -30,14 +30,14 @@ impl RedisSource {
     /// Whether a batch is missing that was there before the heartbeat, and of which nothing was reported meanwhile.
     pub(super) fn any_is_missing(&self, boot: &str, before: &[u64], there: &[u64]) -> bool {
         let mut missing = before.iter().filter(|number| !there.contains(number));
-        let kept = self.lock_batches().surely_kept_by(boot);
+        let kept = self.batches.lock().surely_kept_by(boot);
         missing.any(|number| kept.contains(number))
     }
 
     /// Puts back what is held here and not there, so that failures, back-offs and other daemons find it.
     pub(super) async fn restore(&self, boot: &Arc<str>, loss: Loss) -> Answer<()> {
         let mut messages = 0;
-        let unfinished = self.lock_batches().unfinished_batches();
+        let unfinished = self.batches.lock().unfinished_batches();
         for number in unfinished {
             messages += self.restore_batch(boot, number).await?;
         }
@@ -62,7 +62,7 @@ impl RedisSource {
     /// Answers how many messages were put back.
     async fn restore_batch(&self, boot: &Arc<str>, number: u64) -> Answer<usize> {
         // Ends that were reported meanwhile are not put back.
-        let Some(kept) = self.lock_batches().kept(number) else {
+        let Some(kept) = self.batches.lock().kept(number) else {
             return Ok(0);
         };
         let mut script = RESTORE.key(self.config.key.as_str());
@@ -73,7 +73,7 @@ impl RedisSource {
         });
         let done: i64 = self.server().run(&script).await?;
         if done > 0 {
-            self.lock_batches().put_back(number, boot);
+            self.batches.lock().put_back(number, boot);
         }
         Ok(if done == 1 { kept.messages.len() } else { 0 })
     }
@@ -81,7 +81,7 @@ impl RedisSource {
     /// From here on the server knows all numbers that have brought a batch.
     async fn raise_last(&self, boot: &Arc<str>) -> Answer<()> {
         let mut script = RESTORE.key(self.config.key.as_str());
-        script.arg(&**boot).arg(self.lock_batches().highest(boot));
+        script.arg(&**boot).arg(self.batches.lock().highest(boot));
         self.server().run::<i64>(&script).await.map(drop)
     }
 }

@@ -5,12 +5,13 @@
 //! and consumers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bb8::RunError;
 use bb8_redis::redis::{ErrorKind, FromRedisValue, RedisError, ScriptInvocation};
+use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 
 use super::connect::{Connection, Manager};
@@ -160,14 +161,14 @@ impl Server {
         if !self.down.load(Ordering::Acquire) {
             return None;
         }
-        let pause = self.lock_outage().pause;
+        let pause = self.outage.lock().pause;
         tokio::time::sleep(pause).await;
         Some(Turn(turn))
     }
 
     /// The server serves no client. Callers that fail together count as one try.
     pub(super) fn failed(&self, cause: &str, turn: Option<&Turn<'_>>) {
-        let mut away = self.lock_outage();
+        let mut away = self.outage.lock();
         if turn.is_some() || !self.down.load(Ordering::Acquire) {
             away.refuses_writes |= error::refuses_writes(cause);
             away.pause = away
@@ -180,7 +181,7 @@ impl Server {
     /// The server answered, and wrote nothing: one that refuses writes to all is not back by that.
     pub(super) fn answered(&self) {
         if self.down.load(Ordering::Acquire) {
-            let mut away = self.lock_outage();
+            let mut away = self.outage.lock();
             if !away.refuses_writes {
                 self.end(&mut away);
             }
@@ -190,7 +191,7 @@ impl Server {
     /// The server wrote something.
     pub(super) fn wrote(&self) {
         if self.down.load(Ordering::Acquire) {
-            self.end(&mut self.lock_outage());
+            self.end(&mut self.outage.lock());
         }
     }
 
@@ -203,11 +204,6 @@ impl Server {
     /// Whether it is known to be away; then the outage has been logged.
     pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::Acquire)
-    }
-
-    fn lock_outage(&self) -> std::sync::MutexGuard<'_, Away> {
-        // Nothing that is done under this lock can panic half way.
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

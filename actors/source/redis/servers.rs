@@ -1,7 +1,9 @@
 //! Redis servers by name: all users of one server share its connections, and its outages are logged once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::server::Server;
 use crate::config::{RedisSettings, Settings};
@@ -26,8 +28,7 @@ impl RedisServers {
     ///
     /// When the settings do not name it, or its address is none.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Server>, String> {
-        // One that was being made when its maker panicked is simply not there.
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if let Some(server) = made.get(name) {
             return Ok(Arc::clone(server));
         }

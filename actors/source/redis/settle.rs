@@ -56,7 +56,7 @@ impl RedisSource {
 
     fn note(&self, ends: &[Settled]) {
         let now = Instant::now();
-        let mut batches = self.lock_batches();
+        let mut batches = self.batches.lock();
         for settled in ends {
             let instruction = match &settled.disposition {
                 Disposition::Complete | Disposition::DeadLetter { .. } => Instruction::Remove,
@@ -69,7 +69,7 @@ impl RedisSource {
 
     async fn write_dead_letters(&self, dead: &[Settled]) -> Result<(), SourceError> {
         let dead_letters: Vec<NewDeadLetter> = {
-            let batches = self.lock_batches();
+            let batches = self.batches.lock();
             let dead_letter = |settled: &Settled| self.dead_letter(&batches, settled);
             dead.iter().filter_map(dead_letter).collect()
         };
@@ -111,7 +111,7 @@ impl RedisSource {
 
     /// Reports the ends that wait for the rest of their batch, once they have waited for long enough.
     fn ring_later(&self) {
-        if !self.lock_batches().any_waits() || self.ringing.swap(true, Ordering::AcqRel) {
+        if !self.batches.lock().any_waits() || self.ringing.swap(true, Ordering::AcqRel) {
             return;
         }
         let me = self.me.clone();
@@ -134,7 +134,7 @@ impl RedisSource {
     pub(super) async fn report_due(&self, hurry: Hurry) {
         let _one = self.reporting.lock().await;
         loop {
-            let due = self.lock_batches().due(Instant::now(), hurry);
+            let due = self.batches.lock().due(Instant::now(), hurry);
             if due.is_empty() {
                 self.trouble.accepted(Deed::Settle);
                 return;
@@ -196,20 +196,20 @@ impl RedisSource {
     async fn take_answer(&self, report: &BatchReport, answer: i64) -> Answer<ReportOutcome> {
         match answer {
             1 => {
-                self.lock_batches().reported(report);
+                self.batches.lock().reported(report);
                 if matches!(report.what, What::Some(_)) {
                     // A retry may be due before the waiting poller polls again.
                     self.wake.notify_one();
                 }
             }
             // Reported before; only the answer was lost.
-            -2 if !report.sure => self.lock_batches().lost(report.number),
+            -2 if !report.sure => self.batches.lock().lost(report.number),
             // The server has lost data. Others were not given it: that takes a boot that was judged, and then the
             // server remembers which numbers it knew.
             -1 | -2 => match &report.what {
                 // Nothing of this one is missed; of others something may be.
                 What::Finished(_) => {
-                    self.lock_batches().lost(report.number);
+                    self.batches.lock().lost(report.number);
                     self.beat().await?;
                 }
                 // Put back, it can be reported.
@@ -226,7 +226,7 @@ impl RedisSource {
                         report.number
                     );
                 }
-                self.lock_batches().lost(report.number);
+                self.batches.lock().lost(report.number);
             }
         }
         Ok(ReportOutcome::Done)
@@ -247,7 +247,7 @@ impl RedisSource {
                 return Err(SourceError::Said(why));
             }
         };
-        let ended = self.lock_batches().ended();
+        let ended = self.batches.lock().ended();
         Ok(counted.saturating_sub(u64::try_from(ended).unwrap_or(0)))
     }
 }

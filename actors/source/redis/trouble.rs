@@ -4,8 +4,9 @@
 //! ends can be written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::outage::Outage;
 
@@ -35,7 +36,7 @@ impl Trouble {
     /// Answers how long to wait before the next try.
     pub(super) fn refused(&self, deed: Deed, why: &str) -> Duration {
         let (troubled, outage) = &self.deeds[deed as usize];
-        let mut outage = outage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outage = outage.lock();
         troubled.store(true, Ordering::Release);
         outage.failed(why)
     }
@@ -43,7 +44,7 @@ impl Trouble {
     pub(super) fn accepted(&self, deed: Deed) {
         let (troubled, outage) = &self.deeds[deed as usize];
         if troubled.load(Ordering::Acquire) && troubled.swap(false, Ordering::AcqRel) {
-            let mut outage = outage.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut outage = outage.lock();
             outage.passed();
         }
     }

@@ -5,9 +5,9 @@ mod commits;
 mod place;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use self::brokers::Answers;
@@ -45,23 +45,15 @@ impl Health {
         }
     }
 
-    fn answers(&self) -> MutexGuard<'_, Answers> {
-        lock(&self.answers)
-    }
-
-    fn place(&self) -> MutexGuard<'_, Place> {
-        lock(&self.place)
-    }
-
     /// librdkafka reports an error. It goes on by itself unless the error is fatal.
     pub(super) fn reported(&self, code: Code, reason: &str) {
         match code {
             // The member cannot go on; `broken` holds the reason.
             Code::PartitionEOF | Code::Fatal => {}
-            Code::AllBrokersDown => self.answers().down_reported(),
+            Code::AllBrokersDown => self.answers.lock().down_reported(),
             Code::BrokerTransportFailure | Code::Resolve | Code::SSL | Code::Authentication => {
                 log::debug!("queue `{}`: {reason}", self.queue);
-                self.answers().connection_failed(reason);
+                self.answers.lock().connection_failed(reason);
             }
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => self.hold_up(
                 Problem::Topic,
@@ -72,7 +64,7 @@ impl Health {
                 "the cluster does not show it to us; the right `READ` on the topic would help",
             ),
             // No list of codes is complete: any error while the group assigns no partition is taken for the reason.
-            code if self.place().waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
+            code if self.place.lock().waits() => self.hold_up(Problem::Group, &of_group(code, reason)),
             code => self.warn(code, reason),
         }
     }
@@ -86,7 +78,7 @@ impl Health {
     /// That partition was read since, found to be at its end, or is no longer ours.
     pub(super) fn readable(&self) {
         if self.unreadable.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.place().well(|problem| problem == Problem::Read);
+            self.place.lock().well(|problem| problem == Problem::Read);
         }
     }
 
@@ -99,7 +91,9 @@ impl Health {
     }
 
     pub(super) fn none_stands(&self) {
-        self.place().well(|problem| problem == Problem::Position);
+        self.place
+            .lock()
+            .well(|problem| problem == Problem::Position);
     }
 
     /// Where a new group begins cannot be found out, and until then nothing comes.
@@ -117,7 +111,7 @@ impl Health {
 
     /// The brokers took no positions of ours, since when; or they took some.
     pub(super) fn committed(&self, result: Result<(), String>) {
-        let mut commits = lock(&self.commits);
+        let mut commits = self.commits.lock();
         match result {
             Ok(()) => commits.taken(),
             Err(why) => commits.refused(&why),
@@ -126,7 +120,7 @@ impl Health {
 
     /// Whether nothing is known that would explain a question without an answer.
     pub(super) fn is_well(&self) -> bool {
-        self.brokers() == Brokers::Answer && self.place().is_well()
+        self.brokers() == Brokers::Answer && self.place.lock().is_well()
     }
 
     pub(super) fn leader_away(&self, lack: &Lack) {
@@ -134,12 +128,12 @@ impl Health {
     }
 
     pub(super) fn leaders_answer(&self) {
-        self.place().well(|problem| problem == Problem::Leader);
+        self.place.lock().well(|problem| problem == Problem::Leader);
     }
 
     /// Hinders nothing that is known here.
     fn warn(&self, code: Code, reason: &str) {
-        let (mut last, now) = (lock(&self.warned), Instant::now());
+        let (mut last, now) = (self.warned.lock(), Instant::now());
         let is_news = |(warned, at): (Code, Instant)| warned != code || now - at >= WARN_INTERVAL;
         if last.is_none_or(is_news) {
             *last = Some((code, now));
@@ -148,82 +142,77 @@ impl Health {
     }
 
     fn hold_up(&self, problem: Problem, why: &str) {
-        let _ = self.place().hold_up(problem, why);
+        let _ = self.place.lock().hold_up(problem, why);
     }
 
     /// The member itself cannot be, and is made anew.
     pub(super) fn broken(&self, why: &str) -> Duration {
-        self.place().hold_up(Problem::Group, why)
+        self.place.lock().hold_up(Problem::Group, why)
     }
 
     pub(super) fn brokers(&self) -> Brokers {
-        self.answers().brokers()
+        self.answers.lock().brokers()
     }
 
     pub(super) fn held_up(&self) -> Option<Problem> {
-        self.place().held_up()
+        self.place.lock().held_up()
     }
 
     /// What held us up still does, as far as is known.
     pub(super) fn remind(&self) {
-        self.place().remind();
+        self.place.lock().remind();
     }
 
     /// A broker answered a question of ours.
     pub(super) fn answered(&self) {
-        if self.answers().answered() {
-            self.place().asks_group_anew();
+        if self.answers.lock().answered() {
+            self.place.lock().asks_group_anew();
         }
     }
 
     /// A question was not answered.
     pub(super) fn unanswered(&self) {
-        self.answers().unanswered();
+        self.answers.lock().unanswered();
     }
 
     /// The topic is there.
     pub(super) fn found_topic(&self) {
-        self.place().well(|problem| problem == Problem::Topic);
+        self.place.lock().well(|problem| problem == Problem::Topic);
     }
 
     /// Why no records come, although there may be some.
     pub(super) fn hindrance(&self) -> Option<String> {
-        if self.answers().brokers() == Brokers::Away {
+        if self.answers.lock().brokers() == Brokers::Away {
             return Some("no broker answers".to_owned());
         }
-        self.place().hindrance()
+        self.place.lock().hindrance()
     }
 
     /// The group is asked for partitions, or has taken all of them.
     pub(super) fn asks_group(&self) {
-        self.place().asks_group();
+        self.place.lock().asks_group();
     }
 
     /// The session is over without a word of ours or the group's: the brokers are asked whether they are there.
     pub(super) fn lost_group(&self) {
         self.asks_group();
-        self.answers().doubt();
+        self.answers.lock().doubt();
     }
 
     /// The group shared out partitions.
     pub(super) fn shared_out(&self, any_is_ours: bool) {
-        self.place().shared_out(any_is_ours);
+        self.place.lock().shared_out(any_is_ours);
     }
 
     /// Whether the cluster must be asked why the group is silent.
     pub(super) fn must_probe(&self, now: Instant) -> bool {
-        self.place().must_probe(now)
+        self.place.lock().must_probe(now)
     }
 
     /// Takes the result of the probe.
     pub(super) fn probed(&self, found: Result<Reached, Lack>) {
-        self.place().probed(found);
+        self.place.lock().probed(found);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that is done under these locks can panic half way.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ mod fetch;
 mod group;
 mod lack;
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::bindings::rd_kafka_controllerid;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -168,12 +168,7 @@ struct Listener {
 
 impl Listener {
     fn reason(&self) -> String {
-        // Replaced as a whole.
-        let reason = self
-            .reason
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        reason.clone()
+        self.reason.lock().clone()
     }
 }
 
@@ -192,10 +187,7 @@ impl ClientContext for Listener {
             )
         );
         if of_connection {
-            let mut last = self
-                .reason
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut last = self.reason.lock();
             reason.clone_into(&mut last);
         }
     }

@@ -42,7 +42,7 @@ async fn what_a_silent_boot_held_is_given_back_once_and_in_order() {
     until_lag(&silent, 6).await;
     let (one, other) = (world.source(), world.source());
     until("the first end to be reported", || async {
-        !silent.lock_batches().any_waits()
+        !silent.batches.lock().any_waits()
     })
     .await;
     die(silent).await;
