@@ -4,18 +4,16 @@
 //! then found in the batch of this number. A number that was answered is never used again. Two may be under way at once:
 //! where they arrive in the other order, the older one finds nothing, and another is asked instead of it.
 
-use std::sync::atomic::Ordering;
-
 use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::RedisSource;
 use super::deliver::Name;
 use super::error::Fault;
 use super::payloads::Stored;
+use super::pollers::{Asked, Poller, Who};
 use super::scripts::TAKE;
 use super::server::Answer;
 use super::trouble::Deed;
-use super::wait::Waiting;
 use crate::source::{Fetched, nothing};
 use crate::stop::StopListener;
 use crate::store::Most;
@@ -25,30 +23,6 @@ const MOST: u32 = 1000;
 /// Bytes of messages in one reply, a larger message apart: others, and heartbeats, wait for the connections that are busy
 /// with replies, on a link of 100 Mbit/s for a third of a second each; and what is sent again after a lost one is no more.
 const REPLY_BYTES: u32 = 4 << 20;
-
-/// What one poller of messages knows.
-#[derive(Default)]
-pub(super) struct Poller {
-    /// A question with this number may have reached the server, in this generation.
-    unanswered: Option<u64>,
-    pub(super) waiting: Waiting,
-}
-
-#[cfg(test)]
-impl Poller {
-    /// A question was asked and its answer did not arrive.
-    pub(super) fn lost_answer(&mut self, number: u64) {
-        self.unanswered = Some(number);
-    }
-}
-
-/// Which poller. The first one waits when there is nothing. While the list has more than a batch a second one asks
-/// beside it: the server works on the one answer while this process takes the other apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
-    First,
-    Second,
-}
 
 /// What the server answers.
 enum Taken {
@@ -83,9 +57,7 @@ impl RedisSource {
             count: most.count.min(MOST),
             bytes: most.bytes.min(REPLY_BYTES),
         };
-        if self.may_poll_beside()
-            && let Ok(mut poller) = self.second_poller.try_lock()
-        {
+        if let Some(mut poller) = self.pollers.second() {
             let found = self.poll(&mut poller, Who::Second, most, stop).await;
             if found.len() > 0 {
                 return found;
@@ -94,15 +66,9 @@ impl RedisSource {
         let mut poller = tokio::select! {
             biased;
             () = stop.quiet() => return nothing(),
-            poller = self.poller.lock() => poller,
+            poller = self.pollers.first() => poller,
         };
         self.poll(&mut poller, Who::First, most, stop).await
-    }
-
-    /// Also where the second poller's last answer is outstanding: no other poller would ask for it.
-    fn may_poll_beside(&self) -> bool {
-        let is_plenty = self.plenty.load(Ordering::Relaxed) && self.poller.try_lock().is_err();
-        is_plenty || self.outstanding.load(Ordering::Acquire)
     }
 
     /// Returns when something is found, when a stop begins, and the second one when nothing is.
@@ -141,12 +107,12 @@ impl RedisSource {
                 Ok(Found::Messages(messages)) => {
                     self.trouble.accepted(Deed::Take);
                     let full = u32::try_from(messages.len()) == Ok(most.count);
-                    self.plenty.store(full, Ordering::Relaxed);
+                    self.pollers.set_plenty(full);
                     return messages;
                 }
                 Ok(Found::Nothing(next_due_ms)) => {
                     self.trouble.accepted(Deed::Take);
-                    self.plenty.store(false, Ordering::Relaxed);
+                    self.pollers.set_plenty(false);
                     if who == Who::Second {
                         return nothing();
                     }
@@ -169,18 +135,15 @@ impl RedisSource {
         loop {
             let generation = self.registered().await?;
             let boot = self.boot_in(generation);
-            let again = poller.unanswered;
-            let number = match again {
-                Some(number) => number,
-                None => self.last_number.fetch_add(1, Ordering::Relaxed) + 1,
-            };
-            self.note_unanswered(poller, who, Some(number));
-            self.asked[who as usize].store(number, Ordering::Release);
+            let Asked {
+                number,
+                is_repeated,
+            } = self.pollers.ask(poller, who);
             let turn = if number % 2 == 0 { "retries" } else { "list" };
             let mut script = TAKE.key(self.config.key.as_str());
             script.arg(&*boot).arg(number).arg(most.count);
             script
-                .arg(if again.is_some() { "again" } else { "first" })
+                .arg(if is_repeated { "again" } else { "first" })
                 .arg(turn)
                 .arg(most.bytes)
                 .arg(self.batches.lock().highest(&boot));
@@ -188,11 +151,11 @@ impl RedisSource {
             if let Err(Fault::Refused(_)) = &answer {
                 // It arrived, and did nothing; see the script. Where only the answer is at fault, as one that cannot be
                 // read, its batch is there, and the heartbeat finds it.
-                self.note_unanswered(poller, who, None);
-                self.asked[who as usize].store(0, Ordering::Release);
+                self.pollers.answered(poller, who);
+                self.pollers.forget(who);
             }
             let taken = answer?;
-            self.note_unanswered(poller, who, None);
+            self.pollers.answered(poller, who);
             match taken {
                 // What is held here is put back.
                 Taken::Unknown | Taken::Older => self.beat().await?,
@@ -206,17 +169,10 @@ impl RedisSource {
                     };
                     let messages = self.deliver(name, taken);
                     // It is held from here on. Once it has ended, a batch of its number is one that came back.
-                    self.asked[who as usize].store(0, Ordering::Release);
+                    self.pollers.forget(who);
                     return Ok(Found::Messages(messages));
                 }
             }
-        }
-    }
-
-    fn note_unanswered(&self, poller: &mut Poller, who: Who, number: Option<u64>) {
-        poller.unanswered = number;
-        if who == Who::Second {
-            self.outstanding.store(number.is_some(), Ordering::Release);
         }
     }
 }

@@ -230,7 +230,7 @@ impl RedisSource {
         generation: u64,
         numbers: Vec<u64>,
     ) -> Answer<()> {
-        let asked = [0, 1].map(|who: usize| self.asked[who].load(Ordering::Acquire));
+        let asked = self.pollers.asked();
         let unheld: Vec<u64> = {
             let batches = self.batches.lock();
             let unheld = |number: &u64| !asked.contains(number) && !batches.holds(*number);

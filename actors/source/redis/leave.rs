@@ -25,8 +25,7 @@ impl RedisSource {
             );
         };
         let left = async {
-            // Waits for questions that are under way, and keeps the next ones from being asked.
-            let (_first, _second) = tokio::join!(self.poller.lock(), self.second_poller.lock());
+            let _none_asks = self.pollers.both().await;
             self.report_due(Hurry::No).await;
             // The last check whether the server has gone back to an older state; if so, it puts back the messages held
             // here.

@@ -8,7 +8,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `scripts/`, `scripts.rs` | everything that changes keys, one step each |
-//! | `fetch.rs`, `wait.rs` | taking messages, and waiting for them |
+//! | `fetch.rs`, `pollers.rs`, `wait.rs` | taking messages; the two pollers and the numbers of their questions; waiting |
 //! | `settle.rs`, `batches.rs` | ends |
 //! | `heartbeat.rs` | heartbeats, and orphaned batches |
 //! | `restore.rs` | a server that has lost data |
@@ -29,6 +29,7 @@ mod fetch;
 mod heartbeat;
 mod leave;
 mod payloads;
+mod pollers;
 mod primary;
 mod push;
 mod rate;
@@ -59,8 +60,8 @@ use tokio::sync::{Notify, watch};
 use self::batches::Batches;
 pub(crate) use self::connect::{replica, unsuitable};
 pub(crate) use self::error::Fault as RedisFault;
-use self::fetch::Poller;
 use self::heartbeat::Registration;
+use self::pollers::Pollers;
 pub(crate) use self::primary::{Sentinels, is_primary};
 use self::recovery::Recoveries;
 #[cfg(test)]
@@ -110,17 +111,7 @@ pub(crate) struct RedisSource {
     /// The generation that the server knows, plus one; 0: none.
     known: AtomicU64,
     batches: Mutex<Batches>,
-    /// The number of the last question for messages.
-    last_number: AtomicU64,
-    /// The last question numbers of the two pollers.
-    asked: [AtomicU64; 2],
-    /// Of all consumers that wait for messages only the one that holds this lock polls,
-    poller: tokio::sync::Mutex<Poller>,
-    /// and, while there are plenty, a second one beside it.
-    second_poller: tokio::sync::Mutex<Poller>,
-    plenty: AtomicBool,
-    /// The second one's last question may have reached the server, and its answer has not come.
-    outstanding: AtomicBool,
+    pollers: Pollers,
     /// One task reports to the server at a time: each takes all that is due.
     reporting: tokio::sync::Mutex<()>,
     /// Rings when the server has something that the waiting one cannot see.
@@ -147,12 +138,7 @@ impl RedisSource {
             registration: tokio::sync::Mutex::default(),
             known: AtomicU64::new(0),
             batches: Mutex::default(),
-            last_number: AtomicU64::new(0),
-            asked: Default::default(),
-            poller: tokio::sync::Mutex::default(),
-            second_poller: tokio::sync::Mutex::default(),
-            plenty: AtomicBool::new(false),
-            outstanding: AtomicBool::new(false),
+            pollers: Pollers::default(),
             reporting: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             ringing: AtomicBool::new(false),

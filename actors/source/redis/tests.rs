@@ -16,6 +16,7 @@ use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{AsyncConnectionConfig, Client, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::time::Instant;
 
+use super::pollers::Who;
 use super::{RedisQueue, RedisSource, Server, scripts};
 use crate::backoff::Backoff;
 use crate::config::{RedisSettings, RetryRules, Secret};

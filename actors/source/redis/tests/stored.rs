@@ -58,20 +58,14 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
     settle(&source, &first, Disposition::Retry(Duration::ZERO)).await;
     let generation = source.registered().await.unwrap();
     let boot = source.boot_in(generation);
-    let number = source
-        .last_number
-        .load(std::sync::atomic::Ordering::Relaxed)
-        + 1;
+    let number = source.pollers.last_number() + 1;
     until("both to be due", || async {
         let retries: u64 = world.ask(&["ZCARD", &world.ours("retries")]).await;
         retries == 2
     })
     .await;
     world.take_unread(&boot, (number, 100), "retries").await;
-    source
-        .last_number
-        .store(number, std::sync::atomic::Ordering::Relaxed);
-    source.poller.lock().await.lost_answer(number);
+    source.pollers.lose_answer(Who::First, number).await;
     let mut again = fetch_all(&source, 2).await;
     again.sort_by_key(|delivery| delivery.message.payload.len());
     assert_eq!(payloads(&again), sent);

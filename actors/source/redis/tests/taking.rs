@@ -1,6 +1,5 @@
 //! Taking messages, and waiting for them.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::*;
@@ -144,8 +143,7 @@ async fn what_a_lost_answer_took_is_found_again() {
     world
         .take_unread(&source.boot_in(generation), (1, 2), "list")
         .await;
-    source.last_number.store(1, Ordering::Relaxed);
-    source.poller.lock().await.lost_answer(1);
+    source.pollers.lose_answer(Who::First, 1).await;
     let found = fetch(&source, 100).await;
     assert_eq!(bodies(&found), ["1", "2"]);
     assert_eq!(
@@ -162,8 +160,7 @@ async fn a_question_that_arrives_after_it_was_asked_again_takes_nothing() {
     };
     let source = world.source();
     let generation = source.registered().await.unwrap();
-    source.last_number.store(1, Ordering::Relaxed);
-    source.poller.lock().await.lost_answer(1);
+    source.pollers.lose_answer(Who::First, 1).await;
     world.push(["1"]).await;
     let first = fetch(&source, 100).await;
     assert_eq!(bodies(&first), ["1"]);
@@ -266,7 +263,7 @@ async fn two_look_at_once_while_there_are_plenty() {
     let source = world.source();
     let mut found = bodies(&fetch(&source, 100).await);
     while found.len() < all.len() {
-        assert!(source.plenty.load(Ordering::Relaxed));
+        assert!(source.pollers.is_plenty());
         let (one, other) = tokio::join!(fetch(&source, 100), fetch(&source, 100));
         found.extend(bodies(&one).into_iter().chain(bodies(&other)));
     }
@@ -285,9 +282,7 @@ async fn what_the_second_ones_lost_answer_took_is_found_by_the_next_poll() {
     world
         .take_unread(&source.boot_in(generation), (1, 2), "list")
         .await;
-    source.last_number.store(1, Ordering::Relaxed);
-    source.second_poller.lock().await.lost_answer(1);
-    source.outstanding.store(true, Ordering::Release);
+    source.pollers.lose_answer(Who::Second, 1).await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["1", "2"]);
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }

@@ -1,0 +1,133 @@
+//! The two pollers of a list, and the numbers of their questions. No server here.
+//!
+//! The first poller waits when there is nothing. While the list has more than a batch a second one asks beside it: the
+//! server works on the one answer while this process takes the other apart.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::wait::Waiting;
+
+/// Which poller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    First,
+    Second,
+}
+
+/// What one poller of messages knows.
+#[derive(Default)]
+pub(super) struct Poller {
+    /// A question with this number may have reached the server, in this generation.
+    unanswered: Option<u64>,
+    pub(super) waiting: Waiting,
+}
+
+/// The number of a question.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) number: u64,
+    /// The answer of the question before was lost, and this is the same one.
+    pub(super) is_repeated: bool,
+}
+
+/// See the module's header.
+#[derive(Default)]
+pub(super) struct Pollers {
+    /// Of all consumers that wait for messages only the one that holds this lock polls,
+    first: Mutex<Poller>,
+    /// and, while there are plenty, a second one beside it.
+    second: Mutex<Poller>,
+    plenty: AtomicBool,
+    /// The second one's last question may have reached the server, and its answer has not come.
+    outstanding: AtomicBool,
+    /// The number of the last question.
+    last_number: AtomicU64,
+    /// The number of the question of each poller, 0 once its batch is held here.
+    asked: [AtomicU64; 2],
+}
+
+impl Pollers {
+    pub(super) async fn first(&self) -> MutexGuard<'_, Poller> {
+        self.first.lock().await
+    }
+
+    /// None unless there is work for a second one. There is also where its last answer is outstanding: no other poller
+    /// would ask for it.
+    pub(super) fn second(&self) -> Option<MutexGuard<'_, Poller>> {
+        let is_plenty = self.plenty.load(Ordering::Relaxed) && self.first.try_lock().is_err();
+        let is_wanted = is_plenty || self.outstanding.load(Ordering::Acquire);
+        is_wanted.then(|| self.second.try_lock().ok()).flatten()
+    }
+
+    /// Waits for questions that are under way, and keeps the next ones from being asked.
+    pub(super) async fn both(&self) -> (MutexGuard<'_, Poller>, MutexGuard<'_, Poller>) {
+        tokio::join!(self.first.lock(), self.second.lock())
+    }
+
+    /// Whether the list has more than the last batch.
+    pub(super) fn set_plenty(&self, plenty: bool) {
+        self.plenty.store(plenty, Ordering::Relaxed);
+    }
+
+    /// A question is about to be asked.
+    pub(super) fn ask(&self, poller: &mut Poller, who: Who) -> Asked {
+        let asked = match poller.unanswered {
+            Some(number) => Asked {
+                number,
+                is_repeated: true,
+            },
+            None => Asked {
+                number: self.last_number.fetch_add(1, Ordering::Relaxed) + 1,
+                is_repeated: false,
+            },
+        };
+        self.note_unanswered(poller, who, Some(asked.number));
+        self.asked[who as usize].store(asked.number, Ordering::Release);
+        asked
+    }
+
+    /// The answer is here; a batch that it brought is not held yet.
+    pub(super) fn answered(&self, poller: &mut Poller, who: Who) {
+        self.note_unanswered(poller, who, None);
+    }
+
+    /// No batch of the last question is outstanding: it is held here, or there was none.
+    pub(super) fn forget(&self, who: Who) {
+        self.asked[who as usize].store(0, Ordering::Release);
+    }
+
+    /// Numbers whose batches may be at the server and not held here yet.
+    pub(super) fn asked(&self) -> [u64; 2] {
+        [0, 1].map(|who: usize| self.asked[who].load(Ordering::Acquire))
+    }
+
+    fn note_unanswered(&self, poller: &mut Poller, who: Who, number: Option<u64>) {
+        poller.unanswered = number;
+        if who == Who::Second {
+            self.outstanding.store(number.is_some(), Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Pollers {
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_plenty(&self) -> bool {
+        self.plenty.load(Ordering::Relaxed)
+    }
+
+    /// A question with this number was asked and its answer did not arrive.
+    pub(super) async fn lose_answer(&self, who: Who, number: u64) {
+        self.last_number.fetch_max(number, Ordering::Relaxed);
+        let poller = match who {
+            Who::First => &self.first,
+            Who::Second => &self.second,
+        };
+        self.note_unanswered(&mut *poller.lock().await, who, Some(number));
+    }
+}
