@@ -150,5 +150,4 @@ impl Db {
         let mut all = self.shared.arrivals.lock();
         Arc::clone(all.entry(queue.to_owned()).or_default())
     }
-
 }

@@ -16,13 +16,13 @@ use super::rows::{
     OutsideId, Reaped, RunEnd, TaskEnd, Victim,
 };
 use super::traits::Writer;
-use crate::backoff::Backoff;
 use super::write::{
     BeginBoot, ClaimFire, ClaimMessages, ClaimTasks, EndBoot, EndMessages, EndRun, EndTasks,
     ForgetDeaths, InsertDeadLetters, InsertMessages, InsertTasks, Most, NoteFailures, Operation,
     ReapGone, ReapSilent, ReleaseMessages, ReleaseTasks, RunStarted, SyncEntries, TakeFire,
     TrimRuns, TrimTasks, Write, reply_of,
 };
+use crate::backoff::Backoff;
 use crate::clock::now_ms;
 use crate::job::Disposition;
 

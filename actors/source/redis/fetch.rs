@@ -134,7 +134,7 @@ impl RedisSource {
     async fn ask(&self, poller: &mut Poller, who: Who, most: Most) -> Answer<Found> {
         loop {
             let generation = self.registered().await?;
-            let boot = self.boot_in(generation);
+            let boot = self.boot.in_generation(generation);
             let Asked {
                 number,
                 is_repeated,

@@ -86,7 +86,7 @@ impl RedisSource {
         let turn = self.server().turn().await;
         let kept = async {
             self.beat().await?;
-            if self.liveness.may_judge() {
+            if self.boot.liveness.may_judge() {
                 self.recover_silent().await?;
             }
             Ok(())
@@ -111,8 +111,7 @@ impl RedisSource {
     /// The generation that the server knows; registers one if it knows none.
     pub(super) async fn registered(&self) -> Answer<u64> {
         loop {
-            let generation = self.liveness.generation();
-            if self.known.load(Ordering::Acquire) == generation + 1 {
+            if let Some(generation) = self.boot.registered() {
                 return Ok(generation);
             }
             self.beat().await?;
@@ -130,17 +129,17 @@ impl RedisSource {
     }
 
     async fn beat_and_recover(&self, missing: Option<u64>) -> Answer<()> {
-        let mut registration = self.registration.lock().await;
+        let mut registration = self.boot.registration().await;
         if self.closed.load(Ordering::Acquire) {
             return Err(Fault::Refused("this daemon is stopping".to_owned()));
         }
         loop {
-            let generation = self.liveness.generation();
+            let generation = self.boot.liveness.generation();
             let acquaintance = match registration.generation {
                 Some(known) if known == generation => Acquaintance::Known,
                 _ => Acquaintance::New,
             };
-            let boot = self.boot_in(generation);
+            let boot = self.boot.in_generation(generation);
             let (highest, kept) = {
                 let batches = self.batches.lock();
                 (batches.highest(&boot), batches.surely_kept_by(&boot))
@@ -153,8 +152,7 @@ impl RedisSource {
                     numbers,
                 } => {
                     registration.generation = Some(generation);
-                    self.known.store(generation + 1, Ordering::Release);
-                    self.liveness.confirm(sent, Moment::now());
+                    self.boot.confirm(generation, sent);
                     self.watch_clock(&mut registration, sent, now_ms);
                     if last < highest {
                         registration.loss.get_or_insert(Loss::Newest);
@@ -174,7 +172,7 @@ impl RedisSource {
                         "queue `{}`: this daemon had been silent for too long, another one has taken over its messages",
                         self.queue()
                     );
-                    self.liveness.was_dead(sent);
+                    self.boot.liveness.was_dead(sent);
                     registration.orphans.clear();
                     // Others were given what the server knew; it may be back at a state that knew not all.
                     registration.loss.get_or_insert(Loss::Batches);
@@ -194,7 +192,7 @@ impl RedisSource {
     ) -> Answer<Beat> {
         let mut script = BEAT.key(self.config.key.as_str());
         script
-            .arg(&*self.boot_in(generation))
+            .arg(&*self.boot.in_generation(generation))
             .arg(millis(self.config.heartbeat_interval * MISSED_HEARTBEATS))
             .arg(match acquaintance {
                 Acquaintance::New => "first",
@@ -216,7 +214,7 @@ impl RedisSource {
                     .try_into()
                     .unwrap_or(u64::MAX)
             {
-                self.liveness.clock_jumped(sent);
+                self.boot.liveness.clock_jumped(sent);
             }
         }
         registration.last = Some((sent, now_ms));
@@ -257,7 +255,7 @@ impl RedisSource {
     pub(super) async fn give_back(&self, generation: u64, number: u64) -> Answer<()> {
         let mut script = SETTLE.key(self.config.key.as_str());
         script
-            .arg(&*self.boot_in(generation))
+            .arg(&*self.boot.in_generation(generation))
             .arg(number)
             .arg("back");
         self.server().run::<i64>(&script).await.map(drop)

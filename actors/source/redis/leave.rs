@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 impl RedisSource {
     /// The end of this boot: all ends are reported, and what is left is given back.
     pub(super) async fn leave(&self, within: Duration) {
-        let generation = self.liveness.generation();
+        let generation = self.boot.liveness.generation();
         let gave_up = |why: &str| {
             log::warn!(
                 "queue `{}`: other daemons release the messages that this daemon still holds, once its heartbeats are overdue: {why}",
@@ -63,7 +63,7 @@ impl RedisSource {
     }
 
     async fn leave_nothing(&self, generation: u64) -> Answer<()> {
-        let registration = self.registration.lock().await;
+        let registration = self.boot.registration().await;
         self.closed.store(true, Ordering::Release);
         if registration.generation != Some(generation) {
             return Ok(());
@@ -78,7 +78,7 @@ impl RedisSource {
             }
         }
         let mut script = LEAVE.key(self.config.key.as_str());
-        script.arg(&*self.boot_in(generation));
+        script.arg(&*self.boot.in_generation(generation));
         self.server().run::<i64>(&script).await.map(drop)
     }
 }

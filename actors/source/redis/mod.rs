@@ -10,7 +10,7 @@
 //! | `scripts/`, `scripts.rs` | everything that changes keys, one step each |
 //! | `fetch.rs`, `pollers.rs`, `wait.rs` | taking messages; the two pollers and the numbers of their questions; waiting |
 //! | `settle.rs`, `batches.rs` | ends |
-//! | `heartbeat.rs` | heartbeats, and orphaned batches |
+//! | `heartbeat.rs`, `boot.rs` | heartbeats, and orphaned batches; this boot as the server knows it |
 //! | `restore.rs` | a server that has lost data |
 //! | `recovery.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `error.rs` | the servers: connections, outages, what their errors mean |
@@ -21,6 +21,7 @@
 //! | `payloads.rs`, `envelope.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
 mod batches;
+mod boot;
 mod connect;
 mod deliver;
 mod envelope;
@@ -47,7 +48,7 @@ mod unconsumed;
 mod views;
 mod wait;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -58,9 +59,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use self::batches::Batches;
+use self::boot::Boot;
 pub(crate) use self::connect::{replica, unsuitable};
 pub(crate) use self::error::Fault as RedisFault;
-use self::heartbeat::Registration;
 use self::pollers::Pollers;
 pub(crate) use self::primary::{Sentinels, is_primary};
 use self::recovery::Recoveries;
@@ -74,7 +75,7 @@ use super::{Fetched, Fetcher, Limit, Receipt, Recovery, Settled, Source, SourceE
 use crate::config::RetryRules;
 use crate::db::Db;
 use crate::job::Message;
-use crate::membership::{Liveness, Ownership};
+use crate::membership::Ownership;
 use crate::poison::{Identity, Kind, QueueName};
 use crate::stop::StopListener;
 use crate::store::Most;
@@ -101,15 +102,9 @@ pub(crate) struct RedisSource {
     config: RedisQueue,
     /// As slots name it.
     name: QueueName,
-    /// Among the sources of this process.
-    number: u64,
     home: Handle,
     me: Weak<Self>,
-    /// By the heartbeats in this Redis.
-    liveness: Liveness,
-    registration: tokio::sync::Mutex<Registration>,
-    /// The generation that the server knows, plus one; 0: none.
-    known: AtomicU64,
+    boot: Boot,
     batches: Mutex<Batches>,
     pollers: Pollers,
     /// One task reports to the server at a time: each takes all that is due.
@@ -127,16 +122,12 @@ pub(crate) struct RedisSource {
 impl RedisSource {
     /// To be called inside a runtime without business code: heartbeats will live there.
     pub(crate) fn new(config: RedisQueue) -> Arc<Self> {
-        static MADE: AtomicU64 = AtomicU64::new(0);
         Arc::new_cyclic(|me| Self {
-            number: MADE.fetch_add(1, Ordering::Relaxed),
             name: Self::slot_name(&config.server_name, &config.key),
-            liveness: Liveness::new(config.heartbeat_interval),
+            boot: Boot::new(&config.boot, config.heartbeat_interval),
             trouble: Trouble::new(&config.entry.name),
             config,
             me: Weak::clone(me),
-            registration: tokio::sync::Mutex::default(),
-            known: AtomicU64::new(0),
             batches: Mutex::default(),
             pollers: Pollers::default(),
             reporting: tokio::sync::Mutex::default(),
@@ -155,12 +146,6 @@ impl RedisSource {
 
     fn queue(&self) -> &str {
         &self.config.entry.name
-    }
-
-    /// This boot in this generation, as the server knows it. Two names in the settings may mean one server: batches of two
-    /// sources of a process are not mixed up.
-    fn boot_in(&self, generation: u64) -> Arc<str> {
-        format!("{}.{}.{generation}", self.config.boot, self.number).into()
     }
 
     /// As slots name queues of this kind.
@@ -194,7 +179,7 @@ impl Source for RedisSource {
     }
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
-        self.liveness.ownership(receipt.of_redis().generation)
+        self.boot.liveness.ownership(receipt.of_redis().generation)
     }
 
     fn halt(&self, _: &Receipt) {}

@@ -32,7 +32,7 @@ impl RedisSource {
 
     /// Releases the messages of dead boots: of all boots whose heartbeats stopped, or of the named one.
     async fn recover_all(&self, named: &str) -> Answer<()> {
-        let me = self.boot_in(self.liveness.generation());
+        let me = self.boot.in_generation(self.boot.liveness.generation());
         let mut messages = 0;
         loop {
             let mut script = RECOVER.key(self.config.key.as_str());

@@ -105,7 +105,7 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     let judge = world.source();
     judge.registered().await.unwrap();
     // Its heartbeats were late by the server's clock, and the other one judges.
-    let boot = slow.boot_in(0);
+    let boot = slow.boot.in_generation(0);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
     judge.recover_silent().await.unwrap();
     let taken = fetch(&judge, 2).await;
@@ -183,7 +183,7 @@ async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
     let recovery = charge(&held[0], &dead, "dead", true);
-    let boot = dead.boot_in(0);
+    let boot = dead.boot.in_generation(0);
     die(dead).await;
     let source = world.source();
     source.registered().await.unwrap();

@@ -119,7 +119,7 @@ async fn an_end_is_reported_though_its_neighbour_runs_on() {
 }
 
 fn batch_key(world: &World, source: &RedisSource, number: u64) -> String {
-    let boot = source.boot_in(source.liveness.generation());
+    let boot = source.boot.in_generation(source.boot.liveness.generation());
     world.ours(&format!("batch:{boot}:{number}"))
 }
 
@@ -210,9 +210,9 @@ async fn heartbeats_go_on_after_a_panic() {
     let begun = Instant::now();
     while begun.elapsed() < INTERVAL * 10 {
         tokio::time::sleep(INTERVAL / 3).await;
-        assert_eq!(source.liveness.generation(), 0, "taken for dead");
+        assert_eq!(source.boot.liveness.generation(), 0, "taken for dead");
     }
     assert!(!crate::task::points::is_armed("redis keeper", &world.key));
-    assert!(source.liveness.is_fresh());
+    assert!(source.boot.liveness.is_fresh());
     source.close(PATIENCE).await;
 }

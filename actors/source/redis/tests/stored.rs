@@ -57,7 +57,7 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
     let first = fetch(&source, 100).await;
     settle(&source, &first, Disposition::Retry(Duration::ZERO)).await;
     let generation = source.registered().await.unwrap();
-    let boot = source.boot_in(generation);
+    let boot = source.boot.in_generation(generation);
     let number = source.pollers.last_number() + 1;
     until("both to be due", || async {
         let retries: u64 = world.ask(&["ZCARD", &world.ours("retries")]).await;

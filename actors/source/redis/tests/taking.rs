@@ -141,14 +141,14 @@ async fn what_a_lost_answer_took_is_found_again() {
     let generation = source.registered().await.unwrap();
     // The question reaches the server, and the answer never arrives.
     world
-        .take_unread(&source.boot_in(generation), (1, 2), "list")
+        .take_unread(&source.boot.in_generation(generation), (1, 2), "list")
         .await;
     source.pollers.lose_answer(Who::First, 1).await;
     let found = fetch(&source, 100).await;
     assert_eq!(bodies(&found), ["1", "2"]);
     assert_eq!(
         found[0].message.id,
-        envelope::id(&source.boot_in(generation), 1, 1)
+        envelope::id(&source.boot.in_generation(generation), 1, 1)
     );
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }
@@ -167,7 +167,7 @@ async fn a_question_that_arrives_after_it_was_asked_again_takes_nothing() {
     settle(&source, &first, Disposition::Complete).await;
     world.push(["2"]).await;
     world
-        .take_unread(&source.boot_in(generation), (1, 2), "list")
+        .take_unread(&source.boot.in_generation(generation), (1, 2), "list")
         .await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["2"]);
 }
@@ -182,7 +182,7 @@ async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
     let generation = source.registered().await.unwrap();
     // A question that was given up and reached the server all the same.
     world
-        .take_unread(&source.boot_in(generation), (7, 2), "list")
+        .take_unread(&source.boot.in_generation(generation), (7, 2), "list")
         .await;
     assert!(world.waiting().await.is_empty());
     assert_eq!(source.lag().await.unwrap(), 2);
@@ -280,7 +280,7 @@ async fn what_the_second_ones_lost_answer_took_is_found_by_the_next_poll() {
     let source = world.source();
     let generation = source.registered().await.unwrap();
     world
-        .take_unread(&source.boot_in(generation), (1, 2), "list")
+        .take_unread(&source.boot.in_generation(generation), (1, 2), "list")
         .await;
     source.pollers.lose_answer(Who::Second, 1).await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["1", "2"]);
