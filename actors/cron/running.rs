@@ -11,6 +11,7 @@ use super::pinging::Ended;
 use super::process::{Child, ExitStatus, Signals, Termination, inspect, terminate_child};
 use super::record_end::{end_run, log_end};
 use super::replace::{Mark, mark_of};
+use crate::logs::PrintedPart;
 use crate::store::write::RunStarted;
 
 impl Firing {
@@ -25,6 +26,9 @@ impl Firing {
         let watched = &self.config.watched;
         watched.set_child(self.uk.as_str(), child.signals());
         let output = Some((child.output.clone(), child.output_from));
+        if let Some(part) = PrintedPart::begun(&child.output, child.output_from) {
+            self.entry.state.printed.begun(self.uk.as_str(), part);
+        }
         let noted = async {
             self.note_started(pid, start_ticks).await;
             std::future::pending().await
@@ -34,6 +38,7 @@ impl Firing {
             // What is not written by then need not be: the end has the pid too.
             never = noted => never,
         };
+        self.entry.state.printed.ended(self.uk.as_str());
         let Some((outcome, exit)) = outcome else {
             self.entry.state.left(self.uk.as_str());
             return;

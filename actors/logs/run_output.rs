@@ -112,7 +112,7 @@ fn take_part(reader: impl Read, from: u64, most: usize) -> io::Result<OutputPart
 }
 
 /// Without the rest of the line in whose middle it begins, unless that is all there is.
-fn from_a_line_on(part: OutputPart) -> OutputPart {
+pub(super) fn from_a_line_on(part: OutputPart) -> OutputPart {
     let end = part.bytes.iter().position(|byte| *byte == b'\n');
     let cut = match end {
         Some(end) if part.from > 0 && end + 1 < part.bytes.len() => end + 1,
@@ -125,7 +125,7 @@ fn from_a_line_on(part: OutputPart) -> OutputPart {
     }
 }
 
-fn bytes_of(count: usize) -> u64 {
+pub(super) fn bytes_of(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 

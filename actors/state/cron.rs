@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::cell::{Counter, Histogram, Scale};
 use super::durations::Durations;
+use super::printed::PrintedParts;
 use super::queue::FailureCause;
 use super::recent::{Recent, cut};
 use super::running::RunningView;
@@ -123,6 +124,7 @@ pub(crate) struct CronState {
     running: Mutex<HashMap<String, Process>>,
     durations: Mutex<Durations>,
     failures: Recent<FailureView>,
+    pub(crate) printed: PrintedParts,
 }
 
 impl CronState {
@@ -146,6 +148,7 @@ impl CronState {
             running: Mutex::default(),
             durations: Mutex::default(),
             failures: Recent::new(MOST_FAILURES),
+            printed: PrintedParts::default(),
         })
     }
 

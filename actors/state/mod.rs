@@ -15,6 +15,7 @@ mod delay;
 mod durations;
 mod history;
 mod outages;
+mod printed;
 mod queue;
 mod recent;
 mod running;

@@ -17,7 +17,7 @@ use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::http::guard::Orderer;
 use crate::http::ordering;
-use crate::logs::read_part;
+use crate::logs::{PrintedPart, read_part};
 use crate::operations::cron_end::{self, EndOrdered};
 use crate::operations::cron_log::{self, Printed};
 use crate::operations::cron_runs::ListedRun;
@@ -47,8 +47,17 @@ struct RunPage {
     orders: Vec<Order>,
     start: String,
     left: Left,
-    output: Result<String, String>,
+    output: Result<Shown, String>,
     teach: String,
+}
+
+/// Of what runs printed.
+struct Shown {
+    text: String,
+    /// They are lines of this run; else of all runs of its day.
+    are_its: bool,
+    /// What is shown.
+    note: String,
 }
 
 /// What a run that has ended left behind.
@@ -105,6 +114,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let entry = visit.config.state.cron_entry(&run.entry);
     let known = in_time(reader.run_results(vec![run.uk.clone()])).await;
     let failures = entry.as_ref().map(|entry| entry.view().failures);
+    let printed = entry.as_ref().and_then(|entry| entry.printed.of(&run.uk));
     let left = Left::of(t, &run.uk, known, &failures.unwrap_or_default());
     let mut frame = visit.frame(Tab::Cron, &run.name);
     if is_open {
@@ -124,7 +134,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
             false => Vec::new(),
         },
         left,
-        output: visit.output(&run).await,
+        output: visit.output(&run, printed).await,
         teach: format!("simplest_script cron logs {} --lines 100000", run.uk),
         start: visit.start_of(&run, ordered_by).text(t),
         run: ListedRun::of_run(run, &orders, now_ms()),
@@ -178,25 +188,66 @@ fn said(t: Language, refusal: &Refusal) -> String {
 }
 
 impl Visit {
-    /// The end of the run's file, or why there is none.
-    async fn output(&self, run: &CronRun) -> Result<String, String> {
+    /// The end of what the run printed, where this daemon has seen where that is; else the end of its day's file. Or why there
+    /// is neither.
+    async fn output(&self, run: &CronRun, printed: Option<PrintedPart>) -> Result<Shown, String> {
         let t = self.t;
         let config = self.config.files.config();
         let log = cron_log::output_of(&config, &self.config.files.logs, run);
+        let others = match printed {
+            Some(_) => self.at_the_same_time(run).await,
+            None => Ok(0),
+        };
         let run = run.clone();
         // Files are read where waiting holds up nobody.
         let read = actix_rt::task::spawn_blocking(move || {
+            if let Some(printed) = printed
+                && let Ok(Some(part)) = printed.read(MOST_OUTPUT)
+            {
+                return Ok((part, true));
+            }
             let Some(path) = cron_log::file_of(&log, &run)? else {
                 return Err(Refusal::Unknown(cron_log::nothing_there(&log, &run)));
             };
-            let part = read_part(&path, None, MOST_OUTPUT);
-            part.map_err(|cause| cron_log::cannot_read(&path, &cause))
+            match read_part(&path, None, MOST_OUTPUT) {
+                Ok(part) => Ok(((part, false), false)),
+                Err(cause) => Err(cron_log::cannot_read(&path, &cause)),
+            }
         });
-        match read.await {
-            Ok(Ok(part)) => Ok(String::from_utf8_lossy(&part.bytes).into_owned()),
-            Ok(Err(refusal)) => Err(said(t, &refusal)),
-            Err(cause) => Err(cause.to_string()),
+        let ((part, is_all), are_its) = match read.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(refusal)) => return Err(said(t, &refusal)),
+            Err(cause) => return Err(cause.to_string()),
+        };
+        let mut note = match (are_its, is_all) {
+            (false, _) => t.output_shared().to_owned(),
+            (true, true) => t.output_is_its().to_owned(),
+            (true, false) => t.output_end_is_its().to_owned(),
+        };
+        match others {
+            _ if !are_its => {}
+            Ok(0) => {}
+            Ok(n) => note = format!("{note} {}", t.output_of_others(n)),
+            Err(cause) => note = format!("{note} {}", t.runs_unknown(cause)),
         }
+        Ok(Shown {
+            text: String::from_utf8_lossy(&part.bytes).into_owned(),
+            are_its,
+            note,
+        })
+    }
+
+    /// How many other runs of the entry went on while this one did, of the newest ones: their lines are among its own.
+    async fn at_the_same_time(&self, run: &CronRun) -> Result<usize, String> {
+        let runs = self.runs(&run.entry).await?;
+        let ended = |run: &CronRun| run.ended_ms.unwrap_or(i64::MAX);
+        let others = runs.iter().map(|known| &known.run).filter(|other| {
+            other.uk != run.uk
+                && other.status != "skipped"
+                && other.started_ms < ended(run)
+                && run.started_ms < ended(other)
+        });
+        Ok(others.count())
     }
 }
 

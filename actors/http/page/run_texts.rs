@@ -15,10 +15,14 @@ texts! {
     ended: "Ended", "结束";
     end_ordered_by: "End ordered by", "下令终止者";
     output: "Output", "输出";
-    output_shared: "Runs of one day share this file; the last part of it is shown.", "同一天的运行共用此文件；这里显示其末尾部分。";
+    output_of_day: "Output of the runs of its day", "当天各次运行的输出";
+    output_shared: "The runs of one day share a file. Which lines are this run's is not known here: that is known of the last 20 runs that this daemon started, until their file is full. The end of the file is shown, with the lines of other runs.", "同一天的运行共用一个文件。哪些行属于此次运行在此无法得知：只有当前守护进程启动的最近 20 次运行才知道，且仅到文件写满为止。这里显示文件的末尾，其中有其他运行的输出。";
+    output_is_its: "All that this run printed.", "此次运行的全部输出。";
+    output_end_is_its: "The end of what this run printed.", "此次运行输出的末尾部分。";
+    output_of_others(n): "Other runs of the entry went on at the same time: {n}. Their lines are among these.", "该任务的其他运行同时在进行：{n} 次，其输出夹杂在内。";
     output_none(why): "No output: {why}", "没有输出：{why}";
     output_live: "It is shown as it comes, while the run goes on.", "运行期间实时显示。";
-    output_all: "All of it, by the command line:", "用命令行查看全部：";
+    output_all: "The whole file of the day, by the command line:", "用命令行查看当天的整个文件：";
     started_by: "Started by", "启动者";
     by_made_up: "schedule, made up for a missed fire", "时间表（补跑错过的触发）";
     by_order_of(who): "order of {who}", "{who} 下令";
