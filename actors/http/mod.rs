@@ -55,6 +55,7 @@ use crate::reload::ReloadHandle;
 use crate::source::Source;
 use crate::state::{HISTORY_INTERVAL, State};
 use crate::stop::StopListener;
+use crate::store::rows::Side;
 
 /// How often the dead letters are counted: up to a cap, from an index.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);
@@ -134,6 +135,18 @@ impl HttpActor {
             if let Err(cause) = &sources {
                 log::debug!("the dead letters of each queue cannot be counted: {cause}");
             }
+            // By id: the one that was written first, whose death is the oldest but for the clocks of several daemons.
+            let oldest = match &counted {
+                Ok(0) | Err(_) => None,
+                Ok(_) => config
+                    .db
+                    .reader()
+                    .dead_letter_scan(Side::Oldest, 1)
+                    .await
+                    .ok(),
+            };
+            let oldest = oldest.and_then(|scan| Some(scan.dead_letters.first()?.died_ms));
+            *config.state.oldest_dead_letter_ms.lock() = oldest;
             *config.state.dead_letters.lock() = counted.ok();
             *config.state.dead_letters_of.lock() = sources.ok();
         };

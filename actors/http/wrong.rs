@@ -13,6 +13,8 @@ use crate::state::{CronSight, LagSight, State, outages};
 const LATE_SECONDS: u64 = 5;
 /// A handler that has run for longer than this holds up its consumer.
 const LONG_RUN_MS: i64 = 10 * 60 * 1000;
+/// Within this time after its start a daemon has asked each of its servers.
+const FIRST_READ_MS: i64 = 60 * 1000;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub(crate) struct Wrong {
     pub(crate) about: String,
     /// Since when, unix milliseconds, where that is known.
     pub(crate) since_ms: Option<i64>,
+    /// It was so when this daemon began to watch: it may be older.
+    #[serde(default)]
+    pub(crate) at_least: bool,
     /// A sentence.
     pub(crate) text: String,
     /// What would help.
@@ -67,6 +72,7 @@ impl Wrong {
         Self {
             about: format!("{kind}{}", condition.subject),
             since_ms: Some(condition.since_ms),
+            at_least: false,
             text: condition.text,
             remedy: condition.remedy,
             fact,
@@ -128,14 +134,35 @@ pub(super) fn wrong(state: &State, missing: &[String], now_ms: i64) -> Vec<Wrong
     });
     let bad = own::cron_runs(&entries).into_iter().zip(bad);
     found.extend(bad.map(|(one, fact)| Wrong::of("cron ", one, fact)));
-    found.extend(of_dead_letters(*state.dead_letters.lock()));
+    let oldest = *state.oldest_dead_letter_ms.lock();
+    found.extend(of_dead_letters(*state.dead_letters.lock(), oldest));
+    for one in &mut found {
+        one.at_least = may_be_older(one, state.identity.started_ms);
+    }
     found
+}
+
+/// Whether it may have begun before this daemon did. A daemon asks each server within its first minute: an outage that begins
+/// in that minute may be older. The age of the others is read from rows, or was measured here from their beginning.
+fn may_be_older(one: &Wrong, started_ms: i64) -> bool {
+    match &one.fact {
+        Fact::Behind(lag) => lag.since_first_check,
+        Fact::Away { .. } | Fact::HeldUp { .. } | Fact::Unread(_) => one
+            .since_ms
+            .is_some_and(|since_ms| since_ms < started_ms.saturating_add(FIRST_READ_MS)),
+        Fact::Readiness
+        | Fact::LongRun { .. }
+        | Fact::LateTasks { .. }
+        | Fact::BadRuns { .. }
+        | Fact::DeadLetters { .. } => false,
+    }
 }
 
 fn not_ready(text: &str) -> Wrong {
     Wrong {
         about: "readiness".to_owned(),
         since_ms: None,
+        at_least: false,
         text: text.to_owned(),
         remedy: "the log shows what is tried".to_owned(),
         fact: Fact::Readiness,
@@ -147,6 +174,7 @@ fn held_up(outage: &OutageView) -> Option<Wrong> {
     (outage.away == Away::Part).then(|| Wrong {
         about: outage.what.clone(),
         since_ms: Some(outage.since_ms),
+        at_least: false,
         text: format!("held up: {}", outage.cause),
         remedy: "this daemon goes on by itself once the cause is gone".to_owned(),
         fact: Fact::HeldUp {
@@ -164,6 +192,7 @@ fn unread(lag: &LagSight, now_ms: i64) -> Option<Wrong> {
     Some(Wrong {
         about: format!("queue {}", lag.queue),
         since_ms: Some(since_ms),
+        at_least: false,
         text: format!("its lag cannot be read{last}"),
         remedy: "the pool keeps its size meanwhile; the log has the reason".to_owned(),
         fact: Fact::Unread(lag.clone()),
@@ -175,6 +204,7 @@ fn long_run(queue: &QueueView, now_ms: i64) -> Option<Wrong> {
     (now_ms - since_ms > LONG_RUN_MS).then(|| Wrong {
         about: format!("queue {}", queue.facts.name),
         since_ms: Some(since_ms),
+        at_least: false,
         text: "a handler has been running all that time".to_owned(),
         remedy: "a `timeout` of the entry would end it".to_owned(),
         fact: Fact::LongRun {
@@ -183,11 +213,13 @@ fn long_run(queue: &QueueView, now_ms: i64) -> Option<Wrong> {
     })
 }
 
-fn of_dead_letters(dead_letters: Option<u64>) -> Option<Wrong> {
+/// `oldest_ms`: when the oldest of them died.
+fn of_dead_letters(dead_letters: Option<u64>, oldest_ms: Option<i64>) -> Option<Wrong> {
     let dead_letters = dead_letters.filter(|dead_letters| *dead_letters > 0)?;
     Some(Wrong {
         about: "dead letters".to_owned(),
-        since_ms: None,
+        since_ms: oldest_ms,
+        at_least: false,
         text: format!(
             "{} dead letters wait for somebody",
             shown_count(dead_letters)
@@ -197,4 +229,28 @@ fn of_dead_letters(dead_letters: Option<u64>) -> Option<Wrong> {
             count: dead_letters,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_daemon_found_when_it_came_may_be_older() {
+        let outage = |since_ms| {
+            held_up(&OutageView {
+                away: Away::Part,
+                what: "the delay queue".to_owned(),
+                since_ms,
+                cause: "refused".to_owned(),
+            })
+            .unwrap()
+        };
+        let started = 1_000_000;
+        assert!(may_be_older(&outage(started + 2_000), started));
+        assert!(!may_be_older(&outage(started + FIRST_READ_MS), started));
+        let dead_letters = of_dead_letters(Some(3), Some(7)).unwrap();
+        assert_eq!(dead_letters.since_ms, Some(7));
+        assert!(!may_be_older(&dead_letters, started), "it is in the table");
+    }
 }

@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) dead_letters: Mutex<Option<u64>>,
     /// The same by their sources, `MOST_SOURCES` at most; none where the last count failed.
     pub(crate) dead_letters_of: Mutex<Option<Vec<DeadLettersOf>>>,
+    /// When the oldest of them died, unix milliseconds; none where there is none, or the last count failed.
+    pub(crate) oldest_dead_letter_ms: Mutex<Option<i64>>,
     /// What is paused, as it was read last.
     pub(crate) pauses: Mutex<Vec<PauseView>>,
 }
@@ -94,6 +96,7 @@ impl State {
             delay,
             dead_letters: Mutex::new(None),
             dead_letters_of: Mutex::new(None),
+            oldest_dead_letter_ms: Mutex::new(None),
             pauses: Mutex::default(),
         }
     }

@@ -211,6 +211,8 @@ struct Sizing {
     checks: u64,
     /// The first of those in a row that found it above the limit with the pool at its ceiling.
     behind_since_check: Option<u64>,
+    /// A LagCheck found the lag within the limit.
+    was_within: bool,
     is_paused: bool,
 }
 
@@ -230,6 +232,8 @@ pub(crate) struct LagSight {
     pub(crate) behind_since_ms: Option<i64>,
     /// How many LagChecks in a row found it so.
     pub(crate) behind_checks: u64,
+    /// The lag has been above the limit since this daemon's first LagCheck: for how long before that is not known.
+    pub(crate) since_first_check: bool,
 }
 
 impl LagSight {
@@ -245,6 +249,7 @@ impl Sizing {
     /// the lag is that of the whole group. Nor is a queue that people paused.
     fn judge(&mut self, lag_limit: u64, now: i64) {
         let is_full = self.ceiling > 0 && self.wanted >= self.ceiling && !self.is_paused;
+        self.was_within |= self.lag.is_some_and(|lag| lag <= lag_limit);
         let is_behind = is_full && self.lag.is_some_and(|lag| lag > lag_limit);
         let (since, check) = (self.behind_since_ms, self.behind_since_check);
         self.behind_since_ms = is_behind.then(|| since.unwrap_or(now));
@@ -392,6 +397,7 @@ impl QueueState {
             behind_checks: sizing
                 .behind_since_check
                 .map_or(0, |first| sizing.checks - first + 1),
+            since_first_check: !sizing.was_within,
         }
     }
 

@@ -51,6 +51,7 @@ mod tests {
             ceiling: 4,
             behind_since_ms: (behind_checks > 0).then_some(7),
             behind_checks,
+            since_first_check: false,
         }
     }
 

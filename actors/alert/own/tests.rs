@@ -53,6 +53,7 @@ fn all_wrong(n: u64) -> Sight {
             ceiling: 1,
             behind_since_ms: Some(0),
             behind_checks: n + 2,
+            since_first_check: false,
         }],
         dead_letters: vec![DeadLetterGroup {
             entry: "queue `q`".to_owned(),

@@ -50,6 +50,9 @@ fn wrong(text: &mut String, wrong: &Value, now_ms: i64) {
     }
     for one in list(wrong) {
         let since = match one["since_ms"].as_i64() {
+            Some(_) if one["at_least"] == true => {
+                format!(", for at least {}", ago(&one["since_ms"], now_ms))
+            }
             Some(_) => format!(", for {}", ago(&one["since_ms"], now_ms)),
             None => String::new(),
         };
