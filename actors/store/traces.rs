@@ -56,6 +56,8 @@ pub(crate) struct PastBoot {
 /// An order to pause or to resume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PauseTrace {
+    /// The row of `audit`.
+    pub(crate) id: i64,
     pub(crate) at_ms: i64,
     pub(crate) pauses: bool,
     pub(crate) ordered_by: String,
@@ -91,6 +93,7 @@ impl BootTrace {
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = audit)]
 pub(in crate::store) struct AuditTrace {
+    id: i64,
     at_ms: i64,
     action: String,
     ordered_by: String,
@@ -100,6 +103,7 @@ pub(in crate::store) struct AuditTrace {
 impl From<AuditTrace> for PauseTrace {
     fn from(row: AuditTrace) -> Self {
         Self {
+            id: row.id,
             at_ms: row.at_ms,
             pauses: row.action == "pause",
             ordered_by: row.ordered_by,

@@ -15,6 +15,8 @@ mod shown;
 
 use actix_web::web;
 
+pub(super) use self::shown::Shown;
+
 pub(super) fn add(routes: &mut web::ServiceConfig) {
     routes
         .route("/api/v1/audit", web::get().to(audit::audit))

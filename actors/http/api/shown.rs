@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
     deny_unknown_fields,
     expecting = "neither a text nor `{\"base64\": \"…\"}`"
 )]
-pub(super) enum Shown {
+pub(in crate::http) enum Shown {
     Text(String),
     Bytes { base64: String },
 }
 
 impl Shown {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(in crate::http) fn of(bytes: &[u8]) -> Self {
         match str::from_utf8(bytes) {
             Ok(text) => Self::Text(text.to_owned()),
             Err(_) => Self::Bytes {

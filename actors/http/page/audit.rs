@@ -38,21 +38,30 @@ pub(super) struct AuditRow {
     pub(super) at_ms: i64,
     pub(super) who: String,
     pub(super) action: String,
+    /// The word for it, where that is another one.
+    pub(super) action_word: Option<&'static str>,
     pub(super) target: String,
     pub(super) result: String,
+    /// As the table has them: a search goes by these words.
+    pub(super) target_column: String,
+    pub(super) result_column: String,
 }
 
 impl AuditRow {
-    pub(super) fn of(line: AuditLine) -> Self {
+    pub(super) fn of(t: Language, line: AuditLine) -> Self {
         // The columns have no more, if nobody has altered them.
         let shown = |text: &str| audited(text, Plain::AsItIs);
+        let (target_column, result_column) = (shown(&line.target), shown(&line.result));
         Self {
             id: line.id,
             at_ms: line.at_ms,
             who: in_line(line.ordered_by.as_bytes()),
             action: in_line(line.action.as_bytes()),
-            target: shown(&line.target),
-            result: shown(&line.result),
+            action_word: t.audit_action(&line.action),
+            target: t.audit_target(&target_column),
+            result: t.audit_result(&result_column),
+            target_column,
+            result_column,
         }
     }
 }
@@ -85,7 +94,11 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
             .iter()
             .any(|key| visit.get(key).is_some()),
         more: visit.more("before", &page.next, i64::to_string),
-        rows: page.rows.into_iter().map(AuditRow::of).collect(),
+        rows: page
+            .rows
+            .into_iter()
+            .map(|line| AuditRow::of(visit.t, line))
+            .collect(),
         example: EXAMPLE,
     })
 }

@@ -58,5 +58,14 @@ texts! {
     why_away_until(at, partition, seen, next): "The fire of {at} was not made: no daemon of partition {partition} was alive. The last one was seen at {seen}, the next one started at {next}.", "{at} 的触发没有执行：分区 {partition} 没有存活的守护进程。上一个最后出现于 {seen}，下一个启动于 {next}。";
     why_misfire(at): "The fire of {at} was missed: a daemon was alive and did not make it within the grace period (`misfire_grace`). Its machine slept or was overloaded, or the database was away. `misfire` says whether such fires are made up for.", "{at} 的触发被错过：守护进程存活，但没能在宽限时间（`misfire_grace`）内执行；机器休眠、过载，或数据库不可用。是否补跑由 `misfire` 决定。";
     why_too_old(at): "The fire of {at} is older than the runs that are kept: nobody knows any more.", "{at} 的触发早于保留的运行记录：已无从得知。";
+    ask_about(at): "Ask about {at}", "查询 {at}";
+    see_that_run: "See the run", "查看该次运行";
+    see_run_in_its_way: "See the run that was in its way", "查看占用的那次运行";
+    last_pauses: "Pauses", "暂停记录";
+    pauses_unknown(cause): "The pauses are not known: {cause}", "无法得知暂停记录：{cause}";
+    pause_began: "Paused", "暂停于";
+    pause_ended: "Resumed", "恢复于";
+    still_paused: "still paused", "仍在暂停";
+    older_pauses: "Older pauses, in the audit", "更早的暂停（审计记录）";
     unknown_daemon_moment: "an unknown time", "未知时间";
 }

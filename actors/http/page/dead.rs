@@ -38,6 +38,8 @@ struct DeadPage {
     /// The group that is chosen.
     group: Option<GroupFacts>,
     groups: Option<Groups>,
+    /// The dead letter whose own number is searched for: that, its page, and its error.
+    by_id: Option<(i64, String, String)>,
     rows: Vec<DeadLetterRow>,
     more: More,
     /// Dead letters that an order for all that match would mean; none where that cannot be ordered.
@@ -89,6 +91,7 @@ pub(super) struct DeadLetterRow {
 /// What was found.
 #[derive(Default)]
 struct Found {
+    by_id: Option<(i64, String, String)>,
     group: Option<GroupFacts>,
     groups: Option<Groups>,
     /// Where the page counted them.
@@ -114,9 +117,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     let mut frame = visit.frame(Tab::Dead, t.tab_dead());
     frame.refresh = REFRESH;
     let order = |what: &str| visit.link("/dead/confirm", &filter.pairs(&[("do", what)]));
-    // A text in a payload is searched for dead letter by dead letter: an order for all of them would read them all
-    // first.
-    let orders_all = found.fault.is_none() && filter.payload.is_none() && !found.rows.is_empty();
+    let orders_all = found.fault.is_none() && !filter.needs_each_row() && !found.rows.is_empty();
     visit.show(&DeadPage {
         frame,
         t,
@@ -127,6 +128,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         purge_all: orders_all.then(|| order("purge")),
         group: found.group,
         groups: found.groups,
+        by_id: found.by_id,
         rows: found.rows,
         more: found.more,
         filter,
@@ -167,15 +169,19 @@ async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
         }
     };
     let is_first = visit.get("before").is_none();
-    let groups = match filter.group.is_none() && filter.payload.is_none() && is_first {
+    let groups = match filter.group.is_none() && !filter.needs_each_row() && is_first {
         true => Some(all_groups(visit, filter).await?),
         false => None,
     };
     let asked = DeadLettersAsked {
         filter: meant.filter.clone(),
         payload: filter.payload.clone(),
+        original_id: filter.original_id.clone(),
         before: visit.get("before").and_then(|id| id.parse().ok()),
-        ..DeadLettersAsked::default()
+    };
+    let by_id = match filter.original_id().parse() {
+        Ok(id) if is_first => of_number(visit, id).await?,
+        _ => None,
     };
     let reach = Reach::page(u32::try_from(MOST_LINES).unwrap_or(u32::MAX));
     let page = browse::dead_letters(reader, asked, |line| meant.takes(&line.head), reach).await?;
@@ -183,10 +189,18 @@ async fn found(visit: &Visit, filter: &Filter) -> Result<Found, DbError> {
         group: meant.group.as_ref().map(|group| GroupFacts::of(t, group)),
         matching: groups.as_ref().map(|groups| groups.matching).or(meant.seen),
         groups,
+        by_id,
         more: visit.more("before", &page.next, i64::to_string),
         rows: page.rows.into_iter().map(|line| row(visit, line)).collect(),
         fault: None,
     })
+}
+
+/// A number may be that of a dead letter as well as that of a message.
+async fn of_number(visit: &Visit, id: i64) -> Result<Option<(i64, String, String)>, DbError> {
+    let opened = visit.config.db.reader().dead_letter(id, 0).await?;
+    let link = visit.link("/letter", &[("id", &id.to_string())]);
+    Ok(opened.map(|opened| (id, link, in_line(opened.line.head.error.as_bytes()))))
 }
 
 impl GroupFacts {
@@ -271,7 +285,7 @@ pub(super) fn row(visit: &Visit, line: DeadLetterLine) -> DeadLetterRow {
         id: head.id,
         link: visit.link("/letter", &[("id", &head.id.to_string())]),
         died_ms: head.died_ms,
-        kind: in_line(head.kind.as_bytes()),
+        kind: in_line(visit.t.kind_word(&head.kind).as_bytes()),
         name: in_line(head.name.as_bytes()),
         exec_cmd: in_line(head.exec_cmd.as_bytes()),
         error: in_line(head.error.as_bytes()),

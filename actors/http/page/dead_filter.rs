@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::delay::Choice;
 use super::language::Language;
-use super::moments;
+use super::moments::{self, shown};
 use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::store::dead_letter::{KIND_DELAY, KIND_TABLE};
@@ -19,6 +19,8 @@ pub(super) struct Filter {
     pub(super) dead_letters: DeadLetterFilter,
     /// In the beginning of the payload.
     pub(super) payload: Option<String>,
+    /// What the message or task was called before it died.
+    pub(super) original_id: Option<String>,
     /// The group's name.
     pub(super) group: Option<String>,
     /// As they were typed.
@@ -55,7 +57,20 @@ impl Filter {
             }
         };
         let (since_ms, until_ms) = (moment("since"), moment("until"));
-        let kind = text("kind");
+        fault = fault.or_else(|| match (since_ms, until_ms) {
+            (Some(since), _) if since > now => {
+                Some(t.since_is_ahead(get("since").unwrap_or_default(), shown(since, zone)))
+            }
+            (Some(since), Some(until)) if until <= since => {
+                Some(t.until_is_before(shown(since, zone), shown(until, zone)))
+            }
+            _ => None,
+        });
+        // As the command line and the configuration call it.
+        let kind = match text("kind").as_deref() {
+            Some("table") => Some(KIND_TABLE.to_owned()),
+            _ => text("kind"),
+        };
         if let Some(kind) = kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
             fault = Some(t.wrong_kind(kind, KINDS.join(", ")));
         }
@@ -71,6 +86,7 @@ impl Filter {
                 ..DeadLetterFilter::default()
             },
             payload: text("payload"),
+            original_id: text("id"),
             group: text("group"),
             since: text("since").unwrap_or_default(),
             until: text("until").unwrap_or_default(),
@@ -93,6 +109,7 @@ impl Filter {
             ("until", &self.until),
             ("zone", &self.zone),
             ("payload", of(&self.payload)),
+            ("id", of(&self.original_id)),
             ("group", of(&self.group)),
         ]);
         pairs.retain(|(_, value)| !value.is_empty());
@@ -126,8 +143,7 @@ impl Filter {
             value,
             label: match value {
                 "" => t.any_kind(),
-                KIND_TABLE => "table",
-                other => other,
+                kind => t.kind_word(kind),
             },
             is_chosen: chosen.unwrap_or_default() == value,
         };
@@ -156,6 +172,15 @@ impl Filter {
 
     pub(super) fn payload(&self) -> &str {
         self.payload.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn original_id(&self) -> &str {
+        self.original_id.as_deref().unwrap_or_default()
+    }
+
+    /// What no order about all that match can go by: it would have to read them all first.
+    pub(super) fn needs_each_row(&self) -> bool {
+        self.payload.is_some() || self.original_id.is_some()
     }
 
     pub(super) fn group(&self) -> &str {
@@ -212,9 +237,18 @@ mod tests {
             ("since", "noon", "12:00"),
             ("until", "x", "12:00"),
             ("kind", "<b>", "redis"),
+            ("since", "2999-01-31 12:00", "still ahead"),
         ] {
             let fault = form(&[(key, value)]).fault.unwrap();
             assert!(fault.contains(value) && fault.contains(said), "{fault}");
         }
+        let turned = form(&[("since", "1h"), ("until", "2h")]).fault.unwrap();
+        assert!(turned.contains("not after the beginning"), "{turned}");
+        assert_eq!(form(&[("since", "2h"), ("until", "1h")]).fault, None);
+    }
+
+    #[test]
+    fn a_table_is_one_kind_under_both_of_its_names() {
+        assert_eq!(form(&[("kind", "table")]), form(&[("kind", "queue")]));
     }
 }

@@ -5,18 +5,20 @@ use actix_web::http::header::{
     CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use askama::Template;
+use bytes::Bytes;
 
 use super::dead::GroupFacts;
-use super::format::bytes;
+use super::format;
 use super::frame::{Frame, Tab};
 use super::language::Language;
 use super::order::Order;
 use super::payload::{Payload, SHOWN_BYTES, cut, value};
 use super::visit::Visit;
+use crate::http::api::Shown;
 use crate::orders::dead::Group;
 use crate::store::browse::DeadLetterOpened;
 use crate::store::dead_letter::KIND_DELAY;
-use crate::store::rows::DeadLetterFilter;
+use crate::store::rows::{DeadLetter, DeadLetterFilter};
 
 /// Headers that are shown.
 const MOST_HEADERS: usize = 50;
@@ -44,6 +46,10 @@ struct DeadLetterPage {
     text: Option<String>,
     orders: Vec<Order>,
     download: String,
+    /// Of the key and the headers, where it has any.
+    headers_download: Option<String>,
+    /// The same, where it is short enough to be shown.
+    headers_json: Option<String>,
 }
 
 fn asked(visit: &Visit) -> Option<i64> {
@@ -89,7 +95,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
             .collect(),
         more_headers: opened.headers.len().saturating_sub(MOST_HEADERS),
         key: opened.key.as_deref().map(value),
-        key_size: bytes(opened.key_bytes),
+        key_size: format::bytes(opened.key_bytes),
         links: visit.forms_of(&payload),
         payload,
         text: text.map(str::to_owned),
@@ -98,14 +104,66 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
             purge,
         ],
         download: visit.link("/letter/payload", &[("id", &id_text)]),
+        headers_download: has_headers(&opened)
+            .then(|| visit.link("/letter/headers", &[("id", &id_text)])),
+        headers_json: short_headers(id, &opened),
         opened,
     })
 }
 
+fn has_headers(opened: &DeadLetterOpened) -> bool {
+    opened.key.is_some() || !opened.headers.is_empty()
+}
+
+/// None where there is nothing, or only the beginning of the key is here, or it is too long for a page.
+fn short_headers(id: i64, opened: &DeadLetterOpened) -> Option<String> {
+    let key = opened.key.as_deref();
+    let is_whole = key.map_or(0, <[u8]>::len) as u64 == opened.key_bytes;
+    let bytes: usize = opened
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    let is_short = bytes <= SHOWN_BYTES as usize;
+    (has_headers(opened) && is_whole && is_short).then(|| headers_json(id, key, &opened.headers))
+}
+
+/// With all bytes: text as text, other bytes in base64, as the JSON interface has them. Pairs, as a name may stand there
+/// twice.
+fn headers_json(id: i64, key: Option<&[u8]>, headers: &[(String, Bytes)]) -> String {
+    let headers: Vec<(&str, Shown)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), Shown::of(value)))
+        .collect();
+    let all =
+        serde_json::json!({ "dead_letter": id, "key": key.map(Shown::of), "headers": headers });
+    format!("{all:#}")
+}
+
+/// The key and all headers of a dead letter, as a file to keep.
+pub(super) async fn headers(visit: Visit) -> HttpResponse {
+    kept_of(&visit, |id, dead_letter| {
+        let json = headers_json(id, dead_letter.key.as_deref(), &dead_letter.headers);
+        (format!("dead-letter-{id}-headers.json"), json.into())
+    })
+    .await
+}
+
 /// All bytes of a payload, as a file to keep: never as a page, whatever they are.
 pub(super) async fn payload(visit: Visit) -> HttpResponse {
+    kept_of(&visit, |id, dead_letter| {
+        (format!("dead-letter-{id}.bin"), dead_letter.payload.into())
+    })
+    .await
+}
+
+/// A part of a dead letter, with the name of the file that it is kept in.
+async fn kept_of(
+    visit: &Visit,
+    part: impl FnOnce(i64, DeadLetter) -> (String, Bytes),
+) -> HttpResponse {
     let t = visit.t;
-    let Some(id) = asked(&visit) else {
+    let Some(id) = asked(visit) else {
         return visit.missing(Tab::Dead, visit.get("id").unwrap_or_default());
     };
     let filter = DeadLetterFilter {
@@ -119,9 +177,10 @@ pub(super) async fn payload(visit: Visit) -> HttpResponse {
     let Some(dead_letter) = dead_letter else {
         return visit.gone(Tab::Dead, t.dead_letter_is_gone(id));
     };
-    let mut answer = HttpResponse::Ok().body(dead_letter.payload);
+    let (name, bytes) = part(id, dead_letter);
+    let mut answer = HttpResponse::Ok().body(bytes);
     let headers = answer.headers_mut();
-    let name = format!("attachment; filename=\"dead-letter-{id}.bin\"");
+    let name = format!("attachment; filename=\"{name}\"");
     if let Ok(name) = HeaderValue::from_str(&name) {
         headers.insert(CONTENT_DISPOSITION, name);
     }

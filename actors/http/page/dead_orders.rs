@@ -116,7 +116,7 @@ async fn counted(
 }
 
 async fn meant(visit: &Visit, filter: &Filter) -> Result<Result<Meant, String>, DbError> {
-    if filter.payload.is_some() {
+    if filter.needs_each_row() {
         return Ok(Err(visit.t.no_order_by_payload().to_owned()));
     }
     let meant = Meant {
@@ -299,7 +299,7 @@ fn row(t: Language, job: &DeadLetterJob) -> JobRow {
     JobRow {
         id: job.id,
         what: if job.is_replay { t.replay() } else { t.purge() },
-        target: job.target.clone(),
+        target: t.audit_target(&job.target),
         who: job.ordered_by.clone(),
         begun_ms: job.begun_ms,
         dead_letters: count(done.dead_letters()),

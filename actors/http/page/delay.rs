@@ -8,12 +8,12 @@ use super::format::{capped, known};
 use super::frame::{Frame, Tab};
 use super::language::Language;
 use super::order::Order;
+use super::pausing::PauseNote;
 use super::payload::in_line;
 use super::rows::MOST_LINES;
 use super::visit::Visit;
 use crate::clock::now_ms;
 use crate::orders::PauseKind;
-use crate::state::view::PauseView;
 use crate::store::DbError;
 use crate::store::browse::{self, Bar, Bars, Next, Reach, TaskLine, TaskPlace, TasksAsked};
 use crate::store::task_orders::TaskStatus;
@@ -37,7 +37,7 @@ const EXAMPLE: &str = "cargo run -- push delay_test --params Bob --delay-time 60
 struct DelayPage {
     frame: Frame,
     t: Language,
-    pause: Option<PauseView>,
+    pause: Option<PauseNote>,
     orders: Vec<Order>,
     waiting: String,
     running: usize,
@@ -130,7 +130,7 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
     visit.show(&DelayPage {
         frame,
         t,
-        pause: visit.pause_of(PauseKind::Delay, ""),
+        pause: visit.pause_note(PauseKind::Delay, ""),
         orders: vec![visit.pause_order(PauseKind::Delay, "")],
         waiting: known(view.waiting.map(capped)),
         running: view.running_count,

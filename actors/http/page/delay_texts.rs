@@ -65,7 +65,7 @@ texts! {
     look_further: "Look further", "继续查找";
     first_page: "First page", "第一页";
     more_of_them: "Pages of the list", "列表分页";
-    payload: "Payload", "payload";
+    payload: "Payload", "消息体";
     bytes_shown(shown, all): "{shown} of {all} shown", "显示 {shown} / {all}";
     as_text: "Text", "文本";
     as_hex: "Hex", "十六进制";

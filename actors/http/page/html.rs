@@ -30,21 +30,26 @@ impl Language {
     /// A moment, unix milliseconds: in the zone of the daemon, which `page.js` replaces by the browser's and keeps for
     /// hovering.
     pub(super) fn time(self, ms: impl Borrow<i64>) -> Html {
-        time(*ms.borrow())
+        time(*ms.borrow(), "", "%m-%d %H:%M:%S")
+    }
+
+    /// As [`Language::time`], with its date always: where a person decides by it.
+    pub(super) fn whole_time(self, ms: impl Borrow<i64>) -> Html {
+        time(*ms.borrow(), " data-whole", "%Y-%m-%d %H:%M:%S")
     }
 }
 
-fn time(ms: i64) -> Html {
+fn time(ms: i64, mark: &'static str, form: &'static str) -> Html {
     let Some(at) = DateTime::<Utc>::from_timestamp_millis(ms) else {
         // Beyond the year 262,000.
         return Html(ms.to_string());
     };
     let local = at.with_timezone(&Local);
     Html(format!(
-        "<time datetime=\"{}\" title=\"{}\">{}</time>",
+        "<time datetime=\"{}\" title=\"{}\"{mark}>{}</time>",
         at.to_rfc3339_opts(SecondsFormat::Millis, true),
         local.format("%Y-%m-%d %H:%M:%S %:z"),
-        local.format("%m-%d %H:%M:%S"),
+        local.format(form),
     ))
 }
 

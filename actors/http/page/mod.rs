@@ -25,6 +25,7 @@
 mod answer;
 mod assets;
 mod audit;
+mod audit_words;
 mod bars;
 mod cron;
 mod cron_entry;
@@ -45,11 +46,13 @@ mod moments;
 mod now;
 mod now_texts;
 mod order;
+mod pause_periods;
 mod pausing;
 mod payload;
 mod queue;
 mod queue_texts;
 mod queues;
+mod resize_words;
 mod rows;
 mod run;
 mod run_bars;
@@ -63,6 +66,7 @@ mod texts;
 mod trouble;
 mod visit;
 mod why;
+mod why_answer;
 
 use actix_web::web;
 
@@ -88,6 +92,7 @@ pub(super) fn add(routes: &mut web::ServiceConfig) {
         .route("/dead/stop", web::post().to(dead_orders::stop))
         .route("/letter", web::get().to(dead_letter::page))
         .route("/letter/payload", web::get().to(dead_letter::payload))
+        .route("/letter/headers", web::get().to(dead_letter::headers))
         .route("/letter/order", web::post().to(dead_orders::named))
         .route("/audit", web::get().to(audit::page))
         .route("/cron/run", web::post().to(run::run_now))

@@ -1,6 +1,8 @@
 //! A time that a person typed into a filter.
 
-use chrono::{FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
+use chrono::{
+    DateTime, FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc,
+};
 
 use crate::clock::millis;
 use crate::config::parse_duration;
@@ -11,10 +13,36 @@ const MOST_ZONE: i32 = 14 * 60;
 
 /// The zone of the browser in minutes east of UTC, as `page.js` fills it in; that of the daemon without.
 fn zone(minutes: Option<&str>) -> FixedOffset {
-    let minutes = minutes.and_then(|text| text.parse().ok());
-    let minutes = minutes.filter(|minutes: &i32| (-MOST_ZONE..=MOST_ZONE).contains(minutes));
-    let known = minutes.and_then(|minutes| FixedOffset::east_opt(minutes * 60));
-    known.unwrap_or_else(|| Local::now().offset().fix())
+    offset(minutes).unwrap_or_else(|| Local::now().offset().fix())
+}
+
+/// Minutes east of UTC, as a browser sends them; none where it sends nothing that is a zone.
+pub(super) fn offset(minutes: Option<&str>) -> Option<FixedOffset> {
+    let minutes: i32 = minutes?.parse().ok()?;
+    match (-MOST_ZONE..=MOST_ZONE).contains(&minutes) {
+        true => FixedOffset::east_opt(minutes * 60),
+        false => None,
+    }
+}
+
+/// Within a sentence: whole, in the reader's zone.
+pub(super) fn shown(ms: i64, minutes: Option<&str>) -> String {
+    written(ms, minutes, "%Y-%m-%d %H:%M:%S")
+}
+
+/// As a field of a form has a moment.
+pub(super) fn as_field(ms: i64, minutes: Option<&str>) -> String {
+    written(ms, minutes, "%Y-%m-%dT%H:%M")
+}
+
+fn written(ms: i64, minutes: Option<&str>, form: &str) -> String {
+    let Some(at) = DateTime::<Utc>::from_timestamp_millis(ms) else {
+        return ms.to_string();
+    };
+    match offset(minutes) {
+        Some(offset) => at.with_timezone(&offset).format(form).to_string(),
+        None => at.with_timezone(&Local).format(form).to_string(),
+    }
 }
 
 /// Unix milliseconds of a duration ago (`90m`, `2d`), of a time of this day (`12:00`), or of a date and a time.
@@ -86,6 +114,8 @@ mod tests {
         ] {
             assert_eq!(then(text, zone, now), Ok(expected), "{text}");
         }
+        assert_eq!(shown(now, Some("480")), "2026-01-31 10:30:00");
+        assert_eq!(as_field(now, Some("0")), "2026-01-31T02:30");
         for wrong in ["", "noon", "25:00", "2026-13-01", "-2h", "<script>"] {
             assert!(
                 then(wrong, Some("99999"), now)

@@ -42,6 +42,9 @@ texts! {
     wrong_growing(from, minutes): "It has grown from {from} within {minutes} min.", "{minutes} 分钟内从 {from} 增长而来。";
     wrong_shrinking(from, minutes): "It has shrunk from {from} within {minutes} min.", "{minutes} 分钟内从 {from} 下降而来。";
     wrong_behind_remedy: "Raise `max_progress`, add a partition, or make the handler faster.", "调大 `max_progress`、增加分区，或加快处理函数。";
+    see_handler_time: "See the handler's time and what runs", "查看处理耗时与正在运行的消息";
+    see_what_runs: "See what runs", "查看正在运行的消息";
+    see_its_runs: "See its runs", "查看运行记录";
     wrong_unread: "Its lag cannot be read.", "无法读取积压数。";
     wrong_unread_last(lag, ago): "Its lag cannot be read; it was {lag} {ago}.", "无法读取积压数；{ago}为 {lag}。";
     wrong_unread_remedy: "The pool keeps its size meanwhile; the log says why.", "其间消费者数量保持不变；原因见日志。";

@@ -11,6 +11,18 @@ use crate::http::unknown::Named;
 use crate::orders::{PauseKind, Wish};
 use crate::state::view::PauseView;
 
+/// That a thing is paused.
+pub(super) struct PauseNote {
+    pub(super) text: String,
+    pub(super) since_ms: i64,
+    /// Where the order is listed.
+    pub(super) audit: String,
+}
+
+fn is_of_all(pause: &PauseView) -> bool {
+    pause.what == PauseKind::All.describe("")
+}
+
 impl Visit {
     /// The pause that holds of a thing, its own or that of everything.
     pub(super) fn pause_of(&self, kind: PauseKind, name: &str) -> Option<PauseView> {
@@ -22,11 +34,51 @@ impl Visit {
 
     /// The button that pauses a thing, or resumes it.
     pub(super) fn pause_order(&self, kind: PauseKind, name: &str) -> Order {
-        let (to, label) = match self.pause_of(kind, name) {
-            None => ("/pause", self.t.pause()),
-            Some(_) => ("/resume", self.t.resume()),
+        match self.pause_of(kind, name) {
+            None => {
+                let named = [("kind", kind.column()), ("name", name)];
+                Order::new("/pause", self.t.pause(), &named)
+            }
+            Some(pause) => self.resume_order(&pause, kind, name),
+        }
+    }
+
+    /// What rests with everything else goes on with that: an order about it alone would change nothing.
+    fn resume_order(&self, pause: &PauseView, kind: PauseKind, name: &str) -> Order {
+        let (label, kind, name) = match is_of_all(pause) {
+            true => (self.t.resume_everything(), PauseKind::All, ""),
+            false => (self.t.resume(), kind, name),
         };
-        Order::new(to, label, &[("kind", kind.column()), ("name", name)])
+        Order::new("/resume", label, &[("kind", kind.column()), ("name", name)])
+    }
+
+    /// The button that ends the pause of this target, while that holds. `name` is the cron entry's.
+    pub(super) fn resume_order_of(&self, target: &str, name: &str) -> Option<Order> {
+        let pauses = self.config.state.pauses.lock();
+        let pause = pauses.iter().find(|pause| pause.what == target)?.clone();
+        drop(pauses);
+        Some(self.resume_order(&pause, PauseKind::Cron, name))
+    }
+
+    /// The pause that holds of a thing, in words.
+    pub(super) fn pause_note(&self, kind: PauseKind, name: &str) -> Option<PauseNote> {
+        let pause = self.pause_of(kind, name)?;
+        let who = &pause.ordered_by;
+        Some(PauseNote {
+            text: match is_of_all(&pause) {
+                true => self.t.paused_with_all_by(who),
+                false => self.t.paused_by(who),
+            },
+            since_ms: pause.since_ms,
+            audit: self.link("/audit", &[("action", "pause"), ("q", &pause.what)]),
+        })
+    }
+
+    /// A row of the audit, as the first of its page.
+    pub(super) fn audit_link(&self, id: i64) -> String {
+        let before = id.saturating_add(1).to_string();
+        let page = self.link("/audit", &[("before", &before)]);
+        format!("{page}#audit-{id}")
     }
 
     fn described(&self, kind: PauseKind, name: &str) -> String {

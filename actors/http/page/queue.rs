@@ -14,13 +14,14 @@ use super::format::{count, known};
 use super::frame::{Frame, Tab};
 use super::language::Language;
 use super::order::Order;
+use super::pausing::PauseNote;
 use super::rows::QueueRow;
-use super::visit::{Form, Visit};
+use super::visit::{Form, Visit, query};
 use crate::clock::now_ms;
 use crate::http::guard::Orderer;
 use crate::http::unknown::Named;
 use crate::orders::PauseKind;
-use crate::state::view::{FailureView, PauseView, QueueView};
+use crate::state::view::{FailureView, QueueView};
 use crate::state::{Distribution, QueueFacts};
 use crate::store::DbError;
 use crate::store::browse::{self, DeadLettersAsked, Reach};
@@ -33,11 +34,10 @@ struct QueuePage {
     t: Language,
     row: QueueRow,
     view: QueueView,
-    pause: Option<PauseView>,
+    pause: Option<PauseNote>,
     orders: Vec<Order>,
     /// The hour as JSON, for the charts.
     history: String,
-    size: String,
     lag_age: Option<String>,
     oldest: String,
     busy_since: Option<String>,
@@ -52,6 +52,8 @@ struct QueuePage {
 /// Dead letters of one queue.
 struct DeadOfQueue {
     all: String,
+    /// That other entries show the same ones.
+    shared: Option<String>,
     /// The list of these alone.
     link: String,
     rows: Vec<DeadLetterRow>,
@@ -90,16 +92,12 @@ pub(super) async fn page(visit: Visit) -> HttpResponse {
         frame,
         t,
         row: visit.queue_row(&queue, &troubles),
-        pause: visit.pause_of(PauseKind::Queue, name),
+        pause: visit.pause_note(PauseKind::Queue, name),
         orders: vec![
             visit.pause_order(PauseKind::Queue, name),
             Order::new("/queue/lag-check", t.check_lag_now(), &named),
         ],
         history: visit.link("/queue/history", &named),
-        size: match view.facts.max_progress {
-            Some(most) => t.up_to(view.facts.progress, most),
-            None => view.facts.progress.to_string(),
-        },
         lag_age: view.lag_read_ms.map(|read| t.lag_read(t.ago(read, now))),
         oldest: known(view.oldest_age_ms.map(|ms| t.span(ms))),
         busy_since: view.busy_since_ms.map(|since| t.span(now - since)),
@@ -134,6 +132,7 @@ impl Visit {
         };
         DeadOfQueue {
             all: known(self.dead_letters_of(facts)),
+            shared: self.shared_note(facts),
             link: self.link("/dead", &[("kind", kind), ("source", source)]),
             rows: rows.into_iter().map(|line| row(self, line)).collect(),
             unknown,
@@ -191,6 +190,15 @@ impl QueuePage {
             Timeout => self.t.cause_timeout(),
             Panic => self.t.cause_panic(),
         }
+    }
+
+    /// The dead letters of the message that failed, if it has become one.
+    fn dead_link(&self, failure: &FailureView) -> String {
+        format!(
+            "{}&{}",
+            self.dead.link,
+            query(&[("id", &failure.id)]).trim_start_matches('?')
+        )
     }
 }
 

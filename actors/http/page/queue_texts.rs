@@ -51,6 +51,5 @@ texts! {
     no_size_changes: "The number of consumers has not changed since the daemon's start.", "自守护进程启动以来消费者数量没有变化。";
     size_change: "Size", "规模";
     reason: "Reason", "原因";
-    up_to(least, most): "{least} to {most}", "{least} 至 {most}";
     lag_read(ago): "read {ago}", "{ago}读取";
 }

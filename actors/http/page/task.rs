@@ -111,7 +111,11 @@ async fn story(visit: &Visit, id: i64) -> Result<Option<TaskPage>, DbError> {
         failures,
         dead_letter: dead_letter.map(|id| (id, visit.link("/letter", &[("id", &id.to_string())]))),
         dead_letter_is_unknown,
-        audits: audits.rows.into_iter().map(AuditRow::of).collect(),
+        audits: audits
+            .rows
+            .into_iter()
+            .map(|line| AuditRow::of(t, line))
+            .collect(),
         audits_are_cut: audits.next != Next::End,
         row,
     }))

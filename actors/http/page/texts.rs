@@ -27,6 +27,7 @@ texts! {
     later_page: "Next", "下一页";
     shown_of(shown, all): "{shown} of {all}", "{shown} / {all}";
     since: "since", "始于";
+    since_at_least: "at least since", "最晚始于";
     before_now(age): "{age} ago", "{age}前";
     ahead_by(age): "in {age}", "{age}后";
     due_now: "now", "现在";
@@ -35,6 +36,9 @@ texts! {
     resume: "Resume", "恢复";
     paused: "paused", "已暂停";
     paused_by(who): "paused by {who}", "由 {who} 暂停";
+    paused_with_all_by(who): "paused with everything else, by {who}", "随全部对象一起由 {who} 暂停";
+    resume_everything: "Resume everything", "恢复全部";
+    see_in_audit: "See it in the audit", "查看审计记录";
     everything: "everything", "全部";
     queue_named(name): "queue `{name}`", "队列 `{name}`";
     cron_named(name): "cron `{name}`", "定时任务 `{name}`";

@@ -19,8 +19,12 @@ pub(super) struct Trouble {
     /// The page that helps.
     pub(super) link: String,
     pub(super) since_ms: Option<i64>,
+    /// It may be older.
+    pub(super) at_least: bool,
     pub(super) text: String,
     pub(super) remedy: String,
+    /// The part of a page that shows what the remedy is about: words, and an address.
+    pub(super) further: Option<(&'static str, String)>,
     /// Of dead letters: where they came from.
     pub(super) sources: Vec<DeadSource>,
 }
@@ -125,10 +129,18 @@ impl Visit {
                 t.wrong_dead_letters_remedy(),
             ),
         };
+        let further = match &one.fact {
+            Fact::Behind(_) => Some((t.see_handler_time(), format!("{link}#hour"))),
+            Fact::LongRun { .. } => Some((t.see_what_runs(), format!("{link}#running"))),
+            Fact::BadRuns { .. } => Some((t.see_its_runs(), format!("{link}#runs"))),
+            _ => None,
+        };
         Trouble {
             about,
             link,
+            further,
             since_ms: one.since_ms,
+            at_least: one.at_least,
             text,
             remedy: remedy.to_owned(),
             sources: match one.fact {

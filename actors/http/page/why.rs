@@ -45,6 +45,8 @@ pub(super) enum Why {
         after: Option<i64>,
     },
     Paused {
+        /// The row of `audit`.
+        order: i64,
         at: i64,
         since: i64,
         by: String,
@@ -185,6 +187,7 @@ fn without_row(at: i64, traces: &Traces) -> Why {
         });
     if let Some(pause) = holds {
         return Why::Paused {
+            order: pause.id,
             at,
             since: pause.at_ms,
             by: pause.ordered_by.clone(),
@@ -351,6 +354,7 @@ mod tests {
     #[test]
     fn a_pause_holds_until_it_is_resumed() {
         let order = |at_ms: i64, pauses: bool, target: &str| PauseTrace {
+            id: 17,
             at_ms,
             pauses,
             ordered_by: "ann".to_owned(),
@@ -364,6 +368,7 @@ mod tests {
             })
         };
         let paused = |since| Why::Paused {
+            order: 17,
             at: NOON,
             since,
             by: "ann".to_owned(),

@@ -1,11 +1,13 @@
 //! The HTTP port and the socket, from outside.
 
 mod browser;
+mod buttons;
 pub mod client;
 mod counts;
 mod crowd;
 mod dead;
 mod delay;
+mod layout;
 mod millions;
 mod outages;
 mod page;

@@ -9,7 +9,7 @@ use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
-use super::address;
+use super::{address, layout};
 use crate::browser::Browser;
 use crate::process::Daemon;
 use crate::wait::{PATIENCE, wait_until};
@@ -123,7 +123,7 @@ async fn follow(page: &Client, at: &str, text: &str) -> Steps<()> {
 }
 
 /// Presses the button that has this text, and waits for the sentence about its result.
-async fn press(page: &Client, text: &str) -> Steps<String> {
+pub async fn press(page: &Client, text: &str) -> Steps<String> {
     let clear = "document.getElementById('flash').replaceChildren()";
     page.execute(clear, Vec::new()).await?;
     let button = format!(
@@ -526,7 +526,7 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
     urls.extend([("queue", queue), ("entry", entry), ("run", run)]);
     for (name, url) in &urls {
         for one in &VIEWS {
-            let (reported, wide, found) = browser.run(async |page| {
+            let (reported, wide, found, faults) = browser.run(async |page| {
                 show(page, one, url).await?;
                 let taken = devtools(
                     page,
@@ -552,7 +552,8 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
                     Some(axe) => found_by(axe, page).await?,
                     None => Vec::new(),
                 };
-                Ok((reports(page).await?, wide, found))
+                let faults = layout::faults(page, one).await?;
+                Ok((reports(page).await?, wide, found, faults))
             });
             let at = format!("{name}, {}", one.name);
             assert_eq!(reported, [""; 0], "{at}");
@@ -561,6 +562,7 @@ fn all_pages_look_well_and_a_browser_reports_nothing() {
                 "{at}: wider than the window by {wide}"
             );
             assert_eq!(found, [""; 0], "{at}");
+            assert_eq!(faults, [""; 0], "{at}");
         }
     }
     // The reports are there where there is something to report.

@@ -8,17 +8,18 @@
 
   // Times: the browser's zone in the text, the daemon's on hover.
   const two = (n) => String(n).padStart(2, "0");
-  const shown = (at) => {
+  const shown = (at, isWhole) => {
     const day = `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
     const clock = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
     const now = new Date();
+    if (isWhole) return `${at.getFullYear()}-${day} ${clock}`;
     if (at.toDateString() === now.toDateString()) return clock;
     return at.getFullYear() === now.getFullYear() ? `${day} ${clock}` : `${at.getFullYear()}-${day} ${clock}`;
   };
   const localise = (root) => {
     for (const time of root.querySelectorAll("time[datetime]")) {
       const at = new Date(time.dateTime);
-      if (!Number.isNaN(at.getTime())) time.textContent = shown(at);
+      if (!Number.isNaN(at.getTime())) time.textContent = shown(at, time.hasAttribute("data-whole"));
     }
     for (const note of root.querySelectorAll("[data-zone-note]")) note.textContent = Intl.DateTimeFormat().resolvedOptions().timeZone;
   };
@@ -97,6 +98,7 @@
   // is not this machine's has no clipboard: there the older way is tried, and the text stays selected.
   const enable = (root) => { for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false; };
   const select = (block) => {
+    block.closest("details")?.setAttribute("open", "");
     const range = document.createRange();
     range.selectNodeContents(block);
     const selection = getSelection();
@@ -204,7 +206,7 @@
     // A moment that is typed is meant in the browser's zone, as that was then; the daemon needs to know.
     const zone = form.querySelector("input[data-zone]");
     const typed = form.querySelector("input[type=datetime-local]")?.value;
-    if (zone && typed) zone.value = String(-new Date(typed).getTimezoneOffset());
+    if (zone) zone.value = String(-(typed ? new Date(typed) : new Date()).getTimezoneOffset());
     if (form.method !== "post" || form.hasAttribute("data-plain")) return;
     event.preventDefault();
     const buttons = form.querySelectorAll("button");

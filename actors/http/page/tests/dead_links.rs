@@ -96,7 +96,9 @@ async fn a_queue_shows_its_newest_dead_letters_and_leads_to_all_of_them() {
         !dead.contains("of another list") && !dead.contains("<script>"),
         "{dead}"
     );
-    let all = links(&shown, "/dead?kind=queue");
+    // Failures lead to their own dead letters.
+    let mut all = links(&shown, "/dead?kind=queue");
+    all.retain(|link| !link.contains("&id="));
     let shown = get(&config, &all[0]).await;
     assert_eq!(shown.text.matches("<tr id=\"letter-").count(), 7);
     // What the order of all that match would mean, beside all there are.
