@@ -3,6 +3,9 @@
 //! **Its time runs from the start of its process.** What is written about it in the meantime goes on beside that: a
 //! database that is away, or slow, gives no run more time than its `timeout`.
 
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::fire::Firing;
@@ -12,7 +15,35 @@ use super::process::{Child, ExitStatus, Signals, Termination, inspect, terminate
 use super::record_end::{end_run, log_end};
 use super::replace::{Mark, mark_of};
 use crate::logs::PrintedPart;
+use crate::state::CronState;
 use crate::store::write::RunStarted;
+
+/// While it lives the run prints. Its end is noted on a blocking thread: the disk of the log may hang, and CronActor's thread
+/// must not.
+struct Printing {
+    state: Arc<CronState>,
+    run_id: String,
+}
+
+impl Printing {
+    fn begun(firing: &Firing, part: Option<PrintedPart>) -> Self {
+        let (state, run_id) = (Arc::clone(&firing.entry.state), firing.uk.to_string());
+        if let Some(part) = part {
+            state.printed.begun(&run_id, part);
+        }
+        Self { state, run_id }
+    }
+}
+
+impl Drop for Printing {
+    fn drop(&mut self) {
+        let (state, run_id) = (Arc::clone(&self.state), std::mem::take(&mut self.run_id));
+        // Without a runtime the process ends, and its page with it.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || state.printed.ended(&run_id));
+        }
+    }
+}
 
 impl Firing {
     /// Watches the process to its end, and writes that.
@@ -26,19 +57,16 @@ impl Firing {
         let watched = &self.config.watched;
         watched.set_child(self.uk.as_str(), child.signals());
         let output = Some((child.output.clone(), child.output_from));
-        if let Some(part) = PrintedPart::begun(&child.output, child.output_from) {
-            self.entry.state.printed.begun(self.uk.as_str(), part);
-        }
+        let printing = Printing::begun(self, child.printed.clone());
         let noted = async {
             self.note_started(pid, start_ticks).await;
             std::future::pending().await
         };
         let outcome = tokio::select! {
-            outcome = self.end_of(child, deadline) => outcome,
+            outcome = self.end_of(child, deadline, printing) => outcome,
             // What is not written by then need not be: the end has the pid too.
             never = noted => never,
         };
-        self.entry.state.printed.ended(self.uk.as_str());
         let Some((outcome, exit)) = outcome else {
             self.entry.state.left(self.uk.as_str());
             return;
@@ -85,6 +113,7 @@ impl Firing {
         &self,
         child: Child,
         deadline: Option<Instant>,
+        printing: Printing,
     ) -> Option<(Outcome, ExitStatus)> {
         let output = child.output.clone();
         let over = async {
@@ -104,6 +133,8 @@ impl Firing {
                 None => exited.await,
             },
         };
+        // Before the database is asked: later runs print to the same file meanwhile.
+        drop(printing);
         let reported = self.reported();
         let mark = match reported {
             Some(_) => Mark::None,

@@ -135,10 +135,13 @@ impl HttpActor {
             if let Err(cause) = &sources {
                 log::debug!("the dead letters of each queue cannot be counted: {cause}");
             }
+            let some_are_there = counted.as_ref().is_ok_and(|count| *count > 0);
+            *config.state.dead_letters.lock() = counted.ok();
+            *config.state.dead_letters_of.lock() = sources.ok();
             // By id: the one that was written first, whose death is the oldest but for the clocks of several daemons.
-            let oldest = match &counted {
-                Ok(0) | Err(_) => None,
-                Ok(_) => config
+            let oldest = match some_are_there {
+                false => None,
+                true => config
                     .db
                     .reader()
                     .dead_letter_scan(Side::Oldest, 1)
@@ -147,8 +150,6 @@ impl HttpActor {
             };
             let oldest = oldest.and_then(|scan| Some(scan.dead_letters.first()?.died_ms));
             *config.state.oldest_dead_letter_ms.lock() = oldest;
-            *config.state.dead_letters.lock() = counted.ok();
-            *config.state.dead_letters_of.lock() = sources.ok();
         };
         ctx.spawn(
             count

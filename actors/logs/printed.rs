@@ -27,15 +27,14 @@ fn found(path: &Path) -> Option<(u64, u64)> {
 }
 
 impl PrintedPart {
-    /// From there on. None: there is no such file, or it was renamed in this moment.
-    pub(crate) fn begun(path: &Path, from: u64) -> Option<Self> {
-        let (inode, length) = found(path)?;
-        (length >= from).then(|| Self {
+    /// What is printed to this file from now on.
+    pub(crate) fn begun(path: &Path, file: &fs::Metadata) -> Self {
+        Self {
             path: path.to_owned(),
-            inode,
-            from,
+            inode: file.ino(),
+            from: file.len(),
             to: None,
-        })
+        }
     }
 
     /// Up to what is there now. None: the file was renamed.
@@ -45,11 +44,15 @@ impl PrintedPart {
         (inode == self.inode).then_some(self)
     }
 
-    /// Its last whole lines that fit into `most` bytes, and whether that is all of it. None: the file was renamed.
+    /// Its last whole lines that fit into `most` bytes, and whether that is all of it. None: the file was renamed, or is shorter
+    /// than it was.
     pub(crate) fn read(&self, most: usize) -> io::Result<Option<(OutputPart, bool)>> {
         let Some((_, length)) = found(&self.path).filter(|(inode, _)| *inode == self.inode) else {
             return Ok(None);
         };
+        if length < self.to.unwrap_or(self.from) {
+            return Ok(None);
+        }
         let end = self.to.unwrap_or(length).min(length);
         let start = end.saturating_sub(bytes_of(most)).max(self.from).min(end);
         let bytes = usize::try_from(end - start).unwrap_or(most);
@@ -73,6 +76,10 @@ mod tests {
         file.write_all(text.as_bytes()).unwrap();
     }
 
+    fn begun(path: &Path) -> PrintedPart {
+        PrintedPart::begun(path, &fs::metadata(path).unwrap())
+    }
+
     fn shown(part: &PrintedPart, most: usize) -> Option<(String, bool)> {
         let (part, is_all) = part.read(most).unwrap()?;
         Some((String::from_utf8(part.bytes).unwrap(), is_all))
@@ -83,7 +90,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.out");
         print(&path, "before\n");
-        let part = PrintedPart::begun(&path, 7).unwrap();
+        let part = begun(&path);
         assert_eq!(shown(&part, 100), Some((String::new(), true)));
         print(&path, "first\nsecond\n");
         assert_eq!(
@@ -103,14 +110,28 @@ mod tests {
     fn a_file_that_was_renamed_is_not_taken_for_the_fresh_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.out");
-        assert_eq!(PrintedPart::begun(&path, 0), None, "it is not there");
-        print(&path, "before\nfirst\n");
-        assert_eq!(PrintedPart::begun(&path, 100), None, "it is shorter");
-        let part = PrintedPart::begun(&path, 7).unwrap();
+        print(&path, "before\n");
+        let part = begun(&path);
+        print(&path, "first\n");
         fs::rename(&path, dir.path().join("report.1.out")).unwrap();
         assert_eq!(shown(&part, 100), None);
         print(&path, "of the next run, which is longer\n");
         assert_eq!(shown(&part, 100), None);
         assert_eq!(part.ended(), None);
+    }
+
+    #[test]
+    fn a_file_that_was_emptied_is_not_shown_as_all_of_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.out");
+        print(&path, "before\n");
+        let part = begun(&path);
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(0)
+            .unwrap();
+        assert_eq!(shown(&part, 100), None);
     }
 }

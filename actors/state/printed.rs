@@ -22,7 +22,7 @@ impl PrintedParts {
         parts.push_back((run_id.to_owned(), part));
     }
 
-    /// What comes from now on is printed by others.
+    /// What comes from now on is printed by others. It asks for the length of the file, and blocks while the disk does not answer.
     pub(crate) fn ended(&self, run_id: &str) {
         let Some(part) = self.of(run_id).and_then(PrintedPart::ended) else {
             self.0.lock().retain(|(id, _)| id != run_id);
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn the_last_runs_are_known_and_one_whose_file_is_gone_is_not() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let part = PrintedPart::begun(file.path(), 0).unwrap();
+        let part = PrintedPart::begun(file.path(), &file.as_file().metadata().unwrap());
         let parts = PrintedParts::default();
         for n in 0..=MOST_RUNS {
             parts.begun(&n.to_string(), part.clone());

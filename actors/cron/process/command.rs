@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::posix::{self, HANDED_FD};
 use super::quote::{Word, quote};
 use super::run_file::HANDED_VARIABLE;
-use crate::logs::{OutputFile, OutputLog};
+use crate::logs::{OutputFile, OutputLog, PrintedPart};
 
 /// A process to be started, detached from the daemon.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ pub(super) struct Started {
     pub(super) pid: i32,
     pub(super) output: PathBuf,
     pub(super) output_from: u64,
+    pub(super) printed: Option<PrintedPart>,
     pub(super) output_error: Option<io::Error>,
     pub(super) output_stuck: Option<io::Error>,
 }
@@ -126,7 +127,8 @@ impl Command {
             Err(error) => (None, self.output.path(), Some(error), None),
         };
         let written = output.as_ref().and_then(|file| file.metadata().ok());
-        let output_from = written.map_or(0, |written| written.len());
+        let output_from = written.as_ref().map_or(0, fs::Metadata::len);
+        let printed = written.map(|written| PrintedPart::begun(&output_path, &written));
         let plan = posix::Plan {
             program: &path,
             args: &args,
@@ -140,6 +142,7 @@ impl Command {
                 pid,
                 output: output_path,
                 output_from,
+                printed,
                 output_error,
                 output_stuck,
             }),

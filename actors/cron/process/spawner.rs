@@ -19,6 +19,7 @@ use super::command::{Command, SpawnError, Started};
 use super::exit::{ExitStatus, reap};
 use super::machine;
 use super::signals::Signals;
+use crate::logs::PrintedPart;
 
 /// Most starts that wait: as many as 10 s (`misfire_grace`) suffice for, at 5 ms each. What waits
 /// longer would be too late anyway.
@@ -60,6 +61,8 @@ pub(crate) struct Child {
     pub(crate) output: PathBuf,
     /// How long that file was when it was started.
     pub(crate) output_from: u64,
+    /// The part of that file that it prints.
+    pub(crate) printed: Option<PrintedPart>,
     /// Why its output goes to `/dev/null` and not to the file asked for.
     pub(crate) output_error: Option<io::Error>,
     /// Why the file it prints to was not rolled though it is full.
@@ -221,6 +224,7 @@ fn watched(started: Started) -> Child {
         pid,
         output,
         output_from,
+        printed,
         output_error,
         output_stuck,
     } = started;
@@ -238,6 +242,7 @@ fn watched(started: Started) -> Child {
         start_ticks,
         output,
         output_from,
+        printed,
         output_error,
         output_stuck,
         signals,

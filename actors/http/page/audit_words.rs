@@ -161,7 +161,7 @@ fn chinese_result(text: &str) -> String {
     }
     let owner = text.strip_prefix("it runs, or is about to: ");
     if let Some(owner) = owner.and_then(|owner| owner.strip_suffix(" has claimed it")) {
-        return format!("已由 {owner} 领取，正在或即将执行");
+        return format!("已由 {owner} 认领，正在或即将执行");
     }
     chinese_dead_letters(text).unwrap_or_else(|| text.to_owned())
 }
@@ -220,7 +220,7 @@ mod tests {
             ("taken back by order of ann", "由 ann 撤回"),
             (
                 "it runs, or is about to: `s/b` has claimed it",
-                "已由 `s/b` 领取，正在或即将执行",
+                "已由 `s/b` 认领，正在或即将执行",
             ),
         ] {
             assert_eq!(Language::Chinese.audit_result(english), chinese);

@@ -60,12 +60,12 @@ texts! {
     why_too_old(at): "The fire of {at} is older than the runs that are kept: nobody knows any more.", "{at} 的触发早于保留的运行记录：已无从得知。";
     ask_about(at): "Ask about {at}", "查询 {at}";
     see_that_run: "See the run", "查看该次运行";
-    see_run_in_its_way: "See the run that was in its way", "查看占用的那次运行";
+    see_run_in_its_way: "See the earlier run that still ran", "查看当时尚未结束的那次运行";
     last_pauses: "Pauses", "暂停记录";
     pauses_unknown(cause): "The pauses are not known: {cause}", "无法得知暂停记录：{cause}";
     pause_began: "Paused", "暂停于";
     pause_ended: "Resumed", "恢复于";
     still_paused: "still paused", "仍在暂停";
-    older_pauses: "Older pauses, in the audit", "更早的暂停（审计记录）";
+    older_pauses: "Older pauses of this entry, in the audit", "该任务更早的暂停（审计记录）";
     unknown_daemon_moment: "an unknown time", "未知时间";
 }

@@ -129,6 +129,23 @@ impl Filter {
         }
     }
 
+    /// Whether nothing but the id of a message or task is asked for, of a source or of any: without a dead letter it has none.
+    pub(super) fn is_of_an_id_alone(&self) -> bool {
+        let place = DeadLetterFilter {
+            kind: self.dead_letters.kind.clone(),
+            source: self.dead_letters.source.clone(),
+            ..DeadLetterFilter::default()
+        };
+        self.original_id.is_some()
+            && *self
+                == Self {
+                    dead_letters: place,
+                    original_id: self.original_id.clone(),
+                    zone: self.zone.clone(),
+                    ..Self::default()
+                }
+    }
+
     pub(super) fn is_set(&self) -> bool {
         *self
             != Self {
@@ -222,6 +239,8 @@ mod tests {
         );
         assert_eq!(form(&pairs), filter);
         assert!(!form(&[("zone", "480")]).is_set());
+        assert!(form(&[("id", "7"), ("kind", "redis"), ("source", "s")]).is_of_an_id_alone());
+        assert!(!form(&[("id", "7"), ("name", "n")]).is_of_an_id_alone());
     }
 
     #[test]
@@ -237,7 +256,7 @@ mod tests {
             ("since", "noon", "12:00"),
             ("until", "x", "12:00"),
             ("kind", "<b>", "redis"),
-            ("since", "2999-01-31 12:00", "still ahead"),
+            ("since", "2999-01-31 12:00", "in the future"),
         ] {
             let fault = form(&[(key, value)]).fault.unwrap();
             assert!(fault.contains(value) && fault.contains(said), "{fault}");

@@ -13,14 +13,14 @@ texts! {
     in_error: "Text in the error", "错误中的文字";
     in_payload: "Text in the payload", "消息体中的文字";
     message_id: "Id of the message or task", "消息或任务的编号";
-    no_dead_letter_of(id): "No dead letter came from a message or task {id}. It may be tried again still, or have succeeded; or its dead letter was replayed or purged.", "没有来自消息或任务 {id} 的死信：它可能仍在重试，或已成功，或其死信已被重放或清除。";
-    dead_letter_of_that_id: "The dead letter of that number:", "该编号的死信：";
-    shared_by(source, queues): "Of {source}, which {queues} share: all of them show this number.", "属于 {source}，由 {queues} 共用：它们显示的是同一个数字。";
+    no_dead_letter_of(id): "No dead letter came from a message or task {id}. It may still be retried, it may have succeeded, or its dead letter was replayed or purged.", "没有来自消息或任务 {id} 的死信：它可能仍在重试，或已成功，或其死信已被重放或清除。";
+    dead_letter_of_that_id: "The dead letter of that id:", "该编号的死信：";
+    shared_by(source, queues): "This number is that of {source}, which {queues} share: each of their pages shows it.", "这是 {source} 的死信数，{queues} 共用该来源，各自的页面都显示这个数字。";
     of_source(source, queues): "{source} ({queues})", "{source}（{queues}）";
     since_when: "Since", "起始";
     until_when: "Until", "截止";
     wrong_moment(text, forms): "`{text}` is no time. Write so long ago, or a time: {forms}.", "`{text}` 不是时间。请写多久以前或具体时间：{forms}。";
-    since_is_ahead(text, at): "`{text}` is {at}, which is still ahead: nothing has died since then. An earlier day needs its date, such as `2026-01-31 12:00`.", "`{text}` 即 {at}，尚未到来：此后还没有死信。较早的日期请写明，例如 `2026-01-31 12:00`。";
+    since_is_ahead(text, at): "`{text}` means {at}, which is in the future: no dead letter is newer. For an earlier day write the date too, such as `2026-01-31 12:00`.", "`{text}` 指 {at}，该时间尚未到来，不会有匹配的死信。若指更早的某一天，请写上日期，例如 `2026-01-31 12:00`。";
     until_is_before(since, until): "Nothing is since {since} and until {until}: the end is not after the beginning.", "截止时间 {until} 不晚于起始时间 {since}，没有内容。";
     wrong_kind(kind, kinds): "There is no kind `{kind}`; there are {kinds}.", "没有类型 `{kind}`；可用：{kinds}。";
     group_is_gone: "No dead letter among those that were looked at is of this group: it may have been replayed or purged, or the filters leave it out. Clear the search to see all groups.", "在已查找的死信中没有该分组：可能已被重放或清除，或被筛选条件排除。清除搜索可查看全部分组。";
@@ -65,7 +65,7 @@ texts! {
     purge_ticked: "Purge ticked", "清除所选";
     purge: "Purge", "清除";
     purge_does: "The dead letter is deleted for good. Nothing runs it again.", "死信将被永久删除，不会再执行。";
-    no_order_by_payload: "An order for all that match cannot go by payloads or ids of messages: tick the dead letters instead.", "针对全部匹配项的操作不能按消息体或消息编号筛选：请改为勾选死信。";
+    no_order_by_payload: "An order for all that match cannot filter by payload or by the id of a message or task: tick the dead letters instead.", "针对全部匹配项的操作不能按消息体或消息、任务的编号筛选：请改为勾选死信。";
     wrong_rate(text): "Nothing was ordered: `{text}` is no rate; `100/s`, `30/m` and `5/h` are.", "没有操作：`{text}` 不是速率；例如 `100/s`、`30/m`、`5/h`。";
     order_is_under_way: "The order is under way. It is listed here until it ends, and can be stopped.", "操作正在进行，会列在这里直到结束，可随时停止。";
     too_many_orders: "Nothing was ordered: 8 orders about dead letters are under way in this daemon. Wait for one of them, or stop it.", "没有操作：当前守护进程已有 8 个死信操作在进行。请等待其中之一结束，或停止它。";

@@ -31,7 +31,7 @@ texts! {
     last_result: "Last result", "最近结果";
     attempts: "Attempts", "尝试";
     failed_attempts: "Failed attempts", "失败次数";
-    claims: "Claims", "领取次数";
+    claims: "Claims", "认领次数";
     pushed_at: "Pushed (database's clock)", "提交时间（数据库时钟）";
     changed_at: "Changed (database's clock)", "变更时间（数据库时钟）";
     run_now: "Run now", "立即执行";
@@ -52,7 +52,7 @@ texts! {
     is_done_already: "it is done already", "已完成";
     is_failed_already: "it has failed or was cancelled already; a replay of its dead letter runs it again", "已失败或已取消；重放其死信可再次执行";
     has_status(status): "its status is {status}, which no daemon runs", "状态为 {status}，没有守护进程会执行";
-    no_order_while_it_runs: "A task that is claimed takes no orders.", "已被领取的任务不接受操作。";
+    no_order_while_it_runs: "A task that is claimed takes no orders.", "已被认领的任务不接受操作。";
     left_dead_letter: "It left dead letter", "它产生了死信";
     replay_runs_it: "Its replay runs the task again.", "重放该死信会再次执行此任务。";
     left_no_dead_letter: "It left no dead letter: it was cancelled, or somebody has replayed or purged it.", "没有死信：任务被取消，或死信已被重放、清除。";

@@ -16,8 +16,8 @@ impl Language {
 fn chinese(reason: &str) -> Option<String> {
     let whole = match reason {
         "its entry was changed" => Some("该项的配置已更改"),
-        "this process has work for more" => Some("当前进程有更多工作"),
-        "this process has no work for more" => Some("当前进程没有更多工作"),
+        "this process has work for more" => Some("当前进程的工作可供更多消费者处理"),
+        "this process has no work for more" => Some("当前进程的工作不需要更多消费者"),
         "nothing renewed their lease" => Some("租约到期，没有续期"),
         _ => None,
     };

@@ -36,7 +36,7 @@ texts! {
     resume: "Resume", "恢复";
     paused: "paused", "已暂停";
     paused_by(who): "paused by {who}", "由 {who} 暂停";
-    paused_with_all_by(who): "paused with everything else, by {who}", "随全部对象一起由 {who} 暂停";
+    paused_with_all_by(who): "paused with everything else, by {who}", "{who} 暂停全部时一并暂停";
     resume_everything: "Resume everything", "恢复全部";
     see_in_audit: "See it in the audit", "查看审计记录";
     everything: "everything", "全部";

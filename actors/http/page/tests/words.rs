@@ -77,7 +77,7 @@ async fn a_time_that_is_misread_or_ahead_is_an_error_and_no_empty_list() {
     die(&db, "queue 0", "7").await;
     for (query, said) in [
         ("since=noon", "`noon` is no time"),
-        ("since=2999-01-01", "still ahead"),
+        ("since=2999-01-01", "in the future"),
         ("since=1h&until=2h", "not after the beginning"),
     ] {
         let shown = get(&config, &format!("/dead?{query}")).await;
@@ -111,6 +111,11 @@ async fn a_failure_leads_to_its_dead_letter_and_the_id_is_searched_for() {
     );
     die(&db, "queue 0", "7").await;
     die(&db, "queue 0", "8").await;
+    let another = get(&config, &format!("{found}&name=another")).await;
+    assert!(
+        !another.text.contains("No dead letter came from"),
+        "it has one, of another name"
+    );
     let shown = get(&config, &found).await;
     assert_eq!(shown.text.matches("<tr id=\"letter-").count(), 1);
     assert!(
@@ -119,7 +124,7 @@ async fn a_failure_leads_to_its_dead_letter_and_the_id_is_searched_for() {
     );
     let shown = get(&config, "/dead?id=2").await;
     assert!(
-        shown.text.contains("The dead letter of that number:"),
+        shown.text.contains("The dead letter of that id:"),
         "{}",
         shown.text
     );
@@ -150,7 +155,7 @@ async fn key_and_headers_of_a_dead_letter_are_a_file_to_keep() {
 async fn entries_that_share_a_source_say_so_beside_its_number() {
     let db = TestDb::start();
     let config = config_of(&db, 2, 3, HttpSettings::default());
-    let note = "Of table `queue 0`, which `queue 0`, `queue 1` share";
+    let note = "This number is that of table `queue 0`, which `queue 0`, `queue 1` share";
     let uri = "/queue?name=queue+1";
     assert!(!get(&config, uri).await.text.contains(note));
     let second = config.state.queue("queue 1").unwrap();
