@@ -14,8 +14,7 @@ use super::pinging::Ended;
 use super::process::{Child, ExitStatus, Signals, Termination, inspect, terminate_child};
 use super::record_end::{end_run, log_end};
 use super::replace::{Mark, mark_of};
-use crate::logs::PrintedPart;
-use crate::state::CronState;
+use crate::state::{CronState, PrintedPart};
 use crate::store::write::RunStarted;
 
 /// While it lives the run prints. Its end is noted on a blocking thread: the disk of the log may hang, and CronActor's thread

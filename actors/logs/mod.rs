@@ -37,7 +37,7 @@ use self::rolling::{RollingFile, Spec};
 pub use self::logger::{Logger, logger};
 pub(crate) use self::output::{OutputFile, OutputLog, OutputLogs};
 pub(crate) use self::output_name::OutputName;
-pub(crate) use self::printed::PrintedPart;
+pub(crate) use self::printed::read_printed;
 pub(crate) use self::queued::{QueuedLogger, flush_queued};
 pub(crate) use self::run_output::{OutputPart, is_packed, read_output, read_part};
 #[cfg(test)]

@@ -1,72 +1,34 @@
-//! Which part of a file one run printed.
-//!
-//! Runs of a day share the file, and a full one is renamed before the next run gets a fresh one. So the file is known again
-//! by its inode; once it has another name, its part is not found any more.
+//! What one run printed, of a file that it shares.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 
 use super::run_output::{OutputPart, bytes_of, from_a_line_on, read_part};
+use crate::state::PrintedPart;
 
-/// See the module's header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PrintedPart {
-    path: PathBuf,
-    inode: u64,
-    from: u64,
-    /// None while it may grow.
-    to: Option<u64>,
-}
-
-/// The inode and the length of a file that is there.
-fn found(path: &Path) -> Option<(u64, u64)> {
-    let file = fs::metadata(path).ok()?;
-    file.is_file().then(|| (file.ino(), file.len()))
-}
-
-impl PrintedPart {
-    /// What is printed to this file from now on.
-    pub(crate) fn begun(path: &Path, file: &fs::Metadata) -> Self {
-        Self {
-            path: path.to_owned(),
-            inode: file.ino(),
-            from: file.len(),
-            to: None,
-        }
-    }
-
-    /// Up to what is there now. None: the file was renamed.
-    pub(crate) fn ended(mut self) -> Option<Self> {
-        let (inode, length) = found(&self.path)?;
-        self.to = Some(length);
-        (inode == self.inode).then_some(self)
-    }
-
-    /// Its last whole lines that fit into `most` bytes, and whether that is all of it. None: the file was renamed, or is shorter
-    /// than it was.
-    pub(crate) fn read(&self, most: usize) -> io::Result<Option<(OutputPart, bool)>> {
-        let Some((_, length)) = found(&self.path).filter(|(inode, _)| *inode == self.inode) else {
-            return Ok(None);
-        };
-        if length < self.to.unwrap_or(self.from) {
-            return Ok(None);
-        }
-        let end = self.to.unwrap_or(length).min(length);
-        let start = end.saturating_sub(bytes_of(most)).max(self.from).min(end);
-        let bytes = usize::try_from(end - start).unwrap_or(most);
-        let part = read_part(&self.path, Some(start), bytes)?;
-        Ok(Some(match start > self.from {
-            true => (from_a_line_on(part), false),
-            false => (part, true),
-        }))
-    }
+/// The last whole lines of a run's part of a file that fit into `most` bytes, and whether that is all of it. None: the part is
+/// not there any more.
+pub(crate) fn read_printed(
+    printed: &PrintedPart,
+    most: usize,
+) -> io::Result<Option<(OutputPart, bool)>> {
+    let Some(range) = printed.range() else {
+        return Ok(None);
+    };
+    let first = range.end.saturating_sub(bytes_of(most));
+    let start = first.max(range.start).min(range.end);
+    let bytes = usize::try_from(range.end - start).unwrap_or(most);
+    let part = read_part(printed.path(), Some(start), bytes)?;
+    Ok(Some(match start > range.start {
+        true => (from_a_line_on(part), false),
+        false => (part, true),
+    }))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
+    use std::path::Path;
 
     use super::*;
 
@@ -81,7 +43,7 @@ mod tests {
     }
 
     fn shown(part: &PrintedPart, most: usize) -> Option<(String, bool)> {
-        let (part, is_all) = part.read(most).unwrap()?;
+        let (part, is_all) = read_printed(part, most).unwrap()?;
         Some((String::from_utf8(part.bytes).unwrap(), is_all))
     }
 

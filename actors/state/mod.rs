@@ -43,6 +43,7 @@ pub(crate) use self::deaths::{PartDeaths, deaths};
 pub(crate) use self::delay::{DelaySight, DelayState};
 pub(crate) use self::history::{HISTORY_INTERVAL, History};
 pub(crate) use self::outages::{OutageMark, outages};
+pub(crate) use self::printed::PrintedPart;
 pub(crate) use self::queue::{
     ConsumerTally, FailureCause, LagSight, QueueFacts, QueueState, Settlements, Tally,
 };

@@ -1,13 +1,62 @@
-//! What the last runs of a cron entry printed, as far as this daemon started them.
+//! Which parts of their file the last runs of a cron entry printed, as far as this daemon started them.
+//!
+//! Runs of a day share the file, and a full one is renamed before the next run gets a fresh one. So the file is known again
+//! by its inode; once it has another name, its part is not found any more.
 
 use std::collections::VecDeque;
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use crate::logs::PrintedPart;
-
 /// Runs that are known, the last ones.
 const MOST_RUNS: usize = 20;
+
+/// The part of a file that one run printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PrintedPart {
+    path: PathBuf,
+    inode: u64,
+    from: u64,
+    /// None while it may grow.
+    to: Option<u64>,
+}
+
+impl PrintedPart {
+    /// What is printed to this file from now on.
+    pub(crate) fn begun(path: &Path, file: &fs::Metadata) -> Self {
+        Self {
+            path: path.to_owned(),
+            inode: file.ino(),
+            from: file.len(),
+            to: None,
+        }
+    }
+
+    /// Up to what is there now. None: the file was renamed.
+    pub(crate) fn ended(mut self) -> Option<Self> {
+        self.to = Some(self.length()?);
+        Some(self)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it lies in the file. None: the file was renamed, or is shorter than it was.
+    pub(crate) fn range(&self) -> Option<Range<u64>> {
+        let length = self.length()?;
+        (self.to.unwrap_or(self.from) <= length).then(|| self.from..self.to.unwrap_or(length))
+    }
+
+    /// Of the file, while it has its name.
+    fn length(&self) -> Option<u64> {
+        let file = fs::metadata(&self.path).ok()?;
+        (file.is_file() && file.ino() == self.inode).then(|| file.len())
+    }
+}
 
 /// See the module's header.
 #[derive(Debug, Default)]

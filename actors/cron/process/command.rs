@@ -15,7 +15,8 @@ use thiserror::Error;
 use super::posix::{self, HANDED_FD};
 use super::quote::{Word, quote};
 use super::run_file::HANDED_VARIABLE;
-use crate::logs::{OutputFile, OutputLog, PrintedPart};
+use crate::logs::{OutputFile, OutputLog};
+use crate::state::PrintedPart;
 
 /// A process to be started, detached from the daemon.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use super::command::{Command, SpawnError, Started};
 use super::exit::{ExitStatus, reap};
 use super::machine;
 use super::signals::Signals;
-use crate::logs::PrintedPart;
+use crate::state::PrintedPart;
 
 /// Most starts that wait: as many as 10 s (`misfire_grace`) suffice for, at 5 ms each. What waits
 /// longer would be too late anyway.

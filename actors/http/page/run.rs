@@ -17,12 +17,13 @@ use super::visit::{Form, Visit};
 use crate::clock::now_ms;
 use crate::http::guard::Orderer;
 use crate::http::ordering;
-use crate::logs::{PrintedPart, read_part};
+use crate::logs::{read_part, read_printed};
 use crate::operations::cron_end::{self, EndOrdered};
 use crate::operations::cron_log::{self, Printed};
 use crate::operations::cron_runs::ListedRun;
 use crate::operations::{Refusal, cron_run};
 use crate::orders::PauseKind;
+use crate::state::PrintedPart;
 use crate::state::view::FailureView;
 use crate::store::daemon_orders::{CronRun, OrderKind};
 use crate::store::write::GiveOrders;
@@ -202,7 +203,7 @@ impl Visit {
         // Files are read where waiting holds up nobody.
         let read = actix_rt::task::spawn_blocking(move || {
             if let Some(printed) = printed
-                && let Ok(Some(part)) = printed.read(MOST_OUTPUT)
+                && let Ok(Some(part)) = read_printed(&printed, MOST_OUTPUT)
             {
                 return Ok((part, true));
             }
