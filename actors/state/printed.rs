@@ -54,7 +54,7 @@ impl PrintedPart {
     /// Of the file, while it has its name.
     fn length(&self) -> Option<u64> {
         let file = fs::metadata(&self.path).ok()?;
-        (file.is_file() && file.ino() == self.inode).then(|| file.len())
+        (file.is_file() && file.ino() == self.inode).then_some(file.len())
     }
 }
 
