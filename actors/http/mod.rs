@@ -55,7 +55,7 @@ use crate::reload::ReloadHandle;
 use crate::source::Source;
 use crate::state::{HISTORY_INTERVAL, State};
 use crate::stop::StopListener;
-use crate::store::rows::Side;
+use crate::store::rows::DeadLetterFilter;
 
 /// How often the dead letters are counted: up to a cap, from an index.
 const COUNT_INTERVAL: Duration = Duration::from_secs(30);
@@ -144,11 +144,11 @@ impl HttpActor {
                 true => config
                     .db
                     .reader()
-                    .dead_letter_scan(Side::Oldest, 1)
+                    .dead_letter_heads(DeadLetterFilter::default(), 0, 1)
                     .await
                     .ok(),
             };
-            let oldest = oldest.and_then(|scan| Some(scan.dead_letters.first()?.died_ms));
+            let oldest = oldest.and_then(|heads| Some(heads.first()?.died_ms));
             *config.state.oldest_dead_letter_ms.lock() = oldest;
         };
         ctx.spawn(

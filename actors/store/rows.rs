@@ -135,7 +135,7 @@ pub(crate) struct ClaimedMessage {
 }
 
 /// How a message of a `table` queue ended. Its row is deleted when it is complete and as a dead letter; it waits again for
-/// a retry, which is due so long after the write, and when it is released.
+/// a retry, whose delay counts from the write, and when it is released.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageEnd {
     pub(crate) id: i64,
