@@ -9,9 +9,8 @@ use fantoccini::Locator;
 use serde_json::json;
 
 use super::page::{devtools, press};
-use super::{address, settings};
-use crate::browser::Browser;
-use crate::process::Daemon;
+use super::settings;
+use super::visited::Visited;
 use crate::wait::{PATIENCE, now_s, wait_until};
 use crate::world::World;
 
@@ -27,25 +26,9 @@ fn world() -> World {
     world
 }
 
-struct Visited {
-    world: World,
-    browser: Browser,
-    daemon: Daemon,
-    origin: String,
-}
-
 /// None where there is no browser.
 fn visited() -> Option<Visited> {
-    let world = world();
-    let browser = Browser::start(&world)?;
-    let mut daemon = world.start();
-    let origin = format!("http://{}", address(&mut daemon));
-    Some(Visited {
-        world,
-        browser,
-        daemon,
-        origin,
-    })
+    Visited::of(world())
 }
 
 impl Visited {

@@ -20,6 +20,7 @@ mod rows;
 mod runs;
 mod sockets;
 mod status;
+mod visited;
 
 use std::path::PathBuf;
 

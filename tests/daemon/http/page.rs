@@ -9,9 +9,9 @@ use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
 
+use super::visited::Visited;
 use super::{address, layout};
 use crate::browser::Browser;
-use crate::process::Daemon;
 use crate::wait::{PATIENCE, wait_until};
 use crate::world::World;
 
@@ -95,25 +95,9 @@ fn world(http: Value) -> World {
     world
 }
 
-struct Visited {
-    world: World,
-    browser: Browser,
-    daemon: Daemon,
-    origin: String,
-}
-
 /// None where there is no browser.
 fn visited(http: Value) -> Option<Visited> {
-    let world = world(http);
-    let browser = Browser::start(&world)?;
-    let mut daemon = world.start();
-    let origin = format!("http://{}", address(&mut daemon));
-    Some(Visited {
-        world,
-        browser,
-        daemon,
-        origin,
-    })
+    Visited::of(world(http))
 }
 
 /// Opens a page and follows the link of this text.
