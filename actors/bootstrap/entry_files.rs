@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::children::{ChildConfigs, facts_of, live_crontab};
 use super::failure::Failure;
 use super::open;
-use super::plan::{Shared, all_lists, facts_of, live_crontab};
+use super::plan::all_lists;
 use super::sources::Sources;
 use crate::config::{
     Commands, Config, Fingerprint, Places, QueueEntry, Settings, SourceConfig, load,
@@ -29,7 +30,7 @@ pub(crate) struct EntryFiles {
     pub(crate) commands: Commands,
     pub(crate) consumers: BTreeMap<String, Consumer>,
     pub(crate) routes: Routes,
-    pub(crate) shared: Shared,
+    pub(super) children: ChildConfigs,
     pub(crate) sources: Sources,
 }
 
@@ -53,7 +54,7 @@ impl Files for EntryFiles {
 
     fn renew(&self, mut config: Config, plan: &Plan) -> Result<Renewal, String> {
         let mut report = ReloadReport::default();
-        let begun = &self.shared.config.settings;
+        let begun = &self.children.config.settings;
         let differing = begun.differing(&config.settings).into_iter();
         report.needs_restart = differing.map(|key| format!("`{key}`")).collect();
         self.leave_to_a_restart(&mut config, plan, &mut report);
@@ -110,7 +111,7 @@ impl Files for EntryFiles {
             rate.set(limit);
         }
         self.routes.set(&config.queues);
-        self.shared.targets.set(&config.queues);
+        self.children.targets.set(&config.queues);
         self.sources.keep(pools.iter().map(|queue| &queue.entry));
         let others = tables_of_other_partitions(&self.places);
         Ok(Renewal {
@@ -144,7 +145,7 @@ impl EntryFiles {
     /// Entries that ask for a server which this daemon knows otherwise, or not at all, stay as they are: such a server is
     /// made at the start.
     fn leave_to_a_restart(&self, config: &mut Config, plan: &Plan, report: &mut ReloadReport) {
-        let begun = &self.shared.config.settings;
+        let begun = &self.children.config.settings;
         let now = config.settings.clone();
         config.queues.retain_mut(|entry| {
             let before = plan
@@ -207,7 +208,7 @@ impl EntryFiles {
         let source = self.sources.of(entry).map_err(Failure::text)?;
         let rate = self.sources.limiter(entry).map_err(Failure::text)?;
         let pool = self
-            .shared
+            .children
             .pool(entry, (source, rate), &self.consumers, state);
         let pool = pool.map_err(Failure::text)?;
         Ok(LiveQueue::new(entry.clone(), pool))

@@ -1,5 +1,6 @@
 //! From the configuration and the handlers to what the supervisor starts, and the small system of a command.
 
+mod children;
 pub(crate) mod entry_files;
 pub(crate) mod failure;
 pub(crate) mod go_layout;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use super::failure::{Failure, chain};
 use crate::config::{Config, QueueEntry, SourceConfig};
 use crate::db::Db;
-use crate::membership::Liveness;
-use crate::membership::Owner;
+use crate::membership::{Liveness, Owner};
 use crate::poison::{Kind, QueueName};
 use crate::pool::counted_to;
 use crate::rate::{Keeper, Limiter};
@@ -34,6 +33,15 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// Starts the two tasks that poll for all entries: which replay tables have due rows, and which rows a clock ahead put off.
+    /// To be called inside the System.
+    pub(super) fn start_watching(&self) {
+        let due = Arc::clone(&self.due);
+        actix_rt::spawn(async move { due.run().await });
+        let put_off = Arc::clone(&self.put_off);
+        actix_rt::spawn(async move { put_off.run().await });
+    }
+
     pub(crate) fn of(&self, entry: &QueueEntry) -> Result<Arc<dyn Source>, Failure> {
         Ok(match &entry.source {
             SourceConfig::Table { table } => {
