@@ -14,6 +14,15 @@ pub(super) enum Confirmed {
     NotYet,
 }
 
+impl Confirmed {
+    pub(super) fn by(yes: bool) -> Self {
+        match yes {
+            true => Self::Yes,
+            false => Self::NotYet,
+        }
+    }
+}
+
 /// With the group of that name, if one is named.
 pub(super) async fn with_group(
     meant: Meant,

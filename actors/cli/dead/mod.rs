@@ -4,6 +4,7 @@ mod confirm;
 mod filter;
 mod group;
 mod list;
+mod order;
 mod purge;
 mod replay;
 mod unconsumed;
@@ -12,13 +13,10 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::orders::orderer;
 use crate::app::App;
 use crate::bootstrap::failure::Failure;
 use crate::bootstrap::{mini_system, open};
-use crate::config::{Config, Places};
-use crate::orders::dead::Meant;
-use crate::store::rows::DeadLetterOrder;
+use crate::config::Places;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
@@ -51,16 +49,5 @@ pub(crate) fn dead<S: Send + Sync + 'static>(
             replay::replay(&config, &delayed, args)
         }
         DeadCommand::Purge(args) => purge::purge(&config, args),
-    }
-}
-
-/// The order as `audit` has it.
-fn order_of(config: &Config, meant: &Meant) -> DeadLetterOrder {
-    DeadLetterOrder {
-        environment: config.environment.name().to_owned(),
-        ordered_by: orderer(),
-        target: meant.describe(None),
-        row: None,
-        before: 0,
     }
 }

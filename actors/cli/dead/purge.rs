@@ -1,18 +1,15 @@
 //! `dead purge`: deletes dead letters.
 
-use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::confirm::{Confirmed, confirm, with_group};
+use super::confirm::Confirmed;
 use super::filter::{FilterArgs, Moment};
-use super::order_of;
-use crate::bootstrap::failure::{FAILED, Failure, chain};
-use crate::bootstrap::mini_system;
-use crate::cli::print::{print, print_error};
+use super::order::Order;
+use crate::bootstrap::failure::Failure;
 use crate::config::Config;
-use crate::orders::dead::{Deed, Meant, Rate, Watch, carry_out};
+use crate::orders::dead::{Deed, Meant, Rate};
 
 #[derive(Debug, Args)]
 pub(crate) struct PurgeArgs {
@@ -44,33 +41,15 @@ pub(super) fn purge(config: &Config, args: PurgeArgs) -> Result<ExitCode, Failur
         filter,
         ..Meant::default()
     };
-    let store = mini_system::migrated_store(config)?;
-    let watch = Watch::default();
-    let ended = mini_system::in_system(async {
-        let db = mini_system::start_db(&store);
-        let meant = with_group(meant, db.reader(), args.group).await?;
-        let confirmed = match args.yes {
-            true => Confirmed::Yes,
-            false => Confirmed::NotYet,
-        };
-        if !confirm(&meant, db.reader(), confirmed, ("delete", "")).await? {
-            return Ok(Ok(()));
-        }
-        let order = order_of(config, &meant);
-        Ok(carry_out(&db, &meant, &Deed::Purge, args.rate, order, &watch).await)
-    })?;
-    let done = watch.done();
-    print(&format!("deleted: {}\n", done.deleted))?;
-    let mut complaints = String::new();
-    for id in done.missing {
-        let _ = writeln!(complaints, "there is no such dead letter: {id}");
-    }
-    if let Err(cause) = ended {
-        let _ = writeln!(complaints, "then: {}", chain(&cause));
-    }
-    if complaints.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    print_error(&complaints);
-    Ok(ExitCode::from(FAILED))
+    let order = Order {
+        meant,
+        group: args.group,
+        rate: args.rate,
+        confirmed: Confirmed::by(args.yes),
+        deed: Deed::Purge,
+        words: ("delete", ""),
+    };
+    let ended = order.carry_out(config)?;
+    let summary = format!("deleted: {}\n", ended.done.deleted);
+    ended.print(&summary, String::new())
 }

@@ -10,15 +10,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::confirm::{Confirmed, confirm, with_group};
+use super::confirm::Confirmed;
 use super::filter::FilterArgs;
-use super::order_of;
-use crate::bootstrap::failure::{FAILED, Failure, chain};
-use crate::bootstrap::mini_system;
-use crate::cli::print::{print, print_error};
+use super::order::Order;
+use crate::bootstrap::failure::Failure;
 use crate::config::Config;
 use crate::delay_queue::params_refusal;
-use crate::orders::dead::{Deed, Done, Edited, Meant, Rate, Targets, Watch, carry_out};
+use crate::orders::dead::{Deed, Done, Edited, Meant, Rate, Targets};
 use crate::store::rows::DeadLetterFilter;
 
 #[derive(Debug, Args)]
@@ -67,37 +65,20 @@ pub(super) fn replay(
         limit: args.limit,
         ..Meant::default()
     };
-    let store = mini_system::migrated_store(config)?;
-    let watch = Watch::default();
-    let ended = mini_system::in_system(async {
-        let db = mini_system::start_db(&store);
-        let meant = with_group(meant, db.reader(), args.group).await?;
-        let confirmed = match args.yes {
-            true => Confirmed::Yes,
-            false => Confirmed::NotYet,
-        };
-        let what = ("run", " again");
-        if !confirm(&meant, db.reader(), confirmed, what).await? {
-            return Ok(Ok(()));
-        }
-        let order = order_of(config, &meant);
-        let deed = Deed::Replay {
+    let order = Order {
+        meant,
+        group: args.group,
+        rate: args.rate,
+        confirmed: Confirmed::by(args.yes),
+        deed: Deed::Replay {
             targets: Arc::new(Targets::new(config, delayed.clone())),
             edited,
-        };
-        Ok(carry_out(&db, &meant, &deed, args.rate, order, &watch).await)
-    })?;
-    let done = watch.done();
-    print(&summary(&done))?;
-    let mut complaints = complaints(&done);
-    if let Err(cause) = ended {
-        let _ = writeln!(complaints, "then: {}", chain(&cause));
-    }
-    if complaints.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    print_error(&complaints);
-    Ok(ExitCode::from(FAILED))
+        },
+        words: ("run", " again"),
+    };
+    let ended = order.carry_out(config)?;
+    let (summary, complaints) = (summary(&ended.done), complaints(&ended.done));
+    ended.print(&summary, complaints)
 }
 
 /// The bytes as they are, to the last one; of standard input for `-`.
@@ -145,9 +126,6 @@ fn complaints(done: &Done) -> String {
     let more = done.refused - u64::try_from(done.reasons.len()).unwrap_or(0);
     if more > 0 {
         let _ = writeln!(text, "and {more} more");
-    }
-    for id in &done.missing {
-        let _ = writeln!(text, "there is no such dead letter: {id}");
     }
     text
 }
