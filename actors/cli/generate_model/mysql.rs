@@ -4,7 +4,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
 
-use super::table::{Column, Held, Table};
+use super::table::{Column, Held, Listed, Table, of_columns};
 
 #[derive(QueryableByName)]
 struct NameRow {
@@ -56,41 +56,20 @@ pub(super) async fn tables(
         .await
         .map_err(plain)?;
     let rows: Vec<ColumnRow> = sql_query(COLUMNS).load(connection).await.map_err(plain)?;
-    let mut tables: Vec<(Table, Vec<(i64, String)>)> = Vec::new();
-    for row in rows {
-        if tables
-            .last()
-            .is_none_or(|(table, _)| table.name != row.table_is)
-        {
-            let table = Table {
-                name: row.table_is.clone(),
-                is_view: row.table_kind == "VIEW",
-                columns: Vec::new(),
-                key: Vec::new(),
-            };
-            tables.push((table, Vec::new()));
-        }
-        let Some((table, key)) = tables.last_mut() else {
-            continue;
-        };
-        if row.key_part > 0 {
-            key.push((row.key_part, row.name.clone()));
-        }
-        table.columns.push(Column {
+    let listed = rows.into_iter().map(|row| Listed {
+        is_view: row.table_kind == "VIEW",
+        key_part: row.key_part,
+        column: Column {
             held: held(&row.base, &row.declared),
             name: row.name,
             declared: row.declared,
             comment: row.remark,
             is_nullable: row.is_nullable != 0,
             is_generated: row.is_generated != 0,
-        });
-    }
-    let tables = tables.into_iter().map(|(table, mut key)| {
-        key.sort();
-        let key = key.into_iter().map(|(_, name)| name).collect();
-        Table { key, ..table }
+        },
+        table: row.table_is,
     });
-    Ok((name.name, tables.collect()))
+    Ok((name.name, of_columns(listed)))
 }
 
 fn held(base: &str, declared: &str) -> Result<Held, String> {

@@ -23,6 +23,39 @@ pub(super) struct Column {
     pub(super) held: Result<Held, String>,
 }
 
+/// A column as an information schema lists it: with its table.
+pub(super) struct Listed {
+    pub(super) table: String,
+    pub(super) is_view: bool,
+    pub(super) column: Column,
+    /// Its place in the primary key, from 1; 0: it is no part of it.
+    pub(super) key_part: i64,
+}
+
+/// The tables of these columns. The columns of a table stand together, in its order.
+pub(super) fn of_columns(listed: impl IntoIterator<Item = Listed>) -> Vec<Table> {
+    let mut listed = listed.into_iter().peekable();
+    let mut tables = Vec::new();
+    while let Some(first) = listed.peek() {
+        let (name, is_view) = (first.table.clone(), first.is_view);
+        let (mut columns, mut key) = (Vec::new(), Vec::new());
+        while let Some(next) = listed.next_if(|next| next.table == name) {
+            if next.key_part > 0 {
+                key.push((next.key_part, next.column.name.clone()));
+            }
+            columns.push(next.column);
+        }
+        key.sort();
+        tables.push(Table {
+            name,
+            is_view,
+            columns,
+            key: key.into_iter().map(|(_, name)| name).collect(),
+        });
+    }
+    tables
+}
+
 /// The type of a value.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
