@@ -1,0 +1,84 @@
+//! A stop: what runs, what is released, the deadline.
+
+use super::*;
+
+#[test]
+fn a_stop_waits_for_what_runs_and_gives_back_the_rest() {
+    let (code, world) = run(false, |world| async move {
+        world.children().await;
+        world.send("wait 1").await;
+        world.push("wait 2").await;
+        world.ran.wait_for(2).await;
+        world.begin_stop();
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(world.boot_state(), 1, "what runs has time");
+        world.barrier.open();
+    });
+    assert_eq!((code, world.claimed()), (0, 0));
+    assert_eq!(
+        world
+            .files
+            .number("SELECT count(*) AS n FROM queue_message"),
+        0
+    );
+    assert_eq!(
+        world
+            .files
+            .number("SELECT count(*) AS n FROM delay_queue_log WHERE status = 3"),
+        1
+    );
+}
+
+#[test]
+fn what_still_runs_at_the_deadline_is_given_back() {
+    let (code, world) = run(false, |world| async move {
+        world.children().await;
+        world.send("wait 1").await;
+        world.push("wait 2").await;
+        world.ran.wait_for(2).await;
+        world.begin_stop();
+    });
+    assert_eq!((code, world.claimed(), world.boot_state()), (0, 0, 2));
+    assert_eq!(
+        world
+            .files
+            .number("SELECT count(*) AS n FROM queue_message"),
+        1
+    );
+    assert_eq!(
+        world
+            .files
+            .number("SELECT count(*) AS n FROM delay_queue_log WHERE status = 1"),
+        1
+    );
+}
+
+#[test]
+fn the_daemon_ends_with_its_supervisor() {
+    let (code, _) = run(false, |world| async move {
+        world.children().await;
+        world.supervisor.do_send(Crash);
+    });
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn a_stop_right_at_the_start_is_clean() {
+    let (code, world) = run(false, |world| async move { world.begin_stop() });
+    assert_eq!((code, world.slot_files()), (0, 0));
+}
+
+#[test]
+fn a_stop_while_the_database_is_away_ends_at_the_deadline_and_says_so() {
+    let (code, world) = run(true, |world| async move {
+        let begun = tokio::time::Instant::now();
+        sleep(Duration::from_secs(60)).await;
+        world.begin_stop();
+        assert!(begun.elapsed() >= Duration::from_secs(60));
+    });
+    assert_eq!(
+        (code, world.slot_files()),
+        (1, 1),
+        "the next daemon finds its slots"
+    );
+}
