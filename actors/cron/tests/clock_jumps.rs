@@ -7,9 +7,9 @@ use tokio::time::sleep;
 
 use super::super::entry::tests::entry;
 use super::super::testing::World;
-use super::Quiet;
 use crate::clock::{jumps::jump, now_ms};
 use crate::config::Misfire;
+use crate::cron::Quiet;
 use crate::testing_support::TestDb;
 
 const SECOND: Duration = Duration::from_secs(1);
