@@ -78,7 +78,7 @@ $(REDIS):
 	@mv $@.unfinished $@
 
 # Finds what people with a screen reader, or without a mouse, cannot use of the page. The folder's name is in
-# tests/daemon/http/page.rs too.
+# tests/daemon/http/page/looks.rs too.
 AXE = $(SERVERS)/axe-4.14.1
 axe: $(AXE)
 $(AXE):

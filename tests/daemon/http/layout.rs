@@ -4,7 +4,8 @@
 use fantoccini::Client;
 use serde_json::json;
 
-use super::page::{Steps, View};
+use super::page::Steps;
+use super::page::looks::View;
 
 /// Below this width the page is a phone's.
 const PHONE: u32 = 640;

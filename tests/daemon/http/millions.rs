@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::address;
 use super::client::ask_socket;
-use super::page::{SHOWN_MS, Took};
+use super::page::speed::{SHOWN_MS, Took};
 use crate::browser::Browser;
 use crate::engine::Engine;
 use crate::wait::{LONG_PATIENCE, wait_until};

@@ -7,7 +7,8 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 
 use super::address;
-use super::page::{View, devtools, screenshots, show};
+use super::page::devtools;
+use super::page::looks::{View, screenshots, show};
 use crate::browser::Browser;
 use crate::database::Database;
 use crate::wait::{LONG_PATIENCE, now_s, wait_until};
