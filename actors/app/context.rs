@@ -227,7 +227,7 @@ impl<S> Context<S> {
     /// When an item is not right: none of the list may be inserted then.
     pub fn rows_to_push(&self, items: impl Into<Vec<PushItem>>) -> Result<Vec<PushRow>, PushError> {
         let items: Vec<PushItem> = items.into().into_iter().map(PushItem::traced).collect();
-        rows_to_push(&items, self.services().delayed.as_ref())
+        rows_to_push(&items, &self.services().pushable)
     }
 
     /// Sends messages to the queue whose entry has this `name`, live here or not: rows of a table, elements of a Redis list,

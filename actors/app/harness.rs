@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix::Actor;
 use actix_rt::System;
 use bytes::Bytes;
 use futures_util::future::join;
@@ -11,11 +10,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Context;
+use super::recorded_pushes::RecordedPushes;
 use super::register::{asynchronous, blocking, boxed, boxed_to_value, own_code, to_value};
 use super::services::Services;
 use crate::alert::warning::Recording;
 use crate::config::Settings;
-use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem};
+use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, PushItem, Pushable, Pusher};
 use crate::job::{FromJob, Handler, Job, JobResult, Message, Run, Task, run};
 use crate::source::{Clusters, Inside, Sender, TestSends};
 use crate::stop::StopSignal;
@@ -43,7 +43,7 @@ pub struct Harness<S> {
     system: actix_rt::SystemRunner,
     context: Context<S>,
     stop: StopSignal,
-    pushed: Arc<Mutex<Vec<PushItem>>>,
+    pushed: RecordedPushes,
     sent: Arc<Mutex<TestSends>>,
     warned: Recording,
 }
@@ -57,12 +57,13 @@ impl<S: Send + Sync + 'static> Harness<S> {
     /// As [`new`](Self::new), with these settings.
     pub fn with_settings(state: S, settings: Settings) -> Self {
         let system = System::new();
-        let pushed = Arc::new(Mutex::new(Vec::new()));
+        let pushed = RecordedPushes::default();
         let sent = Arc::new(Mutex::new(TestSends::default()));
         let stop = StopSignal::new();
         let context = system.block_on(async {
             let delay_queue = DelayQueueHandle::default();
-            delay_queue.set(DelayQueueActor::for_tests(Arc::clone(&pushed)).start());
+            let pusher = Pusher::new(Pushable::Any, pushed.clone());
+            delay_queue.set(DelayQueueActor::start_pusher(pusher));
             let sender = Sender::Test(Arc::clone(&sent));
             let clusters = Clusters::new(&settings.kafka, Inside::Daemon);
             let services = Services::new(
@@ -71,7 +72,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
                 sender,
                 Arc::new(clusters),
                 stop.clone(),
-                None,
+                Pushable::Any,
             );
             Context::new(Arc::new(services), state)
         });
@@ -216,7 +217,7 @@ impl<S: Send + Sync + 'static> Harness<S> {
 
     /// What handlers pushed so far, in order.
     pub fn pushed(&self) -> Vec<PushItem> {
-        self.pushed.lock().clone()
+        self.pushed.items()
     }
 
     /// What handlers sent to queues so far, in order: the queue's name and the payload.

@@ -2,6 +2,7 @@
 
 mod context;
 mod harness;
+mod recorded_pushes;
 mod redis_pools;
 mod register;
 pub(crate) mod services;

@@ -4,7 +4,7 @@
 //! connection is being opened there would hold up every handler that waits for one.
 
 use std::any::{Any, TypeId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::context::{Database, Pooled};
 use super::redis_pools::{PooledRedis, RedisPools};
 use crate::config::Settings;
-use crate::delay_queue::DelayQueueHandle;
+use crate::delay_queue::{DelayQueueHandle, Pushable};
 use crate::job::BoxError;
 use crate::source::{Clusters, Sender};
 use crate::stop::StopSignal;
@@ -25,8 +25,8 @@ pub(crate) struct Services {
     pub(crate) delay_queue: DelayQueueHandle,
     pub(crate) sender: Sender,
     pub(crate) stop: StopSignal,
-    /// The delayed tasks that may be pushed; none: any, in a test.
-    pub(crate) delayed: Option<BTreeSet<String>>,
+    /// The delayed tasks that may be pushed.
+    pub(crate) pushable: Pushable,
     /// The System's runtime.
     pub(crate) home: Handle,
     databases: Mutex<HashMap<(String, TypeId), Box<dyn Any + Send>>>,
@@ -42,14 +42,14 @@ impl Services {
         sender: Sender,
         clusters: Arc<Clusters>,
         stop: StopSignal,
-        delayed: Option<BTreeSet<String>>,
+        pushable: Pushable,
     ) -> Self {
         Self {
             sender,
             settings,
             delay_queue,
             stop,
-            delayed,
+            pushable,
             home: Handle::current(),
             databases: Mutex::default(),
             redis: RedisPools::default(),

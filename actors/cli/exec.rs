@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor;
 use chrono::DateTime;
 use clap::Args;
 use serde_json::{Value, json};
@@ -26,8 +25,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, Places};
 use crate::cron::{Outcome, RESULT_FAILED, RESULT_OK, RunFile, RunHead, RunResult, Uk};
 use crate::db::Db;
-use crate::delay_queue::{DelayQueueActor, DelayQueueHandle};
-use crate::drop_notice::GoneNotice;
+use crate::delay_queue::{DelayQueueActor, DelayQueueHandle, Pushable, Pusher};
 use crate::job::{Handler, JobResult, Run, run};
 use crate::logs::StderrFormat;
 use crate::source::{Clusters, Inside, RedisServers, Routes, Sender};
@@ -145,10 +143,10 @@ async fn call<S: Send + Sync + 'static>(
     job: Run,
 ) -> Result<JobResult<Value>, Failure> {
     let known = app.registry.commands();
-    let delayed = Some(known.delayed.clone());
-    let queue = DelayQueueActor::new(db.clone(), known.delayed, None, GoneNotice::none()).start();
+    let pushable = Pushable::Registered(known.delayed);
+    let pusher = Pusher::new(pushable.clone(), db.clone());
     let delay_queue = DelayQueueHandle::default();
-    delay_queue.set(queue);
+    delay_queue.set(DelayQueueActor::start_pusher(pusher));
     let clusters = Arc::new(Clusters::new(&config.settings.kafka, Inside::Elsewhere));
     let redis = Arc::new(RedisServers::new(&config.settings));
     let sender = Sender::new(
@@ -163,7 +161,7 @@ async fn call<S: Send + Sync + 'static>(
         sender,
         clusters,
         StopSignal::new(),
-        delayed,
+        pushable,
     );
     let state = (app.init)(config.settings.clone()).await;
     let state = state.map_err(|cause| Failure::failed(format!("the program's state: {cause}")))?;

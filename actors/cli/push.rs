@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use actix::Actor;
 use clap::Args;
 
 use super::print::print;
@@ -11,8 +10,7 @@ use crate::bootstrap::failure::{Failure, chain};
 use crate::bootstrap::{mini_system, open};
 use crate::clock::now_ms;
 use crate::config::Places;
-use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, refusal};
-use crate::drop_notice::GoneNotice;
+use crate::delay_queue::{PushError, PushItem, Pushable, Pusher, refusal};
 
 #[derive(Debug, Args)]
 pub(crate) struct PushArgs {
@@ -54,7 +52,7 @@ pub(crate) fn push<S: Send + Sync + 'static>(
         ));
     }
     let config = open::configuration(app, places)?;
-    let known = app.registry.commands().delayed;
+    let pushable = Pushable::Registered(app.registry.commands().delayed);
     let item = PushItem {
         name: args.name,
         exec_cmd: args.exec_cmd,
@@ -65,24 +63,22 @@ pub(crate) fn push<S: Send + Sync + 'static>(
         ..PushItem::default()
     };
     // Bad usage leaves nothing behind, not even a new database.
-    if let Some(reason) = refusal(&item, &known, now_ms()) {
+    if let Some(reason) = refusal(&item, &pushable, now_ms()) {
         return Err(Failure::misused(reason));
     }
     let store = mini_system::migrated_store(&config)?;
     let pushed = mini_system::in_system(async move {
         let db = mini_system::start_db(&store);
-        let queue = DelayQueueActor::new(db, known, None, GoneNotice::none()).start();
-        queue.send(Push(vec![item])).await
+        Pusher::new(pushable, db).push(vec![item]).await
     });
     match pushed {
-        Ok(Ok(ids)) => {
+        Ok(ids) => {
             let lines: String = ids.iter().map(|id| format!("{id}\n")).collect();
             print(&lines)?;
             Ok(ExitCode::SUCCESS)
         }
         // Nothing is made; the same command again would be refused again.
-        Ok(Err(PushError::Key { reason, .. })) => Err(Failure::misused(reason)),
-        Ok(Err(refused)) => Err(Failure::failed(chain(&refused))),
-        Err(gone) => Err(Failure::failed(gone)),
+        Err(PushError::Key { reason, .. }) => Err(Failure::misused(reason)),
+        Err(refused) => Err(Failure::failed(chain(&refused))),
     }
 }

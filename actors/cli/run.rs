@@ -20,7 +20,7 @@ use crate::bootstrap::plan::{self, Parts};
 use crate::bootstrap::{mini_system, open, version};
 use crate::config::{Config, Fingerprint, Places};
 use crate::db::Db;
-use crate::delay_queue::DelayQueueHandle;
+use crate::delay_queue::{DelayQueueHandle, Pushable};
 use crate::limits;
 use crate::logs::StderrFormat;
 use crate::membership::{Owner, host};
@@ -131,7 +131,7 @@ async fn begin<S: Send + Sync + 'static>(
         sender,
         Arc::clone(&clusters),
         stop.clone(),
-        Some(commands.delayed.clone()),
+        Pushable::Registered(commands.delayed.clone()),
     );
     let state = tokio::select! {
         state = (app.init)(config.settings.clone()) => state,

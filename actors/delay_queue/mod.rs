@@ -1,51 +1,34 @@
-//! Runs delayed tasks at their time, and takes new ones.
+//! Takes new tasks, and runs delayed tasks at their time.
 //!
 //! Owns: the tasks it claimed, until they are settled.   Receives from: every actor (Push), SupervisorActor (Quiet, Stop).
-//! Sends to: DbActor.                                    Started by: SupervisorActor; by `push` and cron processes
-//! Ends: on Stop, after its tasks; never by itself.      without claims, only to take new tasks.
-//!
-//! It polls often, a little ahead of the due times, and claims at most its free capacity. So a claim is never late, and
-//! there is capacity for rows that are pushed for the next second. The claim alone decides which daemon runs a row.
+//! Sends to: DbActor.                                    Started by: SupervisorActor; without a scheduler by cron
+//! Ends: on Stop, after its tasks; never by itself.      processes and the Harness, only to take new tasks.
 
-mod budget;
-mod clock_ahead;
-mod due_queue;
-mod engine;
 mod handle;
 mod outbox;
-mod polling;
 mod push;
-mod pushing;
-mod reporting;
-mod runner;
-mod running;
-mod stats;
-mod stopping;
+mod pusher;
+mod scheduler;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use parking_lot::Mutex;
 
-use self::budget::Flow;
-use self::engine::Engine;
-pub(crate) use self::engine::{DelayConfig, TaskRules};
 pub(crate) use self::handle::DelayQueueHandle;
+pub(crate) use self::outbox::rows_to_push;
 pub use self::outbox::{PushRow, delay_queue_log};
 pub(crate) use self::push::{LAST_SECOND, params_refusal, refusal};
 pub use self::push::{Push, PushError, PushItem};
-use self::pushing::Pushing;
-pub(crate) use self::running::RunningTasks;
-pub(crate) use self::stats::Stats;
-use crate::clock::now_ms;
+pub(crate) use self::pusher::{Pushable, Pusher, TaskTable};
+pub(crate) use self::scheduler::{DelayConfig, RunningTasks, Stats, TaskRules};
+use self::scheduler::{Flow, Pushing, Scheduler};
 use crate::db::Db;
 use crate::drop_notice::GoneNotice;
 use crate::presence::AreYouThere;
 
-/// Nobody claims any more; what has not started is given back.
+/// Nothing is claimed any more; what has not started is released.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Quiet;
@@ -57,11 +40,6 @@ pub(crate) struct Stop {
     pub(crate) deadline: tokio::time::Instant,
 }
 
-/// To itself: claim what is due soon.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct PollAhead;
-
 /// To itself: some tasks have ended, and that is durable.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -71,68 +49,46 @@ struct TasksSettled {
 
 /// See the module's header.
 pub struct DelayQueueActor {
-    storage: Storage,
-    known: BTreeSet<String>,
-    engine: Option<Engine>,
+    role: Role,
     _gone: GoneNotice,
 }
 
-/// The rows of tasks for an insert in a transaction of the user's own. `known`: the commands that may be pushed; none: any.
-pub(crate) fn rows_to_push(
-    items: &[PushItem],
-    known: Option<&BTreeSet<String>>,
-) -> Result<Vec<PushRow>, PushError> {
-    let rows = match known {
-        Some(known) => push::rows(items, known, now_ms()),
-        None => {
-            let named = items.iter().map(|item| item.exec_cmd.clone()).collect();
-            push::rows(items, &named, now_ms())
-        }
-    };
-    let rows = rows?;
-    // The row of a key belongs to its task's transaction, which is the caller's own here.
-    if let Some(index) = items.iter().position(|item| item.idempotency_key.is_some()) {
-        return Err(PushError::Item {
-            index,
-            name: items[index].name.clone(),
-            reason: "a row for a transaction of your own has no idempotency key; `push` takes one, and in your transaction a unique \
-                     key of your own does"
-                .to_owned(),
-        });
-    }
-    Ok(rows.into_iter().map(PushRow::new).collect())
-}
-
-/// Where pushed tasks go.
-enum Storage {
-    Database(Db),
-    /// A test reads them.
-    Test(Arc<Mutex<Vec<PushItem>>>),
+/// What this process does with delayed tasks.
+enum Role {
+    /// It takes them. A daemon runs them.
+    Push(Pusher),
+    /// It is a daemon: it takes them, and runs those that are due.
+    Schedule(Box<Scheduler>),
 }
 
 impl DelayQueueActor {
-    /// With a config it runs tasks; without, it only takes new ones. `known` are the commands that may be pushed.
-    pub(crate) fn new(
+    /// Starts that of a daemon.
+    pub(crate) fn start_scheduler(
         db: Db,
-        known: BTreeSet<String>,
-        config: Option<Arc<DelayConfig>>,
+        config: Arc<DelayConfig>,
         gone: GoneNotice,
-    ) -> Self {
-        Self {
-            storage: Storage::Database(db),
-            known,
-            engine: config.map(Engine::new),
-            _gone: gone,
-        }
+    ) -> Addr<Self> {
+        Self::create(|ctx| {
+            let scheduler = Scheduler::new(db, config, ctx.address().downgrade());
+            Self {
+                role: Role::Schedule(Box::new(scheduler)),
+                _gone: gone,
+            }
+        })
     }
 
-    /// Keeps the pushed tasks for a test to read.
-    pub(crate) fn for_tests(pushed: Arc<Mutex<Vec<PushItem>>>) -> Self {
-        Self {
-            storage: Storage::Test(pushed),
-            known: BTreeSet::new(),
-            engine: None,
-            _gone: GoneNotice::none(),
+    /// Starts that of a process which runs no tasks.
+    pub(crate) fn start_pusher(pusher: Pusher) -> Addr<Self> {
+        let role = Role::Push(pusher);
+        let _gone = GoneNotice::none();
+        Self { role, _gone }.start()
+    }
+
+    /// A daemon's. Only a daemon stops the actor, and only its scheduler asks to be called back.
+    fn scheduler(&mut self) -> Option<&mut Scheduler> {
+        match &mut self.role {
+            Role::Push(_) => None,
+            Role::Schedule(scheduler) => Some(scheduler),
         }
     }
 }
@@ -141,8 +97,9 @@ impl Actor for DelayQueueActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.begin(ctx);
-        self.begin_watching(ctx);
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.begin(ctx);
+        }
     }
 }
 
@@ -150,19 +107,10 @@ impl Handler<Push> for DelayQueueActor {
     type Result = Pushing;
 
     fn handle(&mut self, Push(items): Push, _: &mut Self::Context) -> Self::Result {
-        self.take(items)
-    }
-}
-
-impl Handler<PollAhead> for DelayQueueActor {
-    type Result = ();
-
-    fn handle(&mut self, _: PollAhead, ctx: &mut Self::Context) {
-        self.check_clock(ctx);
-        // Tasks of an earlier actor end without a word to this one.
-        self.start_due(ctx);
-        self.release_long_waiting(ctx);
-        self.poll_ahead(ctx);
+        match &mut self.role {
+            Role::Push(pusher) => Box::pin(pusher.push(items).into_actor(self)),
+            Role::Schedule(scheduler) => scheduler.push(items),
+        }
     }
 }
 
@@ -170,7 +118,9 @@ impl Handler<TasksSettled> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, TasksSettled { flow }: TasksSettled, ctx: &mut Self::Context) {
-        self.settled(flow, ctx);
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.settled(flow, ctx);
+        }
     }
 }
 
@@ -184,7 +134,9 @@ impl Handler<Quiet> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, _: Quiet, ctx: &mut Self::Context) {
-        self.quiet(ctx);
+        if let Some(scheduler) = self.scheduler() {
+            scheduler.quiet(ctx);
+        }
     }
 }
 
@@ -192,7 +144,10 @@ impl Handler<Stop> for DelayQueueActor {
     type Result = ResponseFuture<usize>;
 
     fn handle(&mut self, Stop { deadline }: Stop, ctx: &mut Self::Context) -> Self::Result {
-        self.stop(deadline, ctx)
+        match self.scheduler() {
+            Some(scheduler) => scheduler.stop(deadline, ctx),
+            None => Box::pin(std::future::ready(0)),
+        }
     }
 }
 

@@ -14,6 +14,9 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Nullable, Timestamp};
 use diesel::sqlite::Sqlite;
 
+use super::push::{self, PushError, PushItem};
+use super::pusher::Pushable;
+use crate::clock::now_ms;
 use crate::store::WAITING;
 use crate::store::rows::NewTask;
 use crate::trace::Trace;
@@ -113,6 +116,25 @@ impl PushRow {
     }
 }
 
+/// The rows of tasks for an insert in a transaction of the user's own.
+pub(crate) fn rows_to_push(
+    items: &[PushItem],
+    pushable: &Pushable,
+) -> Result<Vec<PushRow>, PushError> {
+    let rows = push::rows(items, pushable, now_ms())?;
+    // The row of a key belongs to its task's transaction, which is the caller's own here.
+    if let Some(index) = items.iter().position(|item| item.idempotency_key.is_some()) {
+        return Err(PushError::Item {
+            index,
+            name: items[index].name.clone(),
+            reason: "a row for a transaction of your own has no idempotency key; `push` takes one, and in your transaction a unique \
+                     key of your own does"
+                .to_owned(),
+        });
+    }
+    Ok(rows.into_iter().map(PushRow::new).collect())
+}
+
 /// The database's local time, as the Go program writes it into `create_time`, whatever the session's time zone is.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, QueryId)]
@@ -162,15 +184,11 @@ impl<DB: LocalTime> QueryFragment<DB> for ServerTime {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection};
 
     use super::*;
-    use crate::clock::now_ms;
     use crate::config::DatabaseUrl;
     use crate::db::{Db, DbActor};
-    use crate::delay_queue::{PushItem, push};
     use crate::drop_notice::GoneNotice;
     use crate::servers;
     use crate::store::rows::ClaimedTask;
@@ -179,7 +197,7 @@ mod tests {
     use crate::testing_support::TestDb;
 
     fn rows() -> Vec<PushRow> {
-        let known: BTreeSet<String> = ["mail".to_owned()].into();
+        let pushable = Pushable::Registered(["mail".to_owned()].into());
         let item = |params: &str| PushItem {
             name: "n".to_owned(),
             exec_cmd: "mail".to_owned(),
@@ -187,7 +205,7 @@ mod tests {
             ..PushItem::default()
         };
         let items = [item("'; -- \\ 测试 😀"), item("b")];
-        let tasks = push::rows(&items, &known, now_ms()).unwrap();
+        let tasks = push::rows(&items, &pushable, now_ms()).unwrap();
         tasks.into_iter().map(PushRow::new).collect()
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use actix::{MailboxError, Message};
 
+use super::pusher::Pushable;
 use crate::store::DbError;
 use crate::store::idempotency::NewKey;
 use crate::store::rows::NewTask;
@@ -103,11 +104,11 @@ pub enum PushError {
 /// The rows for a list, or the first item that is not right.
 pub(super) fn rows(
     items: &[PushItem],
-    known: &BTreeSet<String>,
+    pushable: &Pushable,
     now_ms: i64,
 ) -> Result<Vec<NewTask>, PushError> {
     let row = |(index, item): (usize, &PushItem)| {
-        row(item, known, now_ms).map_err(|reason| PushError::Item {
+        row(item, pushable, now_ms).map_err(|reason| PushError::Item {
             index,
             name: item.name.clone(),
             reason,
@@ -148,13 +149,13 @@ pub(super) fn key_of(item: &PushItem) -> Option<NewKey> {
 }
 
 /// Why an item alone would be refused. For callers that check it without a database.
-pub(crate) fn refusal(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Option<String> {
-    row(item, known, now_ms).err()
+pub(crate) fn refusal(item: &PushItem, pushable: &Pushable, now_ms: i64) -> Option<String> {
+    row(item, pushable, now_ms).err()
 }
 
-fn row(item: &PushItem, known: &BTreeSet<String>, now_ms: i64) -> Result<NewTask, String> {
-    if !known.contains(&item.exec_cmd) {
-        return Err(unknown(&item.exec_cmd, known));
+fn row(item: &PushItem, pushable: &Pushable, now_ms: i64) -> Result<NewTask, String> {
+    if let Some(refusal) = pushable.refusal(&item.exec_cmd) {
+        return Err(refusal);
     }
     fits("name", &item.name, NAME_CHARS)?;
     fits("exec_cmd", &item.exec_cmd, EXEC_CMD_CHARS)?;
@@ -223,8 +224,8 @@ fn due_ms(item: &PushItem, now_ms: i64) -> Result<i64, String> {
 mod tests {
     use super::*;
 
-    fn known() -> BTreeSet<String> {
-        ["mail".to_owned()].into()
+    fn pushable() -> Pushable {
+        Pushable::Registered(["mail".to_owned()].into())
     }
 
     fn item() -> PushItem {
@@ -244,7 +245,7 @@ mod tests {
                 exec_time,
                 ..item()
             };
-            rows(&[item], &known(), now).map(|rows| rows[0].due_ms)
+            rows(&[item], &pushable(), now).map(|rows| rows[0].due_ms)
         };
         assert_eq!(due(0, 0).unwrap(), now);
         assert_eq!(due(5, 0).unwrap(), now + 5000);
@@ -294,7 +295,9 @@ mod tests {
             ),
         ];
         for (wrong, reason) in cases {
-            let error = rows(&[item(), wrong], &known(), 0).unwrap_err().to_string();
+            let error = rows(&[item(), wrong], &pushable(), 0)
+                .unwrap_err()
+                .to_string();
             assert!(error.starts_with("item 1 "), "{error}");
             assert!(error.contains(reason), "{error}");
         }
@@ -303,9 +306,9 @@ mod tests {
             ..item()
         };
         assert_eq!(
-            rows(std::slice::from_ref(&longest), &known(), 0).unwrap()[0].params,
+            rows(std::slice::from_ref(&longest), &pushable(), 0).unwrap()[0].params,
             longest.params
         );
-        assert!(rows(&[], &known(), 0).unwrap().is_empty());
+        assert!(rows(&[], &pushable(), 0).unwrap().is_empty());
     }
 }

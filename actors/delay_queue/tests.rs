@@ -1,6 +1,6 @@
 //! The delay queue on a real SQLite file, on a paused clock that the time of day follows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -157,14 +157,7 @@ impl World {
 }
 
 fn actor(db: &TestDb, config: &Arc<DelayConfig>, deaths: &Deaths) -> Addr<DelayQueueActor> {
-    let known: BTreeSet<String> = ["job".to_owned()].into();
-    DelayQueueActor::new(
-        db.db.clone(),
-        known,
-        Some(Arc::clone(config)),
-        deaths.notice(),
-    )
-    .start()
+    DelayQueueActor::start_scheduler(db.db.clone(), Arc::clone(config), deaths.notice())
 }
 
 fn item(params: &str, delay_time: i64) -> PushItem {
@@ -613,8 +606,9 @@ impl Handler<OrphansDuringAPoll> for DelayQueueActor {
     type Result = ();
 
     fn handle(&mut self, _: OrphansDuringAPoll, ctx: &mut Self::Context) {
-        self.poll_ahead(ctx);
-        self.release_orphans(ctx);
+        let scheduler = self.scheduler().unwrap();
+        scheduler.poll_ahead(ctx);
+        scheduler.release_orphans(ctx);
     }
 }
 

@@ -228,9 +228,8 @@ impl Children {
             Child::Db => self.start_db(plan, notice),
             Child::Http => {}
             Child::DelayQueue => {
-                let known = plan.delay.handlers.keys().cloned().collect();
-                let config = Some(Arc::clone(&plan.delay));
-                let addr = DelayQueueActor::new(plan.db.clone(), known, config, notice).start();
+                let config = Arc::clone(&plan.delay);
+                let addr = DelayQueueActor::start_scheduler(plan.db.clone(), config, notice);
                 plan.delay_queue.set(addr.clone());
                 self.delay_queue = Some(addr);
             }

@@ -38,7 +38,7 @@ impl Budget {
 
 /// Whether claimed tasks can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(in crate::delay_queue) enum Flow {
     /// A task has ended since the last poll.
     Moves,
     /// None has.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use actix::prelude::*;
-
 use super::stats::{Report, report};
-use super::{DelayQueueActor, Storage};
+use super::{Ctx, Scheduler};
 use crate::clock::now_ms;
 use crate::store::DbError;
 use crate::store::rows::DelayCounts;
@@ -18,33 +16,32 @@ const FIRST_COUNT: Duration = Duration::from_secs(1);
 const LATE_COUNTS: u32 = 2;
 const ON_TIME_COUNTS: u32 = 20;
 
-impl DelayQueueActor {
-    pub(super) fn begin_watching(&mut self, ctx: &mut Context<Self>) {
-        if self.engine.is_some() {
-            ctx.run_later(FIRST_COUNT, |actor, ctx| actor.count(ctx));
-            ctx.run_interval(COUNT_INTERVAL, |actor, ctx| actor.count(ctx));
-        }
+impl Scheduler {
+    pub(super) fn begin_counting(ctx: &mut Ctx) {
+        Self::count_after(FIRST_COUNT, ctx);
     }
 
-    fn count(&mut self, ctx: &mut Context<Self>) {
-        let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
-            return;
-        };
+    fn count_after(wait: Duration, ctx: &mut Ctx) {
+        Self::later(ctx, wait, |scheduler, ctx| {
+            scheduler.count(ctx);
+            Self::count_after(COUNT_INTERVAL, ctx);
+        });
+    }
+
+    fn count(&mut self, ctx: &mut Ctx) {
         // A database that takes longer than the interval is not asked twice at once.
-        if std::mem::replace(&mut engine.counting, true) || engine.stop.begun() {
+        if std::mem::replace(&mut self.counting, true) || self.stop.begun() {
             return;
         }
-        let db = db.clone();
+        let db = self.db.clone();
         let counts = async move { db.reader().delay_counts().await };
-        let counts = counts.into_actor(self);
-        ctx.spawn(counts.map(|counts, actor, _| actor.counted(counts)));
+        Self::spawn(ctx, counts, |scheduler, counts, _| {
+            scheduler.counted(counts)
+        });
     }
 
     fn counted(&mut self, counts: Result<DelayCounts, DbError>) {
-        let Some(engine) = &mut self.engine else {
-            return;
-        };
-        engine.counting = false;
+        self.counting = false;
         let counts = match counts {
             Ok(counts) => counts,
             // DbActor logs the outage.
@@ -53,19 +50,19 @@ impl DelayQueueActor {
                 return;
             }
         };
-        let stats = &engine.config.stats;
+        let stats = &self.config.stats;
         stats.counted(counts);
-        let state = &engine.config.state;
+        let state = &self.config.state;
         state.counted(counts.waiting, counts.oldest_due_ms);
         let now = now_ms();
-        engine.counts_since_report += 1;
+        self.counts_since_report += 1;
         match report(counts, stats.lateness(now), now) {
-            Report::Late(text) if engine.counts_since_report >= LATE_COUNTS => {
-                engine.counts_since_report = 0;
+            Report::Late(text) if self.counts_since_report >= LATE_COUNTS => {
+                self.counts_since_report = 0;
                 log::warn!("{text}");
             }
-            Report::OnTime(text) if engine.counts_since_report >= ON_TIME_COUNTS => {
-                engine.counts_since_report = 0;
+            Report::OnTime(text) if self.counts_since_report >= ON_TIME_COUNTS => {
+                self.counts_since_report = 0;
                 log::info!("{text}");
             }
             Report::Late(_) | Report::OnTime(_) | Report::Idle => {}

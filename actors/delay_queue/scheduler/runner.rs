@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use chrono::DateTime;
 use serde_json::Value;
 
+use super::DelayConfig;
 use super::due_queue::Claim;
-use super::{DelayConfig, push};
 use crate::clock::{millis, now_ms};
 use crate::config::RetryRules;
+use crate::delay_queue::push;
 use crate::job::{Disposition, Handler, JobResult, Task, after_failure, excuse, run, used_up};
 use crate::membership::may_start;
 use crate::poison::alone_at_first;

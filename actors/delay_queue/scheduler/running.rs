@@ -70,7 +70,7 @@ impl RunningTasks {
     }
 
     /// Row and fence of each.
-    pub(super) fn claims(&self) -> Vec<(i64, i64)> {
+    pub(in crate::delay_queue) fn claims(&self) -> Vec<(i64, i64)> {
         self.states.lock().keys().copied().collect()
     }
 

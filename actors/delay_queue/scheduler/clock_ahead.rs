@@ -6,26 +6,20 @@
 
 use std::time::Duration;
 
-use actix::prelude::*;
-
-use super::engine::DelayConfig;
-use super::{DelayQueueActor, Storage};
+use super::{Ctx, DelayConfig, Scheduler};
 use crate::clock::{Moment, millis, now_ms};
 use crate::clock_watch::CLOCK_STEP_MS;
 use crate::db::Db;
 use crate::store::write::HastenTasks;
 use crate::store::{DbError, TRIM_ROWS};
 
-impl DelayQueueActor {
-    pub(super) fn check_clock(&mut self, ctx: &mut Context<Self>) {
-        let (Some(engine), Storage::Database(db)) = (&mut self.engine, &self.storage) else {
-            return;
-        };
-        if !engine.clock.was_set_back(Moment::now()) || engine.stop.begun() {
+impl Scheduler {
+    pub(super) fn check_clock(&mut self, ctx: &mut Ctx) {
+        if !self.clock.was_set_back(Moment::now()) || self.stop.begun() {
             return;
         }
-        let longest = longest_backoff(&engine.config);
-        let db = db.clone();
+        let longest = longest_backoff(&self.config);
+        let db = self.db.clone();
         let hasten = async move {
             match hasten(&db, longest).await {
                 Ok(0) => {}
@@ -41,8 +35,8 @@ impl DelayQueueActor {
             }
         };
         // What was claimed by the other time waits for that. What is due is claimed again.
-        self.give_back_waiting(ctx);
-        ctx.spawn(hasten.into_actor(self));
+        self.release_waiting(ctx);
+        Self::spawn(ctx, hasten, |_, (), _| {});
     }
 }
 
