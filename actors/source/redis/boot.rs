@@ -4,9 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
-
-use super::heartbeat::Registration;
 use crate::clock::Moment;
 use crate::membership::Liveness;
 
@@ -20,7 +17,6 @@ pub(super) struct Boot {
     pub(super) liveness: Liveness,
     /// The generation that the server knows, plus one; 0: none.
     known: AtomicU64,
-    registration: Mutex<Registration>,
 }
 
 impl Boot {
@@ -31,7 +27,6 @@ impl Boot {
             number: MADE.fetch_add(1, Ordering::Relaxed),
             liveness: Liveness::new(heartbeat_interval),
             known: AtomicU64::new(0),
-            registration: Mutex::default(),
         }
     }
 
@@ -41,15 +36,15 @@ impl Boot {
         format!("{}.{}.{generation}", self.name, self.number).into()
     }
 
+    /// Its name in the present generation.
+    pub(super) fn present(&self) -> Arc<str> {
+        self.in_generation(self.liveness.generation())
+    }
+
     /// The present generation, where the server knows it.
     pub(super) fn registered(&self) -> Option<u64> {
         let generation = self.liveness.generation();
         (self.known.load(Ordering::Acquire) == generation + 1).then_some(generation)
-    }
-
-    /// What the server knows of it, for one heartbeat at a time.
-    pub(super) async fn registration(&self) -> MutexGuard<'_, Registration> {
-        self.registration.lock().await
     }
 
     /// A heartbeat of this generation, sent then, has been answered.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::RedisSource;
 use super::batches::{Batch, Member};
 use super::envelope::{self, Head};
-use super::fetch::{Death, TakenBatch};
+use super::list::List;
+use super::taken::{Death, TakenBatch};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::source::{Delivery, Fetched, Receipt, RedisReceipt, made};
 
@@ -18,55 +18,47 @@ pub(super) struct Name {
     pub(super) number: u64,
 }
 
-impl RedisSource {
-    /// Keeps in mind what was taken. A message without a frame is made when its turn comes; most have none.
-    pub(super) fn deliver(&self, name: Name, taken: TakenBatch) -> Fetched {
-        let (number, boot) = (name.number, Arc::clone(&name.boot));
+/// Makes deliveries of the messages of one batch.
+pub(super) struct Deliver {
+    name: Name,
+    source: MessageSource,
+}
+
+impl Deliver {
+    pub(super) fn new(list: &List, name: Name) -> Self {
         let source = MessageSource {
-            queue: Arc::from(self.queue()),
+            queue: Arc::from(list.queue()),
             kind: SourceKind::Redis {
-                server: self.config.server_name.as_str().into(),
-                key: self.config.key.as_str().into(),
+                server: list.config.server_name.as_str().into(),
+                key: list.key().into(),
             },
         };
-        let deliver = Deliver { name, source };
+        Self { name, source }
+    }
+
+    /// The deliveries of what was taken, and the batch to remember. A message without a frame is made when its turn comes;
+    /// most have none.
+    pub(super) fn deliver(self, taken: TakenBatch) -> (Fetched, Batch) {
+        let boot = Arc::clone(&self.name.boot);
         let messages = taken.messages.messages().enumerate();
         let (fetched, framed): (Fetched, _) = match taken.deaths {
             None => {
-                let bare = move |(index, payload)| deliver.bare(index, payload);
+                let bare = move |(index, payload)| self.bare(index, payload);
                 (Box::new(messages.map(bare)), None)
             }
             Some(deaths) => {
                 let framed = messages.zip(deaths).map(|((index, stored), death)| {
                     let member = member(&stored, death);
-                    (deliver.framed(index, stored, &member), member)
+                    (self.framed(index, stored, &member), member)
                 });
                 let (deliveries, members): (Vec<_>, Vec<_>) = framed.unzip();
                 (made(deliveries), Some(members))
             }
         };
         let batch = Batch::new(boot, taken.taken_ms, taken.messages, framed);
-        self.batches.lock().open(number, batch);
-        fetched
+        (fetched, batch)
     }
-}
 
-fn member(stored: &Bytes, death: Death) -> Member {
-    let frame = Head::split(stored);
-    let failed = frame.as_ref().map_or(0, |(head, _)| head.attempts);
-    Member {
-        frame,
-        attempt: failed.saturating_add(death.attempts).saturating_add(1),
-        death: death.how,
-    }
-}
-
-struct Deliver {
-    name: Name,
-    source: MessageSource,
-}
-
-impl Deliver {
     /// The message at this index of the batch, as its producer wrote it.
     fn bare(&self, index: usize, payload: Bytes) -> Delivery {
         let Name {
@@ -103,5 +95,15 @@ impl Deliver {
         delivery.message.attempt = member.attempt;
         delivery.suspect = member.death.is_some();
         delivery
+    }
+}
+
+fn member(stored: &Bytes, death: Death) -> Member {
+    let frame = Head::split(stored);
+    let failed = frame.as_ref().map_or(0, |(head, _)| head.attempts);
+    Member {
+        frame,
+        attempt: failed.saturating_add(death.attempts).saturating_add(1),
+        death: death.how,
     }
 }

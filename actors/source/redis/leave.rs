@@ -1,13 +1,9 @@
 //! The end of this boot.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::RedisSource;
 use super::batches::{Batches, Hurry};
-use super::heartbeat::{Acquaintance, Beat};
-use super::scripts::LEAVE;
-use super::server::Answer;
 
 /// The longest that a stop waits for a server that was away a moment before: the first try may meet a connection that died
 /// with it, the next ones a server that is reading its data.
@@ -15,24 +11,24 @@ const LAST_TRIES: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl RedisSource {
-    /// The end of this boot: all ends are reported, and what is left is given back.
+    /// The end of this boot: all ends are reported, and what is left is released.
     pub(super) async fn leave(&self, within: Duration) {
-        let generation = self.boot.liveness.generation();
+        let generation = self.registration.boot.liveness.generation();
         let gave_up = |why: &str| {
             log::warn!(
                 "queue `{}`: other daemons release the messages that this daemon still holds, once its heartbeats are overdue: {why}",
-                self.queue()
+                self.list.queue()
             );
         };
         let left = async {
-            let _none_asks = self.pollers.both().await;
-            self.report_due(Hurry::No).await;
+            let _none_asks = self.polling.pollers.both().await;
+            self.settling.reports.report_due(Hurry::No).await;
             // The last check whether the server has gone back to an older state; if so, it puts back the messages held
             // here.
-            self.beat().await?;
-            self.leave_nothing(generation).await
+            self.registration.beat().await?;
+            self.registration.leave(generation).await
         };
-        if self.server().is_down() && !self.is_back(within).await {
+        if self.list.server().is_down() && !self.is_back(within).await {
             gave_up("its server is away");
         } else {
             match tokio::time::timeout(within, left).await {
@@ -41,15 +37,15 @@ impl RedisSource {
                 Err(_) => gave_up("its server did not answer in time"),
             }
         }
-        self.closed.store(true, Ordering::Release);
-        *self.batches.lock() = Batches::default();
+        self.registration.close();
+        *self.settling.batches.lock() = Batches::default();
     }
 
     /// The server may have come back since the last attempt without the messages held here: then no other daemon could
     /// release them.
     async fn is_back(&self, within: Duration) -> bool {
         let back = async {
-            while self.beat().await.is_err() {
+            while self.registration.beat().await.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
         };
@@ -57,28 +53,8 @@ impl RedisSource {
             .await
             .is_ok();
         if is_back {
-            self.server().wrote();
+            self.list.server().wrote();
         }
         is_back
-    }
-
-    async fn leave_nothing(&self, generation: u64) -> Answer<()> {
-        let registration = self.boot.registration().await;
-        self.closed.store(true, Ordering::Release);
-        if registration.generation != Some(generation) {
-            return Ok(());
-        }
-        if let Beat::Alive { mut numbers, .. } =
-            self.ask_for_life(generation, Acquaintance::Known).await?
-        {
-            // The youngest first: the oldest message comes to lie at the right end.
-            numbers.sort_unstable();
-            for number in numbers.into_iter().rev() {
-                self.give_back(generation, number).await?;
-            }
-        }
-        let mut script = LEAVE.key(self.config.key.as_str());
-        script.arg(&*self.boot.in_generation(generation));
-        self.server().run::<i64>(&script).await.map(drop)
     }
 }

@@ -8,39 +8,45 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `scripts/`, `scripts.rs` | everything that changes keys, one step each |
-//! | `fetch.rs`, `pollers.rs`, `wait.rs` | taking messages; the two pollers and the numbers of their questions; waiting |
-//! | `settle.rs`, `batches.rs` | ends |
-//! | `heartbeat.rs`, `boot.rs` | heartbeats, and orphaned batches; this boot as the server knows it |
+//! | `list.rs` | the list: its server, its names, what is refused to it alone (`trouble.rs`) |
+//! | `polling.rs`, `taken.rs`, `pollers.rs`, `wait.rs` | taking messages; what the server answers; the two pollers and the numbers of their questions; waiting |
+//! | `settling.rs`, `batches.rs`, `reports.rs` | ends: noting them, the batches that are held, reporting to the server |
+//! | `registration.rs`, `beat.rs`, `boot.rs` | this boot at the server, its heartbeats and orphaned batches; the answer to a heartbeat; the boot's names |
 //! | `restore.rs` | a server that has lost data |
+//! | `health.rs` | the task that sends heartbeats and recovers dead boots |
 //! | `recovery.rs`, `leave.rs` | dead boots; the end of this one |
 //! | `server.rs`, `servers.rs`, `connect.rs`, `stream.rs`, `error.rs` | the servers: connections, outages, what their errors mean |
 //! | `primary.rs`, `views.rs` | the server to connect to, where Sentinels know it; why they name none |
-//! | `trouble.rs` | what is refused to this queue alone |
 //! | `unconsumed.rs` | lists that no daemon consumes any more |
 //! | `push.rs` | what producers do, for `ctx.send` |
 //! | `payloads.rs`, `envelope.rs`, `deliver.rs` | messages as the server answers them; those that have failed, or whose boot died; as consumers get them |
 
 mod batches;
+mod beat;
 mod boot;
 mod connect;
 mod deliver;
 mod envelope;
 mod error;
-mod fetch;
-mod heartbeat;
+mod health;
 mod leave;
+mod list;
 mod payloads;
 mod pollers;
+mod polling;
 mod primary;
 mod push;
 mod rate;
 mod recovery;
+mod registration;
+mod reports;
 mod restore;
 mod scripts;
 mod server;
 mod servers;
-mod settle;
+mod settling;
 mod stream;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -48,35 +54,37 @@ mod unconsumed;
 mod views;
 mod wait;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use self::batches::Batches;
-use self::boot::Boot;
 pub(crate) use self::connect::{replica, unsuitable};
 pub(crate) use self::error::Fault as RedisFault;
+use self::health::Health;
+use self::list::{List, slot_name};
 use self::pollers::Pollers;
+use self::polling::Polling;
 pub(crate) use self::primary::{Sentinels, is_primary};
 use self::recovery::Recoveries;
+use self::registration::Registration;
+use self::reports::Reports;
 #[cfg(test)]
 use self::server::Server;
 pub(crate) use self::server::Server as RedisServer;
 pub(crate) use self::servers::RedisServers;
-use self::trouble::Trouble;
+use self::settling::Settling;
 pub(crate) use self::unconsumed::UnconsumedList;
 use super::{Fetched, Fetcher, Limit, Receipt, Recovery, Settled, Source, SourceError};
 use crate::config::RetryRules;
 use crate::db::Db;
 use crate::job::Message;
 use crate::membership::Ownership;
-use crate::poison::{Identity, Kind, QueueName};
+use crate::poison::{Identity, QueueName};
 use crate::stop::StopListener;
 use crate::store::Most;
 use crate::store::rows::EntryName;
@@ -99,66 +107,42 @@ pub(crate) struct RedisQueue {
 
 /// See the module's header.
 pub(crate) struct RedisSource {
-    config: RedisQueue,
-    /// As slots name it.
-    name: QueueName,
-    home: Handle,
-    me: Weak<Self>,
-    boot: Boot,
-    batches: Mutex<Batches>,
-    pollers: Pollers,
-    /// One task reports to the server at a time: each takes all that is due.
-    reporting: tokio::sync::Mutex<()>,
-    /// Rings when the server has something that the waiting one cannot see.
-    wake: Notify,
-    trouble: Trouble,
-    /// A task will report the ends that wait for too long.
-    ringing: AtomicBool,
-    opened: AtomicBool,
-    closed: AtomicBool,
-    recoveries: Mutex<Recoveries>,
+    list: Arc<List>,
+    polling: Polling,
+    settling: Arc<Settling>,
+    registration: Arc<Registration>,
+    recoveries: Arc<Recoveries>,
+    health: Arc<Health>,
 }
 
 impl RedisSource {
     /// To be called inside a runtime without business code: heartbeats will live there.
     pub(crate) fn new(config: RedisQueue) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
-            name: Self::slot_name(&config.server_name, &config.key),
-            boot: Boot::new(&config.boot, config.heartbeat_interval),
-            trouble: Trouble::new(&config.entry.name),
-            config,
-            me: Weak::clone(me),
-            batches: Mutex::default(),
-            pollers: Pollers::default(),
-            reporting: tokio::sync::Mutex::default(),
-            wake: Notify::new(),
-            ringing: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            recoveries: Mutex::default(),
-            opened: AtomicBool::new(false),
-            home: Handle::current(),
+        let list = Arc::new(List::new(config));
+        let batches = Arc::new(Mutex::new(Batches::default()));
+        let pollers = Arc::new(Pollers::default());
+        let registration = Registration::new(&list, &batches, &pollers);
+        let recoveries = Recoveries::new(&list, &registration, &pollers);
+        let reports = Reports::new(&list, &batches, &registration, &pollers);
+        Arc::new(Self {
+            polling: Polling::new(&list, &pollers, &registration, &batches),
+            settling: Settling::new(&list, &batches, reports),
+            health: Health::new(&list, &registration, &recoveries),
+            registration,
+            recoveries,
+            list,
         })
-    }
-
-    fn server(&self) -> &server::Server {
-        &self.config.server
-    }
-
-    fn queue(&self) -> &str {
-        &self.config.entry.name
     }
 
     /// As slots name queues of this kind.
     pub(crate) fn slot_name(server: &str, key: &str) -> QueueName {
-        QueueName::new(Kind::Redis, &format!("{server}/{key}"))
+        slot_name(server, key)
     }
 }
 
 impl Source for RedisSource {
     fn open(&self) {
-        if !self.opened.swap(true, Ordering::AcqRel) {
-            self.home.spawn(heartbeat::keep(Weak::clone(&self.me)));
-        }
+        self.health.open();
     }
 
     fn limit(&self) -> Option<watch::Receiver<Limit>> {
@@ -175,34 +159,37 @@ impl Source for RedisSource {
             count: max,
             bytes: who.bytes,
         };
-        self.take_messages(most, stop).map(Ok).boxed()
+        self.polling.take_messages(most, stop).map(Ok).boxed()
     }
 
     fn ownership(&self, receipt: &Receipt) -> Ownership {
-        self.boot.liveness.ownership(receipt.of_redis().generation)
+        let liveness = &self.registration.boot.liveness;
+        liveness.ownership(receipt.of_redis().generation)
     }
 
     fn halt(&self, _: &Receipt) {}
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
         // The attempt that runs is the fence: what comes after its death depends on it.
-        self.name.message(&message.id, i64::from(message.attempt))
+        self.list
+            .name
+            .message(&message.id, i64::from(message.attempt))
     }
 
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>> {
         async move {
-            self.settle_all(ends).await?;
+            self.settling.settle_all(ends).await?;
             Ok(Vec::new())
         }
         .boxed()
     }
 
     fn lag(&self) -> BoxFuture<'_, Result<u64, SourceError>> {
-        self.unfinished().boxed()
+        self.settling.unfinished().boxed()
     }
 
     fn recover<'a>(&'a self, recovery: &'a Recovery) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.recover_dead(recovery).boxed()
+        self.recoveries.recover_dead(recovery).boxed()
     }
 
     fn close(&self, within: Duration) -> BoxFuture<'_, ()> {

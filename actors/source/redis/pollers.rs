@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::wait::Waiting;
 
@@ -46,6 +46,8 @@ pub(super) struct Pollers {
     last_number: AtomicU64,
     /// The number of the question of each poller, 0 once its batch is held here.
     asked: [AtomicU64; 2],
+    /// The server has something that the waiting poller cannot see.
+    wake: Notify,
 }
 
 impl Pollers {
@@ -64,6 +66,15 @@ impl Pollers {
     /// Waits for questions that are under way, and keeps the next ones from being asked.
     pub(super) async fn both(&self) -> (MutexGuard<'_, Poller>, MutexGuard<'_, Poller>) {
         tokio::join!(self.first.lock(), self.second.lock())
+    }
+
+    /// The server has something that the poller that waits, or will, cannot see.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
     }
 
     /// Whether the list has more than the last batch.

@@ -11,7 +11,10 @@
 
 use std::sync::Arc;
 
-use super::RedisSource;
+use parking_lot::Mutex;
+
+use super::batches::Batches;
+use super::list::List;
 use super::scripts::RESTORE;
 use super::server::Answer;
 
@@ -26,7 +29,20 @@ pub(super) enum Loss {
     Batches,
 }
 
-impl RedisSource {
+/// See the module's header.
+pub(super) struct Restorer {
+    list: Arc<List>,
+    batches: Arc<Mutex<Batches>>,
+}
+
+impl Restorer {
+    pub(super) fn new(list: &Arc<List>, batches: &Arc<Mutex<Batches>>) -> Self {
+        Self {
+            list: Arc::clone(list),
+            batches: Arc::clone(batches),
+        }
+    }
+
     /// Whether a batch is missing that was there before the heartbeat, and of which nothing was reported meanwhile.
     pub(super) fn any_is_missing(&self, boot: &str, before: &[u64], there: &[u64]) -> bool {
         let mut missing = before.iter().filter(|number| !there.contains(number));
@@ -43,7 +59,7 @@ impl RedisSource {
         }
         // Last: it ends the search.
         self.raise_last(boot).await?;
-        let (queue, server) = (self.queue(), &self.config.server_name);
+        let (queue, server) = (self.list.queue(), &self.list.config.server_name);
         match loss {
             Loss::All => log::error!(
                 "queue `{queue}`: redis `{server}` has lost its data, and with them the messages that waited there; the {messages} that this daemon held are put back"
@@ -65,13 +81,13 @@ impl RedisSource {
         let Some(kept) = self.batches.lock().kept(number) else {
             return Ok(0);
         };
-        let mut script = RESTORE.key(self.config.key.as_str());
+        let mut script = RESTORE.key(self.list.key());
         script.arg(&**boot).arg(0);
         script.arg(&*kept.kept_by).arg(number).arg(kept.head);
         kept.messages.iter().for_each(|message| {
             script.arg(&message[..]);
         });
-        let done: i64 = self.server().run(&script).await?;
+        let done: i64 = self.list.server().run(&script).await?;
         if done > 0 {
             self.batches.lock().put_back(number, boot);
         }
@@ -80,8 +96,8 @@ impl RedisSource {
 
     /// From here on the server knows all numbers that have brought a batch.
     async fn raise_last(&self, boot: &Arc<str>) -> Answer<()> {
-        let mut script = RESTORE.key(self.config.key.as_str());
+        let mut script = RESTORE.key(self.list.key());
         script.arg(&**boot).arg(self.batches.lock().highest(boot));
-        self.server().run::<i64>(&script).await.map(drop)
+        self.list.server().run::<i64>(&script).await.map(drop)
     }
 }

@@ -16,22 +16,21 @@ use std::time::Duration;
 use bb8_redis::redis::{Cmd, Value, cmd};
 use tokio::task::JoinHandle;
 
-use super::RedisSource;
 use super::connect::Connection;
 use super::error::Fault;
+use super::list::List;
+use super::server::Answer;
 use super::unconsumed::OURS;
-use crate::stop::StopListener;
 
 /// The longest wait. What no wait can see (messages that another daemon gave back for a dead one, a retry that another
 /// daemon has set) is noticed after it.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Between two polls where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How a server refuses to move a message to what is no list.
 const NO_LIST: &str = "WRONGTYPE";
 
+/// What a wait came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waited {
+pub(super) enum Waited {
     /// There is a message, or none came in time.
     MovedNothing,
     /// A message lies where the heartbeat finds it.
@@ -53,74 +52,39 @@ impl Drop for Waiting {
     }
 }
 
-impl RedisSource {
-    /// Returns when there may be something to take, and when a stop begins.
-    pub(super) async fn wait(
-        &self,
-        waiting: &mut Waiting,
-        next_due_ms: Option<u64>,
-        stop: &mut StopListener,
-    ) {
-        let due = next_due_ms.map_or(LONGEST_WAIT, Duration::from_millis);
-        tokio::select! {
-            biased;
-            () = stop.quiet() => {}
-            () = self.wake.notified() => {}
-            () = tokio::time::sleep(due.min(LONGEST_WAIT)) => {}
-            () = self.arrival(waiting) => {}
-        }
-    }
-
-    async fn arrival(&self, waiting: &mut Waiting) {
-        if waiting.task.is_none() {
-            let kept = waiting.connection.take();
-            let connection = match kept.filter(|kept| self.server().is_current(kept)) {
+impl Waiting {
+    /// Returns when there may be a message. Waits until then, or for as long as the server would; may be dropped, and the
+    /// next call goes on with the same wait.
+    pub(super) async fn arrival(&mut self, list: &List) -> Answer<Waited> {
+        if self.task.is_none() {
+            let kept = self.connection.take();
+            let connection = match kept.filter(|kept| list.server().is_current(kept)) {
                 Some(connection) => connection,
-                None => match self.server().patient_connection().await {
-                    Ok(connection) => connection,
-                    Err(fault) => return self.cannot_wait(fault).await,
-                },
+                None => list.server().patient_connection().await?,
             };
             let wait = cmd("BLMOVE")
-                .arg(&self.config.key)
-                .arg(format!("{}{OURS}wake", self.config.key))
+                .arg(list.key())
+                .arg(format!("{}{OURS}wake", list.key()))
                 .arg("RIGHT")
                 .arg("LEFT")
                 .arg(LONGEST_WAIT.as_secs_f64())
                 .to_owned();
-            waiting.task = Some(self.home.spawn(block(connection, wait)));
+            self.task = Some(list.home.spawn(block(connection, wait)));
         }
-        let Some(task) = waiting.task.as_mut() else {
-            return;
+        let Some(task) = self.task.as_mut() else {
+            return Ok(Waited::MovedNothing);
         };
         let ended = task.await;
-        waiting.task = None;
-        if let Ok((mut connection, waited)) = ended {
-            match waited {
-                Ok(waited) => {
-                    waiting.connection = Some(connection);
-                    if waited == Waited::Moved
-                        && let Err(fault) = self.beat().await
-                    {
-                        self.cannot_wait(fault).await;
-                    }
-                }
-                Err(fault) => {
-                    self.server().failed_on(&mut connection, &fault);
-                    self.cannot_wait(fault).await;
-                }
-            }
+        self.task = None;
+        // A task that panicked has shown nothing.
+        let Ok((mut connection, waited)) = ended else {
+            return Ok(Waited::MovedNothing);
+        };
+        match waited {
+            Ok(_) => self.connection = Some(connection),
+            Err(ref fault) => list.server().failed_on(&mut connection, fault),
         }
-    }
-
-    /// The poll that comes next reports better what is wrong.
-    async fn cannot_wait(&self, fault: Fault) {
-        log::debug!(
-            "queue `{}`: cannot wait for messages: {}",
-            self.queue(),
-            fault.text()
-        );
-        tokio::time::sleep(POLL).await;
+        waited
     }
 }
 

@@ -15,7 +15,7 @@ async fn a_full_server_is_drained_and_loses_nothing() {
         .collect();
     world.push(&sent).await;
     let source = world.source();
-    source.registered().await.unwrap();
+    source.registration.registered().await.unwrap();
     let _: () = world.ask(&["CONFIG", "SET", "maxmemory", TIGHT]).await;
     let mut full = world.producer.clone();
     let refused = cmd("LPUSH")
@@ -49,7 +49,7 @@ async fn a_full_server_is_drained_and_loses_nothing() {
                 .await;
             }
         }
-        source.beat().await.unwrap();
+        source.registration.beat().await.unwrap();
     }
     assert_eq!(failed_once, 30);
     ran.sort();
@@ -130,13 +130,13 @@ async fn a_server_that_hangs_holds_up_and_loses_nothing() {
         let source = Arc::clone(&source);
         actix_rt::spawn(async move { fetch(&source, 1).await })
     };
-    until("the outage", || async { source.server().is_down() }).await;
+    until("the outage", || async { source.list.server().is_down() }).await;
     assert!(source.lag().await.is_err());
     server.resume();
     ends.await.unwrap();
     assert_eq!(bodies(&fetches.await.unwrap()), ["2"]);
     until_lag(&source, 1).await;
-    assert!(!source.server().is_down());
+    assert!(!source.list.server().is_down());
 }
 
 #[actix::test]
@@ -150,7 +150,7 @@ async fn a_server_that_is_away_at_the_start_is_found_when_it_comes() {
         let source = Arc::clone(&source);
         actix_rt::spawn(async move { fetch(&source, 1).await })
     };
-    until("the outage", || async { source.server().is_down() }).await;
+    until("the outage", || async { source.list.server().is_down() }).await;
     server.start();
     let world = World::on(server.url(), world.key.clone()).await;
     world.push(["1"]).await;
@@ -164,7 +164,7 @@ async fn a_stop_does_not_wait_for_a_server_that_is_away() {
     };
     let source = world.source();
     server.kill();
-    until("the outage", || async { source.server().is_down() }).await;
+    until("the outage", || async { source.list.server().is_down() }).await;
     let stop = StopSignal::new();
     stop.quiet();
     let fetched = source.fetch(ME, 1, &mut stop.listen()).await;
@@ -201,7 +201,7 @@ async fn a_server_that_refuses_only_writes_is_away_until_one_is_done() {
         return;
     };
     let source = world.source();
-    source.registered().await.unwrap();
+    source.registration.registered().await.unwrap();
     for (refuse, allow, code) in [
         (
             ["REPLICAOF", "127.0.0.1", "1"],
@@ -227,17 +227,17 @@ async fn a_server_that_refuses_only_writes_is_away_until_one_is_done() {
                 .collect::<Vec<_>>()
         };
         let _: () = world.ask(&words(refuse)).await;
-        until(code, || async { source.server().is_down() }).await;
+        until(code, || async { source.list.server().is_down() }).await;
         let before = scripts_run(&world).await;
         until("heartbeats and questions", || async {
-            assert!(source.server().is_down(), "{code}");
+            assert!(source.list.server().is_down(), "{code}");
             scripts_run(&world).await >= before + 8
         })
         .await;
-        let fault = source.beat().await.unwrap_err();
+        let fault = source.registration.beat().await.unwrap_err();
         assert!(fault.text().contains(code), "{fault:?}");
         let _: () = world.ask(&words(allow)).await;
-        until("the end", || async { !source.server().is_down() }).await;
+        until("the end", || async { !source.list.server().is_down() }).await;
         world.push(["1"]).await;
         let found = fetches.await.unwrap();
         assert_eq!(bodies(&found), ["1"]);
@@ -260,10 +260,10 @@ async fn a_replica_is_refused_with_its_remedy() {
         return;
     };
     let source = world.source();
-    source.registered().await.unwrap();
+    source.registration.registered().await.unwrap();
     let _: () = world.ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
     let fault = loop {
-        if let Err(fault) = source.beat().await {
+        if let Err(fault) = source.registration.beat().await {
             break fault;
         }
     };

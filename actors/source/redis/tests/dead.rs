@@ -7,10 +7,11 @@ use crate::source::{OutsideCharge, Recovery};
 
 /// A boot that ends without a word.
 async fn die(source: Arc<RedisSource>) {
-    let weak = Arc::downgrade(&source);
+    let health = Arc::downgrade(&source.health);
+    let settling = Arc::downgrade(&source.settling);
     drop(source);
     until("the last of its tasks to end", || async {
-        weak.strong_count() == 0
+        health.strong_count() + settling.strong_count() == 0
     })
     .await;
 }
@@ -42,7 +43,7 @@ async fn what_a_silent_boot_held_is_given_back_once_and_in_order() {
     until_lag(&silent, 6).await;
     let (one, other) = (world.source(), world.source());
     until("the first end to be reported", || async {
-        !silent.batches.lock().any_waits()
+        !silent.settling.batches.lock().any_waits()
     })
     .await;
     die(silent).await;
@@ -103,11 +104,11 @@ async fn a_boot_that_was_taken_for_dead_changes_nothing_and_goes_on() {
     let held = fetch(&slow, 2).await;
     assert_eq!(slow.ownership(&held[0].receipt), Ownership::Held);
     let judge = world.source();
-    judge.registered().await.unwrap();
+    judge.registration.registered().await.unwrap();
     // Its heartbeats were late by the server's clock, and the other one judges.
-    let boot = slow.boot.in_generation(0);
+    let boot = slow.registration.boot.in_generation(0);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
-    judge.recover_silent().await.unwrap();
+    judge.recoveries.recover_silent().await.unwrap();
     let taken = fetch(&judge, 2).await;
     assert_eq!(bodies(&taken), ["1", "2"]);
 
@@ -183,14 +184,14 @@ async fn a_death_that_was_found_is_charged_before_its_heartbeats_are_missed() {
     let dead = world.source_of("dead");
     let held = fetch(&dead, 100).await;
     let recovery = charge(&held[0], &dead, "dead", true);
-    let boot = dead.boot.in_generation(0);
+    let boot = dead.registration.boot.in_generation(0);
     die(dead).await;
     let source = world.source();
-    source.registered().await.unwrap();
+    source.registration.registered().await.unwrap();
     // The server was away when the death was found, and for longer than three heartbeats.
-    source.await_recovery(&recovery);
+    source.recoveries.await_recovery(&recovery);
     let _: i64 = world.ask(&["ZADD", &world.ours("boots"), "1", &boot]).await;
-    source.recover_silent().await.unwrap();
+    source.recoveries.recover_silent().await.unwrap();
     let poison = fetch(&source, 100).await;
     assert_eq!((poison[0].message.attempt, poison[0].suspect), (2, true));
     source.recover(&recovery).await.unwrap();

@@ -119,7 +119,10 @@ async fn an_end_is_reported_though_its_neighbour_runs_on() {
 }
 
 fn batch_key(world: &World, source: &RedisSource, number: u64) -> String {
-    let boot = source.boot.in_generation(source.boot.liveness.generation());
+    let boot = source
+        .registration
+        .boot
+        .in_generation(source.registration.boot.liveness.generation());
     world.ours(&format!("batch:{boot}:{number}"))
 }
 
@@ -170,7 +173,7 @@ async fn a_boot_that_ends_gives_back_everything_in_order() {
     settle(&source, &first[1..], Disposition::Release).await;
     assert_eq!(world.waiting().await, ["3", "4", "5", "6"]);
     let stop = StopSignal::new();
-    let late = source.beat().await;
+    let late = source.registration.beat().await;
     stop.quiet();
     assert!(late.is_err(), "it does not come to life again");
     assert_eq!(world.beside().await, ["retries"]);
@@ -205,14 +208,18 @@ async fn heartbeats_go_on_after_a_panic() {
         return;
     };
     let source = world.source();
-    source.registered().await.unwrap();
+    source.registration.registered().await.unwrap();
     crate::task::points::arm("redis keeper", &world.key);
     let begun = Instant::now();
     while begun.elapsed() < INTERVAL * 10 {
         tokio::time::sleep(INTERVAL / 3).await;
-        assert_eq!(source.boot.liveness.generation(), 0, "taken for dead");
+        assert_eq!(
+            source.registration.boot.liveness.generation(),
+            0,
+            "taken for dead"
+        );
     }
     assert!(!crate::task::points::is_armed("redis keeper", &world.key));
-    assert!(source.boot.liveness.is_fresh());
+    assert!(source.registration.boot.liveness.is_fresh());
     source.close(PATIENCE).await;
 }

@@ -91,7 +91,7 @@ async fn a_stop_that_does_not_know_yet_that_the_server_is_back_gives_back_what_i
         let source = Arc::clone(&source);
         actix_rt::spawn(async move { settle(&source, &held, Disposition::Release).await })
     };
-    until("the outage", || async { source.server().is_down() }).await;
+    until("the outage", || async { source.list.server().is_down() }).await;
     server.start();
     source.close(PATIENCE).await;
     giving_back.await.unwrap();
@@ -159,7 +159,7 @@ async fn a_boot_that_others_judged_by_an_older_state_loses_only_what_that_state_
     let world = World::on(server.url(), world.key.clone()).await;
     // Its heartbeat is old there, as it would be after a longer outage.
     let boots = world.ours("boots");
-    let boot = source.boot.in_generation(0).to_string();
+    let boot = source.registration.boot.in_generation(0).to_string();
     let _: u64 = world.ask(&["ZADD", &boots, "1", &boot]).await;
     let other = world.source();
     let taken_over = fetch(&other, 1).await;
@@ -209,7 +209,10 @@ async fn a_promoted_replica_that_was_behind_gets_back_what_is_held_here() {
     through.push(["before"]).await;
     let before = fetch(&source, 1).await;
     settle(&source, &before, Disposition::Complete).await;
-    let batches = world.ours(&format!("batches:{}", source.boot.in_generation(0)));
+    let batches = world.ours(&format!(
+        "batches:{}",
+        source.registration.boot.in_generation(0)
+    ));
     until("the replica", || async {
         let last: Option<u64> = copy.ask(&["HGET", &batches, "last"]).await;
         let batches: u64 = copy.ask(&["HLEN", &batches]).await;

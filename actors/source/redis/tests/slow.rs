@@ -60,7 +60,7 @@ async fn through_a_slow_link(payloads: &[String]) -> Option<(u64, u64)> {
     drop(other);
     assert!(others.await.unwrap() > 0);
     assert_eq!(
-        source.boot.liveness.generation(),
+        source.registration.boot.liveness.generation(),
         0,
         "its heartbeats went through"
     );

@@ -56,16 +56,16 @@ async fn framed_messages_whose_answer_was_lost_are_found_with_their_attempts() {
     let source = world.source();
     let first = fetch(&source, 100).await;
     settle(&source, &first, Disposition::Retry(Duration::ZERO)).await;
-    let generation = source.registered().await.unwrap();
-    let boot = source.boot.in_generation(generation);
-    let number = source.pollers.last_number() + 1;
+    let generation = source.registration.registered().await.unwrap();
+    let boot = source.registration.boot.in_generation(generation);
+    let number = source.polling.pollers.last_number() + 1;
     until("both to be due", || async {
         let retries: u64 = world.ask(&["ZCARD", &world.ours("retries")]).await;
         retries == 2
     })
     .await;
     world.take_unread(&boot, (number, 100), "retries").await;
-    source.pollers.lose_answer(Who::First, number).await;
+    source.polling.pollers.lose_answer(Who::First, number).await;
     let mut again = fetch_all(&source, 2).await;
     again.sort_by_key(|delivery| delivery.message.payload.len());
     assert_eq!(payloads(&again), sent);

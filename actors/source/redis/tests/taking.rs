@@ -138,17 +138,21 @@ async fn what_a_lost_answer_took_is_found_again() {
     };
     world.push(["1", "2", "3"]).await;
     let source = world.source();
-    let generation = source.registered().await.unwrap();
+    let generation = source.registration.registered().await.unwrap();
     // The question reaches the server, and the answer never arrives.
     world
-        .take_unread(&source.boot.in_generation(generation), (1, 2), "list")
+        .take_unread(
+            &source.registration.boot.in_generation(generation),
+            (1, 2),
+            "list",
+        )
         .await;
-    source.pollers.lose_answer(Who::First, 1).await;
+    source.polling.pollers.lose_answer(Who::First, 1).await;
     let found = fetch(&source, 100).await;
     assert_eq!(bodies(&found), ["1", "2"]);
     assert_eq!(
         found[0].message.id,
-        envelope::id(&source.boot.in_generation(generation), 1, 1)
+        envelope::id(&source.registration.boot.in_generation(generation), 1, 1)
     );
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }
@@ -159,15 +163,19 @@ async fn a_question_that_arrives_after_it_was_asked_again_takes_nothing() {
         return;
     };
     let source = world.source();
-    let generation = source.registered().await.unwrap();
-    source.pollers.lose_answer(Who::First, 1).await;
+    let generation = source.registration.registered().await.unwrap();
+    source.polling.pollers.lose_answer(Who::First, 1).await;
     world.push(["1"]).await;
     let first = fetch(&source, 100).await;
     assert_eq!(bodies(&first), ["1"]);
     settle(&source, &first, Disposition::Complete).await;
     world.push(["2"]).await;
     world
-        .take_unread(&source.boot.in_generation(generation), (1, 2), "list")
+        .take_unread(
+            &source.registration.boot.in_generation(generation),
+            (1, 2),
+            "list",
+        )
         .await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["2"]);
 }
@@ -179,10 +187,14 @@ async fn a_batch_of_this_boot_that_nobody_holds_comes_back() {
     };
     world.push(["1", "2"]).await;
     let source = world.source();
-    let generation = source.registered().await.unwrap();
+    let generation = source.registration.registered().await.unwrap();
     // A question that was given up and reached the server all the same.
     world
-        .take_unread(&source.boot.in_generation(generation), (7, 2), "list")
+        .take_unread(
+            &source.registration.boot.in_generation(generation),
+            (7, 2),
+            "list",
+        )
         .await;
     assert!(world.waiting().await.is_empty());
     assert_eq!(source.lag().await.unwrap(), 2);
@@ -205,13 +217,13 @@ async fn a_key_that_is_no_list_is_reported_and_taken_up_once_it_is_one() {
         let source = Arc::clone(&source);
         actix_rt::spawn(async move { fetch(&source, 10).await })
     };
-    until("the trouble", || async { source.trouble.is_any() }).await;
+    until("the trouble", || async { source.list.trouble.is_any() }).await;
     let lag = source.lag().await.unwrap_err().to_string();
     assert!(
         lag.contains("WRONGTYPE") && lag.contains("is no list"),
         "{lag}"
     );
-    assert!(!source.server().is_down(), "other queues go on");
+    assert!(!source.list.server().is_down(), "other queues go on");
     let _: u64 = world.ask(&["DEL", &world.key]).await;
     world.push(["1"]).await;
     assert_eq!(bodies(&waits.await.unwrap()), ["1"]);
@@ -234,7 +246,7 @@ async fn keys_of_ours_with_a_wrong_type_lose_nothing() {
                 fetched.unwrap().collect::<Vec<_>>()
             })
         };
-        until("the trouble", || async { source.trouble.is_any() }).await;
+        until("the trouble", || async { source.list.trouble.is_any() }).await;
         stop.quiet();
         assert!(waits.await.unwrap().is_empty(), "{name}");
         assert_eq!(world.waiting().await, ["1"], "{name}");
@@ -263,7 +275,7 @@ async fn two_look_at_once_while_there_are_plenty() {
     let source = world.source();
     let mut found = bodies(&fetch(&source, 100).await);
     while found.len() < all.len() {
-        assert!(source.pollers.is_plenty());
+        assert!(source.polling.pollers.is_plenty());
         let (one, other) = tokio::join!(fetch(&source, 100), fetch(&source, 100));
         found.extend(bodies(&one).into_iter().chain(bodies(&other)));
     }
@@ -278,11 +290,15 @@ async fn what_the_second_ones_lost_answer_took_is_found_by_the_next_poll() {
     };
     world.push(["1", "2", "3"]).await;
     let source = world.source();
-    let generation = source.registered().await.unwrap();
+    let generation = source.registration.registered().await.unwrap();
     world
-        .take_unread(&source.boot.in_generation(generation), (1, 2), "list")
+        .take_unread(
+            &source.registration.boot.in_generation(generation),
+            (1, 2),
+            "list",
+        )
         .await;
-    source.pollers.lose_answer(Who::Second, 1).await;
+    source.polling.pollers.lose_answer(Who::Second, 1).await;
     assert_eq!(bodies(&fetch(&source, 100).await), ["1", "2"]);
     assert_eq!(bodies(&fetch(&source, 100).await), ["3"]);
 }
