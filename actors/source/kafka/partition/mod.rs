@@ -14,18 +14,21 @@
 //! too, and holds up those behind it until that run has ended.
 
 mod cut;
+mod ending;
+mod entries;
 mod reread;
 
-use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::HashMap;
+use std::time::Instant;
 
 pub(super) use self::cut::Cut;
+pub(super) use self::entries::Handed;
+use self::entries::{Entries, Entry};
 use self::reread::Reread;
 use super::drain::{Claim, RecordQueue};
 use super::epochs::Epochs;
 use super::record::{Kept, Record};
 use super::survivors::{Known, Survivors};
-use crate::job::Disposition;
 
 /// What the database knows of a record from before it came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,30 +38,6 @@ pub(super) struct Charged {
     pub(super) suspect: bool,
     /// When it may run again.
     pub(super) due: Instant,
-}
-
-/// A record as it is given to a consumer.
-#[derive(Debug)]
-pub(super) struct Handed {
-    pub(super) record: Kept,
-    pub(super) attempt: u32,
-    pub(super) suspect: bool,
-}
-
-#[derive(Debug)]
-struct Entry {
-    record: Kept,
-    /// The one that is under way, or the next.
-    attempt: u32,
-    suspect: bool,
-    /// A consumer has it.
-    out: bool,
-    /// A run of it goes on under an earlier lease.
-    survives: bool,
-    /// Not before.
-    due: Option<Instant>,
-    /// Of which log, where it was cut since the partition came.
-    log: u32,
 }
 
 /// One consumer's right to the partition.
@@ -77,8 +56,7 @@ pub(super) struct Lease {
 pub(super) struct AssignedPartition<T> {
     /// None: it is lent (`claim.rs`).
     partition_queue: Option<T>,
-    /// Not finished, in the order in which they came.
-    entries: VecDeque<Entry>,
+    entries: Entries,
     /// Behind the last record that came, or will never come; none before the first.
     next: Option<i64>,
     /// The first record that came.
@@ -112,7 +90,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
             survivors,
             first: None,
             partition_queue: Some(partition_queue),
-            entries: VecDeque::new(),
+            entries: Entries::default(),
             next: None,
             lease: None,
             charged: None,
@@ -166,7 +144,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         let known = self.charged.is_some() && !self.leaving;
         known
             && match self.first_waiting() {
-                Some(entry) => !entry.is_held_up(self.first_log(), now),
+                Some(entry) => !self.entries.is_held_up(entry, now),
                 None => partition_queue.filled(),
             }
     }
@@ -200,20 +178,12 @@ impl<T: RecordQueue> AssignedPartition<T> {
         max: usize,
         now: Instant,
     ) -> Claim<T> {
-        let mut handed = Vec::new();
-        let mut held_up = false;
-        let all_out = self.entries.len() == self.out_count();
-        let waiting = if all_out { 0 } else { self.entries.len() };
-        let first_log = self.first_log();
-        let waiting = self.entries.iter_mut().take(waiting);
-        for entry in waiting.filter(|entry| !entry.out) {
-            held_up = entry.is_held_up(first_log, now);
-            if held_up || handed.len() >= max {
-                break;
-            }
-            entry.out = true;
-            handed.push(entry.hand());
-        }
+        // Mostly all of them are out: they are many, and are not visited then.
+        let (handed, held_up) = if self.entries.len() == self.out_count() {
+            (Vec::new(), false)
+        } else {
+            self.entries.give_out(max, now)
+        };
         let lease = self.lease.get_or_insert(Lease {
             number: lease,
             consumer,
@@ -246,15 +216,11 @@ impl<T: RecordQueue> AssignedPartition<T> {
             if !self.enter(record) {
                 continue;
             }
-            let first_log = self.first_log();
-            let Some(entry) = self.entries.back_mut() else {
-                continue;
-            };
-            held_up |= entry.is_held_up(first_log, now);
-            entry.out = !held_up;
-            if !held_up {
-                handed.push(entry.hand());
-            }
+            let last = (!held_up)
+                .then(|| self.entries.give_out_last(now))
+                .flatten();
+            held_up = last.is_none();
+            handed.extend(last);
         }
         self.at_end = drawn.at_end.unwrap_or(self.at_end) && !self.reread.is_under_way();
         let end = drawn.end.filter(|_| !self.reread.is_under_way());
@@ -280,11 +246,6 @@ impl<T: RecordQueue> AssignedPartition<T> {
             self.lease = None;
         }
         over
-    }
-
-    /// Of which log the first one is.
-    fn first_log(&self) -> Option<u32> {
-        self.entries.front().map(|entry| entry.log)
     }
 
     /// Answers whether it has a place now: it has none where it was run to its end before its partition went and came back.
@@ -327,27 +288,14 @@ impl<T: RecordQueue> AssignedPartition<T> {
             }
             self.survivors.passed(offset);
         }
-        self.entries.push_back(entry);
+        self.entries.push(entry);
         true
     }
 
     /// Inserts a record that did not come by the partition queue at its place.
     pub(super) fn insert_in_order(&mut self, record: Record) {
-        let offset = record.offset;
-        let place = self
-            .entries
-            .partition_point(|entry| entry.record.offset < offset);
-        let entry = Entry {
-            attempt: 1,
-            suspect: false,
-            due: None,
-            out: false,
-            survives: false,
-            log: self.log,
-            record: Kept::alone(record),
-        };
-        self.entries.insert(place, entry);
-        let behind = offset.saturating_add(1);
+        let behind = record.offset.saturating_add(1);
+        self.entries.insert_in_order(record, self.log);
         self.next = Some(self.next.map_or(behind, |next| next.max(behind)));
     }
 
@@ -374,101 +322,6 @@ impl<T: RecordQueue> AssignedPartition<T> {
 
     pub(super) fn is_leaving(&self) -> bool {
         self.leaving
-    }
-
-    /// The record of a delivery that is not settled, and which attempt it is.
-    pub(super) fn out(&self, number: u64, offset: i64) -> Option<(&Record, u32)> {
-        let lease = self.lease.as_ref();
-        let of_lease = lease.is_some_and(|lease| lease.number == number);
-        let survives = || self.survivors.attempt(number, offset).is_some();
-        let mut entries = self.entries.iter();
-        let entry = entries.find(|entry| entry.record.offset == offset)?;
-        let is_out = entry.out && of_lease || entry.survives && survives();
-        is_out.then_some((&entry.record, entry.attempt))
-    }
-
-    /// Which attempt a delivery is of a run that goes on though its partition went, whether or not its record came again.
-    pub(super) fn surviving_attempt(&self, number: u64, offset: i64) -> Option<u32> {
-        self.survivors.attempt(number, offset)
-    }
-
-    /// Counts once: what is settled already, or belongs to another lease, changes nothing. Answers whether the lease is
-    /// over by that, or what held up the others.
-    pub(super) fn settle(
-        &mut self,
-        number: u64,
-        offset: i64,
-        disposition: &Disposition,
-        now: Instant,
-    ) -> bool {
-        let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) else {
-            return self.settle_survivor(number, offset, disposition, now);
-        };
-        // Mostly the first one.
-        let place = self
-            .entries
-            .iter()
-            .position(|entry| entry.record.offset == offset);
-        let Some(place) = place.filter(|place| self.entries[*place].out) else {
-            return false;
-        };
-        match disposition {
-            Disposition::Complete | Disposition::DeadLetter { .. } => {
-                self.entries.remove(place);
-            }
-            Disposition::Retry(_) | Disposition::Release => {
-                lease.open = false;
-                self.entries[place].wait_again(disposition, now);
-            }
-        }
-        lease.out -= 1;
-        self.end_lease_if_over()
-    }
-
-    /// The end of a run that began before the partition went and came back.
-    fn settle_survivor(
-        &mut self,
-        number: u64,
-        offset: i64,
-        disposition: &Disposition,
-        now: Instant,
-    ) -> bool {
-        if self.survivors.attempt(number, offset).is_none() {
-            return false;
-        }
-        let mut entries = self.entries.iter();
-        let place = entries.position(|entry| entry.record.offset == offset);
-        match place.filter(|place| self.entries[*place].survives) {
-            Some(place) => {
-                self.survivors.forget(offset);
-                match disposition {
-                    Disposition::Complete | Disposition::DeadLetter { .. } => {
-                        drop(self.entries.remove(place))
-                    }
-                    Disposition::Retry(_) | Disposition::Release => {
-                        self.entries[place].wait_again(disposition, now)
-                    }
-                }
-            }
-            // Others have moved the position past it, or it has been deleted.
-            None if self.next.is_some_and(|next| offset < next) => self.survivors.forget(offset),
-            None => drop(self.survivors.end(number, offset, disposition, now)),
-        }
-        true
-    }
-
-    /// The partition has gone. Answers what goes on running of it, and what is known of what did.
-    pub(super) fn into_survivors(mut self, now: Instant) -> Survivors {
-        self.survivors.expire(now);
-        let known = self.committed.or(self.first);
-        if let (Some(known), Some(position)) = (known, self.position()) {
-            self.survivors.finished(known..position, &self.epochs, now);
-        }
-        let number = self.lease.as_ref().map_or(0, |lease| lease.number);
-        for entry in self.entries.iter().filter(|entry| entry.out) {
-            self.survivors.add(number, &entry.record, entry.attempt);
-        }
-        self.survivors
     }
 
     /// All before it is finished; none before the first record.
@@ -515,38 +368,4 @@ impl<T: RecordQueue> AssignedPartition<T> {
     pub(super) fn unsettled(&self) -> usize {
         self.out_count() + self.survivors.running()
     }
-}
-
-impl Entry {
-    /// Whether it may not be given out yet.
-    ///
-    /// Those of a log that was cut go before those that it has now.
-    fn is_held_up(&self, first_log: Option<u32>, now: Instant) -> bool {
-        let waits_for_others = first_log.is_some_and(|first| first != self.log);
-        self.survives || waits_for_others || self.due.is_some_and(|due| due > now)
-    }
-
-    /// It runs again at its place.
-    fn wait_again(&mut self, disposition: &Disposition, now: Instant) {
-        self.record = self.record.apart();
-        self.out = false;
-        self.survives = false;
-        if let Disposition::Retry(after) = disposition {
-            self.attempt = self.attempt.saturating_add(1);
-            self.due = Some(now + bounded(*after));
-        }
-    }
-
-    fn hand(&self) -> Handed {
-        Handed {
-            record: self.record.clone(),
-            attempt: self.attempt,
-            suspect: self.suspect,
-        }
-    }
-}
-
-/// Longer than anyone waits, and a moment that can be reckoned with.
-fn bounded(after: Duration) -> Duration {
-    after.min(Duration::from_secs(365 * 24 * 3600))
 }
