@@ -171,7 +171,7 @@ impl Drop for Running {
 
 async fn hand_over(origin: &Origin, ends: &Ends, receipt: Receipt, disposition: Disposition) {
     if matches!(disposition, Disposition::Retry(_) | Disposition::Release) {
-        origin.source.halt(&receipt);
+        origin.source.block(&receipt);
     }
     ends.settle(Settled {
         receipt,
@@ -190,7 +190,7 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     if ends.is_empty() {
         return;
     }
-    ends.iter().for_each(|end| origin.source.halt(&end.receipt));
+    ends.iter().for_each(|end| origin.source.block(&end.receipt));
     origin.home.spawn(give_back_all(origin.clone(), ends));
 }
 

@@ -223,9 +223,9 @@ pub(crate) trait Source: Send + Sync {
     /// Whether the delivery may start now: others may have taken over in the meantime.
     fn ownership(&self, receipt: &Receipt) -> Ownership;
 
-    /// It is about to be settled as one that runs again. To be called at once, while settling takes its time: where
-    /// messages have an order, those behind it do not start from here on (`Ownership::Blocked`).
-    fn halt(&self, receipt: &Receipt);
+    /// Blocks the messages behind this one where messages have an order: from here on they do not start
+    /// (`Ownership::Blocked`). To be called as soon as it is known that the message runs again, as settling takes its time.
+    fn block(&self, receipt: &Receipt);
 
     /// What its slot holds while the message runs.
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a>;

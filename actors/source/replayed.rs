@@ -217,10 +217,10 @@ impl Source for Replayed {
         }
     }
 
-    fn halt(&self, receipt: &Receipt) {
+    fn block(&self, receipt: &Receipt) {
         // Dead letters have no order.
         if !is_dead_letter(receipt) {
-            self.queue.halt(receipt);
+            self.queue.block(receipt);
         }
     }
 

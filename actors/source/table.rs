@@ -274,7 +274,7 @@ impl Source for TableSource {
         self.liveness.ownership(receipt.of_table().generation)
     }
 
-    fn halt(&self, _: &Receipt) {}
+    fn block(&self, _: &Receipt) {}
 
     fn identity<'a>(&'a self, _: &'a Message, receipt: &Receipt) -> Identity<'a> {
         let TableReceipt { id, fence, .. } = receipt.of_table();

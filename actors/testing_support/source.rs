@@ -55,7 +55,7 @@ struct State {
     /// `open` and `close`, in their order.
     calls: Vec<&'static str>,
     /// Those that run again; what was fetched with them and is behind them does not start.
-    halted: Vec<TableReceipt>,
+    blocked: Vec<TableReceipt>,
     fetches: u64,
     ordered: bool,
     near: bool,
@@ -305,17 +305,17 @@ impl Source for FakeSource {
         let overtakes = |first: &TableReceipt| {
             receipt.generation == first.generation && receipt.fence > first.fence
         };
-        let halted = state.halted.iter().any(overtakes);
-        match halted {
+        let blocked = state.blocked.iter().any(overtakes);
+        match blocked {
             true => Ownership::Blocked,
             false => state.ownership.unwrap_or(Ownership::Held),
         }
     }
 
-    fn halt(&self, receipt: &Receipt) {
+    fn block(&self, receipt: &Receipt) {
         self.change(|state| {
             if state.ordered {
-                state.halted.push(own(receipt));
+                state.blocked.push(own(receipt));
             }
         });
     }

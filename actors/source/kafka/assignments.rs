@@ -316,11 +316,11 @@ impl<T: RecordQueue> Assignments<T> {
         due.is_some_and(|due| self.rings.is_none_or(|rings| rings > due))
     }
 
-    /// Nothing starts any more of what was given out with this.
-    pub(super) fn halt(&mut self, receipt: KafkaReceipt) {
+    /// No record of this lease starts any more.
+    pub(super) fn block(&mut self, receipt: KafkaReceipt) {
         self.open.remove(receipt.lease);
         if let Some(assigned) = self.partitions_held.get_mut(&receipt.partition) {
-            assigned.halt(receipt.lease);
+            assigned.block(receipt.lease);
         }
     }
 

@@ -285,8 +285,8 @@ impl Source for KafkaSource {
         }
     }
 
-    fn halt(&self, receipt: &Receipt) {
-        self.shared.assignments().halt(receipt.of_kafka());
+    fn block(&self, receipt: &Receipt) {
+        self.shared.assignments().block(receipt.of_kafka());
     }
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {

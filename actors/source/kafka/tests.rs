@@ -207,7 +207,7 @@ async fn settle(source: &KafkaSource, deliveries: &[Delivery], disposition: &Dis
     ) {
         deliveries
             .iter()
-            .for_each(|delivery| source.halt(&delivery.receipt));
+            .for_each(|delivery| source.block(&delivery.receipt));
     }
     source.settle(ends.collect()).await.unwrap();
 }

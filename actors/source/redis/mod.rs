@@ -167,7 +167,7 @@ impl Source for RedisSource {
         liveness.ownership(receipt.of_redis().generation)
     }
 
-    fn halt(&self, _: &Receipt) {}
+    fn block(&self, _: &Receipt) {}
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
         // The attempt that runs is the fence: what comes after its death depends on it.

@@ -176,8 +176,8 @@ async fn what_the_queue_reports_is_passed_on() {
         fetched.extend(world.fetch(9).await);
     }
     fetched.sort_by_key(|delivery| is_dead_letter(&delivery.receipt));
-    for halted in [2, 0] {
-        world.source.halt(&fetched[halted].receipt);
+    for blocked in [2, 0] {
+        world.source.block(&fetched[blocked].receipt);
     }
     let ownership = |at: usize| world.source.ownership(&fetched[at].receipt);
     assert_eq!(

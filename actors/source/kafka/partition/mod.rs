@@ -305,8 +305,8 @@ impl<T: RecordQueue> AssignedPartition<T> {
         lease.is_some_and(|lease| lease.open)
     }
 
-    /// Nothing of this lease starts any more.
-    pub(super) fn halt(&mut self, number: u64) {
+    /// No record of this lease starts any more.
+    pub(super) fn block(&mut self, number: u64) {
         if let Some(lease) = self.lease.as_mut().filter(|lease| lease.number == number) {
             lease.open = false;
         }

@@ -168,7 +168,7 @@ fn only_open_leases_may_start() {
     let batch = world.take(one(1), 3).unwrap();
     assert!(world.open.has(batch.lease) && !world.open.has(batch.lease + 1));
     let first = receipts(&batch).next().unwrap();
-    world.assignments.halt(first);
+    world.assignments.block(first);
     assert!(!world.open.has(batch.lease));
     world.settle(&batch, &Disposition::Release);
     let again = world.take(one(2), 3).unwrap();

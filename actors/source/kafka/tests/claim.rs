@@ -30,7 +30,7 @@ fn what_is_drawn_under_a_lease_that_was_closed_waits_at_its_place() {
     take(&mut assigned, 1, 7, 1, now);
     let mut claim = assigned.claim(1, 7, 10, now);
     claim.draw();
-    assigned.halt(1);
+    assigned.block(1);
     assigned.settle(1, 1, &Disposition::Retry(Duration::from_secs(9)), now);
     assert!(assigned.fill(claim, now).is_empty());
     assert!(assigned.lease().is_none(), "nothing of it is out");

@@ -194,8 +194,8 @@ fn the_holder_takes_more_while_nothing_came_back() {
     take(&mut assigned, 1, 7, 2, now);
     assert!(assigned.is_extendable(now) && !assigned.is_free(now));
     assert_eq!(offsets(&take(&mut assigned, 1, 7, 2, now)), [3, 4]);
-    assigned.halt(2);
-    assert!(assigned.is_extendable(now), "another lease was halted");
+    assigned.block(2);
+    assert!(assigned.is_extendable(now), "another lease was blocked");
     assigned.settle(1, 3, &Disposition::Release, now);
     assert!(
         !assigned.is_extendable(now),
@@ -359,7 +359,7 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
                     done.push(at);
                 }
                 if !matches!(end, Disposition::Complete) {
-                    assigned.halt(number);
+                    assigned.block(number);
                 }
                 assigned.settle(number, at, &end, now);
                 let unfinished = all.iter().find(|offset| !done.contains(*offset));

@@ -121,7 +121,7 @@ impl Source for Slow {
         self.0.ownership(receipt)
     }
 
-    fn halt(&self, _: &Receipt) {}
+    fn block(&self, _: &Receipt) {}
 
     fn identity<'a>(&'a self, message: &'a Message, receipt: &Receipt) -> Identity<'a> {
         self.0.identity(message, receipt)
