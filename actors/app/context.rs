@@ -16,7 +16,7 @@ use super::services::Services;
 use crate::address::{self, NoConnection};
 use crate::config::{DatabaseUrl, Settings};
 use crate::delay_queue::{DelayQueueActor, Push, PushError, PushItem, PushRow, rows_to_push};
-use crate::job::{Apart, BoxError};
+use crate::job::{BoxError, UnsharedClone};
 use crate::source::SendError;
 use crate::store::rows::NewMessage;
 
@@ -106,8 +106,8 @@ impl<S> Clone for Context<S> {
     }
 }
 
-impl<S: Send + Sync + 'static> Apart for Context<S> {
-    fn apart(&self) -> Self {
+impl<S: Send + Sync + 'static> UnsharedClone for Context<S> {
+    fn unshared_clone(&self) -> Self {
         let Parts { services, state } = &*self.parts;
         let parts = Parts {
             services: Arc::clone(services),

@@ -190,7 +190,8 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     if ends.is_empty() {
         return;
     }
-    ends.iter().for_each(|end| origin.source.block(&end.receipt));
+    ends.iter()
+        .for_each(|end| origin.source.block(&end.receipt));
     origin.home.spawn(give_back_all(origin.clone(), ends));
 }
 

@@ -73,7 +73,7 @@ impl Work {
                 }
             }
             Consumer::Batch(handler) => {
-                let handler = handler.apart();
+                let handler = handler.unshared_clone();
                 while let Some(fetched) = ahead.next(&mut stop).await {
                     self.run_batches(&handler, fetched, &mut ahead, &ends, &mut stop)
                         .await;

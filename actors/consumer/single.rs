@@ -47,7 +47,7 @@ impl<'a> Single<'a> {
     pub(super) fn new(work: &'a Work, handler: &Handler<Message, ()>, ends: &'a Ends) -> Self {
         Self {
             work,
-            handler: handler.apart(),
+            handler: handler.unshared_clone(),
             ends,
             watch: Stopwatch::new(),
             pass: None,

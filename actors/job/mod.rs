@@ -22,7 +22,7 @@ pub use self::error::{BoxError, JobError, JobResult};
 pub use self::from_job::{FromJob, Json};
 pub use self::kinds::{Job, Message, MessageSource, Run, SourceKind, Task};
 pub(crate) use self::registry::{
-    Apart, BatchHandler, Consumer, Handler, Handlers, OwnCode, Registry,
+    BatchHandler, Consumer, Handler, Handlers, OwnCode, Registry, UnsharedClone,
 };
 pub(crate) use self::retry::{LONGEST as LONGEST_RETRY, USED_UP, after_failure, used_up};
 pub(crate) use self::run::{run, run_batch, run_in};

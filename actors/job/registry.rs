@@ -14,15 +14,15 @@ use crate::config::Commands;
 pub(crate) trait Function<J, R>: Send + Sync {
     fn call(&self, job: J) -> LocalBoxFuture<'static, JobResult<R>>;
 
-    /// The same with a context of its own.
-    fn apart(&self) -> Arc<dyn Function<J, R>>;
+    /// The same function with an unshared clone of its context.
+    fn unshared_clone(&self) -> Arc<dyn Function<J, R>>;
 }
 
-/// A context. Each call gets a copy of it, so what the copies share is counted with each call.
-pub(crate) trait Apart: Clone + Send + Sync + 'static {
-    /// A copy that shares no count with this one: one that all threads raise and lower is handed to and fro between them,
-    /// which costs more than a fast handler does.
-    fn apart(&self) -> Self;
+/// A context. Each call gets a clone of it, and raises and lowers each count that the clones share.
+pub(crate) trait UnsharedClone: Clone + Send + Sync + 'static {
+    /// A clone that shares no count with this one: a count that all threads raise and lower moves to and fro between
+    /// their caches, which costs more than a fast handler does.
+    fn unshared_clone(&self) -> Self;
 }
 
 struct WithContext<F, C> {
@@ -33,16 +33,16 @@ struct WithContext<F, C> {
 impl<F, C, J, R> Function<J, R> for WithContext<F, C>
 where
     F: Fn(J, C) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync + 'static,
-    C: Apart,
+    C: UnsharedClone,
 {
     fn call(&self, job: J) -> LocalBoxFuture<'static, JobResult<R>> {
         (self.function)(job, self.context.clone())
     }
 
-    fn apart(&self) -> Arc<dyn Function<J, R>> {
+    fn unshared_clone(&self) -> Arc<dyn Function<J, R>> {
         Arc::new(Self {
             function: Arc::clone(&self.function),
-            context: self.context.apart(),
+            context: self.context.unshared_clone(),
         })
     }
 }
@@ -69,24 +69,24 @@ impl<J, R> Handler<J, R> {
     pub(crate) fn with_context<F, C>(context: C, function: F) -> Self
     where
         F: Fn(J, C) -> LocalBoxFuture<'static, JobResult<R>> + Send + Sync + 'static,
-        C: Apart,
+        C: UnsharedClone,
     {
         let function = Arc::new(function);
         Self::Async(Arc::new(WithContext { function, context }))
     }
 
-    /// The same for one thread, which shares no counts with the others.
-    pub(crate) fn apart(&self) -> Self {
+    /// A clone for one thread, which shares no count with those of other threads.
+    pub(crate) fn unshared_clone(&self) -> Self {
         match self {
-            Self::Async(function) => Self::Async(function.apart()),
+            Self::Async(function) => Self::Async(function.unshared_clone()),
             Self::Blocking(call) => Self::Blocking(Arc::clone(call)),
         }
     }
 }
 
 #[cfg(test)]
-impl Apart for () {
-    fn apart(&self) {}
+impl UnsharedClone for () {
+    fn unshared_clone(&self) {}
 }
 
 #[cfg(test)]

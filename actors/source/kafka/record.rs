@@ -64,8 +64,8 @@ impl Kept {
         }
     }
 
-    /// By itself: it stays for long, and the others go.
-    pub(super) fn apart(&self) -> Self {
+    /// A clone that does not keep the records that were drawn with it: for one that stays longer than they do.
+    pub(super) fn unshared_clone(&self) -> Self {
         Self::alone(Record::clone(self))
     }
 }

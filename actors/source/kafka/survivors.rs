@@ -68,7 +68,7 @@ impl Survivors {
         let survivor = Survivor {
             lease,
             // Those that it was drawn with go.
-            record: record.apart(),
+            record: record.unshared_clone(),
             attempt,
             ended: None,
         };

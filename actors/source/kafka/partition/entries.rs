@@ -139,7 +139,7 @@ impl Entry {
 
     /// It runs again at its place.
     fn wait_again(&mut self, disposition: &Disposition, now: Instant) {
-        self.record = self.record.apart();
+        self.record = self.record.unshared_clone();
         self.out = false;
         self.survives = false;
         if let Disposition::Retry(after) = disposition {
