@@ -101,7 +101,7 @@ impl Work {
         let (held, ahead) = waiting;
         let suspect = filled.peek().is_some_and(|delivery| delivery.suspect);
         let entered = self.quarantine.enter(suspect);
-        let Some(pass) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
+        let Some(guard) = to_the_end(entered, (&mut *held, &mut *ahead), stop).await else {
             return;
         };
         let mut ours = Held::new(&self.origin(), nothing());
@@ -154,7 +154,7 @@ impl Work {
             .map(|d| (d.message.id.clone(), d.message.attempt))
             .collect();
         let messages = batch.into_iter().map(|delivery| delivery.message).collect();
-        let job = alone_at_first(pass, run_batch(handler, messages, slot, self.timeout));
+        let job = alone_at_first(guard, run_batch(handler, messages, slot, self.timeout));
         let shown = names.first().map(|(id, _)| match names.len() {
             1 => id.clone(),
             n => format!("{id} and {} more", n - 1),

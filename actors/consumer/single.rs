@@ -1,7 +1,7 @@
 //! Handlers that take one message.
 //!
 //! With a fast handler the cost of a message is what is done round it, a million times a second. So what can be kept
-//! from one message to the next is kept: the slot, the pass of the quarantine, room for a name. A message stays where it lies
+//! from one message to the next is kept: the slot, the guard of the quarantine, room for a name. A message stays where it lies
 //! until its handler takes it, and nothing that other workers write is written here, not even a count.
 
 use std::pin::pin;
@@ -13,7 +13,7 @@ use super::settling::Ends;
 use super::stopwatch::Stopwatch;
 use crate::job::{Disposition, Handler, JobResult, Message, excuse, run_in};
 use crate::poison::OwnSlot;
-use crate::poison::{Permit, alone_at_first};
+use crate::poison::{QuarantineGuard, alone_at_first};
 use crate::rate::Permits;
 use crate::source::{Delivery, Receipt};
 use crate::stop::StopListener;
@@ -26,7 +26,7 @@ pub(super) struct Single<'a> {
     ends: &'a Ends,
     watch: Stopwatch,
     /// The right to run beside others. Given up when the batch is over, and at once when a suspect waits for it.
-    pass: Option<Permit>,
+    guard: Option<QuarantineGuard>,
     slot: Option<OwnSlot>,
     /// The id of the message that has its turn.
     id: String,
@@ -50,7 +50,7 @@ impl<'a> Single<'a> {
             handler: handler.unshared_clone(),
             ends,
             watch: Stopwatch::new(),
-            pass: None,
+            guard: None,
             slot: None,
             id: String::new(),
         }
@@ -82,7 +82,7 @@ impl<'a> Single<'a> {
         }
         self.watch.stop(&self.ends.tally);
         self.ends.settle_now();
-        self.pass = None;
+        self.guard = None;
         self.watch.next_size()
     }
 
@@ -113,14 +113,14 @@ impl<'a> Single<'a> {
             return;
         };
         self.id.clone_from(&message.id);
-        let beside = matches!(self.pass, Some(Permit::Shared { .. }));
+        let beside = matches!(self.guard, Some(QuarantineGuard::Shared { .. }));
         if turn.suspect || !beside || work.quarantine.is_wanted() {
             // Its own must not keep it waiting.
-            self.pass = None;
+            self.guard = None;
             let entered = work.quarantine.enter(turn.suspect);
             let entered = to_the_end(entered, (&mut *held, &mut *ahead), stop);
-            self.pass = self.watch.aside(entered).await;
-            if self.pass.is_none() {
+            self.guard = self.watch.aside(entered).await;
+            if self.guard.is_none() {
                 return;
             }
         }
@@ -161,7 +161,7 @@ impl<'a> Single<'a> {
         self.watch.aside(held.settle(ends, end)).await;
     }
 
-    /// Under the pass, in the slot. None where the deadline of the stop came first.
+    /// Under the guard of the quarantine, in the slot. None where the deadline of the stop came first.
     async fn call(
         &mut self,
         turn: &mut Turn,
@@ -177,7 +177,7 @@ impl<'a> Single<'a> {
             }
         }
         let alone = match turn.suspect {
-            true => self.pass.take(),
+            true => self.guard.take(),
             false => None,
         };
         let outcome = {
@@ -191,8 +191,8 @@ impl<'a> Single<'a> {
             ));
             let shown = Some((&*self.work.state, self.id.as_str()));
             match alone {
-                Some(pass) => {
-                    let job = alone_at_first(pass, job);
+                Some(guard) => {
+                    let job = alone_at_first(guard, job);
                     run_to_the_end(job, (held, ahead), stop, shown).await
                 }
                 None => run_to_the_end(job, (held, ahead), stop, shown).await,

@@ -55,7 +55,7 @@ pub(crate) use self::cause_of_death::Death;
 pub(crate) use self::dead_files::{DeadFile, dead_files};
 pub(crate) use self::file::SlotFile;
 pub(crate) use self::identity::{Identity, Kind, QueueName};
-pub(crate) use self::quarantine::{Permit, Quarantine, Quarantines, alone_at_first};
+pub(crate) use self::quarantine::{Quarantine, QuarantineGuard, Quarantines, alone_at_first};
 pub(crate) use self::slot::{OwnSlot, Slot};
 
 /// Why slots could not be made, taken or read.

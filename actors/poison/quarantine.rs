@@ -52,7 +52,7 @@ impl Quarantines {
 
 /// The right to run; ends when dropped.
 #[derive(Debug)]
-pub(crate) enum Permit {
+pub(crate) enum QuarantineGuard {
     Shared {
         _guard: OwnedRwLockReadGuard<()>,
     },
@@ -65,37 +65,37 @@ pub(crate) enum Permit {
 
 impl Quarantine {
     /// Waits for the right to run.
-    pub(crate) async fn enter(&self, suspect: bool) -> Permit {
+    pub(crate) async fn enter(&self, suspect: bool) -> QuarantineGuard {
         let lock = Arc::clone(&self.lock);
         if !suspect {
             let _guard = lock.read_owned().await;
-            return Permit::Shared { _guard };
+            return QuarantineGuard::Shared { _guard };
         }
         self.waiting.fetch_add(1, Ordering::AcqRel);
         let _waits = Waits(&self.waiting);
         match tokio::time::timeout(WAIT_TO_BE_ALONE, lock.write_owned()).await {
-            Ok(_guard) => Permit::Exclusive { _guard },
-            Err(_) => Permit::Late,
+            Ok(_guard) => QuarantineGuard::Exclusive { _guard },
+            Err(_) => QuarantineGuard::Late,
         }
     }
 
-    /// Whether a suspect waits: who keeps a pass from one job to the next gives it up then.
+    /// Whether a suspect waits: a guard that is kept from one job to the next is dropped then.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0
     }
 }
 
-/// Runs the job under its pass. A suspect's right to be alone ends after a while; the job goes on.
-pub(crate) async fn alone_at_first<T>(pass: Permit, job: impl Future<Output = T>) -> T {
-    if !matches!(pass, Permit::Exclusive { .. }) {
+/// Runs the job under its guard. A suspect's right to be alone ends after a while; the job goes on.
+pub(crate) async fn alone_at_first<T>(guard: QuarantineGuard, job: impl Future<Output = T>) -> T {
+    if !matches!(guard, QuarantineGuard::Exclusive { .. }) {
         let ended = job.await;
-        drop(pass);
+        drop(guard);
         return ended;
     }
     let mut job = std::pin::pin!(job);
     tokio::select! {
         ended = &mut job => return ended,
-        () = tokio::time::sleep(STAY_ALONE) => drop(pass),
+        () = tokio::time::sleep(STAY_ALONE) => drop(guard),
     }
     job.await
 }
@@ -117,7 +117,7 @@ mod tests {
         drop(neighbour);
         let alone = suspect.await;
         assert!(!quarantine.is_wanted());
-        assert!(matches!(alone, Permit::Exclusive { .. }));
+        assert!(matches!(alone, QuarantineGuard::Exclusive { .. }));
         assert!(quarantine.enter(false).now_or_never().is_none());
         drop(alone);
         assert!(quarantine.enter(false).now_or_never().is_some());
@@ -127,7 +127,10 @@ mod tests {
     async fn a_hanging_neighbour_does_not_hold_a_suspect_for_ever() {
         let quarantine = Quarantine::default();
         let _hangs = quarantine.enter(false).await;
-        assert!(matches!(quarantine.enter(true).await, Permit::Late));
+        assert!(matches!(
+            quarantine.enter(true).await,
+            QuarantineGuard::Late
+        ));
         assert!(quarantine.enter(false).now_or_never().is_some());
     }
 }

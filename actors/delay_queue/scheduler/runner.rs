@@ -41,7 +41,7 @@ pub(super) async fn run_claim(
 
 async fn run_to_the_end(config: &DelayConfig, claim: &Claim, stop: StopListener) -> TaskEnd {
     let quarantine = config.quarantines.of(&claim.task.exec_cmd);
-    let pass = quarantine.enter(claim.task.suspect).await;
+    let guard = quarantine.enter(claim.task.suspect).await;
     // Asked directly before it starts: the wait at the quarantine may have been long.
     if !still_ours(config, claim, &stop).await {
         return TaskEnd::released(&claim.task);
@@ -57,7 +57,7 @@ async fn run_to_the_end(config: &DelayConfig, claim: &Claim, stop: StopListener)
         return ended_as(ended, claim, had, &rules.retry);
     }
     let job = call(config, handler, claim, attempt, rules.timeout);
-    let ended = alone_at_first(pass, job).await;
+    let ended = alone_at_first(guard, job).await;
     if let Err(error) = &ended
         && error.is_attempt()
     {
