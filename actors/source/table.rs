@@ -206,7 +206,7 @@ impl TableSource {
 
     fn left(&self, why: &str) {
         log::warn!(
-            "queue `{}`: what a lost answer has claimed is given back when this daemon ends: {why}",
+            "queue `{}`: the rows that a lost answer has claimed are released when this daemon ends: {why}",
             self.queue
         );
     }
@@ -291,11 +291,11 @@ impl Source for TableSource {
             let mut later = ends;
             later.retain(|end| {
                 let TableReceipt { id, fence, .. } = end.receipt.of_table();
-                let is_held = settled.held.contains(&id);
-                if !is_held {
+                let locked_by_others = settled.held.contains(&id);
+                if !locked_by_others {
                     self.held.lock().remove(&(id, fence));
                 }
-                is_held
+                locked_by_others
             });
             if !settled.stale.is_empty() {
                 log::warn!(
