@@ -166,7 +166,7 @@ impl Work {
         ends.tally.idle();
         let Some(outcomes) = ended else {
             log::warn!(
-                "queue `{}`: a batch of {} messages still ran at the deadline and is given back",
+                "queue `{}`: a batch of {} messages still ran at the deadline and is released",
                 self.queue,
                 names.len()
             );

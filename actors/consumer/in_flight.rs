@@ -12,10 +12,10 @@ use crate::source::{Delivery, Fetched, Receipt, Settled, Source, SourceError};
 use crate::state::{QueueState, Settlements};
 use crate::task::caught;
 
-/// Pause before messages that cannot be given back are tried again.
-const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
+/// Pause before messages that cannot be released are tried again.
+const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where messages come from, and the runtime on which they are given back: one without business code, which a handler
+/// Where messages come from, and the runtime on which they are released: one without business code, which a handler
 /// that blocks its own thread cannot hold up.
 #[derive(Clone)]
 pub(super) struct Origin {
@@ -93,17 +93,17 @@ impl Held {
     }
 
     /// All that wait, at once and not only when this is dropped.
-    pub(super) fn give_back(&mut self) {
-        self.give_back_with(None);
+    pub(super) fn release(&mut self) {
+        self.release_with(None);
     }
 
-    fn give_back_with(&mut self, running: Option<Receipt>) {
+    fn release_with(&mut self, running: Option<Receipt>) {
         let waiting = self.made.drain(..).chain(&mut self.rest);
         let waiting = waiting.map(|delivery| delivery.receipt);
-        give_back(&self.origin, running.into_iter().chain(waiting));
+        release(&self.origin, running.into_iter().chain(waiting));
     }
 
-    /// The first ones; the others are given back.
+    /// The first ones; the others are released.
     pub(super) fn first(mut self, messages: usize) -> Self {
         let mut first = Self::new(&self.origin, crate::source::nothing());
         while first.len() < messages
@@ -129,7 +129,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let running = self.running.take();
-        self.give_back_with(running);
+        self.release_with(running);
     }
 }
 
@@ -165,7 +165,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        give_back(&self.origin, self.receipts.drain(..));
+        release(&self.origin, self.receipts.drain(..));
     }
 }
 
@@ -180,7 +180,7 @@ async fn hand_over(origin: &Origin, ends: &Ends, receipt: Receipt, disposition: 
     .await;
 }
 
-fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
+fn release(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     let ends: Vec<Settled> = receipts
         .map(|receipt| Settled {
             receipt,
@@ -192,11 +192,11 @@ fn give_back(origin: &Origin, receipts: impl Iterator<Item = Receipt>) {
     }
     ends.iter()
         .for_each(|end| origin.source.block(&end.receipt));
-    origin.home.spawn(give_back_all(origin.clone(), ends));
+    origin.home.spawn(release_all(origin.clone(), ends));
 }
 
 /// Tries until it succeeds, for as long as the process lives: a claim that is not released runs nowhere.
-async fn give_back_all(origin: Origin, mut ends: Vec<Settled>) {
+async fn release_all(origin: Origin, mut ends: Vec<Settled>) {
     let mut is_logged = false;
     while !ends.is_empty() {
         let why = match caught(origin.settle(ends.clone())).await {
@@ -210,10 +210,10 @@ async fn give_back_all(origin: Origin, mut ends: Vec<Settled>) {
         };
         if !std::mem::replace(&mut is_logged, true) {
             log::warn!(
-                "{} messages cannot be given back yet, it is tried again: {why}",
+                "{} messages cannot be released yet, it is tried again: {why}",
                 ends.len()
             );
         }
-        tokio::time::sleep(GIVE_BACK_PAUSE).await;
+        tokio::time::sleep(RELEASE_PAUSE).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Fetches one batch ahead, beside the handler.
 //!
-//! What is fetched ahead waits for this consumer alone. So it is given back when the handler takes long with what it
+//! What is fetched ahead waits for this consumer alone. So it is released when the handler takes long with what it
 //! has: others may have time for it, and a handler that hangs must not keep messages that never came to it.
 //!
 //! With a `rate_limit` nothing is fetched ahead: a permit is for now, and would be void when its message has its turn.
@@ -16,7 +16,7 @@ use crate::rate::{Limiter, Permits};
 use crate::source::{Fetcher, Reach};
 use crate::stop::StopListener;
 
-/// The batches fetched ahead. Dropping it gives them back.
+/// The batches fetched ahead. Dropping it releases them.
 pub(super) struct Ahead {
     /// Messages in the next batch; 0: none for the time being.
     wanted: watch::Sender<u32>,
@@ -85,7 +85,7 @@ impl Ahead {
     /// Releases the waiting messages, in flight and prefetched, and fetches nothing until more is wanted.
     pub(super) fn let_go(&mut self, held: &mut Held) {
         self.wanted.send_replace(0);
-        held.give_back();
+        held.release();
         while let Ok(batch) = self.batches.try_recv() {
             drop(batch);
         }

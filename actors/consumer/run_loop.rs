@@ -81,12 +81,12 @@ impl Work {
                 }
             }
         }
-        // Gives back what was fetched ahead.
+        // Releases what was fetched ahead.
         drop(ahead);
         ends.finish().await;
     }
 
-    /// Whether nothing more is to start for the time being: what has not started is given back.
+    /// Whether nothing more is to start for the time being: what has not started is released.
     pub(super) fn rests(&self, stop: &StopListener) -> bool {
         stop.begun() || self.paused.is_on()
     }
@@ -112,7 +112,7 @@ impl Work {
     }
 
     /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
-    /// late), it waits. Giving back is safe in every case: it names its claim, and matches no other.
+    /// late), it waits. Releasing is safe in every case: it names its claim, and matches no other.
     pub(super) async fn ours(&self, id: &str, receipt: &Receipt, stop: &StopListener) -> bool {
         let ownership = || self.source.ownership(receipt);
         if may_start(ownership, stop).await {

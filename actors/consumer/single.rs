@@ -86,7 +86,7 @@ impl<'a> Single<'a> {
         self.watch.next_size()
     }
 
-    /// Whether there is a message, and a permit for it. What has none soon is given back: others may have some.
+    /// Whether there is a message, and a permit for it. What has none soon is released: others may have some.
     async fn may_start(
         &mut self,
         (held, permits): (&mut Held, &mut Permits),
@@ -100,7 +100,7 @@ impl<'a> Single<'a> {
         self.watch.aside(start).await == Some(true)
     }
 
-    /// What does not come to its end is given back by `held`.
+    /// What does not come to its end is released by `held`.
     async fn run_one(
         &mut self,
         turn: &mut Turn,
@@ -135,7 +135,7 @@ impl<'a> Single<'a> {
         self.watch.call(turn.arrived_ms, &ends.tally);
         let Some(outcome) = self.call(turn, held, ahead, stop).await else {
             log::warn!(
-                "queue `{}`: message {} still ran at the deadline and is given back",
+                "queue `{}`: message {} still ran at the deadline and is released",
                 work.queue,
                 self.id
             );
@@ -149,7 +149,7 @@ impl<'a> Single<'a> {
                 let excused = to_the_end(excused, (&mut *held, &mut *ahead), stop);
                 match self.watch.aside(excused).await {
                     Some(error) => Err(error),
-                    // The deadline of the stop: it is given back.
+                    // The deadline of the stop: it is released.
                     None => return,
                 }
             }

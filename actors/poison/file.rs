@@ -135,7 +135,7 @@ impl SlotFile {
     }
 
     /// Takes back what [`take_batch`](Self::take_batch) gave.
-    pub(super) fn give_back(&self, place: Place, followers: &mut Vec<Place>) {
+    pub(super) fn release(&self, place: Place, followers: &mut Vec<Place>) {
         place.vacate();
         followers.iter().for_each(Place::vacate);
         let mut pool = self.pool.lock();

@@ -106,6 +106,6 @@ impl OwnSlot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.file.give_back(self.place, &mut self.followers);
+        self.file.release(self.place, &mut self.followers);
     }
 }

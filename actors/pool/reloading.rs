@@ -27,7 +27,7 @@ pub(crate) struct Tune {
     pub(crate) batch: BatchLimits,
 }
 
-/// The entry is gone, or another pool follows: nobody takes new messages, what was fetched and not begun is given back, and
+/// The entry is gone, or another pool follows: nobody takes new messages, what was fetched and not begun is released, and
 /// what runs ends, however long it takes. Answered when the source is closed.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -172,7 +172,7 @@ async fn a_stop_answers_how_many_were_left() {
     let begun = Instant::now();
     let left = world.stop_within(Duration::from_secs(20)).await;
     assert_eq!(begun.elapsed().as_secs(), 20);
-    assert_eq!(left, 0, "what ran was given back at the deadline");
+    assert_eq!(left, 0, "what ran was released at the deadline");
     assert_eq!(world.source.ended(&Disposition::Release).len(), 2);
 
     let world = World {

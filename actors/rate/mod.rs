@@ -11,7 +11,7 @@
 //!
 //! **What waits for permits is held by nobody.** While the limit is reached one consumer of the process at a time takes permits, then
 //! fetches as many messages; the others wait without any. Fetched messages that have no permit, because theirs is void or the limit
-//! is reached just then, are given back after half a second.
+//! is reached just then, are released after half a second.
 
 #[cfg(test)]
 mod tests;
@@ -355,12 +355,12 @@ impl Permits {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         let spare = self.left.saturating_sub(messages);
         self.left -= spare;
-        self.give_back(spare);
+        self.release(spare);
         self.fetching = None;
     }
 
     /// Permits that another consumer may use, as long as they are not void.
-    fn give_back(&self, permits: u32) {
+    fn release(&self, permits: u32) {
         let (Some(limiter), Some(granted)) = (&self.limiter, self.granted) else {
             return;
         };
@@ -419,6 +419,6 @@ impl Permits {
 
 impl Drop for Permits {
     fn drop(&mut self) {
-        self.give_back(self.left);
+        self.release(self.left);
     }
 }

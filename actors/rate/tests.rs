@@ -163,8 +163,8 @@ async fn what_waits_for_permits_is_held_by_nobody() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(starts.len(), 2);
     assert_eq!(source.out(), [0; 0]);
-    let given_back = source.ended(&Disposition::Release).len();
-    assert!(given_back <= 20, "not again and again: {given_back}");
+    let released = source.ended(&Disposition::Release).len();
+    assert!(released <= 20, "not again and again: {released}");
     stop.quiet();
 }
 

@@ -62,7 +62,7 @@ pub(crate) struct Delivery {
 
 /// Messages that were fetched, in their order. Each is made when its turn comes, on the thread that runs it: memory
 /// that goes from one thread to another costs more than all that is done with it. Whoever drops it takes all that is
-/// left out of it first, and gives it back.
+/// left out of it first, and releases it.
 pub(crate) type Fetched = Box<dyn ExactSizeIterator<Item = Delivery> + Send>;
 
 /// Those that are made already.

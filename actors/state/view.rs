@@ -74,7 +74,7 @@ pub(crate) struct QueueCounts {
     pub(crate) timeouts: u64,
     pub(crate) panics: u64,
     /// Seconds that a call of the handler took; of a batch handler a call is a batch. A message that is not run (it used up its
-    /// attempts, or is given back) is no call.
+    /// attempts, or is released) is no call.
     pub(crate) handler: Distribution,
     /// Seconds from the arrival of a message to the call of its handler, where the source knows when it arrived and no attempt
     /// has failed.

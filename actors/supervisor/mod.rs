@@ -70,7 +70,7 @@ pub(crate) enum Child {
 /// Those that are replaced during a stop too.
 const NEEDED_TO_THE_END: [Child; 3] = [Child::Alert, Child::Db, Child::Http];
 
-/// Ends the daemon: nobody takes new work, and by the deadline everything has ended or is given back.
+/// Ends the daemon: nobody takes new work, and by the deadline everything has ended or is released.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct BeginStop {
@@ -153,7 +153,7 @@ impl SupervisorActor {
         self
     }
 
-    /// The boot is known, and what dead boots left is given back, before any child takes work.
+    /// The boot is known, and what dead boots left is released, before any child takes work.
     fn begin(&mut self, ctx: &mut Context<Self>) {
         // Before all others, so that a failure of any of them is alerted.
         self.children

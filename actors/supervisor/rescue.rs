@@ -1,4 +1,4 @@
-//! Finds daemons of this machine that died, and gives back at once what they owned.
+//! Finds daemons of this machine that died, and releases at once what they owned.
 //!
 //! The lock of a slot file shows at once that its daemon died, three heartbeat intervals before the missing heartbeats
 //! would; the slots show which handler ended the process. Heartbeats are for other machines.
@@ -86,7 +86,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
                 log::error!("{victim} ended the process that ran it ({how})");
             }
             log::warn!(
-                "the daemon {owner} had died with {} jobs in flight: {} messages and {} delayed tasks given back, {} deaths counted, {} dead letters",
+                "the daemon {owner} had died with {} jobs in flight: {} messages and {} delayed tasks released, {} deaths counted, {} dead letters",
                 file.in_flight.len(),
                 reaped.messages,
                 reaped.tasks,
@@ -100,7 +100,7 @@ async fn rescue(plan: &Arc<Plan>, file: DeadFile) {
         }
         // The file is still there, and the next scan finds it again; each crash counts once.
         Err(cause) => {
-            log::warn!("the rows of the dead daemon {owner} are not given back yet: {cause}")
+            log::warn!("the rows of the dead daemon {owner} are not released yet: {cause}")
         }
     }
 }

@@ -127,7 +127,7 @@ async fn search_lists(plan: Arc<Plan>, name: String, server: Arc<RedisServer>) {
 }
 
 /// Ends each as a message whose last attempt has failed: its dead letter is written and its row deleted in one
-/// transaction, and a claim that is lost on the way is given back like any other. Answers how many.
+/// transaction, and a claim that is lost on the way is released like any other. Answers how many.
 async fn bring_back(plan: &Plan, table: &str, entry: &str) -> Result<usize, SourceError> {
     let name = EntryName {
         name: entry.to_owned(),

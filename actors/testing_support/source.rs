@@ -38,7 +38,7 @@ pub(crate) struct FakeSource {
 struct State {
     /// What each fetch answers, suspects marked. Their attempt is 1.
     portions: VecDeque<Vec<(i64, bool)>>,
-    /// Given back or to be retried: they come in the next fetch.
+    /// Released or to be retried: they come in the next fetch.
     back: VecDeque<(i64, u32)>,
     /// Fetched and not settled, with their attempt.
     out: BTreeMap<i64, (i64, u32)>,

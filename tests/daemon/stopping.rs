@@ -52,7 +52,7 @@ fn a_second_signal_ends_the_daemon_at_once() {
 }
 
 #[test]
-fn what_hangs_is_given_back_at_the_deadline_and_runs_again() {
+fn what_hangs_is_released_at_the_deadline_and_runs_again() {
     let deadline = Duration::from_secs(2);
     let world = world("2s");
     let mut daemon = hanging(&world);

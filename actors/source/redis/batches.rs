@@ -1,7 +1,7 @@
 //! The batches that this daemon holds: what of them has ended, and what is still to be reported. No server here.
 //!
 //! Ends are noted first. A batch of which all has ended is removed whole, which costs nothing for each message; ends that
-//! cannot wait for that (messages given back, or ends that have waited for long) are reported for a part of a batch.
+//! cannot wait for that (messages released, or ends that have waited for long) are reported for a part of a batch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ impl Batches {
         }
     }
 
-    /// What is to be reported now, the youngest batch first: so what is given back comes to lie in its order.
+    /// What is to be reported now, the youngest batch first: so what is released comes to lie in its order.
     pub(super) fn due(&mut self, now: Instant, all: Hurry) -> Vec<BatchReport> {
         let batches = self.open.iter_mut().rev();
         batches

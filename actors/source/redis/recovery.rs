@@ -73,7 +73,7 @@ impl Recoveries {
             if rest == "done" {
                 if messages > 0 {
                     log::warn!(
-                        "queue `{}`: {messages} messages that the dead daemon {boot} held are given back",
+                        "queue `{}`: {messages} messages that the dead daemon {boot} held are released",
                         self.list.queue()
                     );
                 }

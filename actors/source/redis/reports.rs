@@ -105,7 +105,7 @@ impl Reports {
                 ends.iter().for_each(|end| push_end(&mut script, end));
                 let answer = self.list.server().run(&script).await?;
                 if self.take_answer(report, answer).await? == ReportOutcome::PutBack {
-                    // From the youngest on again: what is given back is to lie in its order.
+                    // From the youngest on again: what is released is to lie in its order.
                     return Ok(());
                 }
             }

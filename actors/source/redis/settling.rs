@@ -48,7 +48,7 @@ impl Settling {
     }
 
     /// Returns when the ends are noted, and those that cannot wait are reported: batches that have ended, messages that
-    /// are given back. An end that waits for the rest of its batch is reported by a task of its own.
+    /// are released. An end that waits for the rest of its batch is reported by a task of its own.
     pub(super) async fn settle_all(
         self: &Arc<Self>,
         mut ends: Vec<Settled>,

@@ -22,7 +22,7 @@ use super::list::List;
 use super::server::Answer;
 use super::unconsumed::OURS;
 
-/// The longest wait. What no wait can see (messages that another daemon gave back for a dead one, a retry that another
+/// The longest wait. What no wait can see (messages that another daemon released for a dead one, a retry that another
 /// daemon has set) is noticed after it.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How a server refuses to move a message to what is no list.

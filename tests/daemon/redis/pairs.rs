@@ -67,7 +67,7 @@ fn two_machines_share_a_list_and_run_nothing_twice() {
 }
 
 #[test]
-fn what_a_dead_machine_held_is_given_back_after_three_heartbeats() {
+fn what_a_dead_machine_held_is_released_after_three_heartbeats() {
     let Some(([one, other], mut list)) = two_worlds() else {
         return;
     };

@@ -127,7 +127,7 @@ fn an_end_counts_once_and_only_for_its_own_lease() {
     assert!(!assigned.settle(1, 1, &Disposition::Release, now));
     assert!(
         !assigned.settle(1, 1, &Disposition::Complete, now),
-        "it was given back"
+        "it was released"
     );
     assert!(assigned.settle(1, 2, &Disposition::Release, now));
     assert_eq!(offsets(&take(&mut assigned, 2, 8, 10, now)), [1, 2]);

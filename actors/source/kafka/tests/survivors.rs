@@ -140,7 +140,7 @@ fn a_run_that_fails_when_its_partition_is_back_is_tried_again_at_its_place() {
 }
 
 #[test]
-fn what_was_handed_out_and_had_not_begun_begins_when_it_is_given_back() {
+fn what_was_handed_out_and_had_not_begun_begins_when_it_is_released() {
     let mut world = World::of(&[3]);
     let batch = world.take(one(1), 3).unwrap();
     world.goes(0);

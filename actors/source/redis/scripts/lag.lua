@@ -1,4 +1,4 @@
--- Messages that are not finished: in the list, given back, waiting for their retry, and in the batches of all boots.
+-- Messages that are not finished: in the list, released, waiting for their retry, and in the batches of all boots.
 -- KEYS: the list. Costs as much as there are batches.
 
 local ours = KEYS[1] .. ':simplest_script:'

@@ -1,5 +1,5 @@
 -- This boot ends, and has nothing left. KEYS: the list.   ARGV: boot.
--- Answers 1; 0 where it still has batches, which then are given back as those of a dead boot.
+-- Answers 1; 0 where it still has batches, which then are released as those of a dead boot.
 
 local ours = KEYS[1] .. ':simplest_script:'
 local batches = ours .. 'batches:' .. ARGV[1]

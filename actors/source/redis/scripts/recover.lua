@@ -1,7 +1,7 @@
--- Gives back one batch of a dead boot, the youngest first, so that the oldest message comes to lie at the right end.
+-- Releases one batch of a dead boot, the youngest first, so that the oldest message comes to lie at the right end.
 --
 -- KEYS: the list.   ARGV: this boot, and the boot that is known to be dead (without what follows its first dot), or ''.
--- Answers {boot, messages given back, 'more' or 'done'}, or nothing where no boot is dead.
+-- Answers {boot, messages released, 'more' or 'done'}, or nothing where no boot is dead.
 --
 -- The messages keep their names: each gets a frame, if it has none, in a list of its own that is read before the
 -- producers' one. Slots of the dead boot may be read later than this, and must still find the one that ended it.
@@ -49,8 +49,8 @@ redis.call('ZADD', boots, '-' .. now_text, dead)
 local field = string.format('%.0f', number)
 local batch = ours .. 'batch:' .. dead .. ':' .. field
 local all = redis.call('LRANGE', batch, 0, -1)
-local given_back = math.max(0, #all - 1)
-if given_back > 0 then
+local released = math.max(0, #all - 1)
+if released > 0 then
   local kind, taken, left = string.match(table.remove(all, 1), '^(%a) (%d+) ?(.*)$')
   local places = {}
   for place in string.gmatch(left, '%d+') do places[#places + 1] = place end
@@ -66,4 +66,4 @@ if given_back > 0 then
 end
 redis.call('DEL', batch)
 redis.call('HDEL', batches, field)
-return {dead, given_back, 'more'}
+return {dead, released, 'more'}

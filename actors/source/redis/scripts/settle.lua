@@ -2,7 +2,7 @@
 --
 -- KEYS: the list.   ARGV: boot, number, 'some' or 'back', then for 'some' four for each message: its place in the batch
 -- as it was taken (1 for the first), 'x' (it goes), 'b' (back where it came from) or 'r' (again later), milliseconds
--- until then, and for 'x' its id where it is framed, for 'r' the head of its frame. 'back' gives back all that is left.
+-- until then, and for 'x' its id where it is framed, for 'r' the head of its frame. 'back' releases all that is left.
 -- Answers 1, or why the batch is not there: 0: others were given it; -1: this server has never had it, and has lost
 -- data; -2: this boot has ended all of it.
 --

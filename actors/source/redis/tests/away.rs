@@ -60,7 +60,7 @@ async fn a_full_server_is_drained_and_loses_nothing() {
 }
 
 #[actix::test]
-async fn a_full_server_gives_back_what_dead_boots_held() {
+async fn a_full_server_releases_what_dead_boots_held() {
     let Some((_server, world)) = World::dedicated().await else {
         return;
     };

@@ -31,7 +31,7 @@ fn charge(delivery: &Delivery, source: &RedisSource, boot: &str, certain: bool) 
 }
 
 #[actix::test]
-async fn what_a_silent_boot_held_is_given_back_once_and_in_order() {
+async fn what_a_silent_boot_held_is_released_once_and_in_order() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -162,7 +162,7 @@ async fn what_ended_its_process_is_charged_waits_and_is_a_suspect_and_its_neighb
         (poison[0].message.attempt, &poison[0].message.id),
         (2, &held[1].message.id)
     );
-    // Given back it stays a suspect; failed in the usual way it is none any more.
+    // Released it stays a suspect; failed in the usual way it is none any more.
     settle(&source, &poison, Disposition::Release).await;
     let poison = fetch(&source, 100).await;
     assert!(poison[0].suspect && poison[0].message.attempt == 2);

@@ -56,7 +56,7 @@ async fn a_failed_message_comes_back_when_it_is_due_and_holds_up_nobody() {
 }
 
 #[actix::test]
-async fn what_is_given_back_keeps_its_order_before_what_came_later() {
+async fn what_is_released_keeps_its_order_before_what_came_later() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -74,7 +74,7 @@ async fn what_is_given_back_keeps_its_order_before_what_came_later() {
 }
 
 #[actix::test]
-async fn a_framed_message_that_is_given_back_keeps_its_attempts() {
+async fn a_framed_message_that_is_released_keeps_its_attempts() {
     let Some(world) = World::shared().await else {
         return;
     };
@@ -111,7 +111,7 @@ async fn an_end_is_reported_though_its_neighbour_runs_on() {
         .ask(&["LRANGE", &batch_key(&world, &source, 1), "1", "-1"])
         .await;
     assert_eq!(batch, ["2"], "what runs on is all that is left");
-    // A partly reported batch that is given back, and one that ends.
+    // A partly reported batch that is released, and one that ends.
     settle(&source, &all[1..2], Disposition::Release).await;
     assert_eq!(world.waiting().await, ["2"]);
     settle(&source, &again, Disposition::Complete).await;
@@ -151,7 +151,7 @@ async fn a_dead_message_is_a_dead_letter_before_it_goes() {
 }
 
 #[actix::test]
-async fn a_boot_that_ends_gives_back_everything_in_order() {
+async fn a_boot_that_ends_releases_everything_in_order() {
     let Some(world) = World::shared().await else {
         return;
     };

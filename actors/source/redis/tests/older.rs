@@ -62,7 +62,7 @@ async fn a_failed_message_comes_again_though_the_server_forgot_its_batch() {
 }
 
 #[actix::test]
-async fn a_stop_gives_back_what_the_server_forgot() {
+async fn a_stop_releases_what_the_server_forgot() {
     let Some((server, world)) = World::dedicated().await else {
         return;
     };
@@ -79,7 +79,7 @@ async fn a_stop_gives_back_what_the_server_forgot() {
 }
 
 #[actix::test]
-async fn a_stop_that_does_not_know_yet_that_the_server_is_back_gives_back_what_it_forgot() {
+async fn a_stop_that_does_not_know_yet_that_the_server_is_back_releases_what_it_forgot() {
     let Some((server, world)) = World::dedicated().await else {
         return;
     };
@@ -87,14 +87,14 @@ async fn a_stop_that_does_not_know_yet_that_the_server_is_back_gives_back_what_i
     world.push(["1", "2", "3"]).await;
     let held = fetch(&source, 3).await;
     server.kill();
-    let giving_back = {
+    let releasing = {
         let source = Arc::clone(&source);
         actix_rt::spawn(async move { settle(&source, &held, Disposition::Release).await })
     };
     until("the outage", || async { source.list.server().is_down() }).await;
     server.start();
     source.close(PATIENCE).await;
-    giving_back.await.unwrap();
+    releasing.await.unwrap();
     let world = World::on(server.url(), world.key.clone()).await;
     assert_eq!(world.waiting().await, ["1", "2", "3"]);
     assert_eq!(world.beside().await, [""; 0]);
