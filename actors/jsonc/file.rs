@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_byte_that_is_not_utf8_is_told() {
+    fn the_first_byte_that_is_not_utf8_is_named() {
         let fault = text("f", "[\n  \"测\u{0}".bytes().chain([0xff, b'"']).collect()).unwrap_err();
         assert_eq!(
             fault.to_string(),

@@ -46,7 +46,7 @@ pub(crate) use self::stderr::{before_fatal_signal, say};
 
 /// Packing a hundred megabytes takes less than a second; a stop must not take longer for it.
 const LAST_PACKING: Duration = Duration::from_secs(2);
-/// So long the end of the process waits for lines of queued loggers.
+/// The longest that the end of the process waits for lines of queued loggers.
 const LAST_LINES: Duration = Duration::from_secs(2);
 const BYTES_PER_MB: u64 = 1024 * 1024;
 

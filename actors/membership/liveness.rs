@@ -147,10 +147,10 @@ impl Liveness {
 
     /// Whether something claimed in this generation may start now.
     pub(crate) fn ownership(&self, generation: u64) -> Ownership {
-        self.standing_at(generation, Moment::now())
+        self.ownership_at(generation, Moment::now())
     }
 
-    fn standing_at(&self, generation: u64, now: Moment) -> Ownership {
+    fn ownership_at(&self, generation: u64, now: Moment) -> Ownership {
         if generation != self.generation() || self.ended().is_some() {
             Ownership::Lost
         } else if self.fresh_at(now) {
@@ -212,21 +212,21 @@ mod tests {
     #[test]
     fn nothing_starts_once_the_heartbeat_is_two_intervals_old() {
         let liveness = Liveness::new(INTERVAL);
-        assert_eq!(liveness.standing_at(0, at(&liveness, 9)), Ownership::Held);
+        assert_eq!(liveness.ownership_at(0, at(&liveness, 9)), Ownership::Held);
         assert_eq!(
-            liveness.standing_at(0, at(&liveness, 10)),
+            liveness.ownership_at(0, at(&liveness, 10)),
             Ownership::Uncertain
         );
         liveness.confirm(at(&liveness, 12), at(&liveness, 12));
-        assert_eq!(liveness.standing_at(0, at(&liveness, 21)), Ownership::Held);
+        assert_eq!(liveness.ownership_at(0, at(&liveness, 21)), Ownership::Held);
     }
 
     #[test]
     fn claims_of_before_a_judged_death_never_start() {
         let liveness = Liveness::new(INTERVAL);
         liveness.was_dead(at(&liveness, 60));
-        assert_eq!(liveness.standing_at(0, at(&liveness, 61)), Ownership::Lost);
-        assert_eq!(liveness.standing_at(1, at(&liveness, 61)), Ownership::Held);
+        assert_eq!(liveness.ownership_at(0, at(&liveness, 61)), Ownership::Lost);
+        assert_eq!(liveness.ownership_at(1, at(&liveness, 61)), Ownership::Held);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::process::Daemon;
 use crate::wait::{PATIENCE, now_s, wait_until};
 use crate::world::World;
 
-/// So many seconds of cron are watched; in each of them there is other work too.
+/// Seconds of cron that are watched; in each of them there is other work too.
 const SECONDS: usize = 8;
 const MESSAGES_A_SECOND: usize = 500;
 const TASKS_A_SECOND: usize = 40;

@@ -23,7 +23,7 @@ fn below(folder: &str, found: &mut Vec<String>) {
     }
 }
 
-/// `kafka/lane.rs` may stand for `actors/source/kafka/lane.rs`.
+/// `kafka/lag.rs` may stand for `actors/source/kafka/lag.rs`.
 #[test]
 fn each_source_file_that_a_document_names_is_there() {
     let mut files = Vec::new();

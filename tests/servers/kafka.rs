@@ -148,7 +148,7 @@ impl Kafka {
         file.set_len(place.try_into().unwrap()).unwrap();
     }
 
-    /// So many in all.
+    /// Afterwards the topic has this number of partitions.
     #[track_caller]
     pub fn add_partitions(&self, topic: &str, partitions: usize) {
         self.admin(async |admin, options| {

@@ -123,7 +123,7 @@ impl Process {
             .id()
     }
 
-    /// Stops the process and then its children (PostgreSQL has one for each connection): standing still it starts no more
+    /// Stops the process and then its children (PostgreSQL has one for each connection): a stopped process starts no more
     /// of them.
     fn stand_still(&self) -> Vec<u32> {
         let first = self.pid();

@@ -25,7 +25,7 @@ pub(super) struct Filter {
     pub(super) name: Option<String>,
     pub(super) kind: Option<String>,
     pub(super) exec_cmd: Option<String>,
-    /// So long ago, or a time.
+    /// A duration before now, or a time.
     pub(super) since: Option<String>,
     pub(super) until: Option<String>,
     /// In the error.

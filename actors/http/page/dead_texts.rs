@@ -19,7 +19,7 @@ texts! {
     of_source(source, queues): "{source} ({queues})", "{source}（{queues}）";
     since_when: "Since", "起始";
     until_when: "Until", "截止";
-    wrong_moment(text, forms): "`{text}` is no time. Write so long ago, or a time: {forms}.", "`{text}` 不是时间。请写多久以前或具体时间：{forms}。";
+    wrong_moment(text, forms): "`{text}` is no time. Write how long ago, or a time: {forms}.", "`{text}` 不是时间。请写多久以前或具体时间：{forms}。";
     since_is_ahead(text, at): "`{text}` means {at}, which is in the future: no dead letter is newer. For an earlier day write the date too, such as `2026-01-31 12:00`.", "`{text}` 指 {at}，该时间尚未到来，不会有匹配的死信。若指更早的某一天，请写上日期，例如 `2026-01-31 12:00`。";
     until_is_before(since, until): "Nothing is since {since} and until {until}: the end is not after the beginning.", "截止时间 {until} 不晚于起始时间 {since}，没有内容。";
     wrong_kind(kind, kinds): "There is no kind `{kind}`; there are {kinds}.", "没有类型 `{kind}`；可用：{kinds}。";

@@ -10,7 +10,7 @@ use crate::store::browse::{self, AuditAsked, AuditLine, Next, Reach};
 
 /// Orders that are read, the newest.
 const MOST_ORDERS: u32 = 20;
-/// How far it looks for them: less than a page that is about them.
+/// How many rows are searched for them: fewer than for a page of orders.
 const REACH: Reach = Reach {
     page: MOST_ORDERS,
     step: 2000,

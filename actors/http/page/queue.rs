@@ -62,7 +62,7 @@ struct DeadOfQueue {
 
 /// Dead letters that are shown, the newest.
 const MOST_DEAD_LETTERS: u32 = 5;
-/// How far it looks for them: less than a page that is about them.
+/// How many rows are searched for them: fewer than for a page of dead letters.
 const DEAD_REACH: Reach = Reach {
     page: MOST_DEAD_LETTERS,
     step: 2000,

@@ -449,7 +449,7 @@ impl<T: RecordQueue> Assignments<T> {
 
     /// Positions that the brokers do not know.
     pub(super) fn uncommitted(&self) -> Vec<Position> {
-        let of_lane = |(partition, assigned): (&i32, &AssignedPartition<T>)| {
+        let of_partition = |(partition, assigned): (&i32, &AssignedPartition<T>)| {
             let (offset, epoch) = assigned.uncommitted()?;
             Some(Position {
                 partition: *partition,
@@ -457,7 +457,10 @@ impl<T: RecordQueue> Assignments<T> {
                 epoch,
             })
         };
-        self.partitions_held.iter().filter_map(of_lane).collect()
+        self.partitions_held
+            .iter()
+            .filter_map(of_partition)
+            .collect()
     }
 
     /// Where partitions that are here are to be read again from.
@@ -498,7 +501,7 @@ impl<T: RecordQueue> Assignments<T> {
     /// How far each partition has come here.
     pub(super) fn progress(&self) -> BTreeMap<i32, Progress> {
         let partitions_held = self.partitions_held.iter();
-        let of_lane = |(partition, assigned): (&i32, &AssignedPartition<T>)| {
+        let of_partition = |(partition, assigned): (&i32, &AssignedPartition<T>)| {
             let progress = Progress {
                 position: assigned.position(),
                 unfinished: assigned.unfinished(),
@@ -506,6 +509,6 @@ impl<T: RecordQueue> Assignments<T> {
             };
             (*partition, progress)
         };
-        partitions_held.map(of_lane).collect()
+        partitions_held.map(of_partition).collect()
     }
 }

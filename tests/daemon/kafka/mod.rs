@@ -13,5 +13,5 @@ mod reload;
 mod secured;
 mod silent_group;
 mod speed;
-mod standing;
 mod strangers;
+mod unpositioned;

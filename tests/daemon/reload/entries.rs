@@ -11,7 +11,7 @@ fn consumers_follow_their_entry_and_untouched_ones_stay() {
     write(queue("grows", 1));
     let daemon = world.start();
     let present = |name: &str, n: u64| {
-        wait_until("so many consumers", PATIENCE, || {
+        wait_until("that number of consumers", PATIENCE, || {
             shown(&world, name)["consumers_present"] == n
         });
     };

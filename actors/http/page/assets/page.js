@@ -94,7 +94,7 @@
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  // Copies what a payload's block shows, and says so where a screen reader hears it. A page of plain HTTP at an address that
+  // Copies what a payload's block shows, and reports it to screen readers. A page of plain HTTP at an address that
   // is not this machine's has no clipboard: there the older way is tried, and the text stays selected.
   const enable = (root) => { for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false; };
   const select = (block) => {

@@ -249,7 +249,7 @@ fn deaths_are_known_until_the_brokers_know_that_their_records_are_finished() {
 }
 
 #[test]
-fn a_lane_that_nobody_took_is_announced_again() {
+fn a_partition_that_nobody_took_is_announced_again() {
     let mut world = World::of(&[3]);
     let waiters = [1, 2, 3].map(|consumer| {
         let wake = Arc::<Notify>::default();
@@ -273,7 +273,7 @@ fn a_lane_that_nobody_took_is_announced_again() {
 }
 
 #[test]
-fn a_lane_is_not_announced_to_one_whose_own_is_not_over() {
+fn a_partition_is_not_announced_to_one_whose_own_is_not_over() {
     let mut world = World::of(&[9, 9]);
     assert_eq!(world.partition(one(1), 1), Some(0));
     world.now += Duration::from_secs(1);
@@ -288,7 +288,7 @@ fn a_lane_is_not_announced_to_one_whose_own_is_not_over() {
 }
 
 #[test]
-fn a_lane_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
+fn a_partition_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
     let mut world = World::of(&[3]);
     let (partition, mut claim) = world.assignments.claim(one(1), 2, world.now).unwrap();
     claim.draw();

@@ -71,7 +71,7 @@ async fn what_is_sent_keeps_its_key_and_headers() {
 }
 
 #[actix::test]
-async fn a_partition_that_goes_waits_until_its_tap_is_back() {
+async fn a_partition_that_goes_waits_until_its_queue_is_back() {
     let db = TestDb::start();
     let clusters = clusters(Inside::Daemon);
     let source = source(&clusters, "orders", "g", &db);

@@ -1,4 +1,4 @@
-//! `"auto.offset.reset": "error"`: a partition without a position stands, is logged, and goes on by itself once it has
+//! `"auto.offset.reset": "error"`: a partition without a position is not consumed, is logged, and goes on by itself once it has
 //! one.
 
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -42,7 +42,7 @@ fn a_group_without_positions_is_consumed_when_an_operator_sets_them() {
     assert!(said.contains("`auto.offset.reset` is `error`"), "{said}");
     let said = daemon.wait_log("has left its group");
     assert!(said.contains("--reset-offsets"), "{said}");
-    // One of them first: the other one goes on standing.
+    // One of them first: the other one still has no position.
     place.set_positions(&[(0, 1)]);
     wait_until("the rest of one partition to run", LONG_PATIENCE, || {
         !place.world.ledger().of_body("old-2").is_empty()
