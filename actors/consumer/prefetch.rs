@@ -13,7 +13,7 @@ use super::in_flight::{Held, Origin};
 use crate::orders::PauseFlag;
 use crate::outage::Outage;
 use crate::rate::{Limiter, Permits};
-use crate::source::{Fetcher, Reach};
+use crate::source::{Fetcher, Locality};
 use crate::stop::StopListener;
 
 /// The batches fetched ahead. Dropping it releases them.
@@ -50,10 +50,10 @@ impl Ahead {
             (stop, paused),
             limit,
         );
-        match origin.source.reach() {
-            Reach::Far => drop(origin.home.spawn(fetching)),
+        match origin.source.locality() {
+            Locality::Remote => drop(origin.home.spawn(fetching)),
             // On this thread. While a handler blocks that, a batch that is fetched waits here as it would there.
-            Reach::Near => drop(actix_rt::spawn(fetching)),
+            Locality::InProcess => drop(actix_rt::spawn(fetching)),
         }
         Self {
             wanted,

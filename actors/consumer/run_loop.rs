@@ -20,7 +20,7 @@ use crate::orders::PauseFlag;
 use crate::poison::Quarantine;
 use crate::poison::{Identity, Slot, SlotFile};
 use crate::rate::Limiter;
-use crate::source::{Breadth, Fetcher, Receipt, Source};
+use crate::source::{Fetcher, Receipt, Source, Streams};
 use crate::state::{QueueState, Tally};
 use crate::stop::StopListener;
 
@@ -95,9 +95,9 @@ impl Work {
         static CONSUMERS: AtomicU64 = AtomicU64::new(1);
         Fetcher {
             consumer: CONSUMERS.fetch_add(1, Ordering::Relaxed),
-            breadth: match &self.handler {
-                Consumer::Single(_) => Breadth::One,
-                Consumer::Batch(_) => Breadth::Any,
+            streams: match &self.handler {
+                Consumer::Single(_) => Streams::One,
+                Consumer::Batch(_) => Streams::Many,
             },
             bytes: self.batch.bytes,
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::in_flight::Origin;
 use crate::settler::{GATHERING, Settler};
-use crate::source::{Reach, Settled};
+use crate::source::{Locality, Settled};
 use crate::state::ConsumerTally;
 
 /// How many ends the consumer settles at once.
@@ -18,16 +18,16 @@ const LEFT_ALONE: Duration = Duration::from_millis(10);
 
 pub(super) struct Ends {
     settler: Settler<Settled>,
-    /// Where it is in this process.
-    near: Option<Origin>,
+    /// Set where the source is [`Locality::InProcess`].
+    in_process: Option<Origin>,
     pub(super) tally: ConsumerTally,
 }
 
 impl Ends {
     pub(super) fn start(queue: &str, origin: &Origin) -> Self {
-        let (near, gathering) = match origin.source.reach() {
-            Reach::Near => (Some(origin.clone()), LEFT_ALONE),
-            Reach::Far => (None, GATHERING),
+        let (in_process, gathering) = match origin.source.locality() {
+            Locality::InProcess => (Some(origin.clone()), LEFT_ALONE),
+            Locality::Remote => (None, GATHERING),
         };
         let tally = origin.state.join();
         let origin = origin.clone();
@@ -39,7 +39,7 @@ impl Ends {
         });
         Self {
             settler,
-            near,
+            in_process,
             tally,
         }
     }
@@ -55,7 +55,7 @@ impl Ends {
 
     /// What can be settled here and now is.
     pub(super) fn settle_now(&self) {
-        if let Some(origin) = &self.near {
+        if let Some(origin) = &self.in_process {
             self.settler.settle_now(|ends| origin.settle_now(ends));
         }
     }
@@ -84,11 +84,11 @@ mod tests {
     async fn fetched(n: i64) -> (Arc<FakeSource>, Vec<Receipt>, Ends) {
         tokio::time::pause();
         let source = FakeSource::new();
-        source.is_near();
+        source.set_in_process();
         source.offer(0..n);
         let who = Fetcher {
             consumer: 1,
-            breadth: crate::source::Breadth::One,
+            streams: crate::source::Streams::One,
             bytes: u32::MAX,
         };
         let stop = StopSignal::new();
@@ -116,7 +116,7 @@ mod tests {
     #[actix::test]
     async fn ends_of_what_is_in_this_process_are_settled_many_at_a_time_by_who_makes_them() {
         let (source, receipts, ends) = fetched(70).await;
-        let state = Arc::clone(&ends.near.as_ref().unwrap().state);
+        let state = Arc::clone(&ends.in_process.as_ref().unwrap().state);
         settle(&ends, &receipts[..PORTION - 1], &Disposition::Complete).await;
         assert_eq!(source.ends().len(), 0);
         assert_eq!(state.counts().completed, 0, "none is settled");
@@ -147,7 +147,7 @@ mod tests {
             error: "no".to_owned(),
             attempts: 1,
         };
-        let state = Arc::clone(&ends.near.as_ref().unwrap().state);
+        let state = Arc::clone(&ends.in_process.as_ref().unwrap().state);
         settle(&ends, &receipts[..1], &dead).await;
         settle(&ends, &receipts[1..], &Disposition::Complete).await;
         ends.settle_now();
@@ -170,7 +170,7 @@ mod tests {
     #[actix::test]
     async fn a_handler_that_blocks_its_thread_holds_up_no_end_before_it() {
         let source = FakeSource::new();
-        source.is_near();
+        source.set_in_process();
         source.offer([1, 2, 3, 4]);
         let (go, quarantine) = mpsc::channel::<()>();
         let quarantine = std::sync::Mutex::new(quarantine);

@@ -160,27 +160,28 @@ pub(crate) fn outside(identity: &Identity<'_>) -> Option<OutsideId> {
 pub(crate) struct Fetcher {
     /// No two consumers of a process have the same.
     pub(crate) consumer: u64,
-    pub(crate) breadth: Breadth,
+    pub(crate) streams: Streams,
     /// Bytes of payloads, keys and headers that one fetch takes at most; the first message comes whatever its size.
     pub(crate) bytes: u32,
 }
 
-/// From how many orders of one source (Kafka: partitions) a consumer has messages at a time.
+/// How many ordered streams (Kafka partitions) one fetch may mix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Breadth {
-    /// One: a second would wait for the first, while another consumer might have time for it.
+pub(crate) enum Streams {
+    /// One: messages of a second stream would wait for those of the first, while another consumer might have time for
+    /// them.
     One,
-    /// Any number: they share a batch.
-    Any,
+    /// Any number: their messages share a batch.
+    Many,
 }
 
-/// Where messages wait for a fetch.
+/// Where the messages of a source are before a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// On a server: a fetch asks, and is made on the thread without business code, which keeps connections.
-    Far,
-    /// In this process already: a fetch is made by the thread that will run them.
-    Near,
+pub(crate) enum Locality {
+    /// On a server. A fetch sends requests, and runs on the thread without business code, which keeps the connections.
+    Remote,
+    /// In this process already. A fetch runs on the thread that will run the messages.
+    InProcess,
 }
 
 /// How many consumers a source has a use for.
@@ -206,9 +207,9 @@ pub(crate) trait Source: Send + Sync {
         None
     }
 
-    /// From where messages are fetched.
-    fn reach(&self) -> Reach {
-        Reach::Far
+    /// Where its messages are before a fetch.
+    fn locality(&self) -> Locality {
+        Locality::Remote
     }
 
     /// Waits for messages, and returns `max` at most; none when a stop begins. What it returns is ours until settled. A
@@ -234,7 +235,7 @@ pub(crate) trait Source: Send + Sync {
     /// messages. May be repeated after an error: each receipt counts once.
     fn settle(&self, ends: Vec<Settled>) -> BoxFuture<'_, Result<Vec<Settled>, SourceError>>;
 
-    /// Settles in memory whatever needs no I/O, and returns the rest. In-process sources only (see [`Reach`]).
+    /// Settles in memory whatever needs no I/O, and returns the rest. In-process sources only (see [`Locality`]).
     fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
         ends
     }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(crate) use self::due::DueReplays;
 use super::{
-    Delivery, Fetched, Fetcher, Limit, Reach, Receipt, Recovery, Settled, Source, SourceError,
+    Delivery, Fetched, Fetcher, Limit, Locality, Receipt, Recovery, Settled, Source, SourceError,
     TableSource, made, nothing,
 };
 use crate::config::REPLAY_PREFIX;
@@ -178,8 +178,8 @@ impl Source for Replayed {
         Some(limit)
     }
 
-    fn reach(&self) -> Reach {
-        self.queue.reach()
+    fn locality(&self) -> Locality {
+        self.queue.locality()
     }
 
     fn fetch<'a>(

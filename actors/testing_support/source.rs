@@ -13,8 +13,8 @@ use crate::job::{Disposition, Message};
 use crate::membership::Ownership;
 use crate::poison::{Identity, Kind};
 use crate::source::{
-    Delivery, Fetched, Fetcher, Limit, Reach, Receipt, Settled, Source, SourceError, TableReceipt,
-    nothing, take_dead,
+    Delivery, Fetched, Fetcher, Limit, Locality, Receipt, Settled, Source, SourceError,
+    TableReceipt, nothing, take_dead,
 };
 use crate::stop::StopListener;
 use crate::store::DbError;
@@ -58,7 +58,7 @@ struct State {
     blocked: Vec<TableReceipt>,
     fetches: u64,
     ordered: bool,
-    near: bool,
+    in_process: bool,
     limit: Option<watch::Sender<Limit>>,
 }
 
@@ -121,8 +121,8 @@ impl FakeSource {
     }
 
     /// It is in this process: what has ended is settled there and then, but for dead letters.
-    pub(crate) fn is_near(&self) {
-        self.change(|state| state.near = true);
+    pub(crate) fn set_in_process(&self) {
+        self.change(|state| state.in_process = true);
     }
 
     pub(crate) fn fail(&self, fetches: usize, settles: usize) {
@@ -265,10 +265,10 @@ impl Source for FakeSource {
         self.lock().limit.as_ref().map(watch::Sender::subscribe)
     }
 
-    fn reach(&self) -> Reach {
-        match self.lock().near {
-            true => Reach::Near,
-            false => Reach::Far,
+    fn locality(&self) -> Locality {
+        match self.lock().in_process {
+            true => Locality::InProcess,
+            false => Locality::Remote,
         }
     }
 

@@ -16,7 +16,7 @@ use super::partition::{AssignedPartition, Charged, Cut, Handed};
 use super::record::Record;
 use super::survivors::Survivors;
 use crate::job::Disposition;
-use crate::source::{Breadth, Fetcher, KafkaReceipt, Settled};
+use crate::source::{Fetcher, KafkaReceipt, Settled, Streams};
 
 /// How long a consumer goes on with its partition while others have records too: changing costs a pause of one round
 /// between the threads.
@@ -221,12 +221,12 @@ impl<T: RecordQueue> Assignments<T> {
             }
         }
         let free = free.map(|(_, partition)| partition);
-        match (going_on, who.breadth) {
-            (Some((_, true)), Breadth::One) if free.is_some() => None,
-            (Some((_, true)), Breadth::Any) if free.is_some() => free,
+        match (going_on, who.streams) {
+            (Some((_, true)), Streams::One) if free.is_some() => None,
+            (Some((_, true)), Streams::Many) if free.is_some() => free,
             (Some((own, _)), _) => Some(own),
             // The batch that it has comes to its end first.
-            (None, Breadth::One) if has_lease => None,
+            (None, Streams::One) if has_lease => None,
             (None, _) => free,
         }
     }
@@ -263,7 +263,7 @@ impl<T: RecordQueue> Assignments<T> {
         }
         self.waiters.retain(|waiter| {
             let consumer = waiter.who.consumer;
-            let is_held_up = waiter.who.breadth == Breadth::One && holders.contains(&consumer);
+            let is_held_up = waiter.who.streams == Streams::One && holders.contains(&consumer);
             let has_some = if extendable.contains(&consumer) {
                 true
             } else if free > 0 && !is_held_up {
@@ -299,7 +299,8 @@ impl<T: RecordQueue> Assignments<T> {
     /// Whether it takes a partition that no consumer has: with one message at a time only after its own.
     fn may_begin(&self, who: Fetcher) -> bool {
         let mut partitions_held = self.partitions_held.values();
-        who.breadth == Breadth::Any || !partitions_held.any(|assigned| assigned.is_of(who.consumer))
+        who.streams == Streams::Many
+            || !partitions_held.any(|assigned| assigned.is_of(who.consumer))
     }
 
     /// Wakes the waiters that have something to take, and returns when to come again for records that are not due yet.

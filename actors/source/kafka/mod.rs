@@ -55,8 +55,8 @@ use self::health::Health;
 pub(crate) use self::probe::{Reached, probe, reach};
 use self::shared::Shared;
 use super::{
-    Delivery, Fetched, Fetcher, KafkaReceipt, Limit, Reach, Receipt, Settled, Source, SourceError,
-    nothing,
+    Delivery, Fetched, Fetcher, KafkaReceipt, Limit, Locality, Receipt, Settled, Source,
+    SourceError, nothing,
 };
 use crate::clock::now_ms;
 use crate::db::Db;
@@ -235,8 +235,8 @@ impl Source for KafkaSource {
         Some(self.shared.limit.subscribe())
     }
 
-    fn reach(&self) -> Reach {
-        Reach::Near
+    fn locality(&self) -> Locality {
+        Locality::InProcess
     }
 
     fn fetch<'a>(

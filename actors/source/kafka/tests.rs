@@ -27,7 +27,7 @@ use super::{Clusters, Inside, KafkaSource, Subscription};
 use crate::config::{Brokers, KafkaSettings, Secret};
 use crate::job::Disposition;
 use crate::servers::kafka::{self, Kafka};
-use crate::source::{Breadth, Delivery, Fetcher, Settled, Source};
+use crate::source::{Delivery, Fetcher, Settled, Source, Streams};
 use crate::stop::StopSignal;
 use crate::store::rows::EntryName;
 use crate::testing_support::TestDb;
@@ -42,7 +42,7 @@ const DONE: Disposition = Disposition::Complete;
 fn one(consumer: u64) -> Fetcher {
     Fetcher {
         consumer,
-        breadth: Breadth::One,
+        streams: Streams::One,
         bytes: u32::MAX,
     }
 }
@@ -50,7 +50,7 @@ fn one(consumer: u64) -> Fetcher {
 /// Takes from any number of partitions.
 const ANY: Fetcher = Fetcher {
     consumer: 99,
-    breadth: Breadth::Any,
+    streams: Streams::Many,
     bytes: u32::MAX,
 };
 

@@ -23,7 +23,7 @@ use crate::config::{RedisSettings, RetryRules, Secret};
 use crate::job::Disposition;
 use crate::servers::redis::{self, Redis};
 use crate::servers::way::Way;
-use crate::source::{Breadth, Delivery, Fetcher, Settled, Source};
+use crate::source::{Delivery, Fetcher, Settled, Source, Streams};
 use crate::stop::StopSignal;
 use crate::store::rows::EntryName;
 use crate::testing_support::TestDb;
@@ -35,7 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Messages of a list have no order to keep.
 const ME: Fetcher = Fetcher {
     consumer: 1,
-    breadth: Breadth::Any,
+    streams: Streams::Many,
     bytes: u32::MAX,
 };
 /// Short, so that a silent boot is found dead soon.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::*;
 use crate::job::Disposition;
 use crate::membership::Liveness;
-use crate::source::Breadth;
+use crate::source::Streams;
 use crate::store::rows::{DeadLetterFilter, EntryName, NewDeadLetter, Replay, ReplayTo};
 use crate::store::write::{InsertDeadLetters, ReplayDeadLetters};
 use crate::testing_support::{FakeSource, TestDb, soon};
@@ -19,7 +19,7 @@ use crate::testing_support::{FakeSource, TestDb, soon};
 const OWNER: &str = "script1/me";
 const WHO: Fetcher = Fetcher {
     consumer: 1,
-    breadth: Breadth::One,
+    streams: Streams::One,
     bytes: u32::MAX,
 };
 

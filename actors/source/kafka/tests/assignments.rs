@@ -12,12 +12,12 @@ use super::partition::{Pulled, Script, record};
 use crate::job::Disposition;
 use crate::source::kafka::assignments::{Assignments, Batch};
 use crate::source::kafka::partition::Charged;
-use crate::source::{Breadth, Fetcher, KafkaReceipt, Receipt, Settled};
+use crate::source::{Fetcher, KafkaReceipt, Receipt, Settled, Streams};
 
 pub(super) fn one(consumer: u64) -> Fetcher {
     Fetcher {
         consumer,
-        breadth: Breadth::One,
+        streams: Streams::One,
         bytes: u32::MAX,
     }
 }
@@ -130,7 +130,7 @@ fn batches_are_filled_from_several_partitions() {
     let mut world = World::of(&[2, 2, 2]);
     let any = Fetcher {
         consumer: 1,
-        breadth: Breadth::Any,
+        streams: Streams::Many,
         bytes: u32::MAX,
     };
     let taken: Vec<_> = (0..4).map(|_| world.partition(any, 5)).collect();
