@@ -1,18 +1,18 @@
-//! How many messages to fetch at once, by how fast the handler is.
+//! How many messages one fetch takes, by the speed of the handler.
 //!
-//! Fast handlers want large batches: the fetch is the cost. Slow ones want small batches, so that one consumer does
-//! not hoard what another could be working on.
+//! A fast handler needs large batches, because the fetch costs more than the handler. A slow handler needs small batches,
+//! so that one consumer does not hold messages that another consumer has time for.
 
 use std::time::Duration;
 
-/// The most work in one batch, as its handler's time. One more is fetched ahead, so a consumer holds a second's work.
+/// The handler's time for one batch, at most. One more batch is fetched ahead, so a consumer holds the work of one second.
 pub(super) const WORK_PER_BATCH: Duration = Duration::from_millis(500);
-/// Where larger batches stopped being faster.
+/// Messages in one batch, at most. Larger batches were measured to be no faster.
 const MAX_BATCH: u32 = 500;
-/// Bytes of payload that a batch has at most, judged by the last messages: with one batch ahead, a consumer holds
-/// twice as much.
+/// Bytes of payload in one batch, at most, estimated from the last messages. With one batch ahead a consumer holds twice
+/// as much.
 const BYTES_PER_BATCH: f64 = 4.0 * 1024.0 * 1024.0;
-/// How much the last message counts in the running mean.
+/// The weight of the last message in the running means.
 const WEIGHT: f64 = 0.2;
 
 /// The running means of the handler's time and of the payloads.
@@ -32,13 +32,13 @@ impl Pace {
         }
     }
 
-    /// Notes that `messages`, of `bytes` together, took this long one after the other.
+    /// Notes the time that `messages`, of `bytes` together, took one after the other.
     pub(super) fn note(&mut self, took: Duration, messages: u32, bytes: usize) {
         if messages == 0 {
             return;
         }
         let n = f64::from(messages);
-        // As if each had been noted for itself, all alike.
+        // The same as noting each message by itself, with the mean time and the mean bytes.
         let weight = 1.0 - (1.0 - WEIGHT).powf(n);
         self.mean_seconds += weight * (took.as_secs_f64() / n - self.mean_seconds);
         #[expect(clippy::cast_precision_loss, reason = "a mean needs no last digit")]
@@ -46,7 +46,8 @@ impl Pace {
         self.mean_bytes += weight * (bytes / n - self.mean_bytes);
     }
 
-    /// The next batch. Grows to twice the last one at most: a handler is not believed to be fast before it was.
+    /// The size of the next batch, at most twice the last one: the handler has to be fast with this size before the size
+    /// grows further.
     pub(super) fn next_size(&mut self) -> u32 {
         let by_work = WORK_PER_BATCH.as_secs_f64() / self.mean_seconds.max(f64::MIN_POSITIVE);
         let by_work = by_work.min(BYTES_PER_BATCH / self.mean_bytes.max(1.0));

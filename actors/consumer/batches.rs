@@ -16,7 +16,7 @@ use crate::source::{Delivery, nothing};
 use crate::stop::StopListener;
 
 impl Work {
-    /// Runs full batches while there are messages; the last one of a fetch is filled up for `batch_wait`.
+    /// Runs full batches while there are messages. The last batch of a fetch waits up to `batch_wait` for more messages.
     pub(super) async fn run_batches(
         &self,
         handler: &BatchHandler,
@@ -25,7 +25,7 @@ impl Work {
         ends: &Ends,
         stop: &mut StopListener,
     ) {
-        // What is left over (a suspect, or more than one batch) has its turn at once.
+        // Messages that did not fit into a batch (a suspect, or more than one batch) run without another fetch.
         while held.peek().is_some() && !self.rests(stop) {
             let mut batch = self.fill(&mut held, &mut permits, ahead, stop).await;
             if self.rests(stop) {
@@ -47,7 +47,8 @@ impl Work {
         }
     }
 
-    /// The next batch: full by its messages or by their bytes. Returns early, with what there is, when a stop begins.
+    /// The next batch, full by the number of its messages or by their bytes. When a stop begins it returns the messages that
+    /// it has by then.
     async fn fill(
         &self,
         held: &mut Held,
@@ -133,7 +134,7 @@ impl Work {
             return;
         }
         let running = Running::new(&self.origin(), batch.iter().map(|d| d.receipt));
-        // A batch that ends the process is charged as a whole: after that each of its messages runs alone.
+        // A crash is recorded for each message of the batch, and each of them then runs alone.
         let slot = {
             let identities = batch
                 .iter()

@@ -1,4 +1,4 @@
-//! Messages that were fetched and not settled. They are released when their holder is dropped, by a panic too.
+//! Messages in flight: fetched and not settled. Dropping their holder releases them, also when it panics.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::source::{Delivery, Fetched, Receipt, Settled, Source, SourceError};
 use crate::state::{QueueState, Settlements};
 use crate::task::caught;
 
-/// Pause before messages that cannot be released are tried again.
+/// Pause before another attempt to release messages.
 const RELEASE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Where messages come from, and the runtime on which they are released: one without business code, which a handler
-/// that blocks its own thread cannot hold up.
+/// The source of messages, and the runtime that releases them. It runs no business code, so a handler that blocks its
+/// thread does not delay a release.
 #[derive(Clone)]
 pub(super) struct Origin {
     pub(super) source: Arc<dyn Source>,
@@ -25,7 +25,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// Makes ends durable, and notes that they are. Answers those that are to be tried again later.
+    /// Makes ends durable and counts them. Returns the ends that are to be tried again later.
     pub(super) async fn settle(&self, ends: Vec<Settled>) -> Result<Vec<Settled>, SourceError> {
         let all = counts(&ends);
         let later = self.source.settle(ends).await?;
@@ -33,7 +33,7 @@ impl Origin {
         Ok(later)
     }
 
-    /// As [`Origin::settle`], in memory: answers those that need more than that.
+    /// As [`Origin::settle`], without I/O. Returns the ends that need I/O.
     pub(super) fn settle_now(&self, ends: Vec<Settled>) -> Vec<Settled> {
         let all = counts(&ends);
         let later = self.source.settle_now(ends);
@@ -46,12 +46,12 @@ fn counts(ends: &[Settled]) -> Settlements {
     settlements(ends.iter().map(|settled| &settled.disposition))
 }
 
-/// Holds messages that wait for their turn, and the one that has it.
+/// Holds the messages of one consumer that wait, and the one that runs.
 pub(super) struct Held {
     origin: Origin,
-    /// Peeked at, or added here. They are taken before those of `rest`.
+    /// Messages that were peeked at, or added. They run before those of `rest`.
     made: VecDeque<Delivery>,
-    /// Not made yet.
+    /// Messages that are not made yet; see [`Fetched`].
     rest: Fetched,
     running: Option<Receipt>,
 }
@@ -66,7 +66,7 @@ impl Held {
         }
     }
 
-    /// The next one, which is still held until it is settled.
+    /// Starts the next message, which is held until it is settled.
     #[inline]
     pub(super) fn start(&mut self) -> Option<Delivery> {
         let delivery = self.next()?;
@@ -74,7 +74,7 @@ impl Held {
         Some(delivery)
     }
 
-    /// Hands over the end of the one that was started.
+    /// Hands over the end of the started message.
     pub(super) async fn settle(&mut self, ends: &Ends, disposition: Disposition) {
         let Some(receipt) = self.running else {
             return;
@@ -92,7 +92,7 @@ impl Held {
         self.made.push_back(delivery);
     }
 
-    /// All that wait, at once and not only when this is dropped.
+    /// Releases all waiting messages now, not only when this is dropped.
     pub(super) fn release(&mut self) {
         self.release_with(None);
     }
@@ -103,7 +103,7 @@ impl Held {
         release(&self.origin, running.into_iter().chain(waiting));
     }
 
-    /// The first ones; the others are released.
+    /// Keeps this number of messages, the first ones, and releases the others.
     pub(super) fn first(mut self, messages: usize) -> Self {
         let mut first = Self::new(&self.origin, crate::source::nothing());
         while first.len() < messages
@@ -133,7 +133,7 @@ impl Drop for Held {
     }
 }
 
-/// Holds messages that run together.
+/// Holds the messages of a batch that runs.
 pub(super) struct Running {
     origin: Origin,
     receipts: VecDeque<Receipt>,
@@ -147,7 +147,7 @@ impl Running {
         }
     }
 
-    /// Hands their ends over, in their order. One that could not be handed over is still held.
+    /// Hands over the ends of the messages in their order. A message whose end was not handed over is still held.
     pub(super) async fn settle(
         mut self,
         ends: &Ends,

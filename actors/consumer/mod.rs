@@ -2,7 +2,7 @@
 //!
 //! Owns: the messages it fetched, until they are settled.   Receives from: PoolActor (by its StopSignal).
 //! Sends to: PoolActor (ConsumerGone, when dropped).        Started by: PoolActor, on a worker Arbiter.
-//! Ends: when it is to be quiet, after the message that runs; at a stop, by its deadline; when its pool is gone.
+//! Ends: after the running message when it is quieted or its pool is gone; at a stop by the deadline.
 
 mod batch_size;
 mod batches;
@@ -24,10 +24,10 @@ use crate::stop::{StopListener, StopSignal};
 /// See the module's header.
 pub(crate) struct ConsumerActor {
     work: Option<Work>,
-    /// The pool's, and no message: a handler that blocks this thread would keep the actor from receiving it, and the
-    /// messages held here would start all the same.
+    /// The pool's signal. It is not an actor message: a handler that blocks this thread would delay the actor message, and
+    /// waiting messages would still start.
     stop: StopSignal,
-    /// Closed when the pool is gone, whichever way it went.
+    /// Closed when the pool is gone, also when it panicked.
     pool: Option<StopListener>,
     _gone: GoneNotice,
 }

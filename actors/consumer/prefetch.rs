@@ -1,9 +1,9 @@
 //! Fetches one batch ahead, beside the handler.
 //!
-//! What is fetched ahead waits for this consumer alone. So it is released when the handler takes long with what it
-//! has: others may have time for it, and a handler that hangs must not keep messages that never came to it.
+//! Only this consumer can run a prefetched batch. So the batch is released when the handler takes long with the batch
+//! before it: other consumers may have time for it, and a handler that hangs must not keep messages that it never ran.
 //!
-//! With a `rate_limit` nothing is fetched ahead: a permit is for now, and would be void when its message has its turn.
+//! With a `rate_limit` nothing is prefetched: a permit is valid now, and would have expired when its message runs.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::rate::{Limiter, Permits};
 use crate::source::{Fetcher, Locality};
 use crate::stop::StopListener;
 
-/// The batches fetched ahead. Dropping it releases them.
+/// The prefetched batches. Dropping it releases them.
 pub(super) struct Ahead {
-    /// Messages in the next batch; 0: none for the time being.
+    /// Messages in the next batch; 0: nothing is fetched.
     wanted: watch::Sender<u32>,
-    /// The consumer waits for a batch; noted where there is a limit.
+    /// Whether the consumer waits for a batch. Set only with a `rate_limit`.
     waits: watch::Sender<bool>,
     rate: Arc<Limiter>,
     batches: mpsc::Receiver<(Held, Permits)>,
@@ -52,7 +52,7 @@ impl Ahead {
         );
         match origin.source.locality() {
             Locality::Remote => drop(origin.home.spawn(fetching)),
-            // On this thread. While a handler blocks that, a batch that is fetched waits here as it would there.
+            // On this thread, as a fetched batch waits for the handler anyway while the handler blocks the thread.
             Locality::InProcess => drop(actix_rt::spawn(fetching)),
         }
         Self {
@@ -117,7 +117,7 @@ async fn fetch(
     (mut stop, paused): (StopListener, PauseFlag),
     (rate, mut waits): (Arc<Limiter>, watch::Receiver<bool>),
 ) {
-    // Room first, then the fetch: what was fetched never waits for room.
+    // The place in the channel is reserved before the fetch, so a fetched batch never waits for one.
     while let Ok(room) = sender.reserve().await {
         let size = tokio::select! {
             biased;
@@ -147,7 +147,7 @@ async fn fetch(
                 let Some(permitted) = rate.before_fetch(size, &mut stop).await else {
                     return;
                 };
-                // That may have taken long.
+                // The permits may have taken long.
                 if *wishes.borrow() == 0 || paused.is_on() {
                     continue;
                 }
@@ -156,7 +156,7 @@ async fn fetch(
         };
         let fetched = origin.source.fetch(who, size, &mut stop).await;
         permits.fetched(fetched.as_ref().map_or(0, |deliveries| deliveries.len()));
-        // A reload has set a limit meanwhile.
+        // A reload may have set a limit during the fetch.
         if permits.is_unlimited() && rate.limit().is_some() {
             permits = rate.none_yet();
         }
@@ -165,8 +165,7 @@ async fn fetch(
                 outage.passed();
                 origin.state.fetched(deliveries.len());
                 let batch = Held::new(&origin, deliveries);
-                // Otherwise the handler began to take long in the meantime, or the queue was paused, and the batch is given
-                // back.
+                // Otherwise the handler began to take long during the fetch, or the queue was paused: the batch is released.
                 if *wishes.borrow() > 0 && !paused.is_on() {
                     room.send((batch, permits));
                 }

@@ -1,4 +1,4 @@
-//! The loop of one consumer: run what was fetched (`single.rs`, `batches.rs`), settle its ends.
+//! The loop of one consumer: run the fetched messages (`single.rs`, `batches.rs`), settle their ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ pub(crate) struct Work {
     /// The `name` of the queue entry.
     pub(crate) queue: Arc<str>,
     pub(crate) source: Arc<dyn Source>,
-    /// A runtime that runs no business code: settling lives there, and fetching from afar.
+    /// A runtime without business code. Settling and remote fetches run there.
     pub(crate) home: Handle,
     pub(crate) handler: Consumer,
     pub(crate) retry: RetryRules,
@@ -38,18 +38,18 @@ pub(crate) struct Work {
     pub(crate) batch: BatchLimits,
     pub(crate) slots: Option<Arc<SlotFile>>,
     pub(crate) quarantine: Quarantine,
-    /// While it is paused nothing is fetched, and nothing that was fetched starts.
+    /// While the queue is paused nothing is fetched, and no fetched message starts.
     pub(crate) paused: PauseFlag,
     /// No message starts without its permit.
     pub(crate) rate: Arc<Limiter>,
-    /// What people see of the queue.
+    /// The figures of the queue for the page, the API and the metrics.
     pub(crate) state: Arc<QueueState>,
 }
 
 impl Work {
-    /// Works until the stop begins, then until what runs has ended or its deadline has come.
+    /// Works until the stop begins, then until the running messages have ended or the deadline has come.
     pub(crate) async fn run(self, mut stop: StopListener) {
-        // A batch handler is given full batches from the start; else the handler's speed decides.
+        // A batch handler gets full batches from the start. For other handlers the speed decides.
         let first_size = match &self.handler {
             Consumer::Single(_) => 1,
             Consumer::Batch(_) => self.batch.size.get(),
@@ -81,12 +81,12 @@ impl Work {
                 }
             }
         }
-        // Releases what was fetched ahead.
+        // Releases the prefetched batch.
         drop(ahead);
         ends.finish().await;
     }
 
-    /// Whether nothing more is to start for the time being: what has not started is released.
+    /// Whether no message may start now: messages that have not started are released.
     pub(super) fn rests(&self, stop: &StopListener) -> bool {
         stop.begun() || self.paused.is_on()
     }
@@ -111,8 +111,8 @@ impl Work {
         }
     }
 
-    /// Whether the delivery may start. What others took over is theirs; while that is not known (the heartbeats are
-    /// late), it waits. Releasing is safe in every case: it names its claim, and matches no other.
+    /// Whether the delivery may start. It may not where another daemon took it over. While that is uncertain, because the
+    /// heartbeats are late, it waits. Releasing it is safe in every case: a release names its claim and matches no other.
     pub(super) async fn ours(&self, id: &str, receipt: &Receipt, stop: &StopListener) -> bool {
         let ownership = || self.source.ownership(receipt);
         if may_start(ownership, stop).await {
@@ -132,7 +132,7 @@ impl Work {
         false
     }
 
-    /// A mark that shows the next start whether these messages ended the process.
+    /// A slot with the names of these messages. If they end the process, the next start reads it.
     pub(super) fn slot(&self, identities: &[Identity<'_>]) -> Option<Slot> {
         let slot = self.slots.as_ref()?.take_batch(identities);
         slot.inspect_err(|cause| {
@@ -145,14 +145,14 @@ impl Work {
         .ok()
     }
 
-    /// What becomes of a message that must not run again.
+    /// The disposition of a message whose attempts are used up; none while it may run.
     pub(super) fn used_up(&self, id: &str, attempt: u32, suspect: bool) -> Option<Disposition> {
         let had = attempt.saturating_sub(1);
         (attempt > self.retry.max_attempts.get())
             .then(|| self.disposition(id, had, &used_up(had, &self.retry, suspect)))
     }
 
-    /// What becomes of a message whose handler has returned.
+    /// The disposition of a message whose handler has returned.
     pub(super) fn end(
         &self,
         tally: &Tally,
@@ -193,7 +193,7 @@ impl Work {
     }
 }
 
-/// Waits for the end of something that is not the handler; see [`run_to_the_end`].
+/// Waits for a future that is not the handler; see [`run_to_the_end`].
 pub(super) async fn to_the_end<T>(
     wait: impl Future<Output = T>,
     waiting: (&mut Held, &mut Ahead),
@@ -202,8 +202,8 @@ pub(super) async fn to_the_end<T>(
     run_to_the_end(wait, waiting, stop, None).await
 }
 
-/// Waits for the job's end; none where the deadline of the stop came first. Once the job takes longer than a batch
-/// should, this consumer's waiting messages are released, and the job is shown as one that runs.
+/// Waits for the job's end. None where the deadline of the stop came first. After [`WORK_PER_BATCH`] this consumer's
+/// waiting messages are released, and the job is shown among the running ones.
 pub(super) async fn run_to_the_end<T>(
     job: impl Future<Output = T>,
     (held, ahead): (&mut Held, &mut Ahead),
@@ -211,7 +211,7 @@ pub(super) async fn run_to_the_end<T>(
     shown: Option<(&QueueState, &str)>,
 ) -> Option<T> {
     let mut job = std::pin::pin!(job);
-    // Much of what is fast has ended already: a timer would cost more.
+    // A fast job has mostly ended by now, and a timer would cost more than the job.
     if let Poll::Ready(ended) = futures_util::poll!(&mut job) {
         return Some(ended);
     }

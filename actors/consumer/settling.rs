@@ -1,8 +1,8 @@
-//! The ends of one consumer's messages, on their way to be durable.
+//! The ends of one consumer's messages, until they are durable.
 //!
-//! Ends of a queue elsewhere are made durable by the settler, in the background. Ends of a queue in this process have
-//! nothing to wait for, so the consumer settles them, many at a time. The settler has them meanwhile: a handler that
-//! blocks this thread holds up none that ended before it.
+//! The settler makes the ends of a remote source durable, in the background. Settling ends of an in-process source needs no
+//! I/O, so the consumer settles them, many at a time. Until then the settler has them too: a handler that blocks this
+//! thread does not delay ends of earlier messages.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::settler::{GATHERING, Settler};
 use crate::source::{Locality, Settled};
 use crate::state::ConsumerTally;
 
-/// How many ends the consumer settles at once.
+/// Ends that the consumer settles at once.
 const PORTION: usize = 64;
 /// If the consumer has not settled an end by then, the settler does.
 const LEFT_ALONE: Duration = Duration::from_millis(10);
@@ -44,23 +44,24 @@ impl Ends {
         }
     }
 
-    /// Waits while there is no room.
+    /// Hands an end over. Waits while the settler is full.
     pub(super) async fn settle(&self, settled: Settled) {
-        // What was left to the settler may wait there for long, and is not taken up again with each that comes.
+        // Ends that this thread could not settle may wait in the settler for long, and are not tried again with each new
+        // end.
         let waiting = self.settler.settle(settled).await;
         if waiting.is_multiple_of(PORTION) {
             self.settle_now();
         }
     }
 
-    /// What can be settled here and now is.
+    /// Settles all ends that need no I/O.
     pub(super) fn settle_now(&self) {
         if let Some(origin) = &self.in_process {
             self.settler.settle_now(|ends| origin.settle_now(ends));
         }
     }
 
-    /// Waits until all are durable.
+    /// Waits until all ends are durable.
     pub(super) async fn finish(self) {
         self.settler.finish().await;
     }

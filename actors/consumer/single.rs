@@ -1,8 +1,8 @@
 //! Handlers that take one message.
 //!
-//! With a fast handler the cost of a message is what is done round it, a million times a second. So what can be kept
-//! from one message to the next is kept: the slot, the guard of the quarantine, room for a name. A message stays where it lies
-//! until its handler takes it, and nothing that other workers write is written here, not even a count.
+//! A fast handler runs a million messages a second, and costs less than the steps around it. So the consumer keeps the
+//! slot, the guard of the quarantine and the buffer of the message's id from one message to the next. A message is not
+//! moved until its handler takes it, and no memory that other workers write is written here, not even a count.
 
 use std::pin::pin;
 
@@ -19,22 +19,22 @@ use crate::source::{Delivery, Receipt};
 use crate::stop::StopListener;
 use crate::trace::{Trace, within};
 
-/// One consumer's way through its messages.
+/// Runs one consumer's messages one after the other.
 pub(super) struct Single<'a> {
     work: &'a Work,
     handler: Handler<Message, ()>,
     ends: &'a Ends,
     watch: Stopwatch,
-    /// The right to run beside others. Given up when the batch is over, and at once when a suspect waits for it.
+    /// Dropped when the batch is over, and at once when a suspect waits for it.
     guard: Option<QuarantineGuard>,
     slot: Option<OwnSlot>,
-    /// The id of the message that has its turn.
+    /// The id of the present message.
     id: String,
 }
 
-/// The message that has its turn.
+/// The present message.
 struct Turn {
-    /// Until its handler takes it.
+    /// None once its handler has taken it.
     message: Option<Message>,
     receipt: Receipt,
     attempt: u32,
@@ -56,7 +56,7 @@ impl<'a> Single<'a> {
         }
     }
 
-    /// Runs a batch. Answers how many messages the next is to have.
+    /// Runs a batch. Returns the size of the next batch.
     pub(super) async fn run(
         &mut self,
         (mut held, mut permits): (Held, Permits),
@@ -77,7 +77,7 @@ impl<'a> Single<'a> {
             self.watch.message(turn.bytes(), &self.ends.tally);
             self.run_one(&mut turn, &mut held, ahead, stop).await;
             self.watch.lap_if_full(&self.ends.tally);
-            // Handlers that never wait leave their thread to others from time to time all the same.
+            // A handler that never waits would otherwise keep other tasks off this thread.
             tokio::task::coop::consume_budget().await;
         }
         self.watch.stop(&self.ends.tally);
@@ -86,7 +86,10 @@ impl<'a> Single<'a> {
         self.watch.next_size()
     }
 
-    /// Whether there is a message, and a permit for it. What has none soon is released: others may have some.
+    /// Whether there is a message and a permit for it. A message without a permit is released after [`WORK_PER_BATCH`]:
+    /// other consumers may have one.
+    ///
+    /// [`WORK_PER_BATCH`]: super::batch_size::WORK_PER_BATCH
     async fn may_start(
         &mut self,
         (held, permits): (&mut Held, &mut Permits),
@@ -100,7 +103,7 @@ impl<'a> Single<'a> {
         self.watch.aside(start).await == Some(true)
     }
 
-    /// What does not come to its end is released by `held`.
+    /// Runs one message. `held` releases it where it does not come to its end.
     async fn run_one(
         &mut self,
         turn: &mut Turn,
@@ -115,7 +118,7 @@ impl<'a> Single<'a> {
         self.id.clone_from(&message.id);
         let beside = matches!(self.guard, Some(QuarantineGuard::Shared { .. }));
         if turn.suspect || !beside || work.quarantine.is_wanted() {
-            // Its own must not keep it waiting.
+            // The suspect would wait for this guard too.
             self.guard = None;
             let entered = work.quarantine.enter(turn.suspect);
             let entered = to_the_end(entered, (&mut *held, &mut *ahead), stop);
@@ -124,7 +127,7 @@ impl<'a> Single<'a> {
                 return;
             }
         }
-        // Asked directly before it starts: the wait at the quarantine may have been long.
+        // The claim is checked directly before the start: the wait for the quarantine may have been long.
         let ours = work.ours(&self.id, &turn.receipt, stop);
         if !self.watch.aside(ours).await {
             return held.settle(ends, Disposition::Release).await;
@@ -149,7 +152,7 @@ impl<'a> Single<'a> {
                 let excused = to_the_end(excused, (&mut *held, &mut *ahead), stop);
                 match self.watch.aside(excused).await {
                     Some(error) => Err(error),
-                    // The deadline of the stop: it is released.
+                    // The deadline of the stop came: the message is released.
                     None => return,
                 }
             }
@@ -161,7 +164,7 @@ impl<'a> Single<'a> {
         self.watch.aside(held.settle(ends, end)).await;
     }
 
-    /// Under the guard of the quarantine, in the slot. None where the deadline of the stop came first.
+    /// Calls the handler, with the message in the slot. None where the deadline of the stop came first.
     async fn call(
         &mut self,
         turn: &mut Turn,
@@ -181,7 +184,7 @@ impl<'a> Single<'a> {
             false => None,
         };
         let outcome = {
-            // Where it lies from here on: it is large.
+            // Pinned here and not moved again, as it is large.
             let job = pin!(run_in(
                 &self.handler,
                 &mut turn.message,

@@ -1,8 +1,8 @@
-//! How long a consumer's handler takes.
+//! The time that a consumer's handler takes.
 //!
-//! Reading the clock costs as much as a fast handler. So handlers of ten microseconds and longer are timed one by one,
-//! and faster ones sixteen together, each with the mean. The consumer's other waits are left out: the quarantine, a
-//! late heartbeat, room for the ends. So is a message that has its turn and is not run.
+//! Reading the clock costs as much as a fast handler. So calls of ten microseconds and longer are timed one by one.
+//! Sixteen faster calls are timed together, and each counts with the mean. Not counted are the consumer's other waits
+//! (for the quarantine, a late heartbeat, a full settler) and messages that are not run.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -14,24 +14,24 @@ use super::batch_size::Pace;
 use crate::clock::now_ms;
 use crate::state::Tally;
 
-/// Fast handlers are timed this many together.
+/// Calls of a fast handler that are timed together.
 const TOGETHER: u32 = 16;
-/// A handler that is faster than this on average is fast.
+/// A handler with a shorter mean time is fast.
 const FAST: Duration = Duration::from_micros(10);
 
-/// Times the messages of one consumer, and gives each time to its pace and its tally.
+/// Times the messages of one consumer, for the batch size and for the tally.
 pub(super) struct Stopwatch {
     pace: Pace,
     since: Instant,
-    /// Time since then that was not the handler's.
+    /// Waits since then that were not the handler's.
     aside: Duration,
-    /// Unix milliseconds, read when the lap began, and again after each wait for something else.
+    /// Unix milliseconds, read at the begin of the lap and after each wait that was not the handler's.
     now_ms: i64,
     messages: u32,
     bytes: usize,
-    /// Messages whose handler was called.
+    /// Messages of this lap whose handler was called.
     calls: u64,
-    /// The last of those that know when they came to their queue arrived together: when, and how many they are.
+    /// When the last messages came to their queue, and how many of them came in that millisecond.
     arrived_ms: i64,
     arrived: u64,
     /// Messages in the next lap.
@@ -59,7 +59,7 @@ impl Stopwatch {
         self.since = Instant::now();
     }
 
-    /// A message has its turn.
+    /// A message is next.
     pub(super) fn message(&mut self, bytes: usize, tally: &Tally) {
         if self.messages == 0 {
             self.now_ms = now_ms();
@@ -69,7 +69,7 @@ impl Stopwatch {
         self.messages += 1;
     }
 
-    /// Its handler is called. Messages that came in one millisecond are counted together.
+    /// The handler of the message is called. Messages that came to their queue in one millisecond are counted together.
     pub(super) fn call(&mut self, arrived_ms: Option<i64>, tally: &Tally) {
         self.calls += 1;
         if self.calls == 1 {
@@ -94,7 +94,7 @@ impl Stopwatch {
         }
     }
 
-    /// The message has had its turn.
+    /// The message has ended, or was not run.
     pub(super) fn lap_if_full(&mut self, tally: &Tally) {
         if self.messages >= self.together {
             self.lap(tally);
@@ -124,7 +124,7 @@ impl Stopwatch {
         (self.messages, self.bytes) = (0, 0);
     }
 
-    /// Waits for something that is not the handler. A future that is ready at once costs no reading of the clock.
+    /// Waits for a future that is not the handler. One that is ready at once costs no reading of the clock.
     pub(super) async fn aside<F: Future>(&mut self, wait: F) -> F::Output {
         let mut wait = pin!(wait);
         if let Poll::Ready(done) = futures_util::poll!(&mut wait) {
@@ -137,7 +137,7 @@ impl Stopwatch {
         done
     }
 
-    /// How many messages the next batch is to have.
+    /// The size of the next batch.
     pub(super) fn next_size(&mut self) -> u32 {
         self.pace.next_size()
     }
