@@ -1,7 +1,8 @@
-//! The batches that this daemon holds: what of them has ended, and what is still to be reported. No server here.
+//! The batches that this daemon holds: which of their messages have ended, and which ends are still to be reported. No
+//! server here.
 //!
-//! Ends are noted first. A batch of which all has ended is removed whole, which costs nothing for each message; ends that
-//! cannot wait for that (messages released, or ends that have waited for long) are reported for a part of a batch.
+//! Ends are noted first. A batch is removed whole once all its messages have ended, which costs nothing for each message.
+//! Ends that cannot wait for that (releases, and ends that have waited for long) are reported for a part of a batch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,34 +15,34 @@ use super::envelope::{self, Head};
 use super::payloads::Stored;
 use crate::source::RedisReceipt;
 
-/// The longest that an end waits for the rest of its batch: after a crash its message would run again.
+/// The longest that an end waits for the rest of its batch. After a crash within this time its message runs again.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(150);
 
-/// What is known of a message that has failed, or whose boot died.
+/// A message that has failed, or whose boot died.
 #[derive(Debug)]
 pub(super) struct Member {
-    /// The head of its frame, and the framed payload. None: another program put it among those that have frames.
+    /// Its envelope header, and the payload behind it. None: another program put the message among the framed ones.
     pub(super) frame: Option<(Head, Bytes)>,
-    /// Which attempt this is, deaths included.
+    /// The number of the present attempt, recorded crashes included.
     pub(super) attempt: u32,
-    /// How the last of the deaths that were charged to it came about.
+    /// The cause of the last crash that was recorded for it.
     pub(super) death: Option<String>,
 }
 
-/// A message that has not ended, with all that is known of it.
+/// A message that has not ended.
 #[derive(Debug)]
 pub(super) struct Unfinished {
     pub(super) head: Head,
     /// As the producer wrote it.
     pub(super) payload: Bytes,
-    /// How the last of the deaths that were charged to it came about.
+    /// The cause of the last crash that was recorded for it.
     pub(super) death: Option<String>,
 }
 
-/// What is known of a message.
+/// How far a message is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum State {
-    /// It waits for its turn, or runs.
+    /// It waits, or runs.
     Held,
     /// It has ended, and the server has not confirmed a report of it.
     Ended(Instruction),
@@ -49,8 +50,9 @@ pub(super) enum State {
     Reported,
 }
 
-/// What the server is to do with a message that has ended. Less than its [`Disposition`](crate::job::Disposition): its
-/// dead letter is written before the server removes it, so to the server that end is the same as a completed one.
+/// What the server is to do with a message that has ended. There are fewer instructions than
+/// [dispositions](crate::job::Disposition): a dead letter is written before the server removes its message, so the server
+/// does the same for it as for a completed message.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Instruction {
     Remove,
@@ -62,30 +64,30 @@ pub(super) enum Instruction {
 /// A batch as it was taken.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// The one that took it, with its generation: in the names of its messages.
+    /// The boot that took it, with its generation: a part of the names of its messages.
     boot: Arc<str>,
-    /// The one under which the server has it: a later generation, where it was put back under that one.
+    /// The boot for which the server has it: of a later generation, where it was put back under that one.
     kept_by: Arc<str>,
     /// Unix milliseconds by the server's clock.
     taken_ms: i64,
-    /// The messages as they lie in it.
+    /// The messages as they are in the batch at the server.
     stored: Stored,
-    /// Where they are framed: what is known of each. Of others nothing is but where they lie, and most are never asked for.
+    /// One for each message, where the messages are framed. None where they are not: most batches never need it.
     framed: Option<Vec<Member>>,
-    /// Of each.
+    /// One for each message.
     states: Vec<State>,
-    /// How many messages have not ended, counted so that a check of the batch need not visit each of them.
+    /// Messages that have not ended, counted so that a check of the batch need not visit each message.
     held: usize,
-    /// Since when an end waits for the rest.
+    /// Since when an end waits for the ends of the other messages.
     waits_since: Option<Instant>,
     released: bool,
-    /// A report of its ends is under way, or its answer was lost: whether the server has it is unknown.
+    /// A report of its ends is under way, or its answer was lost: whether the server has the report is unknown.
     being_reported: bool,
-    /// The server has the report that some of it lies elsewhere now: to be tried again, or in the list.
+    /// By a report that the server has, some of its messages are among the retries or in the list now.
     moved: bool,
 }
 
-/// What is to be reported of one batch.
+/// One batch's ends, to be reported.
 #[derive(Debug, PartialEq)]
 pub(super) struct BatchReport {
     pub(super) boot: Arc<str>,
@@ -98,7 +100,7 @@ pub(super) struct BatchReport {
 /// See [`BatchReport`].
 #[derive(Debug, PartialEq)]
 pub(super) enum What {
-    /// All of it is finished; these ids of framed messages may have been charged with deaths.
+    /// All messages are finished. These are the ids of its framed messages, which may have recorded crashes.
     Finished(Vec<String>),
     /// Ends of some messages, by their places (1 for the first).
     Some(Vec<Ended>),
@@ -109,7 +111,7 @@ pub(super) enum What {
 pub(super) struct Ended {
     pub(super) place: usize,
     pub(super) instruction: Instruction,
-    /// With the attempts so far.
+    /// With the attempts until now.
     pub(super) head: Head,
     pub(super) framed: bool,
 }
@@ -118,7 +120,7 @@ pub(super) struct Ended {
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     open: BTreeMap<u64, Batch>,
-    /// The highest number that has brought a batch, and for which boot.
+    /// The highest number that has brought a batch, and the boot that it was for.
     highest: Option<(Arc<str>, u64)>,
 }
 
@@ -139,13 +141,13 @@ impl Batches {
         self.open.insert(number, batch);
     }
 
-    /// The highest number that has brought this boot a batch: the server knows it, or has lost data.
+    /// The highest number that has brought this boot a batch. A server that does not know it has lost data.
     pub(super) fn highest(&self, boot: &str) -> u64 {
         let highest = self.highest.as_ref().filter(|(of, _)| **of == *boot);
         highest.map_or(0, |(_, number)| *number)
     }
 
-    /// Batches that the server has for this boot, or has lost: of which no report is under way.
+    /// Batches of this boot of which no report is under way: the server has each of them, or has lost it.
     pub(super) fn surely_kept_by(&self, boot: &str) -> Vec<u64> {
         let open = self.open.iter();
         open.filter(|(_, batch)| *batch.kept_by == *boot && !batch.being_reported)
@@ -153,7 +155,7 @@ impl Batches {
             .collect()
     }
 
-    /// The batches of which something is unfinished.
+    /// The batches that have an unfinished message.
     pub(super) fn unfinished_batches(&self) -> Vec<u64> {
         let open = self.open.iter().filter(|(_, batch)| !batch.is_finished());
         open.map(|(number, _)| *number).collect()
@@ -169,7 +171,7 @@ impl Batches {
         })
     }
 
-    /// The server has it for this boot now.
+    /// The server has the batch for this boot now.
     pub(super) fn put_back(&mut self, number: u64, boot: &Arc<str>) {
         if let Some(batch) = self.open.get_mut(&number) {
             batch.kept_by = Arc::clone(boot);
@@ -200,7 +202,7 @@ impl Batches {
         })
     }
 
-    /// Notes an end. Each message ends once: what is noted again changes nothing.
+    /// Notes an end. Each message ends once: a second end changes nothing.
     pub(super) fn note(&mut self, receipt: RedisReceipt, instruction: Instruction, now: Instant) {
         let RedisReceipt { batch, index, .. } = receipt;
         if let Some(batch) = self.open.get_mut(&batch)
@@ -213,7 +215,7 @@ impl Batches {
         }
     }
 
-    /// What is to be reported now, the youngest batch first: so what is released comes to lie in its order.
+    /// The reports that are due, the youngest batch first: so released messages keep their order.
     pub(super) fn due(&mut self, now: Instant, all: Hurry) -> Vec<BatchReport> {
         let batches = self.open.iter_mut().rev();
         batches
@@ -225,7 +227,7 @@ impl Batches {
             .collect()
     }
 
-    /// The server has this report, or others were given the batch.
+    /// The server has this report, or gave the batch to another boot.
     pub(super) fn reported(&mut self, report: &BatchReport) {
         let Some(batch) = self.open.get_mut(&report.number) else {
             return;
@@ -246,7 +248,7 @@ impl Batches {
         }
     }
 
-    /// The batch is others' now, or nothing of it is left.
+    /// The batch is another boot's now, or none of its messages is left.
     pub(super) fn lost(&mut self, number: u64) {
         self.open.remove(&number);
     }
@@ -256,8 +258,8 @@ impl Batches {
         self.open.values().any(|batch| batch.waits_since.is_some())
     }
 
-    /// Finished messages that the server surely counted, when it was asked just before. Those of a batch that is being
-    /// reported are left out: the server may have forgotten them already, and a lag that subtracts them twice hides
+    /// Finished messages that a lag which the server returned just before surely counts. Those of a batch whose report is
+    /// under way are left out: the server may have removed them already, and subtracting them a second time would hide
     /// messages that wait for their retry.
     pub(super) fn ended(&self) -> usize {
         let batches = self.open.values().filter(|batch| !batch.being_reported);
@@ -271,7 +273,7 @@ impl Batches {
 /// Whether ends may wait for the rest of their batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hurry {
-    /// As far as they are not too old.
+    /// Unless they are older than [`LONGEST_WAIT`].
     MayWait,
     /// This daemon stops.
     No,
@@ -299,7 +301,7 @@ impl Batch {
         }
     }
 
-    /// What is known of a message that has a frame.
+    /// The message at this place, where the messages are framed.
     fn member(&self, place: usize) -> Option<&Member> {
         self.framed.as_ref()?.get(place - 1)
     }
@@ -310,8 +312,8 @@ impl Batch {
         if self.held > 0 && !urgent {
             return None;
         }
-        // A server that is back at an older state has here what has moved elsewhere since: that must not be removed with
-        // the rest, and then comes back as what nobody holds.
+        // A server that is back at an older state has messages in this batch that had moved elsewhere. They must not be
+        // removed with the rest: they remain in the batch, which is then an orphaned one and is released.
         let what = if self.is_finished() && !self.moved {
             What::Finished(self.charged())
         } else {
@@ -341,7 +343,7 @@ impl Batch {
         self.waits_since = waits(|_| true).then(Instant::now);
     }
 
-    /// The head of the batch, as the scripts write it.
+    /// The first element of the batch, as the scripts write it.
     fn head(&self) -> String {
         let kind = if self.framed.is_some() { 'f' } else { 'm' };
         let places = self.unreported().map(|place: usize| place.to_string());
@@ -349,7 +351,7 @@ impl Batch {
         format!("{kind} {} {}", self.taken_ms, places.join(","))
     }
 
-    /// What the server should have of it.
+    /// The messages of it that the server should have.
     fn left(&self) -> Vec<Bytes> {
         self.unreported()
             .filter_map(|place| self.stored.get(place - 1))

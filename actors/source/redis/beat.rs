@@ -1,4 +1,4 @@
-//! What the script `beat` is asked and answers.
+//! The argument and the answers of the script `beat`.
 
 use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
@@ -6,7 +6,7 @@ use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Acquaintance {
     New,
-    /// If it does not, it has lost its data.
+    /// A server that does not has lost its data.
     Known,
 }
 

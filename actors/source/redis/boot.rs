@@ -1,4 +1,4 @@
-//! This boot, as the server of its list knows it. No server here.
+//! The identity of this boot at the server of its list. No server here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,11 @@ use crate::membership::Liveness;
 
 /// See the module's header.
 pub(super) struct Boot {
-    /// This start of the daemon.
+    /// The id of this start of the daemon.
     name: String,
-    /// Among the sources of this process.
+    /// The number of this source among those of the process.
     number: u64,
-    /// By the heartbeats in this Redis.
+    /// Whether its claims still hold, by the heartbeats in this Redis.
     pub(super) liveness: Liveness,
     /// The generation that the server knows, plus one; 0: none.
     known: AtomicU64,
@@ -30,8 +30,8 @@ impl Boot {
         }
     }
 
-    /// Its name in this generation, at the server. Two names in the settings may mean one server: batches of two sources
-    /// of a process are not mixed up.
+    /// Its name at the server, in this generation. The number keeps batches of two sources of a process apart: two names in
+    /// the settings may mean one server.
     pub(super) fn in_generation(&self, generation: u64) -> Arc<str> {
         format!("{}.{}.{generation}", self.name, self.number).into()
     }
@@ -41,13 +41,13 @@ impl Boot {
         self.in_generation(self.liveness.generation())
     }
 
-    /// The present generation, where the server knows it.
+    /// The present generation. None where the server does not know it.
     pub(super) fn registered(&self) -> Option<u64> {
         let generation = self.liveness.generation();
         (self.known.load(Ordering::Acquire) == generation + 1).then_some(generation)
     }
 
-    /// A heartbeat of this generation, sent then, has been answered.
+    /// The server has answered a heartbeat of this generation, which was sent at `sent`.
     pub(super) fn confirm(&self, generation: u64, sent: Moment) {
         self.known.store(generation + 1, Ordering::Release);
         self.liveness.confirm(sent, Moment::now());

@@ -1,4 +1,4 @@
-//! Connections to one Redis server, and whether it is one that can be used.
+//! Connections to one Redis server, and the check whether the server can be used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use super::primary::{Sentinels, Switches};
 use super::stream::{Attentive, CONNECT_TIMEOUT, LONGEST_SILENCE, LastByte, SILENT};
 use crate::config::RedisSettings;
 
-/// Since this version lists can be popped by number (`RPOP key count`).
+/// The oldest version that can pop several messages of a list (`RPOP key count`).
 const OLDEST: (u32, u32) = (6, 2);
 
-/// A connection that knows whether it is still good.
+/// A connection, with the generation of the server that it leads to.
 pub(super) struct Connection {
     pub(super) inner: Attentive,
     pub(super) broken: bool,
@@ -35,7 +35,7 @@ enum Target {
 /// Opens connections, for the pool.
 pub(super) struct Manager {
     target: Target,
-    /// Why the last one could not be opened; the pool keeps that to itself.
+    /// Why the last connection could not be opened. The pool does not return the cause.
     failure: Mutex<Option<Fault>>,
     pub(super) failed: Notify,
     /// When the last byte came from the server.
@@ -71,7 +71,7 @@ impl Manager {
         self.failure.lock().clone()
     }
 
-    /// Without checking its server.
+    /// Opens a connection without checking its server.
     pub(super) async fn open(&self) -> Result<Connection, Fault> {
         let (client, generation) = match &self.target {
             Target::Server(client, generation) => {
@@ -96,15 +96,15 @@ impl Manager {
             Ok(Err(cause)) => Fault::of(&cause),
             Err(_) => Fault::Away(SILENT.to_owned()),
         };
-        // A server that takes no more connections may serve those it has.
+        // A server that takes no more connections may still serve the open ones.
         if let Target::Primary(sentinels, _) = &self.target {
             sentinels.doubt(generation);
         }
         Err(fault)
     }
 
-    /// A server found with this generation did nothing for us: no connection to it is used any more, and the Sentinels are
-    /// asked again. Many notice the same: it counts once.
+    /// The server of this generation does not serve us: no connection to it is used any more, and the Sentinels are asked
+    /// again. Several calls for one generation count once.
     fn doubt(&self, generation: u64) {
         match &self.target {
             Target::Primary(sentinels, _) => sentinels.doubt(generation),
@@ -116,7 +116,7 @@ impl Manager {
         }
     }
 
-    /// Whether the connection goes where a new one would go.
+    /// Whether the connection leads to the server that a new one would lead to.
     pub(super) fn is_current(&self, connection: &Connection) -> bool {
         match &self.target {
             Target::Server(_, current) => current.load(Ordering::Acquire) == connection.generation,
@@ -124,8 +124,8 @@ impl Manager {
         }
     }
 
-    /// What came of a command on this connection. With a server that serves no client the connection is not used
-    /// again: what else was under way on it can be in any state.
+    /// A command on this connection failed. Where the server serves no client the connection is not used again, as other
+    /// commands on it can be in any state.
     pub(super) fn failed(&self, connection: &mut Connection, fault: &Fault) {
         if matches!(fault, Fault::Away(_)) {
             connection.broken = true;
@@ -133,7 +133,7 @@ impl Manager {
         }
     }
 
-    /// As [`Manager::failed`], of a connection that others use at the same time: it is not current any more by that.
+    /// As [`Manager::failed`], for a connection that others use at the same time: it is no longer current.
     pub(super) fn failed_beside(&self, connection: &Connection, fault: &Fault) {
         if matches!(fault, Fault::Away(_)) {
             self.doubt(connection.generation);
@@ -145,7 +145,7 @@ impl Manager {
         let info: Result<String, _> = connection.inner.query(&cmd("INFO")).await;
         let checked = match info {
             Ok(info) => self.check(&info),
-            // Not every user may send `INFO`; then the server's first answers must show whether it is suitable.
+            // Not every user may send `INFO`. Then the first scripts show whether the server is suitable.
             Err(Fault::Refused(_)) => Ok(()),
             Err(away) => Err(away),
         };
@@ -178,7 +178,7 @@ impl Manager {
 }
 
 impl Manager {
-    /// For the pool, which keeps the cause to itself.
+    /// Opens a connection for the pool. The cause of a failure is kept, as the pool does not return it.
     pub(super) async fn connect(&self) -> Result<Connection, RedisError> {
         match self.open_checked().await {
             Ok(connection) => Ok(connection),
@@ -226,13 +226,13 @@ pub(crate) fn unsuitable(info: &str) -> Option<String> {
     })
 }
 
-/// What is wrong with a server that takes no writes of ours.
+/// Why a server that refuses writes cannot be used; none where it is no replica.
 pub(crate) fn replica(info: &str) -> Option<String> {
     (field(info, "role") == Some("slave"))
         .then(|| "it is a replica; `url` must name the primary, or its Sentinels".to_owned())
 }
 
-/// What is wrong with a server that may throw away queues when its memory is full.
+/// Why a server that may evict queues when its memory is full cannot be used; none where it may not.
 fn may_evict(info: &str) -> Option<String> {
     let policy = field(info, "maxmemory_policy")?;
     let limited = field(info, "maxmemory").is_some_and(|bytes| bytes != "0");

@@ -1,4 +1,4 @@
-//! Messages that were taken, as their consumers get them.
+//! Makes the deliveries of the messages that a batch brought.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::taken::{Death, TakenBatch};
 use crate::job::{Message, MessageSource, SourceKind};
 use crate::source::{Delivery, Fetched, Receipt, RedisReceipt, made};
 
-/// As the server knows the batch.
+/// The name of a batch at the server.
 pub(super) struct Name {
     pub(super) boot: Arc<str>,
     pub(super) generation: u64,
@@ -36,8 +36,8 @@ impl Deliver {
         Self { name, source }
     }
 
-    /// The deliveries of what was taken, and the batch to remember. A message without a frame is made when its turn comes;
-    /// most have none.
+    /// The deliveries of the batch, and the batch to be kept. A delivery of a message without a frame is made on the thread
+    /// that runs it; most messages have none.
     pub(super) fn deliver(self, taken: TakenBatch) -> (Fetched, Batch) {
         let boot = Arc::clone(&self.name.boot);
         let messages = taken.messages.messages().enumerate();
@@ -85,7 +85,7 @@ impl Deliver {
         }
     }
 
-    /// One that has failed, or whose boot died.
+    /// A message that has failed, or whose boot died.
     fn framed(&self, index: usize, stored: Bytes, member: &Member) -> Delivery {
         let mut delivery = self.bare(index, stored);
         if let Some((head, payload)) = &member.frame {

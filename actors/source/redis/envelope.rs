@@ -1,10 +1,12 @@
-//! How a message is kept that has failed, or whose daemon died: with its name, its attempts, and when it was first seen.
+//! The envelope header of a message that has failed, or whose daemon died: its name, its attempts, and when it was first
+//! taken.
 //!
-//! `ID ATTEMPTS FIRST_MS\n`, then the bytes as the producer wrote them. The scripts read the id and cut the head off.
+//! The form is `ID ATTEMPTS FIRST_MS\n`, then the bytes as the producer wrote them. The scripts read the id and cut the
+//! header off.
 
 use bytes::Bytes;
 
-/// What a frame holds about its message.
+/// The envelope header of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) id: String,

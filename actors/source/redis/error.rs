@@ -1,17 +1,17 @@
-//! What went wrong at a Redis server: is it away for all queues, or is it this queue's own trouble?
+//! Classifies errors of a Redis server: the server is away for all queues, or refuses one queue's command.
 
 use bb8_redis::redis::{ErrorKind, RedisError};
 
-/// Why a command was not done.
+/// Why the server did not run a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The server serves no client at the moment; asked again later it may.
+    /// The server serves no client now, and may do so later.
     Away(String),
-    /// It refuses this, and goes on with others.
+    /// The server refuses this command, and serves others.
     Refused(String),
 }
 
-/// Answers of a server that serves no client, and what a person can do.
+/// Error codes of a server that serves no client, and the remedy.
 const AWAY: [(&str, &str); 14] = [
     (
         "LOADING",
@@ -59,14 +59,14 @@ const AWAY: [(&str, &str); 14] = [
     ),
 ];
 
-/// Answers that are this queue's own trouble, and what a person can do.
+/// Error codes of a command that one queue alone is refused, and the remedy.
 const REFUSED: [(&str, &str); 4] = [
     (
         "WRONGTYPE",
         "the key, or one of ours beside it (`KEY:simplest_script:…`), is no list; choose another `key`, or delete what is there",
     ),
     ("NOPERM", RIGHTS),
-    // Of this one the library keeps the text only.
+    // The library returns only the text of this error.
     ("has no permissions to run the 'select'", RIGHTS),
     // Inside of a script.
     ("The user executing the script can't", RIGHTS),
@@ -74,7 +74,7 @@ const REFUSED: [(&str, &str); 4] = [
 
 const RIGHTS: &str = "the user in `url` needs the rights that docs/en/configuration.md names under \"Redis lists\", on the list and on `KEY:simplest_script:*`";
 
-/// Codes of servers that answer, and refuse every write.
+/// Error codes of servers that answer reads and refuse every write.
 const WRITES_REFUSED: [&str; 6] = [
     "READONLY",
     "MASTERDOWN",
@@ -84,7 +84,7 @@ const WRITES_REFUSED: [&str; 6] = [
     "UNBLOCKED",
 ];
 
-/// Whether a server that is away for this cause may answer questions all the while.
+/// Whether a server that is away for this cause may still answer reads.
 pub(super) fn refuses_writes(cause: &str) -> bool {
     WRITES_REFUSED.iter().any(|code| cause.contains(code))
 }
@@ -95,7 +95,7 @@ impl Fault {
             Some(code) => format!("{code} {}", error.detail().unwrap_or_default()),
             None => error.to_string(),
         };
-        // Inside of a script an older server puts the code into the middle of its text.
+        // For an error inside of a script an older server puts the code into the middle of its text.
         let remedy = |table: &[(&str, &str)]| {
             let found = table.iter().find(|(code, _)| text.contains(code));
             found.map(|(_, remedy)| format!("{text}; {remedy}"))
@@ -107,7 +107,7 @@ impl Fault {
             return Self::Away(explained);
         }
         match error.kind() {
-            // At the greeting the library keeps the server's own words to itself.
+            // During the handshake the library does not return the server's own text.
             ErrorKind::AuthenticationFailed => {
                 Self::Away(format!("{text}; user or password in `url` are wrong"))
             }

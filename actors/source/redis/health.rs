@@ -1,4 +1,4 @@
-//! The task that keeps this boot alive at the server and releases the messages of boots that are not.
+//! The task that sends heartbeats for this boot, and releases the messages of boots whose heartbeats stopped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -74,7 +74,7 @@ impl Health {
     }
 }
 
-/// Until the source is dropped or closed.
+/// Sends heartbeats until the source is dropped or closed.
 async fn keep(health: Weak<Health>) {
     while let Some(health) = health.upgrade() {
         if health.registration.is_closed() {
@@ -82,7 +82,7 @@ async fn keep(health: Weak<Health>) {
         }
         let pause = match caught(health.keep_once()).await {
             Ok(pause) => pause,
-            // Without heartbeats others would take over what this daemon holds.
+            // Without heartbeats other daemons would take over the messages of this one.
             Err(panic) => {
                 let queue = health.list.queue();
                 log::error!("queue `{queue}`: a heartbeat failed: {panic}");

@@ -1,17 +1,17 @@
-//! The end of this boot.
+//! The end of this boot at the server.
 
 use std::time::Duration;
 
 use super::RedisSource;
 use super::batches::{Batches, Hurry};
 
-/// The longest that a stop waits for a server that was away a moment before: the first try may meet a connection that died
-/// with it, the next ones a server that is reading its data.
+/// The longest that a stop waits for a server that was away just before. The first attempt may use a connection that is
+/// dead, the next ones may find a server that is still loading its data.
 const LAST_TRIES: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl RedisSource {
-    /// The end of this boot: all ends are reported, and what is left is released.
+    /// Reports all ends, releases the messages that are left, and ends this boot.
     pub(super) async fn leave(&self, within: Duration) {
         let generation = self.registration.boot.liveness.generation();
         let gave_up = |why: &str| {

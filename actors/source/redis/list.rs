@@ -1,4 +1,4 @@
-//! One list, as every part of its source knows it: its server, its names, and what is refused to it alone.
+//! One list, which all parts of its source share: its server, its names, and the commands that it alone is refused.
 
 use tokio::runtime::Handle;
 

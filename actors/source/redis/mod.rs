@@ -1,9 +1,9 @@
-//! A Redis list, which other people's programs fill with `LPUSH`.
+//! A Redis list, which other programs fill with `LPUSH`.
 //!
-//! At least once: a message moves, by one script, from the list to a batch of this boot's own, which carries a number
-//! that is never used again. It is removed there when it is finished, and named by boot, number and place: never by a
-//! position in the list, never by its bytes. The daemon that finds a boot's heartbeats stopped releases that boot's
-//! batches; from then on the batch is gone, and reports of the dead boot about it change nothing.
+//! At least once: one script moves a message from the list to a batch of this boot, whose number is never used again. The
+//! message is removed from the batch when it is finished. It is named by boot, number and place, never by a position in the
+//! list, never by its bytes. A daemon that finds a boot's heartbeats stopped releases that boot's batches. From then on the
+//! batches are gone, and reports of the dead boot about them change nothing.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -89,7 +89,7 @@ use crate::stop::StopListener;
 use crate::store::Most;
 use crate::store::rows::EntryName;
 
-/// What a source is made of.
+/// The configuration of a source.
 pub(crate) struct RedisQueue {
     pub(crate) server: Arc<server::Server>,
     /// The name of the server in the settings.
@@ -100,7 +100,7 @@ pub(crate) struct RedisQueue {
     pub(crate) rules: RetryRules,
     pub(crate) db: Db,
     pub(crate) partition: String,
-    /// This start of the daemon.
+    /// The id of this start of the daemon.
     pub(crate) boot: String,
     pub(crate) heartbeat_interval: Duration,
 }
@@ -116,7 +116,7 @@ pub(crate) struct RedisSource {
 }
 
 impl RedisSource {
-    /// To be called inside a runtime without business code: heartbeats will live there.
+    /// To be called inside a runtime without business code: the tasks of the source run there.
     pub(crate) fn new(config: RedisQueue) -> Arc<Self> {
         let list = Arc::new(List::new(config));
         let batches = Arc::new(Mutex::new(Batches::default()));
@@ -170,7 +170,7 @@ impl Source for RedisSource {
     fn block(&self, _: &Receipt) {}
 
     fn identity<'a>(&'a self, message: &'a Message, _: &Receipt) -> Identity<'a> {
-        // The attempt that runs is the fence: what comes after its death depends on it.
+        // The number of the attempt is the fence: the retry after a crash of this attempt depends on it.
         self.list
             .name
             .message(&message.id, i64::from(message.attempt))

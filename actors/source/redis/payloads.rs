@@ -1,7 +1,7 @@
-//! Messages as the script `take` answers them: in one piece, by MessagePack, which Redis's Lua speaks.
+//! The messages in an answer of the script `take`: in one piece, as MessagePack, which Redis's Lua can write.
 //!
-//! An answer of many small strings costs the server more to write, and the client to read and to keep, than all else that
-//! is done with a fast message. Where they are large they come one by one: nobody holds them twice then.
+//! An answer of many small strings costs the server more to write, and the client more to read and keep, than all other
+//! steps of a fast message. Large messages come as separate strings, so that no side holds them twice.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(super) enum Stored {
     Each(Arc<[Bytes]>),
 }
 
-/// Messages in one piece, and where they lie in it.
+/// Messages in one piece, and their ranges in it.
 #[derive(Debug, Clone)]
 pub(super) struct Packed {
     piece: Bytes,
@@ -36,7 +36,7 @@ impl Stored {
         }
     }
 
-    /// Each, made when its turn comes. None of them keeps the piece.
+    /// The messages, each copied out when it is taken from the iterator. None of them keeps the piece alive.
     pub(super) fn messages(&self) -> Messages {
         match self.clone() {
             Self::Packed(Packed { piece, places }) => {

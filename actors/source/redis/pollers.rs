@@ -1,7 +1,7 @@
-//! The two pollers of a list, and the numbers of their questions. No server here.
+//! The two pollers of a list, and the numbers of their requests. No server here.
 //!
-//! The first poller waits when there is nothing. While the list has more than a batch a second one asks beside it: the
-//! server works on the one answer while this process takes the other apart.
+//! The first poller waits while the list is empty. While the list has more than a batch a second poller requests one too:
+//! the server works on one answer while this process parses the other.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,37 +16,37 @@ pub(super) enum Who {
     Second,
 }
 
-/// What one poller of messages knows.
+/// The state of one poller.
 #[derive(Default)]
 pub(super) struct Poller {
-    /// A question with this number may have reached the server, in this generation.
+    /// A request with this number may have reached the server, and was not answered.
     unanswered: Option<u64>,
     pub(super) waiting: Waiting,
 }
 
-/// The number of a question.
+/// The number of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) number: u64,
-    /// The answer of the question before was lost, and this is the same one.
+    /// The answer was lost, and the same request is sent again.
     pub(super) is_repeated: bool,
 }
 
 /// See the module's header.
 #[derive(Default)]
 pub(super) struct Pollers {
-    /// Of all consumers that wait for messages only the one that holds this lock polls,
+    /// Of all consumers that wait for messages, only the one that holds this lock polls,
     first: Mutex<Poller>,
-    /// and, while there are plenty, a second one beside it.
+    /// and a second one with this lock while there are plenty of messages.
     second: Mutex<Poller>,
     plenty: AtomicBool,
-    /// The second one's last question may have reached the server, and its answer has not come.
+    /// The second poller's last request may have reached the server, and was not answered.
     outstanding: AtomicBool,
-    /// The number of the last question.
+    /// The number of the last request.
     last_number: AtomicU64,
-    /// The number of the question of each poller, 0 once its batch is held here.
+    /// The number of each poller's request, 0 once its batch is held here.
     asked: [AtomicU64; 2],
-    /// The server has something that the waiting poller cannot see.
+    /// Notified when the server has a message that the waiting poller does not notice.
     wake: Notify,
 }
 
@@ -55,20 +55,20 @@ impl Pollers {
         self.first.lock().await
     }
 
-    /// None unless there is work for a second one. There is also where its last answer is outstanding: no other poller
-    /// would ask for it.
+    /// The second poller. None unless there are plenty of messages, or its last answer is outstanding, which no other
+    /// poller would request again.
     pub(super) fn second(&self) -> Option<MutexGuard<'_, Poller>> {
         let is_plenty = self.plenty.load(Ordering::Relaxed) && self.first.try_lock().is_err();
         let is_wanted = is_plenty || self.outstanding.load(Ordering::Acquire);
         is_wanted.then(|| self.second.try_lock().ok()).flatten()
     }
 
-    /// Waits for questions that are under way, and keeps the next ones from being asked.
+    /// Waits until no request is under way. None begins while the guards live.
     pub(super) async fn both(&self) -> (MutexGuard<'_, Poller>, MutexGuard<'_, Poller>) {
         tokio::join!(self.first.lock(), self.second.lock())
     }
 
-    /// The server has something that the poller that waits, or will, cannot see.
+    /// The server has a message that no wait notices: the present wait ends, or the next one.
     pub(super) fn wake(&self) {
         self.wake.notify_one();
     }
@@ -82,7 +82,7 @@ impl Pollers {
         self.plenty.store(plenty, Ordering::Relaxed);
     }
 
-    /// A question is about to be asked.
+    /// The number for the next request of this poller.
     pub(super) fn ask(&self, poller: &mut Poller, who: Who) -> Asked {
         let asked = match poller.unanswered {
             Some(number) => Asked {
@@ -99,12 +99,12 @@ impl Pollers {
         asked
     }
 
-    /// The answer is here; a batch that it brought is not held yet.
+    /// The request was answered. A batch that it brought is not held yet.
     pub(super) fn answered(&self, poller: &mut Poller, who: Who) {
         self.note_unanswered(poller, who, None);
     }
 
-    /// No batch of the last question is outstanding: it is held here, or there was none.
+    /// No batch of the last request is outstanding: it is held here, or there was none.
     pub(super) fn forget(&self, who: Who) {
         self.asked[who as usize].store(0, Ordering::Release);
     }
@@ -132,7 +132,7 @@ impl Pollers {
         self.plenty.load(Ordering::Relaxed)
     }
 
-    /// A question with this number was asked and its answer did not arrive.
+    /// A request with this number was sent, and its answer did not arrive.
     pub(super) async fn lose_answer(&self, who: Who, number: u64) {
         self.last_number.fetch_max(number, Ordering::Relaxed);
         let poller = match who {

@@ -1,8 +1,9 @@
-//! Taking messages.
+//! Takes messages from a list.
 //!
-//! Each question has a number, and the same number is asked again when its answer was lost: what the first question took is
-//! then found in the batch of this number. A number that was answered is never used again. Two may be under way at once:
-//! where they arrive in the other order, the older one finds nothing, and another is asked instead of it.
+//! Each request has a number. When its answer was lost, the request is sent again with the same number, and finds the
+//! messages that the first one took in the batch of this number. A number that was answered is never used again. Two
+//! requests may be under way at once: where they arrive in the other order, the older one finds nothing, and its poller
+//! sends one with a new number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +25,12 @@ use crate::source::{Fetched, nothing};
 use crate::stop::StopListener;
 use crate::store::Most;
 
-/// More than this a script cannot hand to one command.
+/// Messages that a script can pass to one command, at most.
 const MOST: u32 = 1000;
-/// Bytes of messages in one reply, a larger message apart: others, and heartbeats, wait for the connections that are busy
-/// with replies, on a link of 100 Mbit/s for a third of a second each; and what is sent again after a lost one is no more.
+/// Bytes of messages in one reply, unless one message is larger. A reply keeps its connection busy, on a link of 100 Mbit/s
+/// for a third of a second, and others wait for the connection. After a lost reply no more than this is sent again.
 const REPLY_BYTES: u32 = 4 << 20;
-/// Between two polls where the server cannot wait for us: it is out of memory, and moves nothing, not even in place.
+/// Pause between two polls of a server that cannot run `BLMOVE`: one that is out of memory moves nothing, not even in place.
 const POLL: Duration = Duration::from_millis(100);
 
 /// See the module's header.
@@ -74,7 +75,7 @@ impl Polling {
         self.poll(&mut poller, Who::First, most, stop).await
     }
 
-    /// Returns when something is found, when a stop begins, and the second one when nothing is.
+    /// Returns when messages are found or a stop begins. The second poller also returns when none are found.
     async fn poll(
         &self,
         poller: &mut Poller,
@@ -88,11 +89,10 @@ impl Polling {
                 () = stop.quiet() => return nothing(),
                 turn = self.list.server().turn() => turn,
             };
-            // Not raced against the stop: a question under way must be answered, or the messages it takes would be
-            // orphaned.
+            // Not raced against the stop: a request under way must be answered, or its messages would be orphaned.
             let asked = async {
                 if turn.is_some() {
-                    // That there is nothing to take does not show whether the server takes writes again.
+                    // A `take` that finds nothing does not show whether the server takes writes again.
                     self.registration.beat().await?;
                     self.list.server().wrote();
                 }
@@ -152,15 +152,15 @@ impl Polling {
                 .arg(self.batches.lock().highest(&boot));
             let answer = self.list.server().run(&script).await;
             if let Err(Fault::Refused(_)) = &answer {
-                // It arrived, and did nothing; see the script. Where only the answer is at fault, as one that cannot be
-                // read, its batch is there, and the heartbeat finds it.
+                // The request arrived, and took nothing; see the script. Where only the answer is at fault, such as one that
+                // cannot be read, the server has its batch, and the heartbeat finds it.
                 self.pollers.answered(poller, who);
                 self.pollers.forget(who);
             }
             let taken = answer?;
             self.pollers.answered(poller, who);
             match taken {
-                // What is held here is put back.
+                // The heartbeat puts back the messages that are held here.
                 Taken::Unknown | Taken::Older => self.registration.beat().await?,
                 Taken::Nothing(Some(0)) => {}
                 Taken::Nothing(due) => return Ok(Found::Nothing(due)),
@@ -172,7 +172,7 @@ impl Polling {
                     };
                     let (messages, batch) = Deliver::new(&self.list, name).deliver(taken);
                     self.batches.lock().open(number, batch);
-                    // It is held from here on. Once it has ended, a batch of its number is one that came back.
+                    // The batch is held from here on. Once it has ended, a batch of its number is one that came back.
                     self.pollers.forget(who);
                     return Ok(Found::Messages(messages));
                 }
@@ -201,7 +201,7 @@ impl Polling {
         };
         let arrived: Answer<()> = arrived.await;
         if let Err(fault) = arrived {
-            // The poll that comes next reports better what is wrong.
+            // The next poll reports the cause better.
             let (queue, why) = (self.list.queue(), fault.text());
             log::debug!("queue `{queue}`: cannot wait for messages: {why}");
             tokio::time::sleep(POLL).await;

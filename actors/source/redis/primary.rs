@@ -1,9 +1,9 @@
-//! The primary behind Sentinels: asked for when a connection is opened, and forgotten at the first doubt.
+//! Finds the primary behind Sentinels when a connection is opened, and forgets it at the first doubt.
 //!
-//! Sentinels name the new primary before its promotion is done, and an old one can come back and take itself for the
-//! primary; the redis crate therefore checks the role of the server that they name. But it asks only when it connects,
-//! so the user of a connection must report that the server refuses to write, or is lost. The next primary that is found
-//! has a new *generation*, and connections of earlier generations are not used again.
+//! Sentinels name the new primary before its promotion is done, and an old primary can come back with its old role. The
+//! redis crate therefore checks the role of the server that they name. But it checks only when it connects, so the user of
+//! a connection must report that the server refuses writes or is lost. The next primary that is found has a new
+//! *generation*, and connections of earlier generations are not used again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::error::Fault;
 use super::views::Views;
 use crate::config::SentinelAddress;
 
-/// The longest that Sentinels are asked, three of them at once, each for a second and a half at most.
+/// The longest that a lookup takes. Three Sentinels are asked at once, each for a second and a half at most.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A server that was the primary when it was asked.
@@ -43,7 +43,7 @@ pub(crate) struct Sentinels {
 
 struct Asking {
     client: SentinelClient,
-    /// What was found, in which generation.
+    /// The primary that was found last, and its generation.
     found: Option<(u64, Client)>,
 }
 
@@ -84,12 +84,12 @@ impl Sentinels {
         })
     }
 
-    /// Of the server that a new connection would go to.
+    /// The generation of the server that a new connection would lead to.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// What was found with this generation may be the primary no longer. Many notice the same change: it counts once.
+    /// The server of this generation may no longer be the primary. Several calls for one generation count once.
     pub(crate) fn doubt(&self, generation: u64) {
         let _ = self.generation.compare_exchange(
             generation,
@@ -103,7 +103,7 @@ impl Sentinels {
     ///
     /// # Errors
     ///
-    /// Why there is none, for people.
+    /// Why there is none, as a text for people.
     pub(crate) async fn primary(&self) -> Result<Primary, String> {
         let asked = {
             let mut asking = self.asking.lock().await;
@@ -139,7 +139,7 @@ impl Primary {
     }
 }
 
-/// What a primary that a Sentinel named did not like.
+/// Why the primary that a Sentinel named refused the connection.
 fn of_primary(cause: &RedisError) -> String {
     match cause.kind() {
         ErrorKind::MasterNameNotFoundBySentinel => {
@@ -150,7 +150,7 @@ fn of_primary(cause: &RedisError) -> String {
     }
 }
 
-/// Whether the server takes itself for a primary. One round trip, where the user may ask for its role.
+/// Whether the server has the role of a primary. One round trip, where the user may read the role.
 ///
 /// # Errors
 ///
@@ -169,12 +169,12 @@ pub(crate) async fn is_primary(connection: &mut MultiplexedConnection) -> Result
     }
 }
 
-/// Says when another server becomes the primary.
+/// Logs when another server becomes the primary.
 #[derive(Default)]
 pub(super) struct Switches(Mutex<Option<String>>);
 
 impl Switches {
-    /// A connection of the server `name` of the settings goes there.
+    /// A connection to the server that the settings call `name` leads to this address.
     pub(super) fn note(&self, name: &str, address: &str) {
         let mut last = self.0.lock();
         if last.as_deref() == Some(address) {

@@ -1,4 +1,4 @@
-//! What a producer does: `LPUSH`.
+//! Sends messages to a list, as other producers do: `LPUSH`.
 
 use bb8_redis::redis::cmd;
 use bytes::Bytes;
@@ -6,12 +6,12 @@ use bytes::Bytes;
 use super::error::Fault;
 use super::server::{Answer, Server};
 
-/// Messages in one command: enough for the way there and back to cost little, few enough not to hold up others.
+/// Messages in one command: enough that the round trip costs little, few enough not to delay other clients.
 const PORTION: usize = 1000;
 
 impl Server {
-    /// Pushes onto a list, the first one first. Answers how many were pushed, and why the rest was not. After an answer
-    /// that was lost it is not tried again: it may have been done.
+    /// Pushes messages onto a list in their order. Returns how many were pushed, and why the rest was not. A portion whose
+    /// answer was lost is not pushed again: the server may have it.
     pub(crate) async fn push(&self, key: &str, payloads: &[Bytes]) -> (usize, Option<String>) {
         let mut pushed = 0;
         for portion in payloads.chunks(PORTION) {

@@ -22,12 +22,12 @@ pub(super) struct Recoveries {
     dead_boots: Mutex<DeadBoots>,
 }
 
-/// Dead boots of this machine. Their files may be found more than once.
+/// Dead boots of this machine. Their slot files may be found more than once.
 #[derive(Default)]
 struct DeadBoots {
     /// The server has recorded their crashes, and has released the messages they held.
     done: BTreeSet<String>,
-    /// The server has not answered yet.
+    /// The server has not answered for these yet.
     awaited: BTreeMap<String, Recovery>,
 }
 
@@ -45,9 +45,9 @@ impl Recoveries {
         })
     }
 
-    /// Releases the messages of boots whose heartbeats stopped. Crashes that this daemon has found and the server does
-    /// not know are recorded first: while the server was away those heartbeats stopped too, and a message that came
-    /// back without its crash would count the next crash as the first.
+    /// Releases the messages of boots whose heartbeats stopped. Crashes that this daemon has found and the server does not
+    /// know are recorded first: heartbeats also stop while the server is away, and a message that came back without its
+    /// crash would count the next crash as the first.
     pub(super) async fn recover_silent(&self) -> Answer<()> {
         let awaited: Vec<Recovery> = self.dead_boots.lock().awaited.values().cloned().collect();
         for recovery in &awaited {
@@ -82,7 +82,7 @@ impl Recoveries {
         }
     }
 
-    /// Records the crashes that the slots of a dead daemon show first: its messages then come back with them.
+    /// Records the crashes that the slots of a dead daemon show, then releases its messages, which come back with them.
     pub(super) async fn recover_dead(&self, recovery: &Recovery) -> Result<(), SourceError> {
         if self.dead_boots.lock().done.contains(&recovery.boot) {
             return Ok(());
@@ -109,7 +109,7 @@ impl Recoveries {
             .insert(recovery.boot.clone(), awaited);
     }
 
-    /// May be repeated: a death is charged once for each boot.
+    /// Records the crashes. May be repeated: a crash is recorded once for each boot.
     async fn charge(&self, recovery: &Recovery) -> Answer<()> {
         let own = self.list.name.as_str();
         for death in recovery.deaths.iter().filter(|death| death.source == own) {

@@ -29,7 +29,7 @@ const MISSED_HEARTBEATS: u32 = 3;
 pub(super) struct Registration {
     list: Arc<List>,
     pub(super) boot: Boot,
-    /// One heartbeat at a time.
+    /// Locked for one heartbeat at a time.
     view: tokio::sync::Mutex<ServerView>,
     batches: Arc<Mutex<Batches>>,
     pollers: Arc<Pollers>,
@@ -43,11 +43,12 @@ pub(super) struct Registration {
 struct ServerView {
     /// The generation that it knows.
     generation: Option<u64>,
-    /// It has lost data, and what is held here is to be put back.
+    /// It has lost data, and the messages that are held here are to be put back.
     loss: Option<Loss>,
     /// The last heartbeat: when it was sent, and the server's time.
     last: Option<(Moment, i64)>,
-    /// Orphaned batches of this boot, which this process does not hold, and since when they are known.
+    /// Orphaned batches of this boot: the server has them and this process does not hold them. With the time when each was
+    /// first seen.
     orphans: BTreeMap<u64, Instant>,
 }
 
@@ -68,7 +69,7 @@ impl Registration {
         })
     }
 
-    /// The generation that the server knows; registers one if it knows none.
+    /// The generation that the server knows. Registers the present one where it knows none.
     pub(super) async fn registered(&self) -> Answer<u64> {
         loop {
             if let Some(generation) = self.boot.registered() {
@@ -78,12 +79,12 @@ impl Registration {
         }
     }
 
-    /// One heartbeat, and what follows from its answer.
+    /// Sends one heartbeat, and does what its answer requires.
     pub(super) async fn beat(&self) -> Answer<()> {
         self.beat_and_recover(None).await
     }
 
-    /// The server does not have this batch, and gave it to no other boot.
+    /// Puts back this batch, which the server has lost and gave to no other boot.
     pub(super) async fn recover_batch(&self, number: u64) -> Answer<()> {
         self.beat_and_recover(Some(number)).await
     }
@@ -134,7 +135,8 @@ impl Registration {
                     );
                     self.boot.liveness.was_dead(sent);
                     view.orphans.clear();
-                    // Others were given what the server knew; it may be back at a state that knew not all.
+                    // Other boots were given the batches that the server knew. It may be back at a state that did not know
+                    // all of them.
                     view.loss.get_or_insert(Loss::Batches);
                 }
                 Beat::Lost => {
@@ -159,7 +161,7 @@ impl Registration {
         self.list.server().run_for_life(&script).await
     }
 
-    /// Where the server's clock has jumped, others' heartbeats seem old until they have come again.
+    /// Notes a jump of the server's clock: the heartbeats of others seem old until their next ones come.
     fn watch_clock(&self, view: &mut ServerView, sent: Moment, now_ms: i64) {
         if let Some((before, before_ms)) = view.last {
             let passed = millis(sent.since(before));
@@ -172,8 +174,8 @@ impl Registration {
         view.last = Some((sent, now_ms));
     }
 
-    /// Releases orphaned batches of this boot: their question reached the server late, after the poller had given it
-    /// up. A batch is released once it has been seen for longer than any answer takes.
+    /// Releases orphaned batches of this boot: their request reached the server after the poller had given it up. A batch
+    /// is released once it has been seen for longer than any answer takes.
     async fn release_orphans(
         &self,
         view: &mut ServerView,
@@ -198,7 +200,7 @@ impl Registration {
         Ok(())
     }
 
-    /// All that is left of one batch of this boot.
+    /// Releases all messages that are left of one batch of this boot.
     async fn release_batch(&self, generation: u64, number: u64) -> Answer<()> {
         let mut script = SETTLE.key(self.list.key());
         script
@@ -208,7 +210,7 @@ impl Registration {
         self.list.server().run::<i64>(&script).await.map(drop)
     }
 
-    /// Releases all that the server has of this generation, and ends its registration.
+    /// Releases all messages that the server has of this generation, and ends its registration.
     pub(super) async fn leave(&self, generation: u64) -> Answer<()> {
         let view = self.view.lock().await;
         self.close();

@@ -1,4 +1,4 @@
-//! Reports of ends to the server: what is due, until the server has it.
+//! Reports ends to the server, and tries until the server has them.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(super) struct Reports {
     batches: Arc<Mutex<Batches>>,
     registration: Arc<Registration>,
     pollers: Arc<Pollers>,
-    /// One task reports to the server at a time: each takes all that is due.
+    /// One task at a time reports to the server. It takes all ends that are due.
     one_at_a_time: tokio::sync::Mutex<()>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Reports {
 enum ReportOutcome {
     /// The batch needs no further report.
     Done,
-    /// The server had lost the batch, and has it again: to be reported once more.
+    /// The server had lost the batch, and has it again: the ends are to be reported once more.
     PutBack,
 }
 
@@ -51,7 +51,7 @@ impl Reports {
         }
     }
 
-    /// Reports all that is due, and tries until the server has it.
+    /// Reports all ends that are due, and tries until the server has them.
     pub(super) async fn report_due(&self, hurry: Hurry) {
         let _one = self.one_at_a_time.lock().await;
         loop {
@@ -105,7 +105,7 @@ impl Reports {
                 ends.iter().for_each(|end| push_end(&mut script, end));
                 let answer = self.list.server().run(&script).await?;
                 if self.take_answer(report, answer).await? == ReportOutcome::PutBack {
-                    // From the youngest on again: what is released is to lie in its order.
+                    // Again from the youngest batch on, so that released messages keep their order.
                     return Ok(());
                 }
             }
@@ -125,15 +125,15 @@ impl Reports {
             }
             // Reported before; only the answer was lost.
             -2 if !report.sure => self.batches.lock().lost(report.number),
-            // The server has lost data. Others were not given it: that takes a boot that was judged, and then the
-            // server remembers which numbers it knew.
+            // The server has lost data. No other boot was given the batch: for that this boot must have been judged dead,
+            // and then the server remembers which numbers it knew.
             -1 | -2 => match &report.what {
-                // Nothing of this one is missed; of others something may be.
+                // No message of this batch is missed. Other batches may be missing.
                 What::Finished(_) => {
                     self.batches.lock().lost(report.number);
                     self.registration.beat().await?;
                 }
-                // Put back, it can be reported.
+                // Once the batch is put back, its ends can be reported.
                 What::Some(_) => {
                     self.registration.recover_batch(report.number).await?;
                     return Ok(ReportOutcome::PutBack);

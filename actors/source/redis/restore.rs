@@ -1,13 +1,15 @@
-//! A server that has lost data: what of it is held here goes back.
+//! Puts messages that a server has lost, and this daemon holds, back to the server.
 //!
-//! Started again without its data, it does not know this boot. Back at an older state (a snapshot, a replica that was
-//! behind) it knows the boot, and not what it gave it since. The last number that it knows shows that: heartbeats and
-//! questions for messages compare it with the highest one that has brought a batch, and nothing raises it before what
-//! is held is back. A batch that is missing without that is seen by heartbeats and when its ends are reported. No other
-//! boot can have been given it while this boot was not judged dead. Of a boot that was judged dead the server keeps the
-//! last number that it knew then: batches beyond it were given to no other boot, and go back under the new generation.
+//! A server that was started again without its data does not know this boot. A server that is back at an older state (a
+//! snapshot, a replica that was behind) knows the boot, but not the batches that it gave it since. The last number that
+//! the server knows shows that: heartbeats and `take` compare it with the highest number that has brought a batch, and no
+//! script raises it before the held messages are back. A batch that is missing for another reason is noticed by heartbeats,
+//! and when its ends are reported. No other boot can have been given that batch while this boot was not judged dead. For
+//! a boot that was judged dead the server keeps the last number that it knew then: batches beyond it were given to no
+//! other boot, and go back under the new generation.
 //!
-//! What the server had in both places, as a message that was taken after the snapshot, runs again: at least once.
+//! A message that the server then has in two places, such as one that was taken after the snapshot, runs twice: at least
+//! once.
 
 use std::sync::Arc;
 
@@ -21,11 +23,11 @@ use super::server::Answer;
 /// What a server has lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// It knows nothing of this boot.
+    /// It does not know this boot.
     All,
     /// It is back at an older state.
     Newest,
-    /// Some batches of this daemon, maybe.
+    /// It may have lost some batches of this daemon.
     Batches,
 }
 
@@ -43,21 +45,22 @@ impl Restorer {
         }
     }
 
-    /// Whether a batch is missing that was there before the heartbeat, and of which nothing was reported meanwhile.
+    /// Whether a batch is missing that the server should have: one held here before the heartbeat, of which no report has
+    /// begun since.
     pub(super) fn any_is_missing(&self, boot: &str, before: &[u64], there: &[u64]) -> bool {
         let mut missing = before.iter().filter(|number| !there.contains(number));
         let kept = self.batches.lock().surely_kept_by(boot);
         missing.any(|number| kept.contains(number))
     }
 
-    /// Puts back what is held here and not there, so that failures, back-offs and other daemons find it.
+    /// Puts back the batches that are held here and missing there, so that reports of failures and other daemons find them.
     pub(super) async fn restore(&self, boot: &Arc<str>, loss: Loss) -> Answer<()> {
         let mut messages = 0;
         let unfinished = self.batches.lock().unfinished_batches();
         for number in unfinished {
             messages += self.restore_batch(boot, number).await?;
         }
-        // Last: it ends the search.
+        // Last, as a server that knows the last number does not seem to be at an older state any more.
         self.raise_last(boot).await?;
         let (queue, server) = (self.list.queue(), &self.list.config.server_name);
         match loss {
@@ -75,9 +78,9 @@ impl Restorer {
         Ok(())
     }
 
-    /// Answers how many messages were put back.
+    /// Returns how many messages were put back.
     async fn restore_batch(&self, boot: &Arc<str>, number: u64) -> Answer<usize> {
-        // Ends that were reported meanwhile are not put back.
+        // Messages whose ends were reported since are not put back.
         let Some(kept) = self.batches.lock().kept(number) else {
             return Ok(0);
         };
@@ -94,7 +97,7 @@ impl Restorer {
         Ok(if done == 1 { kept.messages.len() } else { 0 })
     }
 
-    /// From here on the server knows all numbers that have brought a batch.
+    /// Raises the last number that the server knows to the highest one that has brought a batch.
     async fn raise_last(&self, boot: &Arc<str>) -> Answer<()> {
         let mut script = RESTORE.key(self.list.key());
         script.arg(&**boot).arg(self.batches.lock().highest(boot));

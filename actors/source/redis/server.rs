@@ -21,25 +21,25 @@ use super::unconsumed::{UnconsumedList, unconsumed_lists};
 use crate::config::RedisSettings;
 use crate::outage::Outage;
 
-/// Connections that scripts share. Each script is answered before its connection does the next, and takes well under a
-/// millisecond: a few keep a server busy.
+/// Connections that scripts share. A connection runs one script at a time, in well under a millisecond, so a few of them
+/// keep a server busy.
 const CONNECTIONS: u32 = 8;
-/// Whoever waits longer for one of them waits for a server that is away. Longer than an answer may take.
+/// The longest wait for one of the connections: longer than any answer takes, so after it the server is away.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// See the module's header.
 pub(crate) struct Server {
     manager: Arc<Manager>,
     pool: bb8::Pool<Shared>,
-    /// For heartbeats alone, which must not wait for the large replies of others.
+    /// The connection for heartbeats, which must not wait for the large replies of scripts.
     heart: tokio::sync::Mutex<Option<Arc<Connection>>>,
     down: AtomicBool,
     outage: Mutex<Away>,
-    /// While the server is away one at a time tries.
+    /// While the server is away, one caller at a time tries.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// What a call to a server comes to.
+/// The result of a call to a server.
 pub(super) type Answer<T> = Result<T, Fault>;
 
 impl Server {
@@ -47,7 +47,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the address is none.
+    /// When the address is not valid.
     pub(crate) fn new(name: &str, settings: &RedisSettings) -> Result<Arc<Self>, String> {
         let manager = Arc::new(Manager::new(name, settings)?);
         let pool = bb8::Pool::builder()
@@ -87,14 +87,14 @@ impl Server {
         answer.inspect_err(|fault| self.manager.failed_beside(&connection, fault))
     }
 
-    /// Heartbeats of several queues go through it side by side.
+    /// The connection for heartbeats. Heartbeats of several queues use it at the same time.
     async fn heart(&self) -> Answer<Arc<Connection>> {
         let was_down = self.is_down();
         let mut heart = self.heart.lock().await;
         if let Some(connection) = heart.as_ref().filter(|heart| self.is_current(heart)) {
             return Ok(Arc::clone(connection));
         }
-        // Whoever had the lock has tried in vain.
+        // The caller that had the lock before has tried in vain.
         if !was_down && self.is_down() {
             return Err(self.why_none());
         }
@@ -103,12 +103,12 @@ impl Server {
         Ok(connection)
     }
 
-    /// A connection of one's own whose commands may block.
+    /// A new connection whose commands may block.
     pub(super) async fn patient_connection(&self) -> Answer<Connection> {
         self.manager.open().await
     }
 
-    /// Whether the connection still goes to the server that is worked with.
+    /// Whether the connection still leads to the server that is used.
     pub(super) fn is_current(&self, connection: &Connection) -> bool {
         self.manager.is_current(connection)
     }
@@ -128,7 +128,7 @@ impl Server {
             };
             match got {
                 Ok(connection) => return Ok(connection),
-                // All of them are busy with long replies, and the server is not away.
+                // All connections are busy with long replies, and the server is not away.
                 Err(RunError::TimedOut) if self.manager.last_byte.silence() < PATIENCE => {}
                 Err(RunError::TimedOut) => return Err(self.why_none()),
                 Err(RunError::User(cause)) => return Err(Fault::of(&cause)),
@@ -136,7 +136,7 @@ impl Server {
         }
     }
 
-    /// Lists of this server beside which messages lie that nobody consumes; `consumed` is what this daemon does.
+    /// Lists of this server beside which messages wait that no daemon consumes. `consumed`: the lists of this daemon.
     pub(crate) async fn unconsumed(
         &self,
         consumed: &BTreeSet<String>,
@@ -152,7 +152,7 @@ impl Server {
         self.manager.last_failure().unwrap_or_else(unknown)
     }
 
-    /// Waits, while the server is away, for one's turn to try; to be kept until the try is over.
+    /// Waits, while the server is away, for the right to try. The right is to be kept until the attempt is over.
     pub(super) async fn turn(&self) -> Option<Turn<'_>> {
         if !self.down.load(Ordering::Acquire) {
             return None;
@@ -166,7 +166,7 @@ impl Server {
         Some(Turn(turn))
     }
 
-    /// The server serves no client. Callers that fail together count as one try.
+    /// The server serves no client. Callers that fail together count as one attempt.
     pub(super) fn failed(&self, cause: &str, turn: Option<&Turn<'_>>) {
         let mut away = self.outage.lock();
         if turn.is_some() || !self.down.load(Ordering::Acquire) {
@@ -178,7 +178,7 @@ impl Server {
         self.down.store(true, Ordering::Release);
     }
 
-    /// The server answered, and wrote nothing: one that refuses writes to all is not back by that.
+    /// The server answered and wrote nothing. A server that refuses all writes is not back by that.
     pub(super) fn answered(&self) {
         if self.down.load(Ordering::Acquire) {
             let mut away = self.outage.lock();
@@ -201,7 +201,7 @@ impl Server {
         away.outage.passed();
     }
 
-    /// Whether it is known to be away; then the outage has been logged.
+    /// Whether the server is known to be away. Then the outage has been logged.
     pub(crate) fn is_down(&self) -> bool {
         self.down.load(Ordering::Acquire)
     }
@@ -209,7 +209,7 @@ impl Server {
 
 struct Away {
     outage: Outage,
-    /// Before the next try.
+    /// The pause before the next attempt.
     pause: Duration,
     /// It has answered that it refuses every write, as a replica does.
     refuses_writes: bool,
@@ -231,8 +231,8 @@ impl bb8::ManageConnection for Shared {
         self.0.connect().await
     }
 
-    /// Without a word to the server: a round trip before each use would cost as much as the use. One that fails is
-    /// marked, and one to a server that is no longer the primary must not be used any more.
+    /// Checks the connection without a request: a round trip before each use would cost as much as the use. A connection
+    /// that failed is marked, and one to a server that is no longer the primary must not be used.
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), RedisError> {
         if self.0.is_current(connection) {
             Ok(())

@@ -22,11 +22,12 @@ impl RedisServers {
         }
     }
 
-    /// Made at the first use, inside a runtime without business code: its connections are opened there.
+    /// The server of this name. It is made at the first use, inside a runtime without business code, where its connections
+    /// are opened.
     ///
     /// # Errors
     ///
-    /// When the settings do not name it, or its address is none.
+    /// When the settings do not name it, or its address is not valid.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Server>, String> {
         let mut made = self.made.lock();
         if let Some(server) = made.get(name) {

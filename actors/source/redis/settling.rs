@@ -1,4 +1,4 @@
-//! Ends: noted here, reported to the server in portions.
+//! Settles messages of a list: ends are noted here, and reported to the server in portions (`reports.rs`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,7 @@ use crate::store::rows::NewDeadLetter;
 use crate::store::write::InsertDeadLetters;
 use crate::task::caught;
 
-/// How long messages that are released are gathered: they arrive in several portions, and keep their order when
-/// reported together.
+/// How long released messages are gathered. They arrive in several portions, and keep their order when reported together.
 const GATHERING: Duration = Duration::from_millis(2);
 
 /// See the module's header.
@@ -29,7 +28,7 @@ pub(super) struct Settling {
     /// The batches that this daemon holds.
     pub(super) batches: Arc<Mutex<Batches>>,
     pub(super) reports: Reports,
-    /// A task will report the ends that wait for too long.
+    /// A task is set to report the ends that have waited for [`LONGEST_WAIT`].
     will_report: AtomicBool,
 }
 
@@ -47,8 +46,8 @@ impl Settling {
         })
     }
 
-    /// Returns when the ends are noted, and those that cannot wait are reported: batches that have ended, messages that
-    /// are released. An end that waits for the rest of its batch is reported by a task of its own.
+    /// Returns when the ends are noted, and those that cannot wait are reported: batches that have ended, and releases. An
+    /// end that waits for the rest of its batch is reported by a task of its own.
     pub(super) async fn settle_all(
         self: &Arc<Self>,
         mut ends: Vec<Settled>,
@@ -56,7 +55,7 @@ impl Settling {
         let dead = take_dead(&mut ends);
         self.note(&ends);
         if !dead.is_empty() {
-            // The dead letter is durable before the message goes: a crash in between repeats it, and loses nothing.
+            // The dead letter is durable before its message goes: a crash in between repeats the message and loses nothing.
             self.report_later();
             self.write_dead_letters(&dead).await?;
             self.note(&dead);
@@ -98,7 +97,7 @@ impl Settling {
         Ok(())
     }
 
-    /// None where the message is not here, or has ended.
+    /// The dead letter of a message. None where the message is not here, or has ended.
     fn dead_letter(&self, batches: &Batches, settled: &Settled) -> Option<NewDeadLetter> {
         let Disposition::DeadLetter { error, attempts } = &settled.disposition else {
             return None;
@@ -127,7 +126,7 @@ impl Settling {
         })
     }
 
-    /// Reports the ends that wait for the rest of their batch, once they have waited for long enough.
+    /// Sets a task, where none is set, that reports the ends which have waited for [`LONGEST_WAIT`].
     fn report_later(self: &Arc<Self>) {
         if !self.batches.lock().any_waits() || self.will_report.swap(true, Ordering::AcqRel) {
             return;
@@ -157,7 +156,7 @@ impl Settling {
                 return Err(SourceError::Said(why));
             }
             Err(Fault::Refused(why)) => {
-                // The lag is not read again for a while. A server that refuses this read refuses to give out messages as well.
+                // The pause is not used, as the lag is read seldom. A server that refuses this read refuses `take` as well.
                 self.list.trouble.refused(Deed::Take, &why);
                 return Err(SourceError::Said(why));
             }

@@ -1,8 +1,8 @@
-//! Connections that count silence.
+//! Connections that measure the silence of their server.
 //!
-//! A reply may take as long as its bytes do: on a slow link a few megabytes take longer than any server should think. A
-//! server is away when nothing comes from it at all, and for that the bytes must be seen as they come: the library's own
-//! limit is for whole replies.
+//! A reply may take as long as the transfer of its bytes: on a slow link a few megabytes take longer than any server should
+//! need for an answer. A server is away when no byte comes from it, so the bytes must be noted as they come. The library's
+//! own limit is for whole replies.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -29,12 +29,12 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::Fault;
 
-/// A server that cannot be reached in this time is away. Long enough for a connection across a continent.
+/// The longest that opening a connection takes: enough across a continent. A server that needs longer is away.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A server from which nothing comes for this long is away. Other programs' slow commands take less.
+/// The longest silence of a server. Other programs' slow commands take less; after it the server is away.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
-/// Longer than it takes to read what lies there.
+/// The time to read the bytes that have come already, and more.
 const CATCHING_UP: Duration = Duration::from_millis(200);
 
 /// Why a server that is silent is away.
@@ -66,12 +66,12 @@ impl LastByte {
         self.since + Duration::from_millis(self.after.load(Ordering::Relaxed))
     }
 
-    /// How long nothing has come.
+    /// The time since the last byte.
     pub(super) fn silence(&self) -> Duration {
         self.at().elapsed()
     }
 
-    /// Waits for an answer as long as bytes come.
+    /// Waits for an answer while bytes come.
     pub(super) async fn wait_for<T>(
         &self,
         answer: impl Future<Output = RedisResult<T>>,
@@ -84,7 +84,7 @@ impl LastByte {
                 biased;
                 answered = &mut answer => return answered.map_err(|cause| Fault::of(&cause)),
                 () = tokio::time::sleep_until(until) => {
-                    // This process itself may have stood still: what came meanwhile is read first.
+                    // This process itself may have been stopped: the bytes that have come since are read first.
                     if let Ok(answered) = tokio::time::timeout(CATCHING_UP, &mut answer).await {
                         return answered.map_err(|cause| Fault::of(&cause));
                     }
@@ -104,7 +104,7 @@ pub(super) struct Attentive {
     driver: AbortHandle,
 }
 
-/// What is under way on it, to a server that hangs, ends with it.
+/// Ends the task of the connection, also when it waits for a server that hangs.
 impl Drop for Attentive {
     fn drop(&mut self) {
         self.driver.abort();
@@ -112,7 +112,7 @@ impl Drop for Attentive {
 }
 
 impl Attentive {
-    /// `server` notes what comes on any connection to it.
+    /// `server` notes the bytes of all connections to the server.
     pub(super) async fn open(info: &ConnectionInfo, server: &Arc<LastByte>) -> RedisResult<Self> {
         match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
@@ -139,7 +139,7 @@ impl Attentive {
         self.last_byte.wait_for(answer).await
     }
 
-    /// None: it was refused with this code.
+    /// Sends a query. None: it was refused with this code.
     pub(super) async fn query_unless<T: FromRedisValue>(
         &mut self,
         command: &Cmd,
@@ -164,7 +164,7 @@ impl Attentive {
         self.last_byte.wait_for(answer).await
     }
 
-    /// As [`Attentive::run`], while others use it as well.
+    /// As [`Attentive::run`], while others use the connection too.
     pub(super) async fn run_beside<T: FromRedisValue>(
         &self,
         script: &ScriptInvocation<'_>,
@@ -196,7 +196,7 @@ impl Attentive {
     }
 }
 
-/// All addresses of the host at once: one that leads nowhere holds up no other.
+/// Connects to all addresses of the host at once: an address that leads nowhere delays no other.
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let addresses = lookup_host((host, port)).await?;
     let tries: Vec<_> = addresses
@@ -256,7 +256,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        // A long question is on its way, so its answer is not late yet. That proves nothing about the server.
+        // A long request is on its way, so its answer is not late yet. That proves nothing about the server.
         self.last_byte.note();
         Poll::Ready(written)
     }

@@ -1,18 +1,18 @@
-//! What the script `take` answers.
+//! The answers of the script `take`.
 
 use bb8_redis::redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 
 use super::payloads::Stored;
 
-/// What the server answers.
+/// An answer.
 pub(super) enum Taken {
     /// A batch, oldest message first.
     Batch(TakenBatch),
-    /// Nothing now; milliseconds until a retry is due, if there is one.
+    /// There is no message now. With the milliseconds until a retry is due, if there is one.
     Nothing(Option<u64>),
     /// The server does not know this boot.
     Unknown,
-    /// It does not know batches that it gave: it is back at an older state.
+    /// The server is back at an older state: it does not know batches that it gave.
     Older,
 }
 
@@ -20,11 +20,11 @@ pub(super) enum Taken {
 pub(super) struct TakenBatch {
     pub(super) taken_ms: i64,
     pub(super) messages: Stored,
-    /// Of each, where the messages are framed.
+    /// One for each message, where the messages are framed.
     pub(super) deaths: Option<Vec<Death>>,
 }
 
-/// What was charged to a message whose handler ended its process.
+/// The crashes that were recorded for a message whose handler ended its process.
 #[derive(Debug, Default)]
 pub(super) struct Death {
     pub(super) attempts: u32,

@@ -1,7 +1,7 @@
-//! What the server refuses to this queue alone: a right that is missing, a key of another type.
+//! Commands that the server refuses to this queue alone: a right is missing, a key has another type.
 //!
-//! It is over when everything that was refused is done again: a poll that finds nothing to take does not show whether
-//! ends can be written.
+//! The trouble is over when each refused kind of command has succeeded: a poll that finds nothing to take does not show
+//! whether ends can be written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::outage::Outage;
 
-/// What may be refused.
+/// A kind of command that may be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deed {
     Take,
@@ -20,7 +20,7 @@ pub(super) enum Deed {
 
 /// See the module's header.
 pub(super) struct Trouble {
-    /// Of each deed.
+    /// One for each deed.
     deeds: [(AtomicBool, Mutex<Outage>); 3],
 }
 
@@ -33,7 +33,7 @@ impl Trouble {
         }
     }
 
-    /// Answers how long to wait before the next try.
+    /// Returns the pause before the next attempt.
     pub(super) fn refused(&self, deed: Deed, why: &str) -> Duration {
         let (troubled, outage) = &self.deeds[deed as usize];
         let mut outage = outage.lock();

@@ -1,5 +1,5 @@
-//! Messages beside lists that no daemon consumes: the retries of an entry that was removed, and what its daemons had
-//! taken.
+//! Finds messages beside lists that no daemon consumes: retries of an entry that was removed, and messages that its
+//! daemons had taken.
 //!
 //! All keys of the server are scanned, a few at a time. The names of our keys show which list they belong to, and the
 //! heartbeats show whether a daemon of any partition consumes it.
@@ -14,18 +14,18 @@ use super::scripts::LAG;
 use super::server::Answer;
 use super::stream::Attentive;
 
-/// Keys in one step: well under a millisecond of the server's time.
+/// Keys in one step of the scan: well under a millisecond of the server's time.
 const STEP: usize = 500;
-/// In the names of all keys of ours; the list's own name is before it.
+/// A part of the name of each key of ours; the list's own name is before it.
 pub(super) const OURS: &str = ":simplest_script:";
-/// The most lists that are reported: more than these no operator reads.
+/// The most lists that are reported: an operator does not read more.
 const MOST_LISTS: usize = 100;
 
-/// A list beside which messages lie.
+/// A list beside which messages wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnconsumedList {
     pub(crate) key: String,
-    /// With those in the list itself. None: the user may not ask.
+    /// The number of messages, with those in the list itself. None: the user may not read it.
     pub(crate) waiting: Option<u64>,
 }
 
@@ -40,7 +40,7 @@ impl UnconsumedList {
     }
 }
 
-/// All such lists of a server, but for the `consumed` ones. With a pause after each step others hardly notice.
+/// All such lists of a server, but for the `consumed` ones. The pause after each step leaves the server to other clients.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ pub(super) async fn unconsumed_lists(
     Ok(found)
 }
 
-/// The list, where the key is one that holds messages.
+/// The list that the key belongs to. None where the key holds no messages.
 fn holding(key: &[u8]) -> Option<String> {
     let key = str::from_utf8(key).ok()?;
     let at = key.rfind(OURS)?;
@@ -91,7 +91,7 @@ fn holding(key: &[u8]) -> Option<String> {
     holds.then(|| key[..at].to_owned())
 }
 
-/// Whether a daemon's heartbeat is still good, by the server's clock.
+/// Whether a daemon's heartbeat still counts, by the server's clock.
 async fn is_consumed(connection: &mut Attentive, list: &str) -> Answer<bool> {
     let (seconds, _): (u64, u64) = connection.query(&cmd("TIME")).await?;
     let mut count = cmd("ZCOUNT");

@@ -1,4 +1,4 @@
-//! Each Sentinel's view of a service. Asked where no primary was found, to explain why.
+//! Reads each Sentinel's view of a service, to explain why no primary was found.
 
 use std::collections::HashMap;
 
@@ -9,12 +9,12 @@ use futures_util::future::join_all;
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum View {
     Unreachable(String),
-    /// It lets nobody in with this login.
+    /// The Sentinel refuses this login.
     Refused(String),
     NoSentinel,
-    /// It does not know the service, and knows these.
+    /// The Sentinel does not know the service. It knows these.
     Unknown(Vec<String>),
-    /// Its primary, and why the Sentinel takes it for down.
+    /// The Sentinel considers the primary down, for these reasons.
     Down {
         primary: String,
         flags: String,
@@ -41,8 +41,8 @@ impl Views {
         Self(join_all(views).await)
     }
 
-    /// Why there is no primary, and what would help: the most specific view decides. `cause` is what was wrong with the
-    /// primary that was named.
+    /// Why there is no primary, and the remedy. The most specific view decides. `cause`: why the primary that was named
+    /// could not be used.
     pub(super) fn explain(&self, service: &str, cause: Option<String>) -> String {
         let first = |wanted: fn(&View) -> bool| self.0.iter().find(|(_, view)| wanted(view));
         if let Some((_, View::Named { primary })) = first(|view| matches!(view, View::Named { .. }))

@@ -1,15 +1,14 @@
-//! Waiting for messages, without taking any.
+//! Waits for messages without taking any.
 //!
-//! `BLMOVE list wake RIGHT LEFT` waits until the list has a message, and then is refused: `wake` is a string, which each
-//! heartbeat sets. So nothing moves, and the answer has a few bytes, however large the message is and however many daemons
-//! wait for it; a wait that is cut short, or whose answer is lost, has moved nothing either.
+//! `BLMOVE list wake RIGHT LEFT` waits until the list has a message, and is then refused: `wake` is a string, which each
+//! heartbeat sets. So nothing moves, and the answer has a few bytes, for a message of any size and any number of waiting
+//! daemons. A wait that is cut short, or whose answer is lost, has moved nothing either.
 //!
-//! A server that loses its data during a wait has no `wake` any more. A message that comes then does move there; the
-//! answer shows it, and the heartbeat that follows puts the message back at its place, as does any daemon's next
-//! heartbeat.
+//! A server that loses its data during a wait has no `wake` any more. A message that comes then moves there. The answer
+//! shows that, and the next heartbeat, of this daemon or another, puts the message back at its place.
 //!
-//! A wait runs on a connection of its own, as a task of its own: the poller may be called away (by a retry that is due,
-//! by a stop), and the next poller goes on with the same wait.
+//! A wait runs on a connection of its own, as a task of its own: a retry that is due or a stop may end the poller's wait, and
+//! the next poller goes on with the same `BLMOVE`.
 
 use std::time::Duration;
 
@@ -22,18 +21,18 @@ use super::list::List;
 use super::server::Answer;
 use super::unconsumed::OURS;
 
-/// The longest wait. What no wait can see (messages that another daemon released for a dead one, a retry that another
-/// daemon has set) is noticed after it.
+/// The longest wait. `BLMOVE` does not notice messages that another daemon released for a dead one, nor a retry that
+/// another daemon has set: they are found after this time.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How a server refuses to move a message to what is no list.
+/// The error code for a move to a key that is no list.
 const NO_LIST: &str = "WRONGTYPE";
 
-/// What a wait came to.
+/// The outcome of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Waited {
-    /// There is a message, or none came in time.
+    /// There is a message in the list, or none came in time.
     MovedNothing,
-    /// A message lies where the heartbeat finds it.
+    /// A message was moved to `wake`, where the heartbeat finds it.
     Moved,
 }
 
@@ -53,8 +52,8 @@ impl Drop for Waiting {
 }
 
 impl Waiting {
-    /// Returns when there may be a message. Waits until then, or for as long as the server would; may be dropped, and the
-    /// next call goes on with the same wait.
+    /// Returns when the list may have a message, after [`LONGEST_WAIT`] at the latest. Where the future is dropped, the next
+    /// call goes on with the same wait.
     pub(super) async fn arrival(&mut self, list: &List) -> Answer<Waited> {
         if self.task.is_none() {
             let kept = self.connection.take();
@@ -76,7 +75,7 @@ impl Waiting {
         };
         let ended = task.await;
         self.task = None;
-        // A task that panicked has shown nothing.
+        // The task panicked: there is no outcome.
         let Ok((mut connection, waited)) = ended else {
             return Ok(Waited::MovedNothing);
         };
@@ -89,7 +88,7 @@ impl Waiting {
 }
 
 async fn block(mut connection: Connection, wait: Cmd) -> (Connection, Result<Waited, Fault>) {
-    // A wait is shorter than any silence that means something.
+    // A wait is shorter than the silence after which a server is away.
     let waited = connection.inner.query_unless::<Value>(&wait, NO_LIST).await;
     let waited = waited.map(|answer| match answer {
         None | Some(Value::Nil) => Waited::MovedNothing,
