@@ -147,7 +147,7 @@ impl<T: RecordQueue> Assignments<T> {
         self.partitions_held.keys().copied().collect()
     }
 
-    /// A partition that may have something for this consumer, if there is one. To be drawn from, and then filled.
+    /// A partition that may have something for this consumer, if there is one. To be polled from, and then filled.
     pub(super) fn claim(
         &mut self,
         who: Fetcher,
@@ -176,7 +176,7 @@ impl<T: RecordQueue> Assignments<T> {
         now: Instant,
     ) -> Option<Batch> {
         let lease = claim.lease;
-        // Where the partition has gone what was drawn is not noted anywhere: others begin with it.
+        // Where the partition has gone what was polled is not noted anywhere: others begin with it.
         let assigned = self.partitions_held.get_mut(&partition)?;
         let handed = assigned.fill(claim, now);
         self.cuts
@@ -193,9 +193,9 @@ impl<T: RecordQueue> Assignments<T> {
         })
     }
 
-    /// Whether a consumer draws from one of these partitions.
-    pub(super) fn is_lent(&self, partitions: &[i32]) -> bool {
-        self.those(partitions).any(AssignedPartition::is_lent)
+    /// Whether a consumer polls from one of these partitions.
+    pub(super) fn is_borrowed(&self, partitions: &[i32]) -> bool {
+        self.those(partitions).any(AssignedPartition::is_borrowed)
     }
 
     fn those(&self, partitions: &[i32]) -> impl Iterator<Item = &AssignedPartition<T>> {
@@ -400,7 +400,7 @@ impl<T: RecordQueue> Assignments<T> {
         }
     }
 
-    /// Whether it goes to others, and a thread may be waiting for its lent queue.
+    /// Whether it goes to others, and a thread may be waiting for its borrowed queue.
     pub(super) fn is_leaving(&self, partition: i32) -> bool {
         self.partitions_held
             .get(&partition)

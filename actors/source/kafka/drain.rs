@@ -1,8 +1,8 @@
-//! Records on their way from a partition to a consumer: drawn by that consumer's thread, without the assignments.
+//! Records on their way from a partition to a consumer: polled by that consumer's thread, without the assignments.
 //!
 //! Taking a record from librdkafka is half of its cost. So the thread that takes it must not keep others from the
 //! assignments, and should be the thread that runs it: memory that one thread allocates another one frees at several
-//! times the cost. During the draw the queue is lent, which takes no longer than copying a batch: no foreign code runs
+//! times the cost. During the poll the queue is borrowed, which takes no longer than copying a batch: no foreign code runs
 //! in between, and nothing is waited for, unless an error has to be reported.
 
 use super::partition::Handed;
@@ -14,14 +14,14 @@ const MOST_EXPECTED: usize = 500;
 /// Where the next records of a partition come from.
 pub(super) trait RecordQueue {
     /// Gives what has come, until there is no room.
-    fn draw(&mut self, into: &mut Drawn);
-    /// Whether there may be something to draw. Never `false` while there is.
+    fn poll(&mut self, into: &mut Polled);
+    /// Whether there may be something to poll. Never `false` while there is.
     fn filled(&self) -> bool;
 }
 
 /// What a partition queue gave.
 #[derive(Debug)]
-pub(super) struct Drawn {
+pub(super) struct Polled {
     /// Records that there is room for,
     room: usize,
     /// and bytes that there is room for; one record always fits.
@@ -33,7 +33,7 @@ pub(super) struct Drawn {
     pub(super) end: Option<i64>,
 }
 
-impl Drawn {
+impl Polled {
     pub(super) fn is_full(&self) -> bool {
         self.records.len() >= self.room || self.bytes == 0
     }
@@ -59,9 +59,9 @@ pub(super) struct Claim<T> {
     pub(super) lease: u64,
     /// Records that had come before.
     pub(super) handed: Vec<Handed>,
-    /// The partition's; none where nothing may be drawn.
+    /// The partition's; none where nothing may be polled.
     pub(super) partition_queue: Option<T>,
-    pub(super) drawn: Drawn,
+    pub(super) polled: Polled,
 }
 
 impl<T: RecordQueue> Claim<T> {
@@ -75,7 +75,7 @@ impl<T: RecordQueue> Claim<T> {
             lease,
             handed,
             partition_queue,
-            drawn: Drawn {
+            polled: Polled {
                 room,
                 bytes: usize::MAX,
                 records: Vec::new(),
@@ -85,18 +85,18 @@ impl<T: RecordQueue> Claim<T> {
         }
     }
 
-    /// Draws no more than this many bytes, or one record. Those that had come before are in memory anyway.
+    /// Polls no more than this many bytes, or one record. Those that had come before are in memory anyway.
     pub(super) fn within(mut self, bytes: u32) -> Self {
-        self.drawn.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.polled.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self
     }
 
     /// Takes what has come.
-    pub(super) fn draw(&mut self) {
+    pub(super) fn poll(&mut self) {
         if let Some(partition_queue) = &mut self.partition_queue {
-            let records = &mut self.drawn.records;
-            records.reserve(self.drawn.room.min(MOST_EXPECTED));
-            partition_queue.draw(&mut self.drawn);
+            let records = &mut self.polled.records;
+            records.reserve(self.polled.room.min(MOST_EXPECTED));
+            partition_queue.poll(&mut self.polled);
         }
     }
 }

@@ -261,7 +261,7 @@ impl Source for KafkaSource {
                     claimed
                 };
                 if let Some((partition, mut claim)) = claimed {
-                    claim.draw();
+                    claim.poll();
                     match self.shared.fill((partition, claim)) {
                         Some(batch) => return Ok(self.deliveries(batch)),
                         None => continue,

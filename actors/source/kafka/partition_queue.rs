@@ -18,7 +18,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::Notify;
 
 use super::callbacks::Context;
-use super::drain::{Drawn, RecordQueue};
+use super::drain::{Polled, RecordQueue};
 use super::record::Record;
 use crate::source::arena::Pieces;
 
@@ -104,7 +104,7 @@ impl RdkafkaRecordQueue {
     /// transactions that were fetched before a rebalance, and goes on behind them, though the records before them are
     /// never delivered; the other takes the end of a partition for a record, and goes on one record too far. Its way to
     /// take one without an event hides some errors.
-    fn take(&mut self, drawn: &mut Drawn) -> bool {
+    fn take(&mut self, polled: &mut Polled) -> bool {
         // SAFETY: the queue lives as long as this, and does not outlive its client.
         let event = unsafe { rd_kafka_queue_poll(self.native.0.as_ptr(), 0) };
         let Some(event) = NonNull::new(event).map(Event) else {
@@ -112,19 +112,19 @@ impl RdkafkaRecordQueue {
         };
         // SAFETY: it lives.
         match unsafe { rd_kafka_event_type(event.0.as_ptr()) } {
-            RD_KAFKA_EVENT_FETCH => self.record(&event, drawn),
-            RD_KAFKA_EVENT_ERROR => self.error(&event, drawn),
+            RD_KAFKA_EVENT_FETCH => self.record(&event, polled),
+            RD_KAFKA_EVENT_ERROR => self.error(&event, polled),
             _ => {}
         }
         true
     }
 
-    fn record(&mut self, event: &Event, drawn: &mut Drawn) {
+    fn record(&mut self, event: &Event, polled: &mut Polled) {
         // SAFETY: the message lives as long as its event, and is no error.
         unsafe {
             let message = rd_kafka_event_message_next(event.0.as_ptr()).cast_mut();
             if !message.is_null() {
-                drawn.record(Record::copy(message, &mut self.pieces));
+                polled.record(Record::copy(message, &mut self.pieces));
             }
         }
         self.set_unreadable(false);
@@ -151,7 +151,7 @@ impl RdkafkaRecordQueue {
     }
 
     /// The end of the partition, or what keeps records from coming.
-    fn error(&mut self, event: &Event, drawn: &mut Drawn) {
+    fn error(&mut self, event: &Event, polled: &mut Polled) {
         // SAFETY: it lives, and the text as long as it does.
         let (code, reason) = unsafe {
             let event = event.0.as_ptr();
@@ -172,7 +172,7 @@ impl RdkafkaRecordQueue {
             };
             self.set_unreadable(false);
             self.note_came();
-            return drawn.end(offset);
+            return polled.end(offset);
         }
         match code.into() {
             Code::TopicAuthorizationFailed => self.set_unreadable(true),
@@ -195,7 +195,7 @@ impl Drop for RdkafkaRecordQueue {
 }
 
 impl RecordQueue for RdkafkaRecordQueue {
-    fn draw(&mut self, into: &mut Drawn) {
+    fn poll(&mut self, into: &mut Polled) {
         self.drain(into);
     }
 
@@ -205,7 +205,7 @@ impl RecordQueue for RdkafkaRecordQueue {
 }
 
 impl RdkafkaRecordQueue {
-    fn drain(&mut self, into: &mut Drawn) {
+    fn drain(&mut self, into: &mut Polled) {
         while !into.is_full() {
             if self.take(into) {
                 continue;

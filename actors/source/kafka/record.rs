@@ -35,24 +35,24 @@ impl Record {
     }
 }
 
-/// A record among those that were drawn with it, which lie where they were put: each is asked for twice, by the
+/// A record among those that were polled with it, which lie where they were put: each is asked for twice, by the
 /// partition and by the consumer that runs it, and goes with the last of them.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) offset: i64,
     index: usize,
-    drawn: Arc<Vec<Record>>,
+    polled: Arc<Vec<Record>>,
 }
 
 impl Kept {
-    pub(super) fn all(mut drawn: Vec<Record>) -> impl Iterator<Item = Self> {
+    pub(super) fn all(mut polled: Vec<Record>) -> impl Iterator<Item = Self> {
         // A few may run for long.
-        drawn.shrink_to_fit();
-        let drawn = Arc::new(drawn);
-        (0..drawn.len()).map(move |index| Self {
-            offset: drawn[index].offset,
+        polled.shrink_to_fit();
+        let polled = Arc::new(polled);
+        (0..polled.len()).map(move |index| Self {
+            offset: polled[index].offset,
             index,
-            drawn: Arc::clone(&drawn),
+            polled: Arc::clone(&polled),
         })
     }
 
@@ -60,11 +60,11 @@ impl Kept {
         Self {
             offset: record.offset,
             index: 0,
-            drawn: Arc::new(vec![record]),
+            polled: Arc::new(vec![record]),
         }
     }
 
-    /// A clone that does not keep the records that were drawn with it: for one that stays longer than they do.
+    /// A clone that does not keep the records that were polled with it: for one that stays longer than they do.
     pub(super) fn unshared_clone(&self) -> Self {
         Self::alone(Record::clone(self))
     }
@@ -74,7 +74,7 @@ impl Deref for Kept {
     type Target = Record;
 
     fn deref(&self) -> &Record {
-        &self.drawn[self.index]
+        &self.polled[self.index]
     }
 }
 

@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Notes what was drawn, and answers what of it is given out.
+    /// Notes what was polled, and answers what of it is given out.
     pub(super) fn fill(
         self: &Arc<Self>,
         claimed: (i32, Claim<RdkafkaRecordQueue>),
@@ -161,8 +161,8 @@ impl Shared {
     pub(super) fn remove(&self, partitions: &[i32]) -> usize {
         let mut assignments = self.assignments();
         assignments.stop_feeding(partitions);
-        // Nothing more is drawn from them, and a draw under way is about to be done.
-        while assignments.is_lent(partitions) {
+        // Nothing more is polled from them, and a poll under way is about to be done.
+        while assignments.is_borrowed(partitions) {
             self.settled.wait(&mut assignments);
         }
         let (partition_queues, running) = assignments.remove(partitions, Instant::now());

@@ -67,7 +67,7 @@ impl Survivors {
     pub(super) fn add(&mut self, lease: u64, record: &Kept, attempt: u32) {
         let survivor = Survivor {
             lease,
-            // Those that it was drawn with go.
+            // Those that it was polled with go.
             record: record.unshared_clone(),
             attempt,
             ended: None,

@@ -54,7 +54,7 @@ pub(super) struct Lease {
 
 #[derive(Debug)]
 pub(super) struct AssignedPartition<T> {
-    /// None: it is lent (`claim.rs`).
+    /// None: it is borrowed (`claim.rs`).
     partition_queue: Option<T>,
     entries: Entries,
     /// Behind the last record that came, or will never come; none before the first.
@@ -154,8 +154,8 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.partition_queue.take()
     }
 
-    /// Whether a consumer draws from its partition queue.
-    pub(super) fn is_lent(&self) -> bool {
+    /// Whether a consumer polls from its partition queue.
+    pub(super) fn is_borrowed(&self) -> bool {
         self.partition_queue.is_none()
     }
 
@@ -170,7 +170,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
     }
 
     /// Gives out the waiting records, `max` at most, and lends the partition queue for the rest: under this lease if
-    /// the partition is free, else under the one it has. Drawn records come back by `fill`.
+    /// the partition is free, else under the one it has. Polled records come back by `fill`.
     pub(super) fn claim(
         &mut self,
         lease: u64,
@@ -201,18 +201,18 @@ impl<T: RecordQueue> AssignedPartition<T> {
         Claim::new(lease.number, handed, partition_queue, room)
     }
 
-    /// Takes back the partition queue, and gives out what was drawn. Of what was closed in the meantime nothing more is given out.
+    /// Takes back the partition queue, and gives out what was polled. Of what was closed in the meantime nothing more is given out.
     pub(super) fn fill(&mut self, claim: Claim<T>, now: Instant) -> Vec<Handed> {
         let Claim {
             lease: number,
             mut handed,
             partition_queue,
-            drawn,
+            polled,
         } = claim;
         self.partition_queue = partition_queue.or_else(|| self.partition_queue.take());
         let mut held_up = !self.is_open(number);
         let waited = handed.len();
-        for record in Kept::all(drawn.records) {
+        for record in Kept::all(polled.records) {
             if !self.enter(record) {
                 continue;
             }
@@ -222,8 +222,8 @@ impl<T: RecordQueue> AssignedPartition<T> {
             held_up = last.is_none();
             handed.extend(last);
         }
-        self.at_end = drawn.at_end.unwrap_or(self.at_end) && !self.reread.is_under_way();
-        let end = drawn.end.filter(|_| !self.reread.is_under_way());
+        self.at_end = polled.at_end.unwrap_or(self.at_end) && !self.reread.is_under_way();
+        let end = polled.end.filter(|_| !self.reread.is_under_way());
         // Where records came behind that end it was not the last word.
         if let Some(end) = end.filter(|_| self.at_end) {
             self.compare(end);
@@ -239,9 +239,9 @@ impl<T: RecordQueue> AssignedPartition<T> {
         handed
     }
 
-    /// Answers whether it is over: nothing of it is out, and nothing is being drawn for it.
+    /// Answers whether it is over: nothing of it is out, and nothing is being polled for it.
     fn end_lease_if_over(&mut self) -> bool {
-        let over = self.lease.is_some() && self.out_count() == 0 && !self.is_lent();
+        let over = self.lease.is_some() && self.out_count() == 0 && !self.is_borrowed();
         if over {
             self.lease = None;
         }

@@ -1,4 +1,4 @@
-//! Records that librdkafka had fetched, and drops before a consumer has drawn them.
+//! Records that librdkafka had fetched, and drops before a consumer has polled them.
 //!
 //! When it sees by a new leader that a log was cut, it goes back to the cut, and drops all that lies in its queue: also
 //! what stands before the cut, which no consumer has run. What comes next is a record of a new epoch, with a gap before

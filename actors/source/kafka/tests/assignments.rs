@@ -50,7 +50,7 @@ impl World {
     pub(super) fn take(&mut self, who: Fetcher, max: usize) -> Option<Batch> {
         loop {
             let (partition, mut claim) = self.assignments.claim(who, max, self.now)?;
-            claim.draw();
+            claim.poll();
             let batch = self.assignments.fill((partition, claim), self.now);
             if batch.is_some() {
                 return batch;
@@ -291,17 +291,17 @@ fn a_partition_is_not_announced_to_one_whose_own_is_not_over() {
 fn a_partition_that_is_lent_is_not_announced_until_what_was_drawn_is_entered() {
     let mut world = World::of(&[3]);
     let (partition, mut claim) = world.assignments.claim(one(1), 2, world.now).unwrap();
-    claim.draw();
+    claim.poll();
     let (own, other) = (world.waits(one(1)), world.waits(one(2)));
     assert!(!woken(&own) && !woken(&other));
-    assert!(world.assignments.is_lent(&[partition]));
+    assert!(world.assignments.is_borrowed(&[partition]));
     let batch = world
         .assignments
         .fill((partition, claim), world.now)
         .unwrap();
     assert_eq!(batch.handed.len(), 2);
     assert!(woken(&own), "there is one more for it");
-    assert!(!woken(&other) && !world.assignments.is_lent(&[partition]));
+    assert!(!woken(&other) && !world.assignments.is_borrowed(&[partition]));
 }
 
 fn charged(offset: i64, due: Instant) -> HashMap<i64, Charged> {

@@ -1,4 +1,4 @@
-//! A broker that loses the end of a log which librdkafka has fetched, and no consumer has drawn.
+//! A broker that loses the end of a log which librdkafka has fetched, and no consumer has polled.
 
 use std::time::Duration;
 

@@ -87,7 +87,7 @@ async fn a_partition_that_goes_waits_until_its_queue_is_back() {
     })
     .await;
     let (partition, mut claim) = claimed.unwrap();
-    claim.draw();
+    claim.poll();
     let shared = Arc::clone(&source.shared);
     let removes = std::thread::spawn(move || shared.remove(&[partition]));
     until("the partition to go", || {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::super::record::Record;
 use super::super::survivors::Survivors;
 use crate::job::Disposition;
-use crate::source::kafka::drain::{Claim, Drawn, RecordQueue};
+use crate::source::kafka::drain::{Claim, Polled, RecordQueue};
 use crate::source::kafka::partition::{AssignedPartition, Charged, Handed};
 
 /// What a script gives next.
@@ -35,7 +35,7 @@ impl Script {
 }
 
 impl RecordQueue for Script {
-    fn draw(&mut self, into: &mut Drawn) {
+    fn poll(&mut self, into: &mut Polled) {
         while !into.is_full()
             && let Some(next) = self.0.pop_front()
         {
@@ -82,7 +82,7 @@ pub(super) fn take(
     now: Instant,
 ) -> Vec<Handed> {
     let mut claim = assigned.claim(lease, consumer, max, now);
-    claim.draw();
+    claim.poll();
     assigned.fill(claim, now)
 }
 
@@ -323,24 +323,24 @@ fn nothing_is_lost_doubled_or_overtaken_whatever_happens() {
         let mut assigned = assigned(all.iter().copied());
         let (mut now, mut number) = (Instant::now(), 0);
         let mut out: VecDeque<Handed> = VecDeque::new();
-        let mut drawing: Option<Claim<Script>> = None;
+        let mut polling: Option<Claim<Script>> = None;
         let (mut ran, mut done) = (Vec::new(), Vec::new());
         while done.len() < all.len() {
             now += Duration::from_millis(random.u64(0..200));
-            // What is drawn is not always entered at once: ends come in between.
-            if let Some(mut claim) = drawing.take_if(|_| random.bool()) {
-                claim.draw();
+            // What is polled is not always entered at once: ends come in between.
+            if let Some(mut claim) = polling.take_if(|_| random.bool()) {
+                claim.poll();
                 out.extend(assigned.fill(claim, now));
             }
             if assigned.is_free(now) || assigned.is_extendable(now) {
-                assert!(drawing.is_none(), "seed {seed}: one draws at a time");
+                assert!(polling.is_none(), "seed {seed}: one polls at a time");
                 number = assigned.lease().map_or(number + 1, |lease| lease.number);
                 let mut claim = assigned.claim(number, 1, random.usize(1..9), now);
-                // The consumer runs what had come before with what it draws.
+                // The consumer runs what had come before with what it polls.
                 if claim.handed.is_empty() && random.bool() {
-                    drawing = Some(claim);
+                    polling = Some(claim);
                 } else {
-                    claim.draw();
+                    claim.poll();
                     out.extend(assigned.fill(claim, now));
                 }
             }
