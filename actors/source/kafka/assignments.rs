@@ -1,8 +1,8 @@
-//! The partitions that this process has, and which consumer has which of them.
+//! The partitions that this process has, and the consumer that has each of them.
 //!
-//! A consumer without a batch takes the partition that has waited longest for its turn, and goes on with it until
-//! nothing of it is left or others have waited for a while. Who finds nothing waits here, and is woken when there is
-//! something for it: each partition that has records wakes one.
+//! A consumer without a batch takes the partition that has waited longest, and goes on with it until the partition has no
+//! record left, or [`TURN`] is over and another partition waits. A consumer that finds no partition waits here. Each
+//! partition that has records wakes one waiting consumer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use super::survivors::Survivors;
 use crate::job::Disposition;
 use crate::source::{Fetcher, KafkaReceipt, Settled, Streams};
 
-/// How long a consumer goes on with its partition while others have records too: changing costs a pause of one round
+/// The time for which a consumer goes on with its partition while others have records too. A change costs one round trip
 /// between the threads.
 const TURN: Duration = Duration::from_millis(100);
 
-/// Pause before a partition that nobody has taken is announced again: the consumer that was woken for it may sit on a
-/// thread that a handler blocks.
+/// Pause before another consumer is woken for a partition that no consumer has taken: a handler may block the thread of
+/// the consumer that was woken first.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Records of one partition for one consumer.
@@ -39,7 +39,7 @@ pub(super) struct Batch {
 pub(super) struct Position {
     pub(super) partition: i32,
     pub(super) offset: i64,
-    /// Of the record before it, where that is known.
+    /// The leader epoch of the record before it, where it is known.
     pub(super) epoch: Option<i32>,
 }
 
@@ -55,13 +55,13 @@ impl Position {
     }
 }
 
-/// How far a partition has come here.
+/// The progress of one partition.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Progress {
     pub(super) position: Option<i64>,
-    /// Records that are here.
+    /// Polled records that are not finished.
     pub(super) unfinished: usize,
-    /// Nothing is left of it.
+    /// All records that the partition has are finished.
     pub(super) exhausted: bool,
 }
 
@@ -76,18 +76,18 @@ pub(super) struct Assignments<T> {
     partitions_held: BTreeMap<i32, AssignedPartition<T>>,
     waiters: Vec<Waiter>,
     open: Arc<OpenLeases>,
-    /// Of partitions that are not here.
+    /// By partition, for partitions that are not assigned.
     survivors: BTreeMap<i32, Survivors>,
-    /// Records that the database knows deaths or failed attempts of, by partition and offset. Not the partitions: the answer to
-    /// a commit may come when its partition has gone, or has gone and come back.
+    /// Records of which the database has a crash or a failed attempt, by partition and offset. Not a field of the partitions:
+    /// the answer to a commit may come when its partition has gone, or has gone and come back.
     noted: BTreeSet<(i32, i64)>,
     /// Cuts that are not logged yet.
     cuts: Vec<(i32, Cut)>,
-    /// Where partitions are to be read again from.
+    /// The positions from which partitions are to be read again.
     rereads: Vec<Position>,
     /// When the timer wakes the waiters next.
     rings: Option<Instant>,
-    /// Leases so far.
+    /// The number of the last lease.
     leases: u64,
 }
 
@@ -106,7 +106,7 @@ impl<T: RecordQueue> Assignments<T> {
         }
     }
 
-    /// A partition has come, which was not here. Nothing of it is given out before its deaths are known.
+    /// A new partition is assigned. None of its records is given out before its recorded crashes are known.
     pub(super) fn assign(&mut self, partition: i32, partition_queue: T) {
         let survivors = self.survivors.remove(&partition).unwrap_or_default();
         let before = self.partitions_held.insert(
@@ -116,7 +116,7 @@ impl<T: RecordQueue> Assignments<T> {
         debug_assert!(before.is_none(), "it comes after it went");
     }
 
-    /// Where the group's positions are of partitions that have come.
+    /// Sets the group's positions in assigned partitions.
     pub(super) fn resume(&mut self, positions: &[Position]) {
         for position in positions {
             if let Some(assigned) = self.partitions_held.get_mut(&position.partition) {
@@ -125,7 +125,7 @@ impl<T: RecordQueue> Assignments<T> {
         }
     }
 
-    /// What the database knows, by partition and offset.
+    /// Sets what the database knows of records of these partitions, by partition and offset.
     pub(super) fn charge(
         &mut self,
         mut charged: HashMap<i32, HashMap<i64, Charged>>,
@@ -147,7 +147,7 @@ impl<T: RecordQueue> Assignments<T> {
         self.partitions_held.keys().copied().collect()
     }
 
-    /// A partition that may have something for this consumer, if there is one. To be polled from, and then filled.
+    /// A partition that may have records for this consumer, if there is one. To be polled, and then filled.
     pub(super) fn claim(
         &mut self,
         who: Fetcher,
@@ -169,14 +169,14 @@ impl<T: RecordQueue> Assignments<T> {
         ))
     }
 
-    /// Records for the consumer that claimed. None: what seemed to be there was no record, or is not due.
+    /// The records for the consumer of the claim. None: the queue had no record, or its record is not due.
     pub(super) fn fill(
         &mut self,
         (partition, claim): (i32, Claim<T>),
         now: Instant,
     ) -> Option<Batch> {
         let lease = claim.lease;
-        // Where the partition has gone what was polled is not noted anywhere: others begin with it.
+        // Where the partition has gone, the polled records are dropped: its next owner begins with them.
         let assigned = self.partitions_held.get_mut(&partition)?;
         let handed = assigned.fill(claim, now);
         self.cuts
@@ -193,7 +193,7 @@ impl<T: RecordQueue> Assignments<T> {
         })
     }
 
-    /// Whether a consumer polls from one of these partitions.
+    /// Whether a consumer polls one of these partitions now.
     pub(super) fn is_borrowed(&self, partitions: &[i32]) -> bool {
         self.those(partitions).any(AssignedPartition::is_borrowed)
     }
@@ -203,7 +203,7 @@ impl<T: RecordQueue> Assignments<T> {
         partitions_held.filter_map(|partition| self.partitions_held.get(partition))
     }
 
-    /// Its own partition while that has records and its turn lasts, else the one that waits longest.
+    /// The consumer's own partition while it has records and its turn lasts, else the one that has waited longest.
     fn choose(&self, who: Fetcher, now: Instant) -> Option<i32> {
         let mut has_lease = false;
         let mut going_on = None;
@@ -225,25 +225,25 @@ impl<T: RecordQueue> Assignments<T> {
             (Some((_, true)), Streams::One) if free.is_some() => None,
             (Some((_, true)), Streams::Many) if free.is_some() => free,
             (Some((own, _)), _) => Some(own),
-            // The batch that it has comes to its end first.
+            // The consumer ends its own batch first.
             (None, Streams::One) if has_lease => None,
             (None, _) => free,
         }
     }
 
-    /// Waits for its turn: the notice comes when there may be something for it.
+    /// Adds a waiting consumer. `wake` is notified when there may be records for it.
     pub(super) fn wait(&mut self, who: Fetcher, wake: Arc<Notify>) {
         self.waiters.push(Waiter { who, wake });
     }
 
-    /// Waits no more. A consumer that was woken and took nothing lets the others poll.
+    /// Removes a waiting consumer. If it was woken and took nothing, another one is woken.
     pub(super) fn leave(&mut self, wake: &Arc<Notify>, now: Instant) {
         self.waiters
             .retain(|waiter| !Arc::ptr_eq(&waiter.wake, wake));
         self.wake(now);
     }
 
-    /// Wakes one waiter for each partition that has something for it.
+    /// Wakes one waiter for each partition that has records for it.
     pub(super) fn wake(&mut self, now: Instant) {
         if self.waiters.is_empty() {
             return;
@@ -279,7 +279,7 @@ impl<T: RecordQueue> Assignments<T> {
         });
     }
 
-    /// The next moment at which a record that waits may run, or at which another consumer may be woken for one.
+    /// The next moment at which a waiting record may run, or another consumer may be woken.
     fn next_due(&self, now: Instant) -> Option<Instant> {
         let idle = self
             .partitions_held
@@ -296,22 +296,22 @@ impl<T: RecordQueue> Assignments<T> {
         due.chain(is_left.then(|| now + AGAIN)).min()
     }
 
-    /// Whether it takes a partition that no consumer has: with one message at a time only after its own.
+    /// Whether the consumer may take a free partition. With [`Streams::One`] it has to finish its own partition first.
     fn may_begin(&self, who: Fetcher) -> bool {
         let mut partitions_held = self.partitions_held.values();
         who.streams == Streams::Many
             || !partitions_held.any(|assigned| assigned.is_of(who.consumer))
     }
 
-    /// Wakes the waiters that have something to take, and returns when to come again for records that are not due yet.
+    /// Wakes the waiters for which there are records, and returns when to call this again for records that are not due yet.
     pub(super) fn ring(&mut self, now: Instant) -> Option<Instant> {
         self.wake(now);
         self.rings = self.next_due(now);
         self.rings
     }
 
-    /// Whether a record comes to be due before the clock rings: a fetch may have found it at its place, an end may have
-    /// left it as the first one.
+    /// Whether a record is due before the timer wakes the waiters: a fetch may have found it, or an end may have made it the
+    /// first one.
     pub(super) fn rings_too_late(&self, now: Instant) -> bool {
         let due = self.next_due(now);
         due.is_some_and(|due| self.rings.is_none_or(|rings| rings > due))
@@ -332,8 +332,8 @@ impl<T: RecordQueue> Assignments<T> {
         Some(record)
     }
 
-    /// Which attempt a delivery is that is not settled, wherever its partition is; the database is about to know that it
-    /// failed.
+    /// The attempt of a delivery that is not settled, wherever its partition is. Its failure is about to be written to the
+    /// database.
     pub(super) fn note_failure(&mut self, receipt: KafkaReceipt) -> Option<u32> {
         let KafkaReceipt {
             partition,
@@ -351,13 +351,13 @@ impl<T: RecordQueue> Assignments<T> {
         Some(attempt)
     }
 
-    /// Ends of deliveries. Those of partitions that have gone are known if they come back. Answers how many leases are over
-    /// by that.
+    /// Notes ends of deliveries. Those of partitions that have gone are kept, for the case that they come back. Returns how
+    /// many leases have ended.
     pub(super) fn settle(&mut self, ends: &[Settled], now: Instant) -> usize {
         let mut over = 0;
         for settled in ends {
             let (receipt, disposition) = (settled.receipt.of_kafka(), &settled.disposition);
-            // Its lease shows whether the partition is still the one it was.
+            // The lease shows whether the partition is still the one of the delivery.
             let Some(assigned) = self.partitions_held.get_mut(&receipt.partition) else {
                 self.settle_survivor(receipt, disposition, now);
                 continue;
@@ -387,7 +387,7 @@ impl<T: RecordQueue> Assignments<T> {
         }
     }
 
-    /// These partitions go to others: nothing of them is given out or starts from here on.
+    /// These partitions go to other members: from here on none of their records is given out or starts.
     pub(super) fn stop_feeding(&mut self, partitions: &[i32]) {
         for partition in partitions {
             if let Some(number) = self
@@ -400,22 +400,22 @@ impl<T: RecordQueue> Assignments<T> {
         }
     }
 
-    /// Whether it goes to others, and a thread may be waiting for its borrowed queue.
+    /// Whether the partition goes to another member, so that a thread may be waiting for its borrowed queue.
     pub(super) fn is_leaving(&self, partition: i32) -> bool {
         self.partitions_held
             .get(&partition)
             .is_some_and(AssignedPartition::is_leaving)
     }
 
-    /// What consumers have of these partitions.
+    /// Records of these partitions that consumers have.
     pub(super) fn out_count(&self, partitions: &[i32]) -> usize {
         self.those(partitions)
             .map(AssignedPartition::unsettled)
             .sum()
     }
 
-    /// These partitions have gone. Answers their partition queues, to be dropped where that may take its time; and how many of their
-    /// records run on.
+    /// Removes these partitions. Returns their queues, to be dropped where that may take long, and how many of their records
+    /// go on running.
     pub(super) fn remove(&mut self, partitions: &[i32], now: Instant) -> (Vec<T>, usize) {
         self.stop_feeding(partitions);
         let (mut partition_queues, mut running) = (Vec::new(), 0);
@@ -437,12 +437,12 @@ impl<T: RecordQueue> Assignments<T> {
         (partition_queues, running)
     }
 
-    /// The topic is gone, with all that had been given out of it.
+    /// Forgets all runs: their topic was deleted.
     pub(super) fn forget_runs(&mut self) {
         self.survivors.clear();
     }
 
-    /// The same for these partitions.
+    /// Forgets the runs of these partitions: their topic was deleted.
     pub(super) fn forget_runs_of(&mut self, partitions: &[i32]) {
         self.survivors
             .retain(|partition, _| !partitions.contains(partition));
@@ -464,19 +464,19 @@ impl<T: RecordQueue> Assignments<T> {
             .collect()
     }
 
-    /// Where partitions that are here are to be read again from.
+    /// The positions from which assigned partitions are to be read again.
     pub(super) fn take_rereads(&mut self) -> Vec<Position> {
         let mut rereads = std::mem::take(&mut self.rereads);
         rereads.retain(|one| self.partitions_held.contains_key(&one.partition));
         rereads
     }
 
-    /// It could not be done yet.
+    /// These positions could not be sought to yet.
     pub(super) fn reread_later(&mut self, positions: Vec<Position>) {
         self.rereads.extend(positions);
     }
 
-    /// Logs that were found to be cut, each with the noted records that are no more.
+    /// Logs that were found to be cut, each with the noted records that are no longer in it.
     pub(super) fn take_cuts(&mut self) -> Vec<(i32, Cut, Vec<i64>)> {
         let cuts = std::mem::take(&mut self.cuts);
         let with_noted = cuts.into_iter().map(|(partition, cut)| {
@@ -488,8 +488,8 @@ impl<T: RecordQueue> Assignments<T> {
         with_noted.collect()
     }
 
-    /// The brokers have this position. Answers the noted records before it: they are finished, by this or another
-    /// member, so the rows of their crashes and failures can go.
+    /// The brokers have this position. Returns the noted records before it: this or another member has finished them, so the
+    /// rows of their crashes and failures can be deleted.
     pub(super) fn committed(&mut self, partition: i32, position: i64) -> Vec<i64> {
         if let Some(assigned) = self.partitions_held.get_mut(&partition) {
             assigned.committed(position);
@@ -499,7 +499,7 @@ impl<T: RecordQueue> Assignments<T> {
         passed.map(|(_, offset)| offset).collect()
     }
 
-    /// How far each partition has come here.
+    /// The progress of each assigned partition.
     pub(super) fn progress(&self) -> BTreeMap<i32, Progress> {
         let partitions_held = self.partitions_held.iter();
         let of_partition = |(partition, assigned): (&i32, &AssignedPartition<T>)| {

@@ -1,35 +1,35 @@
-//! Records on their way from a partition to a consumer: polled by that consumer's thread, without the assignments.
+//! Polls records of a partition, on the thread of the consumer that runs them, without the lock of the assignments.
 //!
-//! Taking a record from librdkafka is half of its cost. So the thread that takes it must not keep others from the
-//! assignments, and should be the thread that runs it: memory that one thread allocates another one frees at several
-//! times the cost. During the poll the queue is borrowed, which takes no longer than copying a batch: no foreign code runs
-//! in between, and nothing is waited for, unless an error has to be reported.
+//! Taking a record from librdkafka is half of its cost. So the polling thread must not keep others from the assignments.
+//! It should be the thread that runs the record, as freeing memory that another thread has allocated costs several times
+//! as much. During the poll the consumer borrows the queue, for no longer than copying a batch takes: no foreign code runs
+//! in between, and nothing blocks, unless an error has to be reported.
 
 use super::partition::Handed;
 use super::record::Record;
 
-/// Records for which room is made before their number is known; the room that is left is given back.
+/// Records for which memory is reserved before their number is known. The rest of the memory is freed.
 const MOST_EXPECTED: usize = 500;
 
-/// Where the next records of a partition come from.
+/// The queue with the next records of a partition.
 pub(super) trait RecordQueue {
-    /// Gives what has come, until there is no room.
+    /// Moves the records that have come to `into`, until it is full.
     fn poll(&mut self, into: &mut Polled);
-    /// Whether there may be something to poll. Never `false` while there is.
+    /// Whether the queue may have a record or an event. Never `false` while it has one.
     fn filled(&self) -> bool;
 }
 
-/// What a partition queue gave.
+/// The result of a poll of a partition queue.
 #[derive(Debug)]
 pub(super) struct Polled {
-    /// Records that there is room for,
+    /// The most records,
     room: usize,
-    /// and bytes that there is room for; one record always fits.
+    /// and the bytes that are left of the most bytes; one record always fits.
     bytes: usize,
     pub(super) records: Vec<Record>,
-    /// Whether no record is behind these; `None` where that is not known.
+    /// Whether the partition has no record behind these. `None` where that is not known.
     pub(super) at_end: Option<bool>,
-    /// The last end that was reported: all before this offset has been given, or will never be.
+    /// The last reported end of the partition: each record before this offset has been polled, or will never come.
     pub(super) end: Option<i64>,
 }
 
@@ -40,26 +40,26 @@ impl Polled {
 
     pub(super) fn record(&mut self, record: Record) {
         self.at_end = Some(false);
-        // Of a log that was cut since.
+        // An end behind this record is that of a log that was cut since.
         self.end.take_if(|end| *end > record.offset);
         self.bytes = self.bytes.saturating_sub(record.bytes());
         self.records.push(record);
     }
 
-    /// No record is behind those it gave, at this moment; the next one has this offset, or a later one.
+    /// The partition has no record behind the polled ones now. The next one has this offset, or a later one.
     pub(super) fn end(&mut self, next: i64) {
         self.at_end = Some(true);
         self.end = Some(next);
     }
 }
 
-/// What one consumer gets of one partition.
+/// The records of one partition that one consumer claims.
 #[derive(Debug)]
 pub(super) struct Claim<T> {
     pub(super) lease: u64,
     /// Records that had come before.
     pub(super) handed: Vec<Handed>,
-    /// The partition's; none where nothing may be polled.
+    /// Borrowed from the partition. None where nothing may be polled.
     pub(super) partition_queue: Option<T>,
     pub(super) polled: Polled,
 }
@@ -85,13 +85,13 @@ impl<T: RecordQueue> Claim<T> {
         }
     }
 
-    /// Polls no more than this many bytes, or one record. Those that had come before are in memory anyway.
+    /// Limits the poll to this many bytes, or one record. Records that had come before are in memory anyway.
     pub(super) fn within(mut self, bytes: u32) -> Self {
         self.polled.bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self
     }
 
-    /// Takes what has come.
+    /// Polls the borrowed queue.
     pub(super) fn poll(&mut self) {
         if let Some(partition_queue) = &mut self.partition_queue {
             let records = &mut self.polled.records;

@@ -1,9 +1,9 @@
-//! A log that lost its end, as a leader without its last records took over, or a broker's disk lost them: offsets that
-//! came here before come again, as other records. Pure.
+//! A log that lost its end, because a leader without its last records took over, or a broker's disk lost them. Offsets
+//! that were polled before come again, with other records. Pure.
 //!
-//! The position goes back to where the log was cut. Records that are gone from the log and are here run to their end,
-//! as no broker has them any more; the records that have their offsets now start behind them, or an end could be taken
-//! for that of the other. What is known of an offset by its number alone is forgotten.
+//! The position goes back to the cut. Polled records that are gone from the log run to their end, as no broker has them any
+//! more. The records that have their offsets now start after them, as an end names only an offset. What is known of an
+//! offset by its number alone is forgotten.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use crate::source::kafka::drain::RecordQueue;
 /// Where a log was cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::source::kafka) struct Cut {
-    /// The log goes on here.
+    /// The first offset with another record.
     pub(in crate::source::kafka) at: i64,
-    /// It had been read up to here.
+    /// The offset up to which it had been read.
     pub(in crate::source::kafka) read_to: i64,
-    /// The epochs of the last record before either.
+    /// The leader epochs of the last record before each of them.
     pub(in crate::source::kafka) epoch: Option<i32>,
     pub(in crate::source::kafka) epoch_read: Option<i32>,
 }
@@ -46,7 +46,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         }
     }
 
-    /// The next offset is this one. One that was passed before is a record, or an end, of another log.
+    /// The next offset is this one. Where it was passed before, it is that of a record, or of an end, of another log.
     pub(super) fn compare(&mut self, offset: i64) {
         let read_to = self.next.or(self.resumed).unwrap_or(0);
         if offset < read_to {
@@ -54,7 +54,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         }
     }
 
-    /// From here on all that comes is of another log.
+    /// The records that come from here on are of another log.
     pub(super) fn cut(&mut self, at: i64, read_to: i64) {
         let epoch_read = self.epochs.before(read_to);
         self.epochs.cut(at);
@@ -71,7 +71,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         });
     }
 
-    /// The last one that was not taken yet.
+    /// The last cut that was not taken yet.
     pub(in crate::source::kafka) fn take_cut(&mut self) -> Option<Cut> {
         self.cut.take()
     }

@@ -1,4 +1,4 @@
-//! The ends of runs: of records that were given out under the present lease, and of those that survived the partition.
+//! The ends of runs: of records of the present lease, and of runs that outlived an earlier assignment of the partition.
 //! Pure.
 
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::source::kafka::record::Record;
 use crate::source::kafka::survivors::Survivors;
 
 impl<T: RecordQueue> AssignedPartition<T> {
-    /// The record of a delivery that is not settled, and which attempt it is.
+    /// The record and the attempt of a delivery that is not settled.
     pub(in crate::source::kafka) fn out(&self, number: u64, offset: i64) -> Option<(&Record, u32)> {
         let lease = self.lease.as_ref();
         let of_lease = lease.is_some_and(|lease| lease.number == number);
@@ -20,7 +20,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         is_out.then_some((&entry.record, entry.attempt))
     }
 
-    /// Which attempt a delivery is of a run that goes on though its partition went, whether or not its record came again.
+    /// The attempt of a run that goes on although its partition went, whether or not its record came again.
     pub(in crate::source::kafka) fn surviving_attempt(
         &self,
         number: u64,
@@ -29,8 +29,8 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.survivors.attempt(number, offset)
     }
 
-    /// Counts once: what is settled already, or belongs to another lease, changes nothing. Answers whether the lease is
-    /// over by that, or what held up the others.
+    /// Notes the end of a delivery. Each counts once: one that is settled already, or of another lease, changes nothing.
+    /// Returns whether the lease ended, or a run that blocked other records.
     pub(in crate::source::kafka) fn settle(
         &mut self,
         number: u64,
@@ -67,14 +67,14 @@ impl<T: RecordQueue> AssignedPartition<T> {
                 self.survivors.forget(offset);
                 self.entries.end(place, disposition, now);
             }
-            // Others have moved the position past it, or it has been deleted.
+            // Another member has moved the position past the record, or the record has been deleted.
             None if self.next.is_some_and(|next| offset < next) => self.survivors.forget(offset),
             None => drop(self.survivors.end(number, offset, disposition, now)),
         }
         true
     }
 
-    /// The partition has gone. Answers what goes on running of it, and what is known of what did.
+    /// The partition has gone. Returns its runs that go on, and what is known of those that ended.
     pub(in crate::source::kafka) fn into_survivors(mut self, now: Instant) -> Survivors {
         self.survivors.expire(now);
         let known = self.committed.or(self.first);

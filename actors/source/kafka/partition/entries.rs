@@ -18,16 +18,16 @@ pub(in crate::source::kafka) struct Handed {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) record: Kept,
-    /// The one that is under way, or the next.
+    /// The number of the present attempt, or of the next one.
     pub(super) attempt: u32,
     pub(super) suspect: bool,
     /// A consumer has it.
     pub(super) out: bool,
     /// A run of it goes on under an earlier lease.
     pub(super) survives: bool,
-    /// Not before.
+    /// The record does not run before.
     pub(super) due: Option<Instant>,
-    /// Of which log, where it was cut since the partition came.
+    /// The number of the log that it is of. A cut raises it.
     pub(super) log: u32,
 }
 
@@ -62,7 +62,7 @@ impl Entries {
         self.0.push_back(entry);
     }
 
-    /// Inserts a record that did not come by the partition queue at its place.
+    /// Inserts a record that came by the client's main queue at its place.
     pub(super) fn insert_in_order(&mut self, record: Record, log: u32) {
         let offset = record.offset;
         let place = self.0.partition_point(|entry| entry.record.offset < offset);
@@ -84,7 +84,7 @@ impl Entries {
     }
 
     /// Gives out the waiting records in their order, `max` at most. Returns also whether one of them may not be given out
-    /// yet, which holds up all behind it.
+    /// yet, which blocks the records behind it.
     pub(super) fn give_out(&mut self, max: usize, now: Instant) -> (Vec<Handed>, bool) {
         let mut handed = Vec::new();
         let first_log = self.first_log();
@@ -122,22 +122,22 @@ impl Entries {
         }
     }
 
-    /// Of which log the first one is.
+    /// The number of the log that the first record is of.
     fn first_log(&self) -> Option<u32> {
         self.0.front().map(|entry| entry.log)
     }
 }
 
 impl Entry {
-    /// Whether it may not be given out yet.
+    /// Whether the record may not be given out yet.
     ///
-    /// Those of a log that was cut go before those that it has now.
+    /// Records of a log that was cut run before those that the partition has now.
     fn is_held_up(&self, first_log: Option<u32>, now: Instant) -> bool {
         let waits_for_others = first_log.is_some_and(|first| first != self.log);
         self.survives || waits_for_others || self.due.is_some_and(|due| due > now)
     }
 
-    /// It runs again at its place.
+    /// The record runs again, at its place.
     fn wait_again(&mut self, disposition: &Disposition, now: Instant) {
         self.record = self.record.unshared_clone();
         self.out = false;
@@ -159,7 +159,7 @@ impl Entry {
     }
 }
 
-/// Longer than anyone waits, and a moment that can be reckoned with.
+/// A year at most, so that the due time can be computed.
 fn bounded(after: Duration) -> Duration {
     after.min(Duration::from_secs(365 * 24 * 3600))
 }

@@ -1,17 +1,17 @@
-//! The records of one partition that are ours and not finished, in their order. Pure: takes the time and the records.
+//! One assigned partition: its lease, and the position that may be committed. Pure: takes the time and the records.
 //!
-//! A partition is given out as a *lease*: to one consumer at a time, which runs its records one after the other. So the next
-//! record starts only after the one before has ended, and consumers come and go without anything moving in the group.
-//! What has to run again stays at its place and holds up all behind it; the lease is closed by that, and nothing of it
-//! starts any more.
+//! A *lease* gives the partition to one consumer at a time, which runs its records one after the other. So the next record
+//! starts only after the one before it has ended, and consumers come and go without a rebalance of the group. A record that
+//! has to run again stays at its place (`entries.rs`) and blocks the records behind it: the lease is closed, and none of its
+//! records starts any more (`ending.rs`).
 //!
-//! The position, which is what may be committed, never passes an unfinished record: it is the first of them, or behind the
-//! last one taken, or the end of the partition where that is reported: the marks of transactions, records that were taken
-//! back and those that were deleted never come, and the position would wait for them for ever. Offsets are only compared,
-//! never counted: compaction and transactions leave gaps.
+//! The position never passes an unfinished record. It is the first unfinished record, or behind the last polled one, or the
+//! reported end of the partition. The end counts because some offsets never come (marks of transactions, aborted and
+//! deleted records), and the position would wait for them for ever. Offsets are only compared, never counted: compaction
+//! and transactions leave gaps.
 //!
-//! A record of which a run goes on that began before the partition went and came back (`survivors.rs`) has its place
-//! too, and holds up those behind it until that run has ended.
+//! A run may have begun before the partition went and came back (`survivors.rs`). Its record has a place too, and blocks the
+//! records behind it until that run has ended.
 
 mod cut;
 mod ending;
@@ -30,13 +30,13 @@ use super::epochs::Epochs;
 use super::record::{Kept, Record};
 use super::survivors::{Known, Survivors};
 
-/// What the database knows of a record from before it came here.
+/// What the database knows of earlier attempts of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Charged {
-    /// That failed, or ended a process.
+    /// Attempts that failed, or ended a process.
     pub(super) attempts: u32,
     pub(super) suspect: bool,
-    /// When it may run again.
+    /// The record does not run before.
     pub(super) due: Instant,
 }
 
@@ -46,28 +46,28 @@ pub(super) struct Lease {
     pub(super) number: u64,
     pub(super) consumer: u64,
     pub(super) since: Instant,
-    /// Whether what was given out under it may start.
+    /// Whether its records may start.
     open: bool,
-    /// Given out and not settled.
+    /// Records that were given out under it and are not settled.
     out: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct AssignedPartition<T> {
-    /// None: it is borrowed (`claim.rs`).
+    /// None: a consumer has borrowed it (`drain.rs`).
     partition_queue: Option<T>,
     entries: Entries,
-    /// Behind the last record that came, or will never come; none before the first.
+    /// Behind the last record that came, or will never come. None before the first.
     next: Option<i64>,
     /// The first record that came.
     first: Option<i64>,
     lease: Option<Lease>,
     survivors: Survivors,
-    /// By offset. None: not known yet, and nothing is given out.
+    /// By offset. None: not known yet, and no record is given out.
     charged: Option<HashMap<i64, Charged>>,
-    /// What the brokers know.
+    /// The position that the brokers have.
     committed: Option<i64>,
-    /// Where the group's position was when the partition came; none once a record has come.
+    /// The group's position when the partition came.
     resumed: Option<i64>,
     epochs: Epochs,
     /// How often the log was cut.
@@ -75,11 +75,11 @@ pub(super) struct AssignedPartition<T> {
     /// A cut that is not logged yet.
     cut: Option<Cut>,
     reread: Reread,
-    /// All that the partition has came here.
+    /// All records that the partition has were polled.
     at_end: bool,
-    /// The partition goes to others.
+    /// The partition goes to another member.
     leaving: bool,
-    /// When it was claimed last, by the count of the assignments; an empty one goes to the end as well.
+    /// The number of the last claim, also of one that found no record.
     pub(super) turn: u64,
 }
 
@@ -106,7 +106,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         }
     }
 
-    /// What the database knows is known: records may be given out.
+    /// Sets what the database knows of its records, which may be given out from here on.
     pub(super) fn charge(&mut self, charged: HashMap<i64, Charged>) {
         self.charged = Some(charged);
     }
@@ -123,20 +123,20 @@ impl<T: RecordQueue> AssignedPartition<T> {
     }
 
     fn first_waiting(&self) -> Option<&Entry> {
-        // Mostly the consumer has all of them: they are many, and this is asked often.
+        // Mostly the consumer has all of them. They are many, and this is called often.
         if self.entries.len() == self.out_count() {
             return None;
         }
         self.entries.iter().find(|entry| !entry.out)
     }
 
-    /// When its first waiting record may run, if it may not yet.
+    /// The time from which its first waiting record may run.
     pub(super) fn due(&self) -> Option<Instant> {
         let waiting = self.first_waiting()?;
         waiting.due.filter(|_| !waiting.survives)
     }
 
-    /// Whether there is something to give out now.
+    /// Whether there may be a record to give out now.
     fn filled(&self, now: Instant) -> bool {
         let Some(partition_queue) = &self.partition_queue else {
             return false;
@@ -149,28 +149,28 @@ impl<T: RecordQueue> AssignedPartition<T> {
             }
     }
 
-    /// To be dropped where that may take its time.
+    /// Its queue, to be dropped where that may take long.
     pub(super) fn partition_queue(&mut self) -> Option<T> {
         self.partition_queue.take()
     }
 
-    /// Whether a consumer polls from its partition queue.
+    /// Whether a consumer has borrowed its queue.
     pub(super) fn is_borrowed(&self) -> bool {
         self.partition_queue.is_none()
     }
 
-    /// Whether a consumer that has no lease of it can take it.
+    /// Whether a consumer can take it with a new lease.
     pub(super) fn is_free(&self, now: Instant) -> bool {
         self.lease.is_none() && self.filled(now)
     }
 
-    /// Whether the consumer that has it can take more of it.
+    /// Whether the consumer that has it can take more records.
     pub(super) fn is_extendable(&self, now: Instant) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.open) && self.filled(now)
     }
 
-    /// Gives out the waiting records, `max` at most, and lends the partition queue for the rest: under this lease if
-    /// the partition is free, else under the one it has. Polled records come back by `fill`.
+    /// Gives out the waiting records, `max` at most, and lends the queue for the rest: under this lease if the partition is
+    /// free, else under its present lease. The polled records come by `fill`.
     pub(super) fn claim(
         &mut self,
         lease: u64,
@@ -201,7 +201,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         Claim::new(lease.number, handed, partition_queue, room)
     }
 
-    /// Takes back the partition queue, and gives out what was polled. Of what was closed in the meantime nothing more is given out.
+    /// Takes back the queue, and gives out the polled records, unless the lease was closed meanwhile.
     pub(super) fn fill(&mut self, claim: Claim<T>, now: Instant) -> Vec<Handed> {
         let Claim {
             lease: number,
@@ -224,7 +224,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         }
         self.at_end = polled.at_end.unwrap_or(self.at_end) && !self.reread.is_under_way();
         let end = polled.end.filter(|_| !self.reread.is_under_way());
-        // Where records came behind that end it was not the last word.
+        // Where records came behind that end it is not the present one.
         if let Some(end) = end.filter(|_| self.at_end) {
             self.compare(end);
         }
@@ -239,7 +239,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         handed
     }
 
-    /// Answers whether it is over: nothing of it is out, and nothing is being polled for it.
+    /// Ends the lease if none of its records is out and its queue is not borrowed. Returns whether it ended.
     fn end_lease_if_over(&mut self) -> bool {
         let over = self.lease.is_some() && self.out_count() == 0 && !self.is_borrowed();
         if over {
@@ -248,7 +248,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         over
     }
 
-    /// Answers whether it has a place now: it has none where it was run to its end before its partition went and came back.
+    /// Returns whether the record has a place now. It has none where it was finished before its partition went and came back.
     fn enter(&mut self, record: Kept) -> bool {
         let offset = record.offset;
         if self.reread.comes_too_early(&record, &self.epochs) {
@@ -292,14 +292,14 @@ impl<T: RecordQueue> AssignedPartition<T> {
         true
     }
 
-    /// Inserts a record that did not come by the partition queue at its place.
+    /// Inserts a record that came by the client's main queue at its place.
     pub(super) fn insert_in_order(&mut self, record: Record) {
         let behind = record.offset.saturating_add(1);
         self.entries.insert_in_order(record, self.log);
         self.next = Some(self.next.map_or(behind, |next| next.max(behind)));
     }
 
-    /// Whether this lease is its present one, and if so whether its records may start.
+    /// Whether this is the present lease, and its records may start.
     pub(super) fn is_open(&self, number: u64) -> bool {
         let lease = self.lease.as_ref().filter(|lease| lease.number == number);
         lease.is_some_and(|lease| lease.open)
@@ -312,7 +312,7 @@ impl<T: RecordQueue> AssignedPartition<T> {
         }
     }
 
-    /// The partition goes to others: nothing is given out, and nothing starts. Answers the lease that was closed.
+    /// The partition goes to another member: no record is given out or starts. Returns the lease that was closed.
     pub(super) fn leave(&mut self) -> Option<u64> {
         self.leaving = true;
         let lease = self.lease.as_mut()?;
@@ -324,10 +324,10 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.leaving
     }
 
-    /// All before it is finished; none before the first record.
+    /// All records before it are finished. None before the first record.
     pub(super) fn position(&self) -> Option<i64> {
         let unfinished = self.entries.iter().map(|entry| entry.record.offset);
-        // What is left of a log that was cut stands behind.
+        // Records that are left of a log that was cut may have higher offsets.
         unfinished.chain(self.next).min()
     }
 
@@ -345,12 +345,12 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.survivors.passed(position);
     }
 
-    /// How many records are here and not finished.
+    /// Polled records that are not finished.
     pub(super) fn unfinished(&self) -> usize {
         self.entries.len()
     }
 
-    /// All records that the partition has are finished, as far as is known here.
+    /// Whether all records that the partition is known to have are finished.
     pub(super) fn is_exhausted(&self) -> bool {
         let is_dry = self
             .partition_queue
@@ -359,12 +359,12 @@ impl<T: RecordQueue> AssignedPartition<T> {
         self.at_end && self.entries.is_empty() && is_dry
     }
 
-    /// Given out and not settled.
+    /// Records of the present lease that are not settled.
     fn out_count(&self) -> usize {
         self.lease.as_ref().map_or(0, |lease| lease.out)
     }
 
-    /// Given out and not settled, now or before the partition went and came back.
+    /// Records that were given out and are not settled, under the present lease or before the partition went and came back.
     pub(super) fn unsettled(&self) -> usize {
         self.out_count() + self.survivors.running()
     }

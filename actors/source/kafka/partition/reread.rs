@@ -1,9 +1,9 @@
-//! Records that librdkafka had fetched, and drops before a consumer has polled them.
+//! Records that librdkafka had fetched and drops before a consumer has polled them.
 //!
-//! When it sees by a new leader that a log was cut, it goes back to the cut, and drops all that lies in its queue: also
-//! what stands before the cut, which no consumer has run. What comes next is a record of a new epoch, with a gap before
-//! it. A gap is none of this where the log was compacted or has marks of transactions; so where one lies between two
-//! epochs the partition is read again from behind the last record that came. Pure.
+//! When librdkafka learns from a new leader that a log was cut, it goes back to the cut and drops all records of its
+//! queue, also those before the cut that no consumer has run. The next record is of a new epoch, with a gap before it. A log
+//! that was compacted or has marks of transactions has gaps too. So where a gap lies between two epochs, the partition is
+//! read again from behind the last polled record. Pure.
 
 use crate::source::kafka::assignments::Position;
 use crate::source::kafka::epochs::Epochs;
@@ -13,16 +13,16 @@ use crate::source::kafka::record::Record;
 pub(super) struct Reread {
     /// The last record that came.
     last: Option<i64>,
-    /// Behind the gap: what comes from behind this was fetched before the partition is read again.
+    /// The record behind the gap. Later records were fetched before the partition is read again.
     upto: Option<i64>,
-    /// The gap before this one was read again.
+    /// The gap before this offset was read again.
     checked: Option<i64>,
-    /// To be read from here, and the epoch before it.
+    /// The offset to read from, and the epoch before it.
     wanted: Option<(i64, Option<i32>)>,
 }
 
 impl Reread {
-    /// Whether the record is to come again, as others may belong before it.
+    /// Whether the record is to be polled again later, as others may belong before it.
     pub(super) fn comes_too_early(&mut self, record: &Record, epochs: &Epochs) -> bool {
         let offset = record.offset;
         if let Some(upto) = self.upto {
@@ -51,7 +51,7 @@ impl Reread {
 }
 
 impl<T: crate::source::kafka::drain::RecordQueue> super::AssignedPartition<T> {
-    /// From where the partition is to be read again, if that was not asked for yet.
+    /// The position from which the partition is to be read again, if it was not taken yet.
     pub(in crate::source::kafka) fn take_reread(&mut self, partition: i32) -> Option<Position> {
         let (offset, epoch) = self.reread.wanted.take()?;
         Some(Position {
